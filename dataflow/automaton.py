@@ -1,0 +1,99 @@
+"""Elementary cellular automata: the numbers behind weights that are generated and never stored (MOGNET, CFLOG)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.errors import MuxflowError
+
+Alphabet = Literal["binary", "ternary"]
+IntArray = npt.NDArray[np.int64]
+
+SMALLEST_GOOD_RING = 24
+"""Rings under this many cells have short cycles and correlated rows (decision: warn)."""
+
+
+@dataclass(frozen=True)
+class Automaton:
+    """A recipe for a weight matrix: an elementary rule on a periodic ring, one step per row.
+
+    `rule`: Wolfram number, 0..255; MOGNET's is 30 (decision).
+    `ring`: cells on the ring, at least 3; a row of m binary weights reads cells 0..m-1, so `ring >= m`,
+    a row of m ternary weights reads cells 0..2m-1, so `ring >= 2m`.
+    `seed`: 0 is one single live cell in the middle (index `ring // 2`); any other value s >= 1 draws the cells at
+    random from `numpy.random.Generator(PCG64(s))` (decision).
+    `burn_in`: rows thrown away before the first weight row (decision: the ring's length).
+    `alphabet`: binary, weight = 2*bit - 1; ternary, the pair of cells (2j, 2j+1) gives weight j:
+    01 -> -1, 10 -> +1, 00 and 11 -> 0 (decision).
+
+    Raises MuxflowError when a field is out of range.
+    Source: MOGNET (arXiv 2501.09531) for on-line generated weights; rule, ring, seed and alphabet are decisions.
+    """
+
+    ring: int
+    rule: int = 30
+    seed: int = 0
+    burn_in: int | None = None
+    alphabet: Alphabet = "binary"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rule <= 255:
+            raise MuxflowError(f"cellular automaton: rule {self.rule} is not an elementary rule; use 0..255")
+        if self.ring < 3:
+            raise MuxflowError(f"cellular automaton: a ring of {self.ring} cells; at least 3 are needed")
+        if self.seed < 0:
+            raise MuxflowError(f"cellular automaton: seed {self.seed} is negative; use 0 (one central cell) or more")
+        if self.burn_in is None:
+            object.__setattr__(self, "burn_in", self.ring)
+        elif self.burn_in < 0:
+            raise MuxflowError(f"cellular automaton: burn_in {self.burn_in} is negative; use 0 or more rows")
+        if self.alphabet not in ("binary", "ternary"):
+            raise MuxflowError(f"cellular automaton: alphabet {self.alphabet!r}; supported: 'binary', 'ternary'")
+
+    @property
+    def cells_per_weight(self) -> int:
+        """How many cells one weight reads: 1 (binary) or 2 (ternary)."""
+        return 1 if self.alphabet == "binary" else 2
+
+    def step(self, cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """One step of the rule on a ring of cells (0/1): left, self and right neighbour index the rule's bits."""
+        neighbourhood = 4 * np.roll(cells, 1) + 2 * cells + np.roll(cells, -1)
+        return ((self.rule >> neighbourhood) & 1).astype(np.uint8)
+
+    def first_row(self) -> npt.NDArray[np.uint8]:
+        """The ring after `burn_in` steps: the cells behind the first weight row, shape (ring,)."""
+        if self.seed == 0:
+            cells = np.zeros(self.ring, np.uint8)
+            cells[self.ring // 2] = 1
+        else:
+            cells = np.random.Generator(np.random.PCG64(self.seed)).integers(0, 2, self.ring).astype(np.uint8)
+        for _ in range(self.burn_in or 0):
+            cells = self.step(cells)
+        return cells
+
+    def weights(self, rows: int, columns: int) -> IntArray:
+        """The generated matrix, shape (rows, columns), values -1/+1 or -1/0/+1; row i is the ring after i more steps.
+
+        Raises MuxflowError when the ring is too short for `columns` weights.
+        """
+        needed = columns * self.cells_per_weight
+        if self.ring < needed:
+            raise MuxflowError(
+                f"cellular automaton: a row of {columns} {self.alphabet} weights reads {needed} cells, "
+                f"the ring has {self.ring}; use ring >= {needed}"
+            )
+        cells = self.first_row()
+        matrix = np.empty((rows, columns), np.int64)
+        for row in range(rows):
+            if row:
+                cells = self.step(cells)
+            if self.alphabet == "binary":
+                matrix[row] = 2 * cells[:columns].astype(np.int64) - 1
+            else:
+                pairs = cells[:needed].astype(np.int64).reshape(columns, 2)
+                matrix[row] = pairs[:, 0] - pairs[:, 1]
+        return matrix

@@ -1,0 +1,254 @@
+"""A design: the folded graph with FIFO depths and placed memories, ready for a back end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import gcd
+from types import MappingProxyType
+
+from muxflow.dataflow.device import Device, Resources, Utilisation
+from muxflow.dataflow.errors import BudgetError, GraphError
+from muxflow.dataflow.graph import Graph, Node, check
+from muxflow.dataflow.memory import Memory, PlacedMemory, place
+from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT, Fold, Logic
+from muxflow.dataflow.ops import AutomatonWeights, WidthConverter
+from muxflow.dataflow.schedule import fifo_depths, schedule
+from muxflow.dataflow.stream import Stream
+
+AXI_WORD = 64
+"""Bits of the AXI-Stream ports: the width of a Zynq-7000 high-performance port."""
+
+
+def container_bits(stream: Stream) -> int:
+    """Bits of the container that an element of an outer stream stands in: 8, 16, 32 or 64."""
+    return next(bits for bits in (8, 16, 32, 64) if bits >= stream.bits)
+
+
+def port_lanes(stream: Stream) -> int:
+    """Lanes of an outer stream: the most that divide both an AXI word and a frame."""
+    return gcd(AXI_WORD // container_bits(stream), stream.size)
+
+
+@dataclass(frozen=True)
+class Design:
+    """A graph whose every stream has lanes and one reader, and what it takes on a device.
+
+    `folds`: by node. `depths`: FIFO depth in beats, by stream. `memories`: placed memories by node, FIFOs by stream.
+    `clock_mhz`: the clock that rates are quoted at. `lut_per_bram18`: the price at which memories were placed.
+    """
+
+    graph: Graph
+    folds: Mapping[str, Fold]
+    depths: Mapping[str, int]
+    memories: Mapping[str, tuple[PlacedMemory, ...]]
+    fifos: Mapping[str, PlacedMemory]
+    device: Device
+    board: str
+    utilisation: Utilisation
+    clock_mhz: float
+    lut_per_bram18: float
+
+    def __post_init__(self) -> None:
+        for name in ("folds", "depths", "memories", "fifos"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def cycles(self, node: Node) -> int:
+        """Cycles of a node for one frame when it never waits."""
+        return node.op.loop(self.graph.ports(node), self.folds[node.name]).cycles
+
+    def logic(self, node: Node) -> Logic:
+        """Logic estimate of a node, without memories."""
+        return node.op.logic(self.graph.ports(node), self.folds[node.name])
+
+    def node_resources(self, node: Node) -> Resources:
+        """Estimate for a node with its memories and the FIFOs behind it."""
+        logic = self.logic(node)
+        total = Resources(logic.lut, logic.ff, 0, logic.dsp)
+        placed = [*self.memories[node.name], *(self.fifos[name] for name in node.outputs)]
+        for memory in placed:
+            total += Resources(memory.lut, memory.ff, memory.bram18, 0)
+        return total
+
+    @cached_property
+    def resources(self) -> Resources:
+        """Estimate for the whole design."""
+        total = Resources()
+        for node in self.graph.nodes:
+            total += self.node_resources(node)
+        fifo = self.fifos[self.graph.input]
+        return total + Resources(fifo.lut, fifo.ff, fifo.bram18, 0)
+
+    @property
+    def budget(self) -> Resources:
+        """What the design may use of the device."""
+        return self.device.budget(self.utilisation)
+
+    @cached_property
+    def bottleneck(self) -> Node:
+        """The slowest node; the first one of equals."""
+        return max(self.graph.nodes, key=self.cycles)
+
+    @property
+    def interval(self) -> int:
+        """Cycles between frames when all FIFOs are deep enough: those of the slowest node (estimate)."""
+        return self.cycles(self.bottleneck)
+
+    @cached_property
+    def latency(self) -> int:
+        """Cycles from the first input beat to the last output beat of one frame, FIFOs deep enough (estimate)."""
+        return int(schedule(self.graph, self.folds, timed=True).writes[self.graph.output][-1]) + 1
+
+    @property
+    def frames_per_second(self) -> float:
+        """Pipelined rate at the clock (estimate)."""
+        return self.clock_mhz * 1e6 / self.interval
+
+    @property
+    def latency_seconds(self) -> float:
+        """One-image latency at the clock (estimate)."""
+        return self.latency / (self.clock_mhz * 1e6)
+
+    def memory_bits(self) -> dict[str, dict[str, int]]:
+        """Bits by node (and by stream, for FIFOs) and kind: rom, threshold, line, frame, fifo, state."""
+        table: dict[str, dict[str, int]] = {}
+        for node in self.graph.nodes:
+            row: dict[str, int] = {}
+            placed = [*self.memories[node.name], *(self.fifos[name] for name in node.outputs)]
+            for entry in placed:
+                row[entry.memory.kind] = row.get(entry.memory.kind, 0) + entry.memory.bits
+            table[node.name] = row
+        return table
+
+    @property
+    def stored_parameter_bits(self) -> int:
+        """Bits of weights and thresholds in memories."""
+        kinds = ("rom", "threshold")
+        return sum(m.memory.bits for row in self.memories.values() for m in row if m.memory.kind in kinds)
+
+    @property
+    def saved_bits(self) -> int:
+        """Bits of weights that are generated and not stored."""
+        return sum(
+            node.op.saved_bits(self.graph.ports(node))
+            for node in self.graph.nodes
+            if isinstance(node.op, AutomatonWeights)
+        )
+
+
+def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
+    """Folds of all nodes from those of the leading ones: a follower folds as the node that reads its output.
+
+    Raises GraphError naming a node whose fold does not divide its shapes, or that has none.
+    """
+    readers = graph.consumers()
+    folds: dict[str, Fold] = {}
+    for node in reversed(graph.nodes):
+        if node.op.follows == "consumer":
+            folds[node.name] = folds[readers[node.outputs[0]][0].name]
+        elif node.name in leaders:
+            fold = leaders[node.name]
+            node.op.check_folds(node.name, graph.ports(node), fold)
+            folds[node.name] = fold
+        else:
+            raise GraphError(f"{node.name} ({node.op.kind}): no fold is given for it")
+    return folds
+
+
+def insert_width_converters(graph: Graph, leaders: Mapping[str, Fold]) -> tuple[Graph, dict[str, Fold]]:
+    """a /4 --> b /8   becomes   a /4 --> WidthConverter --> /8 b: both ends of every stream get the same lanes.
+
+    Lanes of which neither divides the other meet at their least common multiple, or at their greatest common divisor
+    where that would be wider than the vendor tool allows. Returns the graph with lanes on every stream and its folds.
+    """
+    folds = resolve_folds(graph, leaders)
+    reader_lanes: dict[str, int] = {graph.output: port_lanes(graph.streams[graph.output])}
+    writer_lanes: dict[str, int] = {graph.input: port_lanes(graph.streams[graph.input])}
+    for node in graph.nodes:
+        lanes_in, lanes_out = node.op.lanes(graph.ports(node), folds[node.name])
+        reader_lanes.update(zip(node.inputs, lanes_in, strict=True))
+        writer_lanes.update(zip(node.outputs, lanes_out, strict=True))
+
+    nodes: list[Node] = []
+    streams: dict[str, Stream] = {}
+    final: dict[str, str] = {}
+
+    def join(name: str) -> None:
+        stream = graph.streams[name]
+        source, target = writer_lanes[name], reader_lanes[name]
+        lanes = [source, target]
+        if source % target and target % source:
+            meeting = source * target // gcd(source, target)
+            if meeting * stream.bits > STREAM_BITS_LIMIT:
+                meeting = gcd(source, target)
+            lanes = [source, meeting, target]
+        streams[name] = stream.with_lanes(source)
+        final[name] = name
+        for stage, (before, after) in enumerate(zip(lanes, lanes[1:], strict=False)):
+            if before == after:
+                continue
+            converter = f"{name}_to{after}"
+            nodes.append(Node(converter, WidthConverter(before, after), (final[name],), (converter,)))
+            folds[converter] = Fold()
+            streams[converter] = stream.with_lanes(after)
+            final[name] = converter
+
+    join(graph.input)
+    for node in graph.nodes:
+        nodes.append(replace(node, inputs=tuple(final[name] for name in node.inputs)))
+        for name in node.outputs:
+            join(name)
+    folded = replace(graph, nodes=tuple(nodes), streams=streams, output=final[graph.output])
+    return check(folded), folds
+
+
+def check_limits(graph: Graph, folds: Mapping[str, Fold]) -> None:
+    """Raises BudgetError naming a stream wider, or a loop body larger, than the vendor tools can take."""
+    for name, stream in graph.streams.items():
+        if stream.beat_bits > STREAM_BITS_LIMIT:
+            raise BudgetError(
+                f"stream {name} is {stream.beat_bits} bits wide; the tools allow {STREAM_BITS_LIMIT}: use a smaller fold"
+            )
+    for node in graph.nodes:
+        work = node.op.unrolled(graph.ports(node), folds[node.name])
+        if work > UNROLL_LIMIT:
+            raise BudgetError(
+                f"{node.name} ({node.op.kind}) unrolls {work} operations in a cycle; the limit is {UNROLL_LIMIT}: "
+                "use a smaller fold"
+            )
+
+
+def build_design(
+    graph: Graph,
+    leaders: Mapping[str, Fold],
+    *,
+    device: Device,
+    board: str,
+    clock_mhz: float,
+    utilisation: Utilisation | None = None,
+    lut_per_bram18: float | None = None,
+) -> Design:
+    """The design of a graph (forks inserted) under given folds.
+
+    `lut_per_bram18`: LUTs that a block RAM is worth when memories are placed; by default the ratio of the budget.
+    Raises GraphError for a fold that does not divide, BudgetError for one over the tools' limits.
+    """
+    utilisation = utilisation or Utilisation()
+    folded, folds = insert_width_converters(graph, leaders)
+    check_limits(folded, folds)
+    budget = device.budget(utilisation)
+    price = budget.lut / max(1, budget.bram18) if lut_per_bram18 is None else lut_per_bram18
+    depths = fifo_depths(folded, folds)
+    memories = {
+        node.name: tuple(place(memory, price) for memory in node.op.memories(folded.ports(node), folds[node.name]))
+        for node in folded.nodes
+    }
+    fifos = {}
+    for name, stream in folded.streams.items():
+        # A FIFO that can hold a whole frame is a frame buffer and is shown as one.
+        kind = "frame" if depths[name] * stream.lanes >= stream.size and stream.pixels > 1 and depths[name] > 2 else "fifo"
+        fifos[name] = place(Memory(name, kind, depths[name], stream.beat_bits, True), price)
+    return Design(
+        folded, folds, depths, memories, fifos, device, board, utilisation, clock_mhz, price
+    )

@@ -1,0 +1,66 @@
+"""A device: how much of each resource a design may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from muxflow.dataflow.errors import BudgetError
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Amounts of the four resources that a design is budgeted on."""
+
+    lut: int = 0
+    ff: int = 0
+    bram18: int = 0
+    dsp: int = 0
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(
+            self.lut + other.lut, self.ff + other.ff, self.bram18 + other.bram18, self.dsp + other.dsp
+        )
+
+    def items(self) -> tuple[tuple[str, int], ...]:
+        """(name, amount) pairs in table order."""
+        return (("LUT", self.lut), ("FF", self.ff), ("BRAM18", self.bram18), ("DSP", self.dsp))
+
+    def exceeds(self, budget: Resources) -> list[str]:
+        """Names of the resources that are over the budget."""
+        return [name for (name, used), (_, limit) in zip(self.items(), budget.items(), strict=True) if used > limit]
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a part offers: LUTs, flip-flops, 18 Kb block RAMs, DSP blocks."""
+
+    part: str
+    lut: int
+    ff: int
+    bram18: int
+    dsp: int
+
+    def budget(self, utilisation: Utilisation) -> Resources:
+        """What a design may use of it."""
+        return Resources(
+            int(self.lut * utilisation.lut),
+            int(self.ff * utilisation.ff),
+            int(self.bram18 * utilisation.bram18),
+            int(self.dsp * utilisation.dsp),
+        )
+
+
+@dataclass(frozen=True)
+class Utilisation:
+    """Shares of a device, in (0, 1]: beyond about 70 % of its LUTs a 7-series part becomes hard to route (decision)."""
+
+    lut: float = 0.70
+    ff: float = 0.70
+    bram18: float = 0.90
+    dsp: float = 0.90
+
+    def __post_init__(self) -> None:
+        for name in ("lut", "ff", "bram18", "dsp"):
+            share = getattr(self, name)
+            if not 0 < share <= 1:
+                raise BudgetError(f"a utilisation of {share} for {name}; use a share above 0 and up to 1")

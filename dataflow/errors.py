@@ -1,0 +1,43 @@
+"""The one family of errors that Muxflow raises on bad input."""
+
+from __future__ import annotations
+
+
+class MuxflowError(Exception):
+    """An input or an environment that Muxflow cannot work with.
+
+    The message names the node or file, what was met, what is supported, and what to do.
+    The command line prints it without a traceback and exits with `exit_code`.
+    """
+
+    exit_code = 1
+
+
+class UnsupportedError(MuxflowError):
+    """A model holds something that Muxflow does not support."""
+
+    exit_code = 3
+
+
+class GraphError(MuxflowError):
+    """A graph breaks an invariant: shapes, intervals, order or connections."""
+
+    exit_code = 4
+
+
+class BudgetError(MuxflowError):
+    """No folding fits the board; the message carries the nearest feasible answer."""
+
+    exit_code = 5
+
+
+class ToolError(MuxflowError):
+    """A tool (compiler, vendor tool) is absent or failed; the message carries its last lines and its log."""
+
+    exit_code = 6
+
+
+class MismatchError(MuxflowError):
+    """Two executions that must agree bit for bit differ; names the first node, index and both values."""
+
+    exit_code = 7

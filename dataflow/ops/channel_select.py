@@ -1,0 +1,91 @@
+"""Channel select: one bit a channel from the whole frame, the attention of a MUX residual block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, Table, control_lut, frozen_array
+from muxflow.dataflow.stream import Stream, width
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelSelect(Op):
+    """S_c = 1 where the maximum (or the sum) of channel c over the frame reaches its threshold; known with the last pixel.
+
+    `statistic`: "max" (select mode `channel`) or "sum" (`channel-mean`: the mean times the number of pixels).
+    `thresholds`: shape (channels judged,), the first channels of x. x holds unsigned codes.
+
+    Source: MOGNET, one bit a channel derived from the block's input; the statistic is a decision.
+    """
+
+    statistic: Literal["max", "sum"]
+    thresholds: IntArray
+
+    def __post_init__(self) -> None:
+        thresholds = frozen_array(self.thresholds)
+        if self.statistic not in ("max", "sum"):
+            raise GraphError(f"channel select: statistic {self.statistic!r}; supported: 'max', 'sum'")
+        if thresholds.ndim != 1 or thresholds.size == 0:
+            raise GraphError(f"channel select: thresholds of shape {thresholds.shape}; expected (channels,)")
+        object.__setattr__(self, "thresholds", thresholds)
+
+    def _highest(self, x: Stream) -> int:
+        return x.hi * (x.pixels if self.statistic == "sum" else 1)
+
+    def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
+        (x,) = inputs
+        if x.lo < 0:
+            raise GraphError(f"channel select: input {x} can be negative; it judges unsigned codes")
+        if len(self.thresholds) > x.channels:
+            raise GraphError(f"channel select: {len(self.thresholds)} thresholds for {x.channels} channels")
+        return (Stream((*(1,) * (len(x.shape) - 1), len(self.thresholds)), 0, 1),)
+
+    def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        (x,) = inputs
+        axes = tuple(range(1, x.ndim - 1))
+        judged = x[..., : len(self.thresholds)]
+        statistic = judged.max(axis=axes, keepdims=True) if self.statistic == "max" else judged.sum(axes, keepdims=True)
+        return ((statistic >= self.thresholds).astype(x.dtype),)
+
+    def loop(self, ports: Ports, fold: Fold) -> Loop:
+        x, s = ports.inputs[0], ports.outputs[0]
+        fold_x, fold_s = x.channels // fold.pe, s.channels // fold.pe
+        trips = x.pixels * fold_x
+        before = trips - fold_x
+        return Loop((Pattern.always(trips),), (Pattern(((before, False), (fold_s, True), (fold_x - fold_s, False))),))
+
+    def logic(self, ports: Ports, fold: Fold) -> Logic:
+        """Each lane compares or adds once for the statistic and compares once for the bit."""
+        bits, _ = width(0, self._highest(ports.inputs[0]))
+        return Logic(fold.pe * (2 * bits + 2) + control_lut(self.loop(ports, fold).trips), fold.pe * 2 * bits + 30)
+
+    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
+        x = ports.inputs[0]
+        bits, _ = width(0, self._highest(x))
+        return (
+            Memory("statistic", "state", x.channels // fold.pe, fold.pe * bits, True),
+            Memory("thresholds", "threshold", len(self.thresholds) // fold.pe, fold.pe * self._table_bits(x)),
+        )
+
+    def _table_bits(self, x: Stream) -> int:
+        return width(min(0, int(self.thresholds.min())), max(self._highest(x), int(self.thresholds.max())))[0]
+
+    def call(self, ports: Ports, fold: Fold) -> Kernel:
+        x, s = ports.inputs[0], ports.outputs[0]
+        highest = self._highest(x)
+        table = self.thresholds.reshape(-1, fold.pe)
+        return Kernel(
+            "channel_select.hpp",
+            "channel_select",
+            (
+                ("PIXELS", x.pixels),
+                ("X_FOLD", x.channels // fold.pe),
+                ("FOLD", s.channels // fold.pe),
+                ("SUM", self.statistic == "sum"),
+                ("STATISTIC_BITS", width(0, highest)[0]),
+            ),
+            (Table("thresholds", table, min(0, int(table.min())), max(highest, int(table.max()))),),
+        )

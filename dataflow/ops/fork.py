@@ -1,0 +1,41 @@
+"""Fork: one stream goes to two or three readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
+from muxflow.dataflow.stream import Stream
+
+
+@dataclass(frozen=True, eq=False)
+class Fork(Op):
+    """Copies every beat to `ways` outputs, 2 or 3; more readers take a tree of forks."""
+
+    ways: int = 2
+
+    def __post_init__(self) -> None:
+        if self.ways not in (2, 3):
+            raise GraphError(f"fork: {self.ways} ways; supported: 2 and 3, in a tree for more")
+
+    def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
+        return (replace(inputs[0], lanes=0),) * self.ways
+
+    def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        return (inputs[0],) * self.ways
+
+    def loop(self, ports: Ports, fold: Fold) -> Loop:
+        every = Pattern.always(ports.inputs[0].size // fold.pe)
+        return Loop((every,), (every,) * self.ways, depth=1)
+
+    def logic(self, ports: Ports, fold: Fold) -> Logic:
+        """Handshakes only."""
+        trips = self.loop(ports, fold).trips
+        return Logic(control_lut(trips) + 2 * self.ways, ports.inputs[0].bits * fold.pe + 20)
+
+    def unrolled(self, ports: Ports, fold: Fold) -> int:
+        return 1
+
+    def call(self, ports: Ports, fold: Fold) -> Kernel:
+        return Kernel("fork.hpp", "fork", (("BEATS", ports.inputs[0].size // fold.pe),))

@@ -1,0 +1,77 @@
+"""Weight source: trained weights in a read-only memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, Table, control_lut, frozen_array
+from muxflow.dataflow.stream import Stream
+
+
+@dataclass(frozen=True, eq=False)
+class RomWeights(Op):
+    """Sends a constant matrix once for each vector of the frame.
+
+    `weights`: integers, shape (rows of all groups, columns of one group); `groups`: as in the matrix-vector node that
+    reads them; `repeats`: vectors in a frame.
+    """
+
+    weights: IntArray
+    groups: int = 1
+    repeats: int = 1
+
+    follows = "consumer"
+
+    def __post_init__(self) -> None:
+        weights = frozen_array(self.weights)
+        if weights.ndim != 2 or weights.size == 0:
+            raise GraphError(f"weight memory: a matrix of shape {weights.shape}; expected (rows, columns)")
+        object.__setattr__(self, "weights", weights)
+
+    def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
+        lo, hi = int(self.weights.min()), int(self.weights.max())
+        rows, columns = self.weights.shape
+        return (Stream((rows, columns), lo, hi, self.repeats, constant=self.weights),)
+
+    def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        return (self.weights,)
+
+    def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return (), (fold.parallel,)
+
+    def tiles(self, fold: Fold) -> IntArray:
+        """The matrix in the order of the beats, shape (beats, lanes): steps (group, row, column), lanes (column, group,
+        row)."""
+        rows, columns = self.weights.shape
+        group_rows = rows // self.groups
+        split = self.weights.reshape(
+            self.groups // fold.groups, fold.groups, group_rows // fold.pe, fold.pe, columns // fold.simd, fold.simd
+        )
+        return split.transpose(0, 2, 4, 5, 1, 3).reshape(-1, fold.parallel)
+
+    def loop(self, ports: Ports, fold: Fold) -> Loop:
+        return Loop((), (Pattern.always(ports.outputs[0].elements // fold.parallel),), depth=3)
+
+    def logic(self, ports: Ports, fold: Fold) -> Logic:
+        """The address counter; the memory itself is counted as a memory."""
+        return Logic(control_lut(self.loop(ports, fold).trips), ports.outputs[0].bits * fold.parallel + 30)
+
+    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
+        return (
+            Memory("weights", "rom", self.weights.size // fold.parallel, fold.parallel * ports.outputs[0].bits),
+        )
+
+    def unrolled(self, ports: Ports, fold: Fold) -> int:
+        return 1
+
+    def call(self, ports: Ports, fold: Fold) -> Kernel:
+        stream = ports.outputs[0]
+        tiles = self.tiles(fold)
+        return Kernel(
+            "rom_weights.hpp",
+            "rom_weights",
+            (("REPEATS", self.repeats), ("TILES", len(tiles))),
+            (Table("weights", tiles, stream.lo, stream.hi),),
+        )

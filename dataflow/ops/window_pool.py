@@ -1,0 +1,65 @@
+"""Pools behind a sliding window: overlapping or padded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut, divisors
+from muxflow.dataflow.stream import Stream
+
+
+@dataclass(frozen=True, eq=False)
+class WindowPool(Op):
+    """(OH, OW, C * pixels), ordered (channel, pixel), -> (OH, OW, C): maximum or sum over the pixels of each window."""
+
+    pixels: int
+    mode: Literal["max", "sum"]
+
+    def __post_init__(self) -> None:
+        if self.pixels < 1 or self.mode not in ("max", "sum"):
+            raise GraphError(f"window pool: {self.pixels} pixels, mode {self.mode!r}; supported: >= 1, 'max', 'sum'")
+
+    def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
+        (x,) = inputs
+        if x.channels % self.pixels:
+            raise GraphError(f"window pool: {self.pixels} pixels do not divide {x}")
+        size = self.pixels if self.mode == "sum" else 1
+        lo, hi = min(x.lo, x.lo * size), max(x.hi, x.hi * size)
+        return (Stream((*x.shape[:-1], x.channels // self.pixels), lo, hi),)
+
+    def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        (x,) = inputs
+        split = x.reshape(*x.shape[:-1], -1, self.pixels)
+        return (split.max(axis=-1) if self.mode == "max" else split.sum(axis=-1),)
+
+    def folds(self, ports: Ports) -> Iterator[Fold]:
+        """Channels side by side, each a group of its own for the sliding window before."""
+        for lanes in divisors(ports.outputs[0].channels):
+            yield Fold(groups=lanes)
+
+    def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return (fold.groups,), (fold.groups,)
+
+    def loop(self, ports: Ports, fold: Fold) -> Loop:
+        trips = ports.inputs[0].size // fold.groups
+        return Loop((Pattern.always(trips),), (Pattern.last_of(self.pixels, trips // self.pixels),), depth=2)
+
+    def logic(self, ports: Ports, fold: Fold) -> Logic:
+        """A comparison and a choice, or an adder, a lane."""
+        bits = fold.groups * ports.outputs[0].bits
+        lut = bits * 3 // 2 if self.mode == "max" else bits
+        return Logic(lut + control_lut(self.loop(ports, fold).trips), 2 * bits + 20)
+
+    def call(self, ports: Ports, fold: Fold) -> Kernel:
+        return Kernel(
+            "window_pool.hpp",
+            "window_pool",
+            (
+                ("WINDOWS", ports.outputs[0].size // fold.groups),
+                ("SIZE", self.pixels),
+                ("SUM", self.mode == "sum"),
+            ),
+        )

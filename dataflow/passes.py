@@ -1,0 +1,93 @@
+"""Passes: functions Graph -> Graph, checked after each one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph import Graph, Node, check, with_nodes
+from muxflow.dataflow.ops import ArgMax, Fork, Threshold
+
+Pass = Callable[[Graph], Graph]
+
+
+def remove_identity_thresholds(graph: Graph) -> Graph:
+    """x --> Threshold(code -> code) --> y   becomes   x --> y: a quantizer on codes that it does not change."""
+    renamed: dict[str, str] = {}
+    nodes = []
+    for node in graph.nodes:
+        node = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
+        if isinstance(node.op, Threshold) and node.op.is_identity(graph.ports(node).inputs[0]):
+            renamed[node.outputs[0]] = node.inputs[0]
+        else:
+            nodes.append(node)
+    output = renamed.get(graph.output, graph.output)
+    tensors = {renamed.get(stream, stream): tensor for stream, tensor in graph.tensors.items()}
+    return with_nodes(graph, nodes, output=output, tensors=tensors)
+
+
+def insert_forks(graph: Graph) -> Graph:
+    """x --> a, b (, c ...)   becomes   x --> Fork --> x_0 --> a, x_1 --> b: every stream gets one reader.
+
+    A stream that is also the graph's output counts the host as a reader. More than three readers take a tree.
+    """
+    readers = graph.consumers()
+    pending: dict[str, list[str]] = {}
+    nodes: list[Node] = []
+    output = graph.output
+
+    def fork(name: str) -> None:
+        count = len(readers[name]) + (name == graph.output)
+        if count < 2:
+            return
+        free = [name]
+        while len(free) < count:
+            source = free.pop(0)
+            ways = min(3, count - len(free))
+            base = f"{source}_fork"
+            outputs = tuple(f"{source}_{way}" for way in range(ways))
+            nodes.append(Node(base, Fork(ways), (source,), outputs))
+            free += outputs
+        pending[name] = sorted(free)
+
+    fork(graph.input)
+    for node in graph.nodes:
+        inputs = tuple(pending[name].pop(0) if name in pending else name for name in node.inputs)
+        nodes.append(replace(node, inputs=inputs))
+        for name in node.outputs:
+            fork(name)
+    if graph.output in pending:
+        output = pending[graph.output].pop(0)
+    return with_nodes(graph, nodes, output=output)
+
+
+def append_arg_max(graph: Graph) -> Graph:
+    """logits   becomes   logits --> ArgMax: the class index leaves the chip in place of the logits.
+
+    Raises GraphError where the integer order of the logits is not the model's order: a scale or an offset that differs
+    between classes, or a falling scale.
+    """
+    readout = graph.readout
+    if readout is not None:
+        scales, offsets = set(readout.scale), set(readout.offset)
+        if len(scales) > 1 or len(offsets) > 1 or min(scales) <= 0:
+            raise GraphError(
+                f"{graph.name}: the classes differ in scale or offset, so the largest integer is not always the "
+                "largest logit; keep the read-out on the host, or train the last layer with one scale and no bias"
+            )
+        if readout.order != tuple(range(len(readout.order))):
+            raise GraphError(f"{graph.name}: the logits leave in another order than the model's; keep the read-out")
+    node = Node("arg_max", ArgMax(), (graph.output,), ("label",))
+    return with_nodes(graph, [*graph.nodes, node], output="label", readout=None)
+
+
+CLEAN_UP: tuple[Pass, ...] = (remove_identity_thresholds,)
+"""Passes that every imported graph goes through."""
+
+
+def run_passes(graph: Graph, passes: Sequence[Pass]) -> Graph:
+    """Applies passes in order and checks the graph after each."""
+    for one in passes:
+        graph = check(one(graph))
+    return graph

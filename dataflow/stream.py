@@ -1,0 +1,106 @@
+"""Streams: the edges of the integer graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.errors import GraphError
+
+
+def width(lo: int, hi: int) -> tuple[int, bool]:
+    """Bits and signedness of the smallest two's complement or unsigned integer that holds [lo, hi]."""
+    if lo >= 0:
+        return max(1, hi.bit_length()), False
+    return max(hi.bit_length(), (-lo - 1).bit_length()) + 1, True
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An edge: what travels from one node to the next in one frame.
+
+    `shape`: channel-last, `(H, W, C)` for feature maps, `(rows, columns)` for a weight matrix.
+    `lo`, `hi`: every element lies in [lo, hi]; this fixes the bit width.
+    `repeats`: how often the shape is sent in a frame (a weight matrix: once for each vector).
+    `scale`, `offset`: optional affine meaning, value = scale * code + offset, one number or one a channel; only reports
+    and the host use it.
+    `lanes`: elements a beat, once the graph is folded; 0 before.
+    `constant`: the contents where they never change (weights), so that intervals downstream are exact.
+
+    Raises GraphError on an empty shape or an empty interval.
+    """
+
+    shape: tuple[int, ...]
+    lo: int
+    hi: int
+    repeats: int = 1
+    scale: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
+    lanes: int = 0
+    constant: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.shape or any(size < 1 for size in self.shape):
+            raise GraphError(f"stream of shape {self.shape}: every size must be at least 1")
+        if self.lo > self.hi:
+            raise GraphError(f"stream interval [{self.lo}, {self.hi}] is empty")
+        if self.repeats < 1:
+            raise GraphError(f"stream repeats {self.repeats} times; at least 1")
+        if self.bits > 64:
+            raise GraphError(f"stream interval [{self.lo}, {self.hi}] needs {self.bits} bits; at most 64 are supported")
+
+    @property
+    def bits(self) -> int:
+        """Bits of one element."""
+        return width(self.lo, self.hi)[0]
+
+    @property
+    def signed(self) -> bool:
+        """Whether an element can be negative."""
+        return self.lo < 0
+
+    @property
+    def size(self) -> int:
+        """Elements of the shape."""
+        return prod(self.shape)
+
+    @property
+    def channels(self) -> int:
+        """Size of the last axis."""
+        return self.shape[-1]
+
+    @property
+    def pixels(self) -> int:
+        """Product of all axes but the last."""
+        return self.size // self.channels
+
+    @property
+    def elements(self) -> int:
+        """Elements in a frame, repeats counted."""
+        return self.size * self.repeats
+
+    @property
+    def beats(self) -> int:
+        """Beats in a frame; the stream must be folded."""
+        return self.elements // self.lanes
+
+    @property
+    def beat_bits(self) -> int:
+        """Bits of one beat; the stream must be folded."""
+        return self.bits * self.lanes
+
+    def with_lanes(self, lanes: int) -> Stream:
+        """The same stream, `lanes` elements a beat; raises GraphError when the lanes do not divide a frame."""
+        if lanes < 1 or self.size % lanes:
+            raise GraphError(f"{lanes} lanes do not divide a stream of shape {self.shape}")
+        return replace(self, lanes=lanes)
+
+    def __str__(self) -> str:
+        sign = "int" if self.signed else "uint"
+        text = f"{sign}{self.bits}[{'x'.join(map(str, self.shape))}]"
+        if self.repeats > 1:
+            text += f" x{self.repeats}"
+        return text + (f" /{self.lanes}" if self.lanes else "")

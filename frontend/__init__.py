@@ -1,0 +1,1 @@
+"""Layers and training on one side, importers that end in the integer graph on the other."""

@@ -1,0 +1,1 @@
+"""C++ kernels, the HLS project writer and the C simulation."""

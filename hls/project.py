@@ -1,0 +1,395 @@
+"""Writes a design as an HLS project that a user opens and reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import keyword
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+import numpy as np
+
+from muxflow.dataflow.design import AXI_WORD, Design, build_design, container_bits
+from muxflow.dataflow.device import Device, Utilisation
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph import Graph, Node
+from muxflow.dataflow.op import Fold, IntArray, Kernel, Table
+from muxflow.dataflow.ops import OPS
+from muxflow.dataflow.stream import width
+from muxflow.hls.packing import pack, words_per_frame
+
+Tool = Literal["vitis_hls", "vivado_hls"]
+Control = Literal["ap_ctrl_none", "s_axilite"]
+
+INCLUDE = Path(__file__).parent / "include"
+TEMPLATES = Path(__file__).parent / "templates"
+VECTOR_FRAMES = 4
+"""Frames recorded for the test bench: co-simulation is slow."""
+
+CPP_WORDS = frozenset(
+    "alignas alignof and asm auto bool break case catch char class const constexpr continue decltype default delete do "
+    "double else enum explicit export extern false float for friend goto if inline int long main mutable namespace new "
+    "not operator or private protected public register return short signed sizeof static struct switch template this "
+    "throw true try typedef typeid typename union unsigned using virtual void volatile while xor input output muxflow "
+    "axi_word axi_input axi_output hls std".split()
+)
+
+
+@dataclass(frozen=True)
+class ProjectOptions:
+    """How a project is written.
+
+    `tool`: "vitis_hls" (2020.2 and later) or "vivado_hls" (2019.2). `control`: "ap_ctrl_none" runs freely, "s_axilite"
+    is started over AXI-Lite.
+    """
+
+    tool: Tool = "vitis_hls"
+    control: Control = "ap_ctrl_none"
+
+    def __post_init__(self) -> None:
+        if self.tool not in ("vitis_hls", "vivado_hls"):
+            raise MuxflowError(f"tool {self.tool!r}; supported: 'vitis_hls', 'vivado_hls'")
+        if self.control not in ("ap_ctrl_none", "s_axilite"):
+            raise MuxflowError(f"control {self.control!r}; supported: 'ap_ctrl_none', 's_axilite'")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A written HLS project: its folder and the design behind it."""
+
+    path: Path
+    design: Design
+    options: ProjectOptions = ProjectOptions()
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of every source that a simulation compiles."""
+        digest = hashlib.sha256()
+        for folder in ("include", "src", "sim"):
+            for file in sorted((self.path / folder).rglob("*")):
+                if file.is_file():
+                    digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes())
+        return digest.hexdigest()
+
+
+def identifier(name: str) -> str:
+    """A C++ identifier for a node or stream name."""
+    text = re.sub(r"\W+", "_", name).strip("_") or "node"
+    text = re.sub(r"_{2,}", "_", text)
+    return f"n_{text}" if text[0].isdigit() or text in CPP_WORDS or keyword.iskeyword(text) else text
+
+
+def identifiers(names: Iterable[str]) -> dict[str, str]:
+    """Identifiers for names, a number appended where two would be the same."""
+    taken: set[str] = set()
+    found = {}
+    for name in names:
+        base = candidate = identifier(name)
+        number = 2
+        while candidate in taken:
+            candidate = f"{base}_{number}"
+            number += 1
+        taken.add(candidate)
+        found[name] = candidate
+    return found
+
+
+def write_project(
+    design: Design,
+    path: Path,
+    *,
+    options: ProjectOptions | None = None,
+    vectors: IntArray | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Project:
+    """Writes the project into `path` and returns it.
+
+    `vectors`: input codes, shape (N, *input.shape), whose first frames and expected outputs the test bench plays;
+    seeded random codes when absent. An existing project at `path` is replaced; the new one is written beside it first,
+    so that an interruption leaves the old one whole.
+
+    Raises MuxflowError when `path` holds something that is not a Muxflow project, or cannot be written.
+    """
+    options = options or ProjectOptions()
+    path = Path(path).absolute()
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "design.json").exists())):
+        raise MuxflowError(f"{path} exists and is not a Muxflow project; choose another folder or remove it")
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary.chmod(0o755)
+        _write_files(design, temporary, options, vectors, progress)
+        if path.exists():
+            # Compiled simulations are found by content, so they stay valid beside new sources.
+            if (path / "csim").exists():
+                (path / "csim").rename(temporary / "csim")
+            shutil.rmtree(path)
+        temporary.rename(path)
+    except OSError as error:
+        raise MuxflowError(f"{path}: the project cannot be written ({error.strerror or error})") from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+    return Project(path, design, options)
+
+
+def load_project(path: Path) -> Project:
+    """Reads a project back; raises MuxflowError naming what is missing or does not fit."""
+    path = Path(path).absolute()
+    file = path / "design.json"
+    try:
+        entry = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise MuxflowError(f"{file}: no such file; `muxflow build MODEL --output {path}` writes a project") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise MuxflowError(f"{file}: not a Muxflow design ({error}); build the project again") from error
+    graph = Graph.load(path / "graph.npz")
+    try:
+        design = build_design(
+            graph,
+            {name: Fold(**fold) for name, fold in entry["folds"].items()},
+            device=Device(**entry["device"]),
+            board=entry["board"],
+            clock_mhz=entry["clock_mhz"],
+            utilisation=Utilisation(**entry["utilisation"]),
+            lut_per_bram18=entry["lut_per_bram18"],
+        )
+        options = ProjectOptions(**entry["options"])
+    except (KeyError, TypeError) as error:
+        raise MuxflowError(f"{file}: not a whole Muxflow design ({error!r}); build the project again") from error
+    return Project(path, design, options)
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def _write_files(
+    design: Design,
+    folder: Path,
+    options: ProjectOptions,
+    vectors: IntArray | None,
+    progress: Callable[[str], None] | None,
+) -> None:
+    tell = progress or (lambda _: None)
+    name = identifier(design.graph.name)
+    functions = identifiers(node.name for node in design.graph.nodes)
+    common: dict[str, Any] = {
+        "name": f"{name}_design",
+        "top": name,
+        "guard": f"{name.upper()}_TOP_HPP",
+        "version": package_version("muxflow"),
+        "word": AXI_WORD,
+        "control": options.control,
+        "tool": options.tool,
+    }
+    environment = _environment()
+
+    def render(template: str, target: str, **values: Any) -> None:
+        file = folder / target
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(environment.get_template(template).render(**{**common, **values}))
+
+    tell("headers")
+    shutil.copytree(INCLUDE, folder / "include")
+    tell("tables")
+    kernels = {
+        node.name: node.op.call(design.graph.ports(node), design.folds[node.name]) for node in design.graph.nodes
+    }
+    for node in design.graph.nodes:
+        kernel = kernels[node.name]
+        if kernel.tables:
+            base = functions[node.name]
+            render(
+                "table.hpp.j2",
+                f"src/tables/{base}.hpp",
+                node=node.name,
+                guard=f"{name.upper()}_{base.upper()}_HPP",
+                tables=[_table(base, table) for table in kernel.tables],
+            )
+    tell("top.cpp")
+    top = _top_values(design, options, functions, kernels)
+    render("top.hpp.j2", "src/top.hpp", **top)
+    render("top.cpp.j2", "src/top.cpp", **top)
+    render("simulation_main.cpp.j2", "sim/main.cpp")
+    tell("test vectors")
+    codes = _vectors(design, vectors)
+    expected = design.graph(codes)
+    render("testbench.cpp.j2", "tb/testbench.cpp", frames=len(codes))
+    for target, words in (
+        ("input.dat", pack(codes, design.graph.streams[design.graph.input])),
+        ("expected.dat", pack(expected, design.graph.streams[design.graph.output])),
+    ):
+        (folder / "tb" / target).write_text("".join(f"{word:016x}\n" for word in words.reshape(-1)))
+    vivado = options.tool == "vivado_hls"
+    render(
+        "run_hls.tcl.j2",
+        "run_hls.tcl",
+        part=design.device.part,
+        period=f"{1000 / design.clock_mhz:.3f}",
+        tool_name="Vivado HLS 2019.2" if vivado else "Vitis HLS",
+        tool_command="vivado_hls -f run_hls.tcl" if vivado else "vitis_hls -f run_hls.tcl",
+        standard="c++0x" if vivado else "c++14",
+        defines=" -DMUXFLOW_VIVADO_HLS" if vivado else "",
+    )
+    tell("design")
+    save_design(design, folder, options)
+
+
+def save_design(design: Design, folder: Path, options: ProjectOptions) -> None:
+    """Writes `graph.npz` (the graph before width converters) and `design.json`, from which the design is built again."""
+    converters = {node.outputs[0]: node.inputs[0] for node in design.graph.nodes if node.op.kind == "WidthConverter"}
+
+    def before(stream: str) -> str:
+        while stream in converters:
+            stream = converters[stream]
+        return stream
+
+    nodes = tuple(
+        replace(node, inputs=tuple(before(name) for name in node.inputs))
+        for node in design.graph.nodes
+        if node.op.kind != "WidthConverter"
+    )
+    streams = {
+        name: replace(stream, lanes=0) for name, stream in design.graph.streams.items() if name not in converters
+    }
+    graph = replace(design.graph, nodes=nodes, streams=streams, output=before(design.graph.output))
+    graph.save(folder / "graph.npz")
+    leaders = {node.name: asdict(design.folds[node.name]) for node in nodes if not OPS[node.op.kind].follows}
+    entry = {
+        "board": design.board,
+        "device": asdict(design.device),
+        "clock_mhz": design.clock_mhz,
+        "utilisation": asdict(design.utilisation),
+        "lut_per_bram18": design.lut_per_bram18,
+        "folds": leaders,
+        "options": asdict(options),
+        "version": package_version("muxflow"),
+    }
+    (folder / "design.json").write_text(json.dumps(entry, indent=2, sort_keys=True) + "\n")
+
+
+def _vectors(design: Design, vectors: IntArray | None) -> IntArray:
+    stream = design.graph.streams[design.graph.input]
+    if vectors is not None:
+        return design.graph.check_images(vectors[:VECTOR_FRAMES])
+    generator = np.random.default_rng(0)
+    return generator.integers(stream.lo, stream.hi + 1, (VECTOR_FRAMES, *stream.shape))
+
+
+def _table(base: str, table: Table) -> dict[str, str]:
+    bits, signed = width(table.lo, table.hi)
+    values = table.values if table.values.ndim == 2 else table.values[None]
+    rows = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in values.tolist())
+    dimensions = "".join(f"[{size}]" for size in table.values.shape)
+    if table.values.ndim == 1:
+        rows = "  " + ", ".join(map(str, table.values.tolist()))
+    return {
+        "comment": f"{table.values.size} values in [{table.lo}, {table.hi}]",
+        "bits": str(bits),
+        "signed": _cpp(signed),
+        "variable": f"{base}_{table.name}",
+        "dimensions": dimensions,
+        "rows": rows,
+    }
+
+
+def _cpp(value: int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _storage(variable: str, placement: str, kind: str, tool: Tool) -> str:
+    """The pragma that puts a memory where the plan wants it, in the tool's own words."""
+    if tool == "vitis_hls":
+        return f"bind_storage variable={variable} type={kind} impl={placement}"
+    core = {
+        ("rom_1p", "bram"): "ROM_1P_BRAM",
+        ("rom_1p", "lutram"): "ROM_1P_LUTRAM",
+        ("fifo", "bram"): "FIFO_BRAM",
+        ("fifo", "lutram"): "FIFO_LUTRAM",
+        ("fifo", "srl"): "FIFO_SRL",
+    }[(kind, placement)]
+    return f"RESOURCE variable={variable} core={core}"
+
+
+def _top_values(
+    design: Design, options: ProjectOptions, functions: Mapping[str, str], kernels: Mapping[str, Kernel]
+) -> dict[str, Any]:
+    graph = design.graph
+    variables = {name: f"s_{text}" for name, text in identifiers(graph.streams).items()}
+    types = {name: f"{text}_t" for name, text in identifiers(graph.streams).items()}
+    streams = []
+    for name, stream in graph.streams.items():
+        placed = design.fifos[name]
+        pragma = ""
+        if placed.placement != "register":
+            where = "bram" if placed.placement == "bram" else "srl" if placed.memory.depth <= 32 else "lutram"
+            pragma = _storage(variables[name], where, "fifo", options.tool)
+        streams.append(
+            {
+                "bits": stream.bits,
+                "signed": _cpp(stream.signed),
+                "lanes": stream.lanes,
+                "type": types[name],
+                "variable": variables[name],
+                "depth": design.depths[name],
+                "pragma": pragma,
+            }
+        )
+
+    def node_values(node: Node) -> dict[str, Any]:
+        kernel = kernels[node.name]
+        base = functions[node.name]
+        ports = [(f"x{i}", name) for i, name in enumerate(node.inputs)]
+        ports += [(f"y{i}", name) for i, name in enumerate(node.outputs)]
+        tables = [f"{base}_{table.name}" for table in kernel.tables]
+        placements = {placed.memory.name: placed.placement for placed in design.memories[node.name]}
+        pragmas = []
+        for table in kernel.tables:
+            where = placements.get(table.name, "register")
+            if table.memory and where != "register":
+                pragmas.append(_storage(f"{base}_{table.name}", where, "rom_1p", options.tool))
+        template = ", ".join(f"/*{key}*/ {_cpp(value)}" for key, value in kernel.arguments)
+        call_arguments = ", ".join(tables + [port for port, _ in ports])
+        shown = f"{node.op.kind}, {design.folds[node.name]}, {design.cycles(node)} cycles a frame"
+        return {
+            "comment": f"{node.name}: {shown}",
+            "function": base,
+            "parameters": ", ".join(f"muxflow::stream<{types[name]}>& {port}" for port, name in ports),
+            "pragmas": pragmas,
+            "call": f"muxflow::{kernel.function}<{template}>({call_arguments})",
+            "arguments": ", ".join(variables[name] for _, name in ports),
+        }
+
+    def outer(name: str) -> dict[str, Any]:
+        stream = graph.streams[name]
+        return {
+            "elements": stream.size,
+            "container": container_bits(stream),
+            "words": words_per_frame(stream),
+            "variable": variables[name],
+        }
+
+    return {
+        "streams": streams,
+        "nodes": [node_values(node) for node in graph.nodes],
+        "headers": sorted({kernel.header for kernel in kernels.values()}),
+        "table_files": [f"{functions[node.name]}.hpp" for node in graph.nodes if kernels[node.name].tables],
+        "input": outer(graph.input),
+        "output": outer(graph.output),
+    }

@@ -1,0 +1,1 @@
+"""Muxflow: streaming FPGA accelerators for ultra-low-bit networks."""
