@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from muxflow.dataflow.design import Design, build_design
 from muxflow.dataflow.device import Device, Resources, Utilisation
 from muxflow.dataflow.errors import BudgetError
 from muxflow.dataflow.graph import Graph, Node
-from muxflow.dataflow.memory import place
+from muxflow.dataflow.memory import Memory, place
 from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT, Fold, Ports
 from muxflow.dataflow.passes import insert_forks
 
-PRICES = (0.0, 20.0, 60.0, 120.0, 200.0, 400.0, 1000.0)
+PRICES = (60.0, 150.0, 20.0, 400.0)
 """LUTs that a block RAM is worth, tried in turn: a low price fills block RAM, a high one spares it."""
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """One fold of a leading node together with its followers: cycles of the slowest of them, and what they take."""
+
+    fold: Fold
+    cycles: int
+    logic: Resources
+    memories: tuple[Memory, ...]
+
+
+@dataclass(frozen=True)
 class Option:
-    """One fold of a leading node together with its followers: cycles of the slowest of them and their resources."""
+    """A candidate with its memories placed."""
 
     fold: Fold
     cycles: int
     resources: Resources
 
 
-def options(graph: Graph, node: Node, price: float) -> list[Option]:
-    """The folds of a leading node that no other one beats in cycles and cost, slowest first."""
+def candidates(graph: Graph, node: Node) -> list[Candidate]:
+    """Every fold of a leading node that the tools' limits allow."""
     producers = graph.producers()
     group = [node]
     for name in node.inputs:
@@ -38,6 +48,7 @@ def options(graph: Graph, node: Node, price: float) -> list[Option]:
     for fold in node.op.folds(graph.ports(node)):
         cycles = 0
         total = Resources()
+        memories: list[Memory] = []
         for member in group:
             ports = graph.ports(member)
             if not _allowed(member, ports, fold):
@@ -45,13 +56,23 @@ def options(graph: Graph, node: Node, price: float) -> list[Option]:
             cycles = max(cycles, member.op.loop(ports, fold).cycles)
             logic = member.op.logic(ports, fold)
             total += Resources(logic.lut, logic.ff, 0, logic.dsp)
-            for memory in member.op.memories(ports, fold):
-                placed = place(memory, price)
-                total += Resources(placed.lut, placed.ff, placed.bram18, 0)
+            memories += member.op.memories(ports, fold)
         else:
-            found.append(Option(fold, cycles, total))
+            found.append(Candidate(fold, cycles, total, tuple(memories)))
+    return found
+
+
+def options(found: Sequence[Candidate], price: float) -> list[Option]:
+    """The candidates that no other one beats in cycles and cost at a price of block RAM, slowest first."""
+    placed = []
+    for candidate in found:
+        total = candidate.logic
+        for memory in candidate.memories:
+            home = place(memory, price)
+            total += Resources(home.lut, home.ff, home.bram18, 0)
+        placed.append(Option(candidate.fold, candidate.cycles, total))
     best: list[Option] = []
-    for option in sorted(found, key=lambda o: (_cost(o.resources, price), o.cycles)):
+    for option in sorted(placed, key=lambda o: (_cost(o.resources, price), o.cycles)):
         if not best or option.cycles < best[-1].cycles:
             best.append(option)
     return best
@@ -86,34 +107,35 @@ def fit(
 
     For each price of block RAM, the smallest interval is searched by bisection over the cycles that any fold of any
     node can have; every node takes its cheapest fold that is as fast. The whole design, FIFOs and width converters
-    included, must fit. Among the prices the smallest interval wins, then the fewest LUTs.
+    included, must fit. Among the prices the smallest interval wins, then the smallest share of LUTs plus block RAMs.
 
     Raises BudgetError with the smallest design's needs, and what binds, when nothing fits.
     """
     utilisation = utilisation or Utilisation()
     budget = device.budget(utilisation)
     forked = insert_forks(graph)
-    leaders = [node for node in forked.nodes if node.op.follows != "consumer"]
+    found = {node.name: candidates(forked, node) for node in forked.nodes if node.op.follows != "consumer"}
+    stuck = [name for name, row in found.items() if not row]
+    if stuck:
+        raise BudgetError(f"{stuck[0]}: every fold is over the tools' limits on stream width and unrolled work")
+    # No design is faster than its slowest node at that node's fastest fold.
+    floor = max(min(candidate.cycles for candidate in row) for row in found.values())
+    targets = sorted({max(floor, candidate.cycles) for row in found.values() for candidate in row})
     best: Design | None = None
     smallest: Design | None = None
     for price in PRICES:
-        if progress:
-            progress(f"folding, a block RAM at {price:.0f} LUTs")
-        choices = {node.name: options(forked, node, price) for node in leaders}
-        stuck = [node for node in leaders if not choices[node.name]]
-        if stuck:
-            raise BudgetError(f"{stuck[0].name} ({stuck[0].op.kind}): every fold is over the tools' limits")
-        targets = sorted({option.cycles for row in choices.values() for option in row})
-        floor = max(min(option.cycles for option in row) for row in choices.values())
-        targets = [target for target in targets if target >= floor]
+        choices = {name: options(row, price) for name, row in found.items()}
 
-        def attempt(target: int, choices: dict[str, list[Option]] = choices, price: float = price) -> Design:
-            folds = {
-                name: next(option.fold for option in row if option.cycles <= target) for name, row in choices.items()
-            }
+        def attempt(target: int, choices: dict[str, list[Option]] = choices, price: float = price) -> Design | None:
+            chosen = {name: next(o for o in row if o.cycles <= target) for name, row in choices.items()}
+            total = sum((option.resources for option in chosen.values()), Resources())
+            if total.exceeds(budget) and target != targets[-1]:
+                return None
+            if progress:
+                progress(f"folding: {target} cycles a frame, a block RAM at {price:.0f} LUTs")
             return build_design(
                 forked,
-                folds,
+                {name: option.fold for name, option in chosen.items()},
                 device=device,
                 board=board,
                 clock_mhz=clock_mhz,
@@ -121,32 +143,21 @@ def fit(
                 lut_per_bram18=price,
             )
 
-        def quick(target: int, choices: dict[str, list[Option]] = choices) -> bool:
-            total = Resources()
-            for row in choices.values():
-                total += next(option.resources for option in row if option.cycles <= target)
-            return not total.exceeds(budget)
-
+        # Invariant: targets from `high` on fit, those before `low` do not (a slower design is never larger).
         low, high = 0, len(targets)
+        if best is not None:
+            high = targets.index(best.interval) + 1
         while low < high:
             middle = (low + high) // 2
-            if quick(targets[middle]):
+            design = attempt(targets[middle])
+            if design is not None and not design.resources.exceeds(budget):
                 high = middle
+                if best is None or (design.interval, _load(design, budget)) < (best.interval, _load(best, budget)):
+                    best = design
             else:
                 low = middle + 1
-        # The quick sum leaves out FIFOs and converters: walk on until the whole design fits.
-        for index in range(low, len(targets)):
-            if best is not None and targets[index] > best.interval:
-                break
-            design = attempt(targets[index])
-            if not design.resources.exceeds(budget):
-                if best is None or (design.interval, design.resources.lut) < (best.interval, best.resources.lut):
-                    best = design
-                break
-        if best is None:
-            candidate = attempt(targets[-1])
-            if smallest is None or _excess(candidate, budget) < _excess(smallest, budget):
-                smallest = candidate
+                if design is not None and (smallest is None or _excess(design, budget) < _excess(smallest, budget)):
+                    smallest = design
     if best is None:
         assert smallest is not None
         raise BudgetError(_nearest(smallest, budget))
@@ -156,6 +167,11 @@ def fit(
 def _excess(design: Design, budget: Resources) -> float:
     pairs = zip(design.resources.items(), budget.items(), strict=True)
     return max(used / max(1, limit) for (_, used), (_, limit) in pairs)
+
+
+def _load(design: Design, budget: Resources) -> float:
+    used = design.resources
+    return used.lut / max(1, budget.lut) + used.bram18 / max(1, budget.bram18)
 
 
 def _nearest(design: Design, budget: Resources) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Literal
 
@@ -44,6 +45,7 @@ class PlacedMemory:
     ff: int = 0
 
 
+@lru_cache(maxsize=1 << 16)
 def bram18_count(depth: int, width: int) -> int:
     """Blocks of 18 Kb for `depth` words of `width` bits: the best of the primitive's shapes, alone or side by side.
 

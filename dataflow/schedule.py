@@ -19,15 +19,10 @@ FIFO_DEPTH = 2
 
 @dataclass(frozen=True)
 class Schedule:
-    """Write time of each stream's beats and, for each node's input port, read time of each beat."""
+    """Write time of each stream's beats and read time of each of them; weight streams, always ready, are left out."""
 
     writes: Mapping[str, Times]
     reads: Mapping[str, Times]
-
-    @property
-    def last(self) -> int:
-        """Time of the last write anywhere."""
-        return max(int(times[-1]) for times in self.writes.values())
 
 
 def schedule(graph: Graph, folds: Mapping[str, Fold], *, timed: bool) -> Schedule:
@@ -42,21 +37,41 @@ def schedule(graph: Graph, folds: Mapping[str, Fold], *, timed: bool) -> Schedul
     T_i = max(T_{i-1} + c, A_i), c = interval or 0, that is T_i = c*i + max_{k <= i} (A_k - c*k).
     """
     source = graph.streams[graph.input]
-    step = 1 if timed else source.lanes
-    writes = {graph.input: (np.arange(source.beats, dtype=np.int64) + (0 if timed else 1)) * step}
+    first = np.arange(source.beats, dtype=np.int64) if timed else np.arange(1, source.beats + 1) * source.lanes
+    writes = {graph.input: first}
     reads: dict[str, Times] = {}
     for node in graph.nodes:
         loop = node.op.loop(graph.ports(node), folds[node.name])
-        pace = np.arange(loop.trips, dtype=np.int64) * (loop.interval if timed else 0)
-        arrival = np.zeros(loop.trips, np.int64)
-        masks = [pattern.mask() for pattern in loop.reads]
-        for name, mask in zip(node.inputs, masks, strict=True):
-            arrival[mask] = np.maximum(arrival[mask], writes[name])
-        start = pace + np.maximum.accumulate(arrival - pace)
-        for name, mask in zip(node.inputs, masks, strict=True):
-            reads[name] = start[mask]
-        for name, pattern in zip(node.outputs, loop.writes, strict=True):
-            writes[name] = start[pattern.mask()] + (loop.depth if timed else 0)
+        # A source is always ready: it has been waiting for its reader.
+        waits = [(name, pattern) for name, pattern in zip(node.inputs, loop.reads, strict=True) if name in writes]
+        if not waits:
+            continue
+        if timed or len(waits) > 1:
+            start = np.zeros(loop.trips, np.int64)
+            masks = [pattern.mask() for _, pattern in waits]
+            for (name, _), mask in zip(waits, masks, strict=True):
+                start[mask] = np.maximum(start[mask], writes[name])
+            if timed:
+                pace = np.arange(loop.trips, dtype=np.int64) * loop.interval
+                start -= pace
+                np.maximum.accumulate(start, out=start)
+                start += pace
+            else:
+                np.maximum.accumulate(start, out=start)
+            for (name, _), mask in zip(waits, masks, strict=True):
+                reads[name] = start[mask]
+            for name, pattern in zip(node.outputs, loop.writes, strict=True):
+                writes[name] = start[pattern.mask()] + (loop.depth if timed else 0)
+        else:
+            # Infinitely fast and one input: a write happens when the last beat read before it has arrived.
+            ((name, pattern),) = waits
+            reads[name] = writes[name]
+            for output, written in zip(node.outputs, loop.writes, strict=True):
+                if written == pattern:
+                    writes[output] = writes[name]
+                    continue
+                so_far = np.cumsum(pattern.mask(), dtype=np.int32)[written.mask()]
+                writes[output] = np.where(so_far > 0, writes[name][so_far - 1], 0)
     return Schedule(writes, reads)
 
 
@@ -69,10 +84,9 @@ def fifo_depths(graph: Graph, folds: Mapping[str, Fold]) -> dict[str, int]:
     branch (conservative: the exact sizes come from the timing simulation).
     """
     times = schedule(graph, folds, timed=False)
-    producers = graph.producers()
     depths = {}
     for node in graph.nodes:
-        waiting = [name for name in node.inputs if name not in producers or producers[name].inputs]
+        waiting = [name for name in node.inputs if name in times.writes]
         for name in node.inputs:
             if len(waiting) < 2 or name not in waiting:
                 depths[name] = FIFO_DEPTH

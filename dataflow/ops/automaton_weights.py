@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from muxflow.dataflow.automaton import Alphabet, Automaton
 from muxflow.dataflow.errors import GraphError
@@ -31,8 +32,7 @@ class AutomatonWeights(Op):
     follows = "consumer"
 
     def __post_init__(self) -> None:
-        matrix = self.automaton.weights(self.rows, self.columns)
-        if not matrix.any():
+        if not self.matrix.any():
             raise GraphError(
                 f"cellular automaton: rule {self.rule} on {self.ring} cells dies out, all weights are 0; "
                 "use another rule (30 and 45 do not), ring or seed"
@@ -43,11 +43,16 @@ class AutomatonWeights(Op):
         """The recipe."""
         return Automaton(self.ring, self.rule, self.seed, self.burn_in, self.alphabet)
 
+    @cached_property
+    def matrix(self) -> IntArray:
+        """The generated weights, shape (rows, columns)."""
+        return frozen_array(self.automaton.weights(self.rows, self.columns))
+
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
-        return (Stream((self.rows, self.columns), -1, 1, self.repeats, constant=self.compute()[0]),)
+        return (Stream((self.rows, self.columns), -1, 1, self.repeats, constant=self.matrix),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        return (frozen_array(self.automaton.weights(self.rows, self.columns)),)
+        return (self.matrix,)
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
         if fold.groups > 1:

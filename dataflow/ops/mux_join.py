@@ -46,6 +46,8 @@ class MuxJoin(Op):
             raise GraphError(f"MUX join: maps of {x} and {f}; height and width must agree")
         if x.lo < 0 or f.lo < 0:
             raise GraphError(f"MUX join: inputs {x} and {f}; it joins unsigned codes")
+        if max(x.bits, f.bits) > 30:
+            raise GraphError(f"MUX join: inputs {x} and {f}; it joins codes of at most 30 bits")
         meeting = min(x.channels, f.channels)
         if self.select == "stream" and inputs[2].channels != meeting:
             raise GraphError(f"MUX join: {inputs[2].channels} select bits for {meeting} channels")

@@ -70,16 +70,17 @@ class ShiftClip(Op):
     def call(self, ports: Ports, fold: Fold) -> Kernel:
         table = self._table(fold)
         x = ports.inputs[0]
+        bits = self._sum_bits(x)
         return Kernel(
             "shift_clip.hpp",
             "shift_clip",
             (
                 ("PIXELS", x.size // table.size),
                 ("CHANNEL_FOLD", len(table)),
-                ("SHIFT", self.shift),
+                ("SHIFT", min(self.shift, bits - 1)),  # beyond the width only the sign is left
                 ("LOWEST", self.lowest),
                 ("HIGHEST", self.highest),
-                ("SUM_BITS", self._sum_bits(x)),
+                ("SUM_BITS", bits),
             ),
             (Table("bias", table, int(table.min()), int(table.max())),),
         )

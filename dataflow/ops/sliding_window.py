@@ -101,11 +101,22 @@ class SlidingWindow(Op):
         return [(rows * row_beats, sent) for rows, sent in zip(reads, sends, strict=True)]
 
     def gap(self, ports: Ports, fold: Fold) -> int:
-        """Idle steps between phases: a beat written in the last step of a phase is read back at least
-        row beats / stride steps later, so only very narrow maps must wait for the write to land."""
+        """Idle steps between phases, 4 where a beat could be read back less than 4 steps after its write.
+
+        The last row of a phase is written to its end, so beat (x, block, part) of it is written (width - x) pixels
+        before the next phase starts, less the beats before it in its pixel; the phase reads it at kernel column k of
+        output column o no earlier than o windows and k pixels of a block after its start.
+        """
         _, width, channels = ports.inputs[0].shape
-        row_beats = width * channels // self._lanes(ports, fold)
-        return 0 if row_beats // self.stride[1] >= 4 else 4
+        lanes = self._lanes(ports, fold)
+        pixel_beats = channels // lanes
+        part_beats = channels // self.groups * fold.groups // lanes
+        window_beats = self.kernel[0] * self.kernel[1] * pixel_beats
+        column = np.arange(ports.outputs[0].shape[1])[:, None]
+        inner = np.arange(self.kernel[1])
+        x = column * self.stride[1] - self.pads[1] + inner * self.dilation[1]
+        distance = (width - x) * pixel_beats + column * window_beats + inner * part_beats
+        return 0 if distance[(x >= 0) & (x < width)].min(initial=4) >= 4 else 4
 
     def loop(self, ports: Ports, fold: Fold) -> Loop:
         reads: list[tuple[int, bool]] = []

@@ -11,7 +11,7 @@ template <int RING> struct CellRow {
 #ifdef MUXFLOW_NATIVE
   // One guard cell at either end, so that a step has no special case and the compiler can use wide registers.
   unsigned char cell[RING + 2];
-  bool get(int i) const { return cell[i + 1] != 0; }
+  signed char get(int i) const { return cell[i + 1]; }
   template <class T> void load(const T* start) {
     for (int i = 0; i < RING; ++i) cell[i + 1] = static_cast<unsigned char>(start[i]);
   }
@@ -35,7 +35,7 @@ template <int RING> struct CellRow {
   }
 #else
   ap_uint<RING> cell;
-  bool get(int i) const { return cell[i]; }
+  int get(int i) const { return cell[i] ? 1 : 0; }
   template <class T> void load(const T* start) {
     for (int i = 0; i < RING; ++i) {
 #pragma HLS unroll
@@ -97,8 +97,7 @@ void automaton_weights(const T (&start)[RING], stream<W>& w_stream) {
       for (int p = 0; p < PE; ++p) {
 #pragma HLS unroll
         const int cell = (synapse * SIMD + column) * CELLS;
-        const int weight = CELLS == 1 ? 2 * int(rows[p].get(cell)) - 1
-                                      : int(rows[p].get(cell)) - int(rows[p].get(cell + (CELLS - 1)));
+        const int weight = CELLS == 1 ? 2 * rows[p].get(cell) - 1 : rows[p].get(cell) - rows[p].get(cell + (CELLS - 1));
         w.set(column * PE + p, weight);
       }
     }

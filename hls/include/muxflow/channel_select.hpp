@@ -44,7 +44,7 @@ void channel_select(const T (&table)[FOLD][X::LANES], stream<X>& x_stream, strea
       S s;
       for (int lane = 0; lane < X::LANES; ++lane) {
 #pragma HLS unroll
-        s.set(lane, now.get(lane) >= table[fold][lane] ? 1 : 0);
+        s.set(lane, T(now.get(lane)) >= table[fold][lane] ? 1 : 0);
       }
       s_stream.write(s);
     }

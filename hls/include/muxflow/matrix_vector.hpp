@@ -48,11 +48,19 @@ void matrix_vector(stream<X>& x_stream, stream<W>& w_stream, stream<Y>& y_stream
         accumulator[row] = 0;
       }
     }
+#ifdef MUXFLOW_NATIVE
+    if (ROWS == 1 && sizeof(Accumulator) <= sizeof(int)) {
+      // The same sum in an int: compilers have an instruction for the dot product of bytes.
+      int sum = 0;
+      for (int column = 0; column < SIMD; ++column) sum += int(x.get(column)) * int(w.get(column));
+      accumulator[0] += sum;
+    } else
+#endif
     for (int column = 0; column < SIMD; ++column) {
 #pragma HLS unroll
       for (int row = 0; row < ROWS; ++row) {
 #pragma HLS unroll
-        accumulator[row] += x.get(row / PE * SIMD + column) * w.get(column * ROWS + row);
+        accumulator[row] += widen<Accumulator>(x.get(row / PE * SIMD + column)) * w.get(column * ROWS + row);
       }
     }
     if (++synapse == SYNAPSE_FOLD) {

@@ -61,7 +61,7 @@ struct AlwaysSelect {
 template <int FOLD, int LANES, class T> struct ElementSelect {
   const T (&table)[FOLD][LANES];
   void meet(int, bool) {}
-  template <class E> bool ask(int fold, int lane, E x) const { return int(x) >= int(table[fold][lane]); }
+  template <class E> bool ask(int fold, int lane, E x) const { return T(x) >= table[fold][lane]; }
 };
 
 template <int FOLD, class S> struct StreamSelect {

@@ -34,7 +34,7 @@ void threshold(const T (&table)[CHANNEL_FOLD][STEPS * X::LANES], const F (&falli
 #pragma HLS unroll
       for (int lane = 0; lane < X::LANES; ++lane) {
 #pragma HLS unroll
-        count[lane] += x.get(lane) >= table[fold][k * X::LANES + lane] ? 1 : 0;
+        count[lane] += T(x.get(lane)) >= table[fold][k * X::LANES + lane] ? 1 : 0;
       }
     }
     Y y;

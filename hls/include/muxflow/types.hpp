@@ -39,9 +39,22 @@ template <int BITS_, bool SIGNED, int LANES_> struct Beat {
   element data[LANES_];
   element get(int lane) const { return data[lane]; }
   void set(int lane, element value) { data[lane] = value; }
+  // Appends a narrow beat: after LANES / N::LANES of them the first one stands in the lowest lanes.
+  template <class N> void push(const N& narrow, int part) {
+    for (int lane = 0; lane < N::LANES; ++lane) data[part * N::LANES + lane] = narrow.data[lane];
+  }
 };
 
+// An operand in the type of its result, so that C++'s promotion to 32 bits and its mixing of signs cannot wrap.
+template <class To, class E> To widen(E value) { return static_cast<To>(value); }
+
 #else
+
+// ap_int arithmetic is exact by itself.
+template <class To, class E> E widen(E value) {
+#pragma HLS inline
+  return value;
+}
 
 template <int BITS, bool SIGNED> struct Integer;
 template <int BITS> struct Integer<BITS, true> { typedef ap_int<BITS> type; };
@@ -63,6 +76,13 @@ template <int BITS_, bool SIGNED, int LANES_> struct Beat {
   void set(int lane, element value) {
 #pragma HLS inline
     word.range((lane + 1) * BITS_ - 1, lane * BITS_) = value.range(BITS_ - 1, 0);
+  }
+  // Appends a narrow beat: after LANES / N::LANES of them the first one stands in the lowest lanes. A shift needs no
+  // multiplexer for `part`.
+  template <class N> void push(const N& narrow, int) {
+#pragma HLS inline
+    word >>= BITS_ * N::LANES;
+    word.range(BITS_ * LANES_ - 1, BITS_ * (LANES_ - N::LANES)) = narrow.word;
   }
 };
 

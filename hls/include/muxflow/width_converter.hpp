@@ -16,14 +16,7 @@ template <int BEATS, int FACTOR, class X, class Y> void widen(stream<X>& x_strea
   int part = 0;
   for (long step = 0; step < long(BEATS) * FACTOR; ++step) {
 #pragma HLS pipeline II=1
-    const X x = x_stream.read();
-    for (int i = 0; i < FACTOR; ++i) {
-#pragma HLS unroll
-      for (int lane = 0; lane < X::LANES; ++lane) {
-#pragma HLS unroll
-        if (i == part) wide.set(i * X::LANES + lane, x.get(lane));
-      }
-    }
+    wide.push(x_stream.read(), part);
     if (++part == FACTOR) {
       part = 0;
       y_stream.write(wide);

@@ -1,0 +1,151 @@
+"""The float arithmetic between an integer stream and the next quantizer, kept as the model wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from onnx import helper, numpy_helper
+
+Floats = npt.NDArray[np.float32]
+
+UNARY = frozenset(
+    "Relu LeakyRelu Clip Sigmoid HardSigmoid Tanh Elu Selu Softplus Softsign HardSwish Neg Abs Identity Dropout "
+    "Floor Ceil Round Sign Sqrt Exp Log Erf Gelu Mish Celu ThresholdedRelu".split()
+)
+BINARY = frozenset(("Mul", "Div", "Add", "Sub", "PRelu", "Pow", "Min", "Max"))
+RISING = frozenset(
+    "Relu LeakyRelu Clip Sigmoid HardSigmoid Tanh Elu Selu Softplus Softsign Identity Dropout Floor Ceil Round Sign "
+    "Sqrt Exp Log Erf Celu Min Max".split()
+)
+"""Elementwise ops that never fall as their input rises (slopes of LeakyRelu and the like taken as positive)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One float node of the model with its constants spread over the rows of a stream.
+
+    `operands`: the node's inputs in order; None stands for the running tensor, an array has shape (1,) or (rows,).
+    """
+
+    op_type: str
+    attributes: tuple[tuple[str, Any], ...]
+    operands: tuple[Floats | None, ...]
+    name: str
+
+    def affine(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+        """(factor, summand) when the step is an affine map of each row, else None."""
+        constants = [None if value is None else value.astype(np.float64) for value in self.operands]
+        zero, one = np.zeros(1), np.ones(1)
+        if self.op_type in ("Identity", "Dropout"):
+            return one, zero
+        if self.op_type == "Neg":
+            return -one, zero
+        if self.op_type == "BatchNormalization":
+            _, scale, bias, mean, variance = constants
+            assert scale is not None and bias is not None and mean is not None and variance is not None
+            factor = scale / np.sqrt(variance + dict(self.attributes).get("epsilon", 1e-5))
+            return factor, bias - mean * factor
+        if len(constants) != 2:
+            return None
+        left, right = constants
+        if self.op_type == "Mul":
+            constant = right if left is None else left
+            return (constant, zero) if constant is not None else None
+        if self.op_type == "Add":
+            constant = right if left is None else left
+            return (one, constant) if constant is not None else None
+        if self.op_type == "Sub" and right is not None:
+            return one, -right
+        if self.op_type == "Sub" and left is not None:
+            return -one, left
+        if self.op_type == "Div" and right is not None:
+            return 1 / right, zero
+        return None
+
+    def rises(self) -> bool:
+        """Whether the step never falls on any row."""
+        affine = self.affine()
+        if affine is not None:
+            return bool((affine[0] >= 0).all())
+        return self.op_type in RISING
+
+
+def constant_step(op_type: str, constant: npt.ArrayLike, name: str) -> Step:
+    """A step `running op constant` that is not a node of its own in the model (a bias, the divisor of an average)."""
+    return Step(op_type, (), (None, np.atleast_1d(np.asarray(constant, np.float32))), name)
+
+
+def affine_of(steps: tuple[Step, ...]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """(factor, summand) of a whole chain in double precision, or None when a step is not affine."""
+    factor, summand = np.ones(1), np.zeros(1)
+    for step in steps:
+        one = step.affine()
+        if one is None:
+            return None
+        factor, summand = factor * one[0], summand * one[0] + one[1]
+    return factor, summand
+
+
+class Evaluator:
+    """Runs a chain on float32 values of shape (R, rows) with the ONNX runtime, node by node as the model has it.
+
+    Graph optimisation is off, so that no two roundings are fused into one.
+    """
+
+    def __init__(self, steps: tuple[Step, ...], rows: int) -> None:
+        self.rows = rows
+        self.session = _session(steps, rows) if steps else None
+
+    def __call__(self, values: Floats) -> Floats:
+        if self.session is None:
+            return values
+        (result,) = self.session.run(None, {"x": values})
+        return np.asarray(result, np.float32)
+
+
+def _session(steps: tuple[Step, ...], rows: int) -> ort.InferenceSession:
+    nodes, initializers = [], []
+    running = "x"
+    for index, step in enumerate(steps):
+        inputs = []
+        for position, operand in enumerate(step.operands):
+            if operand is None:
+                inputs.append(running)
+                continue
+            name = f"c{index}_{position}"
+            # Batch normalisation wants its parameters as vectors, Clip its bounds as scalars, the rest broadcasts.
+            if step.op_type == "BatchNormalization":
+                operand = np.broadcast_to(operand, (rows,))
+            elif step.op_type == "Clip":
+                operand = operand.reshape(())
+            elif operand.size > 1:
+                operand = np.tile(operand, rows // operand.size)[None]
+            initializers.append(numpy_helper.from_array(np.ascontiguousarray(operand, np.float32), name))
+            inputs.append(name)
+        running = f"y{index}"
+        nodes.append(helper.make_node(step.op_type, inputs, [running], **dict(step.attributes)))
+    graph = helper.make_graph(
+        nodes,
+        "chain",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [None, rows])],
+        [helper.make_tensor_value_info(running, onnx.TensorProto.FLOAT, [None, rows])],
+        initializers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+@lru_cache(maxsize=1)
+def runtime_version() -> str:
+    """Version of the runtime that evaluated the chains, for reports."""
+    return str(ort.__version__)

@@ -1,0 +1,34 @@
+"""Which function imports which ONNX op type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import onnx
+
+from muxflow.frontend import import_elementwise, import_joins, import_layers, import_quantizers
+from muxflow.frontend.float_chain import BINARY, UNARY
+from muxflow.frontend.qonnx_importer import Importer
+from muxflow.frontend.values import Value
+
+Handler = Callable[[Importer, onnx.NodeProto], Value]
+
+HANDLERS: Mapping[str, Handler] = {
+    **dict.fromkeys(UNARY, import_elementwise.unary),
+    **dict.fromkeys(BINARY, import_elementwise.with_constant),
+    **dict.fromkeys(("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"), import_elementwise.reorder),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), import_elementwise.drop_softmax),
+    "BatchNormalization": import_elementwise.batch_normalization,
+    **dict.fromkeys(("Quant", "IntQuant", "BipolarQuant"), import_quantizers.quantize),
+    "Conv": import_layers.convolution,
+    **dict.fromkeys(("Gemm", "MatMul"), import_layers.dense),
+    **dict.fromkeys(("MaxPool", "AveragePool"), import_layers.pool),
+    **dict.fromkeys(
+        ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax"), import_layers.global_pool
+    ),
+    "Add": import_joins.add,
+    "Concat": import_joins.concat,
+    "MuxShift": import_joins.mux_shift,
+    "OrJoin": import_joins.or_join,
+    "CellularAutomatonWeights": import_joins.automaton_weights,
+}
