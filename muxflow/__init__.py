@@ -1,1 +1,50 @@
-"""Muxflow: streaming FPGA accelerators for ultra-low-bit networks."""
+"""Muxflow: streaming FPGA accelerators for ultra-low-bit networks, verified bit for bit.
+
+    graph = muxflow.load("model.onnx")
+    design = muxflow.fit(graph, board="pynq-z2")
+    project = design.write("build/")
+    result = project.csim(images)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from muxflow.dataflow.errors import (
+    BudgetError,
+    GraphError,
+    MismatchError,
+    MuxflowError,
+    ToolError,
+    UnsupportedError,
+)
+
+if TYPE_CHECKING:
+    from muxflow.api import Design, Project, fit, load, open_project
+    from muxflow.dataflow.graph import Graph
+
+__all__ = [
+    "BudgetError",
+    "Design",
+    "Graph",
+    "GraphError",
+    "MismatchError",
+    "MuxflowError",
+    "Project",
+    "ToolError",
+    "UnsupportedError",
+    "fit",
+    "load",
+    "open_project",
+]
+
+# Loaded on first use: every part of Muxflow imports this package, and the API imports every part.
+_LAZY = {name: "muxflow.api" for name in ("Design", "Project", "fit", "load", "open_project")}
+_LAZY["Graph"] = "muxflow.dataflow.graph"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'muxflow' has no attribute {name!r}")

@@ -1,0 +1,79 @@
+"""What a board is, and how one is found by name or by file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+from muxflow.dataflow.device import Device
+from muxflow.dataflow.errors import MuxflowError
+
+
+@dataclass(frozen=True)
+class Board:
+    """A development board: a subclass sets the class attributes and says where its figures come from.
+
+    `name`: as given on the command line; `title`: as people call it; `device`: the part and what it offers;
+    `clock_mhz`: the clock that a design is fitted for unless another one is asked for; `tools`: vendor tools that know
+    the part; `products`: what a build for it gives.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    device: ClassVar[Device]
+    clock_mhz: ClassVar[float]
+    tools: ClassVar[str]
+    products: ClassVar[str]
+
+
+@lru_cache(maxsize=1)
+def boards() -> dict[str, Board]:
+    """The boards that ship with Muxflow, by name: one file of this package each."""
+    import muxflow.board as package
+
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    found = {cls.name: cls() for cls in Board.__subclasses__() if cls.__module__.startswith(package.__name__)}
+    return dict(sorted(found.items()))
+
+
+def find_board(name: str) -> Board:
+    """The board of that name, or the one that a Python file defines (`path/to/my_board.py`).
+
+    Raises MuxflowError listing the boards for an unknown name, or saying what is wrong with the file.
+    """
+    if name in boards():
+        return boards()[name]
+    if not name.endswith(".py"):
+        raise MuxflowError(
+            f"board {name!r} is not known; supported are {', '.join(boards())}, or a file of your own: "
+            "--board path/to/my_board.py (see docs/boards.md)"
+        )
+    path = Path(name)
+    if not path.is_file():
+        raise MuxflowError(f"board file {name}: no such file")
+    spec = importlib.util.spec_from_file_location(f"_muxflow_board_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's file may raise anything
+        raise MuxflowError(f"board file {name}: cannot be run ({type(error).__name__}: {error})") from error
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Board) and value is not Board
+    ]
+    if len(classes) != 1:
+        raise MuxflowError(f"board file {name}: defines {len(classes)} subclasses of Board; one is expected")
+    missing = [field for field in ("name", "title", "device", "clock_mhz", "tools", "products")
+               if not hasattr(classes[0], field)]
+    if missing:
+        raise MuxflowError(f"board file {name}: {classes[0].__name__} lacks {', '.join(missing)}")
+    board: Board = classes[0]()
+    return board

@@ -1,0 +1,21 @@
+"""Kria KV260."""
+
+from __future__ import annotations
+
+from muxflow.board.board import Board
+from muxflow.dataflow.device import Device
+
+
+class Kv260(Board):
+    """Kria KV260.
+
+    Part: xck26-sfvc784-2LV-c, 117,120 LUT, 234,240 FF, 288 BRAM18, 1248 DSP (Kria K26 data sheet DS987). Clock: 200 MHz (decision).
+    Tools: Vitis HLS 2020.2 and later. Products: HLS project.
+    """
+
+    name = "kv260"
+    title = "Kria KV260"
+    device = Device("xck26-sfvc784-2LV-c", lut=117120, ff=234240, bram18=288, dsp=1248)
+    clock_mhz = 200.0
+    tools = "Vitis HLS 2020.2 and later"
+    products = "HLS project"

@@ -1,0 +1,21 @@
+"""Ultra96-V2."""
+
+from __future__ import annotations
+
+from muxflow.board.board import Board
+from muxflow.dataflow.device import Device
+
+
+class Ultra96V2(Board):
+    """Ultra96-V2.
+
+    Part: xczu3eg-sbva484-1-i, 70,560 LUT, 141,120 FF, 432 BRAM18, 360 DSP (UltraScale+ product tables DS891). Clock: 200 MHz (decision).
+    Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project.
+    """
+
+    name = "ultra96-v2"
+    title = "Ultra96-V2"
+    device = Device("xczu3eg-sbva484-1-i", lut=70560, ff=141120, bram18=432, dsp=360)
+    clock_mhz = 200.0
+    tools = "Vivado HLS 2019.2; Vitis HLS 2020.2 and later"
+    products = "HLS project"

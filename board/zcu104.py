@@ -1,0 +1,21 @@
+"""ZCU104."""
+
+from __future__ import annotations
+
+from muxflow.board.board import Board
+from muxflow.dataflow.device import Device
+
+
+class Zcu104(Board):
+    """ZCU104.
+
+    Part: xczu7ev-ffvc1156-2-e, 230,400 LUT, 460,800 FF, 624 BRAM18, 1728 DSP (UltraScale+ product tables DS891). Clock: 200 MHz (decision).
+    Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project.
+    """
+
+    name = "zcu104"
+    title = "ZCU104"
+    device = Device("xczu7ev-ffvc1156-2-e", lut=230400, ff=460800, bram18=624, dsp=1728)
+    clock_mhz = 200.0
+    tools = "Vivado HLS 2019.2; Vitis HLS 2020.2 and later"
+    products = "HLS project"

@@ -1,0 +1,21 @@
+"""ZedBoard."""
+
+from __future__ import annotations
+
+from muxflow.board.board import Board
+from muxflow.dataflow.device import Device
+
+
+class Zedboard(Board):
+    """ZedBoard.
+
+    Part: xc7z020clg484-1, 53,200 LUT, 106,400 FF, 280 BRAM18, 220 DSP (Zynq-7000 data sheet DS190). Clock: 100 MHz (decision).
+    Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project.
+    """
+
+    name = "zedboard"
+    title = "ZedBoard"
+    device = Device("xc7z020clg484-1", lut=53200, ff=106400, bram18=280, dsp=220)
+    clock_mhz = 100.0
+    tools = "Vivado HLS 2019.2; Vitis HLS 2020.2 and later"
+    products = "HLS project"

@@ -1,0 +1,121 @@
+"""The Python API: load a model, fit it to a board, write the project, simulate it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy.typing as npt
+
+from muxflow.board.board import Board, find_board
+from muxflow.dataflow import design as dataflow_design
+from muxflow.dataflow import folding
+from muxflow.dataflow.device import Utilisation
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph import Graph
+from muxflow.dataflow.op import IntArray
+from muxflow.hls import csim
+from muxflow.hls.project import ProjectOptions, load_project, write_project
+from muxflow.hls.project import Project as HlsProject
+
+
+def load(path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False) -> Graph:
+    """The integer graph of a model file: QONNX (`.onnx`) or a graph saved by Muxflow (`.npz`).
+
+    `input_scale`, `input_bits`, `input_signed`: the integer input, for models that do not begin with a quantizer.
+    Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported.
+    """
+    file = Path(path)
+    if file.suffix == ".npz":
+        return Graph.load(file)
+    if file.suffix != ".onnx":
+        raise MuxflowError(f"{path}: a file of type {file.suffix or 'unknown'!r}; supported are .onnx (QONNX) and .npz")
+    from muxflow.frontend.qonnx_importer import ImportOptions, load_qonnx
+
+    return load_qonnx(file, ImportOptions(input_scale, input_bits, input_signed))
+
+
+@dataclass(frozen=True)
+class Project:
+    """A written HLS project that can be simulated."""
+
+    hls: HlsProject
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.hls.path
+
+    @property
+    def design(self) -> dataflow_design.Design:
+        """The design behind it."""
+        return self.hls.design
+
+    def csim(
+        self,
+        images: npt.ArrayLike,
+        variant: csim.Variant = "native",
+        *,
+        bounded: bool = False,
+        verify: bool = True,
+        jobs: int = 1,
+        progress: csim.Progress | None = None,
+    ) -> csim.CsimResult:
+        """C simulation of input codes (N, H, W, C); with `verify` every node is compared with the graph.
+
+        `variant`: "native" or "reference" (ap_int types). `bounded`: FIFOs have exactly their depths.
+        Raises MismatchError at the first difference, ToolError when the compiler is absent or a deadlock is found.
+        """
+        run = csim.verify if verify else csim.run_csim
+        return run(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress)
+
+
+@dataclass(frozen=True)
+class Design(dataflow_design.Design):
+    """A design that knows how to become a project."""
+
+    def write(
+        self,
+        path: str | Path,
+        *,
+        options: ProjectOptions | None = None,
+        vectors: IntArray | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> Project:
+        """Writes the HLS project; see `muxflow.hls.project.write_project`."""
+        return Project(write_project(self, Path(path), options=options, vectors=vectors, progress=progress))
+
+
+def fit(
+    graph: Graph,
+    board: str | Board = "pynq-z2",
+    *,
+    clock_mhz: float | None = None,
+    utilisation: Utilisation | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Design:
+    """The fastest design that fits the board, by the resource estimate.
+
+    `board`: a name, a path to a board file, or a Board; `clock_mhz`: the board's own when None; `utilisation`: shares of
+    the device that may be used (default 70 % of LUTs and flip-flops, 90 % of block RAM and DSP).
+    Raises MuxflowError for an unknown board, BudgetError with the nearest answer when nothing fits.
+    """
+    chosen = find_board(board) if isinstance(board, str) else board
+    clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
+    if not clock > 0:
+        raise MuxflowError(f"a clock of {clock} MHz; it must be positive")
+    found = folding.fit(
+        graph,
+        device=chosen.device,
+        board=chosen.name,
+        clock_mhz=clock,
+        utilisation=utilisation,
+        progress=progress,
+    )
+    return Design(**{name: getattr(found, name) for name in found.__dataclass_fields__})
+
+
+def open_project(path: str | Path) -> Project:
+    """A project that was written before; raises MuxflowError when the folder holds none."""
+    return Project(load_project(Path(path)))
