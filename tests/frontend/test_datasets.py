@@ -1,0 +1,176 @@
+"""Data sets: small files in the real formats, the digits split, and files that are absent, cut or hostile."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.datasets import Dataset, load, load_cifar10, load_cifar100, load_digits, load_stl10
+
+RNG = np.random.default_rng(0)
+TEN = [f"class{i}" for i in range(10)]
+HUNDRED = [f"fine{i}" for i in range(100)]
+
+
+def cifar_images(count):
+    return RNG.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+def planes(images):
+    return images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+
+
+def write_binary(folder, stem, images, *labels):
+    np.concatenate([*(np.array(y, np.uint8)[:, None] for y in labels), planes(images)], axis=1).tofile(folder / stem)
+
+
+def write_pickle(path, content, protocol=2):
+    path.write_bytes(pickle.dumps(content, protocol))
+
+
+@pytest.mark.parametrize("subfolder", ["", "cifar-10-batches-bin"])
+def test_cifar10_binary(tmp_path, subfolder):
+    folder = tmp_path / subfolder
+    folder.mkdir(exist_ok=True)
+    images, labels = cifar_images(10), list(range(10))
+    for i in range(5):
+        write_binary(folder, f"data_batch_{i + 1}.bin", images[2 * i : 2 * i + 2], labels[2 * i : 2 * i + 2])
+    write_binary(folder, "test_batch.bin", images[:3], [9, 0, 4])
+    (folder / "batches.meta.txt").write_text("\n".join(TEN) + "\n\n")
+    train, test = load_cifar10(tmp_path, "train"), load("cifar10", "test", tmp_path)
+    assert np.array_equal(train.images, images)
+    assert train.labels.tolist() == labels
+    assert (test.labels.tolist(), len(test), test.classes) == ([9, 0, 4], 3, tuple(TEN))
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_cifar10_python(tmp_path, protocol):
+    images = cifar_images(10)
+    for i in range(5):
+        batch = {b"data": planes(images[2 * i : 2 * i + 2]), b"labels": [i, i + 1], b"batch_label": b"x"}
+        write_pickle(tmp_path / f"data_batch_{i + 1}", batch, protocol)
+    write_pickle(tmp_path / "batches.meta", {"label_names": TEN})
+    train = load_cifar10(tmp_path, "train")
+    assert np.array_equal(train.images, images)
+    assert train.labels.tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
+
+
+def test_cifar100_binary_and_python_take_the_fine_label(tmp_path):
+    images = cifar_images(3)
+    binary, python = tmp_path / "b", tmp_path / "p"
+    binary.mkdir(), python.mkdir()
+    write_binary(binary, "test.bin", images, [1, 2, 3], [99, 0, 50])
+    (binary / "fine_label_names.txt").write_text("\n".join(HUNDRED))
+    write_pickle(python / "test", {"data": planes(images), "fine_labels": [99, 0, 50], "coarse_labels": [1, 2, 3]})
+    write_pickle(python / "meta", {"fine_label_names": HUNDRED})
+    for folder in (binary, python):
+        test = load_cifar100(folder, "test")
+        assert np.array_equal(test.images, images)
+        assert test.labels.tolist() == [99, 0, 50]
+        assert test.classes == tuple(HUNDRED)
+
+
+def test_stl10_planes_are_column_major(tmp_path):
+    images = RNG.integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    images.transpose(0, 3, 2, 1).tofile(tmp_path / "test_X.bin")
+    np.array([1, 10], np.uint8).tofile(tmp_path / "test_y.bin")
+    (tmp_path / "class_names.txt").write_text("\n".join(TEN))
+    test = load_stl10(tmp_path, "test")
+    assert np.array_equal(test.images, images)
+    assert test.labels.tolist() == [0, 9]
+    np.array([1], np.uint8).tofile(tmp_path / "test_y.bin")
+    with pytest.raises(MuxflowError, match=r"1 labels; test_X.bin has 2 images"):
+        load_stl10(tmp_path, "test")
+
+
+def test_digits_split_is_stratified_fixed_and_disjoint():
+    train, test = load_digits("train"), load_digits("test")
+    assert (len(train), len(test)) == (1347, 450)
+    assert train.images.shape[1:] == (8, 8, 1)
+    assert (train.images.min(), train.images.max()) == (0, 255)
+    counts = np.bincount(train.labels) + np.bincount(test.labels)
+    assert np.abs(np.bincount(test.labels) - counts / 4).max() <= 0.5
+    assert np.array_equal(load_digits("test").images, test.images)
+    assert test.labels[:12].tolist() == [1, 5, 9, 2, 4, 5, 6, 7, 9, 3, 4, 6]
+
+
+def test_network_images_are_pixels_over_256():
+    data = Dataset("d", "test", np.arange(12, dtype=np.uint8).reshape(1, 2, 3, 2), np.zeros(1, np.int64), ("a",))
+    tensor = data.tensor_images()
+    assert (tensor.dtype, tensor.shape) == (np.float32, (1, 2, 2, 3))
+    assert np.array_equal(tensor[0, 1], np.array([[1, 3, 5], [7, 9, 11]]) / 256)
+
+
+@pytest.mark.parametrize(
+    ("loader", "names"),
+    [
+        (load_cifar10, ["data_batch_1.bin", "data_batch_5.bin", "batches.meta.txt", "data_batch_3", "batches.meta"]),
+        (load_cifar100, ["train.bin", "fine_label_names.txt", "cifar-100-python"]),
+        (load_stl10, ["train_X.bin", "train_y.bin", "class_names.txt", "stl10_binary"]),
+    ],
+)
+def test_absent_files_are_all_named(tmp_path, loader, names):
+    with pytest.raises(MuxflowError) as error:
+        loader(tmp_path, "train")
+    assert all(name in str(error.value) for name in [*names, str(tmp_path)])
+
+
+def test_cut_binary_file_is_named(tmp_path):
+    write_binary(tmp_path, "test_batch.bin", cifar_images(2), [0, 1])
+    (tmp_path / "batches.meta.txt").write_text("\n".join(TEN))
+    path = tmp_path / "test_batch.bin"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(MuxflowError, match=r"test_batch.bin: 6141 bytes; expected a positive multiple of 3073"):
+        load_cifar10(tmp_path, "test")
+    path.write_bytes(b"")
+    with pytest.raises(MuxflowError, match="0 bytes"):
+        load_cifar10(tmp_path, "test")
+    write_binary(tmp_path, "test_batch.bin", cifar_images(1), [200])
+    with pytest.raises(MuxflowError, match=r"labels 200..200; need 0..9"):
+        load_cifar10(tmp_path, "test")
+    (tmp_path / "batches.meta.txt").write_text("one\n")
+    with pytest.raises(MuxflowError, match="1 class names; expected 10"):
+        load_cifar10(tmp_path, "test")
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("exit 1",)
+
+
+def test_hostile_and_broken_pickles_are_refused(tmp_path):
+    write_pickle(tmp_path / "batches.meta", {"label_names": TEN})
+    path = tmp_path / "test_batch"
+    good = {"data": planes(cifar_images(2)), "labels": [0, 1]}
+    for content, message in [
+        (Hostile(), "refers to posix.system"),
+        ([1], "holds a list"),
+        ({**good, "data": np.zeros((2, 9), np.uint8)}, r"uint8 \(2, 9\); expected uint8 \(N, 3072\)"),
+        ({**good, "data": "text"}, "'data' is str"),
+        ({**good, "labels": [0]}, "1 entries; expected a list of 2"),
+        ({"data": good["data"]}, "'labels' is NoneType"),
+    ]:
+        write_pickle(path, content)
+        with pytest.raises(MuxflowError, match=message):
+            load_cifar10(tmp_path, "test")
+    path.write_bytes(pickle.dumps(good)[:100])
+    with pytest.raises(MuxflowError, match="100 bytes, not a readable pickle"):
+        load_cifar10(tmp_path, "test")
+    write_pickle(path, good)
+    write_pickle(tmp_path / "batches.meta", {"label_names": ["a"]})
+    with pytest.raises(MuxflowError, match="10 class names"):
+        load_cifar10(tmp_path, "test")
+
+
+def test_bad_requests_are_named():
+    with pytest.raises(MuxflowError, match="digits, cifar10, cifar100, stl10"):
+        load("mnist", "train")
+    with pytest.raises(MuxflowError, match="give the folder"):
+        load("cifar10", "train")
+    with pytest.raises(MuxflowError, match="'train' or 'test'"):
+        load_digits("validation")
+    with pytest.raises(MuxflowError, match="need uint8"):
+        Dataset("d", "test", np.zeros((1, 2, 2, 1)), np.zeros(1, np.int64), ("a",))
+    with pytest.raises(MuxflowError, match=r"need int64 \(1,\)"):
+        Dataset("d", "test", np.zeros((1, 2, 2, 1), np.uint8), np.zeros(2, np.int64), ("a",))

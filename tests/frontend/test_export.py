@@ -1,0 +1,175 @@
+"""Exported files: equal to the model code by code, deterministic, without generated weights."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import brevitas.nn as qnn
+import numpy as np
+import onnx
+import pytest
+import torch
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.export import execute, export, read_metadata, to_qonnx
+from muxflow.frontend.zoo import build, randomise
+from torch import nn
+
+SMALL = {"n": 8, "ring": 64, "blocks": 1}
+
+
+def network(**options):
+    return randomise(build("mognet_digits", **{**SMALL, **options}), seed=1)
+
+
+def images(count, shape=(1, 8, 8)):
+    return torch.randint(0, 256, (count, *shape), generator=torch.Generator().manual_seed(2)) / 256
+
+
+def activations(model, x):
+    """Outputs of all activation quantizers and of the last batch norm, in order, and the logits."""
+    seen = []
+    watched = [m for m in model.modules() if isinstance(m, qnn.QuantIdentity) or m is model.norm]
+    hooks = [m.register_forward_hook(lambda _m, _i, output: seen.append(output.detach().numpy())) for m in watched]
+    with torch.no_grad():
+        logits = model(x).numpy()
+    for hook in hooks:
+        hook.remove()
+    return seen, logits
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"select": "channel"},
+        {"select": "channel-mean", "k": 2},
+        {"select": "element", "weight_levels": 7},
+        {"select": "always", "k": 1, "weight_levels": "binary"},
+        {"select": "or", "k": 4, "alphabet": "ternary", "automaton_seed": 3},
+    ],
+    ids=lambda o: o["select"],
+)
+def test_file_equals_model_code_by_code(options, tmp_path):
+    model, x = network(**options), images(2)
+    path = export(model, tmp_path / "net.onnx", (1, 1, 8, 8))
+    tensors = execute(path, x.numpy(), every_tensor=True)
+    graph = onnx.load(str(path)).graph
+    stored = {i.name for i in graph.initializer}
+    names = [n.output[0] for n in graph.node if n.op_type == "Quant" and n.input[0] not in stored]
+    names.append(next(n.input[0] for n in graph.node if n.op_type == "GlobalAveragePool"))
+    expected, logits = activations(model, x)
+    assert len(names) == len(expected) == 12
+    for name, values in zip(names, expected, strict=True):
+        assert np.array_equal(tensors[name], values), name
+    assert all(len(np.unique(values)) > 1 for values in expected)
+    np.testing.assert_allclose(tensors["global_out"], logits, rtol=0, atol=1e-6)
+
+
+def test_join_nodes_carry_the_contract(tmp_path):
+    model = network(select="channel-mean")
+    graph = onnx.load(str(export(model, tmp_path / "net.onnx", (1, 1, 8, 8)))).graph
+    initializers = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+    joins = [n for n in graph.node if n.op_type == "MuxShift"]
+    assert len(joins) == 3
+    for node, (channels, side) in zip(joins, [(8, 8), (8, 4), (16, 2)], strict=True):
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        assert attributes == {"select": b"channel-mean", "scale": 0.125, "bits": 3}
+        assert node.domain == "muxflow"
+        thresholds = initializers[node.input[2]]
+        assert (thresholds.dtype, thresholds.shape) == (np.float32, (channels,))
+        assert (thresholds == np.ceil(7 / 4 * side * side)).all()
+    always = onnx.load(str(export(network(select="always"), tmp_path / "b.onnx", (1, 1, 8, 8)))).graph
+    assert {len(n.input) for n in always.node if n.op_type == "MuxShift"} == {2}
+
+
+def test_generated_weights_are_not_stored(tmp_path):
+    model = network()
+    graph = onnx.load(str(export(model, tmp_path / "net.onnx", (1, 1, 8, 8)))).graph
+    generated = [n for n in graph.node if n.op_type == "CellularAutomatonWeights"]
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in generated[0].attribute}
+    assert len(generated) == 3
+    assert attributes == {
+        "rule": 30, "ring": 64, "seed": 0, "burn_in": 64, "rows": 8, "columns": 8, "alphabet": b"binary", "scale": 0.25
+    }  # fmt: skip
+    consumers = {n.input[1]: n for n in graph.node if n.op_type == "Conv"}
+    assert all(consumers[n.output[0]].input[0] == n.input[0] for n in generated)
+    weights = [onnx.numpy_helper.to_array(i) for i in graph.initializer if len(i.dims) == 4 and i.dims[0] != 1]
+    assert len(weights) == 1 + 2 * 3 + 1
+    assert all(set(np.unique(w)) <= {-1, 0, 1} for w in weights)
+
+
+def test_every_tensor_has_a_shape_and_nothing_tells_of_this_machine(tmp_path):
+    path = export(network(), tmp_path / "net.onnx", (1, 1, 8, 8))
+    graph = onnx.load(str(path)).graph
+    annotated = {v.name for v in [*graph.value_info, *graph.output]}
+    assert {o for n in graph.node for o in n.output} <= annotated
+    assert not any(n.doc_string for n in graph.node)
+    for text in (b"site-packages", b".py", str(tmp_path).encode()):
+        assert text not in path.read_bytes()
+
+
+def test_same_model_same_bytes_in_another_process(tmp_path):
+    here = export(network(), tmp_path / "a.onnx", (1, 1, 8, 8), {"b": "2", "a": "1"}).read_bytes()
+    code = (
+        "from muxflow.frontend.zoo import build, randomise\nfrom muxflow.frontend.export import export\n"
+        f"model = randomise(build('mognet_digits', **{SMALL}), seed=1)\n"
+        f"export(model, {str(tmp_path / 'b.onnx')!r}, (1, 1, 8, 8), {{'a': '1', 'b': '2'}})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "b.onnx").read_bytes() == here
+
+
+def test_model_is_left_as_it_was(tmp_path):
+    model = network().train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    export(model, tmp_path / "net.onnx", (1, 1, 8, 8))
+    assert model.training
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    model.eval()
+    assert len(model(images(3))) == 3
+
+
+def test_metadata_round_trip(tmp_path):
+    path = export(network(), tmp_path / "net.onnx", (1, 1, 8, 8), {"accuracy": "0.98", "split": "test"})
+    assert read_metadata(path) == {"accuracy": "0.98", "split": "test"}
+    with pytest.raises(MuxflowError, match="no such file"):
+        read_metadata(tmp_path / "other.onnx")
+
+
+def test_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"old")
+    export(network(), path, (1, 1, 8, 8))
+    assert onnx.load(str(path)).graph.node
+    assert [p.name for p in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_a_users_own_brevitas_model_exports(tmp_path):
+    model = nn.Sequential(qnn.QuantConv2d(2, 3, 1), qnn.QuantReLU()).eval()
+    path = export(model, tmp_path / "own.onnx", (1, 2, 4, 4))
+    x = images(1, (2, 4, 4))
+    np.testing.assert_allclose(execute(path, x.numpy())["global_out"], model(x).detach().numpy(), atol=1e-5)
+
+
+def test_the_documented_model_runs(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "brevitas.md").read_text(encoding="utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "nn.Sequential" in block)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    assert names["logits"].shape == (1, 10)
+    assert read_metadata("model.onnx") == {"split": "test"}
+
+
+def test_bad_exports_are_named(tmp_path):
+    model = network()
+    for shape in [(1, 8, 8), (1, 1, 0, 8), (1, 1, 8.0, 8)]:
+        with pytest.raises(MuxflowError, match=r"give \(N, C, H, W\)"):
+            export(model, tmp_path / "net.onnx", shape)
+    with pytest.raises(MuxflowError, match="no Brevitas layer"):
+        to_qonnx(nn.Conv2d(1, 1, 1), (1, 1, 8, 8))
+    with pytest.raises(MuxflowError, match="does not exist"):
+        export(model, tmp_path / "none" / "net.onnx", (1, 1, 8, 8))
+    path = export(model, tmp_path / "net.onnx", (1, 1, 8, 8))
+    with pytest.raises(MuxflowError, match="the model takes"):
+        execute(path, np.zeros((1, 3, 8, 8), np.float32))

@@ -1,0 +1,206 @@
+"""Training: deterministic, resumable, honest about its inputs; the shipped models."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import muxflow.frontend.training as training
+import numpy as np
+import pytest
+import torch
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.frontend.datasets import load_digits
+from muxflow.frontend.export import execute, read_metadata
+from muxflow.frontend.training import CHECKPOINT, TrainConfig, augment, evaluate, train, train_preset
+from muxflow.frontend.zoo import build
+
+CONFIG = TrainConfig(epochs=3, batch=16, warmup=1, freeze=1)
+PRETRAINED = Path(training.__file__).parent / "pretrained"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def digits(split, count=64):
+    data = load_digits(split)
+    return replace(data, images=data.images[:count], labels=data.labels[:count])
+
+
+def small():
+    return build("mognet_digits", n=8, ring=64, blocks=1)
+
+
+def run(model, folder, config=CONFIG, **options):
+    return train(model, digits("train"), digits("test", 32), config, folder, progress=False, **options)
+
+
+def equal(first, second):
+    return all(torch.equal(v, second.state_dict()[k]) for k, v in first.state_dict().items())
+
+
+def stop(epoch, loss):
+    raise KeyboardInterrupt
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
+    whole, losses = small(), []
+    expected = run(whole, tmp_path / "whole", on_epoch=lambda epoch, loss: losses.append((epoch, loss)))
+    assert [epoch for epoch, _ in losses] == [0, 1, 2]
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(small(), tmp_path / "cut", on_epoch=stop)
+    resumed = small()
+    assert run(resumed, tmp_path / "cut") == expected
+    assert equal(whole, resumed)
+    finished = small()
+    assert run(finished, tmp_path / "cut", on_epoch=stop) == expected
+    assert equal(whole, finished)
+    assert [p.name for p in (tmp_path / "cut").iterdir()] == [CHECKPOINT]
+
+
+def test_training_learns_and_resume_can_be_off(tmp_path):
+    losses = []
+    config = TrainConfig(epochs=8, batch=16, shift=0, lr=8e-3, freeze=2)
+    run(small(), tmp_path, config, on_epoch=lambda _, loss: losses.append(loss))
+    assert losses[-1] < losses[0] - 0.3
+    again = []
+    run(small(), tmp_path, config, resume=False, on_epoch=lambda _, loss: again.append(loss))
+    assert again == losses
+
+
+def test_checkpoint_of_another_recipe_or_broken_is_refused(tmp_path):
+    run(small(), tmp_path, replace(CONFIG, epochs=1))
+    with pytest.raises(MuxflowError, match=r"belongs to another run.*resume off"):
+        run(small(), tmp_path)
+    (tmp_path / CHECKPOINT).write_bytes(b"cut")
+    with pytest.raises(MuxflowError, match=r"is unreadable.*delete it"):
+        run(small(), tmp_path)
+
+
+def test_diverging_training_is_named(tmp_path):
+    model = small()
+    torch.nn.init.constant_(model.norm.weight, float("inf"))
+    with pytest.raises(MuxflowError, match=r"loss is (nan|inf) in epoch 1; lower lr = 0.004"):
+        run(model, tmp_path)
+
+
+def test_evaluate_counts_and_keeps_the_mode():
+    data = digits("test", 40)
+
+    class Oracle(torch.nn.Module):
+        def forward(self, x):
+            assert not self.training
+            labels = torch.from_numpy(data.labels[: len(x)]) if len(x) == 30 else torch.zeros(len(x), dtype=torch.long)
+            return torch.nn.functional.one_hot(labels, 10)
+
+    model = Oracle().train()
+    result = evaluate(model, data, batch=30)
+    assert (result.correct, result.images) == (30 + int((data.labels[30:] == 0).sum()), 40)
+    assert result.accuracy == result.correct / 40
+    assert model.training
+    with pytest.raises(MuxflowError, match="no images"):
+        evaluate(model, digits("test", 0))
+
+
+def test_augmentation_shifts_and_flips():
+    images = torch.arange(1, 65.0).view(1, 1, 8, 8).repeat(200, 1, 1, 1)
+    generator = torch.Generator().manual_seed(0)
+    same = augment(images, TrainConfig(shift=0), generator)
+    assert torch.equal(same, images)
+    shifted = augment(images, TrainConfig(shift=2), generator)
+    padded = torch.nn.functional.pad(images[:1], [2] * 4)
+    windows = {tuple(padded[0, 0, r : r + 8, c : c + 8].flatten().tolist()) for r in range(5) for c in range(5)}
+    assert {tuple(image.flatten().tolist()) for image in shifted} == windows
+    flipped = augment(images, TrainConfig(shift=0, flip=True), generator)
+    assert {int(image[0, 0, 0]) for image in flipped} == {1, 8}
+
+
+def test_thresholds_travel_in_codes(tmp_path):
+    model, slow = small(), small()
+    config = TrainConfig(epochs=4, batch=16, warmup=0, freeze=1)
+    run(model, tmp_path / "a", config)
+    run(slow, tmp_path / "b", replace(config, threshold_rate=0))
+    moved, stayed = (next(p for n, p in m.named_parameters() if n.endswith("threshold")) for m in (model, slow))
+    assert (stayed == 3.5).all()
+    assert (moved - 3.5).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("select", ["always", "or"])
+def test_joins_without_thresholds_train(tmp_path, select):
+    model = build("mognet_digits", n=8, ring=64, blocks=1, select=select)
+    assert run(model, tmp_path, replace(CONFIG, epochs=1)).images == 32
+
+
+def test_rate_warms_up_and_falls_to_zero():
+    config = TrainConfig(epochs=10, lr=1.0, warmup=2)
+    assert config.rate(0) < 0.01
+    assert config.rate(2) == 1
+    assert config.rate(6) == pytest.approx(0.5)
+    assert config.rate(10) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("field", ["epochs", "batch", "lr", "seed", "shift", "threshold_rate", "freeze"])
+def test_recipe_fields_are_checked(field):
+    with pytest.raises(MuxflowError, match=field):
+        TrainConfig(**{field: -1})
+
+
+def test_data_sets_must_fit(tmp_path):
+    other = replace(digits("test"), classes=tuple("abcdefghij"))
+    with pytest.raises(MuxflowError, match="two splits of one data set"):
+        train(small(), digits("train"), other, CONFIG, tmp_path, progress=False)
+    with pytest.raises(MuxflowError, match="0 training images"):
+        train(small(), digits("train", 0), digits("test"), CONFIG, tmp_path, progress=False)
+
+
+def test_train_preset_leaves_a_model_and_its_report(tmp_path):
+    result = train_preset("mognet_digits", select="element", epochs=1, seed=4, output=tmp_path, progress=False)
+    assert (result.model.name, result.report.name) == ("mognet_digits_element.onnx", "mognet_digits_element.json")
+    assert (result.dataset, result.split, result.images, result.epochs, result.seed) == ("digits", "test", 450, 1, 4)
+    report = json.loads(result.report.read_text())
+    assert report["accuracy"] == pytest.approx(result.accuracy, abs=1e-6)
+    assert report["correct"] == round(result.accuracy * 450)
+    assert (report["select"], report["network"]["select"], report["recipe"]["seed"]) == ("element", "element", 4)
+    assert "epochs=1, seed=4" in report["command"]
+    assert str(tmp_path) not in result.report.read_text()
+    metadata = read_metadata(result.model)
+    assert set(metadata) == {"command", "dataset", "split", "images", "accuracy", "select"}
+    assert metadata["accuracy"] == str(report["accuracy"])
+    first = result.model.read_bytes()
+    again = train_preset(select="element", epochs=1, seed=4, output=tmp_path, progress=False)
+    assert again.model.read_bytes() == first
+    assert replace(again, seconds=0) == replace(result, seconds=0)
+
+
+def test_train_preset_names_bad_options(tmp_path):
+    with pytest.raises(MuxflowError, match="choose from"):
+        train_preset("resnet", output=tmp_path)
+    with pytest.raises(MuxflowError, match="threads = 0"):
+        train_preset(threads=0, output=tmp_path)
+    with pytest.raises(MuxflowError, match="give the folder"):
+        train_preset("mognet_cifar10", output=tmp_path)
+    with pytest.raises(UnsupportedError, match="always, or"):
+        train_preset(select="rows", output=tmp_path)
+
+
+@pytest.mark.parametrize("select", ["channel", "channel-mean", "element", "always"])
+def test_shipped_models_classify_as_they_claim(select):
+    name = "mognet_digits" if select == "channel" else f"mognet_digits_{select.replace('-', '_')}"
+    path = PRETRAINED / f"{name}.onnx"
+    report = json.loads(path.with_suffix(".json").read_text())
+    assert path.stat().st_size < 300_000
+    assert (report["split"], report["images"], report["select"]) == (
+        "test (450 images held out of 1797)",
+        450,
+        select,
+    )
+    assert report["accuracy"] >= 0.97
+    assert read_metadata(path)["accuracy"] == str(report["accuracy"])
+    data = load_digits("test")
+    logits = execute(path, data.tensor_images()[:6])["global_out"]
+    assert np.mean(logits.argmax(1) == data.labels[:6]) >= 5 / 6
