@@ -227,6 +227,9 @@ def _write(path: Path, state: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
+FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
+"""What of a training's report travels in the model file."""
+
 RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_digits": ("digits", TrainConfig()),
     "mognet_cifar10": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
@@ -247,7 +250,7 @@ def train_preset(
     threads: int = 1,
     progress: bool = True,
 ) -> TrainResult:
-    """Train a preset on its data set and write `<name>.onnx` and `<name>.json` into the folder `output`.
+    """Train a preset on its data set and write `<name>.onnx`, `<name>.pt` and `<name>.json` into the folder `output`.
 
     `preset`: one of `zoo.PRESETS`; `select`: residual join; `data`: folder of the data set's files (digits need
     none); `epochs`: None takes the recipe's; `seed`: initial weights and order; `resume`: continue from the checkpoint
@@ -284,8 +287,9 @@ def train_preset(
         "network": asdict(settings),
         "recipe": asdict(config),
     }
-    text = {key: str(report[key]) for key in ("command", "dataset", "split", "images", "accuracy", "select")}
+    text = {key: str(report[key]) for key in FACTS}
     path = export(model, folder / f"{name}.onnx", (1, *settings.input_shape), text)
+    _write(folder / f"{name}.pt", model.state_dict())
     summary = folder / f"{name}.json"
     summary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return TrainResult(
@@ -299,3 +303,37 @@ def train_preset(
         seed,
         time.monotonic() - began,
     )
+
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""The digits models that ship with Muxflow, as `train_preset` wrote them."""
+
+
+def load_trained(path: str | Path) -> zoo.Mognet:
+    """The network that `train_preset` left at `<path>.pt`, in evaluation mode; `path` has no suffix.
+
+    Raises MuxflowError naming the file that is absent or does not fit the network described in `<path>.json`.
+    """
+    base = Path(path)
+    weights, summary = base.with_name(f"{base.name}.pt"), base.with_name(f"{base.name}.json")
+    for file in (weights, summary):
+        if not file.is_file():
+            raise MuxflowError(f"trained network {file}: no such file; `muxflow train` writes it")
+    try:
+        settings = json.loads(summary.read_text(encoding="utf-8"))["network"]
+        settings["input_shape"] = tuple(settings["input_shape"])
+        model = zoo.Mognet(zoo.MognetConfig(**settings))
+        model.load_state_dict(torch.load(weights, weights_only=True))
+    except MuxflowError:
+        raise
+    except Exception as error:  # a damaged file raises nearly anything
+        raise MuxflowError(f"trained network {weights}: does not fit {summary} ({type(error).__name__}: {error})") from error
+    return model.eval()
+
+
+def export_trained(path: str | Path, target: str | Path) -> Path:
+    """Export the network at `<path>.pt` to the QONNX file `target`, with the facts of its training as metadata."""
+    base = Path(path)
+    model = load_trained(base)
+    report = json.loads(base.with_name(f"{base.name}.json").read_text(encoding="utf-8"))
+    return export(model, target, (1, *model.config.input_shape), {key: str(report[key]) for key in FACTS})
