@@ -156,6 +156,8 @@ def run_csim(
             for run in runs:
                 run.process.kill()
                 run.process.wait()
+                if run.process.stderr is not None:
+                    run.process.stderr.close()
         outputs = np.concatenate([run.outputs() for run in runs])
         recorded = {name: np.concatenate([run.recorded(name) for run in runs]) for name in streams}
     return CsimResult(variant, outputs, recorded, compile_seconds, time.perf_counter() - started)

@@ -38,7 +38,6 @@ def unpack(words: Words, stream: Stream) -> IntArray:
     if words.size % per_frame:
         raise MuxflowError(f"{words.size} AXI words; a frame has {per_frame}, so the transfer was cut short")
     kind = "i" if stream.signed else "u"
-    elements = np.ascontiguousarray(words).view(f"<{kind}{container_bits(stream) // 8}")
-    return elements.reshape(-1, elements.size * per_frame // max(1, words.size))[:, : stream.size].reshape(
-        -1, *stream.shape
-    ).astype(np.int64)
+    container = container_bits(stream)
+    elements = np.ascontiguousarray(words).view(f"<{kind}{container // 8}").reshape(-1, per_frame * AXI_WORD // container)
+    return elements[:, : stream.size].reshape(-1, *stream.shape).astype(np.int64)

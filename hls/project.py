@@ -40,7 +40,7 @@ CPP_WORDS = frozenset(
     "double else enum explicit export extern false float for friend goto if inline int long main mutable namespace new "
     "not operator or private protected public register return short signed sizeof static struct switch template this "
     "throw true try typedef typeid typename union unsigned using virtual void volatile while xor input output muxflow "
-    "axi_word axi_input axi_output hls std".split()
+    "axi_word axi_input axi_output hls std NULL EOF assert errno stdin stdout stderr INPUT_WORDS OUTPUT_WORDS".split()
 )
 
 
@@ -83,14 +83,14 @@ class Project:
 
 def identifier(name: str) -> str:
     """A C++ identifier for a node or stream name."""
-    text = re.sub(r"\W+", "_", name).strip("_") or "node"
+    text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
     text = re.sub(r"_{2,}", "_", text)
     return f"n_{text}" if text[0].isdigit() or text in CPP_WORDS or keyword.iskeyword(text) else text
 
 
-def identifiers(names: Iterable[str]) -> dict[str, str]:
-    """Identifiers for names, a number appended where two would be the same."""
-    taken: set[str] = set()
+def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
+    """Identifiers for names, a number appended where two would be the same or one is reserved."""
+    taken = set(reserved)
     found = {}
     for name in names:
         base = candidate = identifier(name)
@@ -109,12 +109,13 @@ def write_project(
     *,
     options: ProjectOptions | None = None,
     vectors: IntArray | None = None,
+    extra: Mapping[str, bytes] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Project:
     """Writes the project into `path` and returns it.
 
     `vectors`: input codes, shape (N, *input.shape), whose first frames and expected outputs the test bench plays;
-    seeded random codes when absent. An existing project at `path` is replaced; the new one is written beside it first,
+    seeded random codes when absent. `extra`: further files by name (the model that the design came from). An existing project at `path` is replaced; the new one is written beside it first,
     so that an interruption leaves the old one whole.
 
     Raises MuxflowError when `path` holds something that is not a Muxflow project, or cannot be written.
@@ -129,12 +130,22 @@ def write_project(
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         temporary.chmod(0o755)
         _write_files(design, temporary, options, vectors, progress)
+        for name, data in (extra or {}).items():
+            (temporary / name).write_bytes(data)
         if path.exists():
+            retired = temporary.with_name(f"{temporary.name}.old")
+            path.rename(retired)
+            try:
+                temporary.rename(path)
+            except BaseException:
+                retired.rename(path)
+                raise
             # Compiled simulations are found by content, so they stay valid beside new sources.
-            if (path / "csim").exists():
-                (path / "csim").rename(temporary / "csim")
-            shutil.rmtree(path)
-        temporary.rename(path)
+            if (retired / "csim").exists():
+                (retired / "csim").rename(path / "csim")
+            shutil.rmtree(retired, ignore_errors=True)
+        else:
+            temporary.rename(path)
     except OSError as error:
         raise MuxflowError(f"{path}: the project cannot be written ({error.strerror or error})") from error
     finally:
@@ -188,7 +199,9 @@ def _write_files(
 ) -> None:
     tell = progress or (lambda _: None)
     name = identifier(design.graph.name)
-    functions = identifiers(node.name for node in design.graph.nodes)
+    streams = identifiers(design.graph.streams).values()
+    outer = {name, f"{name}_design", *(f"s_{text}" for text in streams), *(f"{text}_t" for text in streams)}
+    functions = identifiers((node.name for node in design.graph.nodes), outer)
     common: dict[str, Any] = {
         "name": f"{name}_design",
         "top": name,
@@ -211,6 +224,9 @@ def _write_files(
     kernels = {
         node.name: node.op.call(design.graph.ports(node), design.folds[node.name]) for node in design.graph.nodes
     }
+    keys = [(node.name, table.name) for node in design.graph.nodes for table in kernels[node.name].tables]
+    texts = identifiers((f"{functions[node]} {table}" for node, table in keys), {*outer, *functions.values()})
+    tables = dict(zip(keys, texts.values(), strict=True))
     for node in design.graph.nodes:
         kernel = kernels[node.name]
         if kernel.tables:
@@ -219,11 +235,11 @@ def _write_files(
                 "table.hpp.j2",
                 f"src/tables/{base}.hpp",
                 node=node.name,
-                guard=f"{name.upper()}_{base.upper()}_HPP",
-                tables=[_table(base, table) for table in kernel.tables],
+                guard=f"{name.upper()}_TABLES_{base}_HPP",
+                tables=[_table(tables[node.name, table.name], table) for table in kernel.tables],
             )
     tell("top.cpp")
-    top = _top_values(design, options, functions, kernels)
+    top = _top_values(design, options, functions, kernels, tables)
     render("top.hpp.j2", "src/top.hpp", **top)
     render("top.cpp.j2", "src/top.cpp", **top)
     render("simulation_main.cpp.j2", "sim/main.cpp")
@@ -292,7 +308,7 @@ def _vectors(design: Design, vectors: IntArray | None) -> IntArray:
     return generator.integers(stream.lo, stream.hi + 1, (VECTOR_FRAMES, *stream.shape))
 
 
-def _table(base: str, table: Table) -> dict[str, str]:
+def _table(variable: str, table: Table) -> dict[str, str]:
     bits, signed = width(table.lo, table.hi)
     values = table.values if table.values.ndim == 2 else table.values[None]
     rows = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in values.tolist())
@@ -303,7 +319,7 @@ def _table(base: str, table: Table) -> dict[str, str]:
         "comment": f"{table.values.size} values in [{table.lo}, {table.hi}]",
         "bits": str(bits),
         "signed": _cpp(signed),
-        "variable": f"{base}_{table.name}",
+        "variable": variable,
         "dimensions": dimensions,
         "rows": rows,
     }
@@ -328,7 +344,11 @@ def _storage(variable: str, placement: str, kind: str, tool: Tool) -> str:
 
 
 def _top_values(
-    design: Design, options: ProjectOptions, functions: Mapping[str, str], kernels: Mapping[str, Kernel]
+    design: Design,
+    options: ProjectOptions,
+    functions: Mapping[str, str],
+    kernels: Mapping[str, Kernel],
+    table_names: Mapping[tuple[str, str], str],
 ) -> dict[str, Any]:
     graph = design.graph
     variables = {name: f"s_{text}" for name, text in identifiers(graph.streams).items()}
@@ -357,13 +377,13 @@ def _top_values(
         base = functions[node.name]
         ports = [(f"x{i}", name) for i, name in enumerate(node.inputs)]
         ports += [(f"y{i}", name) for i, name in enumerate(node.outputs)]
-        tables = [f"{base}_{table.name}" for table in kernel.tables]
+        tables = [table_names[node.name, table.name] for table in kernel.tables]
         placements = {placed.memory.name: placed.placement for placed in design.memories[node.name]}
         pragmas = []
         for table in kernel.tables:
             where = placements.get(table.name, "register")
             if table.memory and where != "register":
-                pragmas.append(_storage(f"{base}_{table.name}", where, "rom_1p", options.tool))
+                pragmas.append(_storage(table_names[node.name, table.name], where, "rom_1p", options.tool))
         template = ", ".join(f"/*{key}*/ {_cpp(value)}" for key, value in kernel.arguments)
         call_arguments = ", ".join(tables + [port for port, _ in ports])
         shown = f"{node.op.kind}, {design.folds[node.name]}, {design.cycles(node)} cycles a frame"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,10 +81,14 @@ class Design(dataflow_design.Design):
         *,
         options: ProjectOptions | None = None,
         vectors: IntArray | None = None,
+        extra: Mapping[str, bytes] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> Project:
         """Writes the HLS project; see `muxflow.hls.project.write_project`."""
-        return Project(write_project(self, Path(path), options=options, vectors=vectors, progress=progress))
+        written = write_project(
+            self, Path(path), options=options, vectors=vectors, extra=extra, progress=progress
+        )
+        return Project(written)
 
 
 def fit(

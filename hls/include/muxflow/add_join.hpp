@@ -18,7 +18,7 @@ void add_join(stream<A>& a_stream, stream<B>& b_stream, stream<Y>& y_stream) {
     Y y;
     for (int lane = 0; lane < Y::LANES; ++lane) {
 #pragma HLS unroll
-      y.set(lane, widen<typename Y::element>(a.get(lane)) + widen<typename Y::element>(b.get(lane)));
+      y.set(lane, operand<typename Y::element>(a.get(lane)) + operand<typename Y::element>(b.get(lane)));
     }
     y_stream.write(y);
   }

@@ -49,7 +49,7 @@ void matrix_vector(stream<X>& x_stream, stream<W>& w_stream, stream<Y>& y_stream
       }
     }
 #ifdef MUXFLOW_NATIVE
-    if (ROWS == 1 && sizeof(Accumulator) <= sizeof(int)) {
+    if (ROWS == 1 && Y::BITS < 32) {
       // The same sum in an int: compilers have an instruction for the dot product of bytes.
       int sum = 0;
       for (int column = 0; column < SIMD; ++column) sum += int(x.get(column)) * int(w.get(column));
@@ -60,7 +60,7 @@ void matrix_vector(stream<X>& x_stream, stream<W>& w_stream, stream<Y>& y_stream
 #pragma HLS unroll
       for (int row = 0; row < ROWS; ++row) {
 #pragma HLS unroll
-        accumulator[row] += widen<Accumulator>(x.get(row / PE * SIMD + column)) * w.get(column * ROWS + row);
+        accumulator[row] += operand<Accumulator>(x.get(row / PE * SIMD + column)) * w.get(column * ROWS + row);
       }
     }
     if (++synapse == SYNAPSE_FOLD) {

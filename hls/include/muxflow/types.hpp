@@ -46,12 +46,12 @@ template <int BITS_, bool SIGNED, int LANES_> struct Beat {
 };
 
 // An operand in the type of its result, so that C++'s promotion to 32 bits and its mixing of signs cannot wrap.
-template <class To, class E> To widen(E value) { return static_cast<To>(value); }
+template <class To, class E> To operand(E value) { return static_cast<To>(value); }
 
 #else
 
 // ap_int arithmetic is exact by itself.
-template <class To, class E> E widen(E value) {
+template <class To, class E> E operand(E value) {
 #pragma HLS inline
   return value;
 }

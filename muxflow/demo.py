@@ -1,0 +1,94 @@
+"""The main job on the shipped digits network, from the Brevitas weights to the report."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import muxflow
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.proving import MODEL_FILE, Stage, dataset_images, project_report, prove
+from muxflow.reports.render import terminal, to_json, write_report
+from muxflow.reports.report import Report
+
+MODELS = {
+    "channel": "mognet_digits",
+    "channel-mean": "mognet_digits_channel_mean",
+    "element": "mognet_digits_element",
+    "always": "mognet_digits_always",
+}
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo run made: the report, the project's folder, the written files, seconds taken."""
+
+    report: Report
+    project: Path
+    files: tuple[Path, ...]
+    seconds: float
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The result for --json."""
+        return {
+            **json.loads(to_json(self.report)),
+            "project": str(self.project),
+            "files": [str(path) for path in self.files],
+            "seconds": round(self.seconds, 1),
+        }
+
+    def show(self, console: Console) -> None:
+        """The result for a reader."""
+        console.print(terminal(self.report, nodes=False))
+        equal = [rung for rung in self.report.ladder if rung.status == "equal"]
+        console.print(
+            f"{len(equal)} executions agree with the integer graph bit for bit on every one of "
+            f"{equal[0].images} images."
+        )
+        console.print(f"project: {self.project}")
+        console.print(f"report:  {next(path for path in self.files if path.suffix == '.html')}")
+        console.print(f"done in {self.seconds:.0f} s")
+
+
+def run_demo(output: Path, *, board: str, select: str, stage: Stage) -> DemoResult:
+    """Brevitas network -> QONNX -> graph -> design -> HLS project -> C simulation on the whole held-out split -> report.
+
+    Nothing is trained or downloaded: the weights ship with Muxflow. Raises MuxflowError for an unknown select mode or
+    board, MismatchError when any two executions differ.
+    """
+    if select not in MODELS:
+        raise MuxflowError(f"no shipped model with select {select!r}; there are {', '.join(MODELS)}")
+    # Torch is slow to load: only when the demo really runs.
+    import torch
+
+    from muxflow.frontend.training import PRETRAINED, export_trained, load_trained
+
+    torch.set_num_threads(1)
+    started = time.perf_counter()
+    name = MODELS[select]
+    done = stage("export the Brevitas network to QONNX", 1)
+    output.mkdir(parents=True, exist_ok=True)
+    network = load_trained(PRETRAINED / name)
+    model = export_trained(PRETRAINED / name, output / f"{name}.onnx")
+    done(1, 1)
+    done = stage("import QONNX into the integer graph", 1)
+    graph = muxflow.load(model)
+    images = dataset_images(graph, "digits", "test", None, None)
+    done(1, 1)
+    done = stage(f"fold to {board}", 1)
+    design = muxflow.fit(graph, board)
+    done(1, 1)
+    done = stage("write the HLS project", 1)
+    project = design.write(output / name, vectors=images.codes, extra={MODEL_FILE: model.read_bytes()})
+    done(1, 1)
+    prove(project, images, network=network, stage=stage)
+    report = project_report(project, version("muxflow"))
+    files = write_report(report, project.path / "report")
+    return DemoResult(report, project.path, tuple(files), time.perf_counter() - started)

@@ -1,0 +1,147 @@
+"""The proof ladder of a project: who was compared with the integer graph, on which images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.api import Project
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph import Graph, write_atomically
+from muxflow.dataflow.op import IntArray
+from muxflow.hls import csim
+from muxflow.hls.csim import Variant
+from muxflow.reports.report import Accuracy, Report, Rung, make_report
+
+PROOF_FILE = "proof.json"
+MODEL_FILE = "model.onnx"
+
+Stage = Callable[[str, int], Callable[[int, int], None]]
+"""Announces a stage with its number of images and returns what counts them."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Input codes with, where they come from a data set, labels and its name and split."""
+
+    codes: IntArray
+    labels: npt.NDArray[np.int64] | None
+    dataset: str
+    split: str
+
+
+def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
+    """Seeded random codes over the whole input interval."""
+    stream = graph.streams[graph.input]
+    codes = np.random.default_rng(seed).integers(stream.lo, stream.hi + 1, (count, *stream.shape))
+    return Images(codes, None, "random codes", f"seed {seed}")
+
+
+def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, count: int | None) -> Images:
+    """The first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit."""
+    from muxflow.frontend import datasets
+    from muxflow.frontend.proof import image_codes
+
+    if split not in ("train", "test"):
+        raise MuxflowError(f"split {split!r}; supported: 'train', 'test'")
+    dataset = datasets.load(name, "train" if split == "train" else "test", folder)
+    return Images(image_codes(graph, dataset.images[:count]), dataset.labels[:count], name, split)
+
+
+def _labels(graph: Graph, outputs: IntArray) -> npt.NDArray[np.int64]:
+    """Predicted classes from output codes: the read-out's largest logit, or the arg-max node's answer."""
+    if graph.readout is None:
+        return outputs.reshape(len(outputs), -1)[:, 0]
+    return graph.readout(outputs).reshape(len(outputs), -1).argmax(axis=1).astype(np.int64)
+
+
+def prove(
+    project: Project,
+    images: Images,
+    *,
+    variants: Sequence[Variant] = ("native", "reference"),
+    bounded: bool = False,
+    jobs: int = 1,
+    network: Any = None,
+    stage: Stage | None = None,
+) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
+    """Climbs the ladder: trained network (when given) = QONNX file (when the project has it) = graph = C simulations.
+
+    Returns the rungs, the accuracy of the C simulation when there are labels, and images a second of each simulation.
+    Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project.
+    """
+    announce = stage or (lambda _title, _total: lambda _done, _count: None)
+    graph = project.design.graph
+    count = len(images.codes)
+    rungs: list[Rung] = []
+    if network is not None:
+        from muxflow.frontend.torch_proof import compare_with_torch
+
+        agreed = compare_with_torch(network, graph, images.codes, announce("trained network (torch)", count))
+        rungs.append(Rung("trained network (Brevitas, torch)", "equal", count, _compared(agreed.tensors, agreed.codes)))
+    model = project.path / MODEL_FILE
+    if model.exists():
+        from muxflow.frontend.proof import compare_with_qonnx
+
+        agreed = compare_with_qonnx(model, graph, images.codes, announce("QONNX execution", count))
+        rungs.append(Rung("QONNX execution", "equal", count, _compared(agreed.tensors, agreed.codes)))
+    speeds: dict[str, float] = {}
+    outputs = None
+    for variant in variants:
+        title = "C simulation, " + ("native integers" if variant == "native" else "ap_int types")
+        watch = announce(f"{title}: compile", 0)
+        _, seconds = csim.compile_csim(project.hls, variant)
+        watch(1, 1)
+        result = csim.verify(
+            project.hls, images.codes, variant, bounded=bounded, jobs=jobs, progress=announce(title, count)
+        )
+        speeds[variant] = result.images_per_second
+        speeds[f"{variant}_compile_seconds"] = seconds
+        outputs = result.outputs
+        streams = len(result.streams) + 1
+        codes = sum(stream.size for stream in result.streams.values()) + outputs.size
+        detail = _compared(streams, codes) + (", FIFOs at their depths" if bounded else "")
+        rungs.append(Rung(title, "equal", count, detail))
+    rungs.append(Rung("Vitis HLS co-simulation", "not run", 0, "needs the vendor's tool: run_hls.tcl, step cosim"))
+    rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))
+    accuracy = None
+    if images.labels is not None and outputs is not None:
+        correct = int((_labels(graph, outputs) == images.labels).sum())
+        accuracy = Accuracy(images.dataset, images.split, count, correct)
+    _keep(project, tuple(rungs), accuracy)
+    return tuple(rungs), accuracy, speeds
+
+
+def _compared(tensors: int, codes: int) -> str:
+    return f"{tensors} tensors, {codes:,} codes"
+
+
+def _keep(project: Project, rungs: tuple[Rung, ...], accuracy: Accuracy | None) -> None:
+    entry = {
+        "digest": project.hls.digest,
+        "rungs": [asdict(rung) for rung in rungs],
+        "accuracy": None if accuracy is None else asdict(accuracy),
+    }
+    write_atomically(project.path / PROOF_FILE, (json.dumps(entry, indent=2, sort_keys=True) + "\n").encode())
+
+
+def project_report(project: Project, version: str) -> Report:
+    """The report of a project with what its last simulation proved, unless its sources have changed since."""
+    ladder: tuple[Rung, ...] = ()
+    accuracy = None
+    file = project.path / PROOF_FILE
+    if file.exists():
+        try:
+            entry = json.loads(file.read_text())
+            if entry["digest"] == project.hls.digest:
+                ladder = tuple(Rung(**rung) for rung in entry["rungs"])
+                accuracy = None if entry["accuracy"] is None else Accuracy(**entry["accuracy"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error
+    return make_report(project.design, ladder=ladder, accuracy=accuracy, version=version)

@@ -1,0 +1,188 @@
+"""Renderings of a report: terminal, HTML, JSON, CSV, LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import jinja2
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph import write_atomically
+from muxflow.reports.report import KIND_TITLES, KINDS, Report
+
+TEMPLATES = Path(__file__).parent / "templates"
+CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18", "dsp")
+
+
+def summary(report: Report) -> list[tuple[str, str]]:
+    """The figures of the report's head as (title, text), each saying what it is."""
+    rows = [
+        ("network", f"{report.network}, {report.operations / 1e6:.2f} M multiply-accumulates an image"),
+        ("board", f"{report.board} ({report.part}) at {report.clock_mhz:g} MHz"),
+    ]
+    if report.accuracy:
+        a = report.accuracy
+        rows.append(
+            ("accuracy", f"{100 * a.share:.2f} % on {a.dataset}, {a.split} split, {a.correct} of {a.images} images")
+        )
+    rows += [
+        ("interval", f"{report.interval:,} cycles a frame, set by {report.bottleneck} (estimate)"),
+        ("pipelined rate", f"{report.frames_per_second:,.0f} frames/s (estimate)"),
+        (
+            "one-image latency",
+            f"{report.latency:,} cycles, {report.latency_us:,.1f} us; one image at a time "
+            f"{report.one_image_rate:,.0f} images/s (estimate)",
+        ),
+    ]
+    rows += [
+        (name, f"{used:,} of {report.budget[name]:,} budgeted (estimate)") for name, used in report.used.items()
+    ]
+    rows += [
+        ("stored parameters", f"{report.parameter_bits:,} bits (weights and thresholds)"),
+        ("generated weights", f"{report.saved_bits:,} bits not stored"),
+        (
+            "thresholds near a tie",
+            f"{report.near_ties:,} of {report.thresholds:,} (float32 summation order could decide them)",
+        ),
+    ]
+    if report.remarks:
+        rows.append(("remarks", report.remarks))
+    return rows
+
+
+def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
+    """The report for a terminal."""
+    head = Table.grid(padding=(0, 2))
+    for title, text in summary(report):
+        head.add_row(Text(title, style="bold"), text)
+    parts: list[RenderableType] = [head]
+    if report.ladder:
+        ladder = Table(title="proof ladder: integer codes compared with the integer graph", title_justify="left")
+        for column in ("step", "outcome", "images", "compared"):
+            ladder.add_column(column, justify="right" if column == "images" else "left")
+        for rung in report.ladder:
+            style = "green" if rung.status == "equal" else "yellow"
+            images = str(rung.images) if rung.images else "-"
+            ladder.add_row(rung.title, Text(rung.status, style=style), images, rung.detail)
+        parts.append(ladder)
+    memory = Table(title="memory", title_justify="left")
+    memory.add_column("kind")
+    memory.add_column("bits", justify="right")
+    memory.add_column("share")
+    total = max(1, sum(report.memory_bits.values()))
+    for kind in KINDS:
+        bits = report.memory_bits[kind]
+        memory.add_row(KIND_TITLES[kind], f"{bits:,}", "█" * round(30 * bits / total))
+    memory.add_row("generated, not stored", f"{report.saved_bits:,}", "░" * round(30 * report.saved_bits / total))
+    parts.append(memory)
+    if nodes:
+        table = Table(title="nodes (cycles and resources are estimates)", title_justify="left")
+        for column in ("node", "op", "output", "fold", "cycles", "LUT", "BRAM18", "DSP", "ROM + thr. bits", "buffer bits"):
+            table.add_column(column, justify="left" if column in ("node", "op", "output", "fold") else "right")
+        for row in report.nodes:
+            stored = row.bits.get("rom", 0) + row.bits.get("threshold", 0)
+            buffers = sum(row.bits.values()) - stored
+            table.add_row(
+                row.name,
+                row.kind,
+                row.shape,
+                row.fold,
+                f"{row.cycles:,}",
+                f"{row.lut:,}",
+                str(row.bram18),
+                str(row.dsp),
+                f"{stored:,}",
+                f"{buffers:,}",
+                style="bold" if row.name == report.bottleneck else None,
+            )
+        parts.append(table)
+    return Group(*parts)
+
+
+def to_json(report: Report) -> str:
+    """The report as JSON, derived figures included."""
+    entry = asdict(report)
+    entry["frames_per_second"] = round(report.frames_per_second, 3)
+    entry["latency_us"] = round(report.latency_us, 3)
+    entry["figures"] = "cycles, rates and resources are estimates of Muxflow's own model"
+    return json.dumps(entry, indent=2, sort_keys=True) + "\n"
+
+
+def to_csv(report: Report) -> str:
+    """The table of nodes as CSV, bits by kind of memory in columns of their own."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*CSV_COLUMNS, *(f"{kind}_bits" for kind in KINDS)])
+    for row in report.nodes:
+        writer.writerow([*(getattr(row, name) for name in CSV_COLUMNS), *(row.bits.get(kind, 0) for kind in KINDS)])
+    return out.getvalue()
+
+
+def _latex(text: str) -> str:
+    for plain, escaped in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#")):
+        text = text.replace(plain, escaped)
+    return text
+
+
+def to_latex(report: Report) -> str:
+    """A booktabs table for a paper; every figure says that it is an estimate."""
+    return _environment("latex").get_template("report.tex.j2").render(report=report, tex=_latex)
+
+
+def to_html(report: Report) -> str:
+    """One self-contained page, the memory budget drawn as bars."""
+    largest = max(1, max(sum(row.bits.values()) for row in report.nodes))
+    return _environment("html").get_template("report.html.j2").render(
+        report=report, summary=summary(report), kinds=KINDS, titles=KIND_TITLES, largest=largest
+    )
+
+
+def to_text(report: Report) -> str:
+    """The terminal rendering as plain text."""
+    console = Console(file=io.StringIO(), width=150, force_terminal=False, color_system=None)
+    console.print(terminal(report))
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def _environment(kind: str) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=kind == "html",
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **({"block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<",
+            "variable_end_string": ">>"} if kind == "latex" else {}),
+    )
+
+
+FORMATS: dict[str, Callable[[Report], str]] = {
+    "txt": to_text,
+    "html": to_html,
+    "json": to_json,
+    "csv": to_csv,
+    "tex": to_latex,
+}
+
+
+def write_report(report: Report, folder: Path, formats: tuple[str, ...] = tuple(FORMATS)) -> list[Path]:
+    """Writes `report.<format>` for each format into a folder; raises MuxflowError for an unknown format."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise MuxflowError(f"report format {unknown[0]!r}; supported: {', '.join(FORMATS)}")
+    paths = []
+    for name in formats:
+        path = folder / f"report.{name}"
+        write_atomically(path, FORMATS[name](report).encode())
+        paths.append(path)
+    return paths

@@ -1,0 +1,150 @@
+"""The report of a design: every figure with what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from muxflow.dataflow.design import Design
+from muxflow.dataflow.graph import Node
+
+KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")
+KIND_TITLES = {
+    "rom": "weight ROM",
+    "threshold": "thresholds",
+    "line": "line buffers",
+    "frame": "frame buffers",
+    "fifo": "FIFOs",
+    "state": "other state",
+}
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the proof ladder: what was compared with the graph, on how many images, and the outcome.
+
+    `status`: "equal" or "not run"; `detail`: what was compared, or why it was not run.
+    """
+
+    title: str
+    status: str
+    images: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """One node: fold, cycles a frame, resource estimate with its memories, bits by kind of memory."""
+
+    name: str
+    kind: str
+    shape: str
+    fold: str
+    cycles: int
+    lut: int
+    ff: int
+    bram18: int
+    dsp: int
+    bits: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Right answers of the C simulation (or the graph) on a named split."""
+
+    dataset: str
+    split: str
+    images: int
+    correct: int
+
+    @property
+    def share(self) -> float:
+        """Accuracy, 0..1."""
+        return self.correct / self.images
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a reader of the design wants to know. All cycles and resources are estimates of Muxflow's own model."""
+
+    network: str
+    board: str
+    part: str
+    clock_mhz: float
+    operations: int
+    nodes: tuple[NodeRow, ...]
+    bottleneck: str
+    interval: int
+    latency: int
+    used: dict[str, int]
+    budget: dict[str, int]
+    memory_bits: dict[str, int]
+    parameter_bits: int
+    saved_bits: int
+    ladder: tuple[Rung, ...]
+    accuracy: Accuracy | None
+    near_ties: int
+    thresholds: int
+    remarks: str
+    version: str
+
+    @property
+    def frames_per_second(self) -> float:
+        """Pipelined rate (estimate)."""
+        return self.clock_mhz * 1e6 / self.interval
+
+    @property
+    def latency_us(self) -> float:
+        """One-image latency in microseconds (estimate)."""
+        return self.latency / self.clock_mhz
+
+    @property
+    def one_image_rate(self) -> float:
+        """Images a second when each waits for the one before (estimate)."""
+        return self.clock_mhz * 1e6 / self.latency
+
+
+def make_report(
+    design: Design, *, ladder: tuple[Rung, ...] = (), accuracy: Accuracy | None = None, version: str = ""
+) -> Report:
+    """The report of a design; `ladder` and `accuracy` come from whoever ran the comparisons."""
+    bits = design.memory_bits()
+
+    def row(node: Node) -> NodeRow:
+        used = design.node_resources(node)
+        return NodeRow(
+            node.name,
+            node.op.kind,
+            str(design.graph.streams[node.outputs[0]]),
+            str(design.folds[node.name]),
+            design.cycles(node),
+            used.lut,
+            used.ff,
+            used.bram18,
+            used.dsp,
+            {kind: bits[node.name][kind] for kind in KINDS if kind in bits[node.name]},
+        )
+
+    rows = tuple(row(node) for node in design.graph.nodes)
+    notes = design.graph.notes
+    return Report(
+        network=design.graph.name,
+        board=design.board,
+        part=design.device.part,
+        clock_mhz=design.clock_mhz,
+        operations=design.graph.operations(),
+        nodes=rows,
+        bottleneck=design.bottleneck.name,
+        interval=design.interval,
+        latency=design.latency,
+        used=dict(design.resources.items()),
+        budget=dict(design.budget.items()),
+        memory_bits={kind: sum(r.bits.get(kind, 0) for r in rows) for kind in KINDS},
+        parameter_bits=design.stored_parameter_bits,
+        saved_bits=design.saved_bits,
+        ladder=ladder,
+        accuracy=accuracy,
+        near_ties=int(notes.get("near_ties", "0")),
+        thresholds=int(notes.get("thresholds", "0")),
+        remarks=notes.get("remarks", ""),
+        version=version,
+    )
