@@ -71,8 +71,11 @@ def find_board(name: str) -> Board:
     ]
     if len(classes) != 1:
         raise MuxflowError(f"board file {name}: defines {len(classes)} subclasses of Board; one is expected")
-    missing = [field for field in ("name", "title", "device", "clock_mhz", "tools", "products")
-               if not hasattr(classes[0], field)]
+    missing = [
+        field
+        for field in ("name", "title", "device", "clock_mhz", "tools", "products")
+        if not hasattr(classes[0], field)
+    ]
     if missing:
         raise MuxflowError(f"board file {name}: {classes[0].__name__} lacks {', '.join(missing)}")
     board: Board = classes[0]()

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from muxflow.dataflow.device import Device, Resources, Utilisation
 from muxflow.dataflow.errors import BudgetError, GraphError
 from muxflow.dataflow.graph import Graph, Node, check
-from muxflow.dataflow.memory import Memory, PlacedMemory, place
+from muxflow.dataflow.memory import Kind, Memory, PlacedMemory, place
 from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT, Fold, Logic
 from muxflow.dataflow.ops import AutomatonWeights, WidthConverter
 from muxflow.dataflow.schedule import fifo_depths, schedule
@@ -137,8 +137,15 @@ class Design:
         )
 
 
+def reads_follower(graph: Graph, node: Node) -> bool:
+    """Whether the first input comes from a node that folds as this one does."""
+    producer = graph.producers().get(node.inputs[0])
+    return producer is not None and producer.op.follows == "consumer"
+
+
 def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
-    """Folds of all nodes from those of the leading ones: a follower folds as the node that reads its output.
+    """Folds of all nodes from those of the leading ones: a follower folds as the node that reads its output,
+    one element a beat when that is the host.
 
     Raises GraphError naming a node whose fold does not divide its shapes, or that has none.
     """
@@ -146,10 +153,16 @@ def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
     folds: dict[str, Fold] = {}
     for node in reversed(graph.nodes):
         if node.op.follows == "consumer":
-            folds[node.name] = folds[readers[node.outputs[0]][0].name]
+            found = readers[node.outputs[0]]
+            folds[node.name] = folds[found[0].name] if found else Fold()
         elif node.name in leaders:
             fold = leaders[node.name]
             node.op.check_folds(node.name, graph.ports(node), fold)
+            if node.op.interleaved(fold) and not reads_follower(graph, node):
+                raise GraphError(
+                    f"{node.name} ({node.op.kind}): the fold '{fold}' reads several groups side by side, which only a "
+                    "sliding window right before it can send; use one group at a time"
+                )
             folds[node.name] = fold
         else:
             raise GraphError(f"{node.name} ({node.op.kind}): no fold is given for it")
@@ -247,7 +260,7 @@ def build_design(
     fifos = {}
     for name, stream in folded.streams.items():
         # A FIFO that can hold a whole frame is a frame buffer and is shown as one.
-        kind = "frame" if depths[name] * stream.lanes >= stream.size and stream.pixels > 1 and depths[name] > 2 else "fifo"
+        kind: Kind = "frame" if depths[name] * stream.lanes >= stream.size and stream.pixels > 1 and depths[name] > 2 else "fifo"
         fifos[name] = place(Memory(name, kind, depths[name], stream.beat_bits, True), price)
     return Design(
         folded, folds, depths, memories, fifos, device, board, utilisation, clock_mhz, price

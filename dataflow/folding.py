@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from muxflow.dataflow.design import Design, build_design
+from muxflow.dataflow.design import Design, build_design, reads_follower
 from muxflow.dataflow.device import Device, Resources, Utilisation
 from muxflow.dataflow.errors import BudgetError
 from muxflow.dataflow.graph import Graph, Node
@@ -46,6 +47,8 @@ def candidates(graph: Graph, node: Node) -> list[Candidate]:
             group.append(behind)
     found = []
     for fold in node.op.folds(graph.ports(node)):
+        if node.op.interleaved(fold) and not reads_follower(graph, node):
+            continue
         cycles = 0
         total = Resources()
         memories: list[Memory] = []
@@ -119,8 +122,8 @@ def fit(
     if stuck:
         raise BudgetError(f"{stuck[0]}: every fold is over the tools' limits on stream width and unrolled work")
     # No design is faster than its slowest node at that node's fastest fold.
-    floor = max(min(candidate.cycles for candidate in row) for row in found.values())
-    targets = sorted({max(floor, candidate.cycles) for row in found.values() for candidate in row})
+    floor = max((min(candidate.cycles for candidate in row) for row in found.values()), default=1)
+    targets = sorted({floor} | {max(floor, candidate.cycles) for row in found.values() for candidate in row})
     best: Design | None = None
     smallest: Design | None = None
     for price in PRICES:
@@ -146,7 +149,7 @@ def fit(
         # Invariant: targets from `high` on fit, those before `low` do not (a slower design is never larger).
         low, high = 0, len(targets)
         if best is not None:
-            high = targets.index(best.interval) + 1
+            high = bisect_right(targets, best.interval)
         while low < high:
             middle = (low + high) // 2
             design = attempt(targets[middle])

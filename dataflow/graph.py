@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,7 +53,8 @@ class Readout:
     def __call__(self, codes: IntArray) -> npt.NDArray[np.float64]:
         """Model outputs, shape (N, *shape), from codes of shape (N, H, W, C)."""
         values = codes * np.array(self.scale) + np.array(self.offset)
-        return values.reshape(len(codes), -1)[:, list(self.order)].reshape(len(codes), *self.shape)
+        ordered: npt.NDArray[np.float64] = values.reshape(len(codes), -1)[:, list(self.order)]
+        return ordered.reshape(len(codes), *self.shape)
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,8 @@ class Graph:
         from muxflow.dataflow.ops import from_attributes
 
         header, arrays = read_npz(path)
+        if not isinstance(header, dict):
+            raise MuxflowError(f"{path}: not a Muxflow graph file (its header is no table)")
         if header.get("format") != FORMAT:
             raise MuxflowError(f"{path}: graph format {header.get('format')}; this version reads format {FORMAT}")
         try:
@@ -223,8 +227,7 @@ class Graph:
                 }
                 op = from_attributes(entry["op"], attributes)
                 node = Node(entry["name"], op, tuple(entry["inputs"]), tuple(entry["outputs"]))
-                inferred = op.infer(*(streams[name] for name in node.inputs))
-                streams.update(zip(node.outputs, inferred, strict=True))
+                streams.update(zip(node.outputs, _infer(node, streams), strict=True))
                 nodes.append(node)
             for name, (scale, offset) in header["meanings"].items():
                 streams[name] = replace(streams[name], scale=tuple(scale), offset=tuple(offset))
@@ -239,7 +242,7 @@ class Graph:
                 header["notes"],
                 header["tensors"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MuxflowError(f"{path}: not a whole Muxflow graph ({error!r}); write it again") from error
         check(graph)
         return graph
@@ -264,13 +267,15 @@ def check(graph: Graph) -> Graph:
                     f"{node.name} ({node.op.kind}) reads {name}, which no earlier node writes: "
                     "the graph has a cycle or a missing node"
                 )
-        inferred = node.op.infer(*(graph.streams[name] for name in node.inputs))
+        inferred = _infer(node, graph.streams)
         if len(inferred) != len(node.outputs):
             raise GraphError(f"{node.name} ({node.op.kind}) has {len(node.outputs)} outputs; the op has {len(inferred)}")
         for name, stream in zip(node.outputs, inferred, strict=True):
             if name in known:
                 raise GraphError(f"{node.name} ({node.op.kind}) writes {name}, which another node writes as well")
             known.add(name)
+            if name not in graph.streams:
+                raise GraphError(f"{node.name} ({node.op.kind}): its stream {name} is not recorded in the graph")
             recorded = graph.streams[name]
             if (recorded.shape, recorded.lo, recorded.hi, recorded.repeats) != (
                 stream.shape,
@@ -287,6 +292,16 @@ def check(graph: Graph) -> Graph:
     return graph
 
 
+def _infer(node: Node, streams: Mapping[str, Stream]) -> tuple[Stream, ...]:
+    """What a node's op infers; its errors name the node."""
+    try:
+        return node.op.infer(*(streams[name] for name in node.inputs))
+    except GraphError as error:
+        raise GraphError(f"{node.name}: {error}") from None
+    except ValueError as error:
+        raise GraphError(f"{node.name} ({node.op.kind}) takes another number of inputs than {len(node.inputs)}") from error
+
+
 def with_nodes(graph: Graph, nodes: list[Node], **changes: Any) -> Graph:
     """The graph with other nodes: streams inferred anew, known meanings kept, invariants checked."""
     streams = {graph.input: graph.streams[graph.input]}
@@ -297,7 +312,10 @@ def with_nodes(graph: Graph, nodes: list[Node], **changes: Any) -> Graph:
                 f"{node.name} ({node.op.kind}) reads {missing[0]}, which no earlier node writes: "
                 "the graph has a cycle or a missing node"
             )
-        for name, stream in zip(node.outputs, node.op.infer(*(streams[i] for i in node.inputs)), strict=True):
+        inferred = _infer(node, streams)
+        if len(inferred) != len(node.outputs):
+            raise GraphError(f"{node.name} ({node.op.kind}) has {len(node.outputs)} outputs; the op has {len(inferred)}")
+        for name, stream in zip(node.outputs, inferred, strict=True):
             known = graph.streams.get(name)
             if known is not None and known.scale:
                 stream = replace(stream, scale=known.scale, offset=known.offset)
@@ -345,7 +363,9 @@ def read_npz(path: Path) -> tuple[dict[str, Any], dict[str, IntArray]]:
             }
     except FileNotFoundError:
         raise MuxflowError(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, NotImplementedError, RuntimeError
+    ) as error:
         raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
     return header, arrays
 

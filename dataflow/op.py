@@ -205,6 +205,11 @@ class Op(ABC):
         """What the node stores under a fold; none by default."""
         return ()
 
+    def interleaved(self, fold: Fold) -> bool:
+        """Whether a beat of the first input holds parts of several groups, which only a sliding window right before the
+        node can lay out."""
+        return False
+
     def unrolled(self, ports: Ports, fold: Fold) -> int:
         """Operations in the unrolled loop body, held against UNROLL_LIMIT."""
         return fold.parallel

@@ -31,7 +31,10 @@ def insert_forks(graph: Graph) -> Graph:
     """x --> a, b (, c ...)   becomes   x --> Fork --> x_0 --> a, x_1 --> b: every stream gets one reader.
 
     A stream that is also the graph's output counts the host as a reader. More than three readers take a tree.
+    A node that folds as its reader (weights, windows) is copied for each reader and not forked, because the order of
+    its beats is its reader's.
     """
+    graph = _copy_followers(graph)
     readers = graph.consumers()
     pending: dict[str, list[str]] = {}
     nodes: list[Node] = []
@@ -60,6 +63,22 @@ def insert_forks(graph: Graph) -> Graph:
     if graph.output in pending:
         output = pending[graph.output].pop(0)
     return with_nodes(graph, nodes, output=output)
+
+
+def _copy_followers(graph: Graph) -> Graph:
+    """x --> follower --> a, b   becomes   x --> follower --> a, x --> follower_1 --> b."""
+    nodes = list(graph.nodes)
+    for node in reversed(graph.nodes):
+        readers = [reader for reader in nodes if node.outputs[0] in reader.inputs]
+        spare = [*readers] if node.outputs[0] == graph.output else readers[1:]
+        if node.op.follows != "consumer" or not spare:
+            continue
+        for number, reader in enumerate(spare, 1):
+            copy = replace(node, name=f"{node.name}_{number}", outputs=(f"{node.outputs[0]}_{number}",))
+            inputs = tuple(copy.outputs[0] if name == node.outputs[0] else name for name in reader.inputs)
+            nodes[nodes.index(reader)] = replace(reader, inputs=inputs)
+            nodes.insert(nodes.index(node) + 1, copy)
+    return with_nodes(graph, nodes) if len(nodes) > len(graph.nodes) else graph
 
 
 def append_arg_max(graph: Graph) -> Graph:

@@ -328,7 +328,8 @@ def load_trained(path: str | Path) -> zoo.Mognet:
         raise
     except Exception as error:  # a damaged file raises nearly anything
         raise MuxflowError(f"trained network {weights}: does not fit {summary} ({type(error).__name__}: {error})") from error
-    return model.eval()
+    model.eval()
+    return model
 
 
 def export_trained(path: str | Path, target: str | Path) -> Path:

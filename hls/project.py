@@ -36,11 +36,7 @@ VECTOR_FRAMES = 4
 """Frames recorded for the test bench: co-simulation is slow."""
 
 CPP_WORDS = frozenset(
-    "alignas alignof and asm auto bool break case catch char class const constexpr continue decltype default delete do "
-    "double else enum explicit export extern false float for friend goto if inline int long main mutable namespace new "
-    "not operator or private protected public register return short signed sizeof static struct switch template this "
-    "throw true try typedef typeid typename union unsigned using virtual void volatile while xor input output muxflow "
-    "axi_word axi_input axi_output hls std NULL EOF assert errno stdin stdout stderr INPUT_WORDS OUTPUT_WORDS".split()
+    ["alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "constexpr", "continue", "decltype", "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "main", "mutable", "namespace", "new", "not", "operator", "or", "private", "protected", "public", "register", "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "while", "xor", "input", "output", "muxflow", "axi_word", "axi_input", "axi_output", "hls", "std", "NULL", "EOF", "assert", "errno", "stdin", "stdout", "stderr", "INPUT_WORDS", "OUTPUT_WORDS"]
 )
 
 

@@ -1,9 +1,9 @@
 """Muxflow: streaming FPGA accelerators for ultra-low-bit networks, verified bit for bit.
 
-    graph = muxflow.load("model.onnx")
-    design = muxflow.fit(graph, board="pynq-z2")
-    project = design.write("build/")
-    result = project.csim(images)
+graph = muxflow.load("model.onnx")
+design = muxflow.fit(graph, board="pynq-z2")
+project = design.write("build/")
+result = project.csim(images)
 """
 
 from __future__ import annotations

@@ -16,11 +16,13 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.hls import csim
-from muxflow.hls.project import ProjectOptions, load_project, write_project
 from muxflow.hls.project import Project as HlsProject
+from muxflow.hls.project import ProjectOptions, load_project, write_project
 
 
-def load(path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False) -> Graph:
+def load(
+    path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
+) -> Graph:
     """The integer graph of a model file: QONNX (`.onnx`) or a graph saved by Muxflow (`.npz`).
 
     `input_scale`, `input_bits`, `input_signed`: the integer input, for models that do not begin with a quantizer.
@@ -85,9 +87,7 @@ class Design(dataflow_design.Design):
         progress: Callable[[str], None] | None = None,
     ) -> Project:
         """Writes the HLS project; see `muxflow.hls.project.write_project`."""
-        written = write_project(
-            self, Path(path), options=options, vectors=vectors, extra=extra, progress=progress
-        )
+        written = write_project(self, Path(path), options=options, vectors=vectors, extra=extra, progress=progress)
         return Project(written)
 
 

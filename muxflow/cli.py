@@ -48,7 +48,13 @@ InputScale = Annotated[
 @contextmanager
 def stages(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
     """Progress bars on standard error, one line a stage; with `quiet` nothing is shown."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=err, disable=quiet) as progress:
 
         def stage(title: str, total: int) -> Callable[[int, int], None]:
@@ -77,7 +83,9 @@ def train(
     data: Annotated[Path | None, typer.Option(help="Folder with the data set's files (digits need none).")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs; the preset's recipe when absent.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and order.")] = 0,
-    output: Annotated[Path, typer.Option(help="Folder for the model, its weights and its figures.")] = Path("build/train"),
+    output: Annotated[Path, typer.Option(help="Folder for the model, its weights and its figures.")] = Path(
+        "build/train"
+    ),
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
     threads: Annotated[int, typer.Option(help="Torch threads; results are reproducible with 1.")] = 1,
     as_json: Json = False,
@@ -107,10 +115,14 @@ def train(
         "seed": result.seed,
         "seconds": round(result.seconds, 1),
     }
-    _answer(entry, as_json, lambda: out.print(
-        f"{result.model}: accuracy {100 * result.accuracy:.2f} % on {result.dataset}, {result.split} split, "
-        f"{result.images} images ({result.epochs} epochs, seed {result.seed}, {result.seconds:.0f} s)"
-    ))
+    _answer(
+        entry,
+        as_json,
+        lambda: out.print(
+            f"{result.model}: accuracy {100 * result.accuracy:.2f} % on {result.dataset}, {result.split} split, "
+            f"{result.images} images ({result.epochs} epochs, seed {result.seed}, {result.seconds:.0f} s)"
+        ),
+    )
 
 
 @app.command()
@@ -133,9 +145,7 @@ def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = 
 
     entry = {
         "supported": not bad,
-        "nodes": [
-            {"node": s.node, "op": s.op_type, "supported": s.supported, "message": s.message} for s in statuses
-        ],
+        "nodes": [{"node": s.node, "op": s.op_type, "supported": s.supported, "message": s.message} for s in statuses],
     }
     _answer(entry, as_json, show)
     if bad:
@@ -146,7 +156,9 @@ def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = 
 def build(
     model: ModelArgument,
     board: BoardOption = "pynq-z2",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Project folder; build/MODEL when absent.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Project folder; build/MODEL when absent.")
+    ] = None,
     clock: Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")] = None,
     lut: Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used.")] = 0.70,
     bram: Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used.")] = 0.90,
@@ -202,7 +214,9 @@ def csim(
     data_folder: Annotated[Path | None, typer.Option(help="Folder with the data set's files.")] = None,
     split: Annotated[str, typer.Option(help="Split of the data set: train or test.")] = "test",
     count: Annotated[int | None, typer.Option(min=1, help="Images; all of a data set, or 16 random ones.")] = None,
-    bounded: Annotated[bool, typer.Option("--bounded", help="FIFOs have exactly their depths: finds deadlocks.")] = False,
+    bounded: Annotated[
+        bool, typer.Option("--bounded", help="FIFOs have exactly their depths: finds deadlocks.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that share the images.")] = os.cpu_count() or 1,
     as_json: Json = False,
 ) -> None:
@@ -270,8 +284,16 @@ def boards(as_json: Json = False) -> None:
         out.print(table)
 
     entry = {
-        name: {"part": b.device.part, "lut": b.device.lut, "ff": b.device.ff, "bram18": b.device.bram18,
-               "dsp": b.device.dsp, "clock_mhz": b.clock_mhz, "tools": b.tools, "products": b.products}
+        name: {
+            "part": b.device.part,
+            "lut": b.device.lut,
+            "ff": b.device.ff,
+            "bram18": b.device.bram18,
+            "dsp": b.device.dsp,
+            "clock_mhz": b.clock_mhz,
+            "tools": b.tools,
+            "products": b.products,
+        }
         for name, b in known().items()
     }
     _answer(entry, as_json, show)
@@ -293,17 +315,25 @@ def doctor(as_json: Json = False) -> None:
             table.add_row(mark, one.name, one.version, one.purpose, "" if one.found else one.remedy)
         out.print(table)
 
-    _answer({one.name: {"found": one.found, "version": one.version, "for": one.purpose, "remedy": one.remedy}
-             for one in found}, as_json, show)
+    _answer(
+        {
+            one.name: {"found": one.found, "version": one.version, "for": one.purpose, "remedy": one.remedy}
+            for one in found
+        },
+        as_json,
+        show,
+    )
 
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path("build/demo"),
-    board: BoardOption = "pynq-z2",
-    select: Annotated[str, typer.Option(help="Which of the shipped models: channel, channel-mean, element, always.")] = (
-        "channel"
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path(
+        "build/demo"
     ),
+    board: BoardOption = "pynq-z2",
+    select: Annotated[
+        str, typer.Option(help="Which of the shipped models: channel, channel-mean, element, always.")
+    ] = ("channel"),
     as_json: Json = False,
 ) -> None:
     """Do the whole job on the shipped digits network: export, import, fit, project, simulation, report."""
@@ -329,7 +359,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    _shown: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    _shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 

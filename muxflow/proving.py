@@ -57,8 +57,8 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
 def _labels(graph: Graph, outputs: IntArray) -> npt.NDArray[np.int64]:
     """Predicted classes from output codes: the read-out's largest logit, or the arg-max node's answer."""
     if graph.readout is None:
-        return outputs.reshape(len(outputs), -1)[:, 0]
-    return graph.readout(outputs).reshape(len(outputs), -1).argmax(axis=1).astype(np.int64)
+        return np.asarray(outputs.reshape(len(outputs), -1)[:, 0])
+    return np.asarray(graph.readout(outputs).reshape(len(outputs), -1).argmax(axis=1), np.int64)
 
 
 def prove(

@@ -42,9 +42,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
             f"{report.one_image_rate:,.0f} images/s (estimate)",
         ),
     ]
-    rows += [
-        (name, f"{used:,} of {report.budget[name]:,} budgeted (estimate)") for name, used in report.used.items()
-    ]
+    rows += [(name, f"{used:,} of {report.budget[name]:,} budgeted (estimate)") for name, used in report.used.items()]
     rows += [
         ("stored parameters", f"{report.parameter_bits:,} bits (weights and thresholds)"),
         ("generated weights", f"{report.saved_bits:,} bits not stored"),
@@ -85,7 +83,18 @@ def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
     parts.append(memory)
     if nodes:
         table = Table(title="nodes (cycles and resources are estimates)", title_justify="left")
-        for column in ("node", "op", "output", "fold", "cycles", "LUT", "BRAM18", "DSP", "ROM + thr. bits", "buffer bits"):
+        for column in (
+            "node",
+            "op",
+            "output",
+            "fold",
+            "cycles",
+            "LUT",
+            "BRAM18",
+            "DSP",
+            "ROM + thr. bits",
+            "buffer bits",
+        ):
             table.add_column(column, justify="left" if column in ("node", "op", "output", "fold") else "right")
         for row in report.nodes:
             stored = row.bits.get("rom", 0) + row.bits.get("threshold", 0)
@@ -140,8 +149,10 @@ def to_latex(report: Report) -> str:
 def to_html(report: Report) -> str:
     """One self-contained page, the memory budget drawn as bars."""
     largest = max(1, max(sum(row.bits.values()) for row in report.nodes))
-    return _environment("html").get_template("report.html.j2").render(
-        report=report, summary=summary(report), kinds=KINDS, titles=KIND_TITLES, largest=largest
+    return (
+        _environment("html")
+        .get_template("report.html.j2")
+        .render(report=report, summary=summary(report), kinds=KINDS, titles=KIND_TITLES, largest=largest)
     )
 
 
@@ -154,16 +165,20 @@ def to_text(report: Report) -> str:
 
 
 def _environment(kind: str) -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         autoescape=kind == "html",
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        **({"block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<",
-            "variable_end_string": ">>"} if kind == "latex" else {}),
     )
+    if kind == "latex":
+        # Braces and percent signs belong to LaTeX.
+        environment = environment.overlay(
+            block_start_string="<%", block_end_string="%>", variable_start_string="<<", variable_end_string=">>"
+        )
+    return environment
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {

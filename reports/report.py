@@ -64,7 +64,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a reader of the design wants to know. All cycles and resources are estimates of Muxflow's own model."""
+    """Everything a reader of the design wants to know; cycles and resources are estimates of Muxflow's own model."""
 
     network: str
     board: str

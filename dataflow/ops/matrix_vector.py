@@ -116,6 +116,9 @@ class MatrixVector(Op):
             columns // fold.simd,
         )
 
+    def interleaved(self, fold: Fold) -> bool:
+        return fold.groups > 1 and self.pixels > 1
+
     def loop(self, ports: Ports, fold: Fold) -> Loop:
         vectors, group_fold, neuron_fold, synapse_fold = self._steps(ports, fold)
         parts = vectors * group_fold

@@ -49,8 +49,7 @@ class ShiftClip(Op):
         return self.bias.reshape(-1, fold.pe) if len(self.bias) > 1 else self.bias.repeat(fold.pe)[None]
 
     def _sum_bits(self, x: Stream) -> int:
-        bounds = (x.lo, x.hi, x.lo + int(self.bias.min()), x.hi + int(self.bias.max()), -1)
-        bounds += (self.lowest, self.highest)
+        bounds = [x.lo, x.hi, x.lo + int(self.bias.min()), x.hi + int(self.bias.max()), -1, self.lowest, self.highest]
         return width(min(bounds), max(bounds))[0]
 
     def loop(self, ports: Ports, fold: Fold) -> Loop:

@@ -90,7 +90,8 @@ class Threshold(Op):
         return Loop((every,), (every,), depth=4)
 
     def _bits(self, x: Stream) -> int:
-        return width(min(x.lo, int(self.thresholds.min())), max(x.hi, int(self.thresholds.max())))[0]
+        bits, _ = width(min(x.lo, int(self.thresholds.min())), max(x.hi, int(self.thresholds.max())))
+        return bits
 
     def logic(self, ports: Ports, fold: Fold) -> Logic:
         """A comparison packs two bits in a LUT of its carry chain; counting s flags takes about s LUTs."""

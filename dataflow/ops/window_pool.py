@@ -43,6 +43,9 @@ class WindowPool(Op):
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (fold.groups,), (fold.groups,)
 
+    def interleaved(self, fold: Fold) -> bool:
+        return fold.groups > 1 and self.pixels > 1
+
     def loop(self, ports: Ports, fold: Fold) -> Loop:
         trips = ports.inputs[0].size // fold.groups
         return Loop((Pattern.always(trips),), (Pattern.last_of(self.pixels, trips // self.pixels),), depth=2)

@@ -1,0 +1,20 @@
+# Muxflow with everything that needs no vendor tool.
+#
+#   docker build -t muxflow .
+#   docker run --rm muxflow                                    # make demo
+#   docker run --rm -v /tools/Xilinx:/tools/Xilinx:ro -v "$PWD/build:/muxflow/build" muxflow \
+#     bash -c 'source /tools/Xilinx/Vitis_HLS/2022.2/settings64.sh && cd build/mognet_digits && vitis_hls -f run_hls.tcl'
+#
+# Vivado and Vitis are never inside the image: mount the host's installation.
+FROM python:3.11-slim-bookworm
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ make git \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /muxflow
+COPY . .
+RUN make venv
+
+ENV PATH="/muxflow/.venv/bin:${PATH}"
+CMD ["make", "demo"]
