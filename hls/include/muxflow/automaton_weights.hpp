@@ -78,7 +78,14 @@ void automaton_weights(const T (&start)[RING], stream<W>& w_stream) {
   int synapse = 0;
   int neuron = 0;
   row.load(start);
-  for (long step = 0; step < long(REPEATS) * NEURON_FOLD * SYNAPSE_FOLD; ++step) {
+#ifdef MUXFLOW_NATIVE
+  // The matrix is the same every time: the fast simulation makes it once a frame and plays it again.
+  W matrix[NEURON_FOLD * SYNAPSE_FOLD];
+  const long made = long(NEURON_FOLD) * SYNAPSE_FOLD;
+#else
+  const long made = long(REPEATS) * NEURON_FOLD * SYNAPSE_FOLD;
+#endif
+  for (long step = 0; step < made; ++step) {
 #pragma HLS pipeline II=1
     if (synapse == 0) {
       for (int p = 0; p < PE; ++p) {
@@ -101,9 +108,17 @@ void automaton_weights(const T (&start)[RING], stream<W>& w_stream) {
         w.set(column * PE + p, weight);
       }
     }
+#ifdef MUXFLOW_NATIVE
+    matrix[step] = w;
+#endif
     w_stream.write(w);
     if (++synapse == SYNAPSE_FOLD) synapse = 0;
   }
+#ifdef MUXFLOW_NATIVE
+  for (int repeat = 1; repeat < REPEATS; ++repeat) {
+    for (long step = 0; step < made; ++step) w_stream.write(matrix[step]);
+  }
+#endif
 }
 
 }  // namespace muxflow
