@@ -9,7 +9,8 @@ from muxflow.dataflow.device import Device
 class ArtyZ720(Board):
     """Arty Z7-20.
 
-    Part: xc7z020clg400-1, 53,200 LUT, 106,400 FF, 280 BRAM18, 220 DSP (Zynq-7000 data sheet DS190). Clock: 100 MHz (decision).
+    Part: xc7z020clg400-1, 53,200 LUT, 106,400 FF, 280 BRAM18, 220 DSP (Zynq-7000 data sheet DS190).
+    Clock: 100 MHz (decision).
     Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project.
     """
 

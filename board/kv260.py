@@ -9,7 +9,8 @@ from muxflow.dataflow.device import Device
 class Kv260(Board):
     """Kria KV260.
 
-    Part: xck26-sfvc784-2LV-c, 117,120 LUT, 234,240 FF, 288 BRAM18, 1248 DSP (Kria K26 data sheet DS987). Clock: 200 MHz (decision).
+    Part: xck26-sfvc784-2LV-c, 117,120 LUT, 234,240 FF, 288 BRAM18, 1248 DSP (Kria K26 data sheet DS987).
+    Clock: 200 MHz (decision).
     Tools: Vitis HLS 2020.2 and later. Products: HLS project.
     """
 

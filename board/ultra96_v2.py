@@ -9,7 +9,8 @@ from muxflow.dataflow.device import Device
 class Ultra96V2(Board):
     """Ultra96-V2.
 
-    Part: xczu3eg-sbva484-1-i, 70,560 LUT, 141,120 FF, 432 BRAM18, 360 DSP (UltraScale+ product tables DS891). Clock: 200 MHz (decision).
+    Part: xczu3eg-sbva484-1-i, 70,560 LUT, 141,120 FF, 432 BRAM18, 360 DSP (UltraScale+ product tables DS891).
+    Clock: 200 MHz (decision).
     Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project.
     """
 

@@ -9,7 +9,8 @@ from muxflow.dataflow.device import Device
 class Zcu104(Board):
     """ZCU104.
 
-    Part: xczu7ev-ffvc1156-2-e, 230,400 LUT, 460,800 FF, 624 BRAM18, 1728 DSP (UltraScale+ product tables DS891). Clock: 200 MHz (decision).
+    Part: xczu7ev-ffvc1156-2-e, 230,400 LUT, 460,800 FF, 624 BRAM18, 1728 DSP (UltraScale+ product tables DS891).
+    Clock: 200 MHz (decision).
     Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project.
     """
 

@@ -116,7 +116,7 @@ class Graph:
         Weight matrices come without a batch axis. `progress` is told the number of images finished so far.
         """
         batch = self.check_images(images)
-        wanted = tuple(self.streams) if keep is None else keep
+        wanted = tuple(self.streams) if keep is None else tuple(dict.fromkeys(keep))
         parts: dict[str, list[IntArray]] = {name: [] for name in wanted}
         fixed = {
             name: array

@@ -25,7 +25,7 @@ def pack(codes: IntArray, stream: Stream) -> Words:
     last word of a frame is filled with zeros.
     """
     container = container_bits(stream)
-    flat = np.ascontiguousarray(codes.reshape(len(codes), -1)).astype(f"<i{container // 8}")
+    flat = np.ascontiguousarray(codes.reshape(len(codes), stream.size)).astype(f"<i{container // 8}")
     per_frame = words_per_frame(stream) * AXI_WORD // container
     padded = np.zeros((len(flat), per_frame), flat.dtype)
     padded[:, : flat.shape[1]] = flat

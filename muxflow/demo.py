@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -88,7 +89,7 @@ def run_demo(output: Path, *, board: str, select: str, stage: Stage) -> DemoResu
     done = stage("write the HLS project", 1)
     project = design.write(output / name, vectors=images.codes, extra={MODEL_FILE: model.read_bytes()})
     done(1, 1)
-    prove(project, images, network=network, stage=stage)
+    prove(project, images, network=network, jobs=os.cpu_count() or 1, stage=stage)
     report = project_report(project, version("muxflow"))
     files = write_report(report, project.path / "report")
     return DemoResult(report, project.path, tuple(files), time.perf_counter() - started)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import write_atomically
+from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -44,6 +45,11 @@ def summary(report: Report) -> list[tuple[str, str]]:
     ]
     rows += [(name, f"{used:,} of {report.budget[name]:,} budgeted (estimate)") for name, used in report.used.items()]
     rows += [
+        (
+            "limits of the tools",
+            f"widest stream {report.widest_stream_bits:,} of {STREAM_BITS_LIMIT:,} bits, largest loop body "
+            f"{report.largest_unroll:,} of {UNROLL_LIMIT:,} unrolled operations",
+        ),
         ("stored parameters", f"{report.parameter_bits:,} bits (weights and thresholds)"),
         ("generated weights", f"{report.saved_bits:,} bits not stored"),
         (

@@ -77,6 +77,8 @@ class Report:
     latency: int
     used: dict[str, int]
     budget: dict[str, int]
+    widest_stream_bits: int
+    largest_unroll: int
     memory_bits: dict[str, int]
     parameter_bits: int
     saved_bits: int
@@ -138,6 +140,10 @@ def make_report(
         latency=design.latency,
         used=dict(design.resources.items()),
         budget=dict(design.budget.items()),
+        widest_stream_bits=max(stream.beat_bits for stream in design.graph.streams.values()),
+        largest_unroll=max(
+            node.op.unrolled(design.graph.ports(node), design.folds[node.name]) for node in design.graph.nodes
+        ),
         memory_bits={kind: sum(r.bits.get(kind, 0) for r in rows) for kind in KINDS},
         parameter_bits=design.stored_parameter_bits,
         saved_bits=design.saved_bits,

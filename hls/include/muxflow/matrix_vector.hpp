@@ -82,7 +82,7 @@ template <class X, class W, class Y, int ROWS, int PE, int SIMD> struct Product 
 
  private:
   // Processors have an instruction for the dot product of bytes in 32-bit sums.
-  typedef typename Integer<(Y::BITS <= 32 ? 32 : 64), true>::type Wide;
+  typedef typename Integer<(Y::BITS < 32 ? 32 : 64), true>::type Wide;
 #endif
 };
 

@@ -1,0 +1,89 @@
+"""Boards: the ones that ship, and a user's own file."""
+
+from pathlib import Path
+
+import pytest
+
+from muxflow.board.board import boards, find_board
+from muxflow.dataflow.errors import MuxflowError
+
+# Part, LUT, FF, BRAM36, DSP as in the vendor's product tables.
+PUBLISHED = {
+    "pynq-z1": ("xc7z020clg400-1", 53200, 106400, 140, 220),
+    "pynq-z2": ("xc7z020clg400-1", 53200, 106400, 140, 220),
+    "arty-z7-20": ("xc7z020clg400-1", 53200, 106400, 140, 220),
+    "zedboard": ("xc7z020clg484-1", 53200, 106400, 140, 220),
+    "ultra96-v2": ("xczu3eg-sbva484-1-i", 70560, 141120, 216, 360),
+    "zcu104": ("xczu7ev-ffvc1156-2-e", 230400, 460800, 312, 1728),
+    "kv260": ("xck26-sfvc784-2LV-c", 117120, 234240, 144, 1248),
+}
+
+OWN = """
+from muxflow.board.board import Board
+from muxflow.dataflow.device import Device
+
+
+class Mine(Board):
+    name = "mine"
+    title = "My board"
+    device = Device("xc7z010clg400-1", lut=17600, ff=35200, bram18=120, dsp=80)
+    clock_mhz = 50.0
+    tools = "any"
+    products = "HLS project"
+"""
+
+
+def test_every_published_board_is_there_with_its_figures() -> None:
+    found = {
+        name: (b.device.part, b.device.lut, b.device.ff, b.device.bram18 // 2, b.device.dsp)
+        for name, b in boards().items()
+    }
+    assert found == PUBLISHED
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_the_docstring_lists_part_clock_tools_and_products(name: str) -> None:
+    board = find_board(name)
+    text = type(board).__doc__ or ""
+    for expected in (
+        board.device.part,
+        f"{board.device.lut:,}",
+        f"{board.clock_mhz:g} MHz",
+        board.tools,
+        board.products,
+    ):
+        assert expected in text
+
+
+def test_unknown_board_lists_the_known_ones() -> None:
+    with pytest.raises(MuxflowError, match=r"board 'pynq-z3' is not known; supported are .*pynq-z2.*my_board\.py"):
+        find_board("pynq-z3")
+
+
+def test_a_board_of_ones_own_is_one_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    board = find_board(str(file))
+    assert (board.name, board.device.bram18, board.clock_mhz) == ("mine", 120, 50.0)
+    assert "mine" not in boards()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import nothing_of_this_name", "cannot be run .*nothing_of_this_name"),
+        ("x = 1", "defines 0 subclasses"),
+        (OWN + "\n\nclass Other(Mine):\n    name = 'other'\n", "defines 2 subclasses"),
+        (OWN.replace("    clock_mhz = 50.0\n", ""), "Mine lacks clock_mhz"),
+    ],
+)
+def test_a_wrong_board_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "wrong.py"
+    file.write_text(text)
+    with pytest.raises(MuxflowError, match=rf"wrong\.py: {message}"):
+        find_board(str(file))
+
+
+def test_a_missing_board_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MuxflowError, match="no such file"):
+        find_board(str(tmp_path / "none.py"))

@@ -1,0 +1,32 @@
+"""Concatenation of channels."""
+
+import numpy as np
+import pytest
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.ops import Concat
+from muxflow.dataflow.stream import Stream
+
+
+def slow(a, b):
+    y = np.zeros((*a.shape[:2], a.shape[2] + b.shape[2]), np.int64)
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            for c in range(a.shape[2]):
+                y[i, j, c] = a[i, j, c]
+            for c in range(b.shape[2]):
+                y[i, j, a.shape[2] + c] = b[i, j, c]
+    return (y,)
+
+
+def test_ladder(ladder):
+    for shape, a, b in [((1, 1), 1, 1), ((2, 3), 6, 9), ((3, 1), 5, 10), ((1, 4), 4, 2)]:
+        ladder.add(Concat(), [Stream((*shape, a), 0, 3), Stream((*shape, b), -3, 2)], slow, tight=True)
+    # Two types of unlike sign and width.
+    ladder.add(Concat(), [Stream((1, 2, 2), 0, 2**32 - 1), Stream((1, 2, 2), -1, 0)], slow, tight=True)
+    assert ladder.climb() == 1 + 2 + 2 + 2 + 2
+
+
+def test_maps_must_agree():
+    with pytest.raises(GraphError, match="height and width must agree"):
+        Concat().infer(Stream((2, 2, 1), 0, 1), Stream((2, 3, 1), 0, 1))

@@ -1,0 +1,51 @@
+"""OR join."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.ops import OrJoin
+from muxflow.dataflow.stream import Stream
+
+
+def slow(a, b):
+    """Bit by bit."""
+    y = np.zeros(a.shape, np.int64)
+    for index in np.ndindex(*a.shape):
+        for bit in range(40):
+            y[index] += (1 << bit) if (int(a[index]) >> bit) % 2 or (int(b[index]) >> bit) % 2 else 0
+    return (y,)
+
+
+def test_ladder(ladder):
+    for shape in [(1, 1, 1), (2, 3, 6), (3, 1, 5)]:
+        ladder.add(OrJoin(), [Stream(shape, 0, 7), Stream(shape, 0, 3)], slow)
+    pairs = np.array([(a, b) for a in range(4) for b in range(4)])
+    ladder.add(
+        OrJoin(),
+        [Stream((4, 4, 1), 0, 3), Stream((4, 4, 1), 0, 3)],
+        slow,
+        values=[pairs[:, 0].reshape(1, 4, 4, 1), pairs[:, 1].reshape(1, 4, 4, 1)],
+        tight=True,
+    )
+    ladder.add(OrJoin(), [Stream((2, 2, 2), 0, 2**33), Stream((2, 2, 2), 5, 9)], slow)
+    assert ladder.climb() == 1 + 4 + 2 + 1 + 2
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
+def test_interval_holds_every_pair(a_lo, a_size, b_lo, b_size):
+    a, b = range(a_lo, a_lo + a_size + 1), range(b_lo, b_lo + b_size + 1)
+    (y,) = OrJoin().infer(Stream((1, 1, 1), a[0], a[-1]), Stream((1, 1, 1), b[0], b[-1]))
+    met = {i | j for i in a for j in b}
+    assert y.lo <= min(met)
+    assert max(met) <= y.hi
+    assert y.bits == max(met).bit_length() or y.bits == 1
+
+
+def test_bad_inputs():
+    with pytest.raises(GraphError, match="unsigned"):
+        OrJoin().infer(Stream((1, 1, 1), -1, 1), Stream((1, 1, 1), 0, 1))
+    with pytest.raises(GraphError, match="shapes must agree"):
+        OrJoin().infer(Stream((1, 1, 2), 0, 1), Stream((1, 1, 1), 0, 1))

@@ -1,0 +1,50 @@
+"""Weight source: read-only memory."""
+
+import numpy as np
+import pytest
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops import RomWeights
+
+
+def test_ladder(ladder):
+    rng = np.random.default_rng(5)
+    for rows, columns, groups, repeats in [(1, 1, 1, 1), (6, 15, 1, 3), (6, 4, 3, 2), (4, 9, 4, 2)]:
+        weights = rng.integers(-3, 4, (rows, columns))
+        op = RomWeights(weights, groups, repeats)
+        group_rows = rows // groups
+        folds = [
+            Fold(pe, simd, lanes)
+            for pe in range(1, group_rows + 1)
+            for simd in range(1, columns + 1)
+            for lanes in range(1, groups + 1)
+            if group_rows % pe == 0 and columns % simd == 0 and groups % lanes == 0
+        ]
+        ladder.add(op, [], lambda weights=weights: (weights,), folds=folds, tight=True)
+    assert ladder.climb() == 1 + 4 * 4 + 2 * 2 * 3 + 9
+
+
+def test_interval_follows_the_weights():
+    (w,) = RomWeights([[1, 3], [2, 2]]).infer()
+    assert (w.lo, w.hi, w.bits, w.signed) == (1, 3, 2, False)
+    assert w.constant is not None
+    assert w.constant.tolist() == [[1, 3], [2, 2]]
+
+
+def test_weights_are_frozen():
+    source = np.ones((2, 2), np.int64)
+    op = RomWeights(source)
+    source[0, 0] = 9
+    assert op.weights.tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(ValueError, match="read-only"):
+        op.weights[0, 0] = 1
+    assert op == RomWeights([[1, 1], [1, 1]])
+    assert hash(op) == hash(RomWeights([[1, 1], [1, 1]]))
+    assert op != RomWeights([[1, 1], [1, 2]])
+
+
+@pytest.mark.parametrize("weights", [[1, 2], np.zeros((0, 3))])
+def test_bad_shape(weights):
+    with pytest.raises(GraphError, match=r"expected \(rows, columns\)"):
+        RomWeights(weights)

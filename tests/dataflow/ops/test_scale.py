@@ -1,0 +1,50 @@
+"""Scale."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.ops import Scale
+from muxflow.dataflow.stream import Stream
+
+
+def slow(factors):
+    def run(x):
+        y = np.zeros(x.shape, np.int64)
+        for index in np.ndindex(*x.shape):
+            y[index] = int(x[index]) * int(factors[index[-1] % len(factors)])
+        return (y,)
+
+    return run
+
+
+def test_ladder(ladder):
+    for shape, factors in [
+        ((1, 1, 1), [3]),
+        ((2, 3, 6), [1, -2, 4, 0, 7, -8]),
+        ((2, 1, 5), [4]),
+        ((1, 2, 5), [-1, -2, -3, -4, -5]),
+        ((2, 2, 3), [0, 0, 0]),
+    ]:
+        for lo, hi in [(0, 3), (-4, 3), (-9, -2)]:
+            ladder.add(Scale(factors), [Stream(shape, lo, hi)], slow(factors))
+    every = np.arange(-4, 4).repeat(2).reshape(1, 8, 1, 2)
+    ladder.add(Scale([-3, 5]), [Stream((8, 1, 2), -4, 3)], slow([-3, 5]), values=[every], tight=True)
+    ladder.add(Scale([70000]), [Stream((1, 1, 2), 0, 70000)], slow([70000]))
+    assert ladder.climb() == 3 * (1 + 4 + 2 + 2 + 2) + 2 + 2
+
+
+@given(st.lists(st.integers(-50, 50), min_size=1, max_size=4), st.integers(-9, 9), st.integers(0, 9))
+def test_interval_is_tight(factors, lo, size):
+    (y,) = Scale(factors).infer(Stream((1, 1, len(factors)), lo, lo + size))
+    met = [f * x for f in factors for x in range(lo, lo + size + 1)]
+    assert (y.lo, y.hi) == (min(met), max(met))
+
+
+def test_bad_attributes():
+    with pytest.raises(GraphError, match="factors of shape"):
+        Scale([])
+    with pytest.raises(GraphError, match="3 factors for 2 channels"):
+        Scale([1, 2, 3]).infer(Stream((1, 1, 2), 0, 1))

@@ -1,0 +1,54 @@
+"""Pools behind a sliding window."""
+
+import numpy as np
+import pytest
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.ops import WindowPool
+from muxflow.dataflow.stream import Stream
+
+
+def slow(pixels, mode):
+    def run(x):
+        height, width, size = x.shape
+        y = np.zeros((height, width, size // pixels), np.int64)
+        for i, j, c in np.ndindex(*y.shape):
+            inside = [int(x[i, j, c * pixels + p]) for p in range(pixels)]
+            y[i, j, c] = max(inside) if mode == "max" else sum(inside)
+        return (y,)
+
+    return run
+
+
+def interleave(flat, pixels, lanes, size):
+    """Side by side travel the channels of one block of lanes, pixel by pixel."""
+    sent = []
+    for start in range(0, len(flat), size):
+        for block in range(0, size // pixels, lanes):
+            for pixel in range(pixels):
+                for lane in range(lanes):
+                    sent.append(flat[start + (block + lane) * pixels + pixel])
+    return np.array(sent)
+
+
+@pytest.mark.parametrize("mode", ["max", "sum"])
+def test_ladder(ladder, mode):
+    for shape, channels, pixels in [((1, 1), 1, 1), ((2, 3), 6, 4), ((3, 1), 5, 3), ((1, 2), 3, 1)]:
+        size = channels * pixels
+        for lo, hi in [(0, 3), (-6, -2)]:
+            ladder.add(
+                WindowPool(pixels, mode),
+                [Stream((*shape, size), lo, hi)],
+                slow(pixels, mode),
+                order=lambda fold, inputs, pixels=pixels, size=size: (
+                    interleave(inputs[0].reshape(-1), pixels, fold.groups, size),
+                ),
+            )
+    assert ladder.climb() == 2 * (1 + 4 + 2 + 2)
+
+
+def test_bad_attributes():
+    with pytest.raises(GraphError, match="supported: >= 1"):
+        WindowPool(0, "max")
+    with pytest.raises(GraphError, match="do not divide"):
+        WindowPool(4, "max").infer(Stream((1, 1, 6), 0, 1))

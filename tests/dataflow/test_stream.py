@@ -1,0 +1,79 @@
+"""Streams, intervals and loop patterns."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.op import Loop, Pattern, divisors
+from muxflow.dataflow.stream import Stream, width
+
+
+@given(st.integers(-(2**40), 2**40), st.integers(0, 2**41))
+def test_width_is_the_smallest(lo, size):
+    hi = lo + size
+    bits, signed = width(lo, hi)
+
+    def holds(bits, signed):
+        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        return low <= lo and hi <= high
+
+    assert signed == (lo < 0)
+    assert holds(bits, signed)
+    assert bits == 1 or not holds(bits - 1, signed)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (((), 0, 1), "at least 1"),
+        (((2, 0), 0, 1), "at least 1"),
+        (((2,), 1, 0), "is empty"),
+        (((2,), 0, 1, 0), "at least 1"),
+        (((2,), 0, 2**64), "65 bits"),
+    ],
+)
+def test_bad_streams(fields, message):
+    with pytest.raises(GraphError, match=message):
+        Stream(*fields)
+
+
+def test_numbers_of_a_stream():
+    stream = Stream((2, 3, 4), -1, 6, repeats=5).with_lanes(6)
+    assert (stream.bits, stream.signed, stream.size, stream.channels, stream.pixels) == (4, True, 24, 4, 6)
+    assert (stream.elements, stream.beats, stream.beat_bits) == (120, 20, 24)
+    assert str(stream) == "int4[2x3x4] x5 /6"
+    with pytest.raises(GraphError, match="5 lanes do not divide"):
+        stream.with_lanes(5)
+    with pytest.raises(GraphError, match="0 lanes do not divide"):
+        stream.with_lanes(0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=5), st.integers(1, 4))
+def test_pattern_counts_are_those_of_its_mask(runs, repeat):
+    pattern = Pattern(tuple(runs), repeat)
+    mask = [used for _ in range(repeat) for count, used in runs for _ in range(count)]
+    assert pattern.mask().tolist() == mask
+    assert (pattern.trips, pattern.beats) == (len(mask), sum(mask))
+
+
+def test_named_patterns():
+    assert Pattern.always(3).mask().tolist() == [True] * 3
+    assert Pattern.last_of(3, 2).mask().tolist() == [False, False, True] * 2
+    assert Pattern.first_of(3, 2).mask().tolist() == [True, False, False] * 2
+    assert Pattern.last_of(1, 2).mask().tolist() == [True, True]
+
+
+def test_ports_of_a_loop_must_agree():
+    with pytest.raises(GraphError, match=r"disagree on the number of iterations, \[2, 3\]"):
+        Loop((Pattern.always(2),), (Pattern.always(3),))
+
+
+def test_divisors():
+    for number in range(1, 200):
+        assert divisors(number) == [d for d in range(1, number + 1) if number % d == 0]
+
+
+def test_constants_do_not_take_part_in_equality():
+    assert Stream((2,), 0, 1, constant=np.ones(2, np.int64)) == Stream((2,), 0, 1)

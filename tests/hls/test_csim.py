@@ -1,0 +1,160 @@
+"""C simulation: equal to the graph, progress, jobs, and errors that say what went wrong."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from muxflow.dataflow.design import build_design
+from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
+from muxflow.dataflow.folding import fit
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops import Scale
+from muxflow.dataflow.stream import Stream
+from muxflow.hls import csim
+from muxflow.hls.csim import compile_csim, recordable, run_csim, verify
+from muxflow.hls.project import Project, load_project, write_project
+
+
+@pytest.fixture(scope="module")
+def project(residual, device, tmp_path_factory):
+    design = fit(residual, device=device, board="b", clock_mhz=100)
+    return write_project(design, tmp_path_factory.mktemp("csim") / "p")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 8, (9, 6, 6, 4))
+
+
+@pytest.mark.parametrize("variant", ["native", "reference"])
+def test_equals_the_graph(project, images, variant):
+    result = verify(project, images, variant)
+    np.testing.assert_array_equal(result.outputs, project.design.graph(images))
+    assert set(result.streams) == set(recordable(project))
+    assert {"x", "windows", "sums", "codes", "f", "s", "y", "p", "g"} <= set(result.streams)
+    assert result.run_seconds > 0
+    assert result.images_per_second == pytest.approx(9 / result.run_seconds)
+    verify(project, images, variant, bounded=True)
+
+
+def test_output_without_a_converter(make_graph, device, tmp_path):
+    """The output stream is then compared as a node's stream and as the output."""
+    graph = make_graph(Stream((1, 1, 3), 0, 3), Scale([2]))
+    design = build_design(graph, {"n0": Fold(1)}, device=device, board="b", clock_mhz=100)
+    other = write_project(design, tmp_path / "p")
+    images = np.random.default_rng(0).integers(0, 4, (5, 1, 1, 3))
+    assert other.design.graph.output == "t0"
+    np.testing.assert_array_equal(verify(other, images).outputs, 2 * images)
+
+
+def test_compiles_once(project, images):
+    first = run_csim(project, images[:1])
+    again = run_csim(load_project(project.path), images[:1])
+    assert again.compile_seconds == 0
+    np.testing.assert_array_equal(first.outputs, again.outputs)
+    assert not [p for p in (project.path / "csim").iterdir() if p.name.startswith(".")]
+
+
+def test_jobs_and_progress(project, images):
+    told = []
+    result = run_csim(project, images, jobs=4, record=["y"], progress=lambda done, total: told.append((done, total)))
+    expected = project.design.graph.run(images, keep=("y", "g"))
+    np.testing.assert_array_equal(result.streams["y"], expected["y"])
+    np.testing.assert_array_equal(result.outputs, expected["g"].reshape(result.outputs.shape))
+    assert told == sorted(told)
+    assert told[-1] == (9, 9)
+    assert len(run_csim(project, images[:2], jobs=99).outputs) == 2
+
+
+def test_bad_images(project):
+    with pytest.raises(MuxflowError, match="expected \\(N, 6, 6, 4\\)"):
+        run_csim(project, np.zeros((1, 4, 6, 6), int))
+    with pytest.raises(MuxflowError, match="the input holds"):
+        run_csim(project, np.full((1, 6, 6, 4), 8))
+
+
+def test_unknown_variant(project):
+    with pytest.raises(MuxflowError, match="supported: 'native', 'reference'"):
+        compile_csim(project, "fast")
+
+
+def test_no_compiler(project):
+    with pytest.raises(ToolError, match=r"no no-such-g\+\+ on PATH: .*apt-get install"):
+        compile_csim(project, compiler="no-such-g++")
+
+
+def test_no_reference_types(project, monkeypatch):
+    monkeypatch.setattr(csim, "ap_types", lambda: None)
+    with pytest.raises(ToolError, match=r"ap_int\.h are not installed; they come with hls4ml: pip install"):
+        compile_csim(project, "reference")
+
+
+def copy(project, path):
+    shutil.copytree(project.path, path, ignore=shutil.ignore_patterns("csim"))
+    return Project(path, project.design, project.options)
+
+
+def test_compiler_failure_shows_the_log(project, tmp_path):
+    broken = copy(project, tmp_path / "p")
+    top = broken.path / "src" / "top.cpp"
+    top.write_text(top.read_text() + "\nint broken = nonsense;\n")
+    with pytest.raises(ToolError) as caught:
+        compile_csim(broken)
+    log = broken.path / "csim" / "native.log"
+    assert f"log: {log}" in str(caught.value)
+    assert "'nonsense' was not declared" in str(caught.value).replace("‘", "'").replace("’", "'")
+    assert "nonsense" in log.read_text()
+    assert [p.name for p in (broken.path / "csim").iterdir()] == ["native.log"]
+
+
+def test_first_difference_is_named(project, images, tmp_path):
+    """One threshold changed in the written project: the node behind it is named, not the output."""
+    broken = copy(project, tmp_path / "p")
+    table = broken.path / "src" / "tables" / "act.hpp"
+    text = table.read_text()
+    head, body = text.split("= {\n", 1)
+    numbers = body.split("}", 1)
+    values = [int(v) for v in numbers[0].strip(" {").split(",")]
+    changed = ", ".join(str(-(2**6)) for _ in values)
+    table.write_text(head + "= {\n  {" + changed + "}" + numbers[1])
+    with pytest.raises(MismatchError, match=r"first at node act, stream codes: image \d+, index \(\d+, \d+, \d+\)") as caught:
+        verify(broken, images)
+    assert "csim (native) differs" in str(caught.value)
+    assert ": csim " in str(caught.value)
+    assert ", graph " in str(caught.value)
+
+
+def test_folder_that_cannot_be_written(project, tmp_path):
+    other = copy(project, tmp_path / "p")
+    (other.path / "csim").write_text("in the way")
+    with pytest.raises(MuxflowError, match="the simulation cannot be compiled there"):
+        compile_csim(other)
+
+
+def test_crash_is_reported(project, images, tmp_path):
+    broken = copy(project, tmp_path / "p")
+    main = broken.path / "sim" / "main.cpp"
+    main.write_text(main.read_text().replace("  long done = 0;", "  std::abort();\n  long done = 0;"))
+    with pytest.raises(ToolError, match="csim: the simulation ended with code -6"):
+        run_csim(broken, images)
+
+
+def test_input_that_ends_early_is_reported(project, images, tmp_path):
+    """More frames asked for than the file holds."""
+    broken = copy(project, tmp_path / "p")
+    main = broken.path / "sim" / "main.cpp"
+    main.write_text(main.read_text().replace("std::atol(argv[3])", "std::atol(argv[3]) + 1"))
+    with pytest.raises(ToolError, match="ended with code 4: csim: input ends early"):
+        run_csim(broken, images)
+
+
+def test_another_design_compiles_anew(project, images, tmp_path):
+    """The executable is found by content: other sources in the same folder never run an old one."""
+    other = write_project(project.design, tmp_path / "p")
+    run_csim(other, images[:1])
+    deeper = replace(project.design, depths={name: depth + 1 for name, depth in project.design.depths.items()})
+    again = write_project(deeper, tmp_path / "p")
+    assert run_csim(again, images[:1]).compile_seconds > 0
+    assert len([p for p in (again.path / "csim").iterdir() if p.name.startswith("native-")]) == 1

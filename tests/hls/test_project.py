@@ -1,0 +1,293 @@
+"""The project writer: what it writes, that it writes the same again, and that it never leaves a broken project."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from muxflow.dataflow.design import build_design
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.folding import fit
+from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale, Threshold
+from muxflow.dataflow.passes import insert_forks
+from muxflow.dataflow.stream import Stream
+from muxflow.hls.csim import verify
+from muxflow.hls.project import (
+    CPP_WORDS,
+    ProjectOptions,
+    identifier,
+    identifiers,
+    load_project,
+    write_project,
+)
+
+
+def dense_graph(name="dense"):
+    rng = np.random.default_rng(4)
+    nodes = [
+        Node("rom", RomWeights(rng.integers(-2, 2, (6, 40))), (), ("w",)),
+        Node("fc", MatrixVector(), ("x", "w"), ("sums",)),
+        Node("act", Threshold(np.sort(rng.integers(-60, 60, (6, 3)), axis=1), [0, 1, 0, 0, 1, 0]), ("sums",), ("y",)),
+    ]
+    return with_nodes(Graph(name, (), {"x": Stream((1, 1, 40), 0, 7)}, "x", "y"), nodes)
+
+
+@pytest.fixture(scope="module")
+def dense(device):
+    """A matrix in a memory (read in tiles), thresholds, and two width converters."""
+    folds = {"fc": Fold(1, 10), "act": Fold(2)}
+    graph = insert_forks(dense_graph())
+    return build_design(graph, folds, device=device, board="pynq", clock_mhz=125, lut_per_bram18=10)
+
+
+def files(folder):
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+def test_golden_files(dense, tmp_path, golden):
+    vitis = write_project(dense, tmp_path / "vitis")
+    for name in ("src/top.cpp", "src/top.hpp", "src/tables/rom.hpp", "src/tables/act.hpp", "run_hls.tcl", "tb/expected.dat"):
+        golden(f"vitis_hls/{Path(name).name}", (vitis.path / name).read_text())
+    vivado = write_project(
+        dense, tmp_path / "vivado", options=ProjectOptions("vivado_hls", "s_axilite")
+    )
+    for name in ("src/top.cpp", "run_hls.tcl"):
+        golden(f"vivado_hls/{Path(name).name}", (vivado.path / name).read_text())
+
+
+def test_layout(dense, tmp_path):
+    project = write_project(dense, tmp_path / "p")
+    written = files(project.path)
+    assert {"design.json", "graph.npz", "run_hls.tcl", "src/top.cpp", "src/top.hpp", "sim/main.cpp"} <= set(written)
+    assert {"tb/testbench.cpp", "tb/input.dat", "tb/expected.dat", "include/muxflow/types.hpp"} <= set(written)
+    assert not any(b"\r" in data for data in written.values() if data[:2] != b"PK")
+    text = written["src/top.cpp"].decode()
+    assert "\n\n\n" not in text
+    assert str(tmp_path) not in "".join(data.decode() for name, data in written.items() if not name.endswith("npz"))
+
+
+def test_writes_the_same_twice(dense, tmp_path):
+    first = write_project(dense, tmp_path / "a")
+    second = write_project(dense, tmp_path / "b")
+    assert files(first.path) == files(second.path)
+    assert first.digest == second.digest
+    write_project(dense, tmp_path / "a")
+    assert files(first.path) == files(second.path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_vectors_of_the_user(dense, tmp_path):
+    images = np.arange(6 * 40).reshape(6, 1, 1, 40) % 8
+    project = write_project(dense, tmp_path / "p", vectors=images)
+    assert len((project.path / "tb" / "input.dat").read_text().split()) == 4 * 5  # four frames of five words
+    assert (project.path / "tb" / "input.dat").read_text().split()[0] == "0706050403020100"
+    with pytest.raises(MuxflowError, match="the input holds"):
+        write_project(dense, tmp_path / "p", vectors=images + 1)
+
+
+def test_stages_are_told(dense, tmp_path):
+    said = []
+    write_project(dense, tmp_path / "p", progress=said.append)
+    assert said == ["headers", "tables", "top.cpp", "test vectors", "design"]
+
+
+def test_foreign_folder_is_refused(dense, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("precious")
+    for path in (tmp_path / "thesis", tmp_path / "thesis" / "chapter1.tex"):
+        with pytest.raises(MuxflowError, match="exists and is not a Muxflow project"):
+            write_project(dense, path)
+    assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "precious"
+    (tmp_path / "empty").mkdir()
+    write_project(dense, tmp_path / "empty")
+
+
+STEPS = ["shutil.copytree", "muxflow.hls.project.pack", "muxflow.hls.project.save_design", "pathlib.Path.rename"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("bug"), OSError(28, "No space left on device")])
+def test_interrupted_write_leaves_the_old_project(dense, tmp_path, monkeypatch, step, error):
+    path = tmp_path / "p"
+    write_project(dense, path)
+    (path / "csim").mkdir()
+    (path / "csim" / "native-0").write_text("compiled")
+    before = files(path)
+    calls = []
+
+    def stop(*_args, **_options):
+        calls.append(step)
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, stop)
+        if isinstance(error, OSError):
+            with pytest.raises(MuxflowError, match=r"p: the project cannot be written \(No space left on device\)"):
+                write_project(replace(dense, clock_mhz=50), path)
+        else:
+            with pytest.raises(type(error)):
+                write_project(replace(dense, clock_mhz=50), path)
+    assert calls
+    assert files(path) == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_interrupted_swap_puts_the_old_project_back(dense, tmp_path, monkeypatch):
+    path = tmp_path / "p"
+    write_project(dense, path)
+    before = files(path)
+    rename, calls = Path.rename, []
+
+    def second_fails(self, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", second_fails)
+        with pytest.raises(KeyboardInterrupt):
+            write_project(replace(dense, clock_mhz=50), path)
+    assert len(calls) == 3
+    assert files(path) == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_compiled_simulations_survive(dense, tmp_path):
+    path = tmp_path / "p"
+    write_project(dense, path)
+    (path / "csim").mkdir()
+    (path / "csim" / "native-0").write_text("compiled")
+    write_project(dense, path)
+    assert (path / "csim" / "native-0").read_text() == "compiled"
+
+
+def test_unwritable_parent(dense, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MuxflowError, match="cannot be written"):
+        write_project(dense, tmp_path / "file" / "p")
+
+
+def test_load(dense, tmp_path):
+    options = ProjectOptions("vivado_hls", "s_axilite")
+    project = write_project(dense, tmp_path / "p", options=options)
+    loaded = load_project(tmp_path / "p")
+    assert loaded.options == options
+    assert loaded.digest == project.digest
+    assert loaded.design == dense
+    assert loaded.design.resources == dense.resources
+    assert loaded.design.depths == dense.depths
+    written = write_project(loaded.design, tmp_path / "q", options=loaded.options)
+    assert files(written.path) == files(project.path)
+
+
+def test_load_of_a_fitted_design(residual, device, tmp_path):
+    design = fit(residual, device=device, board="b", clock_mhz=100)
+    write_project(design, tmp_path / "p")
+    assert load_project(tmp_path / "p").design == design
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not a Muxflow design"),
+        ("{", "not a Muxflow design"),
+        ("[]", "not a whole Muxflow design"),
+        ("{}", "not a whole Muxflow design"),
+        ("\udcff", "not a Muxflow design"),
+    ],
+)
+def test_broken_design_file(dense, tmp_path, content, message):
+    write_project(dense, tmp_path / "p")
+    (tmp_path / "p" / "design.json").write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(MuxflowError, match=message):
+        load_project(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("folds", {"fc": {"pe": 4}}, "does not divide|no fold is given"),
+        ("folds", {"fc": 3}, "not a whole Muxflow design"),
+        ("device", {"part": "x"}, "not a whole Muxflow design"),
+        ("options", {"tool": "quartus", "control": "s_axilite"}, "'quartus'; supported: 'vitis_hls'"),
+        ("utilisation", {"lut": 2}, "utilisation of 2"),
+    ],
+)
+def test_broken_entries(dense, tmp_path, key, value, message):
+    write_project(dense, tmp_path / "p")
+    file = tmp_path / "p" / "design.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    with pytest.raises(MuxflowError, match=message):
+        load_project(tmp_path / "p")
+
+
+def test_missing_project(tmp_path):
+    with pytest.raises(MuxflowError, match=r"design\.json: no such file; `muxflow build"):
+        load_project(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"), [({"tool": "quartus"}, "supported: 'vitis_hls'"), ({"control": "x"}, "'ap_ctrl_none'")]
+)
+def test_bad_options(fields, message):
+    with pytest.raises(MuxflowError, match=message):
+        ProjectOptions(**fields)
+
+
+def test_identifiers():
+    names = ["a", "a-b", "a_b", "a b", "1st", "int", "while", "a.b_2", "", "é", "__x__", "class", "lambda", "a__b", "NULL"]
+    found = identifiers(names)
+    assert list(found) == names
+    assert len(set(found.values())) == len(names)
+    for text in found.values():
+        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", text), text
+        assert text not in CPP_WORDS
+    assert (found["a"], found["a-b"], found["a_b"], found["1st"], found["int"]) == ("a", "a_b", "a_b_2", "n_1st", "n_int")
+    assert identifiers(["x", "y"], {"x"}) == {"x": "x_2", "y": "y"}
+    assert identifier("conv/1:0") == "conv_1_0"
+
+
+NAMES = [
+    # Node names that meet another emitted name: a table, a stream's variable or type, the top function, its
+    # namespace, another name in capitals, a parameter, a function of the kernels, a macro.
+    ("conv", "conv_weights", "top"),
+    ("s_x", "x_t", "clash"),
+    ("clash_design", "CLASH_DESIGN", "Clash_Design"),
+    ("x0", "y0", "threshold"),
+    ("int", "1", "a\\"),
+    ("weights", "weights.weights", "weights weights"),
+    ("assert", "NULL", "errno"),
+    ("main", "input", "axi_output"),
+]
+
+
+def test_name_clashes(device, tmp_path):
+    """All in one compiled project: every tuple names the weights, product and thresholds of one layer."""
+    rng = np.random.default_rng(1)
+    nodes, last = [], "x"
+    for i, (rom, product, act) in enumerate(NAMES):
+        nodes += [
+            Node(rom, RomWeights(rng.integers(-1, 2, (3, 3)), 1, 2), (), (f"w {i}",)),
+            Node(product, MatrixVector(), (last, f"w {i}"), (f"{product}?",)),
+            Node(act, Threshold([[-2, 0, 2]], [i % 2]), (f"{product}?",), (act,)),
+        ]
+        last = act
+    graph = with_nodes(Graph("clash", (), {"x": Stream((1, 2, 3), 0, 3)}, "x", last), nodes)
+    project = write_project(fit(graph, device=device, board="b", clock_mhz=100), tmp_path / "p")
+    verify(project, rng.integers(0, 4, (4, 1, 2, 3)))
+
+
+@pytest.mark.parametrize("name", ["int", "7segment", "muxflow", "a b-c", "std"])
+def test_graph_names(make_graph, device, tmp_path, name):
+    graph = make_graph(Stream((1, 1, 2), 0, 1), Scale([2]), name=name)
+    project = write_project(fit(graph, device=device, board="b", clock_mhz=100), tmp_path / "p")
+    text = (project.path / "src" / "top.cpp").read_text()
+    assert re.search(rf"^void {identifier(name)}\(", text, re.MULTILINE)
+    assert f"using namespace {identifier(name)}_design;" in text
+    assert f"set_top {identifier(name)}\n" in (project.path / "run_hls.tcl").read_text()

@@ -1,0 +1,69 @@
+"""End to end on the digits: trained network = QONNX = graph = C simulation, every image of the held-out split."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import muxflow
+from muxflow.demo import MODELS, run_demo
+from muxflow.frontend.datasets import load_digits
+from muxflow.frontend.proof import compare_with_qonnx, image_codes
+from muxflow.frontend.torch_proof import compare_with_torch
+from muxflow.frontend.training import PRETRAINED, load_trained
+from muxflow.proving import Stage
+
+
+def silent(_title: str, _total: int):  # type: ignore[no-untyped-def]
+    return lambda _done, _count: None
+
+
+STAGE: Stage = silent
+
+
+def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
+    result = run_demo(tmp_path, board="pynq-z2", select="channel", stage=STAGE)
+    report = result.report
+    outcome = {rung.title: (rung.status, rung.images) for rung in report.ladder}
+    assert outcome == {
+        "trained network (Brevitas, torch)": ("equal", 450),
+        "QONNX execution": ("equal", 450),
+        "C simulation, native integers": ("equal", 450),
+        "C simulation, ap_int types": ("equal", 450),
+        "Vitis HLS co-simulation": ("not run", 0),
+        "board": ("not run", 0),
+    }
+    assert report.accuracy is not None
+    assert report.accuracy.share >= 0.97
+    assert report.near_ties == 0
+    assert not [name for name, used in report.used.items() if used > report.budget[name]]
+    assert report.memory_bits["frame"] > 0
+    assert (result.project / "model.onnx").read_bytes() == (PRETRAINED / "mognet_digits.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("select", ["channel-mean", "element", "always"])
+def test_every_select_mode_agrees_and_reaches_its_accuracy(tmp_path: Path, select: str) -> None:
+    torch.set_num_threads(1)
+    base = PRETRAINED / MODELS[select]
+    graph = muxflow.load(base.with_suffix(".onnx"))
+    digits = load_digits("test")
+    codes = image_codes(graph, digits.images)
+    agreed = compare_with_torch(load_trained(base), graph, codes)
+    assert (agreed.images, agreed.tensors) == (450, 26)
+    assert compare_with_qonnx(base.with_suffix(".onnx"), graph, codes).images == 450
+    project = muxflow.fit(graph, "pynq-z2").write(tmp_path / "project")
+    result = project.csim(codes)
+    assert graph.readout is not None
+    predicted = graph.readout(result.outputs).argmax(axis=1)
+    assert np.mean(predicted == digits.labels) >= 0.97
+
+
+def test_a_frame_holding_select_shows_its_memory_and_element_shows_what_it_saves() -> None:
+    bits = {}
+    for select, name in MODELS.items():
+        design = muxflow.fit(muxflow.load(PRETRAINED / f"{name}.onnx"), "pynq-z2")
+        rows = design.memory_bits().values()
+        bits[select] = sum(row.get("frame", 0) + row.get("fifo", 0) for row in rows)
+    assert bits["channel"] > 1.2 * bits["element"]
+    assert bits["channel-mean"] > 1.2 * bits["always"]

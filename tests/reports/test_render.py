@@ -1,0 +1,106 @@
+"""Renderings of a report: golden text, and that every format says the same."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from muxflow.board.board import find_board
+from muxflow.dataflow import folding
+from muxflow.dataflow.design import Design
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph import Graph
+from muxflow.reports.render import FORMATS, to_csv, to_html, to_json, to_latex, to_text, write_report
+from muxflow.reports.report import Accuracy, Report, Rung, make_report
+
+
+@pytest.fixture(scope="module")
+def design(residual: Graph) -> Design:
+    board = find_board("pynq-z2")
+    return folding.fit(residual, device=board.device, board=board.name, clock_mhz=board.clock_mhz)
+
+
+@pytest.fixture(scope="module")
+def report(design: Design) -> Report:
+    ladder = (Rung("C simulation", "equal", 5, "7 tensors"), Rung("board", "not run", 0, "needs the board"))
+    return make_report(design, ladder=ladder, accuracy=Accuracy("digits", "test", 8, 6), version="0")
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_rendering_is_as_recorded(report: Report, golden: Callable[[str, str], None], name: str) -> None:
+    golden(f"report.{name}", FORMATS[name](report))
+
+
+def test_totals_are_those_of_the_design(design: Design, report: Report) -> None:
+    assert report.used == dict(design.resources.items())
+    assert sum(row.lut for row in report.nodes) <= report.used["LUT"]
+    assert report.interval == max(row.cycles for row in report.nodes)
+    assert report.latency > report.interval // 2
+    bits = sum(sum(row.bits.values()) for row in report.nodes)
+    assert bits == sum(report.memory_bits.values())
+    assert report.frames_per_second == pytest.approx(100e6 / report.interval)
+    assert report.latency_us == pytest.approx(report.latency / 100)
+
+
+def test_json_carries_every_figure_and_what_it_is(report: Report) -> None:
+    entry = json.loads(to_json(report))
+    assert entry["interval"] == report.interval
+    assert len(entry["nodes"]) == len(report.nodes)
+    assert "estimate" in entry["figures"]
+
+
+def test_csv_has_a_row_a_node_that_adds_up(report: Report) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(report))))
+    assert [row["name"] for row in rows] == [row.name for row in report.nodes]
+    for kind, bits in report.memory_bits.items():
+        assert sum(int(row[f"{kind}_bits"]) for row in rows) == bits
+
+
+def test_latex_escapes_names_and_balances_its_environments(report: Report) -> None:
+    odd = replace(report, network="a_b%c&d#e")
+    text = to_latex(odd)
+    assert r"a\_b\%c\&d\#e" in text
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    table = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    for line in table.splitlines():
+        if line.endswith(r"\\"):
+            assert line.count("&") == 6
+
+
+def test_html_is_well_formed_and_escapes(report: Report) -> None:
+    text = to_html(replace(report, network="<script>"))
+    assert "&lt;script&gt;" in text
+    open_tags: list[str] = []
+
+    class Checker(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            if tag != "meta":
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert open_tags.pop() == tag
+
+    Checker().feed(text)
+    assert open_tags == []
+
+
+def test_every_text_says_that_its_figures_are_estimates(report: Report) -> None:
+    for text in (to_text(report), to_html(report), to_latex(report), to_json(report)):
+        assert "estimate" in text
+
+
+def test_unknown_format_is_refused_and_nothing_is_written(report: Report, tmp_path: Path) -> None:
+    with pytest.raises(MuxflowError, match="'docx'; supported: txt, html, json, csv, tex"):
+        write_report(report, tmp_path, ("html", "docx"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_written_twice_the_bytes_are_the_same(report: Report, tmp_path: Path) -> None:
+    first = [path.read_bytes() for path in write_report(report, tmp_path / "a")]
+    second = [path.read_bytes() for path in write_report(report, tmp_path / "b")]
+    assert first == second
