@@ -51,7 +51,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/mognet_cifar.py
 
 update-golden: $(READY)
-	$(BIN)/pytest --update-golden tests/hls
+	$(BIN)/pytest --update-golden tests/hls tests/reports
 
 venv: $(READY)
 

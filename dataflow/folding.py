@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 from muxflow.dataflow.design import Design, build_design, reads_follower
 from muxflow.dataflow.device import Device, Resources, Utilisation
-from muxflow.dataflow.errors import BudgetError
+from muxflow.dataflow.errors import BudgetError, GraphError
 from muxflow.dataflow.graph import Graph, Node
 from muxflow.dataflow.memory import Memory, place
 from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT, Fold, Ports
 from muxflow.dataflow.passes import insert_forks
 
-PRICES = (60.0, 150.0, 20.0, 400.0)
-"""LUTs that a block RAM is worth, tried in turn: a low price fills block RAM, a high one spares it."""
+PRICES = (60.0, 150.0, 20.0, 400.0, 0.0, 1e6)
+"""LUTs that a block RAM is worth, tried in turn: a low price fills block RAM, a high one spares it; the last two are
+the ends, where everything that can goes to one side."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,11 @@ def options(found: Sequence[Candidate], price: float) -> list[Option]:
 
 
 def _allowed(node: Node, ports: Ports, fold: Fold) -> bool:
-    lanes_in, lanes_out = node.op.lanes(ports, fold)
+    try:
+        lanes_in, lanes_out = node.op.lanes(ports, fold)
+    except GraphError:
+        # A follower that cannot keep up with this fold of its reader.
+        return False
     widest = max(
         (
             stream.bits * lanes
@@ -106,11 +111,12 @@ def fit(
     utilisation: Utilisation | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Design:
-    """The fastest design of an imported graph that stays inside the device's budget (by the resource estimate).
+    """The fastest design that this search finds inside the device's budget (by the resource estimate).
 
     For each price of block RAM, the smallest interval is searched by bisection over the cycles that any fold of any
     node can have; every node takes its cheapest fold that is as fast. The whole design, FIFOs and width converters
-    included, must fit. Among the prices the smallest interval wins, then the smallest share of LUTs plus block RAMs.
+    included, must fit; a fold's cost leaves out the width converters that it causes, so a design near the edge of the
+    budget can be a step slower than the best. Among the prices the smallest interval wins, then the smallest share of LUTs plus block RAMs.
 
     Raises BudgetError with the smallest design's needs, and what binds, when nothing fits.
     """

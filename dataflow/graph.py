@@ -328,6 +328,8 @@ def _to_json(value: Any) -> Any:
         return {name: _to_json(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, tuple):
         return [_to_json(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
     return value
 
 

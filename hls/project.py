@@ -377,9 +377,15 @@ def _top_values(
         placements = {placed.memory.name: placed.placement for placed in design.memories[node.name]}
         pragmas = []
         for table in kernel.tables:
+            variable = table_names[node.name, table.name]
+            # A row of a table is read at once: it is one word.
+            if table.values.ndim == 2:
+                pragmas.append(f"array_reshape variable={variable} complete dim=2")
+            else:
+                pragmas.append(f"array_partition variable={variable} complete")
             where = placements.get(table.name, "register")
             if table.memory and where != "register":
-                pragmas.append(_storage(table_names[node.name, table.name], where, "rom_1p", options.tool))
+                pragmas.append(_storage(variable, where, "rom_1p", options.tool))
         template = ", ".join(f"/*{key}*/ {_cpp(value)}" for key, value in kernel.arguments)
         call_arguments = ", ".join(tables + [port for port, _ in ports])
         shown = f"{node.op.kind}, {design.folds[node.name]}, {design.cycles(node)} cycles a frame"

@@ -402,8 +402,8 @@ def make_graph() -> Callable[..., Graph]:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`golden(name, text)` compares with tests/hls/golden/name, or writes it under --update-golden."""
-    folder = Path(__file__).parent / "hls" / "golden"
+    """`golden(name, text)` compares with `golden/name` beside the test, or writes it under --update-golden."""
+    folder = request.path.parent / "golden"
 
     def compare(name: str, text: str) -> None:
         file = folder / name

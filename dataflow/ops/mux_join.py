@@ -9,14 +9,15 @@ import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.memory import Memory
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, Table, control_lut, frozen_array
+from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Pattern, Ports, Table, control_lut, frozen_array
+from muxflow.dataflow.ops._residual import ResidualJoin
 from muxflow.dataflow.stream import Stream, width
 
 NO_THRESHOLDS = frozen_array(np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False)
-class MuxJoin(Op):
+class MuxJoin(ResidualJoin):
     """y = S ? (x + f) >> 1 : f on unsigned codes; inputs x, f and, for `stream`, S.
 
     `select`: "always" (S = 1), "element" (S = 1 where x >= the threshold of its channel), "stream" (S comes from a
@@ -42,13 +43,9 @@ class MuxJoin(Op):
         if len(inputs) != (3 if self.select == "stream" else 2):
             raise GraphError(f"MUX join: {len(inputs)} inputs with select {self.select!r}")
         x, f = inputs[:2]
-        if x.shape[:-1] != f.shape[:-1]:
-            raise GraphError(f"MUX join: maps of {x} and {f}; height and width must agree")
-        if x.lo < 0 or f.lo < 0:
-            raise GraphError(f"MUX join: inputs {x} and {f}; it joins unsigned codes")
+        meeting = self.check_codes(x, f)
         if max(x.bits, f.bits) > 30:
             raise GraphError(f"MUX join: inputs {x} and {f}; it joins codes of at most 30 bits")
-        meeting = min(x.channels, f.channels)
         if self.select == "stream" and inputs[2].channels != meeting:
             raise GraphError(f"MUX join: {inputs[2].channels} select bits for {meeting} channels")
         if self.select == "element" and len(self.thresholds) != meeting:
@@ -71,17 +68,13 @@ class MuxJoin(Op):
         y[..., :meeting] = mixed
         return (y,)
 
-    def _fold(self, ports: Ports, fold: Fold) -> tuple[int, int]:
-        return ports.inputs[0].channels // fold.pe, ports.inputs[1].channels // fold.pe
-
     def loop(self, ports: Ports, fold: Fold) -> Loop:
-        x_fold, f_fold = self._fold(ports, fold)
-        longest, shortest = max(x_fold, f_fold), min(x_fold, f_fold)
-        pixels = ports.inputs[0].pixels
-        x = Pattern(((x_fold, True), (longest - x_fold, False)), pixels)
-        f = Pattern(((f_fold, True), (longest - f_fold, False)), pixels)
-        s = Pattern(((shortest, True), (pixels * longest - shortest, False)))
-        return Loop((x, f, s) if self.select == "stream" else (x, f), (f,), depth=2)
+        x, f = self.patterns(ports, fold)
+        if self.select != "stream":
+            return Loop((x, f), (f,), depth=2)
+        meeting = min(self.channel_folds(ports, fold))
+        s = Pattern(((meeting, True), (x.trips - meeting, False)))
+        return Loop((x, f, s), (f,), depth=2)
 
     def logic(self, ports: Ports, fold: Fold) -> Logic:
         """Each lane adds (a LUT a bit), chooses (half a LUT a bit), and compares in `element`."""
@@ -90,7 +83,7 @@ class MuxJoin(Op):
         return Logic(fold.pe * lane + control_lut(self.loop(ports, fold).trips), fold.pe * 2 * bits + 30)
 
     def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        meeting = min(self._fold(ports, fold))
+        meeting = min(self.channel_folds(ports, fold))
         if self.select == "stream":
             return (Memory("select", "state", meeting, fold.pe, True),)
         if self.select == "element":
@@ -102,12 +95,7 @@ class MuxJoin(Op):
         return width(min(0, int(self.thresholds.min())), max(x.hi, int(self.thresholds.max())))[0]
 
     def call(self, ports: Ports, fold: Fold) -> Kernel:
-        x_fold, f_fold = self._fold(ports, fold)
-        arguments: tuple[tuple[str, int | bool], ...] = (
-            ("PIXELS", ports.inputs[0].pixels),
-            ("X_FOLD", x_fold),
-            ("F_FOLD", f_fold),
-        )
+        arguments = self.fold_arguments(ports, fold)
         if self.select != "element":
             return Kernel("mux_join.hpp", f"mux_join_{self.select}", arguments)
         table = self.thresholds.reshape(-1, fold.pe)

@@ -69,9 +69,9 @@ template <int RING> struct CellRow {
 template <int REPEATS, int NEURON_FOLD, int SYNAPSE_FOLD, int PE, int SIMD, int RING, int RULE, int CELLS, class T,
           class W>
 void automaton_weights(const T (&start)[RING], stream<W>& w_stream) {
+#pragma HLS inline
   static_assert(W::LANES == SIMD * PE, "weight lanes must be SIMD * PE");
   static_assert(SYNAPSE_FOLD * SIMD * CELLS <= RING, "a row of weights must fit the ring");
-#pragma HLS array_partition variable=start complete
   CellRow<RING> row;
   CellRow<RING> rows[PE];
 #pragma HLS array_partition variable=rows complete

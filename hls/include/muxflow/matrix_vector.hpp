@@ -102,6 +102,7 @@ template <class X, class W, class Y, int ROWS, int PE, int SIMD> struct Product 
 template <int VECTORS, int GROUP_FOLD, int GROUP_LANES, int NEURON_FOLD, int SYNAPSE_FOLD, int PE, int SIMD, class X,
           class W, class Y>
 void matrix_vector(stream<X>& x_stream, stream<W>& w_stream, stream<Y>& y_stream) {
+#pragma HLS inline
   static_assert(X::LANES == GROUP_LANES * SIMD, "input lanes must be GROUP_LANES * SIMD");
   static_assert(W::LANES == SIMD * GROUP_LANES * PE, "weight lanes must be SIMD * GROUP_LANES * PE");
   static_assert(Y::LANES == GROUP_LANES * PE, "output lanes must be GROUP_LANES * PE");

@@ -11,7 +11,7 @@ namespace muxflow {
 /// Invariant: step i maps beat i, whose channels are those of fold i mod CHANNEL_FOLD.
 template <int PIXELS, int CHANNEL_FOLD, int SHIFT, int LOWEST, int HIGHEST, int SUM_BITS, class T, class X, class Y>
 void shift_clip(const T (&bias)[CHANNEL_FOLD][X::LANES], stream<X>& x_stream, stream<Y>& y_stream) {
-#pragma HLS array_reshape variable=bias complete dim=2
+#pragma HLS inline
   typedef typename Integer<SUM_BITS, true>::type Sum;
   int fold = 0;
   for (long step = 0; step < long(PIXELS) * CHANNEL_FOLD; ++step) {

@@ -27,6 +27,7 @@ template <int HEIGHT, int WIDTH, int BLOCKS, int BLOCK_FOLD, int KERNEL_H, int K
           int DILATION_H, int DILATION_W, int PAD_TOP, int PAD_LEFT, int OUT_HEIGHT, int OUT_WIDTH, int PAD, int GAP,
           long TRIPS, class X, class Y>
 void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
+#pragma HLS inline
   static_assert(X::LANES == Y::LANES, "a sliding window keeps the lanes");
   const int PIXEL_BEATS = BLOCKS * BLOCK_FOLD;
   const int ROW_BEATS = WIDTH * PIXEL_BEATS;

@@ -17,9 +17,8 @@ namespace muxflow {
 template <int PIXELS, int CHANNEL_FOLD, int STEPS, int BASE, class T, class F, class X, class Y>
 void threshold(const T (&table)[CHANNEL_FOLD][STEPS * X::LANES], const F (&falling)[CHANNEL_FOLD][X::LANES],
                stream<X>& x_stream, stream<Y>& y_stream) {
+#pragma HLS inline
   static_assert(X::LANES == Y::LANES, "thresholds keep the lanes");
-#pragma HLS array_reshape variable=table complete dim=2
-#pragma HLS array_reshape variable=falling complete dim=2
   int fold = 0;
   for (long step = 0; step < long(PIXELS) * CHANNEL_FOLD; ++step) {
 #pragma HLS pipeline II=1

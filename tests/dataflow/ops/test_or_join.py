@@ -10,12 +10,13 @@ from muxflow.dataflow.ops import OrJoin
 from muxflow.dataflow.stream import Stream
 
 
-def slow(a, b):
-    """Bit by bit."""
-    y = np.zeros(a.shape, np.int64)
-    for index in np.ndindex(*a.shape):
+def slow(x, f):
+    """Bit by bit; channels of f that x lacks pass."""
+    y = np.zeros(f.shape, np.int64)
+    for index in np.ndindex(*f.shape):
+        other = int(x[index]) if index[-1] < x.shape[-1] else 0
         for bit in range(40):
-            y[index] += (1 << bit) if (int(a[index]) >> bit) % 2 or (int(b[index]) >> bit) % 2 else 0
+            y[index] += (1 << bit) if other >> bit & 1 or (int(f[index]) >> bit) % 2 else 0
     return (y,)
 
 
@@ -31,7 +32,10 @@ def test_ladder(ladder):
         tight=True,
     )
     ladder.add(OrJoin(), [Stream((2, 2, 2), 0, 2**33), Stream((2, 2, 2), 5, 9)], slow)
-    assert ladder.climb() == 1 + 4 + 2 + 1 + 2
+    # Channel counts that differ, either way, with one, two and all lanes.
+    ladder.add(OrJoin(), [Stream((2, 3, 2), 0, 3), Stream((2, 3, 4), 0, 7)], slow)
+    ladder.add(OrJoin(), [Stream((2, 1, 6), 0, 7), Stream((2, 1, 3), 0, 1)], slow)
+    assert ladder.climb() == 1 + 4 + 2 + 1 + 2 + 2 + 2
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
@@ -47,5 +51,5 @@ def test_interval_holds_every_pair(a_lo, a_size, b_lo, b_size):
 def test_bad_inputs():
     with pytest.raises(GraphError, match="unsigned"):
         OrJoin().infer(Stream((1, 1, 1), -1, 1), Stream((1, 1, 1), 0, 1))
-    with pytest.raises(GraphError, match="shapes must agree"):
-        OrJoin().infer(Stream((1, 1, 2), 0, 1), Stream((1, 1, 1), 0, 1))
+    with pytest.raises(GraphError, match="height and width must agree"):
+        OrJoin().infer(Stream((1, 2, 1), 0, 1), Stream((1, 1, 1), 0, 1))

@@ -21,6 +21,7 @@ static void x_to10(muxflow::stream<x_to40_t>& x0, muxflow::stream<x_to10_t>& y0)
 
 // rom: RomWeights, PE 1 SIMD 10, 24 cycles a frame
 static void rom(muxflow::stream<w_t>& y0) {
+#pragma HLS array_reshape variable=rom_weights complete dim=2
 #pragma HLS RESOURCE variable=rom_weights core=ROM_1P_BRAM
   muxflow::rom_weights</*REPEATS*/ 1, /*TILES*/ 24>(rom_weights, y0);
 }
@@ -37,7 +38,9 @@ static void sums_to2(muxflow::stream<sums_t>& x0, muxflow::stream<sums_to2_t>& y
 
 // act: Threshold, PE 2 SIMD 1, 3 cycles a frame
 static void act(muxflow::stream<sums_to2_t>& x0, muxflow::stream<y_t>& y0) {
+#pragma HLS array_reshape variable=act_thresholds complete dim=2
 #pragma HLS RESOURCE variable=act_thresholds core=ROM_1P_BRAM
+#pragma HLS array_reshape variable=act_falling complete dim=2
   muxflow::threshold</*PIXELS*/ 1, /*CHANNEL_FOLD*/ 3, /*STEPS*/ 3, /*BASE*/ 0>(act_thresholds, act_falling, x0, y0);
 }
 
