@@ -88,38 +88,38 @@ def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
     memory.add_row("generated, not stored", f"{report.saved_bits:,}", "░" * round(30 * report.saved_bits / total))
     parts.append(memory)
     if nodes:
-        table = Table(title="nodes (cycles and resources are estimates)", title_justify="left")
-        for column in (
-            "node",
-            "op",
-            "output",
-            "fold",
-            "cycles",
-            "LUT",
-            "BRAM18",
-            "DSP",
-            "ROM + thr. bits",
-            "buffer bits",
-        ):
-            table.add_column(column, justify="left" if column in ("node", "op", "output", "fold") else "right")
-        for row in report.nodes:
-            stored = row.bits.get("rom", 0) + row.bits.get("threshold", 0)
-            buffers = sum(row.bits.values()) - stored
-            table.add_row(
-                row.name,
-                row.kind,
-                row.shape,
-                row.fold,
-                f"{row.cycles:,}",
-                f"{row.lut:,}",
-                str(row.bram18),
-                str(row.dsp),
-                f"{stored:,}",
-                f"{buffers:,}",
-                style="bold" if row.name == report.bottleneck else None,
-            )
-        parts.append(table)
+        parts += [_node_table(report), _memory_map(report)]
     return Group(*parts)
+
+
+def _node_table(report: Report) -> Table:
+    table = Table(title="nodes (cycles and resources are estimates; the slowest is marked)", title_justify="left")
+    for column in ("node", "op", "output", "fold"):
+        table.add_column(column)
+    for column in ("cycles", "LUT", "FF", "BRAM18", "DSP"):
+        table.add_column(column, justify="right")
+    for row in report.nodes:
+        slowest = row.name == report.bottleneck
+        table.add_row(
+            f"{row.name} <" if slowest else row.name,
+            row.kind,
+            row.shape,
+            row.fold,
+            *(f"{number:,}" for number in (row.cycles, row.lut, row.ff, row.bram18, row.dsp)),
+            style="bold" if slowest else None,
+        )
+    return table
+
+
+def _memory_map(report: Report) -> Table:
+    table = Table(title="memory map, bits", title_justify="left")
+    table.add_column("node, and the FIFOs behind it")
+    for kind in KINDS:
+        table.add_column(KIND_TITLES[kind], justify="right")
+    for row in report.nodes:
+        if row.bits:
+            table.add_row(row.name, *(f"{row.bits[kind]:,}" if kind in row.bits else "" for kind in KINDS))
+    return table
 
 
 def to_json(report: Report) -> str:
