@@ -118,7 +118,7 @@ void matrix_vector(stream<X>& x_stream, stream<W>& w_stream, stream<Y>& y_stream
   for (long step = 0; step < long(VECTORS) * GROUP_FOLD * NEURON_FOLD * SYNAPSE_FOLD; ++step) {
 #pragma HLS pipeline II=1
     const typename Product::Operand& x = Product::fetch(x_buffer[synapse], neuron == 0, x_stream);
-    const W w = w_stream.read();
+    const W& w = w_stream.read();
     if (synapse == 0) {
       for (int i = 0; i < Product::SUMS; ++i) {
 #pragma HLS unroll
