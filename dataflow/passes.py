@@ -23,7 +23,12 @@ def remove_identity_thresholds(graph: Graph) -> Graph:
         else:
             nodes.append(node)
     output = renamed.get(graph.output, graph.output)
-    tensors = {renamed.get(stream, stream): tensor for stream, tensor in graph.tensors.items()}
+    # A tensor stands for the stream that is left only where one code means the same in both.
+    tensors = {
+        kept: tensor
+        for stream, tensor in graph.tensors.items()
+        if graph.streams[stream].scale == graph.streams[kept := renamed.get(stream, stream)].scale
+    }
     return with_nodes(graph, nodes, output=output, tensors=tensors)
 
 

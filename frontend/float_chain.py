@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,15 @@ UNARY = frozenset(
 )
 BINARY = frozenset(("Mul", "Div", "Add", "Sub", "PRelu", "Pow", "Min", "Max"))
 RISING = frozenset(
-    "Relu LeakyRelu Clip Sigmoid HardSigmoid Tanh Elu Selu Softplus Softsign Identity Dropout Floor Ceil Round Sign "
-    "Sqrt Exp Log Erf Celu Min Max".split()
+    "Relu Clip Sigmoid Tanh Selu Softplus Softsign Floor Ceil Round Sign Sqrt Exp Log Erf Min Max".split()
 )
-"""Elementwise ops that never fall as their input rises (slopes of LeakyRelu and the like taken as positive)."""
+"""Elementwise ops that never fall as their input rises."""
+SLOPES = {"LeakyRelu": 0.01, "Elu": 1.0, "Celu": 1.0, "HardSigmoid": 0.2}
+"""Elementwise ops that never fall while their attribute alpha, here with its default, is not negative."""
+ROUNDED_ONCE = frozenset(
+    "Relu LeakyRelu PRelu Clip Neg Abs Floor Ceil Round Sign Sqrt ThresholdedRelu Mul Div Add Sub Min Max".split()
+)
+"""Elementwise ops that IEEE arithmetic defines to the last bit, so that every library computes the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +46,6 @@ class Step:
         """(factor, summand) when the step is an affine map of each row, else None."""
         constants = [None if value is None else value.astype(np.float64) for value in self.operands]
         zero, one = np.zeros(1), np.ones(1)
-        if self.op_type in ("Identity", "Dropout"):
-            return one, zero
         if self.op_type == "Neg":
             return -one, zero
         if self.op_type == "BatchNormalization":
@@ -68,12 +70,23 @@ class Step:
             return 1 / right, zero
         return None
 
-    def rises(self) -> bool:
-        """Whether the step never falls on any row."""
+    def direction(self) -> npt.NDArray[np.int64] | None:
+        """1 for each row on which the step never falls, -1 where it never rises; None when neither is known."""
         affine = self.affine()
         if affine is not None:
-            return bool((affine[0] >= 0).all())
-        return self.op_type in RISING
+            return np.where(affine[0] < 0, -1, 1)
+        attributes = dict(self.attributes)
+        slope = self.operands[-1] if self.op_type == "PRelu" else None
+        rises = (
+            self.op_type in RISING
+            or (self.op_type in SLOPES and attributes.get("alpha", SLOPES[self.op_type]) >= 0)
+            or (slope is not None and bool((slope >= 0).all()))
+        )
+        return np.ones(1, np.int64) if rises else None
+
+    def rounded_once(self) -> bool:
+        """Whether every library gives the same float32 result."""
+        return self.op_type in ROUNDED_ONCE
 
 
 def constant_step(op_type: str, constant: npt.ArrayLike, name: str) -> Step:
@@ -98,9 +111,8 @@ class Evaluator:
     Graph optimisation is off, so that no two roundings are fused into one.
     """
 
-    def __init__(self, steps: tuple[Step, ...], rows: int) -> None:
-        self.rows = rows
-        self.session = _session(steps, rows) if steps else None
+    def __init__(self, steps: tuple[Step, ...], rows: int, opset: int) -> None:
+        self.session = _session(steps, rows, opset) if steps else None
 
     def __call__(self, values: Floats) -> Floats:
         if self.session is None:
@@ -109,7 +121,7 @@ class Evaluator:
         return np.asarray(result, np.float32)
 
 
-def _session(steps: tuple[Step, ...], rows: int) -> ort.InferenceSession:
+def _session(steps: tuple[Step, ...], rows: int, opset: int) -> ort.InferenceSession:
     nodes, initializers = [], []
     running = "x"
     for index, step in enumerate(steps):
@@ -137,15 +149,9 @@ def _session(steps: tuple[Step, ...], rows: int) -> ort.InferenceSession:
         [helper.make_tensor_value_info(running, onnx.TensorProto.FLOAT, [None, rows])],
         initializers,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-@lru_cache(maxsize=1)
-def runtime_version() -> str:
-    """Version of the runtime that evaluated the chains, for reports."""
-    return str(ort.__version__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import onnx
 from onnx import helper
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.op import IntArray
 from muxflow.frontend.float_chain import Step
-from muxflow.frontend.qonnx_importer import Importer, attribute, label
+from muxflow.frontend.importer import Importer, attribute, label
 from muxflow.frontend.values import Constant, Image, Tensor, Value
 
 
@@ -40,13 +42,11 @@ def _attributes(node: onnx.NodeProto) -> tuple[tuple[str, Any], ...]:
 
 def unary(importer: Importer, node: onnx.NodeProto) -> Value:
     """An elementwise function, its further inputs (bounds of Clip) constant."""
-    if all(isinstance(importer.values[name], Constant) for name in node.input):
-        return importer_fold(importer, node)
-    tensor = importer.tensor(node, 0)
     if node.op_type in ("Identity", "Dropout"):
-        return tensor
+        return importer.values[node.input[0]]
+    tensor = importer.tensor(node, 0)
     operands: list[npt.NDArray[np.float32] | None] = [None]
-    if node.op_type == "Clip":
+    if node.op_type == "Clip" and not node.attribute:
         ends = np.finfo(np.float32)
         for position, missing in ((1, ends.min), (2, ends.max)):
             given = len(node.input) > position and node.input[position]
@@ -55,21 +55,15 @@ def unary(importer: Importer, node: onnx.NodeProto) -> Value:
     return tensor.then(Step(node.op_type, _attributes(node), tuple(operands), label(node)))
 
 
-def importer_fold(importer: Importer, node: onnx.NodeProto) -> Constant:
-    """A node of constants only, computed now."""
-    from muxflow.frontend.qonnx_importer import _fold
-
-    return Constant(_fold(node, [importer.constant(node, i) for i in range(len(node.input))]))
-
-
 def with_constant(importer: Importer, node: onnx.NodeProto) -> Value:
     """A binary elementwise op with one constant side."""
+    if len(node.input) != 2:
+        raise UnsupportedError(f"{label(node)}: {len(node.input)} inputs; supported are two, chain the node")
     left, right = (importer.values[name] for name in node.input)
-    if isinstance(left, Constant) and isinstance(right, Constant):
-        return importer_fold(importer, node)
     if not isinstance(left, Constant) and not isinstance(right, Constant):
         raise UnsupportedError(
-            f"{label(node)}: both inputs are data; supported joins of two streams are Add, Concat, MuxShift and OrJoin"
+            f"{label(node)}: both inputs are data; supported joins of two streams are Add, Concat, MuxShift and OrJoin, "
+            "so use one of those"
         )
     position = 0 if isinstance(right, Constant) else 1
     tensor = importer.tensor(node, position)
@@ -97,51 +91,55 @@ def batch_normalization(importer: Importer, node: onnx.NodeProto) -> Value:
 def reorder(importer: Importer, node: onnx.NodeProto) -> Value:
     """Reshape, Flatten, Transpose, Squeeze, Unsqueeze: they only move elements, so they cost nothing."""
     value = importer.values[node.input[0]]
-    if isinstance(value, Constant):
-        return importer_fold(importer, node)
-    if isinstance(value, Image) and node.op_type in ("Reshape", "Flatten"):
-        flat = Image(value.name, (int(np.prod(value.shape)),))
-        if _moved(importer, node, np.arange(flat.shape[0]).reshape(value.shape)).ndim == 1 and len(value.shape) == 1:
-            return flat
+    if isinstance(value, Image):
+        return replace(value, index=_moved(importer, node, value.index))
     tensor = importer.tensor(node, 0)
-    index = _moved(importer, node, tensor.index)
-    return Tensor(tensor.stream, index, tensor.scale, tensor.steps, tensor.exact)
+    return replace(tensor, index=_moved(importer, node, tensor.index))
 
 
-def _moved(importer: Importer, node: onnx.NodeProto, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    batch = index[None]
+def shape(importer: Importer, node: onnx.NodeProto) -> Value:
+    """Shape of a tensor for one image; exporters compute the target of a Reshape from it."""
+    value = importer.values[node.input[0]]
+    if not isinstance(value, Tensor | Image):
+        raise UnsupportedError(f"{label(node)}: the shape of generated weights; use constants")
+    sizes = np.array((1, *value.index.shape), np.int64)
+    return Constant(sizes[int(attribute(node, "start", 0)) : int(attribute(node, "end", len(sizes)))])
+
+
+def _moved(importer: Importer, node: onnx.NodeProto, index: IntArray) -> IntArray:
+    """The index of a tensor after a node that re-orders it, found by moving two images at once."""
+    batch = np.stack([index, index + index.size])
+    try:
+        moved = _move(importer, node, batch)
+    except (ValueError, IndexError) as error:
+        raise UnsupportedError(
+            f"{label(node)}: does not fit a tensor of shape (N, {', '.join(map(str, index.shape))}) ({error}); keep the "
+            "batch axis first and alone"
+        ) from error
+    if moved.ndim < 2 or len(moved) != 2 or (moved[0] + index.size != moved[1]).any():
+        raise UnsupportedError(f"{label(node)}: moves the batch axis; keep it first and alone")
+    result: IntArray = moved[0]
+    return result
+
+
+def _move(importer: Importer, node: onnx.NodeProto, batch: IntArray) -> IntArray:
     kind = node.op_type
     if kind == "Reshape":
         target = [int(size) for size in importer.constant(node, 1)]
         if not attribute(node, "allowzero", 0):
             target = [batch.shape[i] if size == 0 else size for i, size in enumerate(target)]
-        moved = _try(lambda: batch.reshape(target), node, batch.shape)
-    elif kind == "Flatten":
-        axis = int(attribute(node, "axis", 1)) % (batch.ndim + 1)
-        moved = batch.reshape(int(np.prod(batch.shape[:axis])), -1)
-    elif kind == "Transpose":
-        order = attribute(node, "perm", list(range(batch.ndim))[::-1])
-        moved = _try(lambda: batch.transpose(list(order)), node, batch.shape)
-    else:
-        given = len(node.input) > 1 and node.input[1]
-        axes = importer.constant(node, 1).tolist() if given else attribute(node, "axes", None)
-        if kind == "Squeeze":
-            chosen = axes or [i for i, size in enumerate(batch.shape) if size == 1 and i > 0]
-            moved = _try(lambda: np.squeeze(batch, tuple(int(a) for a in chosen)), node, batch.shape)
-        else:
-            moved = np.expand_dims(batch, tuple(int(axis) for axis in axes))
-    if moved.shape[0] != 1:
-        raise UnsupportedError(
-            f"{label(node)}: moves the batch axis (to shape {moved.shape} for one image); keep it first"
-        )
-    return moved[0]
-
-
-def _try(move: Any, node: onnx.NodeProto, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    try:
-        return np.asarray(move())
-    except (ValueError, IndexError) as error:
-        raise UnsupportedError(f"{label(node)}: does not fit a tensor of shape {shape} ({error})") from error
+        # A file that was exported for one image says 1 where it means the batch.
+        return batch.reshape([len(batch) if target[0] == 1 else target[0], *target[1:]])
+    if kind == "Flatten":
+        axis = int(attribute(node, "axis", 1)) % batch.ndim
+        return batch.reshape(int(np.prod(batch.shape[:axis])), -1)
+    if kind == "Transpose":
+        return batch.transpose(attribute(node, "perm", None))
+    given = len(node.input) > 1 and node.input[1]
+    axes = importer.constant(node, 1).tolist() if given else attribute(node, "axes", None)
+    if kind == "Unsqueeze":
+        return np.expand_dims(batch, tuple(axes))
+    return np.squeeze(batch, tuple(i for i, size in enumerate(batch.shape) if size == 1) if axes is None else tuple(axes))
 
 
 def drop_softmax(importer: Importer, node: onnx.NodeProto) -> Value:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-import onnx
+from collections.abc import Mapping
 
 from muxflow.frontend import import_elementwise, import_joins, import_layers, import_quantizers
 from muxflow.frontend.float_chain import BINARY, UNARY
-from muxflow.frontend.qonnx_importer import Importer
-from muxflow.frontend.values import Value
-
-Handler = Callable[[Importer, onnx.NodeProto], Value]
+from muxflow.frontend.importer import REORDERINGS, Handler
 
 HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(UNARY, import_elementwise.unary),
     **dict.fromkeys(BINARY, import_elementwise.with_constant),
-    **dict.fromkeys(("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"), import_elementwise.reorder),
+    **dict.fromkeys(REORDERINGS, import_elementwise.reorder),
+    "Shape": import_elementwise.shape,
     **dict.fromkeys(("Softmax", "LogSoftmax"), import_elementwise.drop_softmax),
     "BatchNormalization": import_elementwise.batch_normalization,
     **dict.fromkeys(("Quant", "IntQuant", "BipolarQuant"), import_quantizers.quantize),
+    "Trunc": import_quantizers.truncate,
     "Conv": import_layers.convolution,
     **dict.fromkeys(("Gemm", "MatMul"), import_layers.dense),
     **dict.fromkeys(("MaxPool", "AveragePool"), import_layers.pool),

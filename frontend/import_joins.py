@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import onnx
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.ops import AddJoin, ChannelSelect, Concat, MuxJoin, OrJoin, Scale
+from muxflow.dataflow.ops import AddJoin, ChannelSelect, Concat, MuxJoin, OrJoin
 from muxflow.frontend.float_chain import constant_step
+from muxflow.frontend.grids import common_grid
 from muxflow.frontend.import_elementwise import with_constant
-from muxflow.frontend.qonnx_importer import Importer, attribute, common_unit, label
-from muxflow.frontend.values import Constant, Doubles, Generated, Tensor, Value, channel_last, is_feature_map
-
-LARGEST_ALIGNMENT = 4096
+from muxflow.frontend.import_layers import aligned, sums_exactly
+from muxflow.frontend.importer import Importer, attribute, label
+from muxflow.frontend.values import Constant, Doubles, Generated, Tensor, Value, channel_last, compact, is_feature_map
 
 
 def _meaning(importer: Importer, node: onnx.NodeProto, tensor: Tensor) -> tuple[Doubles, Doubles]:
@@ -26,44 +26,11 @@ def _meaning(importer: Importer, node: onnx.NodeProto, tensor: Tensor) -> tuple[
             f"{label(node)}: one side passes {names} after its last integer stream, without a quantizer; put an "
             "activation quantizer on both sides of the join"
         )
+    if max(part.size for part in meaning) > importer.streams[tensor.stream].channels:
+        raise UnsupportedError(
+            f"{label(node)}: one side is scaled or shifted pixel by pixel; put a quantizer on it before the join"
+        )
     return meaning
-
-
-def _align(
-    importer: Importer, node: onnx.NodeProto, tensors: Sequence[Tensor], scales: Sequence[Doubles], channels: Sequence[int]
-) -> tuple[list[str], Doubles]:
-    """Brings streams onto one grid by integer factors; returns the streams and the unit of each channel.
-
-    `channels`: channels of each stream; for an Add they meet one by one, so all are equal.
-    """
-    first = np.broadcast_to(scales[0], (channels[0],))
-    second = np.broadcast_to(scales[1], (channels[1],))
-    if channels[0] != channels[1]:
-        first, second = np.unique(first), np.unique(second)
-        if first.size > 1 or second.size > 1:
-            raise UnsupportedError(f"{label(node)}: the channels of one side differ in scale; quantize it with one scale")
-    factors: list[list[int]] = [[], []]
-    units = []
-    for a, b in zip(first.tolist(), second.tolist(), strict=True):
-        pair = common_unit(a, b) if a > 0 and b > 0 else None
-        if pair is None or max(pair) > LARGEST_ALIGNMENT:
-            raise UnsupportedError(
-                f"{label(node)}: scales {a:g} and {b:g} have no common integer grid; give both branches one shared "
-                "quantizer or power-of-two scales"
-            )
-        factors[0].append(pair[0])
-        factors[1].append(pair[1])
-        units.append(a / pair[0])
-    streams = []
-    for side, tensor in enumerate(tensors):
-        row = np.array(factors[side])
-        row = row[:1] if (row == row[0]).all() else row
-        stream = tensor.stream
-        if row.size > 1 or row[0] != 1:
-            stream = importer.emit(f"{tensor.stream}_aligned", Scale(row), stream)
-        streams.append(stream)
-    unit = np.array(units)
-    return streams, unit[:1] if (unit == unit[0]).all() else unit
 
 
 def add(importer: Importer, node: onnx.NodeProto) -> Value:
@@ -74,44 +41,57 @@ def add(importer: Importer, node: onnx.NodeProto) -> Value:
     if not np.array_equal(left.index, right.index):
         raise UnsupportedError(
             f"{label(node)}: joins shapes {left.index.shape} and {right.index.shape}, or orders, that differ; supported "
-            "are equal ones"
+            "are equal ones, so re-order or pool both sides alike"
         )
-    meanings = [_meaning(importer, node, tensor) for tensor in (left, right)]
-    channels = importer.streams[left.stream].channels
-    streams, unit = _align(importer, node, (left, right), [m[0] for m in meanings], (channels, channels))
+    (scale_a, offset_a), (scale_b, offset_b) = (_meaning(importer, node, tensor) for tensor in (left, right))
+    scales = np.stack(np.broadcast_arrays(scale_a, scale_b), axis=1)
+    grids = []
+    for a, b in scales.tolist():
+        grid = common_grid((a, b)) if a and b else None
+        if grid is None:
+            raise UnsupportedError(
+                f"{label(node)}: scales {a:g} and {b:g} have no common integer grid; give both branches one shared "
+                "quantizer or power-of-two scales"
+            )
+        grids.append(grid)
+    factors, unit = np.array([factors for factors, _ in grids]), np.array([unit for _, unit in grids])
+    streams = [aligned(importer, tensor.stream, factors[:, i]) for i, tensor in enumerate((left, right))]
     name = importer.emit(node.name or node.output[0], AddJoin(), *streams)
     importer.describe(name, unit)
-    exact = left.exact and right.exact and not left.steps and not right.steps
-    result = Tensor(name, left.index, unit, exact=exact)
-    offset = meanings[0][1] + meanings[1][1]
-    if offset.any():
-        result = result.then(constant_step("Add", offset, f"{label(node)} offsets"))
-    return result
+    offset = offset_a + offset_b
+    exact = left.scales_exactly() and right.scales_exactly()
+    exact = exact and bool((factors * unit[:, None] == scales).all()) and sums_exactly(unit, importer.streams[name])
+    result = Tensor(name, left.index, compact(unit), exact=exact)
+    return result.then(constant_step("Add", offset, f"{label(node)} offsets")) if offset.any() else result
 
 
 def concat(importer: Importer, node: onnx.NodeProto) -> Value:
-    """Concat along the channels."""
-    if all(isinstance(importer.values[name], Constant) for name in node.input):
-        from muxflow.frontend.import_elementwise import importer_fold
-
-        return importer_fold(importer, node)
+    """Concat of streams with equal height and width; each channel keeps its scale."""
     tensors = [importer.tensor(node, position) for position in range(len(node.input))]
-    for tensor in tensors:
-        if not is_feature_map(tensor, importer.streams[tensor.stream]):
-            raise UnsupportedError(f"{label(node)}: joins shape {tensor.index.shape}; supported are (C, H, W) maps")
-    if int(attribute(node, "axis", 1)) not in (1, -3):
-        raise UnsupportedError(f"{label(node)}: axis {attribute(node, 'axis', 1)}; supported is the channel axis, 1")
-    result = tensors[0]
-    for tensor in tensors[1:]:
-        meanings = [_meaning(importer, node, one) for one in (result, tensor)]
-        if any(m[1].any() for m in meanings):
-            raise UnsupportedError(f"{label(node)}: one side has an offset; put a quantizer before the join")
-        channels = [importer.streams[one.stream].channels for one in (result, tensor)]
-        streams, unit = _align(importer, node, (result, tensor), [m[0] for m in meanings], channels)
-        name = importer.emit(node.name or node.output[0], Concat(), *streams)
-        importer.describe(name, unit)
-        result = Tensor(name, channel_last(importer.streams[name]), unit, exact=result.exact and tensor.exact)
-    return result
+    axis = int(attribute(node, "axis", 1)) % (tensors[0].index.ndim + 1)
+    if not axis:
+        raise UnsupportedError(f"{label(node)}: joins images along the batch axis; join channels (axis 1)")
+    return reduce(lambda a, b: _concat(importer, node, a, b, axis - 1), tensors)
+
+
+def _concat(importer: Importer, node: onnx.NodeProto, a: Tensor, b: Tensor, axis: int) -> Tensor:
+    meanings = [_meaning(importer, node, tensor) for tensor in (a, b)]
+    name = importer.emit(node.name or node.output[0], Concat(), a.stream, b.stream)
+    counts = [importer.streams[tensor.stream].channels for tensor in (a, b)]
+    index = np.concatenate(
+        [
+            tensor.index // count * sum(counts) + start + tensor.index % count
+            for tensor, count, start in zip((a, b), counts, (0, counts[0]), strict=True)
+        ],
+        axis,
+    )
+    scale, offset = (
+        compact(np.concatenate([np.broadcast_to(part, count) for part, count in zip(parts, counts, strict=True)]))
+        for parts in zip(*meanings, strict=True)
+    )
+    importer.describe(name, scale)
+    result = Tensor(name, index, scale, exact=a.scales_exactly() and b.scales_exactly())
+    return result.then(constant_step("Add", offset, f"{label(node)} offsets")) if offset.any() else result
 
 
 def _codes(importer: Importer, node: onnx.NodeProto, position: int) -> str:
@@ -122,6 +102,12 @@ def _codes(importer: Importer, node: onnx.NodeProto, position: int) -> str:
     if tensor.steps or stream.lo < 0 or not is_feature_map(tensor, stream):
         raise UnsupportedError(
             f"{label(node)}: input {position} is not a map of unsigned codes; put an unsigned activation quantizer on it"
+        )
+    bits = int(attribute(node, "bits", 1))
+    if stream.hi >= 1 << bits:
+        raise UnsupportedError(
+            f"{label(node)}: input {position} holds codes up to {stream.hi}, the node joins {bits} bits; use one shared "
+            "activation quantizer on both inputs"
         )
     if tensor.scale.size != 1 or abs(float(tensor.scale[0]) / scale - 1) > 1e-6:
         raise UnsupportedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,13 +11,26 @@ import onnx
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, Pool, RomWeights, SlidingWindow, WindowPool
+from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, Pool, RomWeights, Scale, SlidingWindow, WindowPool
 from muxflow.dataflow.stream import Stream
-from muxflow.frontend.float_chain import constant_step
-from muxflow.frontend.qonnx_importer import Importer, attribute, integer_codes, label
-from muxflow.frontend.values import Constant, Doubles, Generated, Tensor, Value, channel_last, is_feature_map
+from muxflow.frontend.float_chain import Floats, constant_step
+from muxflow.frontend.grids import common_grid
+from muxflow.frontend.importer import Importer, attribute, label
+from muxflow.frontend.values import (
+    Constant,
+    Doubles,
+    Generated,
+    Tensor,
+    Value,
+    channel_last,
+    compact,
+    is_feature_map,
+)
 
-LARGEST_WEIGHT = 128
+LARGEST_WEIGHT = 255
+"""Eight bits with any zero point taken off."""
+FLOAT_NOISE = 2.0**-22
+"""How far, relatively, float weights may lie from a grid and still stand on it: their own float32 rounding."""
 
 
 def weight_codes(
@@ -44,25 +58,50 @@ def weight_codes(
         raise UnsupportedError(
             f"{label(node)}: weight codes up to {np.abs(codes).max()}; supported are weights of 1 to 8 bits"
         )
-    return codes, (scale[:1] if (scale == scale[0]).all() else scale)
+    return codes, compact(scale)
 
 
 def _recover(values: npt.NDArray[np.float32], node: onnx.NodeProto) -> tuple[IntArray, Doubles]:
+    """Codes and scales of float weights that lie on a grid, one for the tensor or one for each row."""
     flat = values.reshape(len(values), -1).astype(np.float64)
-    magnitude = np.where(flat == 0, np.inf, np.abs(flat))
-    for step in (np.full(len(flat), magnitude.min()), magnitude.min(axis=1)):
-        step = np.where(np.isfinite(step), step, 1.0)
-        codes = flat / step[:, None]
-        if np.abs(codes).max(initial=0) <= LARGEST_WEIGHT and np.abs(codes - np.rint(codes)).max(initial=0) < 1e-6:
-            return np.rint(codes).astype(np.int64).reshape(values.shape), step
-    raise UnsupportedError(
-        f"{label(node)}: its weights are floats without a quantizer; give the layer a weight quantizer of 1 to 8 bits "
-        "(Brevitas: weight_quant=...)"
-    )
+    step = _grid_step(flat)
+    steps = [step] * len(flat) if step else [_grid_step(row) for row in flat]
+    if not all(steps):
+        raise UnsupportedError(
+            f"{label(node)}: its weights are floats without a quantizer; give the layer a weight quantizer of 1 to 8 "
+            "bits (Brevitas: weight_quant=...)"
+        )
+    scale = np.array(steps, np.float64)
+    return np.rint(flat / scale[:, None]).astype(np.int64).reshape(values.shape), scale
 
 
-def _input_meaning(importer: Importer, node: onnx.NodeProto, tensor: Tensor, depthwise: bool) -> tuple[Doubles, Doubles]:
-    """Scale and offset of the codes that a layer multiplies; raises where they are not one grid."""
+def _grid_step(values: Doubles) -> float | None:
+    """The largest step of which all values are multiples by up to LARGEST_WEIGHT; None where there is none."""
+    sizes = np.unique(np.abs(values))
+    sizes = sizes[sizes > 0]
+    if not 0 < sizes.size <= LARGEST_WEIGHT:
+        return None if sizes.size else 1.0
+    for parts in range(1, LARGEST_WEIGHT + 1):
+        codes = sizes / (sizes[0] / parts)
+        if codes[-1] > LARGEST_WEIGHT + 0.5:
+            return None
+        if (np.abs(codes - np.rint(codes)) <= FLOAT_NOISE * codes).all():
+            return float(sizes[0] / parts)
+    return None
+
+
+def aligned(importer: Importer, stream: str, factors: IntArray) -> str:
+    """A stream times an integer factor for each channel; the stream itself where all are 1."""
+    factors = compact(factors)
+    return stream if (factors == 1).all() else importer.emit(f"{stream}_aligned", Scale(factors), stream)
+
+
+def _operand(importer: Importer, node: onnx.NodeProto, tensor: Tensor, depthwise: bool) -> tuple[Tensor, Doubles, Doubles]:
+    """What a layer multiplies: the tensor, and scale and offset of its codes.
+
+    Both are one number, or one for each channel with `depthwise`. Channels that differ in scale are brought onto one
+    integer grid; raises where there is none.
+    """
     meaning = tensor.meaning()
     if meaning is None:
         names = ", ".join(step.name for step in tensor.steps)
@@ -70,13 +109,21 @@ def _input_meaning(importer: Importer, node: onnx.NodeProto, tensor: Tensor, dep
             f"{label(node)}: its input passes {names} after the last integer stream, without a quantizer; put an "
             "activation quantizer before this layer"
         )
-    scale, offset = (np.unique(part) if not depthwise else part for part in meaning)
-    if not depthwise and (scale.size > 1 or offset.size > 1):
+    scale, offset = (compact(part) for part in meaning)
+    channels = importer.streams[tensor.stream].channels
+    if depthwise and max(scale.size, offset.size) <= channels:
+        return tensor, scale, offset
+    grid = common_grid(scale.tolist()) if scale.all() and scale.size in (1, channels) else None
+    if grid is None or offset.size > 1:
         raise UnsupportedError(
             f"{label(node)}: the channels of its input differ in scale or offset, so their sum is not an integer; "
             "quantize the input with one scale for all channels"
         )
-    return scale, offset
+    if scale.size > 1:
+        factors, unit = np.array(grid[0]), np.array([grid[1]])
+        exact = tensor.exact and bool((factors * unit == scale).all())
+        tensor, scale = replace(tensor, stream=aligned(importer, tensor.stream, factors), exact=exact), unit
+    return tensor, scale, offset
 
 
 def convolution(importer: Importer, node: onnx.NodeProto) -> Value:
@@ -107,17 +154,15 @@ def convolution(importer: Importer, node: onnx.NodeProto) -> Value:
     if group_channels * groups != channels:
         raise UnsupportedError(f"{label(node)}: weights for {group_channels * groups} channels, input has {channels}")
     window = window_of(node, kernel, source, groups)
-    scale, offset = _input_meaning(importer, node, tensor, group_channels == 1)
+    tensor, scale, offset = _operand(importer, node, tensor, group_channels == 1)
     if any(window.pads) and offset.any():
         code = -offset / scale
-        if (code != np.rint(code)).any() or np.unique(code).size > 1:
+        if (code != np.rint(code[0])).any():
             raise UnsupportedError(
-                f"{label(node)}: its input has an offset of {float(offset.reshape(-1)[0]):g} and the padding's zero is "
-                "between two codes; quantize before the layer"
+                f"{label(node)}: its input has an offset of {offset[0]:g} and the padding's zero is no code of every "
+                "channel; quantize before the layer"
             )
-        window = SlidingWindow(
-            window.kernel, window.stride, window.dilation, window.pads, window.groups, int(code.reshape(-1)[0])
-        )
+        window = replace(window, pad_code=int(code[0]))
     name = node.name or node.output[0]
     stream = tensor.stream
     if kernel != (1, 1) or window.stride != (1, 1) or any(window.pads):
@@ -148,7 +193,7 @@ def convolution(importer: Importer, node: onnx.NodeProto) -> Value:
         stream,
         channel_last(importer.streams[stream]),
         product,
-        exact=tensor.exact and _sums_exactly(scale, weight_scale, importer.streams[stream]),
+        exact=tensor.scales_exactly() and sums_exactly(product, importer.streams[stream]),
     )
     if offset.any():
         sums = matrix.sum(axis=1) * weight_scale * (np.repeat(offset, rows // channels) if offset.size > 1 else offset)
@@ -164,20 +209,28 @@ def _with_bias(importer: Importer, node: onnx.NodeProto, tensor: Tensor, positio
         raise UnsupportedError(f"{label(node)}: a bias of {bias.size} values for {rows} outputs")
     if not bias.any():
         return tensor
-    return tensor.then(constant_step("Add", bias[:1] if (bias == bias[0]).all() else bias, f"{label(node)} bias"))
+    exact = tensor.exact and _adds_exactly(bias, tensor.scale, importer.streams[tensor.stream])
+    return replace(tensor, exact=exact).then(constant_step("Add", compact(bias), f"{label(node)} bias"))
 
 
 def _odd_part(scale: Doubles) -> int:
-    """Largest odd factor of the scales' float32 mantissas: 1 for powers of two."""
+    """Largest odd factor of the scales' mantissas: 1 for powers of two."""
     mantissa, _ = np.frexp(scale)
     whole = (np.abs(mantissa) * (1 << 53)).astype(np.int64)
-    return max(int(value) // (int(value) & -int(value)) for value in whole)
+    return max(int(value) // (int(value) & -int(value)) for value in whole if value) if whole.any() else 1
 
 
-def _sums_exactly(scale: Doubles, weight_scale: Doubles, stream: Stream) -> bool:
-    """Whether every float32 partial sum of scaled products is a float32 number, in any order of summation."""
-    largest = max(abs(stream.lo), abs(stream.hi), 1)
-    return _odd_part(scale) * _odd_part(weight_scale) * largest < 1 << 24
+def sums_exactly(scale: Doubles, stream: Stream) -> bool:
+    """Whether every float32 partial sum of multiples of the scale is a float32 number, in any order of summation."""
+    return _odd_part(scale) * max(abs(stream.lo), abs(stream.hi), 1) < 1 << 24
+
+
+def _adds_exactly(bias: Floats, scale: Doubles, stream: Stream) -> bool:
+    """Whether that still holds with a bias that may come first: it lies on a grid that float32 resolves."""
+    steps = bias / scale
+    room = np.floor(np.log2((1 << 24) / _odd_part(scale) / (max(abs(stream.lo), abs(stream.hi)) + np.abs(steps) + 1)))
+    fine = steps * 2.0**room
+    return bool((room >= 0).all() and (fine == np.rint(fine)).all())
 
 
 def window_of(node: onnx.NodeProto, kernel: tuple[int, int], source: Stream, groups: int) -> SlidingWindow:
@@ -204,12 +257,14 @@ def window_of(node: onnx.NodeProto, kernel: tuple[int, int], source: Stream, gro
 
 def dense(importer: Importer, node: onnx.NodeProto) -> Value:
     """Gemm and MatMul with constant weights."""
-    swapped = node.op_type == "MatMul" and isinstance(importer.values[node.input[0]], Constant)
-    if swapped:
+    if isinstance(importer.values[node.input[0]], Constant):
         raise UnsupportedError(f"{label(node)}: the constant stands on the left; put it on the right (x @ W)")
     tensor = importer.tensor(node, 0)
-    if isinstance(importer.values[node.input[1]], Tensor):
-        raise UnsupportedError(f"{label(node)}: both factors are data (attention); supported are constant weights")
+    if not isinstance(importer.values[node.input[1]], Constant):
+        raise UnsupportedError(
+            f"{label(node)}: both factors are data (attention), or the second is generated; supported are constant "
+            "weights, and generated ones in a 1x1 convolution"
+        )
     if tensor.index.ndim != 1:
         raise UnsupportedError(
             f"{label(node)}: its input has shape (N, {', '.join(map(str, tensor.index.shape))}); flatten it to "
@@ -217,15 +272,15 @@ def dense(importer: Importer, node: onnx.NodeProto) -> Value:
         )
     if node.op_type == "Gemm":
         if float(attribute(node, "alpha", 1.0)) != 1.0 or float(attribute(node, "beta", 1.0)) != 1.0:
-            raise UnsupportedError(f"{label(node)}: alpha and beta other than 1 are not supported")
+            raise UnsupportedError(f"{label(node)}: alpha and beta other than 1; multiply weights and bias instead")
         if attribute(node, "transA", 0):
-            raise UnsupportedError(f"{label(node)}: transA is not supported")
+            raise UnsupportedError(f"{label(node)}: transA moves the batch axis; set it to 0")
     row_axis = 0 if node.op_type == "Gemm" and attribute(node, "transB", 0) else 1
     codes, weight_scale = weight_codes(importer, node, 1, row_axis)
     features = tensor.index.size
     if codes.ndim != 2 or codes.shape[1] != features:
         raise UnsupportedError(f"{label(node)}: weights of shape {codes.shape} for {features} features")
-    scale, offset = _input_meaning(importer, node, tensor, False)
+    tensor, scale, offset = _operand(importer, node, tensor, False)
     matrix = np.empty_like(codes)
     matrix[:, tensor.index] = codes
     name = node.name or node.output[0]
@@ -233,7 +288,7 @@ def dense(importer: Importer, node: onnx.NodeProto) -> Value:
     stream = importer.emit(name, MatrixVector(), tensor.stream, supply)
     product = scale * weight_scale
     importer.describe(stream, product)
-    exact = tensor.exact and _sums_exactly(scale, weight_scale, importer.streams[stream])
+    exact = tensor.scales_exactly() and sums_exactly(product, importer.streams[stream])
     result = Tensor(stream, np.arange(len(codes)), product, exact=exact)
     if offset.any():
         sums = codes.sum(axis=1) * weight_scale * offset
@@ -272,49 +327,77 @@ def _pool(
     tensor = importer.tensor(node, 0)
     source = importer.streams[tensor.stream]
     if not is_feature_map(tensor, source):
-        raise UnsupportedError(f"{label(node)}: its input is not an image in the order its stream has")
-    if any(operand is not None and operand.size == source.size != source.channels
-           for step in tensor.steps for operand in step.operands):
-        raise UnsupportedError(f"{label(node)}: its input is scaled pixel by pixel; put a quantizer before the pool")
-    if mode == "max" and not ((tensor.scale > 0).all() and all(step.rises() for step in tensor.steps)):
         raise UnsupportedError(
-            f"{label(node)}: between the last integer stream and this pool a channel may fall as its input rises "
-            "(a negative batch-norm factor); put the activation quantizer before the pool"
+            f"{label(node)}: its input is not an image in the order its stream has (shape {tensor.index.shape}); "
+            "supported are (C, H, W) maps, not re-ordered before"
         )
+    sizes = [operand.size for step in tensor.steps for operand in step.operands if operand is not None]
+    if max(sizes, default=1) > source.channels:
+        raise UnsupportedError(f"{label(node)}: its input is scaled pixel by pixel; put a quantizer before the pool")
+    window = SlidingWindow(kernel, kernel) if whole else window_of(node, kernel, source, source.channels)
     meaning = tensor.meaning()
-    if mode == "sum" and meaning is None:
+    if mode == "max":
+        tensor = _rising(importer, node, tensor)
+        window = replace(window, pad_code=importer.streams[tensor.stream].lo)
+    elif meaning is None:
         names = ", ".join(step.name for step in tensor.steps)
         raise UnsupportedError(f"{label(node)}: averages {names} without a quantizer; put one before the pool")
-    window = SlidingWindow(kernel, kernel) if whole else window_of(node, kernel, source, source.channels)
-    if attribute(node, "ceil_mode", 0) and any(
-        (size + window.pads[i] + window.pads[i + 2] - window.extent[i]) % window.stride[i]
-        for i, size in enumerate(source.shape[:2])
-    ):
-        raise UnsupportedError(f"{label(node)}: ceil_mode adds windows that hang over the edge; use ceil_mode=False")
-    if mode == "sum" and any(window.pads):
-        if not attribute(node, "count_include_pad", 0):
-            raise UnsupportedError(
-                f"{label(node)}: averages at the edge have other divisors; use count_include_pad=True or no padding"
-            )
-        assert meaning is not None
-        if meaning[1].any():
-            raise UnsupportedError(f"{label(node)}: padding of a tensor with an offset; quantize before the pool")
+    elif any(window.pads) and not attribute(node, "count_include_pad", 0):
+        raise UnsupportedError(
+            f"{label(node)}: averages at the edge have other divisors; use count_include_pad=True or no padding"
+        )
+    elif any(window.pads) and meaning[1].any():
+        raise UnsupportedError(f"{label(node)}: padding of a tensor with an offset; put a quantizer before the pool")
+    if attribute(node, "ceil_mode", 0):
+        window = _with_hanging_windows(node, window, source, mode)
     name = node.name or node.output[0]
     if window.stride == kernel and not any(window.pads) and window.dilation == (1, 1):
         stream = importer.emit(name, Pool(kernel, mode), tensor.stream)
     else:
-        pad_code = source.lo if mode == "max" else 0
-        laid_out = SlidingWindow(kernel, window.stride, window.dilation, window.pads, source.channels, pad_code)
-        stream = importer.emit(f"{name}_window", laid_out, tensor.stream)
+        stream = importer.emit(f"{name}_window", window, tensor.stream)
         stream = importer.emit(name, WindowPool(kernel[0] * kernel[1], mode), stream)
     result = importer.streams[stream]
     importer.describe(stream, tensor.scale)
-    steps = tensor.steps
-    exact = tensor.exact
+    index = channel_last(result)
     if mode == "sum":
         # The mean of an affine map is the map of the mean, so the division may come first.
-        steps = (constant_step("Div", float(kernel[0] * kernel[1]), f"{label(node)} divisor"), *steps)
-        exact = exact and not tensor.steps and _sums_exactly(tensor.scale, np.ones(1), result)
-    elif not tensor.steps:
+        steps = (constant_step("Div", float(kernel[0] * kernel[1]), f"{label(node)} divisor"), *tensor.steps)
+        exact = tensor.exact and not tensor.steps and sums_exactly(tensor.scale, result)
+        return Tensor(stream, index, tensor.scale, steps, exact)
+    if not tensor.steps:
         importer.tensors[stream] = node.output[0]
-    return Tensor(stream, channel_last(result), tensor.scale, steps, exact)
+    return replace(tensor, stream=stream, index=index)
+
+
+def _rising(importer: Importer, node: onnx.NodeProto, tensor: Tensor) -> Tensor:
+    """The tensor over codes that rise with it, so that the maximum of codes is that of values."""
+    direction = np.where(tensor.scale < 0, -1, 1)
+    for step in tensor.steps:
+        one = step.direction()
+        if one is None:
+            raise UnsupportedError(
+                f"{label(node)}: {step.name} between the last integer stream and this pool may rise and fall; put the "
+                "activation quantizer before the pool"
+            )
+        direction = direction * one
+    return replace(tensor, stream=aligned(importer, tensor.stream, direction), scale=tensor.scale * direction)
+
+
+def _with_hanging_windows(
+    node: onnx.NodeProto, window: SlidingWindow, source: Stream, mode: Literal["max", "sum"]
+) -> SlidingWindow:
+    """The window with the further padding at the bottom and the right that ceil_mode asks for."""
+    top, left, bottom, right = window.pads
+    sizes = zip(source.shape[:2], (top, left), (bottom, right), window.extent, window.stride, strict=True)
+    more = []
+    for size, before, after, extent, stride in sizes:
+        hanging = (extent - size - before - after) % stride
+        # A window that would start behind the map and its leading padding does not count.
+        starts = size + before + after + hanging - extent
+        more.append(hanging if starts < size + before else 0)
+    if not any(more):
+        return window
+    if mode == "sum":
+        raise UnsupportedError(f"{label(node)}: ceil_mode averages windows that hang over the edge; use ceil_mode=False")
+    pads = (top, left, bottom + more[0], right + more[1])
+    return replace(window, pads=pads)

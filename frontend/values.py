@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +14,14 @@ from muxflow.dataflow.stream import Stream
 from muxflow.frontend.float_chain import Step, affine_of
 
 Doubles = npt.NDArray[np.float64]
+Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True, eq=False)
 class Constant:
     """A constant; when a quantizer made it, `codes` and `scale` with value = scale * codes (broadcast)."""
 
-    value: npt.NDArray[np.float32]
+    value: npt.NDArray[Any]
     codes: IntArray | None = None
     scale: Doubles = field(default_factory=lambda: np.ones(1))
 
@@ -58,23 +60,38 @@ class Tensor:
         affine = affine_of(self.steps)
         return None if affine is None else (self.scale * affine[0], self.scale * 0 + affine[1])
 
+    def scales_exactly(self) -> bool:
+        """Whether the tensor is scale times code, rounded at most once: no offset, no step that libraries differ in."""
+        meaning = self.meaning()
+        steps = all(step.rounded_once() for step in self.steps)
+        return self.exact and steps and meaning is not None and not meaning[1].any()
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Image:
-    """The model's input before its first quantizer has told what the codes are; `shape` without the batch."""
+    """The model's input before its first quantizer has told what the codes are.
+
+    `shape`: of the input without the batch; `index`: flat position in the input of each element of this view of it.
+    """
 
     name: str
     shape: tuple[int, ...]
+    index: IntArray
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """The output of a node that is not supported; `node` names it."""
+    """An output of a node that is not supported, or one that Muxflow does not compute; `node` names it."""
 
     node: str
 
 
 Value = Constant | Generated | Tensor | Image | Unknown
+
+
+def compact(rows: Numbers) -> Numbers:
+    """One number where all are equal: (rows,) or (1,)."""
+    return cast(Numbers, rows[:1]) if (rows == rows[0]).all() else rows
 
 
 def channel_last(stream: Stream) -> IntArray:
