@@ -18,15 +18,15 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from rich.console import Console
+from rich.table import Table
+
+import muxflow
 from muxflow.dataflow.design import Design
 from muxflow.frontend import zoo
 from muxflow.frontend.export import export
 from muxflow.frontend.proof import QonnxModel, float_inputs
 from muxflow.hls.csim import compile_csim, run_csim
-from rich.console import Console
-from rich.table import Table
-
-import muxflow
 
 LIMITS = {"import + fit + write": "<= 15 s", "compile (native)": "<= 90 s", "C simulation, native": ">= 50 images/s"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -198,7 +199,7 @@ def insert_width_converters(graph: Graph, leaders: Mapping[str, Fold]) -> tuple[
             lanes = [source, meeting, target]
         streams[name] = stream.with_lanes(source)
         final[name] = name
-        for stage, (before, after) in enumerate(zip(lanes, lanes[1:], strict=False)):
+        for _stage, (before, after) in enumerate(itertools.pairwise(lanes)):
             if before == after:
                 continue
             converter = f"{name}_to{after}"
@@ -260,8 +261,8 @@ def build_design(
     fifos = {}
     for name, stream in folded.streams.items():
         # A FIFO that can hold a whole frame is a frame buffer and is shown as one.
-        kind: Kind = "frame" if depths[name] * stream.lanes >= stream.size and stream.pixels > 1 and depths[name] > 2 else "fifo"
+        kind: Kind = (
+            "frame" if depths[name] * stream.lanes >= stream.size and stream.pixels > 1 and depths[name] > 2 else "fifo"
+        )
         fifos[name] = place(Memory(name, kind, depths[name], stream.beat_bits, True), price)
-    return Design(
-        folded, folds, depths, memories, fifos, device, board, utilisation, clock_mhz, price
-    )
+    return Design(folded, folds, depths, memories, fifos, device, board, utilisation, clock_mhz, price)

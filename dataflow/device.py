@@ -17,9 +17,7 @@ class Resources:
     dsp: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(
-            self.lut + other.lut, self.ff + other.ff, self.bram18 + other.bram18, self.dsp + other.dsp
-        )
+        return Resources(self.lut + other.lut, self.ff + other.ff, self.bram18 + other.bram18, self.dsp + other.dsp)
 
     def items(self) -> tuple[tuple[str, int], ...]:
         """(name, amount) pairs in table order."""

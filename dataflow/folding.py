@@ -89,10 +89,7 @@ def _allowed(node: Node, ports: Ports, fold: Fold) -> bool:
         # A follower that cannot keep up with this fold of its reader.
         return False
     widest = max(
-        (
-            stream.bits * lanes
-            for stream, lanes in zip(ports.inputs + ports.outputs, lanes_in + lanes_out, strict=True)
-        ),
+        (stream.bits * lanes for stream, lanes in zip(ports.inputs + ports.outputs, lanes_in + lanes_out, strict=True)),
         default=0,
     )
     return widest <= STREAM_BITS_LIMIT and node.op.unrolled(ports, fold) <= UNROLL_LIMIT
@@ -116,7 +113,8 @@ def fit(
     For each price of block RAM, the smallest interval is searched by bisection over the cycles that any fold of any
     node can have; every node takes its cheapest fold that is as fast. The whole design, FIFOs and width converters
     included, must fit; a fold's cost leaves out the width converters that it causes, so a design near the edge of the
-    budget can be a step slower than the best. Among the prices the smallest interval wins, then the smallest share of LUTs plus block RAMs.
+    budget can be a step slower than the best. Among the prices the smallest interval wins, then the smallest share of
+    LUTs plus block RAMs.
 
     Raises BudgetError with the smallest design's needs, and what binds, when nothing fits.
     """

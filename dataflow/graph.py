@@ -168,7 +168,7 @@ class Graph:
         for node in self.nodes:
             outputs = ", ".join(f"{name} {self.streams[name]}" for name in node.outputs)
             lines.append(f"  {node.op.kind:18} {', '.join(node.inputs) or '-'} -> {outputs}")
-        return "\n".join(lines + [f"  output {self.output}"])
+        return "\n".join([*lines, f"  output {self.output}"])
 
     def save(self, path: Path) -> None:
         """Writes the graph to one `.npz` file, the same bytes for the same graph; atomic."""
@@ -197,9 +197,7 @@ class Graph:
             "input": self.input,
             "output": self.output,
             "input_stream": _to_json(self.streams[self.input]),
-            "meanings": {
-                name: [stream.scale, stream.offset] for name, stream in self.streams.items() if stream.scale
-            },
+            "meanings": {name: [stream.scale, stream.offset] for name, stream in self.streams.items() if stream.scale},
             "readout": None if self.readout is None else _to_json(self.readout),
             "notes": dict(self.notes),
             "tensors": dict(self.tensors),
@@ -269,7 +267,9 @@ def check(graph: Graph) -> Graph:
                 )
         inferred = _infer(node, graph.streams)
         if len(inferred) != len(node.outputs):
-            raise GraphError(f"{node.name} ({node.op.kind}) has {len(node.outputs)} outputs; the op has {len(inferred)}")
+            raise GraphError(
+                f"{node.name} ({node.op.kind}) has {len(node.outputs)} outputs; the op has {len(inferred)}"
+            )
         for name, stream in zip(node.outputs, inferred, strict=True):
             if name in known:
                 raise GraphError(f"{node.name} ({node.op.kind}) writes {name}, which another node writes as well")
@@ -299,7 +299,9 @@ def _infer(node: Node, streams: Mapping[str, Stream]) -> tuple[Stream, ...]:
     except GraphError as error:
         raise GraphError(f"{node.name}: {error}") from None
     except ValueError as error:
-        raise GraphError(f"{node.name} ({node.op.kind}) takes another number of inputs than {len(node.inputs)}") from error
+        raise GraphError(
+            f"{node.name} ({node.op.kind}) takes another number of inputs than {len(node.inputs)}"
+        ) from error
 
 
 def with_nodes(graph: Graph, nodes: list[Node], **changes: Any) -> Graph:
@@ -314,7 +316,9 @@ def with_nodes(graph: Graph, nodes: list[Node], **changes: Any) -> Graph:
             )
         inferred = _infer(node, streams)
         if len(inferred) != len(node.outputs):
-            raise GraphError(f"{node.name} ({node.op.kind}) has {len(node.outputs)} outputs; the op has {len(inferred)}")
+            raise GraphError(
+                f"{node.name} ({node.op.kind}) has {len(node.outputs)} outputs; the op has {len(inferred)}"
+            )
         for name, stream in zip(node.outputs, inferred, strict=True):
             known = graph.streams.get(name)
             if known is not None and known.scale:
@@ -366,7 +370,14 @@ def read_npz(path: Path) -> tuple[dict[str, Any], dict[str, IntArray]]:
     except FileNotFoundError:
         raise MuxflowError(f"{path}: no such file") from None
     except (
-        zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, NotImplementedError, RuntimeError
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        ValueError,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
     ) as error:
         raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
     return header, arrays

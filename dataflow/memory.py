@@ -85,7 +85,9 @@ def place(memory: Memory, lut_per_bram18: float) -> PlacedMemory:
     cheaper at that price.
     """
     if memory.depth <= 2 or memory.bits <= 32:
-        return PlacedMemory(memory, "register", ff=memory.bits if memory.writable else 0, lut=0 if memory.writable else memory.width)
+        if memory.writable:
+            return PlacedMemory(memory, "register", ff=memory.bits)
+        return PlacedMemory(memory, "register", lut=memory.width)
     if memory.kind == "fifo":
         lut = min(fifo_srl_count(memory.depth, memory.width), 12 + lutram_count(memory.depth, memory.width, True))
     else:

@@ -235,7 +235,9 @@ class Op(ABC):
         legal = list(self.folds(ports))
         if fold not in legal:
             shown = ", ".join(str(option) for option in legal[:12]) + (" ..." if len(legal) > 12 else "")
-            raise GraphError(f"{node} ({self.kind}): the fold '{fold}' does not divide its shapes; legal folds: {shown}")
+            raise GraphError(
+                f"{node} ({self.kind}): the fold '{fold}' does not divide its shapes; legal folds: {shown}"
+            )
 
     @cached_property
     def _key(self) -> tuple[Any, ...]:

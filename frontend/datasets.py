@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from muxflow.dataflow.errors import MuxflowError
 
 Split = Literal["train", "test"]

@@ -17,14 +17,15 @@ import numpy.typing as npt
 import onnx
 import torch
 from brevitas.nn.mixin.base import QuantLayerMixin
-from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.qonnx_ops import DOMAIN, DOMAIN_VERSION
-from muxflow.frontend.quantizers import QONNXManager
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.cleanup import cleanup_model
 from torch import nn
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.qonnx_ops import DOMAIN, DOMAIN_VERSION
+from muxflow.frontend.quantizers import QONNXManager
 
 OPSET = 20
 METADATA_PREFIX = "muxflow."

@@ -139,7 +139,9 @@ def _move(importer: Importer, node: onnx.NodeProto, batch: IntArray) -> IntArray
     axes = importer.constant(node, 1).tolist() if given else attribute(node, "axes", None)
     if kind == "Unsqueeze":
         return np.expand_dims(batch, tuple(axes))
-    return np.squeeze(batch, tuple(i for i, size in enumerate(batch.shape) if size == 1) if axes is None else tuple(axes))
+    return np.squeeze(
+        batch, tuple(i for i, size in enumerate(batch.shape) if size == 1) if axes is None else tuple(axes)
+    )
 
 
 def drop_softmax(importer: Importer, node: onnx.NodeProto) -> Value:

@@ -20,9 +20,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Conv": import_layers.convolution,
     **dict.fromkeys(("Gemm", "MatMul"), import_layers.dense),
     **dict.fromkeys(("MaxPool", "AveragePool"), import_layers.pool),
-    **dict.fromkeys(
-        ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax"), import_layers.global_pool
-    ),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax"), import_layers.global_pool),
     "Add": import_joins.add,
     "Concat": import_joins.concat,
     "MuxShift": import_joins.mux_shift,

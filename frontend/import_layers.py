@@ -33,9 +33,7 @@ FLOAT_NOISE = 2.0**-22
 """How far, relatively, float weights may lie from a grid and still stand on it: their own float32 rounding."""
 
 
-def weight_codes(
-    importer: Importer, node: onnx.NodeProto, position: int, row_axis: int
-) -> tuple[IntArray, Doubles]:
+def weight_codes(importer: Importer, node: onnx.NodeProto, position: int, row_axis: int) -> tuple[IntArray, Doubles]:
     """Integer weights with the rows first, shape (rows, ...), and the scale of each row, shape (1,) or (rows,).
 
     Weights without a quantizer are accepted where they are whole multiples of one step a row.
@@ -96,7 +94,9 @@ def aligned(importer: Importer, stream: str, factors: IntArray) -> str:
     return stream if (factors == 1).all() else importer.emit(f"{stream}_aligned", Scale(factors), stream)
 
 
-def _operand(importer: Importer, node: onnx.NodeProto, tensor: Tensor, depthwise: bool) -> tuple[Tensor, Doubles, Doubles]:
+def _operand(
+    importer: Importer, node: onnx.NodeProto, tensor: Tensor, depthwise: bool
+) -> tuple[Tensor, Doubles, Doubles]:
     """What a layer multiplies: the tensor, and scale and offset of its codes.
 
     Both are one number, or one for each channel with `depthwise`. Channels that differ in scale are brought onto one
@@ -398,6 +398,8 @@ def _with_hanging_windows(
     if not any(more):
         return window
     if mode == "sum":
-        raise UnsupportedError(f"{label(node)}: ceil_mode averages windows that hang over the edge; use ceil_mode=False")
+        raise UnsupportedError(
+            f"{label(node)}: ceil_mode averages windows that hang over the edge; use ceil_mode=False"
+        )
     pads = (top, left, bottom + more[0], right + more[1])
     return replace(window, pads=pads)

@@ -13,11 +13,12 @@ from typing import Any, Literal
 import brevitas.nn as qnn
 import torch
 from brevitas.function.ops_ste import ceil_ste, floor_ste, round_ste
+from torch import Tensor, nn
+
 from muxflow.dataflow.automaton import SMALLEST_GOOD_RING, Alphabet, Automaton
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.qonnx_ops import SELECTS, Select, check_join_shapes, check_select
 from muxflow.frontend.quantizers import ScaleMode, activation_scale, unsigned_activation, weight_quantizer
-from torch import Tensor, nn
 
 Join = Literal["channel", "channel-mean", "element", "always", "or"]
 JOINS: tuple[str, ...] = (*SELECTS, "or")

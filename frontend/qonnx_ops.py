@@ -17,11 +17,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import onnx
-from muxflow.dataflow.automaton import Automaton
-from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from qonnx.core.datatype import DataType
 from qonnx.custom_op.base import CustomOp
 from qonnx.custom_op.registry import add_op_to_domain
+
+from muxflow.dataflow.automaton import Automaton
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 
 DOMAIN = "muxflow"
 DOMAIN_VERSION = 1

@@ -16,8 +16,9 @@ from brevitas.core.utils import StatelessBuffer
 from brevitas.function.ops_ste import binary_sign_ste, ceil_ste, round_ste, tensor_clamp_ste
 from brevitas.inject import ExtendedInjector
 from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInjector
-from muxflow.dataflow.errors import MuxflowError
 from torch import Tensor, nn
+
+from muxflow.dataflow.errors import MuxflowError
 
 with warnings.catch_warnings():
     # Brevitas' exporter warns on import about its own deprecated module and about an optional package.

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend import datasets, zoo
 from muxflow.frontend.datasets import Dataset
 from muxflow.frontend.export import export
 from muxflow.frontend.layers import MuxShift
 from muxflow.frontend.quantizers import freeze_heq
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -327,7 +328,9 @@ def load_trained(path: str | Path) -> zoo.Mognet:
     except MuxflowError:
         raise
     except Exception as error:  # a damaged file raises nearly anything
-        raise MuxflowError(f"trained network {weights}: does not fit {summary} ({type(error).__name__}: {error})") from error
+        raise MuxflowError(
+            f"trained network {weights}: does not fit {summary} ({type(error).__name__}: {error})"
+        ) from error
     model.eval()
     return model
 

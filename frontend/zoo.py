@@ -7,11 +7,12 @@ from typing import Any
 
 import brevitas.nn as qnn
 import torch
+from torch import Tensor, nn
+
 from muxflow.dataflow.automaton import Alphabet
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.layers import CFLOG, MRB, BatchNorm2d, Join, WeightLevels, conv_bn_act, quant_conv
 from muxflow.frontend.quantizers import PixelInput, ScaleMode, heq_bits
-from torch import Tensor, nn
 
 MEGABIT = 2**20
 

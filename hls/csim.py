@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import os
 import shutil
 import subprocess
@@ -100,8 +101,12 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             if done.returncode:
                 log = folder_out / f"{variant}.log"
                 log.write_text(" ".join(command) + "\n" + done.stderr)
-                errors = [line for line in done.stderr.splitlines() if "error" in line][:5] or done.stderr.splitlines()[-5:]
-                raise ToolError(f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n" + "\n".join(errors))
+                errors = [line for line in done.stderr.splitlines() if "error" in line][:5] or done.stderr.splitlines()[
+                    -5:
+                ]
+                raise ToolError(
+                    f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n" + "\n".join(errors)
+                )
             for stale in folder_out.glob(f"{variant}-*"):
                 stale.unlink()
             temporary.chmod(0o755)
@@ -149,7 +154,7 @@ def run_csim(
     with tempfile.TemporaryDirectory(dir=project.path / "csim", prefix=".run.") as scratch:
         runs = []
         try:
-            for index, (first, last) in enumerate(zip(bounds, bounds[1:], strict=False)):
+            for index, (first, last) in enumerate(itertools.pairwise(bounds)):
                 runs.append(_Run(project, Path(scratch) / str(index), executable, codes[first:last], bounded, streams))
             _watch(runs, len(codes), progress)
         finally:

@@ -39,5 +39,7 @@ def unpack(words: Words, stream: Stream) -> IntArray:
         raise MuxflowError(f"{words.size} AXI words; a frame has {per_frame}, so the transfer was cut short")
     kind = "i" if stream.signed else "u"
     container = container_bits(stream)
-    elements = np.ascontiguousarray(words).view(f"<{kind}{container // 8}").reshape(-1, per_frame * AXI_WORD // container)
+    elements = (
+        np.ascontiguousarray(words).view(f"<{kind}{container // 8}").reshape(-1, per_frame * AXI_WORD // container)
+    )
     return elements[:, : stream.size].reshape(-1, *stream.shape).astype(np.int64)

@@ -36,7 +36,12 @@ VECTOR_FRAMES = 4
 """Frames recorded for the test bench: co-simulation is slow."""
 
 CPP_WORDS = frozenset(
-    ["alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "constexpr", "continue", "decltype", "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "main", "mutable", "namespace", "new", "not", "operator", "or", "private", "protected", "public", "register", "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "while", "xor", "input", "output", "muxflow", "axi_word", "axi_input", "axi_output", "hls", "std", "NULL", "EOF", "assert", "errno", "stdin", "stdout", "stderr", "INPUT_WORDS", "OUTPUT_WORDS"]
+    "alignas alignof and asm auto bool break case catch char class const constexpr continue decltype default "
+    "delete do double else enum explicit export extern false float for friend goto if inline int long main "
+    "mutable namespace new not operator or private protected public register return short signed sizeof "
+    "static struct switch template this throw true try typedef typeid typename union unsigned using virtual "
+    "void volatile while xor input output muxflow axi_word axi_input axi_output hls std NULL EOF assert errno "
+    "stdin stdout stderr INPUT_WORDS OUTPUT_WORDS".split()
 )
 
 
@@ -111,8 +116,9 @@ def write_project(
     """Writes the project into `path` and returns it.
 
     `vectors`: input codes, shape (N, *input.shape), whose first frames and expected outputs the test bench plays;
-    seeded random codes when absent. `extra`: further files by name (the model that the design came from). An existing project at `path` is replaced; the new one is written beside it first,
-    so that an interruption leaves the old one whole.
+    seeded random codes when absent. `extra`: further files by name (the model that the design came from). An existing
+    project at `path` is replaced; the new one is written beside it first, so that an interruption leaves the old one
+    whole.
 
     Raises MuxflowError when `path` holds something that is not a Muxflow project, or cannot be written.
     """

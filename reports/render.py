@@ -36,11 +36,14 @@ def summary(report: Report) -> list[tuple[str, str]]:
         )
     rows += [
         ("interval", f"{report.interval:,} cycles a frame, set by {report.bottleneck} (estimate)"),
-        ("pipelined rate", f"{report.frames_per_second:,.0f} frames/s (estimate)"),
+        (
+            "pipelined rate",
+            f"at most {report.frames_per_second:,.0f} frames/s (estimate: the slowest node; stalls on FIFOs not counted)",
+        ),
         (
             "one-image latency",
             f"{report.latency:,} cycles, {report.latency_us:,.1f} us; one image at a time "
-            f"{report.one_image_rate:,.0f} images/s (estimate)",
+            f"{report.one_image_rate:,.0f} images/s (estimate, stalls on FIFOs not counted)",
         ),
     ]
     rows += [(name, f"{used:,} of {report.budget[name]:,} budgeted (estimate)") for name, used in report.used.items()]

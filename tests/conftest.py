@@ -416,8 +416,6 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return compare
 
 
-
-
 def random_graph(seed: int) -> Graph:
     """Forks, joins, changes of rate and joins that hold a whole frame, on maps of a few pixels."""
     rng = np.random.default_rng(seed)

@@ -8,7 +8,19 @@ from functools import cached_property
 from muxflow.dataflow.automaton import Alphabet, Automaton
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.memory import Memory
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, Table, control_lut, frozen_array
+from muxflow.dataflow.op import (
+    Fold,
+    IntArray,
+    Kernel,
+    Logic,
+    Loop,
+    Op,
+    Pattern,
+    Ports,
+    Table,
+    control_lut,
+    frozen_array,
+)
 from muxflow.dataflow.stream import Stream
 
 

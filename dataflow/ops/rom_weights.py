@@ -6,7 +6,19 @@ from dataclasses import dataclass
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.memory import Memory
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, Table, control_lut, frozen_array
+from muxflow.dataflow.op import (
+    Fold,
+    IntArray,
+    Kernel,
+    Logic,
+    Loop,
+    Op,
+    Pattern,
+    Ports,
+    Table,
+    control_lut,
+    frozen_array,
+)
 from muxflow.dataflow.stream import Stream
 
 
@@ -59,9 +71,7 @@ class RomWeights(Op):
         return Logic(control_lut(self.loop(ports, fold).trips), ports.outputs[0].bits * fold.parallel + 30)
 
     def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        return (
-            Memory("weights", "rom", self.weights.size // fold.parallel, fold.parallel * ports.outputs[0].bits),
-        )
+        return (Memory("weights", "rom", self.weights.size // fold.parallel, fold.parallel * ports.outputs[0].bits),)
 
     def unrolled(self, ports: Ports, fold: Fold) -> int:
         return 1

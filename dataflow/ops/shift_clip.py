@@ -8,7 +8,19 @@ import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.memory import Memory
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, Table, control_lut, frozen_array
+from muxflow.dataflow.op import (
+    Fold,
+    IntArray,
+    Kernel,
+    Logic,
+    Loop,
+    Op,
+    Pattern,
+    Ports,
+    Table,
+    control_lut,
+    frozen_array,
+)
 from muxflow.dataflow.stream import Stream, width
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +97,7 @@ class SlidingWindow(Op):
         row_beats = width * channels // lanes
         ends = [min(height, row * self.stride[0] - self.pads[0] + self.extent[0]) for row in range(out_height)]
         ends.append(height)
-        reads = [ends[0], *(after - before for before, after in zip(ends, ends[1:], strict=False))]
+        reads = [ends[0], *(after - before for before, after in itertools.pairwise(ends))]
         sends = [0] + [out_width * window // lanes] * out_height
         return [(rows * row_beats, sent) for rows, sent in zip(reads, sends, strict=True)]
 

@@ -103,12 +103,10 @@ class Threshold(Op):
 
     def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
         bits = self._bits(ports.inputs[0])
-        return (
-            Memory("thresholds", "threshold", self._channel_fold(fold), fold.pe * self.thresholds.shape[1] * bits),
-        )
+        return (Memory("thresholds", "threshold", self._channel_fold(fold), fold.pe * self.thresholds.shape[1] * bits),)
 
     def unrolled(self, ports: Ports, fold: Fold) -> int:
-        return fold.pe * self.thresholds.shape[1]
+        return fold.pe * int(self.thresholds.shape[1])
 
     def call(self, ports: Ports, fold: Fold) -> Kernel:
         rows, steps = self.thresholds.shape

@@ -45,7 +45,13 @@ class Builder:
         return self.node(op, self.last, *inputs, **attributes)
 
     def quant(
-        self, x: Any = None, scale: Any = 1.0, zero: Any = 0.0, bits: Any = 8.0, signed: int = 0, narrow: int = 0,
+        self,
+        x: Any = None,
+        scale: Any = 1.0,
+        zero: Any = 0.0,
+        bits: Any = 8.0,
+        signed: int = 0,
+        narrow: int = 0,
         rounding: str = "ROUND",
     ) -> str:
         x = self.last if x is None else x
@@ -74,9 +80,7 @@ class Builder:
             self.constants,
         )
         domains = [("", self.opset), (QONNX_DOMAIN, self.qonnx), ("muxflow", 1)]
-        return helper.make_model(
-            graph, opset_imports=[helper.make_opsetid(*d) for d in domains], ir_version=10
-        )
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid(*d) for d in domains], ir_version=10)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.datasets import Dataset, load, load_cifar10, load_cifar100, load_digits, load_stl10
 

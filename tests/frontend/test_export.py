@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from torch import nn
+
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.export import execute, export, read_metadata, to_qonnx
 from muxflow.frontend.zoo import build, randomise
-from torch import nn
 
 SMALL = {"n": 8, "ring": 64, "blocks": 1}
 

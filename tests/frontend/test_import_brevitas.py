@@ -133,7 +133,9 @@ def test_rounding_modes_on_ties(mode, brevitas, prove, against_torch):
 def test_bias(bias_quant, stock, brevitas, prove, against_torch):
     model = nn.Sequential(
         qnn.QuantIdentity(act_quant=PixelInput, return_quant_tensor=True),
-        qnn.QuantConv2d(3, 4, 2, weight_quant=quant.Int8WeightPerChannelFloat, bias_quant=bias_quant, weight_bit_width=3),
+        qnn.QuantConv2d(
+            3, 4, 2, weight_quant=quant.Int8WeightPerChannelFloat, bias_quant=bias_quant, weight_bit_width=3
+        ),
         qnn.QuantReLU(act_quant=quant.Uint8ActPerTensorFloat, bit_width=4, return_quant_tensor=True),
         nn.Flatten(),
         qnn.QuantLinear(36, 2, True, weight_quant=quant.Int8WeightPerTensorFloat, bias_quant=bias_quant),

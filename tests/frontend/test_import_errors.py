@@ -76,7 +76,10 @@ def test_weights_in_a_missing_file(build, tmp_path):
 
 UNSUPPORTED = {
     "Split": (lambda b: b.then("Split", num_outputs=2, axis=1), "Split is not supported; use one convolution a part"),
-    "Resize": (lambda b: b.then("Resize", "", np.float32([1, 1, 2, 2])), "Resize is not supported; pool or use a stride"),
+    "Resize": (
+        lambda b: b.then("Resize", "", np.float32([1, 1, 2, 2])),
+        "Resize is not supported; pool or use a stride",
+    ),
     "Pad": (lambda b: b.then("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1])), "give the padding to the convolution"),
     "ArgMax": (lambda b: b.then("ArgMax", axis=1), "--arg-max"),
     "LSTM": (lambda b: b.then("LSTM", np.ones((1, 4, 2)), np.ones((1, 4, 1)), hidden_size=1), "window of time steps"),
@@ -230,6 +233,7 @@ def test_nodes_out_of_order_and_missing(build, tmp_path):
 
 def test_output_that_nobody_writes_or_that_is_constant(build, tmp_path):
     for name in ("elsewhere", "c0"):
+
         def change(graph, name=name):
             graph.output[0].name = name
 

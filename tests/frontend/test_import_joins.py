@@ -84,27 +84,36 @@ def test_near_ties_of_sums_with_a_float_scale_are_counted(build, save):
 
 JOIN_REFUSED = {
     "incommensurate": (
-        (0.3, 0.29317), lambda b, a, c: b.node("Add", a, c),
+        (0.3, 0.29317),
+        lambda b, a, c: b.node("Add", a, c),
         r"Add_\d+ \(Add\): scales 0.3 and 0.29317 have no common integer grid; give both branches one shared quantizer",
     ),
     "no quantizer": (
-        (0.3, None), lambda b, a, c: b.node("Add", a, b.node("Relu", c)),
+        (0.3, None),
+        lambda b, a, c: b.node("Add", a, b.node("Relu", c)),
         r"Add_\d+ .*one side passes Relu_\d+ \(Relu\).*put an activation quantizer on both sides",
     ),
     "product": ((0.3, 0.3), lambda b, a, c: b.node("Mul", a, c), r"Mul_\d+ .*both inputs are data; supported joins"),
     "broadcast": (
-        (0.3, 0.3), lambda b, a, c: b.node("Add", a, b.node("GlobalMaxPool", c)),
+        (0.3, 0.3),
+        lambda b, a, c: b.node("Add", a, b.node("GlobalMaxPool", c)),
         r"Add_\d+ .*joins shapes \(3, 3, 4\) and \(3, 1, 1\).*supported are equal",
     ),
     "pixel by pixel": (
-        (0.3, 0.3), lambda b, a, c: b.node("Add", b.node("Mul", a, codes(3, 3, 4) + 4.5), c),
+        (0.3, 0.3),
+        lambda b, a, c: b.node("Add", b.node("Mul", a, codes(3, 3, 4) + 4.5), c),
         r"Add_\d+ .*pixel by pixel; put a quantizer",
     ),
     "maps of other sizes": (
-        (0.3, 0.3), lambda b, a, c: b.node("Concat", a, b.node("MaxPool", c, kernel_shape=[2, 2]), axis=1),
+        (0.3, 0.3),
+        lambda b, a, c: b.node("Concat", a, b.node("MaxPool", c, kernel_shape=[2, 2]), axis=1),
         r"Concat_\d+ \(Concat\): concat: .*height and width must agree",
     ),
-    "batch axis": ((0.3, 0.3), lambda b, a, c: b.node("Concat", a, c, axis=0), r"Concat_\d+ .*join channels \(axis 1\)"),
+    "batch axis": (
+        (0.3, 0.3),
+        lambda b, a, c: b.node("Concat", a, c, axis=0),
+        r"Concat_\d+ .*join channels \(axis 1\)",
+    ),
 }
 
 
@@ -242,9 +251,10 @@ def test_generated_weights(attributes, build, prove):
     b.quant(scale=0.25, bits=3)
     graph = prove(b)
     op = next(node.op for node in graph.nodes if isinstance(node.op, AutomatonWeights))
-    assert op.automaton == Automaton(**{"ring": 24, "rule": 30, "seed": 0, "burn_in": 24, "alphabet": "binary"} | {
-        key: value for key, value in attributes.items() if key != "rows"
-    })
+    assert op.automaton == Automaton(
+        **{"ring": 24, "rule": 30, "seed": 0, "burn_in": 24, "alphabet": "binary"}
+        | {key: value for key, value in attributes.items() if key != "rows"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,11 @@ def test_random_convolutions(build, prove, height, width, groups, inner, outer, 
 def test_weight_scales_differ_by_channel(build, prove):
     b = build((1, 3, 4, 4))
     b.quant(scale=1 / 255)
-    b.conv(codes(4, 3, 3, 3), np.float32([0.1, -0.2, 0, 0.3]), scale=np.float32([0.11, 0.23, 0.3, 0.017])[:, None, None, None])
+    b.conv(
+        codes(4, 3, 3, 3),
+        np.float32([0.1, -0.2, 0, 0.3]),
+        scale=np.float32([0.11, 0.23, 0.3, 0.017])[:, None, None, None],
+    )
     b.then("Relu")
     b.quant(scale=0.7, bits=4)
     b.conv(codes(2, 4, 1, 1), scale=np.float32([0.3, 0.7])[:, None, None, None])
@@ -323,9 +327,15 @@ def test_average_over_affine_steps(build, prove):
 
 REFUSED = {
     "1-D convolution": (
-        lambda b: (b.quant(), b.conv(codes(2, 3, 3))), (1, 3, 8), r"has shape \(N, 3, 8\); supported are .* height of 1"
+        lambda b: (b.quant(), b.conv(codes(2, 3, 3))),
+        (1, 3, 8),
+        r"has shape \(N, 3, 8\); supported are .* height of 1",
     ),
-    "3-D convolution": (lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1, 1))), (1, 3, 2, 2, 2), r"supported are \(N, C, H"),
+    "3-D convolution": (
+        lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1, 1))),
+        (1, 3, 2, 2, 2),
+        r"supported are \(N, C, H",
+    ),
     "no activation between": (
         lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1)), b.then("Relu"), b.conv(codes(2, 2, 1, 1))),
         (1, 3, 2, 2),
@@ -347,20 +357,30 @@ REFUSED = {
         r"Conv_2 .*weight codes up to 300; supported are weights of 1 to 8 bits",
     ),
     "padding as wide as the kernel": (
-        lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1), pads=[1, 1, 1, 1])), (1, 3, 2, 2), r"Conv_2 .*not smaller than",
+        lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1), pads=[1, 1, 1, 1])),
+        (1, 3, 2, 2),
+        r"Conv_2 .*not smaller than",
     ),
     "kernel beyond the map": (lambda b: (b.quant(), b.conv(codes(2, 3, 3, 3))), (1, 3, 2, 2), r"Conv_2 .*does not fit"),
     "attention": (
-        lambda b: (b.quant(), b.node("MatMul", b.last, b.last)), (1, 4), r"MatMul_1 .*both factors are data",
+        lambda b: (b.quant(), b.node("MatMul", b.last, b.last)),
+        (1, 4),
+        r"MatMul_1 .*both factors are data",
     ),
     "constant on the left": (
-        lambda b: (b.quant(), b.node("MatMul", np.float32(codes(2, 1)), b.last)), (1, 4), r"MatMul_1 .*on the right",
+        lambda b: (b.quant(), b.node("MatMul", np.float32(codes(2, 1)), b.last)),
+        (1, 4),
+        r"MatMul_1 .*on the right",
     ),
     "dense on a map": (
-        lambda b: (b.quant(), b.node("MatMul", b.last, b.weights(codes(4, 2)))), (1, 3, 4, 4), r"flatten it to \(N, feat",
+        lambda b: (b.quant(), b.node("MatMul", b.last, b.weights(codes(4, 2)))),
+        (1, 3, 4, 4),
+        r"flatten it to \(N, feat",
     ),
     "alpha": (
-        lambda b: (b.quant(), b.node("Gemm", b.last, b.weights(codes(4, 2)), alpha=0.5)), (1, 4), r"alpha and beta",
+        lambda b: (b.quant(), b.node("Gemm", b.last, b.weights(codes(4, 2)), alpha=0.5)),
+        (1, 4),
+        r"alpha and beta",
     ),
     "average with excluded padding": (
         lambda b: (b.quant(), b.then("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1])),

@@ -30,7 +30,9 @@ def test_widths_of_activations_and_weights(bits, form, build, prove):
     b = build((1, 3, 3, 3))
     b.quant(scale=1 / 256)
     x = b.last
-    weights = b.quant(codes(4, 3, 1, 1, low=-200, high=200) / 64, 1 / 64, bits=bits, signed=1, narrow=narrow * (bits > 1))
+    weights = b.quant(
+        codes(4, 3, 1, 1, low=-200, high=200) / 64, 1 / 64, bits=bits, signed=1, narrow=narrow * (bits > 1)
+    )
     b.node("Conv", x, weights)
     b.quant(scale=1 / 128, bits=bits, signed=signed, narrow=narrow)
     b.conv(codes(2, 4, 1, 1))

@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.layers import (
@@ -20,7 +22,6 @@ from muxflow.frontend.layers import (
     quant_conv,
 )
 from muxflow.frontend.qonnx_ops import mux_shift, or_join
-from torch import nn
 
 
 def codes(shape, bits, seed):

@@ -48,7 +48,9 @@ def test_changed_threshold_is_found_at_its_stream(case):
         for node in graph.nodes
     ]
     wrong = with_nodes(graph, nodes)
-    with pytest.raises(MismatchError, match=r"QONNX execution differs from the graph first at Quant_\d+: image \d+, index"):
+    with pytest.raises(
+        MismatchError, match=r"QONNX execution differs from the graph first at Quant_\d+: image \d+, index"
+    ):
         compare_with_qonnx(path, wrong, images(60))
 
 

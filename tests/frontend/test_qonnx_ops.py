@@ -5,9 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from muxflow.dataflow.automaton import Automaton
-from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.qonnx_ops import DOMAIN, mux_shift, or_join, select_bits, to_codes
 from onnx import TensorProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
@@ -17,6 +14,10 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.basic import qonnx_make_model
 from qonnx.util.cleanup import cleanup_model
+
+from muxflow.dataflow.automaton import Automaton
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.frontend.qonnx_ops import DOMAIN, mux_shift, or_join, select_bits, to_codes
 
 X = np.array([[[[0, 3], [2, 1]], [[0, 0], [1, 0]]]])
 F = np.array([[[[7, 2], [1, 0]], [[5, 5], [5, 5]], [[4, 4], [4, 4]]]])

@@ -6,6 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.util.cleanup import cleanup_model
+from torch import nn
+
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.quantizers import (
     BinaryTensorQuant,
@@ -22,10 +27,6 @@ from muxflow.frontend.quantizers import (
     unsigned_activation,
     weight_quantizer,
 )
-from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.core.onnx_exec import execute_onnx
-from qonnx.util.cleanup import cleanup_model
-from torch import nn
 
 GAUSSIAN = torch.special.ndtri((torch.arange(99_999, dtype=torch.float64) + 1) / 100_000).float()
 

@@ -4,10 +4,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import muxflow.frontend.training as training
 import numpy as np
 import pytest
 import torch
+
+import muxflow.frontend.training as training
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.datasets import load_digits
 from muxflow.frontend.export import execute, read_metadata

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from brevitas.nn import QuantIdentity
+
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.layers import MRB
 from muxflow.frontend.zoo import MEGABIT, PRESETS, Mognet, MognetConfig, build, preset, randomise, storage_bits

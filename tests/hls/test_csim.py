@@ -119,7 +119,9 @@ def test_first_difference_is_named(project, images, tmp_path):
     values = [int(v) for v in numbers[0].strip(" {").split(",")]
     changed = ", ".join(str(-(2**6)) for _ in values)
     table.write_text(head + "= {\n  {" + changed + "}" + numbers[1])
-    with pytest.raises(MismatchError, match=r"first at node act, stream codes: image \d+, index \(\d+, \d+, \d+\)") as caught:
+    with pytest.raises(
+        MismatchError, match=r"first at node act, stream codes: image \d+, index \(\d+, \d+, \d+\)"
+    ) as caught:
         verify(broken, images)
     assert "csim (native) differs" in str(caught.value)
     assert ": csim " in str(caught.value)

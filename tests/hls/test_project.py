@@ -51,11 +51,16 @@ def files(folder):
 
 def test_golden_files(dense, tmp_path, golden):
     vitis = write_project(dense, tmp_path / "vitis")
-    for name in ("src/top.cpp", "src/top.hpp", "src/tables/rom.hpp", "src/tables/act.hpp", "run_hls.tcl", "tb/expected.dat"):
+    for name in (
+        "src/top.cpp",
+        "src/top.hpp",
+        "src/tables/rom.hpp",
+        "src/tables/act.hpp",
+        "run_hls.tcl",
+        "tb/expected.dat",
+    ):
         golden(f"vitis_hls/{Path(name).name}", (vitis.path / name).read_text())
-    vivado = write_project(
-        dense, tmp_path / "vivado", options=ProjectOptions("vivado_hls", "s_axilite")
-    )
+    vivado = write_project(dense, tmp_path / "vivado", options=ProjectOptions("vivado_hls", "s_axilite"))
     for name in ("src/top.cpp", "run_hls.tcl"):
         golden(f"vivado_hls/{Path(name).name}", (vivado.path / name).read_text())
 
@@ -241,14 +246,36 @@ def test_bad_options(fields, message):
 
 
 def test_identifiers():
-    names = ["a", "a-b", "a_b", "a b", "1st", "int", "while", "a.b_2", "", "é", "__x__", "class", "lambda", "a__b", "NULL"]
+    names = [
+        "a",
+        "a-b",
+        "a_b",
+        "a b",
+        "1st",
+        "int",
+        "while",
+        "a.b_2",
+        "",
+        "é",
+        "__x__",
+        "class",
+        "lambda",
+        "a__b",
+        "NULL",
+    ]
     found = identifiers(names)
     assert list(found) == names
     assert len(set(found.values())) == len(names)
     for text in found.values():
         assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", text), text
         assert text not in CPP_WORDS
-    assert (found["a"], found["a-b"], found["a_b"], found["1st"], found["int"]) == ("a", "a_b", "a_b_2", "n_1st", "n_int")
+    assert (found["a"], found["a-b"], found["a_b"], found["1st"], found["int"]) == (
+        "a",
+        "a_b",
+        "a_b_2",
+        "n_1st",
+        "n_int",
+    )
     assert identifiers(["x", "y"], {"x"}) == {"x": "x_2", "y": "y"}
     assert identifier("conv/1:0") == "conv_1_0"
 

@@ -18,9 +18,7 @@ def slow(rows, columns, ring, rule, seed, burn_in, alphabet):
     table = f"{rule:08b}"[::-1]
 
     def step(cells):
-        return [
-            int(table[int(f"{cells[i - 1]}{cells[i]}{cells[(i + 1) % ring]}", 2)]) for i in range(ring)
-        ]
+        return [int(table[int(f"{cells[i - 1]}{cells[i]}{cells[(i + 1) % ring]}", 2)]) for i in range(ring)]
 
     for _ in range(burn_in):
         cells = step(cells)

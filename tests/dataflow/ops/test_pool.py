@@ -16,9 +16,7 @@ def slow(kernel, mode):
         y = np.zeros((height // kernel[0], width // kernel[1], channels), np.int64)
         for i, j, c in np.ndindex(*y.shape):
             inside = [
-                int(x[i * kernel[0] + di, j * kernel[1] + dj, c])
-                for di in range(kernel[0])
-                for dj in range(kernel[1])
+                int(x[i * kernel[0] + di, j * kernel[1] + dj, c]) for di in range(kernel[0]) for dj in range(kernel[1])
             ]
             y[i, j, c] = max(inside) if mode == "max" else sum(inside)
         return (y,)

@@ -82,4 +82,3 @@ def test_lanes_stay_under_the_unroll_limit():
     op = Threshold(rows(1, 1500, -2000, 2000), [0])
     x = Stream((1, 1, 6), -2000, 2000)
     assert [fold.pe for fold in op.folds(Ports((x,), op.infer(x)))] == [1, 2]
-

@@ -1,0 +1,192 @@
+// Cycle simulation of a folded graph; the semantics are written in docs/timing.md and the interface in timing.py.
+#include <cstdint>
+#include <vector>
+
+namespace {
+
+struct Run {
+  int64_t count;
+  int64_t used;
+};
+
+struct Port {
+  int64_t fifo;
+  const Run* runs;
+  int64_t run_count;
+  int64_t run;
+  int64_t left;
+
+  bool used() const { return runs[run].used != 0; }
+  void advance() {
+    if (--left > 0) return;
+    if (++run == run_count) run = 0;
+    left = runs[run].count;
+  }
+};
+
+struct Fifo {
+  int64_t depth;
+  int64_t written = 0;
+  int64_t read = 0;
+  int64_t last_write = -1;
+  int64_t last_read = -1;
+  int64_t high_water = 0;
+
+  // What reader and writer see is the state at the start of the cycle.
+  int64_t readable(int64_t now) const { return written - read - (last_write == now ? 1 : 0); }
+  int64_t occupied(int64_t now) const { return written - read + (last_read == now ? 1 : 0); }
+};
+
+struct Node {
+  std::vector<Port> reads;
+  std::vector<Port> writes;
+  int64_t interval;
+  int64_t depth;
+  int64_t left;           // iterations still to start
+  int64_t cooldown = 0;   // cycles until the next one may start
+  int64_t in_flight = 0;  // started, not yet at the end of the pipeline
+  int64_t position = 0;
+  std::vector<uint32_t> pipeline;  // writes of the iteration in each stage
+  std::vector<uint8_t> stage;      // whether a stage holds an iteration
+  int64_t busy = 0, starved = 0, blocked = 0;
+};
+
+enum Outcome { FINISHED = 0, DEADLOCK = 1, OUT_OF_TIME = 2 };
+
+// One cycle of one node; returns whether anything moved.
+bool step(Node& node, std::vector<Fifo>& fifos, int64_t now) {
+  const uint32_t leaving = node.pipeline[node.position];
+  if (leaving) {
+    for (std::size_t i = 0; i < node.writes.size(); ++i) {
+      if ((leaving >> i & 1) && fifos[node.writes[i].fifo].occupied(now) >= fifos[node.writes[i].fifo].depth) {
+        ++node.blocked;
+        return false;
+      }
+    }
+    for (std::size_t i = 0; i < node.writes.size(); ++i) {
+      if (leaving >> i & 1) {
+        Fifo& fifo = fifos[node.writes[i].fifo];
+        const int64_t needed = fifo.occupied(now) + 1;
+        if (needed > fifo.high_water) fifo.high_water = needed;
+        ++fifo.written;
+        fifo.last_write = now;
+      }
+    }
+  }
+  bool moved = node.in_flight > 0;
+  if (node.stage[node.position]) {
+    node.stage[node.position] = 0;
+    node.pipeline[node.position] = 0;
+    --node.in_flight;
+  }
+  if (node.cooldown > 0) {
+    --node.cooldown;
+    ++node.busy;
+    moved = true;
+  } else if (node.left > 0) {
+    bool ready = true;
+    for (const Port& port : node.reads) {
+      if (port.used() && fifos[port.fifo].readable(now) < 1) {
+        ready = false;
+        break;
+      }
+    }
+    if (ready) {
+      for (Port& port : node.reads) {
+        if (port.used()) {
+          ++fifos[port.fifo].read;
+          fifos[port.fifo].last_read = now;
+        }
+        port.advance();
+      }
+      uint32_t writes = 0;
+      for (std::size_t i = 0; i < node.writes.size(); ++i) {
+        if (node.writes[i].used()) writes |= 1u << i;
+        node.writes[i].advance();
+      }
+      node.pipeline[node.position] = writes;
+      node.stage[node.position] = 1;
+      ++node.in_flight;
+      --node.left;
+      node.cooldown = node.interval - 1;
+      ++node.busy;
+      moved = true;
+    } else {
+      ++node.starved;
+    }
+  }
+  if (++node.position == node.depth) node.position = 0;
+  return moved;
+}
+
+}  // namespace
+
+// nodes: for each trips of all frames, interval, depth, read ports, write ports.
+// ports: for each its FIFO, first run, runs. runs: for each iterations, used.
+// sink: the node that takes the output; frame_trips: its iterations in a frame.
+extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, const int64_t* ports, const int64_t* runs,
+                                    int64_t fifo_count, const int64_t* depths, int64_t sink, int64_t frame_trips,
+                                    int64_t limit, int64_t* completions, int64_t* shares, int64_t* high_water,
+                                    int64_t* waits, int64_t* cycles) {
+  const Run* table = reinterpret_cast<const Run*>(runs);
+  std::vector<Fifo> fifos(fifo_count);
+  for (int64_t i = 0; i < fifo_count; ++i) fifos[i].depth = depths[i];
+  std::vector<Node> all(node_count);
+  const int64_t* port = ports;
+  for (int64_t i = 0; i < node_count; ++i) {
+    const int64_t* entry = nodes + 5 * i;
+    Node& node = all[i];
+    node.left = entry[0];
+    node.interval = entry[1];
+    node.depth = entry[2];
+    for (int64_t p = 0; p < entry[3] + entry[4]; ++p, port += 3) {
+      const Port made = {port[0], table + port[1], port[2], 0, table[port[1]].count};
+      (p < entry[3] ? node.reads : node.writes).push_back(made);
+    }
+    node.pipeline.assign(node.depth, 0);
+    node.stage.assign(node.depth, 0);
+  }
+  const int64_t total = all[sink].left;
+  int64_t outcome = FINISHED;
+  int64_t now = 0;
+  for (;; ++now) {
+    if (now >= limit) {
+      outcome = OUT_OF_TIME;
+      break;
+    }
+    bool moved = false;
+    const int64_t before = all[sink].left;
+    for (Node& node : all) {
+      if (node.left > 0 || node.in_flight > 0) moved |= step(node, fifos, now);
+    }
+    if (all[sink].left != before && (total - all[sink].left) % frame_trips == 0) {
+      completions[(total - all[sink].left) / frame_trips - 1] = now + 1;
+    }
+    if (all[sink].left == 0) break;
+    if (!moved) {
+      outcome = DEADLOCK;
+      break;
+    }
+  }
+  for (int64_t i = 0; i < node_count; ++i) {
+    const Node& node = all[i];
+    shares[3 * i] = node.busy;
+    shares[3 * i + 1] = node.starved;
+    shares[3 * i + 2] = node.blocked;
+    // What a node waits for: 2 * fifo to read it, 2 * fifo + 1 to write it, -1 for nothing.
+    waits[i] = -1;
+    if (node.left == 0 && node.in_flight == 0) continue;
+    const uint32_t leaving = node.pipeline[node.position];
+    for (std::size_t w = 0; w < node.writes.size(); ++w) {
+      const Fifo& fifo = fifos[node.writes[w].fifo];
+      if ((leaving >> w & 1) && fifo.written - fifo.read >= fifo.depth) waits[i] = 2 * node.writes[w].fifo + 1;
+    }
+    if (waits[i] >= 0 || node.left == 0) continue;
+    for (const Port& p : node.reads) {
+      if (p.used() && fifos[p.fifo].written == fifos[p.fifo].read) waits[i] = 2 * p.fifo;
+    }
+  }
+  for (int64_t i = 0; i < fifo_count; ++i) high_water[i] = fifos[i].high_water;
+  *cycles = now + 1;
+  return outcome;
+}

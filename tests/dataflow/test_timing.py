@@ -1,0 +1,209 @@
+"""Cycle simulation against a slow reference written from docs/timing.md."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+
+import numpy as np
+import pytest
+
+from muxflow.dataflow.design import build_design, resolve_folds
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.schedule import schedule
+from muxflow.dataflow.timing import SINK, SOURCE, DeadlockError, simulate
+
+
+class SlowFifo:
+    def __init__(self, depth):
+        self.depth, self.stamps, self.freed, self.most = depth, deque(), -1, 0
+
+    def readable(self, now):
+        return bool(self.stamps) and self.stamps[0] < now
+
+    def full(self, now):
+        return len(self.stamps) + (self.freed == now) >= self.depth
+
+
+class SlowNode:
+    """Reads and writes are lists of (stream, flags); the flags cover one frame."""
+
+    def __init__(self, reads, writes, interval, depth, frames):
+        self.reads, self.writes, self.interval, self.depth = reads, writes, interval, depth
+        self.trips = len((reads + writes)[0][1])
+        self.todo = self.trips * frames
+        self.next, self.rest = 0, 0
+        self.flying = deque()  # (moving cycles left, streams to write)
+        self.busy = self.starved = self.blocked = 0
+
+    def cycle(self, fifos, now):
+        if self.flying and self.flying[0][0] == 0:
+            if any(fifos[name].full(now) for name in self.flying[0][1]):
+                self.blocked += 1
+                return False
+            for name in self.flying.popleft()[1]:
+                fifo = fifos[name]
+                fifo.most = max(fifo.most, len(fifo.stamps) + (fifo.freed == now) + 1)
+                fifo.stamps.append(now)
+            moved = True
+        else:
+            moved = bool(self.flying)
+        if self.rest:
+            self.rest -= 1
+            self.busy += 1
+            moved = True
+        elif self.todo:
+            step = self.next % self.trips
+            wanted = [name for name, flags in self.reads if flags[step]]
+            if all(fifos[name].readable(now) for name in wanted):
+                for name in wanted:
+                    fifos[name].stamps.popleft()
+                    fifos[name].freed = now
+                self.flying.append([self.depth, [name for name, flags in self.writes if flags[step]]])
+                self.next, self.todo, self.rest = self.next + 1, self.todo - 1, self.interval - 1
+                self.busy += 1
+                moved = True
+            else:
+                self.starved += 1
+        for entry in self.flying:
+            entry[0] -= 1
+        return moved
+
+
+def slow(graph, folds, depths, frames):
+    """(completions, shares, high water, cycles), completions cut short by a deadlock."""
+    fifos = {name: SlowFifo(10**9 if depths is None else depths[name]) for name in graph.streams}
+    source, sink = graph.streams[graph.input], graph.streams[graph.output]
+    nodes = {SOURCE: SlowNode([], [(graph.input, [True] * source.beats)], 1, 1, frames)}
+    for node in graph.nodes:
+        loop = node.op.loop(graph.ports(node), folds[node.name])
+        reads = [(n, p.mask().tolist()) for n, p in zip(node.inputs, loop.reads, strict=True)]
+        writes = [(n, p.mask().tolist()) for n, p in zip(node.outputs, loop.writes, strict=True)]
+        nodes[node.name] = SlowNode(reads, writes, loop.interval, max(1, loop.depth), frames)
+    nodes[SINK] = SlowNode([(graph.output, [True] * sink.beats)], [], 1, 1, frames)
+    completions = []
+    now = 0
+    while nodes[SINK].todo:
+        # In any order: what a node sees is the state at the start of the cycle.
+        moved = [node.cycle(fifos, now) for node in reversed(nodes.values()) if node.todo or node.flying]
+        done = nodes[SINK].trips * frames - nodes[SINK].todo
+        if done and done % nodes[SINK].trips == 0 and len(completions) < done // nodes[SINK].trips:
+            completions.append(now + 1)
+        now += 1
+        if not any(moved):
+            break
+    shares = {name: (n.busy / now, n.starved / now, n.blocked / now) for name, n in nodes.items()}
+    return completions, shares, {name: fifo.most for name, fifo in fifos.items()}, now
+
+
+def agree(graph, folds, depths, frames):
+    timing = simulate(graph, folds, depths, frames=frames)
+    completions, shares, high_water, cycles = slow(graph, folds, depths, frames)
+    assert list(timing.completions) == completions
+    assert dict(timing.high_water) == high_water
+    assert timing.cycles == cycles
+    for name, share in shares.items():
+        node = timing.nodes[name]
+        assert (node.busy, node.starved, node.blocked) == pytest.approx(share)
+    return timing
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs_agree_with_the_slow_reference(make_random_design, seed):
+    design = make_random_design(seed)
+    for frames in (1, 3):
+        agree(design.graph, design.folds, design.depths, frames)
+    agree(design.graph, design.folds, None, 2)
+    tight = {name: max(1, depth // 2) if depth > 2 else 1 for name, depth in design.depths.items()}
+    completions, _, _, cycles = slow(design.graph, design.folds, tight, 2)
+    if len(completions) == 2:
+        agree(design.graph, design.folds, tight, 2)
+    else:
+        assert cycles > 0
+        with pytest.raises(DeadlockError) as caught:
+            simulate(design.graph, design.folds, tight, frames=2)
+        freed = {**tight, **caught.value.depths}
+        assert caught.value.waiting
+        agree(design.graph, design.folds, freed, 2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_unbounded_latency_follows_the_closed_form(make_random_design, seed):
+    design = make_random_design(seed)
+    timing = simulate(design.graph, design.folds, None, frames=1)
+    closed = int(schedule(design.graph, design.folds, timed=True).writes[design.graph.output][-1])
+    # The closed form has no register in its FIFOs: a cycle less for each stream on the way.
+    assert closed <= timing.latency <= closed + len(design.graph.nodes) + 3
+
+
+def test_interval_is_never_below_the_slowest_node(make_random_design):
+    for seed in range(4):
+        design = make_random_design(seed)
+        timing = simulate(design.graph, design.folds, design.depths, frames=6)
+        assert timing.interval >= max(design.cycles(node) for node in design.graph.nodes)
+
+
+def test_a_deadlock_names_its_ring_and_the_depth_that_frees_it(residual, device):
+    from muxflow.dataflow.folding import fit
+
+    design = fit(residual, device=device, board="b", clock_mhz=100)
+    held = next(name for name, depth in design.depths.items() if depth > 8 and name in _join_inputs(design))
+    shallow = {**design.depths, held: 2}
+    with pytest.raises(DeadlockError, match=f"waits for room on {held} \\(depth 2\\)") as caught:
+        simulate(design.graph, design.folds, shallow, frames=2)
+    assert held in caught.value.depths
+    assert any(how == "reads" for _, _, how in caught.value.waiting)
+    freed = {**shallow, **caught.value.depths}
+    assert simulate(design.graph, design.folds, freed, frames=2).completions
+    with pytest.raises(DeadlockError):
+        simulate(design.graph, design.folds, {**freed, held: caught.value.depths[held] // 2}, frames=2)
+
+
+def _join_inputs(design):
+    return {name for node in design.graph.nodes if node.op.kind == "MuxJoin" for name in node.inputs[:2]}
+
+
+def test_depth_one_halves_the_rate_and_depth_two_does_not(make_graph, device):
+    from muxflow.dataflow.ops import ShiftClip
+    from muxflow.dataflow.passes import insert_forks
+    from muxflow.dataflow.stream import Stream
+
+    graph = insert_forks(make_graph(Stream((8, 8, 1), 0, 7), ShiftClip(np.zeros(1), 0, 0, 7)))
+    leaders = {node.name: Fold() for node in graph.nodes}
+    assert resolve_folds(graph, leaders) == leaders
+    design = build_design(graph, leaders, device=device, board="b", clock_mhz=100)
+    two = simulate(design.graph, design.folds, dict.fromkeys(design.graph.streams, 2), frames=6)
+    one = simulate(design.graph, design.folds, dict.fromkeys(design.graph.streams, 1), frames=6)
+    assert two.interval == 64
+    assert one.interval == 128
+    assert two.nodes["n0"].busy > 0.8
+    assert one.nodes["n0"].starved + one.nodes["n0"].blocked > 0.4
+
+
+def test_bad_input_is_refused(residual, device, monkeypatch):
+    from muxflow.dataflow import timing
+    from muxflow.dataflow.folding import fit
+
+    design = fit(residual, device=device, board="b", clock_mhz=100)
+    with pytest.raises(MuxflowError, match="0 frames"):
+        simulate(design.graph, design.folds, design.depths, frames=0)
+    with pytest.raises(MuxflowError, match="depth 0; at least 1"):
+        simulate(design.graph, design.folds, {**design.depths, design.graph.output: 0})
+    timing._library.cache_clear()
+    monkeypatch.setattr(timing.shutil, "which", lambda _name: None)
+    with pytest.raises(ToolError, match=r"no g\+\+ on PATH"):
+        simulate(design.graph, design.folds, design.depths)
+
+
+def test_a_slower_pipeline_is_seen(make_random_design, monkeypatch):
+    design = make_random_design(1)
+    node = max(design.graph.nodes, key=design.cycles)
+    before = simulate(design.graph, design.folds, design.depths, frames=4)
+    kind = type(node.op)
+    loop = kind.loop
+    monkeypatch.setattr(
+        kind, "loop", lambda self, ports, fold: dataclasses.replace(loop(self, ports, fold), interval=2)
+    )
+    after = agree(design.graph, design.folds, design.depths, 4)
+    assert after.interval > 1.5 * before.interval
