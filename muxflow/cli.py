@@ -37,8 +37,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 BoardOption = Annotated[
     str, typer.Option("--board", "-b", help="A board's name (`muxflow boards`), or your own file: path/to/my_board.py.")
 ]
-ModelArgument = Annotated[Path, typer.Argument(help="A QONNX file (.onnx), or a graph saved by Muxflow (.npz).")]
-ProjectArgument = Annotated[Path, typer.Argument(help="A folder that `muxflow build` wrote.")]
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A QONNX file (.onnx), or a graph saved by Muxflow (.npz).")
+]
+ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]
 InputScale = Annotated[
     str | None,
     typer.Option(help="Value of one step of the integer input, e.g. 1/255: for models without an input quantizer."),
@@ -78,7 +80,9 @@ def _fraction(text: str | None) -> float | None:
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Argument(help="mognet_digits, mognet_cifar10 or mognet_cifar100.")] = "mognet_digits",
+    preset: Annotated[
+        str, typer.Argument(metavar="PRESET", help="mognet_digits, mognet_cifar10 or mognet_cifar100.")
+    ] = "mognet_digits",
     select: Annotated[str, typer.Option(help="Residual join: channel, channel-mean, element, always, or.")] = "channel",
     data: Annotated[Path | None, typer.Option(help="Folder with the data set's files (digits need none).")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs; the preset's recipe when absent.")] = None,

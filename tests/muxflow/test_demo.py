@@ -63,7 +63,6 @@ def test_a_frame_holding_select_shows_its_memory_and_element_shows_what_it_saves
     bits = {}
     for select, name in MODELS.items():
         design = muxflow.fit(muxflow.load(PRETRAINED / f"{name}.onnx"), "pynq-z2")
-        rows = design.memory_bits().values()
-        bits[select] = sum(row.get("frame", 0) + row.get("fifo", 0) for row in rows)
-    assert bits["channel"] > 1.2 * bits["element"]
-    assert bits["channel-mean"] > 1.2 * bits["always"]
+        bits[select] = sum(row.get("frame", 0) for row in design.memory_bits().values())
+    assert bits["channel"] > 1.4 * bits["element"]
+    assert bits["channel-mean"] > 1.4 * bits["always"]
