@@ -34,7 +34,7 @@ LIMITS = {"import + fit + write": "<= 15 s", "compile (native)": "<= 90 s", "C s
 def main(images: Annotated[int, typer.Option(min=1, help="Images to simulate.")] = 64) -> None:
     """Run the benchmark."""
     torch.set_num_threads(1)
-    console = Console()
+    console = Console(width=110)
     table = Table(title="MOGNET n=64 g=4, 32x32x3, PYNQ-Z2", title_justify="left")
     for column in ("step", "figure", "aim", "against QONNX"):
         table.add_column(column)
@@ -72,7 +72,7 @@ def main(images: Annotated[int, typer.Option(min=1, help="Images to simulate.")]
         started = time.perf_counter()
         expected = graph(few)
         rate = len(few) / (time.perf_counter() - started)
-        row("graph in numpy", f"{rate:.2f} images/s", f"{rate / peer:.1f}x")
+        row("graph in numpy", f"{rate:.2f} images/s", f"{rate / peer:.2g}x")
         for variant, count in (("native", images), ("reference", 1)):
             _, seconds = compile_csim(project.hls, variant)  # type: ignore[arg-type]
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
@@ -82,7 +82,7 @@ def main(images: Annotated[int, typer.Option(min=1, help="Images to simulate.")]
             if not np.array_equal(result.outputs[:shared], expected[:shared]):
                 raise SystemExit(f"C simulation ({variant}) differs from the graph")
             rate = result.images_per_second
-            row(f"C simulation, {variant}", f"{rate:.2f} images/s", f"{rate / peer:.1f}x")
+            row(f"C simulation, {variant}", f"{rate:.2f} images/s", f"{rate / peer:.2g}x")
     console.print(table)
     cpu = subprocess.run(["uname", "-m"], capture_output=True, text=True, check=False).stdout.strip()
     console.print(f"one process on one core of this machine ({cpu}); {images} images")

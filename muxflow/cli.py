@@ -30,7 +30,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-out = Console(highlight=False)
+# A file or a pipe has no width of its own: wide enough for the tables.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
@@ -199,7 +200,7 @@ def build(
 
     def show() -> None:
         out.print(terminal(report))
-        out.print(f"project: {project.path}")
+        out.print(f"project: {os.path.relpath(project.path)}")
 
     from muxflow.reports.render import to_json
 
@@ -267,7 +268,7 @@ def report(
     def show() -> None:
         out.print(terminal(made))
         for path in paths:
-            out.print(str(path))
+            out.print(os.path.relpath(path))
 
     _answer({**json.loads(to_json(made)), "files": [str(path) for path in paths]}, as_json, show)
 

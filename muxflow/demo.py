@@ -53,8 +53,8 @@ class DemoResult:
             f"{len(equal)} executions agree with the integer graph bit for bit on every one of "
             f"{equal[0].images} images."
         )
-        console.print(f"project: {self.project}")
-        console.print(f"report:  {next(path for path in self.files if path.suffix == '.html')}")
+        console.print(f"project: {os.path.relpath(self.project)}")
+        console.print(f"report:  {os.path.relpath(next(path for path in self.files if path.suffix == '.html'))}")
         console.print(f"done in {self.seconds:.0f} s")
 
 
