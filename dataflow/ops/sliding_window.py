@@ -39,9 +39,6 @@ class SlidingWindow(Op):
                 f"sliding window: kernel {self.kernel}, stride {self.stride}, dilation {self.dilation} and groups "
                 f"{self.groups} must be at least 1, pads {self.pads} at least 0"
             )
-        extent_h, extent_w = self.extent
-        if max(self.pads[0], self.pads[2]) >= extent_h or max(self.pads[1], self.pads[3]) >= extent_w:
-            raise GraphError(f"sliding window: pads {self.pads} are not smaller than the window {self.extent}")
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -95,7 +92,8 @@ class SlidingWindow(Op):
         out_height, out_width, window = ports.outputs[0].shape
         lanes = self._lanes(ports, fold)
         row_beats = width * channels // lanes
-        ends = [min(height, row * self.stride[0] - self.pads[0] + self.extent[0]) for row in range(out_height)]
+        first = self.extent[0] - self.pads[0]
+        ends = [min(height, max(0, row * self.stride[0] + first)) for row in range(out_height)]
         ends.append(height)
         reads = [ends[0], *(after - before for before, after in itertools.pairwise(ends))]
         sends = [0] + [out_width * window // lanes] * out_height
@@ -123,7 +121,9 @@ class SlidingWindow(Op):
         reads: list[tuple[int, bool]] = []
         writes: list[tuple[int, bool]] = []
         gap = self.gap(ports, fold)
-        for index, (read, sent) in enumerate(self.phases(ports, fold)):
+        # A first output row that lies in the padding needs no fill: the kernel begins with its phase.
+        phases = [phase for phase in self.phases(ports, fold) if phase != (0, 0)]
+        for index, (read, sent) in enumerate(phases):
             length = max(read, sent)
             if index and gap:
                 reads.append((gap, False))

@@ -28,6 +28,8 @@ CONVOLUTIONS = {
     "dilation 2": ((2, 7, 7), (3, 2, 3, 3), {"dilations": [2, 2], "pads": [2, 2, 2, 2]}),
     "dilation 1 by 3": ((2, 4, 8), (3, 2, 1, 3), {"dilations": [1, 3]}),
     "asymmetrical pads": ((2, 5, 5), (3, 2, 3, 3), {"pads": [0, 1, 2, 0]}),
+    "1x1 padded": ((3, 2, 3), (2, 3, 1, 1), {"pads": [1, 1, 1, 1]}),
+    "padding wider than the kernel": ((2, 3, 2), (3, 2, 2, 3), {"pads": [4, 3, 2, 5], "strides": [2, 1]}),
     "same upper": ((2, 5, 6), (3, 2, 4, 3), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
     "same lower": ((2, 5, 6), (3, 2, 4, 3), {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
     "valid": ((2, 5, 6), (3, 2, 2, 3), {"auto_pad": "VALID"}),
@@ -355,11 +357,6 @@ REFUSED = {
         lambda b: (b.quant(), b.node("Conv", b.last, b.weights([[[[300.0]]]], bits=10))),
         (1, 1, 4, 4),
         r"Conv_2 .*weight codes up to 300; supported are weights of 1 to 8 bits",
-    ),
-    "padding as wide as the kernel": (
-        lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1), pads=[1, 1, 1, 1])),
-        (1, 3, 2, 2),
-        r"Conv_2 .*not smaller than",
     ),
     "kernel beyond the map": (lambda b: (b.quant(), b.conv(codes(2, 3, 3, 3))), (1, 3, 2, 2), r"Conv_2 .*does not fit"),
     "attention": (
