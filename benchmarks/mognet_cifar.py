@@ -59,8 +59,8 @@ def main(images: Annotated[int, typer.Option(min=1, help="Images to simulate.")]
             "import + fit + write",
             f"{written - started:.1f} s ({loaded - started:.1f} + {fitted - loaded:.1f} + {written - fitted:.1f})",
         )
-        row("interval", f"{design.interval:,} cycles, {design.frames_per_second:,.0f} frames/s (estimate)")
-        row("one-image latency", f"{design.latency:,} cycles, {1e3 * design.latency_seconds:.2f} ms (estimate)")
+        row("interval", f"{design.interval:,} cycles, {design.frames_per_second:,.0f} frames/s (cycle simulation)")
+        row("one-image latency", f"{design.latency:,} cycles, {1e3 * design.latency_seconds:.2f} ms (cycle simulation)")
         codes = np.random.default_rng(0).integers(0, 256, (images, 32, 32, 3))
         qonnx = QonnxModel(path)
         few = codes[: min(8, images)]

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import gcd
+from math import ceil, gcd
 from types import MappingProxyType
 
 from muxflow.dataflow.device import Device, Resources, Utilisation
@@ -17,9 +17,14 @@ from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT, Fold, Logic
 from muxflow.dataflow.ops import AutomatonWeights, WidthConverter
 from muxflow.dataflow.schedule import fifo_depths, schedule
 from muxflow.dataflow.stream import Stream
+from muxflow.dataflow.timing import Timing
 
 AXI_WORD = 64
 """Bits of the AXI-Stream ports: the width of a Zynq-7000 high-performance port."""
+
+
+PLACEMENT_PRICES = (20.0, 60.0, 100.0, 150.0, 180.0, 210.0, 240.0, 270.0, 300.0, 350.0, 500.0)
+"""Prices of a block RAM, in LUTs, that are tried when memories are placed again."""
 
 
 def container_bits(stream: Stream) -> int:
@@ -38,6 +43,7 @@ class Design:
 
     `folds`: by node. `depths`: FIFO depth in beats, by stream. `memories`: placed memories by node, FIFOs by stream.
     `clock_mhz`: the clock that rates are quoted at. `lut_per_bram18`: the price at which memories were placed.
+    `timing`: cycle simulation with these depths; None where none was made, and then cycles are estimates.
     """
 
     graph: Graph
@@ -50,6 +56,7 @@ class Design:
     utilisation: Utilisation
     clock_mhz: float
     lut_per_bram18: float
+    timing: Timing | None = None
 
     def __post_init__(self) -> None:
         for name in ("folds", "depths", "memories", "fifos"):
@@ -92,23 +99,31 @@ class Design:
         return max(self.graph.nodes, key=self.cycles)
 
     @property
-    def interval(self) -> int:
-        """Cycles between frames when all FIFOs are deep enough: those of the slowest node (estimate)."""
+    def slowest_cycles(self) -> int:
+        """Cycles of the slowest node for a frame: no pipeline of these folds is faster (estimate)."""
         return self.cycles(self.bottleneck)
+
+    @property
+    def interval(self) -> int:
+        """Cycles between frames: by cycle simulation, or those of the slowest node where there is none (estimate)."""
+        return self.slowest_cycles if self.timing is None else ceil(self.timing.interval)
 
     @cached_property
     def latency(self) -> int:
-        """Cycles from the first input beat to the last output beat of one frame, FIFOs deep enough (estimate)."""
+        """Cycles from the first input beat to the last output beat of one frame: by cycle simulation, or with unbounded
+        FIFOs where there is none (estimate)."""
+        if self.timing is not None:
+            return self.timing.latency
         return int(schedule(self.graph, self.folds, timed=True).writes[self.graph.output][-1]) + 1
 
     @property
     def frames_per_second(self) -> float:
-        """Pipelined rate at the clock (estimate)."""
+        """Pipelined rate at the clock."""
         return self.clock_mhz * 1e6 / self.interval
 
     @property
     def latency_seconds(self) -> float:
-        """One-image latency at the clock (estimate)."""
+        """One-image latency at the clock."""
         return self.latency / (self.clock_mhz * 1e6)
 
     def memory_bits(self) -> dict[str, dict[str, int]]:
@@ -242,10 +257,13 @@ def build_design(
     clock_mhz: float,
     utilisation: Utilisation | None = None,
     lut_per_bram18: float | None = None,
+    depths: Mapping[str, int] | None = None,
+    timing: Timing | None = None,
 ) -> Design:
     """The design of a graph (forks inserted) under given folds.
 
     `lut_per_bram18`: LUTs that a block RAM is worth when memories are placed; by default the ratio of the budget.
+    `depths`: FIFO depths of the folded graph's streams, conservative ones when None; `timing`: their simulation.
     Raises GraphError for a fold that does not divide, BudgetError for one over the tools' limits.
     """
     utilisation = utilisation or Utilisation()
@@ -253,16 +271,48 @@ def build_design(
     check_limits(folded, folds)
     budget = device.budget(utilisation)
     price = budget.lut / max(1, budget.bram18) if lut_per_bram18 is None else lut_per_bram18
-    depths = fifo_depths(folded, folds)
+    if depths is None:
+        depths = fifo_depths(folded, folds)
+    elif set(depths) != set(folded.streams):
+        odd = sorted(set(depths) ^ set(folded.streams))[0]
+        raise GraphError(f"{graph.name}: FIFO depths for other streams than those of the folded graph (first: {odd})")
     memories = {
         node.name: tuple(place(memory, price) for memory in node.op.memories(folded.ports(node), folds[node.name]))
         for node in folded.nodes
     }
+    fifos = place_fifos(folded, depths, price)
+    return Design(folded, folds, depths, memories, fifos, device, board, utilisation, clock_mhz, price, timing)
+
+
+def place_fifos(graph: Graph, depths: Mapping[str, int], price: float) -> dict[str, PlacedMemory]:
+    """The FIFO of every stream in primitives; one that can hold a whole frame is a frame buffer and is shown as one."""
     fifos = {}
-    for name, stream in folded.streams.items():
-        # A FIFO that can hold a whole frame is a frame buffer and is shown as one.
-        kind: Kind = (
-            "frame" if depths[name] * stream.lanes >= stream.size and stream.pixels > 1 and depths[name] > 2 else "fifo"
-        )
+    for name, stream in graph.streams.items():
+        holds_frame = depths[name] > 2 and stream.pixels > 1 and depths[name] * stream.lanes >= stream.size
+        kind: Kind = "frame" if holds_frame else "fifo"
         fifos[name] = place(Memory(name, kind, depths[name], stream.beat_bits, True), price)
-    return Design(folded, folds, depths, memories, fifos, device, board, utilisation, clock_mhz, price)
+    return fifos
+
+
+def with_depths(design: Design, depths: Mapping[str, int], timing: Timing) -> Design:
+    """The design with other FIFO depths and the simulation that goes with them, its memories placed anew.
+
+    Of several prices of a block RAM the first one that fits the budget is taken, else the one nearest to it.
+    """
+
+    def at(price: float) -> Design:
+        memories = {name: tuple(place(placed.memory, price) for placed in row) for name, row in design.memories.items()}
+        return replace(
+            design,
+            depths=depths,
+            fifos=place_fifos(design.graph, depths, price),
+            memories=memories,
+            lut_per_bram18=price,
+            timing=timing,
+        )
+
+    def excess(one: Design) -> float:
+        pairs = zip(one.resources.items(), one.budget.items(), strict=True)
+        return max(1.0, *(used / max(1, limit) for (_, used), (_, limit) in pairs))
+
+    return min((at(price) for price in (design.lut_per_bram18, *PLACEMENT_PRICES)), key=excess)

@@ -20,6 +20,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.op import Fold, Pattern
 
+COMPILER = "g++"
 SOURCE = "host input"
 SINK = "host output"
 UNBOUNDED = 1 << 40
@@ -76,132 +77,152 @@ class DeadlockError(ToolError):
         self.depths = depths
 
 
+@dataclass(frozen=True)
+class Simulator:
+    """A folded graph (lanes on every stream, one reader each) made ready to be simulated many times.
+
+    `nodes`: for each the iterations of a frame, interval, depth, numbers of read and write ports; `ports`: stream, first
+    run, runs; `runs`: iterations, used.
+    """
+
+    graph: Graph
+    names: tuple[str, ...]
+    nodes: Longs
+    ports: Longs
+    runs: Longs
+
+    @staticmethod
+    def of(graph: Graph, folds: Mapping[str, Fold]) -> Simulator:
+        """Lays out the loop nests of all nodes, the host at both ends included."""
+        number = {name: i for i, name in enumerate(graph.streams)}
+        runs: list[tuple[int, int]] = []
+        seen: dict[Pattern, tuple[int, int]] = {}
+
+        def pattern_runs(pattern: Pattern) -> tuple[int, int]:
+            if pattern not in seen:
+                kept = [(count, int(used)) for count, used in pattern.runs if count]
+                seen[pattern] = (len(runs), len(kept))
+                runs.extend(kept)
+            return seen[pattern]
+
+        source, sink = graph.streams[graph.input], graph.streams[graph.output]
+        names = [SOURCE]
+        entries = [(source.beats, 1, 1, 0, 1)]
+        ports = [(number[graph.input], *pattern_runs(Pattern.always(source.beats)))]
+        for node in graph.nodes:
+            loop = node.op.loop(graph.ports(node), folds[node.name])
+            names.append(node.name)
+            entries.append((loop.trips, loop.interval, max(1, loop.depth), len(loop.reads), len(loop.writes)))
+            for name, pattern in zip(node.inputs + node.outputs, loop.reads + loop.writes, strict=True):
+                ports.append((number[name], *pattern_runs(pattern)))
+        names.append(SINK)
+        entries.append((sink.beats, 1, 1, 1, 0))
+        ports.append((number[graph.output], *pattern_runs(Pattern.always(sink.beats))))
+        return Simulator(
+            graph, tuple(names), np.array(entries, np.int64), np.array(ports, np.int64), np.array(runs, np.int64)
+        )
+
+    def run(self, depths: Mapping[str, int] | None, frames: int) -> Timing:
+        """Simulates `frames` frames with those FIFO depths, None for unbounded ones; see `simulate`."""
+        timing, waits = self._attempt(depths, frames)
+        if waits is not None:
+            raise self._deadlock(depths or {}, frames, waits)
+        return timing
+
+    def _attempt(
+        self, depths: Mapping[str, int] | None, frames: int
+    ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
+        """The timing, and what each node waits for when the graph has stopped before its end."""
+        fifos = list(self.graph.streams)
+        limits = [UNBOUNDED if depths is None else depths[name] for name in fifos]
+        shallow = [(name, limit) for name, limit in zip(fifos, limits, strict=True) if limit < 1]
+        if shallow:
+            raise MuxflowError(f"timing: stream {shallow[0][0]} has a FIFO of depth {shallow[0][1]}; at least 1")
+        if frames < 1:
+            raise MuxflowError(f"timing: {frames} frames; simulate at least one")
+        nodes = self.nodes * np.array([frames, 1, 1, 1, 1])
+        limit_array = np.array(limits, np.int64)
+        completions = np.zeros(frames, np.int64)
+        shares = np.zeros((len(self.names), 3), np.int64)
+        high_water = np.zeros(len(fifos), np.int64)
+        waits = np.zeros(len(self.names), np.int64)
+        cycles = np.zeros(1, np.int64)
+        outcome = _library().muxflow_simulate(
+            len(self.names),
+            _pointer(nodes),
+            _pointer(self.ports),
+            _pointer(self.runs),
+            len(fifos),
+            _pointer(limit_array),
+            len(self.names) - 1,
+            self.graph.streams[self.graph.output].beats,
+            CYCLE_LIMIT,
+            _pointer(completions),
+            _pointer(shares),
+            _pointer(high_water),
+            _pointer(waits),
+            _pointer(cycles),
+        )
+        total = int(cycles[0])
+        rows = zip(self.names, shares, strict=True)
+        timing = Timing(
+            tuple(map(int, completions)),
+            MappingProxyType({name: NodeTiming(*(float(part) / total for part in row)) for name, row in rows}),
+            MappingProxyType(dict(zip(fifos, map(int, high_water), strict=True))),
+            total,
+        )
+        if outcome == 0:
+            return timing, None
+        waiting = {
+            name: (fifos[wait // 2], "writes" if wait % 2 else "reads")
+            for name, wait in zip(self.names, waits.tolist(), strict=True)
+            if wait >= 0
+        }
+        return timing, waiting
+
+    def _deadlock(self, depths: Mapping[str, int], frames: int, waits: Mapping[str, tuple[str, str]]) -> DeadlockError:
+        """Names the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
+        graph = self.graph
+        writers = {name: node.name for node in graph.nodes for name in node.outputs} | {graph.input: SOURCE}
+        readers = {name: node.name for node in graph.nodes for name in node.inputs} | {graph.output: SINK}
+        web = nx.DiGraph()
+        for node, (stream, how) in waits.items():
+            web.add_edge(node, writers[stream] if how == "reads" else readers[stream])
+        ring = [edge[0] for edge in nx.find_cycle(web)]
+        waiting = tuple((node, *waits[node]) for node in ring)
+        full = [stream for _, stream, how in waiting if how == "writes"]
+        freed: dict[str, int] = {}
+        raised = dict(depths)
+        # Freeing one cycle can uncover the next one: raise full FIFOs until the simulation ends.
+        while full:
+            raised.update(dict.fromkeys(full, UNBOUNDED))
+            timing, still = self._attempt(raised, frames)
+            freed = {name: timing.high_water[name] for name, limit in raised.items() if limit == UNBOUNDED}
+            full = [stream for stream, how in (still or {}).values() if how == "writes" and raised[stream] != UNBOUNDED]
+        lines = [
+            f"  {node} waits for {'data on' if how == 'reads' else 'room on'} {stream} (depth {depths[stream]})"
+            for node, stream, how in waiting
+        ]
+        advice = ", ".join(f"{stream}: {depth}" for stream, depth in freed.items())
+        return DeadlockError(
+            f"{graph.name} deadlocks with these FIFO depths:\n" + "\n".join(lines) + f"\ndepths that free it: {advice}",
+            waiting,
+            freed,
+        )
+
+
 def simulate(graph: Graph, folds: Mapping[str, Fold], depths: Mapping[str, int] | None, *, frames: int = 4) -> Timing:
     """Simulates `frames` frames of a folded graph (lanes on every stream, one reader each).
 
     `depths`: FIFO depth of each stream in beats, None for unbounded ones; weight streams included.
     Raises DeadlockError when nothing can move, MuxflowError for a depth under 1, ToolError without a compiler.
     """
-    if frames < 1:
-        raise MuxflowError(f"timing: {frames} frames; simulate at least one")
-    timing, waits = _run(graph, folds, depths, frames)
-    if waits is not None:
-        raise _deadlock(graph, folds, depths or {}, frames, waits)
-    return timing
+    return Simulator.of(graph, folds).run(depths, frames)
 
 
-def _run(
-    graph: Graph, folds: Mapping[str, Fold], depths: Mapping[str, int] | None, frames: int
-) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
-    """The timing, and what each node waits for when the graph has stopped before its end."""
-    fifos = list(graph.streams)
-    number = {name: i for i, name in enumerate(fifos)}
-    limits = [UNBOUNDED if depths is None else depths[name] for name in fifos]
-    shallow = [name for name, limit in zip(fifos, limits, strict=True) if limit < 1]
-    if shallow:
-        raise MuxflowError(f"timing: stream {shallow[0]} has a FIFO of depth {limits[number[shallow[0]]]}; at least 1")
-    runs: list[tuple[int, int]] = []
-    seen: dict[tuple[tuple[int, bool], ...], tuple[int, int]] = {}
-
-    def pattern_runs(pattern: Pattern) -> tuple[int, int]:
-        if pattern.runs not in seen:
-            kept = [(count, int(used)) for count, used in pattern.runs if count]
-            seen[pattern.runs] = (len(runs), len(kept))
-            runs.extend(kept)
-        return seen[pattern.runs]
-
-    names = [SOURCE]
-    source, sink = graph.streams[graph.input], graph.streams[graph.output]
-    entries = [(source.beats * frames, 1, 1, 0, 1)]
-    ports = [(number[graph.input], *pattern_runs(Pattern.always(source.beats)))]
-    for node in graph.nodes:
-        loop = node.op.loop(graph.ports(node), folds[node.name])
-        names.append(node.name)
-        entries.append((loop.trips * frames, loop.interval, max(1, loop.depth), len(loop.reads), len(loop.writes)))
-        for name, pattern in zip(node.inputs + node.outputs, loop.reads + loop.writes, strict=True):
-            ports.append((number[name], *pattern_runs(pattern)))
-    names.append(SINK)
-    entries.append((sink.beats * frames, 1, 1, 1, 0))
-    ports.append((number[graph.output], *pattern_runs(Pattern.always(sink.beats))))
-
-    completions = np.zeros(frames, np.int64)
-    shares = np.zeros((len(names), 3), np.int64)
-    high_water = np.zeros(len(fifos), np.int64)
-    waits = np.zeros(len(names), np.int64)
-    cycles = np.zeros(1, np.int64)
-    outcome = _library().muxflow_simulate(
-        len(names),
-        _pointer(np.array(entries, np.int64)),
-        _pointer(np.array(ports, np.int64)),
-        _pointer(np.array(runs, np.int64)),
-        len(fifos),
-        _pointer(np.array(limits, np.int64)),
-        len(names) - 1,
-        sink.beats,
-        CYCLE_LIMIT,
-        _pointer(completions),
-        _pointer(shares),
-        _pointer(high_water),
-        _pointer(waits),
-        _pointer(cycles),
-    )
-    total = int(cycles[0])
-    timing = Timing(
-        tuple(map(int, completions)),
-        MappingProxyType(
-            {name: NodeTiming(*(float(part) / total for part in row)) for name, row in zip(names, shares, strict=True)}
-        ),
-        MappingProxyType(dict(zip(fifos, map(int, high_water), strict=True))),
-        total,
-    )
-    if outcome == 0:
-        return timing, None
-    waiting = {
-        name: (fifos[wait // 2], "writes" if wait % 2 else "reads")
-        for name, wait in zip(names, waits.tolist(), strict=True)
-        if wait >= 0
-    }
-    return timing, waiting
-
-
-def _deadlock(
-    graph: Graph,
-    folds: Mapping[str, Fold],
-    depths: Mapping[str, int],
-    frames: int,
-    waits: Mapping[str, tuple[str, str]],
-) -> DeadlockError:
-    """Names the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
-    writers = {name: node.name for node in graph.nodes for name in node.outputs} | {graph.input: SOURCE}
-    readers = {name: node.name for node in graph.nodes for name in node.inputs} | {graph.output: SINK}
-    web = nx.DiGraph()
-    for node, (stream, how) in waits.items():
-        web.add_edge(node, writers[stream] if how == "reads" else readers[stream])
-    ring = [edge[0] for edge in nx.find_cycle(web)]
-    waiting = tuple((node, *waits[node]) for node in ring)
-    full = [stream for _, stream, how in waiting if how == "writes"]
-    freed: dict[str, int] = {}
-    raised = dict(depths)
-    # Freeing one cycle can uncover the next one: raise full FIFOs until the simulation ends.
-    while True:
-        raised.update(dict.fromkeys(full, UNBOUNDED))
-        timing, still = _run(graph, folds, raised, frames)
-        freed = {name: timing.high_water[name] for name, limit in raised.items() if limit == UNBOUNDED}
-        if still is None:
-            break
-        full = [stream for stream, how in still.values() if how == "writes" and raised[stream] != UNBOUNDED]
-        if not full:
-            break
-    lines = [
-        f"  {node} waits for {'data on' if how == 'reads' else 'room on'} {stream} (depth {depths[stream]})"
-        for node, stream, how in waiting
-    ]
-    advice = ", ".join(f"{stream}: {depth}" for stream, depth in freed.items())
-    return DeadlockError(
-        f"{graph.name} deadlocks with these FIFO depths:\n" + "\n".join(lines) + f"\ndepths that free it: {advice}",
-        waiting,
-        freed,
-    )
+def have_compiler() -> bool:
+    """Whether the simulator can be built here."""
+    return shutil.which(COMPILER) is not None
 
 
 def _pointer(array: Longs) -> ctypes.Array[ctypes.c_int64]:
@@ -211,7 +232,7 @@ def _pointer(array: Longs) -> ctypes.Array[ctypes.c_int64]:
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
     """The compiled simulator, built once a process; raises ToolError when there is no compiler."""
-    compiler = shutil.which("g++")
+    compiler = shutil.which(COMPILER)
     if compiler is None:
         raise ToolError(
             "no g++ on PATH: the timing simulation needs a C++ compiler (Debian and Ubuntu: `apt-get install g++`)"

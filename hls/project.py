@@ -25,6 +25,7 @@ from muxflow.dataflow.graph import Graph, Node
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Table
 from muxflow.dataflow.ops import OPS
 from muxflow.dataflow.stream import width
+from muxflow.dataflow.timing import Timing
 from muxflow.hls.packing import pack, words_per_frame
 
 Tool = Literal["vitis_hls", "vivado_hls"]
@@ -176,6 +177,8 @@ def load_project(path: Path) -> Project:
             clock_mhz=entry["clock_mhz"],
             utilisation=Utilisation(**entry["utilisation"]),
             lut_per_bram18=entry["lut_per_bram18"],
+            depths=entry["depths"],
+            timing=None if entry["completions"] is None else Timing(tuple(entry["completions"]), {}, {}, 0),
         )
         options = ProjectOptions(**entry["options"])
     except (KeyError, TypeError) as error:
@@ -296,6 +299,8 @@ def save_design(design: Design, folder: Path, options: ProjectOptions) -> None:
         "utilisation": asdict(design.utilisation),
         "lut_per_bram18": design.lut_per_bram18,
         "folds": leaders,
+        "depths": dict(design.depths),
+        "completions": None if design.timing is None else design.timing.completions,
         "options": asdict(options),
         "version": package_version("muxflow"),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy.typing as npt
@@ -12,9 +12,11 @@ from muxflow.board.board import Board, find_board
 from muxflow.dataflow import design as dataflow_design
 from muxflow.dataflow import folding
 from muxflow.dataflow.device import Utilisation
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import BudgetError, MuxflowError
+from muxflow.dataflow.fifo_sizing import size_fifos, steady_state
 from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.timing import have_compiler
 from muxflow.hls import csim
 from muxflow.hls.project import Project as HlsProject
 from muxflow.hls.project import ProjectOptions, load_project, write_project
@@ -77,6 +79,23 @@ class Project:
 class Design(dataflow_design.Design):
     """A design that knows how to become a project."""
 
+    def size_fifos(self, *, progress: Callable[[str], None] | None = None) -> Design:
+        """The design with FIFO depths from cycle simulation, at which it reaches the rate of unbounded FIFOs.
+
+        Raises BudgetError when those FIFOs do not fit the budget, ToolError without a C++ compiler.
+        """
+        sized = size_fifos(self.graph, self.folds, progress=progress)
+        design = dataflow_design.with_depths(self, sized.depths, sized.timing)
+        binding = design.resources.exceeds(design.budget)
+        if binding:
+            needs = ", ".join(f"{used} {name}" for name, used in design.resources.items())
+            raise BudgetError(
+                f"{self.graph.name}: the FIFOs that keep {design.interval} cycles a frame do not fit {self.board}: with them "
+                f"the design needs {needs} (estimate), and {', '.join(binding)} binds. Leave them room with a smaller "
+                "folding (a lower LUT share: --lut), choose a larger board, or keep the FIFO depths of `fit`"
+            )
+        return _public(design)
+
     def write(
         self,
         path: str | Path,
@@ -99,10 +118,12 @@ def fit(
     utilisation: Utilisation | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Design:
-    """The fastest design that fits the board, by the resource estimate.
+    """The fastest design that fits the board, by the resource estimate, with its cycle simulation.
 
     `board`: a name, a path to a board file, or a Board; `clock_mhz`: the board's own when None; `utilisation`: shares of
     the device that may be used (default 70 % of LUTs and flip-flops, 90 % of block RAM and DSP).
+    FIFO depths are quick bounds that cannot deadlock but may slow the pipeline, see `Design.size_fifos`. Without a C++
+    compiler there is no simulation, and cycles are estimates.
     Raises MuxflowError for an unknown board, BudgetError with the nearest answer when nothing fits.
     """
     chosen = find_board(board) if isinstance(board, str) else board
@@ -117,7 +138,15 @@ def fit(
         utilisation=utilisation,
         progress=progress,
     )
-    return Design(**{name: getattr(found, name) for name in found.__dataclass_fields__})
+    if have_compiler():
+        if progress:
+            progress("cycle simulation")
+        found = replace(found, timing=steady_state(found.graph, found.folds, found.depths))
+    return _public(found)
+
+
+def _public(design: dataflow_design.Design) -> Design:
+    return Design(**{name: getattr(design, name) for name in design.__dataclass_fields__})
 
 
 def open_project(path: str | Path) -> Project:

@@ -172,6 +172,10 @@ def build(
         Literal["ap_ctrl_none", "s_axilite"], typer.Option(help="Free-running, or started over AXI-Lite.")
     ] = "ap_ctrl_none",
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
+    size_fifos: Annotated[
+        bool,
+        typer.Option("--size-fifos", help="FIFO depths by cycle simulation: the full rate, for more memory and time."),
+    ] = False,
     input_scale: InputScale = None,
     as_json: Json = False,
 ) -> None:
@@ -192,6 +196,10 @@ def build(
         done = stage(f"fit {board}", 1)
         design = muxflow.fit(graph, board, clock_mhz=clock, utilisation=Utilisation(lut, lut, bram, bram))
         done(1, 1)
+        if size_fifos:
+            done = stage("size the FIFOs", 1)
+            design = design.size_fifos()
+            done(1, 1)
         done = stage(f"write {target}", 1)
         extra = {MODEL_FILE: model.read_bytes()} if model.suffix == ".onnx" else {}
         project = design.write(target, options=ProjectOptions(tool, control), extra=extra)

@@ -35,15 +35,13 @@ def summary(report: Report) -> list[tuple[str, str]]:
             ("accuracy", f"{100 * a.share:.2f} % on {a.dataset}, {a.split} split, {a.correct} of {a.images} images")
         )
     rows += [
-        ("interval", f"{report.interval:,} cycles a frame, set by {report.bottleneck} (estimate)"),
-        (
-            "pipelined rate",
-            f"at most {report.frames_per_second:,.0f} frames/s (estimate: the slowest node; stalls on FIFOs not counted)",
-        ),
+        ("slowest node", f"{report.bottleneck}, {report.slowest_cycles:,} cycles a frame (estimate)"),
+        ("interval", f"{report.interval:,} cycles between frames ({report.cycles_are})"),
+        ("pipelined rate", f"{report.frames_per_second:,.0f} frames/s ({report.cycles_are})"),
         (
             "one-image latency",
             f"{report.latency:,} cycles, {report.latency_us:,.1f} us; one image at a time "
-            f"{report.one_image_rate:,.0f} images/s (estimate, stalls on FIFOs not counted)",
+            f"{report.one_image_rate:,.0f} images/s ({report.cycles_are})",
         ),
     ]
     rows += [(name, f"{used:,} of {report.budget[name]:,} budgeted (estimate)") for name, used in report.used.items()]
@@ -130,7 +128,7 @@ def to_json(report: Report) -> str:
     entry = asdict(report)
     entry["frames_per_second"] = round(report.frames_per_second, 3)
     entry["latency_us"] = round(report.latency_us, 3)
-    entry["figures"] = "cycles, rates and resources are estimates of Muxflow's own model"
+    entry["figures"] = f"resources and node cycles: estimate; interval, rate and latency: {report.cycles_are}"
     return json.dumps(entry, indent=2, sort_keys=True) + "\n"
 
 

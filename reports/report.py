@@ -64,7 +64,11 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a reader of the design wants to know; cycles and resources are estimates of Muxflow's own model."""
+    """Everything a reader of the design wants to know.
+
+    Resources are estimates of Muxflow's own model. Interval and latency are cycle simulations where `simulated`, else
+    estimates; `slowest_cycles` is the cycles of the slowest node, which no FIFO depths can beat.
+    """
 
     network: str
     board: str
@@ -73,8 +77,10 @@ class Report:
     operations: int
     nodes: tuple[NodeRow, ...]
     bottleneck: str
+    slowest_cycles: int
     interval: int
     latency: int
+    simulated: bool
     used: dict[str, int]
     budget: dict[str, int]
     widest_stream_bits: int
@@ -90,18 +96,23 @@ class Report:
     version: str
 
     @property
+    def cycles_are(self) -> str:
+        """What interval, rate and latency are."""
+        return "cycle simulation" if self.simulated else "estimate, stalls on FIFOs not counted"
+
+    @property
     def frames_per_second(self) -> float:
-        """Pipelined rate (estimate)."""
+        """Pipelined rate."""
         return self.clock_mhz * 1e6 / self.interval
 
     @property
     def latency_us(self) -> float:
-        """One-image latency in microseconds (estimate)."""
+        """One-image latency in microseconds."""
         return self.latency / self.clock_mhz
 
     @property
     def one_image_rate(self) -> float:
-        """Images a second when each waits for the one before (estimate)."""
+        """Images a second when each waits for the one before."""
         return self.clock_mhz * 1e6 / self.latency
 
 
@@ -136,8 +147,10 @@ def make_report(
         operations=design.graph.operations(),
         nodes=rows,
         bottleneck=design.bottleneck.name,
+        slowest_cycles=design.slowest_cycles,
         interval=design.interval,
         latency=design.latency,
+        simulated=design.timing is not None,
         used=dict(design.resources.items()),
         budget=dict(design.budget.items()),
         widest_stream_bits=max(stream.beat_bits for stream in design.graph.streams.values()),

@@ -26,7 +26,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, residual: Graph) -> Path
     done = run("build", "small.npz", "--output", "project", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "interval" in done.stdout
-    assert "set by" in done.stdout
+    assert "slowest node" in done.stdout
+    assert "cycle simulation" in done.stdout
     return folder
 
 
@@ -34,6 +35,18 @@ def test_build_writes_a_project_that_a_user_can_open(workplace: Path) -> None:
     project = workplace / "project"
     for name in ("src/top.cpp", "src/top.hpp", "run_hls.tcl", "tb/testbench.cpp", "graph.npz", "design.json"):
         assert (project / name).is_file(), name
+
+
+def test_sized_fifos_reach_the_rate_of_the_slowest_node(workplace: Path) -> None:
+    plain = json.loads(run("build", "small.npz", "--output", "plain", "--json", cwd=workplace).stdout)
+    done = run("build", "small.npz", "--output", "sized", "--size-fifos", "--json", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    sized = json.loads(done.stdout)
+    assert plain["simulated"]
+    assert sized["slowest_cycles"] <= sized["interval"] <= plain["interval"]
+    done = run("csim", "sized", "--variant", "native", "--bounded", "--count", "3", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(run("report", "sized", "--json", cwd=workplace).stdout)["interval"] == sized["interval"]
 
 
 def test_csim_compares_every_node_and_report_shows_the_ladder(workplace: Path) -> None:

@@ -37,6 +37,8 @@ def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
     assert report.accuracy is not None
     assert report.accuracy.share >= 0.97
     assert report.near_ties == 0
+    assert report.simulated
+    assert report.interval <= 1.001 * report.slowest_cycles
     assert not [name for name, used in report.used.items() if used > report.budget[name]]
     assert report.memory_bits["frame"] > 0
     assert (result.project / "model.onnx").read_bytes() == (PRETRAINED / "mognet_digits.onnx").read_bytes()
