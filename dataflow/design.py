@@ -284,12 +284,23 @@ def build_design(
     return Design(folded, folds, depths, memories, fifos, device, board, utilisation, clock_mhz, price, timing)
 
 
+def frame_edges(graph: Graph) -> set[str]:
+    """Streams of a map into a node that also waits for an answer that comes once a frame: their FIFOs hold the frame."""
+    held: set[str] = set()
+    for node in graph.nodes:
+        data = [name for name in node.inputs if graph.streams[name].constant is None]
+        maps = [name for name in data if graph.streams[name].pixels > 1]
+        if len(maps) < len(data):
+            held.update(maps)
+    return held
+
+
 def place_fifos(graph: Graph, depths: Mapping[str, int], price: float) -> dict[str, PlacedMemory]:
-    """The FIFO of every stream in primitives; one that can hold a whole frame is a frame buffer and is shown as one."""
+    """The FIFO of every stream in primitives; the ones that hold a frame for a join are shown as frame buffers."""
+    held = frame_edges(graph)
     fifos = {}
     for name, stream in graph.streams.items():
-        holds_frame = depths[name] > 2 and stream.pixels > 1 and depths[name] * stream.lanes >= stream.size
-        kind: Kind = "frame" if holds_frame else "fifo"
+        kind: Kind = "frame" if name in held else "fifo"
         fifos[name] = place(Memory(name, kind, depths[name], stream.beat_bits, True), price)
     return fifos
 

@@ -88,7 +88,7 @@ def place(memory: Memory, lut_per_bram18: float) -> PlacedMemory:
         if memory.writable:
             return PlacedMemory(memory, "register", ff=memory.bits)
         return PlacedMemory(memory, "register", lut=memory.width)
-    if memory.kind == "fifo":
+    if memory.kind in ("fifo", "frame"):
         lut = min(fifo_srl_count(memory.depth, memory.width), 12 + lutram_count(memory.depth, memory.width, True))
     else:
         lut = lutram_count(memory.depth, memory.width, memory.writable)

@@ -66,5 +66,6 @@ def test_a_frame_holding_select_shows_its_memory_and_element_shows_what_it_saves
     for select, name in MODELS.items():
         design = muxflow.fit(muxflow.load(PRETRAINED / f"{name}.onnx"), "pynq-z2")
         bits[select] = sum(row.get("frame", 0) for row in design.memory_bits().values())
-    assert bits["channel"] > 1.4 * bits["element"]
-    assert bits["channel-mean"] > 1.4 * bits["always"]
+    assert bits["channel"] > 0
+    assert bits["channel-mean"] > 0
+    assert bits["element"] == bits["always"] == 0
