@@ -75,7 +75,7 @@ def test_placement_is_the_cheaper_one(kind, depth, bits, writable, price):
     placed = place(Memory("m", kind, depth, bits, writable), price)
     blocks = bram18_count(depth, bits)
     lut = lutram_count(depth, bits, writable)
-    if kind == "fifo":
+    if kind in ("fifo", "frame"):
         lut = min(fifo_srl_count(depth, bits), 12 + lutram_count(depth, bits, True))
     if lut <= blocks * price:
         assert (placed.placement, placed.lut, placed.bram18) == ("lutram", lut, 0)
