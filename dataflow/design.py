@@ -214,7 +214,7 @@ def insert_width_converters(graph: Graph, leaders: Mapping[str, Fold]) -> tuple[
             lanes = [source, meeting, target]
         streams[name] = stream.with_lanes(source)
         final[name] = name
-        for _stage, (before, after) in enumerate(itertools.pairwise(lanes)):
+        for before, after in itertools.pairwise(lanes):
             if before == after:
                 continue
             converter = f"{name}_to{after}"
@@ -322,8 +322,5 @@ def with_depths(design: Design, depths: Mapping[str, int], timing: Timing) -> De
             timing=timing,
         )
 
-    def excess(one: Design) -> float:
-        pairs = zip(one.resources.items(), one.budget.items(), strict=True)
-        return max(1.0, *(used / max(1, limit) for (_, used), (_, limit) in pairs))
-
-    return min((at(price) for price in (design.lut_per_bram18, *PLACEMENT_PRICES)), key=excess)
+    designs = (at(price) for price in (design.lut_per_bram18, *PLACEMENT_PRICES))
+    return min(designs, key=lambda one: max(1.0, one.resources.share(one.budget)))

@@ -163,17 +163,14 @@ def fit(
                     best = design
             else:
                 low = middle + 1
-                if design is not None and (smallest is None or _excess(design, budget) < _excess(smallest, budget)):
+                if design is not None and (
+                    smallest is None or design.resources.share(budget) < smallest.resources.share(budget)
+                ):
                     smallest = design
     if best is None:
         assert smallest is not None
         raise BudgetError(_nearest(smallest, budget))
     return best
-
-
-def _excess(design: Design, budget: Resources) -> float:
-    pairs = zip(design.resources.items(), budget.items(), strict=True)
-    return max(used / max(1, limit) for (_, used), (_, limit) in pairs)
 
 
 def _load(design: Design, budget: Resources) -> float:
@@ -182,11 +179,9 @@ def _load(design: Design, budget: Resources) -> float:
 
 
 def _nearest(design: Design, budget: Resources) -> str:
-    needs = ", ".join(f"{used} {name}" for name, used in design.resources.items())
-    allows = ", ".join(f"{limit} {name}" for name, limit in budget.items())
     binding = ", ".join(design.resources.exceeds(budget))
     return (
-        f"{design.graph.name} does not fit {design.board}: the nearest folding needs {needs} (estimate); "
-        f"the budget is {allows}. {binding} binds: it needs {_excess(design, budget):.2f} times the budget. "
+        f"{design.graph.name} does not fit {design.board}: the nearest folding needs {design.resources} (estimate); "
+        f"the budget is {budget}. {binding} binds: it needs {design.resources.share(budget):.2f} times the budget. "
         "Raise the utilisation, choose a larger board (`muxflow boards`), or make the network smaller"
     )

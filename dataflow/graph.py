@@ -347,7 +347,6 @@ def _stream(entry: dict[str, Any]) -> Stream:
 
 def write_npz(path: Path, header: str, arrays: Mapping[str, IntArray]) -> None:
     """Writes a JSON header and arrays as one zip with fixed dates, through a temporary sibling."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in [("header.json", header.encode()), *((f"{key}.npy", _npy(a)) for key, a in arrays.items())]:

@@ -88,10 +88,9 @@ class Design(dataflow_design.Design):
         design = dataflow_design.with_depths(self, sized.depths, sized.timing)
         binding = design.resources.exceeds(design.budget)
         if binding:
-            needs = ", ".join(f"{used} {name}" for name, used in design.resources.items())
             raise BudgetError(
                 f"{self.graph.name}: the FIFOs that keep {design.interval} cycles a frame do not fit {self.board}: with them "
-                f"the design needs {needs} (estimate), and {', '.join(binding)} binds. Leave them room with a smaller "
+                f"the design needs {design.resources} (estimate), and {', '.join(binding)} binds. Leave them room with a smaller "
                 "folding (a lower LUT share: --lut), choose a larger board, or keep the FIFO depths of `fit`"
             )
         return _public(design)
