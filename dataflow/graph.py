@@ -157,6 +157,8 @@ class Graph:
             raise MuxflowError(
                 f"{self.name}: image codes in [{lowest}, {highest}]; the input holds [{stream.lo}, {stream.hi}]"
             )
+        if ((array.astype(np.int64) - stream.lo) % stream.step).any():
+            raise MuxflowError(f"{self.name}: an image code other than -1 and +1; the input is bipolar")
         return array.astype(np.int64)
 
     def operations(self) -> int:
@@ -277,12 +279,8 @@ def check(graph: Graph) -> Graph:
             if name not in graph.streams:
                 raise GraphError(f"{node.name} ({node.op.kind}): its stream {name} is not recorded in the graph")
             recorded = graph.streams[name]
-            if (recorded.shape, recorded.lo, recorded.hi, recorded.repeats) != (
-                stream.shape,
-                stream.lo,
-                stream.hi,
-                stream.repeats,
-            ):
+            fields = ("shape", "lo", "hi", "repeats", "bipolar")
+            if any(getattr(recorded, field) != getattr(stream, field) for field in fields):
                 raise GraphError(f"{node.name} ({node.op.kind}): stream {name} is {recorded}, its op infers {stream}")
     if graph.output not in known:
         raise GraphError(f"{graph.name}: no node writes the output {graph.output}")

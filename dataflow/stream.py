@@ -28,9 +28,10 @@ class Stream:
     `scale`, `offset`: optional affine meaning, value = scale * code + offset, one number or one a channel; only reports
     and the host use it.
     `lanes`: elements a beat, once the graph is folded; 0 before.
+    `bipolar`: every element is -1 or +1, and one bit says which.
     `constant`: the contents where they never change (weights), so that intervals downstream are exact.
 
-    Raises GraphError on an empty shape or an empty interval.
+    Raises GraphError on an empty shape, an empty interval, or a bipolar interval other than [-1, 1].
     """
 
     shape: tuple[int, ...]
@@ -40,6 +41,7 @@ class Stream:
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
     lanes: int = 0
+    bipolar: bool = False
     constant: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -47,6 +49,8 @@ class Stream:
             raise GraphError(f"stream of shape {self.shape}: every size must be at least 1")
         if self.lo > self.hi:
             raise GraphError(f"stream interval [{self.lo}, {self.hi}] is empty")
+        if self.bipolar and (self.lo, self.hi) != (-1, 1):
+            raise GraphError(f"bipolar stream interval [{self.lo}, {self.hi}]; it must be [-1, 1]")
         if self.repeats < 1:
             raise GraphError(f"stream repeats {self.repeats} times; at least 1")
         if self.bits > 64:
@@ -55,12 +59,17 @@ class Stream:
     @property
     def bits(self) -> int:
         """Bits of one element."""
-        return width(self.lo, self.hi)[0]
+        return 1 if self.bipolar else width(self.lo, self.hi)[0]
 
     @property
     def signed(self) -> bool:
         """Whether an element can be negative."""
         return self.lo < 0
+
+    @property
+    def step(self) -> int:
+        """Distance between neighbouring values: the elements are lo, lo + step, ..., hi."""
+        return 2 if self.bipolar else 1
 
     @property
     def size(self) -> int:
@@ -99,8 +108,14 @@ class Stream:
         return replace(self, lanes=lanes)
 
     def __str__(self) -> str:
-        sign = "int" if self.signed else "uint"
-        text = f"{sign}{self.bits}[{'x'.join(map(str, self.shape))}]"
+        kind = "bipolar" if self.bipolar else f"int{self.bits}" if self.signed else f"uint{self.bits}"
+        text = f"{kind}[{'x'.join(map(str, self.shape))}]"
         if self.repeats > 1:
             text += f" x{self.repeats}"
         return text + (f" /{self.lanes}" if self.lanes else "")
+
+
+def random_codes(stream: Stream, frames: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Uniform codes of a stream, shape (frames, *stream.shape)."""
+    steps = (stream.hi - stream.lo) // stream.step
+    return stream.lo + stream.step * generator.integers(0, steps + 1, (frames, *stream.shape))

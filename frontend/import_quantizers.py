@@ -145,14 +145,15 @@ def _open_input(importer: Importer, node: onnx.NodeProto, image: Image, quantize
         raise UnsupportedError(f"{label(node)}: the input quantizer has one scale a channel; use one for all")
     scale, zero_point = scale[:1], zero_point[:1]
     lo, hi = quantizer.interval()
-    every = np.arange(lo, hi + 1, 2 if quantizer.bipolar or (quantizer.signed and quantizer.bits == 1) else 1)
+    bipolar = (quantizer.bipolar or (quantizer.signed and quantizer.bits == 1)) and (lo, hi) == (-1, 1)
+    every = np.arange(lo, hi + 1, 2 if bipolar else 1)
     again = codes_of(quantizer.levels((every * scale.astype(np.float64)).astype(np.float32), scale, zero_point), scale)
     if (again != every).any():
         raise UnsupportedError(
             f"{label(node)}: {quantizer.rounding} does not give back the input codes, because {scale[0]:g} times a code "
             "is not a float32 number; use rounding mode ROUND or a power-of-two scale at the input"
         )
-    return importer.open_input(image, lo, hi, scale.astype(np.float64))
+    return importer.open_input(image, lo, hi, scale.astype(np.float64), bipolar=bipolar)
 
 
 def truncate(importer: Importer, node: onnx.NodeProto) -> Value:

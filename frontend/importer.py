@@ -130,7 +130,9 @@ class Importer:
             self.streams[name], scale=tuple(map(float, np.atleast_1d(scale))), offset=(offset,)
         )
 
-    def open_input(self, image: Image, lo: int, hi: int, scale: npt.NDArray[np.float64]) -> Tensor:
+    def open_input(
+        self, image: Image, lo: int, hi: int, scale: npt.NDArray[np.float64], *, bipolar: bool = False
+    ) -> Tensor:
         """The integer input stream, the first time something reads the image; the same interval ever after."""
         if len(image.shape) == 3:
             channels, height, width = image.shape
@@ -144,10 +146,10 @@ class Importer:
             )
         if not self.input:
             self.input = self.unique(image.name)
-            self.streams[self.input] = Stream(shape, lo, hi)
+            self.streams[self.input] = Stream(shape, lo, hi, bipolar=bipolar)
             self.describe(self.input, scale)
         known = self.streams[self.input]
-        if (known.lo, known.hi) != (lo, hi) or known.scale != tuple(map(float, scale)):
+        if (known.lo, known.hi, known.bipolar) != (lo, hi, bipolar) or known.scale != tuple(map(float, scale)):
             raise UnsupportedError(
                 f"input {image.name} goes into two different quantizers; quantize it once and share the result"
             )

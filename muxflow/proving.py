@@ -15,6 +15,7 @@ from muxflow.api import Project
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph, write_atomically
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.stream import random_codes
 from muxflow.hls import csim
 from muxflow.hls.csim import Variant
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
@@ -39,7 +40,7 @@ class Images:
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
     """Seeded random codes over the whole input interval."""
     stream = graph.streams[graph.input]
-    codes = np.random.default_rng(seed).integers(stream.lo, stream.hi + 1, (count, *stream.shape))
+    codes = random_codes(stream, count, np.random.default_rng(seed))
     return Images(codes, None, "random codes", f"seed {seed}")
 
 

@@ -28,9 +28,9 @@ from muxflow.dataflow.ops import (
     Threshold,
 )
 from muxflow.dataflow.passes import insert_forks
-from muxflow.dataflow.stream import Stream, width
+from muxflow.dataflow.stream import Stream, random_codes, width
 from muxflow.hls.csim import ap_types
-from muxflow.hls.project import INCLUDE
+from muxflow.hls.project import INCLUDE, beat_type
 
 settings.register_profile("muxflow", derandomize=True, deadline=None)
 settings.load_profile("muxflow")
@@ -212,7 +212,7 @@ class Ladder:
     def random(stream: Stream, frames: int) -> IntArray:
         """Seeded codes; the first frame also holds the interval's ends where there is room."""
         rng = np.random.default_rng([stream.size, frames, abs(stream.lo), abs(stream.hi)])
-        values = rng.integers(stream.lo, stream.hi, (frames, *stream.shape), endpoint=True)
+        values = random_codes(stream, frames, rng)
         flat = values.reshape(frames, -1)
         flat[0, 0], flat[-1, -1] = stream.lo, stream.hi
         return values
@@ -252,8 +252,7 @@ class Ladder:
             names = []
             for letter, streams in (("x", rung.ports.inputs), ("y", rung.ports.outputs)):
                 for i, s in enumerate(streams):
-                    beat = f"{s.bits}, {str(s.signed).lower()}, {s.lanes}"
-                    lines.append(f"  typedef muxflow::Beat<{beat}> {letter}{i}_t;")
+                    lines.append(f"  typedef muxflow::{beat_type(s)} {letter}{i}_t;")
                     port = chr(ord("a" if letter == "x" else "A") + i)
                     lines.append(f"  hls::stream<{letter}{i}_t> {letter}{i}('{port}');")
                     names.append(f"{letter}{i}")

@@ -61,7 +61,8 @@ class AutomatonWeights(Op):
         return frozen_array(self.automaton.weights(self.rows, self.columns))
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
-        return (Stream((self.rows, self.columns), -1, 1, self.repeats, constant=self.matrix),)
+        bipolar = self.alphabet == "binary"
+        return (Stream((self.rows, self.columns), -1, 1, self.repeats, bipolar=bipolar, constant=self.matrix),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         return (self.matrix,)

@@ -19,7 +19,14 @@ class Concat(Op):
         a, b = inputs
         if a.shape[:-1] != b.shape[:-1]:
             raise GraphError(f"concat: inputs {a} and {b}; height and width must agree")
-        return (Stream((*a.shape[:-1], a.channels + b.channels), min(a.lo, b.lo), max(a.hi, b.hi)),)
+        return (
+            Stream(
+                (*a.shape[:-1], a.channels + b.channels),
+                min(a.lo, b.lo),
+                max(a.hi, b.hi),
+                bipolar=a.bipolar and b.bipolar,
+            ),
+        )
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         return (np.concatenate(inputs, axis=-1),)

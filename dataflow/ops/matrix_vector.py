@@ -22,6 +22,7 @@ from muxflow.dataflow.op import (
     control_lut,
     divisors,
 )
+from muxflow.dataflow.resource_model import constant
 from muxflow.dataflow.stream import Stream, width
 
 
@@ -128,25 +129,38 @@ class MatrixVector(Op):
         return Loop((x, w), (y,), depth=4 + fold.simd.bit_length())
 
     def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """Each row: SIMD products, an adder tree over them, an accumulator.
+        """Rows * (SIMD * products and adder tree + accumulator), constants in resource_model.toml.
 
-        A product with a weight of one or two bits selects 0, x or -x: a LUT each bit of the product. A wider product
-        costs a LUT for each pair of bits, or a DSP when both factors have more than four bits. An adder tree over s
-        terms of p bits has s - 1 adders of p + 1 bits or a little more; a LUT each bit. The accumulator adds its width.
+        Weights of -1 and +1 on inputs of -1 and +1: equal signs are counted, by full adders of three bits and a tree.
+        Weights of -1 and +1 on b-bit inputs: b AND gates and a tree over b-bit terms, about 2 b; the sum of the inputs is
+        a tree of its own for each group, and one subtraction a row ends the sum.
+        Other weights of two bits: 0, x or -x of p bits is chosen and goes into a tree of signed terms, about 2 p.
+        Wider weights: a LUT for each pair of bits and a tree over the products, or a DSP where both factors have more
+        than four bits.
         """
         x, w = ports.inputs
         y = ports.outputs[0]
+        rows, columns = fold.pe * fold.groups, float(fold.simd)
         corners = [w_end * x_end for w_end in (w.lo, w.hi) for x_end in (x.lo, x.hi)]
         product_bits, _ = width(min(corners), max(corners))
-        rows = fold.pe * fold.groups
-        if w.bits <= 2:
-            product_lut, dsp = product_bits, 0
-        elif min(w.bits, x.bits) <= 4:
-            product_lut, dsp = w.bits * x.bits, 0
+        sums, dsp = rows, 0
+        if w.bipolar and x.bipolar:
+            product = constant("matrix_vector.count_per_column")
+        elif w.bipolar:
+            product = constant("matrix_vector.signs_per_bit") * x.bits
+            product += constant("matrix_vector.signs_per_signed_column") if x.signed else 0
+            sums += fold.groups
+        elif w.bits <= 2:
+            product = constant("matrix_vector.ternary_per_column")
+            product += constant("matrix_vector.ternary_per_bit") * product_bits
         else:
-            product_lut, dsp = 0, rows * fold.simd
-        tree = (fold.simd - 1) * (product_bits + 1)
-        lut = rows * (fold.simd * product_lut + tree + y.bits) + control_lut(self.loop(ports, fold).trips)
+            product = constant("matrix_vector.product_per_bit") * product_bits
+            if min(w.bits, x.bits) <= 4:
+                product += constant("matrix_vector.product_per_bit_pair") * w.bits * x.bits
+            else:
+                dsp = rows * fold.simd
+        accumulator = constant("matrix_vector.accumulator_per_bit") * y.bits * (2 if w.bipolar and not x.bipolar else 1)
+        lut = int(sums * columns * product + rows * accumulator) + control_lut(self.loop(ports, fold).trips)
         ff = rows * (2 * y.bits + fold.simd * (product_bits + 1) // 2) + x.bits * fold.simd * fold.groups + 40
         return Logic(lut, ff, dsp)
 

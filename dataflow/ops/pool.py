@@ -32,7 +32,8 @@ class Pool(Op):
         size = self.kernel[0] * self.kernel[1] if self.mode == "sum" else 1
         # A partial sum must fit as well as the whole one.
         lo, hi = (min(x.lo, x.lo * size), max(x.hi, x.hi * size))
-        return (Stream((x.shape[0] // self.kernel[0], x.shape[1] // self.kernel[1], x.shape[2]), lo, hi),)
+        shape = (x.shape[0] // self.kernel[0], x.shape[1] // self.kernel[1], x.shape[2])
+        return (Stream(shape, lo, hi, bipolar=x.bipolar and size == 1),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         (x,) = inputs

@@ -44,8 +44,8 @@ class RomWeights(Op):
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         lo, hi = int(self.weights.min()), int(self.weights.max())
-        rows, columns = self.weights.shape
-        return (Stream((rows, columns), lo, hi, self.repeats, constant=self.weights),)
+        bipolar = (lo, hi) == (-1, 1) and bool(self.weights.all())
+        return (Stream(self.weights.shape, lo, hi, self.repeats, bipolar=bipolar, constant=self.weights),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         return (self.weights,)

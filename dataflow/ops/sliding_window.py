@@ -10,6 +10,7 @@ import numpy as np
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.memory import Memory
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
+from muxflow.dataflow.resource_model import constant
 from muxflow.dataflow.stream import Stream
 
 
@@ -66,7 +67,8 @@ class SlidingWindow(Op):
         lo, hi = x.lo, x.hi
         if any(self.pads):
             lo, hi = min(lo, self.pad_code), max(hi, self.pad_code)
-        return (Stream((out_height, out_width, self.kernel[0] * self.kernel[1] * channels), lo, hi),)
+        bipolar = x.bipolar and (not any(self.pads) or self.pad_code in (-1, 1))
+        return (Stream((out_height, out_width, self.kernel[0] * self.kernel[1] * channels), lo, hi, bipolar=bipolar),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         (x,) = inputs
@@ -136,9 +138,10 @@ class SlidingWindow(Op):
         return self.extent[0] + self.stride[0]
 
     def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """Seven counters with their comparisons, two address sums, and a multiplexer a bit for the padding."""
+        """Seven counters with their comparisons and two address sums, and a multiplexer a bit for the padding."""
         bits = ports.outputs[0].bits * self._lanes(ports, fold)
-        return Logic(control_lut(self.loop(ports, fold).trips) + 120 + (bits if any(self.pads) else 0), 2 * bits + 120)
+        lut = control_lut(self.loop(ports, fold).trips) + int(constant("sliding_window.lut"))
+        return Logic(lut + (bits if any(self.pads) else 0), 2 * bits + 120)
 
     def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
         _, width, channels = ports.inputs[0].shape

@@ -28,7 +28,7 @@ class WindowPool(Op):
             raise GraphError(f"window pool: {self.pixels} pixels do not divide {x}")
         size = self.pixels if self.mode == "sum" else 1
         lo, hi = min(x.lo, x.lo * size), max(x.hi, x.hi * size)
-        return (Stream((*x.shape[:-1], x.channels // self.pixels), lo, hi),)
+        return (Stream((*x.shape[:-1], x.channels // self.pixels), lo, hi, bipolar=x.bipolar and size == 1),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         (x,) = inputs

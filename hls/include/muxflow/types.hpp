@@ -34,6 +34,7 @@ template <int BITS, bool SIGNED> struct Integer {
 // LANES elements that travel in one cycle.
 template <int BITS_, bool SIGNED, int LANES_> struct Beat {
   static const int BITS = BITS_;
+  static const bool BIPOLAR = false;
   static const int LANES = LANES_;
   typedef typename Integer<BITS_, SIGNED>::type element;
   element data[LANES_];
@@ -43,6 +44,11 @@ template <int BITS_, bool SIGNED, int LANES_> struct Beat {
   template <class N> void push(const N& narrow, int part) {
     for (int lane = 0; lane < N::LANES; ++lane) data[part * N::LANES + lane] = narrow.data[lane];
   }
+};
+
+// Elements that are -1 or +1; simulated as they are.
+template <int LANES_> struct BipolarBeat : Beat<2, true, LANES_> {
+  static const bool BIPOLAR = true;
 };
 
 // An operand in the type of its result, so that C++'s promotion to 32 bits and its mixing of signs cannot wrap.
@@ -64,6 +70,7 @@ template <int BITS> struct Integer<BITS, false> { typedef ap_uint<BITS> type; };
 // no aggregation pragma, so its layout is the same in every tool version.
 template <int BITS_, bool SIGNED, int LANES_> struct Beat {
   static const int BITS = BITS_;
+  static const bool BIPOLAR = false;
   static const int LANES = LANES_;
   typedef typename Integer<BITS_, SIGNED>::type element;
   ap_uint<BITS_ * LANES_> word;
@@ -83,6 +90,28 @@ template <int BITS_, bool SIGNED, int LANES_> struct Beat {
 #pragma HLS inline
     word >>= BITS_ * N::LANES;
     word.range(BITS_ * LANES_ - 1, BITS_ * (LANES_ - N::LANES)) = narrow.word;
+  }
+};
+
+// Elements that are -1 or +1, one bit each: set for +1. BITS is the width of an element outside the beat.
+template <int LANES_> struct BipolarBeat {
+  static const int BITS = 2;
+  static const int LANES = LANES_;
+  static const bool BIPOLAR = true;
+  typedef ap_int<2> element;
+  ap_uint<LANES_> word;
+  element get(int lane) const {
+#pragma HLS inline
+    return word[lane] ? 1 : -1;
+  }
+  void set(int lane, element value) {
+#pragma HLS inline
+    word[lane] = value > 0;
+  }
+  template <class N> void push(const N& narrow, int) {
+#pragma HLS inline
+    word >>= N::LANES;
+    word.range(LANES_ - 1, LANES_ - N::LANES) = narrow.word;
   }
 };
 
