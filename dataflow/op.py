@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.resource_model import constant
 from muxflow.dataflow.stream import Stream
 
 IntArray = npt.NDArray[np.int64]
@@ -268,5 +269,6 @@ def divisors(number: int) -> list[int]:
 
 
 def control_lut(trips: int) -> int:
-    """LUTs of a loop counter and its comparison: one a bit each, and a fixed share for the stream handshakes."""
-    return 2 * max(1, trips.bit_length()) + 20
+    """LUTs of a process: its loop counter with the comparison, its control and the stream handshakes."""
+    counter = constant("process.lut_per_counter_bit") * max(1, trips.bit_length())
+    return int(constant("process.lut") + counter)
