@@ -12,19 +12,15 @@ from types import MappingProxyType
 from muxflow.dataflow.device import Device, Resources, Utilisation
 from muxflow.dataflow.errors import BudgetError, GraphError
 from muxflow.dataflow.graph import Graph, Node, check
-from muxflow.dataflow.memory import Kind, Memory, PlacedMemory, place
+from muxflow.dataflow.memory import Kind, Memory, PlacedMemory, place_memories
 from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT, Fold, Logic
 from muxflow.dataflow.ops import AutomatonWeights, WidthConverter
-from muxflow.dataflow.schedule import fifo_depths, schedule
+from muxflow.dataflow.schedule import FIFO_DEPTH, fifo_depths, schedule
 from muxflow.dataflow.stream import Stream
 from muxflow.dataflow.timing import Timing
 
 AXI_WORD = 64
 """Bits of the AXI-Stream ports: the width of a Zynq-7000 high-performance port."""
-
-
-PLACEMENT_PRICES = (20.0, 60.0, 100.0, 150.0, 180.0, 210.0, 240.0, 270.0, 300.0, 350.0, 500.0)
-"""Prices of a block RAM, in LUTs, that are tried when memories are placed again."""
 
 
 def container_bits(stream: Stream) -> int:
@@ -42,8 +38,8 @@ class Design:
     """A graph whose every stream has lanes and one reader, and what it takes on a device.
 
     `folds`: by node. `depths`: FIFO depth in beats, by stream. `memories`: placed memories by node, FIFOs by stream.
-    `clock_mhz`: the clock that rates are quoted at. `lut_per_bram18`: the price at which memories were placed.
-    `timing`: cycle simulation with these depths; None where none was made, and then cycles are estimates.
+    `clock_mhz`: the clock that rates are quoted at. `timing`: cycle simulation with these depths; None where none was
+    made, and then cycles are estimates.
     """
 
     graph: Graph
@@ -55,7 +51,6 @@ class Design:
     board: str
     utilisation: Utilisation
     clock_mhz: float
-    lut_per_bram18: float
     timing: Timing | None = None
 
     def __post_init__(self) -> None:
@@ -76,7 +71,7 @@ class Design:
         total = Resources(logic.lut, logic.ff, 0, logic.dsp)
         placed = [*self.memories[node.name], *(self.fifos[name] for name in node.outputs)]
         for memory in placed:
-            total += Resources(memory.lut, memory.ff, memory.bram18, 0)
+            total += memory.resources
         return total
 
     @cached_property
@@ -85,8 +80,7 @@ class Design:
         total = Resources()
         for node in self.graph.nodes:
             total += self.node_resources(node)
-        fifo = self.fifos[self.graph.input]
-        return total + Resources(fifo.lut, fifo.ff, fifo.bram18, 0)
+        return total + self.fifos[self.graph.input].resources
 
     @property
     def budget(self) -> Resources:
@@ -185,11 +179,26 @@ def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
     return folds
 
 
+def lanes_between(stream: Stream, source: int, target: int) -> tuple[int, ...]:
+    """Lanes of a stream from its writer to its reader, a width converter between each and the next.
+
+    Lanes of which neither divides the other meet at their least common multiple, or at their greatest common divisor
+    where that would be wider than the vendor tools allow.
+    """
+    if source == target:
+        return (source,)
+    if source % target == 0 or target % source == 0:
+        return source, target
+    meeting = source * target // gcd(source, target)
+    if meeting * stream.bits > STREAM_BITS_LIMIT:
+        meeting = gcd(source, target)
+    return source, meeting, target
+
+
 def insert_width_converters(graph: Graph, leaders: Mapping[str, Fold]) -> tuple[Graph, dict[str, Fold]]:
     """a /4 --> b /8   becomes   a /4 --> WidthConverter --> /8 b: both ends of every stream get the same lanes.
 
-    Lanes of which neither divides the other meet at their least common multiple, or at their greatest common divisor
-    where that would be wider than the vendor tool allows. Returns the graph with lanes on every stream and its folds.
+    Returns the graph with lanes on every stream and its folds.
     """
     folds = resolve_folds(graph, leaders)
     reader_lanes: dict[str, int] = {graph.output: port_lanes(graph.streams[graph.output])}
@@ -205,18 +214,10 @@ def insert_width_converters(graph: Graph, leaders: Mapping[str, Fold]) -> tuple[
 
     def join(name: str) -> None:
         stream = graph.streams[name]
-        source, target = writer_lanes[name], reader_lanes[name]
-        lanes = [source, target]
-        if source % target and target % source:
-            meeting = source * target // gcd(source, target)
-            if meeting * stream.bits > STREAM_BITS_LIMIT:
-                meeting = gcd(source, target)
-            lanes = [source, meeting, target]
-        streams[name] = stream.with_lanes(source)
+        lanes = lanes_between(stream, writer_lanes[name], reader_lanes[name])
+        streams[name] = stream.with_lanes(lanes[0])
         final[name] = name
         for before, after in itertools.pairwise(lanes):
-            if before == after:
-                continue
             converter = f"{name}_to{after}"
             nodes.append(Node(converter, WidthConverter(before, after), (final[name],), (converter,)))
             folds[converter] = Fold()
@@ -230,6 +231,39 @@ def insert_width_converters(graph: Graph, leaders: Mapping[str, Fold]) -> tuple[
             join(name)
     folded = replace(graph, nodes=tuple(nodes), streams=streams, output=final[graph.output])
     return check(folded), folds
+
+
+def converter_chains(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """The streams of a folded graph by the one that a node other than a width converter writes: itself, then those behind
+    its converters up to the reader."""
+    chains: dict[str, tuple[str, ...]] = {}
+    origin: dict[str, str] = {}
+    for name in (graph.input, *(name for node in graph.nodes for name in node.outputs)):
+        chains[name] = (name,)
+    for node in graph.nodes:
+        if isinstance(node.op, WidthConverter):
+            start = origin.get(node.inputs[0], node.inputs[0])
+            origin[node.outputs[0]] = start
+            chains[start] += chains.pop(node.outputs[0])
+    return chains
+
+
+def before_width_converters(graph: Graph) -> Graph:
+    """a /4 --> WidthConverter --> /8 b   becomes   a --> b: the graph that `insert_width_converters` was given."""
+    converters = {node.outputs[0]: node.inputs[0] for node in graph.nodes if isinstance(node.op, WidthConverter)}
+
+    def before(stream: str) -> str:
+        while stream in converters:
+            stream = converters[stream]
+        return stream
+
+    nodes = tuple(
+        replace(node, inputs=tuple(before(name) for name in node.inputs))
+        for node in graph.nodes
+        if not isinstance(node.op, WidthConverter)
+    )
+    streams = {name: replace(stream, lanes=0) for name, stream in graph.streams.items() if name not in converters}
+    return replace(graph, nodes=nodes, streams=streams, output=before(graph.output))
 
 
 def check_limits(graph: Graph, folds: Mapping[str, Fold]) -> None:
@@ -256,71 +290,91 @@ def build_design(
     board: str,
     clock_mhz: float,
     utilisation: Utilisation | None = None,
-    lut_per_bram18: float | None = None,
     depths: Mapping[str, int] | None = None,
     timing: Timing | None = None,
 ) -> Design:
-    """The design of a graph (forks inserted) under given folds.
+    """The design of a graph (forks inserted) under given folds, its memories placed by `place_memories`.
 
-    `lut_per_bram18`: LUTs that a block RAM is worth when memories are placed; by default the ratio of the budget.
     `depths`: FIFO depths of the folded graph's streams, conservative ones when None; `timing`: their simulation.
     Raises GraphError for a fold that does not divide, BudgetError for one over the tools' limits.
     """
-    utilisation = utilisation or Utilisation()
     folded, folds = insert_width_converters(graph, leaders)
     check_limits(folded, folds)
-    budget = device.budget(utilisation)
-    price = budget.lut / max(1, budget.bram18) if lut_per_bram18 is None else lut_per_bram18
-    if depths is None:
-        depths = fifo_depths(folded, folds)
-    elif set(depths) != set(folded.streams):
-        odd = sorted(set(depths) ^ set(folded.streams))[0]
+    return folded_design(
+        folded,
+        folds,
+        fifo_depths(folded, folds) if depths is None else depths,
+        device=device,
+        board=board,
+        clock_mhz=clock_mhz,
+        utilisation=utilisation or Utilisation(),
+        timing=timing,
+    )
+
+
+def folded_design(
+    graph: Graph,
+    folds: Mapping[str, Fold],
+    depths: Mapping[str, int],
+    *,
+    device: Device,
+    board: str,
+    clock_mhz: float,
+    utilisation: Utilisation,
+    timing: Timing | None = None,
+) -> Design:
+    """The design of a folded graph (lanes on every stream) with FIFO depths for all its streams.
+
+    Raises GraphError when the depths are those of other streams.
+    """
+    if set(depths) != set(graph.streams):
+        odd = sorted(set(depths) ^ set(graph.streams))[0]
         raise GraphError(f"{graph.name}: FIFO depths for other streams than those of the folded graph (first: {odd})")
-    memories = {
-        node.name: tuple(place(memory, price) for memory in node.op.memories(folded.ports(node), folds[node.name]))
-        for node in folded.nodes
-    }
-    fifos = place_fifos(folded, depths, price)
-    return Design(folded, folds, depths, memories, fifos, device, board, utilisation, clock_mhz, price, timing)
+    rows = {node.name: node.op.memories(graph.ports(node), folds[node.name]) for node in graph.nodes}
+    queues = fifo_memories(graph, depths)
+    total = Resources()
+    for node in graph.nodes:
+        logic = node.op.logic(graph.ports(node), folds[node.name])
+        total += Resources(logic.lut, logic.ff, 0, logic.dsp)
+    everything = [*itertools.chain(*rows.values()), *queues.values()]
+    placed = iter(place_memories(everything, total, device.budget(utilisation)))
+    memories = {name: tuple(itertools.islice(placed, len(row))) for name, row in rows.items()}
+    fifos = dict(zip(queues, placed, strict=True))
+    return Design(graph, folds, depths, memories, fifos, device, board, utilisation, clock_mhz, timing)
 
 
 def frame_edges(graph: Graph) -> set[str]:
-    """Streams of a map into a node that also waits for an answer that comes once a frame: their FIFOs hold the frame."""
+    """Streams of a map into a node that also waits for an answer that comes once a frame, those before its width
+    converters included: their FIFOs hold the frame."""
     held: set[str] = set()
     for node in graph.nodes:
         data = [name for name in node.inputs if graph.streams[name].constant is None]
         maps = [name for name in data if graph.streams[name].pixels > 1]
         if len(maps) < len(data):
             held.update(maps)
-    return held
+    return {name for chain in converter_chains(graph).values() if chain[-1] in held for name in chain}
 
 
-def place_fifos(graph: Graph, depths: Mapping[str, int], price: float) -> dict[str, PlacedMemory]:
-    """The FIFO of every stream in primitives; the ones that hold a frame for a join are shown as frame buffers."""
+def fifo_memories(graph: Graph, depths: Mapping[str, int]) -> dict[str, Memory]:
+    """The FIFO of every stream as a memory; the ones that hold a frame for a join are shown as frame buffers."""
     held = frame_edges(graph)
-    fifos = {}
-    for name, stream in graph.streams.items():
-        kind: Kind = "frame" if name in held else "fifo"
-        fifos[name] = place(Memory(name, kind, depths[name], stream.beat_bits, True), price)
-    return fifos
+    kinds: dict[str, Kind] = {
+        name: "frame" if name in held and depth > FIFO_DEPTH else "fifo" for name, depth in depths.items()
+    }
+    return {
+        name: Memory(name, kinds[name], depths[name], stream.beat_bits, True) for name, stream in graph.streams.items()
+    }
 
 
-def with_depths(design: Design, depths: Mapping[str, int], timing: Timing) -> Design:
-    """The design with other FIFO depths and the simulation that goes with them, its memories placed anew.
-
-    Of several prices of a block RAM the first one that fits the budget is taken, else the one nearest to it.
-    """
-
-    def at(price: float) -> Design:
-        memories = {name: tuple(place(placed.memory, price) for placed in row) for name, row in design.memories.items()}
-        return replace(
-            design,
-            depths=depths,
-            fifos=place_fifos(design.graph, depths, price),
-            memories=memories,
-            lut_per_bram18=price,
-            timing=timing,
-        )
-
-    designs = (at(price) for price in (design.lut_per_bram18, *PLACEMENT_PRICES))
-    return min(designs, key=lambda one: max(1.0, one.resources.share(one.budget)))
+def with_depths(design: Design, depths: Mapping[str, int], timing: Timing | None) -> Design:
+    """The design with other FIFO depths and the simulation that goes with them, its memories placed anew."""
+    return folded_design(
+        design.graph,
+        design.folds,
+        depths,
+        device=design.device,
+        board=design.board,
+        clock_mhz=design.clock_mhz,
+        utilisation=design.utilisation,
+        timing=timing,
+    )

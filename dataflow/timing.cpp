@@ -26,6 +26,8 @@ struct Port {
 
 struct Fifo {
   int64_t depth;
+  int64_t writer = 0;
+  int64_t reader = 0;
   int64_t written = 0;
   int64_t read = 0;
   int64_t last_write = -1;
@@ -49,17 +51,52 @@ struct Node {
   std::vector<uint32_t> pipeline;  // writes of the iteration in each stage
   std::vector<uint8_t> stage;      // whether a stage holds an iteration
   int64_t busy = 0, starved = 0, blocked = 0;
+  // A node that waits for another sleeps from the cycle after `waiting_since` on, until that FIFO is written or read.
+  int64_t waiting_since = -1;
+  bool waits_for_room = false;
 };
 
 enum Outcome { FINISHED = 0, DEADLOCK = 1, OUT_OF_TIME = 2 };
 
-// One cycle of one node; returns whether anything moved.
-bool step(Node& node, std::vector<Fifo>& fifos, int64_t now) {
+// The nodes that are awake, a bit each.
+class Awake {
+  std::vector<uint64_t> words;
+
+ public:
+  explicit Awake(int64_t count) : words((count + 63) / 64, 0) {}
+  void wake(int64_t node) { words[node >> 6] |= uint64_t{1} << (node & 63); }
+  void sleep(int64_t node) { words[node >> 6] &= ~(uint64_t{1} << (node & 63)); }
+  // Calls visit(node) for those awake now; one that wakes meanwhile could not move before the next cycle anyway.
+  template <class Visit>
+  void each(Visit visit) const {
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      for (uint64_t left = words[i]; left; left &= left - 1) visit(64 * i + __builtin_ctzll(left));
+    }
+  }
+};
+
+// Counts the cycles up to `now` (excluded) that a node slept through.
+void wake_up(Node& node, int64_t now) {
+  if (node.waiting_since < 0) return;
+  (node.waits_for_room ? node.blocked : node.starved) += now - node.waiting_since - 1;
+  node.waiting_since = -1;
+}
+
+// One cycle of one node; returns whether anything moved. A node whose wait only another one can end goes to sleep.
+bool step(Node& node, int64_t self, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
+  wake_up(node, now);
   const uint32_t leaving = node.pipeline[node.position];
   if (leaving) {
     for (std::size_t i = 0; i < node.writes.size(); ++i) {
-      if ((leaving >> i & 1) && fifos[node.writes[i].fifo].occupied(now) >= fifos[node.writes[i].fifo].depth) {
+      if (!(leaving >> i & 1)) continue;
+      const Fifo& fifo = fifos[node.writes[i].fifo];
+      if (fifo.occupied(now) >= fifo.depth) {
         ++node.blocked;
+        if (fifo.written - fifo.read >= fifo.depth) {
+          node.waiting_since = now;
+          node.waits_for_room = true;
+          awake.sleep(self);
+        }
         return false;
       }
     }
@@ -70,6 +107,7 @@ bool step(Node& node, std::vector<Fifo>& fifos, int64_t now) {
         if (needed > fifo.high_water) fifo.high_water = needed;
         ++fifo.written;
         fifo.last_write = now;
+        awake.wake(fifo.reader);
       }
     }
   }
@@ -84,18 +122,20 @@ bool step(Node& node, std::vector<Fifo>& fifos, int64_t now) {
     ++node.busy;
     moved = true;
   } else if (node.left > 0) {
-    bool ready = true;
+    const Fifo* missing = nullptr;
     for (const Port& port : node.reads) {
       if (port.used() && fifos[port.fifo].readable(now) < 1) {
-        ready = false;
+        missing = &fifos[port.fifo];
         break;
       }
     }
-    if (ready) {
+    if (!missing) {
       for (Port& port : node.reads) {
         if (port.used()) {
-          ++fifos[port.fifo].read;
-          fifos[port.fifo].last_read = now;
+          Fifo& fifo = fifos[port.fifo];
+          ++fifo.read;
+          fifo.last_read = now;
+          awake.wake(fifo.writer);
         }
         port.advance();
       }
@@ -113,6 +153,11 @@ bool step(Node& node, std::vector<Fifo>& fifos, int64_t now) {
       moved = true;
     } else {
       ++node.starved;
+      if (node.in_flight == 0 && missing->written == missing->read) {
+        node.waiting_since = now;
+        node.waits_for_room = false;
+        awake.sleep(self);
+      }
     }
   }
   if (++node.position == node.depth) node.position = 0;
@@ -124,9 +169,10 @@ bool step(Node& node, std::vector<Fifo>& fifos, int64_t now) {
 // nodes: for each trips of all frames, interval, depth, read ports, write ports.
 // ports: for each its FIFO, first run, runs. runs: for each iterations, used.
 // sink: the node that takes the output; frame_trips: its iterations in a frame.
+// middle, patience: the run is given up when the frames after frame `middle` take longer than `patience` cycles.
 extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, const int64_t* ports, const int64_t* runs,
                                     int64_t fifo_count, const int64_t* depths, int64_t sink, int64_t frame_trips,
-                                    int64_t limit, int64_t* completions, int64_t* shares, int64_t* high_water,
+                                    int64_t middle, int64_t patience, int64_t* completions, int64_t* shares, int64_t* high_water,
                                     int64_t* waits, int64_t* cycles) {
   const Run* table = reinterpret_cast<const Run*>(runs);
   std::vector<Fifo> fifos(fifo_count);
@@ -142,11 +188,15 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
     for (int64_t p = 0; p < entry[3] + entry[4]; ++p, port += 3) {
       const Port made = {port[0], table + port[1], port[2], 0, table[port[1]].count};
       (p < entry[3] ? node.reads : node.writes).push_back(made);
+      (p < entry[3] ? fifos[port[0]].reader : fifos[port[0]].writer) = i;
     }
     node.pipeline.assign(node.depth, 0);
     node.stage.assign(node.depth, 0);
   }
+  Awake awake(node_count);
+  for (int64_t i = 0; i < node_count; ++i) awake.wake(i);
   const int64_t total = all[sink].left;
+  int64_t limit = INT64_MAX;
   int64_t outcome = FINISHED;
   int64_t now = 0;
   for (;; ++now) {
@@ -156,11 +206,17 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
     }
     bool moved = false;
     const int64_t before = all[sink].left;
-    for (Node& node : all) {
-      if (node.left > 0 || node.in_flight > 0) moved |= step(node, fifos, now);
-    }
+    awake.each([&](int64_t i) {
+      if (all[i].left > 0 || all[i].in_flight > 0) {
+        moved |= step(all[i], i, fifos, awake, now);
+      } else {
+        awake.sleep(i);
+      }
+    });
     if (all[sink].left != before && (total - all[sink].left) % frame_trips == 0) {
-      completions[(total - all[sink].left) / frame_trips - 1] = now + 1;
+      const int64_t frame = (total - all[sink].left) / frame_trips - 1;
+      completions[frame] = now + 1;
+      if (frame == middle && patience < INT64_MAX - now) limit = now + 1 + patience;
     }
     if (all[sink].left == 0) break;
     if (!moved) {
@@ -169,7 +225,8 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
     }
   }
   for (int64_t i = 0; i < node_count; ++i) {
-    const Node& node = all[i];
+    Node& node = all[i];
+    wake_up(node, now + 1);
     shares[3 * i] = node.busy;
     shares[3 * i + 1] = node.starved;
     shares[3 * i + 2] = node.blocked;

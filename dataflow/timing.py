@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +24,7 @@ COMPILER = "g++"
 SOURCE = "host input"
 SINK = "host output"
 UNBOUNDED = 1 << 40
-CYCLE_LIMIT = 1 << 40
+FOREVER = (1 << 63) - 1
 Longs = npt.NDArray[np.int64]
 
 
@@ -59,9 +59,14 @@ class Timing:
     @property
     def interval(self) -> float:
         """Cycles between frames over the second half of the simulated frames (the first half fills the pipeline)."""
-        middle = (len(self.completions) - 1) // 2
-        frames = len(self.completions) - 1 - middle
+        middle, frames = second_half(len(self.completions))
         return (self.completions[-1] - self.completions[middle]) / frames if frames else float(self.latency)
+
+
+def second_half(frames: int) -> tuple[int, int]:
+    """The frame after which the interval is measured, and how many frames follow it."""
+    middle = (frames - 1) // 2
+    return middle, frames - 1 - middle
 
 
 class DeadlockError(ToolError):
@@ -122,17 +127,37 @@ class Simulator:
             graph, tuple(names), np.array(entries, np.int64), np.array(ports, np.int64), np.array(runs, np.int64)
         )
 
+    @property
+    def slowest_cycles(self) -> int:
+        """Cycles of the slowest node for a frame: with FIFOs deep enough the interval is this."""
+        return int((self.nodes[:, 0] * self.nodes[:, 1]).max())
+
+    def paced(self, interval: int) -> Simulator:
+        """The same graph with a host that spreads the beats of a frame evenly over `interval` cycles.
+
+        `interval`: at least the beats of an input frame.
+        """
+        beats = int(self.nodes[0, 0])
+        pace = interval // beats
+        runs = [(1, 1), (pace - 1, 0)] * beats + [(interval - pace * beats, 0)]
+        kept = [run for run in runs if run[0]]
+        nodes, ports = self.nodes.copy(), self.ports.copy()
+        nodes[0, 0] = interval
+        ports[0, 1:] = len(self.runs), len(kept)
+        return replace(self, nodes=nodes, ports=ports, runs=np.concatenate([self.runs, np.array(kept, np.int64)]))
+
     def run(self, depths: Mapping[str, int] | None, frames: int) -> Timing:
         """Simulates `frames` frames with those FIFO depths, None for unbounded ones; see `simulate`."""
-        timing, waits = self._attempt(depths, frames)
+        timing, waits = self.attempt(depths, frames)
         if waits is not None:
             raise self._deadlock(depths or {}, frames, waits)
         return timing
 
-    def _attempt(
-        self, depths: Mapping[str, int] | None, frames: int
+    def attempt(
+        self, depths: Mapping[str, int] | None, frames: int, *, slowest: float | None = None
     ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
-        """The timing, and what each node waits for when the graph has stopped before its end."""
+        """The timing, and what each node waits for where the run stopped before its end: at a deadlock, or as soon as its
+        interval was certain to be above `slowest` (None: never)."""
         fifos = list(self.graph.streams)
         limits = [UNBOUNDED if depths is None else depths[name] for name in fifos]
         shallow = [(name, limit) for name, limit in zip(fifos, limits, strict=True) if limit < 1]
@@ -147,6 +172,7 @@ class Simulator:
         high_water = np.zeros(len(fifos), np.int64)
         waits = np.zeros(len(self.names), np.int64)
         cycles = np.zeros(1, np.int64)
+        middle, counted = second_half(frames)
         outcome = _library().muxflow_simulate(
             len(self.names),
             _pointer(nodes),
@@ -156,7 +182,8 @@ class Simulator:
             _pointer(limit_array),
             len(self.names) - 1,
             self.graph.streams[self.graph.output].beats,
-            CYCLE_LIMIT,
+            middle,
+            FOREVER if slowest is None else int(slowest * counted),
             _pointer(completions),
             _pointer(shares),
             _pointer(high_water),
@@ -196,7 +223,7 @@ class Simulator:
         # Freeing one cycle can uncover the next one: raise full FIFOs until the simulation ends.
         while full:
             raised.update(dict.fromkeys(full, UNBOUNDED))
-            timing, still = self._attempt(raised, frames)
+            timing, still = self.attempt(raised, frames)
             freed = {name: timing.high_water[name] for name, limit in raised.items() if limit == UNBOUNDED}
             full = [stream for stream, how in (still or {}).values() if how == "writes" and raised[stream] != UNBOUNDED]
         lines = [
@@ -247,5 +274,5 @@ def _library() -> ctypes.CDLL:
         library = ctypes.CDLL(str(target))
     library.muxflow_simulate.restype = ctypes.c_int64
     long, many = ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)
-    library.muxflow_simulate.argtypes = [long, many, many, many, long, many, long, long, long, *[many] * 5]
+    library.muxflow_simulate.argtypes = [long, many, many, many, long, many, long, long, long, long, *[many] * 5]
     return library

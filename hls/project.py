@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -18,13 +18,13 @@ from typing import Any, Literal
 import jinja2
 import numpy as np
 
-from muxflow.dataflow.design import AXI_WORD, Design, build_design, container_bits
+from muxflow.dataflow.design import AXI_WORD, Design, before_width_converters, build_design, container_bits
 from muxflow.dataflow.device import Device, Utilisation
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph, Node
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Table
 from muxflow.dataflow.ops import OPS
-from muxflow.dataflow.stream import width
+from muxflow.dataflow.stream import Stream, random_codes, width
 from muxflow.dataflow.timing import Timing
 from muxflow.hls.packing import pack, words_per_frame
 
@@ -143,9 +143,10 @@ def write_project(
             except BaseException:
                 retired.rename(path)
                 raise
-            # Compiled simulations are found by content, so they stay valid beside new sources.
-            if (retired / "csim").exists():
-                (retired / "csim").rename(path / "csim")
+            # Compiled simulations and stages of the bitstream flow are found by content: valid beside new sources.
+            for kept in ("csim", "bitstream"):
+                if (retired / kept).exists():
+                    (retired / kept).rename(path / kept)
             shutil.rmtree(retired, ignore_errors=True)
         else:
             temporary.rename(path)
@@ -176,7 +177,6 @@ def load_project(path: Path) -> Project:
             board=entry["board"],
             clock_mhz=entry["clock_mhz"],
             utilisation=Utilisation(**entry["utilisation"]),
-            lut_per_bram18=entry["lut_per_bram18"],
             depths=entry["depths"],
             timing=None if entry["completions"] is None else Timing(tuple(entry["completions"]), {}, {}, 0),
         )
@@ -274,30 +274,14 @@ def _write_files(
 
 def save_design(design: Design, folder: Path, options: ProjectOptions) -> None:
     """Writes `graph.npz` (the graph before width converters) and `design.json`, from which the design is built again."""
-    converters = {node.outputs[0]: node.inputs[0] for node in design.graph.nodes if node.op.kind == "WidthConverter"}
-
-    def before(stream: str) -> str:
-        while stream in converters:
-            stream = converters[stream]
-        return stream
-
-    nodes = tuple(
-        replace(node, inputs=tuple(before(name) for name in node.inputs))
-        for node in design.graph.nodes
-        if node.op.kind != "WidthConverter"
-    )
-    streams = {
-        name: replace(stream, lanes=0) for name, stream in design.graph.streams.items() if name not in converters
-    }
-    graph = replace(design.graph, nodes=nodes, streams=streams, output=before(design.graph.output))
+    graph = before_width_converters(design.graph)
     graph.save(folder / "graph.npz")
-    leaders = {node.name: asdict(design.folds[node.name]) for node in nodes if not OPS[node.op.kind].follows}
+    leaders = {node.name: asdict(design.folds[node.name]) for node in graph.nodes if not OPS[node.op.kind].follows}
     entry = {
         "board": design.board,
         "device": asdict(design.device),
         "clock_mhz": design.clock_mhz,
         "utilisation": asdict(design.utilisation),
-        "lut_per_bram18": design.lut_per_bram18,
         "folds": leaders,
         "depths": dict(design.depths),
         "completions": None if design.timing is None else design.timing.completions,
@@ -312,7 +296,7 @@ def _vectors(design: Design, vectors: IntArray | None) -> IntArray:
     if vectors is not None:
         return design.graph.check_images(vectors[:VECTOR_FRAMES])
     generator = np.random.default_rng(0)
-    return generator.integers(stream.lo, stream.hi + 1, (VECTOR_FRAMES, *stream.shape))
+    return random_codes(stream, VECTOR_FRAMES, generator)
 
 
 def _table(variable: str, table: Table) -> dict[str, str]:
@@ -330,6 +314,15 @@ def _table(variable: str, table: Table) -> dict[str, str]:
         "dimensions": dimensions,
         "rows": rows,
     }
+
+
+def beat_type(stream: Stream) -> str:
+    """The C++ type, in namespace muxflow, of a folded stream's beat."""
+    return (
+        f"BipolarBeat<{stream.lanes}>"
+        if stream.bipolar
+        else f"Beat<{stream.bits}, {_cpp(stream.signed)}, {stream.lanes}>"
+    )
 
 
 def _cpp(value: int | bool) -> str:
@@ -369,9 +362,7 @@ def _top_values(
             pragma = _storage(variables[name], where, "fifo", options.tool)
         streams.append(
             {
-                "bits": stream.bits,
-                "signed": _cpp(stream.signed),
-                "lanes": stream.lanes,
+                "beat": beat_type(stream),
                 "type": types[name],
                 "variable": variables[name],
                 "depth": design.depths[name],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy.typing as npt
@@ -11,9 +11,9 @@ import numpy.typing as npt
 from muxflow.board.board import Board, find_board
 from muxflow.dataflow import design as dataflow_design
 from muxflow.dataflow import folding
+from muxflow.dataflow.design import before_width_converters
 from muxflow.dataflow.device import Utilisation
-from muxflow.dataflow.errors import BudgetError, MuxflowError
-from muxflow.dataflow.fifo_sizing import size_fifos, steady_state
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.timing import have_compiler
@@ -79,21 +79,18 @@ class Project:
 class Design(dataflow_design.Design):
     """A design that knows how to become a project."""
 
-    def size_fifos(self, *, progress: Callable[[str], None] | None = None) -> Design:
-        """The design with FIFO depths from cycle simulation, at which it reaches the rate of unbounded FIFOs.
+    def frontier(self, *, points: int = 12) -> tuple[folding.FrontierPoint, ...]:
+        """Interval against resources inside the budget, fastest first, with FIFOs that hold what this design's do
+        (estimate); see `muxflow.dataflow.folding.frontier`."""
+        graph = before_width_converters(self.graph)
+        return folding.frontier(graph, folding.held_elements(self), self.budget, points=points)
 
-        Raises BudgetError when those FIFOs do not fit the budget, ToolError without a C++ compiler.
+    def slowdown_curve(self, slowdown: float) -> tuple[folding.SlowdownPoint, ...]:
+        """What FIFOs cost when they may slow the design down by up to `slowdown` per cent, by cycle simulation.
+
+        Raises ToolError without a C++ compiler.
         """
-        sized = size_fifos(self.graph, self.folds, progress=progress)
-        design = dataflow_design.with_depths(self, sized.depths, sized.timing)
-        binding = design.resources.exceeds(design.budget)
-        if binding:
-            raise BudgetError(
-                f"{self.graph.name}: the FIFOs that keep {design.interval} cycles a frame do not fit {self.board}: with them "
-                f"the design needs {design.resources} (estimate), and {', '.join(binding)} binds. Leave them room with a smaller "
-                "folding (a lower LUT share: --lut), choose a larger board, or keep the FIFO depths of `fit`"
-            )
-        return _public(design)
+        return folding.slowdown_curve(self, slowdown)
 
     def write(
         self,
@@ -114,16 +111,21 @@ def fit(
     board: str | Board = "pynq-z2",
     *,
     clock_mhz: float | None = None,
+    fps: float | None = None,
+    latency: float | None = None,
     utilisation: Utilisation | None = None,
+    slowdown: float = 0.0,
     progress: Callable[[str], None] | None = None,
 ) -> Design:
-    """The fastest design that fits the board, by the resource estimate, with its cycle simulation.
+    """The best design that fits the board, by the resource estimate, FIFOs sized by cycle simulation.
 
     `board`: a name, a path to a board file, or a Board; `clock_mhz`: the board's own when None; `utilisation`: shares of
     the device that may be used (default 70 % of LUTs and flip-flops, 90 % of block RAM and DSP).
-    FIFO depths are quick bounds that cannot deadlock but may slow the pipeline, see `Design.size_fifos`. Without a C++
-    compiler there is no simulation, and cycles are estimates.
-    Raises MuxflowError for an unknown board, BudgetError with the nearest answer when nothing fits.
+    `fps`: frames a second, or `latency`: seconds for one image; the cheapest design that reaches it, the fastest one that
+    fits when both are None. `slowdown`: per cent of the rate that may be given up for smaller FIFOs.
+    Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None.
+    Raises MuxflowError for an unknown board or a target that is not positive, BudgetError naming the nearest point and
+    what binds when the target cannot be met.
     """
     chosen = find_board(board) if isinstance(board, str) else board
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
@@ -135,12 +137,11 @@ def fit(
         board=chosen.name,
         clock_mhz=clock,
         utilisation=utilisation,
+        target=folding.Target(fps, latency),
+        slowdown=slowdown,
+        simulated=have_compiler(),
         progress=progress,
     )
-    if have_compiler():
-        if progress:
-            progress("cycle simulation")
-        found = replace(found, timing=steady_state(found.graph, found.folds, found.depths))
     return _public(found)
 
 

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import muxflow
+from muxflow.cli_fit import build, fit
+from muxflow.cli_sweep import sweep
+from muxflow.console import (
+    BoardOption,
+    InputScale,
+    Json,
+    ModelArgument,
+    ProjectArgument,
+    answer,
+    err,
+    fraction,
+    out,
+    stages,
+)
 from muxflow.dataflow.errors import MuxflowError
 
 app = typer.Typer(
     help="Streaming FPGA accelerators for ultra-low-bit networks, verified bit for bit.\n\n"
     "A first run: `muxflow demo`. With a model of your own: `muxflow check model.onnx`, then "
-    "`muxflow build model.onnx --board pynq-z2`, then `muxflow csim build/model`.\n\n"
+    "`muxflow fit model.onnx --board pynq-z2`, `muxflow build model.onnx --board pynq-z2`, and "
+    "`muxflow csim build/model`.\n\n"
     "Exit codes: 0 done, 1 error, 2 usage, 3 model not supported, 4 graph error, 5 does not fit the board, "
     "6 a tool is absent or failed, 7 two executions differ, 130 interrupted.",
     no_args_is_help=True,
@@ -30,53 +40,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-# A file or a pipe has no width of its own: wide enough for the tables.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-err = Console(stderr=True, highlight=False)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
-BoardOption = Annotated[
-    str, typer.Option("--board", "-b", help="A board's name (`muxflow boards`), or your own file: path/to/my_board.py.")
-]
-ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A QONNX file (.onnx), or a graph saved by Muxflow (.npz).")
-]
-ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]
-InputScale = Annotated[
-    str | None,
-    typer.Option(help="Value of one step of the integer input, e.g. 1/255: for models without an input quantizer."),
-]
-
-
-@contextmanager
-def stages(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
-    """Progress bars on standard error, one line a stage; with `quiet` nothing is shown."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, disable=quiet) as progress:
-
-        def stage(title: str, total: int) -> Callable[[int, int], None]:
-            if not quiet and not err.is_terminal:
-                err.print(f"{title} ...")
-            task = progress.add_task(title, total=total or 1)
-            return lambda done, count: progress.update(task, completed=done, total=count)
-
-        yield stage
-
-
-def _fraction(text: str | None) -> float | None:
-    if text is None:
-        return None
-    parts = text.split("/")
-    try:
-        return float(parts[0]) / (float(parts[1]) if len(parts) == 2 else 1.0)
-    except (ValueError, ZeroDivisionError, IndexError):
-        raise MuxflowError(f"input scale {text!r}; give a number or a fraction such as 1/255") from None
 
 
 @app.command()
@@ -120,7 +83,7 @@ def train(
         "seed": result.seed,
         "seconds": round(result.seconds, 1),
     }
-    _answer(
+    answer(
         entry,
         as_json,
         lambda: out.print(
@@ -135,7 +98,7 @@ def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = 
     """Say of every node of a model whether it is supported, and what to do about those that are not."""
     from muxflow.frontend.qonnx_importer import ImportOptions, check_qonnx
 
-    statuses = check_qonnx(model, ImportOptions(_fraction(input_scale)))
+    statuses = check_qonnx(model, ImportOptions(fraction(input_scale)))
     bad = [status for status in statuses if not status.supported]
 
     def show() -> None:
@@ -152,67 +115,14 @@ def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = 
         "supported": not bad,
         "nodes": [{"node": s.node, "op": s.op_type, "supported": s.supported, "message": s.message} for s in statuses],
     }
-    _answer(entry, as_json, show)
+    answer(entry, as_json, show)
     if bad:
         raise typer.Exit(3)
 
 
-@app.command()
-def build(
-    model: ModelArgument,
-    board: BoardOption = "pynq-z2",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Project folder; build/MODEL when absent.")
-    ] = None,
-    clock: Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")] = None,
-    lut: Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used.")] = 0.70,
-    bram: Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used.")] = 0.90,
-    tool: Annotated[Literal["vitis_hls", "vivado_hls"], typer.Option(help="Whose syntax to write.")] = "vitis_hls",
-    control: Annotated[
-        Literal["ap_ctrl_none", "s_axilite"], typer.Option(help="Free-running, or started over AXI-Lite.")
-    ] = "ap_ctrl_none",
-    arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
-    size_fifos: Annotated[
-        bool,
-        typer.Option("--size-fifos", help="FIFO depths by cycle simulation: the full rate, for more memory and time."),
-    ] = False,
-    input_scale: InputScale = None,
-    as_json: Json = False,
-) -> None:
-    """Fold a model to a board's budget and write its HLS project."""
-    from muxflow.dataflow.device import Utilisation
-    from muxflow.dataflow.passes import append_arg_max
-    from muxflow.hls.project import ProjectOptions
-    from muxflow.proving import MODEL_FILE, project_report
-    from muxflow.reports.render import terminal
-
-    target = output or Path("build") / model.stem
-    with stages(as_json) as stage:
-        done = stage(f"import {model}", 1)
-        graph = muxflow.load(model, input_scale=_fraction(input_scale))
-        if arg_max:
-            graph = append_arg_max(graph)
-        done(1, 1)
-        done = stage(f"fit {board}", 1)
-        design = muxflow.fit(graph, board, clock_mhz=clock, utilisation=Utilisation(lut, lut, bram, bram))
-        done(1, 1)
-        if size_fifos:
-            done = stage("size the FIFOs", 1)
-            design = design.size_fifos()
-            done(1, 1)
-        done = stage(f"write {target}", 1)
-        extra = {MODEL_FILE: model.read_bytes()} if model.suffix == ".onnx" else {}
-        project = design.write(target, options=ProjectOptions(tool, control), extra=extra)
-        done(1, 1)
-    report = project_report(project, version("muxflow"))
-
-    def show() -> None:
-        out.print(terminal(report))
-        out.print(f"project: {os.path.relpath(project.path)}")
-
-    from muxflow.reports.render import to_json
-
-    _answer({**json.loads(to_json(report)), "project": str(project.path)}, as_json, show)
+app.command()(fit)
+app.command()(build)
+app.command()(sweep)
 
 
 @app.command()
@@ -252,7 +162,7 @@ def csim(
         for name in variants:
             out.print(f"C simulation, {name}: {speeds[name]:.1f} images/s with every stream recorded")
 
-    _answer({**json.loads(to_json(report)), "images_per_second": speeds}, as_json, show)
+    answer({**json.loads(to_json(report)), "images_per_second": speeds}, as_json, show)
 
 
 @app.command()
@@ -278,7 +188,7 @@ def report(
         for path in paths:
             out.print(os.path.relpath(path))
 
-    _answer({**json.loads(to_json(made)), "files": [str(path) for path in paths]}, as_json, show)
+    answer({**json.loads(to_json(made)), "files": [str(path) for path in paths]}, as_json, show)
 
 
 @app.command()
@@ -309,7 +219,7 @@ def boards(as_json: Json = False) -> None:
         }
         for name, b in known().items()
     }
-    _answer(entry, as_json, show)
+    answer(entry, as_json, show)
 
 
 @app.command()
@@ -328,7 +238,7 @@ def doctor(as_json: Json = False) -> None:
             table.add_row(mark, one.name, one.version, one.purpose, "" if one.found else one.remedy)
         out.print(table)
 
-    _answer(
+    answer(
         {
             one.name: {"found": one.found, "version": one.version, "for": one.purpose, "remedy": one.remedy}
             for one in found
@@ -354,14 +264,7 @@ def demo(
 
     with stages(as_json) as stage:
         result = run_demo(output, board=board, select=select, stage=stage)
-    _answer(result.entry, as_json, lambda: result.show(out))
-
-
-def _answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(entry, indent=2, sort_keys=True) + "\n")
-    else:
-        show()
+    answer(result.entry, as_json, lambda: result.show(out))
 
 
 def _version(wanted: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 import muxflow
-from muxflow.dataflow.errors import BudgetError, MuxflowError
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.proving import MODEL_FILE, Stage, dataset_images, project_report, prove
 from muxflow.reports.render import terminal, to_json, write_report
 from muxflow.reports.report import Report
@@ -84,13 +83,8 @@ def run_demo(output: Path, *, board: str, select: str, stage: Stage) -> DemoResu
     graph = muxflow.load(model)
     images = dataset_images(graph, "digits", "test", None, None)
     done(1, 1)
-    done = stage(f"fold to {board}", 1)
+    done = stage(f"fit {board}: folds, FIFO depths, memories", 1)
     design = muxflow.fit(graph, board)
-    done(1, 1)
-    done = stage("size the FIFOs by cycle simulation", 1)
-    # A board without room for the FIFOs of the full rate keeps the shallower ones of the fit.
-    with suppress(BudgetError):
-        design = design.size_fifos()
     done(1, 1)
     done = stage("write the HLS project", 1)
     project = design.write(output / name, vectors=images.codes, extra={MODEL_FILE: model.read_bytes()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.folding import FrontierPoint, SlowdownPoint
 from muxflow.dataflow.graph import write_atomically
 from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
@@ -51,7 +52,11 @@ def summary(report: Report) -> list[tuple[str, str]]:
             f"widest stream {report.widest_stream_bits:,} of {STREAM_BITS_LIMIT:,} bits, largest loop body "
             f"{report.largest_unroll:,} of {UNROLL_LIMIT:,} unrolled operations",
         ),
-        ("stored parameters", f"{report.parameter_bits:,} bits (weights and thresholds)"),
+        (
+            "stored parameters",
+            f"{report.parameter_bits:,} bits (weights and thresholds), "
+            f"{100 * report.memory_plan.tiny_budget_share:.1f} % of 2 Mb (2 x 2^20)",
+        ),
         ("generated weights", f"{report.saved_bits:,} bits not stored"),
         (
             "thresholds near a tie",
@@ -80,16 +85,21 @@ def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
         parts.append(ladder)
     memory = Table(title="memory", title_justify="left")
     memory.add_column("kind")
-    memory.add_column("bits", justify="right")
+    for column in ("bits", "in primitives of", "BRAM18", "LUT", "FF"):
+        memory.add_column(column, justify="right")
     memory.add_column("share")
     total = max(1, sum(report.memory_bits.values()))
-    for kind in KINDS:
-        bits = report.memory_bits[kind]
-        memory.add_row(KIND_TITLES[kind], f"{bits:,}", "█" * round(30 * bits / total))
-    memory.add_row("generated, not stored", f"{report.saved_bits:,}", "░" * round(30 * report.saved_bits / total))
+    for one in report.memory_plan.totals(KINDS):
+        numbers = (one.bits, one.occupied, one.bram18, one.lut, one.ff)
+        bar = "█" * round(30 * one.bits / total)
+        memory.add_row(KIND_TITLES[one.kind], *(f"{number:,}" for number in numbers), bar)
+    saved = "░" * round(30 * report.saved_bits / total)
+    memory.add_row("generated, not stored", f"{report.saved_bits:,}", "", "", "", "", saved)
     parts.append(memory)
+    if report.memory_plan.joins:
+        parts.append(_join_table(report))
     if nodes:
-        parts += [_node_table(report), _memory_map(report)]
+        parts += [_node_table(report), _memory_map(report), _placement_table(report)]
     return Group(*parts)
 
 
@@ -123,9 +133,69 @@ def _memory_map(report: Report) -> Table:
     return table
 
 
+def _join_table(report: Report) -> Table:
+    table = Table(title="buffers of the joins, bits", title_justify="left")
+    for column in ("join", "op", "select"):
+        table.add_column(column)
+    for column in ("frame buffers", "other FIFOs"):
+        table.add_column(column, justify="right")
+    for join in report.memory_plan.joins:
+        table.add_row(join.node, join.kind, join.select, f"{join.frame_bits:,}", f"{join.fifo_bits:,}")
+    return table
+
+
+def _placement_table(report: Report) -> Table:
+    rows = [row for row in report.memory_plan.rows if row.placement != "register"]
+    small = len(report.memory_plan.rows) - len(rows)
+    title = f"memories in primitives ({small} more, of depth 2 or at most 32 bits, are registers)"
+    table = Table(title=title, title_justify="left")
+    for column in ("node", "memory", "kind"):
+        table.add_column(column)
+    for column in ("words x bits", "bits"):
+        table.add_column(column, justify="right")
+    table.add_column("primitives")
+    table.add_column("used", justify="right")
+    for row in rows:
+        used = f"{100 * row.bits / row.occupied:.0f} %"
+        shape = f"{row.depth:,} x {row.width:,}"
+        table.add_row(row.node, row.name, KIND_TITLES[row.kind], shape, f"{row.bits:,}", row.primitives, used)
+    return table
+
+
+def frontier_table(points: Sequence[FrontierPoint], clock_mhz: float) -> Table:
+    """Frame rate against resources as a table."""
+    table = Table(title="frontier: the cheapest folds of each rate (estimate)", title_justify="left")
+    for column in ("frames/s", "cycles a frame", "LUT", "FF", "BRAM18", "DSP"):
+        table.add_column(column, justify="right")
+    for point in points:
+        numbers = (point.interval, *(amount for _, amount in point.resources.items()))
+        table.add_row(f"{clock_mhz * 1e6 / point.interval:,.0f}", *(f"{number:,}" for number in numbers))
+    return table
+
+
+def slowdown_table(points: Sequence[SlowdownPoint]) -> Table:
+    """FIFO bits against the interval as a table."""
+    table = Table(title="FIFOs that may slow the pipeline down (cycle simulation)", title_justify="left")
+    for column in ("allowed cycles a frame", "cycles a frame", "FIFO bits", "saved", "LUT", "BRAM18"):
+        table.add_column(column, justify="right")
+    most = max((point.fifo_bits for point in points[:1]), default=1)
+    for point in points:
+        table.add_row(
+            f"{point.allowed:,.0f}",
+            f"{point.interval:,.0f}",
+            f"{point.fifo_bits:,}",
+            f"{100 * (1 - point.fifo_bits / most):.1f} %",
+            f"{point.resources.lut:,}",
+            f"{point.resources.bram18:,}",
+        )
+    return table
+
+
 def to_json(report: Report) -> str:
     """The report as JSON, derived figures included."""
     entry = asdict(report)
+    entry["parameter_bits"] = report.parameter_bits
+    entry["saved_bits"] = report.saved_bits
     entry["frames_per_second"] = round(report.frames_per_second, 3)
     entry["latency_us"] = round(report.latency_us, 3)
     entry["figures"] = f"resources and node cycles: estimate; interval, rate and latency: {report.cycles_are}"

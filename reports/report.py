@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from muxflow.dataflow.design import Design
 from muxflow.dataflow.graph import Node
+from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
 KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")
 KIND_TITLES = {
@@ -86,14 +87,23 @@ class Report:
     widest_stream_bits: int
     largest_unroll: int
     memory_bits: dict[str, int]
-    parameter_bits: int
-    saved_bits: int
+    memory_plan: MemoryPlan
     ladder: tuple[Rung, ...]
     accuracy: Accuracy | None
     near_ties: int
     thresholds: int
     remarks: str
     version: str
+
+    @property
+    def parameter_bits(self) -> int:
+        """Bits of weights and thresholds that are stored."""
+        return self.memory_plan.parameter_bits
+
+    @property
+    def saved_bits(self) -> int:
+        """Bits of weights that are generated and not stored."""
+        return self.memory_plan.saved_bits
 
     @property
     def cycles_are(self) -> str:
@@ -121,6 +131,7 @@ def make_report(
 ) -> Report:
     """The report of a design; `ladder` and `accuracy` come from whoever ran the comparisons."""
     bits = design.memory_bits()
+    plan = make_memory_plan(design)
 
     def row(node: Node) -> NodeRow:
         used = design.node_resources(node)
@@ -157,9 +168,8 @@ def make_report(
         largest_unroll=max(
             node.op.unrolled(design.graph.ports(node), design.folds[node.name]) for node in design.graph.nodes
         ),
-        memory_bits={kind: sum(r.bits.get(kind, 0) for r in rows) for kind in KINDS},
-        parameter_bits=design.stored_parameter_bits,
-        saved_bits=design.saved_bits,
+        memory_bits={total.kind: total.bits for total in plan.totals(KINDS)},
+        memory_plan=plan,
         ladder=ladder,
         accuracy=accuracy,
         near_ties=int(notes.get("near_ties", "0")),

@@ -5,31 +5,35 @@ import pytest
 
 from muxflow.dataflow.design import build_design, with_depths
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fifo_sizing import SHALLOW, SLACK, size_fifos, steady_state
+from muxflow.dataflow.fifo_sizing import SHALLOW, SLACK, cut_fifos, size_fifos
 from muxflow.dataflow.folding import fit
+from muxflow.dataflow.stream import random_codes
 from muxflow.dataflow.timing import DeadlockError, simulate
 from muxflow.hls.csim import verify
 from muxflow.hls.project import load_project, write_project
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(16))
 def test_sized_fifos_keep_the_interval_of_unbounded_ones(make_random_design, seed):
     design = make_random_design(seed)
-    sized = size_fifos(design.graph, design.folds, simulations=30)
+    sized = size_fifos(design.graph, design.folds)
     frames = len(sized.timing.completions)
     free = simulate(design.graph, design.folds, None, frames=frames)
-    assert sized.best_interval == free.interval
     proof = simulate(design.graph, design.folds, sized.depths, frames=frames)
-    assert proof.interval <= free.interval * SLACK
+    # Frames of a few beats: the fill of the pipeline moves the mean of so few of them by some cycles.
+    assert proof.interval <= max(free.interval, design.slowest_cycles) * SLACK + 8
     assert proof.completions == sized.timing.completions
     assert set(sized.depths) == set(design.graph.streams)
     assert min(sized.depths.values()) >= SHALLOW
-    assert sized.simulations <= 30
+    cut = cut_fifos(design.graph, design.folds, sized, cuts=30)
+    assert cut.timing.interval <= sized.allowed_interval
+    assert all(cut.depths[name] <= depth for name, depth in sized.depths.items())
+    assert simulate(design.graph, design.folds, cut.depths, frames=frames).completions == cut.timing.completions
 
 
 def test_with_runs_enough_no_deep_fifo_can_be_much_smaller(residual, device):
     design = fit(residual, device=device, board="b", clock_mhz=100)
-    sized = size_fifos(design.graph, design.folds, simulations=500)
+    sized = cut_fifos(design.graph, design.folds, size_fifos(design.graph, design.folds), cuts=500)
     frames = len(sized.timing.completions)
     deep = {name: depth for name, depth in sized.depths.items() if depth > 2 * SHALLOW}
     assert deep
@@ -42,21 +46,30 @@ def test_with_runs_enough_no_deep_fifo_can_be_much_smaller(residual, device):
         except DeadlockError:
             continue
         else:
-            assert shallower.interval > sized.best_interval * SLACK, name
-    more = size_fifos(design.graph, design.folds, simulations=10)
-    bits = {
-        label: sum(depth * design.graph.streams[name].beat_bits for name, depth in one.depths.items())
-        for label, one in (("many", sized), ("few", more))
-    }
-    assert bits["many"] <= bits["few"]
+            assert shallower.interval > sized.allowed_interval, name
+    few = cut_fifos(design.graph, design.folds, size_fifos(design.graph, design.folds), cuts=5)
+    bits = [
+        sum(depth * design.graph.streams[name].beat_bits for name, depth in one.depths.items()) for one in (sized, few)
+    ]
+    assert bits[0] <= bits[1]
+
+
+def test_a_longer_interval_needs_no_deeper_fifos(residual, device):
+    design = fit(residual, device=device, board="b", clock_mhz=100)
+    bits = []
+    for factor in (1, 1.5, 4):
+        sized = size_fifos(design.graph, design.folds, interval=factor * design.slowest_cycles)
+        assert sized.timing.interval <= sized.allowed_interval
+        bits.append(sum(depth * design.graph.streams[name].beat_bits for name, depth in sized.depths.items()))
+    assert bits[-1] <= bits[0]
 
 
 def test_a_sized_design_is_faster_than_a_conservative_one_and_still_right(residual, device, tmp_path):
     design = fit(residual, device=device, board="b", clock_mhz=100)
     assert design.timing is None
     assert design.interval == design.slowest_cycles
-    before = steady_state(design.graph, design.folds, design.depths)
     sized = size_fifos(design.graph, design.folds)
+    before = simulate(design.graph, design.folds, design.depths, frames=len(sized.timing.completions))
     after = with_depths(design, sized.depths, sized.timing)
     assert after.interval <= before.interval
     assert after.latency == sized.timing.latency
@@ -65,8 +78,8 @@ def test_a_sized_design_is_faster_than_a_conservative_one_and_still_right(residu
     assert dict(again.design.depths) == dict(sized.depths)
     assert (again.design.interval, again.design.latency) == (after.interval, after.latency)
     assert again.design.resources == after.resources
-    stream = residual.streams[residual.input]
-    images = np.random.default_rng(0).integers(stream.lo, stream.hi + 1, (3, *stream.shape))
+    assert dict(again.design.memories) == dict(after.memories)
+    images = random_codes(residual.streams[residual.input], 3, np.random.default_rng(0))
     assert len(verify(project, images, bounded=True).outputs) == 3
 
 

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.device import Device, Resources, Utilisation
 from muxflow.dataflow.errors import BudgetError
-from muxflow.dataflow.memory import BRAM18_SHAPES, Memory, bram18_count, fifo_srl_count, lutram_count, place
+from muxflow.dataflow.memory import (
+    BRAM18_BITS,
+    BRAM18_SHAPES,
+    Memory,
+    bram18_count,
+    bram18_tiling,
+    choices,
+    lutram_count,
+    place_memories,
+    shift_register_count,
+)
 
 
 def all_tilings(depth, bits):
@@ -45,8 +55,8 @@ def test_lutram_by_hand():
     assert lutram_count(32, 7, True) == 8
     assert lutram_count(64, 3, True) == 4  # one RAM64M
     assert lutram_count(128, 3, True) == 8 + 3
-    assert fifo_srl_count(32, 5) == 5 + 8
-    assert fifo_srl_count(33, 5) == 10 + 8
+    assert shift_register_count(32, 5) == 5
+    assert shift_register_count(33, 5) == 10
 
 
 @given(st.integers(1, 5000), st.integers(1, 64), st.booleans())
@@ -58,29 +68,77 @@ def test_lutram_holds_the_bits_and_grows(depth, bits, writable):
 
 
 def test_small_memories_are_registers():
-    placed = place(Memory("m", "fifo", 2, 500, True), 0)
-    assert (placed.placement, placed.ff, placed.lut, placed.bram18) == ("register", 1000, 0, 0)
-    placed = place(Memory("m", "rom", 4, 8), 0)
+    (placed,) = choices(Memory("m", "fifo", 2, 500, True))
+    assert (placed.placement, placed.ff, placed.lut, placed.bram18) == ("register", 1000, 256, 0)
+    (placed,) = choices(Memory("m", "fifo", 1, 500, True))
+    assert (placed.placement, placed.ff, placed.lut, placed.bram18) == ("register", 500, 6, 0)
+    (placed,) = choices(Memory("m", "rom", 4, 8))
     assert (placed.placement, placed.ff, placed.lut, placed.bram18) == ("register", 0, 8, 0)
 
 
-@given(
+def test_fifos_by_hand():
+    """Shift registers, LUT RAM and block RAM, each with its counters; no block where it spares no LUT."""
+    (placed,) = choices(Memory("m", "fifo", 32, 10, True))
+    assert (placed.placement, placed.lut, str(placed.primitives[0])) == ("lutram", 10 + 20, "10 SRL32 32x1")
+    in_lut, in_bram = choices(Memory("m", "fifo", 256, 64, True))
+    assert (in_lut.lut, str(in_lut.primitives[0])) == (88 * 4 + 64 + 45, "88 RAM64M 64x3")
+    assert (in_bram.placement, in_bram.lut, in_bram.bram18) == ("bram", 54, 2)
+
+
+memories = st.builds(
+    Memory,
+    st.just("m"),
     st.sampled_from(["rom", "threshold", "line", "frame", "fifo", "state"]),
-    st.integers(3, 20000),
-    st.integers(11, 200),
+    st.integers(1, 3000),
+    st.integers(1, 80),
     st.booleans(),
-    st.floats(0, 1000),
 )
-def test_placement_is_the_cheaper_one(kind, depth, bits, writable, price):
-    placed = place(Memory("m", kind, depth, bits, writable), price)
-    blocks = bram18_count(depth, bits)
-    lut = lutram_count(depth, bits, writable)
-    if kind in ("fifo", "frame"):
-        lut = min(fifo_srl_count(depth, bits), 12 + lutram_count(depth, bits, True))
-    if lut <= blocks * price:
-        assert (placed.placement, placed.lut, placed.bram18) == ("lutram", lut, 0)
+
+
+@given(memories)
+def test_primitives_hold_the_memory(memory):
+    for placed in choices(memory):
+        assert placed.occupied_bits >= memory.bits
+        assert all(primitives.count > 0 for primitives in placed.primitives)
+        if placed.placement == "bram":
+            assert placed.occupied_bits == placed.bram18 * BRAM18_BITS
+            tiling = bram18_tiling(memory.depth, memory.width)
+            assert sum(count for _, count in tiling) == bram18_count(memory.depth, memory.width)
+            columns = sum(count // ceil(memory.depth / depth) * width for (depth, width), count in tiling)
+            assert columns >= memory.width
+
+
+@given(st.lists(memories, max_size=7), st.integers(0, 3000), st.integers(0, 20), st.integers(0, 500), st.integers(0, 4))
+def test_placement_against_all_placements(held, lut, bram18, logic_lut, logic_bram18):
+    """The smallest load of those within the budget; where none is, the smallest largest share."""
+    logic, budget = Resources(logic_lut, 0, logic_bram18, 0), Resources(lut, 10**6, bram18, 0)
+    placed = place_memories(held, logic, budget)
+    assert [one.memory for one in placed] == held
+
+    def shares(rows):
+        total = sum((row.resources for row in rows), logic)
+        return total.lut / max(1, lut), total.bram18 / max(1, bram18), total.lut <= lut and total.bram18 <= bram18
+
+    every = [shares(rows) for rows in itertools.product(*map(choices, held))]
+    one, other, fits = shares(placed)
+    fitting = [a + b for a, b, good in every if good]
+    assert fits == bool(fitting)
+    if fitting:
+        assert one + other == pytest.approx(min(fitting))
     else:
-        assert (placed.placement, placed.lut, placed.bram18) == ("bram", 0, blocks)
+        assert max(one, other) == pytest.approx(min(max(a, b) for a, b, _ in every))
+
+
+def test_placement_spares_blocks_and_is_the_same_twice():
+    rom = Memory("weights", "rom", 2048, 36)
+    logic = Resources()
+    assert place_memories([rom], logic, Resources(10**6, 0, 10, 0))[0].placement == "lutram"
+    assert place_memories([rom], logic, Resources(10**3, 0, 10, 0))[0].placement == "bram"
+    pair = [rom, rom]
+    assert place_memories(pair, logic, Resources(1500, 0, 4, 0)) == place_memories(
+        pair, logic, Resources(1500, 0, 4, 0)
+    )
+    assert place_memories([], logic, Resources()) == ()
 
 
 @pytest.mark.parametrize("field", ["lut", "ff", "bram18", "dsp"])

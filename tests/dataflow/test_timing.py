@@ -12,7 +12,7 @@ from muxflow.dataflow.design import build_design, resolve_folds
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.schedule import schedule
-from muxflow.dataflow.timing import SINK, SOURCE, DeadlockError, simulate
+from muxflow.dataflow.timing import SINK, SOURCE, DeadlockError, Simulator, simulate
 
 
 class SlowFifo:
@@ -207,3 +207,26 @@ def test_a_slower_pipeline_is_seen(make_random_design, monkeypatch):
     )
     after = agree(design.graph, design.folds, design.depths, 4)
     assert after.interval > 1.5 * before.interval
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_paced_host_sets_the_interval(make_random_design, seed):
+    design = make_random_design(seed)
+    simulator = Simulator.of(design.graph, design.folds)
+    interval = 3 * simulator.slowest_cycles + 1
+    timing = simulator.paced(interval).run(None, 6)
+    assert timing.interval == interval
+    assert timing.nodes[SOURCE].busy > 0.5
+
+
+def test_a_run_that_is_too_slow_is_given_up(make_random_design):
+    design = make_random_design(1)
+    simulator = Simulator.of(design.graph, design.folds)
+    whole, waits = simulator.attempt(design.depths, 8, slowest=None)
+    assert waits is None
+    same, waits = simulator.attempt(design.depths, 8, slowest=whole.interval)
+    assert waits is None
+    assert same == whole
+    cut, waits = simulator.attempt(design.depths, 8, slowest=0.9 * whole.interval)
+    assert waits is not None
+    assert cut.cycles < whole.cycles

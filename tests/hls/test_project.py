@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.design import build_design
+from muxflow.dataflow.device import Device
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.folding import fit
 from muxflow.dataflow.graph import Graph, Node, with_nodes
@@ -37,12 +38,16 @@ def dense_graph(name="dense"):
     return with_nodes(Graph(name, (), {"x": Stream((1, 1, 40), 0, 7)}, "x", "y"), nodes)
 
 
+SMALL = Device("xc7z020clg400-1", lut=750, ff=106400, bram18=280, dsp=220)
+"""So few LUTs that the weights go to block RAM."""
+
+
 @pytest.fixture(scope="module")
-def dense(device):
+def dense():
     """A matrix in a memory (read in tiles), thresholds, and two width converters."""
     folds = {"fc": Fold(1, 10), "act": Fold(2)}
     graph = insert_forks(dense_graph())
-    return build_design(graph, folds, device=device, board="pynq", clock_mhz=125, lut_per_bram18=10)
+    return build_design(graph, folds, device=SMALL, board="pynq", clock_mhz=125)
 
 
 def files(folder):

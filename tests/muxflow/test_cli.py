@@ -37,16 +37,56 @@ def test_build_writes_a_project_that_a_user_can_open(workplace: Path) -> None:
         assert (project / name).is_file(), name
 
 
-def test_sized_fifos_reach_the_rate_of_the_slowest_node(workplace: Path) -> None:
-    plain = json.loads(run("build", "small.npz", "--output", "plain", "--json", cwd=workplace).stdout)
-    done = run("build", "small.npz", "--output", "sized", "--size-fifos", "--json", cwd=workplace)
+def test_build_sizes_the_fifos_so_that_the_full_rate_is_reached(workplace: Path) -> None:
+    done = run("build", "small.npz", "--output", "sized", "--json", cwd=workplace)
     assert done.returncode == 0, done.stderr
     sized = json.loads(done.stdout)
-    assert plain["simulated"]
-    assert sized["slowest_cycles"] <= sized["interval"] <= plain["interval"]
+    assert sized["simulated"]
+    assert sized["slowest_cycles"] <= sized["interval"] <= 1.05 * sized["slowest_cycles"]
     done = run("csim", "sized", "--variant", "native", "--bounded", "--count", "3", cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert json.loads(run("report", "sized", "--json", cwd=workplace).stdout)["interval"] == sized["interval"]
+
+
+def test_fit_prints_folds_budget_memory_plan_frontier_and_slowdown(workplace: Path) -> None:
+    done = run("fit", "small.npz", "--frontier", "--slowdown", "10", "--output", "fit.json", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "slowest node",
+        "cycle simulation",
+        "budgeted",
+        "PE ",
+        "memories in primitives",
+        "buffers of the joins",
+        "frontier",
+        "may slow the pipeline",
+        "of 2 Mb",
+        "fit.json",
+    ):
+        assert words in done.stdout, words
+    entry = json.loads((workplace / "fit.json").read_text())
+    assert entry["frontier"][0]["interval"] == entry["slowest_cycles"]
+    assert entry["slowdown"][-1]["fifo_bits"] <= entry["slowdown"][0]["fifo_bits"]
+    assert entry["memory_plan"]["rows"]
+
+
+def test_fit_reaches_a_rate_or_a_latency_and_build_does_the_same(workplace: Path) -> None:
+    slow = json.loads(run("fit", "small.npz", "--fps", "20000", "--json", cwd=workplace).stdout)
+    assert slow["frames_per_second"] >= 20000
+    built = json.loads(run("build", "small.npz", "--fps", "20000", "--output", "slow", "--json", cwd=workplace).stdout)
+    assert built["used"] == slow["used"]
+    quick = json.loads(run("fit", "small.npz", "--latency-ms", "0.02", "--json", cwd=workplace).stdout)
+    assert quick["latency_us"] <= 20
+    assert quick["used"]["LUT"] > slow["used"]["LUT"]
+
+
+def test_fit_draws_the_frontier(workplace: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("one.png", "two.png"):
+        done = run("fit", "small.npz", "--plot", name, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+    assert (workplace / "one.png").read_bytes() == (workplace / "two.png").read_bytes()
+    assert (workplace / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_csim_compares_every_node_and_report_shows_the_ladder(workplace: Path) -> None:
@@ -92,6 +132,15 @@ def test_a_changed_source_makes_csim_fail_with_the_node_and_loses_its_proof(work
         (["build", "small.npz", "--lut", "0", "--output", "no"], 5, "a utilisation of 0"),
         (["build", "small.npz", "--lut", "0.0001", "--output", "no"], 5, "LUT"),
         (["build", "small.npz", "--clock", "0", "--output", "no"], 1, "must be positive"),
+        (["build", "small.npz", "--fps", "0", "--output", "no"], 1, "a target of 0 frames a second"),
+        (["fit", "small.npz", "--fps", "-3"], 1, "it must be positive"),
+        (["fit", "small.npz", "--latency-ms", "0"], 1, "seconds of latency; it must be positive"),
+        (["fit", "small.npz", "--fps", "9", "--latency-ms", "9"], 1, "give one of them"),
+        (["fit", "small.npz", "--fps", "1e12"], 5, "the nearest point that fits is"),
+        (["fit", "small.npz", "--slowdown", "-1"], 1, "a slowdown of -1 %"),
+        (["fit", "small.npz", "--board", "pynq-z9"], 1, "'pynq-z9' is not known"),
+        (["fit", "small.npz", "--bram", "0"], 5, "a utilisation of 0"),
+        (["fit", "small.npz", "--plot", "nowhere/plot.png"], 6, "the plot cannot be written"),
         (["build", "small.npz", "--output", "foreign"], 1, "is not a Muxflow project"),
         (["csim", "foreign"], 1, "design.json: no such file"),
         (["csim", "project", "--data", "cifar10", "--data-folder", "nowhere"], 1, "nowhere"),
@@ -137,7 +186,7 @@ def test_boards_doctor_and_help_answer(tmp_path: Path) -> None:
     assert not found["vivado_hls"]["found"]
     assert "settings64.sh" in found["vivado_hls"]["remedy"]
     text = run("--help", cwd=tmp_path).stdout
-    for word in ("train", "check", "build", "csim", "report", "boards", "doctor", "demo", "Exit codes"):
+    for word in ("train", "check", "fit", "build", "csim", "report", "boards", "doctor", "demo", "Exit codes"):
         assert word in text
     assert run("--version", cwd=tmp_path).stdout.startswith("muxflow ")
 
@@ -167,3 +216,17 @@ def test_the_api_has_the_shape_of_the_documentation(workplace: Path) -> None:
     result = project.csim(images)
     assert np.array_equal(result.outputs, graph(images))
     assert muxflow.open_project(workplace / "api").design.interval == design.interval
+
+
+def test_without_a_compiler_the_fit_is_an_estimate_and_says_so(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import muxflow
+    from muxflow import api
+    from muxflow.reports.render import to_text
+    from muxflow.reports.report import make_report
+
+    monkeypatch.setattr(api, "have_compiler", lambda: False)
+    design = muxflow.fit(muxflow.load(workplace / "small.npz"))
+    assert design.timing is None
+    assert "estimate, stalls on FIFOs not counted" in to_text(make_report(design))

@@ -41,7 +41,7 @@ static void act(muxflow::stream<sums_to2_t>& x0, muxflow::stream<y_t>& y0) {
 #pragma HLS array_reshape variable=act_thresholds complete dim=2
 #pragma HLS bind_storage variable=act_thresholds type=rom_1p impl=bram
 #pragma HLS array_reshape variable=act_falling complete dim=2
-  muxflow::threshold</*PIXELS*/ 1, /*CHANNEL_FOLD*/ 3, /*STEPS*/ 3, /*BASE*/ 0>(act_thresholds, act_falling, x0, y0);
+  muxflow::threshold</*PIXELS*/ 1, /*CHANNEL_FOLD*/ 3, /*STEPS*/ 3, /*BASE*/ 0, /*JUMP*/ 1>(act_thresholds, act_falling, x0, y0);
 }
 
 void dense(muxflow::stream<axi_word>& input, muxflow::stream<axi_word>& output) {

@@ -6,7 +6,7 @@
 
 namespace dense_design {
 
-// One beat of every stream: Beat<bits, signed, lanes>.
+// One beat of every stream: Beat<bits, signed, lanes>, or BipolarBeat<lanes> where an element is -1 or +1.
 typedef muxflow::Beat<3, false, 8> x_t;
 typedef muxflow::Beat<3, false, 40> x_to40_t;
 typedef muxflow::Beat<3, false, 10> x_to10_t;

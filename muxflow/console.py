@@ -1,0 +1,73 @@
+"""What all commands share: the two consoles, options, progress, answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from muxflow.dataflow.errors import MuxflowError
+
+# A file or a pipe has no width of its own: wide enough for the tables.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
+BoardOption = Annotated[
+    str, typer.Option("--board", "-b", help="A board's name (`muxflow boards`), or your own file: path/to/my_board.py.")
+]
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A QONNX file (.onnx), or a graph saved by Muxflow (.npz).")
+]
+ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]
+InputScale = Annotated[
+    str | None,
+    typer.Option(help="Value of one step of the integer input, e.g. 1/255: for models without an input quantizer."),
+]
+
+
+@contextmanager
+def stages(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
+    """Progress bars on standard error, one line a stage; with `quiet` nothing is shown."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, disable=quiet) as progress:
+
+        def stage(title: str, total: int) -> Callable[[int, int], None]:
+            if not quiet and not err.is_terminal:
+                err.print(f"{title} ...")
+            task = progress.add_task(title, total=total or 1)
+            return lambda done, count: progress.update(task, completed=done, total=count)
+
+        yield stage
+
+
+def fraction(text: str | None) -> float | None:
+    """A number or a fraction such as 1/255; raises MuxflowError for anything else."""
+    if text is None:
+        return None
+    parts = text.split("/")
+    try:
+        return float(parts[0]) / (float(parts[1]) if len(parts) == 2 else 1.0)
+    except (ValueError, ZeroDivisionError, IndexError):
+        raise MuxflowError(f"input scale {text!r}; give a number or a fraction such as 1/255") from None
+
+
+def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+    """The result of a command: one JSON object, or what `show` prints."""
+    if as_json:
+        sys.stdout.write(json.dumps(entry, indent=2, sort_keys=True) + "\n")
+    else:
+        show()

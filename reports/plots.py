@@ -1,0 +1,53 @@
+"""Plots; they need matplotlib, the optional extra `report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from muxflow.dataflow.device import Resources
+from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.folding import FrontierPoint
+
+
+def plot_frontier(
+    points: Sequence[FrontierPoint],
+    *,
+    clock_mhz: float,
+    budget: Resources,
+    chosen: FrontierPoint,
+    title: str,
+    path: Path,
+) -> Path:
+    """Draws frame rate against LUTs and against block RAMs into a file (PNG, PDF or SVG by its ending), budgets as lines.
+
+    `chosen`: the fitted design, marked. Raises ToolError when matplotlib is absent or cannot write the file.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise ToolError("plots need matplotlib: pip install 'muxflow[report]', or leave out --plot") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    rates = [clock_mhz * 1e6 / point.interval for point in points]
+    for axis, name in zip(axes, ("LUT", "BRAM18"), strict=True):
+        axis.plot([dict(point.resources.items())[name] for point in points], rates, marker="o", label="cheapest folds")
+        used = dict(chosen.resources.items())[name]
+        axis.plot([used], [clock_mhz * 1e6 / chosen.interval], "*", markersize=14, label="this design, FIFOs sized")
+        axis.axvline(dict(budget.items())[name], linestyle="--", color="grey", label="budget")
+        axis.set_xlabel(f"{name} (estimate)")
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("frames/s")
+    axes[0].set_yscale("log")
+    axes[0].legend()
+    figure.suptitle(title)
+    try:
+        # No date in the file: the same points give the same bytes.
+        figure.savefig(path, metadata={"Software": None} if path.suffix == ".png" else None)
+    except (OSError, ValueError) as error:
+        raise ToolError(f"{path}: the plot cannot be written ({error})") from error
+    finally:
+        pyplot.close(figure)
+    return path

@@ -1,0 +1,234 @@
+"""The folding solver against enumeration: random trellises, and every design of small graphs."""
+
+import itertools
+from math import prod
+
+import numpy as np
+import pytest
+
+from muxflow.dataflow.design import folded_design, insert_width_converters
+from muxflow.dataflow.device import Device, Resources, Utilisation
+from muxflow.dataflow.errors import BudgetError
+from muxflow.dataflow.folding import expected_depths, expected_elements, fastest
+from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.labels import cheapest_path, lagrangian
+from muxflow.dataflow.ops import (
+    ChannelSelect,
+    Concat,
+    MatrixVector,
+    MuxJoin,
+    OrJoin,
+    RomWeights,
+    Scale,
+    SlidingWindow,
+    Threshold,
+)
+from muxflow.dataflow.passes import insert_forks
+from muxflow.dataflow.solver import Solver
+from muxflow.dataflow.stream import Stream
+from muxflow.dataflow.trellis import Step, Trellis
+
+WHOLE = Utilisation(1, 1, 1, 1)
+
+
+def random_trellis(rng, layers):
+    sizes = [1, *rng.integers(1, 4, layers - 1).tolist(), 1]
+    steps = []
+    for before, after in itertools.pairwise(sizes):
+        pairs = [(a, b) for a in range(before) for b in range(after) for _ in range(int(rng.integers(1, 4)))]
+        source, target = np.array(pairs).T
+        cost = rng.integers(0, (1000, 400, 12, 3), (len(pairs), 4))
+        steps.append(Step(source, target, np.arange(len(pairs)), cost, np.ones(len(pairs), int), before, after))
+    return Trellis(tuple(steps))
+
+
+def every_path(trellis):
+    """(path, cost) of all paths."""
+
+    def follow(layer, state):
+        if layer == len(trellis.steps):
+            yield (), np.zeros(4, int)
+            return
+        step = trellis.steps[layer]
+        for move in np.flatnonzero(step.source == state):
+            for path, cost in follow(layer + 1, step.target[move]):
+                yield (int(move), *path), cost + step.cost[move]
+
+    return follow(0, 0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_path_is_the_cheapest_within_the_budget(seed):
+    rng = np.random.default_rng(seed)
+    trellis = random_trellis(rng, int(rng.integers(1, 6)))
+    costs = np.array([cost for _, cost in every_path(trellis)])
+    for _ in range(6):
+        # Between what the smallest and the largest need of each resource, so that any of them can bind.
+        budget = rng.integers(costs.min(axis=0), costs.max(axis=0) + 2)
+        fitting = costs[(costs <= budget).all(axis=1)]
+        loads = [cost[0] / max(1, budget[0]) + cost[2] / max(1, budget[2]) for cost in fitting]
+        path = cheapest_path(trellis, budget)
+        if not loads:
+            assert path is None
+            continue
+        cost = sum(step.cost[move] for step, move in zip(trellis.steps, path, strict=True))
+        assert (cost <= budget).all()
+        assert cost[0] / max(1, budget[0]) + cost[2] / max(1, budget[2]) == pytest.approx(min(loads))
+        assert lagrangian(trellis, budget).value <= min(loads) + 1e-9
+
+
+def dense_network():
+    rng = np.random.default_rng(2)
+    nodes = [
+        Node("rom", RomWeights(rng.integers(-90, 90, (4, 96)), 1, 4), (), ("w",)),
+        Node("first", MatrixVector(), ("x", "w"), ("a",)),
+        Node("act", Threshold(np.sort(rng.integers(-30, 30, (4, 3)), axis=1), [0] * 4), ("a",), ("c",)),
+        Node("rom2", RomWeights(rng.integers(-3, 4, (2, 16)), 1, 1), (), ("w2",)),
+        Node("second", MatrixVector(), ("c", "w2"), ("y",)),
+    ]
+    return with_nodes(Graph("dense", (), {"x": Stream((2, 2, 96), 0, 63)}, "x", "y"), nodes)
+
+
+def mux_network():
+    """A fork with three ways, two branches, a select that holds the frame."""
+    rng = np.random.default_rng(3)
+    nodes = [
+        Node("window", SlidingWindow((2, 2), pads=(0, 0, 1, 1), groups=2), ("x",), ("v",)),
+        Node("rom", RomWeights(rng.integers(-1, 2, (4, 8)), 2, 20), (), ("w",)),
+        Node("conv", MatrixVector(2, 4), ("v", "w"), ("a",)),
+        Node("act", Threshold(np.sort(rng.integers(-9, 9, (4, 3)), axis=1), [0] * 4), ("a",), ("f",)),
+        Node("select", ChannelSelect("max", rng.integers(0, 4, 4)), ("x",), ("s",)),
+        Node("join", MuxJoin("stream"), ("x", "f", "s"), ("y",)),
+    ]
+    return with_nodes(Graph("mux", (), {"x": Stream((4, 5, 4), 0, 3)}, "x", "y"), nodes)
+
+
+def concat_network():
+    """Lanes of which neither divides the other, and two joins that overlap."""
+    nodes = [
+        Node("left", Scale([1, 2, 1, 2, 1, 1]), ("x",), ("a",)),
+        Node("both", Concat(), ("a", "x"), ("b",)),
+        Node("act", Threshold([[1, 2, 3]], [0]), ("b",), ("c",)),
+        Node("down", MatrixVector(), ("c", "w"), ("d",)),
+        Node("narrow", Threshold([[1]], [0]), ("d",), ("e",)),
+        Node("other", Threshold([[2]], [0]), ("a",), ("g",)),
+        Node("join", OrJoin(), ("e", "g"), ("y",)),
+    ]
+    rom = Node("rom", RomWeights(np.random.default_rng(1).integers(-1, 2, (6, 12)), 1, 3), (), ("w",))
+    return with_nodes(Graph("concat", (), {"x": Stream((1, 3, 6), 0, 3)}, "x", "y"), [rom, *nodes])
+
+
+NETWORKS = {"dense": dense_network, "mux": mux_network, "concat": concat_network}
+MOST_DESIGNS = 3000
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_solver_against_all_designs(name):
+    """Every fold of every node, every memory placed: the same fastest interval and the same least load."""
+    graph = insert_forks(NETWORKS[name]())
+    held = expected_elements(graph)
+    solver = Solver(graph, held)
+    rng = np.random.default_rng(0)
+    rows = [[(group.leader.name, one.fold) for one in group.candidates] for group in solver.groups]
+    # Too many to try all: some folds of the nodes with most of them, the same for both sides.
+    while prod(map(len, rows)) > MOST_DESIGNS:
+        longest = max(rows, key=len)
+        del longest[int(rng.integers(len(longest)))]
+    allowed = [{fold for _, fold in row} for row in rows]
+    solver = Solver(graph, held, folds={row[0][0]: some for row, some in zip(rows, allowed, strict=True)})
+    every = [insert_width_converters(graph, dict(combination)) for combination in itertools.product(*rows)]
+    depths = [expected_depths(folded, held) for folded, _ in every]
+
+    def designs(device):
+        for (folded, folds), depth in zip(every, depths, strict=True):
+            yield folded_design(folded, folds, depth, device=device, board="b", clock_mhz=100, utilisation=WHOLE)
+
+    large = [design.resources for design in designs(Device("large", 10**6, 10**6, 10**4, 10**4))]
+    luts, ffs = sorted(r.lut for r in large), sorted(r.ff for r in large)
+    dsps = sorted(r.dsp for r in large)
+    tried = set()
+    for share, bram, ff, dsp in (
+        (0.02, 40, 1, 1),
+        (0.1, 2, 1, 1),
+        (0.3, 0, 1, 1),
+        (0.9, 1, 0.05, 1),
+        (0.9, 3, 1, 0.1),
+    ):
+        device = Device(
+            "part",
+            luts[int(share * (len(luts) - 1))],
+            ffs[int(ff * (len(ffs) - 1))],
+            bram,
+            dsps[int(dsp * (len(dsps) - 1))],
+        )
+        budget = device.budget(WHOLE)
+        built = [(d.slowest_cycles, load(d.resources, budget), d) for d in designs(device)]
+        fitting = [(cycles, cost) for cycles, cost, d in built if not d.resources.exceeds(budget)]
+        best = fastest(solver, budget)
+        if not fitting:
+            assert best is None
+            continue
+        assert best is not None
+        assert best.cycles == min(cycles for cycles, _ in fitting)
+        for cycles in {best.cycles, *sorted({cycles for cycles, _ in fitting})[:: max(1, len(fitting) // 300)]}:
+            found = solver.solve(cycles, budget)
+            assert found is not None
+            assert not found.resources.exceeds(budget)
+            least = min(cost for slowest, cost in fitting if slowest <= cycles)
+            assert load(found.resources, budget) == pytest.approx(least), (share, cycles)
+        tried.add(best.cycles)
+        assert solver.solve(best.cycles - 1, budget) is None
+    assert len(tried) > 1
+
+
+def load(resources, budget):
+    return resources.lut / max(1, budget.lut) + resources.bram18 / max(1, budget.bram18)
+
+
+def test_the_cost_model_is_that_of_the_design(make_random_design):
+    """On a device where all fits, what the solver says a design takes is what the design says."""
+    device = Device("large", 10**6, 10**6, 10**4, 10**4)
+    budget = device.budget(WHOLE)
+    for seed in range(8):
+        from muxflow.dataflow.design import before_width_converters
+
+        graph = before_width_converters(make_random_design(seed).graph)
+        held = expected_elements(graph)
+        solver = Solver(graph, held)
+        targets = solver.targets()
+        for cycles in targets[:: max(1, len(targets) // 4)]:
+            found = solver.solve(cycles, budget)
+            if found is None:
+                continue
+            folded, folds = insert_width_converters(graph, found.folds)
+            design = folded_design(
+                folded,
+                folds,
+                expected_depths(folded, held),
+                device=device,
+                board="b",
+                clock_mhz=100,
+                utilisation=WHOLE,
+            )
+            assert design.slowest_cycles == found.cycles <= cycles
+            assert design.resources == found.resources
+
+
+def test_the_nearest_design_needs_least_of_the_scarcest_resource():
+    graph = insert_forks(dense_network())
+    solver = Solver(graph, {})
+    cycles = solver.targets()[-1]
+    budget = Resources(100, 10**6, 10, 10)
+    assert solver.solve(cycles, budget) is None
+    nearest = solver.nearest(cycles, budget)
+    share = nearest.resources.share(budget)
+    assert share > 1
+    scaled = Resources(*(int(0.97 * share * amount) for _, amount in budget.items()))
+    assert solver.solve(cycles, scaled) is None
+    assert solver.nearest(0, budget) is None
+
+
+def test_every_fold_over_the_limits(make_graph):
+    graph = insert_forks(make_graph(Stream((1, 1, 1), 0, 10**4), Threshold(np.arange(5000)[None], [0])))
+    with pytest.raises(BudgetError, match="n0: every fold is over the tools' limits"):
+        Solver(graph, {})

@@ -1,0 +1,73 @@
+"""The memory plan: totals against the design, joins, primitives; plots."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from muxflow.dataflow import folding
+from muxflow.dataflow.design import Design
+from muxflow.dataflow.device import Device, Resources
+from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.folding import FrontierPoint
+from muxflow.dataflow.graph import Graph
+from muxflow.reports.memory_plan import TINY_BUDGET, make_memory_plan
+from muxflow.reports.plots import plot_frontier
+from muxflow.reports.report import KINDS
+
+
+def designs(make_random_design: Callable[[int], Design], residual: Graph, device: Device) -> list[Design]:
+    fitted = folding.fit(residual, device=device, board="b", clock_mhz=100)
+    return [fitted, *(make_random_design(seed) for seed in range(6))]
+
+
+def test_the_plan_holds_every_memory_once(
+    make_random_design: Callable[[int], Design], residual: Graph, device: Device
+) -> None:
+    for design in designs(make_random_design, residual, device):
+        plan = make_memory_plan(design)
+        logic = sum(design.logic(node).lut for node in design.graph.nodes)
+        totals = plan.totals(KINDS)
+        assert sum(total.lut for total in totals) + logic == design.resources.lut
+        assert sum(total.bram18 for total in totals) == design.resources.bram18
+        assert len(plan.rows) == sum(map(len, design.memories.values())) + len(design.fifos)
+        for row in plan.rows:
+            assert row.bits == row.depth * row.width <= row.occupied
+            assert row.primitives
+        parameters = sum(total.bits for total in totals if total.kind in ("rom", "threshold"))
+        assert plan.parameter_bits == parameters
+        assert plan.tiny_budget_share == pytest.approx(parameters / TINY_BUDGET)
+
+
+def test_a_join_is_charged_for_the_fifos_into_it(residual: Graph, device: Device) -> None:
+    design = folding.fit(residual, device=device, board="b", clock_mhz=100)
+    (join,) = make_memory_plan(design).joins
+    assert (join.node, join.kind, join.select) == ("join", "MuxJoin", "stream")
+    # A frame of x, 6 x 6 x 4 codes of 3 bits, waits for the select.
+    assert join.frame_bits >= 6 * 6 * 4 * 3
+    every = sum(placed.memory.bits for placed in design.fifos.values() if placed.memory.kind == "frame")
+    assert join.frame_bits == every
+
+
+def test_a_plot_needs_matplotlib_and_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    points = [FrontierPoint(10, Resources(100, 50, 2, 0)), FrontierPoint(20, Resources(60, 50, 1, 0))]
+
+    def draw(path: Path) -> Path:
+        return plot_frontier(
+            points, clock_mhz=100, budget=Resources(200, 200, 4, 0), chosen=points[0], title="t", path=path
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib", None)
+        with pytest.raises(ToolError, match=r"plots need matplotlib: pip install 'muxflow\[report\]'"):
+            draw(tmp_path / "plot.png")
+    pytest.importorskip("matplotlib")
+    for ending in ("png", "svg", "pdf"):
+        assert draw(tmp_path / f"plot.{ending}").stat().st_size > 1000
+    with pytest.raises(ToolError, match="the plot cannot be written"):
+        draw(tmp_path / "absent" / "plot.png")
+    with pytest.raises(ToolError, match="the plot cannot be written"):
+        draw(tmp_path / "plot.docx")
