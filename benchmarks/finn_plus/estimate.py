@@ -1,0 +1,221 @@
+"""FINN+ estimates of one QONNX file, for a list of target rates, as JSON on standard output.
+
+Runs in FINN+'s own environment (requirements.txt beside this file), never in Muxflow's:
+
+    python estimate.py model.onnx --fps 3000 --fps 6000 [--mvau-wwidth-max 1024] [--clock-mhz 100] [--board Pynq-Z2]
+
+`--folds FILE` adds a design of given folds, with target_fps 0: a JSON object of lists of [PE, SIMD], in the order of the
+network, for "MVAU", "ConvolutionInputGenerator" (those of convolutions) and "Pool" (its window generator follows it).
+
+The steps are those of FINN+'s estimate flow: conversion, streamlining, hardware layers, smallest widths, partition,
+specialisation once, then folding and estimates for every rate. No vendor tool is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ATTRIBUTES = (
+    "PE",
+    "SIMD",
+    "MW",
+    "MH",
+    "Channels",
+    "NumChannels",
+    "IFMChannels",
+    "IFMDim",
+    "ConvKernelDim",
+    "KernelSize",
+    "PoolDim",
+    "numInputVectors",
+    "numSteps",
+    "noActivation",
+    "parallel_window",
+    "depthwise",
+    "mem_mode",
+    "ram_style",
+)
+"""What is reported of a node besides its estimates, where the node has it."""
+
+
+@contextlib.contextmanager
+def quiet_output() -> Iterator[None]:
+    """Sends what the steps print, by Python or by a library, to standard error: standard output is for the JSON."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def estimate(
+    path: Path,
+    rates: list[int],
+    folds: dict[str, list[list[int]]],
+    wwidth_max: int,
+    clock_mhz: float,
+    board: str,
+    scratch: Path,
+) -> dict[str, Any]:
+    """The folded designs of a model at each of the target rates, and at `folds` where they are given."""
+    # FINN+ reads a version from the vendor tool's path on import, and opens its simulator: neither is used here.
+    # It also makes a settings folder in the user's home.
+    os.environ["HOME"] = os.environ["FINN_BUILD_DIR"] = str(scratch)
+    os.environ["XILINX_VIVADO"] = "/unused/2022.2"
+    import finn.util.settings as settings
+
+    settings.initialize_dummy_settings()
+    import finn.xsi
+
+    finn.xsi.SimEngine = None
+    import finn.builder.build_dataflow_config as config
+    import finn.builder.build_dataflow_steps as steps
+    from finn.analysis.fpgadataflow.exp_cycles_per_layer import exp_cycles_per_layer
+    from finn.analysis.fpgadataflow.res_estimation import res_estimation
+    from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
+    from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.custom_op.registry import getCustomOp
+    from qonnx.transformation.general import GiveUniqueNodeNames
+    from qonnx.transformation.insert_topk import InsertTopK
+
+    def settings_for(rate: int) -> Any:
+        return config.DataflowBuildConfig(
+            output_dir=str(scratch / "output"),
+            synth_clk_period_ns=1e3 / clock_mhz,
+            generate_outputs=[config.DataflowOutputType.ESTIMATE_REPORTS],
+            board=board,
+            target_fps=rate,
+            mvau_wwidth_max=wwidth_max,
+            save_intermediate_models=False,
+        )
+
+    def report(node: Any, cycles: int, resources: dict[str, Any]) -> dict[str, Any]:
+        instance = getCustomOp(node)
+        known = instance.get_nodeattr_types()
+        values = {name: instance.get_nodeattr(name) for name in ATTRIBUTES if name in known}
+        attributes = {name: v if isinstance(v, int | str) else [int(n) for n in v] for name, v in values.items()}
+        widths = {"input_type": str(instance.get_input_datatype()), "output_type": str(instance.get_output_datatype())}
+        if len(node.input) > 1:
+            widths["weight_type"] = str(instance.get_input_datatype(1))
+        if "accDataType" in known:
+            widths["accumulator_type"] = instance.get_nodeattr("accDataType")
+        return {
+            "name": node.name,
+            "op": node.op_type,
+            "cycles": int(cycles),
+            "lut": int(resources["LUT"]),
+            "bram18": int(resources["BRAM_18K"]),
+            "dsp": int(resources["DSP"]),
+            **attributes,
+            **widths,
+        }
+
+    def apply_folds(folded: Any) -> None:
+        """Sets the given folds in the order of the network."""
+        left = {op: iter(pairs) for op, pairs in folds.items()}
+        for node in folded.graph.node:
+            op = node.op_type.split("_")[0]
+            if op not in left:
+                continue
+            instance = getCustomOp(node)
+            if op == "ConvolutionInputGenerator" and instance.get_nodeattr("depthwise"):
+                continue
+            pe, simd = next(left[op])
+            if op == "Pool":
+                getCustomOp(folded.find_producer(node.input[0])).set_nodeattr("SIMD", pe)
+            for name, value in (("PE", pe), ("SIMD", simd), ("parallel_window", 0)):
+                if name in instance.get_nodeattr_types():
+                    instance.set_nodeattr(name, value)
+
+    def converters(folded: Any, part: str) -> dict[str, int]:
+        """What the width converters add, which the flow inserts only when it builds hardware."""
+        joined = ModelWrapper(folded.model, make_deepcopy=True).transform(InsertDWC())
+        joined = joined.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
+        resources = res_estimation(joined, part)
+        found = [resources[node.name]["LUT"] for node in joined.graph.node if "DataWidthConverter" in node.op_type]
+        return {"nodes": len(found), "lut": int(sum(found))}
+
+    started = time.perf_counter()
+    first = settings_for(rates[0])
+    model = ModelWrapper(str(path))
+    model = model.transform(InsertTopK(k=1))
+    for step in (
+        steps.step_qonnx_to_finn,
+        steps.step_tidy_up,
+        steps.step_streamline,
+        steps.step_convert_to_hw,
+        steps.step_minimize_bit_width_initial,
+        steps.step_create_dataflow_partition,
+        steps.step_specialize_layers,
+    ):
+        model = step(model, first)
+    prepared = time.perf_counter() - started
+    designs = []
+    for rate in (*rates, *([0] if folds else [])):
+        started = time.perf_counter()
+        folded = ModelWrapper(model.model, make_deepcopy=True)
+        target = settings_for(rate or rates[0])
+        folded = steps.step_target_fps_parallelization(folded, target)
+        if not rate:
+            apply_folds(folded)
+        folded = steps.step_minimize_bit_width(steps.step_apply_folding_config(folded, target), target)
+        cycles = folded.analysis(exp_cycles_per_layer)
+        part = target._resolve_fpga_part()
+        resources = res_estimation(folded, part)
+        nodes = [report(node, cycles[node.name], resources[node.name]) for node in folded.graph.node]
+        slowest = max(node["cycles"] for node in nodes)
+        seconds = prepared + time.perf_counter() - started
+        designs.append(
+            {
+                "target_fps": rate,
+                "slowest_cycles": slowest,
+                "frames_per_second": clock_mhz * 1e6 / slowest,
+                **{name: sum(node[name] for node in nodes) for name in ("lut", "bram18", "dsp")},
+                "seconds": seconds,
+                "converters": converters(folded, part),
+                "nodes": nodes,
+            }
+        )
+    return {"model": path.name, "board": board, "clock_mhz": clock_mhz, "prepare_seconds": prepared, "designs": designs}
+
+
+def main() -> None:
+    """Reads the command line, writes the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--fps", type=int, action="append", required=True, help="target rate; may be given again")
+    parser.add_argument("--folds", type=Path, help="JSON file of folds to estimate as well")
+    parser.add_argument("--mvau-wwidth-max", type=int, default=1024)
+    parser.add_argument("--clock-mhz", type=float, default=100.0)
+    parser.add_argument("--board", default="Pynq-Z2")
+    chosen = parser.parse_args()
+    folds = json.loads(chosen.folds.read_text()) if chosen.folds else {}
+    with tempfile.TemporaryDirectory() as scratch, quiet_output():
+        found = estimate(
+            chosen.model.resolve(),
+            chosen.fps,
+            folds,
+            chosen.mvau_wwidth_max,
+            chosen.clock_mhz,
+            chosen.board,
+            Path(scratch),
+        )
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
