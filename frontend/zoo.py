@@ -146,10 +146,13 @@ class Mognet(nn.Module):  # type: ignore[misc]
 
 PRESETS: dict[str, MognetConfig] = {
     "mognet_cifar10": MognetConfig(),
+    "mognet_cifar10_small": MognetConfig(g=8),
+    "mognet_cifar10_large": MognetConfig(n=96, g=8),
     "mognet_cifar100": MognetConfig(classes=100),
     "mognet_digits": MognetConfig(n=24, g=8, input_shape=(1, 8, 8)),
 }
-"""Configurations by name: CIFAR-10 at 1.00 Mb (n=64, r=1, g=4), the same for 100 classes, and 8x8 digits."""
+"""Configurations by name: CIFAR-10 at 1.00 Mb (n=64, g=4), 0.63 Mb (g=8) and 1.41 Mb (n=96, g=8) of stored weights, 100
+classes, and 8x8 digits."""
 
 
 def preset(name: str, **overrides: Any) -> MognetConfig:

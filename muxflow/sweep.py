@@ -1,0 +1,298 @@
+"""Sweeps: many models, boards, budgets and clocks, fitted side by side, one result table."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import muxflow
+from muxflow.board.board import find_board
+from muxflow.dataflow import folding
+from muxflow.dataflow.device import Device, Utilisation
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.graph import Graph, write_atomically
+from muxflow.dataflow.timing import have_compiler
+
+CONNECT_SECONDS = 10
+DIED = "the worker process died (out of memory?); run this point alone with `muxflow fit`"
+
+Status = Literal["fitted", "refused", "crashed"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One fit of a sweep.
+
+    `model`: a file, or a preset's name (random weights of seed 0); `board`: a name or a board file; `lut`, `bram`: shares
+    of the device, in (0, 1]; `clock_mhz`: the board's own when None.
+    """
+
+    model: str
+    board: str
+    lut: float = 0.70
+    bram: float = 0.90
+    clock_mhz: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a point.
+
+    `status`: "fitted", "refused" (it cannot be done, `reason` says why), or "crashed" (tried again the next time).
+    `interval`, `latency`: cycles, by cycle simulation where `simulated`, else estimates; resources: estimates;
+    `parameter_bits`: stored weights and thresholds; `saved_bits`: generated weights.
+    """
+
+    point: Point
+    status: Status
+    reason: str = ""
+    clock_mhz: float = 0.0
+    interval: int = 0
+    frames_per_second: float = 0.0
+    latency: int = 0
+    latency_ms: float = 0.0
+    lut: int = 0
+    ff: int = 0
+    bram18: int = 0
+    dsp: int = 0
+    slowest: str = ""
+    parameter_bits: int = 0
+    saved_bits: int = 0
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that a worker needs for a point, wherever it runs: the graph file's bytes, the device and the budget."""
+
+    point: Point
+    graph: bytes
+    device: Device
+    board: str
+    clock_mhz: float
+    utilisation: Utilisation
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that the result depends on."""
+        entry = {
+            "device": asdict(self.device),
+            "board": self.board,
+            "utilisation": asdict(self.utilisation),
+            "clock_mhz": self.clock_mhz,
+            "version": version("muxflow"),
+            "simulated": have_compiler(),
+        }
+        text = json.dumps(entry, sort_keys=True).encode()
+        return hashlib.sha256(text + b"\0" + self.graph).hexdigest()[:24]
+
+
+def plan(
+    models: Sequence[str],
+    boards: Sequence[str],
+    lut: Sequence[float] = (0.70,),
+    bram: Sequence[float] = (0.90,),
+    clocks_mhz: Sequence[float | None] = (None,),
+) -> tuple[Point, ...]:
+    """Every combination, models outermost, clocks innermost; repeated points once."""
+    return tuple(dict.fromkeys(Point(*choice) for choice in product(models, boards, lut, bram, clocks_mhz)))
+
+
+def run_sweep(
+    points: Sequence[Point],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    progress: Callable[[Outcome, int, int], None] | None = None,
+) -> tuple[Outcome, ...]:
+    """Fits every point and writes `results.csv` and `results.json` into `folder`, in the order of the points.
+
+    Each result is kept in `folder/points` as soon as it is there, so that a sweep that was interrupted goes on where it
+    stopped; a point is fitted again when its model, device, budget, clock or Muxflow's version has changed. A point that
+    cannot be fitted is recorded with its reason and the rest goes on.
+    `jobs`: local processes; `scheduler`: address of a Dask scheduler (tcp://host:port) whose workers have Muxflow.
+    `progress(outcome, done, all)` is called after each point.
+    Raises MuxflowError for no points, ToolError when the scheduler does not answer.
+    """
+    if not points:
+        raise MuxflowError("a sweep of no points; give at least one model and one board")
+    found: dict[Point, Outcome] = {}
+
+    def record(outcome: Outcome) -> None:
+        found[outcome.point] = outcome
+        if progress:
+            progress(outcome, len(found), len(points))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        graphs = {model: _graph(model, Path(scratch)) for model in dict.fromkeys(point.model for point in points)}
+    waiting: list[_Work] = []
+    for point in points:
+        work = _work(point, graphs[point.model])
+        if isinstance(work, Outcome):
+            record(work)
+        elif (known := _read(folder, work)) is not None:
+            record(known)
+        else:
+            waiting.append(work)
+    if waiting:
+        with _executor(jobs, scheduler) as executor:
+            _run(waiting, executor, folder, record)
+        # A process that dies takes the others' results with it; alone, each point shows whether it was the one.
+        for work in waiting:
+            if work.point not in found:
+                with _executor(1, scheduler) as executor:
+                    _run([work], executor, folder, record)
+                if work.point not in found:
+                    record(Outcome(work.point, "crashed", DIED))
+    outcomes = tuple(found[point] for point in points)
+    write_atomically(folder / "results.csv", to_csv(outcomes).encode())
+    rows = [asdict(outcome) for outcome in outcomes]
+    write_atomically(folder / "results.json", (json.dumps(rows, indent=2) + "\n").encode())
+    return outcomes
+
+
+def _graph(model: str, scratch: Path) -> bytes | str:
+    """The bytes of the model's integer graph, or why there is none."""
+    try:
+        path = Path(model)
+        if not path.suffix and not path.exists():
+            from muxflow.frontend.presets import export_untrained
+
+            path = export_untrained(model, scratch / f"{model}.onnx")
+        file = scratch / "graph.npz"
+        muxflow.load(path).save(file)
+        return file.read_bytes()
+    except MuxflowError as error:
+        return str(error)
+
+
+def _work(point: Point, graph: bytes | str) -> _Work | Outcome:
+    if isinstance(graph, str):
+        return Outcome(point, "refused", graph)
+    try:
+        board = find_board(point.board)
+        clock = board.clock_mhz if point.clock_mhz is None else point.clock_mhz
+        if not clock > 0:
+            raise MuxflowError(f"a clock of {clock} MHz; it must be positive")
+        utilisation = Utilisation(point.lut, point.lut, point.bram, point.bram)
+    except MuxflowError as error:
+        return Outcome(point, "refused", str(error))
+    return _Work(point, graph, board.device, board.name, clock, utilisation)
+
+
+def fit_point(work: _Work) -> Outcome:
+    """Fits one point; runs in a worker."""
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / "graph.npz"
+            file.write_bytes(work.graph)
+            graph = Graph.load(file)
+        design = folding.fit(
+            graph,
+            device=work.device,
+            board=work.board,
+            clock_mhz=work.clock_mhz,
+            utilisation=work.utilisation,
+            simulated=have_compiler(),
+        )
+    except MuxflowError as error:
+        return Outcome(work.point, "refused", str(error), work.clock_mhz)
+    used = design.resources
+    return Outcome(
+        work.point,
+        "fitted",
+        "",
+        work.clock_mhz,
+        design.interval,
+        round(design.frames_per_second, 3),
+        design.latency,
+        round(1e3 * design.latency_seconds, 6),
+        used.lut,
+        used.ff,
+        used.bram18,
+        used.dsp,
+        design.bottleneck.name,
+        design.stored_parameter_bits,
+        design.saved_bits,
+        design.timing is not None,
+    )
+
+
+def _run(works: Sequence[_Work], executor: Executor, folder: Path, record: Callable[[Outcome], None]) -> None:
+    futures: dict[Future[Outcome], _Work] = {executor.submit(fit_point, work): work for work in works}
+    try:
+        for future in as_completed(futures):
+            work = futures[future]
+            try:
+                outcome = future.result()
+            except BrokenProcessPool:
+                continue
+            except Exception as error:  # whatever a worker or the cluster raises concerns this point only
+                outcome = Outcome(work.point, "crashed", f"{type(error).__name__}: {error}")
+            if outcome.status != "crashed":
+                data = json.dumps(asdict(outcome), indent=2).encode()
+                write_atomically(folder / "points" / f"{work.key}.json", data + b"\n")
+            record(outcome)
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def _read(folder: Path, work: _Work) -> Outcome | None:
+    """The outcome of an earlier run; None where there is none, or where its file is damaged."""
+    try:
+        entry = json.loads((folder / "points" / f"{work.key}.json").read_text())
+        return Outcome(**{**entry, "point": work.point})
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
+    if scheduler is None:
+        # Spawned, not forked: the caller may have threads (torch) that a fork would leave locked.
+        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+            yield pool
+        return
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise ToolError(
+            "the package distributed is not installed; --scheduler needs it: pip install 'muxflow[sweep]'"
+        ) from None
+    try:
+        client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ToolError(
+            f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler` and workers with "
+            "`dask worker`, in an environment that has Muxflow"
+        ) from None
+    with client, client.get_executor() as executor:
+        yield executor
+
+
+def to_csv(outcomes: Sequence[Outcome]) -> str:
+    """One row a point, the point's own fields first."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    own = [f"given_{field.name}" for field in fields(Point)]
+    rest = [field.name for field in fields(Outcome)][1:]
+    writer.writerow([*own, *rest])
+    for outcome in outcomes:
+        point = asdict(outcome.point).values()
+        writer.writerow([*("" if value is None else value for value in point), *(getattr(outcome, n) for n in rest)])
+    return buffer.getvalue()

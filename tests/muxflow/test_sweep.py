@@ -1,0 +1,171 @@
+"""Sweeps: a result for every point, whatever happens to some of them."""
+
+import csv
+import io
+import json
+import os
+
+import numpy as np
+import pytest
+from distributed import LocalCluster
+
+from muxflow import sweep
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.ops import MatrixVector, RomWeights, Threshold
+from muxflow.dataflow.stream import Stream
+from muxflow.sweep import Outcome, Point, plan, run_sweep, to_csv
+
+
+def save(path, rows):
+    weights = np.random.default_rng(rows).integers(-1, 2, (rows, 12))
+    nodes = [
+        Node("weights", RomWeights(weights, 1, 16), (), ("w",)),
+        Node("layer", MatrixVector(), ("x", "w"), ("sums",)),
+        Node("act", Threshold([[0, 2, 4]], [0]), ("sums",), ("y",)),
+    ]
+    with_nodes(Graph(path.stem, (), {"x": Stream((4, 4, 12), 0, 3)}, "x", "y"), nodes).save(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return [save(folder / f"rows{rows}.npz", rows) for rows in (6, 8)]
+
+
+def test_plan():
+    points = plan(["a", "b"], ["x"], (0.5, 0.7), (0.9,), (None, 50.0))
+    assert len(points) == 8
+    assert points[0] == Point("a", "x", 0.5, 0.9, None)
+    assert points[-1] == Point("b", "x", 0.7, 0.9, 50.0)
+    assert plan(["a", "a"], ["x"]) == (Point("a", "x"),)
+    with pytest.raises(MuxflowError, match="a sweep of no points"):
+        run_sweep((), "nowhere")
+
+
+def test_every_point_has_its_outcome(tmp_path, models):
+    """Good points, an unknown board, a share of zero, a clock of zero, a missing file, an unknown preset."""
+    points = (
+        *plan(models, ["pynq-z2"], clocks_mhz=(None, 50.0)),
+        Point(models[0], "no-such-board"),
+        Point(models[0], "pynq-z2", lut=0.0),
+        Point(models[0], "pynq-z2", lut=0.0002),
+        Point(models[0], "pynq-z2", clock_mhz=0.0),
+        Point(str(tmp_path / "absent.npz"), "pynq-z2"),
+        Point("no_such_preset", "pynq-z2"),
+    )
+    seen = []
+    outcomes = run_sweep(points, tmp_path / "out", jobs=2, progress=lambda o, done, count: seen.append((done, count)))
+    assert [o.point for o in outcomes] == list(points)
+    assert sorted(seen) == [(i + 1, len(points)) for i in range(len(points))]
+    fitted, refused = outcomes[:4], outcomes[4:]
+    assert {o.status for o in fitted} == {"fitted"}
+    assert all(o.interval > 0 and o.latency >= o.interval // 2 and o.lut > 0 for o in fitted)
+    assert fitted[0].interval == fitted[1].interval
+    assert fitted[0].frames_per_second == pytest.approx(fitted[0].clock_mhz * 1e6 / fitted[0].interval, abs=1e-3)
+    assert (fitted[0].clock_mhz, fitted[1].clock_mhz) == (100.0, 50.0)
+    reasons = ["'no-such-board' is not known", "utilisation of 0.0", "binds", "clock of 0.0 MHz", "no such file"]
+    for outcome, reason in zip(refused, [*reasons, "'no_such_preset' is unknown"], strict=True):
+        assert outcome.status == "refused"
+        assert reason in outcome.reason
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "results.csv").read_text())))
+    assert [row["status"] for row in rows] == [o.status for o in outcomes]
+    assert rows[1]["given_clock_mhz"] == "50.0"
+    assert json.loads((tmp_path / "out" / "results.json").read_text())[0]["interval"] == outcomes[0].interval
+
+
+def test_goes_on_where_it_stopped(tmp_path, models, monkeypatch):
+    points = plan(models, ["pynq-z2", "kv260"])
+    whole = run_sweep(points, tmp_path / "whole", jobs=2)
+    partial = tmp_path / "partial"
+
+    def stop(outcome, done, count):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(points, partial, progress=stop)
+    kept = sorted(partial.glob("points/*.json"))
+    assert 2 <= len(kept) < len(points)
+    assert not (partial / "results.csv").exists()
+    kept[0].write_text("{ torn")
+    ran = []
+    original = sweep._run
+
+    def counted(works, *rest):
+        ran.extend(works)
+        original(works, *rest)
+
+    monkeypatch.setattr(sweep, "_run", counted)
+    assert run_sweep(points, partial) == whole
+    assert len(ran) == len(points) - len(kept) + 1
+    assert (partial / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
+    ran.clear()
+    assert run_sweep(points, partial) == whole
+    assert not ran
+
+
+def _die(work):
+    if work.point.board == "kv260":
+        os._exit(9)
+    return Outcome(work.point, "fitted", interval=1)
+
+
+def _fail(work):
+    raise ZeroDivisionError(f"on {work.point.board}")
+
+
+def test_a_worker_that_dies_takes_no_other_point_with_it(tmp_path, models, monkeypatch):
+    monkeypatch.setattr(sweep, "fit_point", _die)
+    points = plan(models[:1], ["kv260", "pynq-z2", "zcu104"])
+    outcomes = run_sweep(points, tmp_path, jobs=2)
+    assert [o.status for o in outcomes] == ["crashed", "fitted", "fitted"]
+    assert "died" in outcomes[0].reason
+    assert len(list(tmp_path.glob("points/*.json"))) == 2, "a crash is tried again the next time"
+
+
+def test_an_unforeseen_error_is_recorded(tmp_path, models, monkeypatch):
+    monkeypatch.setattr(sweep, "fit_point", _fail)
+    (outcome,) = run_sweep(plan(models[:1], ["zcu104"]), tmp_path)
+    assert (outcome.status, outcome.reason) == ("crashed", "ZeroDivisionError: on zcu104")
+
+
+def test_on_a_cluster(tmp_path, models):
+    """A local Dask cluster by its address gives what local processes give."""
+    points = (*plan(models, ["pynq-z2"]), Point(models[0], "pynq-z2", lut=0.0002))
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        outcomes = run_sweep(points, tmp_path / "cluster", scheduler=cluster.scheduler_address)
+    assert outcomes == run_sweep(points, tmp_path / "local")
+    assert [o.status for o in outcomes] == ["fitted", "fitted", "refused"]
+
+
+def test_no_scheduler(tmp_path, models, monkeypatch):
+    monkeypatch.setattr(sweep, "CONNECT_SECONDS", 0.2)
+    with pytest.raises(ToolError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        run_sweep(plan(models, ["pynq-z2"]), tmp_path, scheduler="tcp://127.0.0.1:9")
+
+
+def test_csv_quotes_reasons():
+    text = to_csv((Outcome(Point("m", "b"), "refused", 'a "reason", with commas'),))
+    assert next(csv.DictReader(io.StringIO(text)))["reason"] == 'a "reason", with commas'
+
+
+def test_command(tmp_path, models):
+    """The table and the reasons; exit code 0 although a point is refused."""
+    from typer.testing import CliRunner
+
+    from muxflow.cli import app
+
+    folder = tmp_path / "out"
+    command = ["sweep", *models, "-b", "pynq-z2", "-b", "nowhere", "--clock", "80", "-o", str(folder), "--jobs", "1"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "rows6 on nowhere: board 'nowhere' is not known" in " ".join(
+        result.output.replace(str(tmp_path), "").split()
+    )
+    assert (folder / "results.csv").exists()
+    again = CliRunner().invoke(app, [*command, "--json"])
+    rows = json.loads(again.stdout)["results"]
+    assert [row["status"] for row in rows] == ["fitted", "refused"] * 2
+    assert rows[0]["clock_mhz"] == 80
