@@ -82,7 +82,7 @@ def test_block_seeds_differ_only_when_asked():
 
 
 def test_bad_options_are_named():
-    with pytest.raises(MuxflowError, match="choose from mognet_cifar10, .*, mognet_digits"):
+    with pytest.raises(MuxflowError, match=r"choose from mognet_cifar10, .*, mognet_digits"):
         build("resnet")
     with pytest.raises(MuxflowError, match="no option width; options are"):
         build("mognet_digits", width=3)
