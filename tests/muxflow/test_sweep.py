@@ -1,9 +1,10 @@
 """Sweeps: a result for every point, whatever happens to some of them."""
 
 import csv
+import importlib
 import io
 import json
-import os
+import sys
 
 import numpy as np
 import pytest
@@ -106,18 +107,31 @@ def test_goes_on_where_it_stopped(tmp_path, models, monkeypatch):
     assert not ran
 
 
-def _die(work):
+WORKERS = """
+import os
+from muxflow.sweep import Outcome
+
+def die(work):
     if work.point.board == "kv260":
         os._exit(9)
     return Outcome(work.point, "fitted", interval=1)
 
-
-def _fail(work):
+def fail(work):
     raise ZeroDivisionError(f"on {work.point.board}")
+"""
 
 
-def test_a_worker_that_dies_takes_no_other_point_with_it(tmp_path, models, monkeypatch):
-    monkeypatch.setattr(sweep, "fit_point", _die)
+@pytest.fixture
+def workers(tmp_path, monkeypatch):
+    """Functions that the processes of a pool can import, which those of a test module are not."""
+    (tmp_path / "sweep_workers.py").write_text(WORKERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("sweep_workers")
+    del sys.modules["sweep_workers"]
+
+
+def test_a_worker_that_dies_takes_no_other_point_with_it(tmp_path, models, monkeypatch, workers):
+    monkeypatch.setattr(sweep, "fit_point", workers.die)
     points = plan(models[:1], ["kv260", "pynq-z2", "zcu104"])
     outcomes = run_sweep(points, tmp_path, jobs=2)
     assert [o.status for o in outcomes] == ["crashed", "fitted", "fitted"]
@@ -125,8 +139,8 @@ def test_a_worker_that_dies_takes_no_other_point_with_it(tmp_path, models, monke
     assert len(list(tmp_path.glob("points/*.json"))) == 2, "a crash is tried again the next time"
 
 
-def test_an_unforeseen_error_is_recorded(tmp_path, models, monkeypatch):
-    monkeypatch.setattr(sweep, "fit_point", _fail)
+def test_an_unforeseen_error_is_recorded(tmp_path, models, monkeypatch, workers):
+    monkeypatch.setattr(sweep, "fit_point", workers.fail)
     (outcome,) = run_sweep(plan(models[:1], ["zcu104"]), tmp_path)
     assert (outcome.status, outcome.reason) == ("crashed", "ZeroDivisionError: on zcu104")
 
