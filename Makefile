@@ -5,6 +5,7 @@
 #   make build MODEL=...   fold a model to BOARD and write its HLS project
 #   make csim  MODEL=...   ... and simulate it (DATA=digits for a data set, random codes otherwise)
 #   make report MODEL=...  ... and write its report
+#   make bitstream MODEL=...  ... and run the vendor's tools up to bitstream and driver (TOOLS=/tools/Xilinx)
 #   make train             train the digits network again (SELECT=channel|channel-mean|element|always)
 #   make benchmark         measure import, fit, compile and simulation of a CIFAR-sized network
 #   make benchmark-finn    CNV and TFC here and through FINN+, side by side (makes FINN+'s environment, 2.3 GB)
@@ -29,7 +30,7 @@ FINN_READY := $(FINN)/.ready
 YOSYS := build/yosys
 YOSYS_READY := $(YOSYS)/.ready
 
-.PHONY: demo test lint build csim report train benchmark benchmark-finn presets calibrate clean venv update-golden
+.PHONY: demo test lint build csim report bitstream train benchmark benchmark-finn presets calibrate clean venv update-golden
 
 demo: $(READY)
 	$(BIN)/muxflow demo --board $(BOARD) --select $(SELECT)
@@ -51,6 +52,9 @@ csim: build
 
 report: build
 	$(BIN)/muxflow report $(PROJECT)
+
+bitstream: build
+	$(BIN)/muxflow bitstream $(PROJECT) --board $(BOARD) --jobs $(JOBS) $(if $(TOOLS),--tools $(TOOLS))
 
 train: $(READY)
 	$(BIN)/muxflow train mognet_digits --select $(SELECT) --output build/train

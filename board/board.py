@@ -8,10 +8,14 @@ import pkgutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from muxflow.dataflow.device import Device
 from muxflow.dataflow.errors import MuxflowError
+
+Family = Literal["zynq-7000", "zynq-ultrascale+"]
+FAMILIES: dict[str, Family] = {"xc7z": "zynq-7000", "xczu": "zynq-ultrascale+", "xck": "zynq-ultrascale+"}
+"""Families by how a part's name begins (`xck` are the modules of the Kria line)."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Board:
     `name`: as given on the command line; `title`: as people call it; `device`: the part and what it offers;
     `clock_mhz`: the clock that a design is fitted for unless another one is asked for; `tools`: vendor tools that know
     the part; `products`: what a build for it gives.
+    `board_parts`: patterns (vendor:board:part0:version) of the vendor's board files, any of which will do; without them
+    the processing system is set up from `ps_clock_mhz`, the frequency of the crystal at its clock input.
     """
 
     name: ClassVar[str]
@@ -29,6 +35,22 @@ class Board:
     clock_mhz: ClassVar[float]
     tools: ClassVar[str]
     products: ClassVar[str]
+    board_parts: ClassVar[tuple[str, ...]] = ()
+    ps_clock_mhz: ClassVar[float] = 33.333333
+
+    @property
+    def family(self) -> Family:
+        """The family of the part, which says how its processing system is connected.
+
+        Raises MuxflowError for a part without a processing system that the block design knows.
+        """
+        for start, family in FAMILIES.items():
+            if self.device.part.startswith(start):
+                return family
+        raise MuxflowError(
+            f"board {self.name}: part {self.device.part} has no processing system that Muxflow's block design knows; "
+            "supported are Zynq-7000 (xc7z...) and Zynq UltraScale+ (xczu..., xck...). The HLS project works for any part"
+        )
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,8 @@ class Ultra96V2(Board):
 
     Part: xczu3eg-sbva484-1-i, 70,560 LUT, 141,120 FF, 432 BRAM18, 360 DSP (UltraScale+ product tables DS891).
     Clock: 200 MHz (decision).
-    Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project.
+    Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project; bit, hwh, xsa and driver.
+    Board files: *:ultra96v2:part0:*; clock into the processing system: 33.3333 MHz.
     """
 
     name = "ultra96-v2"
@@ -19,4 +20,6 @@ class Ultra96V2(Board):
     device = Device("xczu3eg-sbva484-1-i", lut=70560, ff=141120, bram18=432, dsp=360)
     clock_mhz = 200.0
     tools = "Vivado HLS 2019.2; Vitis HLS 2020.2 and later"
-    products = "HLS project"
+    products = "HLS project; bit, hwh, xsa and driver"
+    board_parts = ("*:ultra96v2:part0:*",)
+    ps_clock_mhz = 33.333333

@@ -11,7 +11,8 @@ class Zcu104(Board):
 
     Part: xczu7ev-ffvc1156-2-e, 230,400 LUT, 460,800 FF, 624 BRAM18, 1728 DSP (UltraScale+ product tables DS891).
     Clock: 200 MHz (decision).
-    Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project.
+    Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project; bit, hwh, xsa and driver.
+    Board files: xilinx.com:zcu104:part0:*; clock into the processing system: 33.3333 MHz.
     """
 
     name = "zcu104"
@@ -19,4 +20,6 @@ class Zcu104(Board):
     device = Device("xczu7ev-ffvc1156-2-e", lut=230400, ff=460800, bram18=624, dsp=1728)
     clock_mhz = 200.0
     tools = "Vivado HLS 2019.2; Vitis HLS 2020.2 and later"
-    products = "HLS project"
+    products = "HLS project; bit, hwh, xsa and driver"
+    board_parts = ("xilinx.com:zcu104:part0:*",)
+    ps_clock_mhz = 33.333333

@@ -11,7 +11,8 @@ class Zedboard(Board):
 
     Part: xc7z020clg484-1, 53,200 LUT, 106,400 FF, 280 BRAM18, 220 DSP (Zynq-7000 data sheet DS190).
     Clock: 100 MHz (decision).
-    Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project.
+    Tools: Vivado HLS 2019.2; Vitis HLS 2020.2 and later. Products: HLS project; bit, hwh, xsa and driver.
+    Board files: *:zed:part0:* or *:zedboard:part0:*; clock into the processing system: 33.3333 MHz.
     """
 
     name = "zedboard"
@@ -19,4 +20,6 @@ class Zedboard(Board):
     device = Device("xc7z020clg484-1", lut=53200, ff=106400, bram18=280, dsp=220)
     clock_mhz = 100.0
     tools = "Vivado HLS 2019.2; Vitis HLS 2020.2 and later"
-    products = "HLS project"
+    products = "HLS project; bit, hwh, xsa and driver"
+    board_parts = ("*:zed:part0:*", "*:zedboard:part0:*")
+    ps_clock_mhz = 33.333333

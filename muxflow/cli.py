@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 import muxflow
+from muxflow.cli_bitstream import bitstream
 from muxflow.cli_fit import build, fit
 from muxflow.cli_sweep import sweep
 from muxflow.console import (
@@ -191,6 +193,9 @@ def report(
     answer({**json.loads(to_json(made)), "files": [str(path) for path in paths]}, as_json, show)
 
 
+app.command()(bitstream)
+
+
 @app.command()
 def boards(as_json: Json = False) -> None:
     """List the boards."""
@@ -287,7 +292,7 @@ def main() -> None:
     try:
         app()
     except MuxflowError as error:
-        err.print(f"[bold red]error:[/] {error}", markup=True, soft_wrap=True)
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         raise SystemExit(error.exit_code) from None
     except ModuleNotFoundError as error:
         err.print(f"[bold red]error:[/] the package {error.name} is not installed; `muxflow doctor` says how to get it")

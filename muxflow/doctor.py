@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+
+from muxflow.board.toolchain import VendorTool, find_hls, find_vivado
+from muxflow.dataflow.errors import ToolError
 
 
 @dataclass(frozen=True)
@@ -20,19 +24,22 @@ class Finding:
     remedy: str
 
 
-TOOLS = (
-    ("g++", "C simulation", "apt-get install g++"),
-    ("vitis_hls", "HLS synthesis (Vitis HLS 2020.2 and later)", "install AMD Vitis and source its settings64.sh"),
-    ("vitis-run", "HLS synthesis (Vitis 2024.2 and later)", "install AMD Vitis and source its settings64.sh"),
-    ("vivado_hls", "HLS synthesis (Vivado HLS 2019.2)", "install Vivado 2019.2 and source its settings64.sh"),
-    ("vivado", "implementation and bitstream", "install AMD Vivado and source its settings64.sh"),
+TOOLS = (("g++", "cycle and C simulation", "apt-get install g++"),)
+INSTALL = "install it, then source its settings64.sh or give --tools FOLDER"
+VENDOR_TOOLS: tuple[tuple[str, str, Callable[[], VendorTool]], ...] = (
+    ("Vitis HLS", "synthesis (2020.2 to 2025.x)", lambda: find_hls("vitis_hls")),
+    ("Vivado HLS", "synthesis (2019.2)", lambda: find_hls("vivado_hls")),
+    ("Vivado", "implementation and bitstream (2019.2, 2020.2 to 2025.x)", find_vivado),
 )
+"""Looked for as `muxflow bitstream` does: on PATH and in the usual installation folders."""
 PACKAGES = (
     ("qonnx", "import of QONNX models", "pip install 'muxflow[onnx]'"),
     ("brevitas", "training and export", "pip install 'muxflow[train]'"),
     ("torch", "training and export", "pip install 'muxflow[train]'"),
     ("sklearn", "the bundled digits data set", "pip install 'muxflow[train]'"),
     ("hls4ml", "reference C simulation (ap_int types)", "pip install 'muxflow[reference]'"),
+    ("matplotlib", "plots", "pip install 'muxflow[report]'"),
+    ("distributed", "sweeps on a Dask cluster", "pip install 'muxflow[sweep]'"),
 )
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
@@ -43,6 +50,13 @@ def findings() -> list[Finding]:
     for name, purpose, remedy in TOOLS:
         path = shutil.which(name)
         found.append(Finding(name, path is not None, _tool_version(path) if path else "", purpose, remedy))
+    for name, purpose, find in VENDOR_TOOLS:
+        try:
+            tool = find()
+            found.append(Finding(name, True, f"{tool.label}, {tool.path}", purpose, ""))
+        except ToolError as error:
+            absent = "is not installed" in str(error)
+            found.append(Finding(name, False, "", purpose, INSTALL if absent else str(error)))
     for name, purpose, remedy in PACKAGES:
         present = importlib.util.find_spec(name) is not None
         try:
@@ -54,8 +68,5 @@ def findings() -> list[Finding]:
 
 
 def _tool_version(path: str) -> str:
-    # The vendor's tools take seconds to start: their path says the version.
-    if "vi" in path.rsplit("/", 1)[-1]:
-        return path
     done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=20)
     return done.stdout.splitlines()[0] if done.stdout else ""

@@ -51,8 +51,21 @@ def test_the_docstring_lists_part_clock_tools_and_products(name: str) -> None:
         f"{board.clock_mhz:g} MHz",
         board.tools,
         board.products,
+        *board.board_parts,
+        f"{board.ps_clock_mhz:g} MHz",
     ):
         assert expected in text
+
+
+def test_families_and_board_files() -> None:
+    families = {name: board.family for name, board in boards().items()}
+    zynq = {"pynq-z1", "pynq-z2", "arty-z7-20", "zedboard"}
+    assert families == {name: "zynq-7000" if name in zynq else "zynq-ultrascale+" for name in PUBLISHED}
+    for board in boards().values():
+        assert board.board_parts
+        for pattern in board.board_parts:
+            vendor, name, kind, version = pattern.split(":")
+            assert vendor and name and (kind, version) == ("part0", "*")
 
 
 def test_unknown_board_lists_the_known_ones() -> None:
@@ -65,6 +78,7 @@ def test_a_board_of_ones_own_is_one_file(tmp_path: Path) -> None:
     file.write_text(OWN)
     board = find_board(str(file))
     assert (board.name, board.device.bram18, board.clock_mhz) == ("mine", 120, 50.0)
+    assert (board.family, board.board_parts, board.ps_clock_mhz) == ("zynq-7000", (), 33.333333)
     assert "mine" not in boards()
 
 

@@ -3,24 +3,36 @@
 #   vivado_hls -f run_hls.tcl
 #
 # Steps: csim csynth cosim export. Choose some with  -tclargs csim csynth  or leave them out for csim, csynth and export.
-set steps [list]
-foreach step $argv {
-  if {$step in {csim csynth cosim export}} { lappend steps $step }
+# A script that sources this one may set `steps`, and `work`, the folder for what the tool makes. Cosim and export go on
+# from a csynth there.
+if {![info exists steps]} {
+  set steps [list]
+  foreach step [expr {[info exists argv] ? $argv : {}}] {
+    if {$step in {csim csynth cosim export}} { lappend steps $step }
+  }
+  if {[llength $steps] == 0} { set steps {csim csynth export} }
 }
-if {[llength $steps] == 0} { set steps {csim csynth export} }
 
 set here [file dirname [file normalize [info script]]]
-cd $here
-open_project -reset hls
-set_top dense
-set flags "-std=c++0x -I$here/include -I$here/src -DMUXFLOW_VIVADO_HLS"
-add_files src/top.cpp -cflags $flags
-add_files -tb tb/testbench.cpp -cflags $flags
-add_files -tb tb/input.dat
-add_files -tb tb/expected.dat
-open_solution -reset solution
-set_part xc7z020clg400-1
-create_clock -period 8.000 -name default
+if {![info exists work]} { set work $here }
+cd $work
+# C simulation alone has a project of its own, so that it leaves a synthesis as it is.
+set project [expr {$steps eq "csim" ? "csim_hls" : "hls"}]
+if {"csynth" in $steps || $steps eq "csim"} {
+  open_project -reset $project
+  set_top dense
+  set flags "-std=c++0x -I$here/include -I$here/src -DMUXFLOW_VIVADO_HLS"
+  add_files $here/src/top.cpp -cflags $flags
+  add_files -tb $here/tb/testbench.cpp -cflags $flags
+  add_files -tb $here/tb/input.dat
+  add_files -tb $here/tb/expected.dat
+  open_solution -reset solution
+  set_part xc7z020clg400-1
+  create_clock -period 8.000 -name default
+} else {
+  open_project $project
+  open_solution solution
+}
 if {"csim" in $steps} { csim_design }
 if {"csynth" in $steps} { csynth_design }
 if {"cosim" in $steps} { cosim_design }

@@ -1,0 +1,320 @@
+"""A flow of stages: each runs tools in their own process group, keeps a log, and is skipped while nothing changed."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.graph import write_atomically
+
+GRACE_SECONDS = 5.0
+"""What a tool has to end by itself before it is killed (decision)."""
+
+Tell = Callable[[str, str], None]
+"""`tell(stage, step)`: what is being done now; an empty step when the stage begins."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a flow.
+
+    `commands`: run one after the other in the flow's folder. `inputs`: files and folders whose content the result depends
+    on; `settings`: whatever else it depends on (tool versions), commands excepted; `after`: stages whose results it uses.
+    `products`: files that must be there and not empty afterwards; `clean`: what a former run left and must go first.
+    `expects`: a pattern that the log must hold; `check`: looks at the results in Python and raises ToolError when they
+    are not good.
+    """
+
+    name: str
+    commands: tuple[tuple[str, ...], ...] = ()
+    inputs: tuple[Path, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    products: tuple[Path, ...] = ()
+    clean: tuple[Path, ...] = ()
+    expects: str = ""
+    check: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A stage that is done: seconds it took, 0 and `kept` when its former result was still good."""
+
+    name: str
+    seconds: float
+    kept: bool
+    log: Path
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Where stages run: the folder, with `logs/` and `stamps/` in it, variables of the tools, seconds a stage may take."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    timeout: float
+
+    def log(self, stage: str) -> Path:
+        """A stage's log."""
+        return self.folder / "logs" / f"{stage}.log"
+
+    def forget(self, stage: str) -> None:
+        """Lets a stage run again though nothing that Muxflow knows of changed."""
+        (self.folder / "stamps" / f"{stage}.json").unlink(missing_ok=True)
+
+    def run(self, stages: Sequence[Stage], tell: Tell) -> tuple[Outcome, ...]:
+        """Runs the stages in order, those whose inputs, settings or predecessors changed since their last success.
+
+        Raises ToolError naming the stage, its last error lines and its log; nothing of a failed stage counts as done.
+        """
+        keys: dict[str, str] = {}
+        outcomes = []
+        for stage in stages:
+            keys[stage.name] = key = _key(stage, keys)
+            stamp = self.folder / "stamps" / f"{stage.name}.json"
+            log = self.log(stage.name)
+            if _stamped(stamp) == key and not _missing(stage):
+                outcomes.append(Outcome(stage.name, 0.0, True, log))
+                continue
+            tell(stage.name, "")
+            started = time.monotonic()
+            try:
+                stamp.unlink(missing_ok=True)
+                log.parent.mkdir(parents=True, exist_ok=True)
+                for path in stage.clean:
+                    _remove(path)
+            except OSError as error:
+                raise MuxflowError(f"{self.folder}: stage {stage.name} cannot begin ({error.strerror})") from error
+            self._run(stage, log, tell)
+            write_atomically(stamp, (json.dumps({"key": key}) + "\n").encode())
+            outcomes.append(Outcome(stage.name, time.monotonic() - started, False, log))
+        return tuple(outcomes)
+
+    def _run(self, stage: Stage, log: Path, tell: Tell) -> None:
+        def step(text: str) -> None:
+            tell(stage.name, text)
+
+        for number, command in enumerate(stage.commands):
+            self._command(stage.name, command, log, step, append=number > 0)
+        if stage.expects and not re.search(stage.expects, log.read_text(errors="replace")):
+            raise ToolError(
+                f"stage {stage.name}: the tool ended without an error, but its log does not say {stage.expects!r}; log: {log}"
+                f"{_shown(log)}"
+            )
+        missing = _missing(stage)
+        if missing:
+            names = ", ".join(str(path) for path in missing)
+            raise ToolError(
+                f"stage {stage.name}: ended without an error, but did not make {names}; log: {log}{_shown(log)}"
+            )
+        if stage.check is not None:
+            stage.check()
+
+    def _command(self, name: str, command: Sequence[str], log: Path, step: Callable[[str], None], append: bool) -> None:
+        deadline = time.monotonic() + self.timeout
+        try:
+            with log.open("ab" if append else "wb") as file:
+
+                def write(data: bytes) -> None:
+                    file.write(data)
+                    file.flush()
+
+                write(f"$ {shlex.join(command)}\n".encode())
+                code = _follow(command, self.folder, self.environment, deadline, write, step)
+        except TimeoutError:
+            raise ToolError(
+                f"stage {name}: stopped after {self.timeout / 60:g} minutes (--timeout); log: {log}{_shown(log)}"
+            ) from None
+        except OSError as error:
+            raise ToolError(f"stage {name}: stopped, {error.filename or log}: {error.strerror}") from error
+        if code:
+            how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
+            raise ToolError(f"stage {name}: {Path(command[0]).name} {how}; log: {log}{_shown(log)}")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a flow's folder; raises MuxflowError when another process holds it."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MuxflowError(f"{folder}: another `muxflow bitstream` runs here; wait for it, or end it") from None
+        yield
+
+
+def _key(stage: Stage, keys: Mapping[str, str]) -> str:
+    """Hash of what the result depends on; not of where the tools and the folder are, nor of the number of jobs."""
+    digest = hashlib.sha256(json.dumps([stage.name, dict(stage.settings)], sort_keys=True).encode())
+    for name in stage.after:
+        digest.update(f"\0{name}={keys.get(name, '')}".encode())
+    for path in stage.inputs:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file():
+                inside = file.relative_to(path.parent).as_posix()
+                digest.update(b"\0" + inside.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _stamped(stamp: Path) -> str | None:
+    try:
+        key = json.loads(stamp.read_text())["key"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return key if isinstance(key, str) else None
+
+
+def _missing(stage: Stage) -> list[Path]:
+    return [path for path in stage.products if not path.is_file() or path.stat().st_size == 0]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _follow(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    deadline: float,
+    write: Callable[[bytes], None],
+    step: Callable[[str], None],
+) -> int:
+    """Runs a command in its own process group, hands on what it prints, and returns its exit code.
+
+    Whatever goes wrong here (interruption, time-out, full disk), the whole group is ended first.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        bufsize=0,
+    )
+    assert process.stdout is not None
+    rest = b""
+    try:
+        with selectors.DefaultSelector() as selector, process.stdout as pipe:
+            selector.register(pipe, selectors.EVENT_READ)
+            while True:
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                if not selector.select(0.2):
+                    # A child that outlives the tool may hold the pipe open.
+                    if process.poll() is not None:
+                        break
+                    continue
+                data = os.read(pipe.fileno(), 65536)
+                if not data:
+                    break
+                write(data)
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    found = step_of(line.decode(errors="replace"))
+                    if found:
+                        step(found)
+        while process.poll() is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(0.05)
+    finally:
+        end_group(process)
+    return process.returncode
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends every process of a tool's group: it is asked first, and killed after `GRACE_SECONDS`."""
+    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
+        try:
+            os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            break
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            process.poll()
+            try:
+                os.killpg(process.pid, 0)
+            except (ProcessLookupError, PermissionError):
+                break
+            time.sleep(0.05)
+    process.wait()
+
+
+STEPS = (
+    r"^INFO: \[HLS 200-10\] (?:-- )?(?P<a>(?:Starting|Running|Synthesizing|Analyzing|Checking)[^']*(?:'[^']*')?)",
+    r"^INFO: \[(?:HLS|SCHED|BIND|RTGEN|RTMG|SIM|COSIM|IMPL) [\d-]+\] \*+ (?P<b>[^*]+?) \*+",
+    r"^INFO: \[HLS 200-42\] -- (?P<c>Implementing module '[^']+')",
+    r"^(?P<d>Starting .+? Task)\s*$",
+    r"^Phase (?P<e>[\d.]+ [^|]+?)\s*(?:\||$)",
+    r"^(?P<f>Start .+?)\s*(?::|$)",
+    r"^Command: (?P<g>(?:synth|opt|place|phys_opt|route)_design\b)",
+    r"^\[[^]]+\] (?P<h>(?:Launched|Waiting for) [\w, .]+?)(?: to finish.*|\.\.\.)?$",
+)
+"""Lines by which the vendor's tools say what they do."""
+
+
+def step_of(line: str) -> str | None:
+    """The step that a line of a tool's output announces, None for any other line."""
+    for pattern in STEPS:
+        match = re.match(pattern, line.rstrip("\r\n"))
+        if match:
+            return next(text for text in match.groups() if text is not None).strip()
+    return None
+
+
+HINTS = (
+    (
+        r"is an invalid argument\. Please specify an integer value",
+        "tools up to 2021.2 cannot export IP on dates after 2021 without the vendor's patch (answer record 76960)",
+    ),
+    (r"(?i)no space left on device|disk quota exceeded", "the disk is full"),
+    (
+        r"(?i)valid license was not found|failed to get a license|licen[cs]e checkout failed",
+        "the tool found no licence",
+    ),
+    (
+        r"(?i)out of memory|cannot allocate memory|std::bad_alloc",
+        "the machine ran out of memory; try --jobs 1",
+    ),
+)
+"""Errors of the vendor's tools that do not say what to do."""
+
+
+def error_lines(text: str, count: int = 5) -> list[str]:
+    """The last error lines of a log, its last lines when none is marked as an error."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"\s*(?:ERROR\b|CRITICAL ERROR|FATAL|error:|FAIL:|\S+: error:)", line)]
+    return errors[-count:] or lines[-10:]
+
+
+def _shown(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 1_000_000))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = error_lines(text)
+    lines += [f"hint: {hint}" for pattern, hint in HINTS if re.search(pattern, text)]
+    return "".join(f"\n  {line}" for line in lines)

@@ -1,0 +1,91 @@
+"""Shared by the board's tests: a small project, and stand-ins of the vendor's programs."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from muxflow.board.board import find_board
+from muxflow.dataflow.design import build_design
+from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops import MatrixVector, RomWeights, Threshold
+from muxflow.dataflow.passes import insert_forks
+from muxflow.dataflow.stream import Stream
+from muxflow.hls.project import ProjectOptions, write_project
+
+STANDIN = Path(__file__).parent / "standin"
+sys.path.insert(0, str(STANDIN))
+
+
+@pytest.fixture
+def make_project(tmp_path):
+    """`make_project(board, tool, control)`: a written project of one small layer."""
+
+    def make(board="pynq-z2", tool="vitis_hls", control="ap_ctrl_none", seed=4, name="dense"):
+        rng = np.random.default_rng(seed)
+        nodes = [
+            Node("rom", RomWeights(rng.integers(-2, 2, (6, 40))), (), ("w",)),
+            Node("fc", MatrixVector(), ("x", "w"), ("sums",)),
+            Node("act", Threshold(np.sort(rng.integers(-60, 60, (6, 3)), axis=1), [0] * 6), ("sums",), ("y",)),
+        ]
+        graph = with_nodes(Graph("dense", (), {"x": Stream((1, 1, 40), 0, 7)}, "x", "y"), nodes)
+        chosen = find_board(board)
+        design = build_design(
+            insert_forks(graph),
+            {"fc": Fold(1, 10), "act": Fold(2)},
+            device=chosen.device,
+            board=chosen.name,
+            clock_mhz=chosen.clock_mhz,
+        )
+        return write_project(design, tmp_path / "build" / name, options=ProjectOptions(tool, control))
+
+    return make
+
+
+@dataclass
+class Tools:
+    """Stand-in programs in one folder."""
+
+    folder: Path
+    pids: Path
+
+    def behave(self, **behaviour):
+        """How the programs behave: see standin_tools.py."""
+        (self.folder / "bin" / "behaviour.json").write_text(json.dumps(behaviour))
+
+    def calls(self):
+        """(program, script or step) of every call since the last one, in order."""
+        log = self.folder / "bin" / "calls.log"
+        if not log.exists():
+            return []
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        log.unlink()
+        return [
+            (name, next(word for word in words if word.endswith((".tcl", "sim", "package")) or word == "-c"))
+            for name, *words in lines
+        ]
+
+
+@pytest.fixture
+def make_tools(tmp_path, monkeypatch):
+    """`make_tools(*names, **behaviour)`: stand-ins with these names."""
+    made = []
+
+    def make(*names, **behaviour):
+        folder = tmp_path / f"tools{len(made)}"
+        (folder / "bin").mkdir(parents=True)
+        for name in names:
+            program = folder / "bin" / name
+            program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{STANDIN / "standin_tools.py"}" "$0" "$@"\n')
+            program.chmod(0o755)
+        tools = Tools(folder, tmp_path / "pids")
+        tools.behave(**behaviour)
+        monkeypatch.setenv("STANDIN_PIDS", str(tools.pids))
+        made.append(tools)
+        return tools
+
+    return make

@@ -1,0 +1,201 @@
+"""The flow with stand-ins of the vendor's programs: order, forms of the tools, resume, products."""
+
+import json
+
+import pytest
+from standin_flow import ALL, names, run
+
+from muxflow.api import Project
+from muxflow.board.bitstream import BitstreamOptions
+from muxflow.board.figures import comparison
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.proving import project_report, prove, random_images
+
+
+def test_the_whole_flow(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    told = []
+    made = run(project, tools, tell=lambda stage, step: told.append((stage, step)))
+    assert tools.calls() == ALL
+    assert names(made.deploy) == ["accelerator.bit", "accelerator.hwh", "accelerator.xsa", "driver.py", "reports.json"]
+    assert [outcome.name for outcome in made.outcomes] == [
+        "check", "csim", "csynth", "export", "block_design", "implement",
+    ]  # fmt: skip
+    for outcome in made.outcomes:
+        assert outcome.log.read_text().startswith("$ ")
+        assert not outcome.kept
+    assert [stage for stage, step in told if not step] == [*(outcome.name for outcome in made.outcomes), "deploy"]
+    assert ("csynth", "Implementing module 'dense'") in told
+    figures = json.loads((made.deploy / "reports.json").read_text())
+    assert (figures["hls"], figures["vivado"]) == ("Vitis HLS 2022.2", "Vivado 2022.2")
+    assert figures["synthesised"]["resources"]["lut"] == 2310
+    assert figures["accelerator"]["lut"] == 1987
+    assert figures["system"]["lut"] == 6120
+    assert figures["estimate"]["resources"]["lut"] == project.design.resources.lut
+    assert (figures["clock_hz"], figures["board_part"]) == (100_000_000, "tul.com.tw:pynq-z2:part0:1.0")
+    assert made.notices == ()
+    titles, rows = comparison(project, made.figures)
+    assert titles[1:] == (
+        "estimate",
+        "synthesised with Vitis HLS 2022.2",
+        "implemented with Vivado 2022.2: accelerator",
+        "implemented with Vivado 2022.2: all",
+    )
+    assert rows[0] == ("LUT", f"{project.design.resources.lut:,}", "2,310", "1,987", "6,120")
+    assert rows[4] == ("interval, cycles", f"{project.design.interval:,}", "240", "", "")
+    assert rows[6][-1] == "8.716 reached"
+
+
+@pytest.mark.parametrize(
+    ("version", "programs", "expected"),
+    [
+        ("2020.2", ("vitis_hls",), ALL),
+        (
+            "2024.2",
+            ("vitis-run", "v++"),
+            [(name.replace("vitis_hls", "vitis-run"), script) for name, script in ALL],
+        ),
+        (
+            "2025.1",
+            ("vitis-run", "v++"),
+            [
+                ("vitis-run", "check_hls.tcl"),
+                ("vivado", "check.tcl"),
+                ("vitis-run", "--csim"),
+                ("v++", "-c"),
+                ("vitis-run", "--cosim"),
+                ("vitis-run", "--package"),
+                ("vivado", "block_design.tcl"),
+                ("vivado", "implement.tcl"),
+            ],
+        ),
+    ],
+)
+def test_every_form_of_the_tools(make_project, make_tools, version, programs, expected):
+    tools = make_tools("vivado", *programs, version=version)
+    made = run(make_project(), tools, cosim=version == "2025.1")
+    assert tools.calls() == expected
+    assert made.figures.hls == f"Vitis HLS {version}"
+    assert (made.figures.cosimulated is not None) == (version == "2025.1")
+    assert (made.deploy / "accelerator.bit").exists()
+
+
+def test_vivado_hls_2019_2(make_project, make_tools):
+    reports = {
+        "csynth.xml": "vivado_hls_2019.2_csynth.xml",
+        "cosim.rpt": "vivado_hls_2019.2_cosim.rpt",
+        "utilization": "vivado_2019.2_utilization.rpt",
+        "timing_summary": "vivado_2019.2_timing_summary.rpt",
+    }
+    tools = make_tools("vivado", "vivado_hls", version="2019.2", reports=reports)
+    made = run(make_project(tool="vivado_hls"), tools, cosim=True)
+    assert made.figures.hls == "Vivado HLS 2019.2"
+    assert made.figures.synthesised.version == "2019.2"
+    assert made.figures.cosimulated.interval == (240, 241, 242)
+    assert comparison(make_project(tool="vivado_hls"), made.figures)[1][4][3] == "240..242"
+
+
+def test_a_second_run_keeps_everything(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    first = run(project, tools)
+    content = {name: (first.deploy / name).read_bytes() for name in names(first.deploy)}
+    tools.calls()
+    again = run(project, tools, jobs=7)
+    assert tools.calls() == []
+    assert all(outcome.kept for outcome in again.outcomes)
+    assert {name: (again.deploy / name).read_bytes() for name in names(again.deploy)} == content
+
+
+def test_a_project_that_is_written_again_keeps_its_stages(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    run(make_project(), tools, until="export")
+    tools.calls()
+    assert all(outcome.kept for outcome in run(make_project(), tools, until="export").outcomes)
+    # Other weights: everything that sees them runs again.
+    run(make_project(seed=5), tools, until="export")
+    assert tools.calls() == [ALL[2], ALL[3], ALL[4]]
+
+
+def test_other_test_vectors_only_repeat_the_simulation(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    run(project, tools, until="export")
+    tools.calls()
+    (project.path / "tb" / "input.dat").write_text("0\n" * 20)
+    run(project, tools, until="export")
+    assert tools.calls() == [ALL[2]]
+
+
+def test_a_lost_product_is_made_again_with_what_follows_kept(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    run(project, tools)
+    tools.calls()
+    (project.path / "bitstream" / "results" / "system.xsa").unlink()
+    run(project, tools)
+    assert tools.calls() == [ALL[-1]]
+
+
+def test_another_version_of_the_tools_runs_all_again(make_project, make_tools):
+    project = make_project()
+    run(project, make_tools("vivado", "vitis_hls"), until="export")
+    newer = make_tools("vivado", "vitis_hls", version="2023.1")
+    run(project, newer, until="export")
+    assert newer.calls() == [ALL[0], *ALL[2:5]]
+
+
+def test_until_and_cosim(make_project, make_tools):
+    tools = make_tools("vitis_hls")
+    project = make_project()
+    # Up to the export no Vivado is needed.
+    made = run(project, tools, until="csynth")
+    assert tools.calls() == [ALL[0], ALL[2], ALL[3]]
+    assert (made.deploy, made.figures.vivado, made.figures.timing) == (None, None, None)
+    assert not (project.path / "deploy").exists()
+    made = run(project, tools, until="cosim", cosim=True)
+    assert tools.calls() == [("vitis_hls", "cosim.tcl")]
+    assert made.figures.cosimulated.passed
+    with pytest.raises(MuxflowError, match="--until cosim needs --cosim"):
+        BitstreamOptions(until="cosim")
+    with pytest.raises(MuxflowError, match=r"stage 'synth'; supported are check, csim"):
+        BitstreamOptions(until="synth")
+    with pytest.raises(MuxflowError, match="must be positive"):
+        BitstreamOptions(timeout_minutes=0)
+
+
+def test_board_files_that_are_installed_later_are_used(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls", board_parts=[])
+    project = make_project()
+    made = run(project, tools)
+    assert len(made.notices) == 1
+    assert "no board files for PYNQ-Z2 (tul.com.tw:pynq-z2:part0:*)" in made.notices[0]
+    assert "xhub::install [xhub::get_xitems *pynq-z2*]" in made.notices[0]
+    assert made.figures.board_part == ""
+    tools.calls()
+    tools.behave()
+    made = run(project, tools)
+    assert tools.calls() == [*ALL[:2], *ALL[-2:]]
+    assert made.notices == ()
+
+
+def test_the_report_shows_what_the_tools_said(make_project, make_tools):
+    """Figures and the co-simulation rung, as long as the project's sources are those that the tools saw."""
+    project = Project(make_project())
+    prove(project, random_images(project.design.graph, 2), variants=("native",))
+    before = project_report(project, "0")
+    assert before.stages == ()
+    assert [rung.status for rung in before.ladder] == ["equal", "not run", "not run"]
+    run(project.hls, make_tools("vivado", "vitis_hls"), cosim=True)
+    after = project_report(project, "0")
+    assert after.stages[0][2] == "synthesised with Vitis HLS 2022.2"
+    assert (after.stages[1][0], after.stages[1][2]) == ("LUT", "2,310")
+    cosimulation = after.ladder[1]
+    assert (cosimulation.status, cosimulation.images) == ("equal", 4)
+    assert "Vitis HLS 2022.2" in cosimulation.detail
+    assert project_report(Project(make_project(seed=5)), "0").stages == ()
+    file = project.path / "bitstream" / "reports.json"
+    file.write_text("{}")
+    with pytest.raises(MuxflowError, match="not figures of Muxflow"):
+        project_report(project, "0")

@@ -1,0 +1,277 @@
+"""What goes wrong in the flow: tools that are absent, fail, hang, leave something out; full disks; interruptions."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from standin_flow import ALL, driver, names, run
+
+from muxflow.board import toolchain
+from muxflow.board.bitstream import make_bitstream
+from muxflow.board.board import find_board
+from muxflow.board.flow import locked
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.hls.project import write_project
+
+
+def test_no_tool_at_all_leaves_every_script_ready(make_project, tmp_path, monkeypatch):
+    monkeypatch.setattr(toolchain, "USUAL_FOLDERS", (tmp_path / "usual",))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    project = make_project()
+    with pytest.raises(
+        ToolError, match=r"Vivado is not installed(?s:.*)Ready on disk: the HLS project .*dense"
+    ) as error:
+        make_bitstream(project, find_board("pynq-z2"), write_driver=driver)
+    assert error.value.exit_code == 6
+    assert {"csim.tcl", "csynth.tcl", "export.tcl", "hls_config.cfg", "check.tcl", "block_design.tcl"} <= set(
+        names(project.path / "bitstream")
+    )
+
+
+def test_another_board_than_the_design_is_refused(make_project, make_tools):
+    with pytest.raises(MuxflowError, match=r"designed for pynq-z2 .*, not for zcu104 .*muxflow build"):
+        make_bitstream(make_project(), find_board("zcu104"), write_driver=driver)
+
+
+@pytest.mark.parametrize(
+    ("command", "stage", "before"),
+    [
+        ("set_part", "check", ALL[:1]),
+        ("csim_design", "csim", ALL[:3]),
+        ("csynth_design", "csynth", ALL[:4]),
+        ("export_design", "export", ALL[:5]),
+        ("validate_bd_design", "block_design", ALL[:6]),
+        ("launch_runs", "implement", ALL),
+    ],
+)
+def test_a_stage_that_fails_is_named_and_the_next_run_goes_on_there(make_project, make_tools, command, stage, before):
+    tools = make_tools("vivado", "vitis_hls", commands={command: "[Tool 1-2] it does not work"})
+    project = make_project()
+    with pytest.raises(ToolError) as error:
+        run(project, tools)
+    log = project.path / "bitstream" / "logs" / f"{stage}.log"
+    assert str(error.value).startswith(f"stage {stage}: ")
+    assert "failed with exit code 1" in str(error.value)
+    assert f"log: {log}\n  ERROR: [Tool 1-2] it does not work" in str(error.value)
+    assert "it does not work" in log.read_text()
+    assert not (project.path / "deploy").exists()
+    assert tools.calls() == before
+    tools.behave()
+    run(project, tools)
+    first = 0 if stage == "check" else before.index(before[-1])
+    assert tools.calls() == ALL[first:]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        ({"commands": {"csim_design": "nothing"}}, r"stage csim: .* its log does not say"),
+        ({"commands": {"csynth_design": "nothing"}}, r"stage csynth: .* did not make .*dense\.v"),
+        ({"commands": {"export_design": "nothing"}}, r"stage export: .* did not make .*component\.xml"),
+        ({"commands": {"report_timing_summary": "nothing"}}, r"stage implement: .* did not make .*timing_summary\.rpt"),
+        ({"commands": {"write_hw_platform": "nothing"}}, r"stage implement: .* did not make .*system\.xsa"),
+        ({"bitstream": False}, r"(?s)stage implement: .*there is no bitstream .*system_wrapper\.bit"),
+        ({"implemented": False}, r"(?s)stage implement: .*requires more LUTs.*implementation: place_design ERROR"),
+        (
+            {"implemented": False, "version": "2021.1"},
+            r"(?s)stage implement: .*requires more LUTs.*implementation: place_design ERROR",
+        ),
+        ({"parts": ["xc7z010clg400-1"]}, r"(?s)stage check: .*Part 'xc7z020clg400-1' is not installed"),
+        ({"ips": []}, r"(?s)stage check: .*this Vivado has no IP named processing_system7"),
+        (
+            {"commands": {"export_design": "'2301010101' is an invalid argument. Please specify an integer value."}},
+            r"(?s)stage export: .*hint: .*answer record 76960",
+        ),
+        ({"commands": {"launch_runs": "write failed: No space left on device"}}, r"(?s)hint: the disk is full"),
+        ({"reports": {"utilization": "vivado_2022.2_timing_summary.rpt"}}, r"utilization\.rpt: the report lacks LUTs"),
+        ({"reports": {"csynth.xml": "vitis_hls_2022.2_csynth.rpt"}}, r"csynth\.xml: not a whole XML report"),
+    ],
+)  # fmt: skip
+def test_what_a_tool_leaves_out_is_named(make_project, make_tools, behaviour, message):
+    project = make_project()
+    with pytest.raises(ToolError, match=message):
+        run(project, make_tools("vivado", "vitis_hls", **behaviour))
+    assert not (project.path / "deploy").exists()
+
+
+def test_a_cosimulation_that_fails_is_an_error(make_project, make_tools):
+    tools = make_tools("vitis_hls", reports={"cosim.rpt": "vitis_hls_2022.2_cosim_failed.rpt"})
+    for _ in range(2):
+        with pytest.raises(ToolError, match=r"dense_cosim\.rpt: the co-simulation did not pass"):
+            run(make_project(), tools, cosim=True, until="cosim")
+
+
+def test_timing_that_is_not_met(make_project, make_tools):
+    reports = {"timing_summary": "vivado_2022.2_timing_summary_not_met.rpt"}
+    tools = make_tools("vivado", "vitis_hls", reports=reports)
+    project = make_project()
+    with pytest.raises(ToolError) as error:
+        run(project, tools)
+    for part in ("not met at 100 MHz", "worst slack -0.512 ns", "37 failing endpoints", "--clock 95", "--allow-timing"):
+        assert part in str(error.value)
+    assert not (project.path / "deploy").exists()
+    tools.calls()
+    made = run(project, tools, allow_timing_failure=True)
+    # The hours of implementation are not spent again.
+    assert tools.calls() == []
+    assert (made.deploy / "accelerator.bit").exists()
+    assert not made.figures.timing.met
+
+
+def ended(number):
+    """True once a process is gone (or only its exit code is left)."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize(("command", "stage"), [("csynth_design", "csynth"), ("launch_runs", "implement")])
+def test_a_stage_that_takes_too_long_is_stopped_with_its_children(make_project, make_tools, command, stage):
+    tools = make_tools("vivado", "vitis_hls", commands={command: "hang"})
+    project = make_project()
+    run(project, tools, until="csim")
+    with pytest.raises(
+        ToolError, match=rf"stage {stage}: stopped after 0\.05 minutes \(--timeout\); log: .*{stage}\.log"
+    ):
+        run(project, tools, timeout_minutes=0.05)
+    assert all(ended(int(number)) for number in tools.pids.read_text().split())
+    tools.behave()
+    assert run(project, tools).deploy is not None
+
+
+INTERRUPTED = [
+    (command, signal.SIGINT)
+    for command in ("set_part", "csim_design", "csynth_design", "export_design", "create_bd_design", "launch_runs")
+]
+
+
+@pytest.mark.parametrize(("command", "number"), [*INTERRUPTED, ("csynth_design", signal.SIGTERM)])
+def test_an_interruption_ends_the_whole_process_group(make_project, make_tools, command, number):
+    tools = make_tools("vivado", "vitis_hls", commands={command: "hang"})
+    project = make_project()
+    command_line = [sys.executable, "-c", "from muxflow.cli import main; main()"]
+    process = subprocess.Popen(
+        [*command_line, "bitstream", str(project.path), "--tools", str(tools.folder)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 60
+        while not tools.pids.exists() or len(tools.pids.read_text().split()) < 2:
+            assert process.poll() is None and time.monotonic() < until, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert all(ended(int(pid)) for pid in tools.pids.read_text().split())
+    assert not (project.path / "deploy").exists()
+    assert not list(project.path.glob(".deploy*"))
+    tools.behave()
+    assert run(project, tools).deploy is not None
+
+
+def test_a_full_disk_stops_the_tool_and_is_named(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    logs = project.path / "bitstream" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "csynth.log").symlink_to("/dev/full")
+    with pytest.raises(ToolError, match=r"stage csynth: stopped, .*csynth\.log: No space left on device"):
+        run(project, tools)
+    (logs / "csynth.log").unlink()
+    assert run(project, tools).deploy is not None
+
+
+@pytest.mark.parametrize("place", ["driver", "copy", "rename"])
+def test_a_disk_that_fills_leaves_the_former_deploy_folder_whole(make_project, make_tools, monkeypatch, place):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    made = run(project, tools)
+    before = {name: (made.deploy / name).read_bytes() for name in names(made.deploy)}
+
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if place == "copy":
+        monkeypatch.setattr("muxflow.board.bitstream.shutil.copyfile", full)
+    if place == "rename":
+        real, calls = Path.rename, []
+
+        def second_fails(path, target):
+            if path.name.startswith((".deploy", "deploy")):
+                calls.append(path)
+                if len(calls) == 2:
+                    full()
+            return real(path, target)
+
+        monkeypatch.setattr(Path, "rename", second_fails)
+    with pytest.raises(MuxflowError, match=r"deploy: cannot be written \(No space left on device\)"):
+        run(project, tools, write_driver=full if place == "driver" else driver)
+    monkeypatch.undo()
+    assert {name: (made.deploy / name).read_bytes() for name in names(made.deploy)} == before
+    assert not list(project.path.glob(".deploy*"))
+
+
+def test_a_folder_that_cannot_be_written(make_project, make_tools):
+    project = make_project()
+    (project.path / "bitstream").write_text("in the way")
+    with pytest.raises(MuxflowError, match="cannot be written"):
+        run(project, make_tools("vivado", "vitis_hls"))
+
+
+def test_a_stamp_that_is_damaged_only_repeats_its_stage(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    run(project, tools, until="export")
+    tools.calls()
+    (project.path / "bitstream" / "stamps" / "export.json").write_text('{"key": ')
+    run(project, tools, until="export")
+    assert tools.calls() == [ALL[4]]
+
+
+def test_writing_over_a_project_with_stages_that_is_interrupted(make_project, make_tools, monkeypatch):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    run(project, tools, until="csynth")
+
+    def fails(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("muxflow.hls.project.save_design", fails)
+    with pytest.raises(MuxflowError, match="the project cannot be written"):
+        write_project(project.design, project.path)
+    monkeypatch.undo()
+    tools.calls()
+    assert all(outcome.kept for outcome in run(project, tools, until="csynth").outcomes)
+
+
+def test_a_second_flow_in_the_same_folder_waits_outside(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    run(project, tools, until="check")
+    with locked(project.path / "bitstream"), pytest.raises(MuxflowError, match="another `muxflow bitstream` runs here"):
+        run(project, tools)
+    assert run(project, tools).deploy is not None
+
+
+@pytest.mark.parametrize("text", ["", "clock_hz unknown", "clock_hz inf"])
+def test_a_clock_that_is_no_number_is_named(make_project, make_tools, text):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    run(project, tools)
+    (project.path / "bitstream" / "results" / "block_design.txt").write_text(text or " ")
+    with pytest.raises(ToolError, match=r"block_design\.txt: clock_hz is"):
+        run(project, tools)

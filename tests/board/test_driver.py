@@ -1,0 +1,342 @@
+"""The driver without hardware: packing, the deploy folder, the emulator, examples, and bad input."""
+
+import ast
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import muxflow
+import muxflow.board.driver
+from muxflow.board.deploy import write_driver
+from muxflow.board.driver import Accelerator, AcceleratorError
+from muxflow.board.driver.interface import FORMAT, read_interface
+from muxflow.board.driver.packing import Port, pack, unpack
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.folding import fit
+from muxflow.dataflow.graph import Graph, Node, Readout, with_nodes
+from muxflow.dataflow.ops import MatrixVector, RomWeights
+from muxflow.dataflow.passes import append_arg_max, append_top_k
+from muxflow.dataflow.stream import Stream
+from muxflow.hls.project import write_project
+
+BOARD = Path(muxflow.board.driver.__file__).parents[1]
+
+
+def logits():
+    weights = np.random.default_rng(2).integers(-2, 2, (7, 9))
+    nodes = [
+        Node("rom", RomWeights(weights), (), ("w",)),
+        Node("fc", MatrixVector(), ("x", "w"), ("y",)),
+    ]
+    graph = with_nodes(Graph("tiny", (), {"x": Stream((3, 3, 1), -4, 3)}, "x", "y"), nodes)
+    return replace(graph, readout=Readout((0.5,) * 7, (0.0,) * 7, tuple(range(7)), (7,)))
+
+
+ANSWERS = {"logits": logits, "label": lambda: append_arg_max(logits()), "top_k": lambda: append_top_k(logits(), 3)}
+ANSWERS["codes"] = lambda: replace(logits(), readout=None)
+
+
+@pytest.fixture(scope="module")
+def projects(device, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("projects")
+    made = {}
+    for answer, graph in ANSWERS.items():
+        design = fit(graph(), device=device, board="pynq-z2", clock_mhz=100)
+        made[answer] = write_project(design, folder / answer)
+    return made
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(3).integers(-4, 4, (21, 3, 3, 1))
+
+
+@pytest.fixture
+def deploy(projects, tmp_path):
+    write_driver(projects["logits"], tmp_path / "deploy")
+    return tmp_path / "deploy"
+
+
+def slow(codes, port):
+    """Bit by bit: the text of a frame's words, then numbers again."""
+    words = []
+    for frame in codes.reshape(len(codes), -1).tolist():
+        bits = "".join(f"{code % 2**port.container:0{port.container}b}"[::-1] for code in frame)
+        bits += "0" * (-len(bits) % 64)
+        words.append([int(bits[i : i + 64][::-1], 2) for i in range(0, len(bits), 64)])
+    return words
+
+
+@given(st.data())
+def test_packing_round_trip(data):
+    container = data.draw(st.sampled_from([8, 16, 32, 64]))
+    signed = data.draw(st.booleans())
+    lowest = -(2 ** (container - 1)) if signed else 0
+    highest = 2 ** (container - 1) - 1 if signed or container == 64 else 2**container - 1
+    shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)))
+    port = Port(shape, lowest, highest, 1, container)
+    count = data.draw(st.integers(1, 3))
+    flat = data.draw(st.lists(st.integers(lowest, highest), min_size=count * port.size, max_size=count * port.size))
+    codes = np.array(flat, np.int64).reshape(count, *shape)
+    words = pack(port.check(codes), port)
+    assert words.shape == (count, port.words)
+    assert words.tolist() == slow(codes, port)
+    np.testing.assert_array_equal(unpack(words, port), codes)
+
+
+def test_cut_words():
+    with pytest.raises(AcceleratorError, match="4 AXI words; a frame has 3, so the transfer was cut short"):
+        unpack(np.zeros(4, np.uint64), Port((20,), 0, 255, 1, 8))
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_emulator_equals_the_graph(projects, images, answer):
+    graph = ANSWERS[answer]()
+    expected = graph(images)
+    with Accelerator.emulate(projects[answer].path, batch=8) as accelerator:
+        assert accelerator.interface.answer == answer
+        np.testing.assert_array_equal(accelerator.run(images), expected)
+        assert accelerator.self_test() == 16
+        accelerator.clear_counters()
+        if answer == "codes":
+            with pytest.raises(AcceleratorError, match="codes without a read-out, not classes"):
+                accelerator.classify(images)
+        else:
+            np.testing.assert_array_equal(accelerator.classify(images), logits()(images).reshape(21, -1).argmax(axis=1))
+            counters = accelerator.counters()
+            assert counters.input.frames == counters.output.frames == 21
+            assert counters.output.beats == 21 * accelerator.interface.output.words
+            assert counters.cycles is counters.input.stalls is counters.latency_cycles is None
+        np.testing.assert_array_equal(
+            accelerator.predict(images), expected if graph.readout is None else graph.readout(expected)
+        )
+
+
+def test_from_the_api(projects, images, tmp_path):
+    project = muxflow.open_project(projects["label"].path)
+    with project.emulate(batch=5) as accelerator:
+        np.testing.assert_array_equal(accelerator.run(images), project.design.graph(images))
+    assert project.write_driver(tmp_path)[0] == tmp_path / "interface.json"
+    assert read_interface(tmp_path).digest == projects["label"].digest
+
+
+def test_emulator_measures_itself_as_such(projects):
+    with Accelerator.emulate(projects["label"].path, batch=3) as accelerator:
+        measured = accelerator.measure(5)
+        assert (measured.measured_on, measured.accelerator_latency_seconds) == ("emulator", None)
+        assert str(measured).endswith("(measured on the emulator)")
+        with pytest.raises(AcceleratorError, match="a batch of 0 images"):
+            accelerator.measure(0)
+
+
+BAD_IMAGES = [
+    (np.zeros((2, 3, 3), int), r"images of shape \(2, 3, 3\); expected \(N, 3, 3, 1\)"),
+    (np.zeros((2, 3, 1, 3), int), r"expected \(N, 3, 3, 1\)"),
+    (np.zeros((2, 3, 3, 1)), r"images of type float64; expected integers in \[-4, 3\]"),
+    (np.zeros((2, 3, 3, 1), bool), "images of type bool"),
+    (np.zeros((0, 3, 3, 1), int), "a batch of no images"),
+    (np.full((1, 3, 3, 1), 4), r"image codes in \[4, 4\]; the input holds \[-4, 3\]"),
+    (np.full((1, 3, 3, 1), -5), "the input holds"),
+    (np.full((1, 3, 3, 1), 2**63, np.uint64), "the input holds"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), BAD_IMAGES)
+def test_bad_images(projects, wrong, message):
+    with Accelerator.emulate(projects["label"].path) as accelerator:
+        for method in (accelerator.run, accelerator.predict, accelerator.classify):
+            with pytest.raises(AcceleratorError, match=message):
+                method(wrong)
+
+
+def test_bipolar_images():
+    port = Port((2,), -1, 1, 2, 8)
+    assert port.check([[1, -1]]).tolist() == [[1, -1]]
+    with pytest.raises(AcceleratorError, match="other than -1 and 1"):
+        port.check([[0, 1]])
+
+
+def test_closed(projects, images):
+    accelerator = Accelerator.emulate(projects["label"].path)
+    accelerator.close()
+    accelerator.close()
+    for use in (
+        lambda: accelerator.run(images),
+        accelerator.counters,
+        accelerator.clear_counters,
+        accelerator.self_test,
+    ):
+        with pytest.raises(AcceleratorError, match="tiny: the accelerator is closed"):
+            use()
+
+
+def test_fixed_seeds(projects):
+    with Accelerator.emulate(projects["label"].path) as accelerator:
+        assert accelerator.seeds == {}
+        with pytest.raises(AcceleratorError, match="seeds are fixed in the hardware"):
+            accelerator.write_seeds({})
+
+
+def test_emulator_errors(projects, images, tmp_path):
+    with pytest.raises(AcceleratorError, match=r"design\.json: no such file; `muxflow build"):
+        Accelerator.emulate(tmp_path)
+    for batch in (0, -1):
+        with pytest.raises(AcceleratorError, match=f"a batch of {batch} frames"):
+            Accelerator.emulate(projects["label"].path, batch=batch)
+    with Accelerator.emulate(projects["label"].path, timeout=0.0) as accelerator:
+        with pytest.raises(AcceleratorError, match="no answer within 0 s for 21 frames in the emulator"):
+            accelerator.run(images)
+        accelerator._timeout = 60
+        assert len(accelerator.run(images)) == 21
+
+
+def test_crash_of_the_simulation(projects, images, tmp_path):
+    broken = tmp_path / "p"
+    shutil.copytree(projects["label"].path, broken, ignore=shutil.ignore_patterns("csim"))
+    main = broken / "sim" / "main.cpp"
+    main.write_text(main.read_text().replace("  long done = 0;", "  std::exit(9);\n  long done = 0;"))
+    with (
+        Accelerator.emulate(broken) as accelerator,
+        pytest.raises(AcceleratorError, match="the simulation ended with code 9"),
+    ):
+        accelerator.run(images)
+
+
+def test_frame_beyond_a_transfer(projects, monkeypatch):
+    monkeypatch.setattr("muxflow.board.driver.accelerator.DMA_LONGEST_TRANSFER", 15)
+    with pytest.raises(AcceleratorError, match="a frame has 16 bytes; a DMA transfer holds 15"):
+        Accelerator.emulate(projects["logits"].path)
+
+
+def test_deploy_folder(projects, tmp_path, golden):
+    files = write_driver(projects["logits"], tmp_path / "a")
+    again = write_driver(projects["logits"], tmp_path / "b")
+    assert [file.read_bytes() for file in files] == [file.read_bytes() for file in again]
+    assert sorted(files) == sorted(file for file in (tmp_path / "a").rglob("*") if file.is_file())
+    entry = json.loads((tmp_path / "a" / "interface.json").read_text())
+    assert entry["digest"] == projects["logits"].digest
+    design = projects["logits"].design
+    assert (entry.pop("interval_cycles"), entry.pop("latency_cycles")) == (design.interval, design.latency)
+    golden("interface.json", json.dumps({**entry, "digest": "", "version": ""}, indent=2, sort_keys=True) + "\n")
+    with np.load(tmp_path / "a" / "self_test.npz") as arrays:
+        np.testing.assert_array_equal(arrays["expected"], logits()(arrays["images"]))
+        assert len(arrays["images"]) == 16
+
+
+def test_deploy_errors(projects, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MuxflowError, match="cannot be written"):
+        write_driver(projects["logits"], tmp_path / "file" / "deploy")
+    bare = tmp_path / "p"
+    shutil.copytree(projects["logits"].path, bare, ignore=shutil.ignore_patterns("csim", "tb"))
+    with pytest.raises(MuxflowError, match=r"input\.dat: cannot be read"):
+        write_driver(replace(projects["logits"], path=bare), tmp_path / "deploy")
+
+
+BROKEN = [
+    (lambda entry: {**entry, "format": FORMAT + 1}, "of different versions of Muxflow"),
+    (lambda entry: [], "format None"),
+    (lambda entry: {name: value for name, value in entry.items() if name != "clock_mhz"}, "'clock_mhz'"),
+    (lambda entry: {**entry, "answer": "poem"}, "answer poem"),
+    (lambda entry: {**entry, "input": {**entry["input"], "words_per_frame": 5}}, "words_per_frame and signed"),
+    (lambda entry: {**entry, "seeds": [{}]}, "not a whole interface"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN)
+def test_broken_interface(deploy, change, message):
+    file = deploy / "interface.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    with pytest.raises(AcceleratorError, match=message):
+        Accelerator(deploy)
+
+
+def test_broken_deploy_folder(deploy, tmp_path):
+    assert read_interface(deploy).name == "tiny"
+    with pytest.raises(AcceleratorError, match=r"accelerator\.bit: no such file"):
+        Accelerator(deploy)
+    (deploy / "self_test.npz").write_text("no zip")
+    with pytest.raises(AcceleratorError, match=r"self_test\.npz: cannot be read"):
+        Accelerator(deploy)
+    (deploy / "self_test.npz").unlink()
+    with pytest.raises(AcceleratorError, match=r"self_test\.npz: no such file"):
+        Accelerator(deploy)
+    (deploy / "interface.json").write_text("{")
+    with pytest.raises(AcceleratorError, match=r"interface\.json: cannot be read"):
+        Accelerator(deploy)
+    with pytest.raises(AcceleratorError, match=r"interface\.json: no such file; give the deploy folder"):
+        Accelerator(tmp_path / "nowhere")
+
+
+SOURCES = [*sorted((BOARD / "driver").glob("*.py")), BOARD / "example" / "example.py"]
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.name)
+def test_python_of_a_pynq_image(file):
+    """Python 3.8 can read it, and it imports numpy, pynq and the standard library only."""
+    tree = ast.parse(file.read_text(), feature_version=(3, 8))
+    allowed = {"numpy", "pynq", "muxflow_driver", *sys.stdlib_module_names}
+    late = {"accelerator.py": {"muxflow"}}.get(file.name, set())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            assert {alias.name.split(".")[0] for alias in node.names} <= allowed
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            assert node.module.split(".")[0] in allowed | late
+
+
+def test_folder_works_without_muxflow(deploy, tmp_path):
+    """As on the board: only the folder is there, and errors are plain text."""
+    code = (
+        "import sys; sys.modules['muxflow'] = None\n"
+        "from muxflow_driver import Accelerator, AcceleratorError\n"
+        "for use in (lambda: Accelerator('.'), lambda: Accelerator.emulate('p')):\n"
+        "    try: use()\n"
+        "    except AcceleratorError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=deploy, capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first.startswith("accelerator.bit: no such file")
+    assert second.startswith("the emulator needs Muxflow on this machine: pip install muxflow")
+
+
+@pytest.mark.parametrize("answer", ["logits", "codes"])
+def test_example(projects, deploy, monkeypatch, capsys, answer):
+    arguments = ["example.py", "--emulate", str(projects[answer].path), "--batch", "20"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.syspath_prepend(str(deploy))
+    runpy.run_path(str(deploy / "example.py"), run_name="__main__")
+    text = capsys.readouterr().out
+    assert "self test: 16 images agree" in text and "pipelined over 20 images" in text
+    assert ("classes of random images" if answer == "logits" else "codes of random images") in text
+
+
+def test_example_without_a_bitstream(deploy):
+    done = subprocess.run([sys.executable, "example.py"], cwd=deploy, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{deploy / 'accelerator.bit'}: no such file")
+    assert "Traceback" not in done.stderr
+
+
+def test_notebook(projects, deploy, monkeypatch):
+    notebook = json.loads((deploy / "example.ipynb").read_text())
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    monkeypatch.syspath_prepend(str(deploy))
+    names = {}
+    for cell in cells:
+        exec("".join(cell["source"]), names)
+        if "parameters" in cell["metadata"].get("tags", []):
+            assert names["PROJECT"] is None
+            names["PROJECT"] = str(projects["logits"].path)
+    np.testing.assert_array_equal(names["images"].shape, (4, 3, 3, 1))
+    with pytest.raises(type(names["accelerator"]).run.__globals__["AcceleratorError"], match="closed"):
+        names["accelerator"].counters()

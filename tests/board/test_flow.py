@@ -1,0 +1,46 @@
+"""The parts of the flow that need no tool: what a tool's output says."""
+
+import os
+import time
+
+import pytest
+
+from muxflow.board import flow
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("INFO: [HLS 200-42] -- Implementing module 'fc'", "Implementing module 'fc'"),
+        ("INFO: [HLS 200-10] Analyzing design file 'src/top.cpp' ...", "Analyzing design file 'src/top.cpp'"),
+        ("INFO: [COSIM 212-302] *************** C TB simulation ***************", "C TB simulation"),
+        ("Starting Placer Task", "Starting Placer Task"),
+        ("Phase 1.2 IO Placement/ Clock Placement | Checksum: 1a2b", "1.2 IO Placement/ Clock Placement"),
+        ("Start Technology Mapping", "Start Technology Mapping"),
+        ("Command: route_design", "route_design"),
+        ("[Tue Mar  7 11:00:00 2023] Launched synth_1...", "Launched synth_1"),
+        ("[Tue Mar  7 11:00:00 2023] Waiting for impl_1 to finish (timeout: ...)...", "Waiting for impl_1"),
+        ("INFO: [HLS 200-111] Finished Checking Pragmas: CPU user time: 0 seconds.", None),
+        ("WARNING: [Place 30-568] A LUT drives a clock", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_the_step_that_a_line_announces(line, step):
+    assert flow.step_of(line + "\r\n") == step
+
+
+def test_error_lines():
+    text = "INFO: a\nERROR: [X 1-1] one\nWARNING: b\n  ERROR: two\n" + "INFO: end\n" * 30
+    assert flow.error_lines(text) == ["ERROR: [X 1-1] one", "  ERROR: two"]
+    assert flow.error_lines("a\n\nb\n") == ["a", "b"]
+    assert len(flow.error_lines("ERROR: x\n" * 9)) == 5
+
+
+def test_a_child_that_holds_the_output_does_not_hold_the_flow(tmp_path):
+    log = tmp_path / "logs" / "stage.log"
+    stage = flow.Stage("stage", (("/bin/sh", "-c", "echo started; sleep 300 & exit 0"),))
+    started = time.monotonic()
+    outcome = flow.Flow(tmp_path, dict(os.environ), 60).run([stage], lambda _stage, _step: None)[0]
+    assert time.monotonic() - started < 20
+    assert outcome.log == log
+    assert "started" in log.read_text()

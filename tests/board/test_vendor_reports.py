@@ -1,0 +1,117 @@
+"""The vendor's reports, one hand-made file for each published format; and reports that are not whole."""
+
+from pathlib import Path
+
+import pytest
+
+from muxflow.board.vendor_reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
+from muxflow.dataflow.device import Resources
+from muxflow.dataflow.errors import ToolError
+
+REPORTS = Path(__file__).parent / "reports"
+
+
+@pytest.mark.parametrize(
+    ("file", "version"),
+    [
+        ("vivado_hls_2019.2_csynth.xml", "2019.2"),
+        ("vitis_hls_2020.2_csynth.xml", "2020.2"),
+        ("vitis_hls_2022.2_csynth.xml", "2022.2"),
+        ("vivado_hls_2019.2_csynth.rpt", "2019.2"),
+        ("vitis_hls_2022.2_csynth.rpt", "2022.2"),
+    ],
+)
+def test_synthesis(file, version):
+    made = read_synthesis(REPORTS / file)
+    assert made.version == version
+    assert made.resources == Resources(2310, 1204, 3, 2)
+    assert (made.target_ns, made.estimated_ns) == (10.0, 7.302)
+    assert (made.latency, made.interval) == ((310, 312), (240, 240))
+    assert made.slow_loops == ((("fc/VITIS_LOOP_41_1", 2),) if file == "vitis_hls_2022.2_csynth.xml" else ())
+
+
+def test_cycles_that_the_tool_does_not_know():
+    made = read_synthesis(REPORTS / "vitis_hls_2025.1_csynth.xml")
+    assert (made.version, made.latency, made.interval, made.slow_loops) == ("2025.1", None, None, ())
+
+
+@pytest.mark.parametrize("file", ["vivado_hls_2019.2_cosim.rpt", "vitis_hls_2022.2_cosim.rpt"])
+def test_cosimulation(file):
+    seen = read_cosimulation(REPORTS / file)
+    assert seen.passed
+    assert (seen.latency, seen.interval) == ((311, 312, 315), (240, 241, 242))
+
+
+def test_a_cosimulation_that_fails_or_measures_nothing(tmp_path):
+    text = (REPORTS / "vitis_hls_2022.2_cosim.rpt").read_text()
+    file = tmp_path / "cosim.rpt"
+    file.write_text(text.replace("|      Pass|", "|      Fail|"))
+    assert not read_cosimulation(file).passed
+    file.write_text(text.replace("            240|            241|            242|", " NA| NA| NA|"))
+    assert read_cosimulation(file).interval is None
+    file.write_text(text.replace("|      Pass|", "|        NA|"))
+    with pytest.raises(ToolError, match=r"cosim\.rpt: the report lacks a row for Verilog or VHDL"):
+        read_cosimulation(file)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("vivado_2019.2_utilization.rpt", Resources(6120, 8034, 9, 2)),
+        ("vivado_2022.2_utilization.rpt", Resources(6120, 8034, 9, 2)),
+        ("vivado_2022.2_accelerator_utilization.rpt", Resources(1987, 1420, 3, 2)),
+        ("vivado_2024.1_utilization_ultrascale.rpt", Resources(7012, 9100, 8, 2)),
+    ],
+)
+def test_utilisation(file, expected):
+    assert read_utilisation(REPORTS / file) == expected
+
+
+def test_timing():
+    for version in ("2019.2", "2022.2"):
+        timing = read_timing(REPORTS / f"vivado_{version}_timing_summary.rpt")
+        assert (timing.version, timing.setup_slack, timing.hold_slack, timing.met) == (version, 1.284, 0.021, True)
+    timing = read_timing(REPORTS / "vivado_2022.2_timing_summary_not_met.rpt")
+    assert (timing.setup_slack, timing.failing_endpoints, timing.met) == (-0.512, 37, False)
+
+
+@pytest.mark.parametrize(
+    ("read", "file", "old", "new", "message"),
+    [
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", "<LUT>2310</LUT>", "", "lacks AreaEstimates/Resources/LUT"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", "<DSP>2</DSP>", "", "lacks AreaEstimates/Resources/DSP"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", "<FF>1204<", "<FF>many<", "Resources/FF is 'many'"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", ">7.302<", "> <", "lacks PerformanceEstimates/SummaryOfTiming"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", "<Interval-max>240</Interval-max>", "", "lacks .*Interval-max"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", "</profile>", "", "not a whole XML report"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.rpt", "ap_clk", "clock", "lacks Timing"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.rpt", "+ Latency", "+ Lateness", "lacks Latency"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.rpt", "|Total ", "|Sum ", "lacks Utilization Estimates"),
+        (
+            read_synthesis,
+            "vitis_hls_2022.2_csynth.rpt",
+            "BRAM_18K",
+            "BLOCK_18",
+            "lacks Utilization Estimates, BRAM_18K",
+        ),
+        (read_utilisation, "vivado_2022.2_utilization.rpt", "Slice LUTs", "Tables", "lacks LUTs"),
+        (read_utilisation, "vivado_2022.2_utilization.rpt", "| Block RAM Tile", "| Block", "lacks block RAM"),
+        (read_utilisation, "vivado_2022.2_utilization.rpt", "| DSPs", "| Blocks", "lacks DSP blocks"),
+        (read_timing, "vivado_2022.2_timing_summary.rpt", "WNS(ns)", "Slack", "lacks Design Timing Summary"),
+        (read_timing, "vivado_2022.2_timing_summary.rpt", "  1.284", "     NA", r"WNS\(ns\) is 'NA'"),
+        (read_timing, "vivado_2022.2_timing_summary.rpt", "        0.021", "\n", "Design Timing Summary, hold"),
+    ],
+)
+def test_a_report_that_is_not_whole_is_named_with_the_section(tmp_path, read, file, old, new, message):
+    text = (REPORTS / file).read_text()
+    assert old in text
+    broken = tmp_path / file
+    broken.write_text(text.replace(old, new))
+    with pytest.raises(ToolError, match=rf"{file}: .*{message}"):
+        read(broken)
+
+
+def test_an_absent_report_is_named(tmp_path):
+    for read in (read_synthesis, read_cosimulation, read_utilisation, read_timing):
+        with pytest.raises(ToolError, match=r"none\.xml: the report cannot be read"):
+            read(tmp_path / "none.xml")

@@ -1,0 +1,277 @@
+"""The generated scripts, run in a real Tcl interpreter against stand-ins that object where the vendor's tools would."""
+
+import re
+from pathlib import Path
+
+import pytest
+from standin_catalog import PARTS, Settings
+from standin_hls import Hls, component
+from standin_tcl import TclError, run_in_process, run_in_tclsh
+from standin_vivado import Vivado
+
+from muxflow.board import vendor_tcl
+from muxflow.board.board import Board, boards, find_board
+from muxflow.board.vendor_tcl import write_scripts
+from muxflow.dataflow.device import Device
+from muxflow.dataflow.errors import MuxflowError
+
+
+@pytest.fixture
+def make_scripts(make_project):
+    """`make_scripts(board)`: the folder with the scripts, and an accelerator's IP as synthesis would leave it."""
+
+    def make(board="pynq-z2", control=False, form="script", **options):
+        project = make_project(board, **options)
+        folder = project.path / "bitstream"
+        write_scripts(project, find_board(board), folder, form)
+        ip = folder / vendor_tcl.hls_results(form) / "impl" / "ip" / "component.xml"
+        ip.parent.mkdir(parents=True)
+        ip.write_text(component("muxflow", "hls", "dense", "1.0", control))
+        return folder
+
+    return make
+
+
+def run(folder, script="block_design.tcl", **settings):
+    vivado = Vivado(Settings(**settings))
+    assert run_in_process(folder / script, vivado.commands()) == 0
+    return vivado
+
+
+def test_golden_scripts(make_scripts, golden):
+    for board in ("pynq-z2", "zcu104"):
+        folder = make_scripts(board, name=board)
+        for name in ("block_design.tcl", "common.tcl", "check.tcl", "implement.tcl", "hls_config.cfg"):
+            golden(f"{board}/{name}", (folder / name).read_text())
+    folder = make_scripts("zedboard", tool="vivado_hls", name="old")
+    for name in ("check_hls.tcl", "csynth.tcl"):
+        golden(f"vivado_hls/{name}", (folder / name).read_text())
+    assert not (folder / "hls_config.cfg").exists()
+
+
+@pytest.mark.parametrize("board", sorted(boards()))
+def test_the_block_design_of_every_board(make_scripts, board):
+    folder = make_scripts(board)
+    parts = (*PARTS, find_board(board).device.part)
+    vivado = run(folder, parts=parts)
+    assert set(vivado.cells) == {"ps", "dma", "accelerator", "monitor", "reset", "memory", "control", "interrupts"}
+    assert vivado.links["/dma/M_AXIS_MM2S"] == "/monitor/s_in"
+    assert vivado.links["/monitor/m_in"] == "/accelerator/input_r"
+    assert vivado.links["/accelerator/output_r"] == "/monitor/s_out"
+    assert vivado.links["/monitor/m_out"] == "/dma/S_AXIS_S2MM"
+    dma = vivado.cells["dma"].properties
+    assert (dma["CONFIG.c_include_sg"], dma["CONFIG.c_sg_length_width"]) == ("0", "26")
+    facts = (folder / "results" / "block_design.txt").read_text()
+    assert f"clock_hz {find_board(board).clock_mhz * 1e6:.0f}\n" in facts
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
+def test_an_accelerator_with_registers_is_connected_to_the_processor(make_scripts, board):
+    vivado = run(make_scripts(board, control=True))
+    assert vivado.links["/accelerator/s_axi_control"] == "/control/M02_AXI"
+    assert vivado.cells["control"].properties["CONFIG.NUM_MI"] == "3"
+
+
+def test_the_newest_of_several_versions_is_taken(make_scripts):
+    ips = ("xilinx.com:ip:axi_dma:7.1", "xilinx.com:ip:axi_dma:7.10", "xilinx.com:ip:axi_dma:7.2")
+    folder = make_scripts("zcu104")
+    vivado = run(folder, ips=(*Settings().ips, *ips))
+    assert vivado.cells["dma"].vlnv == "xilinx.com:ip:axi_dma:7.10"
+    # Likewise the board files.
+    assert vivado.properties["board_part"] == "xilinx.com:zcu104:part0:1.1"
+
+
+def test_a_vivado_without_xlconcat_gets_the_inline_concatenation(make_scripts):
+    ips = (*(ip for ip in Settings().ips if "xlconcat" not in ip), "xilinx.com:inline_hdl:ilconcat:1.0")
+    vivado = run(make_scripts(), ips=ips, version="2025.1")
+    assert vivado.cells["interrupts"].vlnv == "xilinx.com:inline_hdl:ilconcat:1.0"
+
+
+def test_the_handoff_of_2019_2_is_found(make_scripts):
+    folder = make_scripts()
+    run(folder, version="2019.2")
+    assert (folder / "results" / "system.hwh").exists()
+
+
+@pytest.mark.parametrize(("board", "name"), [("pynq-z2", "PCW_CRYSTAL"), ("zcu104", "PSS_REF_CLK")])
+def test_without_board_files_no_preset_is_applied_and_the_clock_input_is_told(make_scripts, board, name):
+    vivado = run(make_scripts(board), board_parts=())
+    assert "board_part" not in vivado.properties
+    given = {key: value for key, value in vivado.cells["ps"].properties.items() if name in key}
+    assert list(given.values()) == [f"{find_board(board).ps_clock_mhz:.9g}"]
+
+
+def test_python_and_tclsh_run_a_script_alike(make_scripts):
+    made = []
+    for runner in (run_in_process, run_in_tclsh):
+        vivado = Vivado()
+        folder = make_scripts(name=runner.__name__)
+        assert runner(folder / "block_design.tcl", vivado.commands()) == 0
+        made.append([tuple(word.replace(str(folder), "") for word in call) for call in vivado.calls])
+    assert made[0] == made[1]
+    assert len(made[0]) > 100
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
+def test_every_broken_block_design_is_caught(make_scripts, board):
+    """Each line that connects or creates is left out in turn, and the stand-in objects to every one."""
+    folder = make_scripts(board)
+    text = (folder / "block_design.tcl").read_text()
+    essential = r"^ *(?:create |create_bd_|connect_bd_|update_ip_catalog"
+    essential += r"|add_files|assign_|validate_|save_|generate_|set_property top)"
+    lines = text.splitlines(keepends=True)
+    numbers = [number for number, line in enumerate(lines) if re.match(essential, line)]
+    assert len(numbers) > 25
+    survived = []
+    for number in numbers:
+        broken = folder / "broken.tcl"
+        broken.write_text("".join(lines[:number] + lines[number + 1 :]))
+        try:
+            if run_in_process(broken, Vivado().commands()) == 0:
+                survived.append(lines[number])
+        except TclError:
+            continue
+    assert survived == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("dma/M_AXIS_MM2S", "dma/M_AXIS_MM2", "no such interface pin"),
+        ("get_bd_intf_pins dma/M_AXIS_MM2S", "get_bd_intf_pins dma/S_AXIS_S2MM", "do not fit"),
+        (
+            "[get_bd_intf_pins dma/M_AXI_MM2S] [get_bd_intf_pins memory/S00_AXI]",
+            "[get_bd_intf_pins dma/M_AXIS_MM2S] [get_bd_intf_pins memory/S00_AXI]",
+            "connected already",
+        ),
+        ("mm2s_tdata_width 64", "mm2s_tdata_width 32", "32 bits"),
+        ("s2mm_tdata_width 64", "s2mm_tdata_width 128", "128"),
+        ("reset/peripheral_aresetn", "reset/peripheral_reset", r"is driven by /reset/peripheral_reset \(rst\)"),
+        ("[get_bd_pins $clock]", "[get_bd_pins $reset]", "is driven by"),
+        ("ps/M_AXI_GP0_ACLK ", "", "M_AXI_GP0_ACLK is not driven"),
+        ("c_include_sg 0", "c_include_sg 1", "M_AXI_SG is not connected"),
+        ("CONFIG.c_sg_length_width", "CONFIG.c_length_width", "has no property"),
+        ("NUM_PORTS 2", "NUM_PORTS 3", "In2 is not driven"),
+        ("NUM_SI 2", "NUM_SI 1", "no such interface pin"),
+        ("CONFIG.PCW_USE_S_AXI_HP0 1", "CONFIG.PCW_USE_S_AXI_HP0 0", "no such interface pin"),
+        ("stream_monitor monitor", "stream_monito monitor", "is not in the project's sources"),
+        ("assign_bd_address\nvalidate", "validate", "has no address"),
+        ("[get_bd_cells dma]", "[get_bd_cells dna]", "expects at least one object"),
+        ("set_property board_part $board_part", "set_property board_part tul.com.tw:pynq-z9:part0:1.0", "is not valid"),
+    ],
+)
+def test_a_wrong_block_design_is_caught_with_its_reason(make_scripts, old, new, message):
+    folder = make_scripts()
+    text = (folder / "block_design.tcl").read_text()
+    assert old in text
+    (folder / "block_design.tcl").write_text(text.replace(old, new))
+    with pytest.raises(TclError, match=message):
+        run(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"parts": ("xc7z010clg400-1",)}, "does not know the part xc7z020clg400-1"),
+        ({"ips": tuple(ip for ip in Settings().ips if "axi_dma" not in ip)}, "no IP named axi_dma"),
+    ],
+)
+def test_the_check_says_what_this_vivado_lacks(make_scripts, capfd, settings, message):
+    folder = make_scripts()
+    assert run_in_process(folder / "check.tcl", Vivado(Settings(**settings)).commands()) == 1
+    assert message in capfd.readouterr().out
+    assert not (folder / "results" / "check.txt").exists()
+
+
+def test_the_monitor_has_the_interfaces_that_the_block_design_connects():
+    from standin_catalog import AXI, AXIS, module
+
+    interfaces, pins = module(vendor_tcl.MONITOR.read_text(), "stream_monitor")
+    assert {(one.name, one.mode, one.vlnv, one.width) for one in interfaces} == {
+        ("s_in", "Slave", AXIS, 64),
+        ("m_in", "Master", AXIS, 64),
+        ("s_out", "Slave", AXIS, 64),
+        ("m_out", "Master", AXIS, 64),
+        ("s_axi", "Slave", AXI, 0),
+    }
+    assert {(pin.name, pin.kind) for pin in pins} == {("aclk", "clk"), ("aresetn", "rst_n")}
+
+
+def test_a_board_without_a_processing_system_is_refused(make_project):
+    class Artix(Board):
+        name = "arty"
+        title = "Arty"
+        device = Device("xc7a35ticsg324-1L", lut=20800, ff=41600, bram18=100, dsp=90)
+        clock_mhz = 100.0
+        tools = "Vitis HLS"
+        products = "HLS project"
+
+    project = make_project()
+    with pytest.raises(MuxflowError, match=r"board arty: part xc7a35ticsg324-1L has no processing system"):
+        write_scripts(project, Artix(), project.path / "bitstream")
+
+
+def test_a_missing_monitor_is_named(make_project, monkeypatch, tmp_path):
+    project = make_project()
+    monkeypatch.setattr(vendor_tcl, "MONITOR", tmp_path / "none.v")
+    with pytest.raises(MuxflowError, match=r"none\.v: cannot be read"):
+        write_scripts(project, find_board("pynq-z2"), project.path / "bitstream")
+
+
+def test_scripts_are_the_same_twice_and_name_no_machine(make_project):
+    project = make_project()
+    folder = project.path / "bitstream"
+    write_scripts(project, find_board("pynq-z2"), folder)
+    first = {file.name: file.read_bytes() for file in folder.iterdir()}
+    times = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    write_scripts(project, find_board("pynq-z2"), folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == first
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == times
+    assert not any(str(Path(folder).parent).encode() in text for text in first.values())
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# run_hls.tcl, which users run too.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [
+        ((), ["csim", "csynth", "export"]),
+        (("-f", "run_hls.tcl", "-tclargs", "csynth", "cosim"), ["csynth", "cosim"]),
+        (("csim",), ["csim"]),
+    ],
+)
+@pytest.mark.parametrize(("tool", "product"), [("vitis_hls", "Vitis HLS"), ("vivado_hls", "Vivado HLS")])
+def test_run_hls(make_project, monkeypatch, arguments, steps, tool, product):
+    project = make_project(tool=tool)
+    monkeypatch.chdir(project.path)
+    hls = Hls(project.path, product, PARTS, lambda kind: "report")
+    assert run_in_process(project.path / "run_hls.tcl", hls.commands(), arguments) == 0
+    designs = [name.removesuffix("_design") for name, *_ in hls.calls if name.endswith("_design")]
+    assert designs == steps
+    assert (project.path / ("csim_hls" if steps == ["csim"] else "hls")).is_dir()
+    if "export" in steps:
+        text = (project.path / "hls/solution/impl/ip/component.xml").read_text()
+        assert "<spirit:vendor>muxflow<" in text and "<spirit:name>dense<" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("src/top.cpp", "src/tip.cpp", r"tip\.cpp' does not exist"),
+        ("-I$here/include", "-I$here/headers", "headers does not exist"),
+        ("set_top dense\n", "\n", "no top function"),
+        ("  set_part xc7z020clg400-1\n", "\n", "no top function, sources, solution or part"),
+        ("open_solution -reset", "open_project -reset x; open_solution", None),
+    ],
+)
+def test_a_wrong_run_hls_is_caught(make_project, monkeypatch, old, new, message):
+    project = make_project()
+    script = project.path / "run_hls.tcl"
+    assert old in script.read_text()
+    script.write_text(script.read_text().replace(old, new))
+    monkeypatch.chdir(project.path)
+    hls = Hls(project.path, "Vitis HLS", PARTS, lambda kind: "report")
+    with pytest.raises(TclError, match=message):
+        run_in_process(script, hls.commands(), ("cosim", "export") if message is None else ())
