@@ -347,8 +347,9 @@ def frame_edges(graph: Graph) -> set[str]:
     """Streams of a map into a node that also waits for an answer that comes once a frame, those before its width
     converters included: their FIFOs hold the frame."""
     held: set[str] = set()
+    weights = graph.weights()
     for node in graph.nodes:
-        data = [name for name in node.inputs if graph.streams[name].constant is None]
+        data = [name for name in node.inputs if name not in weights]
         maps = [name for name in data if graph.streams[name].pixels > 1]
         if len(maps) < len(data):
             held.update(maps)

@@ -57,7 +57,7 @@ def size_fifos(
     slowest = simulator.slowest_cycles
     allowed = interval if interval >= slowest else slowest * SLACK
     paced = simulator.paced(max(slowest, int(interval)))
-    weights = {name for name, stream in graph.streams.items() if stream.constant is not None}
+    weights = graph.weights()
     windows = _behind_windows(graph, folds)
     limits = dict.fromkeys(graph.streams, UNBOUNDED) | dict.fromkeys(weights, SHALLOW)
     for vectors in AHEAD:
@@ -88,7 +88,8 @@ def cut_fifos(graph: Graph, folds: Mapping[str, Fold], sizing: Sizing, *, cuts: 
     frames = len(proved.completions)
     held = frame_edges(graph)
     bits = {name: depths[name] * stream.beat_bits for name, stream in graph.streams.items()}
-    data = [name for name, stream in graph.streams.items() if stream.constant is None]
+    weights = graph.weights()
+    data = [name for name in graph.streams if name not in weights]
     for name in sorted(data, key=lambda name: (name in held, -bits[name], name)):
         # Invariant: depth `high` keeps the interval, depth `low` does not (or is none).
         low, high, guess = 0, depths[name], SHALLOW

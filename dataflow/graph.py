@@ -137,6 +137,10 @@ class Graph:
                 progress(min(start + BATCH, len(batch)))
         return {name: fixed[name] if name in fixed else np.concatenate(parts[name]) for name in wanted}
 
+    def weights(self) -> frozenset[str]:
+        """Streams of nodes without inputs: they wait for nothing and repeat in every frame."""
+        return frozenset(name for node in self.nodes if not node.inputs for name in node.outputs)
+
     def check_images(self, images: npt.ArrayLike) -> IntArray:
         """Input codes as int64; raises MuxflowError on a wrong shape, a wrong type or a code outside the interval."""
         array = np.asarray(images)

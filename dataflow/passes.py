@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph import Graph, Node, check, with_nodes
-from muxflow.dataflow.ops import ArgMax, Fork, Threshold
+from muxflow.dataflow.ops import ArgMax, AutomatonWeights, Fork, Threshold, TopK
 
 Pass = Callable[[Graph], Graph]
 
@@ -92,18 +92,49 @@ def append_arg_max(graph: Graph) -> Graph:
     Raises GraphError where the integer order of the logits is not the model's order: a scale or an offset that differs
     between classes, or a falling scale.
     """
-    readout = graph.readout
-    if readout is not None:
-        scales, offsets = set(readout.scale), set(readout.offset)
-        if len(scales) > 1 or len(offsets) > 1 or min(scales) <= 0:
-            raise GraphError(
-                f"{graph.name}: the classes differ in scale or offset, so the largest integer is not always the "
-                "largest logit; keep the read-out on the host, or train the last layer with one scale and no bias"
-            )
-        if readout.order != tuple(range(len(readout.order))):
-            raise GraphError(f"{graph.name}: the logits leave in another order than the model's; keep the read-out")
+    _check_order(graph)
     node = Node("arg_max", ArgMax(), (graph.output,), ("label",))
     return with_nodes(graph, [*graph.nodes, node], output="label", readout=None)
+
+
+def append_top_k(graph: Graph, k: int) -> Graph:
+    """logits   becomes   logits --> TopK: the indices of the k largest logits, largest first, leave the chip.
+
+    Raises GraphError as `append_arg_max` does, and when there are fewer than `k` logits.
+    """
+    _check_order(graph)
+    node = Node("top_k", TopK(k), (graph.output,), ("labels",))
+    return with_nodes(graph, [*graph.nodes, node], output="labels", readout=None)
+
+
+def _check_order(graph: Graph) -> None:
+    """Raises GraphError where the integer order of the logits is not the model's order."""
+    readout = graph.readout
+    if readout is None:
+        return
+    scales, offsets = set(readout.scale), set(readout.offset)
+    if len(scales) > 1 or len(offsets) > 1 or min(scales) <= 0:
+        raise GraphError(
+            f"{graph.name}: the classes differ in scale or offset, so the largest integer is not always the "
+            "largest logit; keep the read-out on the host, or train the last layer with one scale and no bias"
+        )
+    if readout.order != tuple(range(len(readout.order))):
+        raise GraphError(f"{graph.name}: the logits leave in another order than the model's; keep the read-out")
+
+
+def writable_seeds(graph: Graph) -> Graph:
+    """AutomatonWeights   becomes   AutomatonWeights(writable): intervals downstream hold for any start of the ring.
+
+    What `ProjectOptions(seeds="writable")` asks of a graph before it is fitted; accumulators grow by a few bits.
+    Raises GraphError when no weights are generated.
+    """
+    nodes = [
+        replace(node, op=replace(node.op, writable=True)) if isinstance(node.op, AutomatonWeights) else node
+        for node in graph.nodes
+    ]
+    if not any(isinstance(node.op, AutomatonWeights) for node in nodes):
+        raise GraphError(f"{graph.name}: no weights are generated, so there is no seed to write")
+    return with_nodes(graph, nodes)
 
 
 CLEAN_UP: tuple[Pass, ...] = (remove_identity_thresholds,)

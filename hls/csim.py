@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,8 +21,10 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
 from muxflow.dataflow.op import IntArray
+from muxflow.hls.names import identifiers
 from muxflow.hls.packing import pack, unpack
-from muxflow.hls.project import Project, identifiers
+from muxflow.hls.project import Project
+from muxflow.hls.seeds import seed_texts
 
 Variant = Literal["native", "reference"]
 Progress = Callable[[int, int], None]
@@ -137,12 +139,14 @@ def run_csim(
     jobs: int = 1,
     progress: Progress | None = None,
     compiler: str = COMPILER,
+    seeds: Mapping[str, Sequence[int]] | None = None,
 ) -> CsimResult:
     """Simulates images, shape (N, *input.shape) of input codes, and returns the output codes.
 
     `bounded`: every FIFO has exactly its depth; a deadlock raises ToolError with each waiting process and its stream.
     `record`: streams to record in full; `()` none (default), None-safe names of the design's graph.
-    `jobs`: processes that share the images. `progress(done, total)` counts images.
+    `jobs`: processes that share the images. `progress(done, total)` counts images. `seeds`: starts of weight generators by
+    node, where the project's seeds are writable; the stored ones for nodes that are not named.
     """
     design = project.design
     codes = design.graph.check_images(images)
@@ -155,7 +159,8 @@ def run_csim(
         runs = []
         try:
             for index, (first, last) in enumerate(itertools.pairwise(bounds)):
-                runs.append(_Run(project, Path(scratch) / str(index), executable, codes[first:last], bounded, streams))
+                options = [*(["--bounded"] if bounded else []), *seed_options(project, seeds or {})]
+                runs.append(_Run(project, Path(scratch) / str(index), executable, codes[first:last], options, streams))
             _watch(runs, len(codes), progress)
         finally:
             for run in runs:
@@ -168,11 +173,24 @@ def run_csim(
     return CsimResult(variant, outputs, recorded, compile_seconds, time.perf_counter() - started)
 
 
+def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[str]:
+    """Arguments of the simulation that give weight generators another start, by node; raises MuxflowError for one that
+    does not fit."""
+    texts = seed_texts(project.seeds, seeds)
+    return [word for argument, cells in texts.items() for word in ("--seed", argument, cells)]
+
+
 class _Run:
     """One simulation process over a share of the images."""
 
     def __init__(
-        self, project: Project, folder: Path, executable: Path, codes: IntArray, bounded: bool, streams: Sequence[str]
+        self,
+        project: Project,
+        folder: Path,
+        executable: Path,
+        codes: IntArray,
+        options: Sequence[str],
+        streams: Sequence[str],
     ) -> None:
         self.design = project.design
         self.folder = folder
@@ -187,8 +205,7 @@ class _Run:
         except OSError as error:
             raise MuxflowError(f"{folder}: the simulation's input cannot be written ({error.strerror})") from error
         variables = identifiers(graph.streams)
-        command = [str(executable), str(folder / "input"), str(folder / "output"), str(self.frames)]
-        command += ["--bounded"] if bounded else []
+        command = [str(executable), str(folder / "input"), str(folder / "output"), str(self.frames), *options]
         for name, file in self.taps.items():
             command += ["--tap", f"s_{variables[name]}", str(file)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -246,10 +263,11 @@ def recordable(project: Project) -> list[str]:
     """Streams that a simulation can be compared on: all but weights, which repeat, and width converters, which copy."""
     graph = project.design.graph
     producers = graph.producers()
+    weights = graph.weights()
     return [
         name
-        for name, stream in graph.streams.items()
-        if stream.constant is None and (name not in producers or producers[name].op.kind != "WidthConverter")
+        for name in graph.streams
+        if name not in weights and (name not in producers or producers[name].op.kind != "WidthConverter")
     ]
 
 

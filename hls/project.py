@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import keyword
-import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -26,24 +24,18 @@ from muxflow.dataflow.op import Fold, IntArray, Kernel, Table
 from muxflow.dataflow.ops import OPS
 from muxflow.dataflow.stream import Stream, random_codes, width
 from muxflow.dataflow.timing import Timing
+from muxflow.hls.names import identifiers, names_of
 from muxflow.hls.packing import pack, words_per_frame
+from muxflow.hls.seeds import SeedArgument, seed_arguments
 
 Tool = Literal["vitis_hls", "vivado_hls"]
 Control = Literal["ap_ctrl_none", "s_axilite"]
+Seeds = Literal["fixed", "writable"]
 
 INCLUDE = Path(__file__).parent / "include"
 TEMPLATES = Path(__file__).parent / "templates"
 VECTOR_FRAMES = 4
 """Frames recorded for the test bench: co-simulation is slow."""
-
-CPP_WORDS = frozenset(
-    "alignas alignof and asm auto bool break case catch char class const constexpr continue decltype default "
-    "delete do double else enum explicit export extern false float for friend goto if inline int long main "
-    "mutable namespace new not operator or private protected public register return short signed sizeof "
-    "static struct switch template this throw true try typedef typeid typename union unsigned using virtual "
-    "void volatile while xor input output muxflow axi_word axi_input axi_output hls std NULL EOF assert errno "
-    "stdin stdout stderr INPUT_WORDS OUTPUT_WORDS".split()
-)
 
 
 @dataclass(frozen=True)
@@ -51,17 +43,21 @@ class ProjectOptions:
     """How a project is written.
 
     `tool`: "vitis_hls" (2020.2 and later) or "vivado_hls" (2019.2). `control`: "ap_ctrl_none" runs freely, "s_axilite"
-    is started over AXI-Lite.
+    is started over AXI-Lite. `seeds`: "fixed", the starts of weight generators are part of the hardware; "writable", they
+    are AXI-Lite registers (the graph went through `passes.writable_seeds`).
     """
 
     tool: Tool = "vitis_hls"
     control: Control = "ap_ctrl_none"
+    seeds: Seeds = "fixed"
 
     def __post_init__(self) -> None:
         if self.tool not in ("vitis_hls", "vivado_hls"):
             raise MuxflowError(f"tool {self.tool!r}; supported: 'vitis_hls', 'vivado_hls'")
         if self.control not in ("ap_ctrl_none", "s_axilite"):
             raise MuxflowError(f"control {self.control!r}; supported: 'ap_ctrl_none', 's_axilite'")
+        if self.seeds not in ("fixed", "writable"):
+            raise MuxflowError(f"seeds {self.seeds!r}; supported: 'fixed', 'writable'")
 
 
 @dataclass(frozen=True)
@@ -72,6 +68,11 @@ class Project:
     design: Design
     options: ProjectOptions = ProjectOptions()
 
+    @property
+    def seeds(self) -> tuple[SeedArgument, ...]:
+        """The starts of weight generators that can be written at run time; none when they are fixed."""
+        return seed_arguments(self.design, names_of(self.design).seeds) if self.options.seeds == "writable" else ()
+
     @cached_property
     def digest(self) -> str:
         """Hash of every source that a simulation compiles."""
@@ -81,28 +82,6 @@ class Project:
                 if file.is_file():
                     digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()
-
-
-def identifier(name: str) -> str:
-    """A C++ identifier for a node or stream name."""
-    text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
-    text = re.sub(r"_{2,}", "_", text)
-    return f"n_{text}" if text[0].isdigit() or text in CPP_WORDS or keyword.iskeyword(text) else text
-
-
-def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
-    """Identifiers for names, a number appended where two would be the same or one is reserved."""
-    taken = set(reserved)
-    found = {}
-    for name in names:
-        base = candidate = identifier(name)
-        number = 2
-        while candidate in taken:
-            candidate = f"{base}_{number}"
-            number += 1
-        taken.add(candidate)
-        found[name] = candidate
-    return found
 
 
 def write_project(
@@ -203,10 +182,9 @@ def _write_files(
     progress: Callable[[str], None] | None,
 ) -> None:
     tell = progress or (lambda _: None)
-    name = identifier(design.graph.name)
-    streams = identifiers(design.graph.streams).values()
-    outer = {name, f"{name}_design", *(f"s_{text}" for text in streams), *(f"{text}_t" for text in streams)}
-    functions = identifiers((node.name for node in design.graph.nodes), outer)
+    names = names_of(design)
+    name, functions = names.top, names.functions
+    seeds = seed_arguments(design, names.seeds) if options.seeds == "writable" else ()
     common: dict[str, Any] = {
         "name": f"{name}_design",
         "top": name,
@@ -215,6 +193,7 @@ def _write_files(
         "word": AXI_WORD,
         "control": options.control,
         "tool": options.tool,
+        "seeds": seeds,
     }
     environment = _environment()
 
@@ -229,8 +208,10 @@ def _write_files(
     kernels = {
         node.name: node.op.call(design.graph.ports(node), design.folds[node.name]) for node in design.graph.nodes
     }
+    for seed in seeds:
+        kernels[seed.node] = replace(kernels[seed.node], tables=())
     keys = [(node.name, table.name) for node in design.graph.nodes for table in kernels[node.name].tables]
-    texts = identifiers((f"{functions[node]} {table}" for node, table in keys), {*outer, *functions.values()})
+    texts = identifiers((f"{functions[node]} {table}" for node, table in keys), names.outer)
     tables = dict(zip(keys, texts.values(), strict=True))
     for node in design.graph.nodes:
         kernel = kernels[node.name]
@@ -244,7 +225,7 @@ def _write_files(
                 tables=[_table(tables[node.name, table.name], table) for table in kernel.tables],
             )
     tell("top.cpp")
-    top = _top_values(design, options, functions, kernels, tables)
+    top = _top_values(design, options, functions, kernels, tables, {seed.node: seed for seed in seeds})
     render("top.hpp.j2", "src/top.hpp", **top)
     render("top.cpp.j2", "src/top.cpp", **top)
     render("simulation_main.cpp.j2", "sim/main.cpp")
@@ -349,6 +330,7 @@ def _top_values(
     functions: Mapping[str, str],
     kernels: Mapping[str, Kernel],
     table_names: Mapping[tuple[str, str], str],
+    seeds: Mapping[str, SeedArgument],
 ) -> dict[str, Any]:
     graph = design.graph
     variables = {name: f"s_{text}" for name, text in identifiers(graph.streams).items()}
@@ -389,15 +371,18 @@ def _top_values(
             if table.memory and where != "register":
                 pragmas.append(_storage(variable, where, "rom_1p", options.tool))
         template = ", ".join(f"/*{key}*/ {_cpp(value)}" for key, value in kernel.arguments)
-        call_arguments = ", ".join(tables + [port for port, _ in ports])
+        seed = [seeds[node.name].argument] if node.name in seeds else []
+        call_arguments = ", ".join(seed + tables + [port for port, _ in ports])
+        parameters = [seeds[node.name].parameter] if seed else []
+        parameters += [f"muxflow::stream<{types[name]}>& {port}" for port, name in ports]
         shown = f"{node.op.kind}, {design.folds[node.name]}, {design.cycles(node)} cycles a frame"
         return {
             "comment": f"{node.name}: {shown}",
             "function": base,
-            "parameters": ", ".join(f"muxflow::stream<{types[name]}>& {port}" for port, name in ports),
+            "parameters": ", ".join(parameters),
             "pragmas": pragmas,
             "call": f"muxflow::{kernel.function}<{template}>({call_arguments})",
-            "arguments": ", ".join(variables[name] for _, name in ports),
+            "arguments": ", ".join(seed + [variables[name] for _, name in ports]),
         }
 
     def outer(name: str) -> dict[str, Any]:

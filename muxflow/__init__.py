@@ -22,9 +22,11 @@ from muxflow.dataflow.errors import (
 
 if TYPE_CHECKING:
     from muxflow.api import Design, Project, fit, load, open_project
+    from muxflow.board.driver import Accelerator
     from muxflow.dataflow.graph import Graph
 
 __all__ = [
+    "Accelerator",
     "BudgetError",
     "Design",
     "Graph",
@@ -41,6 +43,7 @@ __all__ = [
 
 # Loaded on first use: every part of Muxflow imports this package, and the API imports every part.
 _LAZY = {name: "muxflow.api" for name in ("Design", "Project", "fit", "load", "open_project")}
+_LAZY["Accelerator"] = "muxflow.board.driver"
 _LAZY["Graph"] = "muxflow.dataflow.graph"
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy.typing as npt
 
 from muxflow.board.board import Board, find_board
+from muxflow.board.deploy import write_driver
+from muxflow.board.driver import Accelerator
 from muxflow.dataflow import design as dataflow_design
 from muxflow.dataflow import folding
 from muxflow.dataflow.design import before_width_converters
@@ -73,6 +75,14 @@ class Project:
         """
         run = csim.verify if verify else csim.run_csim
         return run(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress)
+
+    def emulate(self, *, batch: int = 64, timeout: float = 600.0) -> Accelerator:
+        """The driver's `Accelerator`, played by this project's C simulation; raises AcceleratorError."""
+        return Accelerator.emulate(self.path, batch=batch, timeout=timeout)
+
+    def write_driver(self, folder: str | Path) -> list[Path]:
+        """Writes what runs on the board, the bitstream aside; see `muxflow.board.deploy.write_driver`."""
+        return write_driver(self.hls, Path(folder))
 
 
 @dataclass(frozen=True)

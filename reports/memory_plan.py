@@ -115,7 +115,7 @@ def make_memory_plan(design: Design) -> MemoryPlan:
 
 
 def _data(design: Design, node: Node) -> list[str]:
-    return [name for name in node.inputs if design.graph.streams[name].constant is None]
+    return [name for name in node.inputs if name not in design.graph.weights()]
 
 
 def _join(design: Design, node: Node) -> JoinRow:

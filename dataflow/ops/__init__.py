@@ -21,6 +21,7 @@ from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.dataflow.ops.top_k import TopK
 from muxflow.dataflow.ops.width_converter import WidthConverter
 from muxflow.dataflow.ops.window_pool import WindowPool
 
@@ -41,6 +42,7 @@ __all__ = [
     "ShiftClip",
     "SlidingWindow",
     "Threshold",
+    "TopK",
     "WidthConverter",
     "WindowPool",
     "from_attributes",
@@ -64,6 +66,7 @@ OPS: dict[str, type[Op]] = {
         ShiftClip,
         SlidingWindow,
         Threshold,
+        TopK,
         WidthConverter,
         WindowPool,
     )

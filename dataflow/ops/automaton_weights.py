@@ -28,7 +28,8 @@ from muxflow.dataflow.stream import Stream
 class AutomatonWeights(Op):
     """Makes a matrix row by row from an elementary cellular automaton, once for each vector of the frame.
 
-    `rows`, `columns`: the matrix; `repeats`: vectors in a frame; the other fields are those of `Automaton`.
+    `rows`, `columns`: the matrix; `repeats`: vectors in a frame; the other fields but one are those of `Automaton`.
+    `writable`: the start of the ring can be another one at run time, so nothing downstream may rely on the weights.
     Only dense matrices: a grouped layer with generated weights is refused by `MatrixVector`'s fold of one group.
     """
 
@@ -40,6 +41,7 @@ class AutomatonWeights(Op):
     burn_in: int = 0
     alphabet: Alphabet = "binary"
     repeats: int = 1
+    writable: bool = False
 
     follows = "consumer"
 
@@ -62,7 +64,8 @@ class AutomatonWeights(Op):
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         bipolar = self.alphabet == "binary"
-        return (Stream((self.rows, self.columns), -1, 1, self.repeats, bipolar=bipolar, constant=self.matrix),)
+        constant = None if self.writable else self.matrix
+        return (Stream((self.rows, self.columns), -1, 1, self.repeats, bipolar=bipolar, constant=constant),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         return (self.matrix,)

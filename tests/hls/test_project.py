@@ -18,14 +18,8 @@ from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale, Threshold
 from muxflow.dataflow.passes import insert_forks
 from muxflow.dataflow.stream import Stream
 from muxflow.hls.csim import verify
-from muxflow.hls.project import (
-    CPP_WORDS,
-    ProjectOptions,
-    identifier,
-    identifiers,
-    load_project,
-    write_project,
-)
+from muxflow.hls.names import CPP_WORDS, identifier, identifiers
+from muxflow.hls.project import ProjectOptions, load_project, write_project
 
 
 def dense_graph(name="dense"):

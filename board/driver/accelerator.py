@@ -1,0 +1,269 @@
+"""The accelerator as a Python object."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+    TypeVar,
+)
+
+import numpy as np
+
+from .errors import AcceleratorError
+from .interface import Interface, parse_interface, read_interface, read_self_test
+from .packing import pack, unpack
+from .registers import DMA_LONGEST_TRANSFER
+from .results import Counters, Measurement
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from .backend import Backend
+    from .packing import Codes, Words
+
+T = TypeVar("T")
+
+LATENCY_RUNS = 11
+"""Single images whose median is the latency."""
+
+
+class Accelerator:
+    """An accelerator on the board, or its C simulation on any machine.
+
+    `folder`: the deploy folder. `batch`: most frames in one DMA transfer; larger batches are cut, and two transfers'
+    buffers take turns, so that one is packed while the other is under way. `timeout`: seconds for one transfer.
+
+    Images are integer codes of the input quantizer, shape (N, *input.shape).
+    Raises AcceleratorError, as all its methods do.
+    """
+
+    interface: Interface
+
+    def __init__(self, folder: str | Path = ".", *, batch: int = 64, timeout: float = 10.0) -> None:
+        from .pynq_backend import PynqBackend
+
+        path = Path(folder)
+        interface = read_interface(path)
+        frames = _transfer_frames(interface, batch)
+        self_test = read_self_test(path)
+        self._open(interface, self_test, PynqBackend(path, interface, frames), frames, timeout)
+
+    @classmethod
+    def emulate(cls, project: str | Path, *, batch: int = 64, timeout: float = 600.0) -> Accelerator:
+        """The accelerator of an HLS project, played by its C simulation; needs Muxflow and a C++ compiler."""
+        try:
+            from muxflow.board.emulator import Emulator
+        except ImportError as error:
+            raise AcceleratorError(
+                f"the emulator needs Muxflow on this machine: pip install muxflow ({error})"
+            ) from error
+        backend = Emulator(Path(project), AcceleratorError)
+        try:
+            interface = parse_interface(backend.interface, str(project))
+            frames = _transfer_frames(interface, batch)
+        except BaseException:
+            backend.close()
+            raise
+        self = cls.__new__(cls)
+        self._open(interface, backend.self_test, backend, frames, timeout)
+        return self
+
+    def _open(
+        self, interface: Interface, self_test: dict[str, Codes], backend: Backend, frames: int, timeout: float
+    ) -> None:
+        self.interface = interface
+        self._self_test = self_test
+        self._backend: Backend | None = backend
+        self._frames = frames
+        self._timeout = timeout
+        self._seeds: dict[str, tuple[int, ...]] = {}
+        self._stale = False
+        try:
+            if interface.seeds:
+                self.write_seeds({})
+            backend.clear_counters()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, images: npt.ArrayLike) -> Codes:
+        """Output codes, shape (N, *output.shape)."""
+        return self._run(self.interface.input.check(images))
+
+    def predict(self, images: npt.ArrayLike) -> Codes | npt.NDArray[np.float64]:
+        """The model's output: logits as floats where the output is logits, else the output codes."""
+        codes = self.run(images)
+        return codes if self.interface.readout is None else self.interface.readout(codes)
+
+    def classify(self, images: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """The class of each image, shape (N,)."""
+        if self.interface.answer == "codes":
+            raise AcceleratorError(
+                f"{self.interface.name}: the output is codes without a read-out, not classes; use run() and read them"
+            )
+        answer = np.asarray(self.predict(images))
+        answer = answer.reshape(len(answer), -1)
+        return answer.argmax(axis=1) if self.interface.answer == "logits" else answer[:, 0].astype(np.int64)
+
+    def self_test(self) -> int:
+        """Runs the stored images and compares with the stored outputs; returns how many images agreed.
+
+        Raises AcceleratorError naming the first difference.
+        """
+        if any(self._seeds.get(seed.node) != seed.cells for seed in self.interface.seeds):
+            raise AcceleratorError("the self test knows the stored seeds only; write_seeds({}) brings them back")
+        expected = self._self_test["expected"]
+        met = self.run(self._self_test["images"])
+        if not np.array_equal(met, expected):
+            image, *index = (int(position) for position in np.argwhere(met != expected)[0])
+            wrong = int((met != expected).reshape(len(met), -1).any(axis=1).sum())
+            raise AcceleratorError(
+                f"self test: {wrong} of {len(met)} images differ, first image {image} at {tuple(index)}: met "
+                f"{met[(image, *index)]}, expected {expected[(image, *index)]}; the bitstream and the folder may be of different "
+                "projects, or timing was not met"
+            )
+        return len(met)
+
+    def measure(self, batch: int = 256) -> Measurement:
+        """Frame rate, pipelined over `batch` images, and the latency of one image."""
+        if batch < 1:
+            raise AcceleratorError(f"a batch of {batch} images; measure at least one")
+        stored = self._self_test["images"]
+        images = stored[np.arange(batch) % len(stored)]
+        port = self.interface.input
+        words = pack(images, port)
+        self._settle()
+        self._stream(self._cut(words), len)  # the first transfer after loading fills caches
+        pipelined = _seconds(lambda: self._stream(self._cut(words), len))
+        packed = _seconds(lambda: self._run(images))
+        latencies = sorted(_seconds(lambda: self._stream([words[:1]], len)) for _ in range(LATENCY_RUNS))
+        cycles = self.counters().latency_cycles
+        return Measurement(
+            batch,
+            batch / pipelined,
+            batch / packed,
+            latencies[LATENCY_RUNS // 2],
+            None if cycles is None else cycles / (self.interface.clock_mhz * 1e6),
+            self._opened().source,
+        )
+
+    def counters(self) -> Counters:
+        """What the stream monitor counted since the accelerator was opened or `clear_counters`."""
+        return self._opened().counters()
+
+    def clear_counters(self) -> None:
+        """Counts anew."""
+        self._opened().clear_counters()
+
+    @property
+    def seeds(self) -> dict[str, tuple[int, ...]]:
+        """The start of each weight generator by node, cell 0 first; empty where seeds are fixed."""
+        return dict(self._seeds)
+
+    def write_seeds(self, seeds: Mapping[str, Sequence[int]]) -> None:
+        """Gives weight generators another start, by node, 0 and 1, cell 0 first; those not named get their stored one.
+
+        Weights are made ahead of the images, so frames are sent and dropped until none comes from the start before.
+        """
+        backend = self._opened()
+        known = {seed.node: seed for seed in self.interface.seeds}
+        if not known:
+            raise AcceleratorError(
+                f"{self.interface.name}: seeds are fixed in the hardware; build it with writable seeds (docs/driver.md)"
+            )
+        wanted = {node: seed.cells for node, seed in known.items()}
+        for node, given in seeds.items():
+            if node not in known:
+                raise AcceleratorError(f"no weight generator {node!r}; there are {', '.join(known)}")
+            cells = tuple(int(cell) for cell in given)
+            if len(cells) != len(wanted[node]) or set(cells) - {0, 1}:
+                raise AcceleratorError(f"seed of {node}: expected {len(wanted[node])} cells, each 0 or 1")
+            wanted[node] = cells
+        for node, seed in known.items():
+            backend.write_seed(seed, wanted[node])
+        self._seeds = wanted
+        self._stale = True
+        self._settle()
+
+    def _settle(self) -> None:
+        """Sends frames and drops them until none is made from weights of an earlier start."""
+        if self._stale:
+            self._stale = False
+            port = self.interface.input
+            ahead = max(seed.frames_ahead for seed in self.interface.seeds)
+            batches = self._cut(pack(np.full((ahead, *port.shape), port.lowest, np.int64), port))
+            self._stream(batches, len)
+
+    def close(self) -> None:
+        """Gives buffers back; a closed accelerator answers nothing."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
+
+    def __enter__(self) -> Accelerator:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _opened(self) -> Backend:
+        if self._backend is None:
+            raise AcceleratorError(f"{self.interface.name}: the accelerator is closed; open it again")
+        return self._backend
+
+    def _cut(self, frames: npt.NDArray[Any]) -> Iterable[npt.NDArray[Any]]:
+        return (frames[first : first + self._frames] for first in range(0, len(frames), self._frames))
+
+    def _run(self, codes: Codes) -> Codes:
+        self._settle()
+        port, output = self.interface.input, self.interface.output
+        batches = (pack(part, port) for part in self._cut(codes))
+        return np.concatenate(self._stream(batches, lambda words: unpack(words, output)))
+
+    def _stream(self, batches: Iterable[Words], take: Callable[[Words], T]) -> list[T]:
+        """Sends batches of input words, takes what comes back: two slots in turn, so that the next batch is packed and the
+        last one unpacked while one is under way."""
+        backend = self._opened()
+        taken = []
+        pending = None
+        try:
+            for number, words in enumerate(batches):
+                slot = number % 2
+                backend.load(slot, words)
+                done = None if pending is None else backend.wait(pending, self._timeout)
+                backend.start(slot)
+                pending = slot
+                if done is not None:
+                    taken.append(take(done))
+            if pending is not None:
+                taken.append(take(backend.wait(pending, self._timeout)))
+        except BaseException:
+            # A word left in a FIFO would shift every later image: start from a clean state.
+            backend.reset()
+            self._stale = bool(self._seeds)
+            raise
+        return taken
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _transfer_frames(interface: Interface, batch: int) -> int:
+    """Frames of one transfer: `batch`, fewer where the DMA's length register holds no more."""
+    if batch < 1:
+        raise AcceleratorError(f"a batch of {batch} frames; at least one")
+    words = max(interface.input.words, interface.output.words)
+    fits = DMA_LONGEST_TRANSFER // (8 * words)
+    if not fits:
+        raise AcceleratorError(f"a frame has {8 * words} bytes; a DMA transfer holds {DMA_LONGEST_TRANSFER}")
+    return min(batch, fits)

@@ -1,0 +1,45 @@
+"""What plays the accelerator: the hardware, or its C simulation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .interface import Seed
+    from .packing import Words
+    from .results import Counters
+
+
+class Backend(Protocol):
+    """Two slots of input and output words; at most one of them is under way.
+
+    `source`: "board" or "emulator". Every method raises AcceleratorError.
+    """
+
+    source: str
+
+    def load(self, slot: int, words: Words) -> None:
+        """Puts input words, shape (N, words a frame), into a slot that is not under way."""
+
+    def start(self, slot: int) -> None:
+        """Sends what was loaded into a slot; nothing may be under way."""
+
+    def wait(self, slot: int, seconds: float) -> Words:
+        """Output words of a started slot, shape (N, words a frame), valid until the slot is loaded again."""
+        ...
+
+    def reset(self) -> None:
+        """Gives up what is under way and brings the accelerator into its first state, seeds kept."""
+
+    def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
+        """Gives a weight generator another start."""
+
+    def counters(self) -> Counters:
+        """What was counted since `clear_counters`."""
+        ...
+
+    def clear_counters(self) -> None:
+        """Counts anew."""
+
+    def close(self) -> None:
+        """Gives everything back."""

@@ -1,0 +1,46 @@
+"""Runs an accelerator: self test, speed, a few images, what the stream monitor counted.
+
+On the board, in the deploy folder:           sudo python3 example.py
+On a machine with Muxflow, without a board:   python3 example.py --emulate build/mognet_digits
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from muxflow_driver import Accelerator, AcceleratorError
+
+
+def run(accelerator: Accelerator, batch: int) -> None:
+    """Prints what the accelerator does."""
+    interface = accelerator.interface
+    print(f"{interface.name} on {interface.board} at {interface.clock_mhz:g} MHz")
+    print(f"self test: {accelerator.self_test()} images agree")
+    print(accelerator.measure(batch))
+    port = interface.input
+    steps = (port.highest - port.lowest) // port.step
+    images = port.lowest + port.step * np.random.default_rng(0).integers(0, steps + 1, (4, *port.shape))
+    if interface.answer == "codes":
+        print("codes of random images:", accelerator.run(images).reshape(4, -1)[:, :10].tolist())
+    else:
+        print("classes of random images:", accelerator.classify(images).tolist())
+    print(accelerator.counters())
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description="Runs the accelerator of this folder.")
+    parser.add_argument("--emulate", metavar="PROJECT", help="HLS project whose C simulation plays the accelerator")
+    parser.add_argument("--batch", type=int, default=256, help="images that the frame rate is measured over")
+    arguments = parser.parse_args()
+    try:
+        emulated = arguments.emulate is not None
+        with Accelerator.emulate(arguments.emulate) if emulated else Accelerator(Path(__file__).parent) as accelerator:
+            run(accelerator, arguments.batch)
+    except AcceleratorError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""C++ names for what a graph calls by any text."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from muxflow.dataflow.design import Design
+from muxflow.hls.seeds import generators
+
+CPP_WORDS = frozenset(
+    "alignas alignof and asm auto bool break case catch char class const constexpr continue decltype default "
+    "delete do double else enum explicit export extern false float for friend goto if inline int long main "
+    "mutable namespace new not operator or private protected public register return short signed sizeof "
+    "static struct switch template this throw true try typedef typeid typename union unsigned using virtual "
+    "void volatile while xor input output muxflow axi_word axi_input axi_output hls std NULL EOF assert errno "
+    "stdin stdout stderr INPUT_WORDS OUTPUT_WORDS".split()
+)
+
+
+def identifier(name: str) -> str:
+    """A C++ identifier for a node or stream name."""
+    text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
+    text = re.sub(r"_{2,}", "_", text)
+    return f"n_{text}" if text[0].isdigit() or text in CPP_WORDS or keyword.iskeyword(text) else text
+
+
+def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
+    """Identifiers for names, a number appended where two would be the same or one is reserved."""
+    taken = set(reserved)
+    found = {}
+    for name in names:
+        base = candidate = identifier(name)
+        number = 2
+        while candidate in taken:
+            candidate = f"{base}_{number}"
+            number += 1
+        taken.add(candidate)
+        found[name] = candidate
+    return found
+
+
+@dataclass(frozen=True)
+class Names:
+    """C++ names of a design: the top function, of each node its function, of each generator its seed; `outer`: names that
+    nothing else may have."""
+
+    top: str
+    functions: dict[str, str]
+    seeds: dict[str, str]
+    outer: frozenset[str]
+
+
+def names_of(design: Design) -> Names:
+    """The names that a design's project uses; no two of them are the same."""
+    top = identifier(design.graph.name)
+    streams = identifiers(design.graph.streams).values()
+    outer = {top, f"{top}_design", *(f"s_{text}" for text in streams), *(f"{text}_t" for text in streams)}
+    functions = identifiers((node.name for node in design.graph.nodes), outer)
+    outer.update(functions.values())
+    keys = {name: f"{functions[name]} seed" for name in generators(design)}
+    texts = identifiers(keys.values(), outer)
+    seeds = {name: texts[key] for name, key in keys.items()}
+    return Names(top, functions, seeds, frozenset(outer | set(seeds.values())))
