@@ -3,7 +3,7 @@
 #   docker build -t muxflow .
 #   docker run --rm muxflow                                    # make demo
 #   docker run --rm -v /tools/Xilinx:/tools/Xilinx:ro -v "$PWD/build:/muxflow/build" muxflow \
-#     bash -c 'source /tools/Xilinx/Vitis_HLS/2022.2/settings64.sh && cd build/mognet_digits && vitis_hls -f run_hls.tcl'
+#     make bitstream BOARD=pynq-z2 TOOLS=/tools/Xilinx
 #
 # Vivado and Vitis are never inside the image: mount the host's installation.
 FROM python:3.11-slim-bookworm

@@ -134,21 +134,32 @@ def build(
         Literal["ap_ctrl_none", "s_axilite"], typer.Option(help="Free-running, or started over AXI-Lite.")
     ] = "ap_ctrl_none",
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Give the indices of the K largest logits instead.")] = None,
+    seeds: Annotated[
+        Literal["fixed", "writable"], typer.Option(help="Seeds of generated weights: stored, or AXI-Lite registers.")
+    ] = "fixed",
     input_scale: InputScale = None,
     as_json: Json = False,
 ) -> None:
     """Fit a model to a board, as `muxflow fit` does, and write its HLS project."""
-    from muxflow.dataflow.passes import append_arg_max
+    from muxflow.dataflow.errors import MuxflowError
+    from muxflow.dataflow.passes import append_arg_max, append_top_k, writable_seeds
     from muxflow.hls.project import ProjectOptions
     from muxflow.proving import MODEL_FILE, project_report
     from muxflow.reports.render import terminal
 
+    if arg_max and top_k:
+        raise MuxflowError("both --arg-max and --top-k are asked for; give one of them")
     target = output or Path("build") / model.stem
     with stages(as_json) as stage:
         done = stage(f"import {model}", 1)
         graph = muxflow.load(model, input_scale=fraction(input_scale))
         if arg_max:
             graph = append_arg_max(graph)
+        if top_k:
+            graph = append_top_k(graph, top_k)
+        if seeds == "writable":
+            graph = writable_seeds(graph)
         done(1, 1)
         done = stage(f"fit {board}", 1)
         design = _fitted(
@@ -157,7 +168,7 @@ def build(
         done(1, 1)
         done = stage(f"write {target}", 1)
         extra = {MODEL_FILE: model.read_bytes()} if model.suffix == ".onnx" else {}
-        project = design.write(target, options=ProjectOptions(tool, control), extra=extra)
+        project = design.write(target, options=ProjectOptions(tool, control, seeds), extra=extra)
         done(1, 1)
     report = project_report(project, version("muxflow"))
 

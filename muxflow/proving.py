@@ -12,16 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.api import Project
+from muxflow.board.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph, write_atomically
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.stream import random_codes
 from muxflow.hls import csim
 from muxflow.hls.csim import Variant
+from muxflow.hls.project import VECTOR_FRAMES
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 PROOF_FILE = "proof.json"
 MODEL_FILE = "model.onnx"
+COSIMULATION = "Vitis HLS co-simulation"
 
 Stage = Callable[[str, int], Callable[[int, int], None]]
 """Announces a stage with its number of images and returns what counts them."""
@@ -109,7 +112,7 @@ def prove(
         codes = sum(stream.size for stream in result.streams.values()) + outputs.size
         detail = _compared(streams, codes) + (", FIFOs at their depths" if bounded else "")
         rungs.append(Rung(title, "equal", count, detail))
-    rungs.append(Rung("Vitis HLS co-simulation", "not run", 0, "needs the vendor's tool: run_hls.tcl, step cosim"))
+    rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream --cosim"))
     rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))
     accuracy = None
     if images.labels is not None and outputs is not None:
@@ -145,4 +148,21 @@ def project_report(project: Project, version: str) -> Report:
                 accuracy = None if entry["accuracy"] is None else Accuracy(**entry["accuracy"])
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error
-    return make_report(project.design, ladder=ladder, accuracy=accuracy, version=version)
+    figures = _vendor_figures(project)
+    if figures.get("cosimulated"):
+        seen = Rung(COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures['hls']}")
+        ladder = tuple(seen if rung.title == COSIMULATION else rung for rung in ladder)
+    stages = tuple(tuple(row) for row in figures.get("comparison", ()))
+    return make_report(project.design, ladder=ladder, accuracy=accuracy, version=version, stages=stages)
+
+
+def _vendor_figures(project: Project) -> dict[str, Any]:
+    """What `muxflow bitstream` read from the vendor's reports; empty where it has not run on these sources."""
+    file = project.path / "bitstream" / FIGURES_FILE
+    if not file.exists():
+        return {}
+    try:
+        entry: dict[str, Any] = json.loads(file.read_text())
+        return entry if entry["digest"] == project.hls.digest else {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise MuxflowError(f"{file}: not figures of Muxflow ({error!r}); run `muxflow bitstream` again") from error

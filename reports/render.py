@@ -83,6 +83,8 @@ def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
             images = str(rung.images) if rung.images else "-"
             ladder.add_row(rung.title, Text(rung.status, style=style), images, rung.detail)
         parts.append(ladder)
+    if report.stages:
+        parts.append(_stage_table(report))
     memory = Table(title="memory", title_justify="left")
     memory.add_column("kind")
     for column in ("bits", "in primitives of", "BRAM18", "LUT", "FF"):
@@ -101,6 +103,15 @@ def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
     if nodes:
         parts += [_node_table(report), _memory_map(report), _placement_table(report)]
     return Group(*parts)
+
+
+def _stage_table(report: Report) -> Table:
+    table = Table(title="estimates and what the tools said", title_justify="left")
+    for number, title in enumerate(report.stages[0]):
+        table.add_column(title, justify="right" if number else "left")
+    for row in report.stages[1:]:
+        table.add_row(*row)
+    return table
 
 
 def _node_table(report: Report) -> Table:

@@ -68,7 +68,8 @@ class Report:
     """Everything a reader of the design wants to know.
 
     Resources are estimates of Muxflow's own model. Interval and latency are cycle simulations where `simulated`, else
-    estimates; `slowest_cycles` is the cycles of the slowest node, which no FIFO depths can beat.
+    estimates; `slowest_cycles` is the cycles of the slowest node, which no FIFO depths can beat. `stages`: a table, titles
+    first, that sets the estimates beside what vendor tools said; empty where none has run.
     """
 
     network: str
@@ -94,6 +95,7 @@ class Report:
     thresholds: int
     remarks: str
     version: str
+    stages: tuple[tuple[str, ...], ...] = ()
 
     @property
     def parameter_bits(self) -> int:
@@ -127,9 +129,14 @@ class Report:
 
 
 def make_report(
-    design: Design, *, ladder: tuple[Rung, ...] = (), accuracy: Accuracy | None = None, version: str = ""
+    design: Design,
+    *,
+    ladder: tuple[Rung, ...] = (),
+    accuracy: Accuracy | None = None,
+    version: str = "",
+    stages: tuple[tuple[str, ...], ...] = (),
 ) -> Report:
-    """The report of a design; `ladder` and `accuracy` come from whoever ran the comparisons."""
+    """The report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools."""
     bits = design.memory_bits()
     plan = make_memory_plan(design)
 
@@ -176,4 +183,5 @@ def make_report(
         thresholds=int(notes.get("thresholds", "0")),
         remarks=notes.get("remarks", ""),
         version=version,
+        stages=stages,
     )

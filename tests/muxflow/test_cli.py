@@ -183,10 +183,11 @@ def test_boards_doctor_and_help_answer(tmp_path: Path) -> None:
     found = json.loads(run("doctor", "--json", cwd=tmp_path).stdout)
     assert found["g++"]["found"]
     assert "run_hls" not in found
-    assert not found["vivado_hls"]["found"]
-    assert "settings64.sh" in found["vivado_hls"]["remedy"]
+    assert not found["Vivado HLS"]["found"]
+    assert "settings64.sh" in found["Vivado HLS"]["remedy"]
     text = run("--help", cwd=tmp_path).stdout
-    for word in ("train", "check", "fit", "build", "csim", "report", "boards", "doctor", "demo", "Exit codes"):
+    commands = ("train", "check", "fit", "build", "sweep", "csim", "report", "bitstream", "boards", "doctor", "demo")
+    for word in (*commands, "Exit codes"):
         assert word in text
     assert run("--version", cwd=tmp_path).stdout.startswith("muxflow ")
 
@@ -195,6 +196,19 @@ def test_an_arg_max_is_appended_only_where_it_is_valid(tmp_path: Path, residual:
     done = run("build", PRETRAINED / "mognet_digits.onnx", "--arg-max", cwd=tmp_path)
     assert done.returncode == 4, done.stdout
     assert "differ in scale or offset" in done.stderr
+
+
+def test_top_k_and_writable_seeds_reach_the_project(workplace: Path) -> None:
+    done = run("build", "small.npz", "--top-k", "2", "--seeds", "writable", "--output", "both", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    text = (workplace / "both" / "src" / "top.cpp").read_text()
+    assert "muxflow::top_k<" in text
+    assert "s_axilite" in text
+    done = run("csim", "both", "--count", "3", "--variant", "native", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    both = run("build", "small.npz", "--top-k", "2", "--arg-max", cwd=workplace)
+    assert both.returncode == 1
+    assert "give one of them" in both.stderr
 
 
 def test_the_project_is_the_same_bytes_twice(workplace: Path) -> None:
@@ -215,6 +229,8 @@ def test_the_api_has_the_shape_of_the_documentation(workplace: Path) -> None:
     images = np.random.default_rng(1).integers(stream.lo, stream.hi + 1, (2, *stream.shape))
     result = project.csim(images)
     assert np.array_equal(result.outputs, graph(images))
+    with muxflow.Accelerator.emulate(project.path) as accelerator:
+        assert np.array_equal(accelerator.run(images), graph(images))
     assert muxflow.open_project(workplace / "api").design.interval == design.interval
 
 

@@ -106,3 +106,15 @@ def test_written_twice_the_bytes_are_the_same(report: Report, tmp_path: Path) ->
     first = [path.read_bytes() for path in write_report(report, tmp_path / "a")]
     second = [path.read_bytes() for path in write_report(report, tmp_path / "b")]
     assert first == second
+
+
+def test_stages_stand_beside_the_estimates(report: Report) -> None:
+    """What vendor tools said is in every format that people read, with the name of its tool."""
+    rows = (("", "estimate", "synthesised with Vitis HLS 2022.2"), ("LUT", "1,234", "1,357"))
+    shown = replace(report, stages=rows)
+    for render in (to_text, to_html, to_latex, to_json):
+        text = " ".join(render(shown).split())
+        assert all(cell in text for row in rows for cell in row)
+        assert "1,357" not in render(report)
+    assert "none was synthesised" in to_html(report)
+    assert "none was synthesised" not in to_html(shown)
