@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from muxflow.board.toolchain import VendorTool, environment, find_hls, find_viva
 from muxflow.board.vendor_reports import read_synthesis
 from muxflow.board.vendor_tcl import hls_results, top_name, write_scripts
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.graph import write_atomically
+from muxflow.dataflow.files import whole_folder, write_atomically
 from muxflow.hls.project import Project
 
 StageName = Literal["check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy"]
@@ -261,28 +260,9 @@ def _notices(board: Board, figures: Figures, folder: Path) -> tuple[str, ...]:
 def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver) -> Path:
     """Fills `deploy/` beside itself and puts it in place at the end, so that it is whole or as it was."""
     target = project.path / "deploy"
-    temporary = None
-    try:
-        temporary = Path(tempfile.mkdtemp(dir=project.path, prefix=".deploy."))
-        temporary.chmod(0o755)
-        write_driver(project, temporary)
+    with whole_folder(target) as made:
+        write_driver(project, made)
         for suffix in ("bit", "hwh", "xsa"):
-            shutil.copyfile(folder / "results" / f"system.{suffix}", temporary / f"{BITSTREAM}.{suffix}")
-        (temporary / FIGURES_FILE).write_bytes(figures_json(project, figures))
-        if target.exists():
-            retired = temporary.with_name(f"{temporary.name}.old")
-            target.rename(retired)
-            try:
-                temporary.rename(target)
-            except BaseException:
-                retired.rename(target)
-                raise
-            shutil.rmtree(retired, ignore_errors=True)
-        else:
-            temporary.rename(target)
-    except OSError as error:
-        raise MuxflowError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copyfile(folder / "results" / f"system.{suffix}", made / f"{BITSTREAM}.{suffix}")
+        (made / FIGURES_FILE).write_bytes(figures_json(project, figures))
     return target

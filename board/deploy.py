@@ -12,7 +12,7 @@ import numpy as np
 
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph import write_atomically
+from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops import ArgMax, TopK
 from muxflow.dataflow.stream import Stream, random_codes

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.graph import write_atomically
+from muxflow.dataflow.files import write_atomically
 
 GRACE_SECONDS = 5.0
 """What a tool has to end by itself before it is killed (decision)."""

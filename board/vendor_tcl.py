@@ -11,7 +11,7 @@ import jinja2
 from muxflow.board.board import Board
 from muxflow.board.toolchain import Form
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph import write_atomically
+from muxflow.dataflow.files import write_atomically
 from muxflow.hls.names import identifier
 from muxflow.hls.project import Project
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -18,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
+from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.op import IntArray, Op, Ports
 from muxflow.dataflow.stream import Stream
 
@@ -382,29 +381,6 @@ def read_npz(path: Path) -> tuple[dict[str, Any], dict[str, IntArray]]:
     ) as error:
         raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
     return header, arrays
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file through a temporary sibling, so that an interruption or a full disk leaves the old state.
-
-    Raises MuxflowError naming the file when the disk refuses.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise MuxflowError(f"{path}: cannot be written ({error.strerror})") from error
-    except BaseException:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
 
 
 def _npy(array: IntArray) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -19,6 +18,7 @@ import numpy as np
 from muxflow.dataflow.design import AXI_WORD, Design, before_width_converters, build_design, container_bits
 from muxflow.dataflow.device import Device, Utilisation
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import whole_folder
 from muxflow.dataflow.graph import Graph, Node
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Table
 from muxflow.dataflow.ops import OPS
@@ -106,34 +106,11 @@ def write_project(
     path = Path(path).absolute()
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "design.json").exists())):
         raise MuxflowError(f"{path} exists and is not a Muxflow project; choose another folder or remove it")
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        temporary.chmod(0o755)
-        _write_files(design, temporary, options, vectors, progress)
+    # Compiled simulations and stages of the bitstream flow are found by content: valid beside new sources.
+    with whole_folder(path, keep=("csim", "bitstream")) as folder:
+        _write_files(design, folder, options, vectors, progress)
         for name, data in (extra or {}).items():
-            (temporary / name).write_bytes(data)
-        if path.exists():
-            retired = temporary.with_name(f"{temporary.name}.old")
-            path.rename(retired)
-            try:
-                temporary.rename(path)
-            except BaseException:
-                retired.rename(path)
-                raise
-            # Compiled simulations and stages of the bitstream flow are found by content: valid beside new sources.
-            for kept in ("csim", "bitstream"):
-                if (retired / kept).exists():
-                    (retired / kept).rename(path / kept)
-            shutil.rmtree(retired, ignore_errors=True)
-        else:
-            temporary.rename(path)
-    except OSError as error:
-        raise MuxflowError(f"{path}: the project cannot be written ({error.strerror or error})") from error
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+            (folder / name).write_bytes(data)
     return Project(path, design, options)
 
 

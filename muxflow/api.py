@@ -27,19 +27,31 @@ from muxflow.hls.project import ProjectOptions, load_project, write_project
 def load(
     path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
 ) -> Graph:
-    """The integer graph of a model file: QONNX (`.onnx`) or a graph saved by Muxflow (`.npz`).
+    """The integer graph of a model file: QONNX (`.onnx`), Keras 2 with QKeras (`.h5`, `.hdf5`, `.keras`), or a graph
+    saved by Muxflow (`.npz`).
 
     `input_scale`, `input_bits`, `input_signed`: the integer input, for models that do not begin with a quantizer.
-    Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported.
+    Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
+    ToolError for a Keras model when TensorFlow and QKeras are not installed.
     """
     file = Path(path)
     if file.suffix == ".npz":
         return Graph.load(file)
-    if file.suffix != ".onnx":
-        raise MuxflowError(f"{path}: a file of type {file.suffix or 'unknown'!r}; supported are .onnx (QONNX) and .npz")
-    from muxflow.frontend.qonnx_importer import ImportOptions, load_qonnx
+    if file.suffix not in (".onnx", ".h5", ".hdf5", ".keras"):
+        raise MuxflowError(
+            f"{path}: a file of type {file.suffix or 'unknown'!r}; supported are .onnx (QONNX), .h5, .hdf5 and .keras "
+            "(Keras 2 with QKeras), and .npz"
+        )
+    from muxflow.frontend.importer import ImportOptions
 
-    return load_qonnx(file, ImportOptions(input_scale, input_bits, input_signed))
+    options = ImportOptions(input_scale, input_bits, input_signed)
+    if file.suffix == ".onnx":
+        from muxflow.frontend.qonnx_importer import load_qonnx
+
+        return load_qonnx(file, options)
+    from muxflow.frontend.keras_importer import load_keras
+
+    return load_keras(file, options)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import typer
 
 import muxflow
 from muxflow.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, stages
-from muxflow.dataflow.graph import write_atomically
+from muxflow.dataflow.files import write_atomically
 
 if TYPE_CHECKING:
     from muxflow.api import Design

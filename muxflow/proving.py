@@ -14,7 +14,8 @@ import numpy.typing as npt
 from muxflow.api import Project
 from muxflow.board.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph import Graph, write_atomically
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.stream import random_codes
 from muxflow.hls import csim

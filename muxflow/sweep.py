@@ -23,7 +23,8 @@ from muxflow.board.board import find_board
 from muxflow.dataflow import folding
 from muxflow.dataflow.device import Device, Utilisation
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.graph import Graph, write_atomically
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.timing import have_compiler
 
 CONNECT_SECONDS = 10

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.folding import FrontierPoint, SlowdownPoint
-from muxflow.dataflow.graph import write_atomically
 from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
 

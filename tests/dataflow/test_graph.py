@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.graph import BATCH, Graph, Node, Readout, check, read_npz, with_nodes, write_atomically, write_npz
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.graph import BATCH, Graph, Node, Readout, check, read_npz, with_nodes, write_npz
 from muxflow.dataflow.ops import AddJoin, Fork, Scale, from_attributes
 from muxflow.dataflow.stream import Stream
 

@@ -131,7 +131,7 @@ def test_interrupted_write_leaves_the_old_project(dense, tmp_path, monkeypatch, 
     with monkeypatch.context() as patch:
         patch.setattr(step, stop)
         if isinstance(error, OSError):
-            with pytest.raises(MuxflowError, match=r"p: the project cannot be written \(No space left on device\)"):
+            with pytest.raises(MuxflowError, match=r"p: cannot be written \(No space left on device\)"):
                 write_project(replace(dense, clock_mhz=50), path)
         else:
             with pytest.raises(type(error)):
