@@ -9,8 +9,9 @@ import pytest
 from muxflow.dataflow.design import build_design
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
 from muxflow.dataflow.folding import fit
+from muxflow.dataflow.graph import Node
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import Scale
+from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale
 from muxflow.dataflow.stream import Stream
 from muxflow.hls import csim
 from muxflow.hls.csim import compile_csim, recordable, run_csim, verify
@@ -47,6 +48,27 @@ def test_output_without_a_converter(make_graph, device, tmp_path):
     images = np.random.default_rng(0).integers(0, 4, (5, 1, 1, 3))
     assert other.design.graph.output == "t0"
     np.testing.assert_array_equal(verify(other, images).outputs, 2 * images)
+
+
+@pytest.mark.parametrize("weights", ["ternary", "bipolar"])
+def test_beats_beyond_the_default_limit_of_ap_int(make_graph, device, tmp_path, weights):
+    """Weight streams of 4096 bits: the types of the vendor's headers stop at 1024 unless they are told otherwise."""
+    rows, columns = (32, 64) if weights == "ternary" else (64, 64)
+    matrix = np.random.default_rng(0).integers(-1, 2, (rows, columns))
+    if weights == "bipolar":
+        matrix[matrix == 0] = 1
+    graph = make_graph(
+        Stream((2, 1, columns), -1, 1),
+        Node("rom", RomWeights(matrix, 1, 2), (), ("w",)),
+        Node("fc", MatrixVector(), ("x", "w"), ("y",)),
+        output="y",
+    )
+    design = build_design(graph, {"fc": Fold(rows, columns)}, device=device, board="b", clock_mhz=100)
+    assert design.graph.streams["w"].beat_bits == 4096
+    written = write_project(design, tmp_path / "p")
+    codes = np.random.default_rng(1).integers(-1, 2, (2, 2, 1, columns))
+    for variant in ("native", "reference"):
+        np.testing.assert_array_equal(verify(written, codes, variant).outputs, graph(codes))
 
 
 def test_compiles_once(project, images):
