@@ -11,7 +11,7 @@ FROM python:3.11-slim-bookworm
 # Debian keeps only the newest version of a package, so a pinned one would soon be gone.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends g++ make git \
+    && apt-get install -y --no-install-recommends g++ make git tcl \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /muxflow
