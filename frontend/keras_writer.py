@@ -1,0 +1,93 @@
+"""The neutral description of a Keras model: an ONNX model whose quantizers are step functions.
+
+Maps are (N, C, H, W) there, as the importer wants them. Operators of the domain "muxflow":
+
+| operator | inputs | meaning |
+|---|---|---|
+| Steps | x, thresholds (K,), codes (K + 1,), scale | `scale * codes[number of thresholds that x reaches]` |
+| Unsupported | whatever the layer reads | a layer that has no description; attribute `message` says why |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from muxflow.frontend.keras_steps import Steps
+
+OPSET = 20
+TO_CHANNEL_LAST, TO_CHANNEL_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+class Writer:
+    """Collects nodes and constants; the last tensor of each layer has the layer's name."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.layer = ""
+        self._names: set[str] = set()
+
+    def unique(self, name: str) -> str:
+        """The name, numbered when it is taken."""
+        candidate, number = name, 2
+        while candidate in self._names:
+            candidate, number = f"{name}_{number}", number + 1
+        self._names.add(candidate)
+        return candidate
+
+    def constant(self, values: npt.ArrayLike) -> str:
+        """A constant's name."""
+        name = self.unique("constant")
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def node(self, op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Adds a node of the layer at hand; returns the name of its output."""
+        output = self.unique(f"{self.layer}/{op_type}")
+        self.nodes.append(helper.make_node(op_type, inputs, [output], self.layer, domain=domain, **attributes))
+        return output
+
+    def steps(self, x: str, steps: Steps) -> str:
+        """A quantizer."""
+        codes, scale = steps.grid()
+        constants = [self.constant(part) for part in (steps.thresholds, codes, np.array([scale]))]
+        return self.node("Steps", x, *constants, domain="muxflow")
+
+    def transposed(self, x: str, order: tuple[int, ...]) -> str:
+        """The tensor with its axes in another order."""
+        return self.node("Transpose", x, perm=order)
+
+    def mark(self) -> tuple[int, int]:
+        """What `unsupported` goes back to."""
+        return len(self.nodes), len(self.constants)
+
+    def unsupported(self, mark: tuple[int, int], inputs: list[str], message: str) -> str:
+        """Puts one node with a message in the place of everything written since the mark."""
+        del self.nodes[mark[0] :], self.constants[mark[1] :]
+        return self.node("Unsupported", *inputs, domain="muxflow", message=message)
+
+    def end_layer(self) -> str:
+        """Gives the layer's last tensor the layer's name, so that proofs find it."""
+        self.nodes[-1].output[0] = self.unique(self.layer)
+        return str(self.nodes[-1].output[0])
+
+    def model(self, inputs: dict[str, tuple[int | None, ...]], outputs: list[str]) -> onnx.ModelProto:
+        """The finished model; `inputs`: shapes without the batch, None where a size is open."""
+
+        def info(name: str, shape: list[int | str | None] | None) -> onnx.ValueInfoProto:
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+        graph = helper.make_graph(
+            self.nodes,
+            "keras",
+            [info(name, ["N", *shape]) for name, shape in inputs.items()],
+            [info(name, None) for name in outputs],
+            self.constants,
+        )
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("muxflow", 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10)

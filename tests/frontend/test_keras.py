@@ -1,0 +1,172 @@
+"""Keras and QKeras models: the graph equals Keras' own predict, layer by layer."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import muxflow
+from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.ops import MatrixVector
+from muxflow.frontend import keras_importer
+from muxflow.frontend.importer import ImportOptions
+from muxflow.frontend.keras_importer import ENVIRONMENT, check_description, check_keras, describe_models, graph_of
+from muxflow.frontend.proof import compare
+
+LAYERS = {
+    "same_stride": ["a", "b"],
+    "batch_norm": ["a", "b", "max_pooling2d"],
+    "binary_net": ["a", "b", "c"],
+    "residual": ["a", "b", "c", "d", "e"],
+    "averages": ["a", "b", "c"],
+    "grouped": ["a", "b", "c", "q_conv2d_8"],
+    "po2": ["a", "b", "c", "d", "e"],
+    "float_relu": ["a", "b"],
+    "plain": ["a", "b", "c", "d"],
+    "features": ["a"],
+    "digits": ["a", "b", "max_pooling2d_1"],
+}
+"""Quantizers and pools whose codes are compared, the logits aside."""
+OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}
+FILES = [*LAYERS, "bad", "lone"]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Model files with what Keras computes, made by one start of TensorFlow."""
+    folder = tmp_path_factory.mktemp("keras")
+    program = Path(__file__).parent / "keras_models.py"
+    done = subprocess.run(
+        [sys.executable, program, folder], env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("junk.h5", "junk.keras", "empty.h5"):
+        (folder / name).write_bytes(b"" if name == "empty.h5" else b"PK\x03\x04 no model")
+    whole = model_file(folder, "same_stride").read_bytes()
+    (folder / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+def model_file(folder, name):
+    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix != ".npz")
+    return path
+
+
+@pytest.fixture(scope="session")
+def described(folder):
+    """What the child says of every file, from one start of TensorFlow."""
+    broken = ["junk.h5", "junk.keras", "empty.h5", "cut.h5"]
+    models = describe_models([*(model_file(folder, name) for name in FILES), *(folder / name for name in broken)])
+    return dict(zip(FILES + broken, models, strict=True))
+
+
+def input_codes(graph, x):
+    stream = graph.streams[graph.input]
+    codes = np.rint(x.astype(np.float64) / stream.scale[0]).astype(np.int64)
+    assert np.array_equal(codes * stream.scale[0], x)
+    return codes.reshape(len(x), *stream.shape)
+
+
+def saved(folder, name):
+    """(input, output, layers by name in the importer's (N, C, H, W) order)"""
+    values = dict(np.load(folder / f"{name}.npz"))
+    x, output = values.pop("x"), values.pop("output")
+    return x, output, {key: np.moveaxis(v, -1, 1) if v.ndim == 4 else v for key, v in values.items()}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_graph_equals_predict(name, folder, described):
+    graph = graph_of(described[name], name, OPTIONS.get(name))
+    x, output, layers = saved(folder, name)
+    codes = input_codes(graph, x)
+    tensors = {stream: layers[layer] for stream, layer in graph.tensors.items() if layer in layers}
+    assert sorted(layer for layer in graph.tensors.values() if layer in layers) == LAYERS[name]
+    assert all(len(np.unique(values)) > 1 for values in tensors.values())
+    for start in range(0, len(codes), 50):
+        part = {stream: values[start : start + 50] for stream, values in (tensors | {"": output}).items()}
+        compare(graph, codes[start : start + 50], lambda _, part=part: part, "Keras predict")
+    assert graph.readout is not None
+    logits = graph.readout(graph(codes))
+    assert logits.shape == output.shape
+    np.testing.assert_allclose(logits, output, rtol=1e-5, atol=1e-6)
+
+
+def test_a_wrong_value_is_found(folder, described):
+    graph = graph_of(described["digits"], "digits")
+    x, output, layers = saved(folder, "digits")
+    layers["a"][3, 1, 2, 4] += 0.5
+    found = {stream: layers[layer][:50] for stream, layer in graph.tensors.items()} | {"": output[:50]}
+    with pytest.raises(MismatchError, match=r"first at a: image 3, index \(2, 4, 1\)"):
+        compare(graph, input_codes(graph, x)[:50], lambda _: found, "Keras predict")
+
+
+def test_digits_are_recognised(folder, described):
+    from sklearn.datasets import load_digits
+
+    graph = graph_of(described["digits"], "digits")
+    x, _, _ = saved(folder, "digits")
+    assert (graph.readout(graph(input_codes(graph, x))).argmax(1) == load_digits().target[1500:]).mean() > 0.7
+
+
+def test_groups_stay_groups(described):
+    graph = graph_of(described["grouped"], "grouped")
+    assert [node.op.groups for node in graph.nodes if isinstance(node.op, MatrixVector)] == [1, 4, 12, 24, 1]
+
+
+def test_one_file_to_a_graph(folder, described, tmp_path):
+    """The whole way through the public door, a process of its own included; deterministic."""
+    graph = muxflow.load(model_file(folder, "digits"))
+    graph.save(tmp_path / "once.npz")
+    graph_of(described["digits"], "digits").save(tmp_path / "again.npz")
+    assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+    assert not complaints(described["digits"])
+    assert muxflow.fit(graph, "pynq-z2").graph.nodes
+
+
+def complaints(description):
+    return {status.node: status.message for status in check_description(description, "net") if not status.supported}
+
+
+def test_what_is_not_supported_is_named(described):
+    bad, lone = complaints(described["bad"]), complaints(described["lone"])
+    assert "codes from 0 to 4095; supported are 8 bits, and up to 16 at the input" in bad["wide"]
+    assert "not reached" in bad["larger"]
+    assert "quantized_bits(4,0,1,alpha='auto'): alpha='auto' takes the scale from each batch" in lone["moving"]
+    assert "two results for one input" in lone["random"]
+    assert "hard_tanh: it has more than 65536 values" in lone["smooth"]
+    assert "no multiples of one step" in lone["ulaw"]
+    assert "activation sigmoid is not supported" in lone["sigmoid"]
+    assert "kernel quantizer bernoulli(alpha=1) rounds at random" in lone["random_weights"]
+    assert "ZeroPadding2D: not supported; give the layer behind it padding='same'" in lone["padding"]
+    assert "BatchNormalization: axis=[1]; supported is the last axis" in lone["rows"]
+    assert all("input_scale=1/255" in m or "not reached" in m for m in complaints(described["plain"]).values())
+    with pytest.raises(UnsupportedError, match=r"^wide \(Steps\): a quantizer with codes"):
+        graph_of(described["bad"], "bad")
+
+
+@pytest.mark.parametrize("name", ["junk.h5", "junk.keras", "empty.h5", "cut.h5"])
+def test_files_that_are_no_models(name, described):
+    assert type(described[name]) is MuxflowError
+    assert f"{name}: Keras cannot read it (" in str(described[name])
+
+
+def test_absent_file_and_absent_extra(folder, tmp_path, monkeypatch):
+    with pytest.raises(MuxflowError, match=r"net\.h5: no such file; supported are"):
+        muxflow.load(tmp_path / "net.h5")
+    monkeypatch.setattr(keras_importer, "MODULES", ("json", "no_such_module"))
+    with pytest.raises(ToolError, match=r"need no_such_module, which .* pip install 'muxflow\[qkeras\]'"):
+        muxflow.load(model_file(folder, "digits"))
+
+
+def test_child_that_dies(folder, monkeypatch):
+    monkeypatch.setattr(keras_importer, "ENVIRONMENT", {"PYTHONHOME": str(folder)})
+    with pytest.raises(ToolError, match=r"digits\.\w+: the process that reads it ended with status 1:\n"):
+        check_keras(model_file(folder, "digits"))
+
+
+def test_importing_starts_no_tensorflow():
+    code = "import sys, muxflow.frontend.keras_importer; assert not {'tensorflow', 'torch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
