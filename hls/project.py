@@ -199,7 +199,7 @@ def _write_files(
                 f"src/tables/{base}.hpp",
                 node=node.name,
                 guard=f"{name.upper()}_TABLES_{base}_HPP",
-                tables=[_table(tables[node.name, table.name], table) for table in kernel.tables],
+                tables=[table_text(tables[node.name, table.name], table) for table in kernel.tables],
             )
     tell("top.cpp")
     top = _top_values(design, options, functions, kernels, tables, {seed.node: seed for seed in seeds})
@@ -257,7 +257,8 @@ def _vectors(design: Design, vectors: IntArray | None) -> IntArray:
     return random_codes(stream, VECTOR_FRAMES, generator)
 
 
-def _table(variable: str, table: Table) -> dict[str, str]:
+def table_text(variable: str, table: Table) -> dict[str, str]:
+    """What the templates show of a constant table: type, dimensions, rows."""
     bits, signed = width(table.lo, table.hi)
     values = table.values if table.values.ndim == 2 else table.values[None]
     rows = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in values.tolist())
@@ -287,7 +288,7 @@ def _cpp(value: int | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _storage(variable: str, placement: str, kind: str, tool: Tool) -> str:
+def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
     """The pragma that puts a memory where the plan wants it, in the tool's own words."""
     if tool == "vitis_hls":
         return f"bind_storage variable={variable} type={kind} impl={placement}"
@@ -318,7 +319,7 @@ def _top_values(
         pragma = ""
         if placed.placement != "register":
             where = "bram" if placed.placement == "bram" else "srl" if placed.memory.depth <= 32 else "lutram"
-            pragma = _storage(variables[name], where, "fifo", options.tool)
+            pragma = storage_pragma(variables[name], where, "fifo", options.tool)
         streams.append(
             {
                 "beat": beat_type(stream),
@@ -346,7 +347,7 @@ def _top_values(
                 pragmas.append(f"array_partition variable={variable} complete")
             where = placements.get(table.name, "register")
             if table.memory and where != "register":
-                pragmas.append(_storage(variable, where, "rom_1p", options.tool))
+                pragmas.append(storage_pragma(variable, where, "rom_1p", options.tool))
         template = ", ".join(f"/*{key}*/ {_cpp(value)}" for key, value in kernel.arguments)
         seed = [seeds[node.name].argument] if node.name in seeds else []
         call_arguments = ", ".join(seed + tables + [port for port, _ in ports])
