@@ -192,8 +192,7 @@ def formula(graph: Graph, node: Node, fold: Fold) -> Resources:
     A fold that is not legal here (SIMD 36 of 256 channels) still has an estimate: the formulas divide and round down.
     """
     ports = graph.ports(node)
-    logic = node.op.logic(ports, fold)
-    total = Resources(logic.lut, logic.ff, 0, logic.dsp)
+    total = node.op.logic(ports, fold).resources
     for memory in node.op.memories(ports, fold):
         total += _placed(memory)
     return total

@@ -104,8 +104,7 @@ def _candidate(
         reader_lanes.update(zip(member.inputs, lanes[0], strict=True))
         writer_lanes.update(zip(member.outputs, lanes[1], strict=True))
         cycles = max(cycles, member.op.loop(ports, fold).cycles)
-        used = member.op.logic(ports, fold)
-        logic += Resources(used.lut, used.ff, 0, used.dsp)
+        logic += member.op.logic(ports, fold).resources
         memories += member.op.memories(ports, fold)
     for name, lanes_read in reader_lanes.items():
         memories.append(fifo(graph.streams[name], lanes_read, held.get(name, 0)))
@@ -149,7 +148,6 @@ def connection(stream: Stream, source: int, target: int) -> tuple[Resources, int
     for before, after in itertools.pairwise(lanes_between(stream, source, target)):
         op = WidthConverter(before, after)
         ports = Ports((stream.with_lanes(before),), (stream.with_lanes(after),))
-        logic = op.logic(ports, Fold())
-        total += Resources(logic.lut, logic.ff, 0, logic.dsp) + choices(fifo(stream, before, 0))[0].resources
+        total += op.logic(ports, Fold()).resources + choices(fifo(stream, before, 0))[0].resources
         cycles = max(cycles, op.loop(ports, Fold()).cycles)
     return total, cycles

@@ -67,8 +67,7 @@ class Design:
 
     def node_resources(self, node: Node) -> Resources:
         """Estimate for a node with its memories and the FIFOs behind it."""
-        logic = self.logic(node)
-        total = Resources(logic.lut, logic.ff, 0, logic.dsp)
+        total = self.logic(node).resources
         placed = [*self.memories[node.name], *(self.fifos[name] for name in node.outputs)]
         for memory in placed:
             total += memory.resources
@@ -334,8 +333,7 @@ def folded_design(
     queues = fifo_memories(graph, depths)
     total = Resources()
     for node in graph.nodes:
-        logic = node.op.logic(graph.ports(node), folds[node.name])
-        total += Resources(logic.lut, logic.ff, 0, logic.dsp)
+        total += node.op.logic(graph.ports(node), folds[node.name]).resources
     everything = [*itertools.chain(*rows.values()), *queues.values()]
     placed = iter(place_memories(everything, total, device.budget(utilisation)))
     memories = {name: tuple(itertools.islice(placed, len(row))) for name, row in rows.items()}

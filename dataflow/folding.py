@@ -190,9 +190,11 @@ def fit(
     FIFOs of the design found are sized; what they hold is expected next time, until nothing becomes better or `ROUNDS`
     are over. Only designs whose own FIFOs fit are returned.
 
-    Raises BudgetError with the nearest point and what binds when the target cannot be met, MuxflowError for a slowdown
-    outside 0 to 100.
+    Raises BudgetError with the nearest point and what binds when the target cannot be met, MuxflowError for a clock that is
+    not positive and a slowdown outside 0 to 100.
     """
+    if not clock_mhz > 0:
+        raise MuxflowError(f"a clock of {clock_mhz} MHz; it must be positive")
     if not 0 <= slowdown <= 100:
         raise MuxflowError(f"a slowdown of {slowdown:g} %; give one from 0 to 100")
     target = target or Target()

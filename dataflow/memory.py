@@ -85,18 +85,11 @@ class PlacedMemory:
             return (Primitives(self.ff, "FF", 1, 1),)
         if not self.memory.writable:
             return (Primitives(width * ceil(depth / 64), "LUT6", 64, 1),)
-        if self.memory.kind in ("fifo", "frame") and self._shifts:
+        if self.memory.kind in ("fifo", "frame") and _fifo_in_luts(depth, width)[1]:
             return (Primitives(width * ceil(depth / 32), "SRL32", 32, 1),)
         if depth <= 32:
             return (Primitives(ceil(width / 6), "RAM32M", 32, 6),)
         return (Primitives(ceil(width / 3) * ceil(depth / 64), "RAM64M", 64, 3),)
-
-    @property
-    def _shifts(self) -> bool:
-        """Whether a FIFO in LUTs is made of shift registers."""
-        return self.lut == shift_register_count(self.memory.depth, self.memory.width) + int(
-            constant("fifo.shift_register_lut")
-        )
 
     @property
     def occupied_bits(self) -> int:
@@ -155,15 +148,21 @@ def shift_register_count(depth: int, width: int) -> int:
     return width * ceil(depth / 32)
 
 
+def _fifo_in_luts(depth: int, width: int) -> tuple[int, bool]:
+    """LUTs of a FIFO in LUTs with its counters, and whether it is made of shift registers: they or a LUT RAM, whichever is
+    smaller."""
+    shift_registers = shift_register_count(depth, width) + int(constant("fifo.shift_register_lut"))
+    lutram = lutram_count(depth, width, True) + int(constant("fifo.lutram_lut"))
+    return min(shift_registers, lutram), shift_registers <= lutram
+
+
 def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     """The homes of a FIFO, each with its counters and flags."""
     depth, width = memory.depth, memory.width
     if depth <= 2 or memory.bits <= 32:
         lut = constant("fifo.register_lut") + constant("fifo.register_lut_per_bit") * width * (depth - 1)
         return (PlacedMemory(memory, "register", lut=int(lut), ff=memory.bits),)
-    shift_registers = shift_register_count(depth, width) + int(constant("fifo.shift_register_lut"))
-    lutram = lutram_count(depth, width, True) + int(constant("fifo.lutram_lut"))
-    in_lut = PlacedMemory(memory, "lutram", lut=min(shift_registers, lutram))
+    in_lut = PlacedMemory(memory, "lutram", lut=_fifo_in_luts(depth, width)[0])
     in_bram = PlacedMemory(memory, "bram", lut=int(constant("fifo.bram_lut")), bram18=bram18_count(depth, width))
     return (in_lut, in_bram) if in_lut.lut > in_bram.lut else (in_lut,)
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.device import Resources
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.memory import Memory
 from muxflow.dataflow.resource_model import constant
@@ -132,6 +133,11 @@ class Logic:
     lut: int = 0
     ff: int = 0
     dsp: int = 0
+
+    @property
+    def resources(self) -> Resources:
+        """The same as resources."""
+        return Resources(self.lut, self.ff, 0, self.dsp)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,11 @@ class ImportOptions:
             raise MuxflowError(f"input scale {self.input_scale}; it must be positive, for example 1/255")
         if not 1 <= self.input_bits <= 16:
             raise MuxflowError(f"input of {self.input_bits} bits; supported are 1 to 16")
+
+
+def model_name(path: Path) -> str:
+    """The graph's name: the file's, in letters, digits and underscores."""
+    return re.sub(r"\W+", "_", path.stem).strip("_") or "model"
 
 
 class _NotReached(UnsupportedError):
@@ -210,6 +216,21 @@ class Importer:
         return [_finite(value, node.output[0]) for value in results]
 
     # The walk.
+
+    def import_graph(self, handlers: Mapping[str, Handler]) -> Graph:
+        """The integer graph; raises UnsupportedError naming the first node that is not supported."""
+        self.run(handlers, collect=False)
+        return self.graph()
+
+    def statuses(self, handlers: Mapping[str, Handler]) -> list[NodeStatus]:
+        """What of the model is supported, node by node, and what to do about the rest."""
+        statuses = self.run(handlers, collect=True)
+        if all(status.supported for status in statuses):
+            try:
+                self.graph()
+            except MuxflowError as error:
+                statuses.append(NodeStatus("output", "", False, str(error)))
+        return statuses
 
     def run(self, handlers: Mapping[str, Handler], collect: bool) -> list[NodeStatus]:
         """Visits every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.frontend.float_chain import Floats
 from muxflow.frontend.import_handlers import HANDLERS as ONNX_HANDLERS
 from muxflow.frontend.import_quantizers import ACTIVATION_BITS, INPUT_BITS, Quantizer, activation
-from muxflow.frontend.importer import Handler, Importer, ImportOptions, NodeStatus, attribute
+from muxflow.frontend.importer import Handler, Importer, ImportOptions, NodeStatus, attribute, model_name
 from muxflow.frontend.values import Image, Tensor, Value
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
@@ -152,9 +151,7 @@ def _description(path: Path) -> onnx.ModelProto:
 
 def graph_of(description: onnx.ModelProto, name: str, options: ImportOptions | None = None) -> Graph:
     """The integer graph of a description; raises UnsupportedError naming the first layer that is not supported."""
-    importer = Importer(description, name, options or ImportOptions())
-    importer.run(HANDLERS, collect=False)
-    return importer.graph()
+    return Importer(description, name, options or ImportOptions()).import_graph(HANDLERS)
 
 
 def load_keras(path: Path, options: ImportOptions | None = None) -> Graph:
@@ -170,21 +167,9 @@ def check_description(
     description: onnx.ModelProto, name: str, options: ImportOptions | None = None
 ) -> list[NodeStatus]:
     """What of a description is supported, node by node, and what to do about the rest."""
-    importer = Importer(description, name, options or ImportOptions())
-    statuses = importer.run(HANDLERS, collect=True)
-    if all(status.supported for status in statuses):
-        try:
-            importer.graph()
-        except MuxflowError as error:
-            statuses.append(NodeStatus("output", "", False, str(error)))
-    return statuses
+    return Importer(description, name, options or ImportOptions()).statuses(HANDLERS)
 
 
 def check_keras(path: Path, options: ImportOptions | None = None) -> list[NodeStatus]:
     """`check_description` of a Keras model file; raises MuxflowError and ToolError like `load_keras`."""
     return check_description(_description(Path(path)), model_name(Path(path)), options)
-
-
-def model_name(path: Path) -> str:
-    """The graph's name: the file's, in letters, digits and underscores."""
-    return re.sub(r"\W+", "_", path.stem).strip("_") or "model"

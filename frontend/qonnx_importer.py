@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import onnx
@@ -11,7 +10,7 @@ from onnx.external_data_helper import load_external_data_for_model
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph
 from muxflow.frontend.import_handlers import HANDLERS
-from muxflow.frontend.importer import Importer, ImportOptions, NodeStatus
+from muxflow.frontend.importer import Importer, ImportOptions, NodeStatus, model_name
 
 __all__ = ["ImportOptions", "NodeStatus", "check_qonnx", "load_qonnx", "read_model"]
 
@@ -46,9 +45,7 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 def load_qonnx(path: Path, options: ImportOptions | None = None) -> Graph:
     """The integer graph of a QONNX file; raises UnsupportedError naming the first node that is not supported."""
-    importer = Importer(read_model(path), _model_name(path), options or ImportOptions())
-    importer.run(HANDLERS, collect=False)
-    return importer.graph()
+    return Importer(read_model(path), model_name(Path(path)), options or ImportOptions()).import_graph(HANDLERS)
 
 
 def check_qonnx(path: Path, options: ImportOptions | None = None) -> list[NodeStatus]:
@@ -56,15 +53,4 @@ def check_qonnx(path: Path, options: ImportOptions | None = None) -> list[NodeSt
 
     Raises MuxflowError where the file or its input cannot be read at all.
     """
-    importer = Importer(read_model(path), _model_name(path), options or ImportOptions())
-    statuses = importer.run(HANDLERS, collect=True)
-    if all(status.supported for status in statuses):
-        try:
-            importer.graph()
-        except MuxflowError as error:
-            statuses.append(NodeStatus("output", "", False, str(error)))
-    return statuses
-
-
-def _model_name(path: Path) -> str:
-    return re.sub(r"\W+", "_", Path(path).stem).strip("_") or "model"
+    return Importer(read_model(path), model_name(Path(path)), options or ImportOptions()).statuses(HANDLERS)

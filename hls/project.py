@@ -302,6 +302,25 @@ def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
     return f"RESOURCE variable={variable} core={core}"
 
 
+def table_pragmas(
+    design: Design, node: Node, kernel: Kernel, variables: Mapping[tuple[str, str], str], tool: Tool
+) -> list[str]:
+    """What puts a node's tables where the memory plan wants them; `variables`: by node and table."""
+    placements = {placed.memory.name: placed.placement for placed in design.memories[node.name]}
+    pragmas = []
+    for table in kernel.tables:
+        variable = variables[node.name, table.name]
+        # A row of a table is read at once: it is one word.
+        if table.values.ndim == 2:
+            pragmas.append(f"array_reshape variable={variable} complete dim=2")
+        else:
+            pragmas.append(f"array_partition variable={variable} complete")
+        where = placements.get(table.name, "register")
+        if table.memory and where != "register":
+            pragmas.append(storage_pragma(variable, where, "rom_1p", tool))
+    return pragmas
+
+
 def _top_values(
     design: Design,
     options: ProjectOptions,
@@ -336,18 +355,6 @@ def _top_values(
         ports = [(f"x{i}", name) for i, name in enumerate(node.inputs)]
         ports += [(f"y{i}", name) for i, name in enumerate(node.outputs)]
         tables = [table_names[node.name, table.name] for table in kernel.tables]
-        placements = {placed.memory.name: placed.placement for placed in design.memories[node.name]}
-        pragmas = []
-        for table in kernel.tables:
-            variable = table_names[node.name, table.name]
-            # A row of a table is read at once: it is one word.
-            if table.values.ndim == 2:
-                pragmas.append(f"array_reshape variable={variable} complete dim=2")
-            else:
-                pragmas.append(f"array_partition variable={variable} complete")
-            where = placements.get(table.name, "register")
-            if table.memory and where != "register":
-                pragmas.append(storage_pragma(variable, where, "rom_1p", options.tool))
         template = ", ".join(f"/*{key}*/ {_cpp(value)}" for key, value in kernel.arguments)
         seed = [seeds[node.name].argument] if node.name in seeds else []
         call_arguments = ", ".join(seed + tables + [port for port, _ in ports])
@@ -358,7 +365,7 @@ def _top_values(
             "comment": f"{node.name}: {shown}",
             "function": base,
             "parameters": ", ".join(parameters),
-            "pragmas": pragmas,
+            "pragmas": table_pragmas(design, node, kernel, table_names, options.tool),
             "call": f"muxflow::{kernel.function}<{template}>({call_arguments})",
             "arguments": ", ".join(seed + [variables[name] for _, name in ports]),
         }

@@ -177,8 +177,6 @@ def fit(
     """
     chosen = find_board(board) if isinstance(board, str) else board
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
-    if not clock > 0:
-        raise MuxflowError(f"a clock of {clock} MHz; it must be positive")
     found = folding.fit(
         graph,
         device=chosen.device,

@@ -187,8 +187,6 @@ def _work(point: Point, graph: bytes | str) -> _Work | Outcome:
     try:
         board = find_board(point.board)
         clock = board.clock_mhz if point.clock_mhz is None else point.clock_mhz
-        if not clock > 0:
-            raise MuxflowError(f"a clock of {clock} MHz; it must be positive")
         utilisation = Utilisation(point.lut, point.lut, point.bram, point.bram)
     except MuxflowError as error:
         return Outcome(point, "refused", str(error))

@@ -15,11 +15,10 @@ from hls4ml.utils.config import create_config
 from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph, Node
-from muxflow.dataflow.op import Kernel
 from muxflow.dataflow.stream import Stream, width
 from muxflow.hls.hls4ml.layers import NAMESPACE
 from muxflow.hls.names import identifiers, names_of
-from muxflow.hls.project import Tool, beat_type, storage_pragma, table_text
+from muxflow.hls.project import Tool, beat_type, table_pragmas, table_text
 
 FLOAT, DOUBLE = 2**24, 2**53
 """The doors of hls4ml's simulation are floating-point numbers; integers up to these are exact in either type."""
@@ -154,26 +153,11 @@ class _Layers:
                 function,
                 [stream["beat"] for stream in inputs],
                 [stream["beat"] for stream in outputs],
-                self._pragmas(node, kernel),
+                table_pragmas(self.design, node, kernel, self.tables, self.tool),
                 f"muxflow::{kernel.function}<{template}>({', '.join([*tables, *ports])})",
                 [table_text(variable, table) for variable, table in zip(tables, kernel.tables, strict=True)],
             ),
         }
-
-    def _pragmas(self, node: Node, kernel: Kernel) -> list[str]:
-        """What puts a node's tables where the memory plan wants them, as in the native project."""
-        placements = {placed.memory.name: placed.placement for placed in self.design.memories[node.name]}
-        pragmas = []
-        for table in kernel.tables:
-            variable = self.tables[node.name, table.name]
-            if table.values.ndim == 2:
-                pragmas.append(f"array_reshape variable={variable} complete dim=2")
-            else:
-                pragmas.append(f"array_partition variable={variable} complete")
-            where = placements.get(table.name, "register")
-            if table.memory and where != "register":
-                pragmas.append(storage_pragma(variable, where, "rom_1p", self.tool))
-        return pragmas
 
     def _beats(self, name: str) -> dict[str, Any]:
         """One stream of the design, as `MuxflowNode` reads it."""

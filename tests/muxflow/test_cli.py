@@ -81,7 +81,6 @@ def test_fit_reaches_a_rate_or_a_latency_and_build_does_the_same(workplace: Path
 
 
 def test_fit_draws_the_frontier(workplace: Path) -> None:
-    pytest.importorskip("matplotlib")
     for name in ("one.png", "two.png"):
         done = run("fit", "small.npz", "--plot", name, cwd=workplace)
         assert done.returncode == 0, done.stderr

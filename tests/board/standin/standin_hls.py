@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from standin_tcl import VendorError
+from standin_tcl import Recorded, VendorError
 
 COMPONENT = """<?xml version="1.0" encoding="UTF-8"?>
 <spirit:component xmlns:spirit="http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009">
@@ -54,30 +54,17 @@ def component(vendor, library, name, version, control=False):
     return COMPONENT.format(vendor=vendor, library=library, name=name, version=version, buses="\n".join(text))
 
 
-class Hls:
+class Hls(Recorded):
     """State of an HLS tool; `report(kind)` gives the text of a report; `parts` that it knows."""
 
     def __init__(self, folder: Path, product: str, parts, report) -> None:
+        super().__init__()
         self.folder, self.product, self.parts, self.report = folder, product, parts, report
-        self.calls: list[tuple[str, ...]] = []
         self.project: Path | None = None
         self.solution: Path | None = None
         self.top = ""
         self.sources: list[Path] = []
         self.part = ""
-
-    def commands(self):
-        """Name to function of every command; each call is recorded."""
-
-        def recorded(name, function):
-            def call(*args):
-                self.calls.append((name, *map(str, args)))
-                return function(*map(str, args))
-
-            return call
-
-        names = [name for name in dir(self) if name.startswith("do_")]
-        return {name[3:]: recorded(name[3:], getattr(self, name)) for name in names}
 
     def do_open_project(self, *args):
         # Both interpreters change folder themselves, so the working directory is the script's.

@@ -18,6 +18,26 @@ class TclError(Exception):
     """A script ended with an error; the text is Tcl's."""
 
 
+class Recorded:
+    """Vendor commands as methods `do_NAME`; `calls` records every call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, ...]] = []
+
+    def commands(self):
+        """Name to function of every command."""
+
+        def recorded(name, function):
+            def call(*args):
+                self.calls.append((name, *map(str, args)))
+                return function(*map(str, args))
+
+            return call
+
+        names = [name for name in dir(self) if name.startswith("do_")]
+        return {name[3:]: recorded(name[3:], getattr(self, name)) for name in names}
+
+
 def _call(commands, name, args):
     return "" if (value := commands[name](*args)) is None else str(value)
 

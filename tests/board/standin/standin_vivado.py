@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from standin_catalog import AXI, CATALOG, Interface, Pin, Settings, module, packaged
-from standin_tcl import VendorError, make_list, split_list
+from standin_tcl import Recorded, VendorError, make_list, split_list
 
 RUNS = ("synth_1", "impl_1")
 
@@ -24,12 +24,12 @@ class Cell:
         return CATALOG[self.vlnv.split(":")[2]](self.properties)
 
 
-class Vivado:
+class Vivado(Recorded):
     """The state behind the commands; `calls` records them."""
 
     def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__()
         self.settings = settings or Settings()
-        self.calls: list[tuple[str, ...]] = []
         self.folder: Path | None = None
         self.properties: dict[str, str] = {}
         self.catalog: dict[str, tuple] = {}
@@ -41,19 +41,6 @@ class Vivado:
         self.addressed: set[str] = set()
         self.validated = self.saved = self.opened_run = False
         self.launched: set[str] = set()
-
-    def commands(self):
-        """Name to function of every command; each call is recorded."""
-
-        def recorded(name, function):
-            def call(*args):
-                self.calls.append((name, *map(str, args)))
-                return function(*map(str, args))
-
-            return call
-
-        names = [name for name in dir(self) if name.startswith("do_")]
-        return {name[3:]: recorded(name[3:], getattr(self, name)) for name in names}
 
     # ---- helpers
 
