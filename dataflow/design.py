@@ -194,18 +194,23 @@ def lanes_between(stream: Stream, source: int, target: int) -> tuple[int, ...]:
     return source, meeting, target
 
 
-def insert_width_converters(graph: Graph, leaders: Mapping[str, Fold]) -> tuple[Graph, dict[str, Fold]]:
+def insert_width_converters(
+    graph: Graph, leaders: Mapping[str, Fold], *, axi: bool = True
+) -> tuple[Graph, dict[str, Fold]]:
     """a /4 --> b /8   becomes   a /4 --> WidthConverter --> /8 b: both ends of every stream get the same lanes.
 
+    `axi`: the graph's input and output have the lanes of AXI words; False: those of the nodes at its ends.
     Returns the graph with lanes on every stream and its folds.
     """
     folds = resolve_folds(graph, leaders)
-    reader_lanes: dict[str, int] = {graph.output: port_lanes(graph.streams[graph.output])}
-    writer_lanes: dict[str, int] = {graph.input: port_lanes(graph.streams[graph.input])}
+    reader_lanes: dict[str, int] = {}
+    writer_lanes: dict[str, int] = {}
     for node in graph.nodes:
         lanes_in, lanes_out = node.op.lanes(graph.ports(node), folds[node.name])
         reader_lanes.update(zip(node.inputs, lanes_in, strict=True))
         writer_lanes.update(zip(node.outputs, lanes_out, strict=True))
+    writer_lanes[graph.input] = port_lanes(graph.streams[graph.input]) if axi else reader_lanes[graph.input]
+    reader_lanes[graph.output] = port_lanes(graph.streams[graph.output]) if axi else writer_lanes[graph.output]
 
     nodes: list[Node] = []
     streams: dict[str, Stream] = {}

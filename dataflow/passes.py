@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph import Graph, Node, check, with_nodes
-from muxflow.dataflow.ops import ArgMax, AutomatonWeights, Fork, Threshold, TopK
+from muxflow.dataflow.op import IntArray, Op
+from muxflow.dataflow.ops import ArgMax, AutomatonWeights, Fork, MatrixVector, RomWeights, Threshold, TopK
+from muxflow.dataflow.stream import width
 
 Pass = Callable[[Graph], Graph]
 
@@ -146,3 +150,37 @@ def run_passes(graph: Graph, passes: Sequence[Pass]) -> Graph:
     for one in passes:
         graph = check(one(graph))
     return graph
+
+
+def rising_thresholds(graph: Graph) -> Graph:
+    """W x --> Threshold(falling)   becomes   -W x --> Threshold(rising), row by row, where the weights are stored.
+
+    Back ends whose thresholds only rise take such graphs. A product that something else reads too, generated weights,
+    and weights whose negation takes more bits stay as they are.
+    """
+    producers, readers = graph.producers(), graph.consumers()
+    changed: dict[str, Op] = {}
+    for node in graph.nodes:
+        if not isinstance(node.op, Threshold) or not node.op.falling.any():
+            continue
+        product = producers.get(node.inputs[0])
+        if product is None or not isinstance(product.op, MatrixVector) or len(readers[node.inputs[0]]) > 1:
+            continue
+        source = producers[product.inputs[1]]
+        if not isinstance(source.op, RomWeights) or len(readers[product.inputs[1]]) > 1:
+            continue
+        falls = np.broadcast_to(node.op.falling != 0, len(source.op.weights))
+        weights = np.where(falls[:, None], -source.op.weights, source.op.weights)
+        if len(node.op.falling) not in (1, len(weights)) or _bits(weights) > _bits(source.op.weights):
+            continue
+        # The code counts the thresholds above x, t >= x + 1, which are the 1 - t up to -x.
+        thresholds = np.where(
+            node.op.falling[:, None] != 0, np.sort(1 - node.op.thresholds, axis=1), node.op.thresholds
+        )
+        changed[node.name] = replace(node.op, thresholds=thresholds, falling=np.zeros_like(node.op.falling))
+        changed[source.name] = replace(source.op, weights=weights)
+    return with_nodes(graph, [replace(node, op=changed.get(node.name, node.op)) for node in graph.nodes])
+
+
+def _bits(values: IntArray) -> int:
+    return width(int(values.min()), int(values.max()))[0]

@@ -307,17 +307,22 @@ def table_pragmas(
 ) -> list[str]:
     """What puts a node's tables where the memory plan wants them; `variables`: by node and table."""
     placements = {placed.memory.name: placed.placement for placed in design.memories[node.name]}
-    pragmas = []
-    for table in kernel.tables:
-        variable = variables[node.name, table.name]
-        # A row of a table is read at once: it is one word.
-        if table.values.ndim == 2:
-            pragmas.append(f"array_reshape variable={variable} complete dim=2")
-        else:
-            pragmas.append(f"array_partition variable={variable} complete")
-        where = placements.get(table.name, "register")
-        if table.memory and where != "register":
-            pragmas.append(storage_pragma(variable, where, "rom_1p", tool))
+    return [
+        pragma
+        for table in kernel.tables
+        for pragma in placed_table_pragmas(
+            variables[node.name, table.name], table, placements.get(table.name, "register"), tool
+        )
+    ]
+
+
+def placed_table_pragmas(variable: str, table: Table, placement: str, tool: Tool) -> list[str]:
+    """What shapes a table's variable and puts it into `placement`; "register": the tool chooses."""
+    # A row of a table is read at once: it is one word.
+    whole = f"array_reshape variable={variable} complete dim=2"
+    pragmas = [whole if table.values.ndim == 2 else f"array_partition variable={variable} complete"]
+    if table.memory and placement != "register":
+        pragmas.append(storage_pragma(variable, placement, "rom_1p", tool))
     return pragmas
 
 

@@ -1,0 +1,162 @@
+"""FINN out: our nodes as FINN custom ops, and a design as a FINN dataflow model made of FINN's nodes and ours.
+
+Needs finn-plus. In a FINN flow of your own call `register()` and, where you have a design, `convert()`. `write()` and
+`check()` start FINN in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as package_version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from muxflow.dataflow import errors
+from muxflow.dataflow.design import Design
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import whole_folder
+from muxflow.dataflow.op import IntArray
+from muxflow.hls.project import ProjectOptions, load_project, save_design
+
+SUPPORTED = "1.6.1"
+"""The finn-plus release that this is written for and tested with."""
+REQUIREMENTS = "requirements.txt"
+FLOW_FILE = "finn.json"
+"""Marks a folder that `write` made."""
+BOARDS = {
+    "pynq-z1": "Pynq-Z1",
+    "pynq-z2": "Pynq-Z2",
+    "ultra96-v2": "Ultra96-V2",
+    "zcu104": "ZCU104",
+    "kv260": "KV260_SOM",
+}
+"""FINN's names of our boards; a design for another one ends in a stitched IP."""
+
+
+def install_command() -> str:
+    """The command that installs finn-plus beside Muxflow: without its requirements, whose pins exclude those of today's
+    torch, and with those of them that it needs."""
+    return f"pip install --no-deps -r {files('muxflow.hls.finn') / REQUIREMENTS}"
+
+
+def check_version() -> None:
+    """Raises ToolError when finn-plus is absent or of another release."""
+    try:
+        found = package_version("finn-plus")
+    except PackageNotFoundError:
+        raise ToolError(f"finn-plus is not installed: {install_command()}") from None
+    if found != SUPPORTED:
+        raise ToolError(f"finn-plus {found} is installed; supported: {SUPPORTED}: {install_command()}")
+
+
+def register() -> None:
+    """Adds our nodes to FINN's custom ops, in the process of a FINN flow; a second call does nothing.
+
+    FINN must have its settings, as in a process that `finn` started. Raises ToolError when finn-plus is absent or of
+    another release.
+    """
+    check_version()
+    import muxflow.hls.finn.ops  # noqa: F401
+
+
+def convert(design: Design) -> Any:
+    """The FINN ModelWrapper of a design: FINN's own nodes where it has one, ours where it has none; folds and FIFO depths
+    are the design's.
+
+    Input and output tensors hold codes, (1, *shape). Raises ToolError like `register`, UnsupportedError naming what FINN
+    cannot express.
+    """
+    register()
+    from muxflow.hls.finn.conversion import dataflow_model
+
+    model, _ = dataflow_model(design)
+    return model
+
+
+def check_folder(path: Path) -> None:
+    """Raises MuxflowError when `path` holds something that `write` did not make."""
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / FLOW_FILE).exists())):
+        raise MuxflowError(f"{path} exists and is no FINN project of Muxflow; choose another folder or remove it")
+
+
+def write(design: Design, path: Path, *, progress: Callable[[str], None] | None = None) -> Path:
+    """Writes the FINN project of a design and returns its folder.
+
+    `model.onnx`, FINN's dataflow model, whose execution has been compared with the graph; `build.py`, which takes it to
+    a bitstream where the vendor's tools are; `dataflow.onnx`, `report/` and `code/`, what FINN makes of it without them:
+    specialised nodes with FIFOs, estimates, generated code; `comparison.json`, FINN's estimates beside ours.
+    Written whole or not at all. Raises ToolError when finn-plus is absent, of another release, or fails; MuxflowError
+    when `path` holds something else; UnsupportedError naming what FINN cannot express.
+    """
+    check_version()
+    path = Path(path).absolute()
+    check_folder(path)
+    with whole_folder(path) as folder:
+        save_design(design, folder, ProjectOptions())
+        _run("build", folder, progress=progress)
+        template = jinja2.Template(
+            (files("muxflow.hls.finn") / "build.py.j2").read_text(),
+            undefined=jinja2.StrictUndefined,
+            keep_trailing_newline=True,
+        )
+        script = template.render(
+            board=BOARDS.get(design.board), part=design.device.part, period=f"{1e3 / design.clock_mhz:.3f}"
+        )
+        (folder / "build.py").write_text(script)
+        (folder / FLOW_FILE).write_text(
+            json.dumps({"finn-plus": SUPPORTED, "version": package_version("muxflow")}) + "\n"
+        )
+    return path
+
+
+def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None = None) -> int:
+    """Compares FINN's Python execution of a written project with its graph on input codes, shape (N, *input.shape).
+
+    Returns the number of frames; every tensor of every node is compared. Raises MismatchError naming the first
+    difference.
+    """
+    check_version()
+    design = load_project(path).design
+    frames = _run("check", Path(path).absolute(), codes=design.graph.check_images(codes), progress=progress)["frames"]
+    return int(frames)
+
+
+def _run(
+    task: str, folder: Path, *, codes: IntArray | None = None, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Runs a task of `process.py`; its errors are raised here."""
+    with tempfile.TemporaryDirectory(prefix="muxflow_finn_") as scratch:
+        if codes is not None:
+            np.save(Path(scratch) / "codes.npy", codes)
+        # Of the child only: a home for FINN's settings, its build folder, and a path of which it reads the version.
+        environment = {**os.environ, "HOME": scratch, "FINN_BUILD_DIR": scratch}
+        environment.setdefault("XILINX_VIVADO", "/none/2022.2")
+        command = [sys.executable, "-W", "ignore", "-m", "muxflow.hls.finn.process", task, str(folder), scratch]
+        log = Path(scratch) / "log"
+        with log.open("w") as errors_file:
+            child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors_file, text=True)
+            assert child.stdout is not None
+            for line in child.stdout:
+                answer = json.loads(line)
+                if "say" in answer and progress:
+                    progress(answer["say"])
+                if "error" in answer:
+                    child.wait()
+                    raise getattr(errors, answer["kind"])(answer["error"])
+                if "done" in answer:
+                    child.wait()
+                    found: dict[str, Any] = answer["done"]
+                    return found
+            child.wait()
+        last = [line for line in log.read_text().splitlines() if line.strip()][-3:]
+        raise ToolError(f"FINN ended without an answer (exit code {child.returncode}):\n" + "\n".join(last))

@@ -1,0 +1,74 @@
+"""FINN's estimates beside ours, node by node."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from qonnx.custom_op.registry import getCustomOp
+
+from muxflow.dataflow.design import Design
+from muxflow.dataflow.device import Resources
+
+FIFOS = "FIFOs"
+"""The row of all FIFOs together."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Estimates of one design node, or of the nodes that are one in FINN; `finn_nodes`: FINN's types of it."""
+
+    node: str
+    op: str
+    finn_nodes: tuple[str, ...]
+    cycles: int
+    finn_cycles: int
+    lut: int
+    finn_lut: int
+    bram18: int
+    finn_bram18: int
+
+
+def compare(design: Design, model: Any, owners: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    """One table a row in the design's order, FIFOs last; see `Row`.
+
+    `owners`: the design's nodes behind each tensor that a FINN node writes, the one that names the row last.
+    """
+    found: dict[tuple[str, ...], list[Any]] = defaultdict(list)
+    for node in model.graph.node:
+        fifo = node.op_type.startswith("StreamingFIFO")
+        # The last node writes a new tensor since a FIFO stands behind it.
+        found[(FIFOS,) if fifo else owners.get(node.output[0], owners[model.graph.output[0].name])].append(node)
+    nodes = {node.name: node for node in design.graph.nodes}
+    rows = []
+    for names, finn_nodes in found.items():
+        instances = [getCustomOp(node) for node in finn_nodes]
+        estimates = [instance.node_res_estimation(design.device.part) for instance in instances]
+        if names == (FIFOS,):
+            ours, cycles, kind = Resources(), 0, ""
+            for placed in design.fifos.values():
+                ours += placed.resources
+        else:
+            parts = [nodes[name] for name in names]
+            ours, cycles, kind = Resources(), max(design.cycles(part) for part in parts), parts[-1].op.kind
+            for part in parts:
+                ours += design.logic(part).resources
+                for placed in design.memories[part.name]:
+                    ours += placed.resources
+        rows.append(
+            Row(
+                names[-1],
+                kind,
+                tuple(dict.fromkeys(node.op_type for node in finn_nodes)),
+                cycles,
+                0 if names == (FIFOS,) else max(int(instance.get_exp_cycles()) for instance in instances),
+                ours.lut,
+                int(sum(estimate["LUT"] for estimate in estimates)),
+                ours.bram18,
+                int(sum(estimate["BRAM_18K"] for estimate in estimates)),
+            )
+        )
+    order = {name: position for position, name in enumerate(nodes)}
+    return [asdict(row) for row in sorted(rows, key=lambda row: order.get(row.node, len(order)))]

@@ -1,0 +1,177 @@
+"""A design, node by node, as a FINN dataflow model: FINN's own nodes wherever FINN has one, ours where it has none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from muxflow.dataflow import ops
+from muxflow.dataflow.design import Design
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.graph import Node
+from muxflow.dataflow.op import Op
+from muxflow.hls.finn import finn_nodes, own_nodes
+from muxflow.hls.finn.model import ModelBuilder
+from muxflow.hls.finn.streams import data_type
+
+COUNTS = "muxflow.counts"
+"""Where a model says which of its tensors are counts; see `Conversion`."""
+FLOAT = 2**24
+"""FINN's Python execution holds tensors in float32; integers up to this are exact there."""
+
+
+def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
+    """The FINN ModelWrapper of a design (see `muxflow.hls.finn.convert`), and by tensor the design's nodes behind it."""
+    conversion = Conversion(design)
+    return conversion.model(), conversion.builder.owners
+
+
+class Conversion:
+    """The walk over a design's nodes.
+
+    A grouped convolution's window, weights and converters become part of one FINN node, so that they are skipped where
+    they stand; `absorbed` holds their names. `counts`: streams that FINN holds as (x + n) / 2, the number of equal signs
+    among n, and their n: what its unit makes of signs times signs.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        self.graph = design.graph
+        self.producers = self.graph.producers()
+        self.readers = self.graph.consumers()
+        self.builder = ModelBuilder(self.graph.name)
+        self.absorbed: set[str] = set()
+        self.counts: dict[str, int] = {}
+
+    def model(self) -> Any:
+        """The whole model."""
+        graph = self.graph
+        for name, stream in graph.streams.items():
+            if max(abs(stream.lo), abs(stream.hi)) > FLOAT:
+                raise UnsupportedError(
+                    f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; FINN's float32 tensors are exact up "
+                    f"to {FLOAT}: use the native flow, `muxflow build`"
+                )
+        source = graph.streams[graph.input]
+        self.builder.tensor(graph.input, (1, *source.shape), data_type(source))
+        for node in graph.nodes:
+            if isinstance(node.op, ops.MatrixVector):
+                self._plan(node)
+        for node in graph.nodes:
+            if node.name not in self.absorbed:
+                self.builder.owner = self._parts(node)
+                EMITTERS.get(type(node.op), own_nodes.other)(self, node)
+        model = self.builder.model(graph.input, graph.output)
+        model.set_metadata_prop(COUNTS, json.dumps(self.counts))
+        return model
+
+    # -- what several emitters need --------------------------------------------------------------------------------
+
+    def _plan(self, node: Node) -> None:
+        """Finds what goes into the FINN node of a convolution of ours, and the streams that FINN holds as counts."""
+        if self.is_ours(node):
+            self.absorbed.update(before.name for before in self.before(node))
+        elif self._signs(node) and not self.beyond_finn(node):
+            columns = self.graph.ports(node).inputs[1].shape[1]
+            self.counts.update(dict.fromkeys(self._behind(node), columns))
+
+    def is_ours(self, node: Node) -> bool:
+        """Whether a product with stored weights is a convolution of ours: in groups, or one that FINN's unit cannot do."""
+        stored = isinstance(self.producers[node.inputs[1]].op, ops.RomWeights)
+        return stored and (node.op.attributes()["groups"] > 1 or self.beyond_finn(node))
+
+    def beyond_finn(self, node: Node) -> bool:
+        """Whether FINN's unit cannot do a product: it multiplies no bits, and of signs times signs it gives a count, which
+        only thresholds can read."""
+        kinds = [data_type(stream) for stream in self.graph.ports(node).inputs]
+        if "BINARY" in kinds:
+            return True
+        (*_, reader) = (self.readers[name] for name in self._behind(node))
+        return self._signs(node) and not (len(reader) == 1 and self.rises(reader[0]))
+
+    def rises(self, node: Node) -> bool:
+        """Whether a node is a threshold as FINN has it: rising, the same for all elements or one row a channel."""
+        op = node.op
+        return (
+            isinstance(op, ops.Threshold)
+            and not op.falling.any()
+            and len(op.thresholds) in (1, self.graph.ports(node).inputs[0].channels)
+        )
+
+    def _signs(self, node: Node) -> bool:
+        x, weights = self.graph.ports(node).inputs
+        return x.bipolar and weights.bipolar
+
+    def _behind(self, node: Node) -> list[str]:
+        """The stream that a product writes, and those behind its width converters."""
+        found = [node.outputs[0]]
+        while len(readers := self.readers[found[-1]]) == 1 and isinstance(readers[0].op, ops.WidthConverter):
+            found.append(readers[0].outputs[0])
+        return found
+
+    def _parts(self, node: Node) -> tuple[str, ...]:
+        """The design's nodes that become one in FINN, `node` last."""
+        if not isinstance(node.op, ops.MatrixVector):
+            return (node.name,)
+        before = self.before(node) if self.is_ours(node) else []
+        source = self.producers[node.inputs[1]]
+        stored = [source] if isinstance(source.op, ops.RomWeights) else []
+        return tuple(part.name for part in (*before, *stored, node))
+
+    def before(self, node: Node) -> list[Node]:
+        """The converters and the window in front of a product, nearest first; the converters only where there is a
+        window before them."""
+        found: list[Node] = []
+        name = node.inputs[0]
+        while name in self.producers:
+            before = self.producers[name]
+            if isinstance(before.op, ops.SlidingWindow):
+                return [*found, before]
+            if not isinstance(before.op, ops.WidthConverter):
+                return []
+            found.append(before)
+            name = before.inputs[0]
+        return []
+
+    def kind(self, name: str) -> str:
+        """Data type of a tensor."""
+        return self.builder.types[name]
+
+    def depths(self, node: Node) -> tuple[list[int], list[int]]:
+        """FIFO depths of a node's inputs and outputs."""
+        return [self.design.depths[name] for name in node.inputs], [self.design.depths[name] for name in node.outputs]
+
+    def shared(self, node: Node, inputs: tuple[str, ...] | None = None) -> dict[str, Any]:
+        """The attributes that all our nodes have."""
+        names = node.inputs if inputs is None else inputs
+        streams = [self.graph.streams[name] for name in names]
+        return {
+            "PE": self.design.folds[node.name].pe,
+            "numInputVectors": [1, *streams[0].shape[:-1]],
+            "NumChannels": [stream.channels for stream in streams],
+            "inputDataTypes": [self.kind(name) for name in names],
+        }
+
+    def emit(self, kind: str, node: Node, attributes: dict[str, Any], inputs: list[str] | None = None) -> None:
+        """One FINN node for one of ours."""
+        names = list(node.inputs) if inputs is None else inputs
+        self.builder.add(kind, node.name, names, node.outputs, attributes, self.depths(node))
+
+
+EMITTERS: Mapping[type[Op], Callable[[Conversion, Node], None]] = {
+    ops.WidthConverter: finn_nodes.width_converter,
+    ops.SlidingWindow: finn_nodes.sliding_window,
+    ops.RomWeights: finn_nodes.nothing,
+    ops.MatrixVector: finn_nodes.matrix_vector,
+    ops.Threshold: finn_nodes.threshold,
+    ops.Fork: finn_nodes.fork,
+    ops.AddJoin: finn_nodes.add_join,
+    ops.Pool: finn_nodes.pool,
+    ops.AutomatonWeights: own_nodes.automaton_weights,
+    ops.MuxJoin: own_nodes.mux_join,
+    ops.OrJoin: own_nodes.or_join,
+    ops.ChannelSelect: own_nodes.channel_select,
+    ops.ShiftClip: own_nodes.shift_clip,
+}
+"""What adds the FINN nodes of an op; any other becomes a `MuxflowOp`."""

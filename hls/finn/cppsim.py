@@ -1,0 +1,40 @@
+"""FINN's C++ simulation of our nodes without the vendor's tools: the file that FINN generates, compiled with the
+reference `ap_int` types that come with hls4ml and FINN's own readers of .npy files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from finn.templates import get_templates_folder
+
+from muxflow.dataflow.errors import ToolError
+from muxflow.hls.csim import COMPILER, ap_types
+
+INCLUDE = Path(__file__).parent / "include"
+"""Stand-ins for the headers of finn-hlslib that FINN's readers need."""
+
+
+def compile_simulation(folder: Path, *, compiler: str = COMPILER) -> Path:
+    """Compiles what FINN generated into `folder` and returns the executable.
+
+    Raises ToolError when the compiler or the reference types are absent, or with the compiler's first errors.
+    """
+    path, types = shutil.which(compiler), ap_types()
+    if path is None:
+        raise ToolError(f"no {compiler} on PATH: a C++ simulation needs a C++17 compiler (`apt-get install g++`)")
+    if types is None:
+        raise ToolError(
+            "the reference types ap_int.h are not installed; they come with hls4ml: pip install 'muxflow[reference]'"
+        )
+    readers = Path(get_templates_folder()) / "npy2stream"
+    sources = [*sorted(folder.glob("*.cpp")), readers / "cnpy.cpp"]
+    executable = folder / "node_model"
+    flags = ["-std=c++17", "-w", "-O1", *(f"-I{place}" for place in (folder, INCLUDE, readers, types))]
+    command = [path, *flags, *map(str, sources), "-lz", "-o", str(executable)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line][:5] or done.stderr.splitlines()[-5:]
+        raise ToolError(f"{compiler} failed on {folder}:\n" + "\n".join(errors))
+    return executable

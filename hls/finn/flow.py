@@ -1,0 +1,127 @@
+"""FINN's steps on a design, as far as they need no vendor tool; runs in the child process (`process.py`)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import finn.builder.build_dataflow_config as build_config
+import finn.builder.build_dataflow_steps as steps
+import numpy as np
+import qonnx.core.onnx_exec as execution
+from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
+from finn.transformation.fpgadataflow.insert_fifo import InsertFIFO
+from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+from finn.util.settings import get_settings
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
+
+from muxflow.dataflow.design import Design
+from muxflow.dataflow.errors import MismatchError
+from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.stream import random_codes
+from muxflow.hls.finn.comparison import compare
+from muxflow.hls.finn.conversion import COUNTS, dataflow_model
+
+CHECKED_FRAMES = 4
+"""Random frames on which FINN's execution of a new model is compared with the graph, tensor by tensor."""
+
+
+def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None]) -> None:
+    """Writes `model.onnx`, `dataflow.onnx`, `report/`, `code/` and `comparison.json` into `folder`.
+
+    `scratch`: FINN's build folder. Raises MismatchError when FINN's execution differs from the graph.
+    """
+    say("FINN model")
+    model, owners = dataflow_model(design)
+    model.save(str(folder / "model.onnx"))
+    say("FINN's execution against the graph")
+    source = design.graph.streams[design.graph.input]
+    check_execution(model, design, random_codes(source, CHECKED_FRAMES, np.random.default_rng(0)))
+    config = build_config.DataflowBuildConfig(
+        output_dir=str(scratch / "output"),
+        synth_clk_period_ns=1e3 / design.clock_mhz,
+        generate_outputs=[build_config.DataflowOutputType.ESTIMATE_REPORTS],
+        fpga_part=design.device.part,
+        save_intermediate_models=False,
+    )
+    say("partition and specialisation")
+    model = steps.step_specialize_layers(steps.step_create_dataflow_partition(model, config), config)
+    model = insert_fifos(model, design.device.part)
+    say("FINN's estimates")
+    model = steps.step_generate_estimate_reports(model, config)
+    shutil.copytree(scratch / "output" / "report", folder / "report")
+    rows = compare(design, model, owners)
+    (folder / "comparison.json").write_text(json.dumps(rows, indent=1) + "\n")
+    say("code")
+    # FINN draws the names of the tensors between nodes and FIFOs.
+    model = model.transform(GiveReadableTensorNames())
+    model = steps.step_hw_codegen(model, config)
+    _keep_code(model, folder / "code")
+    model.save(str(folder / "dataflow.onnx"))
+
+
+def insert_fifos(model: Any, part: str) -> Any:
+    """FINN's width converters and FIFOs, of the depths that the nodes say, specialised and named."""
+    model = model.transform(InsertDWC()).transform(InsertFIFO(create_shallow_fifos=True))
+    return model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
+
+
+def execute(model: Any, frame: IntArray) -> dict[str, IntArray]:
+    """Every tensor of FINN's Python execution on one frame, input codes of the input's shape."""
+    name = model.graph.input[0].name
+    tensors = execution.execute_onnx(model, {name: frame[None].astype(np.float32)}, return_full_exec_context=True)
+    return {key: np.asarray(values) for key, values in tensors.items()}
+
+
+def check_execution(model: Any, design: Design, codes: IntArray) -> None:
+    """Compares FINN's Python execution with the graph, tensor by tensor.
+
+    `codes`: shape (N, *input.shape). Raises MismatchError naming the first tensor, position and both values.
+    """
+    expected = design.graph.run(codes)
+    for name, columns in json.loads(model.get_metadata_prop(COUNTS)).items():
+        expected[name] = (expected[name] + columns) // 2
+    weights = design.graph.weights()
+    for frame, image in enumerate(codes):
+        found = execute(model, image)
+        for node in design.graph.nodes:
+            for name in node.outputs:
+                if name not in found or name in weights:
+                    continue
+                here, there = found[name].reshape(-1), expected[name][frame].reshape(-1)
+                if here.shape == there.shape and (here == there).all():
+                    continue
+                place = int(np.flatnonzero(here != there)[0]) if here.shape == there.shape else 0
+                raise MismatchError(
+                    f"{node.name} ({node.op.kind}): frame {frame}, element {place}: FINN has {here[place]:g}, the graph "
+                    f"{there[place]}"
+                )
+
+
+def _keep_code(model: Any, folder: Path) -> None:
+    """Moves what FINN generated to one folder a node, without the paths of this machine: the same bytes everywhere."""
+    folder.mkdir()
+    dependencies = str(get_settings().finn_deps).encode()
+    for node in model.graph.node:
+        instance = getCustomOp(node)
+        place = instance.get_nodeattr("code_gen_dir_ipgen")
+        target = folder / node.name
+        shutil.move(place, target)
+        for file in sorted(target.rglob("*")):
+            if file.is_file():
+                data = file.read_bytes().replace(place.encode(), b".")
+                file.write_bytes(data.replace(dependencies, b"$::env(FINN_DEPS)"))
+        for name in instance.get_nodeattr_types():
+            value = instance.get_nodeattr(name) if name.endswith(("_dir_ipgen", "_path")) else ""
+            if isinstance(value, str) and value.startswith(place):
+                instance.set_nodeattr(name, "")
+
+
+def load_model(path: Path) -> Any:
+    """A written model."""
+    return ModelWrapper(str(path))

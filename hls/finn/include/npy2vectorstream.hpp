@@ -1,0 +1,1 @@
+// Stands in for FINN's header of this name, which needs the vendor's hls_vector.h; our nodes have no such streams.

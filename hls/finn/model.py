@@ -1,0 +1,105 @@
+"""A FINN dataflow model in the making: nodes, tensors with their data types, constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.util.basic import qonnx_make_model
+
+DOMAIN = "finn.custom_op.fpgadataflow"
+"""FINN specialises nodes of this domain alone."""
+
+
+class ModelBuilder:
+    """Collects nodes in topological order.
+
+    `types`: data type by tensor; `shapes`: with the batch axis of one; `owners`: by tensor that a node writes, what
+    `owner` was when the node was added.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: list[NodeProto] = []
+        self.types: dict[str, str] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.constants: dict[str, npt.NDArray[np.float32]] = {}
+        self.owners: dict[str, tuple[str, ...]] = {}
+        self.owner: tuple[str, ...] = ()
+
+    def tensor(self, name: str, shape: Sequence[int], kind: str) -> str:
+        """Records a tensor and returns its name."""
+        self.types[name], self.shapes[name] = kind, tuple(int(size) for size in shape)
+        return name
+
+    def constant(self, name: str, values: npt.NDArray[Any], kind: str) -> str:
+        """Records a constant and returns its name."""
+        self.constants[name] = values.astype(np.float32)
+        return self.tensor(name, values.shape, kind)
+
+    def add(
+        self,
+        kind: str,
+        name: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        attributes: Mapping[str, Any],
+        depths: tuple[Sequence[int], Sequence[int]] = ((2,), (2,)),
+    ) -> None:
+        """Adds a dataflow node; its outputs get the shapes and types that FINN's class of the node says.
+
+        `depths`: FIFO depths of its inputs and outputs, in beats.
+        """
+        plain = {
+            key: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
+            for key, value in attributes.items()
+        }
+        node = helper.make_node(
+            kind,
+            list(inputs),
+            list(outputs),
+            name=name,
+            domain=DOMAIN,
+            backend="fpgadataflow",
+            inFIFODepths=[int(depth) for depth in depths[0]] or [2],
+            outFIFODepths=[int(depth) for depth in depths[1]] or [2],
+            **plain,
+        )
+        instance = getCustomOp(node)
+        for index, output in enumerate(outputs):
+            shape = instance.get_normal_output_shape(index) if len(outputs) > 1 else instance.get_normal_output_shape()
+            self.tensor(output, shape, instance.get_output_datatype(index).name)
+            self.owners[output] = self.owner
+        self.nodes.append(node)
+
+    def model(self, source: str, target: str) -> Any:
+        """The ModelWrapper with one input and one output tensor."""
+
+        def info(name: str) -> Any:
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(self.shapes[name]))
+
+        inner = [name for name in self.shapes if name not in (source, target) and name not in self.constants]
+        graph = helper.make_graph(
+            self.nodes,
+            self.name,
+            [info(source)],
+            [info(target)],
+            [numpy_helper.from_array(values, name) for name, values in self.constants.items()],
+            value_info=[info(name) for name in inner],
+        )
+        model = ModelWrapper(qonnx_make_model(graph, producer_name="muxflow"))
+        for name, kind in self.types.items():
+            model.set_tensor_datatype(name, DataType[kind])
+        return model
+
+
+def cycles(kind: str, attributes: Mapping[str, Any]) -> int:
+    """FINN's estimate of the cycles of an RTL node with these attributes."""
+    node = helper.make_node(kind, ["x"], ["y"], domain=f"{DOMAIN}.rtl", backend="fpgadataflow", **attributes)
+    return int(getCustomOp(node).get_exp_cycles())

@@ -1,0 +1,208 @@
+"""Our nodes as FINN custom ops, one class each and its HLS variant: importing this module registers them.
+
+They stand in FINN's own domains, because FINN specialises, folds and builds no others.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from finn.custom_op.fpgadataflow import register_custom_op as register_abstract
+from finn.custom_op.fpgadataflow.hls import register_custom_op as register_hls
+
+from muxflow.dataflow import ops
+from muxflow.dataflow.graph import Graph, Node, check, with_nodes
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.stream import Stream
+from muxflow.hls.finn.hls_node import MuxflowHLS
+from muxflow.hls.finn.node import Attributes, MuxflowNode
+from muxflow.hls.finn.streams import stream
+from muxflow.hls.finn.weights import AutomatonWeights, StreamedMVAU
+from muxflow.hls.region import Region
+
+TENSOR = ("t", False, np.zeros(0, np.int64))
+
+
+class MuxJoin(MuxflowNode):
+    """MUX-bitshift residual join: y = S ? (x + f) >> 1 : f; inputs x, f and, where `select` is "stream", S.
+
+    `select`: "always"; "element", S = x >= `thresholds` of its channel; "stream", S is an input of shape (1, 1, 1, c),
+    one bit a channel, made by `ChannelSelect`. x and f may differ in channels: the first c meet, the rest of f passes.
+    Source: MOGNET (arXiv 2501.09531), MUX residual block.
+    """
+
+    def own_attributes(self) -> Attributes:
+        """`select`, and `thresholds`, one a meeting channel, for "element"."""
+        return {
+            "select": ("s", True, "always", {"always", "element", "stream"}),
+            "thresholds": TENSOR,
+            "inFIFODepths": ("ints", False, [2, 2, 2]),
+        }
+
+    def input_streams(self) -> list[Stream]:
+        """x, f and the select bits, which come once a frame."""
+        found = super().input_streams()
+        if self.get_nodeattr("select") == "stream":
+            bits = found[2]
+            found[2] = Stream((1, 1, bits.channels), bits.lo, bits.hi)
+        return found
+
+    def build(self) -> Region:
+        """One MUX join."""
+        op = ops.MuxJoin(self.get_nodeattr("select"), self.get_nodeattr("thresholds"))
+        return Region.of_op(op, self.input_streams(), self.fold())
+
+
+class OrJoin(MuxflowNode):
+    """OR residual join of the codes x and f. Source: HEQ (arXiv 2501.04517)."""
+
+    def own_attributes(self) -> Attributes:
+        """Depths for both inputs."""
+        return {"inFIFODepths": ("ints", False, [2, 2])}
+
+    def build(self) -> Region:
+        """One OR join."""
+        return Region.of_op(ops.OrJoin(), self.input_streams(), self.fold())
+
+
+class ChannelSelect(MuxflowNode):
+    """One bit a channel from a whole frame: its maximum, or its sum, reaches the channel's threshold.
+
+    Output: (1, 1, 1, c), BINARY, c = number of `thresholds`. Source: MOGNET; the statistic is a decision.
+    """
+
+    def own_attributes(self) -> Attributes:
+        """`statistic`: "max" (select mode channel) or "sum" (channel-mean); `thresholds`."""
+        return {"statistic": ("s", True, "max", {"max", "sum"}), "thresholds": TENSOR}
+
+    def build(self) -> Region:
+        """One channel select."""
+        op = ops.ChannelSelect(self.get_nodeattr("statistic"), self.get_nodeattr("thresholds"))
+        return Region.of_op(op, self.input_streams(), self.fold())
+
+
+class BitShiftNormalisation(MuxflowNode):
+    """y = clip((x + bias) >> shift, lowest, highest). Source: 1 Mb encoder (arXiv 2501.05097)."""
+
+    def own_attributes(self) -> Attributes:
+        """`bias`, one or one a channel; `shift`; `lowest`, `highest`."""
+        return {
+            "bias": ("t", False, np.zeros(1, np.int64)),
+            "shift": ("i", True, 0),
+            "lowest": ("i", True, 0),
+            "highest": ("i", True, 0),
+        }
+
+    def build(self) -> Region:
+        """One shift and clip."""
+        numbers = (self.get_nodeattr(name) for name in ("shift", "lowest", "highest"))
+        return Region.of_op(ops.ShiftClip(self.get_nodeattr("bias"), *numbers), self.input_streams(), self.fold())
+
+
+class GroupedConvolution(MuxflowNode):
+    """Convolution in true groups with stored weights, window and product in one node; accumulators out.
+
+    `Weights`: integers (out channels, channels of a group x kernel height x kernel width as (row, column, channel)).
+    `ConvKernelDim`, `Stride`, `Dilation`: [height, width]; `Padding`: [top, left, bottom, right] of
+    `PaddingCode`; `Groups`.
+    `PE` rows and `SIMD` columns of a group at once, or `ParallelGroups` whole groups.
+    """
+
+    def own_attributes(self) -> Attributes:
+        """See the class."""
+        return {
+            "SIMD": ("i", True, 1),
+            "ParallelGroups": ("i", False, 1),
+            "Groups": ("i", True, 1),
+            "ConvKernelDim": ("ints", False, [1, 1]),
+            "Stride": ("ints", False, [1, 1]),
+            "Dilation": ("ints", False, [1, 1]),
+            "Padding": ("ints", False, [0, 0, 0, 0]),
+            "PaddingCode": ("i", False, 0),
+            "Weights": ("t", True, np.zeros(0, np.int64)),
+        }
+
+    def fold(self) -> Fold:
+        """PE, SIMD and groups."""
+        return Fold(*(self.get_nodeattr(name) for name in ("PE", "SIMD", "ParallelGroups")))
+
+    def build(self) -> Region:
+        """Window, weights and matrix-vector product; a 1x1 kernel of stride 1 needs no window."""
+        groups = self.get_nodeattr("Groups")
+        kernel, stride, dilation, pads = (
+            tuple(self.get_nodeattr(name)) for name in ("ConvKernelDim", "Stride", "Dilation", "Padding")
+        )
+        (x,) = self.input_streams()
+        nodes, vectors, vector = [], x, "x"
+        if kernel != (1, 1) or stride != (1, 1) or any(pads):
+            window = ops.SlidingWindow(kernel, stride, dilation, pads, groups, self.get_nodeattr("PaddingCode"))
+            (vectors,) = window.infer(x)
+            nodes.append(Node("window", window, ("x",), ("window",)))
+            vector = "window"
+        weights = ops.RomWeights(self.get_nodeattr("Weights"), groups, vectors.pixels)
+        product = ops.MatrixVector(groups, kernel[0] * kernel[1])
+        nodes.append(Node("weights", weights, (), ("weights",)))
+        nodes.append(Node("product", product, (vector, "weights"), ("y",)))
+        graph = with_nodes(Graph("convolution", (), {"x": x}, "x", "y"), nodes)
+        return Region.of_graph(check(graph), {"product": self.fold()})
+
+
+class MuxflowOp(MuxflowNode):
+    """Any op of Muxflow's integer graph that FINN has no node for, with one or more inputs and outputs.
+
+    `op`: its name; `attributes`: its fields as JSON, tables as nested lists; `shapes`: of the inputs, as "8x8x24".
+    """
+
+    def own_attributes(self) -> Attributes:
+        """`op`, `attributes`, the whole fold."""
+        return {
+            "op": ("s", True, "", set(ops.OPS)),
+            "attributes": ("s", True, "{}"),
+            "shapes": ("strings", True, []),
+            "SIMD": ("i", False, 1),
+            "ParallelGroups": ("i", False, 1),
+            "inFIFODepths": ("ints", False, [2, 2, 2]),
+            "outFIFODepths": ("ints", False, [2, 2, 2]),
+        }
+
+    def fold(self) -> Fold:
+        """PE, SIMD and groups."""
+        return Fold(*(self.get_nodeattr(name) for name in ("PE", "SIMD", "ParallelGroups")))
+
+    def input_streams(self) -> list[Stream]:
+        """Of the shapes that are given."""
+        types = self.get_nodeattr("inputDataTypes")
+        shapes = [tuple(map(int, text.split("x"))) for text in self.get_nodeattr("shapes")]
+        return [stream(shape, name) for shape, name in zip(shapes, types, strict=True)]
+
+    def build(self) -> Region:
+        """One node of the op."""
+        fields = {key: _field(value) for key, value in json.loads(self.get_nodeattr("attributes")).items()}
+        op = ops.from_attributes(self.get_nodeattr("op"), fields)
+        return Region.of_op(op, self.input_streams(), self.fold())
+
+
+def _field(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) and not (value and isinstance(value[0], list)) else value
+
+
+def _register(kind: type[MuxflowNode]) -> None:
+    """Registers a class, and behind it the class of its HLS variant."""
+    register_abstract(kind)
+    register_hls(type(f"{kind.__name__}_hls", (kind, MuxflowHLS), {"__doc__": f"HLS variant of {kind.__name__}."}))
+
+
+KINDS: tuple[type[MuxflowNode], ...] = (
+    AutomatonWeights,
+    BitShiftNormalisation,
+    ChannelSelect,
+    GroupedConvolution,
+    MuxflowOp,
+    MuxJoin,
+    OrJoin,
+    StreamedMVAU,
+)
+for _kind in KINDS:
+    _register(_kind)

@@ -1,0 +1,107 @@
+"""The nodes of ours in a FINN model: each function adds what stands for one node of a design."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from muxflow.dataflow import ops
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.graph import Node
+
+if TYPE_CHECKING:
+    from muxflow.hls.finn.conversion import Conversion
+
+
+def automaton_weights(into: Conversion, node: Node) -> None:
+    """AutomatonWeights; raises UnsupportedError for seeds that are written at run time."""
+    op = node.op
+    assert isinstance(op, ops.AutomatonWeights)
+    if op.writable:
+        raise UnsupportedError(
+            f"{node.name}: seeds that are written at run time have no port in FINN; fit the graph with fixed seeds, "
+            "or use the native flow"
+        )
+    fold = into.design.folds[node.name]
+    fields = {name: getattr(op, name) for name in ("rule", "ring", "seed", "burn_in", "alphabet")}
+    matrix = {"PE": fold.pe, "SIMD": fold.simd, "MW": op.columns, "MH": op.rows, "numInputVectors": [op.repeats]}
+    into.emit("AutomatonWeights", node, {**matrix, **fields})
+
+
+def grouped_convolution(into: Conversion, node: Node) -> None:
+    """GroupedConvolution: the product, its stored weights, and the window and converters before it."""
+    op, source = node.op, into.producers[node.inputs[1]].op
+    assert isinstance(op, ops.MatrixVector) and isinstance(source, ops.RomWeights)
+    before = into.before(node)
+    name = before[-1].inputs[0] if before else node.inputs[0]
+    x, fold = into.graph.streams[name], into.design.folds[node.name]
+    attributes: dict[str, Any] = {
+        **into.shared(node, (name,)),
+        "SIMD": fold.simd,
+        "ParallelGroups": fold.groups,
+        "Groups": op.groups,
+        "Weights": np.asarray(source.weights),
+        "numInputVectors": [1, *x.shape[:-1]],
+    }
+    if before:
+        window = before[-1].op
+        assert isinstance(window, ops.SlidingWindow)
+        attributes |= {
+            "ConvKernelDim": list(window.kernel),
+            "Stride": list(window.stride),
+            "Dilation": list(window.dilation),
+            "Padding": list(window.pads),
+            "PaddingCode": window.pad_code,
+        }
+    depths = ([into.design.depths[name]], [into.design.depths[node.outputs[0]]])
+    into.builder.add("GroupedConvolution", node.name, [name], node.outputs, attributes, depths)
+
+
+def mux_join(into: Conversion, node: Node) -> None:
+    """MuxJoin."""
+    op = node.op
+    assert isinstance(op, ops.MuxJoin)
+    attributes = {**into.shared(node), "select": op.select}
+    if op.thresholds.size:
+        attributes["thresholds"] = np.asarray(op.thresholds)
+    into.emit("MuxJoin", node, attributes)
+
+
+def or_join(into: Conversion, node: Node) -> None:
+    """OrJoin."""
+    into.emit("OrJoin", node, into.shared(node))
+
+
+def channel_select(into: Conversion, node: Node) -> None:
+    """ChannelSelect."""
+    op = node.op
+    assert isinstance(op, ops.ChannelSelect)
+    attributes = {"statistic": op.statistic, "thresholds": np.asarray(op.thresholds)}
+    into.emit("ChannelSelect", node, {**into.shared(node), **attributes})
+
+
+def shift_clip(into: Conversion, node: Node) -> None:
+    """BitShiftNormalisation."""
+    op = node.op
+    assert isinstance(op, ops.ShiftClip)
+    attributes = {"bias": np.asarray(op.bias), "shift": op.shift, "lowest": op.lowest, "highest": op.highest}
+    into.emit("BitShiftNormalisation", node, {**into.shared(node), **attributes})
+
+
+def other(into: Conversion, node: Node) -> None:
+    """Any op that FINN has no node for."""
+    fold = into.design.folds[node.name]
+    fields = {
+        key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in node.op.attributes().items()
+    }
+    attributes = {
+        **into.shared(node),
+        "op": node.op.kind,
+        "attributes": json.dumps(fields, sort_keys=True),
+        "shapes": ["x".join(map(str, into.graph.streams[name].shape)) for name in node.inputs],
+        "SIMD": fold.simd,
+        "ParallelGroups": fold.groups,
+    }
+    into.emit("MuxflowOp", node, attributes)

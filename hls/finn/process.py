@@ -1,0 +1,79 @@
+"""The child process in which FINN runs: `python -m muxflow.hls.finn.process TASK FOLDER SCRATCH`.
+
+FINN wants settings, a build folder and the path of a Vivado in its environment, prints much, and sets loggers: none of it
+shall happen in a user's own process. Every line on standard output is JSON: {"say": step}, and at last {"done": answer}
+or {"error": text, "kind": class name}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muxflow.dataflow.errors import MuxflowError
+
+
+def _build(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Builds FINN's side of the design that stands in `folder`."""
+    from muxflow.hls.finn.flow import build
+    from muxflow.hls.project import load_project
+
+    build(load_project(folder).design, folder, scratch, say)
+    return {}
+
+
+def _check(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Compares FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npy."""
+    from muxflow.hls.finn.flow import check_execution, load_model
+    from muxflow.hls.project import load_project
+
+    codes = np.load(scratch / "codes.npy")
+    check_execution(load_model(folder / "model.onnx"), load_project(folder).design, codes)
+    return {"frames": len(codes)}
+
+
+TASKS: Mapping[str, Callable[[Path, Path, Callable[[str], None]], dict[str, Any]]] = {"build": _build, "check": _check}
+
+
+def main() -> None:
+    """Runs one task; FINN's own output goes to standard error."""
+    task, folder, scratch = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def send(**line: Any) -> None:
+        print(json.dumps(line), file=answers, flush=True)
+
+    try:
+        from muxflow.hls.finn import register
+
+        prepare_finn()
+        register()
+        send(done=TASKS[task](folder, scratch, lambda step: send(say=step)))
+    except MuxflowError as error:
+        send(error=str(error), kind=type(error).__name__)
+
+
+def prepare_finn() -> None:
+    """FINN's settings and, because its builder asks for the vendor's simulator on import, none of it where there is no
+    Vivado."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        import finn.util.settings
+
+        finn.util.settings.initialize_dummy_settings()
+        import finn.xsi
+
+        if not Path(os.environ["XILINX_VIVADO"]).is_dir():
+            finn.xsi.SimEngine = None
+
+
+if __name__ == "__main__":
+    main()

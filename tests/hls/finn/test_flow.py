@@ -1,0 +1,398 @@
+"""A design as a FINN project: what FINN computes and writes, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import muxflow
+from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.ops import (
+    AddJoin,
+    ArgMax,
+    AutomatonWeights,
+    Concat,
+    Fork,
+    MatrixVector,
+    MuxJoin,
+    OrJoin,
+    Pool,
+    RomWeights,
+    Scale,
+    ShiftClip,
+    SlidingWindow,
+    Threshold,
+    TopK,
+    WindowPool,
+)
+from muxflow.dataflow.passes import insert_forks, rising_thresholds, writable_seeds
+from muxflow.dataflow.stream import Stream, random_codes
+from muxflow.frontend import datasets
+from muxflow.frontend.proof import image_codes
+from muxflow.hls import finn as finn_flow
+
+# FINN leaves the files that it generates to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+DIGITS = Path(muxflow.__file__).parent.parent / "frontend" / "pretrained" / "mognet_digits.onnx"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits MOGNET on a Pynq-Z2 as a FINN project."""
+    design = muxflow.fit(rising_thresholds(muxflow.load(DIGITS)), "pynq-z2")
+    steps: list[str] = []
+    path = finn_flow.write(design, tmp_path_factory.mktemp("finn_flow") / "digits", progress=steps.append)
+    assert steps[0] == "FINN model" and steps[-1] == "code"
+    return path
+
+
+def chain(stream: Stream, *nodes: tuple[str, Any, tuple[str, ...], tuple[str, ...]], output: str = "y") -> Graph:
+    """A graph of (name, op, inputs, outputs) with input x."""
+    graph = Graph("small", (), {"x": stream}, "x", output)
+    return insert_forks(with_nodes(graph, [Node(*node) for node in nodes]))
+
+
+def steps(rows: int, count: int, span: int, seed: int) -> np.ndarray[Any, Any]:
+    return np.sort(np.random.default_rng(seed).integers(-span, span, (rows, count)), axis=1)
+
+
+def weights(rows: int, columns: int, seed: int, levels: int = 3) -> np.ndarray[Any, Any]:
+    generator = np.random.default_rng(seed)
+    return (
+        generator.integers(-1, 2, (rows, columns)) if levels == 3 else 2 * generator.integers(0, 2, (rows, columns)) - 1
+    )
+
+
+NONE = np.zeros(4, np.int64)
+BYTES = Stream((6, 6, 3), 0, 255)
+CODES = Stream((4, 4, 4), 0, 7)
+GRAPHS = {
+    # FINN's own nodes: padding, window, product, thresholds, forks, add, pools.
+    "residual": lambda: chain(
+        BYTES,
+        ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1)), ("x",), ("v",)),
+        ("w0", RomWeights(weights(4, 27, 0), repeats=36), (), ("w",)),
+        ("conv", MatrixVector(1, 9), ("v", "w"), ("a",)),
+        ("act", Threshold(steps(4, 7, 900, 1), NONE), ("a",), ("c",)),
+        ("pool", Pool((2, 2), "max"), ("c",), ("p",)),
+        ("add", AddJoin(), ("p", "p"), ("s",)),
+        ("sum", Pool((3, 3), "sum"), ("s",), ("y",)),
+    ),
+    # Thresholds that fall: the rows of the weights are negated where they are stored.
+    "falling": lambda: chain(
+        CODES,
+        ("w0", RomWeights(weights(4, 4, 2), repeats=16), (), ("w",)),
+        ("conv", MatrixVector(), ("x", "w"), ("a",)),
+        ("act", Threshold(steps(4, 3, 12, 3), np.array([0, 1, 1, 0]), base=-2), ("a",), ("y",)),
+    ),
+    # ... and not where they are generated.
+    "falling-generated": lambda: chain(
+        CODES,
+        ("w0", AutomatonWeights(4, 4, 24, seed=3, burn_in=4, repeats=16), (), ("w",)),
+        ("conv", MatrixVector(), ("x", "w"), ("a",)),
+        ("act", Threshold(steps(4, 3, 12, 4), np.array([1, 0, 1, 0])), ("a",), ("y",)),
+    ),
+    # Bits and signs: the first product is FINN's, the second ours, because its input is made of bits.
+    "bits": lambda: chain(
+        CODES,
+        ("w0", RomWeights(weights(6, 4, 5, 2), repeats=16), (), ("w",)),
+        ("conv", MatrixVector(), ("x", "w"), ("a",)),
+        ("act", Threshold(steps(6, 1, 8, 6), np.zeros(6, np.int64)), ("a",), ("b",)),
+        ("window", SlidingWindow((3, 3), stride=(1, 1)), ("b",), ("v",)),
+        ("w1", RomWeights(weights(5, 54, 7, 2), repeats=4), (), ("z",)),
+        ("conv1", MatrixVector(1, 9), ("v", "z"), ("y",)),
+    ),
+    "bits-generated": lambda: chain(
+        Stream((2, 2, 6), 0, 1),
+        ("w0", AutomatonWeights(4, 6, 31, seed=3, burn_in=4, repeats=4), (), ("w",)),
+        ("conv", MatrixVector(), ("x", "w"), ("y",)),
+    ),
+    "bipolar": lambda: chain(
+        CODES,
+        ("w0", RomWeights(weights(6, 4, 5, 2), repeats=16), (), ("w",)),
+        ("conv", MatrixVector(), ("x", "w"), ("a",)),
+        ("act", Threshold(np.repeat(steps(6, 1, 8, 6), 2, axis=1), np.zeros(6, np.int64), base=-1), ("a",), ("b",)),
+        ("w1", RomWeights(weights(5, 6, 7, 2), repeats=16), (), ("z",)),
+        ("conv1", MatrixVector(), ("b", "z"), ("y",)),
+    ),
+    # Signs times signs: FINN's unit counts, and the thresholds behind it are those of the count.
+    "counts": lambda: chain(
+        Stream((3, 3, 5), -1, 1, bipolar=True),
+        ("w0", RomWeights(weights(6, 5, 5, 2), repeats=9), (), ("w",)),
+        ("conv", MatrixVector(), ("x", "w"), ("a",)),
+        ("act", Threshold(np.repeat(steps(6, 1, 5, 6), 2, axis=1), np.array([0, 1] * 3), base=-1), ("a",), ("b",)),
+        ("w1", AutomatonWeights(4, 6, 31, seed=3, burn_in=4, repeats=9), (), ("z",)),
+        ("conv1", MatrixVector(), ("b", "z"), ("c",)),
+        ("act1", Threshold(steps(4, 3, 6, 7), NONE), ("c",), ("y",)),
+    ),
+    "depthwise": lambda: chain(
+        CODES,
+        ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1), groups=4), ("x",), ("v",)),
+        ("w0", RomWeights(weights(4, 9, 8), groups=4, repeats=16), (), ("w",)),
+        ("conv", MatrixVector(4, 9), ("v", "w"), ("y",)),
+    ),
+    "joins": lambda: chain(
+        CODES,
+        ("mux", MuxJoin("element", np.array([1, 2, 3, 4])), ("x", "x"), ("m",)),
+        ("or", OrJoin(), ("m", "x"), ("o",)),
+        ("shift", ShiftClip(np.array([1, -2, 3, 0]), 1, -1, 2), ("o",), ("n",)),
+        ("cat", Concat(), ("n", "x"), ("y",)),
+    ),
+    # Ops that FINN has no node for.
+    "others": lambda: chain(
+        CODES,
+        ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1), groups=4), ("x",), ("v",)),
+        ("pool", WindowPool(9, "max"), ("v",), ("p",)),
+        ("scale", Scale(np.array([1, -2, 3, 5])), ("p",), ("s",)),
+        ("all", Pool((4, 4), "sum"), ("s",), ("t",)),
+        ("top", TopK(2), ("t",), ("y",)),
+    ),
+    "class": lambda: chain(CODES, ("all", Pool((4, 4), "sum"), ("x",), ("s",)), ("best", ArgMax(), ("s",), ("y",))),
+    "line": lambda: chain(
+        Stream((1, 9, 2), 0, 15),
+        ("window", SlidingWindow((1, 3), pads=(0, 1, 0, 1)), ("x",), ("v",)),
+        ("w0", RomWeights(weights(3, 6, 9), repeats=9), (), ("w",)),
+        ("conv", MatrixVector(1, 3), ("v", "w"), ("y",)),
+    ),
+    "one-pixel": lambda: chain(
+        Stream((1, 1, 1), -4, 3), ("two", Fork(2), ("x",), ("a", "b")), ("add", AddJoin(), ("a", "b"), ("y",))
+    ),
+}
+
+
+@pytest.mark.usefixtures("finn")
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("fps", [None, 2e5], ids=["fastest", "slow"])
+def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: Path) -> None:
+    """Every tensor of FINN's execution equals the graph, and FINN specialises, inserts FIFOs and writes code."""
+    import finn.builder.build_dataflow_config as build_config
+    import finn.builder.build_dataflow_steps as finn_steps
+    from qonnx.custom_op.registry import getCustomOp
+    from qonnx.transformation.infer_datatypes import InferDataTypes
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    from muxflow.hls.finn.comparison import compare
+    from muxflow.hls.finn.conversion import dataflow_model
+    from muxflow.hls.finn.flow import check_execution, insert_fifos
+
+    graph = rising_thresholds(GRAPHS[name]())
+    design = muxflow.fit(graph, "pynq-z2", fps=fps)
+    model, owners = dataflow_model(design)
+    types = {name: model.get_tensor_datatype(name) for name in owners}
+    model = model.transform(InferShapes()).transform(InferDataTypes())
+    assert {name: model.get_tensor_datatype(name) for name in owners} == types
+    codes = random_codes(graph.streams["x"], 5, np.random.default_rng(1))
+    check_execution(model, design, codes)
+    config = build_config.DataflowBuildConfig(
+        output_dir=str(tmp_path), synth_clk_period_ns=10.0, generate_outputs=[], fpga_part=design.device.part
+    )
+    model = finn_steps.step_specialize_layers(finn_steps.step_create_dataflow_partition(model, config), config)
+    model = insert_fifos(model, design.device.part)
+    rows = {row["node"]: row for row in compare(design, model, owners)}
+    computing = {node.name for node in design.graph.nodes if node.inputs}
+    assert set(rows) - {"FIFOs"} <= {node.name for node in design.graph.nodes}
+    assert computing - set(rows) <= {part for parts in owners.values() for part in parts[:-1]}
+    for row in rows.values():
+        if "GroupedConvolution_hls" in row["finn_nodes"] or "MVAU_hls" in row["finn_nodes"]:
+            assert row["cycles"] <= row["finn_cycles"] + 64 and row["finn_cycles"] <= row["cycles"] + 64
+    model = finn_steps.step_hw_codegen(model, config)
+    for node in model.graph.node:
+        assert any(Path(getCustomOp(node).get_nodeattr("code_gen_dir_ipgen")).iterdir())
+
+
+def test_all_held_out_digits_are_equal_in_every_tensor(project: Path) -> None:
+    """FINN's Python execution of the whole digits MOGNET = graph on all 450 images."""
+    from muxflow.hls.project import load_project
+
+    images = datasets.load("digits", "test").images
+    codes = image_codes(load_project(project).design.graph, images)
+    assert len(codes) == 450
+    assert finn_flow.check(project, codes) == 450
+
+
+def test_project_is_the_same_every_time_and_holds_no_path_of_this_machine(project: Path, tmp_path: Path) -> None:
+    from muxflow.hls.project import load_project
+
+    again = finn_flow.write(load_project(project).design, tmp_path / "again")
+    files = sorted(file.relative_to(project) for file in project.rglob("*") if file.is_file())
+    assert files == sorted(file.relative_to(again) for file in again.rglob("*") if file.is_file())
+    for file in files:
+        data = (project / file).read_bytes()
+        assert data == (again / file).read_bytes(), file
+        assert str(tmp_path.parent).encode() not in data and b"muxflow_finn_" not in data, file
+
+
+def test_what_stands_in_a_project(project: Path) -> None:
+    nodes = [folder.name for folder in (project / "code").iterdir()]
+    assert sum(name.startswith("GroupedConvolution_hls") for name in nodes) == 6
+    assert sum(name.startswith("AutomatonWeights_hls") for name in nodes) == 6
+    assert sum(name.startswith("MVAU_hls") for name in nodes) == 14
+    assert sum(name.startswith("MuxJoin_hls") for name in nodes) == 6
+    performance = json.loads((project / "report" / "estimate_network_performance.json").read_text())
+    design = json.loads((project / "design.json").read_text())
+    interval = design["completions"][-1] - design["completions"][-2]
+    assert performance["max_cycles"] <= interval * 1.05
+    rows = json.loads((project / "comparison.json").read_text())
+    assert rows[-1]["node"] == "FIFOs" and rows[-1]["finn_lut"] > 0
+    assert all(row["finn_cycles"] == row["cycles"] for row in rows if row["finn_nodes"] == ["MVAU_hls"])
+
+
+def test_depths_are_the_designs(project: Path) -> None:
+    """Every FIFO that FINN inserted has the depth of the design's stream, 2 at least."""
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from muxflow.hls.project import load_project
+
+    model = ModelWrapper(str(project / "model.onnx"))
+    depths = load_project(project).design.depths
+    seen = 0
+    for node in model.graph.node:
+        attributes = {entry.name: list(entry.ints) for entry in node.attribute if entry.name.endswith("FIFODepths")}
+        for name, depth in zip(node.output, attributes["outFIFODepths"], strict=False):
+            if name in depths:
+                assert depth == depths[name], name
+                seen += 1
+    assert seen > 90
+
+
+def test_build_script_runs_in_finn_up_to_the_vendors_tools(project: Path, tmp_path: Path) -> None:
+    """FINN's own builder takes build.py through every step before Vitis HLS."""
+    scratch = tmp_path / "finn"
+    scratch.mkdir()
+    code = (
+        "import runpy, sys\n"
+        "from muxflow.hls.finn.process import prepare_finn\n"
+        "prepare_finn()\n"
+        f"space = runpy.run_path({str(project / 'build.py')!r})\n"
+        "settings = space['settings']\n"
+        f"settings.output_dir, settings.stop_step = {str(tmp_path / 'output')!r}, 'step_hw_codegen'\n"
+        f"sys.exit(space['build'].build_dataflow_cfg({str(project / 'model.onnx')!r}, settings))\n"
+    )
+    environment = {**os.environ, "HOME": str(scratch), "FINN_BUILD_DIR": str(scratch), "XILINX_VIVADO": "/none/2022.2"}
+    environment.pop("PYTEST_CURRENT_TEST", None)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "Running step: step_hw_codegen [5/" in done.stdout
+    made = ModelNodes(tmp_path / "output" / "intermediate_models" / "step_hw_codegen.onnx")
+    kept = ModelNodes(project / "dataflow.onnx")
+    assert made.kinds == kept.kinds
+
+
+class ModelNodes:
+    """The kinds of the nodes of a written model."""
+
+    def __init__(self, path: Path) -> None:
+        import onnx
+
+        self.kinds = [node.op_type for node in onnx.load(str(path)).graph.node]
+
+
+@pytest.mark.usefixtures("finn")
+def test_a_difference_is_named() -> None:
+    from muxflow.hls.finn.conversion import dataflow_model
+    from muxflow.hls.finn.flow import check_execution
+
+    graph = GRAPHS["residual"]()
+    design = muxflow.fit(graph, "pynq-z2")
+    model, _ = dataflow_model(design)
+    (product,) = model.get_nodes_by_op_type("MVAU")
+    changed = model.get_initializer(product.input[1]).copy()
+    changed[0, 2] = 1 if changed[0, 2] <= 0 else 0
+    model.set_initializer(product.input[1], changed)
+    with pytest.raises(MismatchError, match=r"conv \(MatrixVector\): frame 0, element \d+: FINN has"):
+        check_execution(model, design, random_codes(graph.streams["x"], 1, np.random.default_rng(1)))
+
+
+@pytest.mark.usefixtures("finn")
+def test_what_finn_cannot_express_is_refused() -> None:
+    from muxflow.hls.finn.conversion import dataflow_model
+
+    graph = writable_seeds(GRAPHS["bits-generated"]())
+    with pytest.raises(UnsupportedError, match="w0: seeds that are written at run time"):
+        dataflow_model(muxflow.fit(graph, "pynq-z2"))
+    wide = chain(Stream((1, 1, 2), 0, 2**25), ("two", Scale(np.array([1, 1])), ("x",), ("y",)))
+    with pytest.raises(UnsupportedError, match="float32 tensors are exact up to 16777216"):
+        dataflow_model(muxflow.fit(wide, "pynq-z2"))
+
+
+@pytest.mark.parametrize("name", ["falling", "residual"])
+def test_rising_thresholds_keeps_the_function(name: str) -> None:
+    graph = GRAPHS[name]()
+    rising = rising_thresholds(graph)
+    assert not any(isinstance(node.op, Threshold) and node.op.falling.any() for node in rising.nodes)
+    codes = random_codes(graph.streams["x"], 20, np.random.default_rng(0))
+    assert np.array_equal(rising(codes), graph(codes))
+
+
+def test_rising_thresholds_leaves_what_it_cannot_turn() -> None:
+    graph = GRAPHS["falling-generated"]()
+    assert rising_thresholds(graph).nodes == graph.nodes
+    lopsided = chain(
+        CODES,
+        ("w0", RomWeights(np.array([[-2, 1, 0, 1]] * 4), repeats=16), (), ("w",)),
+        ("conv", MatrixVector(), ("x", "w"), ("a",)),
+        ("act", Threshold(steps(4, 3, 12, 3), np.array([0, 1, 1, 0])), ("a",), ("y",)),
+    )
+    assert rising_thresholds(lopsided).nodes == lopsided.nodes
+
+
+def test_finn_absent_or_of_another_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from importlib.metadata import PackageNotFoundError
+
+    design = muxflow.fit(GRAPHS["class"](), "pynq-z2")
+
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(finn_flow, "package_version", absent)
+    with pytest.raises(ToolError, match=r"finn-plus is not installed: pip install --no-deps -r .*requirements\.txt"):
+        finn_flow.write(design, tmp_path / "out")
+    monkeypatch.setattr(finn_flow, "package_version", lambda name: "1.4.0")
+    with pytest.raises(ToolError, match=r"finn-plus 1\.4\.0 is installed; supported: 1\.6\.1"):
+        finn_flow.register()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(MuxflowError, match="is no FINN project"):
+        finn_flow.write(muxflow.fit(GRAPHS["class"](), "pynq-z2"), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_child_that_dies_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ToolError, match="FINN ended without an answer"):
+        finn_flow.write(muxflow.fit(GRAPHS["class"](), "pynq-z2"), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_the_child_come_through(tmp_path: Path) -> None:
+    graph = writable_seeds(GRAPHS["bits-generated"]())
+    with pytest.raises(UnsupportedError, match="w0: seeds"):
+        finn_flow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_board_ends_in_a_stitched_ip(tmp_path: Path) -> None:
+    design = replace(muxflow.fit(GRAPHS["class"](), "pynq-z2"), board="arty-z7-20")
+    script = (finn_flow.write(design, tmp_path / "out") / "build.py").read_text()
+    assert 'fpga_part="xc7z020' in script and "STITCHED_IP" in script and "BITFILE" not in script
+    compile(script, "build.py", "exec")
