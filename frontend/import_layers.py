@@ -94,7 +94,7 @@ def aligned(importer: Importer, stream: str, factors: IntArray) -> str:
     return stream if (factors == 1).all() else importer.emit(f"{stream}_aligned", Scale(factors), stream)
 
 
-def _operand(
+def operand(
     importer: Importer, node: onnx.NodeProto, tensor: Tensor, depthwise: bool
 ) -> tuple[Tensor, Doubles, Doubles]:
     """What a layer multiplies: the tensor, and scale and offset of its codes.
@@ -154,7 +154,7 @@ def convolution(importer: Importer, node: onnx.NodeProto) -> Value:
     if group_channels * groups != channels:
         raise UnsupportedError(f"{label(node)}: weights for {group_channels * groups} channels, input has {channels}")
     window = window_of(node, kernel, source, groups)
-    tensor, scale, offset = _operand(importer, node, tensor, group_channels == 1)
+    tensor, scale, offset = operand(importer, node, tensor, group_channels == 1)
     if any(window.pads) and offset.any():
         code = -offset / scale
         if (code != np.rint(code[0])).any():
@@ -268,7 +268,7 @@ def dense(importer: Importer, node: onnx.NodeProto) -> Value:
     if tensor.index.ndim != 1:
         raise UnsupportedError(
             f"{label(node)}: its input has shape (N, {', '.join(map(str, tensor.index.shape))}); flatten it to "
-            "(N, features) first"
+            "(N, features) first, or transpose it to (N, H, W, C) for a product pixel by pixel"
         )
     if node.op_type == "Gemm":
         if float(attribute(node, "alpha", 1.0)) != 1.0 or float(attribute(node, "beta", 1.0)) != 1.0:
@@ -280,7 +280,7 @@ def dense(importer: Importer, node: onnx.NodeProto) -> Value:
     features = tensor.index.size
     if codes.ndim != 2 or codes.shape[1] != features:
         raise UnsupportedError(f"{label(node)}: weights of shape {codes.shape} for {features} features")
-    tensor, scale, offset = _operand(importer, node, tensor, False)
+    tensor, scale, offset = operand(importer, node, tensor, False)
     matrix = np.empty_like(codes)
     matrix[:, tensor.index] = codes
     name = node.name or node.output[0]

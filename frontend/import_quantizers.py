@@ -33,6 +33,7 @@ class Quantizer:
     """A Quant, BipolarQuant or Trunc node: `scale` and `zero_point` as arrays that broadcast against its input.
 
     `scale` is that of the output; `cut` holds scale and bit width of the input of a Trunc node, and is None elsewhere.
+    `rows`: into how many rows the quantizer itself divides the stream.
     """
 
     scale: Floats
@@ -44,6 +45,7 @@ class Quantizer:
     bipolar: bool = False
     cut: tuple[Floats, Floats] | None = None
     separate_scale: bool = False
+    rows: int = 1
 
     def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
         """Quantized floats, by the model's own quantizer; the parameters spread like the values."""
@@ -184,7 +186,7 @@ def activation(importer: Importer, node: onnx.NodeProto, tensor: Tensor, quantiz
     scale = spread(importer, tensor, quantizer.scale, where)
     zero_point = spread(importer, tensor, quantizer.zero_point, where)
     stream = importer.streams[tensor.stream]
-    sizes = [tensor.scale.size, scale.size, zero_point.size]
+    sizes = [tensor.scale.size, scale.size, zero_point.size, quantizer.rows]
     sizes += [operand.size for step in tensor.steps for operand in step.operands if operand is not None]
     rows = max(sizes)
     evaluator = Evaluator(tensor.steps, rows, importer.opset)

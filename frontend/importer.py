@@ -42,7 +42,9 @@ ADVICE = {
     "LayerNormalization": "use batch normalisation",
     "InstanceNormalization": "use batch normalisation",
     "FloatQuant": "use an integer quantizer (Quant)",
-    "MultiThreshold": "import the QONNX file from before the conversion to FINN",
+    "QuantAvgPool2d": "import the file from before FINN's conversion of average pools",
+    "MVAU": "import the file from before FINN's conversion to hardware layers (behind step_streamline)",
+    "Thresholding": "import the file from before FINN's conversion to hardware layers (behind step_streamline)",
 }
 """What to do about op types that people often meet here."""
 

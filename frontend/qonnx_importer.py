@@ -1,4 +1,4 @@
-"""QONNX in, integer graph out."""
+"""QONNX and streamlined FINN-ONNX in, integer graph out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from onnx.external_data_helper import load_external_data_for_model
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph
+from muxflow.frontend.import_finn import annotated_input
 from muxflow.frontend.import_handlers import HANDLERS
 from muxflow.frontend.importer import Importer, ImportOptions, NodeStatus, model_name
 
@@ -44,8 +45,8 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 
 def load_qonnx(path: Path, options: ImportOptions | None = None) -> Graph:
-    """The integer graph of a QONNX file; raises UnsupportedError naming the first node that is not supported."""
-    return Importer(read_model(path), model_name(Path(path)), options or ImportOptions()).import_graph(HANDLERS)
+    """The integer graph of a QONNX or FINN-ONNX file; raises UnsupportedError naming the first node that is not supported."""
+    return _importer(path, options).import_graph(HANDLERS)
 
 
 def check_qonnx(path: Path, options: ImportOptions | None = None) -> list[NodeStatus]:
@@ -53,4 +54,12 @@ def check_qonnx(path: Path, options: ImportOptions | None = None) -> list[NodeSt
 
     Raises MuxflowError where the file or its input cannot be read at all.
     """
-    return Importer(read_model(path), model_name(Path(path)), options or ImportOptions()).statuses(HANDLERS)
+    return _importer(path, options).statuses(HANDLERS)
+
+
+def _importer(path: Path, options: ImportOptions | None) -> Importer:
+    model = read_model(path)
+    options = options or ImportOptions()
+    if options.input_scale is None:
+        options = annotated_input(model) or options
+    return Importer(model, model_name(Path(path)), options)

@@ -1,7 +1,9 @@
 """Shared by all tests: the proof ladder of one op, small graphs, golden files."""
 
+import os
 import subprocess
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -475,3 +477,31 @@ def random_design(seed: int) -> Design:
 def make_random_design() -> Callable[[int], Design]:
     """See `random_design`."""
     return random_design
+
+
+# ---------------------------------------------------------------------------------------------- FINN
+
+
+@pytest.fixture(scope="session")
+def finn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """FINN in the test process, with its settings in a temporary folder, and our nodes; the environment is as before
+    afterwards."""
+    scratch = str(tmp_path_factory.mktemp("finn"))
+    changed = {"HOME": scratch, "FINN_BUILD_DIR": scratch, "XILINX_VIVADO": "/none/2022.2"}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from muxflow.hls.finn import register
+            from muxflow.hls.finn.process import prepare_finn
+
+            prepare_finn()
+            register()
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
