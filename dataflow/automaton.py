@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,3 +99,32 @@ class Automaton:
                 pairs = cells[:needed].astype(np.int64).reshape(columns, 2)
                 matrix[row] = pairs[:, 0] - pairs[:, 1]
         return matrix
+
+
+def layer_automaton(
+    columns: int,
+    *,
+    rule: int = 30,
+    ring: int | None = None,
+    seed: int = 0,
+    burn_in: int | None = None,
+    alphabet: Alphabet = "binary",
+) -> Automaton:
+    """The automaton of a layer that reads rows of `columns` weights; `ring=None` takes the cells that one row reads.
+
+    Warns when the ring has under SMALLEST_GOOD_RING cells. Raises MuxflowError when a field is out of range.
+    """
+    cells = columns * (2 if alphabet == "ternary" else 1)
+    automaton = Automaton(cells if ring is None else ring, rule, seed, burn_in, alphabet)
+    if automaton.ring < SMALLEST_GOOD_RING:
+        warnings.warn(
+            f"cellular automaton: a ring of {automaton.ring} cells repeats soon and its rows correlate; "
+            f"give ring={SMALLEST_GOOD_RING} or more",
+            stacklevel=3,
+        )
+    return automaton
+
+
+def weight_scale(columns: int) -> float:
+    """What generated weights are multiplied with: the power of two nearest to 1/sqrt(columns), in octaves (decision)."""
+    return 2.0 ** -math.floor(math.log2(columns) / 2 + 0.5)

@@ -6,39 +6,26 @@ list of float32 numbers at which the quantizer itself jumps. From there on the i
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
-from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.float_chain import Floats
 from muxflow.frontend.import_handlers import HANDLERS as ONNX_HANDLERS
 from muxflow.frontend.import_quantizers import ACTIVATION_BITS, INPUT_BITS, Quantizer, activation
 from muxflow.frontend.importer import Handler, Importer, ImportOptions, NodeStatus, attribute, model_name
+from muxflow.frontend.keras_process import keras_child, other_keras
 from muxflow.frontend.values import Image, Tensor, Value
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
-MODULES = ("tensorflow", "tf_keras", "qkeras", "pyparsing")
-INSTALL = "pip install 'muxflow[qkeras]'"
-ENVIRONMENT = {
-    "TF_USE_LEGACY_KERAS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
-    "CUDA_VISIBLE_DEVICES": "-1",
-}
-"""Of the child only: Keras 2 as TensorFlow's Keras, no chatter, the kernels that compute alike everywhere, no GPU."""
-LINES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +93,8 @@ HANDLERS: dict[str, Handler] = {**ONNX_HANDLERS, "Steps": _steps, "Unsupported":
 def describe_models(paths: Sequence[Path]) -> list[onnx.ModelProto | MuxflowError]:
     """The neutral descriptions of Keras models, all from one start of TensorFlow (some seconds).
 
-    A file that cannot be read gives its error in the list. Raises ToolError when the extra is not installed or the
-    child ends without an answer, MuxflowError naming the first file that is absent.
+    A file that cannot be read, or was written by Keras 3, gives its error in the list. Raises ToolError when the extra
+    is not installed or the child ends without an answer, MuxflowError naming the first file that is absent.
     """
     for path in paths:
         if not path.is_file():
@@ -115,28 +102,22 @@ def describe_models(paths: Sequence[Path]) -> list[onnx.ModelProto | MuxflowErro
                 f"model {path}: no such file; supported are .onnx (QONNX), {', '.join(SUFFIXES)} (Keras 2 with QKeras) and "
                 ".npz (saved by Muxflow)"
             )
-    missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ToolError(f"Keras models need {', '.join(missing)}, which are not installed; install them: {INSTALL}")
+    foreign = [other_keras(path) for path in paths]
+    readable = [path for path, complaint in zip(paths, foreign, strict=True) if complaint is None]
+    described = iter(_describe(readable) if readable else ())
+    return [complaint or next(described) for complaint in foreign]
+
+
+def _describe(paths: Sequence[Path]) -> list[onnx.ModelProto | MuxflowError]:
     with tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder:
         outputs = [Path(folder) / f"{index}.onnx" for index in range(len(paths))]
         pairs = [str(part.resolve()) for pair in zip(paths, outputs, strict=True) for part in pair]
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "muxflow.frontend.keras_export", *pairs],  # -P: nothing from this folder
-            env=os.environ | ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"error"')]
-        if done.returncode or len(answers) != len(paths):
-            last = "\n".join(done.stderr.splitlines()[-LINES:])
-            at = paths[min(len(answers), len(paths) - 1)]
-            raise ToolError(f"model {at}: the process that reads it ended with status {done.returncode}:\n{last}")
+        with keras_child("keras_export", pairs, "Keras models") as child:
+            answers = [child.answer(f"model {path}") for path in paths]
         return [_described(output, answer) for output, answer in zip(outputs, answers, strict=True)]
 
 
-def _described(output: Path, answer: dict[str, str | bool | None]) -> onnx.ModelProto | MuxflowError:
+def _described(output: Path, answer: dict[str, Any]) -> onnx.ModelProto | MuxflowError:
     if answer["error"] is None:
         return onnx.ModelProto.FromString(output.read_bytes())
     return (MuxflowError if answer["supported"] else UnsupportedError)(str(answer["error"]))

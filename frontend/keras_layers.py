@@ -15,6 +15,7 @@ from qkeras.quantizers import BaseQuantizer
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.float_chain import Floats
+from muxflow.frontend.keras_joins import HANDLERS as MOGNET_HANDLERS
 from muxflow.frontend.keras_steps import find_steps
 from muxflow.frontend.keras_writer import TO_CHANNEL_FIRST, TO_CHANNEL_LAST, Writer
 
@@ -89,12 +90,17 @@ def _check_channels_last(layer: Any) -> None:
         raise UnsupportedError("data_format='channels_first'; supported is 'channels_last'")
 
 
-def _window(layer: Any) -> dict[str, Any]:
+def _window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
     _check_channels_last(layer)
     if layer.padding not in ("same", "valid"):
         raise UnsupportedError(f"padding={layer.padding!r}; supported are 'same' and 'valid'")
-    auto = "SAME_UPPER" if layer.padding == "same" else "VALID"
-    strides = {"strides": list(layer.strides), "auto_pad": auto}
+    strides: dict[str, Any] = {"strides": list(layer.strides)}
+    if pads is None:
+        strides["auto_pad"] = "SAME_UPPER" if layer.padding == "same" else "VALID"
+    elif layer.padding == "valid":
+        strides["pads"] = list(pads)
+    else:
+        raise UnsupportedError("padding='same' behind a ZeroPadding2D; give it padding='valid', or leave one out")
     return strides | ({"dilations": list(layer.dilation_rate)} if hasattr(layer, "dilation_rate") else {})
 
 
@@ -110,20 +116,58 @@ def _depthwise_kernel(kernel: Floats) -> Floats:
     return kernel.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
 
 
+def _convolved(writer: Writer, layer: Any, x: str, kernel: Floats, *bias: str) -> str:
+    """A convolution in Keras' order of the kernel, (KH, KW, C / groups, filters), with the zeros put around `x` before."""
+    x, pads = writer.padding_of(x)
+    groups = int(layer.input_shape[-1]) // kernel.shape[2]
+    weights = writer.constant(kernel.transpose(3, 2, 0, 1))
+    return writer.node("Conv", x, weights, *bias, group=groups, **_window(layer, pads))
+
+
+def _convolved_by_channel(writer: Writer, layer: Any, x: str, kernel: Floats, *bias: str) -> str:
+    """A depthwise convolution, kernel (KH, KW, C, multiplier), with the zeros put around `x` before."""
+    x, pads = writer.padding_of(x)
+    weights = writer.constant(_depthwise_kernel(kernel))
+    return writer.node("Conv", x, weights, *bias, group=kernel.shape[2], **_window(layer, pads))
+
+
 def convolution(writer: Writer, layer: Any, inputs: list[str]) -> str:
     """Conv2D and QConv2D, dense or grouped."""
     kernel = quantized(getattr(layer, "kernel_quantizer_internal", None), layer.kernel, "kernel")
-    groups = int(layer.input_shape[-1]) // kernel.shape[2]
-    weights = writer.constant(kernel.transpose(3, 2, 0, 1))
-    x = writer.node("Conv", inputs[0], weights, *_bias(writer, layer), group=groups, **_window(layer))
+    x = _convolved(writer, layer, inputs[0], kernel, *_bias(writer, layer))
     return activation(writer, x, layer.activation)
 
 
 def depthwise(writer: Writer, layer: Any, inputs: list[str]) -> str:
     """DepthwiseConv2D and QDepthwiseConv2D, any depth multiplier."""
     kernel = quantized(getattr(layer, "depthwise_quantizer_internal", None), layer.depthwise_kernel, "depthwise kernel")
-    weights = writer.constant(_depthwise_kernel(kernel))
-    x = writer.node("Conv", inputs[0], weights, *_bias(writer, layer), group=kernel.shape[2], **_window(layer))
+    x = _convolved_by_channel(writer, layer, inputs[0], kernel, *_bias(writer, layer))
+    return activation(writer, x, layer.activation)
+
+
+def folded_convolution(writer: Writer, layer: Any, inputs: list[str]) -> str:
+    """QConv2DBatchnorm at inference: the batch norm's moving statistics are in kernel and bias before they are quantized."""
+    kernel, bias = layer.get_folded_weights()
+    x = _convolved(
+        writer,
+        layer,
+        inputs[0],
+        quantized(layer.kernel_quantizer_internal, kernel, "kernel"),
+        writer.constant(quantized(layer.bias_quantizer_internal, bias, "bias")),
+    )
+    return activation(writer, x, layer.activation)
+
+
+def folded_depthwise(writer: Writer, layer: Any, inputs: list[str]) -> str:
+    """QDepthwiseConv2DBatchnorm at inference, as `folded_convolution`."""
+    kernel, bias = layer.get_folded_weights()
+    x = _convolved_by_channel(
+        writer,
+        layer,
+        inputs[0],
+        quantized(layer.depthwise_quantizer_internal, kernel, "depthwise kernel"),
+        writer.constant(quantized(layer.bias_quantizer_internal, bias, "bias")),
+    )
     return activation(writer, x, layer.activation)
 
 
@@ -131,9 +175,7 @@ def separable(writer: Writer, layer: Any, inputs: list[str]) -> str:
     """SeparableConv2D and QSeparableConv2D: depthwise, then 1x1, no quantizer between."""
     kernel = quantized(getattr(layer, "depthwise_quantizer_internal", None), layer.depthwise_kernel, "depthwise kernel")
     point = quantized(getattr(layer, "pointwise_quantizer_internal", None), layer.pointwise_kernel, "pointwise kernel")
-    x = writer.node(
-        "Conv", inputs[0], writer.constant(_depthwise_kernel(kernel)), group=kernel.shape[2], **_window(layer)
-    )
+    x = _convolved_by_channel(writer, layer, inputs[0], kernel)
     x = writer.node("Conv", x, writer.constant(point.transpose(3, 2, 0, 1)), *_bias(writer, layer))
     return activation(writer, x, layer.activation)
 
@@ -203,6 +245,15 @@ def _scaled_average(writer: Writer, layer: Any, x: str, area: int) -> str:
     return activation(writer, x, getattr(layer, "activation", None))
 
 
+def zero_padding(writer: Writer, layer: Any, inputs: list[str]) -> str:
+    """ZeroPadding2D: the convolution behind it adds the zeros."""
+    _check_channels_last(layer)
+    (top, bottom), (left, right) = layer.padding
+    x, before = writer.padding_of(inputs[0])
+    pads = zip(before or (0, 0, 0, 0), (top, left, bottom, right), strict=True)
+    return writer.padded(x, tuple(int(outer) + int(inner) for outer, inner in pads))
+
+
 def quantizer_layer(writer: Writer, layer: Any, inputs: list[str]) -> str:
     """QActivation."""
     return activation(writer, inputs[0], layer.quantizer)
@@ -267,10 +318,19 @@ def identity(writer: Writer, layer: Any, inputs: list[str]) -> str:
     return inputs[0]
 
 
-HANDLERS: Mapping[str, LayerHandler] = {
+TAKES_PADDING = {
     **dict.fromkeys(("Conv2D", "QConv2D"), convolution),
     **dict.fromkeys(("DepthwiseConv2D", "QDepthwiseConv2D"), depthwise),
     **dict.fromkeys(("SeparableConv2D", "QSeparableConv2D"), separable),
+    "QConv2DBatchnorm": folded_convolution,
+    "QDepthwiseConv2DBatchnorm": folded_depthwise,
+}
+"""Layers that can put the zeros of a ZeroPadding2D around their input."""
+
+HANDLERS: Mapping[str, LayerHandler] = {
+    **TAKES_PADDING,
+    **MOGNET_HANDLERS,
+    "ZeroPadding2D": zero_padding,
     **dict.fromkeys(("Dense", "QDense"), dense),
     **dict.fromkeys(("BatchNormalization", "QBatchNormalization"), batch_normalization),
     **dict.fromkeys(("MaxPooling2D", "AveragePooling2D", "QAveragePooling2D"), pool),
@@ -287,19 +347,17 @@ HANDLERS: Mapping[str, LayerHandler] = {
 }
 
 ADVICE = {
-    "ZeroPadding2D": "give the layer behind it padding='same'",
     "UpSampling2D": "pool or use a stride instead of scaling maps up",
-    "QConv2DBatchnorm": "use QConv2D and BatchNormalization, which Muxflow turns into thresholds",
-    "QDepthwiseConv2DBatchnorm": "use QDepthwiseConv2D and BatchNormalization, which Muxflow turns into thresholds",
     "QAdaptiveActivation": "use QActivation with a fixed quantizer",
-    "Sequential": "build the model from its layers, without models inside",
-    "Functional": "build the model from its layers, without models inside",
 }
 """What to do about layers that people often meet here."""
 
 
-def write_layer(writer: Writer, layer: Any, inputs: list[str]) -> str:
-    """Writes one call of a layer; a layer that is not supported becomes a node that says so."""
+def write_layer(writer: Writer, layer: Any, inputs: list[str], training: bool = False) -> str:
+    """Writes one call of a layer; a layer that is not supported becomes a node that says so.
+
+    `training`: the model calls the layer as in training, whatever predict wants.
+    """
     kind = type(layer).__name__
     writer.layer = layer.name
     mark = writer.mark()
@@ -309,7 +367,13 @@ def write_layer(writer: Writer, layer: Any, inputs: list[str]) -> str:
             raise UnsupportedError(f"not supported; {advice}. Supported are {', '.join(sorted(HANDLERS))}")
         if not hasattr(layer, "input_shape"):
             raise UnsupportedError("it is shared by inputs of different shapes; use one layer for each")
+        if training:
+            raise UnsupportedError("called with training=True, so predict trains; call it without")
+        if layer.compute_dtype != "float32":
+            raise UnsupportedError(f"computes in {layer.compute_dtype}; supported is float32, without mixed precision")
+        if kind not in TAKES_PADDING and kind != "ZeroPadding2D":
+            inputs = [writer.unpadded(name) for name in inputs]
         output = HANDLERS[kind](writer, layer, inputs)
     except UnsupportedError as error:
-        output = writer.unsupported(mark, inputs, f"{kind}: {error}")
-    return output if output in inputs else writer.end_layer()
+        output = writer.unsupported(mark, [writer.padding_of(name)[0] for name in inputs], f"{kind}: {error}")
+    return output if len(writer.nodes) == mark[0] else writer.end_layer()

@@ -5,6 +5,7 @@ Maps are (N, C, H, W) there, as the importer wants them. Operators of the domain
 | operator | inputs | meaning |
 |---|---|---|
 | Steps | x, thresholds (K,), codes (K + 1,), scale | `scale * codes[number of thresholds that x reaches]` |
+| MuxShift, OrJoin, CellularAutomatonWeights | as in `qonnx_ops` | as in `qonnx_ops` |
 | Unsupported | whatever the layer reads | a layer that has no description; attribute `message` says why |
 """
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.keras_steps import Steps
 
 OPSET = 20
@@ -30,6 +32,7 @@ class Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.layer = ""
+        self._padded: dict[str, tuple[str, tuple[int, ...], str]] = {}
         self._names: set[str] = set()
 
     def unique(self, name: str) -> str:
@@ -61,6 +64,26 @@ class Writer:
     def transposed(self, x: str, order: tuple[int, ...]) -> str:
         """The tensor with its axes in another order."""
         return self.node("Transpose", x, perm=order)
+
+    def padded(self, x: str, pads: tuple[int, ...]) -> str:
+        """A name for `x` with zeros around its maps (top, left, bottom, right), which only `padding_of` takes apart."""
+        name = self.unique(self.layer)
+        self._padded[name] = (x, pads, self.layer)
+        return name
+
+    def padding_of(self, name: str) -> tuple[str, tuple[int, ...] | None]:
+        """What a name stands for: the tensor, and the zeros around it if there are any."""
+        x, pads, _ = self._padded.get(name, (name, None, ""))
+        return x, pads
+
+    def unpadded(self, name: str) -> str:
+        """The name; raises UnsupportedError when zeros were put around its maps and the reader cannot add them."""
+        if name in self._padded:
+            raise UnsupportedError(
+                f"reads {self._padded[name][2]} (ZeroPadding2D); supported is a convolution with padding='valid' behind "
+                "it, so give this layer padding='same', or swap the two"
+            )
+        return name
 
     def mark(self) -> tuple[int, int]:
         """What `unsupported` goes back to."""

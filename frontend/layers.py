@@ -6,8 +6,6 @@ float tensors. The layers export through `muxflow.frontend.export` (operators in
 
 from __future__ import annotations
 
-import math
-import warnings
 from typing import Any, Literal
 
 import brevitas.nn as qnn
@@ -15,7 +13,7 @@ import torch
 from brevitas.function.ops_ste import ceil_ste, floor_ste, round_ste
 from torch import Tensor, nn
 
-from muxflow.dataflow.automaton import SMALLEST_GOOD_RING, Alphabet, Automaton
+from muxflow.dataflow.automaton import Alphabet, Automaton, layer_automaton, weight_scale
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.qonnx_ops import SELECTS, Select, check_join_shapes, check_select
 from muxflow.frontend.quantizers import ScaleMode, activation_scale, unsigned_activation, weight_quantizer
@@ -95,17 +93,11 @@ class CellularAutomatonConv2d(nn.Module):  # type: ignore[misc]
         alphabet: Alphabet = "binary",
     ) -> None:
         super().__init__()
-        cells = in_channels * (2 if alphabet == "ternary" else 1)
-        ring = cells if ring is None else ring
-        self.automaton = Automaton(ring=ring, rule=rule, seed=seed, burn_in=burn_in, alphabet=alphabet)
-        if self.automaton.ring < SMALLEST_GOOD_RING:
-            warnings.warn(
-                f"cellular automaton: a ring of {self.automaton.ring} cells repeats soon and its rows correlate; "
-                f"give ring={SMALLEST_GOOD_RING} or more",
-                stacklevel=2,
-            )
+        self.automaton = layer_automaton(
+            in_channels, rule=rule, ring=ring, seed=seed, burn_in=burn_in, alphabet=alphabet
+        )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.scale = 2.0 ** -math.floor(math.log2(in_channels) / 2 + 0.5)
+        self.scale = weight_scale(in_channels)
         matrix = torch.from_numpy(self.automaton.weights(out_channels, in_channels)).float()
         self.register_buffer("weight", self.scale * matrix.view(out_channels, in_channels, 1, 1), persistent=False)
 

@@ -167,7 +167,8 @@ def _codes(graph: Graph, name: str, values: npt.NDArray[Any], wanted: IntArray) 
 def _output_codes(graph: Graph, values: npt.NDArray[Any], wanted: IntArray) -> IntArray:
     """Codes of the output stream behind a model's output, by the inverse of the read-out."""
     readout = graph.readout
-    assert readout is not None
+    if readout is None:
+        return _classes(values, wanted)
     stream = graph.streams[graph.output]
     flat = np.empty((len(values), stream.size))
     flat[:, list(readout.order)] = values.reshape(len(values), -1)
@@ -178,6 +179,18 @@ def _output_codes(graph: Graph, values: npt.NDArray[Any], wanted: IntArray) -> I
     reach = max(abs(stream.lo), abs(stream.hi)) + float(np.abs(offset / scale).max())
     ratio += np.where(dead, wanted, 0)
     return _nearest(ratio, wanted, reach, graph.output)
+
+
+def _classes(values: npt.NDArray[Any], wanted: IntArray) -> IntArray:
+    """The classes of the largest logits, for a graph that ends in arg-max or top-k; among equals the lowest first.
+
+    The wanted class where float32 cannot tell the two logits apart.
+    """
+    logits = values.reshape(len(values), -1).astype(np.float64)
+    chosen = wanted.reshape(len(values), -1)
+    largest = np.argsort(-logits, axis=1, kind="stable")[:, : chosen.shape[1]]
+    apart = np.abs(np.take_along_axis(logits, largest, 1) - np.take_along_axis(logits, chosen, 1))
+    return np.where(apart <= FLOAT_SLACK * np.abs(logits).max(axis=1, keepdims=True), chosen, largest)
 
 
 def _first_difference(graph: Graph, name: str, title: str, start: int, met: IntArray, wanted: IntArray) -> str:

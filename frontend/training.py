@@ -21,6 +21,7 @@ from muxflow.frontend.datasets import Dataset
 from muxflow.frontend.export import export
 from muxflow.frontend.layers import MuxShift
 from muxflow.frontend.quantizers import freeze_heq
+from muxflow.frontend.train_result import TrainResult
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -77,21 +78,6 @@ class Evaluation:
     def accuracy(self) -> float:
         """The share of right answers, 0..1."""
         return self.correct / self.images
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a training run leaves: the model file, its json, the accuracy on the named split, and the wall time."""
-
-    model: Path
-    report: Path
-    dataset: str
-    split: str
-    images: int
-    accuracy: float
-    epochs: int
-    seed: int
-    seconds: float
 
 
 def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation:

@@ -14,7 +14,8 @@ from rich.table import Table
 
 import muxflow
 from muxflow.cli_bitstream import bitstream
-from muxflow.cli_fit import build, fit
+from muxflow.cli_build import build
+from muxflow.cli_fit import fit
 from muxflow.cli_sweep import sweep
 from muxflow.console import (
     BoardOption,
@@ -47,7 +48,12 @@ app = typer.Typer(
 @app.command()
 def train(
     preset: Annotated[
-        str, typer.Argument(metavar="PRESET", help="mognet_digits, mognet_cifar10 or mognet_cifar100.")
+        str,
+        typer.Argument(
+            metavar="PRESET",
+            help="mognet_digits, mognet_cifar10 or mognet_cifar100 (Brevitas); mognet_digits_qkeras or "
+            "residual_digits_qkeras (QKeras, in two minutes and without checkpoints).",
+        ),
     ] = "mognet_digits",
     select: Annotated[str, typer.Option(help="Residual join: channel, channel-mean, element, always, or.")] = "channel",
     data: Annotated[Path | None, typer.Option(help="Folder with the data set's files (digits need none).")] = None,
@@ -60,20 +66,27 @@ def train(
     threads: Annotated[int, typer.Option(help="Torch threads; results are reproducible with 1.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Train a preset and export it as QONNX; an interrupted run goes on where it stopped."""
-    from muxflow.frontend.training import train_preset
+    """Train a preset and export it as QONNX (Keras: .h5); an interrupted run goes on where it stopped."""
+    from muxflow.frontend import keras_training
 
-    result = train_preset(
-        preset,
-        select=select,
-        data=data,
-        epochs=epochs,
-        seed=seed,
-        output=output,
-        resume=resume,
-        threads=threads,
-        progress=not as_json,
-    )
+    if preset in keras_training.NAMES:
+        if select != "channel" or data or threads != 1:
+            raise MuxflowError(f"{preset}: --select, --data and --threads are options of the Brevitas presets only")
+        result = keras_training.train_keras(preset, epochs=epochs, seed=seed, output=output, progress=not as_json)
+    else:
+        from muxflow.frontend.training import train_preset
+
+        result = train_preset(
+            preset,
+            select=select,
+            data=data,
+            epochs=epochs,
+            seed=seed,
+            output=output,
+            resume=resume,
+            threads=threads,
+            progress=not as_json,
+        )
     entry = {
         "model": str(result.model),
         "report": str(result.report),

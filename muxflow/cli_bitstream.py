@@ -92,13 +92,12 @@ def _opened(
             raise MuxflowError(
                 f"{path} is for a board of your own: give its file, --board path/to/board.py ({error})"
             ) from None
-    from muxflow.proving import MODEL_FILE
+    from muxflow.proving import model_copy
 
     chosen = find_board(board or "pynq-z2")
     tell("build", str(path))
     design = muxflow.fit(muxflow.load(path), chosen)
-    extra = {MODEL_FILE: path.read_bytes()} if path.suffix == ".onnx" else {}
-    return design.write(output or Path("build") / path.stem, extra=extra).hls, chosen
+    return design.write(output or Path("build") / path.stem, extra=model_copy(path)).hls, chosen
 
 
 def _show(project: Project, made: Bitstream) -> None:

@@ -1,4 +1,4 @@
-"""The commands `muxflow fit` and `muxflow build`."""
+"""The command `muxflow fit`, and the options that it shares with `muxflow build`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,7 +31,7 @@ SlowdownOption = Annotated[
 ]
 
 
-def _fitted(
+def fitted(
     graph: Graph,
     board: str,
     *,
@@ -42,6 +42,7 @@ def _fitted(
     bram: float,
     slowdown: float,
 ) -> Design:
+    """`muxflow.fit` from the command line's options."""
     from muxflow.dataflow.device import Utilisation
 
     return muxflow.fit(
@@ -83,7 +84,7 @@ def fit(
         graph = muxflow.load(model, input_scale=fraction(input_scale))
         done(1, 1)
         done = stage(f"fit {board}", 1)
-        design = _fitted(
+        design = fitted(
             graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, slowdown=slowdown
         )
         done(1, 1)
@@ -115,67 +116,3 @@ def fit(
                 out.print(os.path.relpath(path))
 
     answer(entry, as_json, show)
-
-
-def build(
-    model: ModelArgument,
-    board: BoardOption = "pynq-z2",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Project folder; build/MODEL when absent.")
-    ] = None,
-    fps: FpsOption = None,
-    latency_ms: LatencyOption = None,
-    clock: ClockOption = None,
-    lut: LutOption = 0.70,
-    bram: BramOption = 0.90,
-    slowdown: SlowdownOption = 0.0,
-    tool: Annotated[Literal["vitis_hls", "vivado_hls"], typer.Option(help="Whose syntax to write.")] = "vitis_hls",
-    control: Annotated[
-        Literal["ap_ctrl_none", "s_axilite"], typer.Option(help="Free-running, or started over AXI-Lite.")
-    ] = "ap_ctrl_none",
-    arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Give the indices of the K largest logits instead.")] = None,
-    seeds: Annotated[
-        Literal["fixed", "writable"], typer.Option(help="Seeds of generated weights: stored, or AXI-Lite registers.")
-    ] = "fixed",
-    input_scale: InputScale = None,
-    as_json: Json = False,
-) -> None:
-    """Fit a model to a board, as `muxflow fit` does, and write its HLS project."""
-    from muxflow.dataflow.errors import MuxflowError
-    from muxflow.dataflow.passes import append_arg_max, append_top_k, writable_seeds
-    from muxflow.hls.project import ProjectOptions
-    from muxflow.proving import MODEL_FILE, project_report
-    from muxflow.reports.render import terminal
-
-    if arg_max and top_k:
-        raise MuxflowError("both --arg-max and --top-k are asked for; give one of them")
-    target = output or Path("build") / model.stem
-    with stages(as_json) as stage:
-        done = stage(f"import {model}", 1)
-        graph = muxflow.load(model, input_scale=fraction(input_scale))
-        if arg_max:
-            graph = append_arg_max(graph)
-        if top_k:
-            graph = append_top_k(graph, top_k)
-        if seeds == "writable":
-            graph = writable_seeds(graph)
-        done(1, 1)
-        done = stage(f"fit {board}", 1)
-        design = _fitted(
-            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, slowdown=slowdown
-        )
-        done(1, 1)
-        done = stage(f"write {target}", 1)
-        extra = {MODEL_FILE: model.read_bytes()} if model.suffix == ".onnx" else {}
-        project = design.write(target, options=ProjectOptions(tool, control, seeds), extra=extra)
-        done(1, 1)
-    report = project_report(project, version("muxflow"))
-
-    def show() -> None:
-        out.print(terminal(report))
-        out.print(f"project: {os.path.relpath(project.path)}")
-
-    from muxflow.reports.render import to_json
-
-    answer({**json.loads(to_json(report)), "project": str(project.path)}, as_json, show)

@@ -24,7 +24,10 @@ BoardOption = Annotated[
     str, typer.Option("--board", "-b", help="A board's name (`muxflow boards`), or your own file: path/to/my_board.py.")
 ]
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A QONNX file (.onnx), or a graph saved by Muxflow (.npz).")
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A QONNX file (.onnx), a Keras 2 one (.h5, .keras), or a graph saved by Muxflow (.npz)."
+    ),
 ]
 ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]
 InputScale = Annotated[

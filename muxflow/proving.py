@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.api import Project
+from muxflow.api import KERAS_SUFFIXES, Project
 from muxflow.board.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
@@ -25,10 +25,20 @@ from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 PROOF_FILE = "proof.json"
 MODEL_FILE = "model.onnx"
+KERAS_FILES = tuple(f"model{suffix}" for suffix in KERAS_SUFFIXES)
 COSIMULATION = "Vitis HLS co-simulation"
 
 Stage = Callable[[str, int], Callable[[int, int], None]]
 """Announces a stage with its number of images and returns what counts them."""
+
+
+def model_copy(model: Path) -> dict[str, bytes]:
+    """What a project keeps of the model that it was built from, by file name: the proof runs it again.
+
+    Empty for a graph saved by Muxflow, behind which there is no other model.
+    """
+    name = f"model{model.suffix}"
+    return {name: model.read_bytes()} if name in (MODEL_FILE, *KERAS_FILES) else {}
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,9 @@ def prove(
     network: Any = None,
     stage: Stage | None = None,
 ) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
-    """Climbs the ladder: trained network (when given) = QONNX file (when the project has it) = graph = C simulations.
+    """Climbs the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
+
+    The model file is a QONNX or a Keras 2 one; it is executed by QONNX or by Keras' own predict.
 
     Returns the rungs, the accuracy of the C simulation when there are labels, and images a second of each simulation.
     Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project.
@@ -96,6 +108,11 @@ def prove(
 
         agreed = compare_with_qonnx(model, graph, images.codes, announce("QONNX execution", count))
         rungs.append(Rung("QONNX execution", "equal", count, _compared(agreed.tensors, agreed.codes)))
+    for keras_model in (project.path / name for name in KERAS_FILES if (project.path / name).exists()):
+        from muxflow.frontend.keras_proof import compare_with_keras
+
+        agreed = compare_with_keras(keras_model, graph, images.codes, announce("Keras predict", count))
+        rungs.append(Rung("Keras predict (TensorFlow)", "equal", count, _compared(agreed.tensors, agreed.codes)))
     speeds: dict[str, float] = {}
     outputs = None
     for variant in variants:

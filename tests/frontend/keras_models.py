@@ -12,18 +12,23 @@ import tf_keras
 sys.modules["keras"] = tf_keras
 
 import numpy as np  # noqa: E402
+from keras_values import joined, settle, whole_output  # noqa: E402
 from qkeras import (  # noqa: E402
     QActivation,
     QAveragePooling2D,
     QBatchNormalization,
     QConv2D,
+    QConv2DBatchnorm,
     QDense,
     QDepthwiseConv2D,
+    QDepthwiseConv2DBatchnorm,
     QGlobalAveragePooling2D,
     QSeparableConv2D,
     get_quantizer,
 )
 from tf_keras import Model, Sequential, layers  # noqa: E402
+
+from muxflow.frontend.keras_mognet import CellularAutomatonConv2D, MuxShift, OrJoin  # noqa: E402
 
 MODELS = {}
 SIGNED = "quantized_bits(8,0,alpha=1)"
@@ -253,6 +258,78 @@ def digits():
 
 
 @model
+def joins():
+    """Generated weights in both alphabets, every select mode, OR, and joins of other channel counts."""
+    image = layers.Input((6, 5, 3), name="image")
+    x = QActivation("quantized_relu(3,0)", name="grid")(image)
+    parts = [
+        (MuxShift("channel", name="a"), dict(filters=4, seed=3)),
+        (MuxShift("channel-mean", name="b"), dict(filters=6, ring=40, rule=45, burn_in=2)),
+        (MuxShift("element", name="c"), dict(filters=5, ring=24, alphabet="ternary", seed=1)),
+        (MuxShift("always", name="d"), dict(filters=5, ring=30)),
+        (OrJoin(name="e"), dict(filters=7, ring=24, seed=2)),
+    ]
+    for number, (join, options) in enumerate(parts):
+        f = CellularAutomatonConv2D(**{"ring": 24} | options, name=f"made{number}")(x)
+        f = QActivation("quantized_relu(3,0)", name=f"f{number}")(layers.BatchNormalization()(f))
+        x = join([x, f])
+    return Model(image, layers.GlobalAveragePooling2D()(x))
+
+
+@model
+def nested():
+    """Models inside models: a functional one used twice, with a shared layer, around a sequential one."""
+    inside = layers.Input((6, 6, 4), name="image")
+    deep = Sequential([conv(4, padding="same"), QActivation("quantized_relu(3,1)", name="a")], name="deep")
+    y = layers.Add(name="sum")([deep(inside), inside])
+    block = Model(inside, QActivation("quantized_relu(3,1)", name="a")(y), name="block")
+    image = layers.Input((6, 6, 4), name="image")
+    x = block(block(QActivation("quantized_relu(3,1)", name="grid")(image)))
+    x = QActivation("quantized_relu(3,1)", name="a")(conv(3, 1)(x))
+    head = Sequential([layers.Flatten(), QDense(3, kernel_quantizer="quantized_bits(3,0,alpha=1)")], name="head")
+    return Model(image, head(x))
+
+
+@model
+def padded():
+    """Zeros put around maps by a layer of their own, unequal on the four sides; two readers of one of them."""
+    image = layers.Input((7, 6, 2), name="image")
+    x = layers.ZeroPadding2D(((1, 0), (0, 2)), name="zeros")(QActivation(SIGNED, name="grid")(image))
+    y = QActivation("quantized_relu(3,1)", name="a")(conv(4, strides=2)(x))
+    z = QDepthwiseConv2D(3, strides=2, depthwise_quantizer="ternary(alpha=1)", use_bias=False)(x)
+    z = QActivation("quantized_bits(3,1,alpha=1)", name="b")(conv(4, 1)(z))
+    x = layers.ZeroPadding2D(1)(
+        layers.ZeroPadding2D((0, 1))(QActivation("quantized_relu(3,1)", name="c")(layers.Add()([y, z])))
+    )
+    return Model(image, conv(2, 2)(x))
+
+
+@model
+def folded():
+    """Batch norm that QKeras folds into the kernel before it quantizes."""
+    signed = "quantized_bits(4,1,1,alpha=1)"
+    return chain(
+        (7, 7, 3),
+        QConv2DBatchnorm(8, 3, kernel_quantizer=signed, bias_quantizer="quantized_bits(6,2,1,alpha=1)", padding="same"),
+        QActivation("quantized_relu(3,1)", name="a"),
+        QDepthwiseConv2DBatchnorm(
+            3, depthwise_quantizer=signed, bias_quantizer="quantized_bits(6,2,1,alpha=1)", use_bias=False
+        ),
+        QActivation("quantized_relu(3,1)", name="b"),
+        QConv2DBatchnorm(
+            4,
+            1,
+            kernel_quantizer="quantized_bits(4,0,1,alpha='auto')",
+            folding_mode="batch_stats_folding",
+            activation="quantized_relu(3,1)",
+            name="c",
+        ),
+        layers.Flatten(),
+        QDense(3, kernel_quantizer="quantized_bits(3,0,alpha=1)"),
+    )
+
+
+@model
 def bad():
     """Layers that are not supported, one behind the other."""
     return chain(
@@ -275,28 +352,17 @@ def lone():
         QActivation("quantized_ulaw(4)", name="ulaw")(x),
         layers.Activation("sigmoid", name="sigmoid")(x),
         QConv2D(2, 3, padding="same", kernel_quantizer="bernoulli(alpha=1)", name="random_weights")(x),
-        layers.ZeroPadding2D(0, name="padding")(x),
+        layers.MaxPooling2D(1, name="behind_zeros")(layers.ZeroPadding2D(0, name="zeros")(x)),
+        conv(2, 3, name="twice", padding="same")(layers.ZeroPadding2D(0)(x)),
+        layers.Dropout(0.5, name="trains")(x, training=True),
+        QActivation(SIGNED, name="half", dtype="float16")(x),
         layers.BatchNormalization(axis=1, name="rows")(x),
     ]
     return Model(image, layers.Concatenate(name="all")(branches))
 
 
-def settle(net, rng):
-    """Batch-norm statistics and biases as after a training; weights of float layers on a grid."""
-    for layer in net.layers:
-        if type(layer).__name__ in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"):
-            for variable in layer.weights:
-                variable.assign(rng.integers(-3, 4, variable.shape) / 4)
-            continue
-        if "BatchNormalization" in type(layer).__name__:
-            for variable in layer.weights:
-                low, high = (0.3, 2.0) if "variance" in variable.name or "gamma" in variable.name else (-0.5, 0.5)
-                variable.assign(rng.uniform(low, high, variable.shape))
-        elif getattr(layer, "bias", None) is not None:
-            layer.bias.assign(rng.uniform(-1, 1, layer.bias.shape))
-
-
 def main(folder):
+    joined(folder)
     for number, (name, make) in enumerate(MODELS.items()):
         tf_keras.utils.set_random_seed(number)
         rng = np.random.default_rng(number)
@@ -314,7 +380,7 @@ def main(folder):
             # The straight-through estimator leaves float noise on values beyond the grid's ends.
             x = np.round(x * 2.0**12) / 2.0**12
         net.save(folder / f"{name}{'.keras' if number % 2 else '.h5'}")
-        kept = [layer for layer in net.layers if not isinstance(layer, layers.InputLayer)]
+        kept = [layer for layer in net.layers if not isinstance(layer, (layers.InputLayer, Model))]
         whole = Model(net.inputs, [layer.output for layer in kept])
         # TensorFlow fuses convolution and bias in a compiled graph, and then knows no groups.
         whole.compile(run_eagerly=name == "grouped")
@@ -322,7 +388,8 @@ def main(folder):
         named = {layer.name: value for layer, value in zip(kept, values, strict=True)}
         # What a softmax reads: the host computes it.
         ends = "softmax" in str(getattr(kept[-1], "activation", "")) or isinstance(kept[-1], layers.Softmax)
-        np.savez(folder / f"{name}.npz", x=x, output=values[-2 if ends else -1], **named)
+        output = values[-2] if ends else whole_output(net, x, eager=name == "grouped")
+        np.savez(folder / f"{name}.npz", x=x, output=output, **named)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import muxflow
+from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
-from muxflow.dataflow.ops import MatrixVector
-from muxflow.frontend import keras_importer
+from muxflow.dataflow.ops import AutomatonWeights, MatrixVector
+from muxflow.dataflow.passes import append_arg_max, append_top_k
+from muxflow.frontend import keras_process, layers
 from muxflow.frontend.importer import ImportOptions
-from muxflow.frontend.keras_importer import ENVIRONMENT, check_description, check_keras, describe_models, graph_of
+from muxflow.frontend.keras_importer import SUFFIXES, check_description, check_keras, describe_models, graph_of
+from muxflow.frontend.keras_process import ENVIRONMENT
+from muxflow.frontend.keras_proof import compare_with_keras
 from muxflow.frontend.proof import compare
+from muxflow.frontend.qonnx_ops import mux_shift, or_join
 
 LAYERS = {
     "same_stride": ["a", "b"],
@@ -27,6 +33,10 @@ LAYERS = {
     "float_relu": ["a", "b"],
     "plain": ["a", "b", "c", "d"],
     "features": ["a"],
+    "joins": ["a", "b", "c", "d", "e", "f0", "f1", "f2", "f3", "f4"],
+    "nested": ["a"],
+    "padded": ["a", "b", "c"],
+    "folded": ["a", "b", "c"],
     "digits": ["a", "b", "max_pooling2d_1"],
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
@@ -51,7 +61,7 @@ def folder(tmp_path_factory):
 
 
 def model_file(folder, name):
-    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix != ".npz")
+    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in SUFFIXES)
     return path
 
 
@@ -80,10 +90,10 @@ def saved(folder, name):
 @pytest.mark.parametrize("name", LAYERS)
 def test_graph_equals_predict(name, folder, described):
     graph = graph_of(described[name], name, OPTIONS.get(name))
-    x, output, layers = saved(folder, name)
+    x, output, found = saved(folder, name)
     codes = input_codes(graph, x)
-    tensors = {stream: layers[layer] for stream, layer in graph.tensors.items() if layer in layers}
-    assert sorted(layer for layer in graph.tensors.values() if layer in layers) == LAYERS[name]
+    tensors = {stream: found[layer] for stream, layer in graph.tensors.items() if layer in found}
+    assert sorted(layer for layer in graph.tensors.values() if layer in found) == LAYERS[name]
     assert all(len(np.unique(values)) > 1 for values in tensors.values())
     for start in range(0, len(codes), 50):
         part = {stream: values[start : start + 50] for stream, values in (tensors | {"": output}).items()}
@@ -96,11 +106,11 @@ def test_graph_equals_predict(name, folder, described):
 
 def test_a_wrong_value_is_found(folder, described):
     graph = graph_of(described["digits"], "digits")
-    x, output, layers = saved(folder, "digits")
-    layers["a"][3, 1, 2, 4] += 0.5
-    found = {stream: layers[layer][:50] for stream, layer in graph.tensors.items()} | {"": output[:50]}
+    x, output, found = saved(folder, "digits")
+    found["a"][3, 1, 2, 4] += 0.5
+    part = {stream: found[layer][:50] for stream, layer in graph.tensors.items()} | {"": output[:50]}
     with pytest.raises(MismatchError, match=r"first at a: image 3, index \(2, 4, 1\)"):
-        compare(graph, input_codes(graph, x)[:50], lambda _: found, "Keras predict")
+        compare(graph, input_codes(graph, x)[:50], lambda _: part, "Keras predict")
 
 
 def test_digits_are_recognised(folder, described):
@@ -114,6 +124,62 @@ def test_digits_are_recognised(folder, described):
 def test_groups_stay_groups(described):
     graph = graph_of(described["grouped"], "grouped")
     assert [node.op.groups for node in graph.nodes if isinstance(node.op, MatrixVector)] == [1, 4, 12, 24, 1]
+
+
+@pytest.mark.parametrize("append", [append_arg_max, lambda graph: append_top_k(graph, 3)])
+def test_classes_that_leave_the_chip_are_those_of_the_largest_logits(append, folder, described):
+    graph = append(graph_of(described["joins"], "joins"))
+    x, output, _ = saved(folder, "joins")
+    codes = input_codes(graph, x)[:50]
+    compare(graph, codes, lambda _: {"": output[:50]}, "Keras predict")
+    with pytest.raises(MismatchError, match="Keras predict differs from the graph first at"):
+        compare(graph, codes, lambda _: {"": output[:50, ::-1]}, "Keras predict")
+
+
+def test_tensors_of_models_inside_are_compared_too(folder, described):
+    graph = graph_of(described["nested"], "nested")
+    inside = ["block/a", "block/a_2", "block/deep/a", "block/deep/a_2"]
+    assert sorted(graph.tensors.values()) == ["a", *inside]
+    x, _, _ = saved(folder, "nested")
+    agreed = compare_with_keras(model_file(folder, "nested"), graph, input_codes(graph, x))
+    assert (agreed.tensors, agreed.images) == (6, len(x))
+
+
+def test_generated_weights_stay_generated(folder, described):
+    graph = graph_of(described["joins"], "joins")
+    expected = {
+        "made0": AutomatonWeights(4, 3, ring=24, seed=3, burn_in=24, repeats=30),
+        "made1": AutomatonWeights(6, 4, ring=40, rule=45, burn_in=2, repeats=30),
+        "made2": AutomatonWeights(5, 6, ring=24, alphabet="ternary", seed=1, burn_in=24, repeats=30),
+        "made3": AutomatonWeights(5, 5, ring=30, burn_in=30, repeats=30),
+        "made4": AutomatonWeights(7, 5, ring=24, seed=2, burn_in=24, repeats=30),
+    }
+    assert {n.name.removesuffix("_weights"): n.op for n in graph.nodes if n.name.endswith("_weights")} == expected
+    x, _, found = saved(folder, "joins")
+    weights = Automaton(24, 30, 3).weights(4, 3) / 2
+    assert np.array_equal(found["made0"], np.einsum("oc,nhwc->nohw", weights, x))
+
+
+@pytest.mark.parametrize("select", ["channel", "channel-mean", "element", "always", "or"])
+def test_joins_equal_the_integer_operators_and_the_torch_layers(select, folder):
+    with np.load(folder / f"join_{select}.npz") as found:
+        values = dict(found)
+    x, f = (np.rint(8 * values[name]).astype(np.int64).transpose(0, 3, 1, 2) for name in ("x", "f"))
+    integers = values.get("integers", np.empty(0)).astype(np.int64)
+    expected = or_join(x, f) if select == "or" else mux_shift(x, f, integers, select)
+    assert np.array_equal(values["y"].transpose(0, 3, 1, 2) * 8, expected)
+
+    join = layers.OrJoin() if select == "or" else layers.MuxShift(6, 7, select)
+    inputs = [torch.from_numpy(values[name].transpose(0, 3, 1, 2).copy()).requires_grad_() for name in ("x", "f")]
+    if integers.size:
+        join.threshold.data = torch.from_numpy(8 * values["threshold"])
+        assert len(set(integers.tolist())) > 2
+    (join(*inputs) * torch.from_numpy(values["weights"].transpose(0, 3, 1, 2).copy())).sum().backward()
+    for name, tensor in zip(("dx", "df"), inputs, strict=True):
+        np.testing.assert_allclose(values[name].transpose(0, 3, 1, 2), tensor.grad.numpy(), atol=1e-5)
+    if integers.size:
+        assert values["dthreshold"].any()
+        np.testing.assert_allclose(values["dthreshold"], 8 * join.threshold.grad.numpy(), atol=1e-4)
 
 
 def test_one_file_to_a_graph(folder, described, tmp_path):
@@ -140,7 +206,10 @@ def test_what_is_not_supported_is_named(described):
     assert "no multiples of one step" in lone["ulaw"]
     assert "activation sigmoid is not supported" in lone["sigmoid"]
     assert "kernel quantizer bernoulli(alpha=1) rounds at random" in lone["random_weights"]
-    assert "ZeroPadding2D: not supported; give the layer behind it padding='same'" in lone["padding"]
+    assert "MaxPooling2D: reads zeros (ZeroPadding2D); supported is a convolution with padding" in lone["behind_zeros"]
+    assert "QConv2D: padding='same' behind a ZeroPadding2D; give it padding='valid'" in lone["twice"]
+    assert "Dropout: called with training=True, so predict trains" in lone["trains"]
+    assert "QActivation: computes in float16; supported is float32" in lone["half"]
     assert "BatchNormalization: axis=[1]; supported is the last axis" in lone["rows"]
     assert all("input_scale=1/255" in m or "not reached" in m for m in complaints(described["plain"]).values())
     with pytest.raises(UnsupportedError, match=r"^wide \(Steps\): a quantizer with codes"):
@@ -156,15 +225,23 @@ def test_files_that_are_no_models(name, described):
 def test_absent_file_and_absent_extra(folder, tmp_path, monkeypatch):
     with pytest.raises(MuxflowError, match=r"net\.h5: no such file; supported are"):
         muxflow.load(tmp_path / "net.h5")
-    monkeypatch.setattr(keras_importer, "MODULES", ("json", "no_such_module"))
+    monkeypatch.setattr(keras_process, "MODULES", ("json", "no_such_module"))
     with pytest.raises(ToolError, match=r"need no_such_module, which .* pip install 'muxflow\[qkeras\]'"):
         muxflow.load(model_file(folder, "digits"))
 
 
 def test_child_that_dies(folder, monkeypatch):
-    monkeypatch.setattr(keras_importer, "ENVIRONMENT", {"PYTHONHOME": str(folder)})
-    with pytest.raises(ToolError, match=r"digits\.\w+: the process that reads it ended with status 1:\n"):
+    monkeypatch.setattr(keras_process, "ENVIRONMENT", {"PYTHONHOME": str(folder)})
+    with pytest.raises(ToolError, match=r"digits\.\w+: the process that runs Keras ended with status 1:\n"):
         check_keras(model_file(folder, "digits"))
+
+
+def test_layers_under_keras_3_say_what_to_do():
+    code = "import muxflow.frontend.keras_mognet"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "TF_USE_LEGACY_KERAS": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "ToolError: the Keras layers of Muxflow are made of Keras 2, but tf.keras is Keras 3" in done.stderr
+    assert "set TF_USE_LEGACY_KERAS=1" in done.stderr
 
 
 def test_importing_starts_no_tensorflow():

@@ -1,0 +1,21 @@
+"""What a training run leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run leaves: the model file, its json, the accuracy on the named split, and the wall time."""
+
+    model: Path
+    report: Path
+    dataset: str
+    split: str
+    images: int
+    accuracy: float
+    epochs: int
+    seed: int
+    seconds: float

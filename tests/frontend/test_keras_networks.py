@@ -1,0 +1,127 @@
+"""The shipped QKeras networks: Keras predict = integer graph = C simulation, code for code, on all held-out digits."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import h5py
+import pytest
+
+import muxflow
+from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.graph import with_nodes
+from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, MuxJoin, RomWeights, Threshold, WindowPool
+from muxflow.frontend.keras_importer import describe_models, graph_of
+from muxflow.frontend.keras_proof import compare_with_keras
+from muxflow.frontend.keras_training import NAMES, PRETRAINED, train_keras
+from muxflow.proving import dataset_images, model_copy, project_report, prove
+
+FILES = {name: PRETRAINED / f"{name}.h5" for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    """Both networks, from one start of TensorFlow."""
+    described = describe_models(list(FILES.values()))
+    return {name: graph_of(model, name) for name, model in zip(FILES, described, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def images(graphs):
+    return dataset_images(graphs[NAMES[0]], "digits", "test", None, None)
+
+
+def changed(graph, name, change):
+    """The graph with the op of one node changed."""
+    nodes = [replace(node, op=change(node.op)) if node.name == name else node for node in graph.nodes]
+    return with_nodes(graph, nodes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_predict_graph_and_simulation_agree_on_all_images(name, graphs, images, tmp_path):
+    design = muxflow.fit(graphs[name], "pynq-z2")
+    project = design.write(tmp_path / name, extra=model_copy(FILES[name]))
+    rungs, accuracy, _ = prove(project, images, variants=("native",), jobs=2)
+    equal = {rung.title: rung for rung in rungs if rung.status == "equal"}
+    assert list(equal) == ["Keras predict (TensorFlow)", "C simulation, native integers"]
+    assert all(rung.images == 450 for rung in equal.values())
+    assert equal["Keras predict (TensorFlow)"].detail.startswith(f"{len(graphs[name].tensors) + 1} tensors")
+    report = json.loads(FILES[name].with_suffix(".json").read_text())
+    assert (accuracy.images, accuracy.correct) == (report["images"], report["correct"])
+    assert project_report(project, "test").ladder == rungs
+    project.csim(images.codes[:3], "reference", verify=True)  # ap_int types: raises at the first difference
+
+
+def test_mognet_keeps_its_recipes(graphs):
+    ops = [node.op for node in graphs["mognet_digits_qkeras"].nodes]
+    assert sum(isinstance(op, AutomatonWeights) for op in ops) == sum(isinstance(op, MuxJoin) for op in ops) == 6
+    stored = [op for op in ops if isinstance(op, RomWeights)]
+    assert len(stored) == 14
+    with h5py.File(FILES["mognet_digits_qkeras"]) as file:
+        groups = [
+            file["model_weights"][f"block{stage}_{block}_project_conv"] for stage in range(3) for block in range(2)
+        ]
+        assert [len(group) for group in groups] == [0] * 6
+
+
+def test_residual_net_holds_what_others_compute_wrongly(graphs):
+    graph = graphs["residual_digits_qkeras"]
+    assert [n.op.groups for n in graph.nodes if isinstance(n.op, MatrixVector)] == [1, 4, 1, 4, 1, 1]
+    ops = {node.outputs[0]: node.op for node in graph.nodes}
+    (pool,) = (node for node in graph.nodes if isinstance(node.op, WindowPool))
+    assert ops[pool.inputs[0]].kernel == (3, 3)
+    quantizers = [node for node in graph.nodes if isinstance(node.op, Threshold)]
+    behind = {node.name for node in quantizers if isinstance(ops[node.inputs[0]], MatrixVector)}
+    assert {"block0_a", "block0_b"} <= behind
+
+
+def test_a_changed_graph_is_found(graphs, images):
+    graph = graphs["residual_digits_qkeras"]
+    moved = changed(graph, "block1_b", lambda op: replace(op, thresholds=op.thresholds + 2))
+    with pytest.raises(MismatchError, match=r"Keras predict differs from the graph first at block1_b: image 0, index"):
+        compare_with_keras(FILES["residual_digits_qkeras"], moved, images.codes[:2])
+
+
+def test_training_again_gives_the_same_file(tmp_path):
+    results = [train_keras(NAMES[1], epochs=1, seed=3, output=tmp_path / str(run), progress=False) for run in range(2)]
+    assert results[0].model.read_bytes() == results[1].model.read_bytes()
+    assert results[0].images == 450
+    assert 0.1 < results[0].accuracy == results[1].accuracy
+    assert sorted(path.name for path in (tmp_path / "0").iterdir()) == [f"{NAMES[1]}.h5", f"{NAMES[1]}.json"]
+
+
+def test_bad_requests_for_training(tmp_path):
+    with pytest.raises(MuxflowError, match="network 'none' is unknown; choose from mognet_digits_qkeras"):
+        train_keras("none", output=tmp_path)
+    with pytest.raises(MuxflowError, match="0 epochs"):
+        train_keras(NAMES[0], epochs=0, output=tmp_path)
+
+
+def test_files_of_keras_3_are_refused_by_version(tmp_path):
+    with zipfile.ZipFile(tmp_path / "new.keras", "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+    with h5py.File(tmp_path / "new.h5", "w") as file:
+        file.attrs["keras_version"] = "3.15.1"
+    for name in ("new.keras", "new.h5"):
+        with pytest.raises(
+            UnsupportedError, match=rf"{name}: written by Keras 3.15.1; supported are models of Keras 2"
+        ):
+            muxflow.load(tmp_path / name)
+
+
+def test_qkeras_that_hgq2_has_overwritten(tmp_path, monkeypatch):
+    (tmp_path / "qkeras" / "quantizers").mkdir(parents=True)
+    for folder in (tmp_path / "qkeras", tmp_path / "qkeras" / "quantizers"):
+        (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ToolError, match=r"overwritten: HGQ2 .* pip install --force-reinstall --no-deps QKeras"):
+        muxflow.load(FILES[NAMES[0]])
+
+
+def test_options_of_the_other_presets_are_refused():
+    command = [sys.executable, "-c", "from muxflow.cli import main; main()", "train", NAMES[0], "--select", "element"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"{NAMES[0]}: --select, --data and --threads are options of the Brevitas presets only" in done.stderr
