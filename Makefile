@@ -8,7 +8,9 @@
 #   make bitstream MODEL=...  ... and run the vendor's tools up to bitstream and driver (TOOLS=/tools/Xilinx)
 #   make train             train the digits network again (SELECT=channel|channel-mean|element|always)
 #   make benchmark         measure import, fit, compile and simulation of a CIFAR-sized network
+#   make benchmark-hls4ml  C simulation of that network here, through hls4ml, and by hls4ml alone
 #   make benchmark-finn    CNV and TFC here and through FINN+, side by side (makes FINN+'s environment, 2.3 GB)
+#   make benchmark-finn-conversion  the digits network in FINN, by FINN's conversion and by ours, and both estimates
 #   make presets           the CIFAR-10 MOGNETs of 0.6, 1.0 and 1.4 Mb, fitted to five boards
 #   make calibrate         the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
 #   make lint              ruff, mypy and hadolint only
@@ -31,7 +33,7 @@ FINN_READY := $(FINN)/.ready
 YOSYS := build/yosys
 YOSYS_READY := $(YOSYS)/.ready
 
-.PHONY: demo test lint build csim report bitstream train benchmark benchmark-finn presets calibrate clean venv update-golden
+.PHONY: demo test lint build csim report bitstream train benchmark benchmark-hls4ml benchmark-finn benchmark-finn-conversion presets calibrate clean venv update-golden
 
 demo: $(READY)
 	$(BIN)/muxflow demo --board $(BOARD) --select $(SELECT)
@@ -63,8 +65,14 @@ train: $(READY)
 benchmark: $(READY)
 	$(BIN)/python benchmarks/mognet_cifar.py
 
+benchmark-hls4ml: $(READY)
+	$(BIN)/python benchmarks/hls4ml_csim.py
+
 benchmark-finn: $(READY) $(FINN_READY)
 	$(BIN)/python benchmarks/finn_plus.py --finn-python $(FINN)/bin/python
+
+benchmark-finn-conversion: $(TEST_READY)
+	$(BIN)/python -W ignore benchmarks/finn_conversion.py
 
 presets: $(READY)
 	$(BIN)/muxflow sweep mognet_cifar10_small mognet_cifar10 mognet_cifar10_large \
@@ -90,9 +98,10 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[base]'
 	@touch $(READY)
 
-$(TEST_READY): $(READY)
-	@echo "installing what only the tests and QKeras models need (TensorFlow among it: about 2 GB more) ..."
+$(TEST_READY): $(READY) hls/finn/requirements.txt
+	@echo "installing what only the tests, QKeras models and FINN need (TensorFlow among it: about 2 GB more) ..."
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[all]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r hls/finn/requirements.txt
 	@touch $(TEST_READY)
 
 # FINN+ pins an older Brevitas, which no torch of today resolves with, so it comes last and without its requirements.

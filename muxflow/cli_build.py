@@ -24,13 +24,14 @@ from muxflow.cli_fit import (
 )
 from muxflow.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, stages
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.passes import Pass, append_arg_max, append_top_k, rising_thresholds, run_passes, writable_seeds
 
 if TYPE_CHECKING:
     from muxflow.api import Design
     from muxflow.board.board import Board
     from muxflow.reports.report import Report
 
-FlowName = Literal["native", "hls4ml"]
+FlowName = Literal["native", "hls4ml", "finn"]
 Hls4mlBackend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
 
 
@@ -57,11 +58,13 @@ class Flow:
     """How a design becomes a project.
 
     `check`: raises MuxflowError, before any work, where the request or this machine does not fit; `write`: writes the
-    project whole or not at all and returns its report and the facts to print.
+    project whole or not at all and returns its report and the facts to print; `passes`: what the graph goes
+    through before the fit.
     """
 
     check: Callable[[Request, Board], None]
     write: Callable[[Design, Request], tuple[Report, dict[str, str]]]
+    passes: tuple[Pass, ...] = ()
 
 
 def _check_native(request: Request, board: Board) -> None:
@@ -99,9 +102,40 @@ def _write_hls4ml(design: Design, request: Request) -> tuple[Report, dict[str, s
     return make_report(design, version=version("muxflow")), {"project": str(path), "hls4ml back end": backend}
 
 
+def _check_finn(request: Request, board: Board) -> None:
+    from muxflow.hls import finn
+
+    refused = {
+        "--tool vivado_hls": request.tool != "vitis_hls",
+        "--control s_axilite": request.control != "ap_ctrl_none",
+        "--seeds writable": request.seeds != "fixed",
+        "--hls4ml-backend": request.backend is not None,
+    }
+    request.refuse("finn", refused)
+    finn.check_version()
+    finn.check_folder(request.target)
+
+
+def _write_finn(design: Design, request: Request) -> tuple[Report, dict[str, str]]:
+    from muxflow.hls import finn
+    from muxflow.reports.report import make_report
+
+    path = finn.write(design, request.target)
+    rows = finn.estimates(path)
+    slowest = max(rows, key=lambda row: row.finn_cycles)
+    facts = {
+        "project": str(path),
+        "FINN execution": f"every tensor equals the integer graph on {finn.CHECKED_FRAMES} random frames",
+        "FINN slowest node": f"{slowest.node} ({', '.join(slowest.finn_nodes)}), {slowest.finn_cycles:,} cycles (estimate)",
+        "FINN resources": f"{sum(r.finn_lut for r in rows):,} LUT, {sum(r.finn_bram18 for r in rows):,} BRAM18 (estimate)",
+    }
+    return make_report(design, version=version("muxflow")), facts
+
+
 FLOWS: Mapping[FlowName, Flow] = {
     "native": Flow(_check_native, _write_native),
     "hls4ml": Flow(_check_hls4ml, _write_hls4ml),
+    "finn": Flow(_check_finn, _write_finn, (rising_thresholds,)),
 }
 assert set(FLOWS) == set(get_args(FlowName))
 
@@ -119,7 +153,10 @@ def build(
     bram: BramOption = 0.90,
     slowdown: SlowdownOption = 0.0,
     flow: Annotated[
-        FlowName, typer.Option(help="Whose project to write: Muxflow's own, or hls4ml's (needs hls4ml 1.3).")
+        FlowName,
+        typer.Option(
+            help="Whose project to write: Muxflow's own, hls4ml's (needs hls4ml 1.3) or FINN's (needs finn-plus 1.6.1)."
+        ),
     ] = "native",
     hls4ml_backend: Annotated[
         Hls4mlBackend | None,
@@ -139,7 +176,6 @@ def build(
 ) -> None:
     """Fit a model to a board, as `muxflow fit` does, and write its HLS project."""
     from muxflow.board.board import find_board
-    from muxflow.dataflow.passes import append_arg_max, append_top_k, writable_seeds
     from muxflow.reports.render import terminal, to_json
 
     if arg_max and top_k:
@@ -156,6 +192,7 @@ def build(
             graph = append_top_k(graph, top_k)
         if seeds == "writable":
             graph = writable_seeds(graph)
+        graph = run_passes(graph, writer.passes)
         done(1, 1)
         done = stage(f"fit {board}", 1)
         design = fitted(

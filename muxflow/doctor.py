@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from muxflow.board.toolchain import VendorTool, find_hls, find_vivado
 from muxflow.dataflow.errors import ToolError
+from muxflow.hls import finn
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ PACKAGES = (
     ("hls4ml", "reference C simulation (ap_int types)", "pip install 'muxflow[reference]'"),
     ("qkeras", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
     ("tensorflow", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
+    ("finn", "FINN output, `muxflow build --flow finn`", finn.install_command()),
     ("matplotlib", "plots", "pip install 'muxflow[report]'"),
     ("distributed", "sweeps on a Dask cluster", "pip install 'muxflow[sweep]'"),
 )
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "finn": "finn-plus"}
 
 
 def findings() -> list[Finding]:

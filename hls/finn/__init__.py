@@ -26,6 +26,7 @@ from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import whole_folder
 from muxflow.dataflow.op import IntArray
+from muxflow.hls.finn.comparison import Row
 from muxflow.hls.project import ProjectOptions, load_project, save_design
 
 SUPPORTED = "1.6.1"
@@ -33,6 +34,9 @@ SUPPORTED = "1.6.1"
 REQUIREMENTS = "requirements.txt"
 FLOW_FILE = "finn.json"
 """Marks a folder that `write` made."""
+COMPARISON = "comparison.json"
+CHECKED_FRAMES = 4
+"""Random frames on which FINN's execution of a new model is compared with the graph, tensor by tensor."""
 BOARDS = {
     "pynq-z1": "Pynq-Z1",
     "pynq-z2": "Pynq-Z2",
@@ -119,6 +123,18 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
     return path
 
 
+def estimates(path: Path) -> list[Row]:
+    """FINN's estimates of a written project beside ours, node by node in the design's order, FIFOs last.
+
+    Raises MuxflowError when the project does not hold them.
+    """
+    try:
+        entries = json.loads((Path(path) / COMPARISON).read_text())
+        return [Row(**{**entry, "finn_nodes": tuple(entry["finn_nodes"])}) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MuxflowError(f"{path}: no FINN project ({error}); write it with `muxflow build --flow finn`") from error
+
+
 def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None = None) -> int:
     """Compares FINN's Python execution of a written project with its graph on input codes, shape (N, *input.shape).
 
@@ -143,20 +159,19 @@ def _run(
         environment.setdefault("XILINX_VIVADO", "/none/2022.2")
         command = [sys.executable, "-W", "ignore", "-m", "muxflow.hls.finn.process", task, str(folder), scratch]
         log = Path(scratch) / "log"
-        with log.open("w") as errors_file:
-            child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors_file, text=True)
+        with (
+            log.open("w") as chatter,
+            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=chatter, text=True) as child,
+        ):
             assert child.stdout is not None
             for line in child.stdout:
                 answer = json.loads(line)
                 if "say" in answer and progress:
                     progress(answer["say"])
                 if "error" in answer:
-                    child.wait()
                     raise getattr(errors, answer["kind"])(answer["error"])
                 if "done" in answer:
-                    child.wait()
                     found: dict[str, Any] = answer["done"]
                     return found
-            child.wait()
         last = [line for line in log.read_text().splitlines() if line.strip()][-3:]
         raise ToolError(f"FINN ended without an answer (exit code {child.returncode}):\n" + "\n".join(last))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
-
-from qonnx.custom_op.registry import getCustomOp
 
 from muxflow.dataflow.design import Design
 from muxflow.dataflow.device import Resources
@@ -31,11 +29,13 @@ class Row:
     finn_bram18: int
 
 
-def compare(design: Design, model: Any, owners: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
-    """One table a row in the design's order, FIFOs last; see `Row`.
+def compare(design: Design, model: Any, owners: Mapping[str, tuple[str, ...]]) -> list[Row]:
+    """The rows in the design's order, FIFOs last.
 
     `owners`: the design's nodes behind each tensor that a FINN node writes, the one that names the row last.
     """
+    from qonnx.custom_op.registry import getCustomOp
+
     found: dict[tuple[str, ...], list[Any]] = defaultdict(list)
     for node in model.graph.node:
         fifo = node.op_type.startswith("StreamingFIFO")
@@ -71,4 +71,4 @@ def compare(design: Design, model: Any, owners: Mapping[str, tuple[str, ...]]) -
             )
         )
     order = {name: position for position, name in enumerate(nodes)}
-    return [asdict(row) for row in sorted(rows, key=lambda row: order.get(row.node, len(order)))]
+    return sorted(rows, key=lambda row: order.get(row.node, len(order)))

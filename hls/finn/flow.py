@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,9 @@ from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.stream import random_codes
+from muxflow.hls.finn import CHECKED_FRAMES, COMPARISON
 from muxflow.hls.finn.comparison import compare
 from muxflow.hls.finn.conversion import COUNTS, dataflow_model
-
-CHECKED_FRAMES = 4
-"""Random frames on which FINN's execution of a new model is compared with the graph, tensor by tensor."""
 
 
 def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None]) -> None:
@@ -55,8 +54,8 @@ def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None
     say("FINN's estimates")
     model = steps.step_generate_estimate_reports(model, config)
     shutil.copytree(scratch / "output" / "report", folder / "report")
-    rows = compare(design, model, owners)
-    (folder / "comparison.json").write_text(json.dumps(rows, indent=1) + "\n")
+    rows = [asdict(row) for row in compare(design, model, owners)]
+    (folder / COMPARISON).write_text(json.dumps(rows, indent=1) + "\n")
     say("code")
     # FINN draws the names of the tensors between nodes and FIFOs.
     model = model.transform(GiveReadableTensorNames())
