@@ -23,6 +23,7 @@ from muxflow.cli_fit import (
     fitted,
 )
 from muxflow.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, stages
+from muxflow.dataflow.device import Resources
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.passes import Pass, append_arg_max, append_top_k, rising_thresholds, run_passes, writable_seeds
 
@@ -123,11 +124,15 @@ def _write_finn(design: Design, request: Request) -> tuple[Report, dict[str, str
     path = finn.write(design, request.target)
     rows = finn.estimates(path)
     slowest = max(rows, key=lambda row: row.finn_cycles)
+    taken = Resources(sum(row.finn_lut for row in rows), 0, sum(row.finn_bram18 for row in rows))
+    budget = design.device.budget(design.utilisation)
+    over = taken.exceeds(budget)
     facts = {
         "project": str(path),
         "FINN execution": f"every tensor equals the integer graph on {finn.CHECKED_FRAMES} random frames",
         "FINN slowest node": f"{slowest.node} ({', '.join(slowest.finn_nodes)}), {slowest.finn_cycles:,} cycles (estimate)",
-        "FINN resources": f"{sum(r.finn_lut for r in rows):,} LUT, {sum(r.finn_bram18 for r in rows):,} BRAM18 (estimate)",
+        "FINN resources": f"{taken.lut:,} LUT, {taken.bram18:,} BRAM18 (estimate)"
+        + (f"; over the budget in {' and '.join(over)}: give a smaller --lut or --bram" if over else ""),
     }
     return make_report(design, version=version("muxflow")), facts
 

@@ -71,7 +71,7 @@ def prepare_finn() -> None:
         finn.util.settings.initialize_dummy_settings()
         import finn.xsi
 
-        if not Path(os.environ["XILINX_VIVADO"]).is_dir():
+        if not Path(os.environ.get("XILINX_VIVADO", "/none")).is_dir():
             finn.xsi.SimEngine = None
 
 
