@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MuxflowError, ToolError
@@ -16,6 +16,8 @@ from muxflow.hls.names import identifier
 
 Backend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
 
+CONFIG_FILE = "hls4ml_config.yml"
+"""What every project of hls4ml holds."""
 SUPPORTED = "1.3"
 """The hls4ml release whose Extension API this is written for and tested with."""
 
@@ -37,6 +39,79 @@ def register() -> None:
     register_layers()
 
 
+def check_backend(backend: str) -> None:
+    """Raises MuxflowError unless our layers exist for that back end of hls4ml."""
+    if backend not in get_args(Backend):
+        raise MuxflowError(f"back end {backend!r}; supported: {', '.join(map(repr, get_args(Backend)))}")
+
+
+def default_backend(board: str) -> Backend:
+    """VivadoAccelerator, which also writes the block design, where hls4ml knows the board; Vitis elsewhere.
+
+    Raises ToolError when hls4ml is absent or of another release.
+    """
+    register()
+    from muxflow.hls.hls4ml.conversion import accelerator_boards
+
+    return "VivadoAccelerator" if board in accelerator_boards() else "Vitis"
+
+
+def check_target(board: str, backend: Backend) -> None:
+    """Raises, before any work, what `write` would: MuxflowError for an unknown back end or board, ToolError for hls4ml."""
+    check_backend(backend)
+    register()
+    if backend == "VivadoAccelerator":
+        from muxflow.hls.hls4ml.conversion import accelerator_board
+
+        accelerator_board(board)
+
+
+def check_folder(path: Path) -> None:
+    """Raises MuxflowError where `write` would replace something that is no hls4ml project."""
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / CONFIG_FILE).exists())):
+        raise MuxflowError(f"{path} exists and is not an hls4ml project; choose another folder or remove it")
+
+
+def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", project_name: str | None = None) -> Path:
+    """Writes the whole hls4ml project of a design, as `convert` makes it, and returns its folder.
+
+    The folder appears whole or not at all; an hls4ml project that stands there is replaced. The same design and folder
+    give the same bytes. Raises as `convert` does, and MuxflowError where the folder holds something else.
+    """
+    target = Path(path).absolute()
+    check_folder(target)
+    check_target(design.board, backend)
+    from muxflow.hls.hls4ml.writing import write_whole
+
+    write_whole(lambda folder: convert(design, folder, backend=backend, project_name=project_name), target)
+    return target
+
+
+def prepare(
+    model: Any,
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    input_scale: float | None = None,
+    standard_layers: bool = True,
+) -> Any:
+    """A model of the same kind that hls4ml's own converter reads and computes exactly, values in and values out.
+
+    `model`: a QONNX file, ModelProto or ModelWrapper gives a channels-last ModelWrapper for `convert_from_onnx_model`; a
+    PyTorch module (Brevitas, `muxflow.frontend.layers`; `input_shape`: its (C, H, W)) a module for
+    `convert_from_pytorch_model`; a Keras 2 model (QKeras, `muxflow.frontend.keras_mognet`) one for
+    `convert_from_keras_model`; a `Graph` a ModelWrapper. `input_scale`: as in `muxflow.load`.
+
+    Dense convolutions and maximum pools stay layers of hls4ml's own, everything else becomes `MuxflowLayer`s; without
+    `standard_layers` those too (weights as ROM streams, a faster C simulation). `register` is called too.
+    Raises UnsupportedError naming the first layer that is not supported, ToolError for hls4ml, MuxflowError where
+    `input_shape` is missing; warns where an input or output has no fixed-point values.
+    """
+    register()
+    from muxflow.hls.hls4ml.preparation import prepared
+
+    return prepared(model, input_shape, input_scale, standard_layers)
+
+
 def convert(
     design: Design, output_dir: str | Path, *, backend: Backend = "Vitis", project_name: str | None = None
 ) -> Any:
@@ -47,8 +122,7 @@ def convert(
     graph bit for bit; nothing is written before `write()` or `compile()`.
     Raises ToolError when hls4ml is absent or of another release, MuxflowError naming what hls4ml cannot express.
     """
-    if backend not in ("Vitis", "Vivado", "VivadoAccelerator"):
-        raise MuxflowError(f"back end {backend!r}; supported: 'Vitis', 'Vivado', 'VivadoAccelerator'")
+    check_backend(backend)
     name = identifier(design.graph.name) if project_name is None else project_name
     if identifier(name) != name:
         raise MuxflowError(f"project name {name!r}; it becomes a C++ function, for example {identifier(name)!r}")

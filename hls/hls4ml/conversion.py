@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph, Node
 from muxflow.dataflow.stream import Stream, width
-from muxflow.hls.hls4ml.layers import NAMESPACE
+from muxflow.hls.hls4ml.cpp import WIDEST, function_text, kernel_call, widest
 from muxflow.hls.names import identifiers, names_of
 from muxflow.hls.project import Tool, beat_type, table_pragmas, table_text
 
@@ -28,13 +27,15 @@ def model_graph(design: Design, output_dir: Path, backend: str, project_name: st
     """The ModelGraph of a design; see `muxflow.hls.hls4ml.convert`."""
     for name in (design.graph.input, design.graph.output):
         _check_exact(design.graph, name)
+    for node in design.graph.nodes:
+        _check_width(design, node)
     options: dict[str, Any] = {
         "part": design.device.part,
         "clock_period": 1000 / design.clock_mhz,
         "io_type": "io_stream",
     }
     if backend == "VivadoAccelerator":
-        options["board"] = _accelerator_board(design.board)
+        options["board"] = accelerator_board(design.board)
     config = create_config(str(output_dir), project_name, backend, **options)
     layers = _Layers(design, "vitis_hls" if backend == "Vitis" else "vivado_hls", project_name)
     config["HLSConfig"] = {
@@ -62,10 +63,25 @@ def _check_exact(graph: Graph, name: str) -> None:
         )
 
 
-def _accelerator_board(board: str) -> str:
-    """The board's name, when hls4ml knows it; raises MuxflowError naming those that it knows."""
+def _check_width(design: Design, node: Node) -> None:
+    """Raises MuxflowError where a node's words are wider than the integers of an hls4ml project."""
+    bits = widest(node.op, design.graph.ports(node), design.folds[node.name])
+    if bits > WIDEST:
+        raise MuxflowError(
+            f"{node.name} ({node.op.kind}): words of {bits} bits; integers of an hls4ml project have at most {WIDEST}: fit "
+            "for fewer frames a second, `muxflow fit --fps`, or use the native flow, `muxflow build`"
+        )
+
+
+def accelerator_boards() -> list[str]:
+    """The boards that hls4ml's VivadoAccelerator back end knows."""
     file = resources.files("hls4ml.backends.vivado_accelerator") / "supported_boards.json"
-    known = sorted(json.loads(file.read_text()))
+    return sorted(json.loads(file.read_text()))
+
+
+def accelerator_board(board: str) -> str:
+    """The board's name, when hls4ml knows it; raises MuxflowError naming those that it knows."""
+    known = accelerator_boards()
     if board not in known:
         raise MuxflowError(
             f"board {board!r}; the VivadoAccelerator back end of hls4ml knows {', '.join(known)}: "
@@ -113,7 +129,7 @@ class _Layers:
                 "streams": [inside],
                 "function": self.door,
                 "headers": ["muxflow/hls4ml/array.h"],
-                "definition": _function(
+                "definition": function_text(
                     self.door, ["::input_t"], [inside["beat"]], [], f"muxflow::array_to_beats<{first.size}>(x0, y0)"
                 ),
             },
@@ -127,7 +143,7 @@ class _Layers:
                 "streams": [{"shape": list(last.shape), "bits": bits, "signed": signed}],
                 "function": self.output,
                 "headers": ["muxflow/hls4ml/array.h"],
-                "definition": _function(
+                "definition": function_text(
                     self.output, [outside["beat"]], ["::result_t"], [], f"muxflow::beats_to_array<{last.size}>(x0, y0)"
                 ),
             },
@@ -138,7 +154,6 @@ class _Layers:
         inputs, outputs = [self._beats(name) for name in node.inputs], [self._beats(name) for name in node.outputs]
         function = self.functions[node.name]
         tables = [self.tables[node.name, table.name] for table in kernel.tables]
-        template = ", ".join(f"/*{key}*/ {str(value).lower()}" for key, value in kernel.arguments)
         ports = [f"x{i}" for i in range(len(inputs))] + [f"y{i}" for i in range(len(outputs))]
         return {
             "class_name": "MuxflowNode",
@@ -149,12 +164,12 @@ class _Layers:
             "streams": outputs,
             "function": function,
             "headers": [f"muxflow/{kernel.header}"],
-            "definition": _function(
+            "definition": function_text(
                 function,
                 [stream["beat"] for stream in inputs],
                 [stream["beat"] for stream in outputs],
                 table_pragmas(self.design, node, kernel, self.tables, self.tool),
-                f"muxflow::{kernel.function}<{template}>({', '.join([*tables, *ports])})",
+                kernel_call(kernel, tables, ports),
                 [table_text(variable, table) for variable, table in zip(tables, kernel.tables, strict=True)],
             ),
         }
@@ -170,26 +185,3 @@ class _Layers:
             "beat": f"muxflow::{beat_type(stream)}",
             "depth": self.design.depths[name],
         }
-
-
-def _function(
-    name: str,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    pragmas: Sequence[str],
-    call: str,
-    tables: Sequence[Mapping[str, str]] = (),
-) -> str:
-    """The C++ text of a layer: its tables and one function around the kernel's call."""
-    parameters = [f"muxflow::stream<{kind}>& x{i}" for i, kind in enumerate(inputs)]
-    parameters += [f"muxflow::stream<{kind}>& y{i}" for i, kind in enumerate(outputs)]
-    lines = [f"namespace {NAMESPACE} {{"]
-    for table in tables:
-        lines.append(f"// {table['comment']}")
-        kind = f"muxflow::TableElement<{table['bits']}, {table['signed']}>::type"
-        lines.append(f"static const {kind} {table['variable']}{table['dimensions']} = {{")
-        lines += [table["rows"], "};"]
-    lines.append(f"static void {name}({', '.join(parameters)}) {{")
-    lines += [f"#pragma HLS {pragma}" for pragma in pragmas]
-    lines += [f"  {call};", "}", f"}}  // namespace {NAMESPACE}", ""]
-    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What hls4ml is told by its Extension API: one layer for every node of ours, its template, and the headers."""
+"""What hls4ml is told by its Extension API: our layers, their templates, and the headers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,25 @@ from hls4ml.backends import get_backend
 from hls4ml.backends.fpga.fpga_types import TypeDefinition
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.backends.vivado.vivado_types import VivadoStreamVariableDefinition
+from hls4ml.model.attributes import Attribute, ConfigurableAttribute
 from hls4ml.model.layers import Layer, layer_map, register_layer
 from hls4ml.model.optimizer import ModelOptimizerPass
-from hls4ml.model.types import IntegerPrecisionType, NamedType, TensorVariable
+from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType, NamedType, TensorVariable
 
-from muxflow.hls.project import INCLUDE
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.stream import width
+from muxflow.hls.headers import copy_headers
+from muxflow.hls.hls4ml.cpp import NAMESPACE, LayerText
+from muxflow.hls.hls4ml.exactness import check_inputs
+from muxflow.hls.hls4ml.handlers import register_handlers
+from muxflow.hls.hls4ml.plan import IntegerLayer
 
 BACKENDS = ("Vitis", "Vivado", "VivadoAccelerator")
-NAMESPACE = "muxflow_layers"
-"""C++ namespace of the functions of a model's layers."""
+CFLAGS = 'CFLAGS="-O3'
+"""How the compiler's options begin in hls4ml's build scripts."""
+NATIVE_FLAGS = "--param max-completely-peel-times=4 -fwrapv -DMUXFLOW_NATIVE"
+"""Native integers in the kernels of the C simulation, compiled as `muxflow csim` does: g++ 12.2 vectorizes them wrongly
+without the first two."""
 
 
 class HLSBeatType(NamedType, TypeDefinition):  # type: ignore[misc]
@@ -66,22 +76,77 @@ class MuxflowNode(Layer):  # type: ignore[misc]
         return super().get_input_variable(input_name) if self.inputs or input_name else None
 
 
+class MuxflowLayer(Layer):  # type: ignore[misc]
+    """An `IntegerLayer` between hls4ml's arrays: fixed-point values in, fixed-point values out.
+
+    Attributes: `integer_layer`, its text; `channels_first`, whether the front end's shapes are (C, H, W) until hls4ml
+    turns them; `reuse_factor`, the user's. The type of the output is the layer's own, exact, whatever the user
+    configures; that of the inputs must hold what the layer reads, which is checked once all types are known.
+    Raises UnsupportedError without io_stream, or where an input or what leads to it is not exact.
+    """
+
+    _expected_attributes = (
+        Attribute("integer_layer", value_type=str),
+        Attribute("channels_first", value_type=bool, default=False),
+        ConfigurableAttribute("reuse_factor", default=1),
+    )
+
+    def initialize(self) -> None:
+        """Adds the output array."""
+        if self.model.config.get_config_value("IOType") != "io_stream":
+            raise UnsupportedError(f"layer {self.name}: our layers are streams; convert with io_type='io_stream'")
+        self.layer = IntegerLayer.from_json(self.attributes["integer_layer"])
+        shape = self.layer.ports[self.layer.output].shape
+        turned = self.attributes.get("channels_first", False) and len(shape) == 3
+        self.add_output_variable([shape[2], *shape[:2]] if turned else list(shape))
+
+    def add_output_variable(self, shape: Any, *arguments: Any, **options: Any) -> None:
+        """The output's array, always in the layer's own type."""
+        port = self.layer.ports[self.layer.output]
+        bits, signed = width(port.stream.lo, port.stream.hi)
+        # A precision object of its own for each variable: hls4ml changes some in place.
+        options["precision"] = FixedPrecisionType(bits, bits - port.fraction, signed)
+        super().add_output_variable(shape, *arguments, **options)
+
+    def text(self) -> LayerText:
+        """The layer's C++, once the types around it are known."""
+        if tuple(self.get_output_variable().shape) != self.layer.ports[self.layer.output].shape:
+            raise UnsupportedError(
+                f"layer {self.name}: its output has shape {self.get_output_variable().shape}, channels must come last; "
+                "convert with channels_last_conversion='full' or 'internal'"
+            )
+        check_inputs(self)
+        tool = "vitis_hls" if self.model.config.backend.name == "Vitis" else "vivado_hls"
+        return LayerText(self.layer, int(self.model.config.get_reuse_factor(self)), tool)  # type: ignore[arg-type]
+
+
 class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]
-    """Writes a layer's tables and function into parameters.h."""
+    """Writes a layer's tables and functions into parameters.h."""
 
     def __init__(self) -> None:
-        super().__init__(MuxflowNode)
+        super().__init__([MuxflowNode, MuxflowLayer])
 
     def format(self, node: Any) -> str:
         """The layer's C++ text."""
-        return str(node.get_attr("definition"))
+        if isinstance(node, MuxflowNode):
+            if node.get_attr("trace"):
+                raise UnsupportedError(
+                    f"layer {node.name}: a design's model has beats between its layers, which hls4ml cannot trace; trace "
+                    "the model that muxflow.hls.hls4ml.prepare gives, or call Graph.run"
+                )
+            return str(node.get_attr("definition"))
+        text = node.text()
+        node.set_attr("function", text.function)
+        node.set_attr("headers", text.headers)
+        types = [f"::{node.get_input_variable(name).type.name}" for name in node.inputs]
+        return str(text.definition(types, f"::{node.get_output_variable().type.name}"))
 
 
 class MuxflowFunctionCall(FunctionCallTemplate):  # type: ignore[misc]
     """Writes the call of a layer's function into the top function."""
 
     def __init__(self) -> None:
-        super().__init__(MuxflowNode)
+        super().__init__([MuxflowNode, MuxflowLayer])
 
     def transform(self, model: Any, node: Any) -> Any:
         """Sets the headers, which differ from layer to layer, and the call."""
@@ -97,34 +162,29 @@ class MuxflowFunctionCall(FunctionCallTemplate):  # type: ignore[misc]
 
 
 class CopyHeaders(ModelOptimizerPass):  # type: ignore[misc]
-    """Puts our kernels beside the sources that hls4ml has written, in projects that hold a layer of ours."""
+    """Puts our kernels beside the sources that hls4ml has written, in projects that hold a layer of ours, and lets its
+    simulation compute in native integers."""
 
     def __init__(self) -> None:
         self.name = "muxflow_headers"
 
     def transform(self, model: Any) -> bool:
-        """Copies into firmware/muxflow; nothing about the model changes."""
-        if any(isinstance(layer, MuxflowNode) for layer in model.get_layers()):
-            copy_headers(Path(model.config.get_output_dir()) / "firmware" / "muxflow")
+        """Copies into firmware/muxflow and sets the flags of build_lib.sh; nothing about the model changes."""
+        if any(isinstance(layer, MuxflowNode | MuxflowLayer) for layer in model.get_layers()):
+            folder = Path(model.config.get_output_dir())
+            copy_headers(folder / "firmware" / "muxflow")
+            script = folder / "build_lib.sh"
+            script.write_text(script.read_text().replace(CFLAGS, f"{CFLAGS} {NATIVE_FLAGS}"))
         return False
 
 
-def copy_headers(folder: Path) -> None:
-    """Copies our headers; their includes become relative, because hls4ml's scripts give the compiler no folder of ours."""
-    source = INCLUDE / "muxflow"
-    for header in sorted(file for file in source.rglob("*") if file.suffix in (".h", ".hpp")):
-        place = header.relative_to(source)
-        target = folder / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        up = "../" * (len(place.parts) - 1)
-        target.write_text(header.read_text().replace('#include "muxflow/', f'#include "{up}'))
-
-
 def register_layers() -> None:
-    """Tells hls4ml of our layer, once a process."""
+    """Tells hls4ml of our layers, once a process."""
     if "MuxflowNode" in layer_map:
         return
-    register_layer("MuxflowNode", MuxflowNode)
+    register_handlers()
+    for layer in (MuxflowNode, MuxflowLayer):
+        register_layer(layer.__name__, layer)
     for name in BACKENDS:
         backend = get_backend(name)
         backend.register_template(MuxflowConfig)

@@ -43,7 +43,10 @@ def check(pragma, tool):
     assert any(re.fullmatch(rule, pragma[4:]) for rule in rules), pragma
 
 
-@pytest.mark.parametrize("header", sorted(path.name for path in (INCLUDE / "muxflow").glob("*.hpp")))
+HEADERS = [path for pattern in ("*.hpp", "hls4ml/*.h") for path in (INCLUDE / "muxflow").glob(pattern)]
+
+
+@pytest.mark.parametrize("header", sorted(path.relative_to(INCLUDE / "muxflow").as_posix() for path in HEADERS))
 def test_headers(header):
     text = (INCLUDE / "muxflow" / header).read_text()
     found = pragmas(text)

@@ -1,0 +1,40 @@
+"""An hls4ml project that appears whole or not at all, the same bytes for the same model."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from muxflow.dataflow.files import whole_folder
+from muxflow.hls.hls4ml import CONFIG_FILE
+
+STAMPED = ("build_lib.sh", CONFIG_FILE)
+"""The files in which hls4ml writes the stamp that it draws for each write."""
+
+
+def write_whole(model_for: Callable[[Path], Any], target: Path) -> None:
+    """Writes the model that `model_for` makes for a folder; hls4ml's messages are dropped.
+
+    Raises MuxflowError when the disk refuses, and as `model_for` does.
+    """
+    with whole_folder(target) as folder:
+        with redirect_stdout(io.StringIO()):
+            model = model_for(folder)
+            model.write()
+        _settle(folder, target, str(model.config.get_config_value("Stamp")))
+
+
+def _settle(folder: Path, target: Path, stamp: str) -> None:
+    """Puts the final folder, and a stamp made of the content, where hls4ml wrote the temporary one and a random one."""
+    digest = hashlib.sha256()
+    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in STAMPED):
+        digest.update(file.relative_to(folder).as_posix().encode())
+        digest.update(file.read_bytes())
+    for name in STAMPED:
+        file = folder / name
+        text = file.read_text().replace(stamp, digest.hexdigest()[: len(stamp)])
+        file.write_text(text.replace(str(folder), str(target)))

@@ -1,0 +1,325 @@
+"""hls4ml's own converters on prepared models: predict equals the trained network, from ONNX, PyTorch and Keras 2."""
+
+import os
+import re
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from qonnx.core.onnx_exec import execute_onnx
+
+import muxflow
+from muxflow.dataflow.design import before_width_converters
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.graph import Readout
+from muxflow.dataflow.stream import random_codes
+from muxflow.frontend import zoo
+from muxflow.frontend.export import export
+from muxflow.hls import hls4ml
+from muxflow.hls.hls4ml.cutting import plan
+from muxflow.hls.hls4ml.plan import Convolution, MaxPool
+
+DIGITS = Path(hls4ml.__file__).parents[2] / "frontend" / "pretrained" / "mognet_digits.onnx"
+
+# An assertion in compiled code ends the process, and registering layers changes hls4ml for good: children.
+CHILD = """
+import sys
+from pathlib import Path
+import numpy as np
+kind, folder, backend = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+if kind == "keras":
+    import tf_keras
+    sys.modules["keras"] = tf_keras
+else:
+    sys.modules.update(keras=None, tensorflow=None)
+import hls4ml
+from muxflow.hls.hls4ml import prepare
+pixels = np.load(folder / "pixels.npy")
+common = {"granularity": "name", "backend": backend, "default_reuse_factor": 64}
+options = {"io_type": "io_stream", "backend": backend, "output_dir": str(folder / "project")}
+"""
+TRACE = """
+model = prepare(folder / "model.onnx")
+config = hls4ml.utils.config_from_onnx_model(model, **common)
+for layer in config["LayerName"].values():
+    layer["Trace"] = True
+converted = hls4ml.converters.convert_from_onnx_model(model, hls_config=config, **options)
+converted.write()
+outputs, traced = converted.trace(pixels)  # compiles
+np.savez(folder / "traced.npz", **traced)
+np.save(folder / "outputs.npy", outputs)
+"""
+PYTORCH = """
+import torch
+from muxflow.frontend import zoo
+trained = zoo.randomise(zoo.build("mognet_digits", n=8, g=2, blocks=1, select="or"))
+model = prepare(trained, input_shape=(1, 8, 8))
+images = torch.from_numpy(pixels.transpose(0, 3, 1, 2))
+with torch.no_grad():
+    np.save(folder / "trained.npy", trained(images.float()).numpy())
+    np.save(folder / "prepared.npy", model(images).numpy())
+config = hls4ml.utils.config_from_pytorch_model(model, (1, 8, 8), **common)
+converted = hls4ml.converters.convert_from_pytorch_model(model, hls_config=config, **options)
+converted.compile()
+np.save(folder / "outputs.npy", converted.predict(images.numpy()))
+"""
+KERAS = """
+import tensorflow as tf
+from muxflow.frontend.keras_zoo import mognet
+tf.keras.utils.set_random_seed(0)
+trained = mognet(n=8, groups=2, blocks=1, select="element")
+generator = np.random.default_rng(0)
+for layer in trained.layers:
+    if layer.name.endswith("norm"):
+        scale, *rest = layer.get_weights()
+        layer.set_weights([generator.uniform(0.2, 0.5, scale.shape).astype("float32"), *rest])
+model = prepare(trained)
+np.save(folder / "trained.npy", trained(pixels).numpy())
+np.save(folder / "prepared.npy", model.predict(pixels, verbose=0))
+tf.keras.models.clone_model(model)  # the layers can be made again from their configuration
+config = hls4ml.utils.config_from_keras_model(model, **common)
+converted = hls4ml.converters.convert_from_keras_model(model, hls_config=config, **options)
+converted.compile()
+np.save(folder / "outputs.npy", converted.predict(pixels))
+"""
+
+
+def run(kind: str, script: str, folder: Path, pixels: np.ndarray, backend: str) -> None:
+    """Runs a script of the above; hls::stream's complaints about beats left over or read of nothing are failures."""
+    np.save(folder / "pixels.npy", pixels)
+    settings = {"TF_USE_LEGACY_KERAS": "1", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-c", CHILD + script, kind, str(folder), backend]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | settings)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert "hls::stream" not in (done.stdout + done.stderr).lower()
+
+
+def small_mognet(folder: Path, **options: object) -> Path:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="cellular automaton: a ring")
+        model = zoo.randomise(zoo.build("mognet_digits", n=8, g=2, blocks=1, **options))
+    return export(model, folder / "model.onnx", (1, 1, 8, 8))
+
+
+def execute(model, values: np.ndarray) -> np.ndarray:
+    """QONNX' own execution, image by image."""
+    name = model.graph.input[0].name
+    return np.concatenate([next(iter(execute_onnx(model, {name: one[None]}).values())) for one in values])
+
+
+@pytest.mark.parametrize("select", ["channel", "channel-mean", "always"])
+def test_prepared_onnx_is_the_trained_network(tmp_path, select):
+    """Values in, values out, by QONNX' execution of both files."""
+    path = small_mognet(tmp_path, select=select)
+    graph = muxflow.load(path)
+    codes = random_codes(graph.streams[graph.input], 3, np.random.default_rng(0))
+    values = execute(hls4ml.prepare(path), (codes / 256).astype(np.float32))
+    np.testing.assert_array_equal(values, graph.readout(graph(codes)).astype(np.float32))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_prepared_random_graph(make_random_design, seed):
+    """Forks, every join, odd maps: codes where there is no readout."""
+    graph = before_width_converters(make_random_design(seed).graph)
+    codes = random_codes(graph.streams[graph.input], 3, np.random.default_rng(seed))
+    values = execute(hls4ml.prepare(graph), codes.astype(np.float32))
+    np.testing.assert_array_equal(values.reshape(3, -1), graph(codes).reshape(3, -1))
+
+
+def test_what_stays_hls4mls():
+    """Dense convolutions and maximum pools are hls4ml's own layers; groups, generated weights and joins are ours."""
+    layers = {layer.name: layer for layer in plan(muxflow.load(DIGITS)).layers}
+    own = [name for name, layer in layers.items() if isinstance(layer, Convolution)]
+    assert own == [f"Conv_{number}" for number in (0, 1, 4, 7, 10, 13, 16, 19)]
+    assert [name for name, layer in layers.items() if isinstance(layer, MaxPool)] == ["MaxPool_0", "MaxPool_1"]
+    grouped, generated, join = (layers[name] for name in ("Conv_2", "Conv_3", "MuxShift_0"))
+    assert [node.op.kind for node in grouped.nodes] == ["SlidingWindow", "RomWeights", "MatrixVector"]
+    assert [node.op.kind for node in generated.nodes] == ["AutomatonWeights", "MatrixVector"]
+    assert [node.op.kind for node in join.nodes] == ["Fork", "ChannelSelect", "MuxJoin"]
+    assert "matrix" not in generated.to_json()  # the weights are generated, not stored
+
+
+def test_all_layers_ours(tmp_path):
+    """Without standard layers nothing but the input is hls4ml's own."""
+    path = small_mognet(tmp_path)
+    model = hls4ml.prepare(path, standard_layers=False)
+    assert {node.op_type for node in model.graph.node} == {"MuxflowLayer"}
+    graph = muxflow.load(path)
+    codes = random_codes(graph.streams[graph.input], 2, np.random.default_rng(0))
+    values = execute(model, (codes / 256).astype(np.float32))
+    np.testing.assert_array_equal(values, graph.readout(graph(codes)).astype(np.float32))
+
+
+def test_every_layer_by_trace(tmp_path):
+    """hls4ml's trace() gives the integer graph's value of every array."""
+    graph = muxflow.load(small_mognet(tmp_path))
+    codes = random_codes(graph.streams[graph.input], 5, np.random.default_rng(0))
+    run("onnx", TRACE, tmp_path, (codes + 0.25) / 256, "Vitis")  # off the grid: rounded at the input
+    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), graph.readout(graph(codes)))
+    known = graph.run(codes)
+    compared = 0
+    for name, values in np.load(tmp_path / "traced.npz").items():
+        stream = name.removeprefix("Conv2D_")
+        if stream in known:
+            (scale,) = graph.streams[stream].scale
+            np.testing.assert_array_equal(values, known[stream] * scale, err_msg=name)
+            compared += 1
+    assert compared == 27
+
+
+def test_pytorch_front_end(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)) / 256
+    run("pytorch", PYTORCH, tmp_path, pixels, "Vivado")
+    trained, prepared, outputs = (np.load(tmp_path / f"{name}.npy") for name in ("trained", "prepared", "outputs"))
+    np.testing.assert_array_equal(outputs, prepared)
+    np.testing.assert_allclose(prepared, trained, rtol=0, atol=1e-6)  # the trained network rounds to float32
+
+
+def test_keras_front_end(tmp_path):
+    pytest.importorskip("tf_keras", reason="needs pip install 'muxflow[qkeras]'")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)) / 256
+    run("keras", KERAS, tmp_path, pixels, "Vitis")
+    trained, prepared, outputs = (np.load(tmp_path / f"{name}.npy") for name in ("trained", "prepared", "outputs"))
+    np.testing.assert_array_equal(outputs, prepared)
+    np.testing.assert_allclose(prepared, trained, rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    return hls4ml.prepare(small_mognet(tmp_path_factory.mktemp("small")))
+
+
+@pytest.fixture
+def converted(prepared, tmp_path):
+    """Converts with a changed configuration; nothing is compiled."""
+    import hls4ml as package
+
+    def convert(change, backend="Vitis", io_type="io_stream"):
+        config = package.utils.config_from_onnx_model(prepared, granularity="name", backend=backend)
+        change(config["LayerName"])
+        return package.converters.convert_from_onnx_model(
+            prepared, hls_config=config, io_type=io_type, backend=backend, output_dir=str(tmp_path / "p")
+        )
+
+    return convert
+
+
+def precision(layer, what, given):
+    def change(config):
+        config[layer]["Precision"][what] = given
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            precision("Conv_1", "result", "fixed<5,2>"),
+            r"layer Conv_1: its result type .*fixed<5,2.* does not hold \[.*\]",
+        ),
+        (precision("Conv_1", "accum", "fixed<9,3>"), r"layer Conv_1: its accum type .* to 'fixed<\d+,\d+>' or wider"),
+        (precision("global_in_values", "result", "fixed<10,3>"), r"layer global_in_values: its result type"),
+        (precision("MaxPool_0", "result", "ufixed<2,0>"), r"layer MaxPool_0: its result type"),
+    ],
+)
+def test_rounding_layers_are_named(converted, change, message):
+    with pytest.raises(UnsupportedError, match=message):
+        converted(change)
+
+
+def test_rounded_weights_are_named(tmp_path):
+    """PyTorch's front end knows no weight quantizers: the weights' type is what the user configures."""
+    import hls4ml as package
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="cellular automaton: a ring")
+        trained = zoo.randomise(zoo.build("mognet_digits", n=8, g=2, blocks=1))
+    model = hls4ml.prepare(trained, input_shape=(1, 8, 8))
+    config = package.utils.config_from_pytorch_model(model, (1, 8, 8), granularity="name", backend="Vitis")
+    config["LayerName"]["conv_1"]["Precision"]["weight"] = "ufixed<2,2>"
+    with pytest.raises(UnsupportedError, match=r"layer conv_1: its weight type .* does not hold the trained weights"):
+        package.converters.convert_from_pytorch_model(
+            model, hls_config=config, io_type="io_stream", backend="Vitis", output_dir=str(tmp_path)
+        )
+
+
+def test_default_types_are_exact(converted):
+    converted(lambda config: None, backend="Vivado")
+
+
+def test_streams_only(converted):
+    with pytest.raises(UnsupportedError, match=r"our layers are streams; convert with io_type='io_stream'"):
+        converted(lambda config: None, io_type="io_parallel")
+
+
+def test_unprepared_models_are_refused(tmp_path):
+    """A file as it was exported: what hls4ml would misread has an error that names the layer and the cure."""
+    hls4ml.register()
+    import hls4ml as package
+
+    model = onnx.load(small_mognet(tmp_path))
+    only = next(node for node in model.graph.node if node.op_type == "MuxShift")
+    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8, 8, 8]) for name in only.input]
+    graph = onnx.helper.make_graph([only], "one", inputs, [])
+    with pytest.raises(
+        UnsupportedError, match=r"layer MuxShift_0 \(MuxShift\): .* muxflow.hls.hls4ml.prepare\(model\)"
+    ):
+        package.converters.parse_onnx_model(onnx.helper.make_model(graph))
+
+
+def test_grouped_keras_convolution_is_refused():
+    """hls4ml would read it as a dense one: 33 % of the values right."""
+    hls4ml.register()
+    from hls4ml.converters.keras_v2_to_hls import layer_handlers
+
+    entry = {"class_name": "Conv2D", "config": {"name": "mix", "groups": 4}}
+    with pytest.raises(UnsupportedError, match=r"layer mix \(Conv2D\): .* muxflow.hls.hls4ml.prepare\(model\)"):
+        layer_handlers["Conv2D"](entry, ["x"], [[None, 8, 8, 8]], None)
+
+
+def test_prepare_says_what_it_needs():
+    with pytest.raises(MuxflowError, match=r"prepare: an object of type dict; supported: a QONNX file"):
+        hls4ml.prepare({})
+    with pytest.raises(MuxflowError, match=r"prepare\(Mognet\): .* give input_shape"):
+        hls4ml.prepare(zoo.build("mognet_digits"))
+
+
+def test_values_that_no_type_holds(residual):
+    """Codes in place of values at the input, rounded factors at the output: both are said."""
+    stream = replace(residual.streams[residual.input], scale=(1 / 255,))
+    graph = replace(residual, streams={**residual.streams, residual.input: stream})
+    with pytest.warns(
+        UserWarning, match=r"input x has scale .* which no fixed-point type holds: the model takes codes"
+    ):
+        hls4ml.prepare(graph)
+    last = residual.streams[residual.output]
+    order = np.arange(last.size).reshape(last.shape).transpose(2, 0, 1).reshape(-1)
+    exact = Readout((0.3,), (0.1,), tuple(order.tolist()), (last.size,))
+    with pytest.warns(UserWarning, match=r"the logits need 5\d bits after the point, \d+ are kept"):
+        hls4ml.prepare(replace(residual, readout=exact))
+    odd = replace(exact, order=tuple(np.roll(order, 1).tolist()))
+    with pytest.raises(UnsupportedError, match=r"permutes the last layer's elements"):
+        hls4ml.prepare(replace(residual, readout=odd))
+
+
+def test_designs_have_no_trace(residual, device, tmp_path):
+    from muxflow.dataflow.folding import fit
+
+    hls4ml.register()
+    model = hls4ml.convert(fit(residual, device=device, board="b", clock_mhz=100), tmp_path)
+    layer = next(layer for layer in model.get_layers() if layer.class_name == "MuxflowNode")
+    layer.set_attr("trace", True)
+    with pytest.raises(UnsupportedError, match=r"which hls4ml cannot trace; trace the model that .*prepare gives"):
+        model.apply_flow("vitis:apply_templates")
+
+
+def test_same_bytes(prepared, tmp_path):
+    again = hls4ml.prepare(small_mognet(tmp_path))
+    assert again.model.SerializeToString(deterministic=True) == prepared.model.SerializeToString(deterministic=True)
+    assert not re.search(r"/(tmp|home|work)", str(again.model))
