@@ -11,6 +11,7 @@ from muxflow.dataflow.memory import Memory
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Op, Ports
 from muxflow.dataflow.schedule import fifo_depths
 from muxflow.dataflow.stream import Stream
+from muxflow.hls.cpp_text import function_text, kernel_call
 from muxflow.hls.names import identifiers
 from muxflow.hls.project import Tool, beat_type, placed_table_pragmas, table_text
 
@@ -150,23 +151,16 @@ def _node_text(
     region: Region, node: Node, kernel: Kernel, function: str, placements: Mapping[str, str], tool: Tool
 ) -> str:
     """The tables of a node and the function around its kernel's call."""
-    names = identifiers(f"{function} {table.name}" for table in kernel.tables).values()
-    lines = []
-    for variable, table in zip(names, kernel.tables, strict=True):
-        text = table_text(variable, table)
-        lines.append(f"// {text['comment']}")
-        kind = f"muxflow::TableElement<{text['bits']}, {text['signed']}>::type"
-        lines += [f"static const {kind} {variable}{text['dimensions']} = {{", text["rows"], "};"]
-    ports = [(f"x{i}", name) for i, name in enumerate(node.inputs)]
-    ports += [(f"y{i}", name) for i, name in enumerate(node.outputs)]
-    parameters = ", ".join(
-        f"muxflow::stream<muxflow::{beat_type(region.streams[name])}>& {port}" for port, name in ports
+    names = list(identifiers(f"{function} {table.name}" for table in kernel.tables).values())
+    pairs = list(zip(names, kernel.tables, strict=True))
+    pragmas = [
+        pragma
+        for variable, table in pairs
+        for pragma in placed_table_pragmas(variable, table, placements.get(table.name, "register"), tool)
+    ]
+    ports = [f"x{i}" for i in range(len(node.inputs))] + [f"y{i}" for i in range(len(node.outputs))]
+    inputs, outputs = (
+        [f"muxflow::{beat_type(region.streams[name])}" for name in ends] for ends in (node.inputs, node.outputs)
     )
-    lines.append(f"static void {function}({parameters}) {{")
-    for variable, table in zip(names, kernel.tables, strict=True):
-        where = placements.get(table.name, "register")
-        lines += [f"#pragma HLS {pragma}" for pragma in placed_table_pragmas(variable, table, where, tool)]
-    template = ", ".join(f"/*{key}*/ {str(value).lower()}" for key, value in kernel.arguments)
-    arguments = ", ".join([*names, *(port for port, _ in ports)])
-    lines += [f"  muxflow::{kernel.function}<{template}>({arguments});", "}", ""]
-    return "\n".join(lines)
+    tables = [table_text(variable, table) for variable, table in pairs]
+    return function_text(function, inputs, outputs, pragmas, kernel_call(kernel, names, ports), tables)

@@ -15,7 +15,8 @@ from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph, Node
 from muxflow.dataflow.stream import Stream, width
-from muxflow.hls.hls4ml.cpp import WIDEST, function_text, kernel_call, widest
+from muxflow.hls.cpp_text import function_text, kernel_call
+from muxflow.hls.hls4ml.cpp import WIDEST, in_namespace, widest
 from muxflow.hls.names import identifiers, names_of
 from muxflow.hls.project import Tool, beat_type, table_pragmas, table_text
 
@@ -129,8 +130,10 @@ class _Layers:
                 "streams": [inside],
                 "function": self.door,
                 "headers": ["muxflow/hls4ml/array.h"],
-                "definition": function_text(
-                    self.door, ["::input_t"], [inside["beat"]], [], f"muxflow::array_to_beats<{first.size}>(x0, y0)"
+                "definition": in_namespace(
+                    function_text(
+                        self.door, ["::input_t"], [inside["beat"]], [], f"muxflow::array_to_beats<{first.size}>(x0, y0)"
+                    )
                 ),
             },
             *(self._node(node) for node in graph.nodes),
@@ -143,8 +146,14 @@ class _Layers:
                 "streams": [{"shape": list(last.shape), "bits": bits, "signed": signed}],
                 "function": self.output,
                 "headers": ["muxflow/hls4ml/array.h"],
-                "definition": function_text(
-                    self.output, [outside["beat"]], ["::result_t"], [], f"muxflow::beats_to_array<{last.size}>(x0, y0)"
+                "definition": in_namespace(
+                    function_text(
+                        self.output,
+                        [outside["beat"]],
+                        ["::result_t"],
+                        [],
+                        f"muxflow::beats_to_array<{last.size}>(x0, y0)",
+                    )
                 ),
             },
         ]
@@ -164,13 +173,15 @@ class _Layers:
             "streams": outputs,
             "function": function,
             "headers": [f"muxflow/{kernel.header}"],
-            "definition": function_text(
-                function,
-                [stream["beat"] for stream in inputs],
-                [stream["beat"] for stream in outputs],
-                table_pragmas(self.design, node, kernel, self.tables, self.tool),
-                kernel_call(kernel, tables, ports),
-                [table_text(variable, table) for variable, table in zip(tables, kernel.tables, strict=True)],
+            "definition": in_namespace(
+                function_text(
+                    function,
+                    [stream["beat"] for stream in inputs],
+                    [stream["beat"] for stream in outputs],
+                    table_pragmas(self.design, node, kernel, self.tables, self.tool),
+                    kernel_call(kernel, tables, ports),
+                    [table_text(variable, table) for variable, table in zip(tables, kernel.tables, strict=True)],
+                )
             ),
         }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
 from muxflow.dataflow.graph import Node
-from muxflow.dataflow.op import UNROLL_LIMIT, Fold, Kernel, Op, Ports, divisors
+from muxflow.dataflow.op import UNROLL_LIMIT, Fold, Op, Ports, divisors
 from muxflow.dataflow.schedule import FIFO_DEPTH
 from muxflow.dataflow.stream import Stream
+from muxflow.hls.cpp_text import function_text, kernel_call
 from muxflow.hls.hls4ml.plan import IntegerLayer
 from muxflow.hls.names import identifier, identifiers
 from muxflow.hls.project import Tool, beat_type, placed_table_pragmas, table_text
@@ -19,33 +20,9 @@ WIDEST = 1024
 """Bits of the widest integer in an hls4ml project, which includes the vendor's types before it could be told of more."""
 
 
-def function_text(
-    name: str,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    pragmas: Sequence[str],
-    call: str,
-    tables: Sequence[Mapping[str, str]] = (),
-) -> str:
-    """The C++ text of a layer: its tables and one function around the kernel's call."""
-    parameters = [f"muxflow::stream<{kind}>& x{i}" for i, kind in enumerate(inputs)]
-    parameters += [f"muxflow::stream<{kind}>& y{i}" for i, kind in enumerate(outputs)]
-    lines = [f"namespace {NAMESPACE} {{"]
-    for table in tables:
-        lines.append(f"// {table['comment']}")
-        kind = f"muxflow::TableElement<{table['bits']}, {table['signed']}>::type"
-        lines.append(f"static const {kind} {table['variable']}{table['dimensions']} = {{")
-        lines += [table["rows"], "};"]
-    lines.append(f"static void {name}({', '.join(parameters)}) {{")
-    lines += [f"#pragma HLS {pragma}" for pragma in pragmas]
-    lines += [f"  {call};", "}", f"}}  // namespace {NAMESPACE}", ""]
-    return "\n".join(lines)
-
-
-def kernel_call(kernel: Kernel, tables: Iterable[str], ports: Iterable[str]) -> str:
-    """The call of a kernel on its tables and ports."""
-    template = ", ".join(f"/*{key}*/ {str(value).lower()}" for key, value in kernel.arguments)
-    return f"muxflow::{kernel.function}<{template}>({', '.join([*tables, *ports])})"
+def in_namespace(text: str) -> str:
+    """A layer's text inside the namespace of all layers."""
+    return f"namespace {NAMESPACE} {{\n{text}}}  // namespace {NAMESPACE}\n"
 
 
 def widest(op: Op, ports: Ports, fold: Fold) -> int:
@@ -95,8 +72,8 @@ class LayerText:
         region += [f"#pragma HLS stream variable={names[name]} depth={self._depth(name)}" for name in declared]
         parameters = [f"muxflow::stream<{kind}>& {array}" for kind, (array, _) in zip(inputs, arrays, strict=True)]
         head = f"static void {self.function}({', '.join([*parameters, f'muxflow::stream<{output}>& y0'])}) {{"
-        body = [f"namespace {NAMESPACE} {{", head, "#pragma HLS dataflow", *region, *(f"  {line};" for line in lines)]
-        return "".join(text) + "\n".join([*body, "}", f"}}  // namespace {NAMESPACE}", ""])
+        body = [head, "#pragma HLS dataflow", *region, *(f"  {line};" for line in lines), "}"]
+        return "".join([*text, in_namespace("\n".join(body) + "\n")])
 
     def _node(self, node: Node) -> str:
         kernel, function = self.kernels[node.name], self.functions[node.name]
@@ -110,7 +87,7 @@ class LayerText:
         ports = [f"x{i}" for i in range(len(node.inputs))] + [f"y{i}" for i in range(len(node.outputs))]
         call = kernel_call(kernel, names.values(), ports)
         inputs, outputs = ([self._beat(name) for name in ends] for ends in (node.inputs, node.outputs))
-        return function_text(function, inputs, outputs, pragmas, call, tables)
+        return in_namespace(function_text(function, inputs, outputs, pragmas, call, tables))
 
     def _beat(self, name: str) -> str:
         return f"muxflow::{beat_type(self.streams[name].with_lanes(self.lanes[name]))}"
