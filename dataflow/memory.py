@@ -76,6 +76,12 @@ class PlacedMemory:
         return Resources(self.lut, self.ff, self.bram18, 0)
 
     @property
+    def shift_register(self) -> bool:
+        """Whether it is a FIFO in LUTs that is made of shift registers, not of LUT RAM: whichever is smaller."""
+        fifo = self.placement == "lutram" and self.memory.kind in ("fifo", "frame")
+        return fifo and _fifo_in_luts(self.memory.depth, self.memory.width)[1]
+
+    @property
     def primitives(self) -> tuple[Primitives, ...]:
         """The primitives with their real shapes."""
         depth, width = self.memory.depth, self.memory.width
@@ -85,7 +91,7 @@ class PlacedMemory:
             return (Primitives(self.ff, "FF", 1, 1),)
         if not self.memory.writable:
             return (Primitives(width * ceil(depth / 64), "LUT6", 64, 1),)
-        if self.memory.kind in ("fifo", "frame") and _fifo_in_luts(depth, width)[1]:
+        if self.shift_register:
             return (Primitives(width * ceil(depth / 32), "SRL32", 32, 1),)
         if depth <= 32:
             return (Primitives(ceil(width / 6), "RAM32M", 32, 6),)

@@ -342,7 +342,7 @@ def _top_values(
         placed = design.fifos[name]
         pragma = ""
         if placed.placement != "register":
-            where = "bram" if placed.placement == "bram" else "srl" if placed.memory.depth <= 32 else "lutram"
+            where = "srl" if placed.shift_register else placed.placement
             pragma = storage_pragma(variables[name], where, "fifo", options.tool)
         streams.append(
             {

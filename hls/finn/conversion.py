@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from muxflow.dataflow import ops
-from muxflow.dataflow.design import Design
+from muxflow.dataflow.design import Design, frame_edges
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph import Node
 from muxflow.dataflow.op import Op
+from muxflow.dataflow.schedule import FIFO_DEPTH
 from muxflow.hls.finn import finn_nodes, own_nodes
 from muxflow.hls.finn.model import ModelBuilder
 from muxflow.hls.finn.streams import data_type
@@ -41,6 +42,7 @@ class Conversion:
         self.producers = self.graph.producers()
         self.readers = self.graph.consumers()
         self.builder = ModelBuilder(self.graph.name)
+        self.held = frame_edges(self.graph)
         self.absorbed: set[str] = set()
         self.counts: dict[str, int] = {}
 
@@ -139,8 +141,16 @@ class Conversion:
         return self.builder.types[name]
 
     def depths(self, node: Node) -> tuple[list[int], list[int]]:
-        """FIFO depths of a node's inputs and outputs."""
-        return [self.design.depths[name] for name in node.inputs], [self.design.depths[name] for name in node.outputs]
+        """FIFO depths of a node's inputs and outputs; FINN takes the larger of a stream's two.
+
+        What waits for an answer that comes once a frame gets a whole frame: the design's depth is what its own latencies
+        leave to hold, and with FINN's, which are others, less than a frame could deadlock.
+        """
+        inputs = [self.design.depths[name] for name in node.inputs]
+        for position, name in enumerate(node.inputs):
+            if name in self.held and not isinstance(node.op, ops.WidthConverter):
+                inputs[position] = max(inputs[position], self.graph.streams[name].beats + FIFO_DEPTH)
+        return inputs, [self.design.depths[name] for name in node.outputs]
 
     def shared(self, node: Node, inputs: tuple[str, ...] | None = None) -> dict[str, Any]:
         """The attributes that all our nodes have."""

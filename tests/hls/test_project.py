@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muxflow.dataflow.design import build_design
+from muxflow.dataflow.design import build_design, with_depths
 from muxflow.dataflow.device import Device
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.folding import fit
@@ -188,6 +188,23 @@ def test_load(dense, tmp_path):
     assert loaded.design.depths == dense.depths
     written = write_project(loaded.design, tmp_path / "q", options=loaded.options)
     assert files(written.path) == files(project.path)
+
+
+def test_fifos_stand_where_the_plan_counts_them(dense, tmp_path):
+    """Registers, shift registers, LUT RAM, block RAM: the pragma says what the memory plan has taken."""
+    names = list(dense.graph.streams)
+    depths = {**dense.depths, **dict(zip(names, (2, 12, 40, 300, 4000), strict=False))}
+    design = with_depths(replace(dense, device=replace(SMALL, lut=53200)), depths, None)
+    top = (write_project(design, tmp_path / "project").path / "src" / "top.cpp").read_text()
+    pragmas = dict(re.findall(r"bind_storage variable=s_(\w+) type=fifo impl=(\w+)", top))
+    kinds = {"SRL32": "srl", "RAM32M": "lutram", "RAM64M": "lutram", "RAMB18": "bram"}
+    expected = {
+        identifier(name): kinds[placed.primitives[0].name]
+        for name, placed in design.fifos.items()
+        if placed.placement != "register"
+    }
+    assert pragmas == expected
+    assert set(expected.values()) == {"srl", "lutram", "bram"}
 
 
 def test_load_of_a_fitted_design(residual, device, tmp_path):

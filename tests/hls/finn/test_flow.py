@@ -267,6 +267,21 @@ def test_depths_are_the_designs(project: Path) -> None:
     assert seen > 90
 
 
+def test_what_waits_for_a_select_bit_holds_a_whole_frame(project: Path) -> None:
+    """FINN's nodes have other latencies than ours, so nothing less is free of deadlocks there."""
+    import onnx
+
+    from muxflow.hls.project import load_project
+
+    design = load_project(project).design
+    joins = [node for node in onnx.load(str(project / "model.onnx")).graph.node if node.op_type == "MuxJoin"]
+    assert len(joins) == 6
+    for join in joins:
+        (depths,) = (list(entry.ints) for entry in join.attribute if entry.name == "inFIFODepths")
+        for name, depth in list(zip(join.input, depths, strict=True))[:2]:
+            assert depth >= design.graph.streams[name].beats
+
+
 def test_build_script_runs_in_finn_up_to_the_vendors_tools(project: Path, tmp_path: Path) -> None:
     """FINN's own builder takes build.py through every step before Vitis HLS."""
     scratch = tmp_path / "finn"
