@@ -28,6 +28,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.ready-for-tests
+HGQ := $(VENV)/share/muxflow/hgq
+HGQ_REQUIREMENTS := frontend/requirements-hgq.txt
 FINN := build/finn
 FINN_READY := $(FINN)/.ready
 YOSYS := build/yosys
@@ -98,10 +100,11 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[base]'
 	@touch $(READY)
 
-$(TEST_READY): $(READY) hls/finn/requirements.txt
-	@echo "installing what only the tests, QKeras models and FINN need (TensorFlow among it: about 2 GB more) ..."
+$(TEST_READY): $(READY) hls/finn/requirements.txt $(HGQ_REQUIREMENTS)
+	@echo "installing what only the tests, QKeras and HGQ2 models, and FINN need (TensorFlow among it: about 2 GB more) ..."
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[all]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r hls/finn/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(HGQ) -r $(HGQ_REQUIREMENTS)
 	@touch $(TEST_READY)
 
 # FINN+ pins an older Brevitas, which no torch of today resolves with, so it comes last and without its requirements.

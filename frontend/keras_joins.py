@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
+from muxflow.frontend.keras_handlers import Call, LayerHandler
 from muxflow.frontend.keras_writer import Writer
 
 
-def generated_convolution(writer: Writer, layer: Any, inputs: list[str]) -> str:
+def generated_convolution(writer: Writer, call: Call) -> str:
     """CellularAutomatonConv2D: the recipe of the weights, not their values."""
+    layer = call.layer
     automaton = layer.automaton
     weights = writer.node(
         "CellularAutomatonWeights",
-        inputs[0],
+        call.inputs[0],
         domain="muxflow",
         rule=automaton.rule,
         ring=automaton.ring,
@@ -26,24 +27,25 @@ def generated_convolution(writer: Writer, layer: Any, inputs: list[str]) -> str:
         alphabet=automaton.alphabet,
         scale=layer.scale,
     )
-    return writer.node("Conv", inputs[0], weights)
+    return writer.node("Conv", call.inputs[0], weights)
 
 
-def mux_shift(writer: Writer, layer: Any, inputs: list[str]) -> str:
+def mux_shift(writer: Writer, call: Call) -> str:
     """MuxShift, with the integers that its thresholds stand for."""
+    layer = call.layer
     thresholds = layer.integer_thresholds()
     limits = [writer.constant(np.array(thresholds, np.float32))] if thresholds else []
     return writer.node(
-        "MuxShift", *inputs, *limits, domain="muxflow", select=layer.select, scale=layer.scale, bits=layer.bits
+        "MuxShift", *call.inputs, *limits, domain="muxflow", select=layer.select, scale=layer.scale, bits=layer.bits
     )
 
 
-def or_join(writer: Writer, layer: Any, inputs: list[str]) -> str:
+def or_join(writer: Writer, call: Call) -> str:
     """OrJoin."""
-    return writer.node("OrJoin", *inputs, domain="muxflow", scale=layer.scale, bits=layer.bits)
+    return writer.node("OrJoin", *call.inputs, domain="muxflow", scale=call.layer.scale, bits=call.layer.bits)
 
 
-HANDLERS: Mapping[str, Callable[[Writer, Any, list[str]], str]] = {
+HANDLERS: Mapping[str, LayerHandler] = {
     "CellularAutomatonConv2D": generated_convolution,
     "MuxShift": mux_shift,
     "OrJoin": or_join,

@@ -1,4 +1,4 @@
-"""The child processes that hold TensorFlow: what they need, how they are started, how they answer."""
+"""The child processes that hold Keras: what they need, how they are started, how they answer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from muxflow.dataflow.errors import ToolError, UnsupportedError
+from muxflow.frontend.hgq_folder import keras_v3_environment
+
+Generation = Literal[2, 3]
 
 MODULES = ("tensorflow", "tf_keras", "qkeras", "pyparsing")
 INSTALL = "pip install 'muxflow[qkeras]'"
@@ -57,16 +60,19 @@ def keras_version(path: Path) -> str:
         return ""
 
 
-def other_keras(path: Path) -> UnsupportedError | None:
-    """The complaint about a file of Keras 3, which a process that holds Keras 2 must not read."""
+def generation_of(path: Path) -> Generation:
+    """Which Keras reads a file: the one that wrote it, 2 where it does not say.
+
+    Raises UnsupportedError for a file of another generation.
+    """
     version = keras_version(path)
+    if version.startswith("3."):
+        return 3
     if not version or version.startswith("2."):
-        return None
-    return UnsupportedError(
-        f"model {path}: written by Keras {version}; supported are models of Keras 2 with QKeras. Build and save it with "
-        "tf_keras (pip install 'muxflow[qkeras]', TF_USE_LEGACY_KERAS=1 before TensorFlow is imported). HGQ2 models are "
-        "not read: HGQ2 0.2.0 brings a package of its own under the name qkeras, which overwrites QKeras, so rebuild "
-        "such a model from QKeras' layers, or from Brevitas' and export it as QONNX"
+        return 2
+    raise UnsupportedError(
+        f"model {path}: written by Keras {version}; supported are models of Keras 2 with QKeras and of Keras 3 with HGQ2, "
+        "so save it again with one of those"
     )
 
 
@@ -100,16 +106,21 @@ class Child:
 
 
 @contextmanager
-def keras_child(module: str, arguments: Sequence[str], what: str) -> Iterator[Child]:
-    """Runs `python -m muxflow.frontend.<module>` with Keras 2; ended at the latest with the block.
+def keras_child(task: str, arguments: Sequence[str], what: str, generation: Generation = 2) -> Iterator[Child]:
+    """Runs `python -m muxflow.frontend.keras_<task>` with Keras 2, or `keras_v3_<task>` with Keras 3.
 
-    `what` names the model or network in errors. Raises ToolError when the extra `qkeras` is not installed.
+    It ends at the latest with the block. `what` names the model or network in errors. Raises ToolError when what the
+    generation needs is not installed: the extra `qkeras`, or HGQ2 in its folder.
     """
-    require_packages()
+    if generation == 2:
+        require_packages()
+        module, environment = f"keras_{task}", ENVIRONMENT
+    else:
+        module, environment = f"keras_v3_{task}", keras_v3_environment()
     command = [sys.executable, "-P", "-m", f"muxflow.frontend.{module}", *arguments]  # -P: nothing from this folder
     with tempfile.TemporaryFile("w+") as errors:
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
-        with subprocess.Popen(command, text=True, env=os.environ | ENVIRONMENT, **pipes) as process:
+        with subprocess.Popen(command, text=True, env=os.environ | environment, **pipes) as process:
             try:
                 yield Child(process, errors, what)
             finally:

@@ -1,4 +1,4 @@
-"""Proof against a Keras model itself, as TensorFlow predicts it."""
+"""Proof against a Keras model itself, as its own predict computes it."""
 
 from __future__ import annotations
 
@@ -14,29 +14,34 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.keras_process import keras_child, other_keras
+from muxflow.frontend.keras_process import Generation, generation_of, keras_child
+from muxflow.frontend.keras_writer import TENSORFLOW, TORCH
 from muxflow.frontend.proof import Agreement, Progress, compare
 
 TITLE = "Keras predict"
 OUTPUT = ""
+BACKENDS: dict[Generation, str] = {2: TENSORFLOW, 3: TORCH}
+
+
+def rung_title(path: Path) -> str:
+    """What the ladder calls the comparison with a model file."""
+    return f"{TITLE} ({BACKENDS[generation_of(path)]})"
 
 
 def compare_with_keras(path: Path, graph: Graph, codes: IntArray, progress: Progress | None = None) -> Agreement:
-    """Runs a Keras 2 model and its integer graph on the same images and compares all codes.
+    """Runs a Keras model and its integer graph on the same images and compares all codes.
 
     Compared are the outputs of every quantizer, max pool and join, and the model's output (before a softmax at its end).
-    TensorFlow runs in a process of its own. Raises MismatchError naming the first stream, image and index that differ,
-    and both values, or saying that the graph was not imported from this model; UnsupportedError for a file of Keras 3;
-    ToolError when the extra `qkeras` is not installed.
+    Keras runs in a process of its own, on TensorFlow for Keras 2 and on torch for Keras 3.
+    Raises MismatchError naming the first stream, image and index that differ, and both values, or saying that the graph
+    was not imported from this model; UnsupportedError for a file of another Keras; ToolError when the extra `qkeras`, or
+    for Keras 3 HGQ2 in its folder, is not installed.
     """
-    complaint = other_keras(path)
-    if complaint:
-        raise complaint
     names = list(dict.fromkeys(graph.tensors.values()))
     what = f"model {path}"
     with (
         tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder,
-        keras_child("keras_predict", [str(path.resolve()), folder], what) as child,
+        keras_child("predict", [str(path.resolve()), folder], what, generation_of(path)) as child,
     ):
 
         def tensors(batch: IntArray) -> Mapping[str, npt.NDArray[Any]]:

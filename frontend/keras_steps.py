@@ -16,6 +16,8 @@ from muxflow.frontend.float_chain import Floats
 
 LEVELS = 1 << 16
 """Most values a quantizer may have: the 16 bits of an input."""
+LARGEST = float(np.finfo(np.float32).max)
+"""Stands for infinity, which an ONNX model from a training should not hold."""
 FLOAT_NOISE = 2.0**-20
 """How far, relatively, values may lie from a grid and still stand on it: a few float32 roundings."""
 FINEST, POINTS = -16, 4096
@@ -26,11 +28,14 @@ FINEST, POINTS = -16, 4096
 class Steps:
     """A rising step function: `values[i]` from `thresholds[i - 1]` on, up to but not including `thresholds[i]`.
 
-    `thresholds`: (K,) float32, rising; `values`: (K + 1,) float32, rising.
+    `thresholds`: (K,) float32, rising; `values`: (K + 1,) float32, rising. `low`, `high`: the ends, both included, of
+    where this is so; beyond them the function wraps around.
     """
 
     thresholds: Floats
     values: Floats
+    low: float = -LARGEST
+    high: float = LARGEST
 
     def grid(self) -> tuple[IntArray, float]:
         """(codes, scale) with value = scale * code; raises UnsupportedError where the values have no common grid."""
@@ -74,6 +79,34 @@ def find_steps(function: Callable[[Floats], Floats], reach: int) -> Steps:
     than any quantizer of 16 bits that a network uses). Two points with equal values are taken to have none between.
     Raises UnsupportedError when the function falls, differs between two calls, or has more than LEVELS values.
     """
+    steps = _find_jumps(function, reach)
+    falls = np.flatnonzero(steps.values[1:] < steps.values[:-1])
+    if falls.size:
+        at = steps.thresholds[falls[0]]
+        before = np.nextafter(at, np.float32(-LARGEST))
+        raise UnsupportedError(
+            f"it falls from {steps.values[falls[0]]:g} at {before:.9g} to {steps.values[falls[0] + 1]:g} at {at:.9g}; "
+            "supported are quantizers that only rise"
+        )
+    return steps
+
+
+def find_period(function: Callable[[Floats], Floats], reach: int) -> Steps:
+    """The steps of a sawtooth on its period around 0, looked for on [-2^reach, 2^reach]; else as `find_steps`."""
+    steps = _find_jumps(function, reach)
+    falls = np.flatnonzero(steps.values[1:] < steps.values[:-1])
+    first = max((fall + 1 for fall in falls if steps.thresholds[fall] <= 0), default=0)
+    last = min((fall for fall in falls if steps.thresholds[fall] > 0), default=len(steps.thresholds))
+    return Steps(
+        steps.thresholds[first:last],
+        steps.values[first : last + 1],
+        float(steps.thresholds[first - 1]) if first else -LARGEST,
+        float(np.nextafter(steps.thresholds[last], np.float32(-LARGEST))) if last < len(steps.thresholds) else LARGEST,
+    )
+
+
+def _find_jumps(function: Callable[[Floats], Floats], reach: int) -> Steps:
+    """As `find_steps`, of a function that may fall."""
     octaves = [np.linspace(-(2.0**e), 2.0**e, POINTS + 1, dtype=np.float32) for e in range(FINEST, reach + 1)]
     keys = np.unique(_keys(np.concatenate(octaves)))
     values = function(_floats(keys))
@@ -91,11 +124,4 @@ def find_steps(function: Callable[[Floats], Floats], reach: int) -> Steps:
         middle = (keys[wide] + keys[wide + 1]) // 2
         keys = np.insert(keys, wide + 1, middle)
         values = np.insert(values, wide + 1, function(_floats(middle)))
-    falls = np.flatnonzero(values[1:] < values[:-1])
-    if falls.size:
-        at = _floats(keys)[falls[0] : falls[0] + 2]
-        raise UnsupportedError(
-            f"it falls from {values[falls[0]]:g} at {at[0]:g} to {values[falls[0] + 1]:g} at {at[1]:g}; supported are "
-            "quantizers that only rise"
-        )
     return Steps(_floats(keys[jumps + 1]), values[np.concatenate([[0], jumps + 1])])

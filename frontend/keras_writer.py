@@ -4,13 +4,17 @@ Maps are (N, C, H, W) there, as the importer wants them. Operators of the domain
 
 | operator | inputs | meaning |
 |---|---|---|
-| Steps | x, thresholds (K,), codes (K + 1,), scale | `scale * codes[number of thresholds that x reaches]` |
+| Steps | x, thresholds (R, K), codes (R, K + 1), scale (R,), ends (R, 2) | see below |
 | MuxShift, OrJoin, CellularAutomatonWeights | as in `qonnx_ops` | as in `qonnx_ops` |
 | Unsupported | whatever the layer reads | a layer that has no description; attribute `message` says why |
+
+Steps is `scale * codes[number of thresholds that x reaches]` from one end to the other, both included; beyond it wraps
+around, which no model may do. R is 1, or one row for each channel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,16 +23,19 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.keras_steps import Steps
+from muxflow.frontend.keras_steps import LARGEST, Steps
 
 OPSET = 20
+TENSORFLOW, TORCH = "TensorFlow", "torch"
+"""What computes a model's predict; the description carries it as its producer."""
 TO_CHANNEL_LAST, TO_CHANNEL_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
 class Writer:
     """Collects nodes and constants; the last tensor of each layer has the layer's name."""
 
-    def __init__(self) -> None:
+    def __init__(self, computed_by: str) -> None:
+        self.computed_by = computed_by
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.layer = ""
@@ -49,17 +56,24 @@ class Writer:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
-    def node(self, op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Adds a node of the layer at hand; returns the name of its output."""
-        output = self.unique(f"{self.layer}/{op_type}")
-        self.nodes.append(helper.make_node(op_type, inputs, [output], self.layer, domain=domain, **attributes))
+    def node(self, op_type: str, *inputs: str, domain: str = "", part: str = "", **attributes: Any) -> str:
+        """Adds a node of the layer at hand, or of a named part of it; returns the name of its output."""
+        output = self.unique(f"{self.layer}/{part or op_type}")
+        name = f"{self.layer}/{part}" if part else self.layer
+        self.nodes.append(helper.make_node(op_type, inputs, [output], name, domain=domain, **attributes))
         return output
 
-    def steps(self, x: str, steps: Steps) -> str:
-        """A quantizer."""
-        codes, scale = steps.grid()
-        constants = [self.constant(part) for part in (steps.thresholds, codes, np.array([scale]))]
-        return self.node("Steps", x, *constants, domain="muxflow")
+    def steps(self, x: str, rows: Sequence[Steps], part: str = "") -> str:
+        """A quantizer, with one row for all or one for each channel; `part`: its name within a layer."""
+        most = max(len(row.thresholds) for row in rows)
+        grids = [row.grid() for row in rows]
+        constants: list[npt.ArrayLike] = [
+            [np.pad(row.thresholds, (0, most - len(row.thresholds)), constant_values=LARGEST) for row in rows],
+            [np.pad(codes, (0, most + 1 - len(codes)), "edge") for codes, _ in grids],
+            [scale for _, scale in grids],
+            [(row.low, row.high) for row in rows],
+        ]
+        return self.node("Steps", x, *map(self.constant, constants), domain="muxflow", part=part)
 
     def transposed(self, x: str, order: tuple[int, ...]) -> str:
         """The tensor with its axes in another order."""
@@ -76,14 +90,13 @@ class Writer:
         x, pads, _ = self._padded.get(name, (name, None, ""))
         return x, pads
 
-    def unpadded(self, name: str) -> str:
-        """The name; raises UnsupportedError when zeros were put around its maps and the reader cannot add them."""
+    def check_unpadded(self, name: str) -> None:
+        """Raises UnsupportedError when zeros were put around the maps of `name` and the reader cannot add them."""
         if name in self._padded:
             raise UnsupportedError(
                 f"reads {self._padded[name][2]} (ZeroPadding2D); supported is a convolution with padding='valid' behind "
                 "it, so give this layer padding='same', or swap the two"
             )
-        return name
 
     def mark(self) -> tuple[int, int]:
         """What `unsupported` goes back to."""
@@ -113,4 +126,4 @@ class Writer:
             self.constants,
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("muxflow", 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name=self.computed_by)

@@ -33,12 +33,12 @@ KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 def load(
     path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
 ) -> Graph:
-    """The integer graph of a model file: QONNX (`.onnx`), Keras 2 with QKeras (`.h5`, `.hdf5`, `.keras`), or a graph
-    saved by Muxflow (`.npz`).
+    """The integer graph of a model file: QONNX (`.onnx`), Keras 2 with QKeras or Keras 3 with HGQ2 (`.h5`, `.hdf5`,
+    `.keras`), or a graph saved by Muxflow (`.npz`).
 
     `input_scale`, `input_bits`, `input_signed`: the integer input, for models that do not begin with a quantizer.
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
-    ToolError for a Keras model when TensorFlow and QKeras are not installed.
+    ToolError for a Keras model when what reads it (TensorFlow and QKeras, or Keras 3 and HGQ2) is not installed.
     """
     file = Path(path)
     if file.suffix == ".npz":
@@ -46,7 +46,7 @@ def load(
     if file.suffix != ".onnx" and file.suffix not in KERAS_SUFFIXES:
         raise MuxflowError(
             f"{path}: a file of type {file.suffix or 'unknown'!r}; supported are .onnx (QONNX), .h5, .hdf5 and .keras "
-            "(Keras 2 with QKeras), and .npz"
+            "(Keras 2 with QKeras, Keras 3 with HGQ2), and .npz"
         )
     from muxflow.frontend.importer import ImportOptions
 

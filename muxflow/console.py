@@ -26,7 +26,7 @@ BoardOption = Annotated[
 ModelArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", help="A QONNX file (.onnx), a Keras 2 one (.h5, .keras), or a graph saved by Muxflow (.npz)."
+        metavar="MODEL", help="A QONNX file (.onnx), a Keras one (.h5, .keras), or a graph saved by Muxflow (.npz)."
     ),
 ]
 ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]

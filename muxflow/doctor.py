@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from muxflow.board.toolchain import VendorTool, find_hls, find_vivado
 from muxflow.dataflow.errors import ToolError
+from muxflow.frontend.hgq_folder import hgq_version, install_command
 from muxflow.hls import finn
 
 
@@ -68,6 +69,8 @@ def findings() -> list[Finding]:
         except PackageNotFoundError:
             number = ""
         found.append(Finding(name, present, number, purpose, remedy))
+    hgq = hgq_version()
+    found.append(Finding("HGQ2", bool(hgq), hgq, "import of Keras 3 and HGQ2 models", install_command()))
     return found
 
 

@@ -88,7 +88,7 @@ def prove(
 ) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
     """Climbs the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
 
-    The model file is a QONNX or a Keras 2 one; it is executed by QONNX or by Keras' own predict.
+    The model file is a QONNX or a Keras one; it is executed by QONNX or by Keras' own predict.
 
     Returns the rungs, the accuracy of the C simulation when there are labels, and images a second of each simulation.
     Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project.
@@ -109,10 +109,10 @@ def prove(
         agreed = compare_with_qonnx(model, graph, images.codes, announce("QONNX execution", count))
         rungs.append(Rung("QONNX execution", "equal", count, _compared(agreed.tensors, agreed.codes)))
     for keras_model in (project.path / name for name in KERAS_FILES if (project.path / name).exists()):
-        from muxflow.frontend.keras_proof import compare_with_keras
+        from muxflow.frontend.keras_proof import compare_with_keras, rung_title
 
         agreed = compare_with_keras(keras_model, graph, images.codes, announce("Keras predict", count))
-        rungs.append(Rung("Keras predict (TensorFlow)", "equal", count, _compared(agreed.tensors, agreed.codes)))
+        rungs.append(Rung(rung_title(keras_model), "equal", count, _compared(agreed.tensors, agreed.codes)))
     speeds: dict[str, float] = {}
     outputs = None
     for variant in variants:

@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 
 import h5py
 import pytest
 
 import muxflow
-from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
 from muxflow.dataflow.graph import with_nodes
 from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, MuxJoin, RomWeights, Threshold, WindowPool
 from muxflow.frontend.keras_importer import describe_models, graph_of
@@ -97,18 +96,6 @@ def test_bad_requests_for_training(tmp_path):
         train_keras("none", output=tmp_path)
     with pytest.raises(MuxflowError, match="0 epochs"):
         train_keras(NAMES[0], epochs=0, output=tmp_path)
-
-
-def test_files_of_keras_3_are_refused_by_version(tmp_path):
-    with zipfile.ZipFile(tmp_path / "new.keras", "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
-    with h5py.File(tmp_path / "new.h5", "w") as file:
-        file.attrs["keras_version"] = "3.15.1"
-    for name in ("new.keras", "new.h5"):
-        with pytest.raises(
-            UnsupportedError, match=rf"{name}: written by Keras 3.15.1; supported are models of Keras 2"
-        ):
-            muxflow.load(tmp_path / name)
 
 
 def test_qkeras_that_hgq2_has_overwritten(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.keras_steps import Steps, find_steps
+from muxflow.frontend.keras_steps import LARGEST, Steps, find_period, find_steps
 
 
 def uniform(bits, step, lo=0):
@@ -58,3 +58,14 @@ def test_what_is_no_quantizer():
         find_steps(lambda x: (np.abs(x) < 1).astype(np.float32), 4)
     with pytest.raises(UnsupportedError, match="no multiples of one step"):
         Steps(np.float32([0, 1]), np.float32([0, 1, np.pi])).grid()
+
+
+@pytest.mark.parametrize("lo", [-8, 0])
+def test_the_period_of_a_sawtooth_around_0(lo):
+    steps = find_period(lambda x: ((np.floor(4 * x) - lo) % 16 + lo).astype(np.float32) / 4, 3)
+    assert np.array_equal(steps.grid()[0], np.arange(lo, lo + 16))
+    assert steps.thresholds.tolist() == [code / 4 for code in range(lo + 1, lo + 16)]
+    assert steps.low == lo / 4
+    assert steps.high == np.nextafter(np.float32((lo + 16) / 4), np.float32(0))
+    endless = find_period(lambda x: (x >= 1).astype(np.float32), 3)
+    assert (endless.low, endless.high) == (-LARGEST, LARGEST)

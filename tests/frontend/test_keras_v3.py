@@ -1,0 +1,188 @@
+"""Keras 3 and HGQ2 models: the graph and its C simulation equal Keras' own predict, quantizer by quantizer."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import muxflow
+from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.ops import MatrixVector, Threshold
+from muxflow.doctor import findings
+from muxflow.frontend import hgq_folder
+from muxflow.frontend.hgq_folder import REQUIREMENTS, VERSION, keras_v3_environment
+from muxflow.frontend.importer import ImportOptions
+from muxflow.frontend.keras_importer import SUFFIXES, check_description, describe_models, graph_of
+from muxflow.frontend.proof import compare
+from muxflow.proving import Images, model_copy, prove
+
+QUANTIZERS = {
+    "channels": ["b/iq", "c", "c/iq", "d/iq"],
+    "residual": ["b/iq", "c/iq", "d/iq", "d/iq_2", "e/iq", "f/iq", "f/iq_2", "g", "h", "i/iq"],
+    "plain": ["b", "c", "d", "e", "f", "global_max_pooling2d"],
+    "features": ["a/iq", "b/iq", "c/iq", "d/iq", "e/iq"],
+    "wraps": ["b/iq", "c/iq", "d"],
+    "digits": ["b", "b/iq"],
+    "nested": [],
+}
+"""Quantizers and pools whose codes are compared, the output aside; not those of models inside."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Model files with what Keras computes, made by one start of Keras 3."""
+    folder = tmp_path_factory.mktemp("keras_v3")
+    program = [sys.executable, Path(__file__).parent / "keras_v3_models.py", folder]
+    environment = os.environ | keras_v3_environment()
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder / "junk.keras").write_bytes(b"")
+    with zipfile.ZipFile(folder / "junk.keras", "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+    with h5py.File(folder / "later.h5", "w") as file:
+        file.attrs["keras_version"] = "4.0.0"
+    return folder
+
+
+def model_file(folder, name):
+    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in SUFFIXES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def described(folder):
+    """What is said of every file, from one start of Keras 3."""
+    names = [*QUANTIZERS, "lone", "junk", "later"]
+    return dict(zip(names, describe_models([model_file(folder, name) for name in names]), strict=True))
+
+
+def saved(folder, name, graph):
+    """(input codes, output, the rest by name in the importer's (N, C, H, W) order)"""
+    values = dict(np.load(folder / f"{name}.npz"))
+    x, output = values.pop("x"), values.pop("output")
+    stream = graph.streams[graph.input]
+    codes = np.rint(x.astype(np.float64) / stream.scale[0]).astype(np.int64)
+    assert np.array_equal(codes * stream.scale[0], x)
+    codes = codes.reshape(len(x), *stream.shape)
+    return codes, output, {key: np.moveaxis(v, -1, 1) if v.ndim == 4 else v for key, v in values.items()}
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_graph_equals_predict(name, folder, described):
+    graph = graph_of(described[name], name)
+    codes, output, found = saved(folder, name, graph)
+    tensors = {stream: found[tensor] for stream, tensor in graph.tensors.items() if tensor in found}
+    assert sorted(tensor for tensor in graph.tensors.values() if tensor in found) == QUANTIZERS[name]
+    assert all(len(np.unique(values)) > 3 for values in tensors.values())
+    # A softmax at the end is left to the host: equal logits give an equal softmax.
+    ends = {} if name == "channels" else {"": output}
+    compare(graph, codes, lambda _: tensors | ends, "Keras predict")
+    assert graph.readout is not None
+    logits = graph.readout(graph(codes))
+    if name == "channels":
+        logits = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(logits, output, rtol=1e-5, atol=1e-6)
+    assert graph.notes["near_ties"] == "0"
+
+
+def test_a_wrong_value_is_found(folder, described):
+    graph = graph_of(described["residual"], "residual")
+    codes, output, found = saved(folder, "residual", graph)
+    found["d/iq_2"][3, 1, 2, 4] += 0.5
+    tensors = {stream: found[tensor] for stream, tensor in graph.tensors.items()} | {"": output}
+    with pytest.raises(MismatchError, match=r"first at d_iq_2: image 3, index \(2, 4, 1\)"):
+        compare(graph, codes, lambda _: tensors, "Keras predict")
+
+
+def test_quantizers_inside_of_models_have_their_path(described):
+    graph = graph_of(described["nested"], "nested")
+    inside = ["block/a/iq", "block/a/iq_2", *(f"block/b/iq{end}" for end in ("", "_2", "_3", "_4")), "head/c/iq"]
+    assert sorted(graph.tensors.values()) == sorted(inside)
+
+
+def test_trained_network_from_file_to_simulation(folder, described, tmp_path):
+    """Through the public door, a process of its own included: Keras = graph = C simulation; deterministic."""
+    from sklearn.datasets import load_digits
+
+    path = model_file(folder, "digits")
+    graph = muxflow.load(path)
+    graph.save(tmp_path / "once.npz")
+    graph_of(described["digits"], "digits").save(tmp_path / "again.npz")
+    assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+    codes, _, _ = saved(folder, "digits", graph)
+    labels = load_digits().target[1500:1550]
+    project = muxflow.fit(graph, "pynq-z2").write(tmp_path / "project", extra=model_copy(path))
+    rungs, accuracy, _ = prove(project, Images(codes, labels, "digits", "test"), variants=("native",))
+    equal = {rung.title: rung.detail for rung in rungs if rung.status == "equal"}
+    assert list(equal) == ["Keras predict (torch)", "C simulation, native integers"]
+    assert sorted(graph.tensors.values()) == ["b", "b/iq", "head/c/iq"]
+    assert equal["Keras predict (torch)"].startswith("4 tensors")
+    assert accuracy.correct > 0.7 * accuracy.images
+
+
+def test_types_a_channel_and_groups(described):
+    graph = graph_of(described["channels"], "channels")
+    assert [node.op.groups for node in graph.nodes if isinstance(node.op, MatrixVector)] == [1, 4, 1]
+    rows = {node.name: node.op.thresholds for node in graph.nodes if isinstance(node.op, Threshold)}
+    assert len(rows["b_iq"]) == 8
+    assert len({len(np.unique(row)) for row in rows["b_iq"]}) > 1
+
+
+def test_input_on_a_grid_of_the_users(described):
+    graph = graph_of(described["features"], "features", ImportOptions(1 / 16, 8, True))
+    stream = graph.streams[graph.input]
+    assert (stream.lo, stream.hi, stream.scale) == (-128, 127, (1 / 16,))
+
+
+def test_what_is_not_supported_is_named(described):
+    lone = {status.node: status.message for status in check_description(described["lone"], "lone")}
+    assert "QConv2D: its input quantizer has bit widths that differ from pixel to pixel" in lone["pixelwise"]
+    assert "heterogeneous_axis=(-1,)" in lone["pixelwise"]
+    assert "beyond -0.53125 and 0.46875 (overflow_mode='WRAP'), where values from -1 to 0.99" in lone["wraps"]
+    assert "use overflow_mode='SAT'" in lone["wraps"]
+    assert "codes from -2048 to 2047; supported are 8 bits" in lone["wide"]
+    assert "QSubtract: not supported; join with QAdd" in lone["difference"]
+    assert "activation sigmoid is not supported; supported are linear, relu" in lone["sigmoid"]
+    assert "it falls from 0 at -5.08608055 to -0.0625 at" in lone["falls"]
+    assert "no output quantizer, so its numbers lie on no grid; give it enable_oq=True" in lone["no_grid"]
+    assert "Dropout: called with training=True, so predict trains" in lone["trains"]
+    assert "Conv2D: computes in float16; supported is float32" in lone["half"]
+    assert "UpSampling2D: not supported; pool or use a stride" in lone["larger"]
+    assert "keras.ops.Add: not supported" in lone["add"]
+    with pytest.raises(UnsupportedError, match=r"^pixelwise \(Unsupported\): QConv2D: its input quantizer"):
+        graph_of(described["lone"], "lone")
+
+
+def test_files_that_are_no_models(described):
+    assert type(described["junk"]) is MuxflowError
+    assert "junk.keras: Keras cannot read it (" in str(described["junk"])
+    assert type(described["later"]) is UnsupportedError
+    assert "later.h5: written by Keras 4.0.0; supported are models of Keras 2 with QKeras and of" in str(
+        described["later"]
+    )
+
+
+def test_hgq_stays_in_its_folder(folder, tmp_path, monkeypatch):
+    """Nothing but the child sees it; without it, or with another version, the command that installs it is given."""
+    assert importlib.util.find_spec("hgq") is None
+    (found,) = (finding for finding in findings() if finding.name == "HGQ2")
+    assert (found.found, found.version) == (True, VERSION)
+    assert f"HGQ2=={VERSION}" in REQUIREMENTS.read_text().splitlines()
+    monkeypatch.setattr(hgq_folder, "FOLDER", tmp_path)
+    command = rf"pip install --no-deps --upgrade --target {tmp_path} -r .*requirements-hgq\.txt"
+    with pytest.raises(ToolError, match=rf"HGQ2 {VERSION} in .* which holds none; .*{command}"):
+        muxflow.load(model_file(folder, "digits"))
+    (tmp_path / "hgq2-0.1.0.dist-info").mkdir()
+    (tmp_path / "hgq2-0.1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: HGQ2\nVersion: 0.1.0\n")
+    with pytest.raises(ToolError, match=r"which holds version 0\.1\.0; "):
+        muxflow.load(model_file(folder, "digits"))
+    monkeypatch.setattr(hgq_folder, "MODULES", ("json", "no_such_module"))
+    with pytest.raises(ToolError, match=rf"need no_such_module, .* pip install 'muxflow\[hgq\]', then .*{command}"):
+        muxflow.load(model_file(folder, "digits"))
