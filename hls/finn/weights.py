@@ -41,7 +41,7 @@ class MatrixNode(MuxflowNode):
 
     def weight_shape(self) -> tuple[int, int, int]:
         """Folded shape of the weight stream: vectors, beats of the matrix, weights of a beat."""
-        fold = self.fold()
+        (fold,) = self.region().folds.values()
         return self.vectors(), self.get_nodeattr("MH") * self.get_nodeattr("MW") // fold.parallel, fold.parallel
 
     def tiles(self, weights: IntArray) -> IntArray:
