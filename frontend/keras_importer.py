@@ -16,13 +16,12 @@ import onnx
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph import Graph
+from muxflow.frontend import KERAS_SUFFIXES
 from muxflow.frontend.import_handlers import HANDLERS as ONNX_HANDLERS
 from muxflow.frontend.importer import Handler, Importer, ImportOptions, NodeStatus, attribute, model_name
 from muxflow.frontend.keras_process import Generation, generation_of, keras_child
 from muxflow.frontend.keras_quantizers import import_steps
 from muxflow.frontend.values import Value
-
-SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
 def _unsupported(importer: Importer, node: onnx.NodeProto) -> Value:
@@ -42,7 +41,7 @@ def describe_models(paths: Sequence[Path]) -> list[onnx.ModelProto | MuxflowErro
     for path in paths:
         if not path.is_file():
             raise MuxflowError(
-                f"model {path}: no such file; supported are .onnx (QONNX), {', '.join(SUFFIXES)} (Keras 2 with QKeras, "
+                f"model {path}: no such file; supported are .onnx (QONNX), {', '.join(KERAS_SUFFIXES)} (Keras 2 with QKeras, "
                 "Keras 3 with HGQ2) and .npz (saved by Muxflow)"
             )
     found: dict[Path, onnx.ModelProto | MuxflowError] = {}

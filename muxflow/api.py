@@ -20,14 +20,13 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.timing import have_compiler
+from muxflow.frontend import KERAS_SUFFIXES
 from muxflow.hls import csim
 from muxflow.hls.project import Project as HlsProject
 from muxflow.hls.project import ProjectOptions, load_project, write_project
 
 if TYPE_CHECKING:
     from muxflow.frontend.importer import NodeStatus
-
-KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
 def load(

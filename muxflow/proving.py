@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.api import KERAS_SUFFIXES, Project
+from muxflow.api import Project
 from muxflow.board.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.stream import random_codes
+from muxflow.frontend import KERAS_SUFFIXES
 from muxflow.hls import csim
 from muxflow.hls.csim import Variant
 from muxflow.hls.project import VECTOR_FRAMES

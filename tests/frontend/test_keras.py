@@ -14,9 +14,9 @@ from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.ops import AutomatonWeights, MatrixVector
 from muxflow.dataflow.passes import append_arg_max, append_top_k
-from muxflow.frontend import keras_process, layers
+from muxflow.frontend import KERAS_SUFFIXES, keras_process, layers
 from muxflow.frontend.importer import ImportOptions
-from muxflow.frontend.keras_importer import SUFFIXES, check_description, check_keras, describe_models, graph_of
+from muxflow.frontend.keras_importer import check_description, check_keras, describe_models, graph_of
 from muxflow.frontend.keras_process import ENVIRONMENT
 from muxflow.frontend.keras_proof import compare_with_keras
 from muxflow.frontend.proof import compare
@@ -61,7 +61,7 @@ def folder(tmp_path_factory):
 
 
 def model_file(folder, name):
-    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in SUFFIXES)
+    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in KERAS_SUFFIXES)
     return path
 
 

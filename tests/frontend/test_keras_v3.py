@@ -16,10 +16,10 @@ import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.ops import MatrixVector, Threshold
 from muxflow.doctor import findings
-from muxflow.frontend import hgq_folder
+from muxflow.frontend import KERAS_SUFFIXES, hgq_folder
 from muxflow.frontend.hgq_folder import REQUIREMENTS, VERSION, keras_v3_environment
 from muxflow.frontend.importer import ImportOptions
-from muxflow.frontend.keras_importer import SUFFIXES, check_description, describe_models, graph_of
+from muxflow.frontend.keras_importer import check_description, describe_models, graph_of
 from muxflow.frontend.proof import compare
 from muxflow.proving import Images, model_copy, prove
 
@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 
 
 def model_file(folder, name):
-    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in SUFFIXES)
+    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in KERAS_SUFFIXES)
     return path
 
 
