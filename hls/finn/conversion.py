@@ -18,6 +18,8 @@ from muxflow.hls.finn.streams import data_type
 
 COUNTS = "muxflow.counts"
 """Where a model says which of its tensors are counts; see `Conversion`."""
+MVAU_STEPS = 1024
+"""Steps over the columns that FINN's HLS unit takes at most: it asks for SIMD >= MW / 1024."""
 FLOAT = 2**24
 """FINN's Python execution holds tensors in float32; integers up to this are exact there."""
 
@@ -84,10 +86,11 @@ class Conversion:
         return stored and (node.op.attributes()["groups"] > 1 or self.beyond_finn(node))
 
     def beyond_finn(self, node: Node) -> bool:
-        """Whether FINN's unit cannot do a product: it multiplies no bits, and of signs times signs it gives a count, which
-        only thresholds can read."""
-        kinds = [data_type(stream) for stream in self.graph.ports(node).inputs]
-        if "BINARY" in kinds:
+        """Whether FINN's unit cannot do a product: it multiplies no bits, holds at most 1,024 steps of SIMD columns, and of
+        signs times signs it gives a count, which only thresholds can read."""
+        x, weights = self.graph.ports(node).inputs
+        steps = weights.shape[1] // self.design.folds[node.name].simd
+        if "BINARY" in (data_type(x), data_type(weights)) or steps > MVAU_STEPS:
             return True
         (*_, reader) = (self.readers[name] for name in self._behind(node))
         return self._signs(node) and not (len(reader) == 1 and self.rises(reader[0]))

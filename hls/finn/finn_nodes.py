@@ -56,10 +56,11 @@ def sliding_window(into: Conversion, node: Node) -> None:
     """FMPadding --> ConvolutionInputGenerator."""
     op = node.op
     assert isinstance(op, ops.SlidingWindow)
-    if op.groups > 1 or (any(op.pads) and op.pad_code):
+    (x,) = into.graph.ports(node).inputs
+    # FINN pads with zeros, and a stream of signs has none.
+    if op.groups > 1 or (any(op.pads) and (op.pad_code or x.bipolar)):
         own_nodes.other(into, node)
         return
-    (x,) = into.graph.ports(node).inputs
     source, kind = node.inputs[0], into.kind(node.inputs[0])
     depths = into.depths(node)
     height, width, channels = x.shape

@@ -135,6 +135,13 @@ GRAPHS = {
         ("conv1", MatrixVector(), ("b", "z"), ("c",)),
         ("act1", Threshold(steps(4, 3, 6, 7), NONE), ("c",), ("y",)),
     ),
+    # Padding of signs with a 0, which is no sign.
+    "padded-signs": lambda: chain(
+        Stream((3, 3, 2), -1, 1, bipolar=True),
+        ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1)), ("x",), ("v",)),
+        ("w0", RomWeights(weights(3, 18, 5, 2), repeats=9), (), ("w",)),
+        ("conv", MatrixVector(1, 9), ("v", "w"), ("y",)),
+    ),
     "depthwise": lambda: chain(
         CODES,
         ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1), groups=4), ("x",), ("v",)),
@@ -319,6 +326,21 @@ class ModelNodes:
         import onnx
 
         self.kinds = [node.op_type for node in onnx.load(str(path)).graph.node]
+
+
+@pytest.mark.usefixtures("finn")
+def test_more_columns_than_finns_unit_takes() -> None:
+    """FINN's HLS unit asks for SIMD >= MW / 1024; with less the product is ours."""
+    from muxflow.hls.finn.conversion import dataflow_model
+
+    graph = chain(
+        Stream((1, 1, 1500), 0, 3),
+        ("w0", RomWeights(weights(2, 1500, 5)), (), ("w",)),
+        ("fc", MatrixVector(), ("x", "w"), ("y",)),
+    )
+    slow, fast = (dataflow_model(muxflow.fit(graph, "pynq-z2", fps=fps))[0] for fps in (1e4, 1e6))
+    assert slow.get_nodes_by_op_type("GroupedConvolution") and not slow.get_nodes_by_op_type("MVAU")
+    assert fast.get_nodes_by_op_type("MVAU") and not fast.get_nodes_by_op_type("GroupedConvolution")
 
 
 @pytest.mark.usefixtures("finn")
