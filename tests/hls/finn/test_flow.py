@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 import muxflow
+from muxflow.dataflow.design import build_design
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import (
     AddJoin,
     ArgMax,
@@ -338,7 +340,11 @@ def test_more_columns_than_finns_unit_takes() -> None:
         ("w0", RomWeights(weights(2, 1500, 5)), (), ("w",)),
         ("fc", MatrixVector(), ("x", "w"), ("y",)),
     )
-    slow, fast = (dataflow_model(muxflow.fit(graph, "pynq-z2", fps=fps))[0] for fps in (1e4, 1e5))
+    device = muxflow.fit(graph, "pynq-z2").device
+    slow, fast = (
+        dataflow_model(build_design(graph, {"fc": Fold(2, simd)}, device=device, board="pynq-z2", clock_mhz=100))[0]
+        for simd in (1, 2)
+    )
     assert slow.get_nodes_by_op_type("GroupedConvolution") and not slow.get_nodes_by_op_type("MVAU")
     assert fast.get_nodes_by_op_type("MVAU") and not fast.get_nodes_by_op_type("GroupedConvolution")
 
