@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -34,7 +35,9 @@ def _settle(folder: Path, target: Path, stamp: str) -> None:
     for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in STAMPED):
         digest.update(file.relative_to(folder).as_posix().encode())
         digest.update(file.read_bytes())
+    # It begins with a letter beyond f: YAML puts quotes around a stamp that could be a number.
+    content = f"m{digest.hexdigest()}"[: len(stamp)]
     for name in STAMPED:
         file = folder / name
-        text = file.read_text().replace(stamp, digest.hexdigest()[: len(stamp)])
+        text = re.sub(rf"'?{re.escape(stamp)}'?", content, file.read_text())
         file.write_text(text.replace(str(folder), str(target)))

@@ -71,6 +71,25 @@ def test_the_whole_project_for_the_pynq_z2(workplace: Path, residual: Graph) -> 
     np.testing.assert_array_equal(outputs, residual(codes).reshape(7, -1))
 
 
+def test_whatever_stamp_is_drawn_the_bytes_are_the_same(tmp_path: Path) -> None:
+    """YAML writes '12345678' and '1234e567' with quotes, because they could be numbers."""
+    from muxflow.hls.hls4ml.writing import STAMPED, _settle
+
+    found = set()
+    for stamp in ("eb425aac", "12345678", "1234e567"):
+        folder = tmp_path / stamp
+        folder.mkdir()
+        quoted = stamp if stamp == "eb425aac" else f"'{stamp}'"
+        for name, text in zip(
+            STAMPED, (f"LIB_STAMP={stamp}\n", f"OutputDir: {folder}\nStamp: {quoted}\n"), strict=True
+        ):
+            (folder / name).write_text(text)
+        _settle(folder, tmp_path / "target", stamp)
+        found.add(tuple((folder / name).read_text() for name in STAMPED))
+    ((script, config),) = found
+    assert script.startswith("LIB_STAMP=m") and f"OutputDir: {tmp_path / 'target'}\nStamp: m" in config
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
