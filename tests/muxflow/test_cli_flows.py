@@ -72,14 +72,14 @@ def test_the_whole_project_for_the_pynq_z2(workplace: Path, residual: Graph) -> 
 
 
 def test_whatever_stamp_is_drawn_the_bytes_are_the_same(tmp_path: Path) -> None:
-    """YAML writes '12345678' and '1234e567' with quotes, because they could be numbers."""
+    """YAML writes '12345678' with quotes, because it could be a number."""
     from muxflow.hls.hls4ml.writing import STAMPED, _settle
 
     found = set()
-    for stamp in ("eb425aac", "12345678", "1234e567"):
-        folder = tmp_path / stamp
+    for number, stamp in enumerate(("eb425aac", "12345678")):
+        folder = tmp_path / f"written{number}"
         folder.mkdir()
-        quoted = stamp if stamp == "eb425aac" else f"'{stamp}'"
+        quoted = f"'{stamp}'" if stamp.isdigit() else stamp
         for name, text in zip(
             STAMPED, (f"LIB_STAMP={stamp}\n", f"OutputDir: {folder}\nStamp: {quoted}\n"), strict=True
         ):
