@@ -29,8 +29,11 @@ from muxflow.frontend.values import (
 
 LARGEST_WEIGHT = 255
 """Eight bits with any zero point taken off."""
-FLOAT_NOISE = 2.0**-22
-"""How far, relatively, float weights may lie from a grid and still stand on it: their own float32 rounding."""
+FLOAT_NOISE = 2.0**-20
+"""How far, as a share of the largest, float weights may lie from a grid and still stand on it: float32 rounding, of the
+weights and of the x + (q(x) - x) that QKeras computes."""
+NOISY_VALUES = 64 * LARGEST_WEIGHT
+"""Most different values of weights on a grid, float noise counted; more are no grid."""
 
 
 def weight_codes(importer: Importer, node: onnx.NodeProto, position: int, row_axis: int) -> tuple[IntArray, Doubles]:
@@ -66,8 +69,8 @@ def _recover(values: npt.NDArray[np.float32], node: onnx.NodeProto) -> tuple[Int
     steps = [step] * len(flat) if step else [_grid_step(row) for row in flat]
     if not all(steps):
         raise UnsupportedError(
-            f"{label(node)}: its weights are floats without a quantizer; give the layer a weight quantizer of 1 to 8 "
-            "bits (Brevitas: weight_quant=...)"
+            f"{label(node)}: its weights are floats without a quantizer, or span more than {LARGEST_WEIGHT} of their "
+            "steps; give the layer a weight quantizer of 1 to 8 bits (Brevitas: weight_quant=...)"
         )
     scale = np.array(steps, np.float64)
     return np.rint(flat / scale[:, None]).astype(np.int64).reshape(values.shape), scale
@@ -77,14 +80,13 @@ def _grid_step(values: Doubles) -> float | None:
     """The largest step of which all values are multiples by up to LARGEST_WEIGHT; None where there is none."""
     sizes = np.unique(np.abs(values))
     sizes = sizes[sizes > 0]
-    if not 0 < sizes.size <= LARGEST_WEIGHT:
+    if not 0 < sizes.size <= NOISY_VALUES:
         return None if sizes.size else 1.0
+    # Counted from the largest, which float noise moves least.
     for parts in range(1, LARGEST_WEIGHT + 1):
-        codes = sizes / (sizes[0] / parts)
-        if codes[-1] > LARGEST_WEIGHT + 0.5:
-            return None
-        if (np.abs(codes - np.rint(codes)) <= FLOAT_NOISE * codes).all():
-            return float(sizes[0] / parts)
+        codes = sizes * (parts / sizes[-1])
+        if (np.abs(codes - np.rint(codes)) <= FLOAT_NOISE * parts).all() and codes[0] > 0.5:
+            return float(sizes[-1] / parts)
     return None
 
 

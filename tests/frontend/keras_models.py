@@ -141,7 +141,7 @@ def grouped():
     """A grouped convolution (1 < g < C), which hls4ml computes wrongly; depthwise with a multiplier; separable."""
     return chain(
         (7, 7, 3),
-        conv(8, activation="quantized_relu(3,1)"),
+        conv(8, name="start", activation="quantized_relu(3,1)"),
         conv(12, groups=4, padding="same"),
         QActivation("quantized_relu(3,2)", name="a"),
         QDepthwiseConv2D(2, depth_multiplier=2, depthwise_quantizer="ternary(alpha=1)", use_bias=False),
@@ -359,6 +359,22 @@ def lone():
         layers.BatchNormalization(axis=1, name="rows")(x),
     ]
     return Model(image, layers.Concatenate(name="all")(branches))
+
+
+@model
+def stochastic():
+    """Stochastic quantizers, which round and choose deterministically at inference."""
+    return chain(
+        (5, 5, 3),
+        conv(6, bits="stochastic_ternary(alpha='auto')"),
+        QActivation("stochastic_binary(alpha=1)", name="a"),
+        conv(6, bits="stochastic_binary(alpha='auto_po2')", padding="same"),
+        QActivation("stochastic_ternary(alpha=1)", name="b"),
+        conv(6, 1, bits="quantized_bits(3,0,alpha=1,use_stochastic_rounding=True)"),
+        QActivation("quantized_relu(3,1,use_stochastic_rounding=True)", name="c"),
+        layers.Flatten(),
+        QDense(3, kernel_quantizer="stochastic_ternary(alpha='auto_po2')"),
+    )
 
 
 def main(folder):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from muxflow.dataflow.errors import GraphError, MuxflowError
 from muxflow.dataflow.ops import Pool, Scale, SlidingWindow, WindowPool
 from muxflow.dataflow.passes import append_arg_max
+from muxflow.frontend.import_layers import _grid_step
 from muxflow.frontend.qonnx_importer import load_qonnx
 
 
@@ -351,7 +352,7 @@ REFUSED = {
     "float weights": (
         lambda b: (b.quant(), b.then("Conv", np.random.default_rng(0).normal(size=(2, 3, 3, 3)))),
         (1, 3, 4, 4),
-        r"Conv_1 .*floats without a quantizer; give the layer a weight quantizer",
+        r"Conv_1 .*floats without a quantizer, or span more than 255 .*; give the layer a weight quantizer",
     ),
     "weights of 9 bits": (
         lambda b: (b.quant(), b.node("Conv", b.last, b.weights([[[[300.0]]]], bits=10))),
@@ -425,3 +426,17 @@ def test_arg_max_on_chip_only_where_integers_order_like_logits(build, prove):
         else:
             with pytest.raises(GraphError, match=r"classes differ in scale or offset.*keep the read-out on the host"):
                 append_arg_max(graph)
+
+
+def test_weights_with_the_noise_of_a_quantizer_stand_on_their_grid():
+    """x + (q(x) - x) leaves values some 1e-7 beside the grid; the smallest are moved most, relatively."""
+    generator = np.random.default_rng(0)
+    codes = generator.integers(-7, 8, (16, 9))
+    codes[0, :2] = 1, 7
+    x = generator.normal(0, 0.3, codes.shape).astype(np.float32)
+    noisy = x + ((codes * 0.75 / 8).astype(np.float32) - x)
+    assert len(np.unique(noisy)) > 16
+    step = _grid_step(noisy.astype(np.float64))
+    assert step is not None
+    assert np.array_equal(np.rint(noisy / step).astype(int), codes)
+    assert _grid_step(x.astype(np.float64)) is None
