@@ -10,7 +10,7 @@ from finn.custom_op.fpgadataflow.hlsbackend import HLSBackend
 from qonnx.core.datatype import DataType
 
 from muxflow.hls.finn.cppsim import compile_simulation
-from muxflow.hls.finn.node import RAM_STYLES, Attributes
+from muxflow.hls.finn.node import RAM_STYLES
 from muxflow.hls.headers import copy_headers
 from muxflow.hls.project import beat_type
 from muxflow.hls.region import RegionText, region_text
@@ -21,11 +21,6 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
 
     simulates = False
     """Whether the code that is being written is for a C++ simulation."""
-
-    def get_nodeattr_types(self) -> Attributes:
-        """The node's attributes and those of FINN's HLS back end."""
-        types: Attributes = super().get_nodeattr_types()
-        return types
 
     def text(self) -> RegionText:
         """The region in C++."""

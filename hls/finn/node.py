@@ -28,7 +28,6 @@ Attributes = dict[str, tuple[Any, ...]]
 RAM_STYLES = {"auto": "register", "block": "bram", "distributed": "lutram"}
 """FINN's words for where tables stand, and ours; "register" leaves the choice to the tool."""
 
-
 LUTS_PER_BLOCK = 190
 """LUTs for each 18 Kb block RAM on a Zynq-7020 (53,200 and 280)."""
 

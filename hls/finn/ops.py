@@ -13,7 +13,7 @@ from finn.custom_op.fpgadataflow import register_custom_op as register_abstract
 from finn.custom_op.fpgadataflow.hls import register_custom_op as register_hls
 
 from muxflow.dataflow import ops
-from muxflow.dataflow.graph import Graph, Node, check, with_nodes
+from muxflow.dataflow.graph import Graph, Node, with_nodes
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.stream import Stream
 from muxflow.hls.finn.hls_node import MuxflowHLS
@@ -101,7 +101,15 @@ class BitShiftNormalisation(MuxflowNode):
         return Region.of_op(ops.ShiftClip(self.get_nodeattr("bias"), *numbers), self.input_streams(), self.fold())
 
 
-class GroupedConvolution(MuxflowNode):
+class _MatrixNode(MuxflowNode):
+    """A node whose attributes give the whole fold."""
+
+    def fold(self) -> Fold:
+        """PE, SIMD and groups."""
+        return Fold(*(self.get_nodeattr(name) for name in ("PE", "SIMD", "ParallelGroups")))
+
+
+class GroupedConvolution(_MatrixNode):
     """Convolution in true groups with stored weights, window and product in one node; accumulators out.
 
     `Weights`: integers (out channels, channels of a group x kernel height x kernel width as (row, column, channel)).
@@ -124,10 +132,6 @@ class GroupedConvolution(MuxflowNode):
             "Weights": ("t", True, np.zeros(0, np.int64)),
         }
 
-    def fold(self) -> Fold:
-        """PE, SIMD and groups."""
-        return Fold(*(self.get_nodeattr(name) for name in ("PE", "SIMD", "ParallelGroups")))
-
     def build(self) -> Region:
         """Window, weights and matrix-vector product; a 1x1 kernel of stride 1 needs no window."""
         groups = self.get_nodeattr("Groups")
@@ -146,10 +150,10 @@ class GroupedConvolution(MuxflowNode):
         nodes.append(Node("weights", weights, (), ("weights",)))
         nodes.append(Node("product", product, (vector, "weights"), ("y",)))
         graph = with_nodes(Graph("convolution", (), {"x": x}, "x", "y"), nodes)
-        return Region.of_graph(check(graph), {"product": self.fold()})
+        return Region.of_graph(graph, {"product": self.fold()})
 
 
-class MuxflowOp(MuxflowNode):
+class MuxflowOp(_MatrixNode):
     """Any op of Muxflow's integer graph that FINN has no node for, with one or more inputs and outputs.
 
     `op`: its name; `attributes`: its fields as JSON, tables as nested lists; `shapes`: of the inputs, as "8x8x24".
@@ -166,10 +170,6 @@ class MuxflowOp(MuxflowNode):
             "inFIFODepths": ("ints", False, [2, 2, 2]),
             "outFIFODepths": ("ints", False, [2, 2, 2]),
         }
-
-    def fold(self) -> Fold:
-        """PE, SIMD and groups."""
-        return Fold(*(self.get_nodeattr(name) for name in ("PE", "SIMD", "ParallelGroups")))
 
     def input_streams(self) -> list[Stream]:
         """Of the shapes that are given."""
