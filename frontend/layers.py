@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import brevitas.nn as qnn
+import numpy as np
 import torch
 from brevitas.function.ops_ste import ceil_ste, floor_ste, round_ste
 from torch import Tensor, nn
@@ -27,14 +28,27 @@ class BatchNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
     """Batch normalisation that evaluates as one multiplication and one addition per channel.
 
     In training it is torch's own; in evaluation `y = x * a + b` with `a = weight / sqrt(var + eps)` and
-    `b = bias - mean * a`, each rounded once, so that the exported Mul and Add give the same floats everywhere.
-    Source: decision.
+    `b = bias - mean * a`, in double precision and then rounded once to float32, so that the exported Mul and Add hold
+    the same floats on every machine. Source: decision.
     """
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """The factor a and the offset b of evaluation, shape (C,) each."""
-        a = self.weight / torch.sqrt(self.running_var + self.eps)
-        return a, self.bias - self.running_mean * a
+        """Fold the statistics into the factor a and the offset b of evaluation, shape (C,) each."""
+        # NumPy's double arithmetic rounds each operation correctly; torch's square root may come from a vector library
+        # whose last bit depends on the processor.
+        weight, bias, mean, variance = (
+            tensor.detach().cpu().numpy().astype(np.float64)
+            for tensor in (self.weight, self.bias, self.running_mean, self.running_var)
+        )
+        a = weight / np.sqrt(variance + self.eps)
+        b = bias - mean * a
+        folded = tuple(torch.from_numpy(part.astype(np.float32)).to(self.weight) for part in (a, b))
+        if not torch.is_grad_enabled():
+            return folded
+        # The same values with torch's gradient: what is added is exactly zero.
+        a_torch = self.weight / torch.sqrt(self.running_var + self.eps)
+        b_torch = self.bias - self.running_mean * a_torch
+        return folded[0] + (a_torch - a_torch.detach()), folded[1] + (b_torch - b_torch.detach())
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` (N, C, H, W)."""

@@ -65,6 +65,37 @@ def test_batch_norm_trains_as_torch_and_evaluates_in_two_roundings():
     assert np.array_equal(ours(x).detach().numpy(), x.numpy() * a + b)
 
 
+def test_batch_norm_folds_in_double_precision_and_rounds_once():
+    layer = BatchNorm2d(64)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for tensor in (layer.weight, layer.bias, layer.running_mean):
+            tensor.normal_(generator=generator)
+        layer.running_var.uniform_(0.01, 3, generator=generator)
+    layer.eval()
+    expected_a, expected_b = [], []
+    for channel in range(64):
+        # Python's floats are IEEE doubles: the same numbers on every machine.
+        weight, bias, mean, variance = (
+            t[channel].item() for t in (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+        )
+        a = weight / math.sqrt(variance + layer.eps)
+        expected_a.append(np.float32(a))
+        expected_b.append(np.float32(bias - mean * a))
+    with torch.no_grad():
+        a, b = layer.factors()
+    assert a.tolist() == expected_a
+    assert b.tolist() == expected_b
+    # With gradients the values are the same, and the gradients are torch's own.
+    a, b = layer.factors()
+    assert a.tolist() == expected_a
+    assert b.tolist() == expected_b
+    (a.sum() + b.sum()).backward()
+    torch.testing.assert_close(layer.bias.grad, torch.ones(64))
+    slope = (1 - layer.running_mean) / torch.sqrt(layer.running_var + layer.eps)
+    torch.testing.assert_close(layer.weight.grad, slope)
+
+
 def test_first_batch_norm_keeps_gradients_inside_the_activation():
     block = conv_bn_act(quant_conv(3, 16, 3), 16, bits=3)
     x = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))

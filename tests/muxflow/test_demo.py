@@ -11,7 +11,7 @@ from muxflow.demo import MODELS, run_demo
 from muxflow.frontend.datasets import load_digits
 from muxflow.frontend.proof import compare_with_qonnx, image_codes
 from muxflow.frontend.torch_proof import compare_with_torch
-from muxflow.frontend.training import PRETRAINED, load_trained
+from muxflow.frontend.training import PRETRAINED, export_trained, load_trained
 from muxflow.proving import Stage
 
 
@@ -42,6 +42,13 @@ def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
     assert not [name for name, used in report.used.items() if used > report.budget[name]]
     assert report.memory_bits["frame"] > 0
     assert (result.project / "model.onnx").read_bytes() == (PRETRAINED / "mognet_digits.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("name", MODELS.values())
+def test_the_shipped_models_are_what_their_weights_export_to(tmp_path: Path, name: str) -> None:
+    """The export is reproducible across machines (docs/reproducibility.md)."""
+    exported = export_trained(PRETRAINED / name, tmp_path / "model.onnx")
+    assert exported.read_bytes() == (PRETRAINED / f"{name}.onnx").read_bytes()
 
 
 @pytest.mark.parametrize("select", ["channel-mean", "element", "always"])
