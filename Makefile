@@ -19,7 +19,7 @@
 PYTHON ?= python3
 BOARD ?= pynq-z2
 SELECT ?= channel
-MODEL ?= frontend/pretrained/mognet_digits.onnx
+MODEL ?= frontend/training/pretrained/mognet_digits.onnx
 NAME := $(basename $(notdir $(MODEL)))
 PROJECT := build/$(NAME)
 JOBS ?= 2
@@ -29,7 +29,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.ready-for-tests
 HGQ := $(VENV)/share/muxflow/hgq
-HGQ_REQUIREMENTS := frontend/requirements-hgq.txt
+HGQ_REQUIREMENTS := frontend/keras/v3/requirements.txt
 FINN := build/finn
 FINN_READY := $(FINN)/.ready
 YOSYS := build/yosys

@@ -3,7 +3,7 @@
     make calibrate
 
 Prints one table: LCs and LUTs of Yosys (synth_xilinx, xc7, no DSP), the formula of `MatrixVector.logic` without the
-process around it, and their ratio. The constants are those of dataflow/resource_model.toml.
+process around it, and their ratio. The constants are those of dataflow/fit/resource_model.toml.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from calibrate.matrix_vector_verilog import Step, verilog
 from rich.console import Console
 from rich.table import Table
 
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Ports, control_lut
 from muxflow.dataflow.ops import MatrixVector
-from muxflow.dataflow.stream import Stream
 
 SYNTHESIS = (
     "read_verilog step.v; synth_xilinx -family xc7 -noiopad -noclkbuf -nodsp -top top; "

@@ -29,19 +29,19 @@ from rich.table import Table
 from torch import nn
 
 import muxflow
-from muxflow.dataflow.graph import Graph
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.passes import rising_thresholds
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.passes import rising_thresholds
-from muxflow.frontend import datasets
-from muxflow.frontend.export import export
-from muxflow.frontend.layers import quant_conv
-from muxflow.frontend.proof import float_inputs, image_codes
-from muxflow.frontend.quantizers import PixelInput, unsigned_activation
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.qonnx.execution import float_inputs, image_codes
+from muxflow.frontend.training import datasets
+from muxflow.frontend.training.layers import quant_conv
+from muxflow.frontend.training.quantizers import PixelInput, unsigned_activation
 from muxflow.hls import finn
 from muxflow.hls.finn.comparison import Row
 from muxflow.hls.finn.process import prepare_finn
 
-MODEL = Path(muxflow.frontend.__path__[0]) / "pretrained" / "mognet_digits.onnx"
+MODEL = Path(muxflow.frontend.__path__[0]) / "training" / "pretrained" / "mognet_digits.onnx"
 
 
 def convert_as_finn_does(path: Path) -> Any:
@@ -50,7 +50,7 @@ def convert_as_finn_does(path: Path) -> Any:
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.util.cleanup import cleanup_model
 
-    import muxflow.frontend.qonnx_ops  # noqa: F401
+    import muxflow.frontend.qonnx.ops  # noqa: F401
 
     return cleanup_model(ModelWrapper(str(path))).transform(ConvertQONNXtoFINN())
 

@@ -25,14 +25,14 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 import muxflow
-from muxflow.dataflow.design import Design
-from muxflow.dataflow.device import Resources
-from muxflow.dataflow.graph import Graph, Node
-from muxflow.dataflow.memory import Memory, bram18_count, lutram_count
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.memory import Memory, bram18_count, lutram_count
+from muxflow.dataflow.graph.graph import Graph, Node
 from muxflow.dataflow.op import Fold, Logic, Ports
 from muxflow.dataflow.ops import MatrixVector, Pool, SlidingWindow, Threshold
-from muxflow.frontend import zoo_bnn
-from muxflow.frontend.export import export
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.training import zoo_bnn
 
 BOARD = "pynq-z2"
 FINN_BOARD = "Pynq-Z2"

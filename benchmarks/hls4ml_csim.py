@@ -34,11 +34,11 @@ from rich.table import Table
 
 import muxflow
 from muxflow.dataflow.automaton import Automaton
-from muxflow.dataflow.graph import Graph
-from muxflow.frontend import zoo
-from muxflow.frontend.export import to_qonnx
-from muxflow.hls.csim import compile_csim, run_csim
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.frontend.brevitas.export import to_qonnx
+from muxflow.frontend.training import zoo
 from muxflow.hls.hls4ml import prepare
+from muxflow.hls.vitis.csim import compile_csim, run_csim
 
 SHAPE = (3, 32, 32)
 QONNX = "qonnx.custom_op.general"

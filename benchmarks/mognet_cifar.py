@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 import muxflow
-from muxflow.dataflow.design import Design
-from muxflow.frontend import zoo
-from muxflow.frontend.export import export
-from muxflow.frontend.proof import QonnxModel, float_inputs
-from muxflow.hls.csim import compile_csim, run_csim
+from muxflow.dataflow.fit.design import Design
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.qonnx.execution import QonnxModel, float_inputs
+from muxflow.frontend.training import zoo
+from muxflow.hls.vitis.csim import compile_csim, run_csim
 
 LIMITS = {"import + fit + write": "<= 15 s", "compile (native)": "<= 90 s", "C simulation, native": ">= 50 images/s"}
 

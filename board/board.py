@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from muxflow.dataflow.device import Device
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.device import Device
 
 Family = Literal["zynq-7000", "zynq-ultrascale+"]
 FAMILIES: dict[str, Family] = {"xc7z": "zynq-7000", "xczu": "zynq-ultrascale+", "xck": "zynq-ultrascale+"}

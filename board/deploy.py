@@ -13,11 +13,11 @@ import numpy as np
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops import ArgMax, TopK
-from muxflow.dataflow.stream import Stream, random_codes
 from muxflow.hls.packing import port, unpack
-from muxflow.hls.project import Project
+from muxflow.hls.vitis.project import Project
 
 HERE = Path(__file__).parent
 DRIVER = "muxflow_driver"
@@ -47,7 +47,7 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
 def interface_entry(project: Project) -> dict[str, Any]:
     """What `interface.json` holds; docs/driver.md lists the entries."""
-    from muxflow.board.bitstream import BITSTREAM
+    from muxflow.board.bitstream.stages import BITSTREAM
 
     design = project.design
     graph = design.graph

@@ -13,8 +13,8 @@ import numpy as np
 from muxflow.board.deploy import interface_entry, self_test_set
 from muxflow.board.driver.results import Counters, StreamCounters
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.hls.csim import compile_csim, seed_options
-from muxflow.hls.project import load_project
+from muxflow.hls.vitis.csim import compile_csim, seed_options
+from muxflow.hls.vitis.project import load_project
 
 if TYPE_CHECKING:
     from muxflow.board.driver.interface import Seed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from muxflow.board.board import Board
-from muxflow.dataflow.device import Device
+from muxflow.dataflow.fit.device import Device
 
 
 class Zedboard(Board):

@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.device import Resources
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.memory import Memory
-from muxflow.dataflow.resource_model import constant
-from muxflow.dataflow.stream import Stream
+from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import constant
+from muxflow.dataflow.graph.stream import Stream
 
 IntArray = npt.NDArray[np.int64]
 

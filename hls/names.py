@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from muxflow.dataflow.design import Design
-from muxflow.hls.seeds import generators
+from muxflow.dataflow.fit.design import Design
+from muxflow.hls.vitis.seeds import generators
 
 CPP_WORDS = frozenset(
     "alignas alignof and asm auto bool break case catch char class const constexpr continue decltype default "

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from muxflow.board.driver import packing
 from muxflow.board.driver.errors import AcceleratorError
 from muxflow.board.driver.packing import Port
-from muxflow.dataflow.design import container_bits
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.design import container_bits
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.stream import Stream
 
 if TYPE_CHECKING:
     from muxflow.board.driver.packing import Words

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from muxflow.dataflow.design import insert_width_converters
-from muxflow.dataflow.graph import Graph, Node
-from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.fit.design import insert_width_converters
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.schedule import fifo_depths
+from muxflow.dataflow.graph.graph import Graph, Node
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Op, Ports
-from muxflow.dataflow.schedule import fifo_depths
-from muxflow.dataflow.stream import Stream
-from muxflow.hls.cpp_text import function_text, kernel_call
+from muxflow.hls.emit import function_text, kernel_call
 from muxflow.hls.names import identifiers
-from muxflow.hls.project import Tool, beat_type, placed_table_pragmas, table_text
+from muxflow.hls.vitis.project import Tool, beat_type, placed_table_pragmas, table_text
 
 
 @dataclass(frozen=True)

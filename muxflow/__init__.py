@@ -23,7 +23,7 @@ from muxflow.dataflow.errors import (
 if TYPE_CHECKING:
     from muxflow.api import Design, Project, check, fit, load, open_project
     from muxflow.board.driver import Accelerator
-    from muxflow.dataflow.graph import Graph
+    from muxflow.dataflow.graph.graph import Graph
 
 __all__ = [
     "Accelerator",
@@ -45,7 +45,7 @@ __all__ = [
 # Loaded on first use: every part of Muxflow imports this package, and the API imports every part.
 _LAZY = {name: "muxflow.api" for name in ("Design", "Project", "check", "fit", "load", "open_project")}
 _LAZY["Accelerator"] = "muxflow.board.driver"
-_LAZY["Graph"] = "muxflow.dataflow.graph"
+_LAZY["Graph"] = "muxflow.dataflow.graph.graph"
 
 
 def __getattr__(name: str) -> Any:

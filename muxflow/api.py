@@ -12,21 +12,21 @@ import numpy.typing as npt
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator
-from muxflow.dataflow import design as dataflow_design
-from muxflow.dataflow import folding
-from muxflow.dataflow.design import before_width_converters
-from muxflow.dataflow.device import Utilisation
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph import Graph
+from muxflow.dataflow.fit import design as dataflow_design
+from muxflow.dataflow.fit import folding
+from muxflow.dataflow.fit.design import before_width_converters
+from muxflow.dataflow.fit.device import Utilisation
+from muxflow.dataflow.fit.timing import have_compiler
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.timing import have_compiler
 from muxflow.frontend import KERAS_SUFFIXES
-from muxflow.hls import csim
-from muxflow.hls.project import Project as HlsProject
-from muxflow.hls.project import ProjectOptions, load_project, write_project
+from muxflow.hls.vitis import csim
+from muxflow.hls.vitis.project import Project as HlsProject
+from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
 
 if TYPE_CHECKING:
-    from muxflow.frontend.importer import NodeStatus
+    from muxflow.frontend.importer.walk import NodeStatus
 
 
 def load(
@@ -47,14 +47,14 @@ def load(
             f"{path}: a file of type {file.suffix or 'unknown'!r}; supported are .onnx (QONNX), .h5, .hdf5 and .keras "
             "(Keras 2 with QKeras, Keras 3 with HGQ2), and .npz"
         )
-    from muxflow.frontend.importer import ImportOptions
+    from muxflow.frontend.importer.walk import ImportOptions
 
     options = ImportOptions(input_scale, input_bits, input_signed)
     if file.suffix == ".onnx":
-        from muxflow.frontend.qonnx_importer import load_qonnx
+        from muxflow.frontend.qonnx.reader import load_qonnx
 
         return load_qonnx(file, options)
-    from muxflow.frontend.keras_importer import load_keras
+    from muxflow.frontend.keras.reader import load_keras
 
     return load_keras(file, options)
 
@@ -66,15 +66,15 @@ def check(
 
     Raises MuxflowError when the file cannot be read, ToolError for a Keras model without TensorFlow and QKeras.
     """
-    from muxflow.frontend.importer import ImportOptions
+    from muxflow.frontend.importer.walk import ImportOptions
 
     file = Path(path)
     options = ImportOptions(input_scale, input_bits, input_signed)
     if file.suffix in KERAS_SUFFIXES:
-        from muxflow.frontend.keras_importer import check_keras
+        from muxflow.frontend.keras.reader import check_keras
 
         return check_keras(file, options)
-    from muxflow.frontend.qonnx_importer import check_qonnx
+    from muxflow.frontend.qonnx.reader import check_qonnx
 
     return check_qonnx(file, options)
 
@@ -128,7 +128,7 @@ class Design(dataflow_design.Design):
 
     def frontier(self, *, points: int = 12) -> tuple[folding.FrontierPoint, ...]:
         """Interval against resources inside the budget, fastest first, with FIFOs that hold what this design's do
-        (estimate); see `muxflow.dataflow.folding.frontier`."""
+        (estimate); see `muxflow.dataflow.fit.folding.frontier`."""
         graph = before_width_converters(self.graph)
         return folding.frontier(graph, folding.held_elements(self), self.budget, points=points)
 
@@ -148,7 +148,7 @@ class Design(dataflow_design.Design):
         extra: Mapping[str, bytes] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> Project:
-        """Writes the HLS project; see `muxflow.hls.project.write_project`."""
+        """Writes the HLS project; see `muxflow.hls.vitis.project.write_project`."""
         written = write_project(self, Path(path), options=options, vectors=vectors, extra=extra, progress=progress)
         return Project(written)
 

@@ -69,7 +69,7 @@ def run_demo(output: Path, *, board: str, select: str, stage: Stage) -> DemoResu
     # Torch is slow to load: only when the demo really runs.
     import torch
 
-    from muxflow.frontend.training import PRETRAINED, export_trained, load_trained
+    from muxflow.frontend.training.trainer import PRETRAINED, export_trained, load_trained
 
     torch.set_num_threads(1)
     started = time.perf_counter()

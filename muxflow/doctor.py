@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from muxflow.board.toolchain import VendorTool, find_hls, find_vivado
+from muxflow.board.bitstream.toolchain import VendorTool, find_hls, find_vivado
 from muxflow.dataflow.errors import ToolError
-from muxflow.frontend.hgq_folder import hgq_version, install_command
+from muxflow.frontend.keras.v3.hgq_folder import hgq_version, install_command
 from muxflow.hls import finn
 
 

@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.api import Project
-from muxflow.board.figures import FIGURES_FILE
+from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.graph import Graph
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.stream import random_codes
 from muxflow.frontend import KERAS_SUFFIXES
-from muxflow.hls import csim
-from muxflow.hls.csim import Variant
-from muxflow.hls.project import VECTOR_FRAMES
+from muxflow.hls.vitis import csim
+from muxflow.hls.vitis.csim import Variant
+from muxflow.hls.vitis.project import VECTOR_FRAMES
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 PROOF_FILE = "proof.json"
@@ -61,8 +61,8 @@ def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
 
 def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, count: int | None) -> Images:
     """The first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit."""
-    from muxflow.frontend import datasets
-    from muxflow.frontend.proof import image_codes
+    from muxflow.frontend.qonnx.execution import image_codes
+    from muxflow.frontend.training import datasets
 
     if split not in ("train", "test"):
         raise MuxflowError(f"split {split!r}; supported: 'train', 'test'")
@@ -99,18 +99,18 @@ def prove(
     count = len(images.codes)
     rungs: list[Rung] = []
     if network is not None:
-        from muxflow.frontend.torch_proof import compare_with_torch
+        from muxflow.frontend.brevitas.execution import compare_with_torch
 
         agreed = compare_with_torch(network, graph, images.codes, announce("trained network (torch)", count))
         rungs.append(Rung("trained network (Brevitas, torch)", "equal", count, _compared(agreed.tensors, agreed.codes)))
     model = project.path / MODEL_FILE
     if model.exists():
-        from muxflow.frontend.proof import compare_with_qonnx
+        from muxflow.frontend.qonnx.execution import compare_with_qonnx
 
         agreed = compare_with_qonnx(model, graph, images.codes, announce("QONNX execution", count))
         rungs.append(Rung("QONNX execution", "equal", count, _compared(agreed.tensors, agreed.codes)))
     for keras_model in (project.path / name for name in KERAS_FILES if (project.path / name).exists()):
-        from muxflow.frontend.keras_proof import compare_with_keras, rung_title
+        from muxflow.frontend.keras.execution import compare_with_keras, rung_title
 
         agreed = compare_with_keras(keras_model, graph, images.codes, announce("Keras predict", count))
         rungs.append(Rung(rung_title(keras_model), "equal", count, _compared(agreed.tensors, agreed.codes)))

@@ -20,12 +20,12 @@ from typing import Literal
 
 import muxflow
 from muxflow.board.board import find_board
-from muxflow.dataflow import folding
-from muxflow.dataflow.device import Device, Utilisation
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.graph import Graph
-from muxflow.dataflow.timing import have_compiler
+from muxflow.dataflow.fit import folding
+from muxflow.dataflow.fit.device import Device, Utilisation
+from muxflow.dataflow.fit.timing import have_compiler
+from muxflow.dataflow.graph.graph import Graph
 
 CONNECT_SECONDS = 10
 DIED = "the worker process died (out of memory?); run this point alone with `muxflow fit`"
@@ -171,7 +171,7 @@ def _graph(model: str, scratch: Path) -> bytes | str:
     try:
         path = Path(model)
         if not path.suffix and not path.exists():
-            from muxflow.frontend.presets import export_untrained
+            from muxflow.frontend.training.presets import export_untrained
 
             path = export_untrained(model, scratch / f"{model}.onnx")
         file = scratch / "graph.npz"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from muxflow.dataflow.design import Design, converter_chains
-from muxflow.dataflow.graph import Node
+from muxflow.dataflow.fit.design import Design, converter_chains
+from muxflow.dataflow.graph.graph import Node
 
 TINY_BUDGET = 2 * 2**20
 """Bits of parameters that a tiny accelerator may store: 2 Mb (decision: MOGNET's own budget, 1 Mb = 2^20 bits)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from muxflow.dataflow.device import Resources
 from muxflow.dataflow.errors import ToolError
-from muxflow.dataflow.folding import FrontierPoint
+from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.folding import FrontierPoint
 
 
 def plot_frontier(

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.folding import FrontierPoint, SlowdownPoint
+from muxflow.dataflow.fit.folding import FrontierPoint, SlowdownPoint
 from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
 

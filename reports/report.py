@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from muxflow.dataflow.design import Design
-from muxflow.dataflow.graph import Node
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.graph import Node
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
 KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")

@@ -12,9 +12,11 @@ import numpy.typing as npt
 import pytest
 from hypothesis import settings
 
-from muxflow.dataflow.design import Design, build_design
-from muxflow.dataflow.device import Device
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.fit.design import Design, build_design
+from muxflow.dataflow.fit.device import Device
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.stream import Stream, random_codes, width
 from muxflow.dataflow.op import Fold, Op, Pattern, Ports, Table
 from muxflow.dataflow.ops import (
     AddJoin,
@@ -29,10 +31,8 @@ from muxflow.dataflow.ops import (
     SlidingWindow,
     Threshold,
 )
-from muxflow.dataflow.passes import insert_forks
-from muxflow.dataflow.stream import Stream, random_codes, width
-from muxflow.hls.csim import ap_types
-from muxflow.hls.project import INCLUDE, beat_type
+from muxflow.hls.vitis.csim import ap_types
+from muxflow.hls.vitis.project import INCLUDE, beat_type
 
 settings.register_profile("muxflow", derandomize=True, deadline=None)
 settings.load_profile("muxflow")

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 import muxflow
-from muxflow.frontend import zoo
-from muxflow.frontend.export import export
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.training import zoo
 from muxflow.reports.memory_plan import make_memory_plan
 
 MODES = ("channel", "channel-mean", "element", "always")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Op, Pattern, Ports
-from muxflow.dataflow.stream import Stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ from functools import cached_property
 
 from muxflow.dataflow.automaton import Alphabet, Automaton
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import (
     Fold,
     IntArray,
@@ -21,7 +22,6 @@ from muxflow.dataflow.op import (
     control_lut,
     frozen_array,
 )
-from muxflow.dataflow.stream import Stream
 
 
 @dataclass(frozen=True, eq=False)

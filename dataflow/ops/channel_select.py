@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import (
     Fold,
     IntArray,
@@ -20,7 +21,6 @@ from muxflow.dataflow.op import (
     control_lut,
     frozen_array,
 )
-from muxflow.dataflow.stream import Stream, width
 
 
 @dataclass(frozen=True, eq=False)

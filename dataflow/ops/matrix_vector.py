@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import constant
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import (
     UNROLL_LIMIT,
     Fold,
@@ -22,8 +24,6 @@ from muxflow.dataflow.op import (
     control_lut,
     divisors,
 )
-from muxflow.dataflow.resource_model import constant
-from muxflow.dataflow.stream import Stream, width
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Pattern, Ports, Table, control_lut, frozen_array
 from muxflow.dataflow.ops._residual import ResidualJoin
-from muxflow.dataflow.stream import Stream, width
 
 NO_THRESHOLDS = frozen_array(np.zeros(0))
 

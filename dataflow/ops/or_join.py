@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Ports, control_lut
 from muxflow.dataflow.ops._residual import ResidualJoin
-from muxflow.dataflow.stream import Stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
-from muxflow.dataflow.stream import Stream
 
 
 @dataclass(frozen=True, eq=False)

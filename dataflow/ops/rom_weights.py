@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import (
     Fold,
     IntArray,
@@ -19,7 +20,6 @@ from muxflow.dataflow.op import (
     control_lut,
     frozen_array,
 )
-from muxflow.dataflow.stream import Stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import constant
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
-from muxflow.dataflow.resource_model import constant
-from muxflow.dataflow.stream import Stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,9 @@ from math import ceil
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.memory import Memory
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import constant
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import (
     UNROLL_LIMIT,
     Fold,
@@ -26,8 +28,6 @@ from muxflow.dataflow.op import (
     divisors,
     frozen_array,
 )
-from muxflow.dataflow.resource_model import constant
-from muxflow.dataflow.stream import Stream, width
 
 
 @dataclass(frozen=True, eq=False)

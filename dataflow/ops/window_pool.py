@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut, divisors
-from muxflow.dataflow.stream import Stream
 
 
 @dataclass(frozen=True, eq=False)

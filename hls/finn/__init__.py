@@ -22,12 +22,12 @@ import jinja2
 import numpy as np
 
 from muxflow.dataflow import errors
-from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import whole_folder
+from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.op import IntArray
 from muxflow.hls.finn.comparison import Row
-from muxflow.hls.project import ProjectOptions, load_project, save_design
+from muxflow.hls.vitis.project import ProjectOptions, load_project, save_design
 
 SUPPORTED = "1.6.1"
 """The finn-plus release that this is written for and tested with."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from muxflow.dataflow.design import Design
-from muxflow.dataflow.device import Resources
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.device import Resources
 
 FIFOS = "FIFOs"
 """The row of all FIFOs together."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from muxflow.dataflow import ops
-from muxflow.dataflow.design import Design, frame_edges
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.graph import Node
+from muxflow.dataflow.fit.design import Design, frame_edges
+from muxflow.dataflow.fit.schedule import FIFO_DEPTH
+from muxflow.dataflow.graph.graph import Node
 from muxflow.dataflow.op import Op
-from muxflow.dataflow.schedule import FIFO_DEPTH
 from muxflow.hls.finn import finn_nodes, own_nodes
 from muxflow.hls.finn.model import ModelBuilder
 from muxflow.hls.finn.streams import data_type

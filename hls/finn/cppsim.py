@@ -10,7 +10,7 @@ from pathlib import Path
 from finn.templates import get_templates_folder
 
 from muxflow.dataflow.errors import ToolError
-from muxflow.hls.csim import COMPILER, ap_types
+from muxflow.hls.vitis.csim import COMPILER, ap_types
 
 INCLUDE = Path(__file__).parent / "include"
 """Stand-ins for the headers of finn-hlslib that FINN's readers need."""

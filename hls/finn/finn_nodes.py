@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from muxflow.dataflow import ops
-from muxflow.dataflow.graph import Node
+from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import divisors
-from muxflow.dataflow.stream import Stream
 from muxflow.hls.finn import own_nodes
 from muxflow.hls.finn.model import cycles
 from muxflow.hls.finn.streams import bits, data_type

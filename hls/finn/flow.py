@@ -21,10 +21,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
-from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MismatchError
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.stream import random_codes
 from muxflow.hls.finn import CHECKED_FRAMES, COMPARISON
 from muxflow.hls.finn.comparison import compare
 from muxflow.hls.finn.conversion import COUNTS, dataflow_model

@@ -12,8 +12,8 @@ from qonnx.core.datatype import DataType
 from muxflow.hls.finn.cppsim import compile_simulation
 from muxflow.hls.finn.node import RAM_STYLES
 from muxflow.hls.headers import copy_headers
-from muxflow.hls.project import beat_type
 from muxflow.hls.region import RegionText, region_text
+from muxflow.hls.vitis.project import beat_type
 
 
 class MuxflowHLS(HLSBackend):  # type: ignore[misc]

@@ -17,9 +17,9 @@ from onnx import NodeProto
 from qonnx.core.datatype import DataType
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.memory import Memory, PlacedMemory, choices
+from muxflow.dataflow.fit.memory import Memory, PlacedMemory, choices
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.stream import Stream
 from muxflow.hls.finn.streams import data_type, stream
 from muxflow.hls.region import Region, RegionText
 

@@ -13,9 +13,9 @@ from finn.custom_op.fpgadataflow import register_custom_op as register_abstract
 from finn.custom_op.fpgadataflow.hls import register_custom_op as register_hls
 
 from muxflow.dataflow import ops
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.stream import Stream
 from muxflow.hls.finn.hls_node import MuxflowHLS
 from muxflow.hls.finn.node import Attributes, MuxflowNode
 from muxflow.hls.finn.streams import stream

@@ -9,7 +9,7 @@ import numpy as np
 
 from muxflow.dataflow import ops
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.graph import Node
+from muxflow.dataflow.graph.graph import Node
 
 if TYPE_CHECKING:
     from muxflow.hls.finn.conversion import Conversion

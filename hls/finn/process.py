@@ -24,7 +24,7 @@ from muxflow.dataflow.errors import MuxflowError
 def _build(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Builds FINN's side of the design that stands in `folder`."""
     from muxflow.hls.finn.flow import build
-    from muxflow.hls.project import load_project
+    from muxflow.hls.vitis.project import load_project
 
     build(load_project(folder).design, folder, scratch, say)
     return {}
@@ -33,7 +33,7 @@ def _build(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str,
 def _check(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Compares FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npy."""
     from muxflow.hls.finn.flow import check_execution, load_model
-    from muxflow.hls.project import load_project
+    from muxflow.hls.vitis.project import load_project
 
     codes = np.load(scratch / "codes.npy")
     check_execution(load_model(folder / "model.onnx"), load_project(folder).design, codes)

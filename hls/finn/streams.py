@@ -8,7 +8,7 @@ from typing import Any
 from qonnx.core.datatype import DataType
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.stream import Stream
+from muxflow.dataflow.graph.stream import Stream
 
 
 def data_type(stream: Stream) -> str:

@@ -10,8 +10,8 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.fit.design import Design
 from muxflow.hls.names import identifier
 
 Backend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
@@ -97,8 +97,8 @@ def prepare(
     """A model of the same kind that hls4ml's own converter reads and computes exactly, values in and values out.
 
     `model`: a QONNX file, ModelProto or ModelWrapper gives a channels-last ModelWrapper for `convert_from_onnx_model`; a
-    PyTorch module (Brevitas, `muxflow.frontend.layers`; `input_shape`: its (C, H, W)) a module for
-    `convert_from_pytorch_model`; a Keras 2 model (QKeras, `muxflow.frontend.keras_mognet`) one for
+    PyTorch module (Brevitas, `muxflow.frontend.training.layers`; `input_shape`: its (C, H, W)) a module for
+    `convert_from_pytorch_model`; a Keras 2 model (QKeras, `muxflow.frontend.training.keras.mognet`) one for
     `convert_from_keras_model`; a `Graph` a ModelWrapper. `input_scale`: as in `muxflow.load`.
 
     Dense convolutions and maximum pools stay layers of hls4ml's own, everything else becomes `MuxflowLayer`s; without

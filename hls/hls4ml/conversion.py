@@ -11,14 +11,14 @@ from typing import Any
 from hls4ml.model.graph import ModelGraph
 from hls4ml.utils.config import create_config
 
-from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph import Graph, Node
-from muxflow.dataflow.stream import Stream, width
-from muxflow.hls.cpp_text import function_text, kernel_call
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.graph import Graph, Node
+from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.hls.emit import function_text, kernel_call
 from muxflow.hls.hls4ml.cpp import WIDEST, in_namespace, widest
 from muxflow.hls.names import identifiers, names_of
-from muxflow.hls.project import Tool, beat_type, table_pragmas, table_text
+from muxflow.hls.vitis.project import Tool, beat_type, table_pragmas, table_text
 
 FLOAT, DOUBLE = 2**24, 2**53
 """The doors of hls4ml's simulation are floating-point numbers; integers up to these are exact in either type."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.graph import Node
+from muxflow.dataflow.fit.schedule import FIFO_DEPTH
+from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import UNROLL_LIMIT, Fold, Op, Ports, divisors
-from muxflow.dataflow.schedule import FIFO_DEPTH
-from muxflow.dataflow.stream import Stream
-from muxflow.hls.cpp_text import function_text, kernel_call
+from muxflow.hls.emit import function_text, kernel_call
 from muxflow.hls.hls4ml.plan import IntegerLayer
 from muxflow.hls.names import identifier, identifiers
-from muxflow.hls.project import Tool, beat_type, placed_table_pragmas, table_text
+from muxflow.hls.vitis.project import Tool, beat_type, placed_table_pragmas, table_text
 
 NAMESPACE = "muxflow_layers"
 """C++ namespace of the functions of a model's layers."""

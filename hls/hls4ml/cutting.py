@@ -10,7 +10,8 @@ from math import frexp, log2
 import numpy as np
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.ops import (
     ChannelSelect,
     Fork,
@@ -21,7 +22,6 @@ from muxflow.dataflow.ops import (
     ShiftClip,
     SlidingWindow,
 )
-from muxflow.dataflow.stream import Stream, width
 from muxflow.hls.hls4ml.plan import Convolution, IntegerLayer, Layer, MaxPool, Plan, Port
 from muxflow.hls.names import identifiers
 
@@ -70,7 +70,7 @@ class _Planner:
         if fraction is None and stream.scale:
             warnings.warn(
                 f"{self.graph.name}: input {name} has scale {stream.scale} and offset {stream.offset}, which no "
-                "fixed-point type holds: the model takes codes, as `muxflow.frontend.proof.image_codes` makes them",
+                "fixed-point type holds: the model takes codes, as `muxflow.frontend.qonnx.execution.image_codes` makes them",
                 stacklevel=4,
             )
         bits, signed = width(stream.lo, stream.hi)

@@ -15,7 +15,7 @@ from hls4ml.model.optimizer import ModelOptimizerPass
 from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType, NamedType, TensorVariable
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.stream import width
+from muxflow.dataflow.graph.stream import width
 from muxflow.hls.headers import copy_headers
 from muxflow.hls.hls4ml.cpp import NAMESPACE, LayerText
 from muxflow.hls.hls4ml.exactness import check_inputs

@@ -11,7 +11,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.base import CustomOp
 from qonnx.custom_op.registry import add_op_to_domain
 
-from muxflow.dataflow.stream import width
+from muxflow.dataflow.graph.stream import width
 from muxflow.hls.hls4ml.plan import IntegerLayer, Layer, MaxPool, Plan, to_codes, to_values
 
 DOMAIN = "muxflow"

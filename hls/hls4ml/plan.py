@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.graph import Node
+from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops import (
     from_attributes,
 )
-from muxflow.dataflow.stream import Stream, width
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph import Graph
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.hls4ml.cutting import plan
 from muxflow.hls.hls4ml.plan import Plan
 
@@ -39,9 +39,9 @@ def _is(model: Any, package: str) -> bool:
 
 
 def _graph_of_torch(model: Any, input_shape: tuple[int, int, int] | None, input_scale: float | None) -> Graph:
-    from muxflow.frontend.export import export
-    from muxflow.frontend.importer import ImportOptions
-    from muxflow.frontend.qonnx_importer import load_qonnx
+    from muxflow.frontend.brevitas.export import export
+    from muxflow.frontend.importer.walk import ImportOptions
+    from muxflow.frontend.qonnx.reader import load_qonnx
 
     if input_shape is None:
         raise MuxflowError(
@@ -53,18 +53,18 @@ def _graph_of_torch(model: Any, input_shape: tuple[int, int, int] | None, input_
 
 
 def _graph_of_keras(model: Any, input_scale: float | None) -> Graph:
-    from muxflow.frontend.importer import ImportOptions
-    from muxflow.frontend.keras_export import describe
-    from muxflow.frontend.keras_importer import graph_of
-    from muxflow.frontend.keras_unfold import unfolded
+    from muxflow.frontend.importer.walk import ImportOptions
+    from muxflow.frontend.keras.reader import graph_of
+    from muxflow.frontend.keras.v2.export import describe
+    from muxflow.frontend.keras.v2.unfold import unfolded
 
     whole = unfolded(model, f"model {model.name}")
     return graph_of(describe(whole).model, model.name, ImportOptions(input_scale))
 
 
 def _graph_of_onnx(model: Any, input_scale: float | None) -> Graph:
-    from muxflow.frontend.importer import ImportOptions
-    from muxflow.frontend.qonnx_importer import load_qonnx
+    from muxflow.frontend.importer.walk import ImportOptions
+    from muxflow.frontend.qonnx.reader import load_qonnx
 
     options = ImportOptions(input_scale)
     if isinstance(model, str | Path):

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import muxflow
-from muxflow.dataflow.device import Resources
+from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import MatrixVector, RomWeights
-from muxflow.frontend import zoo_bnn
-from muxflow.frontend.export import export
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.training import zoo_bnn
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

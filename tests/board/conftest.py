@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from muxflow.board.board import find_board
-from muxflow.dataflow.design import build_design
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.fit.design import build_design
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import MatrixVector, RomWeights, Threshold
-from muxflow.dataflow.passes import insert_forks
-from muxflow.dataflow.stream import Stream
-from muxflow.hls.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions, write_project
 
 STANDIN = Path(__file__).parent / "standin"
 sys.path.insert(0, str(STANDIN))

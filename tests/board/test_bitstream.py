@@ -6,8 +6,8 @@ import pytest
 from standin_flow import ALL, names, run
 
 from muxflow.api import Project
-from muxflow.board.bitstream import BitstreamOptions
-from muxflow.board.figures import comparison
+from muxflow.board.bitstream.figures import comparison
+from muxflow.board.bitstream.stages import BitstreamOptions
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.proving import project_report, prove, random_images
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from standin_flow import ALL, driver, names, run
 
-from muxflow.board import toolchain
-from muxflow.board.bitstream import make_bitstream
+from muxflow.board.bitstream import toolchain
+from muxflow.board.bitstream.flow import locked
+from muxflow.board.bitstream.stages import make_bitstream
 from muxflow.board.board import find_board
-from muxflow.board.flow import locked
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.hls.project import write_project
+from muxflow.hls.vitis.project import write_project
 
 
 def test_no_tool_at_all_leaves_every_script_ready(make_project, tmp_path, monkeypatch):
@@ -160,7 +160,7 @@ INTERRUPTED = [
 def test_an_interruption_ends_the_whole_process_group(make_project, make_tools, command, number):
     tools = make_tools("vivado", "vitis_hls", commands={command: "hang"})
     project = make_project()
-    command_line = [sys.executable, "-c", "from muxflow.cli import main; main()"]
+    command_line = [sys.executable, "-c", "from muxflow.cli.main import main; main()"]
     process = subprocess.Popen(
         [*command_line, "bitstream", str(project.path), "--tools", str(tools.folder)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -206,7 +206,7 @@ def test_a_disk_that_fills_leaves_the_former_deploy_folder_whole(make_project, m
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     if place == "copy":
-        monkeypatch.setattr("muxflow.board.bitstream.shutil.copyfile", full)
+        monkeypatch.setattr("muxflow.board.bitstream.stages.shutil.copyfile", full)
     if place == "rename":
         real, calls = Path.rename, []
 
@@ -250,7 +250,7 @@ def test_writing_over_a_project_with_stages_that_is_interrupted(make_project, ma
     def fails(*_args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("muxflow.hls.project.save_design", fails)
+    monkeypatch.setattr("muxflow.hls.vitis.project.save_design", fails)
     with pytest.raises(MuxflowError, match="cannot be written"):
         write_project(project.design, project.path)
     monkeypatch.undo()

@@ -20,7 +20,7 @@ PUBLISHED = {
 
 OWN = """
 from muxflow.board.board import Board
-from muxflow.dataflow.device import Device
+from muxflow.dataflow.fit.device import Device
 
 
 class Mine(Board):

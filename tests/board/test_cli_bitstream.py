@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from muxflow import cli_bitstream
-from muxflow.board import toolchain
-from muxflow.cli import main
-from muxflow.dataflow.design import before_width_converters
+from muxflow.board.bitstream import toolchain
+from muxflow.cli import bitstream as cli_bitstream
+from muxflow.cli.main import main
+from muxflow.dataflow.fit.design import before_width_converters
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_board_of_ones_own(muxflow, make_project, make_tools, tmp_path):
     project = make_project()
     file = tmp_path / "mine.py"
     file.write_text(
-        "from muxflow.board.board import Board\nfrom muxflow.dataflow.device import Device\n\n\n"
+        "from muxflow.board.board import Board\nfrom muxflow.dataflow.fit.device import Device\n\n\n"
         "class Mine(Board):\n    name = 'mine'\n    title = 'Mine'\n"
         "    device = Device('xc7z020clg400-1', lut=53200, ff=106400, bram18=280, dsp=220)\n"
         "    clock_mhz = 50.0\n    tools = 'any'\n    products = 'bit'\n    ps_clock_mhz = 50.0\n"
@@ -141,7 +141,7 @@ def test_a_step_of_a_tool_is_shown_as_it_is(muxflow, make_project, make_tools):
 
 def test_help():
     done = subprocess.run(
-        [sys.executable, "-c", "from muxflow.cli import main; main()", "bitstream", "--help"],
+        [sys.executable, "-c", "from muxflow.cli.main import main; main()", "bitstream", "--help"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "--allow-timing-failure" in done.stdout

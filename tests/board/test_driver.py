@@ -21,12 +21,12 @@ from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.board.driver.interface import FORMAT, read_interface
 from muxflow.board.driver.packing import Port, pack, unpack
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.folding import fit
-from muxflow.dataflow.graph import Graph, Node, Readout, with_nodes
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.graph import Graph, Node, Readout, with_nodes
+from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import MatrixVector, RomWeights
-from muxflow.dataflow.passes import append_arg_max, append_top_k
-from muxflow.dataflow.stream import Stream
-from muxflow.hls.project import write_project
+from muxflow.hls.vitis.project import write_project
 
 BOARD = Path(muxflow.board.driver.__file__).parents[1]
 

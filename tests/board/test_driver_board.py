@@ -11,12 +11,12 @@ from standin_pynq import Board, Monitor
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.board.driver import registers as r
-from muxflow.dataflow.folding import fit
-from muxflow.dataflow.graph import Graph, Node, Readout, with_nodes
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.graph import Graph, Node, Readout, with_nodes
+from muxflow.dataflow.graph.passes import writable_seeds
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import AutomatonWeights, MatrixVector
-from muxflow.dataflow.passes import writable_seeds
-from muxflow.dataflow.stream import Stream
-from muxflow.hls.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions, write_project
 
 
 def generated(seed=0):

@@ -20,7 +20,7 @@ from muxflow.board.driver.registers import (
 )
 
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "board" / "ip" / "stream_monitor.v"
+SOURCE = ROOT / "board" / "bitstream" / "ip" / "stream_monitor.v"
 COUNTERS = [register.name for register in MONITOR if register.bits == 64]
 
 INPUTS = """aresetn s_in_tdata s_in_tkeep s_in_tlast s_in_tvalid m_in_tready s_out_tdata s_out_tkeep s_out_tlast s_out_tvalid

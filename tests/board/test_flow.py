@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from muxflow.board import flow
+from muxflow.board.bitstream import flow
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from muxflow.board import toolchain
-from muxflow.board.toolchain import environment, find_hls, find_vivado
+from muxflow.board.bitstream import toolchain
+from muxflow.board.bitstream.toolchain import environment, find_hls, find_vivado
 from muxflow.dataflow.errors import ToolError
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from muxflow.board.vendor_reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
-from muxflow.dataflow.device import Resources
+from muxflow.board.bitstream.vendor_reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.fit.device import Resources
 
 REPORTS = Path(__file__).parent / "reports"
 

@@ -9,11 +9,11 @@ from standin_hls import Hls, component
 from standin_tcl import TclError, run_in_process, run_in_tclsh, run_script
 from standin_vivado import Vivado
 
-from muxflow.board import vendor_tcl
+from muxflow.board.bitstream import vendor_tcl
+from muxflow.board.bitstream.vendor_tcl import write_scripts
 from muxflow.board.board import Board, boards, find_board
-from muxflow.board.vendor_tcl import write_scripts
-from muxflow.dataflow.device import Device
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.device import Device
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from muxflow.dataflow.design import build_design, with_depths
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fifo_sizing import SHALLOW, SLACK, cut_fifos, size_fifos
-from muxflow.dataflow.folding import fit
-from muxflow.dataflow.stream import random_codes
-from muxflow.dataflow.timing import DeadlockError, simulate
-from muxflow.hls.csim import verify
-from muxflow.hls.project import load_project, write_project
+from muxflow.dataflow.fit.design import build_design, with_depths
+from muxflow.dataflow.fit.fifo_sizing import SHALLOW, SLACK, cut_fifos, size_fifos
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.fit.timing import DeadlockError, simulate
+from muxflow.dataflow.graph.stream import random_codes
+from muxflow.hls.vitis.csim import verify
+from muxflow.hls.vitis.project import load_project, write_project
 
 
 @pytest.mark.parametrize("seed", range(16))

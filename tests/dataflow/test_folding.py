@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from muxflow.dataflow.design import (
+from muxflow.dataflow.errors import BudgetError, GraphError, MuxflowError
+from muxflow.dataflow.fit.design import (
     before_width_converters,
     build_design,
     container_bits,
@@ -13,15 +14,14 @@ from muxflow.dataflow.design import (
     port_lanes,
     resolve_folds,
 )
-from muxflow.dataflow.device import Device, Resources, Utilisation
-from muxflow.dataflow.errors import BudgetError, GraphError, MuxflowError
-from muxflow.dataflow.fifo_sizing import SLACK
-from muxflow.dataflow.folding import Target, expected_elements, fit, frontier, held_elements, slowdown_curve
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.fit.device import Device, Resources, Utilisation
+from muxflow.dataflow.fit.fifo_sizing import SLACK
+from muxflow.dataflow.fit.folding import Target, expected_elements, fit, frontier, held_elements, slowdown_curve
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import STREAM_BITS_LIMIT, Fold
 from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale, SlidingWindow, Threshold, WindowPool
-from muxflow.dataflow.passes import insert_forks
-from muxflow.dataflow.stream import Stream
 
 
 def network():

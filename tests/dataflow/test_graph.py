@@ -9,9 +9,9 @@ import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.graph import BATCH, Graph, Node, Readout, check, read_npz, with_nodes, write_npz
+from muxflow.dataflow.graph.graph import BATCH, Graph, Node, Readout, check, read_npz, with_nodes, write_npz
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import AddJoin, Fork, Scale, from_attributes
-from muxflow.dataflow.stream import Stream
 
 X = Stream((1, 2, 3), 0, 3)
 

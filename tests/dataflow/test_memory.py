@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muxflow.dataflow.device import Device, Resources, Utilisation
 from muxflow.dataflow.errors import BudgetError
-from muxflow.dataflow.memory import (
+from muxflow.dataflow.fit.device import Device, Resources, Utilisation
+from muxflow.dataflow.fit.memory import (
     BRAM18_BITS,
     BRAM18_SHAPES,
     Memory,

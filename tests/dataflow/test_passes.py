@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph import Graph, Node, Readout, check, with_nodes
+from muxflow.dataflow.graph.graph import Graph, Node, Readout, check, with_nodes
+from muxflow.dataflow.graph.passes import CLEAN_UP, append_arg_max, insert_forks, remove_identity_thresholds, run_passes
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import AddJoin, MatrixVector, RomWeights, Scale, SlidingWindow, Threshold
-from muxflow.dataflow.passes import CLEAN_UP, append_arg_max, insert_forks, remove_identity_thresholds, run_passes
-from muxflow.dataflow.stream import Stream
 
 
 def same(before, after, count=5):

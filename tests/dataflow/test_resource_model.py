@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import muxflow.dataflow
-from muxflow.dataflow.resource_model import constant, constants
+from muxflow.dataflow.fit.resource_model import constant, constants
 
 SOURCES = Path(muxflow.dataflow.__file__).parent
 

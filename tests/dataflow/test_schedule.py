@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from muxflow.dataflow.design import build_design
 from muxflow.dataflow.errors import ToolError
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.fit.design import build_design
+from muxflow.dataflow.fit.schedule import fifo_depths, schedule
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import AddJoin, Concat, Fork, Scale, SlidingWindow, WindowPool
-from muxflow.dataflow.passes import insert_forks
-from muxflow.dataflow.schedule import fifo_depths, schedule
-from muxflow.dataflow.stream import Stream
-from muxflow.hls.csim import run_csim, verify
-from muxflow.hls.project import write_project
+from muxflow.hls.vitis.csim import run_csim, verify
+from muxflow.hls.vitis.project import write_project
 
 
 def play(graph, folds):

@@ -6,12 +6,16 @@ from math import prod
 import numpy as np
 import pytest
 
-from muxflow.dataflow.design import folded_design, insert_width_converters
-from muxflow.dataflow.device import Device, Resources, Utilisation
 from muxflow.dataflow.errors import BudgetError
-from muxflow.dataflow.folding import expected_depths, expected_elements, fastest
-from muxflow.dataflow.graph import Graph, Node, with_nodes
-from muxflow.dataflow.labels import cheapest_path, lagrangian
+from muxflow.dataflow.fit.design import folded_design, insert_width_converters
+from muxflow.dataflow.fit.device import Device, Resources, Utilisation
+from muxflow.dataflow.fit.folding import expected_depths, expected_elements, fastest
+from muxflow.dataflow.fit.labels import cheapest_path, lagrangian
+from muxflow.dataflow.fit.solver import Solver
+from muxflow.dataflow.fit.trellis import Step, Trellis
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import (
     ChannelSelect,
     Concat,
@@ -23,10 +27,6 @@ from muxflow.dataflow.ops import (
     SlidingWindow,
     Threshold,
 )
-from muxflow.dataflow.passes import insert_forks
-from muxflow.dataflow.solver import Solver
-from muxflow.dataflow.stream import Stream
-from muxflow.dataflow.trellis import Step, Trellis
 
 WHOLE = Utilisation(1, 1, 1, 1)
 
@@ -190,7 +190,7 @@ def test_the_cost_model_is_that_of_the_design(make_random_design):
     device = Device("large", 10**6, 10**6, 10**4, 10**4)
     budget = device.budget(WHOLE)
     for seed in range(8):
-        from muxflow.dataflow.design import before_width_converters
+        from muxflow.dataflow.fit.design import before_width_converters
 
         graph = before_width_converters(make_random_design(seed).graph)
         held = expected_elements(graph)

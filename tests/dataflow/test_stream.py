@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import Loop, Pattern, divisors
-from muxflow.dataflow.stream import Stream, width
 
 
 @given(st.integers(-(2**40), 2**40), st.integers(0, 2**41))

@@ -8,11 +8,11 @@ from collections import deque
 import numpy as np
 import pytest
 
-from muxflow.dataflow.design import build_design, resolve_folds
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.fit.design import build_design, resolve_folds
+from muxflow.dataflow.fit.schedule import schedule
+from muxflow.dataflow.fit.timing import SINK, SOURCE, DeadlockError, Simulator, simulate
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.schedule import schedule
-from muxflow.dataflow.timing import SINK, SOURCE, DeadlockError, Simulator, simulate
 
 
 class SlowFifo:
@@ -145,7 +145,7 @@ def test_interval_is_never_below_the_slowest_node(make_random_design):
 
 
 def test_a_deadlock_names_its_ring_and_the_depth_that_frees_it(residual, device):
-    from muxflow.dataflow.folding import fit
+    from muxflow.dataflow.fit.folding import fit
 
     design = fit(residual, device=device, board="b", clock_mhz=100)
     held = next(name for name, depth in design.depths.items() if depth > 8 and name in _join_inputs(design))
@@ -165,9 +165,9 @@ def _join_inputs(design):
 
 
 def test_depth_one_halves_the_rate_and_depth_two_does_not(make_graph, device):
+    from muxflow.dataflow.graph.passes import insert_forks
+    from muxflow.dataflow.graph.stream import Stream
     from muxflow.dataflow.ops import ShiftClip
-    from muxflow.dataflow.passes import insert_forks
-    from muxflow.dataflow.stream import Stream
 
     graph = insert_forks(make_graph(Stream((8, 8, 1), 0, 7), ShiftClip(np.zeros(1), 0, 0, 7)))
     leaders = {node.name: Fold() for node in graph.nodes}
@@ -182,8 +182,8 @@ def test_depth_one_halves_the_rate_and_depth_two_does_not(make_graph, device):
 
 
 def test_bad_input_is_refused(residual, device, monkeypatch):
-    from muxflow.dataflow import timing
-    from muxflow.dataflow.folding import fit
+    from muxflow.dataflow.fit import timing
+    from muxflow.dataflow.fit.folding import fit
 
     design = fit(residual, device=device, board="b", clock_mhz=100)
     with pytest.raises(MuxflowError, match="0 frames"):

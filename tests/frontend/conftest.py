@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from muxflow.dataflow.graph import Graph
-from muxflow.frontend.proof import compare_with_qonnx, float_inputs
-from muxflow.frontend.qonnx_importer import ImportOptions, check_qonnx, load_qonnx
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.frontend.qonnx.execution import compare_with_qonnx, float_inputs
+from muxflow.frontend.qonnx.reader import ImportOptions, check_qonnx, load_qonnx
 
 QONNX_DOMAIN = "qonnx.custom_op.general"
 
@@ -141,7 +141,7 @@ def brevitas(tmp_path: Path) -> Callable[..., Path]:
     torch.set_num_threads(1)
 
     def write(model: Any, shape: tuple[int, ...], stock: bool = False) -> Path:
-        from muxflow.frontend.export import export
+        from muxflow.frontend.brevitas.export import export
 
         model.eval()
         path = tmp_path / "brevitas.onnx"

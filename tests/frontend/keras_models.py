@@ -28,7 +28,7 @@ from qkeras import (  # noqa: E402
 )
 from tf_keras import Model, Sequential, layers  # noqa: E402
 
-from muxflow.frontend.keras_mognet import CellularAutomatonConv2D, MuxShift, OrJoin  # noqa: E402
+from muxflow.frontend.training.keras.mognet import CellularAutomatonConv2D, MuxShift, OrJoin  # noqa: E402
 
 MODELS = {}
 SIGNED = "quantized_bits(8,0,alpha=1)"

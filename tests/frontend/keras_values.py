@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from tf_keras import Model
 
-from muxflow.frontend.keras_mognet import MuxShift, OrJoin
+from muxflow.frontend.training.keras.mognet import MuxShift, OrJoin
 
 
 def settle_norm(layer, rng):

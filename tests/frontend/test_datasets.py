@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.datasets import Dataset, load, load_cifar10, load_cifar100, load_digits, load_stl10
+from muxflow.frontend.training.datasets import Dataset, load, load_cifar10, load_cifar100, load_digits, load_stl10
 
 RNG = np.random.default_rng(0)
 TEN = [f"class{i}" for i in range(10)]

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.export import execute, export, read_metadata, to_qonnx
-from muxflow.frontend.zoo import build, randomise
+from muxflow.frontend.brevitas.export import execute, export, read_metadata, to_qonnx
+from muxflow.frontend.training.zoo import build, randomise
 
 SMALL = {"n": 8, "ring": 64, "blocks": 1}
 
@@ -112,7 +112,7 @@ def test_every_tensor_has_a_shape_and_nothing_tells_of_this_machine(tmp_path):
 def test_same_model_same_bytes_in_another_process(tmp_path):
     here = export(network(), tmp_path / "a.onnx", (1, 1, 8, 8), {"b": "2", "a": "1"}).read_bytes()
     code = (
-        "from muxflow.frontend.zoo import build, randomise\nfrom muxflow.frontend.export import export\n"
+        "from muxflow.frontend.training.zoo import build, randomise\nfrom muxflow.frontend.brevitas.export import export\n"
         f"model = randomise(build('mognet_digits', **{SMALL}), seed=1)\n"
         f"export(model, {str(tmp_path / 'b.onnx')!r}, (1, 1, 8, 8), {{'a': '1', 'b': '2'}})"
     )

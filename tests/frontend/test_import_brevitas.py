@@ -12,11 +12,19 @@ from brevitas.inject.enum import ScalingImplType
 from torch import nn
 
 from muxflow.dataflow.ops import AutomatonWeights, Threshold
-from muxflow.frontend import zoo
-from muxflow.frontend.layers import CFLOG, MRB, BatchNorm2d, CellularAutomatonConv2d, MuxShift, OrJoin, conv_bn_act
-from muxflow.frontend.proof import compare_with_qonnx
-from muxflow.frontend.qonnx_importer import check_qonnx, load_qonnx
-from muxflow.frontend.quantizers import PixelInput, binary_weight, heq_weight, unsigned_activation
+from muxflow.frontend.qonnx.execution import compare_with_qonnx
+from muxflow.frontend.qonnx.reader import check_qonnx, load_qonnx
+from muxflow.frontend.training import zoo
+from muxflow.frontend.training.layers import (
+    CFLOG,
+    MRB,
+    BatchNorm2d,
+    CellularAutomatonConv2d,
+    MuxShift,
+    OrJoin,
+    conv_bn_act,
+)
+from muxflow.frontend.training.quantizers import PixelInput, binary_weight, heq_weight, unsigned_activation
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.qonnx_importer import ImportOptions, check_qonnx, load_qonnx
+from muxflow.frontend.qonnx.reader import ImportOptions, check_qonnx, load_qonnx
 
 
 def small(build):
@@ -300,7 +300,9 @@ def test_input_options(bits, signed, build, prove):
 
 
 def test_importing_needs_no_torch():
-    code = "import sys, muxflow.frontend.qonnx_importer, muxflow.frontend.proof; assert 'torch' not in sys.modules"
+    code = (
+        "import sys, muxflow.frontend.qonnx.reader, muxflow.frontend.qonnx.execution; assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 

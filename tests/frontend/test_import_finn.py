@@ -16,10 +16,10 @@ from qonnx.core.onnx_exec import execute_onnx
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.ops import MatrixVector, SlidingWindow
-from muxflow.dataflow.stream import random_codes
-from muxflow.frontend import zoo_bnn
-from muxflow.frontend.export import execute, export
+from muxflow.frontend.brevitas.export import execute, export
+from muxflow.frontend.training import zoo_bnn
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 

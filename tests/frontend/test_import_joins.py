@@ -6,7 +6,7 @@ import pytest
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.ops import AddJoin, AutomatonWeights, Scale
-from muxflow.frontend.qonnx_importer import check_qonnx, load_qonnx
+from muxflow.frontend.qonnx.reader import check_qonnx, load_qonnx
 
 
 def codes(*shape, low=-3, high=4, seed=0):

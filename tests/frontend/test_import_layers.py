@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
+from muxflow.dataflow.graph.passes import append_arg_max
 from muxflow.dataflow.ops import Pool, Scale, SlidingWindow, WindowPool
-from muxflow.dataflow.passes import append_arg_max
-from muxflow.frontend.import_layers import _grid_step
-from muxflow.frontend.qonnx_importer import load_qonnx
+from muxflow.frontend.importer.layers import _grid_step
+from muxflow.frontend.qonnx.reader import load_qonnx
 
 
 def codes(*shape, low=-3, high=4, seed=0):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.ops import Threshold
-from muxflow.frontend.proof import compare_with_qonnx
-from muxflow.frontend.qonnx_importer import load_qonnx
+from muxflow.frontend.qonnx.execution import compare_with_qonnx
+from muxflow.frontend.qonnx.reader import load_qonnx
 
 MODES = ["ROUND", "HALF_EVEN", "FLOOR", "CEIL", "UP", "DOWN", "HALF_UP", "HALF_DOWN", "ROUND_TO_ZERO", "round"]
 

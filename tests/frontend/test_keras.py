@@ -12,15 +12,17 @@ import torch
 import muxflow
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.ops import AutomatonWeights, MatrixVector
-from muxflow.dataflow.passes import append_arg_max, append_top_k
-from muxflow.frontend import KERAS_SUFFIXES, keras_process, layers
-from muxflow.frontend.importer import ImportOptions
-from muxflow.frontend.keras_importer import check_description, check_keras, describe_models, graph_of
-from muxflow.frontend.keras_process import ENVIRONMENT
-from muxflow.frontend.keras_proof import compare_with_keras
-from muxflow.frontend.proof import compare
-from muxflow.frontend.qonnx_ops import mux_shift, or_join
+from muxflow.frontend import KERAS_SUFFIXES
+from muxflow.frontend.importer.walk import ImportOptions
+from muxflow.frontend.keras import process as keras_process
+from muxflow.frontend.keras.execution import compare_with_keras
+from muxflow.frontend.keras.process import ENVIRONMENT
+from muxflow.frontend.keras.reader import check_description, check_keras, describe_models, graph_of
+from muxflow.frontend.qonnx.execution import compare
+from muxflow.frontend.qonnx.ops import mux_shift, or_join
+from muxflow.frontend.training import layers
 
 LAYERS = {
     "same_stride": ["a", "b"],
@@ -238,7 +240,7 @@ def test_child_that_dies(folder, monkeypatch):
 
 
 def test_layers_under_keras_3_say_what_to_do():
-    code = "import muxflow.frontend.keras_mognet"
+    code = "import muxflow.frontend.training.keras.mognet"
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "TF_USE_LEGACY_KERAS": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert "ToolError: the Keras layers of Muxflow are made of Keras 2, but tf.keras is Keras 3" in done.stderr
@@ -246,5 +248,5 @@ def test_layers_under_keras_3_say_what_to_do():
 
 
 def test_importing_starts_no_tensorflow():
-    code = "import sys, muxflow.frontend.keras_importer; assert not {'tensorflow', 'torch'} & set(sys.modules)"
+    code = "import sys, muxflow.frontend.keras.reader; assert not {'tensorflow', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

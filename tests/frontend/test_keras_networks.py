@@ -10,11 +10,11 @@ import pytest
 
 import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
-from muxflow.dataflow.graph import with_nodes
+from muxflow.dataflow.graph.graph import with_nodes
 from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, MuxJoin, RomWeights, Threshold, WindowPool
-from muxflow.frontend.keras_importer import describe_models, graph_of
-from muxflow.frontend.keras_proof import compare_with_keras
-from muxflow.frontend.keras_training import NAMES, PRETRAINED, train_keras
+from muxflow.frontend.keras.execution import compare_with_keras
+from muxflow.frontend.keras.reader import describe_models, graph_of
+from muxflow.frontend.training.keras.trainer import NAMES, PRETRAINED, train_keras
 from muxflow.proving import dataset_images, model_copy, project_report, prove
 
 FILES = {name: PRETRAINED / f"{name}.h5" for name in NAMES}
@@ -108,7 +108,15 @@ def test_qkeras_that_hgq2_has_overwritten(tmp_path, monkeypatch):
 
 
 def test_options_of_the_other_presets_are_refused():
-    command = [sys.executable, "-c", "from muxflow.cli import main; main()", "train", NAMES[0], "--select", "element"]
+    command = [
+        sys.executable,
+        "-c",
+        "from muxflow.cli.main import main; main()",
+        "train",
+        NAMES[0],
+        "--select",
+        "element",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"{NAMES[0]}: --select, --data and --threads are options of the Brevitas presets only" in done.stderr

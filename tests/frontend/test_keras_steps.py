@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.keras_steps import LARGEST, Steps, find_period, find_steps
+from muxflow.frontend.keras.steps import LARGEST, Steps, find_period, find_steps
 
 
 def uniform(bits, step, lo=0):

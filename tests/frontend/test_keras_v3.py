@@ -16,11 +16,12 @@ import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.ops import MatrixVector, Threshold
 from muxflow.doctor import findings
-from muxflow.frontend import KERAS_SUFFIXES, hgq_folder
-from muxflow.frontend.hgq_folder import REQUIREMENTS, VERSION, keras_v3_environment
-from muxflow.frontend.importer import ImportOptions
-from muxflow.frontend.keras_importer import check_description, describe_models, graph_of
-from muxflow.frontend.proof import compare
+from muxflow.frontend import KERAS_SUFFIXES
+from muxflow.frontend.importer.walk import ImportOptions
+from muxflow.frontend.keras.reader import check_description, describe_models, graph_of
+from muxflow.frontend.keras.v3 import hgq_folder
+from muxflow.frontend.keras.v3.hgq_folder import REQUIREMENTS, VERSION, keras_v3_environment
+from muxflow.frontend.qonnx.execution import compare
 from muxflow.proving import Images, model_copy, prove
 
 QUANTIZERS = {

@@ -11,7 +11,8 @@ from torch import nn
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.layers import (
+from muxflow.frontend.qonnx.ops import mux_shift, or_join
+from muxflow.frontend.training.layers import (
     CFLOG,
     MRB,
     BatchNorm2d,
@@ -21,7 +22,6 @@ from muxflow.frontend.layers import (
     conv_bn_act,
     quant_conv,
 )
-from muxflow.frontend.qonnx_ops import mux_shift, or_join
 
 
 def codes(shape, bits, seed):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.graph import Graph, with_nodes
+from muxflow.dataflow.graph.graph import Graph, with_nodes
 from muxflow.dataflow.ops import RomWeights, Threshold
-from muxflow.frontend.proof import QonnxModel, compare, compare_with_qonnx, float_inputs, image_codes
-from muxflow.frontend.qonnx_importer import load_qonnx
+from muxflow.frontend.qonnx.execution import QonnxModel, compare, compare_with_qonnx, float_inputs, image_codes
+from muxflow.frontend.qonnx.reader import load_qonnx
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from qonnx.util.cleanup import cleanup_model
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.qonnx_ops import DOMAIN, mux_shift, or_join, select_bits, to_codes
+from muxflow.frontend.qonnx.ops import DOMAIN, mux_shift, or_join, select_bits, to_codes
 
 X = np.array([[[[0, 3], [2, 1]], [[0, 0], [1, 0]]]])
 F = np.array([[[[7, 2], [1, 0]], [[5, 5], [5, 5]], [[4, 4], [4, 4]]]])

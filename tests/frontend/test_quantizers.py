@@ -12,7 +12,7 @@ from qonnx.util.cleanup import cleanup_model
 from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.quantizers import (
+from muxflow.frontend.training.quantizers import (
     BinaryTensorQuant,
     HEQTensorQuant,
     PixelInput,
@@ -181,7 +181,9 @@ def test_every_pixel_is_exact():
     ],
 )
 def test_brevitas_exporter_writes_what_the_model_computes(weights, op, bits, scale, rounding):
-    from brevitas.export import export_qonnx  # after muxflow.frontend.quantizers, which quiets its import warnings
+    from brevitas.export import (
+        export_qonnx,  # after muxflow.frontend.training.quantizers, which quiets its import warnings
+    )
 
     model = nn.Sequential(
         qnn.QuantIdentity(act_quant=PixelInput),

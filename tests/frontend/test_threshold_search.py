@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend import threshold_search
-from muxflow.frontend.threshold_search import find_thresholds
+from muxflow.frontend.importer import thresholds as threshold_search
+from muxflow.frontend.importer.thresholds import find_thresholds
 
 
 def table_function(edges, directions, base=0):

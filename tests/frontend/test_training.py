@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-import muxflow.frontend.training as training
+import muxflow.frontend.training.trainer as training
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.datasets import load_digits
-from muxflow.frontend.export import execute, read_metadata
-from muxflow.frontend.training import CHECKPOINT, TrainConfig, augment, evaluate, train, train_preset
-from muxflow.frontend.zoo import build
+from muxflow.frontend.brevitas.export import execute, read_metadata
+from muxflow.frontend.training.datasets import load_digits
+from muxflow.frontend.training.trainer import CHECKPOINT, TrainConfig, augment, evaluate, train, train_preset
+from muxflow.frontend.training.zoo import build
 
 CONFIG = TrainConfig(epochs=3, batch=16, warmup=1, freeze=1)
 PRETRAINED = Path(training.__file__).parent / "pretrained"

@@ -5,8 +5,8 @@ import torch
 from brevitas.nn import QuantIdentity
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.layers import MRB
-from muxflow.frontend.zoo import MEGABIT, PRESETS, Mognet, MognetConfig, build, preset, randomise, storage_bits
+from muxflow.frontend.training.layers import MRB
+from muxflow.frontend.training.zoo import MEGABIT, PRESETS, Mognet, MognetConfig, build, preset, randomise, storage_bits
 
 SMALL = {"n": 8, "ring": 64, "blocks": 1}
 

@@ -8,9 +8,9 @@ from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
 from muxflow import load
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.ops import MatrixVector, Pool, SlidingWindow, Threshold
-from muxflow.frontend.export import export
-from muxflow.frontend.proof import QonnxModel, compare_with_qonnx, float_inputs
-from muxflow.frontend.zoo_bnn import INPUT_SCALE, PRESETS, Bnn, BnnConfig, build, randomise
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.qonnx.execution import QonnxModel, compare_with_qonnx, float_inputs
+from muxflow.frontend.training.zoo_bnn import INPUT_SCALE, PRESETS, Bnn, BnnConfig, build, randomise
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from muxflow.dataflow.design import build_design
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
-from muxflow.dataflow.folding import fit
-from muxflow.dataflow.graph import Node
+from muxflow.dataflow.fit.design import build_design
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale
-from muxflow.dataflow.stream import Stream
-from muxflow.hls import csim
-from muxflow.hls.csim import compile_csim, recordable, run_csim, verify
-from muxflow.hls.project import Project, load_project, write_project
+from muxflow.hls.vitis import csim
+from muxflow.hls.vitis.csim import compile_csim, recordable, run_csim, verify
+from muxflow.hls.vitis.project import Project, load_project, write_project
 
 
 @pytest.fixture(scope="module")

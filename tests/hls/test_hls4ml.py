@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 import muxflow
-from muxflow.dataflow.design import build_design
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.folding import fit
-from muxflow.dataflow.graph import with_nodes
+from muxflow.dataflow.fit.design import build_design
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.graph import with_nodes
+from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import Scale, Threshold
-from muxflow.dataflow.stream import Stream, random_codes
 from muxflow.hls import hls4ml
-from muxflow.hls.csim import ap_types
-from muxflow.hls.project import INCLUDE, write_project
+from muxflow.hls.vitis.csim import ap_types
+from muxflow.hls.vitis.project import INCLUDE, write_project
 
 # An assertion in compiled code ends the process: the simulation has one of its own.
 # Without Keras, which hls4ml would load where it finds it: our models need none, and it takes seconds.
@@ -30,7 +30,7 @@ sys.modules.update(keras=None, tensorflow=None)
 from pathlib import Path
 import numpy as np
 from muxflow.hls.hls4ml import convert
-from muxflow.hls.project import load_project
+from muxflow.hls.vitis.project import load_project
 
 folder, backend = Path(sys.argv[1]), sys.argv[2]
 model = convert(load_project(folder).design, folder / "hls4ml", backend=backend)
@@ -99,7 +99,7 @@ def test_random_design(make_random_design, tmp_path):
 
 def test_digits_network(tmp_path):
     """The shipped MOGNET, from its QONNX file."""
-    model = Path(hls4ml.__file__).parents[2] / "frontend" / "pretrained" / "mognet_digits.onnx"
+    model = Path(hls4ml.__file__).parents[2] / "frontend" / "training" / "pretrained" / "mognet_digits.onnx"
     design = muxflow.fit(muxflow.load(model), fps=1000)
     images = images_of(design, 3)
     np.testing.assert_array_equal(predict(design, tmp_path / "p", "Vitis", images), design.graph(images))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.graph import Node
+from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.stream import Stream, random_codes, width
 from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops import (
     AddJoin,
@@ -26,12 +27,11 @@ from muxflow.dataflow.ops import (
     SlidingWindow,
     Threshold,
 )
-from muxflow.dataflow.stream import Stream, random_codes, width
-from muxflow.hls.csim import ap_types
 from muxflow.hls.hls4ml.cpp import LayerText
 from muxflow.hls.hls4ml.layers import NATIVE_FLAGS
 from muxflow.hls.hls4ml.plan import IntegerLayer, Port
-from muxflow.hls.project import INCLUDE
+from muxflow.hls.vitis.csim import ap_types
+from muxflow.hls.vitis.project import INCLUDE
 
 FRAMES = 3
 

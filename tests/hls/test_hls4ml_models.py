@@ -14,17 +14,17 @@ import pytest
 from qonnx.core.onnx_exec import execute_onnx
 
 import muxflow
-from muxflow.dataflow.design import before_width_converters
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.graph import Readout
-from muxflow.dataflow.stream import random_codes
-from muxflow.frontend import zoo
-from muxflow.frontend.export import export
+from muxflow.dataflow.fit.design import before_width_converters
+from muxflow.dataflow.graph.graph import Readout
+from muxflow.dataflow.graph.stream import random_codes
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.training import zoo
 from muxflow.hls import hls4ml
 from muxflow.hls.hls4ml.cutting import plan
 from muxflow.hls.hls4ml.plan import Convolution, MaxPool
 
-DIGITS = Path(hls4ml.__file__).parents[2] / "frontend" / "pretrained" / "mognet_digits.onnx"
+DIGITS = Path(hls4ml.__file__).parents[2] / "frontend" / "training" / "pretrained" / "mognet_digits.onnx"
 
 # An assertion in compiled code ends the process, and registering layers changes hls4ml for good: children.
 CHILD = """
@@ -56,7 +56,7 @@ np.save(folder / "outputs.npy", outputs)
 """
 PYTORCH = """
 import torch
-from muxflow.frontend import zoo
+from muxflow.frontend.training import zoo
 trained = zoo.randomise(zoo.build("mognet_digits", n=8, g=2, blocks=1, select="or"))
 model = prepare(trained, input_shape=(1, 8, 8))
 images = torch.from_numpy(pixels.transpose(0, 3, 1, 2))
@@ -70,7 +70,7 @@ np.save(folder / "outputs.npy", converted.predict(images.numpy()))
 """
 KERAS = """
 import tensorflow as tf
-from muxflow.frontend.keras_zoo import mognet
+from muxflow.frontend.training.keras.zoo import mognet
 tf.keras.utils.set_random_seed(0)
 trained = mognet(n=8, groups=2, blocks=1, select="element")
 generator = np.random.default_rng(0)
@@ -309,7 +309,7 @@ def test_values_that_no_type_holds(residual):
 
 
 def test_designs_have_no_trace(residual, device, tmp_path):
-    from muxflow.dataflow.folding import fit
+    from muxflow.dataflow.fit.folding import fit
 
     hls4ml.register()
     model = hls4ml.convert(fit(residual, device=device, board="b", clock_mhz=100), tmp_path)

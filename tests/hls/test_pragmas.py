@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from muxflow.dataflow.folding import fit
-from muxflow.hls.project import INCLUDE, ProjectOptions, write_project
+from muxflow.dataflow.fit.folding import fit
+from muxflow.hls.vitis.project import INCLUDE, ProjectOptions, write_project
 
 NAME = r"[A-Za-z_]\w*"
 COMMON = [

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muxflow.dataflow.design import build_design, with_depths
-from muxflow.dataflow.device import Device
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.folding import fit
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.fit.design import build_design, with_depths
+from muxflow.dataflow.fit.device import Device
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale, Threshold
-from muxflow.dataflow.passes import insert_forks
-from muxflow.dataflow.stream import Stream
-from muxflow.hls.csim import verify
 from muxflow.hls.names import CPP_WORDS, identifier, identifiers
-from muxflow.hls.project import ProjectOptions, load_project, write_project
+from muxflow.hls.vitis.csim import verify
+from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
 
 
 def dense_graph(name="dense"):
@@ -111,7 +111,12 @@ def test_foreign_folder_is_refused(dense, tmp_path):
     write_project(dense, tmp_path / "empty")
 
 
-STEPS = ["shutil.copytree", "muxflow.hls.project.pack", "muxflow.hls.project.save_design", "pathlib.Path.rename"]
+STEPS = [
+    "shutil.copytree",
+    "muxflow.hls.vitis.project.pack",
+    "muxflow.hls.vitis.project.save_design",
+    "pathlib.Path.rename",
+]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from muxflow.board.driver import Accelerator
-from muxflow.dataflow.design import build_design
 from muxflow.dataflow.errors import GraphError, MuxflowError, ToolError
-from muxflow.dataflow.folding import fit
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.fit.design import build_design
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.passes import writable_seeds
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, Scale, Threshold
-from muxflow.dataflow.passes import writable_seeds
-from muxflow.dataflow.stream import Stream
-from muxflow.hls import csim
-from muxflow.hls.csim import ap_types, recordable, run_csim, verify
-from muxflow.hls.project import Project, ProjectOptions, load_project, write_project
+from muxflow.hls.vitis import csim
+from muxflow.hls.vitis.csim import ap_types, recordable, run_csim, verify
+from muxflow.hls.vitis.project import Project, ProjectOptions, load_project, write_project
 
 WRITABLE = ProjectOptions(seeds="writable")
 

@@ -5,10 +5,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from muxflow.dataflow.folding import fit
-from muxflow.hls.csim import ap_types
+from muxflow.dataflow.fit.folding import fit
 from muxflow.hls.packing import pack, unpack
-from muxflow.hls.project import INCLUDE, ProjectOptions, write_project
+from muxflow.hls.vitis.csim import ap_types
+from muxflow.hls.vitis.project import INCLUDE, ProjectOptions, write_project
 
 # The fields that the vendor's header gives an AXI-Stream word.
 AP_AXI_SDATA = """

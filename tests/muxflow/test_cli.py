@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muxflow.dataflow.graph import Graph
+from muxflow.dataflow.graph.graph import Graph
 
-PRETRAINED = Path(__file__).parents[2] / "frontend" / "pretrained"
+PRETRAINED = Path(__file__).parents[2] / "frontend" / "training" / "pretrained"
 
 
 def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from muxflow.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from muxflow.cli.main import main; main()", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 

@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 import muxflow
-from muxflow.cli import app
+from muxflow.cli.main import app
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.hls import finn
 
-DIGITS = Path(muxflow.__file__).parent.parent / "frontend" / "pretrained" / "mognet_digits.onnx"
+DIGITS = Path(muxflow.__file__).parent.parent / "frontend" / "training" / "pretrained" / "mognet_digits.onnx"
 
 
 def test_writes_the_whole_project_and_says_what_finn_estimates(tmp_path: Path) -> None:

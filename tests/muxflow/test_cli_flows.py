@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muxflow.dataflow.graph import Graph
-from muxflow.dataflow.stream import random_codes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.stream import random_codes
 
 # hls4ml finds the project of its own accord, compiles and runs it.
 LINK = """
@@ -27,7 +27,7 @@ np.save(folder.parent / "outputs.npy", model.predict(np.load(folder.parent / "im
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     # Without Keras, which hls4ml would load where it finds it: these models need none, and it takes seconds.
-    program = "import sys; sys.modules.update(keras=None, tensorflow=None); from muxflow.cli import main; main()"
+    program = "import sys; sys.modules.update(keras=None, tensorflow=None); from muxflow.cli.main import main; main()"
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 

@@ -8,10 +8,10 @@ import torch
 
 import muxflow
 from muxflow.demo import MODELS, run_demo
-from muxflow.frontend.datasets import load_digits
-from muxflow.frontend.proof import compare_with_qonnx, image_codes
-from muxflow.frontend.torch_proof import compare_with_torch
-from muxflow.frontend.training import PRETRAINED, export_trained, load_trained
+from muxflow.frontend.brevitas.execution import compare_with_torch
+from muxflow.frontend.qonnx.execution import compare_with_qonnx, image_codes
+from muxflow.frontend.training.datasets import load_digits
+from muxflow.frontend.training.trainer import PRETRAINED, export_trained, load_trained
 from muxflow.proving import Stage
 
 

@@ -12,9 +12,9 @@ from distributed import LocalCluster
 
 from muxflow import sweep
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import MatrixVector, RomWeights, Threshold
-from muxflow.dataflow.stream import Stream
 from muxflow.sweep import Outcome, Point, plan, run_sweep, to_csv
 
 
@@ -169,7 +169,7 @@ def test_command(tmp_path, models):
     """The table and the reasons; exit code 0 although a point is refused."""
     from typer.testing import CliRunner
 
-    from muxflow.cli import app
+    from muxflow.cli.main import app
 
     folder = tmp_path / "out"
     command = ["sweep", *models, "-b", "pynq-z2", "-b", "nowhere", "--clock", "80", "-o", str(folder), "--jobs", "1"]

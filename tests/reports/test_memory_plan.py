@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from muxflow.dataflow import folding
-from muxflow.dataflow.design import Design
-from muxflow.dataflow.device import Device, Resources
 from muxflow.dataflow.errors import ToolError
-from muxflow.dataflow.folding import FrontierPoint
-from muxflow.dataflow.graph import Graph
+from muxflow.dataflow.fit import folding
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.device import Device, Resources
+from muxflow.dataflow.fit.folding import FrontierPoint
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.reports.memory_plan import TINY_BUDGET, make_memory_plan
 from muxflow.reports.plots import plot_frontier
 from muxflow.reports.report import KINDS

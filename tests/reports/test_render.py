@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from muxflow.board.board import find_board
-from muxflow.dataflow import folding
-from muxflow.dataflow.design import Design
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph import Graph
+from muxflow.dataflow.fit import folding
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.reports.render import FORMATS, to_csv, to_html, to_json, to_latex, to_text, write_report
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 

@@ -1,6 +1,6 @@
 """Shared by the tests of the flow: its calls, a stand-in of what writes the driver, one way to run it."""
 
-from muxflow.board.bitstream import BitstreamOptions, make_bitstream
+from muxflow.board.bitstream.stages import BitstreamOptions, make_bitstream
 from muxflow.board.board import find_board
 
 ALL = [

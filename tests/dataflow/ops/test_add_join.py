@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import AddJoin
-from muxflow.dataflow.stream import Stream
 
 
 def slow(a, b):

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import ArgMax
-from muxflow.dataflow.stream import Stream
 
 
 def slow(x):

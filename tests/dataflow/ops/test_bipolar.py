@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import (
     AutomatonWeights,
@@ -18,7 +19,6 @@ from muxflow.dataflow.ops import (
     Threshold,
     WindowPool,
 )
-from muxflow.dataflow.stream import Stream, random_codes
 
 
 def signs(*shape, seed=0):

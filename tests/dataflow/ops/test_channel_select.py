@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import ChannelSelect
-from muxflow.dataflow.stream import Stream
 
 
 def slow(op):

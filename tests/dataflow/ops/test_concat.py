@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import Concat
-from muxflow.dataflow.stream import Stream
 
 
 def slow(a, b):

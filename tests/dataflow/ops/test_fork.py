@@ -3,8 +3,8 @@
 import pytest
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import Fork
-from muxflow.dataflow.stream import Stream
 
 
 @pytest.mark.parametrize("ways", [2, 3])

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import ShiftClip
-from muxflow.dataflow.stream import Stream
 
 
 def one(x, bias, shift, lowest, highest):

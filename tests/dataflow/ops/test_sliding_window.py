@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops import SlidingWindow
-from muxflow.dataflow.stream import Stream
 
 
 def slow(op):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.folding import fit
-from muxflow.dataflow.graph import Readout
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.graph import Readout
+from muxflow.dataflow.graph.passes import append_top_k
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import ArgMax, Scale, TopK
-from muxflow.dataflow.passes import append_top_k
-from muxflow.dataflow.stream import Stream
-from muxflow.hls.csim import verify
-from muxflow.hls.project import write_project
+from muxflow.hls.vitis.csim import verify
+from muxflow.hls.vitis.project import write_project
 
 
 def slow(k):

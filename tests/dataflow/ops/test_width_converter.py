@@ -3,8 +3,8 @@
 import pytest
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import WidthConverter
-from muxflow.dataflow.stream import Stream
 
 
 def test_ladder(ladder):

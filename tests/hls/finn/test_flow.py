@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 import muxflow
-from muxflow.dataflow.design import build_design
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
-from muxflow.dataflow.graph import Graph, Node, with_nodes
+from muxflow.dataflow.fit.design import build_design
+from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.passes import insert_forks, rising_thresholds, writable_seeds
+from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import (
     AddJoin,
@@ -36,16 +38,14 @@ from muxflow.dataflow.ops import (
     TopK,
     WindowPool,
 )
-from muxflow.dataflow.passes import insert_forks, rising_thresholds, writable_seeds
-from muxflow.dataflow.stream import Stream, random_codes
-from muxflow.frontend import datasets
-from muxflow.frontend.proof import image_codes
+from muxflow.frontend.qonnx.execution import image_codes
+from muxflow.frontend.training import datasets
 from muxflow.hls import finn as finn_flow
 
 # FINN leaves the files that it generates to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
-DIGITS = Path(muxflow.__file__).parent.parent / "frontend" / "pretrained" / "mognet_digits.onnx"
+DIGITS = Path(muxflow.__file__).parent.parent / "frontend" / "training" / "pretrained" / "mognet_digits.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
 
 def test_all_held_out_digits_are_equal_in_every_tensor(project: Path) -> None:
     """FINN's Python execution of the whole digits MOGNET = graph on all 450 images."""
-    from muxflow.hls.project import load_project
+    from muxflow.hls.vitis.project import load_project
 
     images = datasets.load("digits", "test").images
     codes = image_codes(load_project(project).design.graph, images)
@@ -230,7 +230,7 @@ def test_all_held_out_digits_are_equal_in_every_tensor(project: Path) -> None:
 
 
 def test_project_is_the_same_every_time_and_holds_no_path_of_this_machine(project: Path, tmp_path: Path) -> None:
-    from muxflow.hls.project import load_project
+    from muxflow.hls.vitis.project import load_project
 
     again = finn_flow.write(load_project(project).design, tmp_path / "again")
     files = sorted(file.relative_to(project) for file in project.rglob("*") if file.is_file())
@@ -262,7 +262,7 @@ def test_depths_are_the_designs(project: Path) -> None:
     """Every FIFO that FINN inserted has the depth of the design's stream, 2 at least."""
     from qonnx.core.modelwrapper import ModelWrapper
 
-    from muxflow.hls.project import load_project
+    from muxflow.hls.vitis.project import load_project
 
     model = ModelWrapper(str(project / "model.onnx"))
     depths = load_project(project).design.depths
@@ -280,7 +280,7 @@ def test_what_waits_for_a_select_bit_holds_a_whole_frame(project: Path) -> None:
     """FINN's nodes have other latencies than ours, so nothing less is free of deadlocks there."""
     import onnx
 
-    from muxflow.hls.project import load_project
+    from muxflow.hls.vitis.project import load_project
 
     design = load_project(project).design
     joins = [node for node in onnx.load(str(project / "model.onnx")).graph.node if node.op_type == "MuxJoin"]

@@ -285,7 +285,7 @@ def model_of(case: Case) -> Any:
 
 
 def random_inputs(case: Case, seed: int) -> list[Codes]:
-    from muxflow.dataflow.stream import random_codes
+    from muxflow.dataflow.graph.stream import random_codes
     from muxflow.hls.finn.streams import stream
 
     generator = np.random.default_rng(seed)

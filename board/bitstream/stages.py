@@ -1,0 +1,268 @@
+"""From an HLS project to bitstream and driver: the stages, in order."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from muxflow.board import deploy
+from muxflow.board.bitstream.figures import (
+    FIGURES_FILE,
+    Figures,
+    check_cosimulation,
+    check_timing,
+    facts,
+    figures_json,
+    read_figures,
+    read_implementation,
+    synthesis_report,
+)
+from muxflow.board.bitstream.flow import Flow, Outcome, Stage, Tell, locked
+from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls, find_vivado
+from muxflow.board.bitstream.vendor_reports import read_synthesis
+from muxflow.board.bitstream.vendor_tcl import hls_results, top_name, write_scripts
+from muxflow.board.board import Board
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import whole_folder, write_atomically
+from muxflow.hls.vitis.project import Project
+
+StageName = Literal["check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy"]
+STAGES: tuple[StageName, ...] = get_args(StageName)
+"""All stages in order; cosim only where it is asked for."""
+ORDER: dict[str, int] = {name: number for number, name in enumerate(STAGES)}
+
+TIMEOUT_MINUTES = 720.0
+"""Longest time of one stage (decision): implementation of a full device takes hours."""
+
+Driver = Callable[[Project, Path], list[Path]]
+"""`write_driver(project, folder)`: writes what runs on the board into a folder and returns the files."""
+
+BITSTREAM = "accelerator"
+"""Name of the bit, hwh and xsa files; PYNQ finds the hwh by the name of the bit file."""
+
+
+@dataclass(frozen=True)
+class BitstreamOptions:
+    """How the flow runs.
+
+    `tools`: folders with the vendor's installation, PATH and the usual ones when empty; `cosim`: simulate the RTL too
+    (slow); `until`: the last stage; `timeout_minutes` of one stage; `jobs`: processes of Vivado;
+    `allow_timing_failure`: give a bitstream whose paths are too slow for the clock all the same.
+    """
+
+    tools: tuple[Path, ...] = ()
+    cosim: bool = False
+    until: StageName = "deploy"
+    timeout_minutes: float = TIMEOUT_MINUTES
+    jobs: int = 2
+    allow_timing_failure: bool = False
+
+    def __post_init__(self) -> None:
+        if self.until not in STAGES:
+            raise MuxflowError(f"stage {self.until!r}; supported are {', '.join(STAGES)}")
+        if self.until == "cosim" and not self.cosim:
+            raise MuxflowError("--until cosim needs --cosim")
+        if not self.timeout_minutes > 0 or self.jobs < 1:
+            raise MuxflowError(
+                f"a time-out of {self.timeout_minutes:g} minutes and {self.jobs} jobs; both must be positive"
+            )
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """What the flow gave: its folder, the folder for the board (None before the last stage), figures, stages."""
+
+    folder: Path
+    deploy: Path | None
+    figures: Figures
+    outcomes: tuple[Outcome, ...]
+    notices: tuple[str, ...]
+
+
+def make_bitstream(
+    project: Project,
+    board: Board,
+    options: BitstreamOptions | None = None,
+    *,
+    tell: Tell | None = None,
+    write_driver: Driver = deploy.write_driver,
+) -> Bitstream:
+    """Runs the flow in `bitstream/` of the project and fills `deploy/`; stages that are done and unchanged are kept.
+
+    `tell(stage, step)` follows it; `write_driver` fills the deploy folder.
+    Raises MuxflowError when project and board do not fit, ToolError when a tool is absent, fails, is stopped or leaves
+    something out, or when timing is not met. Scripts of all stages are written even where a tool is absent.
+    """
+    options = options or BitstreamOptions()
+    if project.design.device.part != board.device.part:
+        raise MuxflowError(
+            f"{project.path}: designed for {project.design.board} ({project.design.device.part}), not for {board.name} "
+            f"({board.device.part}); build it again: `muxflow build MODEL --board {board.name}`"
+        )
+    folder = project.path / "bitstream"
+    last = ORDER[options.until]
+    try:
+        vivado = find_vivado(options.tools) if last >= ORDER["block_design"] else None
+        hls = find_hls(project.options.tool, options.tools, vivado)
+    except ToolError as error:
+        write_scripts(project, board, folder)
+        raise ToolError(
+            f"{error}\nReady on disk: the HLS project {project.path} (run_hls.tcl), and scripts for every stage in "
+            f"{folder}. The stages up to export need no Vivado: --until export"
+        ) from error
+    write_scripts(project, board, folder, hls.form)
+    flow = Flow(folder, environment(hls, vivado), options.timeout_minutes * 60)
+    tell = tell or (lambda _stage, _step: None)
+    stages = [stage for stage in _stages(project, folder, hls, vivado, options) if ORDER[stage.name] <= last]
+    with locked(folder):
+        if board.board_parts and facts(folder / "results" / "check.txt").get("board_part") == "":
+            # The user may have installed board files since.
+            flow.forget("check")
+        outcomes = flow.run(stages, tell)
+        figures = read_figures(project, folder, hls, vivado, {stage.name for stage in stages})
+        write_atomically(folder / FIGURES_FILE, figures_json(project, figures))
+        filled = None
+        if options.until == "deploy":
+            check_timing(project, folder, figures, options.allow_timing_failure)
+            tell("deploy", "")
+            filled = _deploy(project, folder, figures, write_driver)
+    return Bitstream(folder, filled, figures, outcomes, _notices(board, figures, folder))
+
+
+def _stages(
+    project: Project, folder: Path, hls: VendorTool, vivado: VendorTool | None, options: BitstreamOptions
+) -> list[Stage]:
+    """The stages that run tools, in order; those of Vivado where it is there."""
+    top = top_name(project)
+    results = folder / hls_results(hls.form)
+    sources = (project.path / "include", project.path / "src")
+    bench = project.path / "tb"
+    settings = {"hls": hls.label}
+
+    def scripts(step: str) -> tuple[Path, ...]:
+        if hls.form == "config":
+            return (folder / "hls_config.cfg",)
+        return (folder / f"{step}.tcl", project.path / "run_hls.tcl")
+
+    checks: tuple[tuple[str, ...], ...] = (hls.script("check_hls.tcl"),)
+    if vivado is not None:
+        settings_check = {**settings, "vivado": vivado.label}
+        checks += (_vivado(vivado, "check.tcl"),)
+    else:
+        settings_check = settings
+    stages = [
+        Stage(
+            "check",
+            checks,
+            (folder / "check_hls.tcl", folder / "check.tcl", folder / "common.tcl"),
+            settings_check,
+            products=(folder / "results" / "check.txt",) if vivado is not None else (),
+            clean=(folder / "check_hls", folder / "results" / "check.txt"),
+            expects="MUXFLOW part .* is known",
+        ),
+        Stage(
+            "csim",
+            (hls.step("csim"),),
+            (*sources, bench, *scripts("csim")),
+            settings,
+            clean=(folder / "csim_hls", folder / "csim"),
+            expects=r"PASS: \d+ frames, 0 differing words",
+        ),
+        Stage(
+            "csynth",
+            (hls.step("csynth"),),
+            (*sources, *scripts("csynth")),
+            settings,
+            products=(results / "syn" / "verilog" / f"{top}.v",),
+            clean=(folder / "hls",),
+            check=lambda: read_synthesis(synthesis_report(results, top)),
+        ),
+    ]
+    if options.cosim:
+        report = results / "sim" / "report" / f"{top}_cosim.rpt"
+        stages.append(
+            Stage(
+                "cosim",
+                (hls.step("cosim"),),
+                (bench, *scripts("cosim")),
+                settings,
+                ("csynth",),
+                (report,),
+                clean=(results / "sim",),
+                check=lambda: check_cosimulation(report),
+            )
+        )
+    stages.append(
+        Stage(
+            "export",
+            (hls.step("export"),),
+            scripts("export"),
+            settings,
+            ("csynth",),
+            (results / "impl" / "ip" / "component.xml",),
+            clean=(results / "impl",),
+        )
+    )
+    if vivado is None:
+        return stages
+    given = {"vivado": vivado.label}
+    made = folder / "results"
+    stages.append(
+        Stage(
+            "block_design",
+            (_vivado(vivado, "block_design.tcl"),),
+            (folder / "block_design.tcl", folder / "common.tcl", folder / "stream_monitor.v", made / "check.txt"),
+            given,
+            ("export",),
+            (folder / "vivado" / "system.xpr", made / "system.hwh", made / "block_design.txt"),
+            clean=(folder / "vivado", made / "system.hwh", made / "block_design.txt"),
+        )
+    )
+    reports = ("utilization.rpt", "accelerator_utilization.rpt", "timing_summary.rpt")
+    products = tuple(made / name for name in (*reports, "system.bit", "system.xsa"))
+    stages.append(
+        Stage(
+            "implement",
+            (_vivado(vivado, "implement.tcl", str(options.jobs)),),
+            (folder / "implement.tcl",),
+            given,
+            ("block_design",),
+            products,
+            clean=products,
+            check=lambda: read_implementation(made),
+        )
+    )
+    return stages
+
+
+def _vivado(vivado: VendorTool, script: str, *arguments: str) -> tuple[str, ...]:
+    command = (str(vivado.path), "-mode", "batch", "-nojournal", "-nolog", "-notrace", "-source", script)
+    return (*command, "-tclargs", *arguments) if arguments else command
+
+
+def _notices(board: Board, figures: Figures, folder: Path) -> tuple[str, ...]:
+    """What a user should know though the flow went through."""
+    if figures.board_part != "" or not board.board_parts:
+        return ()
+    name = board.board_parts[-1].split(":")[1]
+    return (
+        f"Vivado has no board files for {board.title} ({' or '.join(board.board_parts)}): memory and pins of the "
+        "processing system are not set up, so this bitstream is for a board that has already booted (PYNQ, Linux); do not "
+        "boot from its xsa. To install them, in Vivado's Tcl console: xhub::refresh_catalog [xhub::get_xstores "
+        f"xilinx_board_store]; xhub::install [xhub::get_xitems *{name}*], then run this again "
+        f"(log: {folder / 'logs' / 'check.log'})",
+    )
+
+
+def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver) -> Path:
+    """Fills `deploy/` beside itself and puts it in place at the end, so that it is whole or as it was."""
+    target = project.path / "deploy"
+    with whole_folder(target) as made:
+        write_driver(project, made)
+        for suffix in ("bit", "hwh", "xsa"):
+            shutil.copyfile(folder / "results" / f"system.{suffix}", made / f"{BITSTREAM}.{suffix}")
+        (made / FIGURES_FILE).write_bytes(figures_json(project, figures))
+    return target

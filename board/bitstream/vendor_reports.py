@@ -1,0 +1,246 @@
+"""Reads the vendor tools' reports: synthesis, co-simulation, utilisation, timing."""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.fit.device import Resources
+
+
+@dataclass(frozen=True)
+class Synthesised:
+    """What the HLS tool estimates after synthesis.
+
+    `version`: the tool's, as the report gives it ("" in a text report without one); `resources` of the accelerator;
+    clock periods in ns; `latency` and `interval` are (least, most) cycles for a frame, None where the tool gives none.
+    `slow_loops`: pipelined loops with an initiation interval above 1, with that interval.
+    """
+
+    version: str
+    resources: Resources
+    target_ns: float
+    estimated_ns: float
+    latency: tuple[int, int] | None
+    interval: tuple[int, int] | None
+    slow_loops: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Cosimulated:
+    """What the co-simulation measured: whether it passed, cycles (least, average, most), None where not measured."""
+
+    passed: bool
+    latency: tuple[int, int, int] | None
+    interval: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Worst slack in ns (negative: not met) and failing endpoints, of set-up, hold and pulse width together."""
+
+    version: str
+    setup_slack: float
+    hold_slack: float
+    failing_endpoints: int
+
+    @property
+    def met(self) -> bool:
+        """True when no path is too slow or too fast."""
+        return self.setup_slack >= 0 and self.hold_slack >= 0 and self.failing_endpoints == 0
+
+
+def read_synthesis(file: Path) -> Synthesised:
+    """Reads `csynth.xml` or `<top>_csynth.xml`, or `.rpt` where only the text is there.
+
+    Formats: Vivado HLS 2019.2 (UG902), Vitis HLS 2020.2 and later (UG1399).
+    Raises ToolError naming the file and the section that is missing or not a number.
+    """
+    return _synthesis_text(file) if file.suffix == ".rpt" else _synthesis_xml(file)
+
+
+def _synthesis_xml(file: Path) -> Synthesised:
+    try:
+        root = ElementTree.fromstring(_read(file))
+    except ElementTree.ParseError as error:
+        raise ToolError(f"{file}: not a whole XML report ({error}); run the stage again") from error
+
+    def text(*paths: str) -> str:
+        for path in paths:
+            found = root.findtext(path)
+            if found is not None and found.strip():
+                return found.strip()
+        raise _lacks(file, paths[0])
+
+    area = "AreaEstimates/Resources/"
+    overall = "PerformanceEstimates/SummaryOfOverallLatency/"
+    resources = Resources(
+        _integer(file, area + "LUT", text(area + "LUT")),
+        _integer(file, area + "FF", text(area + "FF")),
+        _integer(file, area + "BRAM_18K", text(area + "BRAM_18K")),
+        # Vivado HLS calls them DSP48E.
+        _integer(file, area + "DSP", text(area + "DSP", area + "DSP48E")),
+    )
+    return Synthesised(
+        text("ReportVersion/Version"),
+        resources,
+        _number(file, "TargetClockPeriod", text("UserAssignments/TargetClockPeriod")),
+        _number(
+            file, "EstimatedClockPeriod", text("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
+        ),
+        _range(text(overall + "Best-caseLatency"), text(overall + "Worst-caseLatency")),
+        _range(text(overall + "Interval-min"), text(overall + "Interval-max")),
+        _slow_loops(root),
+    )
+
+
+def _slow_loops(root: ElementTree.Element) -> tuple[tuple[str, int], ...]:
+    """Loops of all modules whose achieved initiation interval is above 1, sorted by name."""
+    found = set()
+    for module in root.iter():
+        name = (module.findtext("Name") or "").strip()
+        for summary in module.findall("PerformanceEstimates/SummaryOfLoopLatency"):
+            for loop in summary:
+                achieved = (loop.findtext("PipelineII") or "").strip()
+                if achieved.isdigit() and int(achieved) > 1:
+                    found.add((f"{name}/{loop.tag}" if name else loop.tag, int(achieved)))
+    return tuple(sorted(found))
+
+
+def _synthesis_text(file: Path) -> Synthesised:
+    text = _read(file)
+    clock = re.search(r"^\s*\|\s*(?:ap_clk|default)\s*\|([^|]+)\|([^|]+)\|", text, re.MULTILINE)
+    if clock is None:
+        raise _lacks(file, "Timing")
+    overall = re.search(r"\+ Latency[^\n]*\n\s*\* Summary:.*?(?=\n\s*\+ Detail|\Z)", text, re.DOTALL)
+    cells = [] if overall is None else _cells(overall[0], r"[\d?-]")
+    if len(cells) < 4:
+        raise _lacks(file, "Latency")
+    # Vitis HLS puts the latency in absolute time between cycles and interval.
+    interval = cells[4:6] if len(cells) >= 7 else cells[2:4]
+    header = re.search(r"^\|\s*Name\s*\|(.+)\|\s*$", text, re.MULTILINE)
+    total = re.search(r"^\|\s*Total\s*\|(.+)\|\s*$", text, re.MULTILINE)
+    if header is None or total is None:
+        raise _lacks(file, "Utilization Estimates")
+    names = [name.strip() for name in header[1].split("|")]
+    used = dict(zip(names, (value.strip() for value in total[1].split("|")), strict=False))
+
+    def amount(*keys: str) -> int:
+        for key in keys:
+            if key in used:
+                return _integer(file, f"Utilization Estimates, {key}", used[key])
+        raise _lacks(file, f"Utilization Estimates, {keys[0]}")
+
+    version = re.search(r"^\* Version:\s*v?(20\d\d\.\d)", text, re.MULTILINE)
+    return Synthesised(
+        version[1] if version else "",
+        Resources(amount("LUT"), amount("FF"), amount("BRAM_18K"), amount("DSP", "DSP48E")),
+        _number(file, "Timing, Target", clock[1].replace("ns", "")),
+        _number(file, "Timing, Estimated", clock[2].replace("ns", "")),
+        _range(cells[0], cells[1]),
+        _range(interval[0], interval[1]),
+    )
+
+
+def read_cosimulation(file: Path) -> Cosimulated:
+    """Reads `<top>_cosim.rpt`; raises ToolError naming the file when it holds no result of an RTL simulation."""
+    for line in _read(file).splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) >= 8 and cells[0] in ("Verilog", "VHDL") and cells[1] not in ("NA", ""):
+            return Cosimulated(cells[1] == "Pass", _three(cells[2:5]), _three(cells[5:8]))
+    raise _lacks(file, "a row for Verilog or VHDL with a result")
+
+
+def read_utilisation(file: Path) -> Resources:
+    """Reads Vivado's `report_utilization`; 7-series and UltraScale+ name the rows differently, and versions the columns.
+
+    Block RAM is given in tiles of 36 Kb. Raises ToolError naming the file and the row.
+    """
+    text = _read(file)
+
+    def amount(title: str, *rows: str) -> float:
+        for row in rows:
+            match = re.search(rf"^\|\s*{row}\*?\s*\|\s*([\d.]+)\s*\|", text, re.MULTILINE)
+            if match:
+                return _number(file, title, match[1])
+        raise _lacks(file, f"{title} ({' or '.join(rows)})")
+
+    return Resources(
+        round(amount("LUTs", "Slice LUTs", "CLB LUTs")),
+        round(amount("registers", "Slice Registers", "CLB Registers", "Register as Flip Flop")),
+        math.ceil(2 * amount("block RAM", "Block RAM Tile")),
+        round(amount("DSP blocks", "DSPs", "DSP Slices")),
+    )
+
+
+def read_timing(file: Path) -> Timing:
+    """Reads Vivado's `report_timing_summary`: the design's worst slacks.
+
+    Raises ToolError naming the file and the section; a slack of NA (a design without a clock) is an error too.
+    """
+    text = _read(file)
+    table = re.search(r"^\s*WNS\(ns\)\s+TNS\(ns\)[^\n]*\n[\s-]*\n\s*(\S[^\n]*)$", text, re.MULTILINE)
+    if table is None:
+        raise _lacks(file, "Design Timing Summary")
+    values = table[1].split()
+    if len(values) < 8:
+        raise _lacks(file, "Design Timing Summary, hold")
+    failing = [values[2], values[6], *values[10:11]]
+    version = re.search(r"Tool Version\s*:\s*Vivado v\.?(20\d\d\.\d)", text)
+    return Timing(
+        version[1] if version else "",
+        _number(file, "WNS(ns)", values[0]),
+        _number(file, "WHS(ns)", values[4]),
+        sum(_integer(file, "Failing Endpoints", value) for value in failing),
+    )
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError as error:
+        raise ToolError(f"{file}: the report cannot be read ({error.strerror}); run the stage again") from error
+
+
+def _lacks(file: Path, section: str) -> ToolError:
+    return ToolError(
+        f"{file}: the report lacks {section}; is it whole, and of a supported version (docs/bitstream.md)?"
+    )
+
+
+def _number(file: Path, section: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ToolError(f"{file}: {section} is {text.strip()!r}; a number is expected")
+    return value
+
+
+def _integer(file: Path, section: str, text: str) -> int:
+    if text == "-":
+        return 0
+    return round(_number(file, section, text))
+
+
+def _range(least: str, most: str) -> tuple[int, int] | None:
+    """Both ends, None where the tool could not say (`undef`, `?`, `-`)."""
+    return (int(least), int(most)) if least.isdigit() and most.isdigit() else None
+
+
+def _three(cells: list[str]) -> tuple[int, int, int] | None:
+    return (int(cells[0]), int(cells[1]), int(cells[2])) if all(cell.isdigit() for cell in cells) else None
+
+
+def _cells(text: str, start: str) -> list[str]:
+    """The cells of the first table row whose first cell begins so."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) > 1 and re.match(start, cells[0]):
+            return cells
+    return []

@@ -1,0 +1,126 @@
+"""FIFO depths by cycle simulation: no deeper than the interval needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from muxflow.dataflow.fit.design import frame_edges
+from muxflow.dataflow.fit.timing import UNBOUNDED, Simulator, Timing
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.op import Fold
+
+SHALLOW = 2
+"""Depth of an edge that needs no buffer: enough for a beat every cycle."""
+
+SLACK = 1.001
+"""An interval within a thousandth of the best one counts as kept: pipeline fill makes single frames vary by cycles."""
+
+AHEAD = (0, 1, 4, UNBOUNDED)
+"""How many vectors a sliding window may run ahead of its reader, tried in turn."""
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Depths of all streams in beats, the simulation that proves them, and the interval that they had to keep."""
+
+    depths: Mapping[str, int]
+    timing: Timing
+    allowed_interval: float
+
+
+def frames_in_flight(simulator: Simulator) -> int:
+    """Frames that the pipeline works on at once when nothing holds it up, at least 1 and at most 20."""
+    return min(20, -(-simulator.run(None, 1).latency // simulator.slowest_cycles))
+
+
+def size_fifos(
+    graph: Graph,
+    folds: Mapping[str, Fold],
+    *,
+    interval: float = 0,
+) -> Sizing:
+    """Depths that keep an interval, the slowest node's or `interval` where that is longer, proved by a simulation.
+
+    A host that offers its beats evenly over the interval, and FIFOs without limit, show what each FIFO must hold; the
+    same depths nearly always keep the interval with a host in more of a hurry, and a second run proves that they do.
+    FIFOs behind weight sources and sliding windows stay shallow, because holding such a node up costs little but depth
+    before it; where that is too slow, windows may run ahead by one vector of their reader, by four, and then without
+    limit. Where even that is too slow (frames of a few beats, whose mean interval the fill of the pipeline moves) the
+    depths are those at which no writer ever waits, and their interval is what is kept.
+
+    `cut_fifos` spends more runs on smaller FIFOs. Frames in a run: as many as are in flight at once, and four more. A run
+    that is certain to be too slow is given up.
+    """
+    simulator = Simulator.of(graph, folds)
+    frames = frames_in_flight(simulator) + 4
+    slowest = simulator.slowest_cycles
+    allowed = interval if interval >= slowest else slowest * SLACK
+    paced = simulator.paced(max(slowest, int(interval)))
+    weights = graph.weights()
+    windows = _behind_windows(graph, folds)
+    limits = dict.fromkeys(graph.streams, UNBOUNDED) | dict.fromkeys(weights, SHALLOW)
+    for vectors in AHEAD:
+        ahead = {name: min(UNBOUNDED, SHALLOW + vectors * run) for name, run in windows.items()}
+        free = _kept(paced, limits | ahead, frames, allowed)
+        if free is None:
+            continue
+        depths = _needed(free, limits | ahead)
+        proved = _kept(simulator, depths, frames, allowed)
+        if proved is not None:
+            return Sizing(depths, proved, allowed)
+    free = simulator.run(limits, frames)
+    depths = _needed(free, limits)
+    return Sizing(depths, simulator.run(depths, frames), max(allowed, free.interval))
+
+
+def _needed(timing: Timing, limits: Mapping[str, int]) -> dict[str, int]:
+    return {name: max(SHALLOW, min(limit, timing.high_water[name])) for name, limit in limits.items()}
+
+
+def cut_fifos(graph: Graph, folds: Mapping[str, Fold], sizing: Sizing, *, cuts: int) -> Sizing:
+    """The sizing with FIFOs cut while its interval is kept: those with most bits first, those that hold a frame last.
+
+    Each is cut by bisection to a sixteenth of its depth, until `cuts` simulations are used up.
+    """
+    simulator = Simulator.of(graph, folds)
+    depths, proved = dict(sizing.depths), sizing.timing
+    frames = len(proved.completions)
+    held = frame_edges(graph)
+    bits = {name: depths[name] * stream.beat_bits for name, stream in graph.streams.items()}
+    weights = graph.weights()
+    data = [name for name in graph.streams if name not in weights]
+    for name in sorted(data, key=lambda name: (name in held, -bits[name], name)):
+        # Invariant: depth `high` keeps the interval, depth `low` does not (or is none).
+        low, high, guess = 0, depths[name], SHALLOW
+        while high > SHALLOW and high - low > max(1, high // 16) and cuts > 0:
+            cuts -= 1
+            timing = _kept(simulator, {**depths, name: guess}, frames, sizing.allowed_interval)
+            if timing is None:
+                low = guess
+            else:
+                high, proved = guess, timing
+            guess = (low + high) // 2
+        depths[name] = high
+    return Sizing(depths, proved, sizing.allowed_interval)
+
+
+def _kept(simulator: Simulator, depths: Mapping[str, int], frames: int, allowed: float) -> Timing | None:
+    """The timing with those depths, None where they deadlock or are too slow."""
+    timing, waits = simulator.attempt(depths, frames, slowest=allowed)
+    return None if waits is not None else timing
+
+
+def _behind_windows(graph: Graph, folds: Mapping[str, Fold]) -> dict[str, int]:
+    """Streams behind sliding windows, width converters passed, each with the beats that its reader takes in one go."""
+    found: dict[str, int] = {}
+    for node in graph.nodes:
+        names = [name for name in node.inputs if name in found]
+        loop = node.op.loop(graph.ports(node), folds[node.name])
+        for name, pattern in zip(node.inputs, loop.reads, strict=True):
+            if name in names and pattern.beats < pattern.trips:
+                found[name] = max(count for count, used in pattern.runs if used)
+        behind = node.op.follows == "consumer" or (node.op.kind == "WidthConverter" and names)
+        if behind and node.inputs and node.outputs[0] != graph.output:
+            found[node.outputs[0]] = 1
+    return found

@@ -1,0 +1,373 @@
+"""Fitting: folds, FIFO depths and memories solved together, so that the whole design is inside the budget."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+from muxflow.dataflow.errors import BudgetError, MuxflowError
+from muxflow.dataflow.fit.design import (
+    Design,
+    converter_chains,
+    folded_design,
+    frame_edges,
+    insert_width_converters,
+    with_depths,
+)
+from muxflow.dataflow.fit.device import Device, Resources, Utilisation
+from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
+from muxflow.dataflow.fit.schedule import FIFO_DEPTH, fifo_depths, schedule
+from muxflow.dataflow.fit.solver import Solution, Solver
+from muxflow.dataflow.graph.graph import Graph, check
+from muxflow.dataflow.graph.passes import insert_forks
+
+ROUNDS = 4
+"""How often folds are solved again with what the sized FIFOs really hold, to become faster."""
+
+PATIENCE = 12
+"""How often at most until something fits."""
+
+CUTS = 8
+"""Simulations spent on cutting the FIFOs of the design that was chosen."""
+
+WORTH = 0.98
+"""A design of the same interval is worth sizing when its shares of the budget are expected to be this much smaller."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a design must reach: `fps` frames a second, `latency` seconds for one image, or neither: as fast as fits.
+
+    Raises MuxflowError for both at once, and for a number that is not positive.
+    """
+
+    fps: float | None = None
+    latency: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and self.latency is not None:
+            raise MuxflowError("both a frame rate and a latency are asked for; give one of them")
+        for value, what in ((self.fps, "frames a second"), (self.latency, "seconds of latency")):
+            if value is not None and not (value > 0 and isfinite(value)):
+                raise MuxflowError(f"a target of {value:g} {what}; it must be positive")
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """The cheapest folds for an interval in cycles, and what they take (estimate)."""
+
+    interval: int
+    resources: Resources
+
+
+@dataclass(frozen=True)
+class SlowdownPoint:
+    """FIFOs that may slow a design down: the interval they are allowed, the one they have, their bits, all resources."""
+
+    allowed: float
+    interval: float
+    fifo_bits: int
+    resources: Resources
+
+
+def expected_elements(graph: Graph) -> dict[str, int]:
+    """Elements that FIFOs are expected to hold before any was sized: a frame for a join whose select comes once a frame,
+    a row before a sliding window."""
+    held = {name: graph.streams[name].size for name in frame_edges(graph)}
+    for node in graph.nodes:
+        if node.op.follows == "consumer":
+            for name in node.inputs:
+                held[name] = graph.streams[name].size // graph.streams[name].shape[0]
+    return held
+
+
+def held_elements(design: Design) -> dict[str, int]:
+    """Elements that the FIFOs of each stream can hold, counted to the stream before its width converters."""
+    found: dict[str, int] = {}
+    for start, chain in converter_chains(design.graph).items():
+        deep = [
+            design.depths[name] * design.graph.streams[name].lanes for name in chain if design.depths[name] > FIFO_DEPTH
+        ]
+        if deep:
+            found[start] = max(deep)
+    return found
+
+
+def expected_depths(graph: Graph, held: Mapping[str, int]) -> dict[str, int]:
+    """FIFO depths of a folded graph that hold those elements, before the reader of each stream."""
+    depths = dict.fromkeys(graph.streams, FIFO_DEPTH)
+    for start, chain in converter_chains(graph).items():
+        depths[chain[-1]] = max(FIFO_DEPTH, -(-held.get(start, 0) // graph.streams[chain[-1]].lanes))
+    return depths
+
+
+def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int | None = None) -> Solution | None:
+    """The cheapest of the fastest designs within a budget, None when nothing fits.
+
+    By bisection, as what is fast enough for an interval is so for every longer one; `near`: an interval to begin at.
+    """
+    targets = [cycles for cycles in solver.targets() if cycles >= at_least]
+    best = None
+    # Invariant: targets from `high` on fit, those before `low` do not.
+    low, high, stride = 0, len(targets), 1
+    middle = (low + high) // 2 if near is None else min(bisect_left(targets, near), high - 1)
+    while low < high:
+        found = solver.solve(targets[middle], budget)
+        if found is None:
+            low = middle + 1
+        else:
+            best, high = found, middle
+        # Near the guess small steps, which grow.
+        middle = (low + high) // 2 if near is None or found is None else max(low, high - stride)
+        stride *= 4
+    return best
+
+
+def slowdown_curve(design: Design, slowdown: float, *, points: int = 3) -> tuple[SlowdownPoint, ...]:
+    """FIFO bits against interval at slowdowns from 0 to `slowdown` per cent of the slowest node's cycles, the folds of
+    the design kept."""
+    found = []
+    for index in range(points):
+        allowed = design.slowest_cycles * (1 + slowdown / 100 * index / (points - 1))
+        sized = size_fifos(design.graph, design.folds, interval=allowed)
+        sized = cut_fifos(design.graph, design.folds, sized, cuts=CUTS)
+        resized = with_depths(design, sized.depths, sized.timing)
+        bits = sum(placed.memory.bits for placed in resized.fifos.values())
+        found.append(SlowdownPoint(allowed, sized.timing.interval, bits, resized.resources))
+    return tuple(found)
+
+
+def frontier(
+    graph: Graph, held: Mapping[str, int], budget: Resources, *, points: int = 12
+) -> tuple[FrontierPoint, ...]:
+    """Interval against resources, fastest first: each point is the cheapest design of its interval within the budget.
+
+    `held`: elements in the FIFOs of each stream (`held_elements` of a fitted design). Of all intervals about `points`
+    are taken, evenly in proportion, to the one from which on nothing becomes cheaper. Estimates.
+    """
+    solver = Solver(insert_forks(check(graph)), held)
+    first = fastest(solver, budget)
+    if first is None:
+        return ()
+    targets = [cycles for cycles in solver.targets() if cycles >= first.cycles]
+    ratio = (targets[-1] / targets[0]) ** (1 / max(1, points - 1))
+    found = [FrontierPoint(first.cycles, first.resources)]
+    for cycles in targets:
+        if cycles < found[-1].interval * ratio and cycles != targets[-1]:
+            continue
+        solution = solver.solve(cycles, budget)
+        assert solution is not None
+        if _load(solution.resources, budget) < _load(found[-1].resources, budget):
+            found.append(FrontierPoint(solution.cycles, solution.resources))
+    return tuple(found)
+
+
+def fit(
+    graph: Graph,
+    *,
+    device: Device,
+    board: str,
+    clock_mhz: float,
+    utilisation: Utilisation | None = None,
+    target: Target | None = None,
+    slowdown: float = 0.0,
+    simulated: bool = False,
+    progress: Progress | None = None,
+) -> Design:
+    """The best design for a target inside the device's budget, FIFOs and width converters included (estimates).
+
+    `target`: without one, the smallest interval that fits, then the smallest LUT share plus BRAM18 share; for a frame
+    rate, the cheapest design that reaches it; for a latency, the cheapest design of the longest interval at which it is
+    reached. `simulated`: FIFO depths come from cycle simulation and the design carries it; otherwise
+    they are conservative and cycles are estimates. `slowdown`: per cent that the interval may be above the slowest
+    node's for the sake of smaller FIFOs; a frame rate already says how much.
+
+    Folds are exact for the cost model of `Solver`, in which every FIFO holds as many elements as it is expected to. The
+    FIFOs of the design found are sized; what they hold is expected next time, until nothing becomes better or `ROUNDS`
+    are over. Only designs whose own FIFOs fit are returned.
+
+    Raises BudgetError with the nearest point and what binds when the target cannot be met, MuxflowError for a clock that is
+    not positive and a slowdown outside 0 to 100.
+    """
+    if not clock_mhz > 0:
+        raise MuxflowError(f"a clock of {clock_mhz} MHz; it must be positive")
+    if not 0 <= slowdown <= 100:
+        raise MuxflowError(f"a slowdown of {slowdown:g} %; give one from 0 to 100")
+    target = target or Target()
+    utilisation = utilisation or Utilisation()
+    budget = device.budget(utilisation)
+    forked = insert_forks(check(graph))
+    search = _Search(forked, target, clock_mhz, budget)
+    tell = progress or (lambda _text: None)
+    held = expected_elements(forked)
+    best: Design | None = None
+    for turn in range(PATIENCE):
+        if best is not None and turn >= ROUNDS:
+            break
+        tell(f"round {turn + 1}: folds")
+        solution = search.solve(held, best)
+        if solution is None:
+            break
+        tell(f"round {turn + 1}: FIFO depths for {solution.cycles} cycles a frame")
+        folded, folds = insert_width_converters(forked, solution.folds)
+        timing = None
+        if simulated:
+            sized = size_fifos(folded, folds, interval=search.allowed(solution.cycles, slowdown))
+            depths, timing = sized.depths, sized.timing
+        else:
+            depths = fifo_depths(folded, folds)
+        design = folded_design(
+            folded,
+            folds,
+            depths,
+            device=device,
+            board=board,
+            clock_mhz=clock_mhz,
+            utilisation=utilisation,
+            timing=timing,
+        )
+        needed = held_elements(design)
+        fits = not design.resources.exceeds(budget)
+        if fits and search.meets(design):
+            if best is None or search.rank(design) < search.rank(best):
+                best = design
+            held = needed
+        elif best is not None:
+            break
+        elif not fits:
+            # What they hold is expected from now on, the larger of two where that is not enough; after some rounds a
+            # slower design is asked for as well.
+            names = {*needed, *(held if turn else ())}
+            held = {name: max(held.get(name, 0) if turn else 0, needed.get(name, 0)) for name in names}
+            if turn + 1 >= ROUNDS:
+                search.floor = solution.cycles + 1 + solution.cycles // 4
+    if best is None:
+        raise BudgetError(search.nearest(held, board))
+    if best.timing is not None:
+        tell("FIFO depths: cutting")
+        allowed = search.allowed(best.slowest_cycles, slowdown) or best.slowest_cycles * SLACK
+        sized = cut_fifos(best.graph, best.folds, Sizing(best.depths, best.timing, allowed), cuts=CUTS)
+        cut = with_depths(best, sized.depths, sized.timing)
+        if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
+            best = cut
+    return best
+
+
+class _Search:
+    """Which solution of the solver a target asks for."""
+
+    def __init__(self, graph: Graph, target: Target, clock_mhz: float, budget: Resources) -> None:
+        self.graph = graph
+        self.target = target
+        self.budget = budget
+        self.clock_mhz = clock_mhz
+        self.interval = 0 if target.fps is None else int(clock_mhz * 1e6 / target.fps * (1 + 1e-12))
+        self.latency = None if target.latency is None else target.latency * clock_mhz * 1e6
+        self._limit = self.interval
+        self.floor = 0
+        self._near: int | None = None
+
+    def solve(self, held: Mapping[str, int], best: Design | None) -> Solution | None:
+        """The next design worth sizing; None when nothing fits, or nothing that is better than the best one by far."""
+        solver = Solver(self.graph, held)
+        if self.target.fps is not None:
+            found = solver.solve(self._limit, self.budget)
+        elif self.latency is not None:
+            found = self._within_latency(solver)
+        else:
+            found = fastest(solver, self.budget, at_least=self.floor, near=self._near)
+        if found is None:
+            return None
+        self._near = found.cycles
+        if best is not None:
+            faster = self.target == Target() and found.cycles < best.slowest_cycles
+            cheaper = _load(found.resources, self.budget) < WORTH * _load(best.resources, self.budget)
+            if not (faster or (cheaper and found.cycles <= best.slowest_cycles)):
+                return None
+        return found
+
+    def allowed(self, slowest: int, slowdown: float) -> float:
+        """The interval that FIFOs may cause: that of the frame rate, or the slowest node's with the slowdown; 0 for none."""
+        return self.interval or (slowest * (1 + slowdown / 100) if slowdown else 0.0)
+
+    def meets(self, design: Design) -> bool:
+        """Whether the design, its FIFOs sized, reaches the target; where not, the next one must be faster."""
+        if self.target.fps is not None and design.interval > self.interval:
+            self._limit = min(self._limit, design.slowest_cycles) - 1
+            return False
+        if self.latency is not None and design.latency > self.latency:
+            self._limit = design.slowest_cycles - 1
+            return False
+        return True
+
+    def rank(self, design: Design) -> tuple[float, float]:
+        """Smaller is better: the interval where speed is asked for, then shares of the budget."""
+        speed = design.interval if self.target.fps is None and self.latency is None else 0
+        return speed, _load(design.resources, self.budget)
+
+    def _within_latency(self, solver: Solver) -> Solution | None:
+        """The design of the longest interval whose latency with unbounded FIFOs is short enough."""
+        assert self.latency is not None
+        targets = [cycles for cycles in solver.targets() if self._limit == 0 or cycles <= self._limit]
+        best = None
+        low, high = 0, len(targets)
+        while low < high:
+            middle = (low + high) // 2
+            found = solver.solve(targets[middle], self.budget)
+            if found is None:
+                low = middle + 1
+                continue
+            if self._latency_of(found) <= self.latency:
+                best, low = found, middle + 1
+            else:
+                high = middle
+        return best
+
+    def _latency_of(self, solution: Solution) -> int:
+        folded, folds = insert_width_converters(self.graph, solution.folds)
+        return int(schedule(folded, folds, timed=True).writes[folded.output][-1]) + 1
+
+    def nearest(self, held: Mapping[str, int], board: str) -> str:
+        """Why there is no design: the nearest one that fits, or how far the smallest is from fitting."""
+        solver = Solver(self.graph, held)
+        name = self.graph.name
+        nearest = fastest(solver, self.budget)
+        advice = "choose a larger board (`muxflow boards`), raise the utilisation, or make the network smaller"
+        if nearest is None:
+            cycles = solver.targets()[-1]
+            smallest = solver.nearest(cycles, self.budget)
+            assert smallest is not None
+            binding = ", ".join(smallest.resources.exceeds(self.budget))
+            return (
+                f"{name} does not fit {board}: the nearest folding needs {smallest.resources} (estimate); the budget is "
+                f"{self.budget}. {binding} binds: it needs {smallest.resources.share(self.budget):.2f} times the budget. "
+                f"Remedy: {advice}"
+            )
+        rate = self.clock_mhz * 1e6 / nearest.cycles
+        near = f"the nearest point that fits is {rate:,.1f} frames/s ({nearest.cycles} cycles a frame, estimate)"
+        faster = [cycles for cycles in solver.targets() if cycles < nearest.cycles]
+        asked = "a rate at which its FIFOs fit too"
+        if self.latency is not None:
+            asked = f"a latency of {self.target.latency:g} s"
+            near += f" with a latency of {self._latency_of(nearest) / self.clock_mhz / 1e6:.3g} s"
+        elif self.target.fps is not None:
+            asked = f"{self.target.fps:g} frames/s"
+            faster = [max([1, *(cycles for cycles in faster if cycles <= self.interval)])]
+        beyond = solver.nearest(faster[-1], self.budget) if faster else None
+        if beyond is None:
+            why = "no fold within the tools' limits on stream width and unrolled work is faster"
+        else:
+            binding = ", ".join(beyond.resources.exceeds(self.budget)) or "what its FIFOs hold"
+            why = f"{binding} binds: faster takes {beyond.resources}"
+        return (
+            f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; the budget is "
+            f"{self.budget}. {why}. Remedy: lower the target, {advice}"
+        )
+
+
+def _load(resources: Resources, budget: Resources) -> float:
+    return resources.lut / max(1, budget.lut) + resources.bram18 / max(1, budget.bram18)

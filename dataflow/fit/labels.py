@@ -1,0 +1,158 @@
+"""The cheapest path of a trellis under a budget: Lagrangian bounds first, then labels that they cannot exclude."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from muxflow.dataflow.fit.trellis import Floats, Ints, Trellis
+
+PRICED = np.array([1.0, 0.0, 1.0, 0.0])
+"""What is made small: LUT share plus BRAM18 share."""
+
+ROUNDING = 1e-9
+"""Slack of comparisons of shares; one LUT of the largest supported parts is a share of 1e-6."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """The best Lagrangian bound: no path within the budget costs less than `value`; and the best such path that was met.
+
+    `multipliers`: prices of the four budgets; the largest belongs to the resource that binds.
+    """
+
+    value: float
+    multipliers: Floats
+    path: list[int] | None
+    cost: float
+
+
+def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
+    """Ascends the Lagrangian dual of: least LUT share plus BRAM18 share, every share at most 1.
+
+    Stops as soon as bound and path meet, or the bound is above 2, which no path within the budget costs.
+    """
+    scale = 1.0 / np.maximum(1, budget)
+    limit = budget * scale
+    multipliers = np.zeros(4)
+    best = Bound(-np.inf, multipliers, None, np.inf)
+    reach = 1.0
+    for _ in range(rounds):
+        prices = (PRICED + multipliers) * scale
+        values = trellis.forward(prices)
+        path, total = trellis.path(prices, values)
+        shares = total * scale
+        value = float(values[-1][0] - multipliers @ limit)
+        kept, cost = best.path, best.cost
+        if (total <= budget).all() and PRICED @ shares < cost:
+            kept, cost = path, float(PRICED @ shares)
+        if value > best.value + 1e-6:
+            best = Bound(value, multipliers, kept, cost)
+        else:
+            best = Bound(max(value, best.value), multipliers if value > best.value else best.multipliers, kept, cost)
+            reach *= 0.7
+        if best.value > 2 + ROUNDING or best.cost - best.value < ROUNDING:
+            break
+        slope = shares - limit
+        slope[(multipliers <= 0) & (slope < 0)] = 0
+        length = float(slope @ slope)
+        if length == 0:
+            break
+        aim = min(best.cost, 2.0) + 0.1 * (best.path is None)
+        multipliers = np.maximum(0, multipliers + reach * max(aim - value, 1e-4) / length * slope)
+    return best
+
+
+def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
+    """The path of least LUT share plus BRAM18 share with every resource within the budget, None when there is none.
+
+    Every path that costs at most `bound + gap` is among the labels, `gap` growing until a path is found or the bound
+    rules all out: so the path found is a cheapest one.
+    """
+    bound = lagrangian(trellis, budget)
+    if bound.value > 2 + ROUNDING:
+        return None
+    most = min(bound.cost, 2.0)
+    gap = 0.002
+    while True:
+        ceiling = min(most, bound.value + gap) + ROUNDING
+        # Flip-flops and DSP blocks rarely bind: they are held against the budget only where the others' path breaks it.
+        found = _search(trellis, budget, bound, ceiling, (0, 2))
+        if found is not None and (found[1] > budget).any():
+            found = _search(trellis, budget, bound, ceiling, (0, 1, 2, 3))
+        if found is not None:
+            return found[0]
+        if ceiling >= most:
+            return bound.path
+        gap *= 4
+
+
+def _search(
+    trellis: Trellis, budget: Ints, bound: Bound, ceiling: float, kept: tuple[int, ...]
+) -> tuple[list[int], Ints] | None:
+    """The cheapest path below the ceiling that keeps the budget of the resources in `kept`, and its cost."""
+    scale = 1.0 / np.maximum(1, budget)
+    single = [np.eye(4)[i] * scale for i in kept]
+    # Prices and the most that a path may cost at them: the Lagrangian, the cost itself, and each kept resource.
+    # None may price what is not kept: a label could lose to one that is worse in it, and that one to the price.
+    multipliers = np.where(np.isin(np.arange(4), kept), bound.multipliers, 0.0)
+    tests: list[tuple[Floats, float]] = [
+        ((PRICED + multipliers) * scale, ceiling + float(multipliers @ (budget * scale))),
+        (PRICED * scale, ceiling),
+        *((prices, 1.0 if budget[i] else 0.0) for prices, i in zip(single, kept, strict=True)),
+    ]
+    alive = [np.ones(len(step.source), bool) for step in trellis.steps]
+    ahead = []
+    for prices, most in tests:
+        behind, front = trellis.forward(prices), trellis.backward(prices)
+        ahead.append(front)
+        for i, step in enumerate(trellis.steps):
+            alive[i] &= behind[i][step.source] + step.cost @ prices + front[i + 1][step.target] <= most + ROUNDING
+    columns = list(kept)
+    labels = np.zeros((1, 4), np.int64)
+    states = np.zeros(1, np.int64)
+    trail: list[tuple[Ints, Ints]] = []
+    for i, step in enumerate(trellis.steps):
+        chosen = np.flatnonzero(alive[i])
+        starts = np.searchsorted(states, step.source[chosen])
+        counts = np.searchsorted(states, step.source[chosen], side="right") - starts
+        moved = np.repeat(chosen, counts)
+        parent = np.arange(len(moved)) - np.repeat(np.cumsum(counts) - counts - starts, counts)
+        cost = labels[parent] + step.cost[moved]
+        target = step.target[moved]
+        good = np.ones(len(moved), bool)
+        for (prices, most), front in zip(tests, ahead, strict=True):
+            good &= cost @ prices + front[i + 1][target] <= most + ROUNDING
+        moved, parent, cost, target = moved[good], parent[good], cost[good], target[good]
+        best = _undominated(target, cost[:, columns])
+        trail.append((moved[best], parent[best]))
+        labels, states = cost[best], target[best]
+        if not len(states):
+            return None
+    winner = int((labels @ (PRICED * scale)).argmin())
+    total, path = labels[winner], []
+    for moved, parent in reversed(trail):
+        path.append(int(moved[winner]))
+        winner = int(parent[winner])
+    return path[::-1], total
+
+
+def _undominated(state: Ints, cost: Ints) -> Ints:
+    """Rows, by state, that no other row of the same state beats or equals in every column; the first of equals stays."""
+    order = np.lexsort((*cost.T[::-1], state))
+    state, cost = state[order], cost[order]
+    # Rows of a state ascend in the first column: what came before is no worse in it.
+    last = cost[:, 1]
+    if cost.shape[1] == 2:
+        lowered = last - state * (int(last.max(initial=0)) + 1)
+        before = np.minimum.accumulate(np.concatenate([[np.iinfo(np.int64).max], lowered[:-1]])) if len(last) else last
+        return order[lowered < before] if len(last) else order
+    kept: list[int] = []
+    first = 0
+    for row in range(len(order)):
+        if kept and state[kept[-1]] != state[row]:
+            first = len(kept)
+        if not (cost[kept[first:]] <= cost[row]).all(axis=1).any():
+            kept.append(row)
+    return order[np.array(kept, np.int64)]

@@ -1,0 +1,223 @@
+"""Memories: what a node must store, and which primitives of the device hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+from typing import Literal
+
+import numpy as np
+
+from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.resource_model import constant
+
+Kind = Literal["rom", "threshold", "line", "frame", "fifo", "state"]
+Placement = Literal["bram", "lutram", "register"]
+
+# Depth x width of a RAMB18E1 / RAMB18E2 in simple dual port use (UG473 table 1-7, UG573 table 1-8).
+BRAM18_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+BRAM18_BITS = 18 * 1024
+"""Bits of a block, parity included."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory of a node: `depth` words of `width` bits.
+
+    `kind`: rom (weights), threshold, line (line buffer), frame (frame buffer), fifo, state (everything else).
+    `writable`: False for a table that never changes.
+    """
+
+    name: str
+    kind: Kind
+    depth: int
+    width: int
+    writable: bool = False
+
+    @property
+    def bits(self) -> int:
+        """Payload bits."""
+        return self.depth * self.width
+
+
+@dataclass(frozen=True)
+class Primitives:
+    """So many primitives of one kind, each of `depth` words of `width` bits."""
+
+    count: int
+    name: str
+    depth: int
+    width: int
+
+    @property
+    def bits(self) -> int:
+        """What they hold together; a block RAM counts whole in every shape."""
+        return self.count * (BRAM18_BITS if self.name == "RAMB18" else self.depth * self.width)
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.name} {self.depth}x{self.width}"
+
+
+@dataclass(frozen=True)
+class PlacedMemory:
+    """A memory and the primitives that hold it: `bram18` blocks, `lut` LUTs or `ff` flip-flops (estimates)."""
+
+    memory: Memory
+    placement: Placement
+    lut: int = 0
+    bram18: int = 0
+    ff: int = 0
+
+    @property
+    def resources(self) -> Resources:
+        """The same as resources."""
+        return Resources(self.lut, self.ff, self.bram18, 0)
+
+    @property
+    def shift_register(self) -> bool:
+        """Whether it is a FIFO in LUTs that is made of shift registers, not of LUT RAM: whichever is smaller."""
+        fifo = self.placement == "lutram" and self.memory.kind in ("fifo", "frame")
+        return fifo and _fifo_in_luts(self.memory.depth, self.memory.width)[1]
+
+    @property
+    def primitives(self) -> tuple[Primitives, ...]:
+        """The primitives with their real shapes."""
+        depth, width = self.memory.depth, self.memory.width
+        if self.placement == "bram":
+            return tuple(Primitives(count, "RAMB18", *shape) for shape, count in bram18_tiling(depth, width))
+        if self.placement == "register" and self.memory.writable:
+            return (Primitives(self.ff, "FF", 1, 1),)
+        if not self.memory.writable:
+            return (Primitives(width * ceil(depth / 64), "LUT6", 64, 1),)
+        if self.shift_register:
+            return (Primitives(width * ceil(depth / 32), "SRL32", 32, 1),)
+        if depth <= 32:
+            return (Primitives(ceil(width / 6), "RAM32M", 32, 6),)
+        return (Primitives(ceil(width / 3) * ceil(depth / 64), "RAM64M", 64, 3),)
+
+    @property
+    def occupied_bits(self) -> int:
+        """Bits that the primitives hold; the memory's own bits are the payload, the rest is packing loss."""
+        return sum(primitives.bits for primitives in self.primitives)
+
+
+@lru_cache(maxsize=1 << 16)
+def _columns(depth: int, width: int) -> tuple[int, ...]:
+    """Width of the last column of a best tiling of each number of bits from 0 to `width`, and its blocks at the end."""
+    best = [0] + [10**9] * width
+    last = [0] * (width + 1)
+    costs = [(shape_width, ceil(depth / shape_depth)) for shape_depth, shape_width in BRAM18_SHAPES]
+    for bits in range(1, width + 1):
+        best[bits], last[bits] = min((best[max(0, bits - column)] + cost, column) for column, cost in costs)
+    return (*last, best[width])
+
+
+def bram18_count(depth: int, width: int) -> int:
+    """Blocks of 18 Kb for `depth` words of `width` bits: the best of the primitive's shapes, alone or side by side.
+
+    A word may be cut into columns of different shapes, so the count is a small knapsack over the width.
+    """
+    return _columns(depth, width)[-1]
+
+
+def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], ...]:
+    """The blocks of `bram18_count` as ((depth, width), count), one entry a shape."""
+    last = _columns(depth, width)
+    found: dict[tuple[int, int], int] = {}
+    left = width
+    while left > 0:
+        shape = next(shape for shape in BRAM18_SHAPES if shape[1] == last[left])
+        found[shape] = found.get(shape, 0) + ceil(depth / shape[0])
+        left -= last[left]
+    return tuple(sorted(found.items()))
+
+
+def lutram_count(depth: int, width: int, writable: bool) -> int:
+    """LUTs for a memory in logic.
+
+    ROM: a LUT6 holds 64 x 1, and deeper ones add a 4:1 multiplexer LUT for each four (half of them in F7/F8).
+    RAM, simple dual port: RAM32M holds 32 x 6 in 4 LUTs, RAM64M holds 64 x 3 in 4 LUTs (UG474 table 2-3).
+    """
+    if not writable:
+        blocks = ceil(depth / 64)
+        return width * (blocks + max(0, ceil((blocks - 4) / 4)))
+    if depth <= 32:
+        return 4 * ceil(width / 6)
+    blocks = ceil(depth / 64)
+    return 4 * ceil(width / 3) * blocks + width * ceil((blocks - 1) / 4)
+
+
+def shift_register_count(depth: int, width: int) -> int:
+    """LUTs of shift registers: one SRL32 (a LUT6) for each bit and 32 words."""
+    return width * ceil(depth / 32)
+
+
+def _fifo_in_luts(depth: int, width: int) -> tuple[int, bool]:
+    """LUTs of a FIFO in LUTs with its counters, and whether it is made of shift registers: they or a LUT RAM, whichever is
+    smaller."""
+    shift_registers = shift_register_count(depth, width) + int(constant("fifo.shift_register_lut"))
+    lutram = lutram_count(depth, width, True) + int(constant("fifo.lutram_lut"))
+    return min(shift_registers, lutram), shift_registers <= lutram
+
+
+def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
+    """The homes of a FIFO, each with its counters and flags."""
+    depth, width = memory.depth, memory.width
+    if depth <= 2 or memory.bits <= 32:
+        lut = constant("fifo.register_lut") + constant("fifo.register_lut_per_bit") * width * (depth - 1)
+        return (PlacedMemory(memory, "register", lut=int(lut), ff=memory.bits),)
+    in_lut = PlacedMemory(memory, "lutram", lut=_fifo_in_luts(depth, width)[0])
+    in_bram = PlacedMemory(memory, "bram", lut=int(constant("fifo.bram_lut")), bram18=bram18_count(depth, width))
+    return (in_lut, in_bram) if in_lut.lut > in_bram.lut else (in_lut,)
+
+
+@lru_cache(maxsize=1 << 16)
+def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
+    """Where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
+
+    A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller.
+    """
+    if memory.kind in ("fifo", "frame"):
+        return _fifo_choices(memory)
+    if memory.depth <= 2 or memory.bits <= 32:
+        if memory.writable:
+            return (PlacedMemory(memory, "register", ff=memory.bits),)
+        return (PlacedMemory(memory, "register", lut=memory.width),)
+    in_lut = PlacedMemory(memory, "lutram", lut=lutram_count(memory.depth, memory.width, memory.writable))
+    return in_lut, PlacedMemory(memory, "bram", bram18=bram18_count(memory.depth, memory.width))
+
+
+def place_memories(memories: Sequence[Memory], logic: Resources, budget: Resources) -> tuple[PlacedMemory, ...]:
+    """The placement of all memories, in order, that leaves the design smallest; a function of its arguments alone.
+
+    `logic`: what the design takes without these memories. Among the placements whose LUTs and block RAMs are within the
+    budget the one with the smallest LUT share plus BRAM18 share is taken; where none is, the one whose larger share is
+    smallest; among equals the one with fewest blocks (decision). Exact: for every number of blocks a knapsack gives the
+    most LUTs that so many blocks can spare.
+    """
+    options = [choices(memory) for memory in memories]
+    free = [index for index, row in enumerate(options) if len(row) > 1]
+    most = sum(options[index][1].bram18 for index in free)
+    spared = np.zeros(most + 1, np.int64)
+    taken = np.zeros((len(free), most + 1), bool)
+    for step, index in enumerate(free):
+        in_lut, in_bram = options[index]
+        # No memory takes 0 blocks, so that each is moved once at most.
+        moved = spared[: most + 1 - in_bram.bram18] + in_lut.lut - in_bram.lut
+        taken[step, in_bram.bram18 :] = moved > spared[in_bram.bram18 :]
+        spared = spared.copy()
+        np.maximum(spared[in_bram.bram18 :], moved, out=spared[in_bram.bram18 :])
+    lut = logic.lut + sum(row[0].lut for row in options) - spared
+    blocks = logic.bram18 + np.arange(most + 1)
+    shares = lut / max(1, budget.lut), blocks / max(1, budget.bram18)
+    fits = (lut <= budget.lut) & (blocks <= budget.bram18)
+    score = np.where(fits, shares[0] + shares[1], 2 + np.maximum(*shares)) if fits.any() else np.maximum(*shares)
+    left = int(score.argmin())
+    where = [0] * len(options)
+    for step in reversed(range(len(free))):
+        if taken[step, left]:
+            where[free[step]] = 1
+            left -= options[free[step]][1].bram18
+    return tuple(row[choice] for row, choice in zip(options, where, strict=True))

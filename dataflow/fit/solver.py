@@ -1,0 +1,267 @@
+"""The exact choice of folds: fewest resources under a budget, every node fast enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo, groups
+from muxflow.dataflow.fit.design import port_lanes
+from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.labels import cheapest_path
+from muxflow.dataflow.fit.memory import choices
+from muxflow.dataflow.fit.trellis import Step, Trellis
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.op import Fold
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Folds of the leading nodes, and what the cost model says of them: cycles of the slowest node, resources."""
+
+    folds: Mapping[str, Fold]
+    cycles: int
+    resources: Resources
+
+
+@dataclass(frozen=True, eq=False)
+class _Options:
+    """Candidates of a group with their memories placed, one row each, none dominated by another of the same lanes."""
+
+    candidate: Ints
+    cycles: Ints
+    cost: Ints
+    reads: Ints
+    writes: Ints
+
+    def rows(self, kept: npt.NDArray[np.bool_] | Ints) -> _Options:
+        return _Options(self.candidate[kept], self.cycles[kept], self.cost[kept], self.reads[kept], self.writes[kept])
+
+    def pareto(self, columns: Ints) -> _Options:
+        """Without the rows that another one of the same lanes beats in, or equals in, all columns."""
+        lanes = np.concatenate([self.reads, self.writes], axis=1)
+        order = np.lexsort((*columns.T[::-1], *lanes.T))
+        kept: list[int] = []
+        first = 0
+        for row in order:
+            if kept and (lanes[kept[-1]] != lanes[row]).any():
+                first = len(kept)
+            if not (columns[kept[first:]] <= columns[row]).all(axis=1).any():
+                kept.append(int(row))
+        return self.rows(np.array(sorted(kept), np.int64))
+
+
+class Solver:
+    """Finds the folds of a graph (forks inserted) that take least of a budget and are fast enough.
+
+    The cost model: logic and memories of every node under its fold (weight sources and sliding windows follow their
+    reader), every memory in LUTs or in block RAM, the width converters that different lanes on the two ends of a stream
+    cause, the cycles of all these loops, and FIFOs: of depth 2, or deep enough for the elements in `held` (by stream),
+    which do not depend on the folds. It is the model of `build_design` with those FIFO depths.
+
+    Exact: `solve` returns the design of the smallest LUT share plus BRAM18 share among all that have every resource
+    within the budget and every node within the cycles, or None when there is none. Folds interact by the lanes of
+    the streams between them alone, so the choices are the paths of a layered graph whose states are the lanes of the
+    open streams; the constrained shortest path is found by Lagrangian bounds and labels that they cannot exclude.
+
+    `folds`: the folds that a leading node may take, all legal ones where it is absent.
+    Raises BudgetError when a node has no fold within the tools' limits.
+    """
+
+    def __init__(self, graph: Graph, held: Mapping[str, int], *, folds: Mapping[str, Set[Fold]] | None = None) -> None:
+        self.graph = graph
+        self.groups = _order(graph, groups(graph, held, folds))
+        self._options = [_options(group.candidates) for group in self.groups]
+        # The trellis that was built last: a budget is often asked about twice for the same cycles.
+        self._latest: tuple[int, Trellis | None] | None = None
+
+    def targets(self) -> list[int]:
+        """Cycles that some node or converter can have, ascending: the interval of any design is one of them."""
+        found = {int(cycles) for options in self._options for cycles in options.cycles}
+        ends = {
+            name: set(options.writes[:, i].tolist())
+            for group, options in zip(self.groups, self._options, strict=True)
+            for i, name in enumerate(group.writes)
+        }
+        starts = {
+            name: set(options.reads[:, i].tolist())
+            for group, options in zip(self.groups, self._options, strict=True)
+            for i, name in enumerate(group.reads)
+        }
+        source, sink = self.graph.input, self.graph.output
+        ends[source] = {port_lanes(self.graph.streams[source])}
+        starts[sink] = {port_lanes(self.graph.streams[sink])}
+        for name, lanes in ends.items():
+            stream = self.graph.streams[name]
+            found |= {connection(stream, a, b)[1] for a in lanes for b in starts[name]}
+        return sorted(found - {0})
+
+    def solve(self, cycles: int, budget: Resources) -> Solution | None:
+        """The cheapest design that needs at most so many cycles a frame in every node, None when none fits."""
+        trellis = self._trellis(cycles)
+        path = None if trellis is None else cheapest_path(trellis, _vector(budget))
+        return None if trellis is None or path is None else self._solution(trellis, path)
+
+    def nearest(self, cycles: int, budget: Resources) -> Solution | None:
+        """The design for an interval whose largest share of a budget is smallest, to a hundredth of it.
+
+        None when no fold is as fast, whatever it takes.
+        """
+        if self._trellis(cycles) is None:
+            return None
+
+        def within(scale: float) -> Solution | None:
+            return self.solve(cycles, Resources(*(int(scale * max(1, amount)) for _, amount in budget.items())))
+
+        low, high = 0.0, 1.0
+        while (found := within(high)) is None:
+            low, high = high, 2 * high
+        while high - low > 0.01 * high:
+            middle = (low + high) / 2
+            closer = within(middle)
+            if closer is None:
+                low = middle
+            else:
+                found, high = closer, middle
+        return found
+
+    def _trellis(self, cycles: int) -> Trellis | None:
+        if self._latest is None or self._latest[0] != cycles:
+            self._latest = cycles, self._build(cycles)
+        return self._latest[1]
+
+    def _solution(self, trellis: Trellis, path: Sequence[int]) -> Solution:
+        folds, total, slowest = {}, np.zeros(4, np.int64), 0
+        for group, step, transition in zip((*self.groups, None), trellis.steps, path, strict=True):
+            total += step.cost[transition]
+            slowest = max(slowest, int(step.cycles[transition]))
+            if group is not None:
+                folds[group.leader.name] = group.candidates[int(step.choice[transition])].fold
+        lut, ff, bram18, dsp = map(int, total)
+        return Solution(folds, slowest, Resources(lut, ff, bram18, dsp))
+
+    def _build(self, cycles: int) -> Trellis | None:
+        """The layered graph of all designs whose nodes are fast enough; None when there is none."""
+        graph = self.graph
+        opened = [graph.input]
+        states = np.array([[port_lanes(graph.streams[graph.input])]], np.int64)
+        steps = []
+        for group, every in zip(self.groups, self._options, strict=True):
+            options = every.rows(every.cycles <= cycles)
+            options = options.pareto(options.cost)
+            kept = [i for i, name in enumerate(opened) if name not in group.reads]
+            columns = [opened.index(name) for name in group.reads]
+            step, states = self._step(states, columns, kept, group.reads, options, cycles)
+            if not len(states):
+                return None
+            steps.append(step)
+            opened = [opened[i] for i in kept] + list(group.writes)
+        sink = graph.streams[graph.output]
+        lanes = port_lanes(sink)
+        end = _Options(
+            np.zeros(1, np.int64),
+            np.zeros(1, np.int64),
+            _vector(choices(fifo(sink, lanes, 0))[0].resources)[None],
+            np.array([[lanes]], np.int64),
+            np.zeros((1, 0), np.int64),
+        )
+        step, states = self._step(states, [opened.index(graph.output)], [], (graph.output,), end, cycles)
+        return Trellis((*steps, step)) if len(states) else None
+
+    def _step(
+        self,
+        states: Ints,
+        columns: list[int],
+        kept: list[int],
+        names: Sequence[str],
+        options: _Options,
+        cycles: int,
+    ) -> tuple[Step, Ints]:
+        """All moves of one group: from each state by each option to a new state."""
+        shape = (len(states), len(options.cycles))
+        cost = np.broadcast_to(options.cost, (*shape, 4)).copy()
+        slowest = np.broadcast_to(options.cycles, shape).copy()
+        for i, (column, name) in enumerate(zip(columns, names, strict=True)):
+            sources, source = np.unique(states[:, column], return_inverse=True)
+            targets, target = np.unique(options.reads[:, i], return_inverse=True)
+            table = np.zeros((len(sources), len(targets), 5), np.int64)
+            for a, before in enumerate(sources):
+                for b, after in enumerate(targets):
+                    taken, slow = connection(self.graph.streams[name], int(before), int(after))
+                    table[a, b] = (*_vector(taken), slow)
+            picked = table[source[:, None], target[None, :]]
+            cost += picked[..., :4]
+            np.maximum(slowest, picked[..., 4], out=slowest)
+        state, option = np.nonzero(slowest <= cycles)
+        reached = np.concatenate([states[state][:, kept], options.writes[option]], axis=1)
+        fresh, target = (
+            np.unique(reached, axis=0, return_inverse=True)
+            if reached.size
+            else (reached[:1], np.zeros(len(state), np.int64))
+        )
+        step = Step(
+            state,
+            target.reshape(-1),
+            options.candidate[option],
+            cost[state, option],
+            slowest[state, option],
+            len(states),
+            len(fresh),
+        )
+        return step, fresh
+
+
+def _vector(resources: Resources) -> Ints:
+    return np.array([amount for _, amount in resources.items()], np.int64)
+
+
+def _options(candidates: Sequence[Candidate]) -> _Options:
+    rows = []
+    for index, candidate in enumerate(candidates):
+        placed = [(candidate.logic.lut, candidate.logic.ff, 0)]
+        for memory in candidate.memories:
+            sums = sorted(
+                {
+                    (lut + home.lut, ff + home.ff, blocks + home.bram18)
+                    for lut, ff, blocks in placed
+                    for home in choices(memory)
+                }
+            )
+            placed = []
+            for one in sums:
+                if not placed or one[2] < placed[-1][2]:
+                    placed.append(one)
+        rows += [
+            (index, candidate.cycles, lut, ff, blocks, candidate.logic.dsp, *candidate.reads, *candidate.writes)
+            for lut, ff, blocks in placed
+        ]
+    table = np.array(rows, np.int64)
+    lanes = 6 + len(candidates[0].reads)
+    every = _Options(table[:, 0], table[:, 1], table[:, 2:6], table[:, 6:lanes], table[:, lanes:])
+    return every.pareto(table[:, 1:6])
+
+
+def _order(graph: Graph, found: Sequence[Group]) -> tuple[Group, ...]:
+    """A topological order with few open streams: from the end, a group that leaves the fewest lanes open comes next."""
+    writer = {name: index for index, group in enumerate(found) for name in group.writes}
+    sizes = [len({candidate.writes for candidate in group.candidates}) for group in found]
+    needs = [{writer[name] for name in group.reads if name in writer} for group in found]
+    readers = [sum(index in need for need in needs) for index in range(len(found))]
+    order: list[int] = []
+    opened = {writer[graph.output]} if graph.output in writer else set()
+    while opened:
+        ready = [index for index in opened if readers[index] == 0]
+        left_open = {
+            index: sum(np.log2(1 + sizes[one]) for one in (opened - {index}) | needs[index]) for index in ready
+        }
+        chosen = min(sorted(ready, reverse=True), key=left_open.__getitem__)
+        order.append(chosen)
+        opened = (opened - {chosen}) | needs[chosen]
+        for one in needs[chosen]:
+            readers[one] -= 1
+    return tuple(found[index] for index in reversed(order))

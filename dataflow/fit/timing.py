@@ -1,0 +1,278 @@
+"""Cycle simulation of a folded graph: latency, interval, stalls, FIFO fill, deadlocks; semantics in docs/timing.md."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.op import Fold, Pattern
+
+COMPILER = "g++"
+SOURCE = "host input"
+SINK = "host output"
+UNBOUNDED = 1 << 40
+FOREVER = (1 << 63) - 1
+Longs = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NodeTiming:
+    """Shares of the simulated cycles, each in [0, 1]: busy (an iteration starts or its interval runs), starved (an input is
+    empty), blocked (an output is full)."""
+
+    busy: float
+    starved: float
+    blocked: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a simulation gave, in cycles.
+
+    `completions`: cycle after which each frame has left; `high_water`: depth of each FIFO that would not have made its
+    writer wait; `cycles`: length of the simulation.
+    """
+
+    completions: tuple[int, ...]
+    nodes: Mapping[str, NodeTiming]
+    high_water: Mapping[str, int]
+    cycles: int
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the start to the end of the first frame."""
+        return self.completions[0]
+
+    @property
+    def interval(self) -> float:
+        """Cycles between frames over the second half of the simulated frames (the first half fills the pipeline)."""
+        middle, frames = second_half(len(self.completions))
+        return (self.completions[-1] - self.completions[middle]) / frames if frames else float(self.latency)
+
+
+def second_half(frames: int) -> tuple[int, int]:
+    """The frame after which the interval is measured, and how many frames follow it."""
+    middle = (frames - 1) // 2
+    return middle, frames - 1 - middle
+
+
+class DeadlockError(ToolError):
+    """The graph stops with the given FIFO depths.
+
+    `waiting`: (node, stream, how) of the cycle of nodes that wait for each other, how being "reads" or "writes";
+    `depths`: a depth for each full stream of the cycle that frees it.
+    """
+
+    def __init__(self, message: str, waiting: tuple[tuple[str, str, str], ...], depths: Mapping[str, int]) -> None:
+        super().__init__(message)
+        self.waiting = waiting
+        self.depths = depths
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A folded graph (lanes on every stream, one reader each) made ready to be simulated many times.
+
+    `nodes`: for each the iterations of a frame, interval, depth, numbers of read and write ports; `ports`: stream, first
+    run, runs; `runs`: iterations, used.
+    """
+
+    graph: Graph
+    names: tuple[str, ...]
+    nodes: Longs
+    ports: Longs
+    runs: Longs
+
+    @staticmethod
+    def of(graph: Graph, folds: Mapping[str, Fold]) -> Simulator:
+        """Lays out the loop nests of all nodes, the host at both ends included."""
+        number = {name: i for i, name in enumerate(graph.streams)}
+        runs: list[tuple[int, int]] = []
+        seen: dict[Pattern, tuple[int, int]] = {}
+
+        def pattern_runs(pattern: Pattern) -> tuple[int, int]:
+            if pattern not in seen:
+                kept = [(count, int(used)) for count, used in pattern.runs if count]
+                seen[pattern] = (len(runs), len(kept))
+                runs.extend(kept)
+            return seen[pattern]
+
+        source, sink = graph.streams[graph.input], graph.streams[graph.output]
+        names = [SOURCE]
+        entries = [(source.beats, 1, 1, 0, 1)]
+        ports = [(number[graph.input], *pattern_runs(Pattern.always(source.beats)))]
+        for node in graph.nodes:
+            loop = node.op.loop(graph.ports(node), folds[node.name])
+            names.append(node.name)
+            entries.append((loop.trips, loop.interval, max(1, loop.depth), len(loop.reads), len(loop.writes)))
+            for name, pattern in zip(node.inputs + node.outputs, loop.reads + loop.writes, strict=True):
+                ports.append((number[name], *pattern_runs(pattern)))
+        names.append(SINK)
+        entries.append((sink.beats, 1, 1, 1, 0))
+        ports.append((number[graph.output], *pattern_runs(Pattern.always(sink.beats))))
+        return Simulator(
+            graph, tuple(names), np.array(entries, np.int64), np.array(ports, np.int64), np.array(runs, np.int64)
+        )
+
+    @property
+    def slowest_cycles(self) -> int:
+        """Cycles of the slowest node for a frame: with FIFOs deep enough the interval is this."""
+        return int((self.nodes[:, 0] * self.nodes[:, 1]).max())
+
+    def paced(self, interval: int) -> Simulator:
+        """The same graph with a host that spreads the beats of a frame evenly over `interval` cycles.
+
+        `interval`: at least the beats of an input frame.
+        """
+        beats = int(self.nodes[0, 0])
+        pace = interval // beats
+        runs = [(1, 1), (pace - 1, 0)] * beats + [(interval - pace * beats, 0)]
+        kept = [run for run in runs if run[0]]
+        nodes, ports = self.nodes.copy(), self.ports.copy()
+        nodes[0, 0] = interval
+        ports[0, 1:] = len(self.runs), len(kept)
+        return replace(self, nodes=nodes, ports=ports, runs=np.concatenate([self.runs, np.array(kept, np.int64)]))
+
+    def run(self, depths: Mapping[str, int] | None, frames: int) -> Timing:
+        """Simulates `frames` frames with those FIFO depths, None for unbounded ones; see `simulate`."""
+        timing, waits = self.attempt(depths, frames)
+        if waits is not None:
+            raise self._deadlock(depths or {}, frames, waits)
+        return timing
+
+    def attempt(
+        self, depths: Mapping[str, int] | None, frames: int, *, slowest: float | None = None
+    ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
+        """The timing, and what each node waits for where the run stopped before its end: at a deadlock, or as soon as its
+        interval was certain to be above `slowest` (None: never)."""
+        fifos = list(self.graph.streams)
+        limits = [UNBOUNDED if depths is None else depths[name] for name in fifos]
+        shallow = [(name, limit) for name, limit in zip(fifos, limits, strict=True) if limit < 1]
+        if shallow:
+            raise MuxflowError(f"timing: stream {shallow[0][0]} has a FIFO of depth {shallow[0][1]}; at least 1")
+        if frames < 1:
+            raise MuxflowError(f"timing: {frames} frames; simulate at least one")
+        nodes = self.nodes * np.array([frames, 1, 1, 1, 1])
+        limit_array = np.array(limits, np.int64)
+        completions = np.zeros(frames, np.int64)
+        shares = np.zeros((len(self.names), 3), np.int64)
+        high_water = np.zeros(len(fifos), np.int64)
+        waits = np.zeros(len(self.names), np.int64)
+        cycles = np.zeros(1, np.int64)
+        middle, counted = second_half(frames)
+        outcome = _library().muxflow_simulate(
+            len(self.names),
+            _pointer(nodes),
+            _pointer(self.ports),
+            _pointer(self.runs),
+            len(fifos),
+            _pointer(limit_array),
+            len(self.names) - 1,
+            self.graph.streams[self.graph.output].beats,
+            middle,
+            FOREVER if slowest is None else int(slowest * counted),
+            _pointer(completions),
+            _pointer(shares),
+            _pointer(high_water),
+            _pointer(waits),
+            _pointer(cycles),
+        )
+        total = int(cycles[0])
+        rows = zip(self.names, shares, strict=True)
+        timing = Timing(
+            tuple(map(int, completions)),
+            MappingProxyType({name: NodeTiming(*(float(part) / total for part in row)) for name, row in rows}),
+            MappingProxyType(dict(zip(fifos, map(int, high_water), strict=True))),
+            total,
+        )
+        if outcome == 0:
+            return timing, None
+        waiting = {
+            name: (fifos[wait // 2], "writes" if wait % 2 else "reads")
+            for name, wait in zip(self.names, waits.tolist(), strict=True)
+            if wait >= 0
+        }
+        return timing, waiting
+
+    def _deadlock(self, depths: Mapping[str, int], frames: int, waits: Mapping[str, tuple[str, str]]) -> DeadlockError:
+        """Names the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
+        graph = self.graph
+        writers = {name: node.name for node in graph.nodes for name in node.outputs} | {graph.input: SOURCE}
+        readers = {name: node.name for node in graph.nodes for name in node.inputs} | {graph.output: SINK}
+        web = nx.DiGraph()
+        for node, (stream, how) in waits.items():
+            web.add_edge(node, writers[stream] if how == "reads" else readers[stream])
+        ring = [edge[0] for edge in nx.find_cycle(web)]
+        waiting = tuple((node, *waits[node]) for node in ring)
+        full = [stream for _, stream, how in waiting if how == "writes"]
+        freed: dict[str, int] = {}
+        raised = dict(depths)
+        # Freeing one cycle can uncover the next one: raise full FIFOs until the simulation ends.
+        while full:
+            raised.update(dict.fromkeys(full, UNBOUNDED))
+            timing, still = self.attempt(raised, frames)
+            freed = {name: timing.high_water[name] for name, limit in raised.items() if limit == UNBOUNDED}
+            full = [stream for stream, how in (still or {}).values() if how == "writes" and raised[stream] != UNBOUNDED]
+        lines = [
+            f"  {node} waits for {'data on' if how == 'reads' else 'room on'} {stream} (depth {depths[stream]})"
+            for node, stream, how in waiting
+        ]
+        advice = ", ".join(f"{stream}: {depth}" for stream, depth in freed.items())
+        return DeadlockError(
+            f"{graph.name} deadlocks with these FIFO depths:\n" + "\n".join(lines) + f"\ndepths that free it: {advice}",
+            waiting,
+            freed,
+        )
+
+
+def simulate(graph: Graph, folds: Mapping[str, Fold], depths: Mapping[str, int] | None, *, frames: int = 4) -> Timing:
+    """Simulates `frames` frames of a folded graph (lanes on every stream, one reader each).
+
+    `depths`: FIFO depth of each stream in beats, None for unbounded ones; weight streams included.
+    Raises DeadlockError when nothing can move, MuxflowError for a depth under 1, ToolError without a compiler.
+    """
+    return Simulator.of(graph, folds).run(depths, frames)
+
+
+def have_compiler() -> bool:
+    """Whether the simulator can be built here."""
+    return shutil.which(COMPILER) is not None
+
+
+def _pointer(array: Longs) -> ctypes.Array[ctypes.c_int64]:
+    return array.ctypes.data_as(ctypes.POINTER(ctypes.c_int64))  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL:
+    """The compiled simulator, built once a process; raises ToolError when there is no compiler."""
+    compiler = shutil.which(COMPILER)
+    if compiler is None:
+        raise ToolError(
+            "no g++ on PATH: the timing simulation needs a C++ compiler (Debian and Ubuntu: `apt-get install g++`)"
+        )
+    with tempfile.TemporaryDirectory(prefix="muxflow-") as folder:
+        target = Path(folder) / "timing.so"
+        command = [compiler, "-std=c++14", "-O2", "-shared", "-fPIC", "-o", str(target)]
+        command.append(str(Path(__file__).parent / "timing.cpp"))
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ToolError("g++ failed on the timing simulator:\n" + "\n".join(done.stderr.splitlines()[-5:]))
+        library = ctypes.CDLL(str(target))
+    library.muxflow_simulate.restype = ctypes.c_int64
+    long, many = ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)
+    library.muxflow_simulate.argtypes = [long, many, many, many, long, many, long, long, long, long, *[many] * 5]
+    return library

@@ -1,0 +1,1 @@
+"""The integer graph: streams, nodes, invariants, passes."""

@@ -1,0 +1,186 @@
+"""Passes: functions Graph -> Graph, checked after each one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.graph import Graph, Node, check, with_nodes
+from muxflow.dataflow.graph.stream import width
+from muxflow.dataflow.op import IntArray, Op
+from muxflow.dataflow.ops import ArgMax, AutomatonWeights, Fork, MatrixVector, RomWeights, Threshold, TopK
+
+Pass = Callable[[Graph], Graph]
+
+
+def remove_identity_thresholds(graph: Graph) -> Graph:
+    """x --> Threshold(code -> code) --> y   becomes   x --> y: a quantizer on codes that it does not change."""
+    renamed: dict[str, str] = {}
+    nodes = []
+    for node in graph.nodes:
+        node = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
+        if isinstance(node.op, Threshold) and node.op.is_identity(graph.ports(node).inputs[0]):
+            renamed[node.outputs[0]] = node.inputs[0]
+        else:
+            nodes.append(node)
+    output = renamed.get(graph.output, graph.output)
+    # A tensor stands for the stream that is left only where one code means the same in both.
+    tensors = {
+        kept: tensor
+        for stream, tensor in graph.tensors.items()
+        if graph.streams[stream].scale == graph.streams[kept := renamed.get(stream, stream)].scale
+    }
+    return with_nodes(graph, nodes, output=output, tensors=tensors)
+
+
+def insert_forks(graph: Graph) -> Graph:
+    """x --> a, b (, c ...)   becomes   x --> Fork --> x_0 --> a, x_1 --> b: every stream gets one reader.
+
+    A stream that is also the graph's output counts the host as a reader. More than three readers take a tree.
+    A node that folds as its reader (weights, windows) is copied for each reader and not forked, because the order of
+    its beats is its reader's.
+    """
+    graph = _copy_followers(graph)
+    readers = graph.consumers()
+    pending: dict[str, list[str]] = {}
+    nodes: list[Node] = []
+    output = graph.output
+
+    def fork(name: str) -> None:
+        count = len(readers[name]) + (name == graph.output)
+        if count < 2:
+            return
+        free = [name]
+        while len(free) < count:
+            source = free.pop(0)
+            ways = min(3, count - len(free))
+            base = f"{source}_fork"
+            outputs = tuple(f"{source}_{way}" for way in range(ways))
+            nodes.append(Node(base, Fork(ways), (source,), outputs))
+            free += outputs
+        pending[name] = sorted(free)
+
+    fork(graph.input)
+    for node in graph.nodes:
+        inputs = tuple(pending[name].pop(0) if name in pending else name for name in node.inputs)
+        nodes.append(replace(node, inputs=inputs))
+        for name in node.outputs:
+            fork(name)
+    if graph.output in pending:
+        output = pending[graph.output].pop(0)
+    return with_nodes(graph, nodes, output=output)
+
+
+def _copy_followers(graph: Graph) -> Graph:
+    """x --> follower --> a, b   becomes   x --> follower --> a, x --> follower_1 --> b."""
+    nodes = list(graph.nodes)
+    for node in reversed(graph.nodes):
+        readers = [reader for reader in nodes if node.outputs[0] in reader.inputs]
+        spare = [*readers] if node.outputs[0] == graph.output else readers[1:]
+        if node.op.follows != "consumer" or not spare:
+            continue
+        for number, reader in enumerate(spare, 1):
+            copy = replace(node, name=f"{node.name}_{number}", outputs=(f"{node.outputs[0]}_{number}",))
+            inputs = tuple(copy.outputs[0] if name == node.outputs[0] else name for name in reader.inputs)
+            nodes[nodes.index(reader)] = replace(reader, inputs=inputs)
+            nodes.insert(nodes.index(node) + 1, copy)
+    return with_nodes(graph, nodes) if len(nodes) > len(graph.nodes) else graph
+
+
+def append_arg_max(graph: Graph) -> Graph:
+    """logits   becomes   logits --> ArgMax: the class index leaves the chip in place of the logits.
+
+    Raises GraphError where the integer order of the logits is not the model's order: a scale or an offset that differs
+    between classes, or a falling scale.
+    """
+    _check_order(graph)
+    node = Node("arg_max", ArgMax(), (graph.output,), ("label",))
+    return with_nodes(graph, [*graph.nodes, node], output="label", readout=None)
+
+
+def append_top_k(graph: Graph, k: int) -> Graph:
+    """logits   becomes   logits --> TopK: the indices of the k largest logits, largest first, leave the chip.
+
+    Raises GraphError as `append_arg_max` does, and when there are fewer than `k` logits.
+    """
+    _check_order(graph)
+    node = Node("top_k", TopK(k), (graph.output,), ("labels",))
+    return with_nodes(graph, [*graph.nodes, node], output="labels", readout=None)
+
+
+def _check_order(graph: Graph) -> None:
+    """Raises GraphError where the integer order of the logits is not the model's order."""
+    readout = graph.readout
+    if readout is None:
+        return
+    scales, offsets = set(readout.scale), set(readout.offset)
+    if len(scales) > 1 or len(offsets) > 1 or min(scales) <= 0:
+        raise GraphError(
+            f"{graph.name}: the classes differ in scale or offset, so the largest integer is not always the "
+            "largest logit; keep the read-out on the host, or train the last layer with one scale and no bias"
+        )
+    if readout.order != tuple(range(len(readout.order))):
+        raise GraphError(f"{graph.name}: the logits leave in another order than the model's; keep the read-out")
+
+
+def writable_seeds(graph: Graph) -> Graph:
+    """AutomatonWeights   becomes   AutomatonWeights(writable): intervals downstream hold for any start of the ring.
+
+    What `ProjectOptions(seeds="writable")` asks of a graph before it is fitted; accumulators grow by a few bits.
+    Raises GraphError when no weights are generated.
+    """
+    nodes = [
+        replace(node, op=replace(node.op, writable=True)) if isinstance(node.op, AutomatonWeights) else node
+        for node in graph.nodes
+    ]
+    if not any(isinstance(node.op, AutomatonWeights) for node in nodes):
+        raise GraphError(f"{graph.name}: no weights are generated, so there is no seed to write")
+    return with_nodes(graph, nodes)
+
+
+CLEAN_UP: tuple[Pass, ...] = (remove_identity_thresholds,)
+"""Passes that every imported graph goes through."""
+
+
+def run_passes(graph: Graph, passes: Sequence[Pass]) -> Graph:
+    """Applies passes in order and checks the graph after each."""
+    for one in passes:
+        graph = check(one(graph))
+    return graph
+
+
+def rising_thresholds(graph: Graph) -> Graph:
+    """W x --> Threshold(falling)   becomes   -W x --> Threshold(rising), row by row, where the weights are stored.
+
+    Back ends whose thresholds only rise take such graphs. A product that something else reads too, generated weights,
+    and weights whose negation takes more bits stay as they are.
+    """
+    producers, readers = graph.producers(), graph.consumers()
+    changed: dict[str, Op] = {}
+    for node in graph.nodes:
+        if not isinstance(node.op, Threshold) or not node.op.falling.any():
+            continue
+        product = producers.get(node.inputs[0])
+        if product is None or not isinstance(product.op, MatrixVector) or len(readers[node.inputs[0]]) > 1:
+            continue
+        source = producers[product.inputs[1]]
+        if not isinstance(source.op, RomWeights) or len(readers[product.inputs[1]]) > 1:
+            continue
+        falls = np.broadcast_to(node.op.falling != 0, len(source.op.weights))
+        weights = np.where(falls[:, None], -source.op.weights, source.op.weights)
+        if len(node.op.falling) not in (1, len(weights)) or _bits(weights) > _bits(source.op.weights):
+            continue
+        # The code counts the thresholds above x, t >= x + 1, which are the 1 - t up to -x.
+        thresholds = np.where(
+            node.op.falling[:, None] != 0, np.sort(1 - node.op.thresholds, axis=1), node.op.thresholds
+        )
+        changed[node.name] = replace(node.op, thresholds=thresholds, falling=np.zeros_like(node.op.falling))
+        changed[source.name] = replace(source.op, weights=weights)
+    return with_nodes(graph, [replace(node, op=changed.get(node.name, node.op)) for node in graph.nodes])
+
+
+def _bits(values: IntArray) -> int:
+    return width(int(values.min()), int(values.max()))[0]

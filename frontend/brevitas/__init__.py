@@ -1,0 +1,1 @@
+"""Brevitas networks: the export to QONNX, and their execution in torch."""

@@ -1,0 +1,126 @@
+"""Export of a trained Brevitas model to one deterministic QONNX file.
+
+The file holds `Quant`, `BipolarQuant`, `Conv`, `Mul`, `Add`, `MaxPool`, `GlobalAveragePool`, `Flatten` and the
+operators of domain "muxflow" (see `qonnx_ops`), with every shape annotated; generated weights are not stored.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from brevitas.nn.mixin.base import QuantLayerMixin
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_datatypes import InferDataTypes
+from qonnx.util.cleanup import cleanup_model
+from torch import nn
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
+from muxflow.frontend.training.quantizers import QONNXManager
+
+OPSET = 20
+METADATA_PREFIX = "muxflow."
+
+
+def _check(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    if len(input_shape) != 4 or any(not isinstance(n, int) or n < 1 for n in input_shape):
+        raise MuxflowError(f"export: input shape {input_shape!r}; give (N, C, H, W) with positive integers")
+    if not any(isinstance(m, QuantLayerMixin) for m in model.modules()):
+        raise MuxflowError(
+            f"export: {type(model).__name__} holds no Brevitas layer; "
+            "build it from brevitas.nn and muxflow.frontend.training.layers"
+        )
+
+
+def to_qonnx(
+    model: nn.Module, input_shape: tuple[int, ...], metadata: Mapping[str, str] | None = None
+) -> onnx.ModelProto:
+    """The model as a cleaned QONNX protobuf, in evaluation mode; same model, same bytes.
+
+    `input_shape`: (N, C, H, W), N = 1 for hardware. `metadata`: text pairs, stored under "muxflow.<key>".
+    Raises MuxflowError when the shape is not NCHW or the model holds no Brevitas layer.
+    """
+    _check(model, input_shape)
+    with warnings.catch_warnings():
+        # The TorchScript exporter is the one that can write custom operators; torch announces its successor.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        raw = QONNXManager.export(
+            model,
+            args=torch.zeros(input_shape),
+            dynamo=False,
+            opset_version=OPSET,
+            custom_opsets={DOMAIN: DOMAIN_VERSION},
+        )
+    wrapper = cleanup_model(ModelWrapper(raw)).transform(InferDataTypes())
+    proto: onnx.ModelProto = wrapper.model
+    proto.graph.name = "muxflow"
+    proto.doc_string = ""
+    proto.graph.doc_string = ""
+    for node in proto.graph.node:
+        node.doc_string = ""
+    del proto.metadata_props[:]
+    for key, value in sorted((metadata or {}).items()):
+        proto.metadata_props.add(key=METADATA_PREFIX + key, value=value)
+    return proto
+
+
+def export(
+    model: nn.Module,
+    path: str | Path,
+    input_shape: tuple[int, ...],
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Write `model` to the QONNX file `path` and return it; the file appears whole or not at all.
+
+    `input_shape`: (N, C, H, W), N = 1 for hardware. `metadata`: text pairs (training command, data set, split,
+    accuracy, ...), stored as metadata_props "muxflow.<key>". The same model gives the same bytes.
+    Raises MuxflowError when the shape, the model or the folder does not fit.
+    Source: QONNX with this project's operators.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise MuxflowError(f"export: the folder {path.parent} does not exist; create it or choose another path")
+    data = to_qonnx(model, input_shape, metadata).SerializeToString(deterministic=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    os.replace(part, path)
+    return path
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The "muxflow.*" metadata of an exported file, keys without the prefix; raises MuxflowError when it is absent."""
+    path = Path(path)
+    if not path.is_file():
+        raise MuxflowError(f"model {path}: no such file; export or train a model first")
+    properties = onnx.load(str(path)).metadata_props
+    return {p.key.removeprefix(METADATA_PREFIX): p.value for p in properties if p.key.startswith(METADATA_PREFIX)}
+
+
+def execute(path: str | Path, images: npt.NDArray[np.float32], every_tensor: bool = False) -> dict[str, Any]:
+    """Run an exported file with QONNX, image by image; returns tensors by name, batch axis first.
+
+    `images`: (N, C, H, W) float32, pixels p/256. By default only the output; `every_tensor` adds the inner ones.
+    Raises MuxflowError when the images do not fit the model's input.
+    """
+    model = ModelWrapper(str(path))
+    source = model.graph.input[0].name
+    shape = tuple(model.get_tensor_shape(source))
+    if images.ndim != 4 or images.shape[1:] != shape[1:] or images.shape[0] % shape[0]:
+        raise MuxflowError(f"model {path}: images of shape {images.shape}; the model takes {shape}")
+    wanted = None if every_tensor else [model.graph.output[0].name]
+    rows: dict[str, list[Any]] = {}
+    for batch in images.reshape(-1, *shape):
+        context = execute_onnx(model, {source: batch}, return_full_exec_context=True)
+        for name in wanted or context:
+            rows.setdefault(name, []).append(context[name])
+    return {name: np.concatenate(parts) if np.ndim(parts[0]) else parts[0] for name, parts in rows.items()}

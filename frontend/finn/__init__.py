@@ -1,0 +1,1 @@
+"""FINN-ONNX models: what FINN's own operators become."""

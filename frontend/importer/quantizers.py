@@ -1,0 +1,221 @@
+"""Import of quantizers: constants become codes, activations become integer thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from qonnx.custom_op.general.bipolar_quant import binary_quant
+from qonnx.custom_op.general.quant import quant
+from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
+
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.ops import Threshold
+from muxflow.frontend.importer.elementwise import spread
+from muxflow.frontend.importer.float_chain import Evaluator, Floats
+from muxflow.frontend.importer.thresholds import find_thresholds
+from muxflow.frontend.importer.values import Constant, Doubles, Image, Tensor, Value, channel_last
+from muxflow.frontend.importer.walk import Importer, attribute, label
+
+FLOAT_SLACK = 2.0**-21
+"""Relative error that the order of a float32 summation can plausibly cause; thresholds nearer to a tie are counted."""
+ROUNDING_MODES = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
+ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 8, 16, 32
+
+CodesOf = Callable[[Doubles], IntArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Quantizer:
+    """A Quant, BipolarQuant or Trunc node: `scale` and `zero_point` as arrays that broadcast against its input.
+
+    `scale` is that of the output; `cut` holds scale and bit width of the input of a Trunc node, and is None elsewhere.
+    `rows`: into how many rows the quantizer itself divides the stream.
+    """
+
+    scale: Floats
+    zero_point: Floats
+    bits: int = 1
+    signed: bool = True
+    narrow: bool = False
+    rounding: str = "ROUND"
+    bipolar: bool = False
+    cut: tuple[Floats, Floats] | None = None
+    separate_scale: bool = False
+    rows: int = 1
+
+    def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
+        """Quantized floats, by the model's own quantizer; the parameters spread like the values."""
+        bits = np.float32(self.bits)
+        if self.bipolar:
+            return np.asarray(binary_quant(values, scale))
+        if self.cut is None:
+            return np.asarray(quant(values, scale, zero_point, bits, int(self.signed), int(self.narrow), self.rounding))
+        before, width = self.cut
+        if not self.separate_scale:
+            return np.asarray(trunc_v1(values, before, zero_point, width, bits, self.rounding))
+        narrow, signed = int(self.narrow), int(self.signed)
+        return np.asarray(trunc_v2(values, before, zero_point, width, narrow, signed, scale, bits, self.rounding))
+
+    def interval(self) -> tuple[int, int]:
+        """Smallest and largest code, zero point taken off; not for Trunc."""
+        if self.bipolar or (self.signed and self.bits == 1):
+            lo, hi = -1, 1
+        elif self.signed:
+            lo, hi = -(1 << self.bits - 1) + self.narrow, (1 << self.bits - 1) - 1
+        else:
+            lo, hi = 0, (1 << self.bits) - 1 - self.narrow
+        zeros = self.zero_point.astype(int)
+        return lo - int(zeros.max()), hi - int(zeros.min())
+
+
+def codes_of(levels: Floats, scale: Floats | Doubles) -> IntArray:
+    """Codes of `levels = scale * code`, rounded to the nearest."""
+    return np.rint(levels.astype(np.float64) / scale).astype(np.int64)
+
+
+def _bits(importer: Importer, node: onnx.NodeProto, position: int, most: int) -> int:
+    given = importer.constant(node, position).reshape(-1)
+    if given.size != 1 or float(given[0]) not in range(1, most + 1):
+        raise UnsupportedError(
+            f"{label(node)}: bit width {', '.join(map(str, given[:4].tolist()))}; supported is one whole number from 1 to "
+            f"{most}, so choose one"
+        )
+    return int(given[0])
+
+
+def _scale(importer: Importer, node: onnx.NodeProto, position: int) -> Floats:
+    scale = importer.constant(node, position).astype(np.float32)
+    if not (scale > 0).all():
+        raise MuxflowError(
+            f"{label(node)}: a scale of {float(scale.min()):g}; scales must be positive: train on, or export again"
+        )
+    return scale
+
+
+def _zero_point(importer: Importer, node: onnx.NodeProto, position: int) -> Floats:
+    zero_point = importer.constant(node, position).astype(np.float32)
+    if (zero_point != np.rint(zero_point)).any():
+        odd = zero_point[zero_point != np.rint(zero_point)]
+        raise UnsupportedError(f"{label(node)}: zero point {float(odd[0]):g} is not an integer; round it in training")
+    return zero_point
+
+
+def _rounding(node: onnx.NodeProto, default: str) -> str:
+    mode = str(attribute(node, "rounding_mode", default)).upper()
+    if mode not in ROUNDING_MODES:
+        raise UnsupportedError(f"{label(node)}: rounding mode {mode}; use one of {', '.join(ROUNDING_MODES)}")
+    return mode
+
+
+def read_quantizer(importer: Importer, node: onnx.NodeProto, most_bits: int) -> Quantizer:
+    """The parameters of a Quant or BipolarQuant node.
+
+    Raises MuxflowError when they are not constant, a scale is not positive, or the bits are not 1 to `most_bits`.
+    """
+    scale = _scale(importer, node, 1)
+    if node.op_type == "BipolarQuant":
+        return Quantizer(scale, np.zeros(1, np.float32), bipolar=True)
+    return Quantizer(
+        scale,
+        _zero_point(importer, node, 2),
+        _bits(importer, node, 3, most_bits),
+        bool(attribute(node, "signed", 1)),
+        bool(attribute(node, "narrow", 0)),
+        _rounding(node, "ROUND"),
+    )
+
+
+def quantize(importer: Importer, node: onnx.NodeProto) -> Value:
+    """Quant and BipolarQuant."""
+    value = importer.values[node.input[0]]
+    if isinstance(value, Constant):
+        quantizer = read_quantizer(importer, node, CONSTANT_BITS)
+        levels = quantizer.levels(value.value.astype(np.float32), quantizer.scale, quantizer.zero_point)
+        return Constant(levels, codes_of(levels, quantizer.scale), quantizer.scale.astype(np.float64))
+    if isinstance(value, Image) and importer.options.input_scale is None:
+        return _open_input(importer, node, value, read_quantizer(importer, node, INPUT_BITS))
+    return activation(importer, node, importer.tensor(node, 0), read_quantizer(importer, node, ACTIVATION_BITS))
+
+
+def _open_input(importer: Importer, node: onnx.NodeProto, image: Image, quantizer: Quantizer) -> Tensor:
+    scale, zero_point = quantizer.scale.reshape(-1), quantizer.zero_point.reshape(-1)
+    if (scale != scale[0]).any() or (zero_point != zero_point[0]).any():
+        raise UnsupportedError(f"{label(node)}: the input quantizer has one scale a channel; use one for all")
+    scale, zero_point = scale[:1], zero_point[:1]
+    lo, hi = quantizer.interval()
+    bipolar = (quantizer.bipolar or (quantizer.signed and quantizer.bits == 1)) and (lo, hi) == (-1, 1)
+    every = np.arange(lo, hi + 1, 2 if bipolar else 1)
+    again = codes_of(quantizer.levels((every * scale.astype(np.float64)).astype(np.float32), scale, zero_point), scale)
+    if (again != every).any():
+        raise UnsupportedError(
+            f"{label(node)}: {quantizer.rounding} does not give back the input codes, because {scale[0]:g} times a code "
+            "is not a float32 number; use rounding mode ROUND or a power-of-two scale at the input"
+        )
+    return importer.open_input(image, lo, hi, scale.astype(np.float64), bipolar=bipolar)
+
+
+def truncate(importer: Importer, node: onnx.NodeProto) -> Value:
+    """Trunc: drops the lowest bits of a sum, as after an average pool."""
+    tensor = importer.tensor(node, 0)
+    separate = len(node.input) == 6
+    before, zero_point = _scale(importer, node, 1), _zero_point(importer, node, 2)
+    scale = _scale(importer, node, 4) if separate else before
+    width = importer.constant(node, 3).astype(np.float32)
+    if max(before.size, zero_point.size, scale.size, width.size) > 1 or zero_point.any():
+        raise UnsupportedError(f"{label(node)}: scales a channel or a zero point; use one scale and no zero point")
+    quantizer = Quantizer(
+        scale.reshape(1),
+        zero_point.reshape(1),
+        _bits(importer, node, 5 if separate else 4, ACTIVATION_BITS),
+        bool(attribute(node, "signed", 1)),
+        bool(attribute(node, "narrow", 0)),
+        _rounding(node, "FLOOR"),
+        cut=(before.reshape(1), width.reshape(1)),
+        separate_scale=separate,
+    )
+    return activation(importer, node, tensor, quantizer)
+
+
+def activation(importer: Importer, node: onnx.NodeProto, tensor: Tensor, quantizer: Quantizer) -> Tensor:
+    """Thresholds for everything between the last integer stream and a quantizer."""
+    where = label(node)
+    scale = spread(importer, tensor, quantizer.scale, where)
+    zero_point = spread(importer, tensor, quantizer.zero_point, where)
+    stream = importer.streams[tensor.stream]
+    sizes = [tensor.scale.size, scale.size, zero_point.size, quantizer.rows]
+    sizes += [operand.size for step in tensor.steps for operand in step.operands if operand is not None]
+    rows = max(sizes)
+    evaluator = Evaluator(tensor.steps, rows, importer.opset)
+    row_scale, row_zero, unit = (np.tile(part, rows // part.size) for part in (scale, zero_point, tensor.scale))
+
+    def codes(values: Doubles) -> IntArray:
+        return codes_of(quantizer.levels(evaluator(values.astype(np.float32)), row_scale, row_zero), row_scale)
+
+    op = find_thresholds(lambda sums: codes(sums * unit), rows, stream.lo, stream.hi, where)
+    importer.threshold_count += op.thresholds.size
+    if not tensor.exact or not all(step.rounded_once() for step in tensor.steps):
+        importer.near_ties += _near_ties(op, codes, unit, stream.lo, stream.hi)
+    name = importer.emit(node.name or node.output[0], op, tensor.stream)
+    importer.describe(name, scale.astype(np.float64))
+    output = importer.streams[name]
+    pixel_order = channel_last(output) if tensor.index.ndim == 3 else np.arange(output.size)
+    if np.array_equal(tensor.index, pixel_order) and scale.size <= output.channels:
+        importer.tensors[name] = node.output[0]
+    return Tensor(name, tensor.index, scale.astype(np.float64))
+
+
+def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -> int:
+    """Thresholds whose side could depend on the order in which float32 products were summed."""
+    at = op.thresholds.T
+    slack = max(abs(lo), abs(hi)) * np.abs(unit) * FLOAT_SLACK
+    near = np.zeros(at.shape, bool)
+    for offset in (-1, 0):
+        sums = np.clip(at + offset, lo, hi) * unit
+        middle = codes(sums)
+        near |= (codes(sums - slack) != middle) | (codes(sums + slack) != middle)
+    reachable = (at > lo) & (at <= hi)
+    return int((near & reachable).sum())

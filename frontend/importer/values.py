@@ -1,0 +1,104 @@
+"""What a tensor of the model is, while it is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.automaton import Automaton
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import IntArray
+from muxflow.frontend.importer.float_chain import Step, affine_of
+
+Doubles = npt.NDArray[np.float64]
+Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A constant; when a quantizer made it, `codes` and `scale` with value = scale * codes (broadcast)."""
+
+    value: npt.NDArray[Any]
+    codes: IntArray | None = None
+    scale: Doubles = field(default_factory=lambda: np.ones(1))
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Weights that an automaton makes: value = scale * automaton.weights(rows, columns), shape (rows, columns, 1, 1)."""
+
+    automaton: Automaton
+    rows: int
+    columns: int
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """An integer stream and the float steps that lead from it to the tensor.
+
+    `stream`: its name; `index`: flat position in the stream of each element of the model's tensor, in the model's
+    shape without the batch, so that re-ordering costs nothing; `scale`: value of one code step, (1,) or (channels,);
+    `steps`: float nodes after it; `exact`: whether every float32 sum behind it is exact, whatever its order.
+    """
+
+    stream: str
+    index: IntArray
+    scale: Doubles
+    steps: tuple[Step, ...] = ()
+    exact: bool = True
+
+    def then(self, step: Step) -> Tensor:
+        """The tensor after one more float step."""
+        return replace(self, steps=(*self.steps, step))
+
+    def meaning(self) -> tuple[Doubles, Doubles] | None:
+        """(scale, offset) of the codes when all steps are affine, else None."""
+        affine = affine_of(self.steps)
+        return None if affine is None else (self.scale * affine[0], self.scale * 0 + affine[1])
+
+    def scales_exactly(self) -> bool:
+        """Whether the tensor is scale times code, rounded at most once: no offset, no step that libraries differ in."""
+        meaning = self.meaning()
+        steps = all(step.rounded_once() for step in self.steps)
+        return self.exact and steps and meaning is not None and not meaning[1].any()
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """The model's input before its first quantizer has told what the codes are.
+
+    `shape`: of the input without the batch; `index`: flat position in the input of each element of this view of it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    index: IntArray
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """An output of a node that is not supported, or one that Muxflow does not compute; `node` names it."""
+
+    node: str
+
+
+Value = Constant | Generated | Tensor | Image | Unknown
+
+
+def compact(rows: Numbers) -> Numbers:
+    """One number where all are equal: (rows,) or (1,)."""
+    return cast(Numbers, rows[:1]) if (rows == rows[0]).all() else rows
+
+
+def channel_last(stream: Stream) -> IntArray:
+    """The index of a feature map in the model's order: (C, H, W) over a stream of (H, W, C)."""
+    return np.arange(stream.size).reshape(stream.shape).transpose(2, 0, 1)
+
+
+def is_feature_map(tensor: Tensor, stream: Stream) -> bool:
+    """Whether the tensor is the stream's map in the model's (C, H, W) order."""
+    return tensor.index.ndim == 3 and np.array_equal(tensor.index, channel_last(stream))

@@ -1,0 +1,122 @@
+"""What the child processes of both generations of Keras do alike: describe files, and predict for the proof.
+
+Each answer is one line of JSON on the standard output: {"error": null} or a message.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.files import write_atomically
+from muxflow.frontend.keras.v2.handlers import Shape
+from muxflow.frontend.keras.writer import TO_CHANNEL_LAST, Writer
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """The neutral description of a model, and Keras' own tensor behind each of its named ones."""
+
+    model: onnx.ModelProto
+    tensors: dict[str, Any]
+
+
+def read_file(path: Path, read: Callable[[str], Any], advice: str) -> Any:
+    """What Keras' reader makes of a file; raises MuxflowError with the reader's reason and the advice."""
+    try:
+        return read(str(path))
+    except Exception as error:  # Keras raises whatever its readers meet first
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+        raise MuxflowError(f"model {path}: Keras cannot read it ({reason}); {advice}") from error
+
+
+def channel_first(shape: Shape) -> Shape:
+    """A shape without its batch, in the importer's order."""
+    shape = shape[1:]
+    return (shape[-1], *shape[:-1]) if len(shape) == 3 else shape
+
+
+def check_input(name: str, dtype: str) -> None:
+    """Raises UnsupportedError for an input of other numbers than float32."""
+    if dtype != "float32":
+        raise UnsupportedError(
+            f"{name} (InputLayer): numbers of type {dtype}; supported is float32, so leave dtype out"
+        )
+
+
+def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[str]:
+    """The model's outputs in Keras' channel-last order."""
+    writer.layer = "output"
+    for name in names:
+        writer.check_unpadded(name)
+    return [
+        writer.transposed(name, TO_CHANNEL_LAST) if rank == 4 else name for name, rank in zip(names, ranks, strict=True)
+    ]
+
+
+def describe_files(arguments: list[str], describe: Callable[[Path], onnx.ModelProto]) -> None:
+    """Describes each of `MODEL OUTPUT ...`; what goes wrong with one does not stop the others."""
+    for model, output in zip(arguments[::2], arguments[1::2], strict=True):
+        answer: dict[str, Any] = {"error": None}
+        try:
+            write_atomically(Path(output), describe(Path(model)).SerializeToString())
+        except MuxflowError as error:
+            answer = {"error": str(error), "supported": not isinstance(error, UnsupportedError)}
+        print(json.dumps(answer), flush=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A model whose inner tensors can be asked for by the names that its description gives them.
+
+    `tensors`: Keras' own by name, "" the model's output; `model_of`: the Keras model that gives some of them.
+    """
+
+    input_shape: tuple[int, ...]
+    tensors: Mapping[str, Any]
+    model_of: Callable[[list[Any]], Any]
+    models: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    def run(self, names: list[str], images: np.ndarray[Any, Any]) -> dict[str, Any]:
+        """The named tensors for a batch, channels last, and "", the model's output computed on its own.
+
+        Raises MuxflowError naming the tensors that the model has not.
+        """
+        unknown = [name for name in names if name not in self.tensors]
+        if unknown:
+            raise MuxflowError(f"the model has no tensor {', '.join(unknown)}: the graph was not imported from it")
+        x = images.reshape(len(images), *self.input_shape)
+        return self._predicted(("",), x) | (self._predicted(tuple(names), x) if names else {})
+
+    def _predicted(self, names: tuple[str, ...], x: np.ndarray[Any, Any]) -> dict[str, Any]:
+        if names not in self.models:
+            self.models[names] = self.model_of([self.tensors[name] for name in names])
+        values = self.models[names].predict(x, batch_size=len(x), verbose=0)
+        return dict(zip(names, values if isinstance(values, list) else [values], strict=True))
+
+
+def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
+    """`MODEL FOLDER`: answers until the standard input ends.
+
+    Each line there is a JSON list of tensor names; the images are in `inputs.npy` in the folder, channels last.
+    `outputs.npz` there then holds what Keras' predict gives for each name, and for "" the model's output (what a softmax
+    at the end reads: the host computes it).
+    """
+    path, folder = Path(arguments[0]), Path(arguments[1])
+    predictor: Predictor | None = None
+    for question in sys.stdin:
+        answer: dict[str, Any] = {"error": None}
+        try:
+            predictor = predictor or load(path)
+            np.savez(folder / "outputs.npz", **predictor.run(json.loads(question), np.load(folder / "inputs.npy")))
+        except MuxflowError as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)

@@ -1,0 +1,1 @@
+"""Keras 2 with QKeras; runs in the process that holds TensorFlow."""

@@ -1,0 +1,77 @@
+"""Reads Keras 2 models and writes neutral descriptions: `python -m muxflow.frontend.keras.v2.export MODEL OUTPUT ...`.
+
+A process of its own, because TensorFlow is large and QKeras needs Keras 2 under the name `keras`. See `keras_child`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import tf_keras
+
+sys.modules["keras"] = tf_keras  # Keras 3 may be installed beside it; QKeras must not meet it
+
+from qkeras.utils import load_qmodel  # noqa: E402
+
+import muxflow.frontend.training.keras.mognet  # noqa: E402, F401  (makes Keras know our layers)
+from muxflow.frontend.keras.child import (  # noqa: E402
+    Description,
+    channel_first,
+    check_input,
+    describe_files,
+    read_file,
+    written_outputs,
+)
+from muxflow.frontend.keras.v2.handlers import Call, Shape, write_layer  # noqa: E402
+from muxflow.frontend.keras.v2.layers import LAYERS  # noqa: E402
+from muxflow.frontend.keras.v2.unfold import unfolded  # noqa: E402
+from muxflow.frontend.keras.writer import TENSORFLOW, Writer  # noqa: E402
+
+
+def read_model(path: Path) -> Any:
+    """A Keras 2 model without models inside; raises MuxflowError when the file holds none."""
+    advice = (
+        "give a whole model of Keras 2 (TensorFlow with TF_USE_LEGACY_KERAS=1) that model.save wrote, with layers of "
+        "Keras, QKeras and Muxflow only"
+    )
+    return unfolded(read_file(path, lambda name: load_qmodel(name, compile=False), advice), f"model {path}")
+
+
+def describe(model: Any) -> Description:
+    """The neutral description of a model; layers that are not supported are in it as such."""
+    writer = Writer(TENSORFLOW)
+    names: dict[str, str] = {}
+    tensors: dict[str, Any] = {}
+    inputs: dict[str, Shape] = {}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if node.is_input:
+                check_input(node.layer.name, node.layer.dtype)
+                name = writer.unique(node.layer.name)
+                inputs[name] = channel_first(_single(node.output_shapes))
+            else:
+                call = Call(
+                    node.layer,
+                    node.layer.name,
+                    [names[str(key)] for key in node.flat_input_ids],
+                    [tuple(tensor.shape) for tensor in node.keras_inputs],
+                    _single(node.output_shapes),
+                    bool(node.call_kwargs.get("training")),
+                )
+                name = write_layer(writer, call, LAYERS)
+            for key in node.flat_output_ids:
+                names[str(key)] = name
+            tensors.setdefault(name, node.outputs)  # a layer that does nothing shares the name of its input
+    written = [names[str(id(tensor))] for tensor in model.outputs]
+    outputs = written_outputs(writer, written, [len(tensor.shape) for tensor in model.outputs])
+    return Description(writer.model(inputs, outputs), tensors)
+
+
+def _single(shapes: Any) -> Shape:
+    return tuple(shapes[0] if isinstance(shapes, list) else shapes)
+
+
+if __name__ == "__main__":
+    describe_files(sys.argv[1:], lambda path: describe(read_model(path)).model)

@@ -1,0 +1,260 @@
+"""What Keras layers become, as far as Keras 2 and Keras 3 share it; needs neither of them.
+
+A handler takes the writer and one call of a layer, and returns the name of the layer's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.frontend.importer.float_chain import Floats
+from muxflow.frontend.keras.writer import TO_CHANNEL_FIRST, TO_CHANNEL_LAST, Writer
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer: names and shapes, batch first, channels last.
+
+    `name`: the layer's, with the path to it where it is inside of a model. `training`: the model calls the layer as in
+    training, whatever predict wants. `tensors`: Keras' own tensors behind `inputs`, and `inner`: those that a handler
+    makes visible by name; both for Keras 3 only.
+    """
+
+    layer: Any
+    name: str
+    inputs: list[str]
+    input_shapes: list[Shape]
+    output_shape: Shape
+    training: bool = False
+    tensors: list[Any] = field(default_factory=list)
+    inner: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The layer's class; for a function of keras.ops, which is none and may have the same name, with `keras.ops.`."""
+        name = type(self.layer).__name__
+        return name if hasattr(self.layer, "compute_dtype") else f"keras.ops.{name}"
+
+    @property
+    def channels(self) -> int:
+        """Channels of the first input."""
+        return int(self.input_shapes[0][-1] or 0)
+
+    @property
+    def is_map(self) -> bool:
+        """Whether the first input has height and width."""
+        return len(self.input_shapes[0]) == 4
+
+
+LayerHandler = Callable[[Writer, Call], str]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """All that one generation of Keras has to offer, by class name.
+
+    `take_padding`: layers that can put the zeros of a ZeroPadding2D around their input; `advice`: what to do about layers
+    that people often meet here.
+    """
+
+    handlers: Mapping[str, LayerHandler]
+    take_padding: frozenset[str]
+    advice: Mapping[str, str]
+
+
+def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
+    """Writes one call of a layer; a layer that is not supported becomes a node that says so."""
+    kind = call.kind
+    writer.layer = call.name
+    mark = writer.mark()
+    try:
+        if kind not in layers.handlers:
+            advice = layers.advice.get(kind, "replace it, or move it behind the output onto the host")
+            raise UnsupportedError(f"not supported; {advice}. Supported are {', '.join(sorted(layers.handlers))}")
+        if call.training:
+            raise UnsupportedError("called with training=True, so predict trains; call it without")
+        if call.layer.compute_dtype != "float32":
+            raise UnsupportedError(
+                f"computes in {call.layer.compute_dtype}; supported is float32, without mixed precision"
+            )
+        if kind not in layers.take_padding:
+            for name in call.inputs:
+                writer.check_unpadded(name)
+        output = layers.handlers[kind](writer, call)
+    except UnsupportedError as error:
+        output = writer.unsupported(mark, [writer.padding_of(name)[0] for name in call.inputs], f"{kind}: {error}")
+    return output if len(writer.nodes) == mark[0] else writer.end_layer()
+
+
+def check_channels_last(layer: Any) -> None:
+    """Raises UnsupportedError for another order of the axes."""
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        raise UnsupportedError("data_format='channels_first'; supported is 'channels_last'")
+
+
+def window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
+    """ONNX attributes of a layer's window; `pads`: zeros that a layer before it puts around its maps."""
+    check_channels_last(layer)
+    if layer.padding not in ("same", "valid"):
+        raise UnsupportedError(f"padding={layer.padding!r}; supported are 'same' and 'valid'")
+    strides: dict[str, Any] = {"strides": list(layer.strides)}
+    if pads is None:
+        strides["auto_pad"] = "SAME_UPPER" if layer.padding == "same" else "VALID"
+    elif layer.padding == "valid":
+        strides["pads"] = list(pads)
+    else:
+        raise UnsupportedError("padding='same' behind a ZeroPadding2D; give it padding='valid', or leave one out")
+    return strides | ({"dilations": list(layer.dilation_rate)} if hasattr(layer, "dilation_rate") else {})
+
+
+def convolved(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
+    """A convolution in Keras' order of the kernel, (KH, KW, C / groups, filters), with the zeros put around its input."""
+    x, pads = writer.padding_of(call.inputs[0])
+    weights = writer.constant(kernel.transpose(3, 2, 0, 1))
+    return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[2], **window(call.layer, pads))
+
+
+def convolved_by_channel(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
+    """A depthwise convolution, kernel (KH, KW, C, multiplier), with the zeros put around its input."""
+    x, pads = writer.padding_of(call.inputs[0])
+    height, width, channels, multiplier = kernel.shape
+    weights = writer.constant(kernel.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width))
+    return writer.node("Conv", x, weights, *bias, group=channels, **window(call.layer, pads))
+
+
+def multiplied(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
+    """A dense layer, kernel (inputs, outputs); on a map it works pixel by pixel, which is a 1x1 convolution."""
+    if call.is_map:
+        return writer.node("Conv", call.inputs[0], writer.constant(kernel.T[:, :, None, None]), *bias)
+    return writer.node("Gemm", call.inputs[0], writer.constant(kernel), *bias)
+
+
+def by_channel(writer: Writer, call: Call, op_type: str, x: str, value: npt.ArrayLike) -> str:
+    """`x op value`, one number a channel of the call's input."""
+    shape = (1, -1, 1, 1) if call.is_map else (1, -1)
+    return writer.node(op_type, x, writer.constant(np.asarray(value, np.float32).reshape(shape)))
+
+
+def check_normalizes_channels(call: Call) -> None:
+    """Raises UnsupportedError for a batch norm over other axes."""
+    axis = call.layer.axis if isinstance(call.layer.axis, int) else list(call.layer.axis)
+    if axis not in (-1, len(call.input_shapes[0]) - 1, [len(call.input_shapes[0]) - 1]):
+        raise UnsupportedError(f"axis={axis}; supported is the last axis, the channels")
+
+
+def normalized(writer: Writer, call: Call, mean: npt.ArrayLike, factor: npt.ArrayLike, beta: npt.ArrayLike) -> str:
+    """A batch norm in the order `(x - mean) * factor + beta`, each one number a channel."""
+    centred = by_channel(writer, call, "Sub", call.inputs[0], mean)
+    return by_channel(writer, call, "Add", by_channel(writer, call, "Mul", centred, factor), beta)
+
+
+def pooled(writer: Writer, call: Call) -> str:
+    """Max and average pools."""
+    kind = "MaxPool" if "Max" in call.kind else "AveragePool"
+    return writer.node(kind, call.inputs[0], kernel_shape=list(call.layer.pool_size), **window(call.layer))
+
+
+def globally_pooled(writer: Writer, call: Call) -> str:
+    """Global max and average pools."""
+    check_channels_last(call.layer)
+    kind = "GlobalMaxPool" if "Max" in call.kind else "GlobalAveragePool"
+    x = writer.node(kind, call.inputs[0])
+    return x if call.layer.keepdims else writer.node("Flatten", x)
+
+
+def zero_padding(writer: Writer, call: Call) -> str:
+    """ZeroPadding2D: the convolution behind it adds the zeros."""
+    check_channels_last(call.layer)
+    (top, bottom), (left, right) = call.layer.padding
+    x, before = writer.padding_of(call.inputs[0])
+    pads = zip(before or (0, 0, 0, 0), (top, left, bottom, right), strict=True)
+    return writer.padded(x, tuple(int(outer) + int(inner) for outer, inner in pads))
+
+
+def plain_activation(writer: Writer, x: str, name: str, quantizers: str) -> str:
+    """One of Keras' own functions that stay exact; `quantizers` is the advice about the others."""
+    if name == "linear":
+        return x
+    if name not in ("relu", "softmax"):
+        raise UnsupportedError(
+            f"activation {name} is not supported; supported are linear, relu, softmax at the end, and {quantizers}"
+        )
+    return writer.node("Relu", x) if name == "relu" else writer.node("Softmax", x, axis=1)
+
+
+def relu(writer: Writer, call: Call) -> str:
+    """ReLU, with or without an upper bound."""
+    if call.layer.negative_slope or call.layer.threshold:
+        raise UnsupportedError("a negative slope or a threshold; supported is ReLU with max_value")
+    x = writer.node("Relu", call.inputs[0])
+    if call.layer.max_value is None:
+        return x
+    return writer.node("Min", x, writer.constant(np.array([call.layer.max_value], np.float32)))
+
+
+def softmax(writer: Writer, call: Call) -> str:
+    """Softmax; the importer leaves it to the host at the end."""
+    return writer.node("Softmax", call.inputs[0], axis=1)
+
+
+def add(writer: Writer, call: Call) -> str:
+    """Add of two or more, from left to right."""
+    shapes = set(call.input_shapes)
+    if len(shapes) > 1:
+        raise UnsupportedError(f"joins shapes {', '.join(map(str, sorted(shapes, key=str)))}; they must be equal")
+    x = call.inputs[0]
+    for other in call.inputs[1:]:
+        x = writer.node("Add", x, other)
+    return x
+
+
+def concatenate(writer: Writer, call: Call) -> str:
+    """Concatenate along the channels."""
+    rank = len(call.output_shape)
+    if call.layer.axis % rank != rank - 1:
+        raise UnsupportedError(f"axis={call.layer.axis}; supported is the last axis, the channels")
+    return writer.node("Concat", *call.inputs, axis=1)
+
+
+def _channel_last(writer: Writer, call: Call) -> str:
+    return writer.transposed(call.inputs[0], TO_CHANNEL_LAST) if call.is_map else call.inputs[0]
+
+
+def flatten(writer: Writer, call: Call) -> str:
+    """Flatten, in Keras' channel-last order."""
+    check_channels_last(call.layer)
+    return writer.node("Flatten", _channel_last(writer, call))
+
+
+def reshape(writer: Writer, call: Call) -> str:
+    """Reshape, in Keras' channel-last order."""
+    target = call.output_shape[1:]
+    sizes = writer.constant(np.array([0, *target], np.int64))
+    x = writer.node("Reshape", _channel_last(writer, call), sizes)
+    return writer.transposed(x, TO_CHANNEL_FIRST) if len(target) == 3 else x
+
+
+def identity(writer: Writer, call: Call) -> str:
+    """Layers that do nothing at inference."""
+    return call.inputs[0]
+
+
+SHARED: Mapping[str, LayerHandler] = {
+    "ZeroPadding2D": zero_padding,
+    "ReLU": relu,
+    "Softmax": softmax,
+    "Add": add,
+    "Concatenate": concatenate,
+    "Flatten": flatten,
+    "Reshape": reshape,
+    **dict.fromkeys(("Dropout", "SpatialDropout2D", "GaussianNoise", "ActivityRegularization"), identity),
+}
+"""Layers that are the same in every Keras."""

@@ -1,0 +1,52 @@
+"""What Muxflow's own Keras layers become; runs in the process that holds TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from muxflow.frontend.keras.v2.handlers import Call, LayerHandler
+from muxflow.frontend.keras.writer import Writer
+
+
+def generated_convolution(writer: Writer, call: Call) -> str:
+    """CellularAutomatonConv2D: the recipe of the weights, not their values."""
+    layer = call.layer
+    automaton = layer.automaton
+    weights = writer.node(
+        "CellularAutomatonWeights",
+        call.inputs[0],
+        domain="muxflow",
+        rule=automaton.rule,
+        ring=automaton.ring,
+        seed=automaton.seed,
+        burn_in=automaton.burn_in,
+        rows=layer.filters,
+        columns=layer.columns,
+        alphabet=automaton.alphabet,
+        scale=layer.scale,
+    )
+    return writer.node("Conv", call.inputs[0], weights)
+
+
+def mux_shift(writer: Writer, call: Call) -> str:
+    """MuxShift, with the integers that its thresholds stand for."""
+    layer = call.layer
+    thresholds = layer.integer_thresholds()
+    limits = [writer.constant(np.array(thresholds, np.float32))] if thresholds else []
+    return writer.node(
+        "MuxShift", *call.inputs, *limits, domain="muxflow", select=layer.select, scale=layer.scale, bits=layer.bits
+    )
+
+
+def or_join(writer: Writer, call: Call) -> str:
+    """OrJoin."""
+    return writer.node("OrJoin", *call.inputs, domain="muxflow", scale=call.layer.scale, bits=call.layer.bits)
+
+
+HANDLERS: Mapping[str, LayerHandler] = {
+    "CellularAutomatonConv2D": generated_convolution,
+    "MuxShift": mux_shift,
+    "OrJoin": or_join,
+}

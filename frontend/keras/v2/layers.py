@@ -1,0 +1,233 @@
+"""What each Keras and QKeras layer becomes; runs in the process that holds TensorFlow.
+
+The layers themselves are read, and not hls4ml's parsed list: that one leaves out the groups of a convolution and drops
+some activations, and the quantizers must be at hand here, because their own results are what is written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from qkeras.quantizers import BaseQuantizer
+
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.frontend.importer.float_chain import Floats
+from muxflow.frontend.keras.steps import find_steps
+from muxflow.frontend.keras.v2.handlers import (
+    SHARED,
+    Call,
+    LayerHandler,
+    Layers,
+    by_channel,
+    check_normalizes_channels,
+    convolved,
+    convolved_by_channel,
+    globally_pooled,
+    multiplied,
+    normalized,
+    plain_activation,
+    pooled,
+)
+from muxflow.frontend.keras.v2.joins import HANDLERS as MOGNET_HANDLERS
+from muxflow.frontend.keras.writer import Writer
+
+REACH, NOISY_REACH = 20, 10
+"""Exponents of two up to which quantizers are evaluated; the second where `settled` must take noise away."""
+
+
+def settled(quantizer: Any, values: Floats) -> Floats:
+    """A quantizer's output without the float32 noise of its straight-through estimator, `x + (q(x) - x)`.
+
+    Newer quantizers can be asked to leave the estimator out; the others give a whole number times their scale.
+    """
+    if hasattr(quantizer, "use_ste"):
+        used, quantizer.use_ste = quantizer.use_ste, False
+        try:
+            return np.asarray(quantizer(tf.constant(values)))
+        finally:
+            quantizer.use_ste = used
+    result = np.asarray(quantizer(tf.constant(values)))
+    scale = np.asarray(getattr(quantizer, "scale", 1.0), np.float32)
+    if not hasattr(quantizer, "scale") or not scale.all():
+        return result
+    codes = np.rint(result / scale)
+    near = np.abs(result / scale - codes).max(initial=0) < 0.1
+    return np.asarray(codes * scale, np.float32) if near else result
+
+
+def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
+    """The numbers that a layer computes with: a variable behind its quantizer, if it has one."""
+    values = np.asarray(variable, np.float32)
+    if quantizer is None:
+        return values
+    result = settled(quantizer, values)
+    if not np.array_equal(result, settled(quantizer, values)):
+        raise UnsupportedError(f"its {what} quantizer {quantizer} rounds at random; use a deterministic one")
+    return result
+
+
+def activation(writer: Writer, x: str, function: Any) -> str:
+    """An activation: a QKeras quantizer, or one of Keras' functions that stay exact."""
+    name = getattr(function, "__name__", type(function).__name__)
+    from_qkeras = isinstance(function, BaseQuantizer) or getattr(function, "__module__", "").startswith("qkeras")
+    if function is None:
+        return x
+    if not from_qkeras:
+        return plain_activation(
+            writer,
+            x,
+            name,
+            "QKeras' quantizers, so use quantized_tanh, quantized_sigmoid, quantized_relu or quantized_bits",
+        )
+    alpha = getattr(function, "alpha", 1.0)
+    if isinstance(alpha, str):
+        raise UnsupportedError(
+            f"activation {function}: alpha={alpha!r} takes the scale from each batch, so the grid is not "
+            "fixed; use alpha=1 or another number"
+        )
+    if isinstance(alpha, np.ndarray) and alpha.size > 1:
+        raise UnsupportedError(f"activation {function}: one alpha a channel; use one number for all")
+    shown = str(function) if isinstance(function, BaseQuantizer) else name
+    reach = REACH if hasattr(function, "use_ste") else NOISY_REACH
+    try:
+        return writer.steps(x, [find_steps(lambda values: settled(function, values), reach)])
+    except UnsupportedError as error:
+        raise UnsupportedError(f"activation {shown}: {error}") from error
+
+
+def _bias(writer: Writer, layer: Any) -> tuple[str, ...]:
+    if not layer.use_bias:
+        return ()
+    return (writer.constant(quantized(getattr(layer, "bias_quantizer_internal", None), layer.bias, "bias")),)
+
+
+def convolution(writer: Writer, call: Call) -> str:
+    """Conv2D and QConv2D, dense or grouped."""
+    layer = call.layer
+    kernel = quantized(getattr(layer, "kernel_quantizer_internal", None), layer.kernel, "kernel")
+    return activation(writer, convolved(writer, call, kernel, *_bias(writer, layer)), layer.activation)
+
+
+def _depthwise_kernel(layer: Any) -> Floats:
+    quantizer = getattr(layer, "depthwise_quantizer_internal", None)
+    return quantized(quantizer, layer.depthwise_kernel, "depthwise kernel")
+
+
+def depthwise(writer: Writer, call: Call) -> str:
+    """DepthwiseConv2D and QDepthwiseConv2D, any depth multiplier."""
+    x = convolved_by_channel(writer, call, _depthwise_kernel(call.layer), *_bias(writer, call.layer))
+    return activation(writer, x, call.layer.activation)
+
+
+def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
+    """QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference: `product` with kernel and bias that hold the batch
+    norm's moving statistics before they are quantized."""
+
+    def handler(writer: Writer, call: Call) -> str:
+        kernel, bias = call.layer.get_folded_weights()
+        weights = quantized(getattr(call.layer, quantizer), kernel, "kernel")
+        summand = writer.constant(quantized(call.layer.bias_quantizer_internal, bias, "bias"))
+        return activation(writer, product(writer, call, weights, summand), call.layer.activation)
+
+    return handler
+
+
+def separable(writer: Writer, call: Call) -> str:
+    """SeparableConv2D and QSeparableConv2D: depthwise, then 1x1, no quantizer between."""
+    layer = call.layer
+    point = quantized(getattr(layer, "pointwise_quantizer_internal", None), layer.pointwise_kernel, "pointwise kernel")
+    x = convolved_by_channel(writer, call, _depthwise_kernel(layer))
+    x = writer.node("Conv", x, writer.constant(point.transpose(3, 2, 0, 1)), *_bias(writer, layer))
+    return activation(writer, x, layer.activation)
+
+
+def dense(writer: Writer, call: Call) -> str:
+    """Dense and QDense."""
+    layer = call.layer
+    kernel = quantized(getattr(layer, "kernel_quantizer_internal", None), layer.kernel, "kernel")
+    return activation(writer, multiplied(writer, call, kernel, *_bias(writer, layer)), layer.activation)
+
+
+def batch_normalization(writer: Writer, call: Call) -> str:
+    """BatchNormalization and QBatchNormalization at inference, in the order in which TensorFlow computes them.
+
+    That of its own kernels: oneDNN's orders the fused one differently, by processor.
+    """
+    layer, x = call.layer, call.inputs[0]
+    check_normalizes_channels(call)
+
+    def parameter(name: str, quantizer: str, missing: float) -> Any:
+        variable = getattr(layer, name)
+        if variable is None:
+            return tf.fill((call.channels,), missing)
+        return tf.constant(quantized(getattr(layer, f"{quantizer}_quantizer_internal", None), variable, quantizer))
+
+    gamma, beta = parameter("gamma", "gamma", 1.0), parameter("beta", "beta", 0.0)
+    mean, variance = parameter("moving_mean", "mean", 0.0), parameter("moving_variance", "variance", 1.0)
+    factor = tf.math.rsqrt(variance + layer.epsilon) * gamma
+    if getattr(layer, "fused", False) and type(layer).__name__ == "BatchNormalization":
+        return normalized(writer, call, mean, factor, beta)
+    return by_channel(writer, call, "Add", by_channel(writer, call, "Mul", x, factor), beta - mean * factor)
+
+
+def pool(writer: Writer, call: Call) -> str:
+    """MaxPooling2D, AveragePooling2D and QAveragePooling2D."""
+    return _scaled_average(writer, call.layer, pooled(writer, call), int(np.prod(call.layer.pool_size)))
+
+
+def global_pool(writer: Writer, call: Call) -> str:
+    """GlobalMaxPooling2D, GlobalAveragePooling2D and QGlobalAveragePooling2D."""
+    _, height, width, _ = call.input_shapes[0]
+    return _scaled_average(writer, call.layer, globally_pooled(writer, call), int(height or 0) * int(width or 0))
+
+
+def _scaled_average(writer: Writer, layer: Any, x: str, area: int) -> str:
+    """What QKeras' average pools add: the divisor taken back, a quantized factor in its place, an activation."""
+    quantizer = getattr(layer, "average_quantizer_internal", None)
+    if quantizer is not None:
+        factor = quantized(quantizer, np.float32(1.0 / area), "average")
+        x = writer.node("Mul", x, writer.constant(np.array([area], np.float32)))
+        x = writer.node("Mul", x, writer.constant(factor.reshape(1)))
+    return activation(writer, x, getattr(layer, "activation", None))
+
+
+def quantizer_layer(writer: Writer, call: Call) -> str:
+    """QActivation."""
+    return activation(writer, call.inputs[0], call.layer.quantizer)
+
+
+def activation_layer(writer: Writer, call: Call) -> str:
+    """Activation."""
+    return activation(writer, call.inputs[0], call.layer.activation)
+
+
+TAKES_PADDING: Mapping[str, LayerHandler] = {
+    **dict.fromkeys(("Conv2D", "QConv2D"), convolution),
+    **dict.fromkeys(("DepthwiseConv2D", "QDepthwiseConv2D"), depthwise),
+    **dict.fromkeys(("SeparableConv2D", "QSeparableConv2D"), separable),
+    "QConv2DBatchnorm": folded(convolved, "kernel_quantizer_internal"),
+    "QDepthwiseConv2DBatchnorm": folded(convolved_by_channel, "depthwise_quantizer_internal"),
+}
+
+LAYERS = Layers(
+    {
+        **SHARED,
+        **TAKES_PADDING,
+        **MOGNET_HANDLERS,
+        **dict.fromkeys(("Dense", "QDense"), dense),
+        **dict.fromkeys(("BatchNormalization", "QBatchNormalization"), batch_normalization),
+        **dict.fromkeys(("MaxPooling2D", "AveragePooling2D", "QAveragePooling2D"), pool),
+        **dict.fromkeys(("GlobalMaxPooling2D", "GlobalAveragePooling2D", "QGlobalAveragePooling2D"), global_pool),
+        "QActivation": quantizer_layer,
+        "Activation": activation_layer,
+    },
+    frozenset((*TAKES_PADDING, "ZeroPadding2D")),
+    {
+        "UpSampling2D": "pool or use a stride instead of scaling maps up",
+        "QAdaptiveActivation": "use QActivation with a fixed quantizer",
+    },
+)
+"""Layers of Keras 2, QKeras and Muxflow."""

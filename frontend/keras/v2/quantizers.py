@@ -1,0 +1,147 @@
+"""Import of the quantizers of Keras models: step functions that are given by their jumps (see `keras_writer`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import onnx
+
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.op import IntArray
+from muxflow.frontend.importer.elementwise import spread
+from muxflow.frontend.importer.float_chain import Evaluator, Floats
+from muxflow.frontend.importer.quantizers import ACTIVATION_BITS, INPUT_BITS, Quantizer, activation
+from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
+from muxflow.frontend.importer.walk import Importer, label
+from muxflow.frontend.keras.steps import LARGEST
+from muxflow.frontend.keras.writer import TENSORFLOW
+
+
+@dataclass(frozen=True, eq=False)
+class StepQuantizer(Quantizer):
+    """A quantizer that is given by its jumps, one row for each row of the stream.
+
+    `thresholds`: (R, K); `codes`: (R, K + 1); `ends`: (R, 2), the first and last value at which it does not wrap around.
+    """
+
+    thresholds: Floats = field(kw_only=True)
+    codes: IntArray = field(kw_only=True)
+    ends: Doubles = field(kw_only=True)
+
+    def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
+        """Values of the level that each input reaches; `zero_point` is 0."""
+        if len(self.codes) == 1:
+            reached = self.codes[0][np.searchsorted(self.thresholds[0], values, side="right")]
+        else:
+            reached = np.empty(values.shape, np.int64)
+            for column in range(values.shape[-1]):
+                row = column % len(self.codes)
+                steps = np.searchsorted(self.thresholds[row], values[..., column], side="right")
+                reached[..., column] = self.codes[row][steps]
+        return np.asarray(reached * scale.astype(np.float64), np.float32)
+
+    def interval(self) -> tuple[int, int]:
+        """Smallest and largest code."""
+        return int(self.codes.min()), int(self.codes.max())
+
+    def fits(self, bits: int) -> bool:
+        """Whether its codes, from the smallest to the largest, take so many bits."""
+        lo, hi = self.interval()
+        return hi - lo < 1 << bits
+
+    def on_one_grid(self) -> StepQuantizer:
+        """The same with one scale for all rows, that of the finest; itself where the scales are no multiples of it."""
+        factors = self.scale / self.scale.min()
+        if (factors != np.rint(factors)).any():
+            return self
+        codes = self.codes * factors.astype(np.int64)[:, None]
+        return replace(self, scale=self.scale.min().reshape(1), codes=codes)
+
+
+def import_steps(importer: Importer, node: onnx.NodeProto) -> Value:
+    """Steps: see `keras_writer`."""
+    quantizer = _read(importer, node)
+    value = importer.values[node.input[0]]
+    at_input = isinstance(value, Image) and importer.options.input_scale is None
+    one_grid = quantizer.on_one_grid()
+    bits = INPUT_BITS if at_input else ACTIVATION_BITS
+    if one_grid.fits(bits) or at_input:
+        quantizer = one_grid
+    if not quantizer.fits(bits):
+        lo, hi = quantizer.interval()
+        raise UnsupportedError(
+            f"a quantizer with codes from {lo} to {hi}; supported are {bits} bits"
+            f"{' at the input' if at_input else ', and up to 16 at the input'}"
+        )
+    if isinstance(value, Image) and at_input:
+        opened = _open_input(importer, node, value, quantizer)
+        if len(quantizer.codes) == 1:
+            return opened
+        importer.values[node.input[0]] = opened
+        return import_steps(importer, node)
+    tensor = importer.tensor(node, 0)
+    if importer.model.producer_name == TENSORFLOW and any(step.op_type == "Mul" for step in tensor.steps):
+        # A batch norm, which TensorFlow rounds in another order where oneDNN computes it: its near ties count.
+        tensor = replace(tensor, exact=False)
+    spread_out = _on_rows(importer, node, tensor, quantizer)
+    _check_ends(importer, tensor, spread_out)
+    return activation(importer, node, tensor, spread_out)
+
+
+def _read(importer: Importer, node: onnx.NodeProto) -> StepQuantizer:
+    thresholds, codes, scale, ends = (importer.constant(node, position) for position in range(1, 5))
+    return StepQuantizer(scale, np.zeros(1, np.float32), thresholds=thresholds, codes=codes, ends=ends)
+
+
+def _on_rows(importer: Importer, node: onnx.NodeProto, tensor: Tensor, quantizer: StepQuantizer) -> StepQuantizer:
+    """The quantizer of each row of the stream behind a tensor, from one for each channel of the tensor."""
+    count = len(quantizer.codes)
+    if count == 1:
+        return quantizer
+    by_channel = (count, *(1,) * (tensor.index.ndim - 1))
+    ids = spread(importer, tensor, np.arange(count).reshape(by_channel), label(node))
+    if quantizer.scale.size > 1 and len(ids) > importer.streams[tensor.stream].channels:
+        raise UnsupportedError(
+            f"types that differ by more than {ACTIVATION_BITS} bits within one channel of the map that was flattened; give "
+            "the quantizer one type for all (heterogeneous_axis=())"
+        )
+    scale = quantizer.scale.reshape(by_channel) if quantizer.scale.size > 1 else quantizer.scale
+    parts = {"thresholds": quantizer.thresholds[ids], "codes": quantizer.codes[ids], "ends": quantizer.ends[ids]}
+    return replace(quantizer, scale=scale, rows=len(ids), **parts)
+
+
+def _check_ends(importer: Importer, tensor: Tensor, quantizer: StepQuantizer) -> None:
+    """Raises UnsupportedError when sums can reach values at which the quantizer wraps around."""
+    if (np.abs(quantizer.ends) == LARGEST).all():
+        return
+    stream = importer.streams[tensor.stream]
+    operands = [operand.size for step in tensor.steps for operand in step.operands if operand is not None]
+    rows = max(tensor.scale.size, quantizer.rows, *operands, 1)
+    sums = np.array([[stream.lo], [stream.hi]]) * np.tile(tensor.scale, rows // tensor.scale.size)
+    reached = np.sort(Evaluator(tensor.steps, rows, importer.opset)(sums.astype(np.float32)), axis=0)
+    low, high = np.tile(quantizer.ends, (rows // len(quantizer.ends), 1)).T
+    outside = np.flatnonzero((reached[0] < low) | (reached[1] > high))
+    if outside.size:
+        row = int(outside[0])
+        raise UnsupportedError(
+            f"a quantizer that wraps around beyond {low[row]:g} and {high[row]:g} (overflow_mode='WRAP'), where values "
+            f"from {reached[0, row]:g} to {reached[1, row]:g} can come in (row {row}); supported is wrapping that no "
+            "input can cause, so use overflow_mode='SAT', or give it more integer bits (i0)"
+        )
+
+
+def _open_input(importer: Importer, node: onnx.NodeProto, image: Image, quantizer: StepQuantizer) -> Tensor:
+    lo, hi = quantizer.interval()
+    bipolar = (lo, hi) == (-1, 1) and quantizer.codes.shape == (1, 2)
+    every = np.arange(lo, hi + 1, 2 if bipolar else 1)
+    values = (every * quantizer.scale).astype(np.float32)
+    again = quantizer.codes[0][np.searchsorted(quantizer.thresholds[0], values, side="right")]
+    if len(quantizer.codes) == 1 and not np.array_equal(again, every):
+        raise UnsupportedError(
+            f"the input quantizer does not give back its own values (some of the codes from {lo} to "
+            f"{hi} are missing or move), so the input is no plain integer; use quantized_bits or quantized_relu with "
+            "alpha=1 at the input (HGQ2: a fixed-point Quantizer with overflow_mode='SAT'), or say what one input step "
+            "stands for: input_scale=1/255 (command line: --input-scale 1/255)"
+        )
+    return importer.open_input(image, lo, hi, quantizer.scale.astype(np.float64), bipolar=bipolar)

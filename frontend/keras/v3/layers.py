@@ -1,0 +1,214 @@
+"""What each layer of Keras 3 and HGQ2 becomes; runs in the process that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+from hgq.layers import QLayerBase, Quantizer
+from keras import ops
+
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.frontend.keras.v2.handlers import (
+    SHARED,
+    Call,
+    LayerHandler,
+    Layers,
+    add,
+    by_channel,
+    check_normalizes_channels,
+    convolved,
+    convolved_by_channel,
+    globally_pooled,
+    multiplied,
+    normalized,
+    plain_activation,
+    pooled,
+)
+from muxflow.frontend.keras.v3.quantizers import is_quantizing, numbers, steps_of
+from muxflow.frontend.keras.writer import Writer
+
+QUANTIZERS = "QUnaryFunctionLUT with an output quantizer (enable_oq=True)"
+
+
+def input_quantized(writer: Writer, call: Call, position: int, quantizer: Any) -> str:
+    """An input behind the layer's own quantizer of it; zeros that a ZeroPadding2D puts around it stay zeros."""
+    name, tensor = call.inputs[position], call.tensors[position]
+    if not is_quantizing(quantizer):
+        return name
+    steps = steps_of(quantizer, "input quantizer")
+    x, pads = writer.padding_of(name)
+    quantized = writer.steps(x, steps, "iq")
+    inner = quantizer(tensor)
+    if pads is None:
+        call.inner[quantized] = inner
+        return quantized
+    if any(row.values[np.searchsorted(row.thresholds, 0, side="right")] for row in steps):
+        raise UnsupportedError("its input quantizer makes another number of the zeros of the ZeroPadding2D before it")
+    top, left, bottom, right = pads
+    call.inner[quantized] = keras.layers.Cropping2D(((top, bottom), (left, right)))(inner)
+    return writer.padded(quantized, pads)
+
+
+def inputs_quantized(writer: Writer, call: Call) -> Call:
+    """The call behind the layer's input quantizers, if it has any."""
+    if not getattr(call.layer, "enable_iq", False):
+        return call
+    iq = call.layer.iq
+    quantizers = [iq] if isinstance(iq, Quantizer) else list(iq)
+    return replace(call, inputs=[input_quantized(writer, call, *pair) for pair in enumerate(quantizers)])
+
+
+def output_quantized(writer: Writer, call: Call, x: str) -> str:
+    """A layer's result behind its output quantizer, if it has one."""
+    if not getattr(call.layer, "enable_oq", False) or not is_quantizing(call.layer.oq):
+        return x
+    return writer.steps(x, steps_of(call.layer.oq, "output quantizer"), "oq")
+
+
+def quantizing(handler: LayerHandler) -> LayerHandler:
+    """The handler between the layer's own input and output quantizers."""
+
+    def handled(writer: Writer, call: Call) -> str:
+        mode = getattr(call.layer, "quantization_mode", None)
+        if mode is not None:
+            raise UnsupportedError(f"Keras' own quantization ({mode}); supported is HGQ2's")
+        return output_quantized(writer, call, handler(writer, inputs_quantized(writer, call)))
+
+    return handled
+
+
+def activation(writer: Writer, x: str, function: Any) -> str:
+    """An activation that a layer brings with it."""
+    name = "linear" if function is None else getattr(function, "__name__", type(function).__name__)
+    return plain_activation(writer, x, name, QUANTIZERS)
+
+
+def _parameters(writer: Writer, layer: Any) -> tuple[Any, tuple[str, ...]]:
+    """(kernel, bias in the description), behind their quantizers."""
+    if not isinstance(layer, QLayerBase):
+        bias = (writer.constant(numbers(layer.bias)),) if layer.use_bias else ()
+        return numbers(layer.kernel), bias
+    return numbers(layer.qkernel), (writer.constant(numbers(layer.qbias)),) if layer.use_bias else ()
+
+
+def convolution(writer: Writer, call: Call) -> str:
+    """Conv2D and QConv2D, dense or grouped."""
+    kernel, bias = _parameters(writer, call.layer)
+    return activation(writer, convolved(writer, call, kernel, *bias), call.layer.activation)
+
+
+def depthwise(writer: Writer, call: Call) -> str:
+    """DepthwiseConv2D, any depth multiplier."""
+    kernel, bias = _parameters(writer, call.layer)
+    return activation(writer, convolved_by_channel(writer, call, kernel, *bias), call.layer.activation)
+
+
+def separable(writer: Writer, call: Call) -> str:
+    """SeparableConv2D: depthwise, then 1x1, no quantizer between."""
+    layer = call.layer
+    x = convolved_by_channel(writer, call, numbers(layer.depthwise_kernel))
+    bias = (writer.constant(numbers(layer.bias)),) if layer.use_bias else ()
+    x = writer.node("Conv", x, writer.constant(numbers(layer.pointwise_kernel).transpose(3, 2, 0, 1)), *bias)
+    return activation(writer, x, layer.activation)
+
+
+def dense(writer: Writer, call: Call) -> str:
+    """Dense, QDense and QBatchNormDense; the last with its moving statistics in the weights."""
+    kernel, bias = _parameters(writer, call.layer)
+    return activation(writer, multiplied(writer, call, kernel, *bias), call.layer.activation)
+
+
+def batch_normalization(writer: Writer, call: Call) -> str:
+    """BatchNormalization at inference, in the order in which Keras 3 computes it on torch."""
+    check_normalizes_channels(call)
+    layer = call.layer
+    factor = ops.rsqrt(layer.moving_variance + layer.epsilon)
+    if layer.scale:
+        factor = factor * layer.gamma
+    beta = numbers(layer.beta) if layer.center else np.zeros(call.channels, np.float32)
+    return normalized(writer, call, numbers(layer.moving_mean), numbers(factor), beta)
+
+
+def quantized_batch_normalization(writer: Writer, call: Call) -> str:
+    """QBatchNormalization at inference: a quantized factor and a quantized summand a channel."""
+    check_normalizes_channels(call)
+    factor, summand = map(numbers, call.layer.qscaler_and_qoffset)
+    return by_channel(writer, call, "Add", by_channel(writer, call, "Mul", call.inputs[0], factor), summand)
+
+
+def average_pow2(writer: Writer, call: Call) -> str:
+    """QAveragePow2: a sum times a power of two."""
+    return writer.node("Mul", add(writer, call), writer.constant(np.array([call.layer._scale], np.float32)))
+
+
+def quantizer_layer(writer: Writer, call: Call) -> str:
+    """Quantizer as a layer of its own."""
+    if not is_quantizing(call.layer):
+        return call.inputs[0]
+    return writer.steps(call.inputs[0], steps_of(call.layer, "quantizer"))
+
+
+def activation_layer(writer: Writer, call: Call) -> str:
+    """Activation."""
+    return activation(writer, call.inputs[0], call.layer.activation)
+
+
+def lookup_table(writer: Writer, call: Call) -> str:
+    """QUnaryFunctionLUT and QAffinedUnaryFunctionLUT: function and output quantizer are one step function together."""
+    layer = call.layer
+    x = inputs_quantized(writer, call).inputs[0]
+    if not layer.enable_oq or not is_quantizing(layer.oq):
+        raise UnsupportedError(
+            "no output quantizer, so its numbers lie on no grid; give it enable_oq=True and an oq_conf"
+        )
+
+    def function(values: Any) -> Any:
+        affine = values * layer.scale + layer.bias if hasattr(layer, "scale") else values
+        return layer.activation(affine)
+
+    return writer.steps(x, steps_of(layer.oq, "output quantizer", function), "oq")
+
+
+TAKES_PADDING: Mapping[str, LayerHandler] = {
+    **dict.fromkeys(("Conv2D", "QConv2D"), convolution),
+    "DepthwiseConv2D": depthwise,
+    "SeparableConv2D": separable,
+}
+POOLS = ("MaxPooling2D", "AveragePooling2D", "QMaxPooling2D", "QAveragePooling2D")
+GLOBAL_POOLS = (
+    "GlobalMaxPooling2D",
+    "GlobalAveragePooling2D",
+    "QGlobalMaxPooling2D",
+    "QGlobalAveragePooling2D",
+)
+BETWEEN_QUANTIZERS: Mapping[str, LayerHandler] = {
+    **SHARED,
+    **TAKES_PADDING,
+    **dict.fromkeys(("Dense", "QDense", "QBatchNormDense"), dense),
+    "BatchNormalization": batch_normalization,
+    "QBatchNormalization": quantized_batch_normalization,
+    **dict.fromkeys(POOLS, pooled),
+    **dict.fromkeys(GLOBAL_POOLS, globally_pooled),
+    "QAdd": add,
+    "QAveragePow2": average_pow2,
+    "Activation": activation_layer,
+}
+LAYERS = Layers(
+    {
+        **{name: quantizing(handler) for name, handler in BETWEEN_QUANTIZERS.items()},
+        "Quantizer": quantizer_layer,
+        **dict.fromkeys(("QUnaryFunctionLUT", "QAffinedUnaryFunctionLUT"), lookup_table),
+    },
+    frozenset((*TAKES_PADDING, "ZeroPadding2D")),
+    {
+        "UpSampling2D": "pool or use a stride instead of scaling maps up",
+        "QEinsumDense": "use QDense",
+        "QSoftmax": "leave it out: the host computes it",
+        **dict.fromkeys(("QSubtract", "QMultiply", "QMaximum", "QMinimum", "QDot"), "join with QAdd or Concatenate"),
+    },
+)
+"""Layers of Keras 3 and HGQ2."""

@@ -1,0 +1,1 @@
+"""Layers, quantizers, networks, data sets and trainers in torch; `keras` holds those in Keras 2."""

@@ -1,0 +1,1 @@
+"""The networks in Keras 2: layers, zoo, trainer."""

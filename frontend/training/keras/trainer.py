@@ -1,0 +1,69 @@
+"""Training of the Keras 2 networks that ship with Muxflow; TensorFlow runs in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import write_atomically
+from muxflow.frontend.keras.process import keras_child
+from muxflow.frontend.training.datasets import load_digits
+from muxflow.frontend.training.result import TrainResult
+
+NAMES = ("mognet_digits_qkeras", "residual_digits_qkeras")
+"""The networks of `keras_zoo.NETWORKS`, which only a process with TensorFlow can import."""
+EPOCHS = 60
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+"""The shipped models, as `train_keras` wrote them: `<name>.h5` and `<name>.json`."""
+
+
+def train_keras(
+    name: str, *, epochs: int | None = None, seed: int = 0, output: str | Path, progress: bool = True
+) -> TrainResult:
+    """Train a network on scikit-learn's digits and write `<name>.h5` and `<name>.json` into the folder `output`.
+
+    `epochs`: None takes EPOCHS, one to two minutes on two cores; `seed`: initial weights, order and shifts. The same seed
+    gives the same file on the same machine. There are no checkpoints.
+    Raises MuxflowError when an argument is out of range or the data set is absent, ToolError when the extra `qkeras` is
+    not installed or TensorFlow fails.
+    """
+    epochs = EPOCHS if epochs is None else epochs
+    if name not in NAMES:
+        raise MuxflowError(f"network {name!r} is unknown; choose from {', '.join(NAMES)}")
+    if epochs < 1 or seed < 0:
+        raise MuxflowError(f"training: {epochs} epochs, seed {seed}; use 1 epoch or more, and a seed from 0 up")
+    training, test = load_digits("train"), load_digits("test")
+    folder = Path(output)
+    model, report = folder / f"{name}.h5", folder / f"{name}.json"
+    began = time.monotonic()
+    what = f"training of {name}"
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        tempfile.TemporaryDirectory(prefix="muxflow_keras_") as scratch,
+        Progress(*columns, disable=not progress, transient=True) as bar,
+        keras_child("train", [name, f"{scratch}/model.h5", str(epochs), str(seed)], what) as child,
+    ):
+        task = bar.add_task("epochs", total=epochs)
+        for _ in range(epochs):
+            loss = float(child.answer(what)["loss"])
+            bar.update(task, advance=1, description=f"loss {loss:.3f}")
+        correct = int(child.answer(what)["correct"])
+        write_atomically(model, Path(scratch, "model.h5").read_bytes())
+    accuracy = round(correct / len(test), 6)
+    facts = {
+        "command": f"muxflow train {name} --epochs {epochs} --seed {seed}",
+        "dataset": test.name,
+        "split": f"{test.split} ({len(test)} images held out of {len(test) + len(training)})",
+        "images": len(test),
+        "correct": correct,
+        "accuracy": accuracy,
+    }
+    write_atomically(report, (json.dumps(facts, indent=2) + "\n").encode())
+    return TrainResult(
+        model, report, test.name, test.split, len(test), accuracy, epochs, seed, time.monotonic() - began
+    )

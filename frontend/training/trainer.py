@@ -1,0 +1,329 @@
+"""Quantization-aware training: deterministic on one thread, resumable at every epoch, ending in a QONNX file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.training import datasets, zoo
+from muxflow.frontend.training.datasets import Dataset
+from muxflow.frontend.training.layers import MuxShift
+from muxflow.frontend.training.quantizers import freeze_heq
+from muxflow.frontend.training.result import TrainResult
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training recipe.
+
+    `epochs`, `batch`: positive; `lr`: peak rate of Adam, after `warmup` epochs, then half a cosine down to zero;
+    `seed`: order of images and augmentation; `shift`: random translation by up to this many pixels, zero padded;
+    `flip`: random left-right flips; `threshold_rate`: factor on `lr` for the thresholds of MuxShift joins, which are
+    counted in codes (0..2^k-1) and at the weights' rate would hardly reach another integer; `freeze`: last epochs with
+    the HEQ steps frozen; `smoothing`: label smoothing.
+    Raises MuxflowError when a field is out of range. Source: decision.
+    """
+
+    epochs: int = 60
+    batch: int = 64
+    lr: float = 4e-3
+    warmup: int = 2
+    seed: int = 0
+    shift: int = 1
+    flip: bool = False
+    threshold_rate: float = 10.0
+    freeze: int = 10
+    smoothing: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise MuxflowError(f"training: {name} = {getattr(self, name)}; use 1 or more")
+        for name in ("warmup", "seed", "shift", "threshold_rate", "freeze", "smoothing"):
+            if getattr(self, name) < 0:
+                raise MuxflowError(f"training: {name} = {getattr(self, name)}; use 0 or more")
+        if not self.lr > 0:
+            raise MuxflowError(f"training: lr = {self.lr}; use a positive learning rate")
+
+    def rate(self, progress: float) -> float:
+        """Learning rate after `progress` epochs (fractions count)."""
+        if progress < self.warmup:
+            return self.lr * (progress + 1e-3) / self.warmup
+        span = max(self.epochs - self.warmup, 1)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * min((progress - self.warmup) / span, 1)))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How many of `images` images a model classifies right."""
+
+    correct: int
+    images: int
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers, 0..1."""
+        return self.correct / self.images
+
+
+def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation:
+    """Classify a whole data set in evaluation mode (the model's mode is restored); raises MuxflowError when empty."""
+    if not len(dataset):
+        raise MuxflowError(f"data set {dataset.name} ({dataset.split}): no images to evaluate")
+    images, labels = torch.from_numpy(dataset.tensor_images()), torch.from_numpy(dataset.labels)
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        correct = sum(
+            int((model(x).argmax(1) == y).sum()) for x, y in zip(images.split(batch), labels.split(batch), strict=True)
+        )
+    model.train(was_training)
+    return Evaluation(correct, len(dataset))
+
+
+def augment(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Tensor:
+    """Randomly shifted and flipped copies of `images` (N, C, H, W), as `config` says; shape and range stay."""
+    count, _, height, width = images.shape
+    if config.shift:
+        offsets = torch.randint(0, 2 * config.shift + 1, (2, count, 1), generator=generator)
+        rows, columns = offsets[0] + torch.arange(height), offsets[1] + torch.arange(width)
+        padded = nn.functional.pad(images, [config.shift] * 4).permute(0, 2, 3, 1)
+        images = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    if config.flip:
+        chosen = torch.rand(count, generator=generator) < 0.5
+        images = torch.where(chosen[:, None, None, None], images.flip(3), images)
+    return images
+
+
+def train(
+    model: nn.Module,
+    train_set: Dataset,
+    test_set: Dataset,
+    config: TrainConfig,
+    output_dir: str | Path,
+    *,
+    resume: bool = True,
+    progress: bool = True,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> Evaluation:
+    """Train `model` in place and return its result on `test_set`, which is only looked at once, at the end.
+
+    Each epoch ends with a checkpoint in `output_dir`, written whole or not at all; with `resume`, a run continues from
+    it and ends with the same weights as one that was never interrupted (same machine, one thread). `progress` shows a
+    bar; `on_epoch(epoch, loss)` is called after each checkpoint.
+    Raises MuxflowError when the data sets are empty or differ in classes, when the checkpoint belongs to another recipe
+    or is unreadable, or when the loss is not finite.
+    """
+    if not len(train_set) or train_set.classes != test_set.classes:
+        raise MuxflowError(
+            f"training: {len(train_set)} training images, classes {train_set.classes[:3]}... and "
+            f"{test_set.classes[:3]}...; give two splits of one data set"
+        )
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / CHECKPOINT
+    optimizer = torch.optim.Adam(_parameter_groups(model, config), lr=config.lr)
+    recipe = _recipe(model, train_set, config)
+    start = _restore(checkpoint, recipe, model, optimizer) if resume and checkpoint.exists() else 0
+    images, labels = torch.from_numpy(train_set.tensor_images()), torch.from_numpy(train_set.labels)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not progress, transient=True) as bar:
+        task = bar.add_task("epochs", total=config.epochs, completed=start)
+        for epoch in range(start, config.epochs):
+            loss = _epoch(model, optimizer, images, labels, config, epoch)
+            state = {"recipe": recipe, "epoch": epoch + 1, "model": model.state_dict()}
+            _write(checkpoint, {**state, "optimizer": optimizer.state_dict()})
+            bar.update(task, advance=1, description=f"loss {loss:.3f}")
+            if on_epoch is not None:
+                on_epoch(epoch, loss)
+    return evaluate(model, test_set)
+
+
+def _epoch(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, config: TrainConfig, epoch: int) -> float:
+    """One pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+    model.train()
+    freeze_heq(model, frozen=epoch >= config.epochs - config.freeze)
+    order = torch.randperm(len(labels), generator=generator).split(config.batch)
+    total = 0.0
+    for step, chosen in enumerate(order):
+        for group in optimizer.param_groups:
+            group["lr"] = group["factor"] * config.rate(epoch + step / len(order))
+        logits = model(augment(images[chosen], config, generator))
+        loss = nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=config.smoothing)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise MuxflowError(f"training: the loss is {value} in epoch {epoch + 1}; lower lr = {config.lr:g}")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += value * len(chosen)
+    return total / len(labels)
+
+
+def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """The model's parameters with the factor on the learning rate that each group gets."""
+    thresholds = [m.threshold for m in model.modules() if isinstance(m, MuxShift) and m.threshold is not None]
+    chosen = {id(p) for p in thresholds}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    return [{"params": rest, "factor": 1.0}, {"params": thresholds, "factor": config.threshold_rate}]
+
+
+def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig) -> str:
+    """All that a checkpoint must agree on, as text."""
+    network = getattr(model, "config", type(model).__name__)
+    data = f"{train_set.name} ({train_set.split}, {len(train_set)} images)"
+    return f"{config}; {network}; {data}"
+
+
+def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
+    """Load a checkpoint into model and optimizer; returns the number of finished epochs."""
+    try:
+        state = torch.load(path, weights_only=True)
+        found, epoch = state["recipe"], int(state["epoch"])
+    except Exception as error:  # a damaged file raises nearly anything
+        met = f"{path.stat().st_size} bytes, {type(error).__name__}"
+        raise MuxflowError(f"checkpoint {path} is unreadable ({met}); delete it or train with resume off") from error
+    if found != recipe:
+        raise MuxflowError(
+            f"checkpoint {path} belongs to another run: it has {found}; this run is {recipe}; "
+            "use another output folder or train with resume off"
+        )
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return epoch
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
+"""What of a training's report travels in the model file."""
+
+RECIPES: dict[str, tuple[str, TrainConfig]] = {
+    "mognet_digits": ("digits", TrainConfig()),
+    "mognet_cifar10": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
+    "mognet_cifar100": ("cifar100", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
+}
+"""Data set and training recipe of each preset (decisions)."""
+
+
+def train_preset(
+    preset: str = "mognet_digits",
+    *,
+    select: str = "channel",
+    data: str | Path | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    output: str | Path,
+    resume: bool = True,
+    threads: int = 1,
+    progress: bool = True,
+) -> TrainResult:
+    """Train a preset on its data set and write `<name>.onnx`, `<name>.pt` and `<name>.json` into the folder `output`.
+
+    `preset`: one of `zoo.PRESETS`; `select`: residual join; `data`: folder of the data set's files (digits need
+    none); `epochs`: None takes the recipe's; `seed`: initial weights and order; `resume`: continue from the checkpoint
+    in `output/<name>/`; `threads`: torch threads, results are reproducible for 1. `<name>` is the preset, followed by
+    the select mode unless that is "channel".
+    Raises MuxflowError when an option is unknown, the data are absent or broken, or training fails.
+    """
+    settings = zoo.preset(preset, select=select)
+    dataset_name, config = RECIPES[preset]
+    config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
+    if threads < 1:
+        raise MuxflowError(f"training: threads = {threads}; use 1 or more")
+    train_set, test_set = (datasets.load(dataset_name, split, data) for split in ("train", "test"))
+    folder = Path(output)
+    name = preset if select == "channel" else f"{preset}_{select.replace('-', '_')}"
+    previous = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    began = time.monotonic()
+    try:
+        model = zoo.build(preset, seed, select=select)
+        result = train(model, train_set, test_set, config, folder / name, resume=resume, progress=progress)
+    finally:
+        torch.set_num_threads(previous)
+    source = "" if dataset_name == "digits" else ", data='.'"
+    call = f"train_preset({preset!r}, select={select!r}, epochs={config.epochs}, seed={seed}{source}, output='.')"
+    report = {
+        "command": f'python -c "from muxflow.frontend.training.trainer import train_preset; {call}"',
+        "dataset": dataset_name,
+        "split": f"{test_set.split} ({len(test_set)} images held out of {len(test_set) + len(train_set)})",
+        "images": result.images,
+        "correct": result.correct,
+        "accuracy": round(result.accuracy, 6),
+        "select": select,
+        "network": asdict(settings),
+        "recipe": asdict(config),
+    }
+    text = {key: str(report[key]) for key in FACTS}
+    path = export(model, folder / f"{name}.onnx", (1, *settings.input_shape), text)
+    _write(folder / f"{name}.pt", model.state_dict())
+    summary = folder / f"{name}.json"
+    summary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return TrainResult(
+        path,
+        summary,
+        dataset_name,
+        test_set.split,
+        result.images,
+        result.accuracy,
+        config.epochs,
+        seed,
+        time.monotonic() - began,
+    )
+
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""The digits models that ship with Muxflow, as `train_preset` wrote them."""
+
+
+def load_trained(path: str | Path) -> zoo.Mognet:
+    """The network that `train_preset` left at `<path>.pt`, in evaluation mode; `path` has no suffix.
+
+    Raises MuxflowError naming the file that is absent or does not fit the network described in `<path>.json`.
+    """
+    base = Path(path)
+    weights, summary = base.with_name(f"{base.name}.pt"), base.with_name(f"{base.name}.json")
+    for file in (weights, summary):
+        if not file.is_file():
+            raise MuxflowError(f"trained network {file}: no such file; `muxflow train` writes it")
+    try:
+        settings = json.loads(summary.read_text(encoding="utf-8"))["network"]
+        settings["input_shape"] = tuple(settings["input_shape"])
+        model = zoo.Mognet(zoo.MognetConfig(**settings))
+        model.load_state_dict(torch.load(weights, weights_only=True))
+    except MuxflowError:
+        raise
+    except Exception as error:  # a damaged file raises nearly anything
+        raise MuxflowError(
+            f"trained network {weights}: does not fit {summary} ({type(error).__name__}: {error})"
+        ) from error
+    model.eval()
+    return model
+
+
+def export_trained(path: str | Path, target: str | Path) -> Path:
+    """Export the network at `<path>.pt` to the QONNX file `target`, with the facts of its training as metadata."""
+    base = Path(path)
+    model = load_trained(base)
+    report = json.loads(base.with_name(f"{base.name}.json").read_text(encoding="utf-8"))
+    return export(model, target, (1, *model.config.input_shape), {key: str(report[key]) for key in FACTS})

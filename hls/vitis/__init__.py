@@ -1,0 +1,1 @@
+"""The HLS project, its test bench and its C simulation."""

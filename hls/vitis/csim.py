@@ -1,0 +1,302 @@
+"""C simulation: compiles a project's own sources with g++ and runs them on images."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
+from muxflow.dataflow.op import IntArray
+from muxflow.hls.names import identifiers
+from muxflow.hls.packing import pack, unpack
+from muxflow.hls.vitis.project import Project
+from muxflow.hls.vitis.seeds import seed_texts
+
+Variant = Literal["native", "reference"]
+Progress = Callable[[int, int], None]
+
+COMPILER = "g++"
+
+
+@dataclass(frozen=True)
+class CsimResult:
+    """What a simulation gave: output codes, recorded streams in the graph's order, and how long it took.
+
+    `compile_seconds` is 0 when the executable was already there.
+    """
+
+    variant: Variant
+    outputs: IntArray
+    streams: dict[str, IntArray]
+    compile_seconds: float
+    run_seconds: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Images simulated in a second, compilation not counted."""
+        return len(self.outputs) / self.run_seconds
+
+
+def ap_types() -> Path | None:
+    """The folder with the reference `ap_int.h`, from the hls4ml package; None when that is not installed."""
+    spec = importlib.util.find_spec("hls4ml")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations))) / "templates" / "vivado" / "ap_types"
+    return folder if (folder / "ap_int.h").exists() else None
+
+
+def compile_csim(project: Project, variant: Variant = "native", *, compiler: str = COMPILER) -> tuple[Path, float]:
+    """The simulation's executable and the seconds it took to compile (0 when it was there for the same sources).
+
+    `native`: plain C++ integers; `reference`: the `ap_int` types, packed beats as in synthesis.
+    Raises ToolError when the compiler or the reference types are absent, or with the compiler's first errors.
+    """
+    if variant not in ("native", "reference"):
+        raise MuxflowError(f"csim variant {variant!r}; supported: 'native', 'reference'")
+    path = shutil.which(compiler)
+    if path is None:
+        raise ToolError(
+            f"no {compiler} on PATH: the C simulation needs a C++14 compiler "
+            "(Debian and Ubuntu: `apt-get install g++`); the project itself is written and whole"
+        )
+    flags = ["-std=c++14", "-w", "-U_FORTIFY_SOURCE", "-DMUXFLOW_CSIM", "-Iinclude", "-Isrc"]
+    if variant == "native":
+        # Short lane loops are left for the vectoriser: unrolled first, they end as scalar code. Without -fwrapv and without
+        # that parameter the loop vectoriser of g++ 12.2 gave wrong sums for a design whose sums cannot overflow.
+        flags += ["-O3", "--param", "max-completely-peel-times=4", "-fwrapv", "-march=native", "-DMUXFLOW_NATIVE"]
+    else:
+        folder = ap_types()
+        if folder is None:
+            raise ToolError(
+                "the reference types ap_int.h are not installed; they come with hls4ml: pip install 'muxflow[reference]'"
+            )
+        flags += ["-O1", f"-I{folder}"]
+    key = hashlib.sha256("\0".join([project.digest, path, _processor(), *flags]).encode()).hexdigest()[:16]
+    folder_out = project.path / "csim"
+    executable = folder_out / f"{variant}-{key}"
+    if executable.exists():
+        return executable, 0.0
+    started = time.perf_counter()
+    try:
+        folder_out.mkdir(exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder_out, prefix=f".{variant}.")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            # The main program is small; the sources of the region take nearly all the time.
+            command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(temporary)]
+            done = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=False)
+            if done.returncode:
+                log = folder_out / f"{variant}.log"
+                log.write_text(" ".join(command) + "\n" + done.stderr)
+                errors = [line for line in done.stderr.splitlines() if "error" in line][:5] or done.stderr.splitlines()[
+                    -5:
+                ]
+                raise ToolError(
+                    f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n" + "\n".join(errors)
+                )
+            for stale in folder_out.glob(f"{variant}-*"):
+                stale.unlink()
+            temporary.chmod(0o755)
+            temporary.rename(executable)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
+    return executable, time.perf_counter() - started
+
+
+def _processor() -> str:
+    """What -march=native depends on, so that a folder that moves to another machine is compiled again."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return sys.platform
+    return next((line for line in lines if line.startswith(("flags", "Features"))), sys.platform)
+
+
+def run_csim(
+    project: Project,
+    images: npt.ArrayLike,
+    variant: Variant = "native",
+    *,
+    bounded: bool = False,
+    record: Sequence[str] | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    compiler: str = COMPILER,
+    seeds: Mapping[str, Sequence[int]] | None = None,
+) -> CsimResult:
+    """Simulates images, shape (N, *input.shape) of input codes, and returns the output codes.
+
+    `bounded`: every FIFO has exactly its depth; a deadlock raises ToolError with each waiting process and its stream.
+    `record`: streams to record in full; `()` none (default), None-safe names of the design's graph.
+    `jobs`: processes that share the images. `progress(done, total)` counts images. `seeds`: starts of weight generators by
+    node, where the project's seeds are writable; the stored ones for nodes that are not named.
+    """
+    design = project.design
+    codes = design.graph.check_images(images)
+    executable, compile_seconds = compile_csim(project, variant, compiler=compiler)
+    streams = tuple(record or ())
+    jobs = max(1, min(jobs, len(codes)))
+    bounds = np.linspace(0, len(codes), jobs + 1).astype(int)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(dir=project.path / "csim", prefix=".run.") as scratch:
+        runs = []
+        try:
+            for index, (first, last) in enumerate(itertools.pairwise(bounds)):
+                options = [*(["--bounded"] if bounded else []), *seed_options(project, seeds or {})]
+                runs.append(_Run(project, Path(scratch) / str(index), executable, codes[first:last], options, streams))
+            _watch(runs, len(codes), progress)
+        finally:
+            for run in runs:
+                run.process.kill()
+                run.process.wait()
+                if run.process.stderr is not None:
+                    run.process.stderr.close()
+        outputs = np.concatenate([run.outputs() for run in runs])
+        recorded = {name: np.concatenate([run.recorded(name) for run in runs]) for name in streams}
+    return CsimResult(variant, outputs, recorded, compile_seconds, time.perf_counter() - started)
+
+
+def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[str]:
+    """Arguments of the simulation that give weight generators another start, by node; raises MuxflowError for one that
+    does not fit."""
+    texts = seed_texts(project.seeds, seeds)
+    return [word for argument, cells in texts.items() for word in ("--seed", argument, cells)]
+
+
+class _Run:
+    """One simulation process over a share of the images."""
+
+    def __init__(
+        self,
+        project: Project,
+        folder: Path,
+        executable: Path,
+        codes: IntArray,
+        options: Sequence[str],
+        streams: Sequence[str],
+    ) -> None:
+        self.design = project.design
+        self.folder = folder
+        self.frames = len(codes)
+        self.log = ""
+        self.done = 0
+        graph = project.design.graph
+        self.taps = {name: folder / f"{index}.tap" for index, name in enumerate(streams)}
+        try:
+            folder.mkdir()
+            (folder / "input").write_bytes(pack(codes, graph.streams[graph.input]).tobytes())
+        except OSError as error:
+            raise MuxflowError(f"{folder}: the simulation's input cannot be written ({error.strerror})") from error
+        variables = identifiers(graph.streams)
+        command = [str(executable), str(folder / "input"), str(folder / "output"), str(self.frames), *options]
+        for name, file in self.taps.items():
+            command += ["--tap", f"s_{variables[name]}", str(file)]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    def poll(self) -> bool:
+        """Reads one line of what the process says; False once it has ended."""
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline()
+        if line.startswith("frame "):
+            self.done = int(line.split()[1])
+        else:
+            self.log += line
+        return bool(line)
+
+    def finish(self) -> None:
+        """Raises ToolError when the process failed."""
+        code = self.process.wait()
+        if code == 3:
+            waiting = [line.split()[1:] for line in self.log.splitlines() if line.startswith("waiting ")]
+            lines = [
+                f"  {process} {'waits for data on' if how == 'reads' else 'waits for room on'} {stream} (depth {depth})"
+                for process, how, stream, depth in waiting
+            ]
+            raise ToolError("csim: deadlock with bounded FIFOs\n" + "\n".join(lines))
+        if code:
+            raise ToolError(f"csim: the simulation ended with code {code}: {self.log.strip()}")
+
+    def outputs(self) -> IntArray:
+        """Output codes of this share."""
+        words = np.fromfile(self.folder / "output", "<u8")
+        return unpack(words, self.design.graph.streams[self.design.graph.output])
+
+    def recorded(self, name: str) -> IntArray:
+        """One stream's codes of this share, in the graph's order."""
+        graph = self.design.graph
+        flat = np.fromfile(self.taps[name], "<i8").reshape(self.frames, -1)
+        producer = graph.producers().get(name)
+        if producer is not None:
+            flat = producer.op.from_stream_order(graph.ports(producer), self.design.folds[producer.name], flat)
+        return flat.reshape(self.frames, *graph.streams[name].shape)
+
+
+def _watch(runs: Sequence[_Run], total: int, progress: Progress | None) -> None:
+    """Follows all processes to their end."""
+    active = list(runs)
+    while active:
+        active = [run for run in active if run.poll()]
+        if progress:
+            progress(sum(run.done for run in runs), total)
+    for run in runs:
+        run.finish()
+
+
+def recordable(project: Project) -> list[str]:
+    """Streams that a simulation can be compared on: all but weights, which repeat, and width converters, which copy."""
+    graph = project.design.graph
+    producers = graph.producers()
+    weights = graph.weights()
+    return [
+        name
+        for name in graph.streams
+        if name not in weights and (name not in producers or producers[name].op.kind != "WidthConverter")
+    ]
+
+
+def verify(
+    project: Project,
+    images: npt.ArrayLike,
+    variant: Variant = "native",
+    *,
+    bounded: bool = False,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> CsimResult:
+    """Simulates and compares every stream of every node with the graph; raises MismatchError at the first difference.
+
+    The error names the first node in topological order that differs, the image and index, and both values.
+    """
+    names = recordable(project)
+    graph = project.design.graph
+    result = run_csim(project, images, variant, bounded=bounded, record=names, jobs=jobs, progress=progress)
+    expected = graph.run(images, keep=(*names, graph.output))
+    producers = graph.producers()
+    for name in [*names, graph.output]:
+        met = result.outputs if name == graph.output else result.streams[name]
+        if not np.array_equal(met, expected[name]):
+            index = tuple(int(i) for i in np.argwhere(met != expected[name])[0])
+            node = producers[name].name if name in producers else "input"
+            raise MismatchError(
+                f"csim ({variant}) differs from the graph first at node {node}, stream {name}: image {index[0]}, "
+                f"index {index[1:]}: csim {met[index]}, graph {expected[name][index]}"
+            )
+    return result

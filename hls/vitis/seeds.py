@@ -1,0 +1,98 @@
+"""Starts of weight generators that are written at run time: arguments of the top function on AXI-Lite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.ops import AutomatonWeights
+
+FIRST_OFFSET = 0x20
+"""Below it are the block-level registers (UG1399: up to 0x18)."""
+
+
+@dataclass(frozen=True)
+class SeedArgument:
+    """One argument `argument` of the top function: the start of the generator `node`, `cells` when nothing is written.
+
+    `offset`: of its first AXI-Lite register, bytes; cell 0 is the lowest bit. `frames_ahead`: frames whose weights may
+    already be made, or begun, when another start is written.
+    """
+
+    node: str
+    argument: str
+    cells: tuple[int, ...]
+    offset: int
+    frames_ahead: int
+
+    @property
+    def text(self) -> str:
+        """The stored start as digits, cell 0 first."""
+        return cell_text(self.cells)
+
+    @property
+    def parameter(self) -> str:
+        """Its declaration."""
+        return f"muxflow::RingState<{len(self.cells)}> {self.argument}"
+
+    @property
+    def pragma(self) -> str:
+        """What puts the argument on AXI-Lite."""
+        return f"interface s_axilite port={self.argument} bundle=control offset=0x{self.offset:x}"
+
+
+def generators(design: Design) -> list[str]:
+    """Nodes that generate weights."""
+    return [node.name for node in design.graph.nodes if isinstance(node.op, AutomatonWeights)]
+
+
+def seed_arguments(design: Design, names: Mapping[str, str]) -> tuple[SeedArgument, ...]:
+    """The arguments of a design whose seeds are writable, in node order; `names`: node to the argument's name.
+
+    Raises MuxflowError when no weights are generated, or the graph's intervals hold for the stored start only.
+    """
+    found = []
+    offset = FIRST_OFFSET
+    for node in design.graph.nodes:
+        if not isinstance(node.op, AutomatonWeights):
+            continue
+        if not node.op.writable:
+            raise MuxflowError(
+                f"{node.name}: the accumulators behind it are as wide as its stored start needs; for seeds='writable' "
+                "pass the graph through muxflow.dataflow.graph.passes.writable_seeds before it is fitted"
+            )
+        stream = design.graph.streams[node.outputs[0]]
+        # A frame under way in the generator, those in the FIFO, and one that is being read.
+        ahead = 2 + -(-design.depths[node.outputs[0]] // stream.beats)
+        cells = tuple(int(cell) for cell in node.op.automaton.first_row())
+        found.append(SeedArgument(node.name, names[node.name], cells, offset, ahead))
+        # The vendor's rule: as many words as hold the value, and one for the port's control.
+        offset += 4 * (-(-node.op.ring // 32) + 1)
+    if not found:
+        raise MuxflowError(f"{design.graph.name}: no weights are generated, so seeds='writable' has nothing to write")
+    return tuple(found)
+
+
+def seed_texts(arguments: Iterable[SeedArgument], seeds: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """What `--seed` of the simulation takes, by argument, for starts by node; raises MuxflowError for one that does not
+    fit."""
+    known = {one.node: one for one in arguments}
+    texts = {}
+    for node, cells in seeds.items():
+        if node not in known:
+            raise MuxflowError(
+                f"no writable seed {node!r}; "
+                + (f"there are {', '.join(known)}" if known else "the project's seeds are fixed")
+            )
+        given = tuple(int(cell) for cell in cells)
+        if len(given) != len(known[node].cells) or set(given) - {0, 1}:
+            raise MuxflowError(f"seed of {node}: expected {len(known[node].cells)} cells, each 0 or 1")
+        texts[known[node].argument] = cell_text(given)
+    return texts
+
+
+def cell_text(cells: Iterable[int]) -> str:
+    """Cells as digits, cell 0 first."""
+    return "".join(map(str, cells))

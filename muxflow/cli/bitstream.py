@@ -1,0 +1,163 @@
+"""The command `muxflow bitstream`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, get_args
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import muxflow
+from muxflow.board.bitstream.figures import comparison, figures_json
+from muxflow.board.bitstream.stages import (
+    STAGES,
+    TIMEOUT_MINUTES,
+    Bitstream,
+    BitstreamOptions,
+    StageName,
+    make_bitstream,
+)
+from muxflow.board.board import Board, find_board
+from muxflow.cli.console import Json, answer, err, out
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.hls.vitis.project import Project
+
+LAST_STAGES = ", ".join(STAGES)
+
+
+def bitstream(
+    project: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PROJECT|MODEL",
+            help="A folder that `muxflow build` wrote, or a model, which is built with the defaults first.",
+        ),
+    ],
+    board: Annotated[
+        str | None,
+        typer.Option(
+            "--board", "-b", help="Board: the project's own (pynq-z2 for a model) when absent, or your own file."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Project folder for a model; build/MODEL when absent.")
+    ] = None,
+    tools: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of the vendor's installation (may be given twice); PATH and the usual ones when absent."
+        ),
+    ] = None,
+    cosim: Annotated[bool, typer.Option("--cosim", help="Simulate the RTL with the test bench too: slow.")] = False,
+    until: Annotated[str, typer.Option(help=f"Last stage: {LAST_STAGES}.")] = "deploy",
+    timeout: Annotated[float, typer.Option(help="Minutes that one stage may take.")] = TIMEOUT_MINUTES,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes of Vivado.")] = os.cpu_count() or 1,
+    allow_timing_failure: Annotated[
+        bool, typer.Option("--allow-timing-failure", help="Give the bitstream though its timing is not met.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the vendor's tools (yours, not included) up to bitstream and driver; go on where the last run ended."""
+    if until not in get_args(StageName):
+        raise MuxflowError(f"stage {until!r}; supported are {LAST_STAGES}")
+    options = BitstreamOptions(tuple(tools or ()), cosim, until, timeout, jobs, allow_timing_failure)  # type: ignore[arg-type]
+    with _progress(as_json) as tell, _ended_as_interrupted():
+        opened, chosen = _opened(project, board, output, tell)
+        made = make_bitstream(opened, chosen, options, tell=tell)
+    entry = {
+        "project": str(opened.path),
+        "deploy": None if made.deploy is None else str(made.deploy),
+        "stages": [
+            {"name": o.name, "seconds": round(o.seconds, 1), "kept": o.kept, "log": str(o.log)} for o in made.outcomes
+        ],
+        "figures": json.loads(figures_json(opened, made.figures)),
+        "notices": list(made.notices),
+    }
+    answer(entry, as_json, lambda: _show(opened, made))
+
+
+def _opened(
+    path: Path, board: str | None, output: Path | None, tell: Callable[[str, str], None]
+) -> tuple[Project, Board]:
+    """The project, written first where a model is given, and its board."""
+    if path.is_dir():
+        project = muxflow.open_project(path).hls
+        name = board or project.design.board
+        try:
+            return project, find_board(name)
+        except MuxflowError as error:
+            if board is not None:
+                raise
+            raise MuxflowError(
+                f"{path} is for a board of your own: give its file, --board path/to/board.py ({error})"
+            ) from None
+    from muxflow.proving import model_copy
+
+    chosen = find_board(board or "pynq-z2")
+    tell("build", str(path))
+    design = muxflow.fit(muxflow.load(path), chosen)
+    return design.write(output or Path("build") / path.stem, extra=model_copy(path)).hls, chosen
+
+
+def _show(project: Project, made: Bitstream) -> None:
+    table = Table(box=None)
+    for column in ("stage", "", "log"):
+        table.add_column(column, overflow="fold")
+    for one in made.outcomes:
+        table.add_row(one.name, "kept" if one.kept else f"{one.seconds:.0f} s", os.path.relpath(one.log))
+    out.print(table)
+    titles, rows = comparison(project, made.figures)
+    table = Table(box=None)
+    for number, title in enumerate(titles):
+        broken = title.replace(" with ", " with\n").replace(": ", ":\n")
+        table.add_column(broken, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    for name, interval in made.figures.synthesised.slow_loops if made.figures.synthesised else ():
+        out.print(f"loop {name}: initiation interval {interval}, 1 was expected", markup=False)
+    for notice in made.notices:
+        out.print(f"notice: {notice}", markup=False, soft_wrap=True)
+    if made.deploy is not None:
+        out.print(f"for the board: {os.path.relpath(made.deploy)}")
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, str], None]]:
+    """One line on standard error: the stage, the step its tool is at, the stage's time."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=quiet, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(stage: str, step: str) -> None:
+            if stage not in tasks:
+                for task in tasks.values():
+                    progress.update(task, visible=False)
+                tasks[stage] = progress.add_task(stage)
+                if not quiet and not err.is_terminal:
+                    err.print(f"{stage} ...")
+            progress.update(tasks[stage], description=f"{stage}: {step}" if step else stage)
+
+        yield tell
+
+
+@contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """A request to end (SIGTERM, as from a batch system) is handled like Ctrl-C, so that the tools end too."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

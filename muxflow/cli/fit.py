@@ -1,0 +1,118 @@
+"""The command `muxflow fit`, and the options that it shares with `muxflow build`."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import muxflow
+from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, stages
+from muxflow.dataflow.files import write_atomically
+
+if TYPE_CHECKING:
+    from muxflow.api import Design
+    from muxflow.dataflow.graph.graph import Graph
+
+ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
+LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used.")]
+BramOption = Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used.")]
+FpsOption = Annotated[
+    float | None, typer.Option(help="Frames a second to reach with fewest resources; as fast as fits when absent.")
+]
+LatencyOption = Annotated[float | None, typer.Option(help="Milliseconds for one image to reach with few resources.")]
+SlowdownOption = Annotated[
+    float, typer.Option(help="Per cent of the interval that may be given up for smaller FIFOs; prints what they save.")
+]
+
+
+def fitted(
+    graph: Graph,
+    board: str,
+    *,
+    clock: float | None,
+    fps: float | None,
+    latency_ms: float | None,
+    lut: float,
+    bram: float,
+    slowdown: float,
+) -> Design:
+    """`muxflow.fit` from the command line's options."""
+    from muxflow.dataflow.fit.device import Utilisation
+
+    return muxflow.fit(
+        graph,
+        board,
+        clock_mhz=clock,
+        fps=fps,
+        latency=None if latency_ms is None else latency_ms / 1000,
+        utilisation=Utilisation(lut, lut, bram, bram),
+        slowdown=slowdown,
+    )
+
+
+def fit(
+    model: ModelArgument,
+    board: BoardOption = "pynq-z2",
+    fps: FpsOption = None,
+    latency_ms: LatencyOption = None,
+    clock: ClockOption = None,
+    lut: LutOption = 0.70,
+    bram: BramOption = 0.90,
+    slowdown: SlowdownOption = 0.0,
+    frontier: Annotated[bool, typer.Option("--frontier", help="Print frame rate against LUTs and block RAM.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the frontier into this file (needs matplotlib: muxflow[report]).")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON too.")] = None,
+    input_scale: InputScale = None,
+    as_json: Json = False,
+) -> None:
+    """Say how a model fits a board: folds, FIFO depths, memories, rate and latency, without writing a project."""
+    from muxflow.dataflow.fit.folding import FrontierPoint
+    from muxflow.reports.plots import plot_frontier
+    from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
+    from muxflow.reports.report import make_report
+
+    with stages(as_json) as stage:
+        done = stage(f"import {model}", 1)
+        graph = muxflow.load(model, input_scale=fraction(input_scale))
+        done(1, 1)
+        done = stage(f"fit {board}", 1)
+        design = fitted(
+            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, slowdown=slowdown
+        )
+        done(1, 1)
+        done = stage("frontier and slowdown", 1)
+        points = design.frontier() if frontier or plot else ()
+        curve = design.slowdown_curve(slowdown) if slowdown and design.timing else ()
+        done(1, 1)
+    made = make_report(design, version=version("muxflow"))
+    if plot:
+        chosen = FrontierPoint(design.interval, design.resources)
+        title = f"{graph.name} on {design.board} at {design.clock_mhz:g} MHz"
+        plot_frontier(points, clock_mhz=design.clock_mhz, budget=design.budget, chosen=chosen, title=title, path=plot)
+    entry = {
+        **json.loads(to_json(made)),
+        "frontier": [asdict(point) for point in points],
+        "slowdown": [asdict(point) for point in curve],
+    }
+    if output:
+        write_atomically(output, (json.dumps(entry, indent=2, sort_keys=True) + "\n").encode())
+
+    def show() -> None:
+        out.print(terminal(made))
+        if frontier:
+            out.print(frontier_table(points, design.clock_mhz))
+        if curve:
+            out.print(slowdown_table(curve))
+        for path in (plot, output):
+            if path:
+                out.print(os.path.relpath(path))
+
+    answer(entry, as_json, show)

@@ -1,0 +1,87 @@
+"""The command `muxflow sweep`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from muxflow.cli.console import Json, answer, err, out, stages
+from muxflow.sweep import Outcome, plan, run_sweep
+
+
+def sweep(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="QONNX files, graphs saved by Muxflow, or presets by name (mognet_cifar10, cnv_w1a1, ...: random weights).",
+        ),
+    ],
+    board: Annotated[
+        list[str] | None, typer.Option("--board", "-b", help="A board or a board file; may be given many times.")
+    ] = None,
+    lut: Annotated[list[float] | None, typer.Option(help="Share of LUTs and flip-flops; many times.")] = None,
+    bram: Annotated[list[float] | None, typer.Option(help="Share of block RAM and DSP blocks; many times.")] = None,
+    clock: Annotated[
+        list[float] | None, typer.Option(help="Clock in MHz, many times; each board's own when absent.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("build/sweep"),
+    jobs: Annotated[int, typer.Option(min=1, help="Local processes.")] = os.cpu_count() or 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, instead of local processes.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fit every model to every board, budget and clock; an interrupted sweep goes on where it stopped."""
+    points = plan(models, board or ["pynq-z2"], lut or [0.70], bram or [0.90], clock or [None])
+    with stages(as_json) as stage:
+        done = stage(f"sweep of {len(points)} points", len(points))
+
+        def progress(outcome: Outcome, count: int, total: int) -> None:
+            if not as_json and not err.is_terminal:
+                err.print(f"{count}/{total} {_title(outcome)}: {outcome.status}")
+            done(count, total)
+
+        outcomes = run_sweep(points, output, jobs=jobs, scheduler=scheduler, progress=progress)
+
+    def show() -> None:
+        out.print(table(outcomes))
+        for outcome in outcomes:
+            if outcome.status != "fitted":
+                out.print(f"{_title(outcome)}: {outcome.reason}")
+        out.print(f"{os.path.relpath(output / 'results.csv')}, results.json")
+
+    answer({"results": [asdict(outcome) for outcome in outcomes], "folder": str(output)}, as_json, show)
+
+
+def _title(outcome: Outcome) -> str:
+    return f"{Path(outcome.point.model).stem} on {outcome.point.board}"
+
+
+def table(outcomes: tuple[Outcome, ...]) -> Table:
+    """One row a point: rates and latency by cycle simulation, or estimates marked *; resources are estimates."""
+    shown = Table(box=None)
+    columns = ("model", "board", "MHz", "LUT share", "frames/s", "cycles", "latency ms", "LUT", "BRAM18", "stored Mb")
+    for column in columns:
+        shown.add_column(column, justify="left" if column in ("model", "board") else "right")
+    for one in outcomes:
+        head = (Path(one.point.model).stem, one.point.board, f"{one.clock_mhz:g}", f"{one.point.lut:g}")
+        if one.status != "fitted":
+            shown.add_row(*head, one.status)
+            continue
+        mark = "" if one.simulated else "*"
+        shown.add_row(
+            *head,
+            f"{one.frames_per_second:,.0f}{mark}",
+            f"{one.interval:,}{mark}",
+            f"{one.latency_ms:.3f}{mark}",
+            f"{one.lut:,}",
+            f"{one.bram18:,}",
+            f"{one.parameter_bits / 2**20:.2f}",
+        )
+    return shown
