@@ -224,7 +224,7 @@ def test_the_api_has_the_shape_of_the_documentation(workplace: Path) -> None:
 
     graph = muxflow.load(workplace / "small.npz")
     design = muxflow.fit(graph, board="pynq-z2")
-    project = design.write(workplace / "api")
+    project = muxflow.write(design, workplace / "api")
     stream = graph.streams[graph.inputs[0]]
     images = np.random.default_rng(1).integers(stream.lo, stream.hi + 1, (2, *stream.shape))
     result = project.csim(images)
