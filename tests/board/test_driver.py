@@ -42,11 +42,11 @@ def logits():
         Node("fc", MatrixVector(), ("x", "w"), ("y",)),
     ]
     graph = with_nodes(Graph("tiny", (), {"x": Stream((3, 3, 1), -4, 3)}, ("x",), ("y",)), nodes)
-    return replace(graph, readout=Readout((0.5,) * 7, (0.0,) * 7, tuple(range(7)), (7,)))
+    return replace(graph, readouts={graph.outputs[0]: Readout((0.5,) * 7, (0.0,) * 7, tuple(range(7)), (7,))})
 
 
 ANSWERS = {"logits": logits, "label": lambda: append_arg_max(logits()), "top_k": lambda: append_top_k(logits(), 3)}
-ANSWERS["codes"] = lambda: replace(logits(), readout=None)
+ANSWERS["codes"] = lambda: replace(logits(), readouts={})
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_emulator_equals_the_graph(projects, images, answer):
             assert counters.output.beats == 21 * accelerator.interface.output.words
             assert counters.cycles is counters.input.stalls is counters.latency_cycles is None
         np.testing.assert_array_equal(
-            accelerator.predict(images), expected if graph.readout is None else graph.read_out(expected)
+            accelerator.predict(images), graph.read_out(expected) if graph.readouts else expected
         )
 
 

@@ -79,7 +79,7 @@ def test_a_sized_design_is_faster_than_a_conservative_one_and_still_right(residu
     assert (again.design.interval, again.design.latency) == (after.interval, after.latency)
     assert again.design.resources == after.resources
     assert dict(again.design.memories) == dict(after.memories)
-    images = random_codes(residual.streams[residual.input], 3, np.random.default_rng(0))
+    images = random_codes(residual.streams[residual.inputs[0]], 3, np.random.default_rng(0))
     assert len(verify(project, images, bounded=True).outputs) == 3
 
 

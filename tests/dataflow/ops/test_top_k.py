@@ -74,7 +74,7 @@ def test_bad_k(k):
 def test_pass(make_graph):
     graph = make_graph(Stream((1, 1, 5), -3, 3), TopK(5))
     logits = append_top_k(with_readout(graph, 0.5), 2)
-    assert (logits.output, logits.readout, logits.streams["labels"].shape) == ("labels", None, (1, 1, 2))
+    assert (logits.outputs, dict(logits.readouts), logits.streams["labels"].shape) == (("labels",), {}, (1, 1, 2))
     x = np.random.default_rng(0).integers(-3, 4, (9, 1, 1, 5))
     np.testing.assert_array_equal(logits(x), TopK(2).compute(graph(x))[0])
     with pytest.raises(GraphError, match="the input has 5 channels"):
@@ -84,7 +84,7 @@ def test_pass(make_graph):
 
 
 def with_readout(graph, scale):
-    return replace(graph, readout=Readout((scale,) * 5, (0.0,) * 5, tuple(range(5)), (5,)))
+    return replace(graph, readouts={graph.outputs[0]: Readout((scale,) * 5, (0.0,) * 5, tuple(range(5)), (5,))})
 
 
 def test_whole_project(make_graph, device, tmp_path):
