@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from muxflow import __version__
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
@@ -55,7 +55,7 @@ def interface_entry(project: Project) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": graph.name,
-        "version": package_version("muxflow"),
+        "version": __version__,
         "digest": project.digest,
         "board": design.board,
         "part": design.device.part,

@@ -9,6 +9,7 @@ result = project.csim(images)
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from muxflow.dataflow.errors import (
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from muxflow.board.driver import Accelerator
     from muxflow.dataflow.graph.graph import Graph
 
+__version__ = version("muxflow")
+"""The version of the installed package, as every report, project and stamp names it."""
+
 __all__ = [
     "Accelerator",
     "BudgetError",
@@ -36,6 +40,7 @@ __all__ = [
     "Project",
     "ToolError",
     "UnsupportedError",
+    "__version__",
     "check",
     "fit",
     "load",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from muxflow import __version__
 from muxflow.board.bitstream.toolchain import Form
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError
@@ -43,7 +43,7 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
     """
     design = project.design
     values: dict[str, Any] = {
-        "version": package_version("muxflow"),
+        "version": __version__,
         "board": board,
         "part": design.device.part,
         "board_parts": board.board_parts,

@@ -21,6 +21,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from muxflow import __version__
 from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import whole_folder
@@ -117,9 +118,7 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
             board=BOARDS.get(design.board), part=design.device.part, period=f"{1e3 / design.clock_mhz:.3f}"
         )
         (folder / "build.py").write_text(script)
-        (folder / FLOW_FILE).write_text(
-            json.dumps({"finn-plus": SUPPORTED, "version": package_version("muxflow")}) + "\n"
-        )
+        (folder / FLOW_FILE).write_text(json.dumps({"finn-plus": SUPPORTED, "version": __version__}) + "\n")
     return path
 
 

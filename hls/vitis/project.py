@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
 import numpy as np
 
+from muxflow import __version__
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import whole_folder
 from muxflow.dataflow.fit.design import AXI_WORD, Design, before_width_converters, build_design, container_bits
@@ -166,7 +166,7 @@ def _write_files(
         "name": f"{name}_design",
         "top": name,
         "guard": f"{name.upper()}_TOP_HPP",
-        "version": package_version("muxflow"),
+        "version": __version__,
         "word": AXI_WORD,
         "control": options.control,
         "tool": options.tool,
@@ -244,7 +244,7 @@ def save_design(design: Design, folder: Path, options: ProjectOptions) -> None:
         "depths": dict(design.depths),
         "completions": None if design.timing is None else design.timing.completions,
         "options": asdict(options),
-        "version": package_version("muxflow"),
+        "version": __version__,
     }
     (folder / "design.json").write_text(json.dumps(entry, indent=2, sort_keys=True) + "\n")
 
