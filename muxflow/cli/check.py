@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 import muxflow
@@ -20,7 +21,7 @@ def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = 
             table.add_column(column, overflow="fold")
         for status in statuses:
             mark = "[green]ok[/]" if status.supported else "[red]no[/]"
-            table.add_row(status.node, status.op_type, mark, status.message)
+            table.add_row(escape(status.node), status.op_type, mark, escape(status.message))
         out.print(table)
         out.print(f"{len(statuses) - len(bad)} of {len(statuses)} nodes supported")
 

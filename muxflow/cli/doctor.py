@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from muxflow.cli.console import Json, answer, out
@@ -19,7 +20,7 @@ def doctor(as_json: Json = False) -> None:
             table.add_column(column, overflow="fold")
         for one in found:
             mark = "[green]found[/]" if one.found else "[yellow]absent[/]"
-            table.add_row(mark, one.name, one.version, one.purpose, "" if one.found else one.remedy)
+            table.add_row(mark, one.name, one.version, one.purpose, "" if one.found else escape(one.remedy))
         out.print(table)
 
     answer(
