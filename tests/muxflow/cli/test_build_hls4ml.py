@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
 
@@ -26,10 +27,8 @@ np.save(folder.parent / "outputs.npy", model.predict(np.load(folder.parent / "im
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    # Without Keras, which hls4ml would load where it finds it: these models need none, and it takes seconds.
-    program = "import sys; sys.modules.update(keras=None, tensorflow=None); from muxflow.cli.main import main; main()"
-    command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    """The command line without Keras, which hls4ml would load where it finds it: these models need none."""
+    return command_line.run(*arguments, cwd=cwd, without=("keras", "tensorflow"))
 
 
 @pytest.fixture(scope="module")
