@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from muxflow import __version__
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops import ArgMax, TopK
+from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import port, unpack
 from muxflow.hls.vitis.project import Project
 

@@ -9,7 +9,6 @@ result = project.csim(images)
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from muxflow.dataflow.errors import (
@@ -20,14 +19,12 @@ from muxflow.dataflow.errors import (
     ToolError,
     UnsupportedError,
 )
+from muxflow.dataflow.version import __version__
 
 if TYPE_CHECKING:
     from muxflow.api import Design, Project, check, fit, load, open_project
     from muxflow.board.driver import Accelerator
     from muxflow.dataflow.graph.graph import Graph
-
-__version__ = version("muxflow")
-"""The version of the installed package, as every report, project and stamp names it."""
 
 __all__ = [
     "Accelerator",

@@ -7,11 +7,11 @@ from typing import Any
 
 import jinja2
 
-from muxflow import __version__
 from muxflow.board.bitstream.toolchain import Form
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.version import __version__
 from muxflow.hls.names import identifier
 from muxflow.hls.vitis.project import Project
 

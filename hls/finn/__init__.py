@@ -21,12 +21,12 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from muxflow import __version__
 from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.version import __version__
 from muxflow.hls.finn.comparison import Row
 from muxflow.hls.vitis.project import ProjectOptions, load_project, save_design
 

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import jinja2
 import numpy as np
 
-from muxflow import __version__
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import whole_folder
 from muxflow.dataflow.fit.design import AXI_WORD, Design, before_width_converters, build_design, container_bits
@@ -24,6 +23,7 @@ from muxflow.dataflow.graph.graph import Graph, Node
 from muxflow.dataflow.graph.stream import Stream, random_codes, width
 from muxflow.dataflow.op import Fold, IntArray, Kernel, Table
 from muxflow.dataflow.ops import OPS
+from muxflow.dataflow.version import __version__
 from muxflow.hls.names import identifiers, names_of
 from muxflow.hls.packing import pack, words_per_frame
 from muxflow.hls.vitis.seeds import SeedArgument, seed_arguments
