@@ -34,8 +34,8 @@ from muxflow.dataflow.graph.passes import (
 )
 
 if TYPE_CHECKING:
-    from muxflow.api import Design
     from muxflow.board.board import Board
+    from muxflow.dataflow.fit.design import Design
     from muxflow.reports.report import Report
 
 FlowName = Literal["native", "hls4ml", "finn"]
@@ -83,7 +83,7 @@ def _write_native(design: Design, request: Request) -> tuple[Report, dict[str, s
     from muxflow.proving import model_copy, project_report
 
     options = ProjectOptions(request.tool, request.control, request.seeds)
-    project = design.write(request.target, options=options, extra=model_copy(request.model))
+    project = muxflow.write(design, request.target, options=options, extra=model_copy(request.model))
     return project_report(project, muxflow.__version__), {"project": str(project.path)}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from command_line import run
 
+from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 
 
@@ -12,7 +13,7 @@ from muxflow.dataflow.graph.graph import Graph
 def workplace(tmp_path_factory: pytest.TempPathFactory, residual: Graph) -> Path:
     """A folder with a small graph and the project that `muxflow build` made of it."""
     folder = tmp_path_factory.mktemp("cli")
-    residual.save(folder / "small.npz")
+    write_graph(residual, folder / "small.npz")
     done = run("build", "small.npz", "--output", "project", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "interval" in done.stdout
