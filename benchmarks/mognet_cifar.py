@@ -52,7 +52,7 @@ def main(images: Annotated[int, typer.Option(min=1, help="Images to simulate.")]
         loaded = time.perf_counter()
         design: Design = muxflow.fit(graph, "pynq-z2")
         fitted = time.perf_counter()
-        project = design.write(folder / "project")  # type: ignore[attr-defined]
+        project = muxflow.write(design, folder / "project")
         written = time.perf_counter()
         row("multiply-accumulates an image", f"{graph.operations() / 1e6:.1f} M")
         row(

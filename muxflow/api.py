@@ -14,6 +14,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
+from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.graph.file import read_graph
 from muxflow.dataflow.graph.graph import Batch, Graph
@@ -142,6 +143,7 @@ def fit(
     latency: float | None = None,
     utilisation: Utilisation | None = None,
     slowdown: float = 0.0,
+    implementations: Implementations = KERNELS,
     progress: Callable[[str], None] | None = None,
 ) -> Design:
     """The best design that fits the board, by the resource estimate, FIFOs sized by cycle simulation.
@@ -150,6 +152,7 @@ def fit(
     the device that may be used (default 70 % of LUTs and flip-flops, 90 % of block RAM and DSP).
     `fps`: frames a second, or `latency`: seconds for one image; the cheapest design that reaches it, the fastest one that
     fits when both are None. `slowdown`: per cent of the rate that may be given up for smaller FIFOs.
+    `implementations`: of the target, the HLS kernels by default.
     Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None.
     Raises MuxflowError for an unknown board or a target that is not positive, BudgetError naming the nearest point and
     what binds when the target cannot be met.
@@ -158,7 +161,7 @@ def fit(
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
     return folding.fit(
         graph,
-        KERNELS,
+        implementations,
         device=chosen.device,
         board=chosen.name,
         clock_mhz=clock,

@@ -29,6 +29,7 @@ from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.headers import copy_headers
 from muxflow.hls.kernels import KERNELS
 
 settings.register_profile("muxflow", derandomize=True, deadline=None)
@@ -171,6 +172,14 @@ def random_design(seed: int) -> Design:
             legal = list(node.op.folds(graph.ports(node)))
             folds[node.name] = legal[int(rng.integers(len(legal)))]
     return build_design(graph, folds, KERNELS, device=ZYNQ_7020, board="none", clock_mhz=100)
+
+
+@pytest.fixture(scope="session")
+def include(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of headers as a generated project has it: `muxflow/*.hpp`."""
+    folder = tmp_path_factory.mktemp("include")
+    copy_headers(folder / "muxflow")
+    return folder
 
 
 @pytest.fixture(scope="session")

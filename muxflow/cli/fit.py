@@ -89,7 +89,7 @@ def fit(
         )
         done(1, 1)
         done = stage("frontier and slowdown", 1)
-        points = folding.frontier(design) if frontier or plot else ()
+        points = folding.design_frontier(design) if frontier or plot else ()
         curve = folding.slowdown_curve(design, slowdown) if slowdown and design.timing else ()
         done(1, 1)
     made = make_report(design, version=muxflow.__version__)

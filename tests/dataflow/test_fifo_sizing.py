@@ -5,7 +5,8 @@ import pytest
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.fit.design import build_design, with_depths
-from muxflow.dataflow.fit.fifo_sizing import SHALLOW, SLACK, cut_fifos, size_fifos
+from muxflow.dataflow.fit.fifo_sizing import SLACK, cut_fifos, size_fifos
+from muxflow.dataflow.fit.folded import FIFO_DEPTH
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.fit.timing import DeadlockError, simulate
 from muxflow.dataflow.graph.stream import random_codes
@@ -25,7 +26,7 @@ def test_sized_fifos_keep_the_interval_of_unbounded_ones(make_random_design, see
     assert proof.interval <= max(free.interval, design.slowest_cycles) * SLACK + 8
     assert proof.completions == sized.timing.completions
     assert set(sized.depths) == set(design.graph.streams)
-    assert min(sized.depths.values()) >= SHALLOW
+    assert min(sized.depths.values()) >= FIFO_DEPTH
     cut = cut_fifos(design.folded, sized, cuts=30)
     assert cut.timing.interval <= sized.allowed_interval
     assert all(cut.depths[name] <= depth for name, depth in sized.depths.items())
@@ -36,14 +37,12 @@ def test_with_runs_enough_no_deep_fifo_can_be_much_smaller(residual, device):
     design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     sized = cut_fifos(design.folded, size_fifos(design.folded), cuts=500)
     frames = len(sized.timing.completions)
-    deep = {name: depth for name, depth in sized.depths.items() if depth > 2 * SHALLOW}
+    deep = {name: depth for name, depth in sized.depths.items() if depth > 2 * FIFO_DEPTH}
     assert deep
     for name, depth in deep.items():
         # Bisection stops at a sixteenth: an eighth less must be too little.
         try:
-            shallower = simulate(
-                design.graph, design.folds, {**sized.depths, name: depth - max(2, depth // 8)}, frames=frames
-            )
+            shallower = simulate(design.folded, {**sized.depths, name: depth - max(2, depth // 8)}, frames=frames)
         except DeadlockError:
             continue
         else:

@@ -88,7 +88,7 @@ def test_a_streamlined_network_goes_all_the_way(streamlined: Any, tmp_path: Path
     graph = muxflow.load(streamlined("tfc_w1a1")["step_streamline"])
     design = muxflow.fit(graph, "pynq-z2")
     codes = random_codes(graph.streams[graph.inputs[0]], 4, np.random.default_rng(3))
-    simulated = design.write(tmp_path / "project").csim(codes)
+    simulated = muxflow.write(design, tmp_path / "project").csim(codes)
     assert np.array_equal(simulated.outputs, graph(codes))
     model, _ = dataflow_model(design)
     assert len(model.get_nodes_by_op_type("MVAU")) == 3  # the last one's sums are read by no threshold

@@ -46,7 +46,7 @@ def changed(graph, name, change):
 @pytest.mark.parametrize("name", NAMES)
 def test_predict_graph_and_simulation_agree_on_all_images(name, graphs, images, tmp_path):
     design = muxflow.fit(graphs[name], "pynq-z2")
-    project = design.write(tmp_path / name, extra=model_copy(FILES[name]))
+    project = muxflow.write(design, tmp_path / name, extra=model_copy(FILES[name]))
     rungs, accuracy, _ = prove(project, images, variants=("native",), jobs=2)
     equal = {rung.title: rung for rung in rungs if rung.status == "equal"}
     assert list(equal) == ["Keras predict (TensorFlow)", "C simulation, native integers"]

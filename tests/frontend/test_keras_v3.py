@@ -121,7 +121,7 @@ def test_trained_network_from_file_to_simulation(folder, described, tmp_path):
     assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
     codes, _, _ = saved(folder, "digits", graph)
     labels = load_digits().target[1500:1550]
-    project = muxflow.fit(graph, "pynq-z2").write(tmp_path / "project", extra=model_copy(path))
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project", extra=model_copy(path))
     rungs, accuracy, _ = prove(project, Images(codes, labels, "digits", "test"), variants=("native",))
     equal = {rung.title: rung.detail for rung in rungs if rung.status == "equal"}
     assert list(equal) == ["Keras predict (torch)", "C simulation, native integers"]

@@ -23,7 +23,7 @@ def model(tmp_path: Path, residual: Graph) -> Path:
 def test_the_api_has_the_shape_of_the_documentation(model: Path, tmp_path: Path) -> None:
     graph = muxflow.load(model)
     design = muxflow.fit(graph, board="pynq-z2")
-    project = design.write(tmp_path / "api")
+    project = muxflow.write(design, tmp_path / "api")
     stream = graph.streams[graph.inputs[0]]
     images = np.random.default_rng(1).integers(stream.lo, stream.hi + 1, (2, *stream.shape))
     result = project.csim(images)

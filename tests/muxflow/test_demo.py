@@ -61,7 +61,7 @@ def test_every_select_mode_agrees_and_reaches_its_accuracy(tmp_path: Path, selec
     agreed = compare_with_torch(load_trained(base), graph, codes)
     assert (agreed.images, agreed.tensors) == (450, 26)
     assert compare_with_qonnx(base.with_suffix(".onnx"), graph, codes).images == 450
-    project = muxflow.fit(graph, "pynq-z2").write(tmp_path / "project")
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project")
     result = project.csim(codes)
     assert graph.readouts
     predicted = graph.read_out(result.outputs).argmax(axis=1)
