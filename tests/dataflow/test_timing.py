@@ -1,4 +1,4 @@
-"""Cycle simulation against a slow reference written from docs/timing.md."""
+"""Cycle simulation against a slow reference written from docs/design/timing.md."""
 
 from __future__ import annotations
 

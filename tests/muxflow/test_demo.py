@@ -46,7 +46,7 @@ def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", MODELS.values())
 def test_the_shipped_models_are_what_their_weights_export_to(tmp_path: Path, name: str) -> None:
-    """The export is reproducible across machines (docs/reproducibility.md)."""
+    """The export is reproducible across machines (docs/design/reproducibility.md)."""
     exported = export_trained(PRETRAINED / name, tmp_path / "model.onnx")
     assert exported.read_bytes() == (PRETRAINED / f"{name}.onnx").read_bytes()
 
