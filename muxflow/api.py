@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy.typing as npt
-
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator
@@ -18,12 +16,14 @@ from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import before_width_converters
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.graph import Batch, Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend import KERAS_SUFFIXES
 from muxflow.hls.vitis import csim
+from muxflow.hls.vitis.execution import CsimExecution
 from muxflow.hls.vitis.project import Project as HlsProject
 from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
+from muxflow.proof.compare import Progress, compare
 
 if TYPE_CHECKING:
     from muxflow.frontend.importer.walk import NodeStatus
@@ -97,21 +97,26 @@ class Project:
 
     def csim(
         self,
-        images: npt.ArrayLike,
+        images: Batch,
         variant: csim.Variant = "native",
         *,
         bounded: bool = False,
         verify: bool = True,
         jobs: int = 1,
-        progress: csim.Progress | None = None,
+        progress: Progress | None = None,
     ) -> csim.CsimResult:
         """C simulation of input codes (N, H, W, C); with `verify` every node is compared with the graph.
 
+        Compared codes of inner streams are dropped; `muxflow.hls.vitis.csim.run_csim` records those asked for.
         `variant`: "native" or "reference" (ap_int types). `bounded`: FIFOs have exactly their depths.
         Raises MismatchError at the first difference, ToolError when the compiler is absent or a deadlock is found.
         """
-        run = csim.verify if verify else csim.run_csim
-        return run(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress)
+        if not verify:
+            return csim.run_csim(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress)
+        execution = CsimExecution(self.hls, variant, bounded=bounded, jobs=jobs)
+        agreed = compare(self.design.graph, [execution], images, progress)
+        (outcome,) = agreed.outcomes
+        return csim.CsimResult(variant, agreed.outputs, {}, execution.compile_seconds, outcome.seconds)
 
     def emulate(self, *, batch: int = 64, timeout: float = 600.0) -> Accelerator:
         """The driver's `Accelerator`, played by this project's C simulation; raises AcceleratorError."""

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,8 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray, Op, Ports
 
 FORMAT = 1
+Batch = Any
+Codes = Any
 BATCH = 32
 """Images computed at once: keeps the windows of a CIFAR-sized layer in tens of megabytes."""
 
@@ -114,7 +116,7 @@ class Graph:
 
         Weight matrices come without a batch axis. `progress` is told the number of images finished so far.
         """
-        batch = self.check_images(images)
+        batch = self.check_codes(images)[self.input]
         wanted = tuple(self.streams) if keep is None else tuple(dict.fromkeys(keep))
         parts: dict[str, list[IntArray]] = {name: [] for name in wanted}
         fixed = {
@@ -163,6 +165,29 @@ class Graph:
         if ((array.astype(np.int64) - stream.lo) % stream.step).any():
             raise MuxflowError(f"{self.name}: an image code other than -1 and +1; the input is bipolar")
         return array.astype(np.int64)
+
+    # Until the graph has tuples of inputs and outputs itself.
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+    @property
+    def readouts(self) -> dict[str, Readout]:
+        return {} if self.readout is None else {self.output: self.readout}
+
+    def check_codes(self, batch: Batch) -> dict[str, IntArray]:
+        return {self.input: self.check_images(batch[self.input] if isinstance(batch, Mapping) else batch)}
+
+    def batches(self, batch: Batch, size: int) -> Iterator[tuple[int, dict[str, IntArray]]]:
+        for start in range(0, max(len(batch), 1), size):
+            yield start, self.check_codes(batch[start : start + size])
+
+    def read_out(self, outputs: Codes) -> Any:
+        return outputs if self.readout is None else self.readout(outputs)
 
     def operations(self) -> int:
         """Multiply-accumulates in a frame."""

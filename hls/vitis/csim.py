@@ -11,15 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.graph import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.hls.names import identifiers
 from muxflow.hls.packing import pack, unpack
@@ -36,12 +37,12 @@ COMPILER = "g++"
 class CsimResult:
     """What a simulation gave: output codes, recorded streams in the graph's order, and how long it took.
 
-    `compile_seconds` is 0 when the executable was already there.
+    `streams`: each is read when it is asked for. `compile_seconds` is 0 when the executable was already there.
     """
 
     variant: Variant
     outputs: IntArray
-    streams: dict[str, IntArray]
+    streams: Mapping[str, IntArray]
     compile_seconds: float
     run_seconds: float
 
@@ -132,7 +133,7 @@ def _processor() -> str:
 
 def run_csim(
     project: Project,
-    images: npt.ArrayLike,
+    images: Batch,
     variant: Variant = "native",
     *,
     bounded: bool = False,
@@ -150,7 +151,7 @@ def run_csim(
     node, where the project's seeds are writable; the stored ones for nodes that are not named.
     """
     design = project.design
-    codes = design.graph.check_images(images)
+    (codes,) = design.graph.check_codes(images).values()
     executable, compile_seconds = compile_csim(project, variant, compiler=compiler)
     streams = tuple(record or ())
     jobs = max(1, min(jobs, len(codes)))
@@ -170,8 +171,32 @@ def run_csim(
                 if run.process.stderr is not None:
                     run.process.stderr.close()
         outputs = np.concatenate([run.outputs() for run in runs])
-        recorded = {name: np.concatenate([run.recorded(name) for run in runs]) for name in streams}
-    return CsimResult(variant, outputs, recorded, compile_seconds, time.perf_counter() - started)
+        # Mapped before the folder goes: the codes stay on the disk until they are asked for.
+        taps = {name: [run.tap(name) for run in runs] for name in streams}
+    seconds = time.perf_counter() - started
+    return CsimResult(variant, outputs, _Recorded(design, taps), compile_seconds, seconds)
+
+
+class _Recorded(Mapping[str, IntArray]):
+    """Recorded streams by name, from the files that hold them, a part for each process."""
+
+    def __init__(self, design: Design, taps: Mapping[str, Sequence[IntArray]]) -> None:
+        self._design = design
+        self._taps = taps
+
+    def __getitem__(self, name: str) -> IntArray:
+        graph = self._design.graph
+        codes = np.concatenate(self._taps[name])
+        producer = graph.producers().get(name)
+        if producer is not None:
+            codes = producer.op.from_stream_order(graph.ports(producer), self._design.folds[producer.name], codes)
+        return codes.reshape(len(codes), *graph.streams[name].shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._taps)
+
+    def __len__(self) -> int:
+        return len(self._taps)
 
 
 def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[str]:
@@ -239,14 +264,9 @@ class _Run:
         words = np.fromfile(self.folder / "output", "<u8")
         return unpack(words, self.design.graph.streams[self.design.graph.output])
 
-    def recorded(self, name: str) -> IntArray:
-        """One stream's codes of this share, in the graph's order."""
-        graph = self.design.graph
-        flat = np.fromfile(self.taps[name], "<i8").reshape(self.frames, -1)
-        producer = graph.producers().get(name)
-        if producer is not None:
-            flat = producer.op.from_stream_order(graph.ports(producer), self.design.folds[producer.name], flat)
-        return flat.reshape(self.frames, *graph.streams[name].shape)
+    def tap(self, name: str) -> IntArray:
+        """One stream's codes of this share in the order of its beats, shape (frames, elements), left in the file."""
+        return np.memmap(self.taps[name], "<i8", "r").reshape(self.frames, -1)
 
 
 def _watch(runs: Sequence[_Run], total: int, progress: Progress | None) -> None:
@@ -270,33 +290,3 @@ def recordable(project: Project) -> list[str]:
         for name in graph.streams
         if name not in weights and (name not in producers or producers[name].op.kind != "WidthConverter")
     ]
-
-
-def verify(
-    project: Project,
-    images: npt.ArrayLike,
-    variant: Variant = "native",
-    *,
-    bounded: bool = False,
-    jobs: int = 1,
-    progress: Progress | None = None,
-) -> CsimResult:
-    """Simulates and compares every stream of every node with the graph; raises MismatchError at the first difference.
-
-    The error names the first node in topological order that differs, the image and index, and both values.
-    """
-    names = recordable(project)
-    graph = project.design.graph
-    result = run_csim(project, images, variant, bounded=bounded, record=names, jobs=jobs, progress=progress)
-    expected = graph.run(images, keep=(*names, graph.output))
-    producers = graph.producers()
-    for name in [*names, graph.output]:
-        met = result.outputs if name == graph.output else result.streams[name]
-        if not np.array_equal(met, expected[name]):
-            index = tuple(int(i) for i in np.argwhere(met != expected[name])[0])
-            node = producers[name].name if name in producers else "input"
-            raise MismatchError(
-                f"csim ({variant}) differs from the graph first at node {node}, stream {name}: image {index[0]}, "
-                f"index {index[1:]}: csim {met[index]}, graph {expected[name][index]}"
-            )
-    return result

@@ -12,7 +12,7 @@ from brevitas.inject.enum import ScalingImplType
 from torch import nn
 
 from muxflow.dataflow.ops import AutomatonWeights, Threshold
-from muxflow.frontend.qonnx.execution import compare_with_qonnx
+from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.qonnx.reader import check_qonnx, load_qonnx
 from muxflow.frontend.training import zoo
 from muxflow.frontend.training.layers import (
@@ -25,6 +25,7 @@ from muxflow.frontend.training.layers import (
     conv_bn_act,
 )
 from muxflow.frontend.training.quantizers import PixelInput, binary_weight, heq_weight, unsigned_activation
+from muxflow.proof.compare import compare
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -348,4 +349,4 @@ def test_full_size_mognet_imports_in_seconds(brevitas):
     assert graph.notes["near_ties"] == "0"
     assert sum(isinstance(node.op, Threshold) for node in graph.nodes) == 19
     codes = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3))
-    assert compare_with_qonnx(path, graph, codes).tensors == 28
+    assert compare(graph, [QonnxExecution(path, graph)], codes).outcomes[0].tensors == 28

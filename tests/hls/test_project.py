@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import muxflow
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import build_design, with_depths
 from muxflow.dataflow.fit.device import Device
@@ -18,7 +19,6 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale, Threshold
 from muxflow.hls.names import CPP_WORDS, identifier, identifiers
-from muxflow.hls.vitis.csim import verify
 from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
 
 
@@ -328,7 +328,7 @@ def test_name_clashes(device, tmp_path):
         last = act
     graph = with_nodes(Graph("clash", (), {"x": Stream((1, 2, 3), 0, 3)}, "x", last), nodes)
     project = write_project(fit(graph, device=device, board="b", clock_mhz=100), tmp_path / "p")
-    verify(project, rng.integers(0, 4, (4, 1, 2, 3)))
+    muxflow.Project(project).csim(rng.integers(0, 4, (4, 1, 2, 3)))
 
 
 @pytest.mark.parametrize("name", ["int", "7segment", "muxflow", "a b-c", "std"])

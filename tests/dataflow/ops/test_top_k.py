@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import muxflow
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.graph import Readout
 from muxflow.dataflow.graph.passes import append_top_k
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import ArgMax, Scale, TopK
-from muxflow.hls.vitis.csim import verify
 from muxflow.hls.vitis.project import write_project
 
 
@@ -88,4 +88,4 @@ def test_whole_project(make_graph, device, tmp_path):
     """Beats of k indices meet AXI words that k does not divide."""
     graph = append_top_k(make_graph(Stream((2, 2, 5), -3, 3), Scale([1, -2, 3, -1, 2])), 3)
     project = write_project(fit(graph, device=device, board="b", clock_mhz=100), tmp_path / "p")
-    verify(project, np.random.default_rng(0).integers(-3, 4, (9, 2, 2, 5)), bounded=True)
+    muxflow.Project(project).csim(np.random.default_rng(0).integers(-3, 4, (9, 2, 2, 5)), bounded=True)
