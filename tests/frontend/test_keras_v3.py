@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from given import Given
 
 import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
