@@ -20,6 +20,7 @@ from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.board.driver.interface import FORMAT, read_interface
 from muxflow.board.driver.packing import Port, pack, unpack
+from muxflow.board.execution import DriverExecution
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.graph import Graph, Node, Readout, with_nodes
@@ -27,6 +28,7 @@ from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops import MatrixVector, RomWeights
 from muxflow.hls.vitis.project import write_project
+from muxflow.proof.compare import compare
 
 BOARD = Path(muxflow.board.driver.__file__).parents[1]
 
@@ -105,6 +107,8 @@ def test_emulator_equals_the_graph(projects, images, answer):
     with Accelerator.emulate(projects[answer].path, batch=8) as accelerator:
         assert accelerator.interface.answer == answer
         np.testing.assert_array_equal(accelerator.run(images), expected)
+        (outcome,) = compare(graph, [DriverExecution(accelerator, "emulator")], images).outcomes
+        assert (outcome.title, outcome.images, outcome.codes) == ("emulator", 21, expected.size)
         assert accelerator.self_test() == 16
         accelerator.clear_counters()
         if answer == "codes":
