@@ -58,9 +58,10 @@ def keras_execution(path: Path, graph: Graph) -> Iterator[KerasExecution]:
     Raises UnsupportedError for a file of another Keras; ToolError when the extra `qkeras`, or for Keras 3 HGQ2 in its
     folder, is not installed.
     """
+    what, generation = f"model {path}", generation_of(path)
     with (
         tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder,
-        keras_child("predict", [str(path.resolve()), folder], f"model {path}", generation_of(path)) as child,
+        keras_child(f"keras.v{generation}.predict", [str(path.resolve()), folder], what, generation) as child,
     ):
         yield KerasExecution(path, graph, child, Path(folder))
 
