@@ -21,7 +21,7 @@ from muxflow.frontend import KERAS_SUFFIXES
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import VECTOR_FRAMES
-from muxflow.proof.compare import compare, frames
+from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
 from muxflow.proof.ladder import Ladder, keep_ladder, kept_ladder, predictions, rung
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
@@ -51,11 +51,6 @@ class Images:
     labels: npt.NDArray[np.int64] | None
     dataset: str
     split: str
-
-    @property
-    def count(self) -> int:
-        """Number of images."""
-        return frames(self.codes)
 
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
@@ -99,7 +94,8 @@ def prove(
         models = _model_executions(project, network, opened)
         simulations = {variant: _simulation(project, variant, bounded, jobs, announce) for variant in variants}
         executions = [*models, *simulations.values()]
-        watches = [announce(execution.title, images.count) for execution in executions]
+        count = graph.frames(images.codes)
+        watches = [announce(execution.title, count) for execution in executions]
 
         def progress(done: int, total: int) -> None:
             for watch in watches:
@@ -117,7 +113,7 @@ def prove(
     accuracy = None
     if images.labels is not None:
         correct = int((predictions(graph, agreed.outputs) == images.labels).sum())
-        accuracy = Accuracy(images.dataset, images.split, images.count, correct)
+        accuracy = Accuracy(images.dataset, images.split, count, correct)
     keep_ladder(project.path, project.hls.digest, Ladder(tuple(rungs), accuracy))
     return tuple(rungs), accuracy, speeds
 

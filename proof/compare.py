@@ -67,9 +67,10 @@ def compare(
     counts = [_Count(execution) for execution in executions]
     outputs: list[tuple[IntArray, ...]] = []
     done = 0
-    total = 0 if isinstance(codes, Iterator) else frames(codes)
+    total = 0 if isinstance(codes, Iterator) else graph.frames(codes)
+    constants = graph.constants()
     for batch in _slices(graph, codes):
-        found = _compare_batch(graph, counts, batch, done)
+        found = _compare_batch(graph, constants, counts, batch, done)
         outputs.append(found)
         done += len(found[0])
         if progress:
@@ -78,13 +79,6 @@ def compare(
         raise MuxflowError(f"{graph.name}: nothing to compare: no images; give at least one")
     joined = tuple(np.concatenate(parts) for parts in zip(*outputs, strict=True))
     return Comparison(tuple(count.outcome(done) for count in counts), joined if len(joined) > 1 else joined[0])
-
-
-def frames(batch: Batch) -> int:
-    """Images of a batch in whichever form; the graph checks the rest of it."""
-    if isinstance(batch, Mapping):
-        return len(next(iter(batch.values())))
-    return len(batch if isinstance(batch, np.ndarray) else batch[0])
 
 
 @dataclass
@@ -121,12 +115,15 @@ def _slices(graph: Graph, codes: Batch | Iterator[Batch]) -> Iterator[dict[str, 
 
 
 def _compare_batch(
-    graph: Graph, counts: Sequence[_Count], batch: Mapping[str, IntArray], start: int
+    graph: Graph,
+    constants: Mapping[str, IntArray],
+    counts: Sequence[_Count],
+    batch: Mapping[str, IntArray],
+    start: int,
 ) -> tuple[IntArray, ...]:
     """Compare one slice, whose first image is number `start`; return the graph's outputs."""
     observed = [count.run(batch) for count in counts]
-    keep = dict.fromkeys(name for one in observed for name in one.streams)
-    expected = graph.run(batch, keep=(*keep, *graph.outputs))
+    expected = graph.evaluate(batch, constants)
     outputs = tuple(expected[name] for name in graph.outputs)
     order = [*graph.inputs, *(name for node in graph.nodes for name in node.outputs)]
     for count, one in zip(counts, observed, strict=True):

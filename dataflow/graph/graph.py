@@ -182,9 +182,29 @@ class Graph:
     def check_codes(self, batch: Batch) -> dict[str, IntArray]:
         return {self.input: self.check_images(batch[self.input] if isinstance(batch, Mapping) else batch)}
 
+    def frames(self, batch: Batch) -> int:
+        return len(batch[self.input] if isinstance(batch, Mapping) else batch)
+
     def batches(self, batch: Batch, size: int) -> Iterator[tuple[int, dict[str, IntArray]]]:
-        for start in range(0, max(len(batch), 1), size):
-            yield start, self.check_codes(batch[start : start + size])
+        array = batch[self.input] if isinstance(batch, Mapping) else batch
+        for start in range(0, len(array), size):
+            yield start, self.check_codes(array[start : start + size])
+
+    def constants(self) -> dict[str, IntArray]:
+        return {
+            name: array
+            for node in self.nodes
+            if not node.inputs
+            for name, array in zip(node.outputs, node.op.compute(), strict=True)
+        }
+
+    def evaluate(self, codes: Mapping[str, IntArray], constants: Mapping[str, IntArray]) -> dict[str, IntArray]:
+        values = {**constants, **codes}
+        for node in self.nodes:
+            if node.inputs:
+                results = node.op.compute(*(values[name] for name in node.inputs))
+                values.update(zip(node.outputs, results, strict=True))
+        return values
 
     def read_out(self, outputs: Codes) -> Any:
         return outputs if self.readout is None else self.readout(outputs)
