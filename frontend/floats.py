@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.quantizers import FLOAT_SLACK
 from muxflow.frontend.importer.values import Doubles
-from muxflow.proof.execution import Observed, Tensor
+from muxflow.proof.execution import Tensor
 
 TOLERANCE = 0.05
 """How far from a whole code a model's float may lie and still stand for it: float32 rounding is far below, half a code
@@ -44,19 +44,17 @@ def float_inputs(graph: Graph, codes: Batch) -> tuple[npt.NDArray[np.float32], .
     return tuple(np.ascontiguousarray(np.moveaxis(array, -1, 1)) for array in values)
 
 
-def observe(
+def observed(
     graph: Graph,
-    outputs: tuple[npt.NDArray[Any], ...],
+    outputs: Sequence[npt.NDArray[Any]],
     tensors: Mapping[str, npt.NDArray[Any]],
-) -> Observed:
-    """Return what a float model gave as codes to compare.
+) -> dict[str, Tensor]:
+    """Return what a float model gave as codes to compare, by stream.
 
     `outputs`: of the model, one a graph output; `tensors`: by the stream that they stand for, channel first.
     """
-    named = {name: _inner(graph.streams[name], values) for name, values in tensors.items()}
-    return Observed(
-        tuple(_output(graph, name, given) for name, given in zip(graph.outputs, outputs, strict=True)), named
-    )
+    inner = {name: _inner(graph.streams[name], values) for name, values in tensors.items()}
+    return inner | {name: _output(graph, name, values) for name, values in zip(graph.outputs, outputs, strict=True)}
 
 
 @dataclass(frozen=True, eq=False)

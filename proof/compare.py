@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.graph.graph import Batch, Codes, Graph
+from muxflow.dataflow.graph.graph import Batch, Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.proof.execution import Execution, Floats, Observed, Tensor
+from muxflow.proof.execution import Execution, Floats, Tensor
 
 BATCH = 50
 """Most images that are run and compared at once."""
@@ -23,14 +23,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """An execution that agreed with the graph: what was compared, and how long it ran.
-
-    `streams`: inner streams that were compared; `tensors`: they and the outputs; `codes`: single integers compared.
-    """
+    """An execution that agreed with the graph: the streams and the number of codes that were compared, and how long it ran."""
 
     title: str
     streams: tuple[str, ...]
-    tensors: int
     images: int
     codes: int
     seconds: float
@@ -43,10 +39,10 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What all executions agreed on: an outcome each, and the output codes of all images as a call of the graph gives."""
+    """What all executions agreed on: an outcome each, and the output codes of all images by the graph's output."""
 
     outcomes: tuple[Outcome, ...]
-    outputs: Codes
+    outputs: Mapping[str, IntArray]
 
 
 def compare(
@@ -65,20 +61,19 @@ def compare(
     stream, image, index and both values; MuxflowError when there are no images or they do not fit the graph.
     """
     counts = [_Count(execution) for execution in executions]
-    outputs: list[tuple[IntArray, ...]] = []
+    outputs: list[dict[str, IntArray]] = []
     done = 0
     total = 0 if isinstance(codes, Iterator) else graph.frames(codes)
     constants = graph.constants()
     for batch in _slices(graph, codes):
-        found = _compare_batch(graph, constants, counts, batch, done)
-        outputs.append(found)
-        done += len(found[0])
+        outputs.append(_compare_batch(graph, constants, counts, batch, done))
+        done += len(batch[graph.inputs[0]])
         if progress:
             progress(done, total)
     if not outputs:
         raise MuxflowError(f"{graph.name}: nothing to compare: no images; give at least one")
-    joined = tuple(np.concatenate(parts) for parts in zip(*outputs, strict=True))
-    return Comparison(tuple(count.outcome(done) for count in counts), joined if len(joined) > 1 else joined[0])
+    joined = {name: np.concatenate([part[name] for part in outputs]) for name in graph.outputs}
+    return Comparison(tuple(count.outcome(done) for count in counts), joined)
 
 
 @dataclass
@@ -87,21 +82,18 @@ class _Count:
 
     execution: Execution
     streams: dict[str, None] = field(default_factory=dict)
-    outputs: int = 0
     codes: int = 0
     seconds: float = 0.0
 
-    def run(self, batch: Mapping[str, IntArray]) -> Observed:
+    def run(self, batch: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         started = time.perf_counter()
-        observed = self.execution.run(batch)
+        found = self.execution.run(batch)
         self.seconds += time.perf_counter() - started
-        self.streams.update(dict.fromkeys(observed.streams))
-        self.outputs = len(observed.outputs)
-        return observed
+        self.streams.update(dict.fromkeys(found))
+        return found
 
     def outcome(self, images: int) -> Outcome:
-        tensors = len(self.streams) + self.outputs
-        return Outcome(self.execution.title, tuple(self.streams), tensors, images, self.codes, self.seconds)
+        return Outcome(self.execution.title, tuple(self.streams), images, self.codes, self.seconds)
 
 
 def _slices(graph: Graph, codes: Batch | Iterator[Batch]) -> Iterator[dict[str, IntArray]]:
@@ -120,18 +112,18 @@ def _compare_batch(
     counts: Sequence[_Count],
     batch: Mapping[str, IntArray],
     start: int,
-) -> tuple[IntArray, ...]:
+) -> dict[str, IntArray]:
     """Compare one slice, whose first image is number `start`; return the graph's outputs."""
-    observed = [count.run(batch) for count in counts]
+    found = [count.run(batch) for count in counts]
     expected = graph.evaluate(batch, constants)
-    outputs = tuple(expected[name] for name in graph.outputs)
     order = [*graph.inputs, *(name for node in graph.nodes for name in node.outputs)]
-    for count, one in zip(counts, observed, strict=True):
-        for name in sorted(one.streams, key=order.index):
-            count.codes += _equal(graph, count.execution.name, name, one.streams[name], expected[name], start)
-        for name, value, wanted in zip(graph.outputs, one.outputs, outputs, strict=True):
-            count.codes += _equal(graph, count.execution.name, name, value, wanted, start)
-    return outputs
+    for count, given in zip(counts, found, strict=True):
+        missing = [name for name in graph.outputs if name not in given]
+        if missing:
+            raise MismatchError(f"{count.execution.name} gives no output {', '.join(missing)} of {graph.name}")
+        for name in sorted(given, key=order.index):
+            count.codes += _equal(graph, count.execution.name, name, given[name], expected[name], start)
+    return {name: expected[name] for name in graph.outputs}
 
 
 def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, start: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from muxflow.dataflow.op import IntArray
@@ -25,20 +24,6 @@ class Floats(Protocol):
 Tensor = IntArray | Floats
 
 
-@dataclass(frozen=True, eq=False)
-class Observed:
-    """What an execution gave for one batch.
-
-    `outputs`: one a graph output, in the graph's order. `streams`: inner streams by the graph's name, whichever the
-    execution can see; each is asked for once, so they may be read from a file at that moment.
-    All are shape (N, *shape of the stream) in the graph's order of elements: an execution that keeps another order (channel
-    first, lanes) brings them there itself.
-    """
-
-    outputs: tuple[Tensor, ...]
-    streams: Mapping[str, Tensor] = field(default_factory=dict)
-
-
 class Execution(Protocol):
     """Anything that runs the network of a graph on input codes."""
 
@@ -52,9 +37,11 @@ class Execution(Protocol):
         """Name the execution in the message of a difference, shortly."""
         ...
 
-    def run(self, codes: Mapping[str, IntArray]) -> Observed:
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """Run one batch: input codes by the graph's input name, shape (N, *shape of the input).
 
-        The streams that it gives are the same for every batch.
+        Return what it gives by the graph's stream: every output, and whichever inner streams it can see, the same ones for
+        every batch; shape (N, *shape of the stream) in the graph's order of elements: an execution that keeps another order
+        (channel first, lanes) brings them there itself. Each is asked for once, so it may be read from a file at that moment.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.graph.graph import Codes, Graph
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.op import IntArray
 from muxflow.proof.compare import Outcome
 from muxflow.reports.report import Accuracy, Rung
 
@@ -28,19 +30,21 @@ class Ladder:
 
 def rung(outcome: Outcome, remark: str = "") -> Rung:
     """Return the rung of an execution that agreed with the graph; `remark` follows what was compared."""
-    detail = f"{outcome.tensors} tensors, {outcome.codes:,} codes"
+    detail = f"{len(outcome.streams)} tensors, {outcome.codes:,} codes"
     return Rung(outcome.title, "equal", outcome.images, f"{detail}, {remark}" if remark else detail)
 
 
-def predictions(graph: Graph, outputs: Codes) -> npt.NDArray[np.int64]:
-    """Return the predicted classes, shape (N,), from output codes: of the first output, where there are several.
+def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:
+    """Return the predicted classes, shape (N,), from output codes by name: of the first output, where there are several.
 
     That is the read-out's largest logit, or what an arg-max or top-k node answers first.
     """
-    values = graph.read_out(outputs)
-    first = values[0] if isinstance(values, tuple) else values
-    flat = first.reshape(len(first), -1)
-    return np.asarray(flat.argmax(axis=1) if graph.outputs[0] in graph.readouts else flat[:, 0], np.int64)
+    name = graph.outputs[0]
+    flat = outputs[name].reshape(len(outputs[name]), -1)
+    if name not in graph.readouts:
+        return np.asarray(flat[:, 0])
+    logits = graph.readouts[name](outputs[name])
+    return np.asarray(logits.reshape(len(logits), -1).argmax(axis=1), np.int64)
 
 
 def keep_ladder(folder: Path, digest: str, ladder: Ladder) -> None:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.floats import observe
-from muxflow.proof.execution import Observed
+from muxflow.frontend.floats import observed
+from muxflow.proof.execution import Tensor
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Given:
     def title(self) -> str:
         return self.name
 
-    def run(self, codes: Mapping[str, IntArray]) -> Observed:
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         images = slice(self.done, self.done + len(next(iter(codes.values()))))
         self.done = images.stop
         tensors = {name: values[images] for name, values in self.tensors.items()}
-        return observe(self.graph, tuple(values[images] for values in self.outputs), tensors)
+        return observed(self.graph, [values[images] for values in self.outputs], tensors)

@@ -12,10 +12,10 @@ from torch import nn
 from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import Pool
-from muxflow.frontend.floats import float_inputs, observe
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.frontend.floats import float_inputs, observed
 from muxflow.frontend.training.layers import MuxShift, OrJoin
-from muxflow.proof.execution import Observed
+from muxflow.proof.execution import Tensor
 
 OBSERVED = (ActQuantProxyFromInjector, MuxShift, OrJoin)
 
@@ -36,7 +36,7 @@ class TorchExecution:
         pools = {name for node in graph.nodes if isinstance(node.op, Pool) for name in node.outputs}
         self._streams = [name for name in graph.tensors if name not in pools]
 
-    def run(self, codes: Mapping[str, IntArray]) -> Observed:
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`; raises MismatchError when the network evaluates another number of quantizers and joins."""
         inputs = [torch.from_numpy(values) for values in float_inputs(self._graph, codes)]
         caught: list[torch.Tensor] = []
@@ -64,7 +64,7 @@ class TorchExecution:
             )
         tensors = {name: value.numpy() for name, value in zip(self._streams, inner, strict=True)}
         answers = answer if isinstance(answer, tuple) else (answer,)
-        return observe(self._graph, tuple(values.numpy() for values in answers), tensors)
+        return observed(self._graph, [values.numpy() for values in answers], tensors)
 
 
 def _is_active(module: nn.Module) -> bool:

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.floats import observe
+from muxflow.frontend.floats import observed
 from muxflow.frontend.keras.process import Child, Generation, generation_of, keras_child
 from muxflow.frontend.keras.writer import TENSORFLOW, TORCH
-from muxflow.proof.execution import Observed
+from muxflow.proof.execution import Tensor
 
 OUTPUT = ""
 BACKENDS: dict[Generation, str] = {2: TENSORFLOW, 3: TORCH}
@@ -37,7 +37,7 @@ class KerasExecution:
         self._child = child
         self._folder = folder
 
-    def run(self, codes: Mapping[str, IntArray]) -> Observed:
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`; raises MismatchError when the graph was not imported from this model."""
         ((name, batch),) = codes.items()
         values = batch * np.float64(self._graph.streams[name].scale[0])
@@ -48,7 +48,7 @@ class KerasExecution:
         with np.load(self._folder / "outputs.npz") as found:
             # The graph's names mean channels first, as everywhere in the importer; the output stays as it is.
             inner = {stream: _channels_first(found[tensor]) for stream, tensor in self._graph.tensors.items()}
-            return observe(self._graph, (found[OUTPUT],), inner)
+            return observed(self._graph, [found[OUTPUT]], inner)
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from qonnx.transformation.infer_shapes import InferShapes
 import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of our domain)
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.floats import float_inputs, observe
+from muxflow.frontend.floats import float_inputs, observed
 from muxflow.frontend.qonnx.reader import read_model
-from muxflow.proof.execution import Observed
+from muxflow.proof.execution import Tensor
 
 
 class QonnxModel:
@@ -76,8 +76,8 @@ class QonnxExecution:
         self._model = QonnxModel(path)
         self._graph = graph
 
-    def run(self, codes: Mapping[str, IntArray]) -> Observed:
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`."""
         values = self._model.run(*float_inputs(self._graph, codes))
         inner = {stream: values[name] for stream, name in self._graph.tensors.items()}
-        return observe(self._graph, tuple(values[name] for name in self._model.outputs), inner)
+        return observed(self._graph, [values[name] for name in self._model.outputs], inner)

@@ -12,7 +12,7 @@ import qonnx.core.onnx_exec as execution
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.hls.finn.conversion import COUNTS
-from muxflow.proof.execution import Observed
+from muxflow.proof.execution import Tensor
 
 
 class FinnExecution:
@@ -27,15 +27,14 @@ class FinnExecution:
     def __init__(self, model: Any, graph: Graph) -> None:
         self._model = model
         self._graph = graph
-        unseen = graph.weights() | set(graph.outputs)
-        self._streams = [name for node in graph.nodes for name in node.outputs if name not in unseen]
+        weights = graph.weights()
+        self._streams = [name for node in graph.nodes for name in node.outputs if name not in weights]
         self._counts: dict[str, int] = json.loads(model.get_metadata_prop(COUNTS))
 
-    def run(self, codes: Mapping[str, IntArray]) -> Observed:
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`."""
         found = [execute(self._model, frame) for frame in zip(*codes.values(), strict=True)]
-        streams = {name: self._codes(name, found) for name in self._streams if name in found[0]}
-        return Observed(tuple(self._codes(name, found) for name in self._graph.outputs), streams)
+        return {name: self._codes(name, found) for name in self._streams if name in found[0]}
 
     def _codes(self, name: str, found: Sequence[Mapping[str, IntArray]]) -> IntArray:
         """Codes of the graph: where FINN counts the equal signs of a product, each count stands for a sum."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from muxflow.dataflow.op import IntArray
 from muxflow.hls.vitis.csim import Variant, compile_csim, recordable, run_csim
 from muxflow.hls.vitis.project import Project
-from muxflow.proof.execution import Observed
+from muxflow.proof.execution import Tensor
 
 TITLES: dict[Variant, str] = {
     "native": "C simulation, native integers",
@@ -32,10 +32,9 @@ class CsimExecution:
         self._jobs = jobs
         self._record = recordable(project)
 
-    def run(self, codes: Mapping[str, IntArray]) -> Observed:
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`."""
         result = run_csim(
             self._project, codes, self._variant, bounded=self._bounded, record=self._record, jobs=self._jobs
         )
-        outputs = result.outputs if isinstance(result.outputs, tuple) else (result.outputs,)
-        return Observed(outputs, result.streams)
+        return result.streams

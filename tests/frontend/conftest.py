@@ -112,7 +112,7 @@ def save(tmp_path: Path) -> Callable[..., Path]:
 
 
 def random_codes(graph: Graph, count: int = 4, seed: int = 0) -> Any:
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     codes = np.random.default_rng(seed).integers(stream.lo, stream.hi + 1, (count, *stream.shape))
     codes[0], codes[-1] = stream.lo, stream.hi
     return codes
@@ -128,7 +128,7 @@ def prove(save: Callable[..., Path]) -> Callable[..., Graph]:
         graph = load_qonnx(path, given)
         (outcome,) = compare(graph, [QonnxExecution(path, graph)], random_codes(graph, count)).outcomes
         if tensors is not None:
-            assert outcome.tensors == tensors
+            assert len(outcome.streams) == tensors
         assert all(status.supported for status in check_qonnx(path, given))
         return graph
 
@@ -174,7 +174,7 @@ def against_torch() -> Callable[..., None]:
         with torch.no_grad():
             expected = model(*images)
         expected = getattr(expected, "value", expected).numpy()
-        assert graph.readout is not None
-        np.testing.assert_allclose(graph.readout(graph(codes)), expected, rtol=1e-4, atol=1e-5)
+        assert graph.readouts
+        np.testing.assert_allclose(graph.read_out(graph(codes)), expected, rtol=1e-4, atol=1e-5)
 
     return run

@@ -7,8 +7,10 @@ import pytest
 from given import Given
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.graph.graph import Graph, with_nodes
-from muxflow.dataflow.ops import RomWeights, Threshold
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.floats import float_inputs, image_codes
 from muxflow.frontend.qonnx.execution import QonnxExecution, QonnxModel
 from muxflow.frontend.qonnx.reader import load_qonnx
@@ -37,7 +39,7 @@ def test_batches_progress_and_counts(case, count):
     seen = []
     execution = QonnxExecution(path, graph)
     (outcome,) = compare(graph, [execution], images(count), lambda done, total: seen.append((done, total))).outcomes
-    assert (outcome.tensors, outcome.images) == (2, count)
+    assert (len(outcome.streams), outcome.images) == (2, count)
     assert outcome.codes == count * (2 * 3 * 4 + 2 * 3 * 2)
     assert seen[-1] == (count, count)
     assert len(seen) == -(-count // 50)
@@ -72,7 +74,7 @@ def test_changed_weight_is_found_at_the_output(case):
 
 def test_values_between_codes_are_named(case):
     _, graph = case
-    logits = graph.readout(graph(images(2))) + 0.5 * graph.readout.scale[0]
+    logits = graph.read_out(graph(images(2))) + 0.5 * graph.readouts[graph.outputs[0]].scale[0]
     with pytest.raises(MismatchError, match=r"values are not on the integer grid, off by 0\.5"):
         compare(graph, [Given("it", graph, (logits,))], images(2))
 
@@ -81,7 +83,7 @@ def test_other_shapes_are_named(case):
     _, graph = case
     name = next(iter(graph.tensors))
     with pytest.raises(MismatchError, match=r"it differs from the graph at .*: shapes \(2, 5\) and \(2, 24\)"):
-        compare(graph, [Given("it", graph, (graph.readout(graph(images(2))),), {name: np.zeros((2, 5))})], images(2))
+        compare(graph, [Given("it", graph, (graph.read_out(graph(images(2))),), {name: np.zeros((2, 5))})], images(2))
 
 
 def test_image_codes(case):
@@ -90,7 +92,7 @@ def test_image_codes(case):
     assert np.array_equal(image_codes(graph, pixels), pixels)
     with pytest.raises(MuxflowError, match=r"images of shape \(3, 4, 5\)"):
         image_codes(graph, pixels[..., 0])
-    signed = Graph("s", (), {"x": replace(graph.streams[graph.input], lo=-128, hi=127)}, "x", "x")
+    signed = Graph("s", (), {"x": replace(graph.streams[graph.inputs[0]], lo=-128, hi=127)}, ("x",), ("x",))
     with pytest.raises(MuxflowError, match="does not hold 8-bit pixels"):
         image_codes(signed, pixels)
 

@@ -62,12 +62,12 @@ def test_every_select_mode_agrees_and_reaches_its_accuracy(tmp_path: Path, selec
     codes = image_codes(graph, digits.images)
     executions = [TorchExecution(load_trained(base), graph), QonnxExecution(base.with_suffix(".onnx"), graph)]
     torch_agreed, qonnx_agreed = compare(graph, executions, codes).outcomes
-    assert (torch_agreed.images, torch_agreed.tensors) == (450, 26)
+    assert (torch_agreed.images, len(torch_agreed.streams)) == (450, 26)
     assert qonnx_agreed.images == 450
     project = muxflow.fit(graph, "pynq-z2").write(tmp_path / "project")
     result = project.csim(codes)
-    assert graph.readout is not None
-    predicted = graph.readout(result.outputs).argmax(axis=1)
+    assert graph.readouts
+    predicted = graph.read_out(result.outputs).argmax(axis=1)
     assert np.mean(predicted == digits.labels) >= 0.97
 
 

@@ -15,7 +15,6 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray, Op
 from muxflow.proof import compare as comparing
 from muxflow.proof.compare import BATCH, compare
-from muxflow.proof.execution import Observed
 
 
 @dataclass
@@ -29,16 +28,12 @@ class Fake:
     title: str = "a fake execution"
     batches: list[int] = field(default_factory=list)
 
-    def run(self, codes: Mapping[str, IntArray]) -> Observed:
+    def run(self, codes: Mapping[str, IntArray]) -> dict[str, IntArray]:
         self.batches.append(len(next(iter(codes.values()))))
-        found = {name: array.copy() for name, array in self.graph.run(codes, keep=self.wanted).items()}
+        values = self.graph.run(codes, keep=(*self.names, *self.graph.outputs))
+        found = {name: array.copy() for name, array in values.items()}
         self.change(found)
-        streams = {name: found[name] for name in self.names}
-        return Observed(tuple(found[name] for name in self.graph.outputs), streams)
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        return (*self.names, *self.graph.outputs)
+        return found
 
 
 def images(count: int) -> IntArray:
@@ -60,15 +55,14 @@ def test_what_was_compared_is_told(residual: Graph) -> None:
     executions = [Fake(residual, ("codes", "sums")), Fake(residual, title="another")]
     agreed = compare(residual, executions, images(120), lambda done, total: told.append((done, total)))
     sizes = {name: stream.size for name, stream in residual.streams.items()}
-    output = sizes[residual.outputs[0]]
     first, second = agreed.outcomes
-    assert (first.title, first.streams, first.tensors, first.images) == ("a fake execution", ("codes", "sums"), 3, 120)
-    assert first.codes == 120 * (sizes["codes"] + sizes["sums"] + output)
-    assert (second.title, second.streams, second.tensors, second.codes) == ("another", (), 1, 120 * output)
+    assert (first.title, first.streams, first.images) == ("a fake execution", ("codes", "sums", "g"), 120)
+    assert first.codes == 120 * (sizes["codes"] + sizes["sums"] + sizes["g"])
+    assert (second.title, second.streams, second.codes) == ("another", ("g",), 120 * sizes["g"])
     assert 0 < first.seconds == pytest.approx(120 / first.images_per_second)
     assert told == [(50, 120), (100, 120), (120, 120)]
     assert executions[0].batches == executions[1].batches == [50, 50, 20]
-    np.testing.assert_array_equal(agreed.outputs, residual(images(120)))
+    np.testing.assert_array_equal(agreed.outputs["g"], residual(images(120)))
 
 
 def test_the_first_difference_is_named_in_topological_order(residual: Graph) -> None:
@@ -90,18 +84,12 @@ def test_the_input_is_named(residual: Graph) -> None:
         compare(residual, [Fake(residual, ("x",), adds("x", 0, (0, 0, 3)))], images(1))
 
 
-def test_an_output_is_compared_although_it_is_seen_as_a_stream(residual: Graph) -> None:
-    """What leaves by the port may differ from what the last node wrote."""
-    (output,) = residual.outputs
+def test_an_execution_without_an_output_is_named(residual: Graph) -> None:
+    def change(found: dict[str, IntArray]) -> None:
+        del found["g"]
 
-    @dataclass
-    class Port(Fake):
-        def run(self, codes: Mapping[str, IntArray]) -> Observed:
-            right = super().run(codes)
-            return Observed((right.outputs[0] + 1,), right.streams)
-
-    with pytest.raises(MismatchError, match=rf"first at .*{output}: image 0"):
-        compare(residual, [Port(residual, (output,))], images(2))
+    with pytest.raises(MismatchError, match="fake gives no output g of residual"):
+        compare(residual, [Fake(residual, ("codes",), change)], images(2))
 
 
 def test_images_are_counted_through_all_batches(residual: Graph) -> None:
@@ -155,8 +143,8 @@ def test_the_graph_is_evaluated_once_for_all_executions(residual: Graph, monkeyp
     class Still(Fake):
         """Gives what was computed before, and computes nothing."""
 
-        def run(self, codes: Mapping[str, IntArray]) -> Observed:
-            return Observed(tuple(known[name] for name in residual.outputs))
+        def run(self, codes: Mapping[str, IntArray]) -> dict[str, IntArray]:
+            return known
 
     calls.clear()
     compare(residual, [Still(residual), Still(residual), Still(residual)], one)

@@ -11,12 +11,12 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.passes import append_arg_max
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import Scale
+from muxflow.dataflow.ops.scale import Scale
 from muxflow.proof.compare import Outcome
 from muxflow.proof.ladder import PROOF_FILE, Ladder, keep_ladder, kept_ladder, predictions, rung
 from muxflow.reports.report import Accuracy, Rung
 
-OUTCOME = Outcome("QONNX execution", ("a", "b"), 3, 450, 12_345, 1.5)
+OUTCOME = Outcome("QONNX execution", ("a", "b", "c"), 450, 12_345, 1.5)
 
 
 def test_a_rung_says_what_was_compared() -> None:
@@ -42,11 +42,11 @@ def test_a_damaged_ladder_is_named(tmp_path: Path, text: str) -> None:
 def test_predictions_are_the_largest_logits_or_the_class_itself(make_graph: Callable[..., Graph]) -> None:
     readout = Readout((0.5,) * 3, (0.25,) * 3, (2, 0, 1), (3,))
     plain = make_graph(Stream((1, 1, 3), 0, 3), Scale([2, 2, 2]))
-    graph = replace(plain, readout=replace(readout, order=(0, 1, 2)))
+    graph = replace(plain, readouts={plain.outputs[0]: replace(readout, order=(0, 1, 2))})
     codes = np.array([[3, 0, 1], [0, 3, 1], [1, 0, 3], [0, 1, 2]]).reshape(4, 1, 1, 3)
     classes = [0, 1, 2, 2]
-    np.testing.assert_array_equal(predictions(graph, graph(codes)), classes)
-    moved = replace(plain, readout=readout)
-    np.testing.assert_array_equal(np.array([2, 0, 1])[predictions(moved, moved(codes))], classes)
+    np.testing.assert_array_equal(predictions(graph, graph.run(codes)), classes)
+    moved = replace(plain, readouts={plain.outputs[0]: readout})
+    np.testing.assert_array_equal(np.array([2, 0, 1])[predictions(moved, moved.run(codes))], classes)
     on_chip = append_arg_max(graph)
-    np.testing.assert_array_equal(predictions(on_chip, on_chip(codes)), classes)
+    np.testing.assert_array_equal(predictions(on_chip, on_chip.run(codes)), classes)
