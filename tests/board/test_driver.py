@@ -20,6 +20,7 @@ from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.board.driver.interface import FORMAT, read_interface
 from muxflow.board.driver.packing import Port, pack, unpack
+from muxflow.board.execution import DriverExecution
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.edit import with_nodes
@@ -31,6 +32,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import write_project
+from muxflow.proof.compare import compare
 
 BOARD = Path(muxflow.board.driver.__file__).parents[1]
 
@@ -109,6 +111,8 @@ def test_emulator_equals_the_graph(projects, images, answer):
     with Accelerator.emulate(projects[answer].path, batch=8) as accelerator:
         assert accelerator.interface.answer == answer
         np.testing.assert_array_equal(accelerator.run(images), expected)
+        (outcome,) = compare(graph, [DriverExecution(accelerator, graph, "emulator")], images).outcomes
+        assert (outcome.title, outcome.images, outcome.codes) == ("emulator", 21, expected.size)
         assert accelerator.self_test() == 16
         accelerator.clear_counters()
         if answer == "codes":
