@@ -118,8 +118,9 @@ def _events(patterns: Sequence[Pattern], names: str) -> list[str]:
 class Ladder:
     """Collects ops, then compiles all their kernels as two programs (native, ap_int) and compares."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variants: Sequence[str] = ("native", "reference")) -> None:
         self.folder = folder
+        self.variants = variants
         self.rungs: list[Rung] = []
 
     def add(
@@ -197,8 +198,6 @@ class Ladder:
     def climb(self) -> int:
         """Compiles, runs and compares; returns how many kernels were checked."""
         assert self.rungs
-        reference = ap_types()
-        assert reference is not None
         (self.folder / "hls_stream.h").write_text(HLS_STREAM)
         (self.folder / "main.cpp").write_text(self._program())
         with (self.folder / "in").open("wb") as file:
@@ -207,7 +206,8 @@ class Ladder:
                 for i in range(frames):
                     for values in rung.inputs:
                         file.write(np.ascontiguousarray(values[i], "<i8").tobytes())
-        for variant, flags in (("native", NATIVE), ("reference", ("-O0", "-w", f"-I{reference}"))):
+        for variant in self.variants:
+            flags = NATIVE if variant == "native" else ("-O0", "-w", f"-I{ap_types()}")
             command = ["g++", "-std=c++14", "-I.", f"-I{INCLUDE}", *flags, "main.cpp", "-o", variant]
             done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[:6000]
