@@ -18,7 +18,7 @@ PACKAGING = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setupt
 ARROWS: dict[str, set[str]] = {
     "board/driver": set(),
     "dataflow": set(),
-    "proof": {"dataflow"},
+    "proof": {"dataflow", "reports"},
     "reports": {"dataflow"},
     "frontend": {"dataflow", "proof"},
     "hls": {"dataflow", "proof", "board/driver"},
