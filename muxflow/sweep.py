@@ -13,7 +13,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -25,7 +24,8 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.file import read_graph, write_graph
+from muxflow.hls.kernels import KERNELS
 
 CONNECT_SECONDS = 10
 DIED = "the worker process died (out of memory?); run this point alone with `muxflow fit`"
@@ -94,7 +94,7 @@ class _Work:
             "board": self.board,
             "utilisation": asdict(self.utilisation),
             "clock_mhz": self.clock_mhz,
-            "version": version("muxflow"),
+            "version": muxflow.__version__,
             "simulated": have_compiler(),
         }
         text = json.dumps(entry, sort_keys=True).encode()
@@ -175,7 +175,7 @@ def _graph(model: str, scratch: Path) -> bytes | str:
 
             path = export_untrained(model, scratch / f"{model}.onnx")
         file = scratch / "graph.npz"
-        muxflow.load(path).save(file)
+        write_graph(muxflow.load(path), file)
         return file.read_bytes()
     except MuxflowError as error:
         return str(error)
@@ -199,9 +199,10 @@ def fit_point(work: _Work) -> Outcome:
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / "graph.npz"
             file.write_bytes(work.graph)
-            graph = Graph.load(file)
+            graph = read_graph(file)
         design = folding.fit(
             graph,
+            KERNELS,
             device=work.device,
             board=work.board,
             clock_mhz=work.clock_mhz,

@@ -26,6 +26,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.version import __version__
 from muxflow.hls.finn.comparison import Row
 from muxflow.hls.vitis.project import ProjectOptions, load_project, save_design
 
@@ -117,9 +118,7 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
             board=BOARDS.get(design.board), part=design.device.part, period=f"{1e3 / design.clock_mhz:.3f}"
         )
         (folder / "build.py").write_text(script)
-        (folder / FLOW_FILE).write_text(
-            json.dumps({"finn-plus": SUPPORTED, "version": package_version("muxflow")}) + "\n"
-        )
+        (folder / FLOW_FILE).write_text(json.dumps({"finn-plus": SUPPORTED, "version": __version__}) + "\n")
     return path
 
 
@@ -143,7 +142,9 @@ def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None
     """
     check_version()
     design = load_project(path).design
-    frames = _run("check", Path(path).absolute(), codes=design.graph.check_images(codes), progress=progress)["frames"]
+    frames = _run(
+        "check", Path(path).absolute(), codes=design.graph.check_codes(codes)[design.graph.inputs[0]], progress=progress
+    )["frames"]
     return int(frames)
 
 

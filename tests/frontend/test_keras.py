@@ -8,21 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from given import Given
 
 import muxflow
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
-from muxflow.dataflow.ops import AutomatonWeights, MatrixVector
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.frontend import KERAS_SUFFIXES
 from muxflow.frontend.importer.walk import ImportOptions
 from muxflow.frontend.keras import process as keras_process
-from muxflow.frontend.keras.execution import compare_with_keras
+from muxflow.frontend.keras.execution import keras_execution
 from muxflow.frontend.keras.process import ENVIRONMENT
 from muxflow.frontend.keras.reader import check_description, check_keras, describe_models, graph_of
-from muxflow.frontend.qonnx.execution import compare
 from muxflow.frontend.qonnx.ops import mux_shift, or_join
 from muxflow.frontend.training import layers
+from muxflow.proof.compare import compare
 
 LAYERS = {
     "same_stride": ["a", "b"],
@@ -77,7 +80,7 @@ def described(folder):
 
 
 def input_codes(graph, x):
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     codes = np.rint(x.astype(np.float64) / stream.scale[0]).astype(np.int64)
     assert np.array_equal(codes * stream.scale[0], x)
     return codes.reshape(len(x), *stream.shape)
@@ -98,11 +101,9 @@ def test_graph_equals_predict(name, folder, described):
     tensors = {stream: found[layer] for stream, layer in graph.tensors.items() if layer in found}
     assert sorted(layer for layer in graph.tensors.values() if layer in found) == LAYERS[name]
     assert all(len(np.unique(values)) > 1 for values in tensors.values())
-    for start in range(0, len(codes), 50):
-        part = {stream: values[start : start + 50] for stream, values in (tensors | {"": output}).items()}
-        compare(graph, codes[start : start + 50], lambda _, part=part: part, "Keras predict")
-    assert graph.readout is not None
-    logits = graph.readout(graph(codes))
+    compare(graph, [Given("Keras predict", graph, (output,), tensors)], codes)
+    assert graph.readouts
+    logits = graph.read_out(graph(codes))
     assert logits.shape == output.shape
     np.testing.assert_allclose(logits, output, rtol=1e-5, atol=1e-6)
 
@@ -111,9 +112,9 @@ def test_a_wrong_value_is_found(folder, described):
     graph = graph_of(described["digits"], "digits")
     x, output, found = saved(folder, "digits")
     found["a"][3, 1, 2, 4] += 0.5
-    part = {stream: found[layer][:50] for stream, layer in graph.tensors.items()} | {"": output[:50]}
+    tensors = {stream: found[layer] for stream, layer in graph.tensors.items()}
     with pytest.raises(MismatchError, match=r"first at a: image 3, index \(2, 4, 1\)"):
-        compare(graph, input_codes(graph, x)[:50], lambda _: part, "Keras predict")
+        compare(graph, [Given("Keras predict", graph, (output,), tensors)], input_codes(graph, x)[:50])
 
 
 def test_digits_are_recognised(folder, described):
@@ -121,7 +122,7 @@ def test_digits_are_recognised(folder, described):
 
     graph = graph_of(described["digits"], "digits")
     x, _, _ = saved(folder, "digits")
-    assert (graph.readout(graph(input_codes(graph, x))).argmax(1) == load_digits().target[1500:]).mean() > 0.7
+    assert (graph.read_out(graph(input_codes(graph, x))).argmax(1) == load_digits().target[1500:]).mean() > 0.7
 
 
 def test_groups_stay_groups(described):
@@ -134,9 +135,9 @@ def test_classes_that_leave_the_chip_are_those_of_the_largest_logits(append, fol
     graph = append(graph_of(described["joins"], "joins"))
     x, output, _ = saved(folder, "joins")
     codes = input_codes(graph, x)[:50]
-    compare(graph, codes, lambda _: {"": output[:50]}, "Keras predict")
+    compare(graph, [Given("Keras predict", graph, (output,))], codes)
     with pytest.raises(MismatchError, match="Keras predict differs from the graph first at"):
-        compare(graph, codes, lambda _: {"": output[:50, ::-1]}, "Keras predict")
+        compare(graph, [Given("Keras predict", graph, (output[:, ::-1],))], codes)
 
 
 def test_tensors_of_models_inside_are_compared_too(folder, described):
@@ -144,8 +145,9 @@ def test_tensors_of_models_inside_are_compared_too(folder, described):
     inside = ["block/a", "block/a_2", "block/deep/a", "block/deep/a_2"]
     assert sorted(graph.tensors.values()) == ["a", *inside]
     x, _, _ = saved(folder, "nested")
-    agreed = compare_with_keras(model_file(folder, "nested"), graph, input_codes(graph, x))
-    assert (agreed.tensors, agreed.images) == (6, len(x))
+    with keras_execution(model_file(folder, "nested"), graph) as execution:
+        (agreed,) = compare(graph, [execution], input_codes(graph, x)).outcomes
+    assert (len(agreed.streams), agreed.images) == (6, len(x))
 
 
 def test_generated_weights_stay_generated(folder, described):
@@ -188,8 +190,8 @@ def test_joins_equal_the_integer_operators_and_the_torch_layers(select, folder):
 def test_one_file_to_a_graph(folder, described, tmp_path):
     """The whole way through the public door, a process of its own included; deterministic."""
     graph = muxflow.load(model_file(folder, "digits"))
-    graph.save(tmp_path / "once.npz")
-    graph_of(described["digits"], "digits").save(tmp_path / "again.npz")
+    write_graph(graph, tmp_path / "once.npz")
+    write_graph(graph_of(described["digits"], "digits"), tmp_path / "again.npz")
     assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
     assert not complaints(described["digits"])
     assert muxflow.fit(graph, "pynq-z2").graph.nodes

@@ -11,17 +11,20 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from given import Given
 
 import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
-from muxflow.dataflow.ops import MatrixVector, Threshold
+from muxflow.dataflow.graph.file import write_graph
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.doctor import findings
 from muxflow.frontend import KERAS_SUFFIXES
 from muxflow.frontend.importer.walk import ImportOptions
 from muxflow.frontend.keras.reader import check_description, describe_models, graph_of
 from muxflow.frontend.keras.v3 import hgq_folder
 from muxflow.frontend.keras.v3.hgq_folder import REQUIREMENTS, VERSION, keras_v3_environment
-from muxflow.frontend.qonnx.execution import compare
+from muxflow.proof.compare import compare
 from muxflow.proving import Images, model_copy, prove
 
 QUANTIZERS = {
@@ -68,7 +71,7 @@ def saved(folder, name, graph):
     """(input codes, output, the rest by name in the importer's (N, C, H, W) order)"""
     values = dict(np.load(folder / f"{name}.npz"))
     x, output = values.pop("x"), values.pop("output")
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     codes = np.rint(x.astype(np.float64) / stream.scale[0]).astype(np.int64)
     assert np.array_equal(codes * stream.scale[0], x)
     codes = codes.reshape(len(x), *stream.shape)
@@ -82,11 +85,11 @@ def test_graph_equals_predict(name, folder, described):
     tensors = {stream: found[tensor] for stream, tensor in graph.tensors.items() if tensor in found}
     assert sorted(tensor for tensor in graph.tensors.values() if tensor in found) == QUANTIZERS[name]
     assert all(len(np.unique(values)) > 3 for values in tensors.values())
+    assert graph.readouts
+    logits = graph.read_out(graph(codes))
     # A softmax at the end is left to the host: equal logits give an equal softmax.
-    ends = {} if name == "channels" else {"": output}
-    compare(graph, codes, lambda _: tensors | ends, "Keras predict")
-    assert graph.readout is not None
-    logits = graph.readout(graph(codes))
+    ends = logits if name == "channels" else output
+    compare(graph, [Given("Keras predict", graph, (ends,), tensors)], codes)
     if name == "channels":
         logits = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(logits, output, rtol=1e-5, atol=1e-6)
@@ -97,9 +100,9 @@ def test_a_wrong_value_is_found(folder, described):
     graph = graph_of(described["residual"], "residual")
     codes, output, found = saved(folder, "residual", graph)
     found["d/iq_2"][3, 1, 2, 4] += 0.5
-    tensors = {stream: found[tensor] for stream, tensor in graph.tensors.items()} | {"": output}
+    tensors = {stream: found[tensor] for stream, tensor in graph.tensors.items()}
     with pytest.raises(MismatchError, match=r"first at d_iq_2: image 3, index \(2, 4, 1\)"):
-        compare(graph, codes, lambda _: tensors, "Keras predict")
+        compare(graph, [Given("Keras predict", graph, (output,), tensors)], codes)
 
 
 def test_quantizers_inside_of_models_have_their_path(described):
@@ -114,12 +117,12 @@ def test_trained_network_from_file_to_simulation(folder, described, tmp_path):
 
     path = model_file(folder, "digits")
     graph = muxflow.load(path)
-    graph.save(tmp_path / "once.npz")
-    graph_of(described["digits"], "digits").save(tmp_path / "again.npz")
+    write_graph(graph, tmp_path / "once.npz")
+    write_graph(graph_of(described["digits"], "digits"), tmp_path / "again.npz")
     assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
     codes, _, _ = saved(folder, "digits", graph)
     labels = load_digits().target[1500:1550]
-    project = muxflow.fit(graph, "pynq-z2").write(tmp_path / "project", extra=model_copy(path))
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project", extra=model_copy(path))
     rungs, accuracy, _ = prove(project, Images(codes, labels, "digits", "test"), variants=("native",))
     equal = {rung.title: rung.detail for rung in rungs if rung.status == "equal"}
     assert list(equal) == ["Keras predict (torch)", "C simulation, native integers"]
@@ -138,7 +141,7 @@ def test_types_a_channel_and_groups(described):
 
 def test_input_on_a_grid_of_the_users(described):
     graph = graph_of(described["features"], "features", ImportOptions(1 / 16, 8, True))
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     assert (stream.lo, stream.hi, stream.scale) == (-128, 127, (1 / 16,))
 
 

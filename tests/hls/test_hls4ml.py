@@ -14,13 +14,15 @@ import muxflow
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folding import fit
-from muxflow.dataflow.graph.graph import with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import Scale, Threshold
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls import hls4ml
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import ap_types
-from muxflow.hls.vitis.project import INCLUDE, write_project
+from muxflow.hls.vitis.project import write_project
 
 # An assertion in compiled code ends the process: the simulation has one of its own.
 # Without Keras, which hls4ml would load where it finds it: our models need none, and it takes seconds.
@@ -78,7 +80,7 @@ def written(small, tmp_path_factory):
 @pytest.mark.parametrize("backend", ["Vitis", "Vivado"])
 def test_predict_equals_the_graph(residual, device, tmp_path, backend):
     """Grouped and generated convolutions, a MUX join that holds a frame, pools."""
-    design = fit(residual, device=device, board="pynq-z2", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="pynq-z2", clock_mhz=100)
     images = images_of(design, 9)
     np.testing.assert_array_equal(predict(design, tmp_path / "p", backend, images), design.graph(images))
 
@@ -149,11 +151,11 @@ int main() {
 
 
 @pytest.mark.parametrize("standard", ["c++11", "c++17"])
-def test_doors(tmp_path, standard):
+def test_doors(tmp_path, include, standard):
     """Arrays to beats and back, where neither size divides the other too, frame after frame."""
     (tmp_path / "doors.cpp").write_text(DOORS)
     vivado = ap_types().parent
-    command = ["g++", f"-std={standard}", "-w", f"-I{INCLUDE}", f"-I{ap_types()}", f"-I{vivado}", "doors.cpp"]
+    command = ["g++", f"-std={standard}", "-w", f"-I{include}", f"-I{ap_types()}", f"-I{vivado}", "doors.cpp"]
     done = subprocess.run([*command, "-o", "doors"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:4000]
     assert subprocess.run([tmp_path / "doors"], check=False).returncode == 0
@@ -165,10 +167,10 @@ def test_parameters_and_top(written, golden):
     golden("hls4ml_top.cpp", (written / "firmware" / "chain.cpp").read_text())
 
 
-def test_headers_stand_alone(written):
+def test_headers_stand_alone(written, include):
     """hls4ml's scripts give the compiler no folder of ours: every include is found from where it stands."""
     headers = sorted(file for file in (written / "firmware" / "muxflow").rglob("*") if file.is_file())
-    sources = sorted(file for file in (INCLUDE / "muxflow").rglob("*") if file.is_file())
+    sources = sorted(file for file in (include / "muxflow").rglob("*") if file.is_file())
     assert [file.name for file in headers] == [file.name for file in sources]
     found = 0
     for header in [*headers, written / "firmware" / "parameters.h"]:
@@ -226,7 +228,7 @@ def test_bad_options(small, tmp_path, options, message):
 def test_output_beyond_floating_point(make_graph, device, tmp_path):
     def design(factor):
         graph = make_graph(Stream((1, 1, 2), 0, 1), Scale([factor]))
-        return build_design(graph, {"n0": Fold(1)}, device=device, board="b", clock_mhz=100)
+        return build_design(graph, {"n0": Fold(1)}, KERNELS, device=device, board="b", clock_mhz=100)
 
     hls4ml.convert(design(2**24), tmp_path)
     with pytest.warns(UserWarning, match=r"float32 is exact up to 16777216: call predict\(\) with float64"):
