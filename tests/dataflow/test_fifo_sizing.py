@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import muxflow
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.fit.design import build_design, with_depths
 from muxflow.dataflow.fit.fifo_sizing import SLACK, cut_fifos, size_fifos
@@ -11,7 +12,6 @@ from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.fit.timing import DeadlockError, simulate
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.csim import verify
 from muxflow.hls.vitis.project import load_project, write_project
 
 
@@ -79,8 +79,8 @@ def test_a_sized_design_is_faster_than_a_conservative_one_and_still_right(residu
     assert (again.design.interval, again.design.latency) == (after.interval, after.latency)
     assert again.design.resources == after.resources
     assert dict(again.design.memories) == dict(after.memories)
-    images = random_codes(residual.streams[residual.input], 3, np.random.default_rng(0))
-    assert len(verify(project, images, bounded=True).outputs) == 3
+    images = random_codes(residual.streams[residual.inputs[0]], 3, np.random.default_rng(0))
+    assert len(muxflow.Project(project).csim(images, bounded=True).outputs) == 3
 
 
 def test_depths_of_other_streams_are_refused(residual, device):

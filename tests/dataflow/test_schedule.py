@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import muxflow
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folded import Folded
@@ -22,7 +23,7 @@ from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.csim import run_csim, verify
+from muxflow.hls.vitis.csim import run_csim
 from muxflow.hls.vitis.project import write_project
 
 
@@ -120,7 +121,7 @@ def test_depths_suffice(make_random_design, tmp_path, seed):
     project = write_project(design, tmp_path / "p")
     stream = design.graph.streams["x"]
     images = np.random.default_rng(seed).integers(0, 4, (3, *stream.shape))
-    verify(project, images, bounded=True)
+    muxflow.Project(project).csim(images, bounded=True)
 
 
 def test_seeds_cover_the_joins(make_random_design):
@@ -148,4 +149,4 @@ def test_too_shallow_is_a_named_deadlock(make_graph, device, tmp_path):
     assert f"x_fork waits for room on s_{straight} (depth 3)" in text
     assert "cat waits for data on s_p (depth" in text
     np.testing.assert_array_equal(run_csim(project, images).outputs, graph(images))  # unbounded it runs
-    verify(write_project(design, tmp_path / "p"), images, bounded=True)
+    muxflow.Project(write_project(design, tmp_path / "p")).csim(images, bounded=True)

@@ -62,7 +62,7 @@ def test_the_whole_project_for_the_pynq_z2(workplace: Path, residual: Graph) -> 
     assert not [name for name, data in files.items() if b"/.project." in data]
     assert sorted(path.name for path in workplace.iterdir()) == ["project", "residual.npz"]
     assert built(workplace)[1] == files
-    codes = random_codes(residual.streams[residual.input], 7, np.random.default_rng(0))
+    codes = random_codes(residual.streams[residual.inputs[0]], 7, np.random.default_rng(0))
     np.save(workplace / "images.npy", codes.astype(np.float32))
     command = [sys.executable, "-c", LINK, str(project)]
     linked = subprocess.run(command, capture_output=True, text=True, check=False, cwd=workplace)

@@ -1,17 +1,20 @@
-"""The comparison itself: it finds every difference and names the first."""
+"""A float model beside the integer graph: the comparison finds every difference, and float rounding is none."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from given import Given
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
-from muxflow.frontend.qonnx.execution import QonnxModel, compare, compare_with_qonnx, float_inputs, image_codes
+from muxflow.frontend.floats import float_inputs, image_codes
+from muxflow.frontend.qonnx.execution import QonnxExecution, QonnxModel
 from muxflow.frontend.qonnx.reader import load_qonnx
+from muxflow.proof.compare import compare
 
 
 @pytest.fixture
@@ -34,9 +37,10 @@ def images(count):
 def test_batches_progress_and_counts(case, count):
     path, graph = case
     seen = []
-    agreement = compare_with_qonnx(path, graph, images(count), lambda done, total: seen.append((done, total)))
-    assert (agreement.tensors, agreement.images) == (2, count)
-    assert agreement.codes == count * (2 * 3 * 4 + 2 * 3 * 2)
+    execution = QonnxExecution(path, graph)
+    (outcome,) = compare(graph, [execution], images(count), lambda done, total: seen.append((done, total))).outcomes
+    assert (len(outcome.streams), outcome.images) == (2, count)
+    assert outcome.codes == count * (2 * 3 * 4 + 2 * 3 * 2)
     assert seen[-1] == (count, count)
     assert len(seen) == -(-count // 50)
 
@@ -53,7 +57,7 @@ def test_changed_threshold_is_found_at_its_stream(case):
     with pytest.raises(
         MismatchError, match=r"QONNX execution differs from the graph first at Quant_\d+: image \d+, index"
     ):
-        compare_with_qonnx(path, wrong, images(60))
+        compare(wrong, [QonnxExecution(path, wrong)], images(60))
 
 
 def test_changed_weight_is_found_at_the_output(case):
@@ -62,26 +66,24 @@ def test_changed_weight_is_found_at_the_output(case):
     weights = last.op.weights.copy()
     weights[1, 2] += 1
     nodes = [replace(n, op=RomWeights(weights, 1, n.op.repeats)) if n is last else n for n in graph.nodes]
-    with pytest.raises(MismatchError, match=r"first at Conv_\d+: image 0, index \(\d+, \d+, 1\): model -?\d+, graph"):
-        compare_with_qonnx(path, with_nodes(graph, nodes), images(2))
+    wrong = with_nodes(graph, nodes)
+    place = r"first at Conv_\d+: image 0, index \(\d+, \d+, 1\): QONNX execution -?\d+, graph"
+    with pytest.raises(MismatchError, match=place):
+        compare(wrong, [QonnxExecution(path, wrong)], images(2))
 
 
 def test_values_between_codes_are_named(case):
     _, graph = case
+    logits = graph.read_out(graph(images(2))) + 0.5 * graph.readouts[graph.outputs[0]].scale[0]
     with pytest.raises(MismatchError, match=r"values are not on the integer grid, off by 0\.5"):
-        compare(
-            graph,
-            images(2),
-            lambda batch: {"": graph.read_out(graph(batch)) + 0.5 * graph.readouts[graph.outputs[0]].scale[0]},
-            "it",
-        )
+        compare(graph, [Given("it", graph, (logits,))], images(2))
 
 
 def test_other_shapes_are_named(case):
     _, graph = case
     name = next(iter(graph.tensors))
     with pytest.raises(MismatchError, match=r"it differs from the graph at .*: shapes \(2, 5\) and \(2, 24\)"):
-        compare(graph, images(2), lambda batch: {name: np.zeros((2, 5))}, "it")
+        compare(graph, [Given("it", graph, (graph.read_out(graph(images(2))),), {name: np.zeros((2, 5))})], images(2))
 
 
 def test_image_codes(case):
@@ -98,7 +100,7 @@ def test_image_codes(case):
 def test_float_inputs_are_channel_first(case):
     _, graph = case
     codes = images(2)
-    values = float_inputs(graph, codes)
+    (values,) = float_inputs(graph, codes)
     assert values.shape == (2, 3, 4, 5)
     assert values.dtype == np.float32
     assert values[1, 2, 3, 4] == codes[1, 3, 4, 2] / 256
@@ -109,7 +111,7 @@ def test_batch_axis_of_a_reshape_follows_the_batch(build, save):
     b.quant(bits=4)
     b.then("Reshape", np.array([1, -1]))
     model = QonnxModel(save(b))
-    assert model.run(np.zeros((5, 2, 3, 4), np.float32))[model.output].shape == (5, 24)
+    assert model.run(np.zeros((5, 2, 3, 4), np.float32))[model.outputs[0]].shape == (5, 24)
 
 
 def test_channels_with_factor_zero_are_compared_by_value(build, prove):
