@@ -35,7 +35,7 @@ def images():
     return np.random.default_rng(0).integers(0, 8, (9, 6, 6, 4))
 
 
-@pytest.mark.parametrize("variant", ["native", "reference"])
+@pytest.mark.parametrize("variant", ["native", pytest.param("reference", marks=pytest.mark.needs("hls4ml"))])
 def test_equals_the_graph(project, images, variant):
     public = muxflow.Project(project)
     result = public.csim(images, variant)
@@ -58,6 +58,7 @@ def test_output_without_a_converter(make_graph, device, tmp_path):
     np.testing.assert_array_equal(muxflow.Project(other).csim(images).outputs, 2 * images)
 
 
+@pytest.mark.needs("hls4ml")
 @pytest.mark.parametrize("weights", ["ternary", "bipolar"])
 def test_beats_beyond_the_default_limit_of_ap_int(make_graph, device, tmp_path, weights):
     """Weight streams of 4096 bits: the types of the vendor's headers stop at 1024 unless they are told otherwise."""

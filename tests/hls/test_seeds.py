@@ -59,7 +59,7 @@ def images():
     return np.random.default_rng(0).integers(0, 4, (7, 2, 3, 12))
 
 
-@pytest.mark.parametrize("variant", ["native", "reference"])
+@pytest.mark.parametrize("variant", ["native", pytest.param("reference", marks=pytest.mark.needs("hls4ml"))])
 def test_equals_the_graph_with_that_start(project, images, variant):
     muxflow.Project(project).csim(images, variant)
     for first, second in [(0, 0), (5, 0), (0, 8), (3, 4)]:
@@ -69,6 +69,7 @@ def test_equals_the_graph_with_that_start(project, images, variant):
     assert not np.array_equal(generated()(images), generated(3, 4)(images))
 
 
+@pytest.mark.needs("hls4ml")
 def test_extreme_start(project, images):
     """All weights +1, or all -1: no accumulator is too narrow for any start."""
     for cell in (0, 1):
@@ -120,6 +121,7 @@ def test_one_bundle(project, tmp_path, control):
     assert top.count("interface s_axilite") == 2 + (control == "s_axilite")
 
 
+@pytest.mark.needs("hls4ml")
 def test_vendor_view(project, tmp_path):
     """As the vendor's tools see it: no simulation macros, seeds as ap_uint arguments by value."""
     header = (

@@ -43,6 +43,7 @@ def vendor(project, folder):
     return compile_and_run(command, project.path, [str(folder / "run")], cwd=project.path / "tb")
 
 
+@pytest.mark.needs("hls4ml")
 @pytest.mark.parametrize("tool", ["vitis_hls", "vivado_hls"])
 def test_test_bench_passes(residual, device, tmp_path, tool):
     design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
@@ -52,6 +53,7 @@ def test_test_bench_passes(residual, device, tmp_path, tool):
     assert done.stdout == "PASS: 4 frames, 0 differing words\n"
 
 
+@pytest.mark.needs("hls4ml")
 def test_test_bench_sees_a_difference(make_random_design, tmp_path):
     design = make_random_design(15)
     project = write_project(design, tmp_path / "p")
@@ -70,7 +72,10 @@ def test_test_bench_sees_a_difference(make_random_design, tmp_path):
     assert (run.returncode, run.stdout.splitlines()[0]) == (1, "FAIL: expected.dat ends early")
 
 
-@pytest.mark.parametrize("defines", [("-DMUXFLOW_CSIM", "-DMUXFLOW_NATIVE"), ("-DMUXFLOW_CSIM",)])
+@pytest.mark.parametrize(
+    "defines",
+    [("-DMUXFLOW_CSIM", "-DMUXFLOW_NATIVE"), pytest.param(("-DMUXFLOW_CSIM",), marks=pytest.mark.needs("hls4ml"))],
+)
 def test_headers_are_free_of_warnings(make_random_design, residual, device, tmp_path, defines):
     """Every header, and the sources of a project that calls nearly all kernels, as C++11."""
     design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
