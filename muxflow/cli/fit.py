@@ -41,7 +41,7 @@ def fitted(
     bram: float,
     slowdown: float,
 ) -> Design:
-    """`muxflow.fit` from the command line's options."""
+    """Call `muxflow.fit` with the command line's options."""
     from muxflow.dataflow.fit.device import Utilisation
 
     return muxflow.fit(
