@@ -35,8 +35,7 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
     """
     entry = json.dumps(interface_entry(project), indent=2, sort_keys=True) + "\n"
     buffer = io.BytesIO()
-    arrays = self_test_set(project)
-    np.savez_compressed(buffer, images=arrays["images"], expected=arrays["expected"])
+    np.savez_compressed(buffer, **self_test_set(project))
     contents = {INTERFACE_FILE: entry.encode(), SELF_TEST_FILE: buffer.getvalue()}
     contents |= {name: (HERE / "example" / name).read_bytes() for name in EXAMPLES}
     contents |= {f"{DRIVER}/{file.name}": file.read_bytes() for file in sorted((HERE / "driver").glob("*.py"))}
@@ -51,7 +50,6 @@ def interface_entry(project: Project) -> dict[str, Any]:
 
     design = project.design
     graph = design.graph
-    readout = graph.readout
     return {
         "format": FORMAT,
         "name": graph.name,
@@ -65,12 +63,8 @@ def interface_entry(project: Project) -> dict[str, Any]:
         "interval_source": "estimate" if design.timing is None else "cycle simulation",
         "control": project.options.control,
         "bitstream": f"{BITSTREAM}.bit",
-        "input": _port(graph.streams[graph.input]),
-        "output": _port(graph.streams[graph.output]),
-        "answer": _answer(project),
-        "readout": None
-        if readout is None
-        else {name: list(getattr(readout, name)) for name in ("scale", "offset", "order", "shape")},
+        "inputs": [_port(project, name) for name in (graph.input,)],
+        "outputs": [_output(project, name) for name in (graph.output,)],
         "seeds": [
             {
                 "node": seed.node,
@@ -84,9 +78,12 @@ def interface_entry(project: Project) -> dict[str, Any]:
     }
 
 
-def _port(stream: Stream) -> dict[str, Any]:
+def _port(project: Project, name: str) -> dict[str, Any]:
+    stream = project.design.graph.streams[name]
     one = port(stream)
     return {
+        "name": name,
+        "port": axi_ports(project)[name],
         "shape": list(one.shape),
         "lowest": one.lowest,
         "highest": one.highest,
@@ -96,6 +93,17 @@ def _port(stream: Stream) -> dict[str, Any]:
         "words_per_frame": one.words,
         "scale": list(stream.scale),
         "offset": list(stream.offset),
+    }
+
+
+def _output(project: Project, name: str) -> dict[str, Any]:
+    readout = project.design.graph.readout
+    return {
+        **_port(project, name),
+        "answer": _answer(project),
+        "readout": None
+        if readout is None
+        else {part: list(getattr(readout, part)) for part in ("scale", "offset", "order", "shape")},
     }
 
 
@@ -109,8 +117,14 @@ def _answer(project: Project) -> str:
     return kinds.get(type(last.op), "codes") if last is not None else "codes"
 
 
+def axi_ports(project: Project) -> dict[str, str]:
+    """Give the AXI-Stream port that carries each input and output, by stream name."""
+    graph = project.design.graph
+    return {graph.input: "input", graph.output: "output"}
+
+
 def self_test_set(project: Project) -> dict[str, IntArray]:
-    """Images and the outputs that the integer graph expects: those of the test bench, then seeded random codes."""
+    """Give codes by AXI port name: the test bench's images, then seeded random codes, and what the graph makes of them."""
     graph = project.design.graph
     stream = graph.streams[graph.input]
     file = project.path / "tb" / "input.dat"
@@ -121,4 +135,4 @@ def self_test_set(project: Project) -> dict[str, IntArray]:
     recorded = unpack(words, stream)
     random = random_codes(stream, max(0, SELF_TEST_IMAGES - len(recorded)), np.random.default_rng(1))
     images = np.concatenate([recorded, random])
-    return {"images": images, "expected": graph(images)}
+    return {"input": images, "output": graph(images)}
