@@ -13,7 +13,7 @@ import numpy as np
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.graph.stream import Stream, random_codes
+from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops import ArgMax, TopK
 from muxflow.hls.packing import port, unpack
@@ -78,12 +78,17 @@ def interface_entry(project: Project) -> dict[str, Any]:
     }
 
 
+def axi_port(project: Project, name: str) -> str:
+    """Give the name of the AXI-Stream port that carries an input or an output."""
+    return "input" if name == project.design.graph.input else "output"
+
+
 def _port(project: Project, name: str) -> dict[str, Any]:
     stream = project.design.graph.streams[name]
     one = port(stream)
     return {
         "name": name,
-        "port": axi_ports(project)[name],
+        "port": axi_port(project, name),
         "shape": list(one.shape),
         "lowest": one.lowest,
         "highest": one.highest,
@@ -115,12 +120,6 @@ def _answer(project: Project) -> str:
     last = next((node for node in reversed(graph.nodes) if node.op.kind != "WidthConverter"), None)
     kinds = {ArgMax: "label", TopK: "top_k"}
     return kinds.get(type(last.op), "codes") if last is not None else "codes"
-
-
-def axi_ports(project: Project) -> dict[str, str]:
-    """Give the AXI-Stream port that carries each input and output, by stream name."""
-    graph = project.design.graph
-    return {graph.input: "input", graph.output: "output"}
 
 
 def self_test_set(project: Project) -> dict[str, IntArray]:

@@ -57,9 +57,7 @@ class Channel:
         deadline = time.perf_counter() + RESET_SECONDS
         while self.read(r.DMA_CONTROL) & r.DMA_RESET:
             if time.perf_counter() > deadline:
-                raise AcceleratorError(
-                    f"{self.title} does not come out of reset; is the clock of the overlay running?"
-                )
+                raise AcceleratorError(f"{self.title} does not come out of reset; is the clock of the overlay running?")
         self.write(r.DMA_CONTROL, r.DMA_RUN)
 
     def start(self, slot: int, frames: int) -> None:

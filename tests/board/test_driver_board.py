@@ -94,7 +94,8 @@ def test_counters_and_measurement(board, folder, images):
         assert accelerator.counters().inputs[0].frames == 0
         accelerator.run(images)
         met = accelerator.counters()
-        assert (met.inputs[0].frames, met.outputs[0].frames, met.inputs[0].beats, met.outputs[0].beats) == (11, 11, 22, 11)
+        (taken,), (given,) = met.inputs, met.outputs
+        assert (taken.frames, given.frames, taken.beats, given.beats) == (11, 11, 22, 11)
         assert met.latency_cycles == board.entry["latency_cycles"]
         board.monitors[0].counters["cycles"] = 2**40 + 5
         assert accelerator.counters().cycles == 2**40 + 5
