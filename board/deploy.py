@@ -35,7 +35,8 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
     """
     entry = json.dumps(interface_entry(project), indent=2, sort_keys=True) + "\n"
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **self_test_set(project))
+    arrays: dict[str, Any] = {**self_test_set(project)}
+    np.savez_compressed(buffer, **arrays)
     contents = {INTERFACE_FILE: entry.encode(), SELF_TEST_FILE: buffer.getvalue()}
     contents |= {name: (HERE / "example" / name).read_bytes() for name in EXAMPLES}
     contents |= {f"{DRIVER}/{file.name}": file.read_bytes() for file in sorted((HERE / "driver").glob("*.py"))}
