@@ -6,18 +6,23 @@ import io
 import json
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.graph.codec import to_json
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
-from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import ArgMax, TopK
+from muxflow.dataflow.op import Answer, IntArray, Role
 from muxflow.hls.packing import port, unpack
 from muxflow.hls.vitis.project import Project
+
+if TYPE_CHECKING:
+    from muxflow.board.driver.packing import Words
 
 HERE = Path(__file__).parent
 DRIVER = "muxflow_driver"
@@ -46,14 +51,13 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
 
 def interface_entry(project: Project) -> dict[str, Any]:
-    """What `interface.json` holds; docs/driver.md lists the entries."""
+    """Describe what `interface.json` holds; docs/driver.md lists the entries."""
     from muxflow.board.bitstream.stages import BITSTREAM
 
     design = project.design
-    graph = design.graph
     return {
         "format": FORMAT,
-        "name": graph.name,
+        "name": design.graph.name,
         "version": package_version("muxflow"),
         "digest": project.digest,
         "board": design.board,
@@ -64,8 +68,8 @@ def interface_entry(project: Project) -> dict[str, Any]:
         "interval_source": "estimate" if design.timing is None else "cycle simulation",
         "control": project.options.control,
         "bitstream": f"{BITSTREAM}.bit",
-        "inputs": [_port(project, name) for name in (graph.input,)],
-        "outputs": [_output(project, name) for name in (graph.output,)],
+        "inputs": [_port(project, name, name) for name in design.graph.inputs],
+        "outputs": _outputs(project),
         "seeds": [
             {
                 "node": seed.node,
@@ -79,17 +83,13 @@ def interface_entry(project: Project) -> dict[str, Any]:
     }
 
 
-def axi_port(project: Project, name: str) -> str:
-    """Give the name of the AXI-Stream port that carries an input or an output."""
-    return "input" if name == project.design.graph.input else "output"
-
-
-def _port(project: Project, name: str) -> dict[str, Any]:
-    stream = project.design.graph.streams[name]
-    one = port(stream)
+def _port(project: Project, stream: str, name: str) -> dict[str, Any]:
+    """Describe an outer stream under the name that the model gives it."""
+    given = project.design.graph.streams[stream]
+    one = port(given)
     return {
         "name": name,
-        "port": axi_port(project, name),
+        "port": project.names.ports[stream],
         "shape": list(one.shape),
         "lowest": one.lowest,
         "highest": one.highest,
@@ -97,42 +97,54 @@ def _port(project: Project, name: str) -> dict[str, Any]:
         "container_bits": one.container,
         "signed": one.signed,
         "words_per_frame": one.words,
-        "scale": list(stream.scale),
-        "offset": list(stream.offset),
+        "scale": list(given.scale),
+        "offset": list(given.offset),
     }
 
 
-def _output(project: Project, name: str) -> dict[str, Any]:
-    readout = project.design.graph.readout
-    return {
-        **_port(project, name),
-        "answer": _answer(project),
-        "readout": None
-        if readout is None
-        else {part: list(getattr(readout, part)) for part in ("scale", "offset", "order", "shape")},
-    }
+def _outputs(project: Project) -> list[dict[str, Any]]:
+    """Describe the outputs, by their names before width converters, which depend on the folds."""
+    plain = unfolded(project.design.graph)
+    found = []
+    for stream, name in zip(project.design.graph.outputs, plain.outputs, strict=True):
+        readout = plain.readouts.get(name)
+        found.append(
+            {
+                **_port(project, stream, name),
+                "answer": "logits" if readout is not None else _answer(plain, name),
+                "readout": None if readout is None else to_json(readout),
+            }
+        )
+    return found
 
 
-def _answer(project: Project) -> str:
-    """What the output's codes are to a user."""
-    graph = project.design.graph
-    if graph.readout is not None:
-        return "logits"
-    last = next((node for node in reversed(graph.nodes) if node.op.kind != "WidthConverter"), None)
-    kinds = {ArgMax: "label", TopK: "top_k"}
-    return kinds.get(type(last.op), "codes") if last is not None else "codes"
+def _answer(graph: Graph, name: str) -> Answer:
+    """Tell what the codes of a stream are to a user: the op says so that made them."""
+    producers = graph.producers()
+    while name in producers and producers[name].op.role is Role.PLUMBING:
+        name = producers[name].inputs[0]
+    return producers[name].op.answer if name in producers else "codes"
 
 
 def self_test_set(project: Project) -> dict[str, IntArray]:
-    """Give codes by AXI port name: the test bench's images, then seeded random codes, and what the graph makes of them."""
-    graph = project.design.graph
-    stream = graph.streams[graph.input]
-    file = project.path / "tb" / "input.dat"
+    """Compute codes by AXI port name: the test bench's images, then seeded random codes, and what the graph makes of them.
+
+    Raises MuxflowError when the project's test vectors are gone.
+    """
+    graph, ports = project.design.graph, project.names.ports
+    generator = np.random.default_rng(1)
+    images = {}
+    for name in graph.inputs:
+        stream = graph.streams[name]
+        recorded = unpack(_recorded_words(project.vector_file(name)), stream)
+        random = random_codes(stream, max(0, SELF_TEST_IMAGES - len(recorded)), generator)
+        images[name] = np.concatenate([recorded, random])
+    expected = graph.run(images, keep=graph.outputs)
+    return {ports[name]: codes for name, codes in (*images.items(), *expected.items())}
+
+
+def _recorded_words(file: Path) -> Words:
     try:
-        words = np.array([int(line, 16) for line in file.read_text().split()], np.uint64)
+        return np.array([int(line, 16) for line in file.read_text().split()], np.uint64)
     except (OSError, ValueError) as error:
         raise MuxflowError(f"{file}: cannot be read ({error}); build the project again") from error
-    recorded = unpack(words, stream)
-    random = random_codes(stream, max(0, SELF_TEST_IMAGES - len(recorded)), np.random.default_rng(1))
-    images = np.concatenate([recorded, random])
-    return {"input": images, "output": graph(images)}

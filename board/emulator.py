@@ -60,8 +60,11 @@ class Emulator:
 
     def start(self, slot: int) -> None:
         """Starts the simulation on the slot's input files."""
-        command = [str(self._executable), str(self._file("input", slot)), str(self._file("output", slot))]
-        command += [str(self._loaded[slot]), *seed_options(self._project, self._seeds)]
+        command = [str(self._executable), str(self._loaded[slot])]
+        for option, side in (("--in", "inputs"), ("--out", "outputs")):
+            for port in self._ports(side):
+                command += [option, port, str(self._file(port, slot))]
+        command += seed_options(self._project, self._seeds)
         self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:

@@ -12,23 +12,24 @@ from ladder import Ladder
 
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Op
-from muxflow.dataflow.ops import (
-    AddJoin,
-    AutomatonWeights,
-    ChannelSelect,
-    Concat,
-    MatrixVector,
-    MuxJoin,
-    OrJoin,
-    Pool,
-    RomWeights,
-    SlidingWindow,
-    Threshold,
-)
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.kernels import KERNELS
 
 settings.register_profile("muxflow", derandomize=True, deadline=None)
 settings.load_profile("muxflow")
@@ -74,7 +75,7 @@ def residual_graph(name: str = "residual") -> Graph:
         Node("pool", Pool((2, 2), "max"), ("y",), ("p",)),
         Node("sum", Pool((3, 3), "sum"), ("p",), ("g",)),
     ]
-    return with_nodes(Graph(name, (), {"x": Stream((6, 6, 4), 0, 7)}, "x", "g"), nodes)
+    return with_nodes(Graph(name, (), {"x": Stream((6, 6, 4), 0, 7)}, ("x",), ("g",)), nodes)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +96,7 @@ def make_graph() -> Callable[..., Graph]:
             nodes.append(node)
             if node.inputs:
                 last = node.outputs[0]
-        return with_nodes(Graph(name, (), {"x": stream}, "x", output or last), nodes)
+        return with_nodes(Graph(name, (), {"x": stream}, ("x",), (output or last,)), nodes)
 
     return make
 
@@ -157,7 +158,7 @@ def random_graph(seed: int) -> Graph:
             last = add(OrJoin(), add(MuxJoin("always"), last, other), convolution(other, channels))
     if min(height, width_) > 2:
         last = add(Pool((2, 2), "sum"), last)
-    return with_nodes(Graph(f"random{seed}", (), {"x": image}, "x", last), nodes)
+    return with_nodes(Graph(f"random{seed}", (), {"x": image}, ("x",), (last,)), nodes)
 
 
 def random_design(seed: int) -> Design:
@@ -166,10 +167,10 @@ def random_design(seed: int) -> Design:
     graph = insert_forks(random_graph(seed))
     folds = {}
     for node in graph.nodes:
-        if not node.op.follows:
+        if not node.op.folds_with_reader:
             legal = list(node.op.folds(graph.ports(node)))
             folds[node.name] = legal[int(rng.integers(len(legal)))]
-    return build_design(graph, folds, device=ZYNQ_7020, board="none", clock_mhz=100)
+    return build_design(graph, folds, KERNELS, device=ZYNQ_7020, board="none", clock_mhz=100)
 
 
 @pytest.fixture(scope="session")

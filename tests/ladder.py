@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.graph.stream import Stream, random_codes, width
-from muxflow.dataflow.op import Fold, Op, Pattern, Ports, Table
+from muxflow.dataflow.op import Fold, Op, Pattern, Ports
+from muxflow.hls.emit import beat_type
+from muxflow.hls.headers import copy_headers
+from muxflow.hls.kernels import KERNELS, Table
 from muxflow.hls.vitis.csim import ap_types
-from muxflow.hls.vitis.project import INCLUDE, beat_type
 
 IntArray = npt.NDArray[np.int64]
 Slow = Callable[..., Sequence[IntArray]]
@@ -159,15 +161,15 @@ class Ladder:
                 tuple(s.with_lanes(lanes) for s, lanes in zip(streams, lanes_in, strict=True)),
                 tuple(s.with_lanes(lanes) for s, lanes in zip(outputs, lanes_out, strict=True)),
             )
-            loop = op.loop(folded, fold)
+            kernel = KERNELS.of(op)
+            loop, cost = kernel.access(op, folded, fold), kernel.cost(op, folded, fold)
             for pattern, stream in zip(loop.reads + loop.writes, folded.inputs + folded.outputs, strict=True):
                 assert pattern.beats == stream.beats, (op, fold, stream)
                 assert pattern.trips == len(pattern.mask()) == loop.trips
                 assert pattern.mask().sum() == pattern.beats
-            assert loop.cycles == loop.trips * loop.interval
-            logic = op.logic(folded, fold)
-            assert min(logic.lut, logic.ff, logic.dsp) >= 0
-            assert op.unrolled(folded, fold) >= 1
+            assert min(cost.interval, cost.depth) >= 1
+            assert min(cost.lut, cost.ff, cost.dsp) >= 0
+            assert cost.unrolled >= 1
             arranged = []
             for i in range(count):
                 flat = tuple(v.reshape(1, -1) for v in frames_in[i])
@@ -191,6 +193,7 @@ class Ladder:
         reference = ap_types()
         assert reference is not None
         (self.folder / "hls_stream.h").write_text(HLS_STREAM)
+        copy_headers(self.folder / "muxflow")
         (self.folder / "main.cpp").write_text(self._program())
         with (self.folder / "in").open("wb") as file:
             for rung in self.rungs:
@@ -199,7 +202,7 @@ class Ladder:
                     for values in rung.inputs:
                         file.write(np.ascontiguousarray(values[i], "<i8").tobytes())
         for variant, flags in (("native", NATIVE), ("reference", ("-O0", "-w", f"-I{reference}"))):
-            command = ["g++", "-std=c++14", "-I.", f"-I{INCLUDE}", *flags, "main.cpp", "-o", variant]
+            command = ["g++", "-std=c++14", "-I.", *flags, "main.cpp", "-o", variant]
             done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[:6000]
             done = subprocess.run(
@@ -210,11 +213,11 @@ class Ladder:
         return len(self.rungs)
 
     def _program(self) -> str:
-        headers = sorted({rung.op.call(rung.ports, rung.fold).header for rung in self.rungs})
+        headers = sorted({KERNELS.unit(rung.op, rung.ports, rung.fold).header for rung in self.rungs})
         parts = ["#include <hls_stream.h>", "std::string ladder_events;"]
         parts += [f'#include "muxflow/{header}"' for header in headers]
         for number, rung in enumerate(self.rungs):
-            kernel = rung.op.call(rung.ports, rung.fold)
+            kernel = KERNELS.unit(rung.op, rung.ports, rung.fold)
             frames = max((len(values) for values in rung.inputs), default=2)
             lines = [f"static void rung{number}(std::FILE* in, std::FILE* out) {{", f"  // {rung.op.kind} {rung.fold}"]
             names = []
@@ -252,7 +255,7 @@ class Ladder:
             return int.from_bytes(data[position - 8 : position], "little")
 
         for rung in self.rungs:
-            loop = rung.op.loop(rung.ports, rung.fold)
+            loop = KERNELS.of(rung.op).access(rung.op, rung.ports, rung.fold)
             lower, upper = "abcdef"[: len(loop.reads)], "ABCDEF"[: len(loop.writes)]
             iterations = _events(loop.reads + loop.writes, lower + upper)
             for frame in range(max((len(values) for values in rung.inputs), default=2)):

@@ -13,11 +13,10 @@ import jinja2
 
 from muxflow.board.bitstream.toolchain import Form
 from muxflow.board.board import Board
-from muxflow.board.deploy import axi_port
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.hls.names import identifier
-from muxflow.hls.vitis.project import Project
+from muxflow.hls.vitis.project import Project, vector_name
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
@@ -69,9 +68,8 @@ class Pair:
 
 def port_names(project: Project) -> tuple[list[str], list[str]]:
     """Give the AXI-Stream ports of the inputs and of the outputs, in order."""
-    graph = project.design.graph
-    inputs, outputs = ([axi_port(project, name) for name in names] for names in ((graph.input,), (graph.output,)))
-    return inputs, outputs
+    graph, ports = project.design.graph, project.names.ports
+    return [ports[name] for name in graph.inputs], [ports[name] for name in graph.outputs]
 
 
 def block_pairs(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[Pair, ...]:
@@ -122,7 +120,8 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
     the block design can connect, or when the folder cannot be written.
     """
     design = project.design
-    pairs = block_pairs(*port_names(project))
+    inputs, outputs = port_names(project)
+    pairs = block_pairs(inputs, outputs)
     _check_ports(project, board, pairs)
     values: dict[str, Any] = {
         "version": package_version("muxflow"),
@@ -141,7 +140,7 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
         "channels": [(pair.dma, kind) for pair in pairs for kind in pair.kinds],
         "named": len(pairs) > 1,
         "unpaired": any(pair.unused for pair in pairs),
-        "vectors": ["input.dat", "expected.dat"],
+        "vectors": [vector_name(port) for port in (*inputs, *outputs)],
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

@@ -14,7 +14,9 @@ import onnx
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import MatrixVector, RomWeights, SlidingWindow
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.importer import layers
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Floats, constant_step

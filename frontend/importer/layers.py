@@ -12,7 +12,13 @@ import onnx
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, Pool, RomWeights, Scale, SlidingWindow, WindowPool
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.float_chain import Floats, constant_step
 from muxflow.frontend.importer.grids import common_grid
 from muxflow.frontend.importer.values import (

@@ -15,7 +15,9 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.graph.graph import Graph, Node, Readout, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Op
@@ -330,8 +332,8 @@ class Importer:
             raise UnsupportedError(f"{self.name}: the output {output} does not depend on the input")
         streams = {name: stream for name, stream in self.streams.items() if name in needed}
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in needed}
-        empty = Graph(self.name, (), streams, self.input, value.stream)
-        full = with_nodes(empty, nodes[::-1], readout=readout, notes=notes, tensors=tensors)
+        empty = Graph(self.name, (), streams, (self.input,), (value.stream,))
+        full = with_nodes(empty, nodes[::-1], readouts={value.stream: readout}, notes=notes, tensors=tensors)
         return run_passes(full, CLEAN_UP)
 
 
