@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from muxflow.dataflow.graph.codec import to_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import Answer, IntArray, Role
+from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import port, unpack
 from muxflow.hls.vitis.project import Project
 
@@ -51,14 +51,14 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
 
 def interface_entry(project: Project) -> dict[str, Any]:
-    """Describe what `interface.json` holds; docs/driver.md lists the entries."""
+    """Describe what `interface.json` holds; docs/guide/driver.md lists the entries."""
     from muxflow.board.bitstream.stages import BITSTREAM
 
     design = project.design
     return {
         "format": FORMAT,
         "name": design.graph.name,
-        "version": package_version("muxflow"),
+        "version": __version__,
         "digest": project.digest,
         "board": design.board,
         "part": design.device.part,

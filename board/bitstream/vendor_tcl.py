@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version as package_version
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from muxflow.board.bitstream.toolchain import Form
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.version import __version__
 from muxflow.hls.names import identifier
 from muxflow.hls.vitis.project import Project, vector_name
 
@@ -124,7 +124,7 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
     pairs = block_pairs(inputs, outputs)
     _check_ports(project, board, pairs)
     values: dict[str, Any] = {
-        "version": package_version("muxflow"),
+        "version": __version__,
         "board": board,
         "part": design.device.part,
         "board_parts": board.board_parts,

@@ -106,17 +106,17 @@ class Child:
 
 
 @contextmanager
-def keras_child(task: str, arguments: Sequence[str], what: str, generation: Generation = 2) -> Iterator[Child]:
-    """Runs `python -m muxflow.frontend.keras_<task>` with Keras 2, or `keras_v3_<task>` with Keras 3.
+def keras_child(module: str, arguments: Sequence[str], what: str, generation: Generation = 2) -> Iterator[Child]:
+    """Runs `python -m muxflow.frontend.<module>` with one generation of Keras.
 
     It ends at the latest with the block. `what` names the model or network in errors. Raises ToolError when what the
     generation needs is not installed: the extra `qkeras`, or HGQ2 in its folder.
     """
     if generation == 2:
         require_packages()
-        module, environment = f"keras_{task}", ENVIRONMENT
+        environment = ENVIRONMENT
     else:
-        module, environment = f"keras_v3_{task}", keras_v3_environment()
+        environment = keras_v3_environment()
     command = [sys.executable, "-P", "-m", f"muxflow.frontend.{module}", *arguments]  # -P: nothing from this folder
     with tempfile.TemporaryFile("w+") as errors:
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}

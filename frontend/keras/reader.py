@@ -60,7 +60,7 @@ def _describe(paths: Sequence[Path], generation: Generation) -> list[onnx.ModelP
     with tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder:
         outputs = [Path(folder) / f"{index}.onnx" for index in range(len(paths))]
         pairs = [str(part.resolve()) for pair in zip(paths, outputs, strict=True) for part in pair]
-        with keras_child("export", pairs, "Keras models", generation) as child:
+        with keras_child(f"keras.v{generation}.export", pairs, "Keras models", generation) as child:
             answers = [child.answer(f"model {path}") for path in paths]
         return [_described(output, answer) for output, answer in zip(outputs, answers, strict=True)]
 
