@@ -23,8 +23,8 @@ from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import VECTOR_FRAMES
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
-from muxflow.proof.ladder import Accuracy, Ladder, Rung, keep_ladder, kept_ladder, predictions, rung
-from muxflow.reports.report import Report, make_report
+from muxflow.proof.ladder import Ladder, keep_ladder, kept_ladder, predictions, rung
+from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 MODEL_FILE = "model.onnx"
 KERAS_FILES = tuple(f"model{suffix}" for suffix in KERAS_SUFFIXES)

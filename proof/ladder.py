@@ -15,36 +15,9 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.proof.compare import Outcome
+from muxflow.reports.report import Accuracy, Rung
 
 PROOF_FILE = "proof.json"
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One step of the proof ladder: what was compared with the graph, on how many images, and the outcome.
-
-    `status`: "equal" or "not run"; `detail`: what was compared, or why it was not run.
-    """
-
-    title: str
-    status: str
-    images: int
-    detail: str
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Right answers of the C simulation (or the graph) on a named split."""
-
-    dataset: str
-    split: str
-    images: int
-    correct: int
-
-    @property
-    def share(self) -> float:
-        """Accuracy, 0..1."""
-        return self.correct / self.images
 
 
 @dataclass(frozen=True)

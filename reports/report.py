@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.node import Node
-from muxflow.proof.ladder import Accuracy, Rung
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
 KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")
@@ -18,6 +17,19 @@ KIND_TITLES = {
     "fifo": "FIFOs",
     "state": "other state",
 }
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the proof ladder: what was compared with the graph, on how many images, and the outcome.
+
+    `status`: "equal" or "not run"; `detail`: what was compared, or why it was not run.
+    """
+
+    title: str
+    status: str
+    images: int
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,21 @@ class NodeRow:
     bram18: int
     dsp: int
     bits: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Right answers of the C simulation (or the graph) on a named split."""
+
+    dataset: str
+    split: str
+    images: int
+    correct: int
+
+    @property
+    def share(self) -> float:
+        """Accuracy, 0..1."""
+        return self.correct / self.images
 
 
 @dataclass(frozen=True)

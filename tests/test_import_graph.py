@@ -19,7 +19,7 @@ ARROWS: dict[str, set[str]] = {
     "board/driver": set(),
     "dataflow": set(),
     "proof": {"dataflow"},
-    "reports": {"dataflow", "proof"},
+    "reports": {"dataflow"},
     "frontend": {"dataflow", "proof"},
     "hls": {"dataflow", "proof", "board/driver"},
     "board": {"dataflow", "proof", "hls", "board/driver"},

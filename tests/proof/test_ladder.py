@@ -13,7 +13,8 @@ from muxflow.dataflow.graph.passes import append_arg_max
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.proof.compare import Outcome
-from muxflow.proof.ladder import PROOF_FILE, Accuracy, Ladder, Rung, keep_ladder, kept_ladder, predictions, rung
+from muxflow.proof.ladder import PROOF_FILE, Ladder, keep_ladder, kept_ladder, predictions, rung
+from muxflow.reports.report import Accuracy, Rung
 
 OUTCOME = Outcome("QONNX execution", ("a", "b", "c"), 450, 12_345, 1.5)
 

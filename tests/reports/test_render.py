@@ -16,9 +16,8 @@ from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.kernels import KERNELS
-from muxflow.proof.ladder import Accuracy, Rung
 from muxflow.reports.render import FORMATS, to_csv, to_html, to_json, to_latex, to_text, write_report
-from muxflow.reports.report import Report, make_report
+from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 
 @pytest.fixture(scope="module")
