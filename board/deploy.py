@@ -45,7 +45,7 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
 
 def interface_entry(project: Project) -> dict[str, Any]:
-    """What `interface.json` holds; docs/driver.md lists the entries."""
+    """What `interface.json` holds; docs/guide/driver.md lists the entries."""
     from muxflow.board.bitstream.stages import BITSTREAM
 
     design = project.design

@@ -42,7 +42,7 @@ PACKAGES = (
     ("hls4ml", "reference C simulation (ap_int types)", "pip install 'muxflow[reference]'"),
     ("qkeras", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
     ("tensorflow", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
-    ("finn", "FINN output, `muxflow build --flow finn`", finn.install_command()),
+    ("finn", "FINN output, `muxflow build --target finn`", finn.install_command()),
     ("matplotlib", "plots", "pip install 'muxflow[report]'"),
     ("distributed", "sweeps on a Dask cluster", "pip install 'muxflow[sweep]'"),
 )

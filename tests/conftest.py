@@ -55,6 +55,9 @@ CORE = (
     "hls/test_project.py",
     "hls/test_seeds.py",
     "hls/test_vendor_view.py",
+    "docs",
+    "packaging/test_package_lists.py",
+    "proof",
     "test_import_graph.py",
 )
 

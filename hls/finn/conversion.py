@@ -67,12 +67,12 @@ class Conversion:
             if max(abs(stream.lo), abs(stream.hi)) > FLOAT:
                 raise UnsupportedError(
                     f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; FINN's float32 tensors are exact up "
-                    f"to {FLOAT}: use the native flow, `muxflow build`"
+                    f"to {FLOAT}: use target vitis, `muxflow build`"
                 )
         if len(graph.inputs) > 1 or len(graph.outputs) > 1:
             raise UnsupportedError(
                 f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; FINN's flow takes one of each: "
-                "use the native flow, `muxflow build`"
+                "use target vitis, `muxflow build`"
             )
         for node in graph.nodes:
             _check_rank(node)
@@ -196,7 +196,7 @@ def _check_rank(node: Node) -> None:
     kernel = node.op.attributes().get("kernel")
     if kernel is not None and len(kernel) != 2:
         raise UnsupportedError(
-            f"{node}: a window of {len(kernel)} axes; FINN's nodes take maps of height and width: use the native flow, "
+            f"{node}: a window of {len(kernel)} axes; FINN's nodes take maps of height and width: use target vitis, "
             "`muxflow build`"
         )
 

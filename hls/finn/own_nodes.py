@@ -29,7 +29,7 @@ def automaton_weights(into: Conversion, node: Node) -> None:
     if op.writable:
         raise UnsupportedError(
             f"{node.name}: seeds that are written at run time have no port in FINN; fit the graph with fixed seeds, "
-            "or use the native flow"
+            "or use target vitis"
         )
     fold = into.design.folds[node.name]
     fields = {name: getattr(op, name) for name in ("rule", "ring", "seed", "burn_in", "alphabet")}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import check_replaceable
 from muxflow.dataflow.fit.design import Design
 from muxflow.hls.names import identifier
 
@@ -68,8 +69,7 @@ def check_target(board: str, backend: Backend) -> None:
 
 def check_folder(path: Path) -> None:
     """Raises MuxflowError where `write` would replace something that is no hls4ml project."""
-    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / CONFIG_FILE).exists())):
-        raise MuxflowError(f"{path} exists and is not an hls4ml project; choose another folder or remove it")
+    check_replaceable(path, CONFIG_FILE, "an hls4ml project")
 
 
 def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", project_name: str | None = None) -> Path:

@@ -233,7 +233,7 @@ def test_output_beyond_floating_point(make_graph, device, tmp_path):
     hls4ml.convert(design(2**24), tmp_path)
     with pytest.warns(UserWarning, match=r"float32 is exact up to 16777216: call predict\(\) with float64"):
         hls4ml.convert(design(2**24 + 1), tmp_path)
-    with pytest.raises(MuxflowError, match=r"exact up to 9007199254740992: use the native flow"):
+    with pytest.raises(MuxflowError, match=r"exact up to 9007199254740992: use target vitis"):
         hls4ml.convert(design(2**53 + 1), tmp_path)
 
 

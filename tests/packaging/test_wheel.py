@@ -72,3 +72,11 @@ def test_the_installed_package_runs_from_any_folder(installed: Path, tmp_path: P
     assert json.loads(run(command, "boards", "--json", cwd=tmp_path))["pynq-z2"]["lut"] == 53200
     assert json.loads(run(command, "doctor", "--json", cwd=tmp_path))["g++"]["found"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.exhaustive
+def test_the_installed_package_does_the_whole_demo_from_any_folder(installed: Path, tmp_path: Path) -> None:
+    made = json.loads(run(installed / "bin" / "muxflow", "demo", "--json", cwd=tmp_path))
+    equal = [rung["images"] for rung in made["ladder"] if rung["status"] == "equal"]
+    assert equal == [450, 450, 450, 450]
+    assert [path.name for path in tmp_path.iterdir()] == ["build"]

@@ -424,7 +424,7 @@ def test_finn_absent_or_of_another_release(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(MuxflowError, match="is no FINN project"):
+    with pytest.raises(MuxflowError, match="is not a FINN project"):
         finn_flow.write(muxflow.fit(GRAPHS["class"](), "pynq-z2"), tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
