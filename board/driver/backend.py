@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Sequence
 
 if TYPE_CHECKING:
     from .interface import Seed
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """Two slots of input and output words; at most one of them is under way.
+    """Two slots of words, an array an input and an array an output; at most one slot is under way.
 
     `source`: "board" or "emulator". Every method raises AcceleratorError.
     """
 
     source: str
 
-    def load(self, slot: int, words: Words) -> None:
-        """Puts input words, shape (N, words a frame), into a slot that is not under way."""
+    def load(self, slot: int, words: Sequence[Words]) -> None:
+        """Puts the words of each input, shape (N, words a frame), into a slot that is not under way."""
 
     def start(self, slot: int) -> None:
         """Sends what was loaded into a slot; nothing may be under way."""
 
-    def wait(self, slot: int, seconds: float) -> Words:
-        """Output words of a started slot, shape (N, words a frame), valid until the slot is loaded again."""
+    def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
+        """Words of each output of a started slot, shape (N, words a frame), valid until the slot is loaded again."""
         ...
 
     def reset(self) -> None:
