@@ -169,7 +169,7 @@ def test_folder_that_cannot_be_written(project, tmp_path):
 def test_crash_is_reported(project, images, tmp_path):
     broken = copy(project, tmp_path / "p")
     main = broken.path / "sim" / "main.cpp"
-    main.write_text(main.read_text().replace("  long done = 0;", "  std::abort();\n  long done = 0;"))
+    main.write_text(main.read_text().replace("  Files ins, outs;", "  std::abort();\n  Files ins, outs;"))
     with pytest.raises(ToolError, match="csim: the simulation ended with code -6"):
         run_csim(broken, images)
 
@@ -178,7 +178,7 @@ def test_input_that_ends_early_is_reported(project, images, tmp_path):
     """More frames asked for than the file holds."""
     broken = copy(project, tmp_path / "p")
     main = broken.path / "sim" / "main.cpp"
-    main.write_text(main.read_text().replace("std::atol(argv[3])", "std::atol(argv[3]) + 1"))
+    main.write_text(main.read_text().replace("std::atol(argv[1])", "std::atol(argv[1]) + 1"))
     with pytest.raises(ToolError, match="ended with code 4: csim: input ends early"):
         run_csim(broken, images)
 
