@@ -187,7 +187,8 @@ def test_another_design_compiles_anew(project, images, tmp_path):
     """The executable is found by content: other sources in the same folder never run an old one."""
     other = write_project(project.design, tmp_path / "p")
     run_csim(other, images[:1])
-    deeper = replace(project.design, depths={name: depth + 1 for name, depth in project.design.depths.items()})
+    depths = {name: depth + 1 for name, depth in project.design.depths.items()}
+    deeper = replace(project.design, folded=replace(project.design.folded, depths=depths))
     again = write_project(deeper, tmp_path / "p")
     assert run_csim(again, images[:1]).compile_seconds > 0
     assert len([p for p in (again.path / "csim").iterdir() if p.name.startswith("native-")]) == 1
