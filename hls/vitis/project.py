@@ -158,6 +158,8 @@ def load_project(path: Path) -> Project:
             timing=None if entry["completions"] is None else Timing(tuple(entry["completions"]), {}, {}, 0),
         )
         options = from_json(ProjectOptions, entry["options"], path="options")
+    except MuxflowError as error:
+        raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error!r}); build the project again") from error
     return Project(path, design, options)
