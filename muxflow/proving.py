@@ -18,7 +18,8 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend import KERAS_SUFFIXES
+from muxflow.frontend import registry
+from muxflow.frontend.keras.process import SUFFIXES
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.project import VECTOR_FRAMES
@@ -26,7 +27,7 @@ from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 PROOF_FILE = "proof.json"
 MODEL_FILE = "model.onnx"
-KERAS_FILES = tuple(f"model{suffix}" for suffix in KERAS_SUFFIXES)
+KERAS_FILES = tuple(f"model{suffix}" for suffix in SUFFIXES)
 COSIMULATION = "Vitis HLS co-simulation"
 
 Stage = Callable[[str, int], Callable[[int, int], None]]
@@ -38,8 +39,7 @@ def model_copy(model: Path) -> dict[str, bytes]:
 
     Empty for a graph saved by Muxflow, behind which there is no other model.
     """
-    name = f"model{model.suffix}"
-    return {name: model.read_bytes()} if name in (MODEL_FILE, *KERAS_FILES) else {}
+    return {f"model{model.suffix}": model.read_bytes()} if registry.find(model).executes else {}
 
 
 @dataclass(frozen=True)

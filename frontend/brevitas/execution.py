@@ -16,9 +16,9 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops import Pool
 from muxflow.frontend.qonnx.execution import Agreement, Progress, compare, float_inputs
-from muxflow.frontend.training.layers import MuxShift, OrJoin
+from muxflow.frontend.training.layers import MuxJoin, OrJoin
 
-COMPARED = (ActQuantProxyFromInjector, MuxShift, OrJoin)
+COMPARED = (ActQuantProxyFromInjector, MuxJoin, OrJoin)
 
 
 def compare_with_torch(model: nn.Module, graph: Graph, codes: IntArray, progress: Progress | None = None) -> Agreement:

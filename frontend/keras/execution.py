@@ -38,10 +38,10 @@ def compare_with_keras(path: Path, graph: Graph, codes: IntArray, progress: Prog
     for Keras 3 HGQ2 in its folder, is not installed.
     """
     names = list(dict.fromkeys(graph.tensors.values()))
-    what = f"model {path}"
+    what, generation = f"model {path}", generation_of(path)
     with (
         tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder,
-        keras_child("predict", [str(path.resolve()), folder], what, generation_of(path)) as child,
+        keras_child(f"keras.v{generation}.predict", [str(path.resolve()), folder], what, generation) as child,
     ):
 
         def tensors(batch: IntArray) -> Mapping[str, npt.NDArray[Any]]:

@@ -19,6 +19,8 @@ from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
 
+SUFFIXES = (".h5", ".hdf5", ".keras")
+"""Files that Keras writes; both of its generations write all of them."""
 MODULES = ("tensorflow", "tf_keras", "qkeras", "pyparsing")
 INSTALL = "pip install 'muxflow[qkeras]'"
 ENVIRONMENT = {
@@ -76,6 +78,14 @@ def generation_of(path: Path) -> Generation:
     )
 
 
+def is_of_generation(path: Path, generation: Generation) -> bool:
+    """Whether a Keras of this generation reads a file; False for a file of a Keras that is not supported."""
+    try:
+        return generation_of(path) == generation
+    except UnsupportedError:
+        return False
+
+
 class Child:
     """A running child: questions go in as lines, answers come out as one JSON object a line."""
 
@@ -106,17 +116,17 @@ class Child:
 
 
 @contextmanager
-def keras_child(task: str, arguments: Sequence[str], what: str, generation: Generation = 2) -> Iterator[Child]:
-    """Runs `python -m muxflow.frontend.keras_<task>` with Keras 2, or `keras_v3_<task>` with Keras 3.
+def keras_child(module: str, arguments: Sequence[str], what: str, generation: Generation = 2) -> Iterator[Child]:
+    """Runs `python -m muxflow.frontend.<module>` with one generation of Keras.
 
     It ends at the latest with the block. `what` names the model or network in errors. Raises ToolError when what the
     generation needs is not installed: the extra `qkeras`, or HGQ2 in its folder.
     """
     if generation == 2:
         require_packages()
-        module, environment = f"keras_{task}", ENVIRONMENT
+        environment = ENVIRONMENT
     else:
-        module, environment = f"keras_v3_{task}", keras_v3_environment()
+        environment = keras_v3_environment()
     command = [sys.executable, "-P", "-m", f"muxflow.frontend.{module}", *arguments]  # -P: nothing from this folder
     with tempfile.TemporaryFile("w+") as errors:
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}

@@ -10,8 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.qonnx.execution import compare_with_qonnx, float_inputs
-from muxflow.frontend.qonnx.reader import ImportOptions, check_qonnx, load_qonnx
+from muxflow.frontend.registry import check, load
 
 QONNX_DOMAIN = "qonnx.custom_op.general"
 
@@ -123,11 +124,11 @@ def prove(save: Callable[..., Path]) -> Callable[..., Graph]:
     def run(model: Builder | Path, count: int = 4, tensors: int | None = None, **options: Any) -> Graph:
         path = save(model) if isinstance(model, Builder) else model
         given = ImportOptions(**options)
-        graph = load_qonnx(path, given)
+        graph = load(path, given)
         agreement = compare_with_qonnx(path, graph, random_codes(graph, count))
         if tensors is not None:
             assert agreement.tensors == tensors
-        assert all(status.supported for status in check_qonnx(path, given))
+        assert all(status.supported for status in check(path, given))
         return graph
 
     return run

@@ -28,7 +28,7 @@ from qkeras import (  # noqa: E402
 )
 from tf_keras import Model, Sequential, layers  # noqa: E402
 
-from muxflow.frontend.training.keras.mognet import CellularAutomatonConv2D, MuxShift, OrJoin  # noqa: E402
+from muxflow.frontend.training.keras.mognet import CellularAutomatonConv2D, MuxJoin, OrJoin  # noqa: E402
 
 MODELS = {}
 SIGNED = "quantized_bits(8,0,alpha=1)"
@@ -263,10 +263,10 @@ def joins():
     image = layers.Input((6, 5, 3), name="image")
     x = QActivation("quantized_relu(3,0)", name="grid")(image)
     parts = [
-        (MuxShift("channel", name="a"), dict(filters=4, seed=3)),
-        (MuxShift("channel-mean", name="b"), dict(filters=6, ring=40, rule=45, burn_in=2)),
-        (MuxShift("element", name="c"), dict(filters=5, ring=24, alphabet="ternary", seed=1)),
-        (MuxShift("always", name="d"), dict(filters=5, ring=30)),
+        (MuxJoin("channel", name="a"), dict(filters=4, seed=3)),
+        (MuxJoin("channel-mean", name="b"), dict(filters=6, ring=40, rule=45, burn_in=2)),
+        (MuxJoin("element", name="c"), dict(filters=5, ring=24, alphabet="ternary", seed=1)),
+        (MuxJoin("always", name="d"), dict(filters=5, ring=30)),
         (OrJoin(name="e"), dict(filters=7, ring=24, seed=2)),
     ]
     for number, (join, options) in enumerate(parts):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from muxflow.dataflow.errors import GraphError, MuxflowError
 from muxflow.dataflow.graph.passes import append_arg_max
 from muxflow.dataflow.ops import Pool, Scale, SlidingWindow, WindowPool
-from muxflow.frontend.importer.layers import _grid_step
-from muxflow.frontend.qonnx.reader import load_qonnx
+from muxflow.frontend.importer.products import _grid_step
+from muxflow.frontend.registry import load
 
 
 def codes(*shape, low=-3, high=4, seed=0):
@@ -404,7 +404,7 @@ def test_refusals_name_node_and_fix(case, build, save):
     b = build(shape)
     fill(b)
     with pytest.raises(MuxflowError, match=message):
-        load_qonnx(save(b))
+        load(save(b))
 
 
 def test_arg_max_on_chip_only_where_integers_order_like_logits(build, prove):

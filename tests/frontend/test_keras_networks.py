@@ -12,8 +12,9 @@ import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
 from muxflow.dataflow.graph.graph import with_nodes
 from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, MuxJoin, RomWeights, Threshold, WindowPool
+from muxflow.frontend.importer.walk import import_model
 from muxflow.frontend.keras.execution import compare_with_keras
-from muxflow.frontend.keras.reader import describe_models, graph_of
+from muxflow.frontend.keras.reader import describe_models
 from muxflow.frontend.training.keras.trainer import NAMES, PRETRAINED, train_keras
 from muxflow.proving import dataset_images, model_copy, project_report, prove
 
@@ -24,7 +25,7 @@ FILES = {name: PRETRAINED / f"{name}.h5" for name in NAMES}
 def graphs():
     """Both networks, from one start of TensorFlow."""
     described = describe_models(list(FILES.values()))
-    return {name: graph_of(model, name) for name, model in zip(FILES, described, strict=True)}
+    return {name: import_model(model) for name, model in zip(FILES, described, strict=True)}
 
 
 @pytest.fixture(scope="module")

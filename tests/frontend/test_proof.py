@@ -9,7 +9,7 @@ from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.graph.graph import Graph, with_nodes
 from muxflow.dataflow.ops import RomWeights, Threshold
 from muxflow.frontend.qonnx.execution import QonnxModel, compare, compare_with_qonnx, float_inputs, image_codes
-from muxflow.frontend.qonnx.reader import load_qonnx
+from muxflow.frontend.registry import load
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def case(build, save):
     b.quant(scale=1 / 8, bits=4)
     b.conv(np.random.default_rng(1).integers(-3, 4, (2, 4, 1, 1)), np.float32([0.5, -1]), scale=0.25)
     path = save(b)
-    return path, load_qonnx(path)
+    return path, load(path)
 
 
 def images(count):

@@ -46,7 +46,7 @@ def train_keras(
     with (
         tempfile.TemporaryDirectory(prefix="muxflow_keras_") as scratch,
         Progress(*columns, disable=not progress, transient=True) as bar,
-        keras_child("train", [name, f"{scratch}/model.h5", str(epochs), str(seed)], what) as child,
+        keras_child("training.keras.train", [name, f"{scratch}/model.h5", str(epochs), str(seed)], what) as child,
     ):
         task = bar.add_task("epochs", total=epochs)
         for _ in range(epochs):
