@@ -36,7 +36,8 @@ def write_model_file(model: Model, path: Path) -> None:
         "computed_by": model.computed_by,
     }
     buffer = io.BytesIO()
-    np.savez(buffer, **{HEADER: np.array(json.dumps(header))}, **arrays)
+    arrays[HEADER] = np.array(json.dumps(header))
+    np.savez(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
 
 
