@@ -23,7 +23,7 @@ from rich.table import Table
 
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Ports, control_lut
-from muxflow.dataflow.ops import MatrixVector
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
 
 SYNTHESIS = (
     "read_verilog step.v; synth_xilinx -family xc7 -noiopad -noclkbuf -nodsp -top top; "

@@ -73,8 +73,8 @@ def codes_by_finns_conversion(path: Path, graph: Graph, codes: IntArray) -> IntA
 
     model = convert_as_finn_does(path)
     name, output = model.graph.input[0].name, model.graph.output[0].name
-    assert graph.readout is not None
-    scale, offset = np.array(graph.readout.scale), np.array(graph.readout.offset)
+    assert graph.readouts
+    scale, offset = np.array(graph.readouts[graph.outputs[0]].scale), np.array(graph.readouts[graph.outputs[0]].offset)
     values = [
         execute_onnx(model, {name: image[None]})[output].reshape(-1)
         for image in track(

@@ -28,9 +28,13 @@ import muxflow
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.memory import Memory, bram18_count, lutram_count
-from muxflow.dataflow.graph.graph import Graph, Node
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import Fold, Logic, Ports
-from muxflow.dataflow.ops import MatrixVector, Pool, SlidingWindow, Threshold
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import zoo_bnn
 

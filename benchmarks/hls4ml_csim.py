@@ -205,8 +205,8 @@ def main(
         if not np.array_equal(outputs[: len(expected)], expected):
             raise SystemExit("the native simulation differs from the graph")
         mixed, logits = through_hls4ml("Muxflow's layers in hls4ml", prepare(graph), folder / "mixed", pixels, reuse)
-        assert graph.readout is not None
-        if not np.array_equal(logits.reshape(few, -1), graph.readout(expected[:few])):
+        assert graph.readouts
+        if not np.array_equal(logits.reshape(few, -1), graph.read_out(expected[:few])):
             raise SystemExit("the simulation through hls4ml differs from the graph")
         whole, logits_whole = through_hls4ml(
             "Muxflow's layers only, in hls4ml",

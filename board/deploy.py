@@ -15,7 +15,6 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import ArgMax, TopK
 from muxflow.hls.packing import port, unpack
 from muxflow.hls.vitis.project import Project
 
@@ -51,7 +50,8 @@ def interface_entry(project: Project) -> dict[str, Any]:
 
     design = project.design
     graph = design.graph
-    readout = graph.readout
+    (source,), (sink,) = graph.inputs, graph.outputs
+    readout = graph.readouts.get(sink)
     return {
         "format": FORMAT,
         "name": graph.name,
@@ -65,8 +65,8 @@ def interface_entry(project: Project) -> dict[str, Any]:
         "interval_source": "estimate" if design.timing is None else "cycle simulation",
         "control": project.options.control,
         "bitstream": f"{BITSTREAM}.bit",
-        "input": _port(graph.streams[graph.input]),
-        "output": _port(graph.streams[graph.output]),
+        "input": _port(graph.streams[source]),
+        "output": _port(graph.streams[sink]),
         "answer": _answer(project),
         "readout": None
         if readout is None
@@ -102,18 +102,18 @@ def _port(stream: Stream) -> dict[str, Any]:
 def _answer(project: Project) -> str:
     """What the output's codes are to a user."""
     graph = project.design.graph
-    if graph.readout is not None:
+    if graph.readouts:
         return "logits"
-    last = next((node for node in reversed(graph.nodes) if node.op.kind != "WidthConverter"), None)
-    kinds = {ArgMax: "label", TopK: "top_k"}
-    return kinds.get(type(last.op), "codes") if last is not None else "codes"
+    last = next((node for node in reversed(graph.nodes) if not node.op.only_lanes), None)
+    return "codes" if last is None else last.op.answer
 
 
 def self_test_set(project: Project) -> dict[str, IntArray]:
     """Images and the outputs that the integer graph expects: those of the test bench, then seeded random codes."""
     graph = project.design.graph
-    stream = graph.streams[graph.input]
-    file = project.path / "tb" / "input.dat"
+    (source,) = graph.inputs
+    stream = graph.streams[source]
+    file = project.vector_file(source)
     try:
         words = np.array([int(line, 16) for line in file.read_text().split()], np.uint64)
     except (OSError, ValueError) as error:
@@ -121,4 +121,4 @@ def self_test_set(project: Project) -> dict[str, IntArray]:
     recorded = unpack(words, stream)
     random = random_codes(stream, max(0, SELF_TEST_IMAGES - len(recorded)), np.random.default_rng(1))
     images = np.concatenate([recorded, random])
-    return {"images": images, "expected": graph(images)}
+    return {"images": images, "expected": graph.compute(images)[0]}

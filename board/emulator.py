@@ -56,8 +56,9 @@ class Emulator:
 
     def start(self, slot: int) -> None:
         """Starts the simulation on the slot's input file."""
-        command = [str(self._executable), str(self._file("input", slot)), str(self._file("output", slot))]
-        command += [str(self._loaded[slot]), *seed_options(self._project, self._seeds)]
+        command = [str(self._executable), str(self._loaded[slot])]
+        command += ["--in", "input", str(self._file("input", slot)), "--out", "output", str(self._file("output", slot))]
+        command += seed_options(self._project, self._seeds)
         self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def wait(self, slot: int, seconds: float) -> Words:

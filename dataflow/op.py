@@ -1,30 +1,27 @@
-"""What an op must tell the passes and the back ends about itself."""
+"""What an op means: ports, shapes, intervals, integer semantics, folds, access pattern. Nothing of any target."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from enum import Enum
 from functools import cached_property
+from inspect import isabstract
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.fit.resource_model import constant
 from muxflow.dataflow.graph.stream import Stream
 
 IntArray = npt.NDArray[np.int64]
 
-STREAM_BITS_LIMIT = 4096
-"""Widest beat: the vendor tools refuse streams of more bits (UG1399, hls::stream of arbitrary precision types)."""
+Answer = Literal["codes", "label", "top_k"]
 
-UNROLL_LIMIT = 4096
-"""Most multiply-accumulates or comparisons that one loop body may unroll; beyond it synthesis time and memory explode
-(decision)."""
+PARALLEL_LIMIT = 4096
+"""Most operations that a node may do in one cycle; beyond it no target's synthesis ends in time (decision)."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,6 +55,37 @@ class Ports:
     outputs: tuple[Stream, ...]
 
 
+class Role(Enum):
+    """What an op is to the passes: a source of weights, a layout of vectors, arithmetic, or plumbing between nodes."""
+
+    SOURCE = "source"
+    LAYOUT = "layout"
+    COMPUTE = "compute"
+    PLUMBING = "plumbing"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input of an op as it is declared.
+
+    `weights`: it carries weights, which repeat and are never waited for. `per_frame`: its answer comes once a frame, so
+    the other inputs wait for it with the frame in their FIFOs. `optional`: some attributes of the op leave it out.
+    """
+
+    name: str
+    weights: bool = False
+    per_frame: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Register:
+    """State of a node that the host may write at run time: `cells` bits, the stored start, cell 0 first."""
+
+    name: str
+    cells: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Pattern:
     """In which iterations of a loop a port is used: runs of (iterations, used), the whole played `repeat` times."""
@@ -76,169 +104,130 @@ class Pattern:
         return self.repeat * sum(count for count, used in self.runs if used)
 
     def mask(self) -> npt.NDArray[np.bool_]:
-        """One flag an iteration, shape (trips,)."""
+        """List one flag an iteration, shape (trips,)."""
         counts = [count for count, _ in self.runs]
         flags = [used for _, used in self.runs]
         return np.tile(np.repeat(np.array(flags, bool), counts), self.repeat)
 
     @staticmethod
     def always(trips: int) -> Pattern:
-        """Used in every iteration."""
+        """Use the port in every iteration."""
         return Pattern(((trips, True),))
 
     @staticmethod
     def last_of(period: int, repeat: int) -> Pattern:
-        """Used in the last iteration of every `period`."""
+        """Use the port in the last iteration of every `period`."""
         return Pattern(((period - 1, False), (1, True)), repeat)
 
     @staticmethod
     def first_of(period: int, repeat: int) -> Pattern:
-        """Used in the first iteration of every `period`."""
+        """Use the port in the first iteration of every `period`."""
         return Pattern(((1, True), (period - 1, False)), repeat)
 
 
 @dataclass(frozen=True)
-class Loop:
-    """A kernel's flattened loop for one frame: an iteration reads and writes at most one beat a port.
+class Access:
+    """The flattened loop of a node for one frame: an iteration reads and writes at most one beat a port.
 
-    `reads`, `writes`: one pattern a port, each over the same number of trips. `interval`: cycles from one iteration to
-    the next. `depth`: cycles from an iteration's read to its write (pipeline depth, an estimate).
+    `reads`, `writes`: one pattern a port, each over the same number of iterations.
+    Raises GraphError where the patterns disagree on that number.
     """
 
     reads: tuple[Pattern, ...]
     writes: tuple[Pattern, ...]
-    interval: int = 1
-    depth: int = 4
 
     def __post_init__(self) -> None:
         trips = {pattern.trips for pattern in self.reads + self.writes}
         if len(trips) != 1:
-            raise GraphError(f"loop nest: its ports disagree on the number of iterations, {sorted(trips)}")
+            raise GraphError(f"access pattern: its ports disagree on the number of iterations, {sorted(trips)}")
 
     @property
     def trips(self) -> int:
         """Iterations in a frame."""
         return (self.reads + self.writes)[0].trips
 
-    @property
-    def cycles(self) -> int:
-        """Cycles in a frame when no stream makes it wait."""
-        return self.trips * self.interval
-
-
-@dataclass(frozen=True)
-class Logic:
-    """Logic of a node without its memories (estimate): LUTs, flip-flops, DSP blocks."""
-
-    lut: int = 0
-    ff: int = 0
-    dsp: int = 0
-
-    @property
-    def resources(self) -> Resources:
-        """The same as resources."""
-        return Resources(self.lut, self.ff, 0, self.dsp)
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Constant contents of a kernel: `values` of shape (rows, columns) or (columns,), each in [lo, hi].
-
-    `memory`: True when the table is a memory whose placement is chosen; False when it is wired into the logic.
-    """
-
-    name: str
-    values: IntArray
-    lo: int
-    hi: int
-    memory: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class Kernel:
-    """The call of a node's C++ kernel: header, function, integer template arguments in order, tables.
-
-    The call's arguments are the tables, then the input streams, then the output streams.
-    """
-
-    header: str
-    function: str
-    arguments: tuple[tuple[str, int | bool], ...]
-    tables: tuple[Table, ...] = ()
-
-
-Follows = Literal["", "consumer"]
-
 
 @dataclass(frozen=True, eq=False)
 class Op(ABC):
-    """One kind of node; a subclass is a frozen dataclass of validated attributes and holds all knowledge of the op."""
+    """One kind of node; a subclass is a frozen dataclass of validated attributes and holds the meaning of the op.
 
-    follows: ClassVar[Follows] = ""
-    """"consumer": the fold is that of the node that reads the output (weight sources, sliding windows)."""
+    `inputs`: its input ports as declared. `role`: what it is to the passes. `only_lanes`: whether its output is its input,
+    in other lanes. `answer`: what its output is to a user where it ends a network.
+    """
+
+    inputs: ClassVar[tuple[Port, ...]] = (Port("x"),)
+    role: ClassVar[Role] = Role.COMPUTE
+    only_lanes: ClassVar[bool] = False
+    answer: ClassVar[Answer] = "codes"
 
     @property
     def kind(self) -> str:
         """Name of the op, as shown in tables."""
         return type(self).__name__
 
+    @property
+    def detail(self) -> str:
+        """What tells two nodes of this op apart in a table; empty where nothing does."""
+        return ""
+
+    @property
+    def folds_with_reader(self) -> bool:
+        """Whether the fold is that of the node that reads the output: so it is with weight sources and layouts."""
+        return self.role in (Role.SOURCE, Role.LAYOUT)
+
     @abstractmethod
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
-        """Shapes and intervals of the outputs; raises GraphError when the inputs do not fit."""
+        """Infer shapes and intervals of the outputs; raises GraphError when the inputs do not fit."""
 
     @abstractmethod
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        """Integer semantics on a batch: arrays of shape (N, *stream.shape), weight matrices without the batch axis."""
+        """Compute a batch: arrays of shape (N, *stream.shape), weight matrices without the batch axis."""
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """Every legal fold; by default the lanes that divide all channel counts."""
+        """Yield every legal fold; by default the lanes that divide all channel counts."""
         channels = [stream.channels for stream in ports.inputs + ports.outputs]
         for lanes in divisors(int(np.gcd.reduce(channels))):
             yield Fold(pe=lanes)
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Lanes of each input and output under a fold; by default `pe` everywhere."""
+        """Give the lanes of each input and output under a fold; by default `pe` everywhere."""
         return (fold.pe,) * len(ports.inputs), (fold.pe,) * len(ports.outputs)
 
     @abstractmethod
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
-        """The kernel's loop nest under a fold."""
-
-    @abstractmethod
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """Logic estimate under a fold; the docstring derives the formula."""
-
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        """What the node stores under a fold; none by default."""
-        return ()
+    def access(self, ports: Ports, fold: Fold) -> Access:
+        """Give the access pattern under a fold."""
 
     def interleaved(self, fold: Fold) -> bool:
-        """Whether a beat of the first input holds parts of several groups, which only a sliding window right before the
-        node can lay out."""
+        """Say whether a beat of the first input holds parts of several groups, which only a sliding window right before
+        the node can lay out."""
         return False
 
-    def unrolled(self, ports: Ports, fold: Fold) -> int:
-        """Operations in the unrolled loop body, held against UNROLL_LIMIT."""
-        return fold.parallel
-
     def operations(self, ports: Ports) -> int:
-        """Multiply-accumulates in a frame; 0 for ops without any."""
+        """Count the multiply-accumulates in a frame; 0 for ops without any."""
         return 0
 
-    @abstractmethod
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        """The kernel call under a fold."""
+    def saved_bits(self, ports: Ports) -> int:
+        """Count the bits of weight memory that the op makes unnecessary; 0 for most."""
+        return 0
+
+    def registers(self) -> tuple[Register, ...]:
+        """List the state that the host may write at run time; none by default."""
+        return ()
+
+    def with_registers(self) -> Op | None:
+        """Give the same op with its state writable at run time; None for an op without any."""
+        return None
 
     def from_stream_order(self, ports: Ports, fold: Fold, recorded: IntArray) -> IntArray:
-        """Brings what a simulation recorded on the output, shape (N, elements), into the graph's order."""
+        """Bring what a simulation recorded on the output, shape (N, elements), into the graph's order."""
         return recorded
 
     def attributes(self) -> dict[str, Any]:
-        """The op's fields by name, in order."""
+        """List the op's fields by name, in order."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def check_folds(self, node: str, ports: Ports, fold: Fold) -> None:
-        """Raises GraphError naming the node and its legal folds when `fold` is not one of them."""
+        """Raise GraphError naming the node and its legal folds when `fold` is not one of them."""
         legal = list(self.folds(ports))
         if fold not in legal:
             shown = ", ".join(str(option) for option in legal[:12]) + (" ..." if len(legal) > 12 else "")
@@ -257,24 +246,26 @@ class Op(ABC):
         return hash(self._key)
 
 
+def concrete_ops(base: type[Op] = Op) -> Iterator[type[Op]]:
+    """Yield every op that can be made, of all modules that are loaded."""
+    for op in base.__subclasses__():
+        if not isabstract(op):
+            yield op
+        yield from concrete_ops(op)
+
+
 def _frozen(value: Any) -> Any:
     return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
 
 def frozen_array(values: npt.ArrayLike) -> IntArray:
-    """A read-only int64 copy."""
+    """Make a read-only int64 copy."""
     array = np.array(values, np.int64)
     array.setflags(write=False)
     return array
 
 
 def divisors(number: int) -> list[int]:
-    """The divisors of a number, ascending."""
+    """List the divisors of a number, ascending."""
     small = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
     return small + [number // d for d in reversed(small) if d * d != number]
-
-
-def control_lut(trips: int) -> int:
-    """LUTs of a process: its loop counter with the comparison, its control and the stream handshakes."""
-    counter = constant("process.lut_per_counter_bit") * max(1, trips.bit_length())
-    return int(constant("process.lut") + counter)

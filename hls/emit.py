@@ -1,42 +1,228 @@
-"""C++ text that every flow writes: constant tables, a function around a kernel's call."""
+"""The one place that writes C++ around kernels: tables, a function a node, the dataflow region that joins them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
-from muxflow.dataflow.op import Kernel
+from muxflow.dataflow.fit.folded import Folded
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.hls.kernels import KERNELS, Table, Unit
+from muxflow.hls.names import identifiers
+
+Tool = Literal["vitis_hls", "vivado_hls"]
+
+Placement = Callable[[str, str], str]
+"""`placement(node, table)`: "bram", "lutram", or "register", where the tool chooses."""
 
 
-def kernel_call(kernel: Kernel, tables: Iterable[str], ports: Iterable[str]) -> str:
-    """The call of a kernel on its tables and ports."""
-    template = ", ".join(f"/*{key}*/ {str(value).lower()}" for key, value in kernel.arguments)
-    return f"muxflow::{kernel.function}<{template}>({', '.join([*tables, *ports])})"
+def by_table(placements: Mapping[str, str]) -> Placement:
+    """Place tables by their own names, those that are not named in registers."""
+    return lambda _node, table: placements.get(table, "register")
 
 
-def function_text(
-    name: str,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    pragmas: Sequence[str],
-    call: str,
-    tables: Sequence[Mapping[str, str]] = (),
-) -> str:
-    """A node's tables (as `project.table_text` describes them) and one function around `call`.
+def cpp(value: int | bool) -> str:
+    """Write a template argument."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
-    `inputs`, `outputs`: types of the streams x0, x1, ... and y0, y1, ...; `pragmas`: without `#pragma HLS`.
+
+def beat_type(stream: Stream) -> str:
+    """Name the C++ type, in namespace muxflow, of a folded stream's beat."""
+    if stream.bipolar:
+        return f"BipolarBeat<{stream.lanes}>"
+    return f"Beat<{stream.bits}, {cpp(stream.signed)}, {stream.lanes}>"
+
+
+def table_definition(variable: str, table: Table) -> str:
+    """Write a constant table."""
+    bits, signed = width(table.lo, table.hi)
+    if table.values.ndim == 1:
+        rows = "  " + ", ".join(map(str, table.values.tolist()))
+    else:
+        rows = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist())
+    dimensions = "".join(f"[{size}]" for size in table.values.shape)
+    return (
+        f"// {table.values.size} values in [{table.lo}, {table.hi}]\n"
+        f"static const muxflow::TableElement<{bits}, {cpp(signed)}>::type {variable}{dimensions} = {{\n{rows}\n}};\n"
+    )
+
+
+def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
+    """Write the pragma that puts a memory where the plan wants it, in the tool's own words."""
+    if tool == "vitis_hls":
+        return f"bind_storage variable={variable} type={kind} impl={placement}"
+    core = {
+        ("rom_1p", "bram"): "ROM_1P_BRAM",
+        ("rom_1p", "lutram"): "ROM_1P_LUTRAM",
+        ("fifo", "bram"): "FIFO_BRAM",
+        ("fifo", "lutram"): "FIFO_LUTRAM",
+        ("fifo", "srl"): "FIFO_SRL",
+    }[(kind, placement)]
+    return f"RESOURCE variable={variable} core={core}"
+
+
+def table_pragmas(variable: str, table: Table, placement: str, tool: Tool) -> list[str]:
+    """Write what shapes a table's variable and puts it into `placement`; "register": the tool chooses."""
+    # A row of a table is read at once: it is one word.
+    whole = f"array_reshape variable={variable} complete dim=2"
+    pragmas = [whole if table.values.ndim == 2 else f"array_partition variable={variable} complete"]
+    if table.memory and placement != "register":
+        pragmas.append(storage_pragma(variable, placement, "rom_1p", tool))
+    return pragmas
+
+
+def stream_definition(kind: str, variable: str, depth: int, pragma: str = "") -> str:
+    """Declare a stream of beats of the C++ type `kind` inside a dataflow region."""
+    lines = [
+        f"  MUXFLOW_STREAM({kind}, {variable}, {depth});",
+        f"#pragma HLS stream variable={variable} depth={depth}",
+    ]
+    return "\n".join([*lines, f"#pragma HLS {pragma}"] if pragma else lines)
+
+
+def function(name: str, parameters: Sequence[str], pragmas: Sequence[str], lines: Sequence[str]) -> str:
+    """Write a function of statements; `pragmas` without `#pragma HLS`, `lines` without their semicolons."""
+    body = [f"#pragma HLS {pragma}" for pragma in pragmas] + [f"  {line};" for line in lines]
+    return "\n".join([f"static void {name}({', '.join(parameters)}) {{", *body, "}"]) + "\n"
+
+
+def stream_parameters(kinds: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Write the parameters of a function that are streams of beats of these C++ types."""
+    return [f"muxflow::stream<{kind}>& {name}" for kind, name in zip(kinds, names, strict=True)]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A run-time argument of a node that takes the place of its table `table`: declaration and name."""
+
+    table: str
+    name: str
+    parameter: str
+
+
+@dataclass(frozen=True)
+class Emitter:
+    """The C++ of a folded graph's nodes.
+
+    `functions`: C++ name by node; `reserved`: names that no table may have. `placement`: of tables. `arguments`: by node,
+    run-time arguments in place of tables. `types`: C++ type of a beat by stream, the full one where it is absent.
     """
-    parameters = [f"muxflow::stream<{kind}>& x{i}" for i, kind in enumerate(inputs)]
-    parameters += [f"muxflow::stream<{kind}>& y{i}" for i, kind in enumerate(outputs)]
-    lines = []
-    for table in tables:
-        kind = f"muxflow::TableElement<{table['bits']}, {table['signed']}>::type"
-        lines += [
-            f"// {table['comment']}",
-            f"static const {kind} {table['variable']}{table['dimensions']} = {{",
-            table["rows"],
-            "};",
+
+    folded: Folded
+    tool: Tool
+    functions: Mapping[str, str]
+    placement: Placement
+    reserved: frozenset[str] = frozenset()
+    arguments: Mapping[str, Argument] | None = None
+    types: Mapping[str, str] | None = None
+
+    @cached_property
+    def units(self) -> dict[str, Unit]:
+        """The kernel call of each node."""
+        graph = self.folded.graph
+        return {n.name: KERNELS.unit(n.op, graph.ports(n), self.folded.folds[n.name]) for n in graph.nodes}
+
+    @cached_property
+    def variables(self) -> dict[tuple[str, str], str]:
+        """The C++ name of each table, by node and table."""
+        keys = [(node.name, table.name) for node in self.folded.graph.nodes for table in self.tables(node)]
+        texts = identifiers((f"{self.functions[node]} {table}" for node, table in keys), self.reserved)
+        return dict(zip(keys, texts.values(), strict=True))
+
+    @property
+    def headers(self) -> list[str]:
+        """The kernels' headers, sorted."""
+        return sorted({unit.header for unit in self.units.values()})
+
+    def tables(self, node: Node) -> list[Table]:
+        """List the tables of a node that stay constants."""
+        argument = (self.arguments or {}).get(node.name)
+        return [t for t in self.units[node.name].tables if argument is None or t.name != argument.table]
+
+    def type_of(self, stream: str) -> str:
+        """Name the C++ type of a stream's beat."""
+        return (self.types or {}).get(stream) or self.full_type(stream)
+
+    def full_type(self, stream: str) -> str:
+        """Spell the C++ type of a stream's beat out."""
+        return f"muxflow::{beat_type(self.folded.graph.streams[stream])}"
+
+    def table_definitions(self, node: Node) -> list[str]:
+        """Write the tables of a node."""
+        return [table_definition(self.variables[node.name, table.name], table) for table in self.tables(node)]
+
+    def node_function(self, node: Node) -> str:
+        """Write the function around a node's kernel call; its parameters are x0, x1, ..., y0, y1, ..."""
+        unit = self.units[node.name]
+        argument = (self.arguments or {}).get(node.name)
+        ports = [f"x{i}" for i in range(len(node.inputs))] + [f"y{i}" for i in range(len(node.outputs))]
+        parameters = stream_parameters([self.type_of(name) for name in node.inputs + node.outputs], ports)
+        values = [
+            argument.name
+            if argument is not None and table.name == argument.table
+            else self.variables[node.name, table.name]
+            for table in unit.tables
         ]
-    lines.append(f"static void {name}({', '.join(parameters)}) {{")
-    lines += [f"#pragma HLS {pragma}" for pragma in pragmas]
-    lines += [f"  {call};", "}"]
-    return "\n".join(lines) + "\n"
+        template = ", ".join(f"/*{key}*/ {cpp(value)}" for key, value in unit.arguments)
+        pragmas = [
+            pragma
+            for table in self.tables(node)
+            for pragma in table_pragmas(
+                self.variables[node.name, table.name], table, self.placement(node.name, table.name), self.tool
+            )
+        ]
+        call = f"muxflow::{unit.function}<{template}>({', '.join([*values, *ports])})"
+        given = [argument.parameter] if argument else []
+        return function(self.functions[node.name], [*given, *parameters], pragmas, [call])
+
+    def node_call(self, node: Node, variables: Mapping[str, str]) -> str:
+        """Write the call of a node's function on the C++ names of its streams."""
+        argument = (self.arguments or {}).get(node.name)
+        given = [argument.name] if argument else []
+        return (
+            f"{self.functions[node.name]}({', '.join([*given, *(variables[n] for n in node.inputs + node.outputs)])})"
+        )
+
+    def definitions(self) -> list[str]:
+        """Write, node by node, its tables and its function."""
+        return ["".join([*self.table_definitions(node), self.node_function(node)]) for node in self.folded.graph.nodes]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A folded graph in C++ inside somebody else's function: `headers` to include, `definitions` of tables and node
+    functions, and for the function around them its `parameters` and its `body`."""
+
+    headers: tuple[str, ...]
+    definitions: str
+    parameters: tuple[str, ...]
+    body: str
+
+
+def region(folded: Folded, ports: Sequence[str], placements: Mapping[str, str], tool: Tool, *, prefix: str) -> Region:
+    """Write a folded graph as a region, all names after `prefix`.
+
+    `ports`: names of the inputs, then of the outputs; `placements`: "bram", "lutram" or "register" by table.
+    """
+    graph = folded.graph
+    keys = [f"{prefix} node {node.name}" for node in graph.nodes]
+    functions = dict(zip((node.name for node in graph.nodes), identifiers(keys).values(), strict=True))
+    emitter = Emitter(folded, tool, functions, by_table(placements))
+    ends = (*graph.inputs, *graph.outputs)
+    variables = dict(zip(ends, ports, strict=True))
+    inner = folded.inner_streams
+    variables |= dict(zip(inner, identifiers((f"s {name}" for name in inner), ports).values(), strict=True))
+    body = []
+    for name in inner:
+        body.append(f"  typedef {emitter.type_of(name)} {variables[name]}_t;")
+        body.append(stream_definition(f"{variables[name]}_t", variables[name], folded.depths[name]))
+    body += [f"  {emitter.node_call(node, variables)};" for node in graph.nodes]
+    return Region(
+        tuple(f"muxflow/{header}" for header in emitter.headers),
+        "\n".join(emitter.definitions()),
+        tuple(stream_parameters([emitter.type_of(name) for name in ends], ports)),
+        "\n".join(body),
+    )

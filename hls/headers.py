@@ -1,18 +1,32 @@
-"""Our C++ headers for projects of other flows."""
+"""The C++ headers of generated projects: what all kernels share, and the kernels."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-INCLUDE = Path(__file__).parent / "include"
+from muxflow.hls.kernels import KERNELS
+
+SHARED = Path(__file__).parent / "include" / "muxflow"
+"""Types, streams, simulation; folders for other people's flows below."""
 
 
-def copy_headers(folder: Path) -> None:
-    """Copies our headers into `folder`, their includes made relative: other flows give the compiler no folder of ours."""
-    source = INCLUDE / "muxflow"
-    for header in sorted(file for file in source.rglob("*") if file.suffix in (".h", ".hpp")):
-        place = header.relative_to(source)
+def headers() -> dict[str, Path]:
+    """Map every header's place below the folder `muxflow` to its source file."""
+    shared = sorted(file for file in SHARED.rglob("*") if file.suffix in (".h", ".hpp"))
+    beside = {file for header in KERNELS.headers() for file in header.parent.glob("*.hpp")}
+    return {file.relative_to(SHARED).as_posix(): file for file in shared} | {file.name: file for file in sorted(beside)}
+
+
+def copy_headers(folder: Path, *, relative: bool = False) -> None:
+    """Copy the headers into `folder`, which is called `muxflow` to those that include them.
+
+    `relative`: their includes of each other become relative, for flows that give the compiler no folder of headers.
+    """
+    for place, source in headers().items():
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
-        up = "../" * (len(place.parts) - 1)
-        target.write_text(header.read_text().replace('#include "muxflow/', f'#include "{up}'))
+        text = source.read_text()
+        if relative:
+            up = "../" * place.count("/")
+            text = text.replace('#include "muxflow/', f'#include "{up}')
+        target.write_text(text)

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from muxflow.dataflow.fit.design import Design
-from muxflow.hls.vitis.seeds import generators
+from muxflow.dataflow.fit.folded import Folded, converter_chains
 
 CPP_WORDS = frozenset(
     "alignas alignof and asm auto bool break case catch char class const constexpr continue decltype default "
@@ -44,23 +43,38 @@ def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str,
 
 @dataclass(frozen=True)
 class Names:
-    """C++ names of a design: the top function, of each node its function, of each generator its seed; `outer`: names that
-    nothing else may have."""
+    """C++ names of a folded graph: the top function, of each stream its variable and its type, of each outer stream its
+    port, of each node its function, of each node with run-time state its seed; `outer`: names that nothing else may
+    have."""
 
     top: str
+    variables: dict[str, str]
+    types: dict[str, str]
+    ports: dict[str, str]
     functions: dict[str, str]
     seeds: dict[str, str]
     outer: frozenset[str]
 
 
-def names_of(design: Design) -> Names:
-    """The names that a design's project uses; no two of them are the same."""
-    top = identifier(design.graph.name)
-    streams = identifiers(design.graph.streams).values()
-    outer = {top, f"{top}_design", *(f"s_{text}" for text in streams), *(f"{text}_t" for text in streams)}
-    functions = identifiers((node.name for node in design.graph.nodes), outer)
+def names_of(folded: Folded) -> Names:
+    """Choose the names that a project uses; no two of them are the same."""
+    graph = folded.graph
+    top = identifier(graph.name)
+    streams = identifiers(graph.streams)
+    variables = {name: f"s_{text}" for name, text in streams.items()}
+    types = {name: f"{text}_t" for name, text in streams.items()}
+    outer = {top, f"{top}_design", *variables.values(), *types.values()}
+    origin = {name: start for start, chain in converter_chains(graph).items() for name in chain}
+    ports: dict[str, str] = {}
+    for ends, what in ((graph.inputs, "input"), (graph.outputs, "output")):
+        for name in ends:
+            # The name before width converters: it does not change with the folds.
+            ports[name] = what if len(ends) == 1 else f"{what}_{identifier(origin[name])}"
+    outer.update(ports.values())
+    functions = identifiers((node.name for node in graph.nodes), outer)
     outer.update(functions.values())
-    keys = {name: f"{functions[name]} seed" for name in generators(design)}
+    with_state = [node.name for node in graph.nodes if node.op.with_registers() is not None]
+    keys = {name: f"{functions[name]} seed" for name in with_state}
     texts = identifiers(keys.values(), outer)
     seeds = {name: texts[key] for name, key in keys.items()}
-    return Names(top, functions, seeds, frozenset(outer | set(seeds.values())))
+    return Names(top, variables, types, ports, functions, seeds, frozenset(outer | set(seeds.values())))

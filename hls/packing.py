@@ -8,7 +8,7 @@ from muxflow.board.driver import packing
 from muxflow.board.driver.errors import AcceleratorError
 from muxflow.board.driver.packing import Port
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.design import container_bits
+from muxflow.dataflow.fit.ports import container_bits
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 

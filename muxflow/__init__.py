@@ -2,7 +2,7 @@
 
 graph = muxflow.load("model.onnx")
 design = muxflow.fit(graph, board="pynq-z2")
-project = design.write("build/")
+project = muxflow.write(design, "build/")
 result = project.csim(images)
 """
 
@@ -21,8 +21,9 @@ from muxflow.dataflow.errors import (
 )
 
 if TYPE_CHECKING:
-    from muxflow.api import Design, Project, check, fit, load, open_project
+    from muxflow.api import Project, check, fit, load, open_project, write
     from muxflow.board.driver import Accelerator
+    from muxflow.dataflow.fit.design import Design
     from muxflow.dataflow.graph.graph import Graph
 
 __all__ = [
@@ -40,11 +41,13 @@ __all__ = [
     "fit",
     "load",
     "open_project",
+    "write",
 ]
 
 # Loaded on first use: every part of Muxflow imports this package, and the API imports every part.
-_LAZY = {name: "muxflow.api" for name in ("Design", "Project", "check", "fit", "load", "open_project")}
+_LAZY = {name: "muxflow.api" for name in ("Project", "check", "fit", "load", "open_project", "write")}
 _LAZY["Accelerator"] = "muxflow.board.driver"
+_LAZY["Design"] = "muxflow.dataflow.fit.design"
 _LAZY["Graph"] = "muxflow.dataflow.graph.graph"
 
 

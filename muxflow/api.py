@@ -6,20 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy.typing as npt
-
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator
-from muxflow.dataflow.fit import design as dataflow_design
 from muxflow.dataflow.fit import folding
-from muxflow.dataflow.fit.design import before_width_converters
+from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
-from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.graph.graph import Batch, Graph
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, NodeStatus
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.project import Project as HlsProject
 from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
@@ -60,13 +57,13 @@ class Project:
         return self.hls.path
 
     @property
-    def design(self) -> dataflow_design.Design:
+    def design(self) -> Design:
         """The design behind it."""
         return self.hls.design
 
     def csim(
         self,
-        images: npt.ArrayLike,
+        images: Batch,
         variant: csim.Variant = "native",
         *,
         bounded: bool = False,
@@ -74,7 +71,7 @@ class Project:
         jobs: int = 1,
         progress: csim.Progress | None = None,
     ) -> csim.CsimResult:
-        """C simulation of input codes (N, H, W, C); with `verify` every node is compared with the graph.
+        """Simulate input codes in C, shape (N, *input.shape) an input; with `verify` every node is compared with the graph.
 
         `variant`: "native" or "reference" (ap_int types). `bounded`: FIFOs have exactly their depths.
         Raises MismatchError at the first difference, ToolError when the compiler is absent or a deadlock is found.
@@ -91,35 +88,17 @@ class Project:
         return write_driver(self.hls, Path(folder))
 
 
-@dataclass(frozen=True)
-class Design(dataflow_design.Design):
-    """A design that knows how to become a project."""
-
-    def frontier(self, *, points: int = 12) -> tuple[folding.FrontierPoint, ...]:
-        """Interval against resources inside the budget, fastest first, with FIFOs that hold what this design's do
-        (estimate); see `muxflow.dataflow.fit.folding.frontier`."""
-        graph = before_width_converters(self.graph)
-        return folding.frontier(graph, folding.held_elements(self), self.budget, points=points)
-
-    def slowdown_curve(self, slowdown: float) -> tuple[folding.SlowdownPoint, ...]:
-        """What FIFOs cost when they may slow the design down by up to `slowdown` per cent, by cycle simulation.
-
-        Raises ToolError without a C++ compiler.
-        """
-        return folding.slowdown_curve(self, slowdown)
-
-    def write(
-        self,
-        path: str | Path,
-        *,
-        options: ProjectOptions | None = None,
-        vectors: IntArray | None = None,
-        extra: Mapping[str, bytes] | None = None,
-        progress: Callable[[str], None] | None = None,
-    ) -> Project:
-        """Writes the HLS project; see `muxflow.hls.vitis.project.write_project`."""
-        written = write_project(self, Path(path), options=options, vectors=vectors, extra=extra, progress=progress)
-        return Project(written)
+def write(
+    design: Design,
+    path: str | Path,
+    *,
+    options: ProjectOptions | None = None,
+    vectors: Batch | None = None,
+    extra: Mapping[str, bytes] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Project:
+    """Write the HLS project of a design; see `muxflow.hls.vitis.project.write_project`."""
+    return Project(write_project(design, Path(path), options=options, vectors=vectors, extra=extra, progress=progress))
 
 
 def fit(
@@ -145,8 +124,9 @@ def fit(
     """
     chosen = find_board(board) if isinstance(board, str) else board
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
-    found = folding.fit(
+    return folding.fit(
         graph,
+        KERNELS,
         device=chosen.device,
         board=chosen.name,
         clock_mhz=clock,
@@ -156,11 +136,6 @@ def fit(
         simulated=have_compiler(),
         progress=progress,
     )
-    return _public(found)
-
-
-def _public(design: dataflow_design.Design) -> Design:
-    return Design(**{name: getattr(design, name) for name in design.__dataclass_fields__})
 
 
 def open_project(path: str | Path) -> Project:

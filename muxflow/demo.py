@@ -87,7 +87,7 @@ def run_demo(output: Path, *, board: str, select: str, stage: Stage) -> DemoResu
     design = muxflow.fit(graph, board)
     done(1, 1)
     done = stage("write the HLS project", 1)
-    project = design.write(output / name, vectors=images.codes, extra={MODEL_FILE: model.read_bytes()})
+    project = muxflow.write(design, output / name, vectors=images.codes, extra={MODEL_FILE: model.read_bytes()})
     done(1, 1)
     prove(project, images, network=network, jobs=os.cpu_count() or 1, stage=stage)
     report = project_report(project, version("muxflow"))

@@ -54,8 +54,8 @@ class Images:
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
     """Seeded random codes over the whole input interval."""
-    stream = graph.streams[graph.input]
-    codes = random_codes(stream, count, np.random.default_rng(seed))
+    (source,) = graph.inputs
+    codes = random_codes(graph.streams[source], count, np.random.default_rng(seed))
     return Images(codes, None, "random codes", f"seed {seed}")
 
 
@@ -72,9 +72,9 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
 
 def _labels(graph: Graph, outputs: IntArray) -> npt.NDArray[np.int64]:
     """Predicted classes from output codes: the read-out's largest logit, or the arg-max node's answer."""
-    if graph.readout is None:
+    if not graph.readouts:
         return np.asarray(outputs.reshape(len(outputs), -1)[:, 0])
-    return np.asarray(graph.readout(outputs).reshape(len(outputs), -1).argmax(axis=1), np.int64)
+    return np.asarray(np.asarray(graph.read_out(outputs)).reshape(len(outputs), -1).argmax(axis=1), np.int64)
 
 
 def prove(
@@ -126,9 +126,9 @@ def prove(
         )
         speeds[variant] = result.images_per_second
         speeds[f"{variant}_compile_seconds"] = seconds
-        outputs = result.outputs
-        streams = len(result.streams) + 1
-        codes = sum(stream.size for stream in result.streams.values()) + outputs.size
+        outputs = np.asarray(result.outputs)
+        streams = len(result.streams)
+        codes = sum(stream.size for stream in result.streams.values())
         detail = _compared(streams, codes) + (", FIFOs at their depths" if bounded else "")
         rungs.append(Rung(title, "equal", count, detail))
     rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream --cosim"))

@@ -25,7 +25,8 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.file import read_graph, write_graph
+from muxflow.hls.kernels import KERNELS
 
 CONNECT_SECONDS = 10
 DIED = "the worker process died (out of memory?); run this point alone with `muxflow fit`"
@@ -175,7 +176,7 @@ def _graph(model: str, scratch: Path) -> bytes | str:
 
             path = export_untrained(model, scratch / f"{model}.onnx")
         file = scratch / "graph.npz"
-        muxflow.load(path).save(file)
+        write_graph(muxflow.load(path), file)
         return file.read_bytes()
     except MuxflowError as error:
         return str(error)
@@ -199,9 +200,10 @@ def fit_point(work: _Work) -> Outcome:
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / "graph.npz"
             file.write_bytes(work.graph)
-            graph = Graph.load(file)
+            graph = read_graph(file)
         design = folding.fit(
             graph,
+            KERNELS,
             device=work.device,
             board=work.board,
             clock_mhz=work.clock_mhz,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from muxflow.dataflow.fit.design import Design, converter_chains
-from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.folded import converter_chains
+from muxflow.dataflow.graph.node import Node
 
 TINY_BUDGET = 2 * 2**20
 """Bits of parameters that a tiny accelerator may store: 2 Mb (decision: MOGNET's own budget, 1 Mb = 2^20 bits)."""
@@ -110,20 +111,16 @@ def make_memory_plan(design: Design) -> MemoryPlan:
         )
         for node, name, one in placed
     )
-    joins = tuple(_join(design, node) for node in design.graph.nodes if len(_data(design, node)) > 1)
+    joins = tuple(_join(design, n) for n in design.graph.nodes if len(design.graph.data_inputs(n)) > 1)
     return MemoryPlan(rows, joins, design.stored_parameter_bits, design.saved_bits)
 
 
-def _data(design: Design, node: Node) -> list[str]:
-    return [name for name in node.inputs if name not in design.graph.weights()]
-
-
 def _join(design: Design, node: Node) -> JoinRow:
-    data = set(_data(design, node))
+    data = set(design.graph.data_inputs(node))
     frame = fifo = 0
     for chain in converter_chains(design.graph).values():
         if chain[-1] in data:
             for memory in (design.fifos[name].memory for name in chain):
                 frame += memory.bits if memory.kind == "frame" else 0
                 fifo += memory.bits if memory.kind == "fifo" else 0
-    return JoinRow(node.name, node.op.kind, str(node.op.attributes().get("select", "")), frame, fifo)
+    return JoinRow(node.name, node.op.kind, node.op.detail, frame, fifo)

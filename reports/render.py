@@ -17,7 +17,6 @@ from rich.text import Text
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.folding import FrontierPoint, SlowdownPoint
-from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -49,8 +48,8 @@ def summary(report: Report) -> list[tuple[str, str]]:
     rows += [
         (
             "limits of the tools",
-            f"widest stream {report.widest_stream_bits:,} of {STREAM_BITS_LIMIT:,} bits, largest loop body "
-            f"{report.largest_unroll:,} of {UNROLL_LIMIT:,} unrolled operations",
+            f"widest stream {report.widest_stream_bits:,} of {report.stream_bits_limit:,} bits, largest loop body "
+            f"{report.largest_unroll:,} of {report.unroll_limit:,} unrolled operations",
         ),
         (
             "stored parameters",

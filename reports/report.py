@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.node import Node
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
 KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")
@@ -86,7 +86,9 @@ class Report:
     used: dict[str, int]
     budget: dict[str, int]
     widest_stream_bits: int
+    stream_bits_limit: int
     largest_unroll: int
+    unroll_limit: int
     memory_bits: dict[str, int]
     memory_plan: MemoryPlan
     ladder: tuple[Rung, ...]
@@ -156,7 +158,7 @@ def make_report(
         )
 
     rows = tuple(row(node) for node in design.graph.nodes)
-    notes = design.graph.notes
+    notes, limits = design.graph.notes, design.folded.implementations.limits
     return Report(
         network=design.graph.name,
         board=design.board,
@@ -171,10 +173,10 @@ def make_report(
         simulated=design.timing is not None,
         used=dict(design.resources.items()),
         budget=dict(design.budget.items()),
-        widest_stream_bits=max(stream.beat_bits for stream in design.graph.streams.values()),
-        largest_unroll=max(
-            node.op.unrolled(design.graph.ports(node), design.folds[node.name]) for node in design.graph.nodes
-        ),
+        widest_stream_bits=design.folded.widest_beat,
+        stream_bits_limit=limits.stream_bits,
+        largest_unroll=max(design.cost(node).unrolled for node in design.graph.nodes),
+        unroll_limit=limits.unrolled,
         memory_bits={total.kind: total.bits for total in plan.totals(KINDS)},
         memory_plan=plan,
         ladder=ladder,

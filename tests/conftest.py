@@ -1,344 +1,44 @@
-"""Shared by all tests: the proof ladder of one op, small graphs, golden files."""
+"""Shared by all tests: the ladder of an op, small graphs, golden files, FINN."""
 
 import os
-import subprocess
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import settings
+from ladder import Ladder
 
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
-from muxflow.dataflow.graph.stream import Stream, random_codes, width
-from muxflow.dataflow.op import Fold, Op, Pattern, Ports, Table
-from muxflow.dataflow.ops import (
-    AddJoin,
-    AutomatonWeights,
-    ChannelSelect,
-    Concat,
-    MatrixVector,
-    MuxJoin,
-    OrJoin,
-    Pool,
-    RomWeights,
-    SlidingWindow,
-    Threshold,
-)
-from muxflow.hls.vitis.csim import ap_types
-from muxflow.hls.vitis.project import INCLUDE, beat_type
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Op
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.kernels import KERNELS
 
 settings.register_profile("muxflow", derandomize=True, deadline=None)
 settings.load_profile("muxflow")
-
-IntArray = npt.NDArray[np.int64]
-Slow = Callable[..., Sequence[IntArray]]
-Order = Callable[[Fold, tuple[IntArray, ...]], tuple[IntArray, ...]]
 
 ZYNQ_7020 = Device("xc7z020clg400-1", lut=53200, ff=106400, bram18=280, dsp=220)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# The ladder: slow reference == numpy == kernel on native types == kernel on ap_int, for every legal fold.
-
-# A stream that logs the order in which its ports are used and fails on a read of nothing; stands in for the vendor's.
-HLS_STREAM = r"""
-#ifndef LADDER_HLS_STREAM
-#define LADDER_HLS_STREAM
-#include <cstdio>
-#include <cstdlib>
-#include <deque>
-#include <string>
-extern std::string ladder_events;
-namespace hls {
-template <class T> class stream {
-  std::deque<T> held;
-  const char port;
- public:
-  explicit stream(char port_) : port(port_) {}
-  T read() {
-    if (held.empty()) { std::fprintf(stderr, "port %c is read too often\n", port); std::exit(5); }
-    ladder_events += port;
-    T value = held.front();
-    held.pop_front();
-    return value;
-  }
-  void write(const T& value) { ladder_events += port; held.push_back(value); }
-  bool empty() const { return held.empty(); }
-  void load(std::FILE* file, long beats) {
-    for (long i = 0; i < beats; ++i) {
-      T value;
-      for (int lane = 0; lane < T::LANES; ++lane) {
-        long long element;
-        if (std::fread(&element, 8, 1, file) != 1) { std::fprintf(stderr, "input ends early\n"); std::exit(5); }
-        value.set(lane, element);
-      }
-      held.push_back(value);
-    }
-  }
-  void dump(std::FILE* file) {
-    const long long beats = held.size();
-    std::fwrite(&beats, 8, 1, file);
-    for (; !held.empty(); held.pop_front()) {
-      for (int lane = 0; lane < T::LANES; ++lane) {
-        const long long element = static_cast<long long>(held.front().get(lane));
-        std::fwrite(&element, 8, 1, file);
-      }
-    }
-  }
-};
-}
-#endif
-"""
-
-MAIN = r"""
-int main(int, char** argv) {
-  std::FILE* in = std::fopen(argv[1], "rb");
-  std::FILE* out = std::fopen(argv[2], "wb");
-%s
-  if (std::fgetc(in) != EOF) { std::fprintf(stderr, "input is left over\n"); return 5; }
-  std::fclose(in);
-  std::fclose(out);
-  return 0;
-}
-"""
-
-# Sanitizers for overflow and bounds; variables that nobody set hold a pattern, so that reading one shows.
-NATIVE = (
-    "-DMUXFLOW_NATIVE",
-    "-O0",
-    "-fsanitize=undefined,address",
-    "-fno-sanitize-recover=all",
-    "-ftrivial-auto-var-init=pattern",
-)
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One op under one fold with its frames in stream order."""
-
-    op: Op
-    ports: Ports
-    fold: Fold
-    inputs: tuple[IntArray, ...]
-    outputs: tuple[IntArray, ...]
-
-
-def _events(patterns: Sequence[Pattern], names: str) -> list[str]:
-    """Ports used, iteration by iteration; iterations that use none are left out."""
-    masks = np.stack([pattern.mask() for pattern in patterns])
-    return ["".join(name for name, used in zip(names, row, strict=True) if used) for row in masks.T if row.any()]
-
-
-class Ladder:
-    """Collects ops, then compiles all their kernels as two programs (native, ap_int) and compares."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.rungs: list[Rung] = []
-
-    def add(
-        self,
-        op: Op,
-        streams: Sequence[Stream],
-        slow: Slow,
-        *,
-        frames: int = 3,
-        values: Sequence[IntArray] | None = None,
-        folds: Sequence[Fold] | None = None,
-        order: Order | None = None,
-        whole: bool = True,
-        tight: bool = False,
-    ) -> None:
-        """Checks the numpy semantics against the slow reference and keeps every legal fold for `climb`.
-
-        `slow(*inputs)` gives the outputs of one frame from plain loops. `values`: input frames, random (with the
-        interval's ends among them) when absent. `order(fold, inputs)` brings flat frames into the order of the port.
-        `tight`: the interval's ends are reached by the values.
-        """
-        outputs = op.infer(*streams)
-        ports = Ports(tuple(streams), outputs)
-        given = tuple(values) if values is not None else tuple(self.random(s, frames) for s in streams)
-        count = max((len(v) for v, s in zip(given, streams, strict=True) if s.constant is None), default=1)
-        batch = tuple(s.constant if s.constant is not None else v for v, s in zip(given, streams, strict=True))
-        met = op.compute(*batch)
-        frames_in = [
-            tuple(v if s.constant is not None else v[i] for v, s in zip(batch, streams, strict=True))
-            for i in range(count)
-        ]
-        results = [slow(*frame) for frame in frames_in]
-        expected = [np.stack([np.asarray(y, np.int64) for y in ys]) for ys in zip(*results, strict=True)]
-        for stream, want, got in zip(outputs, expected, met, strict=True):
-            assert want.shape[1:] == stream.shape, (op, want.shape, stream)
-            np.testing.assert_array_equal(got, want if streams else want[0], err_msg=str(op))
-            assert want.min() >= stream.lo, (op, want.min(), stream)
-            assert want.max() <= stream.hi, (op, want.max(), stream)
-            if tight:
-                assert (want.min(), want.max()) == (stream.lo, stream.hi), op
-        legal = list(op.folds(ports)) if folds is None else list(folds)
-        assert legal
-        for fold in legal:
-            lanes_in, lanes_out = op.lanes(ports, fold)
-            folded = Ports(
-                tuple(s.with_lanes(lanes) for s, lanes in zip(streams, lanes_in, strict=True)),
-                tuple(s.with_lanes(lanes) for s, lanes in zip(outputs, lanes_out, strict=True)),
-            )
-            loop = op.loop(folded, fold)
-            for pattern, stream in zip(loop.reads + loop.writes, folded.inputs + folded.outputs, strict=True):
-                assert pattern.beats == stream.beats, (op, fold, stream)
-                assert pattern.trips == len(pattern.mask()) == loop.trips
-                assert pattern.mask().sum() == pattern.beats
-            assert loop.cycles == loop.trips * loop.interval
-            logic = op.logic(folded, fold)
-            assert min(logic.lut, logic.ff, logic.dsp) >= 0
-            assert op.unrolled(folded, fold) >= 1
-            arranged = []
-            for i in range(count):
-                flat = tuple(v.reshape(1, -1) for v in frames_in[i])
-                flat = order(fold, flat) if order else flat
-                arranged.append([np.tile(v.reshape(-1), s.repeats) for v, s in zip(flat, streams, strict=True)])
-            inputs = tuple(np.stack(rows) for rows in zip(*arranged, strict=True))
-            self.rungs.append(Rung(op, folded, fold, inputs, tuple(expected)))
-
-    @staticmethod
-    def random(stream: Stream, frames: int) -> IntArray:
-        """Seeded codes; the first frame also holds the interval's ends where there is room."""
-        rng = np.random.default_rng([stream.size, frames, abs(stream.lo), abs(stream.hi)])
-        values = random_codes(stream, frames, rng)
-        flat = values.reshape(frames, -1)
-        flat[0, 0], flat[-1, -1] = stream.lo, stream.hi
-        return values
-
-    def climb(self) -> int:
-        """Compiles, runs and compares; returns how many kernels were checked."""
-        assert self.rungs
-        reference = ap_types()
-        assert reference is not None
-        (self.folder / "hls_stream.h").write_text(HLS_STREAM)
-        (self.folder / "main.cpp").write_text(self._program())
-        with (self.folder / "in").open("wb") as file:
-            for rung in self.rungs:
-                frames = max((len(values) for values in rung.inputs), default=2)
-                for i in range(frames):
-                    for values in rung.inputs:
-                        file.write(np.ascontiguousarray(values[i], "<i8").tobytes())
-        for variant, flags in (("native", NATIVE), ("reference", ("-O0", "-w", f"-I{reference}"))):
-            command = ["g++", "-std=c++14", "-I.", f"-I{INCLUDE}", *flags, "main.cpp", "-o", variant]
-            done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr[:6000]
-            done = subprocess.run(
-                [f"./{variant}", "in", f"out_{variant}"], cwd=self.folder, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stderr[:6000]
-            self._compare(variant)
-        return len(self.rungs)
-
-    def _program(self) -> str:
-        headers = sorted({rung.op.call(rung.ports, rung.fold).header for rung in self.rungs})
-        parts = ["#include <hls_stream.h>", "std::string ladder_events;"]
-        parts += [f'#include "muxflow/{header}"' for header in headers]
-        for number, rung in enumerate(self.rungs):
-            kernel = rung.op.call(rung.ports, rung.fold)
-            frames = max((len(values) for values in rung.inputs), default=2)
-            lines = [f"static void rung{number}(std::FILE* in, std::FILE* out) {{", f"  // {rung.op.kind} {rung.fold}"]
-            names = []
-            for letter, streams in (("x", rung.ports.inputs), ("y", rung.ports.outputs)):
-                for i, s in enumerate(streams):
-                    lines.append(f"  typedef muxflow::{beat_type(s)} {letter}{i}_t;")
-                    port = chr(ord("a" if letter == "x" else "A") + i)
-                    lines.append(f"  hls::stream<{letter}{i}_t> {letter}{i}('{port}');")
-                    names.append(f"{letter}{i}")
-            lines += [_table(table) for table in kernel.tables]
-            template = ", ".join(str(value).lower() for _, value in kernel.arguments)
-            arguments = ", ".join([table.name for table in kernel.tables] + names)
-            lines.append(f"  for (int frame = 0; frame < {frames}; ++frame) {{")
-            lines += [f"    x{i}.load(in, {s.beats});" for i, s in enumerate(rung.ports.inputs)]
-            lines.append("    ladder_events.clear();")
-            lines.append(f"    muxflow::{kernel.function}<{template}>({arguments});")
-            for i in range(len(rung.ports.inputs)):
-                left = f"rung {number}: x{i} is not read whole"
-                lines.append(f'    if (!x{i}.empty()) {{ std::fprintf(stderr, "{left}"); std::exit(5); }}')
-            lines.append("    const long long events = ladder_events.size();")
-            lines.append("    std::fwrite(&events, 8, 1, out);")
-            lines.append("    std::fwrite(ladder_events.data(), 1, events, out);")
-            lines += [f"    y{i}.dump(out);" for i in range(len(rung.ports.outputs))]
-            lines += ["  }", "}"]
-            parts += lines
-        return "\n".join(parts) + MAIN % "\n".join(f"  rung{number}(in, out);" for number in range(len(self.rungs)))
-
-    def _compare(self, variant: str) -> None:
-        data = (self.folder / f"out_{variant}").read_bytes()
-        position = 0
-
-        def number() -> int:
-            nonlocal position
-            position += 8
-            return int.from_bytes(data[position - 8 : position], "little")
-
-        for rung in self.rungs:
-            loop = rung.op.loop(rung.ports, rung.fold)
-            lower, upper = "abcdef"[: len(loop.reads)], "ABCDEF"[: len(loop.writes)]
-            iterations = _events(loop.reads + loop.writes, lower + upper)
-            for frame in range(max((len(values) for values in rung.inputs), default=2)):
-                label = f"{variant}: {rung.op} {rung.fold} frame {frame}"
-                events = number()
-                met = data[position : position + events].decode()
-                position += events
-                assert events == sum(map(len, iterations)), label
-                start = 0
-                for iteration in iterations:
-                    assert sorted(met[start : start + len(iteration)]) == sorted(iteration), f"{label}: event {start}"
-                    start += len(iteration)
-                for stream, expected in zip(rung.ports.outputs, rung.outputs, strict=True):
-                    beats = number()
-                    assert beats == stream.beats, label
-                    size = beats * stream.lanes
-                    values = np.frombuffer(data, "<i8", size, position)
-                    position += 8 * size
-                    if rung.inputs:
-                        values = rung.op.from_stream_order(rung.ports, rung.fold, values.reshape(1, -1))
-                        np.testing.assert_array_equal(values.reshape(stream.shape), expected[frame], err_msg=label)
-                    else:
-                        self.check_source(rung, values, expected[0], label)
-        assert position == len(data)
-
-    @staticmethod
-    def check_source(rung: Rung, values: IntArray, matrix: IntArray, label: str) -> None:
-        """Weights: each repeat sends, beat by beat, what the matrix-vector loop asks for, in plain loops."""
-        fold, stream = rung.fold, rung.ports.outputs[0]
-        groups = getattr(rung.op, "groups", 1)
-        rows, columns = matrix.shape
-        group_rows = rows // groups
-        expected = [
-            matrix[(g * fold.groups + gl) * group_rows + n * fold.pe + p, k * fold.simd + c]
-            for _ in range(stream.repeats)
-            for g in range(groups // fold.groups)
-            for n in range(group_rows // fold.pe)
-            for k in range(columns // fold.simd)
-            for c in range(fold.simd)
-            for gl in range(fold.groups)
-            for p in range(fold.pe)
-        ]
-        assert values.tolist() == expected, label
-
-
-def _table(table: Table) -> str:
-    bits, signed = width(table.lo, table.hi)
-    assert int(table.values.min()) >= table.lo
-    assert int(table.values.max()) <= table.hi
-    sizes = "".join(f"[{size}]" for size in table.values.shape)
-    rows = str(table.values.tolist()).replace("[", "{").replace("]", "}")
-    return f"  static const muxflow::TableElement<{bits}, {str(signed).lower()}>::type {table.name}{sizes} = {rows};"
 
 
 @pytest.fixture
@@ -375,7 +75,7 @@ def residual_graph(name: str = "residual") -> Graph:
         Node("pool", Pool((2, 2), "max"), ("y",), ("p",)),
         Node("sum", Pool((3, 3), "sum"), ("p",), ("g",)),
     ]
-    return with_nodes(Graph(name, (), {"x": Stream((6, 6, 4), 0, 7)}, "x", "g"), nodes)
+    return with_nodes(Graph(name, (), {"x": Stream((6, 6, 4), 0, 7)}, ("x",), ("g",)), nodes)
 
 
 @pytest.fixture(scope="session")
@@ -396,7 +96,7 @@ def make_graph() -> Callable[..., Graph]:
             nodes.append(node)
             if node.inputs:
                 last = node.outputs[0]
-        return with_nodes(Graph(name, (), {"x": stream}, "x", output or last), nodes)
+        return with_nodes(Graph(name, (), {"x": stream}, ("x",), (output or last,)), nodes)
 
     return make
 
@@ -458,7 +158,7 @@ def random_graph(seed: int) -> Graph:
             last = add(OrJoin(), add(MuxJoin("always"), last, other), convolution(other, channels))
     if min(height, width_) > 2:
         last = add(Pool((2, 2), "sum"), last)
-    return with_nodes(Graph(f"random{seed}", (), {"x": image}, "x", last), nodes)
+    return with_nodes(Graph(f"random{seed}", (), {"x": image}, ("x",), (last,)), nodes)
 
 
 def random_design(seed: int) -> Design:
@@ -467,10 +167,10 @@ def random_design(seed: int) -> Design:
     graph = insert_forks(random_graph(seed))
     folds = {}
     for node in graph.nodes:
-        if not node.op.follows:
+        if not node.op.folds_with_reader:
             legal = list(node.op.folds(graph.ports(node)))
             folds[node.name] = legal[int(rng.integers(len(legal)))]
-    return build_design(graph, folds, device=ZYNQ_7020, board="none", clock_mhz=100)
+    return build_design(graph, folds, KERNELS, device=ZYNQ_7020, board="none", clock_mhz=100)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from muxflow.dataflow.errors import ToolError
-from muxflow.hls.vitis.project import Tool as HlsSyntax
+from muxflow.hls.emit import Tool as HlsSyntax
 
 Version = tuple[int, int]
 Form = Literal["script", "run_script", "config"]

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from muxflow.dataflow.errors import BudgetError, GraphError
-from muxflow.dataflow.fit.design import lanes_between, reads_follower
 from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, lanes_between, reads_layout
+from muxflow.dataflow.fit.implementation import Cost, Implementations
 from muxflow.dataflow.fit.memory import Memory, choices
-from muxflow.dataflow.fit.schedule import FIFO_DEPTH
-from muxflow.dataflow.graph.graph import Graph, Node
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import STREAM_BITS_LIMIT, UNROLL_LIMIT, Fold, Ports
-from muxflow.dataflow.ops import WidthConverter
+from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.ops.width_converter import WidthConverter
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,13 @@ class Group:
     candidates: tuple[Candidate, ...]
 
 
-def groups(graph: Graph, held: Mapping[str, int], folds: Mapping[str, Set[Fold]] | None = None) -> tuple[Group, ...]:
-    """The groups of a graph (forks inserted), in its order, with every fold that the tools' limits allow.
+def groups(
+    graph: Graph,
+    implementations: Implementations,
+    held: Mapping[str, int],
+    folds: Mapping[str, Set[Fold]] | None = None,
+) -> tuple[Group, ...]:
+    """List the groups of a graph (forks inserted), in its order, with every fold that the tools' limits allow.
 
     `held`: elements that the FIFO of a stream is expected to hold, the same for every fold; absent streams need none.
     `folds`: the folds that a leading node may take, all legal ones where it is absent.
@@ -57,26 +63,27 @@ def groups(graph: Graph, held: Mapping[str, int], folds: Mapping[str, Set[Fold]]
     producers = graph.producers()
     found = []
     for node in graph.nodes:
-        alone = node.op.follows == "consumer"
-        if alone and node.outputs[0] != graph.output:
+        alone = node.op.folds_with_reader
+        if alone and node.outputs[0] not in graph.outputs:
             continue
         members = [node]
         for member in members:
             behind = (producers.get(name) for name in member.inputs)
-            members += [one for one in behind if one is not None and one.op.follows == "consumer"]
+            members += [one for one in behind if one is not None and one.op.folds_with_reader]
         members.reverse()
         inner = {name for member in members if member is not node for name in member.outputs}
         reads = tuple(name for member in members for name in member.inputs if name not in inner)
         legal = [Fold()] if alone else list(node.op.folds(graph.ports(node)))
-        legal = [fold for fold in legal if not node.op.interleaved(fold) or reads_follower(graph, node)]
+        legal = [fold for fold in legal if not node.op.interleaved(fold) or reads_layout(graph, node)]
         if folds is not None and node.name in folds:
             legal = [fold for fold in legal if fold in folds[node.name]]
-        tried = (_candidate(graph, members, inner, reads, node, fold, held) for fold in legal)
+        tried = (_candidate(graph, implementations, members, inner, reads, node, fold, held) for fold in legal)
         row = tuple(candidate for candidate in tried if candidate is not None)
         if not row:
             raise BudgetError(
-                f"{node.name}: every fold is over the tools' limits on stream width ({STREAM_BITS_LIMIT} bits) and unrolled "
-                f"work ({UNROLL_LIMIT} operations); make the layer narrower or its codes shorter"
+                f"{node.name}: every fold is over the tools' limits on stream width ({implementations.limits.stream_bits} "
+                f"bits) and unrolled work ({implementations.limits.unrolled} operations); make the layer narrower or its codes "
+                "shorter"
             )
         found.append(Group(node, tuple(members), reads, node.outputs, row))
     return tuple(found)
@@ -84,6 +91,7 @@ def groups(graph: Graph, held: Mapping[str, int], folds: Mapping[str, Set[Fold]]
 
 def _candidate(
     graph: Graph,
+    implementations: Implementations,
     members: list[Node],
     inner: set[str],
     reads: tuple[str, ...],
@@ -98,18 +106,20 @@ def _candidate(
     writer_lanes: dict[str, int] = {}
     for member in members:
         ports = graph.ports(member)
-        lanes = _lanes(member, ports, fold)
-        if lanes is None:
+        found = _lanes_and_cost(member, ports, fold, implementations)
+        if found is None:
             return None
+        lanes, cost = found
         reader_lanes.update(zip(member.inputs, lanes[0], strict=True))
         writer_lanes.update(zip(member.outputs, lanes[1], strict=True))
-        cycles = max(cycles, member.op.loop(ports, fold).cycles)
-        logic += member.op.logic(ports, fold).resources
-        memories += member.op.memories(ports, fold)
+        trips = implementations.of(member.op).access(member.op, ports, fold).trips
+        cycles = max(cycles, trips * cost.interval)
+        logic += cost.logic
+        memories += cost.memories
     for name, lanes_read in reader_lanes.items():
         memories.append(fifo(graph.streams[name], lanes_read, held.get(name, 0)))
         if name in inner:
-            taken, slowest = connection(graph.streams[name], writer_lanes[name], lanes_read)
+            taken, slowest = connection(implementations, graph.streams[name], writer_lanes[name], lanes_read)
             logic += taken
             cycles = max(cycles, slowest)
     return Candidate(
@@ -122,7 +132,10 @@ def _candidate(
     )
 
 
-def _lanes(node: Node, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+def _lanes_and_cost(
+    node: Node, ports: Ports, fold: Fold, implementations: Implementations
+) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], Cost] | None:
+    """Give the lanes of inputs and outputs, and the cost; None for a fold over the limits."""
     try:
         lanes_in, lanes_out = node.op.lanes(ports, fold)
     except GraphError:
@@ -131,9 +144,10 @@ def _lanes(node: Node, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple
     widths = (
         stream.bits * lanes for stream, lanes in zip(ports.inputs + ports.outputs, lanes_in + lanes_out, strict=True)
     )
-    if max(widths, default=0) > STREAM_BITS_LIMIT or node.op.unrolled(ports, fold) > UNROLL_LIMIT:
+    if max(widths, default=0) > implementations.limits.stream_bits:
         return None
-    return lanes_in, lanes_out
+    cost = implementations.of(node.op).cost(node.op, ports, fold)
+    return None if cost.unrolled > implementations.limits.unrolled else ((lanes_in, lanes_out), cost)
 
 
 def fifo(stream: Stream, lanes: int, held: int) -> Memory:
@@ -142,12 +156,14 @@ def fifo(stream: Stream, lanes: int, held: int) -> Memory:
 
 
 @lru_cache(maxsize=1 << 16)
-def connection(stream: Stream, source: int, target: int) -> tuple[Resources, int]:
-    """What the width converters of a stream take, the FIFOs before each included, and the cycles of the slowest."""
+def connection(implementations: Implementations, stream: Stream, source: int, target: int) -> tuple[Resources, int]:
+    """Sum what the width converters of a stream take, the FIFOs before each included, and the cycles of the slowest."""
     total, cycles = Resources(), 0
-    for before, after in itertools.pairwise(lanes_between(stream, source, target)):
+    for before, after in itertools.pairwise(lanes_between(stream, source, target, implementations.limits)):
         op = WidthConverter(before, after)
         ports = Ports((stream.with_lanes(before),), (stream.with_lanes(after),))
-        total += op.logic(ports, Fold()).resources + choices(fifo(stream, before, 0))[0].resources
-        cycles = max(cycles, op.loop(ports, Fold()).cycles)
+        found = implementations.of(op)
+        cost = found.cost(op, ports, Fold())
+        total += cost.logic + choices(fifo(stream, before, 0))[0].resources
+        cycles = max(cycles, found.access(op, ports, Fold()).trips * cost.interval)
     return total, cycles

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from muxflow.dataflow.fit.design import frame_edges
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded, frame_edges
 from muxflow.dataflow.fit.timing import UNBOUNDED, Simulator, Timing
-from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.op import Fold
-
-SHALLOW = 2
-"""Depth of an edge that needs no buffer: enough for a beat every cycle."""
+from muxflow.dataflow.op import Role
 
 SLACK = 1.001
 """An interval within a thousandth of the best one counts as kept: pipeline fill makes single frames vary by cycles."""
@@ -34,13 +30,8 @@ def frames_in_flight(simulator: Simulator) -> int:
     return min(20, -(-simulator.run(None, 1).latency // simulator.slowest_cycles))
 
 
-def size_fifos(
-    graph: Graph,
-    folds: Mapping[str, Fold],
-    *,
-    interval: float = 0,
-) -> Sizing:
-    """Depths that keep an interval, the slowest node's or `interval` where that is longer, proved by a simulation.
+def size_fifos(folded: Folded, *, interval: float = 0) -> Sizing:
+    """Find depths that keep an interval, the slowest node's or `interval` where that is longer, proved by a simulation.
 
     A host that offers its beats evenly over the interval, and FIFOs without limit, show what each FIFO must hold; the
     same depths nearly always keep the interval with a host in more of a hurry, and a second run proves that they do.
@@ -52,16 +43,17 @@ def size_fifos(
     `cut_fifos` spends more runs on smaller FIFOs. Frames in a run: as many as are in flight at once, and four more. A run
     that is certain to be too slow is given up.
     """
-    simulator = Simulator.of(graph, folds)
+    graph = folded.graph
+    simulator = Simulator.of(folded)
     frames = frames_in_flight(simulator) + 4
     slowest = simulator.slowest_cycles
     allowed = interval if interval >= slowest else slowest * SLACK
     paced = simulator.paced(max(slowest, int(interval)))
     weights = graph.weights()
-    windows = _behind_windows(graph, folds)
-    limits = dict.fromkeys(graph.streams, UNBOUNDED) | dict.fromkeys(weights, SHALLOW)
+    windows = _after_windows(folded)
+    limits = dict.fromkeys(graph.streams, UNBOUNDED) | dict.fromkeys(weights, FIFO_DEPTH)
     for vectors in AHEAD:
-        ahead = {name: min(UNBOUNDED, SHALLOW + vectors * run) for name, run in windows.items()}
+        ahead = {name: min(UNBOUNDED, FIFO_DEPTH + vectors * run) for name, run in windows.items()}
         free = _kept(paced, limits | ahead, frames, allowed)
         if free is None:
             continue
@@ -75,15 +67,16 @@ def size_fifos(
 
 
 def _needed(timing: Timing, limits: Mapping[str, int]) -> dict[str, int]:
-    return {name: max(SHALLOW, min(limit, timing.high_water[name])) for name, limit in limits.items()}
+    return {name: max(FIFO_DEPTH, min(limit, timing.high_water[name])) for name, limit in limits.items()}
 
 
-def cut_fifos(graph: Graph, folds: Mapping[str, Fold], sizing: Sizing, *, cuts: int) -> Sizing:
-    """The sizing with FIFOs cut while its interval is kept: those with most bits first, those that hold a frame last.
+def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int) -> Sizing:
+    """Cut the FIFOs of a sizing while its interval is kept: those with most bits first, those that hold a frame last.
 
     Each is cut by bisection to a sixteenth of its depth, until `cuts` simulations are used up.
     """
-    simulator = Simulator.of(graph, folds)
+    graph = folded.graph
+    simulator = Simulator.of(folded)
     depths, proved = dict(sizing.depths), sizing.timing
     frames = len(proved.completions)
     held = frame_edges(graph)
@@ -92,8 +85,8 @@ def cut_fifos(graph: Graph, folds: Mapping[str, Fold], sizing: Sizing, *, cuts: 
     data = [name for name in graph.streams if name not in weights]
     for name in sorted(data, key=lambda name: (name in held, -bits[name], name)):
         # Invariant: depth `high` keeps the interval, depth `low` does not (or is none).
-        low, high, guess = 0, depths[name], SHALLOW
-        while high > SHALLOW and high - low > max(1, high // 16) and cuts > 0:
+        low, high, guess = 0, depths[name], FIFO_DEPTH
+        while high > FIFO_DEPTH and high - low > max(1, high // 16) and cuts > 0:
             cuts -= 1
             timing = _kept(simulator, {**depths, name: guess}, frames, sizing.allowed_interval)
             if timing is None:
@@ -111,16 +104,17 @@ def _kept(simulator: Simulator, depths: Mapping[str, int], frames: int, allowed:
     return None if waits is not None else timing
 
 
-def _behind_windows(graph: Graph, folds: Mapping[str, Fold]) -> dict[str, int]:
-    """Streams behind sliding windows, width converters passed, each with the beats that its reader takes in one go."""
+def _after_windows(folded: Folded) -> dict[str, int]:
+    """Find the streams after sliding windows, width converters passed, each with the beats that its reader takes in one go."""
+    graph = folded.graph
     found: dict[str, int] = {}
     for node in graph.nodes:
         names = [name for name in node.inputs if name in found]
-        loop = node.op.loop(graph.ports(node), folds[node.name])
+        loop = folded.access(node)
         for name, pattern in zip(node.inputs, loop.reads, strict=True):
             if name in names and pattern.beats < pattern.trips:
                 found[name] = max(count for count, used in pattern.runs if used)
-        behind = node.op.follows == "consumer" or (node.op.kind == "WidthConverter" and names)
-        if behind and node.inputs and node.outputs[0] != graph.output:
+        after = node.op.role is Role.LAYOUT or (node.op.only_lanes and names)
+        if after and node.outputs[0] not in graph.outputs:
             found[node.outputs[0]] = 1
     return found

@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from math import isfinite
 
 from muxflow.dataflow.errors import BudgetError, MuxflowError
-from muxflow.dataflow.fit.design import (
-    Design,
-    converter_chains,
-    folded_design,
-    frame_edges,
-    insert_width_converters,
-    with_depths,
-)
+from muxflow.dataflow.fit.design import Design, place, with_depths
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
-from muxflow.dataflow.fit.schedule import FIFO_DEPTH, fifo_depths, schedule
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, converter_chains, fold_graph, frame_edges, unfolded
+from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.fit.schedule import fifo_depths, schedule
 from muxflow.dataflow.fit.solver import Solution, Solver
-from muxflow.dataflow.graph.graph import Graph, check
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.spec import check
+from muxflow.dataflow.op import Role
 
 ROUNDS = 4
 """How often folds are solved again with what the sized FIFOs really hold, to become faster."""
@@ -79,7 +76,7 @@ def expected_elements(graph: Graph) -> dict[str, int]:
     a row before a sliding window."""
     held = {name: graph.streams[name].size for name in frame_edges(graph)}
     for node in graph.nodes:
-        if node.op.follows == "consumer":
+        if node.op.role is Role.LAYOUT:
             for name in node.inputs:
                 held[name] = graph.streams[name].size // graph.streams[name].shape[0]
     return held
@@ -133,23 +130,23 @@ def slowdown_curve(design: Design, slowdown: float, *, points: int = 3) -> tuple
     found = []
     for index in range(points):
         allowed = design.slowest_cycles * (1 + slowdown / 100 * index / (points - 1))
-        sized = size_fifos(design.graph, design.folds, interval=allowed)
-        sized = cut_fifos(design.graph, design.folds, sized, cuts=CUTS)
+        sized = size_fifos(design.folded, interval=allowed)
+        sized = cut_fifos(design.folded, sized, cuts=CUTS)
         resized = with_depths(design, sized.depths, sized.timing)
         bits = sum(placed.memory.bits for placed in resized.fifos.values())
         found.append(SlowdownPoint(allowed, sized.timing.interval, bits, resized.resources))
     return tuple(found)
 
 
-def frontier(
-    graph: Graph, held: Mapping[str, int], budget: Resources, *, points: int = 12
-) -> tuple[FrontierPoint, ...]:
-    """Interval against resources, fastest first: each point is the cheapest design of its interval within the budget.
+def frontier(design: Design, *, points: int = 12) -> tuple[FrontierPoint, ...]:
+    """Set interval against resources, fastest first: each point is the cheapest design of its interval within the budget,
+    with FIFOs that hold what those of `design` do.
 
-    `held`: elements in the FIFOs of each stream (`held_elements` of a fitted design). Of all intervals about `points`
+    Of all intervals about `points`
     are taken, evenly in proportion, to the one from which on nothing becomes cheaper. Estimates.
     """
-    solver = Solver(insert_forks(check(graph)), held)
+    budget = design.budget
+    solver = Solver(unfolded(design.graph), design.folded.implementations, held_elements(design))
     first = fastest(solver, budget)
     if first is None:
         return ()
@@ -168,6 +165,7 @@ def frontier(
 
 def fit(
     graph: Graph,
+    implementations: Implementations,
     *,
     device: Device,
     board: str,
@@ -201,7 +199,7 @@ def fit(
     utilisation = utilisation or Utilisation()
     budget = device.budget(utilisation)
     forked = insert_forks(check(graph))
-    search = _Search(forked, target, clock_mhz, budget)
+    search = _Search(forked, implementations, target, clock_mhz, budget)
     tell = progress or (lambda _text: None)
     held = expected_elements(forked)
     best: Design | None = None
@@ -213,17 +211,15 @@ def fit(
         if solution is None:
             break
         tell(f"round {turn + 1}: FIFO depths for {solution.cycles} cycles a frame")
-        folded, folds = insert_width_converters(forked, solution.folds)
+        folded = fold_graph(forked, solution.folds, implementations)
         timing = None
         if simulated:
-            sized = size_fifos(folded, folds, interval=search.allowed(solution.cycles, slowdown))
+            sized = size_fifos(folded, interval=search.allowed(solution.cycles, slowdown))
             depths, timing = sized.depths, sized.timing
         else:
-            depths = fifo_depths(folded, folds)
-        design = folded_design(
-            folded,
-            folds,
-            depths,
+            depths = fifo_depths(folded)
+        design = place(
+            folded.with_depths(depths),
             device=device,
             board=board,
             clock_mhz=clock_mhz,
@@ -250,7 +246,7 @@ def fit(
     if best.timing is not None:
         tell("FIFO depths: cutting")
         allowed = search.allowed(best.slowest_cycles, slowdown) or best.slowest_cycles * SLACK
-        sized = cut_fifos(best.graph, best.folds, Sizing(best.depths, best.timing, allowed), cuts=CUTS)
+        sized = cut_fifos(best.folded, Sizing(best.depths, best.timing, allowed), cuts=CUTS)
         cut = with_depths(best, sized.depths, sized.timing)
         if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
             best = cut
@@ -260,8 +256,11 @@ def fit(
 class _Search:
     """Which solution of the solver a target asks for."""
 
-    def __init__(self, graph: Graph, target: Target, clock_mhz: float, budget: Resources) -> None:
+    def __init__(
+        self, graph: Graph, implementations: Implementations, target: Target, clock_mhz: float, budget: Resources
+    ) -> None:
         self.graph = graph
+        self.implementations = implementations
         self.target = target
         self.budget = budget
         self.clock_mhz = clock_mhz
@@ -273,7 +272,7 @@ class _Search:
 
     def solve(self, held: Mapping[str, int], best: Design | None) -> Solution | None:
         """The next design worth sizing; None when nothing fits, or nothing that is better than the best one by far."""
-        solver = Solver(self.graph, held)
+        solver = Solver(self.graph, self.implementations, held)
         if self.target.fps is not None:
             found = solver.solve(self._limit, self.budget)
         elif self.latency is not None:
@@ -328,12 +327,11 @@ class _Search:
         return best
 
     def _latency_of(self, solution: Solution) -> int:
-        folded, folds = insert_width_converters(self.graph, solution.folds)
-        return int(schedule(folded, folds, timed=True).writes[folded.output][-1]) + 1
+        return schedule(fold_graph(self.graph, solution.folds, self.implementations), timed=True).latency
 
     def nearest(self, held: Mapping[str, int], board: str) -> str:
         """Why there is no design: the nearest one that fits, or how far the smallest is from fitting."""
-        solver = Solver(self.graph, held)
+        solver = Solver(self.graph, self.implementations, held)
         name = self.graph.name
         nearest = fastest(solver, self.budget)
         advice = "choose a larger board (`muxflow boards`), raise the utilisation, or make the network smaller"

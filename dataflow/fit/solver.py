@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo, groups
-from muxflow.dataflow.fit.design import port_lanes
 from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.labels import cheapest_path
 from muxflow.dataflow.fit.memory import choices
+from muxflow.dataflow.fit.ports import port_lanes
 from muxflow.dataflow.fit.trellis import Step, Trellis
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Fold
@@ -73,9 +74,17 @@ class Solver:
     Raises BudgetError when a node has no fold within the tools' limits.
     """
 
-    def __init__(self, graph: Graph, held: Mapping[str, int], *, folds: Mapping[str, Set[Fold]] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        implementations: Implementations,
+        held: Mapping[str, int],
+        *,
+        folds: Mapping[str, Set[Fold]] | None = None,
+    ) -> None:
         self.graph = graph
-        self.groups = _order(graph, groups(graph, held, folds))
+        self.implementations = implementations
+        self.groups = _order(graph, groups(graph, implementations, held, folds))
         self._options = [_options(group.candidates) for group in self.groups]
         # The trellis that was built last: a budget is often asked about twice for the same cycles.
         self._latest: tuple[int, Trellis | None] | None = None
@@ -93,12 +102,13 @@ class Solver:
             for group, options in zip(self.groups, self._options, strict=True)
             for i, name in enumerate(group.reads)
         }
-        source, sink = self.graph.input, self.graph.output
-        ends[source] = {port_lanes(self.graph.streams[source])}
-        starts[sink] = {port_lanes(self.graph.streams[sink])}
+        for name in self.graph.inputs:
+            ends[name] = {port_lanes(self.graph.streams[name])}
+        for name in self.graph.outputs:
+            starts[name] = {port_lanes(self.graph.streams[name])}
         for name, lanes in ends.items():
             stream = self.graph.streams[name]
-            found |= {connection(stream, a, b)[1] for a in lanes for b in starts[name]}
+            found |= {connection(self.implementations, stream, a, b)[1] for a in lanes for b in starts[name]}
         return sorted(found - {0})
 
     def solve(self, cycles: int, budget: Resources) -> Solution | None:
@@ -148,8 +158,8 @@ class Solver:
     def _build(self, cycles: int) -> Trellis | None:
         """The layered graph of all designs whose nodes are fast enough; None when there is none."""
         graph = self.graph
-        opened = [graph.input]
-        states = np.array([[port_lanes(graph.streams[graph.input])]], np.int64)
+        opened = list(graph.inputs)
+        states = np.array([[port_lanes(graph.streams[name]) for name in opened]], np.int64)
         steps = []
         for group, every in zip(self.groups, self._options, strict=True):
             options = every.rows(every.cycles <= cycles)
@@ -161,16 +171,17 @@ class Solver:
                 return None
             steps.append(step)
             opened = [opened[i] for i in kept] + list(group.writes)
-        sink = graph.streams[graph.output]
-        lanes = port_lanes(sink)
+        sinks = [graph.streams[name] for name in graph.outputs]
+        fifos = [choices(fifo(sink, port_lanes(sink), 0))[0].resources for sink in sinks]
         end = _Options(
             np.zeros(1, np.int64),
             np.zeros(1, np.int64),
-            _vector(choices(fifo(sink, lanes, 0))[0].resources)[None],
-            np.array([[lanes]], np.int64),
+            np.sum([_vector(one) for one in fifos], axis=0)[None],
+            np.array([[port_lanes(sink) for sink in sinks]], np.int64),
             np.zeros((1, 0), np.int64),
         )
-        step, states = self._step(states, [opened.index(graph.output)], [], (graph.output,), end, cycles)
+        columns = [opened.index(name) for name in graph.outputs]
+        step, states = self._step(states, columns, [], graph.outputs, end, cycles)
         return Trellis((*steps, step)) if len(states) else None
 
     def _step(
@@ -192,7 +203,7 @@ class Solver:
             table = np.zeros((len(sources), len(targets), 5), np.int64)
             for a, before in enumerate(sources):
                 for b, after in enumerate(targets):
-                    taken, slow = connection(self.graph.streams[name], int(before), int(after))
+                    taken, slow = connection(self.implementations, self.graph.streams[name], int(before), int(after))
                     table[a, b] = (*_vector(taken), slow)
             picked = table[source[:, None], target[None, :]]
             cost += picked[..., :4]
@@ -253,7 +264,7 @@ def _order(graph: Graph, found: Sequence[Group]) -> tuple[Group, ...]:
     needs = [{writer[name] for name in group.reads if name in writer} for group in found]
     readers = [sum(index in need for need in needs) for index in range(len(found))]
     order: list[int] = []
-    opened = {writer[graph.output]} if graph.output in writer else set()
+    opened = {writer[name] for name in graph.outputs if name in writer and not readers[writer[name]]}
     while opened:
         ready = [index for index in opened if readers[index] == 0]
         left_open = {

@@ -168,11 +168,12 @@ bool step(Node& node, int64_t self, std::vector<Fifo>& fifos, Awake& awake, int6
 
 // nodes: for each trips of all frames, interval, depth, read ports, write ports.
 // ports: for each its FIFO, first run, runs. runs: for each iterations, used.
-// sink: the node that takes the output; frame_trips: its iterations in a frame.
+// sinks: how many nodes, the last ones, take outputs; a frame is complete when each has taken its share of it. Every
+// node's trips are those of `frames` frames.
 // middle, patience: the run is given up when the frames after frame `middle` take longer than `patience` cycles.
 extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, const int64_t* ports, const int64_t* runs,
-                                    int64_t fifo_count, const int64_t* depths, int64_t sink, int64_t frame_trips,
-                                    int64_t middle, int64_t patience, int64_t* completions, int64_t* shares, int64_t* high_water,
+                                    int64_t fifo_count, const int64_t* depths, int64_t sinks, int64_t frames, int64_t middle,
+                                    int64_t patience, int64_t* completions, int64_t* shares, int64_t* high_water,
                                     int64_t* waits, int64_t* cycles) {
   const Run* table = reinterpret_cast<const Run*>(runs);
   std::vector<Fifo> fifos(fifo_count);
@@ -195,7 +196,10 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
   }
   Awake awake(node_count);
   for (int64_t i = 0; i < node_count; ++i) awake.wake(i);
-  const int64_t total = all[sink].left;
+  // Iterations of a frame of each sink, and frames that the slowest of them has taken.
+  std::vector<int64_t> frame_trips;
+  for (int64_t i = node_count - sinks; i < node_count; ++i) frame_trips.push_back(all[i].left / frames);
+  int64_t frames_done = 0;
   int64_t limit = INT64_MAX;
   int64_t outcome = FINISHED;
   int64_t now = 0;
@@ -205,7 +209,6 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
       break;
     }
     bool moved = false;
-    const int64_t before = all[sink].left;
     awake.each([&](int64_t i) {
       if (all[i].left > 0 || all[i].in_flight > 0) {
         moved |= step(all[i], i, fifos, awake, now);
@@ -213,12 +216,16 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
         awake.sleep(i);
       }
     });
-    if (all[sink].left != before && (total - all[sink].left) % frame_trips == 0) {
-      const int64_t frame = (total - all[sink].left) / frame_trips - 1;
-      completions[frame] = now + 1;
-      if (frame == middle && patience < INT64_MAX - now) limit = now + 1 + patience;
+    int64_t done = frames;
+    for (int64_t i = 0; i < sinks; ++i) {
+      const int64_t taken = frames - (all[node_count - sinks + i].left + frame_trips[i] - 1) / frame_trips[i];
+      if (taken < done) done = taken;
     }
-    if (all[sink].left == 0) break;
+    for (; frames_done < done; ++frames_done) {
+      completions[frames_done] = now + 1;
+      if (frames_done == middle && patience < INT64_MAX - now) limit = now + 1 + patience;
+    }
+    if (frames_done == frames) break;
     if (!moved) {
       outcome = DEADLOCK;
       break;

@@ -6,7 +6,7 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.op import Fold, Pattern
+from muxflow.dataflow.op import Pattern
 
 COMPILER = "g++"
 SOURCE = "host input"
 SINK = "host output"
+"""What the host's ends are called; the stream's name follows where there are several."""
 UNBOUNDED = 1 << 40
 FOREVER = (1 << 63) - 1
 Longs = npt.NDArray[np.int64]
@@ -86,8 +88,8 @@ class DeadlockError(ToolError):
 class Simulator:
     """A folded graph (lanes on every stream, one reader each) made ready to be simulated many times.
 
-    `nodes`: for each the iterations of a frame, interval, depth, numbers of read and write ports; `ports`: stream, first
-    run, runs; `runs`: iterations, used.
+    `nodes`: for each the iterations of a frame, interval, depth, numbers of read and write ports; the host's inputs come
+    first, its outputs last. `ports`: stream, first run, runs; `runs`: iterations, used.
     """
 
     graph: Graph
@@ -97,8 +99,9 @@ class Simulator:
     runs: Longs
 
     @staticmethod
-    def of(graph: Graph, folds: Mapping[str, Fold]) -> Simulator:
-        """Lays out the loop nests of all nodes, the host at both ends included."""
+    def of(folded: Folded) -> Simulator:
+        """Lay out the access patterns of all nodes, the host at both ends included."""
+        graph = folded.graph
         number = {name: i for i, name in enumerate(graph.streams)}
         runs: list[tuple[int, int]] = []
         seen: dict[Pattern, tuple[int, int]] = {}
@@ -110,19 +113,24 @@ class Simulator:
                 runs.extend(kept)
             return seen[pattern]
 
-        source, sink = graph.streams[graph.input], graph.streams[graph.output]
-        names = [SOURCE]
-        entries = [(source.beats, 1, 1, 0, 1)]
-        ports = [(number[graph.input], *pattern_runs(Pattern.always(source.beats)))]
+        names, entries, ports = [], [], []
+
+        def host(name: str, end: str, reads: int, writes: int) -> None:
+            beats = graph.streams[name].beats
+            names.append(end)
+            entries.append((beats, 1, 1, reads, writes))
+            ports.append((number[name], *pattern_runs(Pattern.always(beats))))
+
+        for name, end in host_ends(graph.inputs, SOURCE).items():
+            host(name, end, 0, 1)
         for node in graph.nodes:
-            loop = node.op.loop(graph.ports(node), folds[node.name])
+            loop, cost = folded.access(node), folded.cost(node)
             names.append(node.name)
-            entries.append((loop.trips, loop.interval, max(1, loop.depth), len(loop.reads), len(loop.writes)))
+            entries.append((loop.trips, cost.interval, max(1, cost.depth), len(loop.reads), len(loop.writes)))
             for name, pattern in zip(node.inputs + node.outputs, loop.reads + loop.writes, strict=True):
                 ports.append((number[name], *pattern_runs(pattern)))
-        names.append(SINK)
-        entries.append((sink.beats, 1, 1, 1, 0))
-        ports.append((number[graph.output], *pattern_runs(Pattern.always(sink.beats))))
+        for name, end in host_ends(graph.outputs, SINK).items():
+            host(name, end, 1, 0)
         return Simulator(
             graph, tuple(names), np.array(entries, np.int64), np.array(ports, np.int64), np.array(runs, np.int64)
         )
@@ -133,18 +141,20 @@ class Simulator:
         return int((self.nodes[:, 0] * self.nodes[:, 1]).max())
 
     def paced(self, interval: int) -> Simulator:
-        """The same graph with a host that spreads the beats of a frame evenly over `interval` cycles.
+        """Give the same graph a host that spreads the beats of a frame evenly over `interval` cycles.
 
         `interval`: at least the beats of an input frame.
         """
-        beats = int(self.nodes[0, 0])
-        pace = interval // beats
-        runs = [(1, 1), (pace - 1, 0)] * beats + [(interval - pace * beats, 0)]
-        kept = [run for run in runs if run[0]]
-        nodes, ports = self.nodes.copy(), self.ports.copy()
-        nodes[0, 0] = interval
-        ports[0, 1:] = len(self.runs), len(kept)
-        return replace(self, nodes=nodes, ports=ports, runs=np.concatenate([self.runs, np.array(kept, np.int64)]))
+        nodes, ports, runs = self.nodes.copy(), self.ports.copy(), self.runs
+        for source in range(len(self.graph.inputs)):
+            beats = int(self.nodes[source, 0])
+            pace = interval // beats
+            spread = [(1, 1), (pace - 1, 0)] * beats + [(interval - pace * beats, 0)]
+            kept = np.array([run for run in spread if run[0]], np.int64)
+            nodes[source, 0] = interval
+            ports[source, 1:] = len(runs), len(kept)
+            runs = np.concatenate([runs, kept])
+        return replace(self, nodes=nodes, ports=ports, runs=runs)
 
     def run(self, depths: Mapping[str, int] | None, frames: int) -> Timing:
         """Simulates `frames` frames with those FIFO depths, None for unbounded ones; see `simulate`."""
@@ -180,8 +190,8 @@ class Simulator:
             _pointer(self.runs),
             len(fifos),
             _pointer(limit_array),
-            len(self.names) - 1,
-            self.graph.streams[self.graph.output].beats,
+            len(self.graph.outputs),
+            frames,
             middle,
             FOREVER if slowest is None else int(slowest * counted),
             _pointer(completions),
@@ -210,8 +220,8 @@ class Simulator:
     def _deadlock(self, depths: Mapping[str, int], frames: int, waits: Mapping[str, tuple[str, str]]) -> DeadlockError:
         """Names the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
         graph = self.graph
-        writers = {name: node.name for node in graph.nodes for name in node.outputs} | {graph.input: SOURCE}
-        readers = {name: node.name for node in graph.nodes for name in node.inputs} | {graph.output: SINK}
+        writers = {name: node.name for node in graph.nodes for name in node.outputs} | host_ends(graph.inputs, SOURCE)
+        readers = {name: node.name for node in graph.nodes for name in node.inputs} | host_ends(graph.outputs, SINK)
         web = nx.DiGraph()
         for node, (stream, how) in waits.items():
             web.add_edge(node, writers[stream] if how == "reads" else readers[stream])
@@ -238,13 +248,18 @@ class Simulator:
         )
 
 
-def simulate(graph: Graph, folds: Mapping[str, Fold], depths: Mapping[str, int] | None, *, frames: int = 4) -> Timing:
-    """Simulates `frames` frames of a folded graph (lanes on every stream, one reader each).
+def host_ends(names: Sequence[str], end: str) -> dict[str, str]:
+    """Name the host's end of each outer stream."""
+    return {name: end if len(names) == 1 else f"{end} {name}" for name in names}
+
+
+def simulate(folded: Folded, depths: Mapping[str, int] | None, *, frames: int = 4) -> Timing:
+    """Simulate `frames` frames of a folded graph.
 
     `depths`: FIFO depth of each stream in beats, None for unbounded ones; weight streams included.
     Raises DeadlockError when nothing can move, MuxflowError for a depth under 1, ToolError without a compiler.
     """
-    return Simulator.of(graph, folds).run(depths, frames)
+    return Simulator.of(folded).run(depths, frames)
 
 
 def have_compiler() -> bool:

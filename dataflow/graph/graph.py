@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import IntArray, Op, Ports
+from muxflow.dataflow.op import IntArray, Ports, Role
 
-FORMAT = 1
+T = TypeVar("T")
+
 BATCH = 32
 """Images computed at once: keeps the windows of a CIFAR-sized layer in tens of megabytes."""
 
+Batch = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
+"""Codes of a batch: one array for a graph of one input, else one array an input, in order or by name."""
 
-@dataclass(frozen=True)
-class Node:
-    """An op with the names of the streams on either side."""
+Codes = IntArray | tuple[IntArray, ...]
+"""One array for a graph of one output, else a tuple with one array an output, in order."""
 
-    name: str
-    op: Op
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+Values = npt.NDArray[np.float64] | tuple[npt.NDArray[np.float64], ...]
 
 
 @dataclass(frozen=True)
 class Readout:
-    """How the host turns the integers of the output stream into the model's output.
+    """How the host turns the integers of an output stream into the model's output.
 
     `scale`, `offset`: one number a stream element of the last axis; value = scale * code + offset.
     `order`: position in the stream's flat order of each element of the model's flat output.
@@ -50,7 +44,7 @@ class Readout:
     shape: tuple[int, ...]
 
     def __call__(self, codes: IntArray) -> npt.NDArray[np.float64]:
-        """Model outputs, shape (N, *shape), from codes of shape (N, H, W, C)."""
+        """Read model outputs, shape (N, *shape), from codes of shape (N, *stream.shape)."""
         values = codes * np.array(self.scale) + np.array(self.offset)
         ordered: npt.NDArray[np.float64] = values.reshape(len(codes), -1)[:, list(self.order)]
         return ordered.reshape(len(codes), *self.shape)
@@ -58,9 +52,10 @@ class Readout:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in topological order over named streams; one input stream, one output stream.
+    """Nodes in topological order over named streams.
 
-    `streams`: every stream by name. `readout`: how the host reads the output, None when the codes are the answer.
+    `streams`: every stream by name. `inputs`, `outputs`: the streams at the graph's ends, in the model's order.
+    `readouts`: how the host reads an output; the codes are the answer where an output has none.
     `notes`: what an importer wants reports to say (accuracy, data set, source file); strings only.
     `tensors`: the model's tensor that a stream stands for, where there is one; proofs compare the two.
     """
@@ -68,322 +63,176 @@ class Graph:
     name: str
     nodes: tuple[Node, ...]
     streams: Mapping[str, Stream]
-    input: str
-    output: str
-    readout: Readout | None = None
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    readouts: Mapping[str, Readout] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     tensors: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
-        object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
-        object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+        for name in ("streams", "readouts", "notes", "tensors"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def ports(self, node: Node) -> Ports:
-        """The streams of a node."""
-        return Ports(
-            tuple(self.streams[name] for name in node.inputs), tuple(self.streams[name] for name in node.outputs)
-        )
+        """Look up the streams of a node."""
+        return node.ports(self.streams)
 
     def producers(self) -> dict[str, Node]:
-        """The node behind each stream; the graph's input has none."""
+        """Map each stream to the node that writes it; the graph's inputs have none."""
         return {name: node for node in self.nodes for name in node.outputs}
 
     def consumers(self) -> dict[str, list[Node]]:
-        """The nodes that read each stream."""
+        """Map each stream to the nodes that read it."""
         readers: dict[str, list[Node]] = {name: [] for name in self.streams}
         for node in self.nodes:
             for name in node.inputs:
                 readers[name].append(node)
         return readers
 
-    def __call__(self, images: npt.ArrayLike) -> IntArray:
-        """The output codes, shape (N, *output.shape), for input codes of shape (N, *input.shape).
+    def weights(self) -> frozenset[str]:
+        """Collect the streams of weight sources: they wait for nothing and repeat in every frame."""
+        return frozenset(name for node in self.nodes if node.op.role is Role.SOURCE for name in node.outputs)
 
-        Raises MuxflowError when the images have another shape, are not integers, or leave the input's interval.
+    def data_inputs(self, node: Node) -> list[str]:
+        """List the streams that a node reads, weights left out."""
+        return [name for name, port in zip(node.inputs, node.op.inputs, strict=False) if not port.weights]
+
+    def __call__(self, batch: Batch) -> Codes:
+        """Compute the output codes, shape (N, *output.shape) each, for input codes of shape (N, *input.shape) each.
+
+        Raises MuxflowError when the codes have another shape, are not integers, or leave their input's interval.
         """
-        return self.run(images, keep=(self.output,))[self.output]
+        values = self.run(batch, keep=self.outputs)
+        return single_or_tuple([values[name] for name in self.outputs])
 
     def run(
         self,
-        images: npt.ArrayLike,
-        keep: tuple[str, ...] | None = None,
+        batch: Batch,
+        keep: Sequence[str] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> dict[str, IntArray]:
-        """Every stream's codes by name (or those in `keep`), computed `BATCH` images at a time.
+        """Compute every stream's codes by name (or those in `keep`), `BATCH` frames at a time.
 
-        Weight matrices come without a batch axis. `progress` is told the number of images finished so far.
+        Weight matrices come without a batch axis. `progress` is told the number of frames finished so far.
         """
-        batch = self.check_images(images)
+        codes = self.check_codes(batch)
+        count = len(codes[self.inputs[0]])
         wanted = tuple(self.streams) if keep is None else tuple(dict.fromkeys(keep))
         parts: dict[str, list[IntArray]] = {name: [] for name in wanted}
-        fixed = {
+        fixed = self.constants()
+        for start in range(0, count, BATCH):
+            values = self.evaluate({name: array[start : start + BATCH] for name, array in codes.items()}, fixed)
+            for name in wanted:
+                if name not in fixed:
+                    parts[name].append(values[name])
+            if progress:
+                progress(min(start + BATCH, count))
+        return {name: fixed[name] if name in fixed else np.concatenate(parts[name]) for name in wanted}
+
+    def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
+        """Compute the outputs for a batch whose codes are not checked, as `Op.compute` does for one op."""
+        values = self.evaluate(dict(zip(self.inputs, inputs, strict=True)), self.constants())
+        return tuple(values[name] for name in self.outputs)
+
+    def constants(self) -> dict[str, IntArray]:
+        """Compute the streams of nodes without inputs, by name."""
+        return {
             name: array
             for node in self.nodes
             if not node.inputs
             for name, array in zip(node.outputs, node.op.compute(), strict=True)
         }
-        for start in range(0, len(batch), BATCH):
-            values = {**fixed, self.input: batch[start : start + BATCH]}
-            for node in self.nodes:
-                if node.inputs:
-                    results = node.op.compute(*(values[name] for name in node.inputs))
-                    values.update(zip(node.outputs, results, strict=True))
-            for name in wanted:
-                if name not in fixed:
-                    parts[name].append(values[name])
-            if progress:
-                progress(min(start + BATCH, len(batch)))
-        return {name: fixed[name] if name in fixed else np.concatenate(parts[name]) for name in wanted}
 
-    def weights(self) -> frozenset[str]:
-        """Streams of nodes without inputs: they wait for nothing and repeat in every frame."""
-        return frozenset(name for node in self.nodes if not node.inputs for name in node.outputs)
+    def evaluate(self, codes: Mapping[str, IntArray], constants: Mapping[str, IntArray]) -> dict[str, IntArray]:
+        """Compute every stream for one batch of checked input codes by name; `constants`: of `constants()`."""
+        values = {**constants, **codes}
+        for node in self.nodes:
+            if node.inputs:
+                results = node.op.compute(*(values[name] for name in node.inputs))
+                values.update(zip(node.outputs, results, strict=True))
+        return values
 
-    def check_images(self, images: npt.ArrayLike) -> IntArray:
-        """Input codes as int64; raises MuxflowError on a wrong shape, a wrong type or a code outside the interval."""
-        array = np.asarray(images)
-        stream = self.streams[self.input]
+    def batches(self, batch: Batch, size: int = BATCH) -> Iterator[tuple[int, dict[str, IntArray]]]:
+        """Cut checked codes into parts of at most `size` frames: (number of the first frame, codes by input)."""
+        codes = self.check_codes(batch)
+        for start in range(0, len(codes[self.inputs[0]]), size):
+            yield start, {name: array[start : start + size] for name, array in codes.items()}
+
+    def read_out(self, outputs: Codes) -> Values:
+        """Read the model's outputs from output codes; codes stay as they are where an output has no readout."""
+        arrays = outputs if isinstance(outputs, tuple) else (outputs,)
+        return single_or_tuple(
+            [
+                self.readouts[name](codes) if name in self.readouts else codes.astype(np.float64)
+                for name, codes in zip(self.outputs, arrays, strict=True)
+            ]
+        )
+
+    def check_codes(self, batch: Batch) -> dict[str, IntArray]:
+        """Bring input codes to int64, by input name.
+
+        Raises MuxflowError naming the graph, and the input where there are several, for a wrong number of arrays, batches
+        of different sizes, a wrong shape, a wrong type, or a code outside the interval.
+        """
+        arrays = self._by_input(batch)
+        codes = {name: self._check(name, array) for name, array in arrays.items()}
+        counts = {name: len(array) for name, array in codes.items()}
+        if len(set(counts.values())) > 1:
+            shown = ", ".join(f"{count} of {name}" for name, count in counts.items())
+            raise MuxflowError(
+                f"{self.name}: inputs of different numbers of images ({shown}); give one of each a frame"
+            )
+        return codes
+
+    def _by_input(self, batch: Batch) -> dict[str, npt.ArrayLike]:
+        expected = f"{self.name}: expected one array for each input ({', '.join(self.inputs)})"
+        if isinstance(batch, Mapping):
+            if set(batch) != set(self.inputs):
+                raise MuxflowError(f"{expected}; there are arrays for {', '.join(map(str, batch)) or 'none'}")
+            return {name: batch[name] for name in self.inputs}
+        if len(self.inputs) == 1 and not (isinstance(batch, tuple) and len(batch) == 1):
+            return {self.inputs[0]: batch}  # type: ignore[dict-item]
+        if not isinstance(batch, tuple | list) or len(batch) != len(self.inputs):
+            met = f"{len(batch)} arrays" if isinstance(batch, tuple | list) else f"one {type(batch).__name__}"
+            raise MuxflowError(f"{expected}, as a tuple in this order or by name; met {met}")
+        return dict(zip(self.inputs, batch, strict=True))
+
+    def _check(self, name: str, given: npt.ArrayLike) -> IntArray:
+        where = self.name if len(self.inputs) == 1 else f"{self.name}, input {name}"
+        array = np.asarray(given)
+        stream = self.streams[name]
         if array.shape[1:] != stream.shape or array.ndim != len(stream.shape) + 1:
             raise MuxflowError(
-                f"{self.name}: images of shape {array.shape}; expected (N, {', '.join(map(str, stream.shape))})"
+                f"{where}: images of shape {array.shape}; expected (N, {', '.join(map(str, stream.shape))})"
             )
         if array.dtype.kind not in "iu":
             raise MuxflowError(
-                f"{self.name}: images of type {array.dtype}; expected integers in [{stream.lo}, {stream.hi}] "
+                f"{where}: images of type {array.dtype}; expected integers in [{stream.lo}, {stream.hi}] "
                 "(the codes of the input quantizer)"
             )
         if array.size == 0:
-            raise MuxflowError(f"{self.name}: a batch of no images; give at least one")
+            raise MuxflowError(f"{where}: a batch of no images; give at least one")
         lowest, highest = int(array.min()), int(array.max())
         if lowest < stream.lo or highest > stream.hi:
             raise MuxflowError(
-                f"{self.name}: image codes in [{lowest}, {highest}]; the input holds [{stream.lo}, {stream.hi}]"
+                f"{where}: image codes in [{lowest}, {highest}]; the input holds [{stream.lo}, {stream.hi}]"
             )
         if ((array.astype(np.int64) - stream.lo) % stream.step).any():
-            raise MuxflowError(f"{self.name}: an image code other than -1 and +1; the input is bipolar")
+            raise MuxflowError(f"{where}: an image code other than -1 and +1; the input is bipolar")
         return array.astype(np.int64)
 
     def operations(self) -> int:
-        """Multiply-accumulates in a frame."""
+        """Count the multiply-accumulates in a frame."""
         return sum(node.op.operations(self.ports(node)) for node in self.nodes)
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: input {self.input} {self.streams[self.input]}"]
+        lines = [f"{self.name}: " + ", ".join(f"input {name} {self.streams[name]}" for name in self.inputs)]
         for node in self.nodes:
             outputs = ", ".join(f"{name} {self.streams[name]}" for name in node.outputs)
             lines.append(f"  {node.op.kind:18} {', '.join(node.inputs) or '-'} -> {outputs}")
-        return "\n".join([*lines, f"  output {self.output}"])
-
-    def save(self, path: Path) -> None:
-        """Writes the graph to one `.npz` file, the same bytes for the same graph; atomic."""
-        arrays: dict[str, IntArray] = {}
-        nodes = []
-        for node in self.nodes:
-            attributes: dict[str, Any] = {}
-            for key, value in node.op.attributes().items():
-                if isinstance(value, np.ndarray):
-                    arrays[f"{node.name}.{key}"] = value
-                    attributes[key] = {"array": f"{node.name}.{key}"}
-                else:
-                    attributes[key] = _to_json(value)
-            nodes.append(
-                {
-                    "name": node.name,
-                    "op": node.op.kind,
-                    "attributes": attributes,
-                    "inputs": node.inputs,
-                    "outputs": node.outputs,
-                }
-            )
-        header = {
-            "format": FORMAT,
-            "name": self.name,
-            "input": self.input,
-            "output": self.output,
-            "input_stream": _to_json(self.streams[self.input]),
-            "meanings": {name: [stream.scale, stream.offset] for name, stream in self.streams.items() if stream.scale},
-            "readout": None if self.readout is None else _to_json(self.readout),
-            "notes": dict(self.notes),
-            "tensors": dict(self.tensors),
-            "nodes": nodes,
-        }
-        write_npz(path, json.dumps(header, sort_keys=True), arrays)
-
-    @staticmethod
-    def load(path: Path) -> Graph:
-        """Reads a graph written by `save`; raises MuxflowError naming the file when it is absent, corrupt or newer."""
-        from muxflow.dataflow.ops import from_attributes
-
-        header, arrays = read_npz(path)
-        if not isinstance(header, dict):
-            raise MuxflowError(f"{path}: not a Muxflow graph file (its header is no table)")
-        if header.get("format") != FORMAT:
-            raise MuxflowError(f"{path}: graph format {header.get('format')}; this version reads format {FORMAT}")
-        try:
-            streams = {header["input"]: _stream(header["input_stream"])}
-            nodes = []
-            for entry in header["nodes"]:
-                attributes = {
-                    key: arrays[value["array"]] if isinstance(value, dict) and "array" in value else _tuples(value)
-                    for key, value in entry["attributes"].items()
-                }
-                op = from_attributes(entry["op"], attributes)
-                node = Node(entry["name"], op, tuple(entry["inputs"]), tuple(entry["outputs"]))
-                streams.update(zip(node.outputs, _infer(node, streams), strict=True))
-                nodes.append(node)
-            for name, (scale, offset) in header["meanings"].items():
-                streams[name] = replace(streams[name], scale=tuple(scale), offset=tuple(offset))
-            readout = header["readout"]
-            graph = Graph(
-                header["name"],
-                tuple(nodes),
-                streams,
-                header["input"],
-                header["output"],
-                None if readout is None else Readout(**{key: tuple(value) for key, value in readout.items()}),
-                header["notes"],
-                header["tensors"],
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise MuxflowError(f"{path}: not a whole Muxflow graph ({error!r}); write it again") from error
-        check(graph)
-        return graph
+        return "\n".join([*lines, f"  output {', '.join(self.outputs)}"])
 
 
-def check(graph: Graph) -> Graph:
-    """States the invariants and returns the graph; raises GraphError naming the node that breaks one.
-
-    Names are unique; every input comes from an earlier node or is the graph's input; every stream but the output has
-    exactly one reader after `insert_forks`, at least one before; the recorded intervals are those the ops infer.
-    """
-    known = {graph.input}
-    names: set[str] = set()
-    readers = graph.consumers()
-    for node in graph.nodes:
-        if node.name in names:
-            raise GraphError(f"two nodes are called {node.name}; names must be unique")
-        names.add(node.name)
-        for name in node.inputs:
-            if name not in known:
-                raise GraphError(
-                    f"{node.name} ({node.op.kind}) reads {name}, which no earlier node writes: "
-                    "the graph has a cycle or a missing node"
-                )
-        inferred = _infer(node, graph.streams)
-        if len(inferred) != len(node.outputs):
-            raise GraphError(
-                f"{node.name} ({node.op.kind}) has {len(node.outputs)} outputs; the op has {len(inferred)}"
-            )
-        for name, stream in zip(node.outputs, inferred, strict=True):
-            if name in known:
-                raise GraphError(f"{node.name} ({node.op.kind}) writes {name}, which another node writes as well")
-            known.add(name)
-            if name not in graph.streams:
-                raise GraphError(f"{node.name} ({node.op.kind}): its stream {name} is not recorded in the graph")
-            recorded = graph.streams[name]
-            fields = ("shape", "lo", "hi", "repeats", "bipolar")
-            if any(getattr(recorded, field) != getattr(stream, field) for field in fields):
-                raise GraphError(f"{node.name} ({node.op.kind}): stream {name} is {recorded}, its op infers {stream}")
-    if graph.output not in known:
-        raise GraphError(f"{graph.name}: no node writes the output {graph.output}")
-    for name in known:
-        if not readers[name] and name != graph.output:
-            raise GraphError(f"{graph.name}: nobody reads the stream {name}")
-    return graph
-
-
-def _infer(node: Node, streams: Mapping[str, Stream]) -> tuple[Stream, ...]:
-    """What a node's op infers; its errors name the node."""
-    try:
-        return node.op.infer(*(streams[name] for name in node.inputs))
-    except GraphError as error:
-        raise GraphError(f"{node.name}: {error}") from None
-    except ValueError as error:
-        raise GraphError(
-            f"{node.name} ({node.op.kind}) takes another number of inputs than {len(node.inputs)}"
-        ) from error
-
-
-def with_nodes(graph: Graph, nodes: list[Node], **changes: Any) -> Graph:
-    """The graph with other nodes: streams inferred anew, known meanings kept, invariants checked."""
-    streams = {graph.input: graph.streams[graph.input]}
-    for node in nodes:
-        missing = [name for name in node.inputs if name not in streams]
-        if missing:
-            raise GraphError(
-                f"{node.name} ({node.op.kind}) reads {missing[0]}, which no earlier node writes: "
-                "the graph has a cycle or a missing node"
-            )
-        inferred = _infer(node, streams)
-        if len(inferred) != len(node.outputs):
-            raise GraphError(
-                f"{node.name} ({node.op.kind}) has {len(node.outputs)} outputs; the op has {len(inferred)}"
-            )
-        for name, stream in zip(node.outputs, inferred, strict=True):
-            known = graph.streams.get(name)
-            if known is not None and known.scale:
-                stream = replace(stream, scale=known.scale, offset=known.offset)
-            streams[name] = stream
-    return check(replace(graph, nodes=tuple(nodes), streams=streams, **changes))
-
-
-def _to_json(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _to_json(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, tuple):
-        return [_to_json(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _stream(entry: dict[str, Any]) -> Stream:
-    return Stream(**{key: _tuples(value) for key, value in entry.items()})
-
-
-def write_npz(path: Path, header: str, arrays: Mapping[str, IntArray]) -> None:
-    """Writes a JSON header and arrays as one zip with fixed dates, through a temporary sibling."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in [("header.json", header.encode()), *((f"{key}.npy", _npy(a)) for key, a in arrays.items())]:
-            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, data)
-    write_atomically(path, buffer.getvalue())
-
-
-def read_npz(path: Path) -> tuple[dict[str, Any], dict[str, IntArray]]:
-    """Reads what `write_npz` wrote; raises MuxflowError naming the file when it cannot."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read("header.json"))
-            arrays = {
-                name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
-    except FileNotFoundError:
-        raise MuxflowError(f"{path}: no such file") from None
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        KeyError,
-        ValueError,
-        OSError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
-    return header, arrays
-
-
-def _npy(array: IntArray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+def single_or_tuple(values: Sequence[T]) -> T | tuple[T, ...]:
+    """Give one value bare and several as a tuple, as Keras does with outputs."""
+    return values[0] if len(values) == 1 else tuple(values)

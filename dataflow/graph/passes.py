@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.graph import Graph, Node, check, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import IntArray, Op
-from muxflow.dataflow.ops import ArgMax, AutomatonWeights, Fork, MatrixVector, RomWeights, Threshold, TopK
+from muxflow.dataflow.ops.arg_max import ArgMax
+from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.dataflow.ops.top_k import TopK
 
 Pass = Callable[[Graph], Graph]
 
@@ -26,14 +35,20 @@ def remove_identity_thresholds(graph: Graph) -> Graph:
             renamed[node.outputs[0]] = node.inputs[0]
         else:
             nodes.append(node)
-    output = renamed.get(graph.output, graph.output)
     # A tensor stands for the stream that is left only where one code means the same in both.
     tensors = {
         kept: tensor
         for stream, tensor in graph.tensors.items()
         if graph.streams[stream].scale == graph.streams[kept := renamed.get(stream, stream)].scale
     }
-    return with_nodes(graph, nodes, output=output, tensors=tensors)
+    return _with_outputs(graph, nodes, renamed, tensors=tensors)
+
+
+def _with_outputs(graph: Graph, nodes: list[Node], renamed: Mapping[str, str], **changes: Any) -> Graph:
+    """Rebuild a graph whose outputs have new names, their readouts with them."""
+    outputs = tuple(renamed.get(name, name) for name in graph.outputs)
+    readouts = {renamed.get(name, name): readout for name, readout in graph.readouts.items()}
+    return with_nodes(graph, nodes, **{"outputs": outputs, "readouts": readouts, **changes})
 
 
 def insert_forks(graph: Graph) -> Graph:
@@ -47,10 +62,9 @@ def insert_forks(graph: Graph) -> Graph:
     readers = graph.consumers()
     pending: dict[str, list[str]] = {}
     nodes: list[Node] = []
-    output = graph.output
 
     def fork(name: str) -> None:
-        count = len(readers[name]) + (name == graph.output)
+        count = len(readers[name]) + (name in graph.outputs)
         if count < 2:
             return
         free = [name]
@@ -63,15 +77,15 @@ def insert_forks(graph: Graph) -> Graph:
             free += outputs
         pending[name] = sorted(free)
 
-    fork(graph.input)
+    for name in graph.inputs:
+        fork(name)
     for node in graph.nodes:
         inputs = tuple(pending[name].pop(0) if name in pending else name for name in node.inputs)
         nodes.append(replace(node, inputs=inputs))
         for name in node.outputs:
             fork(name)
-    if graph.output in pending:
-        output = pending[graph.output].pop(0)
-    return with_nodes(graph, nodes, output=output)
+    renamed = {name: pending[name].pop(0) for name in graph.outputs if name in pending}
+    return _with_outputs(graph, nodes, renamed, stage="forked")
 
 
 def _copy_followers(graph: Graph) -> Graph:
@@ -79,8 +93,8 @@ def _copy_followers(graph: Graph) -> Graph:
     nodes = list(graph.nodes)
     for node in reversed(graph.nodes):
         readers = [reader for reader in nodes if node.outputs[0] in reader.inputs]
-        spare = [*readers] if node.outputs[0] == graph.output else readers[1:]
-        if node.op.follows != "consumer" or not spare:
+        spare = [*readers] if node.outputs[0] in graph.outputs else readers[1:]
+        if not node.op.folds_with_reader or not spare:
             continue
         for number, reader in enumerate(spare, 1):
             copy = replace(node, name=f"{node.name}_{number}", outputs=(f"{node.outputs[0]}_{number}",))
@@ -96,9 +110,7 @@ def append_arg_max(graph: Graph) -> Graph:
     Raises GraphError where the integer order of the logits is not the model's order: a scale or an offset that differs
     between classes, or a falling scale.
     """
-    _check_order(graph)
-    node = Node("arg_max", ArgMax(), (graph.output,), ("label",))
-    return with_nodes(graph, [*graph.nodes, node], output="label", readout=None)
+    return _append(graph, "arg_max", ArgMax(), "label")
 
 
 def append_top_k(graph: Graph, k: int) -> Graph:
@@ -106,14 +118,23 @@ def append_top_k(graph: Graph, k: int) -> Graph:
 
     Raises GraphError as `append_arg_max` does, and when there are fewer than `k` logits.
     """
-    _check_order(graph)
-    node = Node("top_k", TopK(k), (graph.output,), ("labels",))
-    return with_nodes(graph, [*graph.nodes, node], output="labels", readout=None)
+    return _append(graph, "top_k", TopK(k), "labels")
 
 
-def _check_order(graph: Graph) -> None:
-    """Raises GraphError where the integer order of the logits is not the model's order."""
-    readout = graph.readout
+def _append(graph: Graph, name: str, op: Op, stream: str) -> Graph:
+    """Put an op that orders logits after every output; names are numbered where there are several."""
+    nodes, outputs = list(graph.nodes), []
+    for number, output in enumerate(graph.outputs):
+        _check_order(graph, output)
+        suffix = f"_{number}" if len(graph.outputs) > 1 else ""
+        nodes.append(Node(f"{name}{suffix}", op, (output,), (f"{stream}{suffix}",)))
+        outputs.append(f"{stream}{suffix}")
+    return with_nodes(graph, nodes, outputs=tuple(outputs), readouts={})
+
+
+def _check_order(graph: Graph, output: str) -> None:
+    """Raise GraphError where the integer order of the logits is not the model's order."""
+    readout = graph.readouts.get(output)
     if readout is None:
         return
     scales, offsets = set(readout.scale), set(readout.offset)
@@ -132,11 +153,8 @@ def writable_seeds(graph: Graph) -> Graph:
     What `ProjectOptions(seeds="writable")` asks of a graph before it is fitted; accumulators grow by a few bits.
     Raises GraphError when no weights are generated.
     """
-    nodes = [
-        replace(node, op=replace(node.op, writable=True)) if isinstance(node.op, AutomatonWeights) else node
-        for node in graph.nodes
-    ]
-    if not any(isinstance(node.op, AutomatonWeights) for node in nodes):
+    nodes = [replace(node, op=node.op.with_registers() or node.op) for node in graph.nodes]
+    if not any(node.op.registers() for node in nodes):
         raise GraphError(f"{graph.name}: no weights are generated, so there is no seed to write")
     return with_nodes(graph, nodes)
 

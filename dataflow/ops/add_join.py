@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Port, Ports
 
 
 @dataclass(frozen=True, eq=False)
 class AddJoin(Op):
     """y = a + b, element by element; both inputs have one shape and stand on the same integer grid."""
+
+    inputs = (Port("a"), Port("b"))
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         a, b = inputs
@@ -22,14 +24,6 @@ class AddJoin(Op):
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         return (inputs[0] + inputs[1],)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         every = Pattern.always(ports.inputs[0].size // fold.pe)
-        return Loop((every, every), (every,), depth=2)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """A LUT each bit of each lane."""
-        bits = fold.pe * ports.outputs[0].bits
-        return Logic(bits + control_lut(self.loop(ports, fold).trips), 2 * bits + 20)
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        return Kernel("add_join.hpp", "add_join", (("BEATS", ports.inputs[0].size // fold.pe),))
+        return Access((every, every), (every,))

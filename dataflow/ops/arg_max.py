@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports
 
 
 @dataclass(frozen=True, eq=False)
 class ArgMax(Op):
     """(H, W, C) -> (H, W, 1): the index of the largest channel; the first one wins a tie."""
+
+    answer = "label"
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         (x,) = inputs
@@ -25,15 +27,6 @@ class ArgMax(Op):
     def folds(self, ports: Ports) -> Iterator[Fold]:
         yield Fold()
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         x = ports.inputs[0]
-        return Loop((Pattern.always(x.size),), (Pattern.last_of(x.channels, x.pixels),), depth=2)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """One comparison, and a choice of value and index."""
-        bits = ports.inputs[0].bits + ports.outputs[0].bits
-        return Logic(2 * bits + control_lut(self.loop(ports, fold).trips), 2 * bits + 20)
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        x = ports.inputs[0]
-        return Kernel("arg_max.hpp", "arg_max", (("VECTORS", x.pixels), ("CLASSES", x.channels)))
+        return Access((Pattern.always(x.size),), (Pattern.last_of(x.channels, x.pixels),))

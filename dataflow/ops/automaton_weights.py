@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from muxflow.dataflow.automaton import Alphabet, Automaton
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.memory import Memory
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import (
-    Fold,
-    IntArray,
-    Kernel,
-    Logic,
-    Loop,
-    Op,
-    Pattern,
-    Ports,
-    Table,
-    control_lut,
-    frozen_array,
-)
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Register, Role, frozen_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +30,8 @@ class AutomatonWeights(Op):
     repeats: int = 1
     writable: bool = False
 
-    follows = "consumer"
+    inputs = ()
+    role = Role.SOURCE
 
     def __post_init__(self) -> None:
         if not self.matrix.any():
@@ -75,43 +63,17 @@ class AutomatonWeights(Op):
             raise GraphError("cellular automaton: generated weights feed one group at a time")
         return (), (fold.parallel,)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
-        return Loop((), (Pattern.always(ports.outputs[0].elements // fold.parallel),), depth=2)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """A step of an elementary rule is one LUT a cell (three inputs); PE rows are chained combinationally, and each
-        held row is a register; picking SIMD of a row's weights by the synapse counter is a multiplexer of
-        columns / SIMD inputs for each, a LUT for every four inputs."""
-        cells = 1 if self.alphabet == "binary" else 2
-        choices = self.columns // fold.simd
-        pick = fold.parallel * cells * -(-(choices - 1) // 3)
-        lut = fold.pe * self.ring + pick + control_lut(self.loop(ports, fold).trips)
-        return Logic(lut, (fold.pe + 1) * self.ring + 2 * fold.parallel + 30)
-
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        return (Memory("ring", "state", 1, self.ring, True),)
-
-    def unrolled(self, ports: Ports, fold: Fold) -> int:
-        return 1
+    def access(self, ports: Ports, fold: Fold) -> Access:
+        return Access((), (Pattern.always(ports.outputs[0].elements // fold.parallel),))
 
     def saved_bits(self, ports: Ports) -> int:
         """Bits of weight memory that the automaton makes unnecessary: one or two a weight, by the alphabet."""
-        return self.rows * self.columns * (1 if self.alphabet == "binary" else 2)
+        return self.rows * self.columns * self.automaton.cells_per_weight
 
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        cells = self.automaton.cells_per_weight
-        return Kernel(
-            "automaton_weights.hpp",
-            "automaton_weights",
-            (
-                ("REPEATS", self.repeats),
-                ("NEURON_FOLD", self.rows // fold.pe),
-                ("SYNAPSE_FOLD", self.columns // fold.simd),
-                ("PE", fold.pe),
-                ("SIMD", fold.simd),
-                ("RING", self.ring),
-                ("RULE", self.rule),
-                ("CELLS", cells),
-            ),
-            (Table("start", frozen_array(self.automaton.first_row()), 0, 1, memory=False),),
-        )
+    def registers(self) -> tuple[Register, ...]:
+        if not self.writable:
+            return ()
+        return (Register("start", tuple(int(cell) for cell in self.automaton.first_row())),)
+
+    def with_registers(self) -> Op:
+        return replace(self, writable=True)

@@ -6,21 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.dataflow.op import (
-    Fold,
-    IntArray,
-    Kernel,
-    Logic,
-    Loop,
-    Op,
-    Pattern,
-    Ports,
-    Table,
-    control_lut,
-    frozen_array,
-)
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, frozen_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +31,8 @@ class ChannelSelect(Op):
             raise GraphError(f"channel select: thresholds of shape {thresholds.shape}; expected (channels,)")
         object.__setattr__(self, "thresholds", thresholds)
 
-    def _highest(self, x: Stream) -> int:
+    def highest(self, x: Stream) -> int:
+        """Give the largest value of the statistic."""
         return x.hi * (x.pixels if self.statistic == "sum" else 1)
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
@@ -62,42 +50,9 @@ class ChannelSelect(Op):
         statistic = judged.max(axis=axes, keepdims=True) if self.statistic == "max" else judged.sum(axes, keepdims=True)
         return ((statistic >= self.thresholds).astype(x.dtype),)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         x, s = ports.inputs[0], ports.outputs[0]
         fold_x, fold_s = x.channels // fold.pe, s.channels // fold.pe
         trips = x.pixels * fold_x
         before = trips - fold_x
-        return Loop((Pattern.always(trips),), (Pattern(((before, False), (fold_s, True), (fold_x - fold_s, False))),))
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """Each lane compares or adds once for the statistic and compares once for the bit."""
-        bits, _ = width(0, self._highest(ports.inputs[0]))
-        return Logic(fold.pe * (2 * bits + 2) + control_lut(self.loop(ports, fold).trips), fold.pe * 2 * bits + 30)
-
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        x = ports.inputs[0]
-        bits, _ = width(0, self._highest(x))
-        return (
-            Memory("statistic", "state", x.channels // fold.pe, fold.pe * bits, True),
-            Memory("thresholds", "threshold", len(self.thresholds) // fold.pe, fold.pe * self._table_bits(x)),
-        )
-
-    def _table_bits(self, x: Stream) -> int:
-        return width(min(0, int(self.thresholds.min())), max(self._highest(x), int(self.thresholds.max())))[0]
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        x, s = ports.inputs[0], ports.outputs[0]
-        highest = self._highest(x)
-        table = self.thresholds.reshape(-1, fold.pe)
-        return Kernel(
-            "channel_select.hpp",
-            "channel_select",
-            (
-                ("PIXELS", x.pixels),
-                ("X_FOLD", x.channels // fold.pe),
-                ("FOLD", s.channels // fold.pe),
-                ("SUM", self.statistic == "sum"),
-                ("STATISTIC_BITS", width(0, highest)[0]),
-            ),
-            (Table("thresholds", table, min(0, int(table.min())), max(highest, int(table.max()))),),
-        )
+        return Access((Pattern.always(trips),), (Pattern(((before, False), (fold_s, True), (fold_x - fold_s, False))),))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,6 +14,8 @@ class Fork(Op):
     """Copies every beat to `ways` outputs, 2 or 3; more readers take a tree of forks."""
 
     ways: int = 2
+
+    role = Role.PLUMBING
 
     def __post_init__(self) -> None:
         if self.ways not in (2, 3):
@@ -25,17 +27,6 @@ class Fork(Op):
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         return (inputs[0],) * self.ways
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         every = Pattern.always(ports.inputs[0].size // fold.pe)
-        return Loop((every,), (every,) * self.ways, depth=1)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """Handshakes only."""
-        trips = self.loop(ports, fold).trips
-        return Logic(control_lut(trips) + 2 * self.ways, ports.inputs[0].bits * fold.pe + 20)
-
-    def unrolled(self, ports: Ports, fold: Fold) -> int:
-        return 1
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        return Kernel("fork.hpp", "fork", (("BEATS", ports.inputs[0].size // fold.pe),))
+        return Access((every,), (every,) * self.ways)

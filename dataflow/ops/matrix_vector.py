@@ -8,22 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.fit.resource_model import constant
-from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.dataflow.op import (
-    UNROLL_LIMIT,
-    Fold,
-    IntArray,
-    Kernel,
-    Logic,
-    Loop,
-    Op,
-    Pattern,
-    Ports,
-    control_lut,
-    divisors,
-)
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Port, Ports, divisors
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +27,8 @@ class MatrixVector(Op):
 
     groups: int = 1
     pixels: int = 1
+
+    inputs = (Port("x"), Port("w", weights=True))
 
     def __post_init__(self) -> None:
         if self.groups < 1 or self.pixels < 1:
@@ -98,17 +86,18 @@ class MatrixVector(Op):
         simds = divisors(channels) + [channels * pixels for pixels in divisors(self.pixels)[1:]]
         for pe in divisors(group_rows):
             for simd in simds:
-                if pe * simd <= UNROLL_LIMIT:
+                if pe * simd <= PARALLEL_LIMIT:
                     yield Fold(pe, simd)
         for groups in divisors(self.groups)[1:]:
             fold = Fold(group_rows, channels, groups)
-            if fold.parallel <= UNROLL_LIMIT:
+            if fold.parallel <= PARALLEL_LIMIT:
                 yield fold
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (fold.groups * fold.simd, fold.parallel), (fold.groups * fold.pe,)
 
-    def _steps(self, ports: Ports, fold: Fold) -> tuple[int, int, int, int]:
+    def steps(self, ports: Ports, fold: Fold) -> tuple[int, int, int, int]:
+        """Count vectors, steps over the groups, over the rows of a group and over its columns."""
         rows, columns = ports.inputs[1].shape
         return (
             ports.inputs[1].repeats,
@@ -120,71 +109,13 @@ class MatrixVector(Op):
     def interleaved(self, fold: Fold) -> bool:
         return fold.groups > 1 and self.pixels > 1
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
-        vectors, group_fold, neuron_fold, synapse_fold = self._steps(ports, fold)
+    def access(self, ports: Ports, fold: Fold) -> Access:
+        vectors, group_fold, neuron_fold, synapse_fold = self.steps(ports, fold)
         parts = vectors * group_fold
         x = Pattern(((synapse_fold, True), (synapse_fold * (neuron_fold - 1), False)), parts)
         w = Pattern.always(parts * neuron_fold * synapse_fold)
         y = Pattern.last_of(synapse_fold, parts * neuron_fold)
-        return Loop((x, w), (y,), depth=4 + fold.simd.bit_length())
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """Rows * (SIMD * products and adder tree + accumulator), constants in resource_model.toml.
-
-        Weights of -1 and +1 on inputs of -1 and +1: equal signs are counted, by full adders of three bits and a tree.
-        Weights of -1 and +1 on b-bit inputs: b AND gates and a tree over b-bit terms, about 2 b; the sum of the inputs is
-        a tree of its own for each group, and one subtraction a row ends the sum.
-        Other weights of two bits: 0, x or -x of p bits is chosen and goes into a tree of signed terms, about 2 p.
-        Wider weights: a LUT for each pair of bits and a tree over the products, or a DSP where both factors have more
-        than four bits.
-        """
-        x, w = ports.inputs
-        y = ports.outputs[0]
-        rows, columns = fold.pe * fold.groups, float(fold.simd)
-        corners = [w_end * x_end for w_end in (w.lo, w.hi) for x_end in (x.lo, x.hi)]
-        product_bits, _ = width(min(corners), max(corners))
-        sums, dsp = rows, 0
-        if w.bipolar and x.bipolar:
-            product = constant("matrix_vector.count_per_column")
-        elif w.bipolar:
-            product = constant("matrix_vector.signs_per_bit") * x.bits
-            product += constant("matrix_vector.signs_per_signed_column") if x.signed else 0
-            sums += fold.groups
-        elif w.bits <= 2:
-            product = constant("matrix_vector.ternary_per_column")
-            product += constant("matrix_vector.ternary_per_bit") * product_bits
-        else:
-            product = constant("matrix_vector.product_per_bit") * product_bits
-            if min(w.bits, x.bits) <= 4:
-                product += constant("matrix_vector.product_per_bit_pair") * w.bits * x.bits
-            else:
-                dsp = rows * fold.simd
-        accumulator = constant("matrix_vector.accumulator_per_bit") * y.bits * (2 if w.bipolar and not x.bipolar else 1)
-        lut = int(sums * columns * product + rows * accumulator) + control_lut(self.loop(ports, fold).trips)
-        ff = rows * (2 * y.bits + fold.simd * (product_bits + 1) // 2) + x.bits * fold.simd * fold.groups + 40
-        return Logic(lut, ff, dsp)
-
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        _, _, neuron_fold, synapse_fold = self._steps(ports, fold)
-        if neuron_fold == 1:
-            return ()
-        return (Memory("x_buffer", "state", synapse_fold, fold.groups * fold.simd * ports.inputs[0].bits, True),)
+        return Access((x, w), (y,))
 
     def operations(self, ports: Ports) -> int:
         return ports.inputs[1].elements
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        vectors, group_fold, neuron_fold, synapse_fold = self._steps(ports, fold)
-        return Kernel(
-            "matrix_vector.hpp",
-            "matrix_vector",
-            (
-                ("VECTORS", vectors),
-                ("GROUP_FOLD", group_fold),
-                ("GROUP_LANES", fold.groups),
-                ("NEURON_FOLD", neuron_fold),
-                ("SYNAPSE_FOLD", synapse_fold),
-                ("PE", fold.pe),
-                ("SIMD", fold.simd),
-            ),
-        )

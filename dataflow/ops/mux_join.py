@@ -8,10 +8,9 @@ from typing import Literal
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Pattern, Ports, Table, control_lut, frozen_array
-from muxflow.dataflow.ops._residual import ResidualJoin
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Access, Fold, IntArray, Pattern, Port, Ports, frozen_array
+from muxflow.dataflow.ops.residual import ResidualJoin
 
 NO_THRESHOLDS = frozen_array(np.zeros(0))
 
@@ -30,6 +29,12 @@ class MuxJoin(ResidualJoin):
 
     select: Literal["always", "element", "stream"]
     thresholds: IntArray = field(default_factory=lambda: NO_THRESHOLDS)
+
+    inputs = (Port("x"), Port("f"), Port("s", per_frame=True, optional=True))
+
+    @property
+    def detail(self) -> str:
+        return self.select
 
     def __post_init__(self) -> None:
         if self.select not in ("always", "element", "stream"):
@@ -68,36 +73,10 @@ class MuxJoin(ResidualJoin):
         y[..., :meeting] = mixed
         return (y,)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         x, f = self.patterns(ports, fold)
         if self.select != "stream":
-            return Loop((x, f), (f,), depth=2)
+            return Access((x, f), (f,))
         meeting = min(self.channel_folds(ports, fold))
         s = Pattern(((meeting, True), (x.trips - meeting, False)))
-        return Loop((x, f, s), (f,), depth=2)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """Each lane adds (a LUT a bit), chooses (half a LUT a bit), and compares in `element`."""
-        bits = max(stream.bits for stream in ports.inputs[:2])
-        lane = bits + 1 + bits // 2 + 1 + (bits if self.select == "element" else 0)
-        return Logic(fold.pe * lane + control_lut(self.loop(ports, fold).trips), fold.pe * 2 * bits + 30)
-
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        meeting = min(self.channel_folds(ports, fold))
-        if self.select == "stream":
-            return (Memory("select", "state", meeting, fold.pe, True),)
-        if self.select == "element":
-            return (Memory("thresholds", "threshold", meeting, fold.pe * self._table_bits(ports)),)
-        return ()
-
-    def _table_bits(self, ports: Ports) -> int:
-        x = ports.inputs[0]
-        return width(min(0, int(self.thresholds.min())), max(x.hi, int(self.thresholds.max())))[0]
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        arguments = self.fold_arguments(ports, fold)
-        if self.select != "element":
-            return Kernel("mux_join.hpp", f"mux_join_{self.select}", arguments)
-        table = self.thresholds.reshape(-1, fold.pe)
-        lo, hi = min(0, int(table.min())), max(ports.inputs[0].hi, int(table.max()))
-        return Kernel("mux_join.hpp", "mux_join_element", arguments, (Table("thresholds", table, lo, hi),))
+        return Access((x, f, s), (f,))

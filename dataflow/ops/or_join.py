@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Ports, control_lut
-from muxflow.dataflow.ops._residual import ResidualJoin
+from muxflow.dataflow.op import Access, Fold, IntArray, Ports
+from muxflow.dataflow.ops.residual import ResidualJoin
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +34,6 @@ class OrJoin(ResidualJoin):
         y[..., :meeting] |= x[..., :meeting]
         return (y,)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         x, f = self.patterns(ports, fold)
-        return Loop((x, f), (f,), depth=2)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """A LUT each bit of each lane."""
-        bits = fold.pe * ports.outputs[0].bits
-        return Logic(bits + control_lut(self.loop(ports, fold).trips), 2 * bits + 20)
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        return Kernel("or_join.hpp", "or_join", self.fold_arguments(ports, fold))
+        return Access((x, f), (f,))

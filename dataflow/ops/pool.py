@@ -3,80 +3,72 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.memory import Memory
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports
+from muxflow.dataflow.ops.spatial import cube
 
 
 @dataclass(frozen=True, eq=False)
 class Pool(Op):
-    """(H, W, C) -> (H // KH, W // KW, C): maximum or sum over windows whose stride is their size; no padding.
+    """(*S, C) -> (*(S // kernel), C): maximum or sum over windows whose stride is their size; no padding.
 
-    An average is a sum whose scale is divided by the window's size; a global pool has the map's size as window.
+    `kernel`: one size a spatial axis, 1 to 3 of them. An average is a sum whose scale is divided by the window's size; a
+    global pool has the map's size as window. Raises GraphError when a size is below 1 or the window does not fit.
     """
 
-    kernel: tuple[int, int]
+    kernel: tuple[int, ...]
     mode: Literal["max", "sum"]
 
     def __post_init__(self) -> None:
-        if min(self.kernel) < 1 or self.mode not in ("max", "sum"):
-            raise GraphError(f"pool: window {self.kernel}, mode {self.mode!r}; supported: sizes >= 1, 'max', 'sum'")
+        if not 1 <= len(self.kernel) <= 3 or min(self.kernel) < 1 or self.mode not in ("max", "sum"):
+            raise GraphError(
+                f"pool: window {self.kernel}, mode {self.mode!r}; supported: 1 to 3 axes, sizes >= 1, 'max', 'sum'"
+            )
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         (x,) = inputs
-        if len(x.shape) != 3 or x.shape[0] < self.kernel[0] or x.shape[1] < self.kernel[1]:
+        spatial = x.shape[:-1]
+        if len(spatial) != len(self.kernel) or any(s < k for s, k in zip(spatial, self.kernel, strict=True)):
             raise GraphError(f"pool: a window of {self.kernel} does not fit {x}")
-        size = self.kernel[0] * self.kernel[1] if self.mode == "sum" else 1
+        size = prod(self.kernel) if self.mode == "sum" else 1
         # A partial sum must fit as well as the whole one.
         lo, hi = (min(x.lo, x.lo * size), max(x.hi, x.hi * size))
-        shape = (x.shape[0] // self.kernel[0], x.shape[1] // self.kernel[1], x.shape[2])
-        return (Stream(shape, lo, hi, bipolar=x.bipolar and size == 1),)
+        shape = tuple(s // k for s, k in zip(spatial, self.kernel, strict=True))
+        return (Stream((*shape, x.channels), lo, hi, bipolar=x.bipolar and size == 1),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         (x,) = inputs
-        count, height, width, channels = x.shape
-        (kernel_h, kernel_w) = self.kernel
-        out_h, out_w = height // kernel_h, width // kernel_w
-        split = x[:, : out_h * kernel_h, : out_w * kernel_w].reshape(count, out_h, kernel_h, out_w, kernel_w, channels)
-        return (split.max(axis=(2, 4)) if self.mode == "max" else split.sum(axis=(2, 4)),)
+        sizes = [s // k for s, k in zip(x.shape[1:-1], self.kernel, strict=True)]
+        cut = x[(slice(None), *(slice(n * k) for n, k in zip(sizes, self.kernel, strict=True)))]
+        parts = [part for pair in zip(sizes, self.kernel, strict=True) for part in pair]
+        split = cut.reshape(len(x), *parts, x.shape[-1])
+        axes = tuple(range(2, 2 * len(sizes) + 1, 2))
+        return (split.max(axis=axes) if self.mode == "max" else split.sum(axis=axes),)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
-        height, width, channels = ports.inputs[0].shape
-        out_height, out_width, _ = ports.outputs[0].shape
-        beats = channels // fold.pe
-        row = width * beats
-        inner = (((self.kernel[1] - 1) * beats, False), (beats, True)) * out_width
-        tail = (row - out_width * self.kernel[1] * beats, False)
-        window = (((self.kernel[0] - 1) * row, False), *inner, tail)
-        rest = ((height - out_height * self.kernel[0]) * row, False)
-        return Loop((Pattern.always(height * row),), (Pattern((*(window * out_height), rest)),))
+    def access(self, ports: Ports, fold: Fold) -> Access:
+        """Read everything; write with the last pixel of each window."""
+        x = ports.inputs[0]
+        runs: list[tuple[int, bool]] = [(x.channels // fold.pe, True)]
+        # From the innermost axis out: n times (k - 1 sizes without a window's end, one with it), then what is left over.
+        length = runs[0][0]
+        for size, kernel in zip(reversed(cube(x.shape[:-1])), reversed(cube(self.kernel)), strict=True):
+            windows = size // kernel
+            rest = (size - windows * kernel) * length
+            runs = [*(((kernel - 1) * length, False), *runs) * windows, (rest, False)]
+            length *= size
+        return Access((Pattern.always(length),), (Pattern(merged(runs)),))
 
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """A comparison and a choice, or an adder, a lane."""
-        bits = fold.pe * ports.outputs[0].bits
-        return Logic(
-            (bits * 3 // 2 if self.mode == "max" else bits) + control_lut(self.loop(ports, fold).trips) + 30,
-            2 * bits + 50,
-        )
 
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        _, width, channels = ports.outputs[0].shape
-        return (Memory("row", "line", width * channels // fold.pe, fold.pe * ports.outputs[0].bits, True),)
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        height, width, channels = ports.inputs[0].shape
-        return Kernel(
-            "pool.hpp",
-            "pool",
-            (
-                ("HEIGHT", height),
-                ("WIDTH", width),
-                ("FOLD", channels // fold.pe),
-                ("KERNEL_H", self.kernel[0]),
-                ("KERNEL_W", self.kernel[1]),
-                ("SUM", self.mode == "sum"),
-            ),
-        )
+def merged(runs: list[tuple[int, bool]]) -> tuple[tuple[int, bool], ...]:
+    """Join neighbouring runs of the same kind and drop empty ones."""
+    found: list[tuple[int, bool]] = []
+    for count, used in runs:
+        if found and found[-1][1] == used:
+            found[-1] = (found[-1][0] + count, used)
+        elif count:
+            found.append((count, used))
+    return tuple(found)

@@ -5,21 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.memory import Memory
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import (
-    Fold,
-    IntArray,
-    Kernel,
-    Logic,
-    Loop,
-    Op,
-    Pattern,
-    Ports,
-    Table,
-    control_lut,
-    frozen_array,
-)
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role, frozen_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +21,8 @@ class RomWeights(Op):
     groups: int = 1
     repeats: int = 1
 
-    follows = "consumer"
+    inputs = ()
+    role = Role.SOURCE
 
     def __post_init__(self) -> None:
         weights = frozen_array(self.weights)
@@ -63,25 +51,5 @@ class RomWeights(Op):
         )
         return split.transpose(0, 2, 4, 5, 1, 3).reshape(-1, fold.parallel)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
-        return Loop((), (Pattern.always(ports.outputs[0].elements // fold.parallel),), depth=3)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """The address counter; the memory itself is counted as a memory."""
-        return Logic(control_lut(self.loop(ports, fold).trips), ports.outputs[0].bits * fold.parallel + 30)
-
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        return (Memory("weights", "rom", self.weights.size // fold.parallel, fold.parallel * ports.outputs[0].bits),)
-
-    def unrolled(self, ports: Ports, fold: Fold) -> int:
-        return 1
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        stream = ports.outputs[0]
-        tiles = self.tiles(fold)
-        return Kernel(
-            "rom_weights.hpp",
-            "rom_weights",
-            (("REPEATS", self.repeats), ("TILES", len(tiles))),
-            (Table("weights", tiles, stream.lo, stream.hi),),
-        )
+    def access(self, ports: Ports, fold: Fold) -> Access:
+        return Access((), (Pattern.always(ports.outputs[0].elements // fold.parallel),))

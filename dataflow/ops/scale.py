@@ -5,21 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.dataflow.op import (
-    Fold,
-    IntArray,
-    Kernel,
-    Logic,
-    Loop,
-    Op,
-    Pattern,
-    Ports,
-    Table,
-    control_lut,
-    frozen_array,
-)
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, frozen_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,30 +31,6 @@ class Scale(Op):
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         return (inputs[0] * self.factors,)
 
-    def _table(self, fold: Fold) -> IntArray:
-        return self.factors.reshape(-1, fold.pe) if len(self.factors) > 1 else self.factors.repeat(fold.pe)[None]
-
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         every = Pattern.always(ports.inputs[0].size // fold.pe)
-        return Loop((every,), (every,), depth=3)
-
-    def _factor_bits(self) -> int:
-        return width(int(self.factors.min()), int(self.factors.max()))[0]
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """Factors that are all one power of two are wires; others a product of LUTs, one for each pair of bits."""
-        one = len(set(self.factors.tolist())) == 1 and abs(int(self.factors[0])).bit_count() == 1
-        lane = 0 if one else ports.inputs[0].bits * self._factor_bits()
-        return Logic(fold.pe * lane + control_lut(self.loop(ports, fold).trips), fold.pe * ports.outputs[0].bits + 20)
-
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        return (Memory("factors", "threshold", len(self._table(fold)), fold.pe * self._factor_bits()),)
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        table = self._table(fold)
-        return Kernel(
-            "scale.hpp",
-            "scale",
-            (("PIXELS", ports.inputs[0].size // table.size), ("CHANNEL_FOLD", len(table))),
-            (Table("factors", table, int(table.min()), int(table.max())),),
-        )
+        return Access((every,), (every,))

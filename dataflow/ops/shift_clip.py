@@ -7,21 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.dataflow.op import (
-    Fold,
-    IntArray,
-    Kernel,
-    Logic,
-    Loop,
-    Op,
-    Pattern,
-    Ports,
-    Table,
-    control_lut,
-    frozen_array,
-)
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, frozen_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,41 +44,6 @@ class ShiftClip(Op):
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         return (np.clip((inputs[0] + self.bias) >> self.shift, self.lowest, self.highest),)
 
-    def _table(self, fold: Fold) -> IntArray:
-        return self.bias.reshape(-1, fold.pe) if len(self.bias) > 1 else self.bias.repeat(fold.pe)[None]
-
-    def _sum_bits(self, x: Stream) -> int:
-        bounds = [x.lo, x.hi, x.lo + int(self.bias.min()), x.hi + int(self.bias.max()), -1, self.lowest, self.highest]
-        return width(min(bounds), max(bounds))[0]
-
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         every = Pattern.always(ports.inputs[0].size // fold.pe)
-        return Loop((every,), (every,), depth=3)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """One adder, two comparisons at half a LUT a bit each, one choice."""
-        bits = self._sum_bits(ports.inputs[0])
-        lane = 2 * bits + ports.outputs[0].bits
-        return Logic(fold.pe * lane + control_lut(self.loop(ports, fold).trips), fold.pe * 2 * bits + 20)
-
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        bits = width(int(self.bias.min()), int(self.bias.max()))[0]
-        return (Memory("bias", "threshold", len(self._table(fold)), fold.pe * bits),)
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        table = self._table(fold)
-        x = ports.inputs[0]
-        bits = self._sum_bits(x)
-        return Kernel(
-            "shift_clip.hpp",
-            "shift_clip",
-            (
-                ("PIXELS", x.size // table.size),
-                ("CHANNEL_FOLD", len(table)),
-                ("SHIFT", min(self.shift, bits - 1)),  # beyond the width only the sign is left
-                ("LOWEST", self.lowest),
-                ("HIGHEST", self.highest),
-                ("SUM_BITS", bits),
-            ),
-            (Table("bias", table, int(table.min()), int(table.max())),),
-        )
+        return Access((every,), (every,))

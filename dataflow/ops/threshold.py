@@ -5,29 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
 
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.fit.resource_model import constant
-from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.dataflow.op import (
-    UNROLL_LIMIT,
-    Fold,
-    IntArray,
-    Kernel,
-    Logic,
-    Loop,
-    Op,
-    Pattern,
-    Ports,
-    Table,
-    control_lut,
-    divisors,
-    frozen_array,
-)
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Ports, divisors, frozen_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +42,18 @@ class Threshold(Op):
             raise GraphError(f"threshold: {len(self.thresholds)} rows of thresholds for {x}; expected {x.channels}")
         ends = np.stack([self.codes(np.full(len(self.thresholds), end)) for end in (x.lo, x.hi)])
         lo, hi = int(ends.min()), int(ends.max())
-        return (Stream(x.shape, lo, hi, bipolar=self._jump == 2 and (lo, hi) == (-1, 1)),)
+        return (Stream(x.shape, lo, hi, bipolar=self.jump == 2 and (lo, hi) == (-1, 1)),)
 
     @cached_property
-    def _jump(self) -> int:
+    def jump(self) -> int:
         """Codes from one level to the next: 2 where the thresholds come in equal pairs, as in a quantizer to -1 and +1."""
         steps = self.thresholds.shape[1]
         return 2 if steps % 2 == 0 and np.array_equal(self.thresholds[:, ::2], self.thresholds[:, 1::2]) else 1
 
     @cached_property
-    def _levels(self) -> IntArray:
+    def levels(self) -> IntArray:
         """The thresholds that are compared with, shape (rows, steps): one of each pair."""
-        return self.thresholds[:, :: self._jump]
+        return self.thresholds[:, :: self.jump]
 
     def codes(self, x: IntArray) -> IntArray:
         """Codes of inputs whose last axis runs over the rows."""
@@ -94,57 +77,13 @@ class Threshold(Op):
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
         for lanes in divisors(ports.inputs[0].channels):
-            if lanes * self._levels.shape[1] <= UNROLL_LIMIT:
+            if lanes * self.levels.shape[1] <= PARALLEL_LIMIT:
                 yield Fold(pe=lanes)
 
-    def _channel_fold(self, fold: Fold) -> int:
+    def channel_fold(self, fold: Fold) -> int:
+        """Count the beats after which the rows of thresholds repeat."""
         return max(1, len(self.thresholds) // fold.pe)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         every = Pattern.always(ports.inputs[0].size // fold.pe)
-        return Loop((every,), (every,), depth=4)
-
-    def _bits(self, x: Stream) -> int:
-        bits, _ = width(min(x.lo, int(self.thresholds.min())), max(x.hi, int(self.thresholds.max())))
-        return bits
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """A comparison packs two bits in a LUT of its carry chain; counting s flags takes about s LUTs."""
-        steps = self._levels.shape[1]
-        (x,), (y,) = ports.inputs, ports.outputs
-        comparison = ceil(constant("threshold.lut_per_comparison_bit") * self._bits(x))
-        lane = steps * (comparison + 1) + y.bits
-        trips = self.loop(ports, fold).trips
-        return Logic(fold.pe * lane + control_lut(trips), fold.pe * (x.bits + steps + y.bits) + 30)
-
-    def memories(self, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        width = fold.pe * self._levels.shape[1] * self._bits(ports.inputs[0])
-        return (Memory("thresholds", "threshold", self._channel_fold(fold), width),)
-
-    def unrolled(self, ports: Ports, fold: Fold) -> int:
-        return fold.pe * int(self._levels.shape[1])
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        rows, steps = self._levels.shape
-        x = ports.inputs[0]
-        channel_fold = self._channel_fold(fold)
-        if rows == 1:
-            thresholds, falling = self._levels.repeat(fold.pe, axis=0), self.falling.repeat(fold.pe)
-        else:
-            thresholds, falling = self._levels, self.falling
-        table = thresholds.reshape(channel_fold, fold.pe, steps).transpose(0, 2, 1).reshape(channel_fold, -1)
-        return Kernel(
-            "threshold.hpp",
-            "threshold",
-            (
-                ("PIXELS", x.size // (channel_fold * fold.pe)),
-                ("CHANNEL_FOLD", channel_fold),
-                ("STEPS", steps),
-                ("BASE", self.base),
-                ("JUMP", self._jump),
-            ),
-            (
-                Table("thresholds", table, min(x.lo, int(table.min())), max(x.hi, int(table.max()))),
-                Table("falling", falling.reshape(channel_fold, fold.pe), 0, 1, memory=False),
-            ),
-        )
+        return Access((every,), (every,))

@@ -9,7 +9,7 @@ import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +20,8 @@ class TopK(Op):
     """
 
     k: int
+
+    answer = "top_k"
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         (x,) = inputs
@@ -39,18 +41,6 @@ class TopK(Op):
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (1,), (self.k,)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         x = ports.inputs[0]
-        return Loop((Pattern.always(x.size),), (Pattern.last_of(x.channels, x.pixels),), depth=2)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """In each of the k places a comparison, and a choice of three for value and index."""
-        bits = ports.inputs[0].bits + ports.outputs[0].bits
-        return Logic(self.k * 2 * bits + control_lut(self.loop(ports, fold).trips), self.k * 2 * bits + 20)
-
-    def unrolled(self, ports: Ports, fold: Fold) -> int:
-        return self.k
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        x = ports.inputs[0]
-        return Kernel("top_k.hpp", "top_k", (("VECTORS", x.pixels), ("CLASSES", x.channels), ("K", self.k)))
+        return Access((Pattern.always(x.size),), (Pattern.last_of(x.channels, x.pixels),))

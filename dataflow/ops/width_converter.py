@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +16,9 @@ class WidthConverter(Op):
 
     source: int
     target: int
+
+    role = Role.PLUMBING
+    only_lanes = True
 
     def __post_init__(self) -> None:
         if self.source % self.target and self.target % self.source:
@@ -33,28 +36,10 @@ class WidthConverter(Op):
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (self.source,), (self.target,)
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         factor = max(self.source, self.target) // min(self.source, self.target)
         trips = ports.inputs[0].elements // min(self.source, self.target)
         every = Pattern.always(trips)
         if self.target > self.source:
-            return Loop((every,), (Pattern.last_of(factor, trips // factor),), depth=2)
-        return Loop((Pattern.first_of(factor, trips // factor),), (every,), depth=2)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """A register as wide as the wide side; picking a part of it is a LUT for every four choices and bit."""
-        wide, narrow = max(self.source, self.target), min(self.source, self.target)
-        bits = ports.inputs[0].bits
-        pick = narrow * bits * -(-(wide // narrow - 1) // 3) if self.source > self.target else 0
-        return Logic(control_lut(self.loop(ports, fold).trips) + pick, wide * bits + 20)
-
-    def unrolled(self, ports: Ports, fold: Fold) -> int:
-        return max(self.source, self.target)
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        wide, narrow = max(self.source, self.target), min(self.source, self.target)
-        return Kernel(
-            "width_converter.hpp",
-            "widen" if self.target > self.source else "narrow",
-            (("BEATS", ports.inputs[0].elements // wide), ("FACTOR", wide // narrow)),
-        )
+            return Access((every,), (Pattern.last_of(factor, trips // factor),))
+        return Access((Pattern.first_of(factor, trips // factor),), (every,))

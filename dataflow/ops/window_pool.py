@@ -8,7 +8,7 @@ from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, IntArray, Kernel, Logic, Loop, Op, Pattern, Ports, control_lut, divisors
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, divisors
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,23 +46,6 @@ class WindowPool(Op):
     def interleaved(self, fold: Fold) -> bool:
         return fold.groups > 1 and self.pixels > 1
 
-    def loop(self, ports: Ports, fold: Fold) -> Loop:
+    def access(self, ports: Ports, fold: Fold) -> Access:
         trips = ports.inputs[0].size // fold.groups
-        return Loop((Pattern.always(trips),), (Pattern.last_of(self.pixels, trips // self.pixels),), depth=2)
-
-    def logic(self, ports: Ports, fold: Fold) -> Logic:
-        """A comparison and a choice, or an adder, a lane."""
-        bits = fold.groups * ports.outputs[0].bits
-        lut = bits * 3 // 2 if self.mode == "max" else bits
-        return Logic(lut + control_lut(self.loop(ports, fold).trips), 2 * bits + 20)
-
-    def call(self, ports: Ports, fold: Fold) -> Kernel:
-        return Kernel(
-            "window_pool.hpp",
-            "window_pool",
-            (
-                ("WINDOWS", ports.outputs[0].size // fold.groups),
-                ("SIZE", self.pixels),
-                ("SUM", self.mode == "sum"),
-            ),
-        )
+        return Access((Pattern.always(trips),), (Pattern.last_of(self.pixels, trips // self.pixels),))

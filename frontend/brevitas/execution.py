@@ -14,7 +14,7 @@ from torch import nn
 from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import Pool
+from muxflow.dataflow.ops.pool import Pool
 from muxflow.frontend.qonnx.execution import Agreement, Progress, compare, float_inputs
 from muxflow.frontend.training.layers import MuxJoin, OrJoin
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import SlidingWindow
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.importer import layers, pools
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Floats, constant_step

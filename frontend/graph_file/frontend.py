@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.file import read_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.registry import Package
@@ -25,7 +26,7 @@ class GraphFile:
 
     def read(self, path: Path, options: ImportOptions) -> Graph:
         """See `Frontend`; the options say nothing of a graph."""
-        return Graph.load(path)
+        return read_graph(path)
 
     def execution(self, path: Path, graph: Graph) -> NoReturn:
         """See `Frontend`."""

@@ -8,7 +8,11 @@ import numpy as np
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.ops import AddJoin, ChannelSelect, Concat, MuxJoin, OrJoin
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.or_join import OrJoin
 from muxflow.frontend.importer.elementwise import with_constant
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.grids import common_grid

@@ -10,7 +10,10 @@ import numpy as np
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray, Op
-from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, RomWeights, SlidingWindow
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import (
     SUPPORTED_MAPS,

@@ -9,7 +9,9 @@ from typing import Literal
 import numpy as np
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.ops import Pool, SlidingWindow, WindowPool
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, is_feature_map

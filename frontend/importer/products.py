@@ -11,7 +11,8 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray, Op
-from muxflow.dataflow.ops import MatrixVector, Scale
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.scale import Scale
 from muxflow.frontend.importer.float_chain import Floats, constant_step
 from muxflow.frontend.importer.grids import common_grid
 from muxflow.frontend.importer.values import Doubles, Tensor, compact

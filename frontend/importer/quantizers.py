@@ -12,7 +12,7 @@ from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import Threshold
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.handling import handles

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import Threshold
+from muxflow.dataflow.ops.threshold import Threshold
 
 EXHAUSTIVE = 1 << 23
 """Accumulator values times rows up to which every one is evaluated; more are bisected and checked on a sample."""

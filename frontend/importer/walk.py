@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.graph.graph import Graph, Node, Readout, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Op
@@ -237,8 +239,8 @@ class Importer:
         inputs = tuple(self.inputs[entry.name] for entry in self.model.inputs)
         kept = {name: stream for name, stream in self.streams.items() if name in needed}
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in needed}
-        empty = Graph(self.name, (), kept, inputs[0], streams[0])
-        full = with_nodes(empty, nodes[::-1], readout=readouts[streams[0]], notes=notes, tensors=tensors)
+        empty = Graph(self.name, (), kept, inputs, tuple(streams))
+        full = with_nodes(empty, nodes[::-1], readouts=readouts, notes=notes, tensors=tensors)
         return run_passes(full, CLEAN_UP)
 
     def _output(self, name: str) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import SlidingWindow
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.model import ModelNode
 
 

@@ -45,7 +45,7 @@ def compare_with_keras(path: Path, graph: Graph, codes: IntArray, progress: Prog
     ):
 
         def tensors(batch: IntArray) -> Mapping[str, npt.NDArray[Any]]:
-            stream = graph.streams[graph.input]
+            stream = graph.streams[graph.inputs[0]]
             np.save(Path(folder) / "inputs.npy", (batch * np.float64(stream.scale[0])).astype(np.float32))
             answer = child.ask(json.dumps(names))
             if answer["error"] is not None:

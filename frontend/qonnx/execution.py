@@ -43,15 +43,16 @@ def image_codes(graph: Graph, images: npt.NDArray[np.uint8]) -> IntArray:
 
     Raises MuxflowError when the model's input is not 8-bit unsigned.
     """
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     if stream.lo > 0 or stream.hi < 255:
         raise MuxflowError(f"{graph.name}: input {stream} does not hold 8-bit pixels; give codes in its interval")
-    return graph.check_images(images.astype(np.int64))
+    (codes,) = graph.check_codes(images.astype(np.int64)).values()
+    return codes
 
 
 def float_inputs(graph: Graph, codes: IntArray) -> npt.NDArray[np.float32]:
     """The model's float input (N, C, H, W), or (N, features), that stands for input codes."""
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     values = (codes * np.float64(stream.scale[0])).astype(np.float32)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
@@ -128,13 +129,13 @@ def compare(
     for start in range(0, len(codes), BATCH):
         batch = codes[start : start + BATCH]
         floats = tensors(batch)
-        expected = graph.run(batch, keep=(*(name for name in floats if name), graph.output))
+        expected = graph.run(batch, keep=(*(name for name in floats if name), graph.outputs[0]))
         for name, values in floats.items():
-            wanted = expected[name or graph.output]
+            wanted = expected[name or graph.outputs[0]]
             met = _output_codes(graph, values, wanted) if name == "" else _codes(graph, name, values, wanted)
             met, wanted = met.reshape(len(batch), -1), wanted.reshape(len(batch), -1)
             if met.shape != wanted.shape or not np.array_equal(met, wanted):
-                raise MismatchError(_first_difference(graph, name or graph.output, title, start, met, wanted))
+                raise MismatchError(_first_difference(graph, name or graph.outputs[0], title, start, met, wanted))
             compared += met.size
             names.add(name)
         if progress:
@@ -166,10 +167,10 @@ def _codes(graph: Graph, name: str, values: npt.NDArray[Any], wanted: IntArray) 
 
 def _output_codes(graph: Graph, values: npt.NDArray[Any], wanted: IntArray) -> IntArray:
     """Codes of the output stream behind a model's output, by the inverse of the read-out."""
-    readout = graph.readout
+    readout = graph.readouts.get(graph.outputs[0])
     if readout is None:
         return _classes(values, wanted)
-    stream = graph.streams[graph.output]
+    stream = graph.streams[graph.outputs[0]]
     flat = np.empty((len(values), stream.size))
     flat[:, list(readout.order)] = values.reshape(len(values), -1)
     # A channel with factor 0 tells nothing of its codes, but its value must be the offset.
@@ -178,7 +179,7 @@ def _output_codes(graph: Graph, values: npt.NDArray[Any], wanted: IntArray) -> I
     ratio = (flat.reshape(wanted.shape) - offset) / scale
     reach = max(abs(stream.lo), abs(stream.hi)) + float(np.abs(offset / scale).max())
     ratio += np.where(dead, wanted, 0)
-    return _nearest(ratio, wanted, reach, graph.output)
+    return _nearest(ratio, wanted, reach, graph.outputs[0])
 
 
 def _classes(values: npt.NDArray[Any], wanted: IntArray) -> IntArray:

@@ -143,7 +143,9 @@ def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None
     """
     check_version()
     design = load_project(path).design
-    frames = _run("check", Path(path).absolute(), codes=design.graph.check_images(codes), progress=progress)["frames"]
+    frames = _run(
+        "check", Path(path).absolute(), codes=design.graph.check_codes(codes)[design.graph.inputs[0]], progress=progress
+    )["frames"]
     return int(frames)
 
 

@@ -54,7 +54,7 @@ def compare(design: Design, model: Any, owners: Mapping[str, tuple[str, ...]]) -
             parts = [nodes[name] for name in names]
             ours, cycles, kind = Resources(), max(design.cycles(part) for part in parts), parts[-1].op.kind
             for part in parts:
-                ours += design.logic(part).resources
+                ours += design.cost(part).logic
                 for placed in design.memories[part.name]:
                     ours += placed.resources
         rows.append(

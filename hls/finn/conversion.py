@@ -6,12 +6,24 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from muxflow.dataflow import ops
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.fit.design import Design, frame_edges
-from muxflow.dataflow.fit.schedule import FIFO_DEPTH
-from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, frame_edges
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import Op
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.dataflow.ops.width_converter import WidthConverter
 from muxflow.hls.finn import finn_nodes, own_nodes
 from muxflow.hls.finn.model import ModelBuilder
 from muxflow.hls.finn.streams import data_type
@@ -57,16 +69,23 @@ class Conversion:
                     f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; FINN's float32 tensors are exact up "
                     f"to {FLOAT}: use the native flow, `muxflow build`"
                 )
-        source = graph.streams[graph.input]
-        self.builder.tensor(graph.input, (1, *source.shape), data_type(source))
+        if len(graph.inputs) > 1 or len(graph.outputs) > 1:
+            raise UnsupportedError(
+                f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; FINN's flow takes one of each: "
+                "use the native flow, `muxflow build`"
+            )
         for node in graph.nodes:
-            if isinstance(node.op, ops.MatrixVector):
+            _check_rank(node)
+        (source,), (target,) = graph.inputs, graph.outputs
+        self.builder.tensor(source, (1, *graph.streams[source].shape), data_type(graph.streams[source]))
+        for node in graph.nodes:
+            if isinstance(node.op, MatrixVector):
                 self._plan(node)
         for node in graph.nodes:
             if node.name not in self.absorbed:
                 self.builder.owner = self._parts(node)
                 EMITTERS.get(type(node.op), own_nodes.other)(self, node)
-        model = self.builder.model(graph.input, graph.output)
+        model = self.builder.model(source, target)
         model.set_metadata_prop(COUNTS, json.dumps(self.counts))
         return model
 
@@ -82,7 +101,7 @@ class Conversion:
 
     def is_ours(self, node: Node) -> bool:
         """Whether a product with stored weights is a convolution of ours: in groups, or one that FINN's unit cannot do."""
-        stored = isinstance(self.producers[node.inputs[1]].op, ops.RomWeights)
+        stored = isinstance(self.producers[node.inputs[1]].op, RomWeights)
         return stored and (node.op.attributes()["groups"] > 1 or self.beyond_finn(node))
 
     def beyond_finn(self, node: Node) -> bool:
@@ -99,7 +118,7 @@ class Conversion:
         """Whether a node is a threshold as FINN has it: rising, the same for all elements or one row a channel."""
         op = node.op
         return (
-            isinstance(op, ops.Threshold)
+            isinstance(op, Threshold)
             and not op.falling.any()
             and len(op.thresholds) in (1, self.graph.ports(node).inputs[0].channels)
         )
@@ -111,17 +130,17 @@ class Conversion:
     def _behind(self, node: Node) -> list[str]:
         """The stream that a product writes, and those behind its width converters."""
         found = [node.outputs[0]]
-        while len(readers := self.readers[found[-1]]) == 1 and isinstance(readers[0].op, ops.WidthConverter):
+        while len(readers := self.readers[found[-1]]) == 1 and isinstance(readers[0].op, WidthConverter):
             found.append(readers[0].outputs[0])
         return found
 
     def _parts(self, node: Node) -> tuple[str, ...]:
         """The design's nodes that become one in FINN, `node` last."""
-        if not isinstance(node.op, ops.MatrixVector):
+        if not isinstance(node.op, MatrixVector):
             return (node.name,)
         before = self.before(node) if self.is_ours(node) else []
         source = self.producers[node.inputs[1]]
-        stored = [source] if isinstance(source.op, ops.RomWeights) else []
+        stored = [source] if isinstance(source.op, RomWeights) else []
         return tuple(part.name for part in (*before, *stored, node))
 
     def before(self, node: Node) -> list[Node]:
@@ -131,9 +150,9 @@ class Conversion:
         name = node.inputs[0]
         while name in self.producers:
             before = self.producers[name]
-            if isinstance(before.op, ops.SlidingWindow):
+            if isinstance(before.op, SlidingWindow):
                 return [*found, before]
-            if not isinstance(before.op, ops.WidthConverter):
+            if not isinstance(before.op, WidthConverter):
                 return []
             found.append(before)
             name = before.inputs[0]
@@ -151,7 +170,7 @@ class Conversion:
         """
         inputs = [self.design.depths[name] for name in node.inputs]
         for position, name in enumerate(node.inputs):
-            if name in self.held and not isinstance(node.op, ops.WidthConverter):
+            if name in self.held and not isinstance(node.op, WidthConverter):
                 inputs[position] = max(inputs[position], self.graph.streams[name].beats + FIFO_DEPTH)
         return inputs, [self.design.depths[name] for name in node.outputs]
 
@@ -172,19 +191,29 @@ class Conversion:
         self.builder.add(kind, node.name, names, node.outputs, attributes, self.depths(node))
 
 
+def _check_rank(node: Node) -> None:
+    """Raise UnsupportedError for maps of one or three spatial axes, which FINN's nodes here do not have."""
+    kernel = node.op.attributes().get("kernel")
+    if kernel is not None and len(kernel) != 2:
+        raise UnsupportedError(
+            f"{node}: a window of {len(kernel)} axes; FINN's nodes take maps of height and width: use the native flow, "
+            "`muxflow build`"
+        )
+
+
 EMITTERS: Mapping[type[Op], Callable[[Conversion, Node], None]] = {
-    ops.WidthConverter: finn_nodes.width_converter,
-    ops.SlidingWindow: finn_nodes.sliding_window,
-    ops.RomWeights: finn_nodes.nothing,
-    ops.MatrixVector: finn_nodes.matrix_vector,
-    ops.Threshold: finn_nodes.threshold,
-    ops.Fork: finn_nodes.fork,
-    ops.AddJoin: finn_nodes.add_join,
-    ops.Pool: finn_nodes.pool,
-    ops.AutomatonWeights: own_nodes.automaton_weights,
-    ops.MuxJoin: own_nodes.mux_join,
-    ops.OrJoin: own_nodes.or_join,
-    ops.ChannelSelect: own_nodes.channel_select,
-    ops.ShiftClip: own_nodes.shift_clip,
+    WidthConverter: finn_nodes.width_converter,
+    SlidingWindow: finn_nodes.sliding_window,
+    RomWeights: finn_nodes.nothing,
+    MatrixVector: finn_nodes.matrix_vector,
+    Threshold: finn_nodes.threshold,
+    Fork: finn_nodes.fork,
+    AddJoin: finn_nodes.add_join,
+    Pool: finn_nodes.pool,
+    AutomatonWeights: own_nodes.automaton_weights,
+    MuxJoin: own_nodes.mux_join,
+    OrJoin: own_nodes.or_join,
+    ChannelSelect: own_nodes.channel_select,
+    ShiftClip: own_nodes.shift_clip,
 }
 """What adds the FINN nodes of an op; any other becomes a `MuxflowOp`."""

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from muxflow.dataflow import ops
-from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import divisors
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.finn import own_nodes
 from muxflow.hls.finn.model import cycles
 from muxflow.hls.finn.streams import bits, data_type
@@ -55,7 +58,7 @@ def convert_lanes(
 def sliding_window(into: Conversion, node: Node) -> None:
     """FMPadding --> ConvolutionInputGenerator."""
     op = node.op
-    assert isinstance(op, ops.SlidingWindow)
+    assert isinstance(op, SlidingWindow)
     (x,) = into.graph.ports(node).inputs
     # FINN pads with zeros, and a stream of signs has none.
     if op.groups > 1 or (any(op.pads) and (op.pad_code or x.bipolar)):
@@ -108,7 +111,7 @@ def matrix_vector(into: Conversion, node: Node) -> None:
         "weightDataType": data_type(weights),
         "outputDataType": _accumulator(into, node),
     }
-    streamed = not isinstance(source.op, ops.RomWeights)
+    streamed = not isinstance(source.op, RomWeights)
     if streamed and into.beyond_finn(node):
         types = {"inputDataTypes": [into.kind(node.inputs[0])], "NumChannels": [x.channels]}
         into.emit("StreamedMVAU", node, {**matrix, **types})
@@ -122,7 +125,7 @@ def matrix_vector(into: Conversion, node: Node) -> None:
     }
     inputs = list(node.inputs)
     if not streamed:
-        assert isinstance(source.op, ops.RomWeights)
+        assert isinstance(source.op, RomWeights)
         inputs[1] = into.builder.constant(f"{node.name}_W", source.op.weights.T, data_type(weights))
     into.emit("MVAU", node, attributes, inputs)
 
@@ -132,7 +135,7 @@ def _accumulator(into: Conversion, node: Node) -> str:
     y = into.graph.ports(node).outputs[0]
     if node.outputs[0] in into.counts:
         return data_type(Stream((1,), 0, into.counts[node.outputs[0]]))
-    if node.outputs[0] != into.graph.output:
+    if node.outputs[0] not in into.graph.outputs:
         return data_type(y)
     return f"{'INT' if y.signed else 'UINT'}{-(-y.bits // 8) * 8}"
 
@@ -140,7 +143,7 @@ def _accumulator(into: Conversion, node: Node) -> str:
 def threshold(into: Conversion, node: Node) -> None:
     """Thresholding, where no channel falls."""
     op = node.op
-    assert isinstance(op, ops.Threshold)
+    assert isinstance(op, Threshold)
     (x,), (y,) = (into.graph.ports(node).inputs, into.graph.ports(node).outputs)
     if not into.rises(node):
         own_nodes.other(into, node)
@@ -199,7 +202,7 @@ def add_join(into: Conversion, node: Node) -> None:
 def pool(into: Conversion, node: Node) -> None:
     """GlobalAccPool for the sum of a whole map; else ConvolutionInputGenerator --> Pool."""
     op = node.op
-    assert isinstance(op, ops.Pool)
+    assert isinstance(op, Pool)
     (x,), (y,) = (into.graph.ports(node).inputs, into.graph.ports(node).outputs)
     kind, pe = into.kind(node.inputs[0]), into.design.folds[node.name].pe
     if op.mode == "sum" and op.kernel == x.shape[:2]:

@@ -39,8 +39,9 @@ def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None
     model, owners = dataflow_model(design)
     model.save(str(folder / "model.onnx"))
     say("FINN's execution against the graph")
-    source = design.graph.streams[design.graph.input]
-    check_execution(model, design, random_codes(source, CHECKED_FRAMES, np.random.default_rng(0)))
+    (source,) = design.graph.inputs
+    frames = random_codes(design.graph.streams[source], CHECKED_FRAMES, np.random.default_rng(0))
+    check_execution(model, design, frames)
     config = build_config.DataflowBuildConfig(
         output_dir=str(scratch / "output"),
         synth_clk_period_ns=1e3 / design.clock_mhz,

@@ -9,11 +9,10 @@ from typing import Any
 from finn.custom_op.fpgadataflow.hlsbackend import HLSBackend
 from qonnx.core.datatype import DataType
 
+from muxflow.hls.emit import Region, beat_type, region
 from muxflow.hls.finn.cppsim import compile_simulation
 from muxflow.hls.finn.node import RAM_STYLES
 from muxflow.hls.headers import copy_headers
-from muxflow.hls.region import RegionText, region_text
-from muxflow.hls.vitis.project import beat_type
 
 
 class MuxflowHLS(HLSBackend):  # type: ignore[misc]
@@ -22,18 +21,18 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
     simulates = False
     """Whether the code that is being written is for a C++ simulation."""
 
-    def text(self) -> RegionText:
-        """The region in C++."""
+    def text(self) -> Region:
+        """Write the folded graph in C++."""
         placement = RAM_STYLES[self.get_nodeattr("ram_style")]
-        region = self.region()
-        tables = {memory.name: placement for memory in region.memories if not memory.writable}
+        folded = self.folded()
+        tables = {memory.name: placement for memory in folded.memories if not memory.writable}
         prefix = self.onnx_node.name or self.onnx_node.op_type
-        text: RegionText = self.wrap(region_text(region, self.inner_ports(), tables, "vitis_hls", prefix=prefix))
+        text: Region = self.wrap(region(folded, self.inner_ports(), tables, "vitis_hls", prefix=prefix))
         return text
 
     def generate_params(self, model: Any, path: str | Path, fpgapart: str | None = None) -> None:
         """Puts our headers beside the generated file: FINN's script gives the compiler no folder of ours."""
-        copy_headers(Path(path) / "muxflow")
+        copy_headers(Path(path) / "muxflow", relative=True)
 
     def global_includes(self) -> None:
         """The kernels' headers."""
@@ -54,7 +53,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
 
     def _pragmas(self) -> list[str]:
         """Streams at the ports, no control signals, and a dataflow region where there are several processes."""
-        several = len(self.region().nodes) > 1 or self.inner_ports() != self.ports()
+        several = len(self.folded().graph.nodes) > 1 or self.inner_ports() != self.ports()
         lines = ["#pragma HLS dataflow disable_start_propagation"] if several else []
         for name in self.ports():
             lines.append(f"#pragma HLS interface axis port={name}")
@@ -74,12 +73,12 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         if not self.simulates:
             self.code_gen_dict["$DOCOMPUTE$"] = [self.text().body]
             return
-        region = self.region()
+        graph = self.folded().graph
         beats = {port: port.replace("_V", "_beats") for port in self.ports()}
-        streams = dict(zip(self.ports(), (*region.inputs, *region.outputs), strict=True))
+        streams = dict(zip(self.ports(), (*graph.inputs, *graph.outputs), strict=True))
         lines = []
         for port, name in beats.items():
-            lines.append(f"  muxflow::stream<muxflow::{beat_type(region.streams[streams[port]])}> {name};")
+            lines.append(f"  muxflow::stream<muxflow::{beat_type(graph.streams[streams[port]])}> {name};")
         lines += [
             f"  muxflow::words_to_beats({port}, {name});" for port, name in beats.items() if port.startswith("in")
         ]
@@ -95,7 +94,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         self.code_gen_dict["$READNPYDATA$"] = [
             f"npy2apintstream<ap_uint<{self.get_instream_width(i)}>, {_element(self.get_input_datatype(i))}, float>"
             f'("{folder}/input_{i}.npy", in{i}_V, false);'
-            for i in range(len(self.region().inputs))
+            for i in range(len(self.folded().graph.inputs))
         ]
 
     def dataoutstrm(self) -> None:
@@ -105,7 +104,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
             f"apintstream2npy<ap_uint<{self.get_outstream_width(i)}>, {_element(self.get_output_datatype(i))}, float>"
             f"(out{i}_V, {{{', '.join(map(str, self.get_folded_output_shape(i)))}}}, "
             f'"{folder}/output_{i}.npy", false);'
-            for i in range(len(self.region().outputs))
+            for i in range(len(self.folded().graph.outputs))
         ]
 
     def compile_singlenode_code(self) -> None:

@@ -1,7 +1,7 @@
 """What every node of ours is to FINN: shapes, types, cycles, resources, Python execution, generated code.
 
-A subclass says which region of ours (`muxflow.hls.region`) the node's attributes describe; everything else follows from
-it. Tensors are channel-last with a batch axis of one, as FINN has them; folded, their last axis is a beat.
+A subclass says which folded graph the node's attributes describe; everything else follows from it.
+Tensors are channel-last with a batch axis of one, as FINN has them; folded, their last axis is a beat.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from onnx import NodeProto
 from qonnx.core.datatype import DataType
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
+from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.memory import Memory, PlacedMemory, choices
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
+from muxflow.hls.emit import Region
 from muxflow.hls.finn.streams import data_type, stream
-from muxflow.hls.region import Region, RegionText
 
 Attributes = dict[str, tuple[Any, ...]]
 
@@ -56,12 +57,12 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         """The attributes of this op alone, QONNX form."""
 
     @abstractmethod
-    def build(self) -> Region:
-        """The region that the attributes describe; raises GraphError where they do not fit together."""
+    def build(self) -> Folded:
+        """Build the folded graph that the attributes describe; raises GraphError where they do not fit together."""
 
-    def region(self) -> Region:
-        """The region, built once for equal attributes; raises GraphError naming the node."""
-        found: Region = _region(type(self), self.onnx_node.SerializeToString())  # type: ignore[arg-type]
+    def folded(self) -> Folded:
+        """Give the folded graph, built once for equal attributes; raises GraphError naming the node."""
+        found: Folded = _folded_graph(type(self), self.onnx_node.SerializeToString())  # type: ignore[arg-type]
         return found
 
     def fold(self) -> Fold:
@@ -79,12 +80,12 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
     # -- shapes and types ------------------------------------------------------------------------------------------
 
     def _input(self, ind: int) -> Stream:
-        region = self.region()
-        return region.streams[region.inputs[ind]]
+        graph = self.folded().graph
+        return graph.streams[graph.inputs[ind]]
 
     def _output(self, ind: int) -> Stream:
-        region = self.region()
-        return region.streams[region.outputs[ind]]
+        graph = self.folded().graph
+        return graph.streams[graph.outputs[ind]]
 
     def get_input_datatype(self, ind: int = 0) -> Any:
         """Data type of an input."""
@@ -127,24 +128,24 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
             model.set_tensor_datatype(name, self.get_output_datatype(index))
 
     def verify_node(self) -> list[str]:
-        """Builds the region, which checks every attribute."""
-        self.region()
-        return ["The attributes describe a legal region"]
+        """Build the folded graph, which checks every attribute."""
+        self.folded()
+        return ["The attributes describe a legal node"]
 
     # -- cycles and resources --------------------------------------------------------------------------------------
 
     def get_exp_cycles(self) -> int:
         """Cycles for one frame when no stream makes it wait."""
-        return self.region().cycles
+        return self.folded().slowest_cycles
 
     def _placed(self) -> list[PlacedMemory]:
         """Every memory where `ram_style` wants it; "auto" takes what is the smaller share of the device."""
         style = self.get_nodeattr("ram_style")
-        return [_place(memory, style) for memory in self.region().memories]
+        return [_place(memory, style) for memory in self.folded().memories]
 
     def lut_estimation(self, fpgapart: str) -> int:
         """LUTs (estimate): logic, and memories in LUTs."""
-        return self.region().logic.lut + sum(placed.lut for placed in self._placed())
+        return self.folded().logic.lut + sum(placed.lut for placed in self._placed())
 
     def bram_estimation(self, fpgapart: str) -> int:
         """18 Kb block RAMs (estimate)."""
@@ -157,19 +158,19 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
 
     def dsp_estimation(self, fpgapart: str) -> int:
         """DSP blocks (estimate)."""
-        return self.region().logic.dsp
+        return self.folded().logic.dsp
 
     def get_op_and_param_counts(self) -> dict[str, int]:
         """Multiply-accumulates of a frame and stored weights by data type, as FINN names them."""
         counts: dict[str, int] = {}
-        region = self.region()
-        for node in region.nodes:
-            ports = region.ports(node)
+        folded = self.folded()
+        for node in folded.graph.nodes:
+            ports = folded.graph.ports(node)
             operations = node.op.operations(ports)
             if operations:
                 x, w = ports.inputs
                 counts[f"op_mac_{data_type(x)}_{data_type(w)}"] = operations
-            for memory in node.op.memories(ports, region.folds[node.name]):
+            for memory in folded.cost(node).memories:
                 if memory.kind == "rom":
                     counts[f"param_weight_{data_type(ports.outputs[0])}"] = ports.outputs[0].size
         return counts
@@ -200,25 +201,25 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
 
     def compute(self, *inputs: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
         """Outputs in the order of the tensors."""
-        return self.region().compute(*inputs)
+        return self.folded().graph.compute(*inputs)
 
     # -- generated code --------------------------------------------------------------------------------------------
 
     def ports(self) -> list[str]:
         """FINN's names of the streams: inputs, then outputs."""
-        region = self.region()
-        return [f"in{i}_V" for i in range(len(region.inputs))] + [f"out{i}_V" for i in range(len(region.outputs))]
+        graph = self.folded().graph
+        return [f"in{i}_V" for i in range(len(graph.inputs))] + [f"out{i}_V" for i in range(len(graph.outputs))]
 
     def inner_ports(self) -> list[str]:
-        """What the region's ends are called inside the top function."""
+        """Name the graph's ends inside the top function."""
         return self.ports()
 
     def word_bits(self) -> int:
         """Bits of the widest word inside the node."""
-        return self.region().widest
+        return self.folded().widest_beat
 
-    def wrap(self, text: RegionText) -> RegionText:
-        """The region's text with whatever stands between its ends and the ports."""
+    def wrap(self, text: Region) -> Region:
+        """Give the region's text with whatever stands between its ends and the ports."""
         return text
 
 
@@ -237,11 +238,11 @@ def _place(memory: Memory, style: str) -> PlacedMemory:
 
 
 @lru_cache(maxsize=1024)
-def _region(kind: Callable[[NodeProto], Any], serialized: bytes) -> Region:
-    """The region of a node, from its class and its text in the file."""
+def _folded_graph(kind: Callable[[NodeProto], Any], serialized: bytes) -> Folded:
+    """Build the folded graph of a node, from its class and its text in the file."""
     node = NodeProto.FromString(serialized)
     try:
-        region: Region = kind(node).build()
-        return region
+        folded: Folded = kind(node).build()
+        return folded
     except GraphError as error:
         raise GraphError(f"{node.name} ({node.op_type}): {error}") from None

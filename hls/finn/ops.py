@@ -6,21 +6,29 @@ They stand in FINN's own domains, because FINN specialises, folds and builds no 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 from finn.custom_op.fpgadataflow import register_custom_op as register_abstract
 from finn.custom_op.fpgadataflow.hls import register_custom_op as register_hls
 
-from muxflow.dataflow import ops
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.fit.folded import Folded, fold_graph, fold_op
+from muxflow.dataflow.fit.schedule import fifo_depths
+from muxflow.dataflow.graph.codec import decode_op
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops import OPS, channel_select, mux_join, or_join
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.hls.finn.hls_node import MuxflowHLS
 from muxflow.hls.finn.node import Attributes, MuxflowNode
 from muxflow.hls.finn.streams import stream
 from muxflow.hls.finn.weights import AutomatonWeights, StreamedMVAU
-from muxflow.hls.region import Region
+from muxflow.hls.kernels import KERNELS
 
 TENSOR = ("t", False, np.zeros(0, np.int64))
 
@@ -49,10 +57,10 @@ class MuxJoin(MuxflowNode):
             found[2] = Stream((1, 1, bits.channels), bits.lo, bits.hi)
         return found
 
-    def build(self) -> Region:
+    def build(self) -> Folded:
         """One MUX join."""
-        op = ops.MuxJoin(self.get_nodeattr("select"), self.get_nodeattr("thresholds"))
-        return Region.of_op(op, self.input_streams(), self.fold())
+        op = mux_join.MuxJoin(self.get_nodeattr("select"), self.get_nodeattr("thresholds"))
+        return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
 
 class OrJoin(MuxflowNode):
@@ -62,9 +70,9 @@ class OrJoin(MuxflowNode):
         """Depths for both inputs."""
         return {"inFIFODepths": ("ints", False, [2, 2])}
 
-    def build(self) -> Region:
+    def build(self) -> Folded:
         """One OR join."""
-        return Region.of_op(ops.OrJoin(), self.input_streams(), self.fold())
+        return fold_op(or_join.OrJoin(), self.input_streams(), self.fold(), KERNELS)
 
 
 class ChannelSelect(MuxflowNode):
@@ -77,10 +85,10 @@ class ChannelSelect(MuxflowNode):
         """`statistic`: "max" (select mode channel) or "sum" (channel-mean); `thresholds`."""
         return {"statistic": ("s", True, "max", {"max", "sum"}), "thresholds": TENSOR}
 
-    def build(self) -> Region:
+    def build(self) -> Folded:
         """One channel select."""
-        op = ops.ChannelSelect(self.get_nodeattr("statistic"), self.get_nodeattr("thresholds"))
-        return Region.of_op(op, self.input_streams(), self.fold())
+        op = channel_select.ChannelSelect(self.get_nodeattr("statistic"), self.get_nodeattr("thresholds"))
+        return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
 
 class BitShiftNormalisation(MuxflowNode):
@@ -95,10 +103,10 @@ class BitShiftNormalisation(MuxflowNode):
             "highest": ("i", True, 0),
         }
 
-    def build(self) -> Region:
+    def build(self) -> Folded:
         """One shift and clip."""
         numbers = (self.get_nodeattr(name) for name in ("shift", "lowest", "highest"))
-        return Region.of_op(ops.ShiftClip(self.get_nodeattr("bias"), *numbers), self.input_streams(), self.fold())
+        return fold_op(ShiftClip(self.get_nodeattr("bias"), *numbers), self.input_streams(), self.fold(), KERNELS)
 
 
 class _MatrixNode(MuxflowNode):
@@ -132,7 +140,7 @@ class GroupedConvolution(_MatrixNode):
             "Weights": ("t", True, np.zeros(0, np.int64)),
         }
 
-    def build(self) -> Region:
+    def build(self) -> Folded:
         """Window, weights and matrix-vector product; a 1x1 kernel of stride 1 needs no window."""
         groups = self.get_nodeattr("Groups")
         kernel, stride, dilation, pads = (
@@ -141,28 +149,29 @@ class GroupedConvolution(_MatrixNode):
         (x,) = self.input_streams()
         nodes, vectors, vector = [], x, "x"
         if kernel != (1, 1) or stride != (1, 1) or any(pads):
-            window = ops.SlidingWindow(kernel, stride, dilation, pads, groups, self.get_nodeattr("PaddingCode"))
+            window = SlidingWindow(kernel, stride, dilation, pads, groups, self.get_nodeattr("PaddingCode"))
             (vectors,) = window.infer(x)
             nodes.append(Node("window", window, ("x",), ("window",)))
             vector = "window"
-        weights = ops.RomWeights(self.get_nodeattr("Weights"), groups, vectors.pixels)
-        product = ops.MatrixVector(groups, kernel[0] * kernel[1])
+        weights = RomWeights(self.get_nodeattr("Weights"), groups, vectors.pixels)
+        product = MatrixVector(groups, kernel[0] * kernel[1])
         nodes.append(Node("weights", weights, (), ("weights",)))
         nodes.append(Node("product", product, (vector, "weights"), ("y",)))
-        graph = with_nodes(Graph("convolution", (), {"x": x}, "x", "y"), nodes)
-        return Region.of_graph(graph, {"product": self.fold()})
+        graph = with_nodes(Graph("convolution", (), {"x": x}, ("x",), ("y",)), nodes)
+        folded = fold_graph(graph, {"product": self.fold()}, KERNELS, axi=False)
+        return folded.with_depths(fifo_depths(folded))
 
 
 class MuxflowOp(_MatrixNode):
     """Any op of Muxflow's integer graph that FINN has no node for, with one or more inputs and outputs.
 
-    `op`: its name; `attributes`: its fields as JSON, tables as nested lists; `shapes`: of the inputs, as "8x8x24".
+    `op`: its name; `attributes`: its fields as JSON (`muxflow.dataflow.graph.codec`); `shapes`: of the inputs, as "8x8x24".
     """
 
     def own_attributes(self) -> Attributes:
         """`op`, `attributes`, the whole fold."""
         return {
-            "op": ("s", True, "", set(ops.OPS)),
+            "op": ("s", True, "", set(OPS)),
             "attributes": ("s", True, "{}"),
             "shapes": ("strings", True, []),
             "SIMD": ("i", False, 1),
@@ -177,15 +186,10 @@ class MuxflowOp(_MatrixNode):
         shapes = [tuple(map(int, text.split("x"))) for text in self.get_nodeattr("shapes")]
         return [stream(shape, name) for shape, name in zip(shapes, types, strict=True)]
 
-    def build(self) -> Region:
+    def build(self) -> Folded:
         """One node of the op."""
-        fields = {key: _field(value) for key, value in json.loads(self.get_nodeattr("attributes")).items()}
-        op = ops.from_attributes(self.get_nodeattr("op"), fields)
-        return Region.of_op(op, self.input_streams(), self.fold())
-
-
-def _field(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) and not (value and isinstance(value[0], list)) else value
+        op = decode_op({"op": self.get_nodeattr("op"), "attributes": json.loads(self.get_nodeattr("attributes"))})
+        return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
 
 def _register(kind: type[MuxflowNode]) -> None:

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from muxflow.dataflow import ops
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.codec import to_json
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 
 if TYPE_CHECKING:
     from muxflow.hls.finn.conversion import Conversion
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 def automaton_weights(into: Conversion, node: Node) -> None:
     """AutomatonWeights; raises UnsupportedError for seeds that are written at run time."""
     op = node.op
-    assert isinstance(op, ops.AutomatonWeights)
+    assert isinstance(op, AutomatonWeights)
     if op.writable:
         raise UnsupportedError(
             f"{node.name}: seeds that are written at run time have no port in FINN; fit the graph with fixed seeds, "
@@ -33,7 +40,7 @@ def automaton_weights(into: Conversion, node: Node) -> None:
 def grouped_convolution(into: Conversion, node: Node) -> None:
     """GroupedConvolution: the product, its stored weights, and the window and converters before it."""
     op, source = node.op, into.producers[node.inputs[1]].op
-    assert isinstance(op, ops.MatrixVector) and isinstance(source, ops.RomWeights)
+    assert isinstance(op, MatrixVector) and isinstance(source, RomWeights)
     before = into.before(node)
     name = before[-1].inputs[0] if before else node.inputs[0]
     x, fold = into.graph.streams[name], into.design.folds[node.name]
@@ -47,7 +54,7 @@ def grouped_convolution(into: Conversion, node: Node) -> None:
     }
     if before:
         window = before[-1].op
-        assert isinstance(window, ops.SlidingWindow)
+        assert isinstance(window, SlidingWindow)
         attributes |= {
             "ConvKernelDim": list(window.kernel),
             "Stride": list(window.stride),
@@ -62,7 +69,7 @@ def grouped_convolution(into: Conversion, node: Node) -> None:
 def mux_join(into: Conversion, node: Node) -> None:
     """MuxJoin."""
     op = node.op
-    assert isinstance(op, ops.MuxJoin)
+    assert isinstance(op, MuxJoin)
     attributes = {**into.shared(node), "select": op.select}
     if op.thresholds.size:
         attributes["thresholds"] = np.asarray(op.thresholds)
@@ -77,7 +84,7 @@ def or_join(into: Conversion, node: Node) -> None:
 def channel_select(into: Conversion, node: Node) -> None:
     """ChannelSelect."""
     op = node.op
-    assert isinstance(op, ops.ChannelSelect)
+    assert isinstance(op, ChannelSelect)
     attributes = {"statistic": op.statistic, "thresholds": np.asarray(op.thresholds)}
     into.emit("ChannelSelect", node, {**into.shared(node), **attributes})
 
@@ -85,7 +92,7 @@ def channel_select(into: Conversion, node: Node) -> None:
 def shift_clip(into: Conversion, node: Node) -> None:
     """BitShiftNormalisation."""
     op = node.op
-    assert isinstance(op, ops.ShiftClip)
+    assert isinstance(op, ShiftClip)
     attributes = {"bias": np.asarray(op.bias), "shift": op.shift, "lowest": op.lowest, "highest": op.highest}
     into.emit("BitShiftNormalisation", node, {**into.shared(node), **attributes})
 
@@ -93,13 +100,10 @@ def shift_clip(into: Conversion, node: Node) -> None:
 def other(into: Conversion, node: Node) -> None:
     """Any op that FINN has no node for."""
     fold = into.design.folds[node.name]
-    fields = {
-        key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in node.op.attributes().items()
-    }
     attributes = {
         **into.shared(node),
         "op": node.op.kind,
-        "attributes": json.dumps(fields, sort_keys=True),
+        "attributes": json.dumps(to_json(node.op), sort_keys=True),
         "shapes": ["x".join(map(str, into.graph.streams[name].shape)) for name in node.inputs],
         "SIMD": fold.simd,
         "ParallelGroups": fold.groups,

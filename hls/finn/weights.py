@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from muxflow.dataflow import ops
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.fit.folded import Folded, fold_op
 from muxflow.dataflow.op import Fold, IntArray
+from muxflow.dataflow.ops import automaton_weights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.hls.emit import Region, beat_type, stream_definition
 from muxflow.hls.finn.node import Attributes, MuxflowNode
 from muxflow.hls.finn.streams import stream
-from muxflow.hls.region import Region, RegionText, stream_text
+from muxflow.hls.kernels import KERNELS
 
 MATRIX: Attributes = {"SIMD": ("i", True, 1), "MW": ("i", True, 1), "MH": ("i", True, 1)}
 """Attributes of a matrix of MH rows and MW columns, FINN's names."""
@@ -41,7 +44,7 @@ class MatrixNode(MuxflowNode):
 
     def weight_shape(self) -> tuple[int, int, int]:
         """Folded shape of the weight stream: vectors, beats of the matrix, weights of a beat."""
-        (fold,) = self.region().folds.values()
+        (fold,) = self.folded().folds.values()
         return self.vectors(), self.get_nodeattr("MH") * self.get_nodeattr("MW") // fold.parallel, fold.parallel
 
     def tiles(self, weights: IntArray) -> IntArray:
@@ -52,14 +55,15 @@ class MatrixNode(MuxflowNode):
         once = split.transpose(0, 2, 1, 3).reshape(1, -1, fold.parallel)
         return once.repeat(self.vectors(), axis=0)
 
-    def transposed(self, text: RegionText, port: str, name: str, *, writes: bool) -> RegionText:
+    def transposed(self, text: Region, port: str, name: str, *, writes: bool) -> Region:
         """A region's text with the process between the `port` and the inner stream of weights, `name`, in our order."""
-        region, fold = self.region(), self.fold()
-        weights = region.streams[(region.outputs if writes else region.inputs)[-1]]
+        graph, fold = self.folded().graph, self.fold()
+        weights = graph.streams[(graph.outputs if writes else graph.inputs)[-1]]
         outer, inner = (fold.simd, fold.pe) if writes else (fold.pe, fold.simd)
         ends = (name, port) if writes else (port, name)
         call = f"  muxflow::transpose_lanes<{weights.beats}, {outer}, {inner}>({', '.join(ends)});"
-        body = [*stream_text(weights, name, 2), *([text.body, call] if writes else [call, text.body])]
+        declared = [f"  typedef muxflow::{beat_type(weights)} {name}_t;", stream_definition(f"{name}_t", name, 2)]
+        body = [*declared, *([text.body, call] if writes else [call, text.body])]
         return replace(
             text,
             headers=(*text.headers, "muxflow/finn/transpose_lanes.hpp"),
@@ -87,11 +91,13 @@ class AutomatonWeights(MatrixNode):
             "alphabet": ("s", False, "binary", {"binary", "ternary"}),
         }
 
-    def build(self) -> Region:
+    def build(self) -> Folded:
         """One automaton."""
         fields = {name: self.get_nodeattr(name) for name in ("ring", "rule", "seed", "burn_in", "alphabet")}
-        op = ops.AutomatonWeights(self.get_nodeattr("MH"), self.get_nodeattr("MW"), **fields, repeats=self.vectors())
-        return Region.of_op(op, (), self.fold())
+        op = automaton_weights.AutomatonWeights(
+            self.get_nodeattr("MH"), self.get_nodeattr("MW"), **fields, repeats=self.vectors()
+        )
+        return fold_op(op, (), self.fold(), KERNELS)
 
     def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
         """(columns, rows)."""
@@ -103,14 +109,14 @@ class AutomatonWeights(MatrixNode):
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         """The matrix, columns first."""
-        (matrix,) = self.region().compute()
+        (matrix,) = self.folded().graph.compute()
         return (matrix.T,)
 
     def get_op_and_param_counts(self) -> dict[str, int]:
         """None: nothing is stored."""
         return {}
 
-    def wrap(self, text: RegionText) -> RegionText:
+    def wrap(self, text: Region) -> Region:
         """The generator, then the lanes in FINN's order."""
         return self.transposed(text, "out0_V", "s_weights", writes=True)
 
@@ -148,18 +154,19 @@ class StreamedMVAU(MatrixNode):
             "inFIFODepths": ("ints", False, [2, 2]),
         }
 
-    def build(self) -> Region:
+    def build(self) -> Folded:
         """One matrix-vector product."""
         weights = replace(
             stream((self.get_nodeattr("MH"), self.get_nodeattr("MW")), self.get_nodeattr("weightDataType")),
             repeats=self.vectors(),
         )
-        region = Region.of_op(ops.MatrixVector(), (*super().input_streams(), weights), self.fold())
+        folded = fold_op(MatrixVector(), (*super().input_streams(), weights), self.fold(), KERNELS)
         kind = self.get_nodeattr("outputDataType")
         if not kind:
-            return region
-        y = region.streams["y0"]
-        return replace(region, streams={**region.streams, "y0": stream(y.shape, kind).with_lanes(y.lanes)})
+            return folded
+        streams = dict(folded.graph.streams)
+        streams["y0"] = stream(streams["y0"].shape, kind).with_lanes(streams["y0"].lanes)
+        return replace(folded, graph=replace(folded.graph, streams=streams))
 
     def infer_node_datatype(self, model: Any) -> None:
         """Takes the types of both input tensors over."""
@@ -179,13 +186,13 @@ class StreamedMVAU(MatrixNode):
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         """The product; weights come columns first."""
         x, weights = inputs
-        return self.region().compute(x, weights.T)
+        return self.folded().graph.compute(x, weights.T)
 
     def fold_input_for_npy(self, values: Any, ind: int) -> Any:
         """What a C++ simulation reads: the weights once for each vector."""
         return self.tiles(values) if ind else values.reshape(self.get_folded_input_shape(0))
 
-    def wrap(self, text: RegionText) -> RegionText:
+    def wrap(self, text: Region) -> Region:
         """The weights' lanes in our order, then the product."""
         return self.transposed(text, "in1_V", "s_weights", writes=False)
 

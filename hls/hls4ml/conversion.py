@@ -13,12 +13,13 @@ from hls4ml.utils.config import create_config
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.graph.graph import Graph, Node
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.hls.emit import function_text, kernel_call
+from muxflow.hls.emit import Emitter, Tool, function, stream_parameters
 from muxflow.hls.hls4ml.cpp import WIDEST, in_namespace, widest
+from muxflow.hls.hls4ml.plan import check_ends
 from muxflow.hls.names import identifiers, names_of
-from muxflow.hls.vitis.project import Tool, beat_type, table_pragmas, table_text
 
 FLOAT, DOUBLE = 2**24, 2**53
 """The doors of hls4ml's simulation are floating-point numbers; integers up to these are exact in either type."""
@@ -26,7 +27,9 @@ FLOAT, DOUBLE = 2**24, 2**53
 
 def model_graph(design: Design, output_dir: Path, backend: str, project_name: str) -> Any:
     """The ModelGraph of a design; see `muxflow.hls.hls4ml.convert`."""
-    for name in (design.graph.input, design.graph.output):
+    check_ends(design.graph)
+    (source,), (sink,) = design.graph.inputs, design.graph.outputs
+    for name in (source, sink):
         _check_exact(design.graph, name)
     for node in design.graph.nodes:
         _check_width(design, node)
@@ -42,7 +45,7 @@ def model_graph(design: Design, output_dir: Path, backend: str, project_name: st
     config["HLSConfig"] = {
         "Model": {"Precision": {"default": "int<32>"}, "ReuseFactor": 1},
         # The only layer of hls4ml's own: the input.
-        "LayerName": {layers.input: {"Precision": {"result": _precision(design.graph.streams[design.graph.input])}}},
+        "LayerName": {layers.input: {"Precision": {"result": _precision(design.graph.streams[source])}}},
     }
     return ModelGraph.from_layer_list(config, layers.all(), [layers.input], [layers.output])
 
@@ -66,7 +69,7 @@ def _check_exact(graph: Graph, name: str) -> None:
 
 def _check_width(design: Design, node: Node) -> None:
     """Raises MuxflowError where a node's words are wider than the integers of an hls4ml project."""
-    bits = widest(node.op, design.graph.ports(node), design.folds[node.name])
+    bits = widest(design.folded, node)
     if bits > WIDEST:
         raise MuxflowError(
             f"{node.name} ({node.op.kind}): words of {bits} bits; integers of an hls4ml project have at most {WIDEST}: fit "
@@ -101,98 +104,78 @@ class _Layers:
 
     def __init__(self, design: Design, tool: Tool, project_name: str) -> None:
         self.design = design
-        self.tool = tool
-        graph = design.graph
-        self.kernels = {node.name: node.op.call(graph.ports(node), design.folds[node.name]) for node in graph.nodes}
-        self.streams = {name: f"s_{text}" for name, text in identifiers(graph.streams).items()}
-        self.functions = names_of(design).functions
-        taken = {project_name, *self.streams.values(), *self.functions.values()}
+        names = names_of(design.folded)
+        self.variables, self.functions = names.variables, names.functions
+        taken = {project_name, *self.variables.values(), *self.functions.values()}
         self.input, self.door, self.output = identifiers(("frame", "unpack", "pack"), taken).values()
-        taken |= {self.input, self.door, self.output}
-        keys = [(node, table.name) for node, kernel in self.kernels.items() for table in kernel.tables]
-        texts = identifiers((f"{self.functions[node]} {table}" for node, table in keys), taken)
-        self.tables = dict(zip(keys, texts.values(), strict=True))
+        reserved = frozenset(taken | {self.input, self.door, self.output})
+        self.emitter = Emitter(design.folded, tool, self.functions, self._placement, reserved)
+
+    def _placement(self, node: str, table: str) -> str:
+        placed = (one for one in self.design.memories[node] if one.memory.name == table)
+        return next((one.placement for one in placed), "register")
 
     def all(self) -> list[dict[str, Any]]:
-        """hls4ml's input, the door to our beats, the nodes in topological order, the door back."""
+        """List hls4ml's input, the door to beats, the nodes in topological order, the door back."""
         graph = self.design.graph
-        first, last = graph.streams[graph.input], graph.streams[graph.output]
+        (source,), (sink,) = graph.inputs, graph.outputs
+        first, last = graph.streams[source], graph.streams[sink]
         bits, signed = width(last.lo, last.hi)
-        inside, outside = self._beats(graph.input), self._beats(graph.output)
+        outside = {"shape": list(last.shape), "bits": bits, "signed": signed}
+        types = self.emitter.type_of(source), self.emitter.type_of(sink)
         return [
             {"class_name": "InputLayer", "name": self.input, "input_shape": list(first.shape)},
             {
-                "class_name": "MuxflowNode",
-                "name": self.door,
-                "inputs": [self.input],
-                "outputs": [self.streams[graph.input]],
-                "source": False,
-                "streams": [inside],
-                "function": self.door,
-                "headers": ["muxflow/hls4ml/array.h"],
-                "definition": in_namespace(
-                    function_text(
-                        self.door, ["::input_t"], [inside["beat"]], [], f"muxflow::array_to_beats<{first.size}>(x0, y0)"
-                    )
-                ),
+                **_layer(self.door, [self.input], [self.variables[source]], [self._beats(source)]),
+                **_door(self.door, "::input_t", types[0], f"muxflow::array_to_beats<{first.size}>(x0, y0)"),
             },
             *(self._node(node) for node in graph.nodes),
             {
-                "class_name": "MuxflowNode",
-                "name": self.output,
-                "inputs": [self.streams[graph.output]],
-                "outputs": [self.output],
-                "source": False,
-                "streams": [{"shape": list(last.shape), "bits": bits, "signed": signed}],
-                "function": self.output,
-                "headers": ["muxflow/hls4ml/array.h"],
-                "definition": in_namespace(
-                    function_text(
-                        self.output,
-                        [outside["beat"]],
-                        ["::result_t"],
-                        [],
-                        f"muxflow::beats_to_array<{last.size}>(x0, y0)",
-                    )
-                ),
+                **_layer(self.output, [self.variables[sink]], [self.output], [outside]),
+                **_door(self.output, types[1], "::result_t", f"muxflow::beats_to_array<{last.size}>(x0, y0)"),
             },
         ]
 
     def _node(self, node: Node) -> dict[str, Any]:
-        kernel = self.kernels[node.name]
-        inputs, outputs = [self._beats(name) for name in node.inputs], [self._beats(name) for name in node.outputs]
         function = self.functions[node.name]
-        tables = [self.tables[node.name, table.name] for table in kernel.tables]
-        ports = [f"x{i}" for i in range(len(inputs))] + [f"y{i}" for i in range(len(outputs))]
+        inputs, outputs = ([self.variables[name] for name in names] for names in (node.inputs, node.outputs))
+        tables = self.emitter.table_definitions(node)
         return {
-            "class_name": "MuxflowNode",
-            "name": function,
-            "inputs": [self.streams[name] for name in node.inputs],
-            "outputs": [self.streams[name] for name in node.outputs],
-            "source": not inputs,
-            "streams": outputs,
-            "function": function,
-            "headers": [f"muxflow/{kernel.header}"],
-            "definition": in_namespace(
-                function_text(
-                    function,
-                    [stream["beat"] for stream in inputs],
-                    [stream["beat"] for stream in outputs],
-                    table_pragmas(self.design, node, kernel, self.tables, self.tool),
-                    kernel_call(kernel, tables, ports),
-                    [table_text(variable, table) for variable, table in zip(tables, kernel.tables, strict=True)],
-                )
-            ),
+            **_layer(function, inputs, outputs, [self._beats(name) for name in node.outputs]),
+            "headers": [f"muxflow/{self.emitter.units[node.name].header}"],
+            "definition": in_namespace("".join([*tables, self.emitter.node_function(node)])),
         }
 
     def _beats(self, name: str) -> dict[str, Any]:
-        """One stream of the design, as `MuxflowNode` reads it."""
+        """Describe a stream of the design, as `MuxflowNode` reads it."""
         stream = self.design.graph.streams[name]
         bits, signed = width(stream.lo, stream.hi)
         return {
             "shape": [stream.beats, stream.lanes],
             "bits": bits,
             "signed": signed,
-            "beat": f"muxflow::{beat_type(stream)}",
+            "beat": self.emitter.type_of(name),
             "depth": self.design.depths[name],
         }
+
+
+def _layer(function: str, inputs: list[str], outputs: list[str], streams: list[dict[str, Any]]) -> dict[str, Any]:
+    """Make the table of a `MuxflowNode` but for its text."""
+    return {
+        "class_name": "MuxflowNode",
+        "name": function,
+        "inputs": inputs,
+        "outputs": outputs,
+        "source": not inputs,
+        "streams": streams,
+        "function": function,
+    }
+
+
+def _door(name: str, source: str, target: str, call: str) -> dict[str, Any]:
+    """Write the text of a door between hls4ml's arrays and beats."""
+    parameters = stream_parameters([source, target], ["x0", "y0"])
+    return {
+        "headers": ["muxflow/hls4ml/array.h"],
+        "definition": in_namespace(function(name, parameters, [], [call])),
+    }

@@ -1,18 +1,19 @@
-"""The C++ text of our layers in an hls4ml model."""
+"""The C++ text of Muxflow's layers in an hls4ml model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.fit.schedule import FIFO_DEPTH
-from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded, fold_graph, frame_edges
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import UNROLL_LIMIT, Fold, Op, Ports, divisors
-from muxflow.hls.emit import function_text, kernel_call
+from muxflow.dataflow.op import Fold, divisors
+from muxflow.hls.emit import Emitter, Tool, by_table
 from muxflow.hls.hls4ml.plan import IntegerLayer
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.names import identifier, identifiers
-from muxflow.hls.vitis.project import Tool, beat_type, placed_table_pragmas, table_text
 
 NAMESPACE = "muxflow_layers"
 """C++ namespace of the functions of a model's layers."""
@@ -21,14 +22,14 @@ WIDEST = 1024
 
 
 def in_namespace(text: str) -> str:
-    """A layer's text inside the namespace of all layers."""
+    """Put a layer's text inside the namespace of all layers."""
     return f"namespace {NAMESPACE} {{\n{text}}}  // namespace {NAMESPACE}\n"
 
 
-def widest(op: Op, ports: Ports, fold: Fold) -> int:
-    """Bits of the widest word that a node moves or keeps, its ports folded."""
-    beats = [stream.beat_bits for stream in (*ports.inputs, *ports.outputs)]
-    return max(*beats, 0, *(memory.width for memory in op.memories(ports, fold) if memory.kind == "state"))
+def widest(folded: Folded, node: Node) -> int:
+    """Give the bits of the widest word that a node moves or keeps."""
+    beats = [folded.graph.streams[name].beat_bits for name in (*node.inputs, *node.outputs)]
+    return max(*beats, 0, *(memory.width for memory in folded.cost(node).memories if memory.kind == "state"))
 
 
 class LayerText:
@@ -39,126 +40,80 @@ class LayerText:
     """
 
     def __init__(self, layer: IntegerLayer, reuse: int, tool: Tool) -> None:
-        self.layer, self.tool = layer, tool
-        self.streams = layer.streams
-        self.fold = self._fold(reuse)
-        self.lanes = self._lanes(self.fold)
+        self.layer = layer
+        self.folded = self._folded(reuse)
         self.function = identifier(layer.name)
-        self.kernels = {node.name: node.op.call(self._ports(node, self.lanes), self.fold) for node in layer.nodes}
-        keys = [f"{self.function} {node}" for node in self.kernels]
-        self.functions = dict(zip(self.kernels, identifiers(keys, (self.function,)).values(), strict=True))
+        nodes = [node.name for node in layer.graph.nodes]
+        keys = [f"{self.function} {node}" for node in nodes]
+        functions = dict(zip(nodes, identifiers(keys, (self.function,)).values(), strict=True))
+        # The tool chooses where a table is stored: what else the model holds is not known here.
+        self.emitter = Emitter(self.folded, tool, functions, by_table({}))
 
     @property
     def headers(self) -> list[str]:
         """What the text includes."""
-        return ["muxflow/hls4ml/array.h", *sorted({f"muxflow/{kernel.header}" for kernel in self.kernels.values()})]
+        return ["muxflow/hls4ml/array.h", *(f"muxflow/{header}" for header in self.emitter.headers)]
 
     def definition(self, inputs: Sequence[str], output: str) -> str:
-        """The text, for hls4ml's array types of the inputs and the output."""
-        text = [self._node(node) for node in self.layer.nodes]
-        arrays = [(f"x{i}", name) for i, name in enumerate(self.layer.inputs)]
-        first, last = self.layer.inputs, self.layer.output if self.layer.nodes else self.layer.inputs[0]
-        names = identifiers(self.streams, ("y0", *(array for array, _ in arrays)))
+        """Write the text, for hls4ml's array types of the inputs and the output."""
+        graph = self.folded.graph
+        text = [in_namespace(definition) for definition in self.emitter.definitions()]
+        arrays = [(f"x{i}", name) for i, name in enumerate(graph.inputs)]
+        names = identifiers(graph.streams, ("y0", *(array for array, _ in arrays)))
+        rounds = ", true" if self.layer.rounds else ""
         lines = [
-            f"muxflow::array_to_beats<{self._door(name)}{', true' if self.layer.rounds else ''}>({array}, {names[name]})"
-            for array, name in arrays
+            f"muxflow::array_to_beats<{self._door(name)}{rounds}>({array}, {names[name]})" for array, name in arrays
         ]
-        for node in self.layer.nodes:
-            ports = ", ".join(names[name] for name in (*node.inputs, *node.outputs))
-            lines.append(f"{self.functions[node.name]}({ports})")
-        lines.append(f"muxflow::beats_to_array<{self._door(self.layer.output)}>({names[last]}, y0)")
-        declared = [name for name in self.streams if self.layer.nodes or name in first]
-        region = [f"  muxflow::stream<{self._beat(name)} > {names[name]};" for name in declared]
-        region += [f"#pragma HLS stream variable={names[name]} depth={self._depth(name)}" for name in declared]
+        lines += [self.emitter.node_call(node, names) for node in graph.nodes]
+        lines.append(f"muxflow::beats_to_array<{self._door(self.layer.output)}>({names[graph.outputs[0]]}, y0)")
+        held = frame_edges(graph)
+        region = [f"  muxflow::stream<{self.emitter.type_of(name)} > {names[name]};" for name in graph.streams]
+        for name, stream in graph.streams.items():
+            # A frame where the reader also waits for an answer that comes once a frame, else what a handshake needs.
+            depth = stream.beats + FIFO_DEPTH if name in held else FIFO_DEPTH
+            region.append(f"#pragma HLS stream variable={names[name]} depth={depth}")
         parameters = [f"muxflow::stream<{kind}>& {array}" for kind, (array, _) in zip(inputs, arrays, strict=True)]
         head = f"static void {self.function}({', '.join([*parameters, f'muxflow::stream<{output}>& y0'])}) {{"
         body = [head, "#pragma HLS dataflow", *region, *(f"  {line};" for line in lines), "}"]
         return "".join([*text, in_namespace("\n".join(body) + "\n")])
 
-    def _node(self, node: Node) -> str:
-        kernel, function = self.kernels[node.name], self.functions[node.name]
-        names = identifiers(f"{function} {table.name}" for table in kernel.tables)
-        pairs = list(zip(names.values(), kernel.tables, strict=True))
-        tables = [table_text(variable, table) for variable, table in pairs]
-        # The tool chooses where a table is stored: what else the model holds is not known here.
-        pragmas = [
-            pragma for pair in pairs for pragma in placed_table_pragmas(*pair, placement="register", tool=self.tool)
-        ]
-        ports = [f"x{i}" for i in range(len(node.inputs))] + [f"y{i}" for i in range(len(node.outputs))]
-        call = kernel_call(kernel, names.values(), ports)
-        inputs, outputs = ([self._beat(name) for name in ends] for ends in (node.inputs, node.outputs))
-        return in_namespace(function_text(function, inputs, outputs, pragmas, call, tables))
-
-    def _beat(self, name: str) -> str:
-        return f"muxflow::{beat_type(self.streams[name].with_lanes(self.lanes[name]))}"
-
     def _door(self, name: str) -> str:
         port = self.layer.ports[name]
         return f"{port.stream.size}, {port.fraction}"
 
-    def _depth(self, name: str) -> int:
-        """A frame of a map whose reader also waits for an answer that comes once a frame, else what a handshake needs."""
-        stream = self.streams[name]
-        for node in self.layer.nodes:
-            waits = any(self.streams[other].pixels == 1 for other in node.inputs if other not in self._weights)
-            if name in node.inputs and waits and stream.pixels > 1:
-                return stream.size // self.lanes[name] + FIFO_DEPTH
-        return FIFO_DEPTH
-
-    @property
-    def _weights(self) -> set[str]:
-        return {name for node in self.layer.nodes if not node.inputs for name in node.outputs}
-
-    def _ports(self, node: Node, lanes: Mapping[str, int] | None = None) -> Ports:
-        """The streams of a node, folded where lanes are given."""
-        streams = self.streams
-        if lanes is not None:
-            streams = {name: self.streams[name].with_lanes(lanes[name]) for name in (*node.inputs, *node.outputs)}
-        return Ports(tuple(streams[name] for name in node.inputs), tuple(streams[name] for name in node.outputs))
-
-    def _fold(self, reuse: int) -> Fold:
-        """The cheapest fold that takes at most `reuse` cycles for a pixel of the output, else the fastest."""
-        layer = self.layer
-        if not layer.nodes:
-            return _widest(self.streams[layer.inputs[0]])
-        leader = layer.nodes[-1]
-        ports = self._ports(leader)
-        legal = [fold for fold in leader.op.folds(ports) if self._fits(fold)]
+    def _folded(self, reuse: int) -> Folded:
+        """Choose the cheapest fold that takes at most `reuse` cycles for a pixel of the output, else the fastest."""
+        graph = self.layer.graph
+        if not graph.nodes:
+            (name,) = graph.inputs
+            stream = graph.streams[name]
+            return Folded(replace(graph, streams={name: stream.with_lanes(_most_lanes(stream))}), {}, KERNELS)
+        leader = graph.nodes[-1]
+        legal = {fold: found for fold in leader.op.folds(graph.ports(leader)) if (found := self._under(fold))}
         if not legal:
             raise MuxflowError(
-                f"layer {layer.name}: no fold of it fits the vendor tools' limits; use the native flow, `muxflow build`"
+                f"layer {self.layer.name}: no fold of it fits the vendor tools' limits; use the native flow, `muxflow build`"
             )
-        cycles = {fold: leader.op.loop(ports, fold).cycles for fold in legal}
-        allowed = reuse * max(self.streams[name].pixels for name in (*leader.inputs[:1], *leader.outputs))
+        cycles = {fold: folded.cycles(folded.graph.nodes[-1]) for fold, folded in legal.items()}
+        allowed = reuse * max(graph.streams[name].pixels for name in (*leader.inputs[:1], *leader.outputs))
         enough = [fold for fold in legal if cycles[fold] <= allowed]
-        return min(enough or legal, key=lambda fold: (fold.parallel if enough else cycles[fold], fold))
+        chosen = min(enough or legal, key=lambda fold: (fold.parallel if enough else cycles[fold], fold))
+        return legal[chosen]
 
-    def _fits(self, fold: Fold) -> bool:
+    def _under(self, fold: Fold) -> Folded | None:
+        """Fold all nodes alike; None where a fold does not divide, both ends of a stream differ, or limits are passed."""
+        graph = self.layer.graph
+        leaders = {node.name: fold for node in graph.nodes if not node.op.folds_with_reader}
         try:
-            lanes = self._lanes(fold)
-            for node in self.layer.nodes:
-                ports = self._ports(node, lanes)
-                if node.op.follows != "consumer":
-                    node.op.check_folds(node.name, ports, fold)
-                if node.op.unrolled(ports, fold) > UNROLL_LIMIT or widest(node.op, ports, fold) > WIDEST:
-                    return False
+            folded = fold_graph(graph, leaders, KERNELS, axi=False)
         except GraphError:
-            return False
-        return True
-
-    def _lanes(self, fold: Fold) -> dict[str, int]:
-        """Lanes of every stream under a fold of all nodes; raises GraphError where a writer and its reader differ."""
-        lanes = {} if self.layer.nodes else dict.fromkeys(self.streams, fold.pe)
-        for node in self.layer.nodes:
-            inputs, outputs = node.op.lanes(self._ports(node), fold)
-            for name, count in zip((*node.inputs, *node.outputs), (*inputs, *outputs), strict=True):
-                if lanes.setdefault(name, count) != count:
-                    raise GraphError(
-                        f"{node.name}: stream {name} has {lanes[name]} lanes at one end, {count} at the other"
-                    )
-        return lanes
+            return None
+        costs = [folded.cost(node).unrolled for node in folded.graph.nodes]
+        same = len(folded.graph.nodes) == len(graph.nodes)
+        fits = max(costs) <= KERNELS.limits.unrolled and all(widest(folded, n) <= WIDEST for n in folded.graph.nodes)
+        return folded if same and fits else None
 
 
-def _widest(stream: Stream) -> Fold:
-    """All channels at once, or as many as the vendor tools allow."""
-    return Fold(max(lanes for lanes in divisors(stream.channels) if lanes * stream.bits <= WIDEST))
+def _most_lanes(stream: Stream) -> int:
+    """Give all channels at once, or as many as the vendor tools allow."""
+    return max(lanes for lanes in divisors(stream.channels) if lanes * stream.bits <= WIDEST)

@@ -10,19 +10,19 @@ from math import frexp, log2
 import numpy as np
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.dataflow.ops import (
-    ChannelSelect,
-    Fork,
-    MatrixVector,
-    Pool,
-    RomWeights,
-    Scale,
-    ShiftClip,
-    SlidingWindow,
-)
-from muxflow.hls.hls4ml.plan import Convolution, IntegerLayer, Layer, MaxPool, Plan, Port
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.hls.hls4ml.plan import Convolution, IntegerLayer, Layer, MaxPool, Plan, Port, check_ends
 from muxflow.hls.names import identifiers
 
 DOUBLE_BITS = 53
@@ -38,6 +38,8 @@ def plan(graph: Graph, *, standard_layers: bool = True) -> Plan:
     what the user sees.
     Raises UnsupportedError where the readout permutes the output.
     """
+    check_ends(graph)
+    _check_rank(graph)
     return _Planner(_without_forks(graph), standard_layers).plan()
 
 
@@ -53,14 +55,15 @@ class _Planner:
 
     def plan(self) -> Plan:
         graph = self.graph
-        outside = self._open(graph.input)
+        (source,), (sink,) = graph.inputs, graph.outputs
+        outside = self._open(source)
         groups = {node.name: self._members(node) for node in graph.nodes if not self._absorbed(node)}
         for node in graph.nodes:
             if node.name in groups:
                 self._add(node, groups[node.name])
-        output = self.array[graph.output]
-        if graph.readout is not None:
-            output = self._read_out(output)
+        output = self.array[sink]
+        if sink in graph.readouts:
+            output = self._read_out(output, graph.readouts[sink])
         return Plan(graph.name, tuple(self.layers), self.ports, outside, output)
 
     def _open(self, name: str) -> str:
@@ -88,7 +91,7 @@ class _Planner:
     def _absorbed(self, node: Node) -> bool:
         """Whether a node is part of the layer of its only reader."""
         readers = [reader for name in node.outputs for reader in self.readers[name]]
-        part = node.op.follows == "consumer" or isinstance(node.op, ChannelSelect)
+        part = node.op.folds_with_reader or isinstance(node.op, ChannelSelect)
         return part and len(readers) == 1
 
     def _members(self, node: Node) -> list[Node]:
@@ -136,7 +139,10 @@ class _Planner:
         self, name: str, nodes: tuple[Node, ...], inputs: tuple[str, ...], output: str, *, rounds: bool = False
     ) -> None:
         ports = {array: self.ports[array] for array in (*inputs, output)}
-        self.layers.append(IntegerLayer(name, nodes, inputs, output, ports, rounds))
+        streams = {array: self.ports[array].stream for array in inputs}
+        # Without nodes the codes that come in are the output.
+        graph = Graph(name, (), streams, inputs, (output,) if nodes else inputs)
+        self.layers.append(IntegerLayer(name, with_nodes(graph, nodes, "forked"), output, ports, rounds))
 
     def _max_pool(self, node: Node) -> bool:
         assert isinstance(node.op, Pool)
@@ -173,10 +179,9 @@ class _Planner:
         weights = matrix.reshape(len(matrix), *window.kernel, channels)
         self.layers.append(Convolution(output, array, output, weights, fraction, window.stride, window.pads))
 
-    def _read_out(self, array: str) -> str:
+    def _read_out(self, array: str, readout: Readout) -> str:
         """The layer behind the last one: logits = scale * code + offset, in a fixed-point type that holds them."""
-        readout, port = self.graph.readout, self.ports[array]
-        assert readout is not None
+        port = self.ports[array]
         shape = port.stream.shape
         positions = np.arange(port.stream.size).reshape(shape)
         channel_first = positions.transpose(2, 0, 1).reshape(-1)
@@ -211,6 +216,17 @@ class _Planner:
         return output
 
 
+def _check_rank(graph: Graph) -> None:
+    """Raise UnsupportedError for windows of one or three axes, which the front ends' layers here do not carry."""
+    for node in graph.nodes:
+        kernel = node.op.attributes().get("kernel")
+        if kernel is not None and len(kernel) != 2:
+            raise UnsupportedError(
+                f"{node}: a window of {len(kernel)} axes; hls4ml's front ends are supported with maps of height and width: "
+                "convert a design, `muxflow build --flow hls4ml`, or use the native flow, `muxflow build`"
+            )
+
+
 def _without_forks(graph: Graph) -> Graph:
     """a -> Fork -> a_0 -> b, a_1 -> c   becomes   a -> b, c: hls4ml copies streams itself."""
     source = {name: node.inputs[0] for node in graph.nodes if isinstance(node.op, Fork) for name in node.outputs}
@@ -225,7 +241,8 @@ def _without_forks(graph: Graph) -> Graph:
         for node in graph.nodes
         if not isinstance(node.op, Fork)
     ]
-    return with_nodes(graph, nodes, output=before(graph.output))
+    readouts = {before(name): readout for name, readout in graph.readouts.items()}
+    return with_nodes(graph, nodes, outputs=tuple(before(name) for name in graph.outputs), readouts=readouts)
 
 
 def _bare(stream: Stream) -> Stream:

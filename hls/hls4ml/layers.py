@@ -172,7 +172,7 @@ class CopyHeaders(ModelOptimizerPass):  # type: ignore[misc]
         """Copies into firmware/muxflow and sets the flags of build_lib.sh; nothing about the model changes."""
         if any(isinstance(layer, MuxflowNode | MuxflowLayer) for layer in model.get_layers()):
             folder = Path(model.config.get_output_dir())
-            copy_headers(folder / "firmware" / "muxflow")
+            copy_headers(folder / "firmware" / "muxflow", relative=True)
             script = folder / "build_lib.sh"
             script.write_text(script.read_text().replace(CFLAGS, f"{CFLAGS} {NATIVE_FLAGS}"))
         return False

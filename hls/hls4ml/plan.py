@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.graph.codec import from_json, to_json
+from muxflow.dataflow.graph.file import decode_graph, encode_graph
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops import (
-    from_attributes,
-)
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class Convolution:
     output: str
     weights: IntArray
     fraction: int
-    stride: tuple[int, int]
-    pads: tuple[int, int, int, int]
+    stride: tuple[int, ...]
+    pads: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -59,91 +58,51 @@ class MaxPool:
     name: str
     input: str
     output: str
-    kernel: tuple[int, int]
+    kernel: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class IntegerLayer:
-    """A layer of ours: nodes of the integer graph between the arrays `inputs` and `output`.
+    """A layer of Muxflow's own: an integer graph of one output between arrays.
 
-    `nodes` in topological order, every stream inside with one reader; none: the input's values become codes.
-    `ports`: the arrays at its sides; `streams`: all streams by name. `rounds`: whether the inputs are the user's, which
-    may lie off the grid; all others are exact.
+    `graph`: its inputs have the names of the arrays that are read; a graph without nodes: the input's values become
+    codes. `output`: the array that is written. `ports`: the arrays at its sides. `rounds`: whether the inputs are the
+    user's, which may lie off the grid; all others are exact.
     """
 
     name: str
-    nodes: tuple[Node, ...]
-    inputs: tuple[str, ...]
+    graph: Graph
     output: str
     ports: Mapping[str, Port]
     rounds: bool = False
 
     @property
-    def streams(self) -> dict[str, Stream]:
-        """Every stream by name, inferred from the inputs."""
-        found = {name: self.ports[name].stream for name in self.inputs}
-        for node in self.nodes:
-            found.update(zip(node.outputs, node.op.infer(*(found[name] for name in node.inputs)), strict=True))
-        return found if self.nodes else {**found, self.output: self.ports[self.output].stream}
+    def inputs(self) -> tuple[str, ...]:
+        """The arrays that are read."""
+        return self.graph.inputs
 
     def compute(self, *codes: IntArray) -> IntArray:
-        """Output codes (N, *shape) for the codes of each input."""
-        values = dict(zip(self.inputs, codes, strict=True))
-        for node in self.nodes:
-            values.update(zip(node.outputs, node.op.compute(*(values[name] for name in node.inputs)), strict=True))
-        return values[self.output] if self.nodes else codes[0]
+        """Compute output codes (N, *shape) for the codes of each input."""
+        (result,) = self.graph.compute(*codes)
+        return result
 
     def to_json(self) -> str:
-        """The layer as text, the same for the same layer."""
+        """Write the layer as text, the same for the same layer."""
         entry = {
             "name": self.name,
             "rounds": self.rounds,
-            "nodes": [
-                {
-                    "name": node.name,
-                    "op": node.op.kind,
-                    "attributes": {key: _plain(value) for key, value in node.op.attributes().items()},
-                    "inputs": node.inputs,
-                    "outputs": node.outputs,
-                }
-                for node in self.nodes
-            ],
-            "inputs": self.inputs,
+            "graph": encode_graph(self.graph),
             "output": self.output,
-            "ports": {
-                name: {
-                    "shape": port.stream.shape,
-                    "lo": port.stream.lo,
-                    "hi": port.stream.hi,
-                    "bipolar": port.stream.bipolar,
-                    "fraction": port.fraction,
-                    "flat": port.flat,
-                }
-                for name, port in self.ports.items()
-            },
+            "ports": to_json(self.ports),
         }
         return json.dumps(entry, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> IntegerLayer:
-        """Reads what `to_json` wrote."""
+        """Read what `to_json` wrote."""
         entry = json.loads(text)
-        nodes = tuple(
-            Node(
-                one["name"],
-                from_attributes(one["op"], {key: _tuples(value) for key, value in one["attributes"].items()}),
-                tuple(one["inputs"]),
-                tuple(one["outputs"]),
-            )
-            for one in entry["nodes"]
-        )
-        ports = {
-            name: Port(
-                Stream(tuple(one["shape"]), one["lo"], one["hi"], bipolar=one["bipolar"]), one["fraction"], one["flat"]
-            )
-            for name, one in entry["ports"].items()
-        }
-        return IntegerLayer(entry["name"], nodes, tuple(entry["inputs"]), entry["output"], ports, entry["rounds"])
+        ports = from_json(Mapping[str, Port], entry["ports"], path="ports")  # type: ignore[type-abstract]
+        return IntegerLayer(entry["name"], decode_graph(entry["graph"]), entry["output"], ports, entry["rounds"])
 
 
 Layer = Convolution | MaxPool | IntegerLayer
@@ -158,6 +117,22 @@ class Plan:
     ports: Mapping[str, Port]
     input: str
     output: str
+
+
+def check_ends(graph: Graph) -> None:
+    """Raise UnsupportedError for a graph that hls4ml's flows here do not carry: several inputs or outputs, or maps of
+    three spatial axes at its ends."""
+    if len(graph.inputs) > 1 or len(graph.outputs) > 1:
+        raise UnsupportedError(
+            f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; the hls4ml flow takes one of "
+            "each: use the native flow, `muxflow build`"
+        )
+    for name in (*graph.inputs, *graph.outputs):
+        if len(graph.streams[name].shape) > 3:
+            raise UnsupportedError(
+                f"{graph.name}: stream {name} has shape {graph.streams[name].shape}; hls4ml's arrays have at most two "
+                "spatial axes: use the native flow, `muxflow build`"
+            )
 
 
 def to_codes(port: Port, values: npt.ArrayLike) -> IntArray:
@@ -176,13 +151,3 @@ def to_values(port: Port, codes: IntArray) -> npt.NDArray[np.float64]:
 def inputs_of(layer: Layer) -> tuple[str, ...]:
     """The arrays that a layer reads."""
     return layer.inputs if isinstance(layer, IntegerLayer) else (layer.input,)
-
-
-def _plain(value: Any) -> Any:
-    return {"array": value.tolist()} if isinstance(value, np.ndarray) else value
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return np.array(value["array"], np.int64)
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
+from muxflow.dataflow.graph.graph import Batch, Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
-from muxflow.hls.names import identifiers
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.project import Project
 from muxflow.hls.vitis.seeds import seed_texts
@@ -34,21 +33,26 @@ COMPILER = "g++"
 
 @dataclass(frozen=True)
 class CsimResult:
-    """What a simulation gave: output codes, recorded streams in the graph's order, and how long it took.
+    """What a simulation gave: recorded streams and the outputs in the graph's order, by name, and how long it took.
 
     `compile_seconds` is 0 when the executable was already there.
     """
 
     variant: Variant
-    outputs: IntArray
     streams: dict[str, IntArray]
+    output_names: tuple[str, ...]
     compile_seconds: float
     run_seconds: float
 
     @property
+    def outputs(self) -> Codes:
+        """The output codes: an array, or a tuple with one an output."""
+        return single_or_tuple([self.streams[name] for name in self.output_names])
+
+    @property
     def images_per_second(self) -> float:
         """Images simulated in a second, compilation not counted."""
-        return len(self.outputs) / self.run_seconds
+        return len(self.streams[self.output_names[0]]) / self.run_seconds
 
 
 def ap_types() -> Path | None:
@@ -132,7 +136,7 @@ def _processor() -> str:
 
 def run_csim(
     project: Project,
-    images: npt.ArrayLike,
+    images: Batch,
     variant: Variant = "native",
     *,
     bounded: bool = False,
@@ -142,36 +146,39 @@ def run_csim(
     compiler: str = COMPILER,
     seeds: Mapping[str, Sequence[int]] | None = None,
 ) -> CsimResult:
-    """Simulates images, shape (N, *input.shape) of input codes, and returns the output codes.
+    """Simulate input codes, shape (N, *input.shape) an input, and return the output codes.
 
     `bounded`: every FIFO has exactly its depth; a deadlock raises ToolError with each waiting process and its stream.
-    `record`: streams to record in full; `()` none (default), None-safe names of the design's graph.
+    `record`: streams to record in full beside the outputs, none by default.
     `jobs`: processes that share the images. `progress(done, total)` counts images. `seeds`: starts of weight generators by
     node, where the project's seeds are writable; the stored ones for nodes that are not named.
     """
     design = project.design
-    codes = design.graph.check_images(images)
+    codes = design.graph.check_codes(images)
+    count = len(codes[design.graph.inputs[0]])
     executable, compile_seconds = compile_csim(project, variant, compiler=compiler)
-    streams = tuple(record or ())
-    jobs = max(1, min(jobs, len(codes)))
-    bounds = np.linspace(0, len(codes), jobs + 1).astype(int)
+    outputs = design.graph.outputs
+    streams = tuple(name for name in record or () if name not in outputs)
+    jobs = max(1, min(jobs, count))
+    bounds = np.linspace(0, count, jobs + 1).astype(int)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=project.path / "csim", prefix=".run.") as scratch:
         runs = []
         try:
             for index, (first, last) in enumerate(itertools.pairwise(bounds)):
                 options = [*(["--bounded"] if bounded else []), *seed_options(project, seeds or {})]
-                runs.append(_Run(project, Path(scratch) / str(index), executable, codes[first:last], options, streams))
-            _watch(runs, len(codes), progress)
+                share = {name: array[first:last] for name, array in codes.items()}
+                runs.append(_Run(project, Path(scratch) / str(index), executable, share, options, streams))
+            _watch(runs, count, progress)
         finally:
             for run in runs:
                 run.process.kill()
                 run.process.wait()
                 if run.process.stderr is not None:
                     run.process.stderr.close()
-        outputs = np.concatenate([run.outputs() for run in runs])
         recorded = {name: np.concatenate([run.recorded(name) for run in runs]) for name in streams}
-    return CsimResult(variant, outputs, recorded, compile_seconds, time.perf_counter() - started)
+        recorded |= {name: np.concatenate([run.output(name) for run in runs]) for name in outputs}
+    return CsimResult(variant, recorded, outputs, compile_seconds, time.perf_counter() - started)
 
 
 def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[str]:
@@ -189,26 +196,30 @@ class _Run:
         project: Project,
         folder: Path,
         executable: Path,
-        codes: IntArray,
+        codes: Mapping[str, IntArray],
         options: Sequence[str],
         streams: Sequence[str],
     ) -> None:
-        self.design = project.design
+        self.design, self.names = project.design, project.names
         self.folder = folder
-        self.frames = len(codes)
+        self.frames = len(next(iter(codes.values())))
         self.log = ""
         self.done = 0
         graph = project.design.graph
         self.taps = {name: folder / f"{index}.tap" for index, name in enumerate(streams)}
         try:
             folder.mkdir()
-            (folder / "input").write_bytes(pack(codes, graph.streams[graph.input]).tobytes())
+            for name, array in codes.items():
+                self._file(name).write_bytes(pack(array, graph.streams[name]).tobytes())
         except OSError as error:
             raise MuxflowError(f"{folder}: the simulation's input cannot be written ({error.strerror})") from error
-        variables = identifiers(graph.streams)
-        command = [str(executable), str(folder / "input"), str(folder / "output"), str(self.frames), *options]
+        command = [str(executable), str(self.frames)]
+        for option, ends in (("--in", graph.inputs), ("--out", graph.outputs)):
+            for name in ends:
+                command += [option, self.names.ports[name], str(self._file(name))]
+        command += options
         for name, file in self.taps.items():
-            command += ["--tap", f"s_{variables[name]}", str(file)]
+            command += ["--tap", self.names.variables[name], str(file)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def poll(self) -> bool:
@@ -234,10 +245,13 @@ class _Run:
         if code:
             raise ToolError(f"csim: the simulation ended with code {code}: {self.log.strip()}")
 
-    def outputs(self) -> IntArray:
-        """Output codes of this share."""
-        words = np.fromfile(self.folder / "output", "<u8")
-        return unpack(words, self.design.graph.streams[self.design.graph.output])
+    def _file(self, stream: str) -> Path:
+        """Locate the words of an outer stream."""
+        return self.folder / self.names.ports[stream]
+
+    def output(self, name: str) -> IntArray:
+        """Read the codes of an output of this share."""
+        return unpack(np.fromfile(self._file(name), "<u8"), self.design.graph.streams[name])
 
     def recorded(self, name: str) -> IntArray:
         """One stream's codes of this share, in the graph's order."""
@@ -268,13 +282,13 @@ def recordable(project: Project) -> list[str]:
     return [
         name
         for name in graph.streams
-        if name not in weights and (name not in producers or producers[name].op.kind != "WidthConverter")
+        if name not in weights and (name not in producers or not producers[name].op.only_lanes)
     ]
 
 
 def verify(
     project: Project,
-    images: npt.ArrayLike,
+    images: Batch,
     variant: Variant = "native",
     *,
     bounded: bool = False,
@@ -288,10 +302,10 @@ def verify(
     names = recordable(project)
     graph = project.design.graph
     result = run_csim(project, images, variant, bounded=bounded, record=names, jobs=jobs, progress=progress)
-    expected = graph.run(images, keep=(*names, graph.output))
+    expected = graph.run(images, keep=(*names, *graph.outputs))
     producers = graph.producers()
-    for name in [*names, graph.output]:
-        met = result.outputs if name == graph.output else result.streams[name]
+    for name in dict.fromkeys([*names, *graph.outputs]):
+        met = result.streams[name]
         if not np.array_equal(met, expected[name]):
             index = tuple(int(i) for i in np.argwhere(met != expected[name])[0])
             node = producers[name].name if name in producers else "input"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.ops import AutomatonWeights
+from muxflow.dataflow.fit.folded import Folded
+from muxflow.hls.emit import Argument
 
 FIRST_OFFSET = 0x20
 """Below it are the block-level registers (UG1399: up to 0x18)."""
@@ -15,13 +15,15 @@ FIRST_OFFSET = 0x20
 
 @dataclass(frozen=True)
 class SeedArgument:
-    """One argument `argument` of the top function: the start of the generator `node`, `cells` when nothing is written.
+    """One argument `argument` of the top function: the start of the generator `node`, which is its `register`; `cells` when
+    nothing is written.
 
     `offset`: of its first AXI-Lite register, bytes; cell 0 is the lowest bit. `frames_ahead`: frames whose weights may
     already be made, or begun, when another start is written.
     """
 
     node: str
+    register: str
     argument: str
     cells: tuple[int, ...]
     offset: int
@@ -38,40 +40,41 @@ class SeedArgument:
         return f"muxflow::RingState<{len(self.cells)}> {self.argument}"
 
     @property
+    def emitted(self) -> Argument:
+        """What takes the place of the stored start in the node's function."""
+        return Argument(self.register, self.argument, self.parameter)
+
+    @property
     def pragma(self) -> str:
         """What puts the argument on AXI-Lite."""
         return f"interface s_axilite port={self.argument} bundle=control offset=0x{self.offset:x}"
 
 
-def generators(design: Design) -> list[str]:
-    """Nodes that generate weights."""
-    return [node.name for node in design.graph.nodes if isinstance(node.op, AutomatonWeights)]
-
-
-def seed_arguments(design: Design, names: Mapping[str, str]) -> tuple[SeedArgument, ...]:
-    """The arguments of a design whose seeds are writable, in node order; `names`: node to the argument's name.
+def seed_arguments(folded: Folded, names: Mapping[str, str]) -> tuple[SeedArgument, ...]:
+    """List the arguments of a design whose seeds are writable, in node order; `names`: node to the argument's name.
 
     Raises MuxflowError when no weights are generated, or the graph's intervals hold for the stored start only.
     """
     found = []
     offset = FIRST_OFFSET
-    for node in design.graph.nodes:
-        if not isinstance(node.op, AutomatonWeights):
+    graph = folded.graph
+    for node in graph.nodes:
+        if node.op.with_registers() is None:
             continue
-        if not node.op.writable:
+        if not node.op.registers():
             raise MuxflowError(
-                f"{node.name}: the accumulators behind it are as wide as its stored start needs; for seeds='writable' "
+                f"{node.name}: the accumulators after it are as wide as its stored start needs; for seeds='writable' "
                 "pass the graph through muxflow.dataflow.graph.passes.writable_seeds before it is fitted"
             )
-        stream = design.graph.streams[node.outputs[0]]
+        stream = graph.streams[node.outputs[0]]
+        (register,) = node.op.registers()
         # A frame under way in the generator, those in the FIFO, and one that is being read.
-        ahead = 2 + -(-design.depths[node.outputs[0]] // stream.beats)
-        cells = tuple(int(cell) for cell in node.op.automaton.first_row())
-        found.append(SeedArgument(node.name, names[node.name], cells, offset, ahead))
+        ahead = 2 + -(-folded.depths[node.outputs[0]] // stream.beats)
+        found.append(SeedArgument(node.name, register.name, names[node.name], register.cells, offset, ahead))
         # The vendor's rule: as many words as hold the value, and one for the port's control.
-        offset += 4 * (-(-node.op.ring // 32) + 1)
+        offset += 4 * (-(-len(register.cells) // 32) + 1)
     if not found:
-        raise MuxflowError(f"{design.graph.name}: no weights are generated, so seeds='writable' has nothing to write")
+        raise MuxflowError(f"{graph.name}: no weights are generated, so seeds='writable' has nothing to write")
     return tuple(found)
 
 

@@ -104,7 +104,7 @@ def _opened(
     chosen = find_board(board or "pynq-z2")
     tell("build", str(path))
     design = muxflow.fit(muxflow.load(path), chosen)
-    return design.write(output or Path("build") / path.stem, extra=model_copy(path)).hls, chosen
+    return muxflow.write(design, output or Path("build") / path.stem, extra=model_copy(path)).hls, chosen
 
 
 def _show(project: Project, made: Bitstream) -> None:

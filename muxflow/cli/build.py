@@ -35,8 +35,8 @@ from muxflow.dataflow.graph.passes import (
 )
 
 if TYPE_CHECKING:
-    from muxflow.api import Design
     from muxflow.board.board import Board
+    from muxflow.dataflow.fit.design import Design
     from muxflow.reports.report import Report
 
 FlowName = Literal["native", "hls4ml", "finn"]
@@ -84,7 +84,7 @@ def _write_native(design: Design, request: Request) -> tuple[Report, dict[str, s
     from muxflow.proving import model_copy, project_report
 
     options = ProjectOptions(request.tool, request.control, request.seeds)
-    project = design.write(request.target, options=options, extra=model_copy(request.model))
+    project = muxflow.write(design, request.target, options=options, extra=model_copy(request.model))
     return project_report(project, version("muxflow")), {"project": str(project.path)}
 
 

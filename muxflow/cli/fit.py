@@ -16,7 +16,7 @@ from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, an
 from muxflow.dataflow.files import write_atomically
 
 if TYPE_CHECKING:
-    from muxflow.api import Design
+    from muxflow.dataflow.fit.design import Design
     from muxflow.dataflow.graph.graph import Graph
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
@@ -74,6 +74,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Say how a model fits a board: folds, FIFO depths, memories, rate and latency, without writing a project."""
+    from muxflow.dataflow.fit import folding
     from muxflow.dataflow.fit.folding import FrontierPoint
     from muxflow.reports.plots import plot_frontier
     from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
@@ -89,8 +90,8 @@ def fit(
         )
         done(1, 1)
         done = stage("frontier and slowdown", 1)
-        points = design.frontier() if frontier or plot else ()
-        curve = design.slowdown_curve(slowdown) if slowdown and design.timing else ()
+        points = folding.frontier(design) if frontier or plot else ()
+        curve = folding.slowdown_curve(design, slowdown) if slowdown and design.timing else ()
         done(1, 1)
     made = make_report(design, version=version("muxflow"))
     if plot:

@@ -10,7 +10,8 @@ import pytest
 import muxflow
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import MatrixVector, RomWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import zoo_bnn
 

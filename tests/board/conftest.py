@@ -10,11 +10,15 @@ import pytest
 
 from muxflow.board.board import find_board
 from muxflow.dataflow.fit.design import build_design
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import MatrixVector, RomWeights, Threshold
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.vitis.project import ProjectOptions, write_project
 
 STANDIN = Path(__file__).parent / "standin"
@@ -32,7 +36,7 @@ def make_project(tmp_path):
             Node("fc", MatrixVector(), ("x", "w"), ("sums",)),
             Node("act", Threshold(np.sort(rng.integers(-60, 60, (6, 3)), axis=1), [0] * 6), ("sums",), ("y",)),
         ]
-        graph = with_nodes(Graph("dense", (), {"x": Stream((1, 1, 40), 0, 7)}, "x", "y"), nodes)
+        graph = with_nodes(Graph("dense", (), {"x": Stream((1, 1, 40), 0, 7)}, ("x",), ("y",)), nodes)
         chosen = find_board(board)
         design = build_design(
             insert_forks(graph),

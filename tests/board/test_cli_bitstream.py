@@ -13,7 +13,8 @@ from rich.console import Console
 from muxflow.board.bitstream import toolchain
 from muxflow.cli import bitstream as cli_bitstream
 from muxflow.cli.main import main
-from muxflow.dataflow.fit.design import before_width_converters
+from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.graph.file import write_graph
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_a_project(muxflow, make_project, make_tools):
 def test_a_model_is_built_first(muxflow, make_project, make_tools, tmp_path):
     tools = make_tools("vitis_hls")
     model = tmp_path / "model.npz"
-    before_width_converters(make_project().design.graph).save(model)
+    write_graph(unfolded(make_project().design.graph), model)
     code, _, err = muxflow(model, "--board", "zedboard", "--tools", tools.folder, "--until", "csynth")
     assert code == 0, err
     assert json.loads((tmp_path / "build" / "model" / "design.json").read_text())["board"] == "zedboard"
@@ -88,7 +89,7 @@ def test_a_board_of_ones_own(muxflow, make_project, make_tools, tmp_path):
     )
     tools = make_tools("vivado", "vitis_hls")
     model = tmp_path / "model.npz"
-    before_width_converters(project.design.graph).save(model)
+    write_graph(unfolded(project.design.graph), model)
     code, out, err = muxflow(model, "--board", file, "--tools", tools.folder)
     assert code == 0, err
     assert "notice" not in out

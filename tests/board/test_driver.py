@@ -22,10 +22,14 @@ from muxflow.board.driver.interface import FORMAT, read_interface
 from muxflow.board.driver.packing import Port, pack, unpack
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.folding import fit
-from muxflow.dataflow.graph.graph import Graph, Node, Readout, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import MatrixVector, RomWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import write_project
 
 BOARD = Path(muxflow.board.driver.__file__).parents[1]
@@ -37,7 +41,7 @@ def logits():
         Node("rom", RomWeights(weights), (), ("w",)),
         Node("fc", MatrixVector(), ("x", "w"), ("y",)),
     ]
-    graph = with_nodes(Graph("tiny", (), {"x": Stream((3, 3, 1), -4, 3)}, "x", "y"), nodes)
+    graph = with_nodes(Graph("tiny", (), {"x": Stream((3, 3, 1), -4, 3)}, ("x",), ("y",)), nodes)
     return replace(graph, readout=Readout((0.5,) * 7, (0.0,) * 7, tuple(range(7)), (7,)))
 
 
@@ -50,7 +54,7 @@ def projects(device, tmp_path_factory):
     folder = tmp_path_factory.mktemp("projects")
     made = {}
     for answer, graph in ANSWERS.items():
-        design = fit(graph(), device=device, board="pynq-z2", clock_mhz=100)
+        design = fit(graph(), KERNELS, device=device, board="pynq-z2", clock_mhz=100)
         made[answer] = write_project(design, folder / answer)
     return made
 
@@ -117,7 +121,7 @@ def test_emulator_equals_the_graph(projects, images, answer):
             assert counters.output.beats == 21 * accelerator.interface.output.words
             assert counters.cycles is counters.input.stalls is counters.latency_cycles is None
         np.testing.assert_array_equal(
-            accelerator.predict(images), expected if graph.readout is None else graph.readout(expected)
+            accelerator.predict(images), expected if graph.readout is None else graph.read_out(expected)
         )
 
 

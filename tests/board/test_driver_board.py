@@ -12,10 +12,14 @@ from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.board.driver import registers as r
 from muxflow.dataflow.fit.folding import fit
-from muxflow.dataflow.graph.graph import Graph, Node, Readout, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import writable_seeds
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import AutomatonWeights, MatrixVector
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import ProjectOptions, write_project
 
 
@@ -25,21 +29,21 @@ def generated(seed=0):
         Node("cells", AutomatonWeights(5, 12, 40, seed=seed, burn_in=24), (), ("w",)),
         Node("fc", MatrixVector(), ("x", "w"), ("y",)),
     ]
-    graph = with_nodes(Graph("generated", (), {"x": Stream((1, 1, 12), 0, 7)}, "x", "y"), nodes)
+    graph = with_nodes(Graph("generated", (), {"x": Stream((1, 1, 12), 0, 7)}, ("x",), ("y",)), nodes)
     readout = Readout((0.5, 0.25, 0.5, 0.5, 1.0), (0.0, 1.0, 0.0, -1.0, 0.0), (4, 3, 2, 1, 0), (5,))
     return writable_seeds(replace(graph, readout=readout))
 
 
 @pytest.fixture(scope="module")
 def project(device, tmp_path_factory):
-    design = fit(generated(), device=device, board="pynq-z2", clock_mhz=100)
+    design = fit(generated(), KERNELS, device=device, board="pynq-z2", clock_mhz=100)
     return write_project(design, tmp_path_factory.mktemp("p") / "p", options=ProjectOptions(seeds="writable"))
 
 
 @pytest.fixture(scope="module")
 def started(device, tmp_path_factory):
     """The same, started over AXI-Lite."""
-    design = fit(generated(), device=device, board="pynq-z2", clock_mhz=100)
+    design = fit(generated(), KERNELS, device=device, board="pynq-z2", clock_mhz=100)
     options = ProjectOptions(control="s_axilite", seeds="writable")
     return write_project(design, tmp_path_factory.mktemp("s") / "s", options=options)
 
@@ -74,8 +78,8 @@ def test_predicts_what_the_graph_says(board, folder, images, batch):
     graph = generated()
     with Accelerator(folder, batch=batch) as accelerator:
         np.testing.assert_array_equal(accelerator.run(images), graph(images))
-        np.testing.assert_array_equal(accelerator.predict(images), graph.readout(graph(images)))
-        np.testing.assert_array_equal(accelerator.classify(images), graph.readout(graph(images)).argmax(axis=1))
+        np.testing.assert_array_equal(accelerator.predict(images), graph.read_out(graph(images)))
+        np.testing.assert_array_equal(accelerator.classify(images), graph.read_out(graph(images)).argmax(axis=1))
         assert accelerator.self_test() == 16
         assert board.downloads == 2  # one for the stand-in itself
     assert not board.memory

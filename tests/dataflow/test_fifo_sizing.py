@@ -9,6 +9,7 @@ from muxflow.dataflow.fit.fifo_sizing import SHALLOW, SLACK, cut_fifos, size_fif
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.fit.timing import DeadlockError, simulate
 from muxflow.dataflow.graph.stream import random_codes
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import verify
 from muxflow.hls.vitis.project import load_project, write_project
 
@@ -16,24 +17,24 @@ from muxflow.hls.vitis.project import load_project, write_project
 @pytest.mark.parametrize("seed", range(16))
 def test_sized_fifos_keep_the_interval_of_unbounded_ones(make_random_design, seed):
     design = make_random_design(seed)
-    sized = size_fifos(design.graph, design.folds)
+    sized = size_fifos(design.folded)
     frames = len(sized.timing.completions)
-    free = simulate(design.graph, design.folds, None, frames=frames)
-    proof = simulate(design.graph, design.folds, sized.depths, frames=frames)
+    free = simulate(design.folded, None, frames=frames)
+    proof = simulate(design.folded, sized.depths, frames=frames)
     # Frames of a few beats: the fill of the pipeline moves the mean of so few of them by some cycles.
     assert proof.interval <= max(free.interval, design.slowest_cycles) * SLACK + 8
     assert proof.completions == sized.timing.completions
     assert set(sized.depths) == set(design.graph.streams)
     assert min(sized.depths.values()) >= SHALLOW
-    cut = cut_fifos(design.graph, design.folds, sized, cuts=30)
+    cut = cut_fifos(design.folded, sized, cuts=30)
     assert cut.timing.interval <= sized.allowed_interval
     assert all(cut.depths[name] <= depth for name, depth in sized.depths.items())
-    assert simulate(design.graph, design.folds, cut.depths, frames=frames).completions == cut.timing.completions
+    assert simulate(design.folded, cut.depths, frames=frames).completions == cut.timing.completions
 
 
 def test_with_runs_enough_no_deep_fifo_can_be_much_smaller(residual, device):
-    design = fit(residual, device=device, board="b", clock_mhz=100)
-    sized = cut_fifos(design.graph, design.folds, size_fifos(design.graph, design.folds), cuts=500)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
+    sized = cut_fifos(design.folded, size_fifos(design.folded), cuts=500)
     frames = len(sized.timing.completions)
     deep = {name: depth for name, depth in sized.depths.items() if depth > 2 * SHALLOW}
     assert deep
@@ -47,7 +48,7 @@ def test_with_runs_enough_no_deep_fifo_can_be_much_smaller(residual, device):
             continue
         else:
             assert shallower.interval > sized.allowed_interval, name
-    few = cut_fifos(design.graph, design.folds, size_fifos(design.graph, design.folds), cuts=5)
+    few = cut_fifos(design.folded, size_fifos(design.folded), cuts=5)
     bits = [
         sum(depth * design.graph.streams[name].beat_bits for name, depth in one.depths.items()) for one in (sized, few)
     ]
@@ -55,21 +56,21 @@ def test_with_runs_enough_no_deep_fifo_can_be_much_smaller(residual, device):
 
 
 def test_a_longer_interval_needs_no_deeper_fifos(residual, device):
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     bits = []
     for factor in (1, 1.5, 4):
-        sized = size_fifos(design.graph, design.folds, interval=factor * design.slowest_cycles)
+        sized = size_fifos(design.folded, interval=factor * design.slowest_cycles)
         assert sized.timing.interval <= sized.allowed_interval
         bits.append(sum(depth * design.graph.streams[name].beat_bits for name, depth in sized.depths.items()))
     assert bits[-1] <= bits[0]
 
 
 def test_a_sized_design_is_faster_than_a_conservative_one_and_still_right(residual, device, tmp_path):
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     assert design.timing is None
     assert design.interval == design.slowest_cycles
-    sized = size_fifos(design.graph, design.folds)
-    before = simulate(design.graph, design.folds, design.depths, frames=len(sized.timing.completions))
+    sized = size_fifos(design.folded)
+    before = simulate(design.folded, design.depths, frames=len(sized.timing.completions))
     after = with_depths(design, sized.depths, sized.timing)
     assert after.interval <= before.interval
     assert after.latency == sized.timing.latency
@@ -84,8 +85,10 @@ def test_a_sized_design_is_faster_than_a_conservative_one_and_still_right(residu
 
 
 def test_depths_of_other_streams_are_refused(residual, device):
-    design = fit(residual, device=device, board="b", clock_mhz=100)
-    leaders = {node.name: design.folds[node.name] for node in design.graph.nodes if not node.op.follows}
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
+    leaders = {node.name: design.folds[node.name] for node in design.graph.nodes if not node.op.folds_with_reader}
     graph = design.graph
     with pytest.raises(GraphError, match=r"FIFO depths for other streams .*nothing"):
-        build_design(graph, leaders, device=device, board="b", clock_mhz=100, depths={**design.depths, "nothing": 2})
+        build_design(
+            graph, leaders, KERNELS, device=device, board="b", clock_mhz=100, depths={**design.depths, "nothing": 2}
+        )

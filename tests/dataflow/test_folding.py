@@ -7,21 +7,30 @@ import pytest
 
 from muxflow.dataflow.errors import BudgetError, GraphError, MuxflowError
 from muxflow.dataflow.fit.design import (
-    before_width_converters,
     build_design,
     container_bits,
     insert_width_converters,
     port_lanes,
     resolve_folds,
+    unfolded,
 )
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.fifo_sizing import SLACK
+from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.folding import Target, expected_elements, fit, frontier, held_elements, slowdown_curve
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import STREAM_BITS_LIMIT, Fold
-from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale, SlidingWindow, Threshold, WindowPool
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.dataflow.ops.window_pool import WindowPool
+from muxflow.hls.kernels import KERNELS
 
 
 def network():
@@ -34,7 +43,7 @@ def network():
         Node("rom2", RomWeights(rng.integers(-3, 4, (2, 16)), 1, 1), (), ("w2",)),
         Node("second", MatrixVector(), ("c", "w2"), ("y",)),
     ]
-    return with_nodes(Graph("tiny", (), {"x": Stream((2, 2, 6), 0, 7)}, "x", "y"), nodes)
+    return with_nodes(Graph("tiny", (), {"x": Stream((2, 2, 6), 0, 7)}, ("x",), ("y",)), nodes)
 
 
 WHOLE = Utilisation(1, 1, 1, 1)
@@ -42,7 +51,7 @@ LARGE = Device("large", 10**6, 10**6, 10**4, 10**4)
 
 
 def fitted(graph, device=LARGE, **changes):
-    return fit(graph, device=device, board="b", clock_mhz=100, utilisation=WHOLE, **changes)
+    return fit(graph, KERNELS, device=device, board="b", clock_mhz=100, utilisation=WHOLE, **changes)
 
 
 def between(graph, *shares):
@@ -54,7 +63,7 @@ def between(graph, *shares):
 
 def test_fit_with_plenty_is_as_fast_as_the_slowest_node_at_its_fastest():
     graph = insert_forks(network())
-    leaders = [node for node in graph.nodes if not node.op.follows]
+    leaders = [node for node in graph.nodes if not node.op.folds_with_reader]
     fastest = [
         min(node.op.loop(graph.ports(node), fold).cycles for fold in node.op.folds(graph.ports(node)))
         for node in leaders
@@ -76,7 +85,7 @@ def test_a_smaller_device_is_slower_and_never_over_its_budget(residual, simulate
 
 @pytest.mark.parametrize("seed", range(4))
 def test_sized_fifos_of_random_graphs_fit_and_keep_the_rate(make_random_design, seed):
-    graph = before_width_converters(make_random_design(seed).graph)
+    graph = unfolded(make_random_design(seed).graph)
     for device in between(graph, 2, 0.8):
         design = fitted(graph, device, simulated=True)
         assert not design.resources.exceeds(design.budget)
@@ -150,7 +159,7 @@ def test_a_slowdown_is_used_and_its_curve_falls(residual):
 
 
 def test_the_frontier_falls_and_every_point_fits(residual, device):
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     points = frontier(residual, held_elements(design), design.budget)
     assert len(points) > 4
     assert points[0].interval == design.slowest_cycles
@@ -162,7 +171,7 @@ def test_the_frontier_falls_and_every_point_fits(residual, device):
 
 
 def test_the_same_answer_twice(residual, device):
-    first, second = (fit(residual, device=device, board="b", clock_mhz=100, simulated=True) for _ in range(2))
+    first, second = (fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True) for _ in range(2))
     assert dict(first.folds) == dict(second.folds)
     assert dict(first.depths) == dict(second.depths)
     assert dict(first.fifos) == dict(second.fifos)
@@ -171,7 +180,7 @@ def test_the_same_answer_twice(residual, device):
 def test_a_graph_with_a_cycle_is_refused(residual, device):
     turned = replace(residual, nodes=residual.nodes[::-1])
     with pytest.raises(GraphError, match="the graph has a cycle or a missing node"):
-        fit(turned, device=device, board="b", clock_mhz=100)
+        fit(turned, KERNELS, device=device, board="b", clock_mhz=100)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +192,12 @@ def test_a_graph_with_a_cycle_is_refused(residual, device):
 )
 def test_too_small_a_device(device, resource):
     with pytest.raises(BudgetError, match=rf"tiny does not fit b: .* {resource} binds: it needs .* times the budget"):
-        fit(network(), device=device, board="b", clock_mhz=100)
+        fit(network(), KERNELS, device=device, board="b", clock_mhz=100)
 
 
 def test_progress_names_the_rounds(device):
     said = []
-    fit(network(), device=device, board="b", clock_mhz=100, progress=said.append)
+    fit(network(), KERNELS, device=device, board="b", clock_mhz=100, progress=said.append)
     assert said[:2] == ["round 1: folds", "round 1: FIFO depths for 4 cycles a frame"]
 
 
@@ -196,7 +205,7 @@ def test_bad_folds(device):
     graph = insert_forks(network())
     folds = {"first": Fold(4, 6), "act": Fold(3), "second": Fold()}
     with pytest.raises(GraphError, match=r"act .*'PE 3 SIMD 1' does not divide its shapes; legal folds: PE 1"):
-        build_design(graph, folds, device=device, board="b", clock_mhz=100)
+        build_design(graph, folds, KERNELS, device=device, board="b", clock_mhz=100)
     with pytest.raises(GraphError, match=r"first .*no fold is given"):
         resolve_folds(graph, {"act": Fold(), "second": Fold()})
 
@@ -205,9 +214,12 @@ def test_wide_streams_are_refused(make_graph, device):
     graph = make_graph(Stream((1, 1, 2048), 0, 255), Scale([1]), Scale([1]))
     folds = {"n0": Fold(1024), "n1": Fold(1024)}
     with pytest.raises(BudgetError, match=f"stream .* is 8192 bits wide; the tools allow {STREAM_BITS_LIMIT}"):
-        build_design(graph, folds, device=device, board="b", clock_mhz=100)
+        build_design(graph, folds, KERNELS, device=device, board="b", clock_mhz=100)
     folds = {"n0": Fold(512), "n1": Fold(512)}
-    assert build_design(graph, folds, device=device, board="b", clock_mhz=100).graph.streams["t0"].beat_bits == 4096
+    assert (
+        build_design(graph, folds, KERNELS, device=device, board="b", clock_mhz=100).graph.streams["t0"].beat_bits
+        == 4096
+    )
 
 
 def test_unrolling_is_limited(device):
@@ -219,14 +231,14 @@ def test_unrolling_is_limited(device):
 
 def ports_of(rom, columns):
     nodes = [Node("w", rom, (), ("w",)), Node("mv", MatrixVector(), ("x", "w"), ("y",))]
-    graph = with_nodes(Graph("g", (), {"x": Stream((1, 1, columns), 0, 1)}, "x", "y"), nodes)
+    graph = with_nodes(Graph("g", (), {"x": Stream((1, 1, columns), 0, 1)}, ("x",), ("y",)), nodes)
     return graph.ports(graph.nodes[1])
 
 
 def test_every_fold_over_the_limits(device, make_graph):
     graph = make_graph(Stream((1, 1, 1), 0, 10**4), Threshold(np.arange(5000)[None], [0]))
     with pytest.raises(BudgetError, match="n0: every fold is over the tools' limits"):
-        fit(graph, device=device, board="b", clock_mhz=100)
+        fit(graph, KERNELS, device=device, board="b", clock_mhz=100)
 
 
 def test_one_pixel_one_channel(device, make_graph):
@@ -243,7 +255,7 @@ def test_converter_slower_than_every_node(device, make_graph):
 
 def test_graph_that_ends_in_a_window(device, make_graph):
     graph = make_graph(Stream((3, 3, 2), 0, 1), SlidingWindow((2, 2)))
-    design = fit(graph, device=device, board="b", clock_mhz=100)
+    design = fit(graph, KERNELS, device=device, board="b", clock_mhz=100)
     assert design.folds["n0"] == Fold()
 
 
@@ -288,7 +300,7 @@ def grouped(pixels):
     ]
     if pixels:
         nodes[2:] = [Node("mv", WindowPool(4, "sum"), ("u",), ("y",))]
-    return with_nodes(Graph("g", (), {"x": Stream((3, 3, 4), 0, 2)}, "x", "y"), nodes)
+    return with_nodes(Graph("g", (), {"x": Stream((3, 3, 4), 0, 2)}, ("x",), ("y",)), nodes)
 
 
 @pytest.mark.parametrize("pooled", [False, True])
@@ -296,8 +308,8 @@ def test_side_by_side_groups_need_a_window_right_before(device, pooled):
     """A node in between would see the elements in the window's order, not in the graph's."""
     graph = grouped(pooled)
     with pytest.raises(GraphError, match=r"mv .*several groups side by side"):
-        build_design(graph, {"between": Fold(), "mv": Fold(1, 1, 2)}, device=device, board="b", clock_mhz=100)
-    assert fit(graph, device=device, board="b", clock_mhz=100).folds["mv"].groups == 1
+        build_design(graph, {"between": Fold(), "mv": Fold(1, 1, 2)}, KERNELS, device=device, board="b", clock_mhz=100)
+    assert fit(graph, KERNELS, device=device, board="b", clock_mhz=100).folds["mv"].groups == 1
 
 
 def test_memory_tables_add_up(make_random_design):
@@ -313,13 +325,13 @@ def test_memory_tables_add_up(make_random_design):
 def test_resources_add_up(make_random_design):
     design = make_random_design(1)
     parts = [design.node_resources(node) for node in design.graph.nodes]
-    fifo = design.fifos[design.graph.input]
+    fifo = design.fifos[design.graph.inputs[0]]
     assert design.resources.lut == sum(p.lut for p in parts) + fifo.lut
     assert design.resources.bram18 == sum(p.bram18 for p in parts) + fifo.bram18
     assert design.budget == design.device.budget(design.utilisation)
 
 
 def test_generated_weights_are_saved_bits(residual, device):
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     assert design.saved_bits == 4 * 6
     assert replace(design, depths=dict(design.depths)) == design

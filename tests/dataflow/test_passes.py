@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.graph import Graph, Node, Readout, check, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, append_arg_max, insert_forks, remove_identity_thresholds, run_passes
+from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import AddJoin, MatrixVector, RomWeights, Scale, SlidingWindow, Threshold
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
 
 
 def same(before, after, count=5):
@@ -22,7 +30,7 @@ def one_reader_each(graph):
     """Every stream has one reader; the host is one of the output's."""
     for name, readers in graph.consumers().items():
         inputs = sum(node.inputs.count(name) for node in readers) // max(1, len(readers))
-        assert len(readers) * max(1, inputs) + (name == graph.output) == 1, name
+        assert len(readers) * max(1, inputs) + (name == graph.outputs[0]) == 1, name
 
 
 IDENTITY = Threshold([[1, 2, 3]], [0])
@@ -37,7 +45,7 @@ def test_identity_thresholds_go(make_graph):
 
 def test_identity_at_the_output_and_in_a_row(make_graph):
     graph = make_graph(Stream((2, 2, 3), 0, 3), Scale([1]), IDENTITY, IDENTITY)
-    graph = Graph(graph.name, graph.nodes, graph.streams, "x", graph.output, tensors={"t2": "tensor", "x": "image"})
+    graph = Graph(graph.name, graph.nodes, graph.streams, ("x",), graph.outputs, tensors={"t2": "tensor", "x": "image"})
     after = run_passes(graph, CLEAN_UP)
     assert [node.op.kind for node in after.nodes] == ["Scale"]
     assert after.output == "t0"
@@ -65,7 +73,7 @@ def fan(count, *, from_input, output_read):
     if output_read:
         nodes.append(Node("echo", AddJoin(), (total, shared), ("y",)))
         total = "y"
-    return with_nodes(Graph("fan", (), {"x": Stream((1, 2, 3), -2, 2)}, "x", total), nodes)
+    return with_nodes(Graph("fan", (), {"x": Stream((1, 2, 3), -2, 2)}, ("x",), (total,)), nodes)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7])
@@ -91,7 +99,7 @@ def test_output_that_is_read_as_well(readers):
         nodes.append(Node(f"j{i}", AddJoin(), (last, f"d{i}"), (f"e{i}",)))
         last = f"e{i}"
     # The host reads y; what the nodes make of it is added to x and read by nobody but a last add.
-    graph = with_nodes(Graph("g", (), {"x": Stream((1, 1, 2), 0, 3)}, "x", last), nodes)
+    graph = with_nodes(Graph("g", (), {"x": Stream((1, 1, 2), 0, 3)}, ("x",), (last,)), nodes)
     after = insert_forks(graph)
     one_reader_each(after)
     same(graph, after)
@@ -103,7 +111,7 @@ def test_host_is_a_reader():
         Node("b", Scale([5]), ("y",), ("z",)),
         Node("c", AddJoin(), ("y", "z"), ("w",)),
     ]
-    broken = with_nodes(Graph("g", (), {"x": Stream((1, 1, 2), 0, 3)}, "x", "w"), nodes)
+    broken = with_nodes(Graph("g", (), {"x": Stream((1, 1, 2), 0, 3)}, ("x",), ("w",)), nodes)
     graph = with_nodes(broken, nodes[:1], output="y")
     assert insert_forks(graph).output == "y"
     # The input itself as an output that a node reads too cannot be: every stream but the output needs a reader.
@@ -121,7 +129,7 @@ def test_sources_and_windows_are_copied_not_forked():
         Node("b", MatrixVector(3, 4), ("v", "w"), ("yb",)),
         Node("add", AddJoin(), ("ya", "yb"), ("y",)),
     ]
-    graph = with_nodes(Graph("g", (), {"x": Stream((4, 4, 3), 0, 3)}, "x", "y"), nodes)
+    graph = with_nodes(Graph("g", (), {"x": Stream((4, 4, 3), 0, 3)}, ("x",), ("y",)), nodes)
     after = insert_forks(graph)
     assert Counter(node.op.kind for node in after.nodes) == {
         "Fork": 1,
@@ -174,7 +182,7 @@ def test_run_passes_checks_after_each(make_graph):
 
     def breaks(given):
         seen.append("breaks")
-        return Graph(given.name, (), given.streams, "x", "nowhere")
+        return Graph(given.name, (), given.streams, ("x",), ("nowhere",))
 
     def never(given):
         seen.append("never")

@@ -8,11 +8,19 @@ import pytest
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.schedule import fifo_depths, schedule
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import AddJoin, Concat, Fork, Scale, SlidingWindow, WindowPool
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.window_pool import WindowPool
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import run_csim, verify
 from muxflow.hls.vitis.project import write_project
 
@@ -21,7 +29,7 @@ def play(graph, folds):
     """Write times of every stream, one cycle after the other: a node starts its next iteration when its beats are
     there and its initiation interval is over. A source of weights has been waiting for its reader."""
     arrived = {name: [] for name in graph.streams}
-    arrived[graph.input] = list(range(graph.streams[graph.input].beats))
+    arrived[graph.inputs[0]] = list(range(graph.streams[graph.inputs[0]].beats))
     nodes = [node for node in graph.nodes if node.inputs]
     for node in graph.nodes:
         if not node.inputs:
@@ -56,13 +64,13 @@ def play(graph, folds):
 @pytest.mark.parametrize("seed", range(8))
 def test_schedule_is_the_play(make_random_design, seed):
     design = make_random_design(seed)
-    times = schedule(design.graph, design.folds, timed=True)
+    times = schedule(design.folded, timed=True)
     played = play(design.graph, design.folds)
     sources = {node.outputs[0] for node in design.graph.nodes if not node.inputs}
     assert set(times.writes) == set(played) - sources
     for name, written in times.writes.items():
         assert written.tolist() == played[name], name
-    assert design.latency == max(played[design.graph.output]) + 1
+    assert design.latency == max(played[design.graph.outputs[0]]) + 1
     for name, read in times.reads.items():
         assert (read >= times.writes[name]).all()
 
@@ -91,7 +99,7 @@ def test_depth_covers_what_a_window_holds_back():
         Node("pool", WindowPool(9, "max"), ("w",), ("p",)),
         Node("add", AddJoin(), ("p", "b"), ("y",)),
     ]
-    graph = with_nodes(Graph("g", (), {"x": Stream((5, 6, 1), 0, 3)}, "x", "y"), nodes)
+    graph = with_nodes(Graph("g", (), {"x": Stream((5, 6, 1), 0, 3)}, ("x",), ("y",)), nodes)
     streams = {name: stream.with_lanes(1) for name, stream in graph.streams.items()}
     depths = fifo_depths(replace(graph, streams=streams), dict.fromkeys(["fork", "window", "pool", "add"], Fold()))
     assert depths["b"] >= 2 * 6 + 1
@@ -123,9 +131,9 @@ def test_too_shallow_is_a_named_deadlock(make_graph, device, tmp_path):
         Node("pool", WindowPool(9, "max"), ("w",), ("p",)),
         Node("cat", Concat(), ("p", "x"), ("y",)),
     ]
-    graph = insert_forks(with_nodes(Graph("g", (), {"x": Stream((6, 6, 2), 0, 3)}, "x", "y"), nodes))
-    folds = {node.name: Fold() for node in graph.nodes if not node.op.follows}
-    design = build_design(graph, folds, device=device, board="none", clock_mhz=100)
+    graph = insert_forks(with_nodes(Graph("g", (), {"x": Stream((6, 6, 2), 0, 3)}, ("x",), ("y",)), nodes))
+    folds = {node.name: Fold() for node in graph.nodes if not node.op.folds_with_reader}
+    design = build_design(graph, folds, KERNELS, device=device, board="none", clock_mhz=100)
     straight = design.graph.producers()["y"].inputs[1]
     images = np.ones((2, 6, 6, 2), int)
     shallow = replace(design, depths={**design.depths, straight: 3})

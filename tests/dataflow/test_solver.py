@@ -13,20 +13,20 @@ from muxflow.dataflow.fit.folding import expected_depths, expected_elements, fas
 from muxflow.dataflow.fit.labels import cheapest_path, lagrangian
 from muxflow.dataflow.fit.solver import Solver
 from muxflow.dataflow.fit.trellis import Step, Trellis
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import (
-    ChannelSelect,
-    Concat,
-    MatrixVector,
-    MuxJoin,
-    OrJoin,
-    RomWeights,
-    Scale,
-    SlidingWindow,
-    Threshold,
-)
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
 
 WHOLE = Utilisation(1, 1, 1, 1)
 
@@ -86,7 +86,7 @@ def dense_network():
         Node("rom2", RomWeights(rng.integers(-3, 4, (2, 16)), 1, 1), (), ("w2",)),
         Node("second", MatrixVector(), ("c", "w2"), ("y",)),
     ]
-    return with_nodes(Graph("dense", (), {"x": Stream((2, 2, 96), 0, 63)}, "x", "y"), nodes)
+    return with_nodes(Graph("dense", (), {"x": Stream((2, 2, 96), 0, 63)}, ("x",), ("y",)), nodes)
 
 
 def mux_network():
@@ -100,7 +100,7 @@ def mux_network():
         Node("select", ChannelSelect("max", rng.integers(0, 4, 4)), ("x",), ("s",)),
         Node("join", MuxJoin("stream"), ("x", "f", "s"), ("y",)),
     ]
-    return with_nodes(Graph("mux", (), {"x": Stream((4, 5, 4), 0, 3)}, "x", "y"), nodes)
+    return with_nodes(Graph("mux", (), {"x": Stream((4, 5, 4), 0, 3)}, ("x",), ("y",)), nodes)
 
 
 def concat_network():
@@ -115,7 +115,7 @@ def concat_network():
         Node("join", OrJoin(), ("e", "g"), ("y",)),
     ]
     rom = Node("rom", RomWeights(np.random.default_rng(1).integers(-1, 2, (6, 12)), 1, 3), (), ("w",))
-    return with_nodes(Graph("concat", (), {"x": Stream((1, 3, 6), 0, 3)}, "x", "y"), [rom, *nodes])
+    return with_nodes(Graph("concat", (), {"x": Stream((1, 3, 6), 0, 3)}, ("x",), ("y",)), [rom, *nodes])
 
 
 NETWORKS = {"dense": dense_network, "mux": mux_network, "concat": concat_network}
@@ -190,9 +190,9 @@ def test_the_cost_model_is_that_of_the_design(make_random_design):
     device = Device("large", 10**6, 10**6, 10**4, 10**4)
     budget = device.budget(WHOLE)
     for seed in range(8):
-        from muxflow.dataflow.fit.design import before_width_converters
+        from muxflow.dataflow.fit.folded import unfolded
 
-        graph = before_width_converters(make_random_design(seed).graph)
+        graph = unfolded(make_random_design(seed).graph)
         held = expected_elements(graph)
         solver = Solver(graph, held)
         targets = solver.targets()

@@ -13,6 +13,7 @@ from muxflow.dataflow.fit.design import build_design, resolve_folds
 from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.timing import SINK, SOURCE, DeadlockError, Simulator, simulate
 from muxflow.dataflow.op import Fold
+from muxflow.hls.kernels import KERNELS
 
 
 class SlowFifo:
@@ -74,14 +75,14 @@ class SlowNode:
 def slow(graph, folds, depths, frames):
     """(completions, shares, high water, cycles), completions cut short by a deadlock."""
     fifos = {name: SlowFifo(10**9 if depths is None else depths[name]) for name in graph.streams}
-    source, sink = graph.streams[graph.input], graph.streams[graph.output]
-    nodes = {SOURCE: SlowNode([], [(graph.input, [True] * source.beats)], 1, 1, frames)}
+    source, sink = graph.streams[graph.inputs[0]], graph.streams[graph.outputs[0]]
+    nodes = {SOURCE: SlowNode([], [(graph.inputs[0], [True] * source.beats)], 1, 1, frames)}
     for node in graph.nodes:
         loop = node.op.loop(graph.ports(node), folds[node.name])
         reads = [(n, p.mask().tolist()) for n, p in zip(node.inputs, loop.reads, strict=True)]
         writes = [(n, p.mask().tolist()) for n, p in zip(node.outputs, loop.writes, strict=True)]
         nodes[node.name] = SlowNode(reads, writes, loop.interval, max(1, loop.depth), frames)
-    nodes[SINK] = SlowNode([(graph.output, [True] * sink.beats)], [], 1, 1, frames)
+    nodes[SINK] = SlowNode([(graph.outputs[0], [True] * sink.beats)], [], 1, 1, frames)
     completions = []
     now = 0
     while nodes[SINK].todo:
@@ -122,7 +123,7 @@ def test_random_graphs_agree_with_the_slow_reference(make_random_design, seed):
     else:
         assert cycles > 0
         with pytest.raises(DeadlockError) as caught:
-            simulate(design.graph, design.folds, tight, frames=2)
+            simulate(design.folded, tight, frames=2)
         freed = {**tight, **caught.value.depths}
         assert caught.value.waiting
         agree(design.graph, design.folds, freed, 2)
@@ -131,8 +132,8 @@ def test_random_graphs_agree_with_the_slow_reference(make_random_design, seed):
 @pytest.mark.parametrize("seed", range(6))
 def test_unbounded_latency_follows_the_closed_form(make_random_design, seed):
     design = make_random_design(seed)
-    timing = simulate(design.graph, design.folds, None, frames=1)
-    closed = int(schedule(design.graph, design.folds, timed=True).writes[design.graph.output][-1])
+    timing = simulate(design.folded, None, frames=1)
+    closed = int(schedule(design.folded, timed=True).writes[design.graph.outputs[0]][-1])
     # The closed form has no register in its FIFOs: a cycle less for each stream on the way.
     assert closed <= timing.latency <= closed + len(design.graph.nodes) + 3
 
@@ -140,24 +141,24 @@ def test_unbounded_latency_follows_the_closed_form(make_random_design, seed):
 def test_interval_is_never_below_the_slowest_node(make_random_design):
     for seed in range(4):
         design = make_random_design(seed)
-        timing = simulate(design.graph, design.folds, design.depths, frames=6)
+        timing = simulate(design.folded, design.depths, frames=6)
         assert timing.interval >= max(design.cycles(node) for node in design.graph.nodes)
 
 
 def test_a_deadlock_names_its_ring_and_the_depth_that_frees_it(residual, device):
     from muxflow.dataflow.fit.folding import fit
 
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     held = next(name for name, depth in design.depths.items() if depth > 8 and name in _join_inputs(design))
     shallow = {**design.depths, held: 2}
     with pytest.raises(DeadlockError, match=f"waits for room on {held} \\(depth 2\\)") as caught:
-        simulate(design.graph, design.folds, shallow, frames=2)
+        simulate(design.folded, shallow, frames=2)
     assert held in caught.value.depths
     assert any(how == "reads" for _, _, how in caught.value.waiting)
     freed = {**shallow, **caught.value.depths}
-    assert simulate(design.graph, design.folds, freed, frames=2).completions
+    assert simulate(design.folded, freed, frames=2).completions
     with pytest.raises(DeadlockError):
-        simulate(design.graph, design.folds, {**freed, held: caught.value.depths[held] // 2}, frames=2)
+        simulate(design.folded, {**freed, held: caught.value.depths[held] // 2}, frames=2)
 
 
 def _join_inputs(design):
@@ -167,14 +168,14 @@ def _join_inputs(design):
 def test_depth_one_halves_the_rate_and_depth_two_does_not(make_graph, device):
     from muxflow.dataflow.graph.passes import insert_forks
     from muxflow.dataflow.graph.stream import Stream
-    from muxflow.dataflow.ops import ShiftClip
+    from muxflow.dataflow.ops.shift_clip import ShiftClip
 
     graph = insert_forks(make_graph(Stream((8, 8, 1), 0, 7), ShiftClip(np.zeros(1), 0, 0, 7)))
     leaders = {node.name: Fold() for node in graph.nodes}
     assert resolve_folds(graph, leaders) == leaders
-    design = build_design(graph, leaders, device=device, board="b", clock_mhz=100)
-    two = simulate(design.graph, design.folds, dict.fromkeys(design.graph.streams, 2), frames=6)
-    one = simulate(design.graph, design.folds, dict.fromkeys(design.graph.streams, 1), frames=6)
+    design = build_design(graph, leaders, KERNELS, device=device, board="b", clock_mhz=100)
+    two = simulate(design.folded, dict.fromkeys(design.graph.streams, 2), frames=6)
+    one = simulate(design.folded, dict.fromkeys(design.graph.streams, 1), frames=6)
     assert two.interval == 64
     assert one.interval == 128
     assert two.nodes["n0"].busy > 0.8
@@ -185,21 +186,21 @@ def test_bad_input_is_refused(residual, device, monkeypatch):
     from muxflow.dataflow.fit import timing
     from muxflow.dataflow.fit.folding import fit
 
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     with pytest.raises(MuxflowError, match="0 frames"):
-        simulate(design.graph, design.folds, design.depths, frames=0)
+        simulate(design.folded, design.depths, frames=0)
     with pytest.raises(MuxflowError, match="depth 0; at least 1"):
-        simulate(design.graph, design.folds, {**design.depths, design.graph.output: 0})
+        simulate(design.folded, {**design.depths, design.graph.outputs[0]: 0})
     timing._library.cache_clear()
     monkeypatch.setattr(timing.shutil, "which", lambda _name: None)
     with pytest.raises(ToolError, match=r"no g\+\+ on PATH"):
-        simulate(design.graph, design.folds, design.depths)
+        simulate(design.folded, design.depths)
 
 
 def test_a_slower_pipeline_is_seen(make_random_design, monkeypatch):
     design = make_random_design(1)
     node = max(design.graph.nodes, key=design.cycles)
-    before = simulate(design.graph, design.folds, design.depths, frames=4)
+    before = simulate(design.folded, design.depths, frames=4)
     kind = type(node.op)
     loop = kind.loop
     monkeypatch.setattr(
@@ -212,7 +213,7 @@ def test_a_slower_pipeline_is_seen(make_random_design, monkeypatch):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_paced_host_sets_the_interval(make_random_design, seed):
     design = make_random_design(seed)
-    simulator = Simulator.of(design.graph, design.folds)
+    simulator = Simulator.of(design.folded)
     interval = 3 * simulator.slowest_cycles + 1
     timing = simulator.paced(interval).run(None, 6)
     assert timing.interval == interval
@@ -221,7 +222,7 @@ def test_a_paced_host_sets_the_interval(make_random_design, seed):
 
 def test_a_run_that_is_too_slow_is_given_up(make_random_design):
     design = make_random_design(1)
-    simulator = Simulator.of(design.graph, design.folds)
+    simulator = Simulator.of(design.folded)
     whole, waits = simulator.attempt(design.depths, 8, slowest=None)
     assert waits is None
     same, waits = simulator.attempt(design.depths, 8, slowest=whole.interval)

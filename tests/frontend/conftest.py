@@ -111,7 +111,7 @@ def save(tmp_path: Path) -> Callable[..., Path]:
 
 
 def random_codes(graph: Graph, count: int = 4, seed: int = 0) -> Any:
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     codes = np.random.default_rng(seed).integers(stream.lo, stream.hi + 1, (count, *stream.shape))
     codes[0], codes[-1] = stream.lo, stream.hi
     return codes
@@ -173,7 +173,7 @@ def against_torch() -> Callable[..., None]:
         with torch.no_grad():
             expected = model(images)
         expected = getattr(expected, "value", expected).numpy()
-        assert graph.readout is not None
-        np.testing.assert_allclose(graph.readout(graph(codes)), expected, rtol=1e-4, atol=1e-5)
+        assert graph.readouts
+        np.testing.assert_allclose(graph.read_out(graph(codes)), expected, rtol=1e-4, atol=1e-5)
 
     return run

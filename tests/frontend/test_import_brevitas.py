@@ -11,7 +11,8 @@ from brevitas.core.restrict_val import RestrictValueType
 from brevitas.inject.enum import ScalingImplType
 from torch import nn
 
-from muxflow.dataflow.ops import AutomatonWeights, Threshold
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.qonnx.execution import compare_with_qonnx
 from muxflow.frontend.registry import check, load
 from muxflow.frontend.training import zoo

@@ -299,7 +299,7 @@ def test_input_options(bits, signed, build, prove):
     b = build((1, 2, 3, 3))
     b.conv(np.ones((3, 2, 2, 2)))
     graph = prove(b, input_scale=0.5, input_bits=bits, input_signed=signed)
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     assert (stream.bits, stream.signed) == (bits, signed)
 
 

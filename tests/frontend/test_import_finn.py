@@ -17,7 +17,8 @@ from qonnx.core.onnx_exec import execute_onnx
 import muxflow
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.stream import random_codes
-from muxflow.dataflow.ops import MatrixVector, SlidingWindow
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.brevitas.export import execute, export
 from muxflow.frontend.training import zoo_bnn
 
@@ -56,12 +57,12 @@ def streamlined(finn: None, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def check_outputs(path: Path, images: int) -> Any:
     """QONNX's execution of the file = the graph's readout, bit for bit, on random codes; returns the graph."""
     graph = muxflow.load(path)
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     codes = random_codes(stream, images, np.random.default_rng(0))
     values = (codes * stream.scale[0]).astype(np.float32).transpose(0, 3, 1, 2)
     (expected,) = execute(path, np.ascontiguousarray(values)).values()
-    assert graph.readout is not None
-    assert np.array_equal(graph.readout(graph(codes)).astype(np.float32), expected)
+    assert graph.readouts
+    assert np.array_equal(graph.read_out(graph(codes)).astype(np.float32), expected)
     return graph
 
 
@@ -86,7 +87,7 @@ def test_a_streamlined_network_goes_all_the_way(streamlined: Any, tmp_path: Path
 
     graph = muxflow.load(streamlined("tfc_w1a1")["step_streamline"])
     design = muxflow.fit(graph, "pynq-z2")
-    codes = random_codes(graph.streams[graph.input], 4, np.random.default_rng(3))
+    codes = random_codes(graph.streams[graph.inputs[0]], 4, np.random.default_rng(3))
     simulated = design.write(tmp_path / "project").csim(codes)
     assert np.array_equal(simulated.outputs, graph(codes))
     model, _ = dataflow_model(design)
@@ -136,10 +137,10 @@ TO_FIRST = helper.make_node("Transpose", ["z"], ["y"], perm=[0, 3, 1, 2])
 
 def evaluate(path: Path, graph: Any, images: int = 6) -> None:
     """QONNX's execution of a file whose input is integer = the graph."""
-    codes = random_codes(graph.streams[graph.input], images, np.random.default_rng(1))
-    values = codes.astype(np.float32) * np.float32(graph.streams[graph.input].scale[0])
+    codes = random_codes(graph.streams[graph.inputs[0]], images, np.random.default_rng(1))
+    values = codes.astype(np.float32) * np.float32(graph.streams[graph.inputs[0]].scale[0])
     feed = values.transpose(0, 3, 1, 2) if codes.shape[1:3] != (1, 1) else values.reshape(images, -1)
-    found = graph.readout(graph(codes)).astype(np.float32)
+    found = graph.read_out(graph(codes)).astype(np.float32)
     for image, values in enumerate(np.ascontiguousarray(feed)):
         expected = execute_onnx(ModelWrapper(str(path)), {"x": values[None]})["y"]
         assert np.array_equal(found[image : image + 1], expected)
@@ -172,7 +173,7 @@ def test_lowered_convolution_with_annotated_input(
     }
     path = model_file(tmp_path / "m.onnx", nodes, constants, (3, 7, 6), "UINT4", shapes)
     graph = muxflow.load(path)
-    assert (graph.streams[graph.input].lo, graph.streams[graph.input].hi) == (0, 15)
+    assert (graph.streams[graph.inputs[0]].lo, graph.streams[graph.inputs[0]].hi) == (0, 15)
     evaluate(path, graph)
 
 
@@ -211,7 +212,7 @@ def test_bipolar_levels(tmp_path: Path) -> None:
     ]
     path = model_file(tmp_path / "m.onnx", nodes, {"T": [[3], [-2], [0]]}, (3,), "INT4")
     graph = muxflow.load(path)
-    assert graph.streams[graph.output].bipolar
+    assert graph.streams[graph.outputs[0]].bipolar
     evaluate(path, graph, 40)
 
 
@@ -220,7 +221,7 @@ def test_an_input_that_thresholds_make(tmp_path: Path) -> None:
     nodes = [custom("MultiThreshold", ["x", "T"], "y", out_dtype="UINT2", data_layout="NC", out_bias=0.0)]
     path = model_file(tmp_path / "m.onnx", nodes, {"T": [[0.25, 0.75, 1.25]]}, (4,))
     graph = muxflow.load(path)
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     assert (stream.lo, stream.hi, stream.scale) == (0, 3, (0.5,))
     evaluate(path, graph)
 

@@ -5,7 +5,9 @@ import pytest
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.ops import AddJoin, AutomatonWeights, Scale
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.scale import Scale
 from muxflow.frontend.registry import check, load
 
 
@@ -60,7 +62,7 @@ def test_add_keeps_offsets(build, prove):
     a, c = branches(b, (0.25, 0.25))
     b.node("Add", b.node("Add", a, np.float32(0.75)), b.node("Sub", c, np.float32(0.25)))
     graph = prove(b)
-    assert set(graph.readout.offset) == {0.5}
+    assert set(graph.readouts[graph.outputs[0]].offset) == {0.5}
 
 
 def test_residual_of_the_input_itself_and_of_a_stream_with_itself(build, prove):
@@ -153,8 +155,8 @@ def test_concat_with_scales_and_offsets_a_channel(build, prove):
     a, c = branches(b, (None, 0.25), weight_scale=np.float32([0.25, 0.3, 2]).reshape(3, 1, 1, 1))
     b.node("Concat", b.node("Add", a, np.float32([1, 2, 3]).reshape(3, 1, 1)), c, axis=1)
     graph = prove(b)
-    assert len(set(graph.readout.scale)) == 4
-    assert set(graph.readout.offset) == {0, 1, 2, 3}
+    assert len(set(graph.readouts[graph.outputs[0]].scale)) == 4
+    assert set(graph.readouts[graph.outputs[0]].offset) == {0, 1, 2, 3}
 
 
 def test_concat_of_flattened_maps(build, prove):

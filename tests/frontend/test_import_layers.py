@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
 from muxflow.dataflow.graph.passes import append_arg_max
-from muxflow.dataflow.ops import Pool, Scale, SlidingWindow, WindowPool
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.products import _grid_step
 from muxflow.frontend.registry import load
 
@@ -103,7 +106,7 @@ def test_weight_scales_differ_by_channel(build, prove):
     b.quant(scale=0.7, bits=4)
     b.conv(codes(2, 4, 1, 1), scale=np.float32([0.3, 0.7])[:, None, None, None])
     graph = prove(b)
-    assert len(set(graph.readout.scale)) == 2
+    assert len(set(graph.readouts[graph.outputs[0]].scale)) == 2
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (1, 1), (1, 64)])
@@ -135,7 +138,7 @@ def test_weights_transposed_behind_their_quantizer_stay_exact(build, prove):
     b.node("Transpose", weights, perm=[1, 0])
     b.node("MatMul", x, b.last)
     graph = prove(b)
-    assert graph.readout.scale == tuple(np.float64(np.float32(np.arange(1, 5) * 0.1)))
+    assert graph.readouts[graph.outputs[0]].scale == tuple(np.float64(np.float32(np.arange(1, 5) * 0.1)))
 
 
 @pytest.mark.parametrize("flatten", ["Flatten", "Reshape 0", "Reshape 1", "Reshape -1"])
@@ -291,7 +294,7 @@ def test_global_average_as_the_output(build, prove):
     b.then("GlobalAveragePool")
     b.then("Flatten")
     graph = prove(b)
-    assert graph.readout.scale == pytest.approx([1 / 256 / 15] * 4)
+    assert graph.readouts[graph.outputs[0]].scale == pytest.approx([1 / 256 / 15] * 4)
 
 
 def test_max_pool_between_batch_norm_and_quantizer(build, prove):
@@ -422,7 +425,7 @@ def test_arg_max_on_chip_only_where_integers_order_like_logits(build, prove):
         if works:
             images = codes(20, 1, 1, 8, low=0, high=16)
             labels = append_arg_max(graph)(images).reshape(-1)
-            assert labels.tolist() == graph.readout(graph(images)).argmax(axis=1).tolist()
+            assert labels.tolist() == graph.read_out(graph(images)).argmax(axis=1).tolist()
         else:
             with pytest.raises(GraphError, match=r"classes differ in scale or offset.*keep the read-out on the host"):
                 append_arg_max(graph)

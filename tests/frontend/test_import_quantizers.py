@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.ops import Threshold
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.qonnx.execution import compare_with_qonnx
 from muxflow.frontend.registry import load
 
@@ -74,7 +74,7 @@ def test_zero_points(zero, signed, build, prove):
     b.conv(codes(3, 3, 3, 3), pads=[1, 1, 1, 1])
     b.quant(scale=1.0, zero=np.float32([3, 0, 7]).reshape(1, 3, 1, 1), bits=3)
     graph = prove(b, tensors=3)
-    assert (graph.streams[graph.input].lo, graph.streams[graph.input].hi) == (-128, 127)
+    assert (graph.streams[graph.inputs[0]].lo, graph.streams[graph.inputs[0]].hi) == (-128, 127)
 
 
 def test_weights_with_a_zero_point_keep_nine_bits(build, prove):
@@ -192,7 +192,7 @@ def test_batch_norm_before_the_first_quantizer_and_at_the_end(build, prove):
     b.then("BatchNormalization", *np.abs(parameters))
     graph = prove(b, input_scale=1 / 255)
     assert thresholds(graph)[0].falling.tolist() == [0, 1, 0]
-    assert len(set(graph.readout.offset)) == 3
+    assert len(set(graph.readouts[graph.outputs[0]].offset)) == 3
 
 
 def test_batch_norm_before_the_first_convolution(build, prove, save):

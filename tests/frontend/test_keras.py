@@ -12,8 +12,10 @@ import torch
 import muxflow
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
-from muxflow.dataflow.ops import AutomatonWeights, MatrixVector
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.frontend.importer.walk import check_model, import_model
 from muxflow.frontend.keras import process as keras_process
 from muxflow.frontend.keras.execution import compare_with_keras
@@ -77,7 +79,7 @@ def described(folder):
 
 
 def input_codes(graph, x):
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     codes = np.rint(x.astype(np.float64) / stream.scale[0]).astype(np.int64)
     assert np.array_equal(codes * stream.scale[0], x)
     return codes.reshape(len(x), *stream.shape)
@@ -101,8 +103,8 @@ def test_graph_equals_predict(name, folder, described):
     for start in range(0, len(codes), 50):
         part = {stream: values[start : start + 50] for stream, values in (tensors | {"": output}).items()}
         compare(graph, codes[start : start + 50], lambda _, part=part: part, "Keras predict")
-    assert graph.readout is not None
-    logits = graph.readout(graph(codes))
+    assert graph.readouts
+    logits = graph.read_out(graph(codes))
     assert logits.shape == output.shape
     np.testing.assert_allclose(logits, output, rtol=1e-5, atol=1e-6)
 
@@ -121,7 +123,7 @@ def test_digits_are_recognised(folder, described):
 
     graph = import_model(described["digits"])
     x, _, _ = saved(folder, "digits")
-    assert (graph.readout(graph(input_codes(graph, x))).argmax(1) == load_digits().target[1500:]).mean() > 0.7
+    assert (graph.read_out(graph(input_codes(graph, x))).argmax(1) == load_digits().target[1500:]).mean() > 0.7
 
 
 def test_groups_stay_groups(described):
@@ -188,8 +190,8 @@ def test_joins_equal_the_integer_operators_and_the_torch_layers(select, folder):
 def test_one_file_to_a_graph(folder, described, tmp_path):
     """The whole way through the public door, a process of its own included; deterministic."""
     graph = muxflow.load(model_file(folder, "digits"))
-    graph.save(tmp_path / "once.npz")
-    import_model(described["digits"]).save(tmp_path / "again.npz")
+    write_graph(graph, tmp_path / "once.npz")
+    write_graph(import_model(described["digits"]), tmp_path / "again.npz")
     assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
     assert not complaints(described["digits"])
     assert muxflow.fit(graph, "pynq-z2").graph.nodes

@@ -10,8 +10,13 @@ import pytest
 
 import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
-from muxflow.dataflow.graph.graph import with_nodes
-from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, MuxJoin, RomWeights, Threshold, WindowPool
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.walk import import_model
 from muxflow.frontend.keras.execution import compare_with_keras
 from muxflow.frontend.keras.reader import describe_models

@@ -14,7 +14,9 @@ import pytest
 
 import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
-from muxflow.dataflow.ops import MatrixVector, Threshold
+from muxflow.dataflow.graph.file import write_graph
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.doctor import findings
 from muxflow.frontend.importer.walk import check_model, import_model
 from muxflow.frontend.keras.process import SUFFIXES
@@ -69,7 +71,7 @@ def saved(folder, name, graph):
     """(input codes, output, the rest by name in the importer's (N, C, H, W) order)"""
     values = dict(np.load(folder / f"{name}.npz"))
     x, output = values.pop("x"), values.pop("output")
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     codes = np.rint(x.astype(np.float64) / stream.scale[0]).astype(np.int64)
     assert np.array_equal(codes * stream.scale[0], x)
     codes = codes.reshape(len(x), *stream.shape)
@@ -86,8 +88,8 @@ def test_graph_equals_predict(name, folder, described):
     # A softmax at the end is left to the host: equal logits give an equal softmax.
     ends = {} if name == "channels" else {"": output}
     compare(graph, codes, lambda _: tensors | ends, "Keras predict")
-    assert graph.readout is not None
-    logits = graph.readout(graph(codes))
+    assert graph.readouts
+    logits = graph.read_out(graph(codes))
     if name == "channels":
         logits = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(logits, output, rtol=1e-5, atol=1e-6)
@@ -115,8 +117,8 @@ def test_trained_network_from_file_to_simulation(folder, described, tmp_path):
 
     path = model_file(folder, "digits")
     graph = muxflow.load(path)
-    graph.save(tmp_path / "once.npz")
-    import_model(described["digits"]).save(tmp_path / "again.npz")
+    write_graph(graph, tmp_path / "once.npz")
+    write_graph(import_model(described["digits"]), tmp_path / "again.npz")
     assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
     codes, _, _ = saved(folder, "digits", graph)
     labels = load_digits().target[1500:1550]
@@ -139,7 +141,7 @@ def test_types_a_channel_and_groups(described):
 
 def test_input_on_a_grid_of_the_users(described):
     graph = import_model(described["features"], ImportOptions(1 / 16, 8, True))
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     assert (stream.lo, stream.hi, stream.scale) == (-128, 127, (1 / 16,))
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.graph.graph import Graph, with_nodes
-from muxflow.dataflow.ops import RomWeights, Threshold
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.qonnx.execution import QonnxModel, compare, compare_with_qonnx, float_inputs, image_codes
 from muxflow.frontend.registry import load
 
@@ -67,7 +69,12 @@ def test_changed_weight_is_found_at_the_output(case):
 def test_values_between_codes_are_named(case):
     _, graph = case
     with pytest.raises(MismatchError, match=r"values are not on the integer grid, off by 0\.5"):
-        compare(graph, images(2), lambda batch: {"": graph.readout(graph(batch)) + 0.5 * graph.readout.scale[0]}, "it")
+        compare(
+            graph,
+            images(2),
+            lambda batch: {"": graph.read_out(graph(batch)) + 0.5 * graph.readouts[graph.outputs[0]].scale[0]},
+            "it",
+        )
 
 
 def test_other_shapes_are_named(case):
@@ -83,7 +90,7 @@ def test_image_codes(case):
     assert np.array_equal(image_codes(graph, pixels), pixels)
     with pytest.raises(MuxflowError, match=r"images of shape \(3, 4, 5\)"):
         image_codes(graph, pixels[..., 0])
-    signed = Graph("s", (), {"x": replace(graph.streams[graph.input], lo=-128, hi=127)}, "x", "x")
+    signed = Graph("s", (), {"x": replace(graph.streams[graph.inputs[0]], lo=-128, hi=127)}, ("x",), ("x",))
     with pytest.raises(MuxflowError, match="does not hold 8-bit pixels"):
         image_codes(signed, pixels)
 

@@ -7,7 +7,10 @@ from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
 
 from muxflow import load
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.ops import MatrixVector, Pool, SlidingWindow, Threshold
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.qonnx.execution import QonnxModel, compare_with_qonnx, float_inputs
 from muxflow.frontend.training.zoo_bnn import INPUT_SCALE, PRESETS, Bnn, BnnConfig, build, randomise
@@ -22,14 +25,14 @@ def test_the_graph_of_the_exported_network_equals_qonnx(tmp_path, name):
     config = PRESETS[name]
     path = export(randomise(build(name), seed=1), tmp_path / "net.onnx", (1, *config.input_shape))
     graph = load(path)
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     assert (stream.lo, stream.hi, stream.scale[0]) == (-128, 127, INPUT_SCALE)
     codes = np.random.default_rng(0).integers(-128, 128, (2, *stream.shape))
     compare_with_qonnx(path, graph, codes)
     model = QonnxModel(path)
     logits = model.run(float_inputs(graph, codes))[model.output]
-    outputs = graph(codes).reshape(2, -1) * graph.readout.scale
-    np.testing.assert_array_equal(outputs[:, np.argsort(graph.readout.order)], logits)
+    outputs = graph(codes).reshape(2, -1) * graph.readouts[graph.outputs[0]].scale
+    np.testing.assert_array_equal(outputs[:, np.argsort(graph.readouts[graph.outputs[0]].order)], logits)
     counts = {kind: sum(isinstance(node.op, kind) for node in graph.nodes) for kind in NODES[config.topology]}
     assert counts == NODES[config.topology]
 

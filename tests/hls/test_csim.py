@@ -9,10 +9,13 @@ import pytest
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folding import fit
-from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.csim import compile_csim, recordable, run_csim, verify
 from muxflow.hls.vitis.project import Project, load_project, write_project
@@ -20,7 +23,7 @@ from muxflow.hls.vitis.project import Project, load_project, write_project
 
 @pytest.fixture(scope="module")
 def project(residual, device, tmp_path_factory):
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     return write_project(design, tmp_path_factory.mktemp("csim") / "p")
 
 
@@ -43,10 +46,10 @@ def test_equals_the_graph(project, images, variant):
 def test_output_without_a_converter(make_graph, device, tmp_path):
     """The output stream is then compared as a node's stream and as the output."""
     graph = make_graph(Stream((1, 1, 3), 0, 3), Scale([2]))
-    design = build_design(graph, {"n0": Fold(1)}, device=device, board="b", clock_mhz=100)
+    design = build_design(graph, {"n0": Fold(1)}, KERNELS, device=device, board="b", clock_mhz=100)
     other = write_project(design, tmp_path / "p")
     images = np.random.default_rng(0).integers(0, 4, (5, 1, 1, 3))
-    assert other.design.graph.output == "t0"
+    assert other.design.graph.outputs[0] == "t0"
     np.testing.assert_array_equal(verify(other, images).outputs, 2 * images)
 
 
@@ -63,7 +66,7 @@ def test_beats_beyond_the_default_limit_of_ap_int(make_graph, device, tmp_path, 
         Node("fc", MatrixVector(), ("x", "w"), ("y",)),
         output="y",
     )
-    design = build_design(graph, {"fc": Fold(rows, columns)}, device=device, board="b", clock_mhz=100)
+    design = build_design(graph, {"fc": Fold(rows, columns)}, KERNELS, device=device, board="b", clock_mhz=100)
     assert design.graph.streams["w"].beat_bits == 4096
     written = write_project(design, tmp_path / "p")
     codes = np.random.default_rng(1).integers(-1, 2, (2, 2, 1, columns))

@@ -14,11 +14,13 @@ import muxflow
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folding import fit
-from muxflow.dataflow.graph.graph import with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import Scale, Threshold
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls import hls4ml
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import ap_types
 from muxflow.hls.vitis.project import INCLUDE, write_project
 
@@ -78,7 +80,7 @@ def written(small, tmp_path_factory):
 @pytest.mark.parametrize("backend", ["Vitis", "Vivado"])
 def test_predict_equals_the_graph(residual, device, tmp_path, backend):
     """Grouped and generated convolutions, a MUX join that holds a frame, pools."""
-    design = fit(residual, device=device, board="pynq-z2", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="pynq-z2", clock_mhz=100)
     images = images_of(design, 9)
     np.testing.assert_array_equal(predict(design, tmp_path / "p", backend, images), design.graph(images))
 
@@ -226,7 +228,7 @@ def test_bad_options(small, tmp_path, options, message):
 def test_output_beyond_floating_point(make_graph, device, tmp_path):
     def design(factor):
         graph = make_graph(Stream((1, 1, 2), 0, 1), Scale([factor]))
-        return build_design(graph, {"n0": Fold(1)}, device=device, board="b", clock_mhz=100)
+        return build_design(graph, {"n0": Fold(1)}, KERNELS, device=device, board="b", clock_mhz=100)
 
     hls4ml.convert(design(2**24), tmp_path)
     with pytest.warns(UserWarning, match=r"float32 is exact up to 16777216: call predict\(\) with float64"):

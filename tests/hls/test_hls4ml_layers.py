@@ -8,25 +8,23 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.graph.graph import Node
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, random_codes, width
 from muxflow.dataflow.op import Op
-from muxflow.dataflow.ops import (
-    AddJoin,
-    AutomatonWeights,
-    ChannelSelect,
-    Concat,
-    Fork,
-    MatrixVector,
-    MuxJoin,
-    OrJoin,
-    Pool,
-    RomWeights,
-    Scale,
-    ShiftClip,
-    SlidingWindow,
-    Threshold,
-)
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.hls4ml.cpp import LayerText
 from muxflow.hls.hls4ml.layers import NATIVE_FLAGS
 from muxflow.hls.hls4ml.plan import IntegerLayer, Port

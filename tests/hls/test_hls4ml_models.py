@@ -15,7 +15,7 @@ from qonnx.core.onnx_exec import execute_onnx
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.fit.design import before_width_converters
+from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.graph import Readout
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.frontend.brevitas.export import export
@@ -23,6 +23,7 @@ from muxflow.frontend.training import zoo
 from muxflow.hls import hls4ml
 from muxflow.hls.hls4ml.cutting import plan
 from muxflow.hls.hls4ml.plan import Convolution, MaxPool
+from muxflow.hls.kernels import KERNELS
 
 DIGITS = Path(hls4ml.__file__).parents[2] / "frontend" / "training" / "pretrained" / "mognet_digits.onnx"
 
@@ -117,16 +118,16 @@ def test_prepared_onnx_is_the_trained_network(tmp_path, select):
     """Values in, values out, by QONNX' execution of both files."""
     path = small_mognet(tmp_path, select=select)
     graph = muxflow.load(path)
-    codes = random_codes(graph.streams[graph.input], 3, np.random.default_rng(0))
+    codes = random_codes(graph.streams[graph.inputs[0]], 3, np.random.default_rng(0))
     values = execute(hls4ml.prepare(path), (codes / 256).astype(np.float32))
-    np.testing.assert_array_equal(values, graph.readout(graph(codes)).astype(np.float32))
+    np.testing.assert_array_equal(values, graph.read_out(graph(codes)).astype(np.float32))
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_prepared_random_graph(make_random_design, seed):
     """Forks, every join, odd maps: codes where there is no readout."""
-    graph = before_width_converters(make_random_design(seed).graph)
-    codes = random_codes(graph.streams[graph.input], 3, np.random.default_rng(seed))
+    graph = unfolded(make_random_design(seed).graph)
+    codes = random_codes(graph.streams[graph.inputs[0]], 3, np.random.default_rng(seed))
     values = execute(hls4ml.prepare(graph), codes.astype(np.float32))
     np.testing.assert_array_equal(values.reshape(3, -1), graph(codes).reshape(3, -1))
 
@@ -150,17 +151,17 @@ def test_all_layers_ours(tmp_path):
     model = hls4ml.prepare(path, standard_layers=False)
     assert {node.op_type for node in model.graph.node} == {"MuxflowLayer"}
     graph = muxflow.load(path)
-    codes = random_codes(graph.streams[graph.input], 2, np.random.default_rng(0))
+    codes = random_codes(graph.streams[graph.inputs[0]], 2, np.random.default_rng(0))
     values = execute(model, (codes / 256).astype(np.float32))
-    np.testing.assert_array_equal(values, graph.readout(graph(codes)).astype(np.float32))
+    np.testing.assert_array_equal(values, graph.read_out(graph(codes)).astype(np.float32))
 
 
 def test_every_layer_by_trace(tmp_path):
     """hls4ml's trace() gives the integer graph's value of every array."""
     graph = muxflow.load(small_mognet(tmp_path))
-    codes = random_codes(graph.streams[graph.input], 5, np.random.default_rng(0))
+    codes = random_codes(graph.streams[graph.inputs[0]], 5, np.random.default_rng(0))
     run("onnx", TRACE, tmp_path, (codes + 0.25) / 256, "Vitis")  # off the grid: rounded at the input
-    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), graph.readout(graph(codes)))
+    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), graph.read_out(graph(codes)))
     known = graph.run(codes)
     compared = 0
     for name, values in np.load(tmp_path / "traced.npz").items():
@@ -310,7 +311,7 @@ def test_designs_have_no_trace(residual, device, tmp_path):
     from muxflow.dataflow.fit.folding import fit
 
     hls4ml.register()
-    model = hls4ml.convert(fit(residual, device=device, board="b", clock_mhz=100), tmp_path)
+    model = hls4ml.convert(fit(residual, KERNELS, device=device, board="b", clock_mhz=100), tmp_path)
     layer = next(layer for layer in model.get_layers() if layer.class_name == "MuxflowNode")
     layer.set_attr("trace", True)
     with pytest.raises(UnsupportedError, match=r"which hls4ml cannot trace; trace the model that .*prepare gives"):

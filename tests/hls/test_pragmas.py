@@ -5,6 +5,7 @@ import re
 import pytest
 
 from muxflow.dataflow.fit.folding import fit
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import INCLUDE, ProjectOptions, write_project
 
 NAME = r"[A-Za-z_]\w*"
@@ -67,7 +68,11 @@ def test_every_kernel_has_a_pipelined_loop():
 @pytest.mark.parametrize("tool", ["vitis_hls", "vivado_hls"])
 @pytest.mark.parametrize("control", ["ap_ctrl_none", "s_axilite"])
 def test_written_project(residual, make_random_design, device, tmp_path, tool, control):
-    designs = [fit(residual, device=device, board="b", clock_mhz=100), make_random_design(0), make_random_design(15)]
+    designs = [
+        fit(residual, KERNELS, device=device, board="b", clock_mhz=100),
+        make_random_design(0),
+        make_random_design(15),
+    ]
     kinds = set()
     for number, design in enumerate(designs):
         project = write_project(design, tmp_path / str(number), options=ProjectOptions(tool, control))

@@ -12,11 +12,17 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import build_design, with_depths
 from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.fit.folding import fit
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import MatrixVector, RomWeights, Scale, Threshold
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.names import CPP_WORDS, identifier, identifiers
 from muxflow.hls.vitis.csim import verify
 from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
@@ -29,7 +35,7 @@ def dense_graph(name="dense"):
         Node("fc", MatrixVector(), ("x", "w"), ("sums",)),
         Node("act", Threshold(np.sort(rng.integers(-60, 60, (6, 3)), axis=1), [0, 1, 0, 0, 1, 0]), ("sums",), ("y",)),
     ]
-    return with_nodes(Graph(name, (), {"x": Stream((1, 1, 40), 0, 7)}, "x", "y"), nodes)
+    return with_nodes(Graph(name, (), {"x": Stream((1, 1, 40), 0, 7)}, ("x",), ("y",)), nodes)
 
 
 SMALL = Device("xc7z020clg400-1", lut=750, ff=106400, bram18=280, dsp=220)
@@ -41,7 +47,7 @@ def dense():
     """A matrix in a memory (read in tiles), thresholds, and two width converters."""
     folds = {"fc": Fold(1, 10), "act": Fold(2)}
     graph = insert_forks(dense_graph())
-    return build_design(graph, folds, device=SMALL, board="pynq", clock_mhz=125)
+    return build_design(graph, folds, KERNELS, device=SMALL, board="pynq", clock_mhz=125)
 
 
 def files(folder):
@@ -213,7 +219,7 @@ def test_fifos_stand_where_the_plan_counts_them(dense, tmp_path):
 
 
 def test_load_of_a_fitted_design(residual, device, tmp_path):
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     write_project(design, tmp_path / "p")
     assert load_project(tmp_path / "p").design == design
 
@@ -326,15 +332,15 @@ def test_name_clashes(device, tmp_path):
             Node(act, Threshold([[-2, 0, 2]], [i % 2]), (f"{product}?",), (act,)),
         ]
         last = act
-    graph = with_nodes(Graph("clash", (), {"x": Stream((1, 2, 3), 0, 3)}, "x", last), nodes)
-    project = write_project(fit(graph, device=device, board="b", clock_mhz=100), tmp_path / "p")
+    graph = with_nodes(Graph("clash", (), {"x": Stream((1, 2, 3), 0, 3)}, ("x",), (last,)), nodes)
+    project = write_project(fit(graph, KERNELS, device=device, board="b", clock_mhz=100), tmp_path / "p")
     verify(project, rng.integers(0, 4, (4, 1, 2, 3)))
 
 
 @pytest.mark.parametrize("name", ["int", "7segment", "muxflow", "a b-c", "std"])
 def test_graph_names(make_graph, device, tmp_path, name):
     graph = make_graph(Stream((1, 1, 2), 0, 1), Scale([2]), name=name)
-    project = write_project(fit(graph, device=device, board="b", clock_mhz=100), tmp_path / "p")
+    project = write_project(fit(graph, KERNELS, device=device, board="b", clock_mhz=100), tmp_path / "p")
     text = (project.path / "src" / "top.cpp").read_text()
     assert re.search(rf"^void {identifier(name)}\(", text, re.MULTILINE)
     assert f"using namespace {identifier(name)}_design;" in text

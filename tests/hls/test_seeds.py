@@ -11,11 +11,17 @@ from muxflow.board.driver import Accelerator
 from muxflow.dataflow.errors import GraphError, MuxflowError, ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folding import fit
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import writable_seeds
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import AutomatonWeights, MatrixVector, Scale, Threshold
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.csim import ap_types, recordable, run_csim, verify
 from muxflow.hls.vitis.project import Project, ProjectOptions, load_project, write_project
@@ -32,7 +38,7 @@ def generated(first=0, second=0):
         Node("cells seed", AutomatonWeights(4, 6, 33, 45, second, 33, "ternary", 6), (), ("w2",)),
         Node("mix", MatrixVector(), ("b", "w2"), ("y",)),
     ]
-    return with_nodes(Graph("generated", (), {"x": Stream((2, 3, 12), 0, 3)}, "x", "y"), nodes)
+    return with_nodes(Graph("generated", (), {"x": Stream((2, 3, 12), 0, 3)}, ("x",), ("y",)), nodes)
 
 
 def starts(graph):
@@ -143,9 +149,11 @@ def test_errors(make_graph, device, project, images, tmp_path):
     with pytest.raises(GraphError, match="chain: no weights are generated, so there is no seed to write"):
         writable_seeds(plain)
     with pytest.raises(MuxflowError, match="no weights are generated, so seeds='writable'"):
-        write_project(fit(plain, device=device, board="b", clock_mhz=100), tmp_path / "p", options=WRITABLE)
+        write_project(fit(plain, KERNELS, device=device, board="b", clock_mhz=100), tmp_path / "p", options=WRITABLE)
     with pytest.raises(MuxflowError, match=r"cells: the accumulators.*passes\.writable_seeds before it is fitted"):
-        write_project(fit(generated(), device=device, board="b", clock_mhz=100), tmp_path / "p", options=WRITABLE)
+        write_project(
+            fit(generated(), KERNELS, device=device, board="b", clock_mhz=100), tmp_path / "p", options=WRITABLE
+        )
     with pytest.raises(MuxflowError, match="seeds 'random'; supported: 'fixed', 'writable'"):
         ProjectOptions(seeds="random")
     assert not list(tmp_path.iterdir())

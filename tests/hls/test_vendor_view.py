@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.fit.folding import fit
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.csim import ap_types
 from muxflow.hls.vitis.project import INCLUDE, ProjectOptions, write_project
@@ -43,7 +44,7 @@ def vendor(project, folder):
 
 @pytest.mark.parametrize("tool", ["vitis_hls", "vivado_hls"])
 def test_test_bench_passes(residual, device, tmp_path, tool):
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     project = write_project(design, tmp_path / "p", options=ProjectOptions(tool))
     done = vendor(project, tmp_path / "vendor")
     assert done.returncode == 0
@@ -71,7 +72,7 @@ def test_test_bench_sees_a_difference(make_random_design, tmp_path):
 @pytest.mark.parametrize("defines", [("-DMUXFLOW_CSIM", "-DMUXFLOW_NATIVE"), ("-DMUXFLOW_CSIM",)])
 def test_headers_are_free_of_warnings(make_random_design, residual, device, tmp_path, defines):
     """Every header, and the sources of a project that calls nearly all kernels, as C++11."""
-    design = fit(residual, device=device, board="b", clock_mhz=100)
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     project = write_project(design, tmp_path / "p")
     everything = "".join(f'#include "muxflow/{path.name}"\n' for path in sorted((INCLUDE / "muxflow").glob("*.hpp")))
     (project.path / "all.cpp").write_text(everything)
@@ -102,4 +103,4 @@ def test_sanitizers(make_random_design, tmp_path):
     done = compile_and_run(command, project.path, run)
     assert done.returncode == 0, done.stderr[:5000]
     words = np.fromfile(tmp_path / "output", "<u8")
-    np.testing.assert_array_equal(unpack(words, design.graph.streams[design.graph.output]), design.graph(images))
+    np.testing.assert_array_equal(unpack(words, design.graph.streams[design.graph.outputs[0]]), design.graph(images))

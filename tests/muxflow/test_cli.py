@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 
 PRETRAINED = Path(__file__).parents[2] / "frontend" / "training" / "pretrained"
@@ -22,7 +23,7 @@ def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def workplace(tmp_path_factory: pytest.TempPathFactory, residual: Graph) -> Path:
     """A folder with a small graph and the project that `muxflow build` made of it."""
     folder = tmp_path_factory.mktemp("cli")
-    residual.save(folder / "small.npz")
+    write_graph(residual, folder / "small.npz")
     done = run("build", "small.npz", "--output", "project", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "interval" in done.stdout
@@ -224,7 +225,7 @@ def test_the_api_has_the_shape_of_the_documentation(workplace: Path) -> None:
     graph = muxflow.load(workplace / "small.npz")
     design = muxflow.fit(graph, board="pynq-z2")
     project = design.write(workplace / "api")
-    stream = graph.streams[graph.input]
+    stream = graph.streams[graph.inputs[0]]
     images = np.random.default_rng(1).integers(stream.lo, stream.hi + 1, (2, *stream.shape))
     result = project.csim(images)
     assert np.array_equal(result.outputs, graph(images))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 
@@ -35,7 +36,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory, residual: Graph) -> Path:
     folder = tmp_path_factory.mktemp("flows")
-    residual.save(folder / "residual.npz")
+    write_graph(residual, folder / "residual.npz")
     return folder
 
 

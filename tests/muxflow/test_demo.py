@@ -63,8 +63,8 @@ def test_every_select_mode_agrees_and_reaches_its_accuracy(tmp_path: Path, selec
     assert compare_with_qonnx(base.with_suffix(".onnx"), graph, codes).images == 450
     project = muxflow.fit(graph, "pynq-z2").write(tmp_path / "project")
     result = project.csim(codes)
-    assert graph.readout is not None
-    predicted = graph.readout(result.outputs).argmax(axis=1)
+    assert graph.readouts
+    predicted = graph.read_out(result.outputs).argmax(axis=1)
     assert np.mean(predicted == digits.labels) >= 0.97
 
 

@@ -12,9 +12,14 @@ from distributed import LocalCluster
 
 from muxflow import sweep
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.file import write_graph
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import MatrixVector, RomWeights, Threshold
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.sweep import Outcome, Point, plan, run_sweep, to_csv
 
 
@@ -25,7 +30,7 @@ def save(path, rows):
         Node("layer", MatrixVector(), ("x", "w"), ("sums",)),
         Node("act", Threshold([[0, 2, 4]], [0]), ("sums",), ("y",)),
     ]
-    with_nodes(Graph(path.stem, (), {"x": Stream((4, 4, 12), 0, 3)}, "x", "y"), nodes).save(path)
+    write_graph(with_nodes(Graph(path.stem, (), {"x": Stream((4, 4, 12), 0, 3)}, ("x",), ("y",)), nodes), path)
     return str(path)
 
 

@@ -14,13 +14,14 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Device, Resources
 from muxflow.dataflow.fit.folding import FrontierPoint
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.hls.kernels import KERNELS
 from muxflow.reports.memory_plan import TINY_BUDGET, make_memory_plan
 from muxflow.reports.plots import plot_frontier
 from muxflow.reports.report import KINDS
 
 
 def designs(make_random_design: Callable[[int], Design], residual: Graph, device: Device) -> list[Design]:
-    fitted = folding.fit(residual, device=device, board="b", clock_mhz=100)
+    fitted = folding.fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     return [fitted, *(make_random_design(seed) for seed in range(6))]
 
 
@@ -29,7 +30,7 @@ def test_the_plan_holds_every_memory_once(
 ) -> None:
     for design in designs(make_random_design, residual, device):
         plan = make_memory_plan(design)
-        logic = sum(design.logic(node).lut for node in design.graph.nodes)
+        logic = sum(design.cost(node).lut for node in design.graph.nodes)
         totals = plan.totals(KINDS)
         assert sum(total.lut for total in totals) + logic == design.resources.lut
         assert sum(total.bram18 for total in totals) == design.resources.bram18
@@ -43,7 +44,7 @@ def test_the_plan_holds_every_memory_once(
 
 
 def test_a_join_is_charged_for_the_fifos_into_it(residual: Graph, device: Device) -> None:
-    design = folding.fit(residual, device=device, board="b", clock_mhz=100)
+    design = folding.fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     (join,) = make_memory_plan(design).joins
     assert (join.node, join.kind, join.select) == ("join", "MuxJoin", "stream")
     # A frame of x, 6 x 6 x 4 codes of 3 bits, waits for the select.

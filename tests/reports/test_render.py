@@ -15,6 +15,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.hls.kernels import KERNELS
 from muxflow.reports.render import FORMATS, to_csv, to_html, to_json, to_latex, to_text, write_report
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
@@ -22,7 +23,7 @@ from muxflow.reports.report import Accuracy, Report, Rung, make_report
 @pytest.fixture(scope="module")
 def design(residual: Graph) -> Design:
     board = find_board("pynq-z2")
-    return folding.fit(residual, device=board.device, board=board.name, clock_mhz=board.clock_mhz)
+    return folding.fit(residual, KERNELS, device=board.device, board=board.name, clock_mhz=board.clock_mhz)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_totals_are_those_of_the_design(design: Design, report: Report) -> None:
     assert report.latency > report.interval // 2
     bits = sum(sum(row.bits.values()) for row in report.nodes)
     # The FIFO behind the host belongs to no node.
-    assert bits + design.fifos[design.graph.input].memory.bits == sum(report.memory_bits.values())
+    assert bits + design.fifos[design.graph.inputs[0]].memory.bits == sum(report.memory_bits.values())
     assert report.frames_per_second == pytest.approx(100e6 / report.interval)
     assert report.latency_us == pytest.approx(report.latency / 100)
 
@@ -59,7 +60,7 @@ def test_csv_has_a_row_a_node_that_adds_up(design: Design, report: Report) -> No
     rows = list(csv.DictReader(io.StringIO(to_csv(report))))
     assert [row["name"] for row in rows] == [row.name for row in report.nodes]
     for kind, bits in report.memory_bits.items():
-        host = design.fifos[design.graph.input].memory.bits if kind == "fifo" else 0
+        host = design.fifos[design.graph.inputs[0]].memory.bits if kind == "fifo" else 0
         assert sum(int(row[f"{kind}_bits"]) for row in rows) + host == bits
 
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import ArgMax
+from muxflow.dataflow.ops.arg_max import ArgMax
 
 
 def slow(x):

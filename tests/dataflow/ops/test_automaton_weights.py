@@ -6,7 +6,7 @@ import pytest
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import GraphError, MuxflowError
 from muxflow.dataflow.op import Fold, Ports
-from muxflow.dataflow.ops import AutomatonWeights
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 
 
 def slow(rows, columns, ring, rule, seed, burn_in, alphabet):

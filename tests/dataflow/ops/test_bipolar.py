@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.file import read_graph, write_graph
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import (
-    AutomatonWeights,
-    Concat,
-    MatrixVector,
-    Pool,
-    RomWeights,
-    SlidingWindow,
-    Threshold,
-    WindowPool,
-)
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.dataflow.ops.window_pool import WindowPool
 
 
 def signs(*shape, seed=0):
@@ -204,9 +205,9 @@ def test_in_a_graph(tmp_path):
         Node("weights", RomWeights(weights, 1, 4), (), ("w",)),
         Node("conv", MatrixVector(1, 9), ("windows", "w"), ("sums",)),
     ]
-    graph = with_nodes(Graph("signs", (), {"x": bipolar(4, 4, 2)}, "x", "sums"), nodes)
-    graph.save(tmp_path / "graph.npz")
-    again = Graph.load(tmp_path / "graph.npz")
+    graph = with_nodes(Graph("signs", (), {"x": bipolar(4, 4, 2)}, ("x",), ("sums",)), nodes)
+    write_graph(graph, tmp_path / "graph.npz")
+    again = read_graph(tmp_path / "graph.npz")
     assert again.streams["windows"].bipolar
     codes = random_codes(graph.streams["x"], 2, np.random.default_rng(1))
     assert np.array_equal(graph(codes), again(codes))

@@ -7,7 +7,7 @@ import pytest
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import ChannelSelect
+from muxflow.dataflow.ops.channel_select import ChannelSelect
 
 
 def slow(op):

@@ -5,7 +5,7 @@ import pytest
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import Concat
+from muxflow.dataflow.ops.concat import Concat
 
 
 def slow(a, b):

@@ -4,7 +4,7 @@ import pytest
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import Fork
+from muxflow.dataflow.ops.fork import Fork
 
 
 @pytest.mark.parametrize("ways", [2, 3])

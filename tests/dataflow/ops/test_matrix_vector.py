@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Ports
-from muxflow.dataflow.ops import MatrixVector, RomWeights
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
 
 
 def slow(groups):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import MuxJoin
+from muxflow.dataflow.ops.mux_join import MuxJoin
 
 
 def slow(op):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import OrJoin
+from muxflow.dataflow.ops.or_join import OrJoin
 
 
 def slow(x, f):

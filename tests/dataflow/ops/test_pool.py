@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import Pool
+from muxflow.dataflow.ops.pool import Pool
 
 
 def slow(kernel, mode):

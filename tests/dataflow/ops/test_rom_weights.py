@@ -5,7 +5,7 @@ import pytest
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import RomWeights
+from muxflow.dataflow.ops.rom_weights import RomWeights
 
 
 def test_ladder(ladder):

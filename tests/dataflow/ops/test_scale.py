@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import Scale
+from muxflow.dataflow.ops.scale import Scale
 
 
 def slow(factors):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import ShiftClip
+from muxflow.dataflow.ops.shift_clip import ShiftClip
 
 
 def one(x, bias, shift, lowest, highest):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Ports
-from muxflow.dataflow.ops import SlidingWindow
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 
 
 def slow(op):

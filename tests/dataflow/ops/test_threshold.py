@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Ports
-from muxflow.dataflow.ops import Threshold
+from muxflow.dataflow.ops.threshold import Threshold
 
 
 def slow(op):

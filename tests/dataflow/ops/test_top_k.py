@@ -11,7 +11,10 @@ from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.graph import Readout
 from muxflow.dataflow.graph.passes import append_top_k
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import ArgMax, Scale, TopK
+from muxflow.dataflow.ops.arg_max import ArgMax
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.top_k import TopK
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import verify
 from muxflow.hls.vitis.project import write_project
 
@@ -87,5 +90,5 @@ def with_readout(graph, scale):
 def test_whole_project(make_graph, device, tmp_path):
     """Beats of k indices meet AXI words that k does not divide."""
     graph = append_top_k(make_graph(Stream((2, 2, 5), -3, 3), Scale([1, -2, 3, -1, 2])), 3)
-    project = write_project(fit(graph, device=device, board="b", clock_mhz=100), tmp_path / "p")
+    project = write_project(fit(graph, KERNELS, device=device, board="b", clock_mhz=100), tmp_path / "p")
     verify(project, np.random.default_rng(0).integers(-3, 4, (9, 2, 2, 5)), bounded=True)

@@ -4,7 +4,7 @@ import pytest
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import WidthConverter
+from muxflow.dataflow.ops.width_converter import WidthConverter
 
 
 def test_ladder(ladder):

@@ -5,7 +5,7 @@ import pytest
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import WindowPool
+from muxflow.dataflow.ops.window_pool import WindowPool
 
 
 def slow(pixels, mode):

@@ -16,31 +16,32 @@ import pytest
 import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.fit.design import build_design
-from muxflow.dataflow.graph.graph import Graph, Node, with_nodes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks, rising_thresholds, writable_seeds
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import (
-    AddJoin,
-    ArgMax,
-    AutomatonWeights,
-    Concat,
-    Fork,
-    MatrixVector,
-    MuxJoin,
-    OrJoin,
-    Pool,
-    RomWeights,
-    Scale,
-    ShiftClip,
-    SlidingWindow,
-    Threshold,
-    TopK,
-    WindowPool,
-)
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.arg_max import ArgMax
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.dataflow.ops.top_k import TopK
+from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.qonnx.execution import image_codes
 from muxflow.frontend.training import datasets
 from muxflow.hls import finn as finn_flow
+from muxflow.hls.kernels import KERNELS
 
 # FINN leaves the files that it generates to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -60,7 +61,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def chain(stream: Stream, *nodes: tuple[str, Any, tuple[str, ...], tuple[str, ...]], output: str = "y") -> Graph:
     """A graph of (name, op, inputs, outputs) with input x."""
-    graph = Graph("small", (), {"x": stream}, "x", output)
+    graph = Graph("small", (), {"x": stream}, ("x",), (output,))
     return insert_forks(with_nodes(graph, [Node(*node) for node in nodes]))
 
 
@@ -342,7 +343,9 @@ def test_more_columns_than_finns_unit_takes() -> None:
     )
     device = muxflow.fit(graph, "pynq-z2").device
     slow, fast = (
-        dataflow_model(build_design(graph, {"fc": Fold(2, simd)}, device=device, board="pynq-z2", clock_mhz=100))[0]
+        dataflow_model(
+            build_design(graph, {"fc": Fold(2, simd)}, KERNELS, device=device, board="pynq-z2", clock_mhz=100)
+        )[0]
         for simd in (1, 2)
     )
     assert slow.get_nodes_by_op_type("GroupedConvolution") and not slow.get_nodes_by_op_type("MVAU")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, Op, Pattern, Ports
+from muxflow.dataflow.op import Fold, Op, Pattern, Port, Ports
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +17,8 @@ class ResidualJoin(Op):
     Where the channel counts differ, the first min(channels) carry the residual, the other channels of f pass and those
     of x are dropped (MOGNET; decision).
     """
+
+    inputs: ClassVar[tuple[Port, ...]] = (Port("x"), Port("f"))
 
     def check_codes(self, x: Stream, f: Stream) -> int:
         """The number of channels that meet; raises GraphError unless both are unsigned maps of one size."""
@@ -38,8 +41,3 @@ class ResidualJoin(Op):
             Pattern(((x_fold, True), (longest - x_fold, False)), pixels),
             Pattern(((f_fold, True), (longest - f_fold, False)), pixels),
         )
-
-    def fold_arguments(self, ports: Ports, fold: Fold) -> tuple[tuple[str, int | bool], ...]:
-        """The template arguments that all residual kernels begin with."""
-        x_fold, f_fold = self.channel_folds(ports, fold)
-        return (("PIXELS", ports.inputs[0].pixels), ("X_FOLD", x_fold), ("F_FOLD", f_fold))

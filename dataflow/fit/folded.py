@@ -1,0 +1,283 @@
+"""A folded graph: lanes on every stream, one reader each, and what its nodes take on a target."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import gcd
+from types import MappingProxyType
+
+from muxflow.dataflow.errors import BudgetError, GraphError
+from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.implementation import Cost, Implementations, Limits
+from muxflow.dataflow.fit.memory import Kind, Memory
+from muxflow.dataflow.fit.ports import port_lanes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.spec import check
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Access, Fold, Op, Ports, Role
+from muxflow.dataflow.ops.width_converter import WidthConverter
+
+FIFO_DEPTH = 2
+"""Depth of an edge that no join waits on: enough for a beat every cycle."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A graph whose every stream has lanes and one reader.
+
+    `folds`: by node. `implementations`: of the target. `depths`: FIFO depth in beats by stream; empty until they are sized.
+    """
+
+    graph: Graph
+    folds: Mapping[str, Fold]
+    implementations: Implementations
+    depths: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("folds", "depths"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def access(self, node: Node) -> Access:
+        """Give the access pattern of a node's hardware."""
+        return self.implementations.of(node.op).access(node.op, self.graph.ports(node), self.folds[node.name])
+
+    def cost(self, node: Node) -> Cost:
+        """Give what a node takes (estimate)."""
+        return self.implementations.of(node.op).cost(node.op, self.graph.ports(node), self.folds[node.name])
+
+    def cycles(self, node: Node) -> int:
+        """Count the cycles of a node for one frame when no stream makes it wait (estimate)."""
+        return self.access(node).trips * self.cost(node).interval
+
+    @property
+    def slowest_cycles(self) -> int:
+        """Cycles of the slowest node for a frame."""
+        return max((self.cycles(node) for node in self.graph.nodes), default=0)
+
+    @property
+    def logic(self) -> Resources:
+        """Logic of all nodes, without memories (estimate)."""
+        total = Resources()
+        for node in self.graph.nodes:
+            total += self.cost(node).logic
+        return total
+
+    @property
+    def memories(self) -> tuple[Memory, ...]:
+        """What all nodes store, and the FIFOs between them."""
+        stored = [memory for node in self.graph.nodes for memory in self.cost(node).memories]
+        queues = [
+            Memory(name, "fifo", self.depths[name], self.graph.streams[name].beat_bits, True)
+            for name in self.inner_streams
+        ]
+        return (*stored, *queues)
+
+    @property
+    def widest_beat(self) -> int:
+        """Bits of the widest beat."""
+        return max(stream.beat_bits for stream in self.graph.streams.values())
+
+    @property
+    def inner_streams(self) -> tuple[str, ...]:
+        """The streams between nodes, in the graph's order."""
+        ends = {*self.graph.inputs, *self.graph.outputs}
+        return tuple(name for name in self.graph.streams if name not in ends)
+
+    def with_depths(self, depths: Mapping[str, int]) -> Folded:
+        """Give every stream a FIFO depth; raises GraphError when the depths are those of other streams."""
+        if set(depths) != set(self.graph.streams):
+            odd = sorted(set(depths) ^ set(self.graph.streams))[0]
+            raise GraphError(
+                f"{self.graph.name}: FIFO depths for other streams than those of the folded graph (first: {odd})"
+            )
+        return replace(self, depths=depths)
+
+
+def reads_layout(graph: Graph, node: Node) -> bool:
+    """Say whether the first input comes from a node that lays vectors out for this one."""
+    producer = graph.producers().get(node.inputs[0])
+    return producer is not None and producer.op.role is Role.LAYOUT
+
+
+def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
+    """Derive the folds of all nodes from those of the leading ones: a follower folds as the node that reads its output,
+    one element a beat when that is the host.
+
+    Raises GraphError naming a node whose fold does not divide its shapes, or that has none.
+    """
+    readers = graph.consumers()
+    folds: dict[str, Fold] = {}
+    for node in reversed(graph.nodes):
+        if node.op.folds_with_reader:
+            found = readers[node.outputs[0]]
+            folds[node.name] = folds[found[0].name] if found else Fold()
+        elif node.name in leaders:
+            fold = leaders[node.name]
+            node.op.check_folds(node.name, graph.ports(node), fold)
+            if node.op.interleaved(fold) and not reads_layout(graph, node):
+                raise GraphError(
+                    f"{node}: the fold '{fold}' reads several groups side by side, which only a "
+                    "sliding window right before it can send; use one group at a time"
+                )
+            folds[node.name] = fold
+        else:
+            raise GraphError(f"{node}: no fold is given for it")
+    return folds
+
+
+def lanes_between(stream: Stream, source: int, target: int, limits: Limits) -> tuple[int, ...]:
+    """List the lanes of a stream from its writer to its reader, a width converter between each and the next.
+
+    Lanes of which neither divides the other meet at their least common multiple, or at their greatest common divisor
+    where that would be wider than the target allows.
+    """
+    if source == target:
+        return (source,)
+    if source % target == 0 or target % source == 0:
+        return source, target
+    meeting = source * target // gcd(source, target)
+    if meeting * stream.bits > limits.stream_bits:
+        meeting = gcd(source, target)
+    return source, meeting, target
+
+
+def fold_graph(
+    graph: Graph, leaders: Mapping[str, Fold], implementations: Implementations, *, axi: bool = True
+) -> Folded:
+    """a /4 --> b /8   becomes   a /4 --> WidthConverter --> /8 b: both ends of every stream get the same lanes.
+
+    `axi`: the graph's inputs and outputs have the lanes of AXI words; False: those of the nodes at its ends.
+    Raises GraphError for a fold that does not divide.
+    """
+    folds = resolve_folds(graph, leaders)
+    reader_lanes: dict[str, int] = {}
+    writer_lanes: dict[str, int] = {}
+    for node in graph.nodes:
+        lanes_in, lanes_out = node.op.lanes(graph.ports(node), folds[node.name])
+        reader_lanes.update(zip(node.inputs, lanes_in, strict=True))
+        writer_lanes.update(zip(node.outputs, lanes_out, strict=True))
+    for name in graph.inputs:
+        writer_lanes[name] = port_lanes(graph.streams[name]) if axi else reader_lanes[name]
+    for name in graph.outputs:
+        reader_lanes[name] = port_lanes(graph.streams[name]) if axi else writer_lanes[name]
+
+    nodes: list[Node] = []
+    streams: dict[str, Stream] = {}
+    final: dict[str, str] = {}
+
+    def join(name: str) -> None:
+        stream = graph.streams[name]
+        lanes = lanes_between(stream, writer_lanes[name], reader_lanes[name], implementations.limits)
+        streams[name] = stream.with_lanes(lanes[0])
+        final[name] = name
+        for before, after in itertools.pairwise(lanes):
+            converter = f"{name}_to{after}"
+            nodes.append(Node(converter, WidthConverter(before, after), (final[name],), (converter,)))
+            folds[converter] = Fold()
+            streams[converter] = stream.with_lanes(after)
+            final[name] = converter
+
+    for name in graph.inputs:
+        join(name)
+    for node in graph.nodes:
+        nodes.append(replace(node, inputs=tuple(final[name] for name in node.inputs)))
+        for name in node.outputs:
+            join(name)
+    outputs = tuple(final[name] for name in graph.outputs)
+    readouts = {final[name]: readout for name, readout in graph.readouts.items()}
+    folded = replace(graph, nodes=tuple(nodes), streams=streams, outputs=outputs, readouts=readouts)
+    return Folded(check(folded, "folded", folds), folds, implementations)
+
+
+def fold_op(op: Op, inputs: Sequence[Stream], fold: Fold, implementations: Implementations) -> Folded:
+    """Fold one op as a graph of its own: inputs x0, x1, ..., outputs y0, y1, ..., no depths.
+
+    Raises GraphError when the inputs do not fit or the fold does not divide.
+    """
+    sources = tuple(f"x{i}" for i in range(len(inputs)))
+    ports = Ports(tuple(inputs), op.infer(*inputs))
+    if not op.folds_with_reader:
+        op.check_folds("node", ports, fold)
+    targets = tuple(f"y{i}" for i in range(len(ports.outputs)))
+    lanes_in, lanes_out = op.lanes(ports, fold)
+    ends = zip(sources + targets, ports.inputs + ports.outputs, lanes_in + lanes_out, strict=True)
+    streams = {name: stream.with_lanes(lanes) for name, stream, lanes in ends}
+    graph = Graph(op.kind, (Node("node", op, sources, targets),), streams, sources, targets)
+    return Folded(graph, {"node": fold}, implementations)
+
+
+def converter_chains(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Group the streams of a folded graph by the one that a node other than a width converter writes: itself, then those
+    after its converters up to the reader."""
+    chains: dict[str, tuple[str, ...]] = {}
+    origin: dict[str, str] = {}
+    for name in (*graph.inputs, *(name for node in graph.nodes for name in node.outputs)):
+        chains[name] = (name,)
+    for node in graph.nodes:
+        if node.op.only_lanes:
+            start = origin.get(node.inputs[0], node.inputs[0])
+            origin[node.outputs[0]] = start
+            chains[start] += chains.pop(node.outputs[0])
+    return chains
+
+
+def unfolded(graph: Graph) -> Graph:
+    """a /4 --> WidthConverter --> /8 b   becomes   a --> b: the graph that `fold_graph` was given."""
+    converters = {node.outputs[0]: node.inputs[0] for node in graph.nodes if node.op.only_lanes}
+
+    def before(stream: str) -> str:
+        while stream in converters:
+            stream = converters[stream]
+        return stream
+
+    nodes = tuple(
+        replace(node, inputs=tuple(before(name) for name in node.inputs))
+        for node in graph.nodes
+        if not node.op.only_lanes
+    )
+    streams = {name: replace(stream, lanes=0) for name, stream in graph.streams.items() if name not in converters}
+    outputs = tuple(before(name) for name in graph.outputs)
+    readouts = {before(name): readout for name, readout in graph.readouts.items()}
+    return replace(graph, nodes=nodes, streams=streams, outputs=outputs, readouts=readouts)
+
+
+def frame_edges(graph: Graph) -> set[str]:
+    """Collect the streams of a map into a node that also waits for an answer that comes once a frame, those before its
+    width converters included: their FIFOs hold the frame."""
+    held: set[str] = set()
+    for node in graph.nodes:
+        ports = node.op.inputs[: len(node.inputs)]
+        if any(port.per_frame for port in ports):
+            waiting = zip(node.inputs, ports, strict=True)
+            held.update(n for n, port in waiting if not port.per_frame and graph.streams[n].pixels > 1)
+    return {name for chain in converter_chains(graph).values() if chain[-1] in held for name in chain}
+
+
+def fifo_memories(folded: Folded) -> dict[str, Memory]:
+    """Describe the FIFO of every stream as a memory; the ones that hold a frame for a join are frame buffers."""
+    held = frame_edges(folded.graph)
+
+    def kind(name: str) -> Kind:
+        return "frame" if name in held and folded.depths[name] > FIFO_DEPTH else "fifo"
+
+    streams = folded.graph.streams
+    return {name: Memory(name, kind(name), folded.depths[name], streams[name].beat_bits, True) for name in streams}
+
+
+def check_limits(folded: Folded) -> None:
+    """Raise BudgetError naming a stream wider, or a loop body larger, than the target's tools can take."""
+    limits = folded.implementations.limits
+    for name, stream in folded.graph.streams.items():
+        if stream.beat_bits > limits.stream_bits:
+            raise BudgetError(
+                f"stream {name} is {stream.beat_bits} bits wide; the tools allow {limits.stream_bits}: use a smaller fold"
+            )
+    for node in folded.graph.nodes:
+        work = folded.cost(node).unrolled
+        if work > limits.unrolled:
+            raise BudgetError(
+                f"{node} unrolls {work} operations in a cycle; the limit is {limits.unrolled}: use a smaller fold"
+            )

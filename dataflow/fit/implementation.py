@@ -1,0 +1,69 @@
+"""What a target says of an op: the access pattern of its hardware, what that costs, and the limits of its tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.op import Access, Fold, Op, Ports
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a node takes under a fold (estimate): logic without memories, the memories, and its pipeline.
+
+    `interval`: cycles from one iteration to the next. `depth`: cycles from an iteration's read to its write.
+    `unrolled`: operations in the unrolled loop body, held against the target's limit.
+    """
+
+    lut: int = 0
+    ff: int = 0
+    dsp: int = 0
+    memories: tuple[Memory, ...] = ()
+    depth: int = 4
+    interval: int = 1
+    unrolled: int = 1
+
+    @property
+    def logic(self) -> Resources:
+        """The logic as resources."""
+        return Resources(self.lut, self.ff, 0, self.dsp)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a target's tools can take: bits of the widest stream, operations in one unrolled loop body."""
+
+    stream_bits: int
+    unrolled: int
+
+
+class Implementation(Protocol):
+    """One op on one target."""
+
+    def access(self, op: Op, ports: Ports, fold: Fold) -> Access:
+        """Give the access pattern of the hardware: that of the op, or one with idle iterations."""
+        ...
+
+    def cost(self, op: Op, ports: Ports, fold: Fold) -> Cost:
+        """Give the cost under a fold."""
+        ...
+
+
+class Implementations(Protocol):
+    """All ops of a target."""
+
+    def __hash__(self) -> int:
+        """Hash by identity: results are kept by target."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """What its tools can take."""
+        ...
+
+    def of(self, op: Op) -> Implementation:
+        """Find the implementation of an op; raises UnsupportedError naming the op where there is none."""
+        ...

@@ -1,0 +1,26 @@
+"""Rebuilds a graph around other nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.spec import Stage, check
+
+
+def with_nodes(graph: Graph, nodes: Sequence[Node], stage: Stage = "imported", **changes: Any) -> Graph:
+    """Give the graph other nodes: streams inferred anew, known meanings kept, invariants checked.
+
+    `stage`: what must hold of the result; `changes`: other fields of the graph.
+    """
+    streams = {name: graph.streams[name] for name in graph.inputs}
+    for node in nodes:
+        for name, stream in node.infer(streams).items():
+            known = graph.streams.get(name)
+            if known is not None and known.scale:
+                stream = replace(stream, scale=known.scale, offset=known.offset)
+            streams[name] = stream
+    return check(replace(graph, nodes=tuple(nodes), streams=streams, **changes), stage)

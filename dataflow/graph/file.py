@@ -1,0 +1,145 @@
+"""Graph files: one `.npz` with a JSON header and the arrays of the ops."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.graph.codec import Load, Store, decode_op, encode_op, from_json, to_json
+from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.spec import check
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import IntArray
+
+FORMAT = 2
+
+
+def write_graph(graph: Graph, path: Path) -> None:
+    """Write a graph to one `.npz` file, the same bytes for the same graph; atomic."""
+    arrays: dict[str, IntArray] = {}
+
+    def store(name: str, array: IntArray) -> dict[str, str]:
+        arrays[name] = array
+        return {"array": name}
+
+    _write_npz(path, json.dumps(encode_graph(graph, store), sort_keys=True), arrays)
+
+
+def read_graph(path: Path) -> Graph:
+    """Read what `write_graph` wrote; raises MuxflowError naming the file when it is absent, corrupt or newer."""
+    header, arrays = _read_npz(path)
+    try:
+        return decode_graph(header, lambda value: arrays[value["array"]])
+    except MuxflowError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def encode_graph(graph: Graph, store: Store | None = None) -> dict[str, Any]:
+    """Write a graph as JSON; arrays as `to_json` does."""
+
+    def encoded(node: Node) -> dict[str, Any]:
+        kept = None if store is None else lambda field, array: store(f"{node.name}.{field}", array)
+        return {"name": node.name, **encode_op(node.op, kept), "inputs": node.inputs, "outputs": node.outputs}
+
+    return {
+        "format": FORMAT,
+        "name": graph.name,
+        "inputs": [[name, to_json(graph.streams[name])] for name in graph.inputs],
+        "outputs": graph.outputs,
+        "meanings": {name: [stream.scale, stream.offset] for name, stream in graph.streams.items() if stream.scale},
+        "readouts": to_json(graph.readouts),
+        "notes": dict(graph.notes),
+        "tensors": dict(graph.tensors),
+        "nodes": [encoded(node) for node in graph.nodes],
+    }
+
+
+def decode_graph(entry: Any, load: Load | None = None) -> Graph:
+    """Read a graph that `encode_graph` wrote, and check it; raises MuxflowError saying what does not fit."""
+    if not isinstance(entry, dict):
+        raise MuxflowError("not a Muxflow graph (its header is no table)")
+    if entry.get("format") != FORMAT:
+        raise MuxflowError(f"graph format {entry.get('format')}; this version reads format {FORMAT}: write it again")
+    try:
+        return check(_graph(entry, load))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MuxflowError(f"not a whole Muxflow graph ({error!r}); write it again") from error
+
+
+def _graph(entry: Mapping[str, Any], load: Load | None) -> Graph:
+    inputs = from_json(tuple[tuple[str, Stream], ...], entry["inputs"], path="inputs")
+    streams = dict(inputs)
+    nodes = []
+    for one in entry["nodes"]:
+        name = from_json(str, one["name"], path="name")
+        ends = (from_json(tuple[str, ...], one[side], path=f"{name}.{side}") for side in ("inputs", "outputs"))
+        node = Node(name, decode_op(one, load), *ends)
+        streams.update(node.infer(streams))
+        nodes.append(node)
+    for name, (scale, offset) in entry["meanings"].items():
+        meaning = [from_json(tuple[float, ...], part, path=f"meanings.{name}") for part in (scale, offset)]
+        streams[name] = replace(streams[name], scale=meaning[0], offset=meaning[1])
+    return Graph(
+        from_json(str, entry["name"], path="name"),
+        tuple(nodes),
+        streams,
+        tuple(name for name, _ in inputs),
+        from_json(tuple[str, ...], entry["outputs"], path="outputs"),
+        from_json(Mapping[str, Readout], entry["readouts"], path="readouts"),  # type: ignore[type-abstract]
+        from_json(Mapping[str, str], entry["notes"], path="notes"),  # type: ignore[type-abstract]
+        from_json(Mapping[str, str], entry["tensors"], path="tensors"),  # type: ignore[type-abstract]
+    )
+
+
+def _write_npz(path: Path, header: str, arrays: Mapping[str, IntArray]) -> None:
+    """Write a JSON header and arrays as one zip with fixed dates, through a temporary sibling."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in [("header.json", header.encode()), *((f"{key}.npy", _npy(a)) for key, a in arrays.items())]:
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, data)
+    write_atomically(path, buffer.getvalue())
+
+
+def _read_npz(path: Path) -> tuple[Any, dict[str, IntArray]]:
+    """Read what `_write_npz` wrote; raises MuxflowError naming the file when it cannot."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = json.loads(archive.read("header.json"))
+            arrays = {
+                name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+                for name in archive.namelist()
+                if name.endswith(".npy")
+            }
+    except FileNotFoundError:
+        raise MuxflowError(f"{path}: no such file") from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        ValueError,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
+    return header, arrays
+
+
+def _npy(array: IntArray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,118 @@
+"""What must hold of a graph at each stage; every pass ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.op import Fold
+
+Stage = Literal["imported", "forked", "folded"]
+
+RECORDED = ("shape", "lo", "hi", "repeats", "bipolar")
+"""Fields of a stream that its op infers."""
+
+
+def check(graph: Graph, stage: Stage = "imported", folds: Mapping[str, Fold] | None = None) -> Graph:
+    """State the invariants of a stage and return the graph; raises GraphError naming what breaks one.
+
+    imported: names are unique; every input of a node comes from an earlier node or is an input of the graph; the recorded
+    intervals are those the ops infer; every stream has a reader or is an output.
+    forked: moreover every stream has exactly one reader, the host being the reader of an output.
+    folded: moreover every stream has lanes, those that both its ends have under `folds`, and a node that folds as its
+    reader has the reader's fold.
+    """
+    _check_nodes(graph)
+    _check_readers(graph, stage)
+    if stage == "folded":
+        if folds is None:
+            raise GraphError(f"{graph.name}: a folded graph is checked with its folds; none are given")
+        _check_folds(graph, folds)
+    else:
+        for name, stream in graph.streams.items():
+            if stream.lanes:
+                raise GraphError(f"{graph.name}: stream {name} has {stream.lanes} lanes before the graph is folded")
+    return graph
+
+
+def _check_nodes(graph: Graph) -> None:
+    if not graph.inputs or not graph.outputs:
+        raise GraphError(
+            f"{graph.name}: {len(graph.inputs)} inputs, {len(graph.outputs)} outputs; at least one of each"
+        )
+    for ends, what in ((graph.inputs, "input"), (graph.outputs, "output")):
+        twice = [name for name in ends if ends.count(name) > 1]
+        if twice:
+            raise GraphError(f"{graph.name}: the {what} {twice[0]} is named twice")
+    known: set[str] = set()
+    for name in graph.inputs:
+        if name not in graph.streams:
+            raise GraphError(f"{graph.name}: the input {name} is not recorded in the graph")
+        known.add(name)
+    names: set[str] = set()
+    for node in graph.nodes:
+        if node.name in names:
+            raise GraphError(f"two nodes are called {node.name}; names must be unique")
+        names.add(node.name)
+        for name, stream in node.infer({name: graph.streams[name] for name in known}).items():
+            if name in known:
+                raise GraphError(f"{node} writes {name}, which another node writes as well")
+            known.add(name)
+            if name not in graph.streams:
+                raise GraphError(f"{node}: its stream {name} is not recorded in the graph")
+            recorded = graph.streams[name]
+            if any(getattr(recorded, field) != getattr(stream, field) for field in RECORDED):
+                raise GraphError(f"{node}: stream {name} is {recorded}, its op infers {stream}")
+    for name in graph.outputs:
+        if name not in known:
+            raise GraphError(f"{graph.name}: no node writes the output {name}")
+    stray = sorted(set(graph.readouts) - set(graph.outputs))
+    if stray:
+        raise GraphError(f"{graph.name}: a readout for {stray[0]}, which is no output")
+
+
+def _check_readers(graph: Graph, stage: Stage) -> None:
+    readers = graph.consumers()
+    written = [*graph.inputs, *(name for node in graph.nodes for name in node.outputs)]
+    for name in written:
+        count = len(readers[name]) + (name in graph.outputs)
+        if not count:
+            raise GraphError(f"{graph.name}: nobody reads the stream {name}")
+        if stage != "imported" and count > 1:
+            shown = [node.name for node in readers[name]] + ["the host"] * (name in graph.outputs)
+            raise GraphError(
+                f"{graph.name}: stream {name} has {count} readers ({', '.join(shown)}); one is allowed, fork it first"
+            )
+
+
+def _check_folds(graph: Graph, folds: Mapping[str, Fold]) -> None:
+    readers = graph.consumers()
+    for node in graph.nodes:
+        if node.name not in folds:
+            raise GraphError(f"{node}: no fold is given for it")
+        fold = folds[node.name]
+        if node.op.folds_with_reader:
+            _check_follower(node, fold, readers, folds)
+        ports = graph.ports(node)
+        lanes_in, lanes_out = node.op.lanes(ports, fold)
+        ends = zip(node.inputs + node.outputs, lanes_in + lanes_out, strict=True)
+        for name, lanes in ends:
+            recorded = graph.streams[name].lanes
+            if recorded != lanes:
+                raise GraphError(f"{node}: stream {name} has {recorded} lanes; the fold '{fold}' asks for {lanes}")
+    for name in (*graph.inputs, *graph.outputs):
+        if graph.streams[name].lanes < 1:
+            raise GraphError(f"{graph.name}: stream {name} has no lanes")
+
+
+def _check_follower(node: Node, fold: Fold, readers: Mapping[str, list[Node]], folds: Mapping[str, Fold]) -> None:
+    found = readers[node.outputs[0]]
+    while found and found[0].op.only_lanes:
+        found = readers[found[0].outputs[0]]
+    if found and folds.get(found[0].name) != fold:
+        raise GraphError(
+            f"{node}: has the fold '{fold}'; it folds as its reader {found[0]}, '{folds.get(found[0].name)}'"
+        )

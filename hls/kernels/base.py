@@ -1,0 +1,113 @@
+"""What a kernel is: the HLS implementation of one op, its C++ header beside it."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.fit.implementation import Cost, Limits
+from muxflow.dataflow.fit.resource_model import constant
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Ports
+
+Arguments = tuple[tuple[str, int | bool], ...]
+"""Template arguments by name, in order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Constant contents of a kernel: `values` of shape (rows, columns) or (columns,), each in [lo, hi].
+
+    `memory`: True when the table is a memory whose placement is chosen; False when it is wired into the logic.
+    """
+
+    name: str
+    values: IntArray
+    lo: int
+    hi: int
+    memory: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """The call of a node's C++ kernel: header, function, integer template arguments in order, tables.
+
+    The call's arguments are the tables, then the input streams, then the output streams.
+    """
+
+    header: str
+    function: str
+    arguments: Arguments
+    tables: tuple[Table, ...] = ()
+
+
+OpT = TypeVar("OpT", bound=Op)
+
+_KERNELS: dict[type[Op], Kernel[Any]] = {}
+
+
+class Kernel(ABC, Generic[OpT]):
+    """The HLS implementation of an op: `class AddJoinKernel(Kernel[AddJoin], op=AddJoin)` makes it known.
+
+    The header has the name of the class's file, with the ending .hpp, and stands beside it.
+    """
+
+    header_file: ClassVar[Path]
+
+    def __init_subclass__(cls, op: type[Op], **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.header_file = Path(inspect.getfile(cls)).with_suffix(".hpp")
+        _KERNELS[op] = cls()
+
+    def access(self, op: OpT, ports: Ports, fold: Fold) -> Access:
+        """Give the access pattern of the kernel's loop."""
+        return op.access(ports, fold)
+
+    @abstractmethod
+    def cost(self, op: OpT, ports: Ports, fold: Fold) -> Cost:
+        """Estimate the cost under a fold; the docstring derives the formula."""
+
+    @abstractmethod
+    def unit(self, op: OpT, ports: Ports, fold: Fold) -> Unit:
+        """Give the kernel call under a fold."""
+
+    def call(self, function: str, arguments: Arguments, *tables: Table) -> Unit:
+        """Make a call of a function of this kernel's header."""
+        return Unit(self.header_file.name, function, arguments, tables)
+
+    def control_lut(self, op: OpT, ports: Ports, fold: Fold) -> int:
+        """Count the LUTs of a process: its loop counter with the comparison, its control and the stream handshakes."""
+        counter = constant("process.lut_per_counter_bit") * max(1, self.access(op, ports, fold).trips.bit_length())
+        return int(constant("process.lut") + counter)
+
+
+class Kernels:
+    """The HLS implementations of all ops that have one."""
+
+    limits = Limits(stream_bits=4096, unrolled=4096)
+    """The vendor tools refuse wider streams (UG1399, hls::stream of arbitrary precision types); beyond that many unrolled
+    operations synthesis time and memory explode (decision)."""
+
+    def of(self, op: Op) -> Kernel[Any]:
+        """Find the kernel of an op; raises UnsupportedError naming the op where there is none."""
+        found = _KERNELS.get(type(op))
+        if found is None:
+            raise UnsupportedError(
+                f"op {op.kind} has no HLS kernel; supported are {', '.join(sorted(kind.__name__ for kind in _KERNELS))}"
+            )
+        return found
+
+    def unit(self, op: Op, ports: Ports, fold: Fold) -> Unit:
+        """Give the kernel call of a node."""
+        return self.of(op).unit(op, ports, fold)
+
+    def kinds(self) -> frozenset[type[Op]]:
+        """List the ops that have a kernel."""
+        return frozenset(_KERNELS)
+
+    def headers(self) -> tuple[Path, ...]:
+        """List the headers of all kernels."""
+        return tuple(sorted({kernel.header_file for kernel in _KERNELS.values()}))

@@ -1,0 +1,46 @@
+"""Channel select in HLS."""
+
+from __future__ import annotations
+
+from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.graph.stream import width
+from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.hls.kernels.base import Kernel, Table, Unit
+
+
+class ChannelSelectKernel(Kernel[ChannelSelect], op=ChannelSelect):
+    """The statistic of every channel in a memory, judged with the last pixel."""
+
+    def cost(self, op: ChannelSelect, ports: Ports, fold: Fold) -> Cost:
+        """Each lane compares or adds once for the statistic and compares once for the bit."""
+        x = ports.inputs[0]
+        highest = op.highest(x)
+        bits, _ = width(0, highest)
+        lowest, most = min(0, int(op.thresholds.min())), max(highest, int(op.thresholds.max()))
+        return Cost(
+            fold.pe * (2 * bits + 2) + self.control_lut(op, ports, fold),
+            fold.pe * 2 * bits + 30,
+            memories=(
+                Memory("statistic", "state", x.channels // fold.pe, fold.pe * bits, True),
+                Memory("thresholds", "threshold", len(op.thresholds) // fold.pe, fold.pe * width(lowest, most)[0]),
+            ),
+            unrolled=fold.pe,
+        )
+
+    def unit(self, op: ChannelSelect, ports: Ports, fold: Fold) -> Unit:
+        x, s = ports.inputs[0], ports.outputs[0]
+        highest = op.highest(x)
+        table = op.thresholds.reshape(-1, fold.pe)
+        return self.call(
+            "channel_select",
+            (
+                ("PIXELS", x.pixels),
+                ("X_FOLD", x.channels // fold.pe),
+                ("FOLD", s.channels // fold.pe),
+                ("SUM", op.statistic == "sum"),
+                ("STATISTIC_BITS", width(0, highest)[0]),
+            ),
+            Table("thresholds", table, min(0, int(table.min())), max(highest, int(table.max()))),
+        )

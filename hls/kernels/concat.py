@@ -1,0 +1,21 @@
+"""Concatenation in HLS."""
+
+from __future__ import annotations
+
+from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.hls.kernels.base import Kernel, Unit
+
+
+class ConcatKernel(Kernel[Concat], op=Concat):
+    """One beat of either input a cycle."""
+
+    def cost(self, op: Concat, ports: Ports, fold: Fold) -> Cost:
+        """A two-input multiplexer a bit, two of them in a LUT."""
+        bits = fold.pe * ports.outputs[0].bits
+        return Cost(bits // 2 + 1 + self.control_lut(op, ports, fold), bits + 20, depth=2, unrolled=fold.pe)
+
+    def unit(self, op: Concat, ports: Ports, fold: Fold) -> Unit:
+        a, b = (stream.channels // fold.pe for stream in ports.inputs)
+        return self.call("concat", (("PIXELS", ports.inputs[0].pixels), ("A_FOLD", a), ("B_FOLD", b)))

@@ -1,0 +1,21 @@
+"""The OR join in HLS."""
+
+from __future__ import annotations
+
+from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.hls.kernels.base import Kernel, Unit
+from muxflow.hls.kernels.residual import fold_arguments
+
+
+class OrJoinKernel(Kernel[OrJoin], op=OrJoin):
+    """An OR a lane."""
+
+    def cost(self, op: OrJoin, ports: Ports, fold: Fold) -> Cost:
+        """A LUT each bit of each lane."""
+        bits = fold.pe * ports.outputs[0].bits
+        return Cost(bits + self.control_lut(op, ports, fold), 2 * bits + 20, depth=2, unrolled=fold.pe)
+
+    def unit(self, op: OrJoin, ports: Ports, fold: Fold) -> Unit:
+        return self.call("or_join", fold_arguments(op, ports, fold))

@@ -1,0 +1,49 @@
+"""Shift and clip in HLS."""
+
+from __future__ import annotations
+
+from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.hls.kernels.base import Kernel, Table, Unit
+from muxflow.hls.kernels.channel_table import channel_table
+
+
+class ShiftClipKernel(Kernel[ShiftClip], op=ShiftClip):
+    """An addition, a constant shift and two comparisons a lane."""
+
+    def _sum_bits(self, op: ShiftClip, x: Stream) -> int:
+        bounds = [x.lo, x.hi, x.lo + int(op.bias.min()), x.hi + int(op.bias.max()), -1, op.lowest, op.highest]
+        return width(min(bounds), max(bounds))[0]
+
+    def cost(self, op: ShiftClip, ports: Ports, fold: Fold) -> Cost:
+        """One adder, two comparisons at half a LUT a bit each, one choice."""
+        bits = self._sum_bits(op, ports.inputs[0])
+        lane = 2 * bits + ports.outputs[0].bits
+        bias_bits = width(int(op.bias.min()), int(op.bias.max()))[0]
+        return Cost(
+            fold.pe * lane + self.control_lut(op, ports, fold),
+            fold.pe * 2 * bits + 20,
+            memories=(Memory("bias", "threshold", len(channel_table(op.bias, fold)), fold.pe * bias_bits),),
+            depth=3,
+            unrolled=fold.pe,
+        )
+
+    def unit(self, op: ShiftClip, ports: Ports, fold: Fold) -> Unit:
+        table = channel_table(op.bias, fold)
+        x = ports.inputs[0]
+        bits = self._sum_bits(op, x)
+        return self.call(
+            "shift_clip",
+            (
+                ("PIXELS", x.size // table.size),
+                ("CHANNEL_FOLD", len(table)),
+                ("SHIFT", min(op.shift, bits - 1)),  # beyond the width only the sign is left
+                ("LOWEST", op.lowest),
+                ("HIGHEST", op.highest),
+                ("SUM_BITS", bits),
+            ),
+            Table("bias", table, int(table.min()), int(table.max())),
+        )

@@ -1,0 +1,95 @@
+"""The sliding window in HLS: a line buffer."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import constant
+from muxflow.dataflow.op import Access, Fold, Ports
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.spatial import cube
+from muxflow.hls.kernels.base import Kernel, Unit
+
+READ_BACK = 4
+"""Steps after which a beat that was written to the buffer can be read again."""
+
+
+class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
+    """A ring of input rows: one phase an output row, which sends its windows and reads what the next one adds."""
+
+    def access(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Access:
+        return op.access_with_gaps(ports, fold, self.gap(op, ports, fold))
+
+    def gap(self, op: SlidingWindow, ports: Ports, fold: Fold) -> int:
+        """Count the idle steps between phases: READ_BACK where a beat could be read back sooner than that.
+
+        The last row of a phase is written to its end, so beat (x, block, part) of it is written (width - x) pixels
+        before the next phase starts, less the beats before it in its pixel; the phase reads it at kernel column k of
+        output column o no earlier than o windows and k pixels of a block after its start.
+        """
+        x, y = op.ends(ports)
+        lanes = op.beat_lanes(ports, fold)
+        pixel_beats = x.channels // lanes
+        part_beats = x.channels // op.groups * fold.groups // lanes
+        width, out_width = (cube(stream.shape[:-1])[2] for stream in (x, y))
+        kernel, stride, dilation = (cube(part)[2] for part in (op.kernel, op.stride, op.dilation))
+        column, inner = np.arange(out_width)[:, None], np.arange(kernel)
+        at = column * stride - cube(op.pads[: op.rank], 0)[2] + inner * dilation
+        distance = (width - at) * pixel_beats + column * prod(op.kernel) * pixel_beats + inner * part_beats
+        return 0 if distance[(at >= 0) & (at < width)].min(initial=READ_BACK) >= READ_BACK else READ_BACK
+
+    def buffer_rows(self, op: SlidingWindow, ports: Ports) -> int:
+        """Count the rows of the ring: what a phase sends from, and what it reads meanwhile."""
+        x, y = op.ends(ports)
+        extent, stride = cube(op.extent), cube(op.stride)
+        (depth, height, _), (out_depth, out_height, _) = (cube(stream.shape[:-1]) for stream in (x, y))
+        if depth == 1 and extent[0] == 1:
+            return extent[1] + stride[1]
+        before = cube(op.pads[: op.rank], 0)
+        needed = op.rows_needed(ports)
+        rows = extent[1]
+        for number, limit in enumerate(needed[1:]):
+            d, h = divmod(number, out_height)
+            lowest = max(0, d * stride[0] - before[0]) * height + max(0, h * stride[1] - before[1])
+            if d + 1 < out_depth:
+                lowest = min(lowest, max(0, (d + 1) * stride[0] - before[0]) * height)
+            rows = max(rows, limit - lowest)
+        return rows
+
+    def cost(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Cost:
+        """Seven counters with their comparisons and two address sums, and a multiplexer a bit for the padding."""
+        x, y = op.ends(ports)
+        lanes = op.beat_lanes(ports, fold)
+        bits = y.bits * lanes
+        row_beats = cube(x.shape[:-1])[2] * x.channels // lanes
+        lut = self.control_lut(op, ports, fold) + int(constant("sliding_window.lut"))
+        rows = Memory("rows", "line", self.buffer_rows(op, ports) * row_beats, lanes * x.bits, True)
+        return Cost(lut + (bits if any(op.pads) else 0), 2 * bits + 120, memories=(rows,), unrolled=lanes)
+
+    def unit(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Unit:
+        x, y = op.ends(ports)
+        group = x.channels // op.groups
+        block = max(group, group * fold.groups)
+        arguments: list[tuple[str, int | bool]] = []
+
+        def add(names: tuple[str, str, str], values: tuple[int, int, int]) -> None:
+            arguments.extend(zip(names, values, strict=True))
+
+        add(("DEPTH", "HEIGHT", "WIDTH"), cube(x.shape[:-1]))
+        arguments += [("BLOCKS", x.channels // block), ("BLOCK_FOLD", block // op.beat_lanes(ports, fold))]
+        add(("KERNEL_D", "KERNEL_H", "KERNEL_W"), cube(op.kernel))
+        add(("STRIDE_D", "STRIDE_H", "STRIDE_W"), cube(op.stride))
+        add(("DILATION_D", "DILATION_H", "DILATION_W"), cube(op.dilation))
+        add(("PAD_FRONT", "PAD_TOP", "PAD_LEFT"), cube(op.pads[: op.rank], 0))
+        add(("OUT_DEPTH", "OUT_HEIGHT", "OUT_WIDTH"), cube(y.shape[:-1]))
+        arguments += [
+            ("ROWS", self.buffer_rows(op, ports)),
+            ("PAD", op.pad_code),
+            ("GAP", self.gap(op, ports, fold)),
+            ("TRIPS", self.access(op, ports, fold).trips),
+        ]
+        return self.call("sliding_window", tuple(arguments))

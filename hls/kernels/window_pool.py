@@ -1,0 +1,22 @@
+"""Pools of laid-out windows in HLS."""
+
+from __future__ import annotations
+
+from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.ops.window_pool import WindowPool
+from muxflow.hls.kernels.base import Kernel, Unit
+
+
+class WindowPoolKernel(Kernel[WindowPool], op=WindowPool):
+    """One pixel of a window a cycle."""
+
+    def cost(self, op: WindowPool, ports: Ports, fold: Fold) -> Cost:
+        """A comparison and a choice, or an adder, a lane."""
+        bits = fold.groups * ports.outputs[0].bits
+        lut = bits * 3 // 2 if op.mode == "max" else bits
+        return Cost(lut + self.control_lut(op, ports, fold), 2 * bits + 20, depth=2, unrolled=fold.groups)
+
+    def unit(self, op: WindowPool, ports: Ports, fold: Fold) -> Unit:
+        windows = ports.outputs[0].size // fold.groups
+        return self.call("window_pool", (("WINDOWS", windows), ("SIZE", op.pixels), ("SUM", op.mode == "sum")))
