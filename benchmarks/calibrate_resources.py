@@ -2,7 +2,7 @@
 
     make calibrate
 
-Prints one table: LCs and LUTs of Yosys (synth_xilinx, xc7, no DSP), the formula of `MatrixVector.logic` without the
+Prints one table: LCs and LUTs of Yosys (synth_xilinx, xc7, no DSP), the formula of `MatrixVectorKernel.cost` without the
 process around it, and their ratio. The constants are those of dataflow/fit/resource_model.toml.
 """
 
@@ -22,8 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, Ports, control_lut
+from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.hls.kernels import KERNELS
 
 SYNTHESIS = (
     "read_verilog step.v; synth_xilinx -family xc7 -noiopad -noclkbuf -nodsp -top top; "
@@ -62,7 +63,8 @@ def formula(step: Step) -> int:
     w = Stream((step.pe, step.columns), low, high, bipolar=step.weights == "bipolar")
     op, fold = MatrixVector(), Fold(step.pe, step.simd)
     ports = Ports((x, w), op.infer(x, w))
-    return op.logic(ports, fold).lut - control_lut(op.loop(ports, fold).trips)
+    kernel = KERNELS.of(op)
+    return kernel.cost(op, ports, fold).lut - kernel.control_lut(op, ports, fold)
 
 
 def synthesise(yosys: str, step: Step) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import rising_thresholds
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.qonnx.execution import float_inputs, image_codes
+from muxflow.frontend.floats import float_inputs, image_codes
 from muxflow.frontend.training import datasets
 from muxflow.frontend.training.layers import quant_conv
 from muxflow.frontend.training.quantizers import PixelInput, unsigned_activation
@@ -78,7 +78,7 @@ def codes_by_finns_conversion(path: Path, graph: Graph, codes: IntArray) -> IntA
     values = [
         execute_onnx(model, {name: image[None]})[output].reshape(-1)
         for image in track(
-            float_inputs(graph, codes), f"FINN's conversion of {path.stem}", console=Console(stderr=True)
+            float_inputs(graph, codes)[0], f"FINN's conversion of {path.stem}", console=Console(stderr=True)
         )
     ]
     return np.rint((np.stack(values) - offset) / scale).astype(np.int64)

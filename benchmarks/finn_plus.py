@@ -18,7 +18,6 @@ from dataclasses import dataclass, fields, replace
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any
-from unittest.mock import patch
 
 import typer
 from rich.console import Console, JustifyMethod
@@ -27,16 +26,18 @@ from rich.table import Table
 import muxflow
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.implementation import Cost, Implementation
 from muxflow.dataflow.fit.memory import Memory, bram18_count, lutram_count
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.op import Fold, Logic, Ports
+from muxflow.dataflow.op import Access, Fold, Op, Ports
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import zoo_bnn
+from muxflow.hls.kernels import KERNELS
 
 BOARD = "pynq-z2"
 FINN_BOARD = "Pynq-Z2"
@@ -61,8 +62,6 @@ COMPARED = {
 """The target at whose fold nodes are compared one by one."""
 AIMS = {"cnv_w1a1": 6000, "cnv_w1a2": 3000, "cnv_w2a2": 3000}
 """Frames a second that Muxflow should reach inside the budget: BudgetError where it does not."""
-
-OUR_LOGIC = MatrixVector.logic
 
 
 @dataclass(frozen=True)
@@ -196,8 +195,9 @@ def formula(graph: Graph, node: Node, fold: Fold) -> Resources:
     A fold that is not legal here (SIMD 36 of 256 channels) still has an estimate: the formulas divide and round down.
     """
     ports = graph.ports(node)
-    total = node.op.logic(ports, fold).resources
-    for memory in node.op.memories(ports, fold):
+    cost = KERNELS.of(node.op).cost(node.op, ports, fold)
+    total = cost.logic
+    for memory in cost.memories:
         total += _placed(memory)
     return total
 
@@ -244,12 +244,30 @@ def compare_nodes(graph: Graph, design: FinnDesign) -> Iterator[Comparison]:
         yield Comparison(f"pool {node.name}", f"PE {pool.pe}", estimate, formula(graph, node, Fold(pool.pe)))
 
 
-def strict_logic(op: MatrixVector, ports: Ports, fold: Fold) -> Logic:
-    """A matrix-vector node's logic with FINN+'s formula for the LUTs of an MVAU, weights counted at their true width."""
-    x, w = ports.inputs
-    bits = w.bits + x.bits
-    row = fold.simd * (2 * ceil(bits / 6) - 1) * bits + bits * (2 * fold.simd - 1) + ports.outputs[0].bits
-    return replace(OUR_LOGIC(op, ports, fold), lut=int(300 + 1.1 * fold.pe * fold.groups * row))
+class StrictMatrixVector:
+    """The matrix-vector kernel with FINN+'s formula for the LUTs of an MVAU, weights counted at their true width."""
+
+    def access(self, op: MatrixVector, ports: Ports, fold: Fold) -> Access:
+        """Give the kernel's own access pattern."""
+        return KERNELS.of(op).access(op, ports, fold)
+
+    def cost(self, op: MatrixVector, ports: Ports, fold: Fold) -> Cost:
+        """Give the kernel's own cost with other LUTs."""
+        x, w = ports.inputs
+        bits = w.bits + x.bits
+        row = fold.simd * (2 * ceil(bits / 6) - 1) * bits + bits * (2 * fold.simd - 1) + ports.outputs[0].bits
+        return replace(KERNELS.of(op).cost(op, ports, fold), lut=int(300 + 1.1 * fold.pe * fold.groups * row))
+
+
+class StrictKernels:
+    """The HLS kernels with `StrictMatrixVector` in the place of theirs."""
+
+    limits = KERNELS.limits
+    matrix_vector = StrictMatrixVector()
+
+    def of(self, op: Op) -> Implementation:
+        """Find the implementation of an op."""
+        return self.matrix_vector if isinstance(op, MatrixVector) else KERNELS.of(op)
 
 
 def over_budget(resources: Resources, budget: Resources) -> str:
@@ -335,9 +353,8 @@ def main(
                 over_budget(same_folds.resources, design.budget),
             )
         started = time.perf_counter()
-        with patch.object(MatrixVector, "logic", strict_logic):
-            strict = muxflow.fit(graph, BOARD, clock_mhz=CLOCK_MHZ)
-            figures = our_figures(strict, time.perf_counter() - started)
+        strict = muxflow.fit(graph, BOARD, clock_mhz=CLOCK_MHZ, implementations=StrictKernels())
+        figures = our_figures(strict, time.perf_counter() - started)
         totals.add_row("", "Muxflow, strict", "fastest", *figures)
         for other in shown_designs(designs, SHOWN[model.config.topology], design.budget):
             totals.add_row(

@@ -176,7 +176,7 @@ def through_hls4ml(
 
 def native(graph: Graph, folder: Path, codes: npt.NDArray[np.int64], fps: float | None) -> tuple[Row, Any]:
     """Muxflow's own project and native C simulation."""
-    project = muxflow.fit(graph, "pynq-z2", fps=fps).write(folder)
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2", fps=fps), folder)
     files, size = source_size(project.path)
     _, seconds = compile_csim(project.hls, "native")
     result = run_csim(project.hls, codes, "native")

@@ -24,7 +24,8 @@ from rich.table import Table
 import muxflow
 from muxflow.dataflow.fit.design import Design
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.qonnx.execution import QonnxModel, float_inputs
+from muxflow.frontend.floats import float_inputs
+from muxflow.frontend.qonnx.execution import QonnxModel
 from muxflow.frontend.training import zoo
 from muxflow.hls.vitis.csim import compile_csim, run_csim
 
@@ -52,7 +53,7 @@ def main(images: Annotated[int, typer.Option(min=1, help="Images to simulate.")]
         loaded = time.perf_counter()
         design: Design = muxflow.fit(graph, "pynq-z2")
         fitted = time.perf_counter()
-        project = design.write(folder / "project")  # type: ignore[attr-defined]
+        project = muxflow.write(design, folder / "project")
         written = time.perf_counter()
         row("multiply-accumulates an image", f"{graph.operations() / 1e6:.1f} M")
         row(
@@ -64,9 +65,9 @@ def main(images: Annotated[int, typer.Option(min=1, help="Images to simulate.")]
         codes = np.random.default_rng(0).integers(0, 256, (images, 32, 32, 3))
         qonnx = QonnxModel(path)
         few = codes[: min(8, images)]
-        qonnx.run(float_inputs(graph, few))
+        qonnx.run(*float_inputs(graph, few))
         started = time.perf_counter()
-        qonnx.run(float_inputs(graph, few))
+        qonnx.run(*float_inputs(graph, few))
         peer = len(few) / (time.perf_counter() - started)
         row("QONNX execution", f"{peer:.2f} images/s", "1.0x")
         started = time.perf_counter()

@@ -74,7 +74,7 @@ def find_board(name: str) -> Board:
     if not name.endswith(".py"):
         raise MuxflowError(
             f"board {name!r} is not known; supported are {', '.join(boards())}, or a file of your own: "
-            "--board path/to/my_board.py (see docs/boards.md)"
+            "--board path/to/my_board.py (see docs/reference/boards.md)"
         )
     path = Path(name)
     if not path.is_file():

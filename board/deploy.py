@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import port, unpack
 from muxflow.hls.vitis.project import Project
 
@@ -45,7 +45,7 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
 
 def interface_entry(project: Project) -> dict[str, Any]:
-    """What `interface.json` holds; docs/driver.md lists the entries."""
+    """What `interface.json` holds; docs/guide/driver.md lists the entries."""
     from muxflow.board.bitstream.stages import BITSTREAM
 
     design = project.design
@@ -55,7 +55,7 @@ def interface_entry(project: Project) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": graph.name,
-        "version": package_version("muxflow"),
+        "version": __version__,
         "digest": project.digest,
         "board": design.board,
         "part": design.device.part,

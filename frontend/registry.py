@@ -7,7 +7,7 @@ packages bring readers by entry points of the group "muxflow.frontends" (an inst
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -104,11 +104,18 @@ def frontends() -> tuple[Frontend, ...]:
     return (*_REGISTERED, *_found())
 
 
-def suffixes() -> Iterator[tuple[str, str]]:
-    """Each suffix with the titles of its readers."""
-    for suffix in dict.fromkeys(suffix for frontend in frontends() for suffix in frontend.suffixes):
-        titles = [frontend.title for frontend in frontends() if suffix in frontend.suffixes]
-        yield suffix, ", ".join(titles)
+def suffixes() -> Mapping[str, str]:
+    """Map each suffix to the titles of its readers."""
+    found: dict[str, list[str]] = {}
+    for frontend in frontends():
+        for suffix in frontend.suffixes:
+            found.setdefault(suffix, []).append(frontend.title)
+    return {suffix: ", ".join(titles) for suffix, titles in found.items()}
+
+
+def supported() -> str:
+    """Say in words which files can be read."""
+    return ", ".join(f"{suffix} ({titles})" for suffix, titles in suffixes().items())
 
 
 def find(path: Path) -> Frontend:
@@ -118,8 +125,7 @@ def find(path: Path) -> Frontend:
     """
     candidates = [frontend for frontend in frontends() if path.suffix in frontend.suffixes]
     if not candidates:
-        known = ", ".join(f"{suffix} ({titles})" for suffix, titles in suffixes())
-        raise MuxflowError(f"{path}: a file of type {path.suffix or 'unknown'!r}; supported are {known}")
+        raise MuxflowError(f"{path}: a file of type {path.suffix or 'unknown'!r}; supported are {supported()}")
     return next((frontend for frontend in candidates if frontend.recognises(path)), candidates[-1])
 
 

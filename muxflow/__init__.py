@@ -19,6 +19,7 @@ from muxflow.dataflow.errors import (
     ToolError,
     UnsupportedError,
 )
+from muxflow.dataflow.version import __version__
 
 if TYPE_CHECKING:
     from muxflow.api import Project, check, fit, load, open_project, write
@@ -37,6 +38,7 @@ __all__ = [
     "Project",
     "ToolError",
     "UnsupportedError",
+    "__version__",
     "check",
     "fit",
     "load",

@@ -12,14 +12,17 @@ from muxflow.board.driver import Accelerator
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
+from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.graph.graph import Batch, Graph
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, NodeStatus
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis import csim
+from muxflow.hls.vitis.execution import CsimExecution
 from muxflow.hls.vitis.project import Project as HlsProject
 from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
+from muxflow.proof.compare import Progress, compare
 
 
 def load(
@@ -69,15 +72,22 @@ class Project:
         bounded: bool = False,
         verify: bool = True,
         jobs: int = 1,
-        progress: csim.Progress | None = None,
+        progress: Progress | None = None,
     ) -> csim.CsimResult:
         """Simulate input codes in C, shape (N, *input.shape) an input; with `verify` every node is compared with the graph.
 
+        Compared codes of inner streams are dropped; `muxflow.hls.vitis.csim.run_csim` records those asked for.
         `variant`: "native" or "reference" (ap_int types). `bounded`: FIFOs have exactly their depths.
         Raises MismatchError at the first difference, ToolError when the compiler is absent or a deadlock is found.
         """
-        run = csim.verify if verify else csim.run_csim
-        return run(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress)
+        if not verify:
+            return csim.run_csim(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress)
+        execution = CsimExecution(self.hls, variant, bounded=bounded, jobs=jobs)
+        agreed = compare(self.design.graph, [execution], images, progress)
+        (outcome,) = agreed.outcomes
+        return csim.CsimResult(
+            variant, agreed.outputs, self.design.graph.outputs, execution.compile_seconds, outcome.seconds
+        )
 
     def emulate(self, *, batch: int = 64, timeout: float = 600.0) -> Accelerator:
         """The driver's `Accelerator`, played by this project's C simulation; raises AcceleratorError."""
@@ -110,6 +120,7 @@ def fit(
     latency: float | None = None,
     utilisation: Utilisation | None = None,
     slowdown: float = 0.0,
+    implementations: Implementations = KERNELS,
     progress: Callable[[str], None] | None = None,
 ) -> Design:
     """The best design that fits the board, by the resource estimate, FIFOs sized by cycle simulation.
@@ -118,6 +129,7 @@ def fit(
     the device that may be used (default 70 % of LUTs and flip-flops, 90 % of block RAM and DSP).
     `fps`: frames a second, or `latency`: seconds for one image; the cheapest design that reaches it, the fastest one that
     fits when both are None. `slowdown`: per cent of the rate that may be given up for smaller FIFOs.
+    `implementations`: of the target, the HLS kernels by default.
     Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None.
     Raises MuxflowError for an unknown board or a target that is not positive, BudgetError naming the nearest point and
     what binds when the target cannot be met.
@@ -126,7 +138,7 @@ def fit(
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
     return folding.fit(
         graph,
-        KERNELS,
+        implementations,
         device=chosen.device,
         board=chosen.name,
         clock_mhz=clock,

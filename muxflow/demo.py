@@ -6,7 +6,6 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +89,6 @@ def run_demo(output: Path, *, board: str, select: str, stage: Stage) -> DemoResu
     project = muxflow.write(design, output / name, vectors=images.codes, extra={MODEL_FILE: model.read_bytes()})
     done(1, 1)
     prove(project, images, network=network, jobs=os.cpu_count() or 1, stage=stage)
-    report = project_report(project, version("muxflow"))
+    report = project_report(project, muxflow.__version__)
     files = write_report(report, project.path / "report")
     return DemoResult(report, project.path, tuple(files), time.perf_counter() - started)

@@ -13,7 +13,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -95,7 +94,7 @@ class _Work:
             "board": self.board,
             "utilisation": asdict(self.utilisation),
             "clock_mhz": self.clock_mhz,
-            "version": version("muxflow"),
+            "version": muxflow.__version__,
             "simulated": have_compiler(),
         }
         text = json.dumps(entry, sort_keys=True).encode()

@@ -29,10 +29,37 @@ from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.headers import copy_headers
 from muxflow.hls.kernels import KERNELS
+from muxflow.hls.vitis.csim import ap_types
 
 settings.register_profile("muxflow", derandomize=True, deadline=None)
 settings.load_profile("muxflow")
+
+TESTS = Path(__file__).parent
+
+# What the core tier runs: folders and files whose modules import nothing but numpy, networkx, onnx, typer, rich and
+# jinja2. A test among them that needs more says so: `@pytest.mark.needs("hls4ml")`.
+CORE = (
+    "dataflow",
+    "reports",
+    "board/test_board.py",
+    "board/test_driver.py",
+    "board/test_driver_board.py",
+    "board/test_toolchain.py",
+    "board/test_vendor_reports.py",
+    "board/test_vendor_tcl.py",
+    "hls/test_csim.py",
+    "hls/test_packing.py",
+    "hls/test_pragmas.py",
+    "hls/test_project.py",
+    "hls/test_seeds.py",
+    "hls/test_vendor_view.py",
+    "docs",
+    "packaging/test_package_lists.py",
+    "proof",
+    "test_import_graph.py",
+)
 
 ZYNQ_7020 = Device("xc7z020clg400-1", lut=53200, ff=106400, bram18=280, dsp=220)
 
@@ -41,10 +68,50 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
 
 
+# --------------------------------------------------------------------------------------------------------------------
+# The core tier, `pytest -m core`: tests that need no torch, no QONNX, no hls4ml and no TensorFlow.
+
+
+def is_core_tier(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "core")
+
+
+def is_core(path: Path) -> bool:
+    """Whether a test file belongs to the core tier, or a folder holds one that does."""
+    return any((TESTS / name).is_relative_to(path) or path.is_relative_to(TESTS / name) for name in CORE)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    absent = [name for name in CORE if not (TESTS / name).exists()]
+    if absent:
+        raise pytest.UsageError(f"tests/conftest.py: CORE names {', '.join(absent)}, which is not there")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The other files are not even imported in the core tier."""
+    inside = collection_path.is_relative_to(TESTS)
+    return True if is_core_tier(config) and inside and not is_core(collection_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_core(item.path) and not item.get_closest_marker("needs"):
+            item.add_marker("core")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if is_core_tier(config) and ap_types() is None:
+        terminalreporter.write_line(
+            "core tier: the ladders stopped at the native rung; ap_int.h, which the last rung needs, comes with hls4ml"
+        )
+
+
 @pytest.fixture
-def ladder(tmp_path: Path) -> Ladder:
-    """A fresh ladder."""
-    return Ladder(tmp_path)
+def ladder(tmp_path: Path, pytestconfig: pytest.Config) -> Ladder:
+    """A fresh ladder; without its last rung only in the core tier, which says so at its end."""
+    whole = ap_types() is not None or not is_core_tier(pytestconfig)
+    return Ladder(tmp_path, ("native", "reference") if whole else ("native",))
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -171,6 +238,14 @@ def random_design(seed: int) -> Design:
             legal = list(node.op.folds(graph.ports(node)))
             folds[node.name] = legal[int(rng.integers(len(legal)))]
     return build_design(graph, folds, KERNELS, device=ZYNQ_7020, board="none", clock_mhz=100)
+
+
+@pytest.fixture(scope="session")
+def include(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of headers as a generated project has it: `muxflow/*.hpp`."""
+    folder = tmp_path_factory.mktemp("include")
+    copy_headers(folder / "muxflow")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -20,49 +20,58 @@ Slow = Callable[..., Sequence[IntArray]]
 Order = Callable[[Fold, tuple[IntArray, ...]], tuple[IntArray, ...]]
 
 # A stream that logs the order in which its ports are used and fails on a read of nothing; stands in for the vendor's.
+# It holds plain elements, not beats: a queue for every type of beat would take most of the compiler's time.
 HLS_STREAM = r"""
 #ifndef LADDER_HLS_STREAM
 #define LADDER_HLS_STREAM
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
-#include <string>
-extern std::string ladder_events;
-namespace hls {
-template <class T> class stream {
-  std::deque<T> held;
+#include <vector>
+static std::vector<char> ladder_events;
+class LadderQueue {
+  const char* const name;
   const char port;
+  const int lanes;
+  std::vector<long long> held;
+  std::vector<long long>::size_type next;
+  void expect(bool good, const char* met) const {
+    if (!good) { std::fprintf(stderr, "%s %s\n", name, met); std::exit(5); }
+  }
+ protected:
+  void event() { ladder_events.push_back(port); }
+  void put(long long element) { held.push_back(element); }
+  long long take() {
+    expect(next < held.size(), "is read too often");
+    return held[next++];
+  }
  public:
-  explicit stream(char port_) : port(port_) {}
+  LadderQueue(const char* name_, char port_, int lanes_) : name(name_), port(port_), lanes(lanes_), next(0) {}
+  void load(std::FILE* file, long beats) {
+    held.assign(beats * lanes, 0);
+    next = 0;
+    expect(std::fread(held.data(), 8, held.size(), file) == held.size(), "ends early in the input file");
+  }
+  void expect_empty() const { expect(next == held.size(), "is not read whole"); }
+  void dump(std::FILE* file) {
+    const long long beats = held.size() / lanes;
+    std::fwrite(&beats, 8, 1, file);
+    std::fwrite(held.data(), 8, held.size(), file);
+    held.clear();
+  }
+};
+namespace hls {
+template <class T> class stream : public LadderQueue {
+ public:
+  stream(const char* name, char port) : LadderQueue(name, port, T::LANES) {}
   T read() {
-    if (held.empty()) { std::fprintf(stderr, "port %c is read too often\n", port); std::exit(5); }
-    ladder_events += port;
-    T value = held.front();
-    held.pop_front();
+    event();
+    T value;
+    for (int lane = 0; lane < T::LANES; ++lane) value.set(lane, take());
     return value;
   }
-  void write(const T& value) { ladder_events += port; held.push_back(value); }
-  bool empty() const { return held.empty(); }
-  void load(std::FILE* file, long beats) {
-    for (long i = 0; i < beats; ++i) {
-      T value;
-      for (int lane = 0; lane < T::LANES; ++lane) {
-        long long element;
-        if (std::fread(&element, 8, 1, file) != 1) { std::fprintf(stderr, "input ends early\n"); std::exit(5); }
-        value.set(lane, element);
-      }
-      held.push_back(value);
-    }
-  }
-  void dump(std::FILE* file) {
-    const long long beats = held.size();
-    std::fwrite(&beats, 8, 1, file);
-    for (; !held.empty(); held.pop_front()) {
-      for (int lane = 0; lane < T::LANES; ++lane) {
-        const long long element = static_cast<long long>(held.front().get(lane));
-        std::fwrite(&element, 8, 1, file);
-      }
-    }
+  void write(const T& value) {
+    event();
+    for (int lane = 0; lane < T::LANES; ++lane) put(static_cast<long long>(value.get(lane)));
   }
 };
 }
@@ -111,8 +120,9 @@ def _events(patterns: Sequence[Pattern], names: str) -> list[str]:
 class Ladder:
     """Collects ops, then compiles all their kernels as two programs (native, ap_int) and compares."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variants: Sequence[str] = ("native", "reference")) -> None:
         self.folder = folder
+        self.variants = variants
         self.rungs: list[Rung] = []
 
     def add(
@@ -190,8 +200,6 @@ class Ladder:
     def climb(self) -> int:
         """Compiles, runs and compares; returns how many kernels were checked."""
         assert self.rungs
-        reference = ap_types()
-        assert reference is not None
         (self.folder / "hls_stream.h").write_text(HLS_STREAM)
         copy_headers(self.folder / "muxflow")
         (self.folder / "main.cpp").write_text(self._program())
@@ -201,7 +209,8 @@ class Ladder:
                 for i in range(frames):
                     for values in rung.inputs:
                         file.write(np.ascontiguousarray(values[i], "<i8").tobytes())
-        for variant, flags in (("native", NATIVE), ("reference", ("-O0", "-w", f"-I{reference}"))):
+        for variant in self.variants:
+            flags = NATIVE if variant == "native" else ("-O0", "-w", f"-I{ap_types()}")
             command = ["g++", "-std=c++14", "-I.", *flags, "main.cpp", "-o", variant]
             done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[:6000]
@@ -214,7 +223,7 @@ class Ladder:
 
     def _program(self) -> str:
         headers = sorted({KERNELS.unit(rung.op, rung.ports, rung.fold).header for rung in self.rungs})
-        parts = ["#include <hls_stream.h>", "std::string ladder_events;"]
+        parts = ["#include <hls_stream.h>"]
         parts += [f'#include "muxflow/{header}"' for header in headers]
         for number, rung in enumerate(self.rungs):
             kernel = KERNELS.unit(rung.op, rung.ports, rung.fold)
@@ -225,7 +234,7 @@ class Ladder:
                 for i, s in enumerate(streams):
                     lines.append(f"  typedef muxflow::{beat_type(s)} {letter}{i}_t;")
                     port = chr(ord("a" if letter == "x" else "A") + i)
-                    lines.append(f"  hls::stream<{letter}{i}_t> {letter}{i}('{port}');")
+                    lines.append(f"  hls::stream<{letter}{i}_t> {letter}{i}(\"rung {number}: {letter}{i}\", '{port}');")
                     names.append(f"{letter}{i}")
             lines += [_table(table) for table in kernel.tables]
             template = ", ".join(str(value).lower() for _, value in kernel.arguments)
@@ -234,9 +243,7 @@ class Ladder:
             lines += [f"    x{i}.load(in, {s.beats});" for i, s in enumerate(rung.ports.inputs)]
             lines.append("    ladder_events.clear();")
             lines.append(f"    muxflow::{kernel.function}<{template}>({arguments});")
-            for i in range(len(rung.ports.inputs)):
-                left = f"rung {number}: x{i} is not read whole"
-                lines.append(f'    if (!x{i}.empty()) {{ std::fprintf(stderr, "{left}"); std::exit(5); }}')
+            lines += [f"    x{i}.expect_empty();" for i in range(len(rung.ports.inputs))]
             lines.append("    const long long events = ladder_events.size();")
             lines.append("    std::fwrite(&events, 8, 1, out);")
             lines.append("    std::fwrite(ladder_events.data(), 1, events, out);")

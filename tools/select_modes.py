@@ -2,7 +2,7 @@
 
     .venv/bin/python tools/select_modes.py [PRESET ...]
 
-Prints the table of docs/fit.md.
+Prints the table of docs/guide/fit.md.
 """
 
 from __future__ import annotations

@@ -7,6 +7,6 @@ tree=$root/build/typecheck
 rm -rf "$tree"
 mkdir -p "$tree/muxflow"
 for file in "$root"/muxflow/*; do ln -s "$file" "$tree/muxflow/"; done
-for folder in frontend dataflow hls board reports; do ln -s "$root/$folder" "$tree/muxflow/$folder"; done
+for folder in frontend dataflow hls proof board reports; do ln -s "$root/$folder" "$tree/muxflow/$folder"; done
 cd "$tree"
 exec "${MYPY:-mypy}" --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache" -p muxflow

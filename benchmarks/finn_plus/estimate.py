@@ -1,6 +1,6 @@
 """FINN+ estimates of one QONNX file, for a list of target rates, as JSON on standard output.
 
-Runs in FINN+'s own environment (requirements.txt beside this file), never in Muxflow's:
+Runs in FINN+'s own environment (tools/environments/finn.txt), never in Muxflow's:
 
     python estimate.py model.onnx --fps 3000 --fps 6000 [--mvau-wwidth-max 1024] [--clock-mhz 100] [--board Pynq-Z2]
 

@@ -208,7 +208,7 @@ def _read(file: Path) -> str:
 
 def _lacks(file: Path, section: str) -> ToolError:
     return ToolError(
-        f"{file}: the report lacks {section}; is it whole, and of a supported version (docs/bitstream.md)?"
+        f"{file}: the report lacks {section}; is it whole, and of a supported version (docs/guide/bitstream.md)?"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from muxflow.board.bitstream.toolchain import Form
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.version import __version__
 from muxflow.hls.names import identifier
 from muxflow.hls.vitis.project import Project
 
@@ -43,7 +43,7 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
     """
     design = project.design
     values: dict[str, Any] = {
-        "version": package_version("muxflow"),
+        "version": __version__,
         "board": board,
         "part": design.device.part,
         "board_parts": board.board_parts,

@@ -176,7 +176,7 @@ class Accelerator:
         known = {seed.node: seed for seed in self.interface.seeds}
         if not known:
             raise AcceleratorError(
-                f"{self.interface.name}: seeds are fixed in the hardware; build it with writable seeds (docs/driver.md)"
+                f"{self.interface.name}: seeds are fixed in the hardware; build it with writable seeds (docs/guide/driver.md)"
             )
         wanted = {node: seed.cells for node, seed in known.items()}
         for node, given in seeds.items():

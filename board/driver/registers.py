@@ -55,7 +55,7 @@ MONITOR: tuple[Register, ...] = (
     ),
     Register("output_idle", 0x58, 64, "read", "cycles in which the DMA could take a word and the accelerator had none"),
 )
-"""The stream monitor's map: `board/bitstream/ip/stream_monitor.v` implements it, docs/driver.md prints it."""
+"""The stream monitor's map: `board/bitstream/ip/stream_monitor.v` implements it, docs/guide/driver.md prints it."""
 
 OFFSETS = {register.name: register.offset for register in MONITOR}
 

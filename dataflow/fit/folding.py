@@ -138,15 +138,21 @@ def slowdown_curve(design: Design, slowdown: float, *, points: int = 3) -> tuple
     return tuple(found)
 
 
-def frontier(design: Design, *, points: int = 12) -> tuple[FrontierPoint, ...]:
-    """Set interval against resources, fastest first: each point is the cheapest design of its interval within the budget,
-    with FIFOs that hold what those of `design` do.
+def design_frontier(design: Design, *, points: int = 12) -> tuple[FrontierPoint, ...]:
+    """Set interval against resources inside a design's budget, with FIFOs that hold what its own do; see `frontier`."""
+    graph, held = unfolded(design.graph), held_elements(design)
+    return frontier(graph, design.folded.implementations, held, design.budget, points=points)
 
-    Of all intervals about `points`
+
+def frontier(
+    graph: Graph, implementations: Implementations, held: Mapping[str, int], budget: Resources, *, points: int = 12
+) -> tuple[FrontierPoint, ...]:
+    """Set interval against resources, fastest first: each point is the cheapest design of its interval within the budget.
+
+    `held`: elements in the FIFOs of each stream (`held_elements` of a fitted design). Of all intervals about `points`
     are taken, evenly in proportion, to the one from which on nothing becomes cheaper. Estimates.
     """
-    budget = design.budget
-    solver = Solver(unfolded(design.graph), design.folded.implementations, held_elements(design))
+    solver = Solver(insert_forks(check(graph)), implementations, held)
     first = fastest(solver, budget)
     if first is None:
         return ()

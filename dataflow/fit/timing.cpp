@@ -1,4 +1,4 @@
-// Cycle simulation of a folded graph; the semantics are written in docs/timing.md and the interface in timing.py.
+// Cycle simulation of a folded graph; the semantics are written in docs/design/timing.md and the interface in timing.py.
 #include <cstdint>
 #include <vector>
 

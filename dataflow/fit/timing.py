@@ -1,4 +1,4 @@
-"""Cycle simulation of a folded graph: latency, interval, stalls, FIFO fill, deadlocks; semantics in docs/timing.md."""
+"""Cycle simulation of a folded graph: latency, interval, stalls, FIFO fill, deadlocks; semantics in docs/design/timing.md."""
 
 from __future__ import annotations
 

@@ -153,10 +153,17 @@ class Graph:
         return values
 
     def batches(self, batch: Batch, size: int = BATCH) -> Iterator[tuple[int, dict[str, IntArray]]]:
-        """Cut checked codes into parts of at most `size` frames: (number of the first frame, codes by input)."""
-        codes = self.check_codes(batch)
-        for start in range(0, len(codes[self.inputs[0]]), size):
-            yield start, {name: array[start : start + size] for name, array in codes.items()}
+        """Cut codes into parts of at most `size` frames: (number of the first frame, checked codes by input).
+
+        Each part is checked when it is asked for, so that no copy of all codes is made.
+        """
+        arrays = {name: np.asarray(array) for name, array in self._by_input(batch).items()}
+        for start in range(0, self.frames(batch), size):
+            yield start, self.check_codes({name: array[start : start + size] for name, array in arrays.items()})
+
+    def frames(self, batch: Batch) -> int:
+        """Count the frames of a batch, of the longest input where they are not of one length."""
+        return max(len(np.asarray(array)) for array in self._by_input(batch).values())
 
     def read_out(self, outputs: Codes) -> Values:
         """Read the model's outputs from output codes; codes stay as they are where an output has no readout."""

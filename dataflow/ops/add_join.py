@@ -11,7 +11,13 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Port, Ports
 
 @dataclass(frozen=True, eq=False)
 class AddJoin(Op):
-    """y = a + b, element by element; both inputs have one shape and stand on the same integer grid."""
+    """Add two streams of one shape, element by element; both stand on the same integer grid.
+
+    - Inputs `a`, `b` of one shape `S`; output `S`.
+    - `y = a + b`.
+    - Interval `[a.lo + b.lo, a.hi + b.hi]` (tight).
+    - `T = size / PE`; both inputs are read and the output written in every iteration.
+    """
 
     inputs = (Port("a"), Port("b"))
 

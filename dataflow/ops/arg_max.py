@@ -13,7 +13,12 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports
 
 @dataclass(frozen=True, eq=False)
 class ArgMax(Op):
-    """(H, W, C) -> (H, W, 1): the index of the largest channel; the first one wins a tie."""
+    """Give the index of the largest channel of each pixel, the first of equals.
+
+    - `(*S, C)` -> `(*S, 1)`.
+    - Interval `[0, C - 1]`.
+    - One element a beat. `T = size`; written in the last iteration of every `C`.
+    """
 
     answer = "label"
 

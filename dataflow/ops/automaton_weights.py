@@ -13,11 +13,17 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Regi
 
 @dataclass(frozen=True, eq=False)
 class AutomatonWeights(Op):
-    """Makes a matrix row by row from an elementary cellular automaton, once for each vector of the frame.
+    """Make a weight matrix row by row from an elementary cellular automaton, once for each vector of a frame.
 
-    `rows`, `columns`: the matrix; `repeats`: vectors in a frame; the other fields but one are those of `Automaton`.
-    `writable`: the start of the ring can be another one at run time, so nothing downstream may rely on the weights.
-    Only dense matrices: a grouped layer with generated weights is refused by `MatrixVector`'s fold of one group.
+    - Attributes `rows`, `columns`: the matrix, of one group only; `repeats`: vectors in a frame; `ring`, `rule`,
+      `seed`, `burn_in`, `alphabet`: of the automaton; `writable`: the start of the ring may be another one at run time,
+      so that nothing downstream relies on the weights.
+    - Cells `c_0..c_{ring-1}` on a periodic ring. Start: `seed` 0, one live cell at `ring // 2`; else
+      `numpy.random.Generator(PCG64(seed)).integers(0, 2, ring)`. A step: `c'_i = bit (4 c_{i-1} + 2 c_i + c_{i+1})` of
+      `rule`. `burn_in` steps come first; row `i` of the matrix is the ring after `i` further steps.
+    - `binary`: `w_j = 2 c_j - 1`, `ring >= columns`. `ternary`: `w_j = c_{2j} - c_{2j+1}`, `ring >= 2 * columns`. A
+      matrix of zeros only is refused.
+    - Interval `[-1, 1]`; the stream is constant. Order, lanes and loop as RomWeights. Every repeat starts from row 0.
     """
 
     rows: int

@@ -12,10 +12,16 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, froz
 
 @dataclass(frozen=True, eq=False)
 class ChannelSelect(Op):
-    """S_c = 1 where the maximum (or the sum) of channel c over the frame reaches its threshold; known with the last pixel.
+    """Judge each channel by its maximum or sum over the whole frame: the attention of a MUX residual block.
 
-    `statistic`: "max" (select mode `channel`) or "sum" (`channel-mean`: the mean times the number of pixels).
-    `thresholds`: shape (channels judged,), the first channels of x. x holds unsigned codes.
+    - Attributes `statistic`: `max` (select mode `channel`) or `sum` (`channel-mean`: the mean times the pixels);
+      `thresholds` `(m,)`, `m <= channels`.
+    - Input: unsigned codes, `lo >= 0`; output `(1, ..., 1, m)`.
+    - `S_c = 1` where the maximum (the sum) of channel `c` over the frame is `>= thresholds_c`, else 0; channels from
+      `m` on are read and ignored.
+    - Interval `[0, 1]`.
+    - With `X = channels / PE`: `T = pixels * X`, read in all; written in the first `m / PE` iterations of the last
+      pixel.
 
     Source: MOGNET, one bit a channel derived from the block's input; the statistic is a decision.
     """

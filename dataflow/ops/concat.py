@@ -13,7 +13,13 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Port, Ports
 
 @dataclass(frozen=True, eq=False)
 class Concat(Op):
-    """(H, W, A) and (H, W, B) -> (H, W, A + B): for each pixel the channels of a, then those of b."""
+    """Concatenate channels: of each pixel those of `a`, then those of `b`.
+
+    - Inputs `(*S, A)` and `(*S, B)`; output `(*S, A + B)`.
+    - Interval: the hull of both (tight).
+    - `T = pixels * (A + B) / PE`; in each pixel `a` is read in the first `A / PE` iterations, `b` in the others; the
+      output is written in all.
+    """
 
     inputs = (Port("a"), Port("b"))
 

@@ -11,7 +11,11 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role
 
 @dataclass(frozen=True, eq=False)
 class Fork(Op):
-    """Copies every beat to `ways` outputs, 2 or 3; more readers take a tree of forks."""
+    """Copy every beat to several readers.
+
+    - Attribute `ways`, 2 or 3; more readers take a tree of forks. Every output is the input.
+    - `T = size / PE`; all ports move a beat in every iteration.
+    """
 
     ways: int = 2
 

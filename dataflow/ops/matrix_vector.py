@@ -14,15 +14,29 @@ from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Patt
 
 @dataclass(frozen=True, eq=False)
 class MatrixVector(Op):
-    """y[g, r] = sum_k w[g, r, k] * x[g, k] for each vector of the frame; inputs: x and the weight stream.
+    """Multiply each vector of a frame by a matrix that comes as a stream: convolutions and dense layers.
 
-    `groups`: the vector is cut into that many parts, each with its own rows (1: dense, channels: depthwise).
-    `pixels`: window positions in a vector (kernel height x width; 1 for pointwise and dense layers). The elements of a
-    group are ordered (pixel, channel), as a sliding window sends them.
-
-    x: any shape whose size is a multiple of groups * columns; w: (rows of all groups, columns).
-    y: (H, W, rows) when the last axis of x is one vector, (1, 1, rows) when the whole of x is.
-    The interval of y covers every partial sum, from the actual weights where they are constant.
+    - Attributes `groups`: parts that a vector is cut into, each with its own rows (1: dense, channels: depthwise);
+      `pixels`: window positions in a vector (the kernel's size; 1 for pointwise and dense layers). A group's elements
+      are ordered (pixel, channel), as a sliding window sends them.
+    - Inputs `x` and the weights `w` `(rows, columns)`; `groups` divides `rows`, `pixels` divides `columns`. A vector
+      has `groups * columns` elements; `w` comes once for each.
+    - Output `(*S, rows)` where the last axis of `x` is one vector, `(1, ..., 1, rows)` where the whole frame is.
+    - `y[g * R + p] = Σ_k w[g * R + p, k] * x[g * columns + k]`, `R = rows / groups`, `k < columns`.
+    - Interval: with `x` in `[min(x.lo, 0), max(x.hi, 0)]`, the least and the largest over the rows of the sum of the
+      negative and of the positive products, 0 included: it covers every partial sum. Weights that are not constant take
+      the four corners of their own interval instead.
+    - Folds: `PE` divides `R`; `SIMD` divides `columns / pixels`, or is a multiple of it that divides `columns`;
+      `fold.groups > 1` divides `groups` and takes `PE = R`, `SIMD = columns / pixels` (and, where `pixels > 1`, a
+      sliding window right before). `PE * SIMD * groups <= 4096`.
+    - Lanes: `x` `groups * SIMD` in the order group, column; `w` `SIMD * groups * PE` in the order column, group, row;
+      `y` `groups * PE` in the order group, row.
+    - Arithmetic in synthesis: bipolar `w` and `x` count equal signs, `y = 2 count - columns`; bipolar `w` alone adds
+      the inputs whose weight bit is set, `y = 2 Σ_{w = +1} x - Σ x`, the last sum once a group. The same integers as
+      above.
+    - Loop, outermost first: vector, group block, row block (`R / PE`), column block (`columns / SIMD`). `w` is read in
+      every iteration, `x` while the row block is the first (and kept for the others), `y` written in the last column
+      block.
     """
 
     groups: int = 1

@@ -17,12 +17,19 @@ NO_THRESHOLDS = frozen_array(np.zeros(0))
 
 @dataclass(frozen=True, eq=False)
 class MuxJoin(ResidualJoin):
-    """y = S ? (x + f) >> 1 : f on unsigned codes; inputs x, f and, for `stream`, S.
+    """Join a residual by a select bit: the mean of both, or the new branch alone.
 
-    `select`: "always" (S = 1), "element" (S = 1 where x >= the threshold of its channel), "stream" (S comes from a
-    channel select, one bit a channel and frame). `thresholds`: shape (min channels,) for "element", else empty.
-    Where the channel counts differ, the first min(channels) carry the residual, the other channels of f pass and those
-    of x are dropped.
+    - Attributes `select`: `always`, `element` or `stream`; `thresholds` `(m,)` for `element`, else empty, with
+      `m = min(x.channels, f.channels)`.
+    - Inputs `x`, `f`: unsigned codes of one spatial size, `lo >= 0`, at most 30 bits; for `stream` also `S` of shape
+      `(1, ..., 1, m)`, from a ChannelSelect. Output: the shape of `f`.
+    - For channels `c < m`: `y_c = s ? (x_c + f_c) >> 1 : f_c`; for `c >= m`: `y_c = f_c`. Channels of `x` from `m` on
+      are dropped. `s` is 1 (`always`), `x_c >= thresholds_c` (`element`), `S_c` (`stream`).
+    - Interval `[(x.lo + f.lo) >> 1, (x.hi + f.hi) >> 1]`, widened to hold `f`'s where `f` can pass (not `always`, or
+      `f.channels > m`).
+    - With `X = x.channels / PE`, `F = f.channels / PE`, `L = max(X, F)`: `T = pixels * L`. In each pixel `x` is read in
+      the first `X` iterations, `f` read and `y` written in the first `F`. `S` is read in the first `min(X, F)`
+      iterations of the frame and held.
 
     Source: MOGNET, MUX(I0, I1; S) = I1*S + I0*(1-S); I0 = f, I1 = (x + f) >> 1 (floor) and the modes are decisions.
     """

@@ -11,10 +11,14 @@ from muxflow.dataflow.ops.residual import ResidualJoin
 
 @dataclass(frozen=True, eq=False)
 class OrJoin(ResidualJoin):
-    """y = x | f on unsigned codes; inputs x, f.
+    """Join two streams of unsigned codes by bitwise OR.
 
-    Where the channel counts differ, the first min(channels) are joined, the other channels of f pass and those of x are
-    dropped.
+    - Inputs `x`, `f` of one spatial size, `lo >= 0`; output: the shape of `f`.
+    - For channels `c < m = min(x.channels, f.channels)`: `y_c = x_c | f_c`, bitwise; for `c >= m`: `y_c = f_c`.
+      Channels of `x` from `m` on are dropped.
+    - Interval `[max(x.lo, f.lo), 2^n - 1]`, `n` the larger width of `x.hi` and `f.hi` (the width is tight, the ends
+      need not be); the lower end is that of `f` where channels of `f` pass.
+    - Loop as MuxJoin without the select stream.
 
     Source: HEQ (arXiv 2501.04517); bitwise for more than one bit, and the channel rule, are decisions.
     """

@@ -14,10 +14,15 @@ from muxflow.dataflow.ops.spatial import cube
 
 @dataclass(frozen=True, eq=False)
 class Pool(Op):
-    """(*S, C) -> (*(S // kernel), C): maximum or sum over windows whose stride is their size; no padding.
+    """Pool over windows that do not overlap; a global pool has the map's size as its window.
 
-    `kernel`: one size a spatial axis, 1 to 3 of them. An average is a sum whose scale is divided by the window's size; a
-    global pool has the map's size as window. Raises GraphError when a size is below 1 or the window does not fit.
+    - Attributes `kernel`: one size a spatial axis, 1 to 3 of them; `mode`: `max` or `sum`. An average is a sum whose
+      scale is divided. GraphError when a size is below 1 or the window does not fit.
+    - `(*S, C)` -> `(*(S // kernel), C)`; what is left over on an axis is read and dropped.
+    - Maximum or sum over each window.
+    - Interval: `max`: that of the input (tight). `sum`, with `n` the elements of the window:
+      `[min(x.lo, n x.lo), max(x.hi, n x.hi)]`, which holds the partial sums.
+    - With `F = C / PE`: `T = pixels * F`, read in all; a window is written in the iterations of its last pixel.
     """
 
     kernel: tuple[int, ...]

@@ -11,10 +11,15 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role
 
 @dataclass(frozen=True, eq=False)
 class RomWeights(Op):
-    """Sends a constant matrix once for each vector of the frame.
+    """Send a constant weight matrix once for each vector of a frame.
 
-    `weights`: integers, shape (rows of all groups, columns of one group); `groups`: as in the matrix-vector node that
-    reads them; `repeats`: vectors in a frame.
+    - Attributes `weights`: integers `(rows, columns)`, rows of all groups, columns of one; `groups`: as in the
+      MatrixVector that reads them; `repeats`: vectors in a frame.
+    - No input; output: the matrix, `repeats` times.
+    - Interval: least and largest weight (tight); the stream is constant.
+    - Follows. Beats in the order that MatrixVector reads: group block, row block, column block; lanes column, group,
+      row.
+    - `T = repeats * size / lanes`, written in every iteration.
     """
 
     weights: IntArray

@@ -11,7 +11,13 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, froz
 
 @dataclass(frozen=True, eq=False)
 class Scale(Op):
-    """y = factor_c * x; `factors`: shape (channels,) or (1,), integers."""
+    """Multiply each channel by an integer: brings two grids onto a common one before a join.
+
+    - Attribute `factors`, `(channels,)` or `(1,)`. Shape kept.
+    - `y_c = factors_c * x_c`.
+    - Interval: the least and the largest of the four products of `min`/`max` factor and `x.lo`/`x.hi` (tight).
+    - `T = size / PE`; read and written in every iteration.
+    """
 
     factors: IntArray
 

@@ -13,9 +13,12 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, froz
 
 @dataclass(frozen=True, eq=False)
 class ShiftClip(Op):
-    """y = clip((x + bias_c) >> shift, lowest, highest); the shift is arithmetic (floor).
+    """Add a bias, shift right and clip: bit-shift normalisation.
 
-    `bias`: shape (channels,) or (1,), integers; `shift` >= 0; `lowest` <= `highest`.
+    - Attributes `bias` `(channels,)` or `(1,)`, `shift >= 0`, `lowest <= highest`. Shape kept.
+    - `y_c = min(max((x_c + bias_c) >> shift, lowest), highest)`.
+    - Interval: the formula at `x.lo` with the smallest bias and at `x.hi` with the largest (tight).
+    - Loop as Scale.
 
     Source: 1 Mb encoder (arXiv 2501.05097), layer-shared bit-shift normalisation; bias and clip are decisions.
     """

@@ -16,14 +16,27 @@ from muxflow.dataflow.ops.spatial import cube
 
 @dataclass(frozen=True, eq=False)
 class SlidingWindow(Op):
-    """(*S, C) -> (*OS, K * C), K = product of the kernel; each window ordered (group, kernel position, channel of the
-    group), kernel positions in row-major order.
+    """Lay out the windows that a convolution or an overlapping pool reads.
 
-    `kernel`, `stride`, `dilation`: one number a spatial axis, 1 to 3 of them; stride and dilation are 1 where they are
-    left out. `pads`: elements of padding at the begins of all axes, then at their ends (rank 2: top, left, bottom,
-    right); none where they are left out. `groups`: channel groups, so that a grouped convolution reads each group in one
-    piece; `pad_code`: the code that stands in the padding. Raises GraphError when numbers of axes differ or a number is
-    out of range.
+    - Attributes, one number a spatial axis, 1 to 3 of them: `kernel`, `stride`, `dilation` (1 where left out); `pads`:
+      before all axes, then after all (none where left out; rank 2: top, left, bottom, right); `groups`, which divides
+      the channels, so that a grouped convolution reads each group in one piece; `pad_code`: the code in the padding.
+      GraphError when numbers of axes differ or a number is out of range. The window's extent is
+      `E = (kernel - 1) * dilation + 1`; pads may be wider.
+    - `(*S, C)` -> `(*OS, K * C)`, on each axis `OS = (S + before + after - E) // stride + 1`; `K` is the product of the
+      kernel.
+    - Window `o`, in the order group, kernel position (row-major), channel of the group, holds
+      `x[o * stride - before + k * dilation, channel]` for kernel position `k`, or `pad_code` outside the map.
+    - Interval: that of the input, with `pad_code` added where there is padding.
+    - Follows. Lanes: `min(SIMD, C / groups) * fold.groups` on both sides.
+    - **Stream order.** With `fold.groups > 1` that many groups travel side by side: group block, kernel position, group
+      in the block, channel. Only a node that follows directly may fold so.
+    - Loop: rows lie along the last axis (in rank 1 each element is a row) and are counted plane after plane. Phase 0
+      reads the rows up to the last one of the first output row's windows (`min(H, E_h - top)` in rank 2); phase `r + 1`
+      sends the windows of output row `r` and meanwhile reads the rows that row `r + 1` adds, the last one all rows that
+      are left. A phase has as many iterations as the longer of the two; reads and writes begin with it. Between two
+      phases stand 4 idle iterations where a beat could otherwise be read back less than 4 iterations after its write
+      (very narrow maps), else none.
 
     Source: the line buffer with overlapped reading and writing is the usual one of streaming convolution; order of
     groups: decision.

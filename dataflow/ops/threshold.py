@@ -15,10 +15,16 @@ from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Patt
 
 @dataclass(frozen=True, eq=False)
 class Threshold(Op):
-    """code = base + count, or base + steps - count where the channel is falling; count = how many thresholds are <= x.
+    """Count thresholds: an activation quantizer and all affine arithmetic before it, as integer comparisons.
 
-    `thresholds`: shape (rows, steps), ascending in each row; rows is 1 (the same for every element), the channels, or
-    all elements of a frame. `falling`: shape (rows,), 1 where the code falls as x rises. `base`: lowest code.
+    - Attributes `thresholds` `(rows, steps)`, not descending in a row; `falling` `(rows,)`, 1 where the code falls as
+      `x` rises; `base`: the lowest code. `rows` is 1 (the same for every element), the channels, or all elements of a
+      frame. Shape kept.
+    - `count = |{k : thresholds[row, k] <= x}|`; `y = base + count`, or `base + steps - count` where `falling[row]`.
+    - Interval: least and largest code over the rows at `x.lo` and `x.hi` (tight, since codes are monotone).
+    - Thresholds that come in equal pairs are compared with once, and the code moves by 2; one pair from `base = -1`
+      makes a bipolar stream.
+    - Loop as Scale; `PE * steps <= 4096`, pairs counted once.
     """
 
     thresholds: IntArray

@@ -14,9 +14,11 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports
 
 @dataclass(frozen=True, eq=False)
 class TopK(Op):
-    """(H, W, C) -> (H, W, k): the indices of the k largest channels, largest first; a tie goes to the lower index.
+    """Give the indices of the `k` largest channels of each pixel, largest first, of equals the lower index first.
 
-    Raises GraphError when `k` is not in 1..C.
+    - Attribute `k`, at least 1 and at most the channels, else GraphError. `(*S, C)` -> `(*S, k)`.
+    - Interval `[0, C - 1]`.
+    - One element a beat in, `k` lanes out. `T = size`; every iteration reads, the last one of each pixel writes.
     """
 
     k: int

@@ -12,7 +12,14 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role
 
 @dataclass(frozen=True, eq=False)
 class WidthConverter(Op):
-    """Gathers or spreads beats: `source` lanes in, `target` lanes out, one a multiple of the other."""
+    """Gather or spread beats: other lanes, the same elements in the same order; inserted when a graph is folded.
+
+    - Attributes `source`, `target` lanes, one a multiple of the other. Kernels `widen` and `narrow`.
+    - `T = elements / min(source, target)`. Widening reads in all and writes in the last of every `target / source`;
+      narrowing reads in the first of every `source / target` and writes in all.
+    - Lanes of which neither divides the other meet at their least common multiple, or at their greatest common divisor
+      where that beat would be wider than 4096 bits.
+    """
 
     source: int
     target: int

@@ -13,7 +13,15 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, divi
 
 @dataclass(frozen=True, eq=False)
 class WindowPool(Op):
-    """(OH, OW, C * pixels), ordered (channel, pixel), -> (OH, OW, C): maximum or sum over the pixels of each window."""
+    """Pool windows that overlap or are padded, after a sliding window with one channel a group.
+
+    - Attributes `pixels`, `mode`: `max` or `sum`. `(*S, C * pixels)`, in the order (channel, pixel), -> `(*S, C)`: the
+      maximum or sum over the pixels.
+    - Interval as Pool with `n = pixels`.
+    - Fold: `groups` lanes, dividing `C`; more than one only right after a sliding window, which then sends channel
+      block, pixel, lane.
+    - `T = size / groups`, read in all, written in the last of every `pixels`.
+    """
 
     pixels: int
     mode: Literal["max", "sum"]

@@ -1,12 +1,10 @@
-"""Proof against the trained network itself, as torch evaluates it."""
+"""The trained Brevitas network itself, as torch evaluates it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from brevitas.proxy import ActQuantProxyFromInjector
 from torch import nn
@@ -15,50 +13,58 @@ from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.pool import Pool
-from muxflow.frontend.qonnx.execution import Agreement, Progress, compare, float_inputs
+from muxflow.frontend.floats import float_inputs, observed
 from muxflow.frontend.training.layers import MuxJoin, OrJoin
+from muxflow.proof.execution import Tensor
 
-COMPARED = (ActQuantProxyFromInjector, MuxJoin, OrJoin)
+OBSERVED = (ActQuantProxyFromInjector, MuxJoin, OrJoin)
 
 
-def compare_with_torch(model: nn.Module, graph: Graph, codes: IntArray, progress: Progress | None = None) -> Agreement:
-    """Runs a Brevitas network and its integer graph on the same images and compares all codes.
+class TorchExecution:
+    """A Brevitas network: the outputs of every activation quantizer and of every MUX or OR join, and the logits.
 
-    Compared are the outputs of every activation quantizer and of every MUX or OR join, and the logits. The graph's
-    streams are matched with them in the order of evaluation, which is the order of the export.
-
-    Raises MismatchError naming the first stream, image and index that differ, and both values.
+    The graph's streams are matched with them in the order of evaluation, which is the order of the export.
     """
-    # Pools on codes are not modules of their own kind: their inputs and their readers are compared.
-    pools = {name for node in graph.nodes if isinstance(node.op, Pool) for name in node.outputs}
-    streams = [name for name in graph.tensors if name not in pools]
-    caught: list[torch.Tensor] = []
 
-    def catch(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        caught.append(output.value if hasattr(output, "value") else output)
+    title = "trained network (Brevitas, torch)"
+    name = "torch"
 
-    modules = [module for module in model.modules() if isinstance(module, COMPARED) and _is_active(module)]
-    handles = [module.register_forward_hook(catch) for module in modules]
+    def __init__(self, model: nn.Module, graph: Graph) -> None:
+        self._model = model
+        self._graph = graph
+        # Pools on codes are not modules of their own kind: their inputs and their readers are compared.
+        pools = {name for node in graph.nodes if isinstance(node.op, Pool) for name in node.outputs}
+        self._streams = [name for name in graph.tensors if name not in pools]
 
-    def tensors(batch: IntArray) -> Mapping[str, npt.NDArray[Any]]:
-        caught.clear()
-        with torch.no_grad():
-            logits = model(torch.from_numpy(float_inputs(graph, batch)))
-        inner = caught[1:]  # the first quantizer makes the input codes
-        if len(inner) != len(streams):
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
+        """See `Execution`; raises MismatchError when the network evaluates another number of quantizers and joins."""
+        inputs = [torch.from_numpy(values) for values in float_inputs(self._graph, codes)]
+        caught: list[torch.Tensor] = []
+        heads: list[torch.Tensor] = []  # what makes the input codes
+
+        def catch(_module: nn.Module, given: Any, output: Any) -> None:
+            value = output.value if hasattr(output, "value") else output
+            of_input = any(given[0].data_ptr() == values.data_ptr() for values in inputs)
+            (heads if of_input else caught).append(value)
+
+        modules = [module for module in self._model.modules() if isinstance(module, OBSERVED) and _is_active(module)]
+        handles = [module.register_forward_hook(catch) for module in modules]
+        try:
+            self._model.eval()
+            with torch.no_grad():
+                answer = self._model(*inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        inner = caught if heads else caught[1:]  # an input that is scaled first: the first quantizer makes its codes
+        if len(inner) != len(self._streams):
             raise MismatchError(
-                f"torch evaluates {len(inner)} quantizers and joins, the graph has {len(streams)}: "
+                f"torch evaluates {len(inner)} quantizers and joins, the graph has {len(self._streams)}: "
                 "the file was not exported from this network"
             )
-        named = {name: value.numpy() for name, value in zip(streams, inner, strict=True)}
-        return {**named, "": np.asarray(logits.numpy())}
-
-    try:
-        model.eval()
-        return compare(graph, codes, tensors, "torch", progress)
-    finally:
-        for handle in handles:
-            handle.remove()
+        tensors = {name: value.numpy() for name, value in zip(self._streams, inner, strict=True)}
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        return observed(self._graph, [values.numpy() for values in answers], tensors)
 
 
 def _is_active(module: nn.Module) -> bool:

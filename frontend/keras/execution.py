@@ -1,10 +1,11 @@
-"""Proof against a Keras model itself, as its own predict computes it."""
+"""A Keras model itself, as its own predict computes it."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +15,56 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.keras.process import Generation, generation_of, keras_child
+from muxflow.frontend.floats import observed
+from muxflow.frontend.keras.process import Child, Generation, generation_of, keras_child
 from muxflow.frontend.keras.writer import TENSORFLOW, TORCH
-from muxflow.frontend.qonnx.execution import Agreement, Progress, compare
+from muxflow.proof.execution import Tensor
 
-TITLE = "Keras predict"
 OUTPUT = ""
 BACKENDS: dict[Generation, str] = {2: TENSORFLOW, 3: TORCH}
 
 
-def rung_title(path: Path) -> str:
-    """What the ladder calls the comparison with a model file."""
-    return f"{TITLE} ({BACKENDS[generation_of(path)]})"
+class KerasExecution:
+    """Keras' predict in a process of its own: the outputs of every quantizer, max pool and join, and the model's output
+    (before a softmax at its end)."""
+
+    name = "Keras predict"
+
+    def __init__(self, path: Path, graph: Graph, child: Child, folder: Path) -> None:
+        self.title = f"{self.name} ({BACKENDS[generation_of(path)]})"
+        self._what = f"model {path}"
+        self._graph = graph
+        self._child = child
+        self._folder = folder
+
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
+        """See `Execution`; raises MismatchError when the graph was not imported from this model."""
+        ((name, batch),) = codes.items()
+        values = batch * np.float64(self._graph.streams[name].scale[0])
+        np.save(self._folder / "inputs.npy", values.astype(np.float32))
+        answer = self._child.ask(json.dumps(list(dict.fromkeys(self._graph.tensors.values()))))
+        if answer["error"] is not None:
+            raise MismatchError(f"{self._what}: {answer['error']}")
+        with np.load(self._folder / "outputs.npz") as found:
+            # The graph's names mean channels first, as everywhere in the importer; the output stays as it is.
+            inner = {stream: _channels_first(found[tensor]) for stream, tensor in self._graph.tensors.items()}
+            return observed(self._graph, [found[OUTPUT]], inner)
 
 
-def compare_with_keras(path: Path, graph: Graph, codes: IntArray, progress: Progress | None = None) -> Agreement:
-    """Runs a Keras model and its integer graph on the same images and compares all codes.
+@contextmanager
+def keras_execution(path: Path, graph: Graph) -> Iterator[KerasExecution]:
+    """Start Keras on a model file, on TensorFlow for Keras 2 and on torch for Keras 3; it ends with the block.
 
-    Compared are the outputs of every quantizer, max pool and join, and the model's output (before a softmax at its end).
-    Keras runs in a process of its own, on TensorFlow for Keras 2 and on torch for Keras 3.
-    Raises MismatchError naming the first stream, image and index that differ, and both values, or saying that the graph
-    was not imported from this model; UnsupportedError for a file of another Keras; ToolError when the extra `qkeras`, or
-    for Keras 3 HGQ2 in its folder, is not installed.
+    Raises UnsupportedError for a file of another Keras; ToolError when the extra `qkeras`, or for Keras 3 HGQ2 in its
+    folder, is not installed.
     """
-    names = list(dict.fromkeys(graph.tensors.values()))
     what, generation = f"model {path}", generation_of(path)
     with (
         tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder,
         keras_child(f"keras.v{generation}.predict", [str(path.resolve()), folder], what, generation) as child,
     ):
-
-        def tensors(batch: IntArray) -> Mapping[str, npt.NDArray[Any]]:
-            stream = graph.streams[graph.inputs[0]]
-            np.save(Path(folder) / "inputs.npy", (batch * np.float64(stream.scale[0])).astype(np.float32))
-            answer = child.ask(json.dumps(names))
-            if answer["error"] is not None:
-                raise MismatchError(f"{what}: {answer['error']}")
-            with np.load(Path(folder) / "outputs.npz") as found:
-                # The graph's names mean channels first, as everywhere in the importer; the output stays as it is.
-                inner = {stream: _channels_first(found[name]) for stream, name in graph.tensors.items()}
-                return {**inner, OUTPUT: found[OUTPUT]}
-
-        return compare(graph, codes, tensors, TITLE, progress)
+        yield KerasExecution(path, graph, child, Path(folder))
 
 
 def _channels_first(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.moveaxis(values, -1, 1) if values.ndim == 4 else values
+    return np.moveaxis(values, -1, 1) if values.ndim > 2 else values

@@ -16,7 +16,7 @@ from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.keras.model_file import read_model_file
 from muxflow.frontend.keras.process import Generation, generation_of, keras_child
 from muxflow.frontend.model import Model, model_name
-from muxflow.frontend.registry import suffixes
+from muxflow.frontend.registry import supported
 
 
 def describe_models(paths: Sequence[Path]) -> list[Model | MuxflowError]:
@@ -27,8 +27,7 @@ def describe_models(paths: Sequence[Path]) -> list[Model | MuxflowError]:
     """
     for path in paths:
         if not path.is_file():
-            known = ", ".join(f"{suffix} ({titles})" for suffix, titles in suffixes())
-            raise MuxflowError(f"model {path}: no such file; supported are {known}")
+            raise MuxflowError(f"model {path}: no such file; supported are {supported()}")
     found: dict[Path, Model | MuxflowError] = {}
     readable: dict[Generation, list[Path]] = {}
     for path in dict.fromkeys(paths):

@@ -26,6 +26,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.version import __version__
 from muxflow.hls.finn.comparison import Row
 from muxflow.hls.vitis.project import ProjectOptions, load_project, save_design
 
@@ -117,9 +118,7 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
             board=BOARDS.get(design.board), part=design.device.part, period=f"{1e3 / design.clock_mhz:.3f}"
         )
         (folder / "build.py").write_text(script)
-        (folder / FLOW_FILE).write_text(
-            json.dumps({"finn-plus": SUPPORTED, "version": package_version("muxflow")}) + "\n"
-        )
+        (folder / FLOW_FILE).write_text(json.dumps({"finn-plus": SUPPORTED, "version": __version__}) + "\n")
     return path
 
 

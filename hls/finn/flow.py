@@ -12,7 +12,6 @@ from typing import Any
 import finn.builder.build_dataflow_config as build_config
 import finn.builder.build_dataflow_steps as steps
 import numpy as np
-import qonnx.core.onnx_exec as execution
 from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
 from finn.transformation.fpgadataflow.insert_fifo import InsertFIFO
 from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
@@ -21,13 +20,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
-from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.stream import random_codes
-from muxflow.dataflow.op import IntArray
-from muxflow.hls.finn import CHECKED_FRAMES, COMPARISON
-from muxflow.hls.finn.comparison import compare
-from muxflow.hls.finn.conversion import COUNTS, dataflow_model
+from muxflow.hls.finn import CHECKED_FRAMES, COMPARISON, comparison
+from muxflow.hls.finn.conversion import dataflow_model
+from muxflow.hls.finn.execution import FinnExecution
+from muxflow.proof.compare import compare
 
 
 def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None]) -> None:
@@ -41,7 +39,7 @@ def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None
     say("FINN's execution against the graph")
     (source,) = design.graph.inputs
     frames = random_codes(design.graph.streams[source], CHECKED_FRAMES, np.random.default_rng(0))
-    check_execution(model, design, frames)
+    compare(design.graph, [FinnExecution(model, design.graph)], frames)
     config = build_config.DataflowBuildConfig(
         output_dir=str(scratch / "output"),
         synth_clk_period_ns=1e3 / design.clock_mhz,
@@ -55,7 +53,7 @@ def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None
     say("FINN's estimates")
     model = steps.step_generate_estimate_reports(model, config)
     shutil.copytree(scratch / "output" / "report", folder / "report")
-    rows = [asdict(row) for row in compare(design, model, owners)]
+    rows = [asdict(row) for row in comparison.compare(design, model, owners)]
     (folder / COMPARISON).write_text(json.dumps(rows, indent=1) + "\n")
     say("code")
     # FINN draws the names of the tensors between nodes and FIFOs.
@@ -69,38 +67,6 @@ def insert_fifos(model: Any, part: str) -> Any:
     """FINN's width converters and FIFOs, of the depths that the nodes say, specialised and named."""
     model = model.transform(InsertDWC()).transform(InsertFIFO(create_shallow_fifos=True))
     return model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
-
-
-def execute(model: Any, frame: IntArray) -> dict[str, IntArray]:
-    """Every tensor of FINN's Python execution on one frame, input codes of the input's shape."""
-    name = model.graph.input[0].name
-    tensors = execution.execute_onnx(model, {name: frame[None].astype(np.float32)}, return_full_exec_context=True)
-    return {key: np.asarray(values) for key, values in tensors.items()}
-
-
-def check_execution(model: Any, design: Design, codes: IntArray) -> None:
-    """Compares FINN's Python execution with the graph, tensor by tensor.
-
-    `codes`: shape (N, *input.shape). Raises MismatchError naming the first tensor, position and both values.
-    """
-    expected = design.graph.run(codes)
-    for name, columns in json.loads(model.get_metadata_prop(COUNTS)).items():
-        expected[name] = (expected[name] + columns) // 2
-    weights = design.graph.weights()
-    for frame, image in enumerate(codes):
-        found = execute(model, image)
-        for node in design.graph.nodes:
-            for name in node.outputs:
-                if name not in found or name in weights:
-                    continue
-                here, there = found[name].reshape(-1), expected[name][frame].reshape(-1)
-                if here.shape == there.shape and (here == there).all():
-                    continue
-                place = int(np.flatnonzero(here != there)[0]) if here.shape == there.shape else 0
-                raise MismatchError(
-                    f"{node.name} ({node.op.kind}): frame {frame}, element {place}: FINN has {here[place]:g}, the graph "
-                    f"{there[place]}"
-                )
 
 
 def _keep_code(model: Any, folder: Path) -> None:

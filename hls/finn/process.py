@@ -32,12 +32,14 @@ def _build(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str,
 
 def _check(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Compares FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npy."""
-    from muxflow.hls.finn.flow import check_execution, load_model
+    from muxflow.hls.finn.execution import FinnExecution
+    from muxflow.hls.finn.flow import load_model
     from muxflow.hls.vitis.project import load_project
+    from muxflow.proof.compare import compare
 
-    codes = np.load(scratch / "codes.npy")
-    check_execution(load_model(folder / "model.onnx"), load_project(folder).design, codes)
-    return {"frames": len(codes)}
+    graph = load_project(folder).design.graph
+    execution = FinnExecution(load_model(folder / "model.onnx"), graph)
+    return {"frames": compare(graph, [execution], np.load(scratch / "codes.npy")).outcomes[0].images}
 
 
 TASKS: Mapping[str, Callable[[Path, Path, Callable[[str], None]], dict[str, Any]]] = {"build": _build, "check": _check}

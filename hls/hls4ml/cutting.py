@@ -73,7 +73,7 @@ class _Planner:
         if fraction is None and stream.scale:
             warnings.warn(
                 f"{self.graph.name}: input {name} has scale {stream.scale} and offset {stream.offset}, which no "
-                "fixed-point type holds: the model takes codes, as `muxflow.frontend.qonnx.execution.image_codes` makes them",
+                "fixed-point type holds: the model takes codes, as `muxflow.frontend.floats.image_codes` makes them",
                 stacklevel=4,
             )
         bits, signed = width(stream.lo, stream.hi)

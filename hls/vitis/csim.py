@@ -11,14 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Batch, Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
 from muxflow.hls.packing import pack, unpack
@@ -35,11 +36,11 @@ COMPILER = "g++"
 class CsimResult:
     """What a simulation gave: recorded streams and the outputs in the graph's order, by name, and how long it took.
 
-    `compile_seconds` is 0 when the executable was already there.
+    `streams`: each is read when it is asked for. `compile_seconds` is 0 when the executable was already there.
     """
 
     variant: Variant
-    streams: dict[str, IntArray]
+    streams: Mapping[str, IntArray]
     output_names: tuple[str, ...]
     compile_seconds: float
     run_seconds: float
@@ -176,9 +177,36 @@ def run_csim(
                 run.process.wait()
                 if run.process.stderr is not None:
                     run.process.stderr.close()
-        recorded = {name: np.concatenate([run.recorded(name) for run in runs]) for name in streams}
-        recorded |= {name: np.concatenate([run.output(name) for run in runs]) for name in outputs}
-    return CsimResult(variant, recorded, outputs, compile_seconds, time.perf_counter() - started)
+        # Mapped before the folder goes: the codes stay on the disk until they are asked for.
+        taps = {name: [run.tap(name) for run in runs] for name in streams}
+        found = {name: np.concatenate([run.output(name) for run in runs]) for name in outputs}
+    seconds = time.perf_counter() - started
+    return CsimResult(variant, _Recorded(design, taps, found), outputs, compile_seconds, seconds)
+
+
+class _Recorded(Mapping[str, IntArray]):
+    """Streams by name: recorded ones from the files that hold them, a part for each process, and the outputs."""
+
+    def __init__(self, design: Design, taps: Mapping[str, Sequence[IntArray]], outputs: Mapping[str, IntArray]) -> None:
+        self._design = design
+        self._taps = taps
+        self._outputs = outputs
+
+    def __getitem__(self, name: str) -> IntArray:
+        if name in self._outputs:
+            return self._outputs[name]
+        graph = self._design.graph
+        codes = np.concatenate(self._taps[name])
+        producer = graph.producers().get(name)
+        if producer is not None:
+            codes = producer.op.from_stream_order(graph.ports(producer), self._design.folds[producer.name], codes)
+        return codes.reshape(len(codes), *graph.streams[name].shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._taps, *self._outputs))
+
+    def __len__(self) -> int:
+        return len(self._taps) + len(self._outputs)
 
 
 def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[str]:
@@ -253,14 +281,9 @@ class _Run:
         """Read the codes of an output of this share."""
         return unpack(np.fromfile(self._file(name), "<u8"), self.design.graph.streams[name])
 
-    def recorded(self, name: str) -> IntArray:
-        """One stream's codes of this share, in the graph's order."""
-        graph = self.design.graph
-        flat = np.fromfile(self.taps[name], "<i8").reshape(self.frames, -1)
-        producer = graph.producers().get(name)
-        if producer is not None:
-            flat = producer.op.from_stream_order(graph.ports(producer), self.design.folds[producer.name], flat)
-        return flat.reshape(self.frames, *graph.streams[name].shape)
+    def tap(self, name: str) -> IntArray:
+        """One stream's codes of this share in the order of its beats, shape (frames, elements), left in the file."""
+        return np.memmap(self.taps[name], "<i8", "r").reshape(self.frames, -1)
 
 
 def _watch(runs: Sequence[_Run], total: int, progress: Progress | None) -> None:
@@ -284,33 +307,3 @@ def recordable(project: Project) -> list[str]:
         for name in graph.streams
         if name not in weights and (name not in producers or not producers[name].op.only_lanes)
     ]
-
-
-def verify(
-    project: Project,
-    images: Batch,
-    variant: Variant = "native",
-    *,
-    bounded: bool = False,
-    jobs: int = 1,
-    progress: Progress | None = None,
-) -> CsimResult:
-    """Simulates and compares every stream of every node with the graph; raises MismatchError at the first difference.
-
-    The error names the first node in topological order that differs, the image and index, and both values.
-    """
-    names = recordable(project)
-    graph = project.design.graph
-    result = run_csim(project, images, variant, bounded=bounded, record=names, jobs=jobs, progress=progress)
-    expected = graph.run(images, keep=(*names, *graph.outputs))
-    producers = graph.producers()
-    for name in dict.fromkeys([*names, *graph.outputs]):
-        met = result.streams[name]
-        if not np.array_equal(met, expected[name]):
-            index = tuple(int(i) for i in np.argwhere(met != expected[name])[0])
-            node = producers[name].name if name in producers else "input"
-            raise MismatchError(
-                f"csim ({variant}) differs from the graph first at node {node}, stream {name}: image {index[0]}, "
-                f"index {index[1:]}: csim {met[index]}, graph {expected[name][index]}"
-            )
-    return result

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,6 +25,7 @@ from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.graph.graph import Batch
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import Fold, IntArray
+from muxflow.dataflow.version import __version__
 from muxflow.hls.emit import Emitter, Tool, storage_pragma, stream_definition
 from muxflow.hls.headers import copy_headers
 from muxflow.hls.kernels import KERNELS
@@ -171,7 +171,7 @@ def save_design(design: Design, folder: Path, options: ProjectOptions) -> None:
         "depths": dict(design.depths),
         "completions": None if design.timing is None else design.timing.completions,
         "options": to_json(options),
-        "version": package_version("muxflow"),
+        "version": __version__,
     }
     (folder / "design.json").write_text(json.dumps(entry, indent=2, sort_keys=True) + "\n")
 
@@ -211,7 +211,7 @@ class _Writer:
         self.common: dict[str, Any] = {
             "name": f"{self.names.top}_design",
             "top": self.names.top,
-            "version": package_version("muxflow"),
+            "version": __version__,
             "word": AXI_WORD,
             "control": self.options.control,
             "tool": self.options.tool,

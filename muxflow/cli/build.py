@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -85,7 +84,7 @@ def _write_native(design: Design, request: Request) -> tuple[Report, dict[str, s
 
     options = ProjectOptions(request.tool, request.control, request.seeds)
     project = muxflow.write(design, request.target, options=options, extra=model_copy(request.model))
-    return project_report(project, version("muxflow")), {"project": str(project.path)}
+    return project_report(project, muxflow.__version__), {"project": str(project.path)}
 
 
 def _check_hls4ml(request: Request, board: Board) -> None:
@@ -107,7 +106,7 @@ def _write_hls4ml(design: Design, request: Request) -> tuple[Report, dict[str, s
 
     backend = request.backend or hls4ml.default_backend(design.board)
     path = hls4ml.write(design, request.target, backend=backend)
-    return make_report(design, version=version("muxflow")), {"project": str(path), "hls4ml back end": backend}
+    return make_report(design, version=muxflow.__version__), {"project": str(path), "hls4ml back end": backend}
 
 
 def _check_finn(request: Request, board: Board) -> None:
@@ -141,7 +140,7 @@ def _write_finn(design: Design, request: Request) -> tuple[Report, dict[str, str
         "FINN resources": f"{taken.lut:,} LUT, {taken.bram18:,} BRAM18 (estimate)"
         + (f"; over the budget in {' and '.join(over)}: give a smaller --lut or --bram" if over else ""),
     }
-    return make_report(design, version=version("muxflow")), facts
+    return make_report(design, version=muxflow.__version__), facts
 
 
 FLOWS: Mapping[FlowName, Flow] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,10 +89,10 @@ def fit(
         )
         done(1, 1)
         done = stage("frontier and slowdown", 1)
-        points = folding.frontier(design) if frontier or plot else ()
+        points = folding.design_frontier(design) if frontier or plot else ()
         curve = folding.slowdown_curve(design, slowdown) if slowdown and design.timing else ()
         done(1, 1)
-    made = make_report(design, version=version("muxflow"))
+    made = make_report(design, version=muxflow.__version__)
     if plot:
         chosen = FrontierPoint(design.interval, design.resources)
         title = f"{graph.name} on {design.board} at {design.clock_mhz:g} MHz"

@@ -20,6 +20,7 @@ from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.board.driver.interface import FORMAT, read_interface
 from muxflow.board.driver.packing import Port, pack, unpack
+from muxflow.board.execution import DriverExecution
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.edit import with_nodes
@@ -31,6 +32,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import write_project
+from muxflow.proof.compare import compare
 
 BOARD = Path(muxflow.board.driver.__file__).parents[1]
 
@@ -42,11 +44,11 @@ def logits():
         Node("fc", MatrixVector(), ("x", "w"), ("y",)),
     ]
     graph = with_nodes(Graph("tiny", (), {"x": Stream((3, 3, 1), -4, 3)}, ("x",), ("y",)), nodes)
-    return replace(graph, readout=Readout((0.5,) * 7, (0.0,) * 7, tuple(range(7)), (7,)))
+    return replace(graph, readouts={graph.outputs[0]: Readout((0.5,) * 7, (0.0,) * 7, tuple(range(7)), (7,))})
 
 
 ANSWERS = {"logits": logits, "label": lambda: append_arg_max(logits()), "top_k": lambda: append_top_k(logits(), 3)}
-ANSWERS["codes"] = lambda: replace(logits(), readout=None)
+ANSWERS["codes"] = lambda: replace(logits(), readouts={})
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,8 @@ def test_emulator_equals_the_graph(projects, images, answer):
     with Accelerator.emulate(projects[answer].path, batch=8) as accelerator:
         assert accelerator.interface.answer == answer
         np.testing.assert_array_equal(accelerator.run(images), expected)
+        (outcome,) = compare(graph, [DriverExecution(accelerator, graph, "emulator")], images).outcomes
+        assert (outcome.title, outcome.images, outcome.codes) == ("emulator", 21, expected.size)
         assert accelerator.self_test() == 16
         accelerator.clear_counters()
         if answer == "codes":
@@ -121,7 +125,7 @@ def test_emulator_equals_the_graph(projects, images, answer):
             assert counters.output.beats == 21 * accelerator.interface.output.words
             assert counters.cycles is counters.input.stalls is counters.latency_cycles is None
         np.testing.assert_array_equal(
-            accelerator.predict(images), expected if graph.readout is None else graph.read_out(expected)
+            accelerator.predict(images), graph.read_out(expected) if graph.readouts else expected
         )
 
 

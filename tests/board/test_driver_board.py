@@ -31,7 +31,7 @@ def generated(seed=0):
     ]
     graph = with_nodes(Graph("generated", (), {"x": Stream((1, 1, 12), 0, 7)}, ("x",), ("y",)), nodes)
     readout = Readout((0.5, 0.25, 0.5, 0.5, 1.0), (0.0, 1.0, 0.0, -1.0, 0.0), (4, 3, 2, 1, 0), (5,))
-    return writable_seeds(replace(graph, readout=readout))
+    return writable_seeds(replace(graph, readouts={graph.outputs[0]: readout}))
 
 
 @pytest.fixture(scope="module")

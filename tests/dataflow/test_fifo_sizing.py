@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
+import muxflow
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.fit.design import build_design, with_depths
-from muxflow.dataflow.fit.fifo_sizing import SHALLOW, SLACK, cut_fifos, size_fifos
+from muxflow.dataflow.fit.fifo_sizing import SLACK, cut_fifos, size_fifos
+from muxflow.dataflow.fit.folded import FIFO_DEPTH
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.fit.timing import DeadlockError, simulate
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.csim import verify
 from muxflow.hls.vitis.project import load_project, write_project
 
 
@@ -25,7 +26,7 @@ def test_sized_fifos_keep_the_interval_of_unbounded_ones(make_random_design, see
     assert proof.interval <= max(free.interval, design.slowest_cycles) * SLACK + 8
     assert proof.completions == sized.timing.completions
     assert set(sized.depths) == set(design.graph.streams)
-    assert min(sized.depths.values()) >= SHALLOW
+    assert min(sized.depths.values()) >= FIFO_DEPTH
     cut = cut_fifos(design.folded, sized, cuts=30)
     assert cut.timing.interval <= sized.allowed_interval
     assert all(cut.depths[name] <= depth for name, depth in sized.depths.items())
@@ -36,14 +37,12 @@ def test_with_runs_enough_no_deep_fifo_can_be_much_smaller(residual, device):
     design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     sized = cut_fifos(design.folded, size_fifos(design.folded), cuts=500)
     frames = len(sized.timing.completions)
-    deep = {name: depth for name, depth in sized.depths.items() if depth > 2 * SHALLOW}
+    deep = {name: depth for name, depth in sized.depths.items() if depth > 2 * FIFO_DEPTH}
     assert deep
     for name, depth in deep.items():
         # Bisection stops at a sixteenth: an eighth less must be too little.
         try:
-            shallower = simulate(
-                design.graph, design.folds, {**sized.depths, name: depth - max(2, depth // 8)}, frames=frames
-            )
+            shallower = simulate(design.folded, {**sized.depths, name: depth - max(2, depth // 8)}, frames=frames)
         except DeadlockError:
             continue
         else:
@@ -80,8 +79,8 @@ def test_a_sized_design_is_faster_than_a_conservative_one_and_still_right(residu
     assert (again.design.interval, again.design.latency) == (after.interval, after.latency)
     assert again.design.resources == after.resources
     assert dict(again.design.memories) == dict(after.memories)
-    images = random_codes(residual.streams[residual.input], 3, np.random.default_rng(0))
-    assert len(verify(project, images, bounded=True).outputs) == 3
+    images = random_codes(residual.streams[residual.inputs[0]], 3, np.random.default_rng(0))
+    assert len(muxflow.Project(project).csim(images, bounded=True).outputs) == 3
 
 
 def test_depths_of_other_streams_are_refused(residual, device):

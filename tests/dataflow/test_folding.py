@@ -6,24 +6,18 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import BudgetError, GraphError, MuxflowError
-from muxflow.dataflow.fit.design import (
-    build_design,
-    container_bits,
-    insert_width_converters,
-    port_lanes,
-    resolve_folds,
-    unfolded,
-)
+from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.fifo_sizing import SLACK
-from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.fit.folded import fold_graph, resolve_folds, unfolded
 from muxflow.dataflow.fit.folding import Target, expected_elements, fit, frontier, held_elements, slowdown_curve
+from muxflow.dataflow.fit.ports import container_bits, port_lanes
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import STREAM_BITS_LIMIT, Fold
+from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
@@ -56,18 +50,20 @@ def fitted(graph, device=LARGE, **changes):
 
 def between(graph, *shares):
     """Devices whose LUTs lie between those of the slowest and the fastest folds."""
-    points = frontier(graph, expected_elements(insert_forks(graph)), LARGE.budget(WHOLE))
+    points = frontier(graph, KERNELS, expected_elements(insert_forks(graph)), LARGE.budget(WHOLE))
     most, least = points[0].resources.lut, min(point.resources.lut for point in points)
     return [Device("part", int(least + share * (most - least)), 10**5, 40, 10**3) for share in shares]
+
+
+def cycles(graph, node, fold):
+    ports, kernel = graph.ports(node), KERNELS.of(node.op)
+    return kernel.access(node.op, ports, fold).trips * kernel.cost(node.op, ports, fold).interval
 
 
 def test_fit_with_plenty_is_as_fast_as_the_slowest_node_at_its_fastest():
     graph = insert_forks(network())
     leaders = [node for node in graph.nodes if not node.op.folds_with_reader]
-    fastest = [
-        min(node.op.loop(graph.ports(node), fold).cycles for fold in node.op.folds(graph.ports(node)))
-        for node in leaders
-    ]
+    fastest = [min(cycles(graph, node, fold) for fold in node.op.folds(graph.ports(node))) for node in leaders]
     assert fitted(network()).interval == max(fastest)
 
 
@@ -160,14 +156,14 @@ def test_a_slowdown_is_used_and_its_curve_falls(residual):
 
 def test_the_frontier_falls_and_every_point_fits(residual, device):
     design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
-    points = frontier(residual, held_elements(design), design.budget)
+    points = frontier(residual, KERNELS, held_elements(design), design.budget)
     assert len(points) > 4
     assert points[0].interval == design.slowest_cycles
     loads = [p.resources.lut / design.budget.lut + p.resources.bram18 / design.budget.bram18 for p in points]
     assert loads == sorted(loads, reverse=True)
     assert [p.interval for p in points] == sorted({p.interval for p in points})
     assert not any(p.resources.exceeds(design.budget) for p in points)
-    assert frontier(residual, {}, Resources(10, 10, 0, 0)) == ()
+    assert frontier(residual, KERNELS, {}, Resources(10, 10, 0, 0)) == ()
 
 
 def test_the_same_answer_twice(residual, device):
@@ -213,7 +209,7 @@ def test_bad_folds(device):
 def test_wide_streams_are_refused(make_graph, device):
     graph = make_graph(Stream((1, 1, 2048), 0, 255), Scale([1]), Scale([1]))
     folds = {"n0": Fold(1024), "n1": Fold(1024)}
-    with pytest.raises(BudgetError, match=f"stream .* is 8192 bits wide; the tools allow {STREAM_BITS_LIMIT}"):
+    with pytest.raises(BudgetError, match=f"stream .* is 8192 bits wide; the tools allow {KERNELS.limits.stream_bits}"):
         build_design(graph, folds, KERNELS, device=device, board="b", clock_mhz=100)
     folds = {"n0": Fold(512), "n1": Fold(512)}
     assert (
@@ -242,14 +238,14 @@ def test_every_fold_over_the_limits(device, make_graph):
 
 
 def test_one_pixel_one_channel(device, make_graph):
-    design = fit(make_graph(Stream((1, 1, 1), 0, 1), Scale([3])), device=device, board="b", clock_mhz=100)
+    design = fit(make_graph(Stream((1, 1, 1), 0, 1), Scale([3])), KERNELS, device=device, board="b", clock_mhz=100)
     assert (design.interval, design.latency) == (1, 4)
     assert [stream.lanes for stream in design.graph.streams.values()] == [1, 1]
 
 
 def test_converter_slower_than_every_node(device, make_graph):
     """An odd map enters one element a beat, so that the converter behind the port sets the interval."""
-    design = fit(make_graph(Stream((5, 5, 3), 0, 255), Scale([3])), device=device, board="b", clock_mhz=100)
+    design = fit(make_graph(Stream((5, 5, 3), 0, 255), Scale([3])), KERNELS, device=device, board="b", clock_mhz=100)
     assert design.interval == 75
 
 
@@ -264,7 +260,8 @@ def test_graph_that_ends_in_a_window(device, make_graph):
 )
 def test_width_converters(device, make_graph, source, target, chain):
     graph = make_graph(Stream((1, 1, 24), 0, 1), Scale([1]), Scale([1]))
-    folded, folds = insert_width_converters(graph, {"n0": Fold(source), "n1": Fold(target)})
+    found = fold_graph(graph, {"n0": Fold(source), "n1": Fold(target)}, KERNELS)
+    folded, folds = found.graph, found.folds
     between = [s.lanes for name, s in folded.streams.items() if name.startswith("t0")]
     assert between == chain
     assert set(folds) == {node.name for node in folded.nodes}
@@ -275,7 +272,7 @@ def test_width_converters(device, make_graph, source, target, chain):
 def test_converter_over_the_limit_narrows(make_graph):
     """Least common multiple too wide: the two meet at the greatest common divisor."""
     graph = make_graph(Stream((1, 1, 4800), 0, 1), Scale([1]), Scale([1]))
-    folded, _ = insert_width_converters(graph, {"n0": Fold(1600), "n1": Fold(960)})
+    folded = fold_graph(graph, {"n0": Fold(1600), "n1": Fold(960)}, KERNELS).graph
     assert [s.lanes for name, s in folded.streams.items() if name.startswith("t0")] == [1600, 320, 960]
 
 
@@ -334,4 +331,4 @@ def test_resources_add_up(make_random_design):
 def test_generated_weights_are_saved_bits(residual, device):
     design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     assert design.saved_bits == 4 * 6
-    assert replace(design, depths=dict(design.depths)) == design
+    assert replace(design, folded=design.folded.with_depths(dict(design.depths))) == design

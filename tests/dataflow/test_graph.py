@@ -9,13 +9,13 @@ import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.graph.codec import decode_op
 from muxflow.dataflow.graph.edit import with_nodes
-from muxflow.dataflow.graph.file import read_graph, read_npz, write_graph, write_npz
+from muxflow.dataflow.graph.file import _read_npz, _write_npz, read_graph, write_graph
 from muxflow.dataflow.graph.graph import BATCH, Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.ops import from_attributes
 from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.fork import Fork
 from muxflow.dataflow.ops.scale import Scale
@@ -31,7 +31,7 @@ def full(graph):
     return replace(
         graph,
         streams=streams,
-        readout=Readout((0.1,) * 4, (0.0,) * 4, (3, 2, 1, 0), (4,)),
+        readouts={graph.outputs[0]: Readout((0.1,) * 4, (0.0,) * 4, (3, 2, 1, 0), (4,))},
         notes={"data set": "none – é"},
         tensors={"p": "pool_out"},
     )
@@ -90,22 +90,23 @@ def test_flipped_bytes_never_escape_as_other_errors(residual, tmp_path):
 
 def rewrite(graph, path, change):
     write_graph(graph, path)
-    header, arrays = read_npz(path)
+    header, arrays = _read_npz(path)
     header = change(header)
-    write_npz(path, json.dumps(header), arrays)
+    _write_npz(path, json.dumps(header), arrays)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h: {**h, "format": 99}, "format 99; this version reads format 1"),
-        (lambda h: [], "not a Muxflow graph file"),
+        (lambda h: {**h, "format": 99}, "format 99; this version reads format 2"),
+        (lambda h: [], "not a Muxflow graph"),
         (lambda h: {k: v for k, v in h.items() if k != "nodes"}, "not a whole Muxflow graph"),
         (lambda h: {**h, "nodes": [{**h["nodes"][0], "op": "Teleport"}]}, "'Teleport' is not known"),
-        (lambda h: {**h, "nodes": [{**h["nodes"][0], "attributes": {"colour": 3}}]}, "not a whole Muxflow graph"),
+        (lambda h: {**h, "nodes": [{**h["nodes"][0], "attributes": {"colour": 3}}]}, "no field 'colour'; .* has"),
         (lambda h: {**h, "nodes": 7}, "not a whole Muxflow graph"),
         (lambda h: {**h, "nodes": [7]}, "not a whole Muxflow graph"),
-        (lambda h: {**h, "output": "nowhere"}, "no node writes the output nowhere"),
+        (lambda h: {**h, "outputs": ["nowhere"]}, "no node writes the output nowhere"),
+        (lambda h: {**h, "outputs": "nowhere"}, "outputs: 'nowhere'; expected a list"),
     ],
 )
 def test_bad_contents(residual, tmp_path, change, message):
@@ -120,13 +121,13 @@ def test_missing_array(residual, tmp_path):
         for name in source.namelist():
             if name != "weights.weights.npy":
                 target.writestr(name, source.read(name))
-    with pytest.raises(MuxflowError, match=r"not a whole Muxflow graph .*weights\.weights"):
+    with pytest.raises(MuxflowError, match=r"RomWeights\.weights: .*expected the name of an array in the file"):
         read_graph(tmp_path / "h.npz")
 
 
 def test_unknown_op():
     with pytest.raises(MuxflowError, match="op 'Teleport' is not known; this version has AddJoin"):
-        from_attributes("Teleport", {})
+        decode_op({"op": "Teleport", "attributes": {}})
 
 
 def test_write_leaves_the_old_file_when_it_cannot(tmp_path, monkeypatch):
@@ -184,7 +185,7 @@ def test_with_nodes():
     graph = with_nodes(start, nodes)
     assert (graph.streams["z"].lo, graph.streams["z"].hi) == (-18, 0)
     assert (graph.streams["y"].scale, graph.streams["y"].hi) == ((0.5,), 6)
-    assert with_nodes(graph, nodes[:1], output="y").output == "y"
+    assert with_nodes(graph, nodes[:1], outputs=("y",)).outputs == ("y",)
     with pytest.raises(GraphError, match=r"m .* reads y, which no earlier node writes"):
         with_nodes(start, nodes[::-1])
 

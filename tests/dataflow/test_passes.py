@@ -21,7 +21,7 @@ from muxflow.dataflow.ops.threshold import Threshold
 
 
 def same(before, after, count=5):
-    stream = before.streams[before.input]
+    stream = before.streams[before.inputs[0]]
     images = np.random.default_rng(0).integers(stream.lo, stream.hi + 1, (count, *stream.shape))
     np.testing.assert_array_equal(before(images), after(images))
 
@@ -48,7 +48,7 @@ def test_identity_at_the_output_and_in_a_row(make_graph):
     graph = Graph(graph.name, graph.nodes, graph.streams, ("x",), graph.outputs, tensors={"t2": "tensor", "x": "image"})
     after = run_passes(graph, CLEAN_UP)
     assert [node.op.kind for node in after.nodes] == ["Scale"]
-    assert after.output == "t0"
+    assert after.outputs == ("t0",)
     assert dict(after.tensors) == {"t0": "tensor", "x": "image"}
     same(graph, after)
 
@@ -112,11 +112,11 @@ def test_host_is_a_reader():
         Node("c", AddJoin(), ("y", "z"), ("w",)),
     ]
     broken = with_nodes(Graph("g", (), {"x": Stream((1, 1, 2), 0, 3)}, ("x",), ("w",)), nodes)
-    graph = with_nodes(broken, nodes[:1], output="y")
-    assert insert_forks(graph).output == "y"
+    graph = with_nodes(broken, nodes[:1], outputs=("y",))
+    assert insert_forks(graph).outputs == ("y",)
     # The input itself as an output that a node reads too cannot be: every stream but the output needs a reader.
     with pytest.raises(GraphError, match="nobody reads the stream w"):
-        with_nodes(broken, nodes, output="y")
+        with_nodes(broken, nodes, outputs=("y",))
 
 
 def test_sources_and_windows_are_copied_not_forked():
@@ -148,14 +148,14 @@ def readout(scale=(0.5, 0.5), offset=(0.0, 0.0), order=(0, 1)):
 
 def classifier(make_graph, meaning):
     graph = make_graph(Stream((1, 1, 2), -3, 3), Scale([1, 2]))
-    return with_nodes(graph, list(graph.nodes), readout=meaning)
+    return with_nodes(graph, list(graph.nodes), readouts={} if meaning is None else {graph.outputs[0]: meaning})
 
 
 @pytest.mark.parametrize("meaning", [None, readout(), readout(offset=(1.5, 1.5))])
 def test_arg_max_is_appended(make_graph, meaning):
     graph = classifier(make_graph, meaning)
     after = append_arg_max(graph)
-    assert (after.output, after.readout) == ("label", None)
+    assert (after.outputs, dict(after.readouts)) == (("label",), {})
     images = np.random.default_rng(0).integers(-3, 4, (20, 1, 1, 2))
     np.testing.assert_array_equal(after(images).reshape(-1), graph(images).reshape(-1, 2).argmax(axis=1))
     if meaning is not None:

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import muxflow
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.fit.design import build_design
+from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.schedule import fifo_depths, schedule
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
@@ -21,20 +23,22 @@ from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.csim import run_csim, verify
+from muxflow.hls.vitis.csim import run_csim
 from muxflow.hls.vitis.project import write_project
 
 
-def play(graph, folds):
+def play(design):
     """Write times of every stream, one cycle after the other: a node starts its next iteration when its beats are
     there and its initiation interval is over. A source of weights has been waiting for its reader."""
+    graph, folded = design.graph, design.folded
     arrived = {name: [] for name in graph.streams}
     arrived[graph.inputs[0]] = list(range(graph.streams[graph.inputs[0]].beats))
     nodes = [node for node in graph.nodes if node.inputs]
     for node in graph.nodes:
         if not node.inputs:
             arrived[node.outputs[0]] = [0] * graph.streams[node.outputs[0]].beats
-    loops = {node.name: node.op.loop(graph.ports(node), folds[node.name]) for node in nodes}
+    loops = {node.name: folded.access(node) for node in nodes}
+    costs = {node.name: folded.cost(node) for node in nodes}
     state = {node.name: {"iteration": 0, "free": 0, "read": [0] * len(node.inputs)} for node in nodes}
     masks = {name: ([p.mask() for p in loop.reads], [p.mask() for p in loop.writes]) for name, loop in loops.items()}
     cycle = 0
@@ -53,9 +57,9 @@ def play(graph, folds):
                 own["read"][i] += 1
             for name, mask in zip(node.outputs, writes, strict=True):
                 if mask[step]:
-                    arrived[name].append(cycle + loop.depth)
+                    arrived[name].append(cycle + costs[node.name].depth)
             own["iteration"] += 1
-            own["free"] = cycle + loop.interval
+            own["free"] = cycle + costs[node.name].interval
         cycle += 1
         assert cycle < 100_000
     return arrived
@@ -65,7 +69,7 @@ def play(graph, folds):
 def test_schedule_is_the_play(make_random_design, seed):
     design = make_random_design(seed)
     times = schedule(design.folded, timed=True)
-    played = play(design.graph, design.folds)
+    played = play(design)
     sources = {node.outputs[0] for node in design.graph.nodes if not node.inputs}
     assert set(times.writes) == set(played) - sources
     for name, written in times.writes.items():
@@ -77,9 +81,7 @@ def test_schedule_is_the_play(make_random_design, seed):
 
 def test_interval_of_the_slowest_node(make_random_design):
     design = make_random_design(0)
-    assert design.interval == max(
-        node.op.loop(design.graph.ports(node), design.folds[node.name]).trips for node in design.graph.nodes
-    )
+    assert design.interval == max(design.folded.access(node).trips for node in design.graph.nodes)
     assert design.cycles(design.bottleneck) == design.interval
     assert design.frames_per_second == pytest.approx(100e6 / design.interval)
 
@@ -88,7 +90,7 @@ def test_depth_of_a_chain_is_two(make_graph):
     graph = make_graph(Stream((2, 2, 4), 0, 3), Scale([2]), Scale([3]))
     streams = {name: stream.with_lanes(2) for name, stream in graph.streams.items()}
     folds = {"n0": Fold(2), "n1": Fold(2)}
-    assert fifo_depths(replace(graph, streams=streams), folds) == {"x": 2, "t0": 2, "t1": 2}
+    assert fifo_depths(Folded(replace(graph, streams=streams), folds, KERNELS)) == {"x": 2, "t0": 2, "t1": 2}
 
 
 def test_depth_covers_what_a_window_holds_back():
@@ -101,7 +103,9 @@ def test_depth_covers_what_a_window_holds_back():
     ]
     graph = with_nodes(Graph("g", (), {"x": Stream((5, 6, 1), 0, 3)}, ("x",), ("y",)), nodes)
     streams = {name: stream.with_lanes(1) for name, stream in graph.streams.items()}
-    depths = fifo_depths(replace(graph, streams=streams), dict.fromkeys(["fork", "window", "pool", "add"], Fold()))
+    depths = fifo_depths(
+        Folded(replace(graph, streams=streams), dict.fromkeys(["fork", "window", "pool", "add"], Fold()), KERNELS)
+    )
     assert depths["b"] >= 2 * 6 + 1
     assert depths["p"] >= 2
     assert (depths["x"], depths["a"], depths["w"], depths["y"]) == (2, 2, 2, 2)
@@ -117,7 +121,7 @@ def test_depths_suffice(make_random_design, tmp_path, seed):
     project = write_project(design, tmp_path / "p")
     stream = design.graph.streams["x"]
     images = np.random.default_rng(seed).integers(0, 4, (3, *stream.shape))
-    verify(project, images, bounded=True)
+    muxflow.Project(project).csim(images, bounded=True)
 
 
 def test_seeds_cover_the_joins(make_random_design):
@@ -145,4 +149,4 @@ def test_too_shallow_is_a_named_deadlock(make_graph, device, tmp_path):
     assert f"x_fork waits for room on s_{straight} (depth 3)" in text
     assert "cat waits for data on s_p (depth" in text
     np.testing.assert_array_equal(run_csim(project, images).outputs, graph(images))  # unbounded it runs
-    verify(write_project(design, tmp_path / "p"), images, bounded=True)
+    muxflow.Project(write_project(design, tmp_path / "p")).csim(images, bounded=True)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import BudgetError
-from muxflow.dataflow.fit.design import folded_design, insert_width_converters
+from muxflow.dataflow.fit.design import place
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
+from muxflow.dataflow.fit.folded import fold_graph, unfolded
 from muxflow.dataflow.fit.folding import expected_depths, expected_elements, fastest
 from muxflow.dataflow.fit.labels import cheapest_path, lagrangian
 from muxflow.dataflow.fit.solver import Solver
@@ -27,6 +28,7 @@ from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.kernels import KERNELS
 
 WHOLE = Utilisation(1, 1, 1, 1)
 
@@ -127,7 +129,7 @@ def test_the_solver_against_all_designs(name):
     """Every fold of every node, every memory placed: the same fastest interval and the same least load."""
     graph = insert_forks(NETWORKS[name]())
     held = expected_elements(graph)
-    solver = Solver(graph, held)
+    solver = Solver(graph, KERNELS, held)
     rng = np.random.default_rng(0)
     rows = [[(group.leader.name, one.fold) for one in group.candidates] for group in solver.groups]
     # Too many to try all: some folds of the nodes with most of them, the same for both sides.
@@ -135,13 +137,13 @@ def test_the_solver_against_all_designs(name):
         longest = max(rows, key=len)
         del longest[int(rng.integers(len(longest)))]
     allowed = [{fold for _, fold in row} for row in rows]
-    solver = Solver(graph, held, folds={row[0][0]: some for row, some in zip(rows, allowed, strict=True)})
-    every = [insert_width_converters(graph, dict(combination)) for combination in itertools.product(*rows)]
-    depths = [expected_depths(folded, held) for folded, _ in every]
+    solver = Solver(graph, KERNELS, held, folds={row[0][0]: some for row, some in zip(rows, allowed, strict=True)})
+    every = [fold_graph(graph, dict(combination), KERNELS) for combination in itertools.product(*rows)]
+    every = [folded.with_depths(expected_depths(folded.graph, held)) for folded in every]
 
     def designs(device):
-        for (folded, folds), depth in zip(every, depths, strict=True):
-            yield folded_design(folded, folds, depth, device=device, board="b", clock_mhz=100, utilisation=WHOLE)
+        for folded in every:
+            yield place(folded, device=device, board="b", clock_mhz=100, utilisation=WHOLE)
 
     large = [design.resources for design in designs(Device("large", 10**6, 10**6, 10**4, 10**4))]
     luts, ffs = sorted(r.lut for r in large), sorted(r.ff for r in large)
@@ -190,21 +192,17 @@ def test_the_cost_model_is_that_of_the_design(make_random_design):
     device = Device("large", 10**6, 10**6, 10**4, 10**4)
     budget = device.budget(WHOLE)
     for seed in range(8):
-        from muxflow.dataflow.fit.folded import unfolded
-
         graph = unfolded(make_random_design(seed).graph)
         held = expected_elements(graph)
-        solver = Solver(graph, held)
+        solver = Solver(graph, KERNELS, held)
         targets = solver.targets()
         for cycles in targets[:: max(1, len(targets) // 4)]:
             found = solver.solve(cycles, budget)
             if found is None:
                 continue
-            folded, folds = insert_width_converters(graph, found.folds)
-            design = folded_design(
-                folded,
-                folds,
-                expected_depths(folded, held),
+            folded = fold_graph(graph, found.folds, KERNELS)
+            design = place(
+                folded.with_depths(expected_depths(folded.graph, held)),
                 device=device,
                 board="b",
                 clock_mhz=100,
@@ -216,7 +214,7 @@ def test_the_cost_model_is_that_of_the_design(make_random_design):
 
 def test_the_nearest_design_needs_least_of_the_scarcest_resource():
     graph = insert_forks(dense_network())
-    solver = Solver(graph, {})
+    solver = Solver(graph, KERNELS, {})
     cycles = solver.targets()[-1]
     budget = Resources(100, 10**6, 10, 10)
     assert solver.solve(cycles, budget) is None
@@ -231,4 +229,4 @@ def test_the_nearest_design_needs_least_of_the_scarcest_resource():
 def test_every_fold_over_the_limits(make_graph):
     graph = insert_forks(make_graph(Stream((1, 1, 1), 0, 10**4), Threshold(np.arange(5000)[None], [0])))
     with pytest.raises(BudgetError, match="n0: every fold is over the tools' limits"):
-        Solver(graph, {})
+        Solver(graph, KERNELS, {})

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.dataflow.op import Loop, Pattern, divisors
+from muxflow.dataflow.op import Access, Pattern, divisors
 
 
 @given(st.integers(-(2**40), 2**40), st.integers(0, 2**41))
@@ -67,7 +67,7 @@ def test_named_patterns():
 
 def test_ports_of_a_loop_must_agree():
     with pytest.raises(GraphError, match=r"disagree on the number of iterations, \[2, 3\]"):
-        Loop((Pattern.always(2),), (Pattern.always(3),))
+        Access((Pattern.always(2),), (Pattern.always(3),))
 
 
 def test_divisors():

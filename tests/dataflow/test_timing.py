@@ -1,4 +1,4 @@
-"""Cycle simulation against a slow reference written from docs/timing.md."""
+"""Cycle simulation against a slow reference written from docs/design/timing.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.fit.design import build_design, resolve_folds
+from muxflow.dataflow.fit.design import build_design
+from muxflow.dataflow.fit.folded import resolve_folds
 from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.timing import SINK, SOURCE, DeadlockError, Simulator, simulate
 from muxflow.dataflow.op import Fold
@@ -72,16 +73,17 @@ class SlowNode:
         return moved
 
 
-def slow(graph, folds, depths, frames):
+def slow(folded, depths, frames):
     """(completions, shares, high water, cycles), completions cut short by a deadlock."""
+    graph = folded.graph
     fifos = {name: SlowFifo(10**9 if depths is None else depths[name]) for name in graph.streams}
     source, sink = graph.streams[graph.inputs[0]], graph.streams[graph.outputs[0]]
     nodes = {SOURCE: SlowNode([], [(graph.inputs[0], [True] * source.beats)], 1, 1, frames)}
     for node in graph.nodes:
-        loop = node.op.loop(graph.ports(node), folds[node.name])
+        loop, cost = folded.access(node), folded.cost(node)
         reads = [(n, p.mask().tolist()) for n, p in zip(node.inputs, loop.reads, strict=True)]
         writes = [(n, p.mask().tolist()) for n, p in zip(node.outputs, loop.writes, strict=True)]
-        nodes[node.name] = SlowNode(reads, writes, loop.interval, max(1, loop.depth), frames)
+        nodes[node.name] = SlowNode(reads, writes, cost.interval, max(1, cost.depth), frames)
     nodes[SINK] = SlowNode([(graph.outputs[0], [True] * sink.beats)], [], 1, 1, frames)
     completions = []
     now = 0
@@ -98,9 +100,9 @@ def slow(graph, folds, depths, frames):
     return completions, shares, {name: fifo.most for name, fifo in fifos.items()}, now
 
 
-def agree(graph, folds, depths, frames):
-    timing = simulate(graph, folds, depths, frames=frames)
-    completions, shares, high_water, cycles = slow(graph, folds, depths, frames)
+def agree(folded, depths, frames):
+    timing = simulate(folded, depths, frames=frames)
+    completions, shares, high_water, cycles = slow(folded, depths, frames)
     assert list(timing.completions) == completions
     assert dict(timing.high_water) == high_water
     assert timing.cycles == cycles
@@ -114,26 +116,26 @@ def agree(graph, folds, depths, frames):
 def test_random_graphs_agree_with_the_slow_reference(make_random_design, seed):
     design = make_random_design(seed)
     for frames in (1, 3):
-        agree(design.graph, design.folds, design.depths, frames)
-    agree(design.graph, design.folds, None, 2)
+        agree(design.folded, design.depths, frames)
+    agree(design.folded, None, 2)
     tight = {name: max(1, depth // 2) if depth > 2 else 1 for name, depth in design.depths.items()}
-    completions, _, _, cycles = slow(design.graph, design.folds, tight, 2)
+    completions, _, _, cycles = slow(design.folded, tight, 2)
     if len(completions) == 2:
-        agree(design.graph, design.folds, tight, 2)
+        agree(design.folded, tight, 2)
     else:
         assert cycles > 0
         with pytest.raises(DeadlockError) as caught:
             simulate(design.folded, tight, frames=2)
         freed = {**tight, **caught.value.depths}
         assert caught.value.waiting
-        agree(design.graph, design.folds, freed, 2)
+        agree(design.folded, freed, 2)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_unbounded_latency_follows_the_closed_form(make_random_design, seed):
     design = make_random_design(seed)
     timing = simulate(design.folded, None, frames=1)
-    closed = int(schedule(design.folded, timed=True).writes[design.graph.outputs[0]][-1])
+    closed = schedule(design.folded, timed=True).latency - 1
     # The closed form has no register in its FIFOs: a cycle less for each stream on the way.
     assert closed <= timing.latency <= closed + len(design.graph.nodes) + 3
 
@@ -206,7 +208,7 @@ def test_a_slower_pipeline_is_seen(make_random_design, monkeypatch):
     monkeypatch.setattr(
         kind, "loop", lambda self, ports, fold: dataclasses.replace(loop(self, ports, fold), interval=2)
     )
-    after = agree(design.graph, design.folds, design.depths, 4)
+    after = agree(design.folded, design.depths, 4)
     assert after.interval > 1.5 * before.interval
 
 

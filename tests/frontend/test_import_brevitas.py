@@ -13,7 +13,7 @@ from torch import nn
 
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.threshold import Threshold
-from muxflow.frontend.qonnx.execution import compare_with_qonnx
+from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.registry import check, load
 from muxflow.frontend.training import zoo
 from muxflow.frontend.training.layers import (
@@ -26,6 +26,7 @@ from muxflow.frontend.training.layers import (
     conv_bn_act,
 )
 from muxflow.frontend.training.quantizers import PixelInput, binary_weight, heq_weight, unsigned_activation
+from muxflow.proof.compare import compare
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -349,4 +350,4 @@ def test_full_size_mognet_imports_in_seconds(brevitas):
     assert graph.notes["near_ties"] == "0"
     assert sum(isinstance(node.op, Threshold) for node in graph.nodes) == 19
     codes = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3))
-    assert compare_with_qonnx(path, graph, codes).tensors == 28
+    assert len(compare(graph, [QonnxExecution(path, graph)], codes).outcomes[0].streams) == 28

@@ -21,6 +21,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.brevitas.export import execute, export
 from muxflow.frontend.training import zoo_bnn
+from muxflow.proof.compare import compare
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -83,16 +84,16 @@ def test_converted_and_streamlined_networks(name: str, streamlined: Any) -> None
 def test_a_streamlined_network_goes_all_the_way(streamlined: Any, tmp_path: Path) -> None:
     """FINN-ONNX -> graph -> design -> C simulation, and back into FINN, whose execution is the graph's again."""
     from muxflow.hls.finn.conversion import dataflow_model
-    from muxflow.hls.finn.flow import check_execution
+    from muxflow.hls.finn.execution import FinnExecution
 
     graph = muxflow.load(streamlined("tfc_w1a1")["step_streamline"])
     design = muxflow.fit(graph, "pynq-z2")
     codes = random_codes(graph.streams[graph.inputs[0]], 4, np.random.default_rng(3))
-    simulated = design.write(tmp_path / "project").csim(codes)
+    simulated = muxflow.write(design, tmp_path / "project").csim(codes)
     assert np.array_equal(simulated.outputs, graph(codes))
     model, _ = dataflow_model(design)
     assert len(model.get_nodes_by_op_type("MVAU")) == 3  # the last one's sums are read by no threshold
-    check_execution(model, design, codes[:1])
+    compare(design.graph, [FinnExecution(model, design.graph)], codes[:1])
 
 
 def test_check_names_every_node(streamlined: Any) -> None:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.ops.threshold import Threshold
-from muxflow.frontend.qonnx.execution import compare_with_qonnx
+from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.registry import load
+from muxflow.proof.compare import compare
 
 MODES = ["ROUND", "HALF_EVEN", "FLOOR", "CEIL", "UP", "DOWN", "HALF_UP", "HALF_DOWN", "ROUND_TO_ZERO", "round"]
 
@@ -104,7 +105,8 @@ def test_bipolar_input(build, save):
     b.then("BipolarQuant", np.float32(1), domain="qonnx.custom_op.general")
     b.node("MatMul", b.last, b.weights(codes(4, 3)))
     path = save(b)
-    compare_with_qonnx(path, load(path), 2 * codes(8, 1, 1, 4, low=0, high=2) - 1)
+    graph = load(path)
+    compare(graph, [QonnxExecution(path, graph)], 2 * codes(8, 1, 1, 4, low=0, high=2) - 1)
 
 
 def test_scales_and_zero_points_a_channel(build, prove):

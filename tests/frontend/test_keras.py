@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from given import Given
 
 import muxflow
 from muxflow.dataflow.automaton import Automaton
@@ -18,13 +19,13 @@ from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.frontend.importer.walk import check_model, import_model
 from muxflow.frontend.keras import process as keras_process
-from muxflow.frontend.keras.execution import compare_with_keras
+from muxflow.frontend.keras.execution import keras_execution
 from muxflow.frontend.keras.process import ENVIRONMENT, SUFFIXES
 from muxflow.frontend.keras.reader import describe_models
 from muxflow.frontend.model import ImportOptions
-from muxflow.frontend.qonnx.execution import compare
 from muxflow.frontend.qonnx.ops import mux_join, or_join
 from muxflow.frontend.training import layers
+from muxflow.proof.compare import compare
 
 LAYERS = {
     "same_stride": ["a", "b"],
@@ -100,9 +101,7 @@ def test_graph_equals_predict(name, folder, described):
     tensors = {stream: found[layer] for stream, layer in graph.tensors.items() if layer in found}
     assert sorted(layer for layer in graph.tensors.values() if layer in found) == LAYERS[name]
     assert all(len(np.unique(values)) > 1 for values in tensors.values())
-    for start in range(0, len(codes), 50):
-        part = {stream: values[start : start + 50] for stream, values in (tensors | {"": output}).items()}
-        compare(graph, codes[start : start + 50], lambda _, part=part: part, "Keras predict")
+    compare(graph, [Given("Keras predict", graph, (output,), tensors)], codes)
     assert graph.readouts
     logits = graph.read_out(graph(codes))
     assert logits.shape == output.shape
@@ -113,9 +112,9 @@ def test_a_wrong_value_is_found(folder, described):
     graph = import_model(described["digits"])
     x, output, found = saved(folder, "digits")
     found["a"][3, 1, 2, 4] += 0.5
-    part = {stream: found[layer][:50] for stream, layer in graph.tensors.items()} | {"": output[:50]}
+    tensors = {stream: found[layer] for stream, layer in graph.tensors.items()}
     with pytest.raises(MismatchError, match=r"first at a: image 3, index \(2, 4, 1\)"):
-        compare(graph, input_codes(graph, x)[:50], lambda _: part, "Keras predict")
+        compare(graph, [Given("Keras predict", graph, (output,), tensors)], input_codes(graph, x)[:50])
 
 
 def test_digits_are_recognised(folder, described):
@@ -136,9 +135,9 @@ def test_classes_that_leave_the_chip_are_those_of_the_largest_logits(append, fol
     graph = append(import_model(described["joins"]))
     x, output, _ = saved(folder, "joins")
     codes = input_codes(graph, x)[:50]
-    compare(graph, codes, lambda _: {"": output[:50]}, "Keras predict")
+    compare(graph, [Given("Keras predict", graph, (output,))], codes)
     with pytest.raises(MismatchError, match="Keras predict differs from the graph first at"):
-        compare(graph, codes, lambda _: {"": output[:50, ::-1]}, "Keras predict")
+        compare(graph, [Given("Keras predict", graph, (output[:, ::-1],))], codes)
 
 
 def test_tensors_of_models_inside_are_compared_too(folder, described):
@@ -146,8 +145,9 @@ def test_tensors_of_models_inside_are_compared_too(folder, described):
     inside = ["block/a", "block/a_2", "block/deep/a", "block/deep/a_2"]
     assert sorted(graph.tensors.values()) == ["a", *inside]
     x, _, _ = saved(folder, "nested")
-    agreed = compare_with_keras(model_file(folder, "nested"), graph, input_codes(graph, x))
-    assert (agreed.tensors, agreed.images) == (6, len(x))
+    with keras_execution(model_file(folder, "nested"), graph) as execution:
+        (agreed,) = compare(graph, [execution], input_codes(graph, x)).outcomes
+    assert (len(agreed.streams), agreed.images) == (6, len(x))
 
 
 def test_generated_weights_stay_generated(folder, described):

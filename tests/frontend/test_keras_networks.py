@@ -18,9 +18,10 @@ from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.walk import import_model
-from muxflow.frontend.keras.execution import compare_with_keras
+from muxflow.frontend.keras.execution import keras_execution
 from muxflow.frontend.keras.reader import describe_models
 from muxflow.frontend.training.keras.trainer import NAMES, PRETRAINED, train_keras
+from muxflow.proof.compare import compare
 from muxflow.proving import dataset_images, model_copy, project_report, prove
 
 FILES = {name: PRETRAINED / f"{name}.h5" for name in NAMES}
@@ -47,7 +48,7 @@ def changed(graph, name, change):
 @pytest.mark.parametrize("name", NAMES)
 def test_predict_graph_and_simulation_agree_on_all_images(name, graphs, images, tmp_path):
     design = muxflow.fit(graphs[name], "pynq-z2")
-    project = design.write(tmp_path / name, extra=model_copy(FILES[name]))
+    project = muxflow.write(design, tmp_path / name, extra=model_copy(FILES[name]))
     rungs, accuracy, _ = prove(project, images, variants=("native",), jobs=2)
     equal = {rung.title: rung for rung in rungs if rung.status == "equal"}
     assert list(equal) == ["Keras predict (TensorFlow)", "C simulation, native integers"]
@@ -85,8 +86,11 @@ def test_residual_net_holds_what_others_compute_wrongly(graphs):
 def test_a_changed_graph_is_found(graphs, images):
     graph = graphs["residual_digits_qkeras"]
     moved = changed(graph, "block1_b", lambda op: replace(op, thresholds=op.thresholds + 2))
-    with pytest.raises(MismatchError, match=r"Keras predict differs from the graph first at block1_b: image 0, index"):
-        compare_with_keras(FILES["residual_digits_qkeras"], moved, images.codes[:2])
+    with (
+        keras_execution(FILES["residual_digits_qkeras"], moved) as execution,
+        pytest.raises(MismatchError, match=r"Keras predict differs from the graph first at block1_b: image 0, index"),
+    ):
+        compare(moved, [execution], images.codes[:2])
 
 
 def test_training_again_gives_the_same_file(tmp_path):

@@ -12,8 +12,10 @@ from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.qonnx.execution import QonnxModel, compare_with_qonnx, float_inputs
+from muxflow.frontend.floats import float_inputs
+from muxflow.frontend.qonnx.execution import QonnxExecution, QonnxModel
 from muxflow.frontend.training.zoo_bnn import INPUT_SCALE, PRESETS, Bnn, BnnConfig, build, randomise
+from muxflow.proof.compare import compare
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -28,9 +30,9 @@ def test_the_graph_of_the_exported_network_equals_qonnx(tmp_path, name):
     stream = graph.streams[graph.inputs[0]]
     assert (stream.lo, stream.hi, stream.scale[0]) == (-128, 127, INPUT_SCALE)
     codes = np.random.default_rng(0).integers(-128, 128, (2, *stream.shape))
-    compare_with_qonnx(path, graph, codes)
+    compare(graph, [QonnxExecution(path, graph)], codes)
     model = QonnxModel(path)
-    logits = model.run(float_inputs(graph, codes))[model.output]
+    logits = model.run(*float_inputs(graph, codes))[model.outputs[0]]
     outputs = graph(codes).reshape(2, -1) * graph.readouts[graph.outputs[0]].scale
     np.testing.assert_array_equal(outputs[:, np.argsort(graph.readouts[graph.outputs[0]].order)], logits)
     counts = {kind: sum(isinstance(node.op, kind) for node in graph.nodes) for kind in NODES[config.topology]}

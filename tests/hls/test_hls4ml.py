@@ -22,7 +22,7 @@ from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls import hls4ml
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import ap_types
-from muxflow.hls.vitis.project import INCLUDE, write_project
+from muxflow.hls.vitis.project import write_project
 
 # An assertion in compiled code ends the process: the simulation has one of its own.
 # Without Keras, which hls4ml would load where it finds it: our models need none, and it takes seconds.
@@ -151,11 +151,11 @@ int main() {
 
 
 @pytest.mark.parametrize("standard", ["c++11", "c++17"])
-def test_doors(tmp_path, standard):
+def test_doors(tmp_path, include, standard):
     """Arrays to beats and back, where neither size divides the other too, frame after frame."""
     (tmp_path / "doors.cpp").write_text(DOORS)
     vivado = ap_types().parent
-    command = ["g++", f"-std={standard}", "-w", f"-I{INCLUDE}", f"-I{ap_types()}", f"-I{vivado}", "doors.cpp"]
+    command = ["g++", f"-std={standard}", "-w", f"-I{include}", f"-I{ap_types()}", f"-I{vivado}", "doors.cpp"]
     done = subprocess.run([*command, "-o", "doors"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:4000]
     assert subprocess.run([tmp_path / "doors"], check=False).returncode == 0
@@ -167,10 +167,10 @@ def test_parameters_and_top(written, golden):
     golden("hls4ml_top.cpp", (written / "firmware" / "chain.cpp").read_text())
 
 
-def test_headers_stand_alone(written):
+def test_headers_stand_alone(written, include):
     """hls4ml's scripts give the compiler no folder of ours: every include is found from where it stands."""
     headers = sorted(file for file in (written / "firmware" / "muxflow").rglob("*") if file.is_file())
-    sources = sorted(file for file in (INCLUDE / "muxflow").rglob("*") if file.is_file())
+    sources = sorted(file for file in (include / "muxflow").rglob("*") if file.is_file())
     assert [file.name for file in headers] == [file.name for file in sources]
     found = 0
     for header in [*headers, written / "firmware" / "parameters.h"]:

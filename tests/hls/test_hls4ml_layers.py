@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, random_codes, width
 from muxflow.dataflow.op import Op
@@ -29,7 +31,6 @@ from muxflow.hls.hls4ml.cpp import LayerText
 from muxflow.hls.hls4ml.layers import NATIVE_FLAGS
 from muxflow.hls.hls4ml.plan import IntegerLayer, Port
 from muxflow.hls.vitis.csim import ap_types
-from muxflow.hls.vitis.project import INCLUDE
 
 FRAMES = 3
 
@@ -44,7 +45,8 @@ def layer_of(name: str, inputs: Mapping[str, Stream], *nodes: Node, fractions: t
     streams.setdefault(output, inputs[ends[0]])
     fractions = fractions or (2,) * len(ends)
     ports = {end: Port(streams[end], fraction) for end, fraction in zip(ends, fractions, strict=True)}
-    return IntegerLayer(name, nodes, tuple(inputs), output, ports)
+    graph = Graph(name, (), dict(inputs), tuple(inputs), (output,) if nodes else tuple(inputs))
+    return IntegerLayer(name, with_nodes(graph, nodes, "forked"), output, ports)
 
 
 def single(name: str, op: Op, *inputs: Stream, fractions: tuple[int, ...] = ()) -> IntegerLayer:
@@ -172,13 +174,15 @@ template <int FRACTION, class A> bool same(const long long* codes, int count, hl
 
 
 @pytest.fixture(scope="module", params=["-O0", f"-O3 {NATIVE_FLAGS}"], ids=["ap_int", "native"])
-def failures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bool]:
+def failures(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, include: Path
+) -> dict[str, bool]:
     """Whether each layer differs: all of them in one program, under three reuse factors in turn."""
     folder: Path = tmp_path_factory.mktemp("layers")
     cases = [case(number, layer, (1, 7, 10**6)[number % 3]) for number, layer in enumerate(LAYERS)]
     calls = "\n".join(f'  std::printf("{layer.name} %d\\n", run{i}());' for i, layer in enumerate(LAYERS))
     (folder / "layers.cpp").write_text(COMMON + "\n".join(cases) + f"\nint main() {{\n{calls}\n}}\n")
-    includes = [f"-I{path}" for path in (INCLUDE, ap_types(), ap_types().parent)]
+    includes = [f"-I{path}" for path in (include, ap_types(), ap_types().parent)]
     command = ["g++", "-std=c++14", "-w", *request.param.split(), *includes, "layers.cpp", "-o", "layers"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:4000]
@@ -203,11 +207,10 @@ def test_text_is_read_back(layer: IntegerLayer) -> None:
 def test_reuse_factor_chooses_the_fold() -> None:
     """The cheapest fold that keeps to the factor: 9 rows of 18 columns in 3 groups are 54 products a group."""
     layer = next(layer for layer in LAYERS if layer.name == "groups")
-    matrix = layer.nodes[-1]
     cycles = {}
     for reuse in (1, 9, 27, 54, 162):
-        text = LayerText(layer, reuse, "vitis_hls")
-        cycles[reuse] = matrix.op.loop(text._ports(matrix), text.fold).cycles / 15
+        folded = LayerText(layer, reuse, "vitis_hls").folded
+        cycles[reuse] = folded.cycles(folded.graph.nodes[-1]) / 15
     assert cycles[1] == 9  # no fold of the op does several window positions of several groups at once
     assert all(cycles[reuse] <= reuse for reuse in (9, 27, 54, 162))
     assert cycles[162] > cycles[54] > cycles[27]

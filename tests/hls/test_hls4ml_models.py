@@ -291,8 +291,8 @@ def test_prepare_says_what_it_needs():
 
 def test_values_that_no_type_holds(residual):
     """Codes in place of values at the input, rounded factors at the output: both are said."""
-    stream = replace(residual.streams[residual.input], scale=(1 / 255,))
-    graph = replace(residual, streams={**residual.streams, residual.input: stream})
+    stream = replace(residual.streams[residual.inputs[0]], scale=(1 / 255,))
+    graph = replace(residual, streams={**residual.streams, residual.inputs[0]: stream})
     with pytest.warns(
         UserWarning, match=r"input x has scale .* which no fixed-point type holds: the model takes codes"
     ):
@@ -301,10 +301,10 @@ def test_values_that_no_type_holds(residual):
     order = np.arange(last.size).reshape(last.shape).transpose(2, 0, 1).reshape(-1)
     exact = Readout((0.3,), (0.1,), tuple(order.tolist()), (last.size,))
     with pytest.warns(UserWarning, match=r"the logits need 5\d bits after the point, \d+ are kept"):
-        hls4ml.prepare(replace(residual, readout=exact))
+        hls4ml.prepare(replace(residual, readouts={residual.outputs[0]: exact}))
     odd = replace(exact, order=tuple(np.roll(order, 1).tolist()))
     with pytest.raises(UnsupportedError, match=r"permutes the last layer's elements"):
-        hls4ml.prepare(replace(residual, readout=odd))
+        hls4ml.prepare(replace(residual, readouts={residual.outputs[0]: odd}))
 
 
 def test_designs_have_no_trace(residual, device, tmp_path):

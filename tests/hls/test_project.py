@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import muxflow
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import build_design, with_depths
 from muxflow.dataflow.fit.device import Device
@@ -24,7 +25,6 @@ from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.names import CPP_WORDS, identifier, identifiers
-from muxflow.hls.vitis.csim import verify
 from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
 
 
@@ -334,7 +334,7 @@ def test_name_clashes(device, tmp_path):
         last = act
     graph = with_nodes(Graph("clash", (), {"x": Stream((1, 2, 3), 0, 3)}, ("x",), (last,)), nodes)
     project = write_project(fit(graph, KERNELS, device=device, board="b", clock_mhz=100), tmp_path / "p")
-    verify(project, rng.integers(0, 4, (4, 1, 2, 3)))
+    muxflow.Project(project).csim(rng.integers(0, 4, (4, 1, 2, 3)))
 
 
 @pytest.mark.parametrize("name", ["int", "7segment", "muxflow", "a b-c", "std"])

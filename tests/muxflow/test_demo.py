@@ -8,10 +8,12 @@ import torch
 
 import muxflow
 from muxflow.demo import MODELS, run_demo
-from muxflow.frontend.brevitas.execution import compare_with_torch
-from muxflow.frontend.qonnx.execution import compare_with_qonnx, image_codes
+from muxflow.frontend.brevitas.execution import TorchExecution
+from muxflow.frontend.floats import image_codes
+from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.training.datasets import load_digits
 from muxflow.frontend.training.trainer import PRETRAINED, export_trained, load_trained
+from muxflow.proof.compare import compare
 from muxflow.proving import Stage
 
 
@@ -46,7 +48,7 @@ def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", MODELS.values())
 def test_the_shipped_models_are_what_their_weights_export_to(tmp_path: Path, name: str) -> None:
-    """The export is reproducible across machines (docs/reproducibility.md)."""
+    """The export is reproducible across machines (docs/design/reproducibility.md)."""
     exported = export_trained(PRETRAINED / name, tmp_path / "model.onnx")
     assert exported.read_bytes() == (PRETRAINED / f"{name}.onnx").read_bytes()
 
@@ -58,10 +60,11 @@ def test_every_select_mode_agrees_and_reaches_its_accuracy(tmp_path: Path, selec
     graph = muxflow.load(base.with_suffix(".onnx"))
     digits = load_digits("test")
     codes = image_codes(graph, digits.images)
-    agreed = compare_with_torch(load_trained(base), graph, codes)
-    assert (agreed.images, agreed.tensors) == (450, 26)
-    assert compare_with_qonnx(base.with_suffix(".onnx"), graph, codes).images == 450
-    project = muxflow.fit(graph, "pynq-z2").write(tmp_path / "project")
+    executions = [TorchExecution(load_trained(base), graph), QonnxExecution(base.with_suffix(".onnx"), graph)]
+    torch_agreed, qonnx_agreed = compare(graph, executions, codes).outcomes
+    assert (torch_agreed.images, len(torch_agreed.streams)) == (450, 26)
+    assert qonnx_agreed.images == 450
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project")
     result = project.csim(codes)
     assert graph.readouts
     predicted = graph.read_out(result.outputs).argmax(axis=1)

@@ -53,6 +53,7 @@ def test_a_join_is_charged_for_the_fifos_into_it(residual: Graph, device: Device
     assert join.frame_bits == every
 
 
+@pytest.mark.needs("matplotlib")
 def test_a_plot_needs_matplotlib_and_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     points = [FrontierPoint(10, Resources(100, 50, 2, 0)), FrontierPoint(20, Resources(60, 50, 1, 0))]
 

@@ -9,6 +9,7 @@ from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.hls.kernels import KERNELS
 
 
 def slow(op):
@@ -102,9 +103,9 @@ def test_phases(shape, op):
         assert sum(read for read, _ in phases) == ports.inputs[0].beats
         assert sum(sent for _, sent in phases) == ports.outputs[0].beats
         assert len(phases) == ports.outputs[0].shape[0] + 1
-        loop = op.loop(ports, fold)
+        loop = KERNELS.of(op).access(op, ports, fold)
         lasting = [phase for phase in phases if phase != (0, 0)]  # no fill where the first row is padding
-        assert loop.trips == sum(map(max, phases)) + op.gap(ports, fold) * (len(lasting) - 1)
+        assert loop.trips == sum(map(max, phases)) + KERNELS.of(op).gap(op, ports, fold) * (len(lasting) - 1)
         assert loop.reads[0].mask()[-1] or loop.writes[0].mask()[-1]
 
 
@@ -116,7 +117,7 @@ def test_no_beat_is_read_back_while_it_is_written(shape, op):
         ports = folded(op, shape, fold)
         height, width, channels = shape
         lanes = ports.inputs[0].lanes
-        loop = op.loop(ports, fold)
+        loop = KERNELS.of(op).access(op, ports, fold)
         written_at = np.flatnonzero(loop.reads[0].mask())
         number = np.arange(height * width * channels // lanes)
         tags = np.repeat(number, lanes).reshape(1, height, width, channels)  # the beat that holds each element
@@ -152,7 +153,7 @@ def test_numpy_is_the_loops(data):
     assert y.lo == (min(0, op.pad_code) if any(pads) else 0)
     for fold in folds(op, shape[2]):
         ports = folded(op, shape, fold)
-        loop = op.loop(ports, fold)
+        loop = KERNELS.of(op).access(op, ports, fold)
         assert (loop.reads[0].beats, loop.writes[0].beats) == (ports.inputs[0].beats, ports.outputs[0].beats)
 
 

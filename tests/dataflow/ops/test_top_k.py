@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import muxflow
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.graph import Readout
@@ -15,7 +16,6 @@ from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.top_k import TopK
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.csim import verify
 from muxflow.hls.vitis.project import write_project
 
 
@@ -74,7 +74,7 @@ def test_bad_k(k):
 def test_pass(make_graph):
     graph = make_graph(Stream((1, 1, 5), -3, 3), TopK(5))
     logits = append_top_k(with_readout(graph, 0.5), 2)
-    assert (logits.output, logits.readout, logits.streams["labels"].shape) == ("labels", None, (1, 1, 2))
+    assert (logits.outputs, dict(logits.readouts), logits.streams["labels"].shape) == (("labels",), {}, (1, 1, 2))
     x = np.random.default_rng(0).integers(-3, 4, (9, 1, 1, 5))
     np.testing.assert_array_equal(logits(x), TopK(2).compute(graph(x))[0])
     with pytest.raises(GraphError, match="the input has 5 channels"):
@@ -84,11 +84,11 @@ def test_pass(make_graph):
 
 
 def with_readout(graph, scale):
-    return replace(graph, readout=Readout((scale,) * 5, (0.0,) * 5, tuple(range(5)), (5,)))
+    return replace(graph, readouts={graph.outputs[0]: Readout((scale,) * 5, (0.0,) * 5, tuple(range(5)), (5,))})
 
 
 def test_whole_project(make_graph, device, tmp_path):
     """Beats of k indices meet AXI words that k does not divide."""
     graph = append_top_k(make_graph(Stream((2, 2, 5), -3, 3), Scale([1, -2, 3, -1, 2])), 3)
     project = write_project(fit(graph, KERNELS, device=device, board="b", clock_mhz=100), tmp_path / "p")
-    verify(project, np.random.default_rng(0).integers(-3, 4, (9, 2, 2, 5)), bounded=True)
+    muxflow.Project(project).csim(np.random.default_rng(0).integers(-3, 4, (9, 2, 2, 5)), bounded=True)

@@ -38,10 +38,11 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.ops.top_k import TopK
 from muxflow.dataflow.ops.window_pool import WindowPool
-from muxflow.frontend.qonnx.execution import image_codes
+from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training import datasets
 from muxflow.hls import finn as finn_flow
 from muxflow.hls.kernels import KERNELS
+from muxflow.proof.compare import compare as prove
 
 # FINN leaves the files that it generates to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -193,7 +194,8 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
 
     from muxflow.hls.finn.comparison import compare
     from muxflow.hls.finn.conversion import dataflow_model
-    from muxflow.hls.finn.flow import check_execution, insert_fifos
+    from muxflow.hls.finn.execution import FinnExecution
+    from muxflow.hls.finn.flow import insert_fifos
 
     graph = rising_thresholds(GRAPHS[name]())
     design = muxflow.fit(graph, "pynq-z2", fps=fps)
@@ -202,7 +204,7 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
     model = model.transform(InferShapes()).transform(InferDataTypes())
     assert {name: model.get_tensor_datatype(name) for name in owners} == types
     codes = random_codes(graph.streams["x"], 5, np.random.default_rng(1))
-    check_execution(model, design, codes)
+    prove(design.graph, [FinnExecution(model, design.graph)], codes)
     config = build_config.DataflowBuildConfig(
         output_dir=str(tmp_path), synth_clk_period_ns=10.0, generate_outputs=[], fpga_part=design.device.part
     )
@@ -355,7 +357,7 @@ def test_more_columns_than_finns_unit_takes() -> None:
 @pytest.mark.usefixtures("finn")
 def test_a_difference_is_named() -> None:
     from muxflow.hls.finn.conversion import dataflow_model
-    from muxflow.hls.finn.flow import check_execution
+    from muxflow.hls.finn.execution import FinnExecution
 
     graph = GRAPHS["residual"]()
     design = muxflow.fit(graph, "pynq-z2")
@@ -364,8 +366,10 @@ def test_a_difference_is_named() -> None:
     changed = model.get_initializer(product.input[1]).copy()
     changed[0, 2] = 1 if changed[0, 2] <= 0 else 0
     model.set_initializer(product.input[1], changed)
-    with pytest.raises(MismatchError, match=r"conv \(MatrixVector\): frame 0, element \d+: FINN has"):
-        check_execution(model, design, random_codes(graph.streams["x"], 1, np.random.default_rng(1)))
+    codes = random_codes(graph.streams["x"], 1, np.random.default_rng(1))
+    place = r"FINN differs from the graph first at node conv, stream \w+: image 0, index \([\d, ]+\): FINN -?\d"
+    with pytest.raises(MismatchError, match=place):
+        prove(design.graph, [FinnExecution(model, design.graph)], codes)
 
 
 @pytest.mark.usefixtures("finn")

@@ -1,0 +1,24 @@
+"""The driver as an execution that can be compared with the graph: on the board, or played by the emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from muxflow.board.driver import Accelerator
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.op import IntArray
+from muxflow.proof.execution import Tensor
+
+
+class DriverExecution:
+    """An opened accelerator: its output codes, and nothing between; `title` says what is behind the driver."""
+
+    def __init__(self, accelerator: Accelerator, graph: Graph, title: str = "board") -> None:
+        self._accelerator = accelerator
+        (self._output,) = graph.outputs
+        self.title = self.name = title
+
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
+        """See `Execution`; raises AcceleratorError as the driver does."""
+        (images,) = codes.values()
+        return {self._output: self._accelerator.run(images)}

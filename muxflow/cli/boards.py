@@ -1,0 +1,37 @@
+"""The command `muxflow boards`."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from muxflow.cli.console import Json, answer, out
+
+
+def boards(as_json: Json = False) -> None:
+    """List the boards."""
+    from muxflow.board.board import boards as known
+
+    def show() -> None:
+        table = Table(box=None)
+        for column in ("board", "part", "LUT", "FF", "BRAM18", "DSP", "MHz", "tools"):
+            table.add_column(column, justify="right" if column in ("LUT", "FF", "BRAM18", "DSP", "MHz") else "left")
+        for one in known().values():
+            d = one.device
+            numbers = (f"{d.lut:,}", f"{d.ff:,}", str(d.bram18), f"{d.dsp:,}", f"{one.clock_mhz:g}")
+            table.add_row(one.name, d.part, *numbers, one.tools)
+        out.print(table)
+
+    entry = {
+        name: {
+            "part": b.device.part,
+            "lut": b.device.lut,
+            "ff": b.device.ff,
+            "bram18": b.device.bram18,
+            "dsp": b.device.dsp,
+            "clock_mhz": b.clock_mhz,
+            "tools": b.tools,
+            "products": b.products,
+        }
+        for name, b in known().items()
+    }
+    answer(entry, as_json, show)

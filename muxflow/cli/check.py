@@ -1,0 +1,34 @@
+"""The command `muxflow check`."""
+
+from __future__ import annotations
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+import muxflow
+from muxflow.cli.console import InputScale, Json, ModelArgument, answer, fraction, out
+
+
+def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = False) -> None:
+    """Say of every node of a model whether it is supported, and what to do about those that are not."""
+    statuses = muxflow.check(model, input_scale=fraction(input_scale))
+    bad = [status for status in statuses if not status.supported]
+
+    def show() -> None:
+        table = Table(box=None)
+        for column in ("node", "op", "", "what to do"):
+            table.add_column(column, overflow="fold")
+        for status in statuses:
+            mark = "[green]ok[/]" if status.supported else "[red]no[/]"
+            table.add_row(escape(status.node), status.op_type, mark, escape(status.message))
+        out.print(table)
+        out.print(f"{len(statuses) - len(bad)} of {len(statuses)} nodes supported")
+
+    entry = {
+        "supported": not bad,
+        "nodes": [{"node": s.node, "op": s.op_type, "supported": s.supported, "message": s.message} for s in statuses],
+    }
+    answer(entry, as_json, show)
+    if bad:
+        raise typer.Exit(3)

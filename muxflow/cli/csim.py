@@ -1,0 +1,52 @@
+"""The command `muxflow csim`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+import muxflow
+from muxflow.cli.console import Json, ProjectArgument, answer, out, stages
+
+
+def csim(
+    project: ProjectArgument,
+    variant: Annotated[
+        Literal["native", "reference", "both"], typer.Option(help="Plain C++ integers, ap_int types, or both.")
+    ] = "both",
+    data: Annotated[
+        str | None, typer.Option(help="Data set: digits, cifar10, cifar100, stl10; random codes when absent.")
+    ] = None,
+    data_folder: Annotated[Path | None, typer.Option(help="Folder with the data set's files.")] = None,
+    split: Annotated[str, typer.Option(help="Split of the data set: train or test.")] = "test",
+    count: Annotated[int | None, typer.Option(min=1, help="Images; all of a data set, or 16 random ones.")] = None,
+    bounded: Annotated[
+        bool, typer.Option("--bounded", help="FIFOs have exactly their depths: finds deadlocks.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that share the images.")] = os.cpu_count() or 1,
+    as_json: Json = False,
+) -> None:
+    """Simulate a project in C and compare every node with the graph, and the graph with the model, bit for bit."""
+    from muxflow.proving import dataset_images, project_report, prove, random_images
+    from muxflow.reports.render import terminal, to_json
+
+    opened = muxflow.open_project(project)
+    graph = opened.design.graph
+    images = (
+        random_images(graph, count or 16) if data is None else dataset_images(graph, data, split, data_folder, count)
+    )
+    variants: Any = ("native", "reference") if variant == "both" else (variant,)
+    with stages(as_json) as stage:
+        _, _, speeds = prove(opened, images, variants=variants, bounded=bounded, jobs=jobs, stage=stage)
+    report = project_report(opened, muxflow.__version__)
+
+    def show() -> None:
+        out.print(terminal(report, nodes=False))
+        for name in variants:
+            out.print(f"C simulation, {name}: {speeds[name]:.1f} images/s with every stream recorded")
+
+    answer({**json.loads(to_json(report)), "images_per_second": speeds}, as_json, show)

@@ -1,0 +1,38 @@
+"""The command `muxflow report`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import muxflow
+from muxflow.cli.console import Json, ProjectArgument, answer, out
+
+
+def report(
+    project: ProjectArgument,
+    formats: Annotated[str, typer.Option("--format", "-f", help="Comma-separated: txt, html, json, csv, tex.")] = (
+        "txt,html,json,csv,tex"
+    ),
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; PROJECT/report when absent.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the report of a project: resources, cycles, memory, proof ladder."""
+    from muxflow.proving import project_report
+    from muxflow.reports.render import terminal, to_json, write_report
+
+    opened = muxflow.open_project(project)
+    made = project_report(opened, muxflow.__version__)
+    chosen = tuple(name.strip() for name in formats.split(",") if name.strip())
+    paths = write_report(made, output or opened.path / "report", chosen)
+
+    def show() -> None:
+        out.print(terminal(made))
+        for path in paths:
+            out.print(os.path.relpath(path))
+
+    answer({**json.loads(to_json(made)), "files": [str(path) for path in paths]}, as_json, show)

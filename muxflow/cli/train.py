@@ -1,0 +1,73 @@
+"""The command `muxflow train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from muxflow.cli.console import Json, answer, out
+from muxflow.dataflow.errors import MuxflowError
+
+
+def train(
+    preset: Annotated[
+        str,
+        typer.Argument(
+            metavar="PRESET",
+            help="mognet_digits, mognet_cifar10 or mognet_cifar100 (Brevitas); mognet_digits_qkeras or "
+            "residual_digits_qkeras (QKeras, in two minutes and without checkpoints).",
+        ),
+    ] = "mognet_digits",
+    select: Annotated[str, typer.Option(help="Residual join: channel, channel-mean, element, always, or.")] = "channel",
+    data: Annotated[Path | None, typer.Option(help="Folder with the data set's files (digits need none).")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs; the preset's recipe when absent.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights and order.")] = 0,
+    output: Annotated[Path, typer.Option(help="Folder for the model, its weights and its figures.")] = Path(
+        "build/train"
+    ),
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
+    threads: Annotated[int, typer.Option(help="Torch threads; results are reproducible with 1.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Train a preset and export it as QONNX (Keras: .h5); an interrupted run goes on where it stopped."""
+    from muxflow.frontend.training.keras import trainer as keras_training
+
+    if preset in keras_training.NAMES:
+        if select != "channel" or data or threads != 1:
+            raise MuxflowError(f"{preset}: --select, --data and --threads are options of the Brevitas presets only")
+        result = keras_training.train_keras(preset, epochs=epochs, seed=seed, output=output, progress=not as_json)
+    else:
+        from muxflow.frontend.training.trainer import train_preset
+
+        result = train_preset(
+            preset,
+            select=select,
+            data=data,
+            epochs=epochs,
+            seed=seed,
+            output=output,
+            resume=resume,
+            threads=threads,
+            progress=not as_json,
+        )
+    entry = {
+        "model": str(result.model),
+        "report": str(result.report),
+        "dataset": result.dataset,
+        "split": result.split,
+        "images": result.images,
+        "accuracy": result.accuracy,
+        "epochs": result.epochs,
+        "seed": result.seed,
+        "seconds": round(result.seconds, 1),
+    }
+    answer(
+        entry,
+        as_json,
+        lambda: out.print(
+            f"{result.model}: accuracy {100 * result.accuracy:.2f} % on {result.dataset}, {result.split} split, "
+            f"{result.images} images ({result.epochs} epochs, seed {result.seed}, {result.seconds:.0f} s)"
+        ),
+    )

@@ -1,0 +1,153 @@
+"""The one comparison: every execution of a network against its integer graph, code for code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from muxflow.dataflow.errors import MismatchError, MuxflowError
+from muxflow.dataflow.graph.graph import Batch, Graph
+from muxflow.dataflow.op import IntArray
+from muxflow.proof.execution import Execution, Floats, Tensor
+
+BATCH = 50
+"""Most images that are run and compared at once."""
+BATCH_CODES = 1 << 26
+"""Most codes of all streams of a batch, 8 bytes each: what the comparison needs in memory, however many images there are."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An execution that agreed with the graph: the streams and the number of codes that were compared, and how long it ran."""
+
+    title: str
+    streams: tuple[str, ...]
+    images: int
+    codes: int
+    seconds: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Images run in a second, the graph and the comparison not counted."""
+        return self.images / self.seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What all executions agreed on: an outcome each, and the output codes of all images by the graph's output."""
+
+    outcomes: tuple[Outcome, ...]
+    outputs: Mapping[str, IntArray]
+
+
+def compare(
+    graph: Graph,
+    executions: Sequence[Execution],
+    codes: Batch | Iterator[Batch],
+    progress: Progress | None = None,
+) -> Comparison:
+    """Run the graph and every execution on the same images and compare all codes that the executions give.
+
+    `codes`: a batch as the graph takes it, or an iterator of batches. The graph is evaluated once for each slice of at
+    most `BATCH` images; of a slice nothing but the outputs is kept.
+    `progress(done, total)` counts images after each slice; total is 0 for an iterator.
+
+    Raises MismatchError naming the first execution that differs and its first difference: node in topological order,
+    stream, image, index and both values; MuxflowError when there are no images or they do not fit the graph.
+    """
+    counts = [_Count(execution) for execution in executions]
+    outputs: list[dict[str, IntArray]] = []
+    done = 0
+    total = 0 if isinstance(codes, Iterator) else graph.frames(codes)
+    constants = graph.constants()
+    for batch in _slices(graph, codes):
+        outputs.append(_compare_batch(graph, constants, counts, batch, done))
+        done += len(batch[graph.inputs[0]])
+        if progress:
+            progress(done, total)
+    if not outputs:
+        raise MuxflowError(f"{graph.name}: nothing to compare: no images; give at least one")
+    joined = {name: np.concatenate([part[name] for part in outputs]) for name in graph.outputs}
+    return Comparison(tuple(count.outcome(done) for count in counts), joined)
+
+
+@dataclass
+class _Count:
+    """What has been compared with one execution so far."""
+
+    execution: Execution
+    streams: dict[str, None] = field(default_factory=dict)
+    codes: int = 0
+    seconds: float = 0.0
+
+    def run(self, batch: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
+        started = time.perf_counter()
+        found = self.execution.run(batch)
+        self.seconds += time.perf_counter() - started
+        self.streams.update(dict.fromkeys(found))
+        return found
+
+    def outcome(self, images: int) -> Outcome:
+        return Outcome(self.execution.title, tuple(self.streams), images, self.codes, self.seconds)
+
+
+def _slices(graph: Graph, codes: Batch | Iterator[Batch]) -> Iterator[dict[str, IntArray]]:
+    """The input codes by name, few enough images at a time."""
+    weights = graph.weights()
+    frame = sum(stream.size for name, stream in graph.streams.items() if name not in weights)
+    size = min(BATCH, max(1, BATCH_CODES // frame))
+    for given in codes if isinstance(codes, Iterator) else (codes,):
+        for _, batch in graph.batches(given, size):
+            yield batch
+
+
+def _compare_batch(
+    graph: Graph,
+    constants: Mapping[str, IntArray],
+    counts: Sequence[_Count],
+    batch: Mapping[str, IntArray],
+    start: int,
+) -> dict[str, IntArray]:
+    """Compare one slice, whose first image is number `start`; return the graph's outputs."""
+    found = [count.run(batch) for count in counts]
+    expected = graph.evaluate(batch, constants)
+    order = [*graph.inputs, *(name for node in graph.nodes for name in node.outputs)]
+    for count, given in zip(counts, found, strict=True):
+        missing = [name for name in graph.outputs if name not in given]
+        if missing:
+            raise MismatchError(f"{count.execution.name} gives no output {', '.join(missing)} of {graph.name}")
+        for name in sorted(given, key=order.index):
+            count.codes += _equal(graph, count.execution.name, name, given[name], expected[name], start)
+    return {name: expected[name] for name in graph.outputs}
+
+
+def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, start: int) -> int:
+    """The number of codes of a stream, all equal; raises MismatchError naming the first that differs."""
+    frames = len(wanted)
+    met = value.codes(wanted, name) if isinstance(value, Floats) else value
+    met, wanted = met.reshape(frames, -1), wanted.reshape(frames, -1)
+    if met.shape != wanted.shape:
+        raise MismatchError(
+            f"{who} differs from the graph at {_place(graph, name)}: shapes {met.shape} and {wanted.shape}"
+        )
+    if not np.array_equal(met, wanted):
+        image, flat = (int(i) for i in np.argwhere(met != wanted)[0])
+        index = tuple(int(i) for i in np.unravel_index(flat, graph.streams[name].shape))
+        raise MismatchError(
+            f"{who} differs from the graph first at {_place(graph, name)}: image {start + image}, index {index}: "
+            f"{who} {met[image, flat]}, graph {wanted[image, flat]}"
+        )
+    return wanted.size
+
+
+def _place(graph: Graph, name: str) -> str:
+    """A stream and the node that writes it, by one name where both have the same."""
+    node = graph.producers().get(name)
+    if node is None:
+        return f"node input, stream {name}"
+    return name if node.name == name else f"node {node.name}, stream {name}"

@@ -1,0 +1,71 @@
+"""The proof ladder of a project: who was compared with the integer graph, on which images; kept beside the sources."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.op import IntArray
+from muxflow.proof.compare import Outcome
+from muxflow.reports.report import Accuracy, Rung
+
+PROOF_FILE = "proof.json"
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs from the trained network down, and how many answers were right where there were labels."""
+
+    rungs: tuple[Rung, ...] = ()
+    accuracy: Accuracy | None = None
+
+
+def rung(outcome: Outcome, remark: str = "") -> Rung:
+    """Return the rung of an execution that agreed with the graph; `remark` follows what was compared."""
+    detail = f"{len(outcome.streams)} tensors, {outcome.codes:,} codes"
+    return Rung(outcome.title, "equal", outcome.images, f"{detail}, {remark}" if remark else detail)
+
+
+def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:
+    """Return the predicted classes, shape (N,), from output codes by name: of the first output, where there are several.
+
+    That is the read-out's largest logit, or what an arg-max or top-k node answers first.
+    """
+    name = graph.outputs[0]
+    flat = outputs[name].reshape(len(outputs[name]), -1)
+    if name not in graph.readouts:
+        return np.asarray(flat[:, 0])
+    logits = graph.readouts[name](outputs[name])
+    return np.asarray(logits.reshape(len(logits), -1).argmax(axis=1), np.int64)
+
+
+def keep_ladder(folder: Path, digest: str, ladder: Ladder) -> None:
+    """Write the ladder of a project whose sources have that digest."""
+    entry = {"digest": digest, **asdict(ladder)}
+    write_atomically(folder / PROOF_FILE, (json.dumps(entry, indent=2, sort_keys=True) + "\n").encode())
+
+
+def kept_ladder(folder: Path, digest: str) -> Ladder:
+    """Return what `keep_ladder` wrote; an empty ladder where there is none or the sources have changed since.
+
+    Raises MuxflowError naming a file that is not a ladder.
+    """
+    file = folder / PROOF_FILE
+    if not file.exists():
+        return Ladder()
+    try:
+        entry = json.loads(file.read_text())
+        if entry["digest"] != digest:
+            return Ladder()
+        accuracy = None if entry["accuracy"] is None else Accuracy(**entry["accuracy"])
+        return Ladder(tuple(Rung(**row) for row in entry["rungs"]), accuracy)
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error

@@ -1,0 +1,26 @@
+"""`muxflow doctor`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import run
+
+from muxflow import doctor
+from muxflow.cli.doctor import doctor as command
+
+
+def test_what_is_there_is_found_and_what_is_absent_has_a_remedy(tmp_path: Path) -> None:
+    found = json.loads(run("doctor", "--json", cwd=tmp_path).stdout)
+    assert found["g++"]["found"]
+    assert "run_hls" not in found
+    assert not found["Vivado HLS"]["found"]
+    assert "settings64.sh" in found["Vivado HLS"]["remedy"]
+
+
+def test_the_extra_to_install_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Square brackets in a remedy are no markup."""
+    absent = doctor.Finding("torch", False, "", "training", "pip install 'muxflow[train]'")
+    monkeypatch.setattr(doctor, "findings", lambda: [absent])
+    command()
+    assert "pip install 'muxflow[train]'" in capsys.readouterr().out

@@ -1,0 +1,64 @@
+"""What holds for every command: help, version, and one message for bad input."""
+
+from pathlib import Path
+
+import pytest
+from command_line import run
+
+import muxflow
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["build", "none.onnx"], 1, "none.onnx: no such file"),
+        (["build", "empty.onnx"], 1, "empty.onnx: the file is empty"),
+        (["build", "text.onnx"], 1, "text.onnx"),
+        (["build", "model.pt"], 1, "supported are .onnx"),
+        (["build", "small.npz", "--board", "pynq-z9", "--output", "no"], 1, "'pynq-z9' is not known"),
+        (["build", "small.npz", "--lut", "0", "--output", "no"], 5, "a utilisation of 0"),
+        (["build", "small.npz", "--lut", "0.0001", "--output", "no"], 5, "LUT"),
+        (["build", "small.npz", "--clock", "0", "--output", "no"], 1, "must be positive"),
+        (["build", "small.npz", "--fps", "0", "--output", "no"], 1, "a target of 0 frames a second"),
+        (["fit", "small.npz", "--fps", "-3"], 1, "it must be positive"),
+        (["fit", "small.npz", "--latency-ms", "0"], 1, "seconds of latency; it must be positive"),
+        (["fit", "small.npz", "--fps", "9", "--latency-ms", "9"], 1, "give one of them"),
+        (["fit", "small.npz", "--fps", "1e12"], 5, "the nearest point that fits is"),
+        (["fit", "small.npz", "--slowdown", "-1"], 1, "a slowdown of -1 %"),
+        (["fit", "small.npz", "--board", "pynq-z9"], 1, "'pynq-z9' is not known"),
+        (["fit", "small.npz", "--bram", "0"], 5, "a utilisation of 0"),
+        (["fit", "small.npz", "--plot", "nowhere/plot.png"], 6, "the plot cannot be written"),
+        (["build", "small.npz", "--output", "foreign"], 1, "is not a Muxflow project"),
+        (["csim", "foreign"], 1, "design.json: no such file"),
+        (["csim", "project", "--data", "cifar10", "--data-folder", "nowhere"], 1, "nowhere"),
+        (["csim", "project", "--data", "imagenet"], 1, "imagenet"),
+        (["report", "project", "--format", "docx"], 1, "'docx'"),
+        (["train", "resnet"], 1, "resnet"),
+        (["demo", "--select", "best"], 1, "no shipped model with select 'best'"),
+        (["check", "text.onnx"], 1, "text.onnx"),
+        (["build"], 2, "MODEL"),
+    ],
+)
+def test_bad_input_is_one_message_a_code_and_nothing_left(
+    workplace: Path, arguments: list[str], code: int, message: str
+) -> None:
+    (workplace / "empty.onnx").write_bytes(b"")
+    (workplace / "text.onnx").write_text("not a model")
+    (workplace / "model.h5").write_text("not a model")
+    (workplace / "foreign").mkdir(exist_ok=True)
+    (workplace / "foreign" / "thesis.tex").write_text("precious")
+    before = sorted(path.name for path in workplace.iterdir())
+    done = run(*arguments, cwd=workplace)
+    assert done.returncode == code, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in workplace.iterdir()) == before
+    assert [path.name for path in (workplace / "foreign").iterdir()] == ["thesis.tex"]
+
+
+def test_help_and_version_answer(tmp_path: Path) -> None:
+    text = run("--help", cwd=tmp_path).stdout
+    commands = ("train", "check", "fit", "build", "sweep", "csim", "report", "bitstream", "boards", "doctor", "demo")
+    for word in (*commands, "Exit codes"):
+        assert word in text
+    assert run("--version", cwd=tmp_path).stdout == f"muxflow {muxflow.__version__}\n"

@@ -1,0 +1,40 @@
+"""The Python API."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import muxflow
+from muxflow import api
+from muxflow.dataflow.graph.file import write_graph
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.reports.render import to_text
+from muxflow.reports.report import make_report
+
+
+@pytest.fixture
+def model(tmp_path: Path, residual: Graph) -> Path:
+    """A graph saved by Muxflow."""
+    write_graph(residual, tmp_path / "small.npz")
+    return tmp_path / "small.npz"
+
+
+def test_the_api_has_the_shape_of_the_documentation(model: Path, tmp_path: Path) -> None:
+    graph = muxflow.load(model)
+    design = muxflow.fit(graph, board="pynq-z2")
+    project = muxflow.write(design, tmp_path / "api")
+    stream = graph.streams[graph.inputs[0]]
+    images = np.random.default_rng(1).integers(stream.lo, stream.hi + 1, (2, *stream.shape))
+    result = project.csim(images)
+    assert np.array_equal(result.outputs, graph(images))
+    with muxflow.Accelerator.emulate(project.path) as accelerator:
+        assert np.array_equal(accelerator.run(images), graph(images))
+    assert muxflow.open_project(tmp_path / "api").design.interval == design.interval
+
+
+def test_without_a_compiler_the_fit_is_an_estimate_and_says_so(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "have_compiler", lambda: False)
+    design = muxflow.fit(muxflow.load(model))
+    assert design.timing is None
+    assert "estimate, stalls on FIFOs not counted" in to_text(make_report(design))

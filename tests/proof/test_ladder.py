@@ -1,0 +1,52 @@
+"""Rungs, predictions, and the ladder that a project keeps until its sources change."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.passes import append_arg_max
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.proof.compare import Outcome
+from muxflow.proof.ladder import PROOF_FILE, Ladder, keep_ladder, kept_ladder, predictions, rung
+from muxflow.reports.report import Accuracy, Rung
+
+OUTCOME = Outcome("QONNX execution", ("a", "b", "c"), 450, 12_345, 1.5)
+
+
+def test_a_rung_says_what_was_compared() -> None:
+    assert rung(OUTCOME) == Rung("QONNX execution", "equal", 450, "3 tensors, 12,345 codes")
+    assert rung(OUTCOME, "FIFOs at their depths").detail == "3 tensors, 12,345 codes, FIFOs at their depths"
+
+
+def test_a_ladder_is_kept_until_the_sources_change(tmp_path: Path) -> None:
+    assert kept_ladder(tmp_path, "d") == Ladder()
+    for ladder in (Ladder((rung(OUTCOME),), Accuracy("digits", "test", 450, 440)), Ladder((rung(OUTCOME),))):
+        keep_ladder(tmp_path, "d", ladder)
+        assert kept_ladder(tmp_path, "d") == ladder
+        assert kept_ladder(tmp_path, "e") == Ladder()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": "d", "rungs": [{"height": 3}], "accuracy": null}'])
+def test_a_damaged_ladder_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / PROOF_FILE).write_text(text)
+    with pytest.raises(MuxflowError, match=r"proof\.json: not a proof of Muxflow .*run `muxflow csim` again"):
+        kept_ladder(tmp_path, "d")
+
+
+def test_predictions_are_the_largest_logits_or_the_class_itself(make_graph: Callable[..., Graph]) -> None:
+    readout = Readout((0.5,) * 3, (0.25,) * 3, (2, 0, 1), (3,))
+    plain = make_graph(Stream((1, 1, 3), 0, 3), Scale([2, 2, 2]))
+    graph = replace(plain, readouts={plain.outputs[0]: replace(readout, order=(0, 1, 2))})
+    codes = np.array([[3, 0, 1], [0, 3, 1], [1, 0, 3], [0, 1, 2]]).reshape(4, 1, 1, 3)
+    classes = [0, 1, 2, 2]
+    np.testing.assert_array_equal(predictions(graph, graph.run(codes)), classes)
+    moved = replace(plain, readouts={plain.outputs[0]: readout})
+    np.testing.assert_array_equal(np.array([2, 0, 1])[predictions(moved, moved.run(codes))], classes)
+    on_chip = append_arg_max(graph)
+    np.testing.assert_array_equal(predictions(on_chip, on_chip.run(codes)), classes)
