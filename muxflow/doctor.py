@@ -68,8 +68,8 @@ def findings() -> list[Finding]:
         found.append(Finding(name, present, number, purpose, remedy))
     needed = {package.name: package for frontend in frontends() for package in reversed(frontend.packages)}
     for package in needed.values():
-        present = package.find()
-        found.append(Finding(package.name, present is not None, present or "", package.purpose, package.remedy))
+        release = package.find()
+        found.append(Finding(package.name, release is not None, release or "", package.purpose, package.remedy))
     return found
 
 

@@ -1,7 +1,7 @@
 """Torch layers of MOGNET and its kin: generated weights, factorised convolutions and gated residual joins.
 
 Every activation between layers is an unsigned k-bit code times one common scale (see `quantizers`), as plain NCHW
-float tensors. The layers export through `muxflow.frontend.brevitas.export` (operators in `qonnx_ops`).
+float tensors. The layers export through `muxflow.frontend.brevitas.export` (operators in `qonnx.ops`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ JOINS: tuple[str, ...] = (*SELECTS, "or")
 WeightLevels = int | Literal["binary"]
 
 
-class BatchNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
+class _ExactNorm(nn.modules.batchnorm._BatchNorm):  # type: ignore[misc]
     """Batch normalisation that evaluates as one multiplication and one addition per channel.
 
     In training it is torch's own; in evaluation `y = x * a + b` with `a = weight / sqrt(var + eps)` and
@@ -51,11 +51,20 @@ class BatchNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
         return folded[0] + (a_torch - a_torch.detach()), folded[1] + (b_torch - b_torch.detach())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` (N, C, H, W)."""
+        """Normalise `x` (N, C, ...)."""
         if self.training:
             return super().forward(x)
+        shape = (1, -1, *(1,) * (x.dim() - 2))
         a, b = self.factors()
-        return x * a.view(1, -1, 1, 1) + b.view(1, -1, 1, 1)
+        return x * a.view(shape) + b.view(shape)
+
+
+class BatchNorm1d(_ExactNorm, nn.BatchNorm1d):  # type: ignore[misc]
+    """`_ExactNorm` of signals (N, C, L) and vectors (N, C)."""
+
+
+class BatchNorm2d(_ExactNorm, nn.BatchNorm2d):  # type: ignore[misc]
+    """`_ExactNorm` of images (N, C, H, W)."""
 
 
 class _AutomatonWeights(torch.autograd.Function):  # type: ignore[misc]

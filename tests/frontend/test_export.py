@@ -164,7 +164,7 @@ def test_the_documented_model_runs(tmp_path, monkeypatch):
 
 def test_bad_exports_are_named(tmp_path):
     model = network()
-    for shape in [(1, 8, 8), (1, 1, 0, 8), (1, 1, 8.0, 8)]:
+    for shape in [(8,), (1, 1, 0, 8), (1, 1, 8.0, 8), ((1, 1, 8, 8), 3), ()]:
         with pytest.raises(MuxflowError, match=r"give \(N, C, H, W\)"):
             export(model, tmp_path / "net.onnx", shape)
     with pytest.raises(MuxflowError, match="no Brevitas layer"):

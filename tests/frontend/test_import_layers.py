@@ -332,16 +332,6 @@ def test_average_over_affine_steps(build, prove):
 
 
 REFUSED = {
-    "1-D convolution": (
-        lambda b: (b.quant(), b.conv(codes(2, 3, 3))),
-        (1, 3, 8),
-        r"has shape \(N, 3, 8\); supported are .* height of 1",
-    ),
-    "3-D convolution": (
-        lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1, 1))),
-        (1, 3, 2, 2, 2),
-        r"supported are \(N, C, H",
-    ),
     "no activation between": (
         lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1)), b.then("Relu"), b.conv(codes(2, 2, 1, 1))),
         (1, 3, 2, 2),
