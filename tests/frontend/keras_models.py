@@ -17,6 +17,7 @@ from qkeras import (  # noqa: E402
     QActivation,
     QAveragePooling2D,
     QBatchNormalization,
+    QConv1D,
     QConv2D,
     QConv2DBatchnorm,
     QDense,
@@ -288,6 +289,22 @@ def nested():
     x = QActivation("quantized_relu(3,1)", name="a")(conv(3, 1)(x))
     head = Sequential([layers.Flatten(), QDense(3, kernel_quantizer="quantized_bits(3,0,alpha=1)")], name="head")
     return Model(image, head(x))
+
+
+@model
+def radio():
+    """One-dimensional convolutions: causal, dilated, behind zeros; pools over time."""
+    image = layers.Input((16, 2), name="image")
+    x = QActivation(SIGNED, name="grid")(image)
+    for name, filters, options in (("a", 8, {"padding": "same"}), ("b", 6, {"padding": "causal", "dilation_rate": 2})):
+        x = QConv1D(filters, 3, kernel_quantizer="quantized_bits(3,0,alpha=1)", use_bias=False, **options)(x)
+        x = QActivation("quantized_relu(4,2)", name=name)(layers.BatchNormalization()(x))
+        x = layers.MaxPooling1D(2)(x)
+    x = layers.ZeroPadding1D((1, 0))(x)
+    x = QConv1D(4, 2, strides=2, kernel_quantizer="quantized_bits(3,0,alpha=1)", use_bias=False)(x)
+    x = layers.AveragePooling1D(2)(QActivation("quantized_relu(4,2)", name="c")(x))
+    both = layers.Concatenate()([layers.Flatten()(x), layers.GlobalMaxPooling1D()(x)])
+    return Model(image, QDense(3, kernel_quantizer="quantized_bits(3,0,alpha=1)")(QActivation(SIGNED, name="d")(both)))
 
 
 @model

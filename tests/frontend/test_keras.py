@@ -41,6 +41,7 @@ LAYERS = {
     "features": ["a"],
     "joins": ["a", "b", "c", "d", "e", "f0", "f1", "f2", "f3", "f4"],
     "nested": ["a"],
+    "radio": ["a", "b", "c", "max_pooling1d", "max_pooling1d_1"],
     "padded": ["a", "b", "c"],
     "folded": ["a", "b", "c"],
     "digits": ["a", "b", "max_pooling2d_1"],
@@ -90,7 +91,7 @@ def saved(folder, name):
     """(input, output, layers by name in the importer's (N, C, H, W) order)"""
     values = dict(np.load(folder / f"{name}.npz"))
     x, output = values.pop("x"), values.pop("output")
-    return x, output, {key: np.moveaxis(v, -1, 1) if v.ndim == 4 else v for key, v in values.items()}
+    return x, output, {key: np.moveaxis(v, -1, 1) if v.ndim > 2 else v for key, v in values.items()}
 
 
 @pytest.mark.parametrize("name", LAYERS)

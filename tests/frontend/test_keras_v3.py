@@ -76,7 +76,7 @@ def saved(folder, name, graph):
     codes = np.rint(x.astype(np.float64) / stream.scale[0]).astype(np.int64)
     assert np.array_equal(codes * stream.scale[0], x)
     codes = codes.reshape(len(x), *stream.shape)
-    return codes, output, {key: np.moveaxis(v, -1, 1) if v.ndim == 4 else v for key, v in values.items()}
+    return codes, output, {key: np.moveaxis(v, -1, 1) if v.ndim > 2 else v for key, v in values.items()}
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)
