@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 DRIVER = "muxflow_driver"
 """Name of the driver's package in the deploy folder."""
+BITSTREAM = "accelerator"
+"""Name of the bit, hwh and xsa files; PYNQ finds the hwh by the name of the bit file."""
 
 EXAMPLES = ("example.py", "example.ipynb")
 SELF_TEST_IMAGES = 16
@@ -52,7 +54,6 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
 def interface_entry(project: Project) -> dict[str, Any]:
     """Describe what `interface.json` holds; docs/guide/driver.md lists the entries."""
-    from muxflow.board.bitstream.stages import BITSTREAM
 
     design = project.design
     return {

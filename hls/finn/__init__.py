@@ -82,7 +82,7 @@ def convert(design: Design) -> Any:
     cannot express.
     """
     register()
-    from muxflow.hls.finn.conversion import dataflow_model
+    from muxflow.hls.finn.dataflow import dataflow_model
 
     model, _ = dataflow_model(design)
     return model

@@ -13,12 +13,11 @@ from typing import Any, Literal, get_args
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import check_replaceable
 from muxflow.dataflow.fit.design import Design
+from muxflow.hls.hls4ml.writing import CONFIG_FILE, write_whole
 from muxflow.hls.names import identifier
 
 Backend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
 
-CONFIG_FILE = "hls4ml_config.yml"
-"""What every project of hls4ml holds."""
 SUPPORTED = "1.3"
 """The hls4ml release whose Extension API this is written for and tested with."""
 
@@ -81,8 +80,6 @@ def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", proje
     target = Path(path).absolute()
     check_folder(target)
     check_target(design.board, backend)
-    from muxflow.hls.hls4ml.writing import write_whole
-
     write_whole(lambda folder: convert(design, folder, backend=backend, project_name=project_name), target)
     return target
 

@@ -193,7 +193,7 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
     from qonnx.transformation.infer_shapes import InferShapes
 
     from muxflow.hls.finn.comparison import compare
-    from muxflow.hls.finn.conversion import dataflow_model
+    from muxflow.hls.finn.dataflow import dataflow_model
     from muxflow.hls.finn.execution import FinnExecution
     from muxflow.hls.finn.flow import insert_fifos
 
@@ -336,7 +336,7 @@ class ModelNodes:
 @pytest.mark.usefixtures("finn")
 def test_more_columns_than_finns_unit_takes() -> None:
     """FINN's HLS unit asks for SIMD >= MW / 1024; with less the product is ours."""
-    from muxflow.hls.finn.conversion import dataflow_model
+    from muxflow.hls.finn.dataflow import dataflow_model
 
     graph = chain(
         Stream((1, 1, 1500), 0, 3),
@@ -356,7 +356,7 @@ def test_more_columns_than_finns_unit_takes() -> None:
 
 @pytest.mark.usefixtures("finn")
 def test_a_difference_is_named() -> None:
-    from muxflow.hls.finn.conversion import dataflow_model
+    from muxflow.hls.finn.dataflow import dataflow_model
     from muxflow.hls.finn.execution import FinnExecution
 
     graph = GRAPHS["residual"]()
@@ -374,7 +374,7 @@ def test_a_difference_is_named() -> None:
 
 @pytest.mark.usefixtures("finn")
 def test_what_finn_cannot_express_is_refused() -> None:
-    from muxflow.hls.finn.conversion import dataflow_model
+    from muxflow.hls.finn.dataflow import dataflow_model
 
     graph = writable_seeds(GRAPHS["bits-generated"]())
     with pytest.raises(UnsupportedError, match="w0: seeds that are written at run time"):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from toy.operation import Magnitude
-
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.hls.kernels.base import Kernel, Unit
+from toy.operation import Magnitude
 
 
 class MagnitudeKernel(Kernel[Magnitude], op=Magnitude):

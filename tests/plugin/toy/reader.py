@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from toy.operation import Magnitude
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.edit import with_nodes
@@ -18,6 +17,7 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.model import ImportOptions
+from toy.operation import Magnitude
 
 
 class ToyExecution:
