@@ -222,14 +222,15 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
         assert any(Path(getCustomOp(node).get_nodeattr("code_gen_dir_ipgen")).iterdir())
 
 
-def test_all_held_out_digits_are_equal_in_every_tensor(project: Path) -> None:
-    """FINN's Python execution of the whole digits MOGNET = graph on all 450 images."""
+@pytest.mark.parametrize("count", [50, pytest.param(450, marks=pytest.mark.exhaustive)])
+def test_held_out_digits_are_equal_in_every_tensor(project: Path, count: int) -> None:
+    """FINN's Python execution of the whole digits MOGNET = graph; all 450 images at length."""
     from muxflow.hls.vitis.project import load_project
 
-    images = datasets.load("digits", "test").images
+    images = datasets.load("digits", "test").images[:count]
     codes = image_codes(load_project(project).design.graph, images)
-    assert len(codes) == 450
-    assert finn_flow.check(project, codes) == 450
+    assert len(codes) == count
+    assert finn_flow.check(project, codes) == count
 
 
 def test_project_is_the_same_every_time_and_holds_no_path_of_this_machine(project: Path, tmp_path: Path) -> None:
