@@ -211,7 +211,9 @@ def test_crash_of_the_simulation(projects, images, tmp_path):
     broken = tmp_path / "p"
     shutil.copytree(projects["label"].path, broken, ignore=shutil.ignore_patterns("csim"))
     main = broken / "sim" / "main.cpp"
-    main.write_text(main.read_text().replace("  long done = 0;", "  std::exit(9);\n  long done = 0;"))
+    start = "int main(int argc, char** argv) {\n"
+    assert start in main.read_text()
+    main.write_text(main.read_text().replace(start, f"{start}  std::exit(9);\n"))
     with (
         Accelerator.emulate(broken) as accelerator,
         pytest.raises(AcceleratorError, match="the simulation ended with code 9"),
