@@ -50,7 +50,7 @@ _DISTRIBUTIONS = {"sklearn": "scikit-learn", "finn": "finn-plus"}
 
 
 def findings() -> list[Finding]:
-    """Every tool and package that Muxflow can use."""
+    """Look for every tool and package that Muxflow can use."""
     found = []
     for name, purpose, remedy in TOOLS:
         path = shutil.which(name)

@@ -44,7 +44,7 @@ def fitted(
     slowdown: float,
     implementations: Implementations = KERNELS,
 ) -> Design:
-    """`muxflow.fit` from the command line's options."""
+    """Call `muxflow.fit` with the command line's options."""
     from muxflow.dataflow.fit.device import Utilisation
 
     return muxflow.fit(
