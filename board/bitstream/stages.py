@@ -87,7 +87,7 @@ def make_bitstream(
     tell: Tell | None = None,
     write_driver: Driver = deploy.write_driver,
 ) -> Bitstream:
-    """Runs the flow in `bitstream/` of the project and fills `deploy/`; stages that are done and unchanged are kept.
+    """Run the flow in `bitstream/` of the project and fill `deploy/`; stages that are done and unchanged are kept.
 
     `tell(stage, step)` follows it; `write_driver` fills the deploy folder.
     Raises MuxflowError when project and board do not fit, ToolError when a tool is absent, fails, is stopped or leaves
