@@ -117,7 +117,7 @@ def main(
             # Compares every tensor of every node, the outputs among them, and raises where one differs.
             checked = finn.check(project, codes)
             seconds = f"{time.perf_counter() - started:.0f}"
-            table.add_row("", "muxflow build --flow finn", f"{checked} of {count}", f"{checked} of {count}", seconds)
+            table.add_row("", "muxflow build --target finn", f"{checked} of {count}", f"{checked} of {count}", seconds)
             estimates = estimates or finn.estimates(project)
     console = Console(width=110 if not sys.stdout.isatty() else None)
     console.print(table)

@@ -5,22 +5,30 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.graph.stream import Stream, random_codes
-from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.graph.codec import to_json
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.stream import random_codes
+from muxflow.dataflow.op import Answer, IntArray, Role
 from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import port, unpack
 from muxflow.hls.vitis.project import Project
 
+if TYPE_CHECKING:
+    from muxflow.board.driver.packing import Words
+
 HERE = Path(__file__).parent
 DRIVER = "muxflow_driver"
 """Name of the driver's package in the deploy folder."""
+BITSTREAM = "accelerator"
+"""Name of the bit, hwh and xsa files; PYNQ finds the hwh by the name of the bit file."""
 
 EXAMPLES = ("example.py", "example.ipynb")
 SELF_TEST_IMAGES = 16
@@ -28,14 +36,14 @@ SELF_TEST_IMAGES = 16
 
 
 def write_driver(project: Project, folder: Path) -> list[Path]:
-    """Writes what runs on the board, the bitstream aside, into a folder and returns the files.
+    """Write what runs on the board, the bitstream aside, into a folder and return the files.
 
     Same project, same bytes. Raises MuxflowError when a file cannot be written or the project's test vectors are gone.
     """
     entry = json.dumps(interface_entry(project), indent=2, sort_keys=True) + "\n"
     buffer = io.BytesIO()
-    arrays = self_test_set(project)
-    np.savez_compressed(buffer, images=arrays["images"], expected=arrays["expected"])
+    arrays: dict[str, Any] = {**self_test_set(project)}
+    np.savez_compressed(buffer, **arrays)
     contents = {INTERFACE_FILE: entry.encode(), SELF_TEST_FILE: buffer.getvalue()}
     contents |= {name: (HERE / "example" / name).read_bytes() for name in EXAMPLES}
     contents |= {f"{DRIVER}/{file.name}": file.read_bytes() for file in sorted((HERE / "driver").glob("*.py"))}
@@ -45,16 +53,12 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
 
 def interface_entry(project: Project) -> dict[str, Any]:
-    """What `interface.json` holds; docs/guide/driver.md lists the entries."""
-    from muxflow.board.bitstream.stages import BITSTREAM
+    """Describe what `interface.json` holds; docs/guide/driver.md lists the entries."""
 
     design = project.design
-    graph = design.graph
-    (source,), (sink,) = graph.inputs, graph.outputs
-    readout = graph.readouts.get(sink)
     return {
         "format": FORMAT,
-        "name": graph.name,
+        "name": design.graph.name,
         "version": __version__,
         "digest": project.digest,
         "board": design.board,
@@ -65,12 +69,8 @@ def interface_entry(project: Project) -> dict[str, Any]:
         "interval_source": "estimate" if design.timing is None else "cycle simulation",
         "control": project.options.control,
         "bitstream": f"{BITSTREAM}.bit",
-        "input": _port(graph.streams[source]),
-        "output": _port(graph.streams[sink]),
-        "answer": _answer(project),
-        "readout": None
-        if readout is None
-        else {name: list(getattr(readout, name)) for name in ("scale", "offset", "order", "shape")},
+        "inputs": [_port(project, name, name) for name in design.graph.inputs],
+        "outputs": _outputs(project),
         "seeds": [
             {
                 "node": seed.node,
@@ -84,9 +84,13 @@ def interface_entry(project: Project) -> dict[str, Any]:
     }
 
 
-def _port(stream: Stream) -> dict[str, Any]:
-    one = port(stream)
+def _port(project: Project, stream: str, name: str) -> dict[str, Any]:
+    """Describe an outer stream under the name that the model gives it."""
+    given = project.design.graph.streams[stream]
+    one = port(given)
     return {
+        "name": name,
+        "port": project.names.ports[stream],
         "shape": list(one.shape),
         "lowest": one.lowest,
         "highest": one.highest,
@@ -94,31 +98,54 @@ def _port(stream: Stream) -> dict[str, Any]:
         "container_bits": one.container,
         "signed": one.signed,
         "words_per_frame": one.words,
-        "scale": list(stream.scale),
-        "offset": list(stream.offset),
+        "scale": list(given.scale),
+        "offset": list(given.offset),
     }
 
 
-def _answer(project: Project) -> str:
-    """What the output's codes are to a user."""
-    graph = project.design.graph
-    if graph.readouts:
-        return "logits"
-    last = next((node for node in reversed(graph.nodes) if not node.op.only_lanes), None)
-    return "codes" if last is None else last.op.answer
+def _outputs(project: Project) -> list[dict[str, Any]]:
+    """Describe the outputs, by their names before width converters, which depend on the folds."""
+    plain = unfolded(project.design.graph)
+    found = []
+    for stream, name in zip(project.design.graph.outputs, plain.outputs, strict=True):
+        readout = plain.readouts.get(name)
+        found.append(
+            {
+                **_port(project, stream, name),
+                "answer": "logits" if readout is not None else _answer(plain, name),
+                "readout": None if readout is None else to_json(readout),
+            }
+        )
+    return found
+
+
+def _answer(graph: Graph, name: str) -> Answer:
+    """Tell what the codes of a stream are to a user: the op says so that made them."""
+    producers = graph.producers()
+    while name in producers and producers[name].op.role is Role.PLUMBING:
+        name = producers[name].inputs[0]
+    return producers[name].op.answer if name in producers else "codes"
 
 
 def self_test_set(project: Project) -> dict[str, IntArray]:
-    """Images and the outputs that the integer graph expects: those of the test bench, then seeded random codes."""
-    graph = project.design.graph
-    (source,) = graph.inputs
-    stream = graph.streams[source]
-    file = project.vector_file(source)
+    """Compute codes by AXI port name: the test bench's images, then seeded random codes, and what the graph makes of them.
+
+    Raises MuxflowError when the project's test vectors are gone.
+    """
+    graph, ports = project.design.graph, project.names.ports
+    generator = np.random.default_rng(1)
+    images = {}
+    for name in graph.inputs:
+        stream = graph.streams[name]
+        recorded = unpack(_recorded_words(project.vector_file(name)), stream)
+        random = random_codes(stream, max(0, SELF_TEST_IMAGES - len(recorded)), generator)
+        images[name] = np.concatenate([recorded, random])
+    expected = graph.run(images, keep=graph.outputs)
+    return {ports[name]: codes for name, codes in (*images.items(), *expected.items())}
+
+
+def _recorded_words(file: Path) -> Words:
     try:
-        words = np.array([int(line, 16) for line in file.read_text().split()], np.uint64)
+        return np.array([int(line, 16) for line in file.read_text().split()], np.uint64)
     except (OSError, ValueError) as error:
         raise MuxflowError(f"{file}: cannot be read ({error}); build the project again") from error
-    recorded = unpack(words, stream)
-    random = random_codes(stream, max(0, SELF_TEST_IMAGES - len(recorded)), np.random.default_rng(1))
-    images = np.concatenate([recorded, random])
-    return {"images": images, "expected": graph.compute(images)[0]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,23 +46,29 @@ class Emulator:
         self._run: subprocess.Popen[str] | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="muxflow.")
 
-    def _file(self, name: str, slot: int) -> Path:
-        return Path(self._scratch.name) / f"{name}{slot}"
+    def _file(self, port: str, slot: int) -> Path:
+        return Path(self._scratch.name) / f"{port}.{slot}"
 
-    def load(self, slot: int, words: Words) -> None:
-        """Writes the slot's input file."""
-        self._loaded[slot] = len(words)
-        self._file("input", slot).write_bytes(words.tobytes())
+    def _ports(self, side: str) -> list[str]:
+        return [entry["port"] for entry in self.interface[side]]
+
+    def load(self, slot: int, words: Sequence[Words]) -> None:
+        """Write the slot's file of each input."""
+        self._loaded[slot] = len(words[0])
+        for port, one in zip(self._ports("inputs"), words, strict=True):
+            self._file(port, slot).write_bytes(one.tobytes())
 
     def start(self, slot: int) -> None:
-        """Starts the simulation on the slot's input file."""
+        """Start the simulation on the slot's input files."""
         command = [str(self._executable), str(self._loaded[slot])]
-        command += ["--in", "input", str(self._file("input", slot)), "--out", "output", str(self._file("output", slot))]
+        for option, side in (("--in", "inputs"), ("--out", "outputs")):
+            for port in self._ports(side):
+                command += [option, port, str(self._file(port, slot))]
         command += seed_options(self._project, self._seeds)
         self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
-    def wait(self, slot: int, seconds: float) -> Words:
-        """Output words of the slot, once the simulation has ended."""
+    def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
+        """Read the words of each output of the slot, once the simulation has ended."""
         run, frames = self._run, self._loaded[slot]
         assert run is not None
         try:
@@ -78,32 +84,36 @@ class Emulator:
                 f"{self.interface['name']}: the simulation ended with code {run.returncode}: {log.strip()}"
             )
         self._frames += frames
-        return np.fromfile(self._file("output", slot), "<u8").reshape(frames, -1)
+        files = (self._file(port, slot) for port in self._ports("outputs"))
+        return tuple(np.fromfile(file, "<u8").reshape(frames, -1) for file in files)
 
     def reset(self) -> None:
-        """Ends a simulation that runs."""
+        """End a simulation that runs."""
         run, self._run = self._run, None
         if run is not None:
             run.kill()
             run.communicate()
 
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
-        """The next simulation starts that generator there."""
+        """Let the next simulation start that generator there."""
         self._seeds[seed.node] = cells
 
     def counters(self) -> Counters:
-        """Frames and words; nothing that needs a clock."""
-        streams = [
-            StreamCounters(self._frames, self._frames * self.interface[port]["words_per_frame"], None, None)
-            for port in ("input", "output")
-        ]
-        return Counters(None, None, *streams)
+        """Tell frames and words; nothing that needs a clock."""
+        frames = self._frames
+        inputs, outputs = (
+            tuple(
+                StreamCounters(frames, frames * entry["words_per_frame"], None, None) for entry in self.interface[side]
+            )
+            for side in ("inputs", "outputs")
+        )
+        return Counters(None, None, inputs, outputs)
 
     def clear_counters(self) -> None:
-        """Counts anew."""
+        """Count anew."""
         self._frames = 0
 
     def close(self) -> None:
-        """Ends the simulation and removes its files."""
+        """End the simulation and removes its files."""
         self.reset()
         self._scratch.cleanup()

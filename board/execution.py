@@ -15,10 +15,10 @@ class DriverExecution:
 
     def __init__(self, accelerator: Accelerator, graph: Graph, title: str = "board") -> None:
         self._accelerator = accelerator
-        (self._output,) = graph.outputs
+        self._outputs = graph.outputs
         self.title = self.name = title
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`; raises AcceleratorError as the driver does."""
-        (images,) = codes.values()
-        return {self._output: self._accelerator.run(images)}
+        given = self._accelerator.run(codes)
+        return dict(zip(self._outputs, given if isinstance(given, tuple) else (given,), strict=True))

@@ -67,3 +67,9 @@ def whole_folder(path: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(path: Path, marker: str, what: str) -> None:
+    """Raise MuxflowError where `path` holds something that cannot be replaced: a file, or a folder without `marker`."""
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
+        raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")

@@ -36,7 +36,7 @@ class DemoResult:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """The result for --json."""
+        """Give the result for --json."""
         return {
             **json.loads(to_json(self.report)),
             "project": str(self.project),
@@ -45,7 +45,7 @@ class DemoResult:
         }
 
     def show(self, console: Console) -> None:
-        """The result for a reader."""
+        """Print the result for a reader."""
         console.print(terminal(self.report, nodes=False))
         equal = [rung for rung in self.report.ladder if rung.status == "equal"]
         console.print(
@@ -58,7 +58,7 @@ class DemoResult:
 
 
 def run_demo(output: Path, *, board: str, select: str, stage: Stage) -> DemoResult:
-    """Brevitas network -> QONNX -> graph -> design -> HLS project -> C simulation on the whole held-out split -> report.
+    """Take the Brevitas network to QONNX, graph, design, HLS project, C simulation on the whole held-out split and report.
 
     Nothing is trained or downloaded: the weights ship with Muxflow. Raises MuxflowError for an unknown select mode or
     board, MismatchError when any two executions differ.

@@ -39,7 +39,7 @@ PACKAGES = (
     ("torch", "training and export", "pip install 'muxflow[train]'"),
     ("sklearn", "the bundled digits data set", "pip install 'muxflow[train]'"),
     ("hls4ml", "reference C simulation (ap_int types)", "pip install 'muxflow[reference]'"),
-    ("finn", "FINN output, `muxflow build --flow finn`", finn.install_command()),
+    ("finn", "FINN output, `muxflow build --target finn`", finn.install_command()),
     ("matplotlib", "plots", "pip install 'muxflow[report]'"),
     ("distributed", "sweeps on a Dask cluster", "pip install 'muxflow[sweep]'"),
 )
@@ -47,7 +47,7 @@ _DISTRIBUTIONS = {"sklearn": "scikit-learn", "finn": "finn-plus"}
 
 
 def findings() -> list[Finding]:
-    """Every tool and package that Muxflow can use."""
+    """Look for every tool and package that Muxflow can use."""
     found = []
     for name, purpose, remedy in TOOLS:
         path = shutil.which(name)

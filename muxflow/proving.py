@@ -15,6 +15,7 @@ import numpy.typing as npt
 from muxflow.api import Project
 from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Batch, Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.frontend import registry
@@ -139,24 +140,29 @@ def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, an
 
 
 def project_report(project: Project, version: str) -> Report:
-    """The report of a project with what its last simulation proved, unless its sources have changed since."""
-    kept = kept_ladder(project.path, project.hls.digest)
+    """Make the report of a project, with what its last simulation proved, unless its sources have changed since."""
+    return folder_report(project.design, project.path, project.hls.digest, version)
+
+
+def folder_report(design: Design, folder: Path, digest: str, version: str) -> Report:
+    """Make the report of a design whose project stands in a folder; `digest`: of its sources, which proofs are tied to."""
+    kept = kept_ladder(folder, digest)
     ladder = kept.rungs
-    figures = _vendor_figures(project)
+    figures = _vendor_figures(folder, digest)
     if figures.get("cosimulated"):
         seen = Rung(COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures['hls']}")
         ladder = tuple(seen if rung.title == COSIMULATION else rung for rung in ladder)
     stages = tuple(tuple(row) for row in figures.get("comparison", ()))
-    return make_report(project.design, ladder=ladder, accuracy=kept.accuracy, version=version, stages=stages)
+    return make_report(design, ladder=ladder, accuracy=kept.accuracy, version=version, stages=stages)
 
 
-def _vendor_figures(project: Project) -> dict[str, Any]:
+def _vendor_figures(folder: Path, digest: str) -> dict[str, Any]:
     """What `muxflow bitstream` read from the vendor's reports; empty where it has not run on these sources."""
-    file = project.path / "bitstream" / FIGURES_FILE
+    file = folder / "bitstream" / FIGURES_FILE
     if not file.exists():
         return {}
     try:
         entry: dict[str, Any] = json.loads(file.read_text())
-        return entry if entry["digest"] == project.hls.digest else {}
+        return entry if entry["digest"] == digest else {}
     except (ValueError, KeyError, TypeError) as error:
         raise MuxflowError(f"{file}: not figures of Muxflow ({error!r}); run `muxflow bitstream` again") from error

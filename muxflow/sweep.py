@@ -88,7 +88,7 @@ class _Work:
 
     @property
     def key(self) -> str:
-        """Hash of everything that the result depends on."""
+        """Hash everything that the result depends on."""
         entry = {
             "device": asdict(self.device),
             "board": self.board,
@@ -108,7 +108,7 @@ def plan(
     bram: Sequence[float] = (0.90,),
     clocks_mhz: Sequence[float | None] = (None,),
 ) -> tuple[Point, ...]:
-    """Every combination, models outermost, clocks innermost; repeated points once."""
+    """List every combination, models outermost, clocks innermost; repeated points once."""
     return tuple(dict.fromkeys(Point(*choice) for choice in product(models, boards, lut, bram, clocks_mhz)))
 
 
@@ -120,7 +120,7 @@ def run_sweep(
     scheduler: str | None = None,
     progress: Callable[[Outcome, int, int], None] | None = None,
 ) -> tuple[Outcome, ...]:
-    """Fits every point and writes `results.csv` and `results.json` into `folder`, in the order of the points.
+    """Fit every point and write `results.csv` and `results.json` into `folder`, in the order of the points.
 
     Each result is kept in `folder/points` as soon as it is there, so that a sweep that was interrupted goes on where it
     stopped; a point is fitted again when its model, device, budget, clock or Muxflow's version has changed. A point that
@@ -167,7 +167,7 @@ def run_sweep(
 
 
 def _graph(model: str, scratch: Path) -> bytes | str:
-    """The bytes of the model's integer graph, or why there is none."""
+    """Read the bytes of the model's integer graph, or why there is none."""
     try:
         path = Path(model)
         if not path.suffix and not path.exists():
@@ -194,7 +194,7 @@ def _work(point: Point, graph: bytes | str) -> _Work | Outcome:
 
 
 def fit_point(work: _Work) -> Outcome:
-    """Fits one point; runs in a worker."""
+    """Fit one point; runs in a worker."""
     try:
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / "graph.npz"
@@ -253,7 +253,7 @@ def _run(works: Sequence[_Work], executor: Executor, folder: Path, record: Calla
 
 
 def _read(folder: Path, work: _Work) -> Outcome | None:
-    """The outcome of an earlier run; None where there is none, or where its file is damaged."""
+    """Read the outcome of an earlier run; None where there is none, or where its file is damaged."""
     try:
         entry = json.loads((folder / "points" / f"{work.key}.json").read_text())
         return Outcome(**{**entry, "point": work.point})
@@ -286,7 +286,7 @@ def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
 
 
 def to_csv(outcomes: Sequence[Outcome]) -> str:
-    """One row a point, the point's own fields first."""
+    """Write one row a point, the point's own fields first."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     own = [f"given_{field.name}" for field in fields(Point)]

@@ -38,6 +38,19 @@ settings.load_profile("muxflow")
 
 TESTS = Path(__file__).parent
 
+# What takes longest, begun first, so that no core waits for the last file (`--dist loadfile`).
+LONGEST = (
+    "muxflow/test_demo.py",
+    "frontend/test_keras_networks.py",
+    "hls/test_hls4ml_models.py",
+    "test_notebooks.py",
+    "frontend/test_keras.py",
+    "hls/finn",
+    "dataflow/ops",
+    "frontend/test_keras_v3.py",
+    "board/test_bitstream_failures.py",
+)
+
 # What the core tier runs: folders and files whose modules import nothing but numpy, networkx, onnx, typer, rich and
 # jinja2. A test among them that needs more says so: `@pytest.mark.needs("hls4ml")`.
 CORE = (
@@ -76,15 +89,19 @@ def is_core_tier(config: pytest.Config) -> bool:
     return bool(config.option.markexpr == "core")
 
 
+def under(path: Path, name: str) -> bool:
+    return path.is_relative_to(TESTS / name)
+
+
 def is_core(path: Path) -> bool:
     """Whether a test file belongs to the core tier, or a folder holds one that does."""
-    return any((TESTS / name).is_relative_to(path) or path.is_relative_to(TESTS / name) for name in CORE)
+    return any((TESTS / name).is_relative_to(path) or under(path, name) for name in CORE)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    absent = [name for name in CORE if not (TESTS / name).exists()]
+    absent = [name for name in (*CORE, *LONGEST) if not (TESTS / name).exists()]
     if absent:
-        raise pytest.UsageError(f"tests/conftest.py: CORE names {', '.join(absent)}, which is not there")
+        raise pytest.UsageError(f"tests/conftest.py: CORE or LONGEST names {', '.join(absent)}, which is not there")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -98,6 +115,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_core(item.path) and not item.get_closest_marker("needs"):
             item.add_marker("core")
+    items.sort(key=lambda item: next((i for i, name in enumerate(LONGEST) if under(item.path, name)), len(LONGEST)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -32,15 +32,8 @@ KNOWN_ARROWS: dict[tuple[str, str], str] = {
         "muxflow.hls.hls4ml.preparation",
         "frontend",
     ): "prepare(model) reads the user's model itself and needs its readers",
-    ("muxflow.board.driver.accelerator", "board"): "Accelerator.emulate() loads the emulator",
 }
-KNOWN_RINGS: dict[frozenset[str], str] = {
-    frozenset({"muxflow.board.deploy", "muxflow.board.bitstream.stages"}): "each calls the other for the deploy folder",
-    frozenset(
-        {"muxflow.hls.finn.conversion", "muxflow.hls.finn.own_nodes", "muxflow.hls.finn.finn_nodes"}
-    ): "the makers of nodes use helpers of the conversion that calls them",
-    frozenset({"muxflow.hls.hls4ml", "muxflow.hls.hls4ml.writing"}): "the writer calls the door of its own package",
-}
+KNOWN_RINGS: dict[frozenset[str], str] = {}
 
 
 @dataclass(frozen=True)

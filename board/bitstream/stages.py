@@ -40,9 +40,6 @@ TIMEOUT_MINUTES = 720.0
 Driver = Callable[[Project, Path], list[Path]]
 """`write_driver(project, folder)`: writes what runs on the board into a folder and returns the files."""
 
-BITSTREAM = "accelerator"
-"""Name of the bit, hwh and xsa files; PYNQ finds the hwh by the name of the bit file."""
-
 
 @dataclass(frozen=True)
 class BitstreamOptions:
@@ -90,7 +87,7 @@ def make_bitstream(
     tell: Tell | None = None,
     write_driver: Driver = deploy.write_driver,
 ) -> Bitstream:
-    """Runs the flow in `bitstream/` of the project and fills `deploy/`; stages that are done and unchanged are kept.
+    """Run the flow in `bitstream/` of the project and fill `deploy/`; stages that are done and unchanged are kept.
 
     `tell(stage, step)` follows it; `write_driver` fills the deploy folder.
     Raises MuxflowError when project and board do not fit, ToolError when a tool is absent, fails, is stopped or leaves
@@ -263,6 +260,6 @@ def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driv
     with whole_folder(target) as made:
         write_driver(project, made)
         for suffix in ("bit", "hwh", "xsa"):
-            shutil.copyfile(folder / "results" / f"system.{suffix}", made / f"{BITSTREAM}.{suffix}")
+            shutil.copyfile(folder / "results" / f"system.{suffix}", made / f"{deploy.BITSTREAM}.{suffix}")
         (made / FIGURES_FILE).write_bytes(figures_json(project, figures))
     return target

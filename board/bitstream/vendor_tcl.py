@@ -1,7 +1,10 @@
-"""Writes the scripts and settings that the vendor's tools are run with."""
+"""Write the scripts and settings that the vendor's tools are run with."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.version import __version__
 from muxflow.hls.names import identifier
-from muxflow.hls.vitis.project import Project
+from muxflow.hls.vitis.project import Project, vector_name
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
@@ -24,24 +27,101 @@ HLS_STEPS = ("csim", "csynth", "cosim", "export")
 SCRIPTS = ("check_hls.tcl", "common.tcl", "check.tcl", "block_design.tcl", "implement.tcl")
 PROCESSING_SYSTEMS = {"zynq-7000": "processing_system7", "zynq-ultrascale+": "zynq_ultra_ps_e"}
 
+SMARTCONNECT_PORTS = 16
+"""Most masters, and most slaves, of a SmartConnect (PG247)."""
+INTERRUPTS = {"zynq-7000": 16, "zynq-ultrascale+": 8}
+"""Lines of the processing system's interrupt input: IRQ_F2P (UG585), pl_ps_irq0 (UG1085)."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One DMA and one stream monitor: input `number` and output `number`, one of which may not be there.
+
+    `input`, `output`: the Tcl command that finds the accelerator's pin, None for a port that is not there.
+    """
+
+    number: int
+    input: str | None
+    output: str | None
+
+    @property
+    def dma(self) -> str:
+        """The DMA's cell."""
+        return f"dma_{self.number}" if self.number else "dma"
+
+    @property
+    def monitor(self) -> str:
+        """The monitor's cell."""
+        return f"monitor_{self.number}" if self.number else "monitor"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The DMA's channels, as its parameters call them."""
+        return tuple(kind for kind, pin in (("mm2s", self.input), ("s2mm", self.output)) if pin is not None)
+
+    @property
+    def unused(self) -> str | None:
+        """The half of the monitor that has nothing to watch."""
+        return "in" if self.input is None else "out" if self.output is None else None
+
+
+def port_names(project: Project) -> tuple[list[str], list[str]]:
+    """Give the AXI-Stream ports of the inputs and of the outputs, in order."""
+    graph, ports = project.design.graph, project.names.ports
+    return [ports[name] for name in graph.inputs], [ports[name] for name in graph.outputs]
+
+
+def block_pairs(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[Pair, ...]:
+    """Give the DMAs and monitors of an accelerator with these AXI ports, in order."""
+
+    def pins(ports: Sequence[str], mode: str) -> list[str]:
+        if len(ports) == 1:
+            # The name is a word of Verilog, which each version renames in its own way.
+            return [f"stream_pin accelerator {mode}"]
+        return [f"port_pin accelerator {mode} {port}" for port in ports]
+
+    found = zip_longest(pins(inputs, "Slave"), pins(outputs, "Master"))
+    return tuple(Pair(number, *pair) for number, pair in enumerate(found))
+
+
+def _check_ports(project: Project, board: Board, pairs: Sequence[Pair]) -> None:
+    """Raises MuxflowError when the block design has no room for so many inputs and outputs."""
+    channels = sum(len(pair.kinds) for pair in pairs)
+    registers = 2 * len(pairs) + 1
+    for what, met, most in (
+        ("DMA channels at a SmartConnect", channels, SMARTCONNECT_PORTS),
+        ("register blocks at a SmartConnect", registers, SMARTCONNECT_PORTS),
+        (f"interrupts of {board.family}", channels, INTERRUPTS[board.family]),
+    ):
+        if met > most:
+            raise MuxflowError(
+                f"{project.path}: {project.design.graph.name} has {channels} inputs and outputs, which need {met} {what}; "
+                f"the block design has {most}. Concatenate streams in the model, or connect the exported IP yourself "
+                "(--until export)"
+            )
+
 
 def hls_results(form: Form) -> str:
-    """The folder below the flow's folder in which an HLS tool leaves `syn`, `sim` and `impl`."""
+    """Name the folder below the flow's folder in which an HLS tool leaves `syn`, `sim` and `impl`."""
     return "hls/hls" if form == "config" else "hls/solution"
 
 
 def top_name(project: Project) -> str:
-    """The name of the function that becomes the accelerator, and of its IP."""
+    """Name the function that becomes the accelerator, and its IP."""
     return identifier(project.design.graph.name)
 
 
 def write_scripts(project: Project, board: Board, folder: Path, form: Form = "script") -> None:
-    """Writes the scripts for every stage, the HLS configuration and the monitor's source into `folder`.
+    """Write the scripts for every stage, the HLS configuration and the monitor's source into `folder`.
 
     `form`: of the HLS tool, which decides where the block design finds the IP. Files that are the same already stay as
-    they are. Raises MuxflowError when the board has no processing system, or the folder cannot be written.
+    they are. Raises MuxflowError when the board has no processing system, when the design has more inputs and outputs than
+    the block design can connect, or when the folder cannot be written.
     """
     design = project.design
+    inputs, outputs = port_names(project)
+    pairs = block_pairs(inputs, outputs)
+    _check_ports(project, board, pairs)
     values: dict[str, Any] = {
         "version": __version__,
         "board": board,
@@ -55,12 +135,19 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
         "top": top_name(project),
         "flags": "-std=c++14 -I../include -I../src",
         "ip_folder": f"{hls_results(form)}/impl/ip",
+        "pairs": pairs,
+        "channels": [(pair.dma, kind) for pair in pairs for kind in pair.kinds],
+        "named": len(pairs) > 1,
+        "unpaired": any(pair.unused for pair in pairs),
+        "vectors": [vector_name(port) for port in (*inputs, *outputs)],
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     texts = {name: environment.get_template(f"{name}.j2").render(**values) for name in SCRIPTS}
     for step in HLS_STEPS:

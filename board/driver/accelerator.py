@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-    TypeVar,
-)
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, Tuple, TypeVar, Union
 
 import numpy as np
 
@@ -26,12 +19,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .backend import Backend
+    from .interface import OutputPort
     from .packing import Codes, Words
 
+    Images = Union[npt.ArrayLike, Sequence[npt.ArrayLike], Mapping[str, npt.ArrayLike]]
+    Floats = npt.NDArray[np.float64]
+
 T = TypeVar("T")
+Each = Union[T, Tuple[T, ...]]
+"""One value for one output, a tuple in order for several."""
 
 LATENCY_RUNS = 11
 """Single images whose median is the latency."""
+
+EMULATOR = "muxflow.board.emulator"
+"""The module whose `Emulator` plays an accelerator, looked for by name: the driver itself needs nothing of Muxflow."""
 
 
 class Accelerator:
@@ -40,7 +42,9 @@ class Accelerator:
     `folder`: the deploy folder. `batch`: most frames in one DMA transfer; larger batches are cut, and two transfers'
     buffers take turns, so that one is packed while the other is under way. `timeout`: seconds for one transfer.
 
-    Images are integer codes of the input quantizer, shape (N, *input.shape).
+    Images are integer codes of the input quantizer, shape (N, *shape): an array for one input; for several a tuple or a
+    list in the order of `interface.inputs`, or a dict by name. Several outputs are answered by a tuple in the order of
+    `interface.outputs`.
     Raises AcceleratorError, as all its methods do.
     """
 
@@ -52,19 +56,19 @@ class Accelerator:
         path = Path(folder)
         interface = read_interface(path)
         frames = _transfer_frames(interface, batch)
-        self_test = read_self_test(path)
+        self_test = read_self_test(path, interface)
         self._open(interface, self_test, PynqBackend(path, interface, frames), frames, timeout)
 
     @classmethod
     def emulate(cls, project: str | Path, *, batch: int = 64, timeout: float = 600.0) -> Accelerator:
-        """The accelerator of an HLS project, played by its C simulation; needs Muxflow and a C++ compiler."""
+        """Open the accelerator of an HLS project, played by its C simulation; needs Muxflow and a C++ compiler."""
         try:
-            from muxflow.board.emulator import Emulator
+            emulator = import_module(EMULATOR).Emulator
         except ImportError as error:
             raise AcceleratorError(
                 f"the emulator needs Muxflow on this machine: pip install muxflow ({error})"
             ) from error
-        backend = Emulator(Path(project), AcceleratorError)
+        backend = emulator(Path(project), AcceleratorError)
         try:
             interface = parse_interface(backend.interface, str(project))
             frames = _transfer_frames(interface, batch)
@@ -93,57 +97,69 @@ class Accelerator:
             self.close()
             raise
 
-    def run(self, images: npt.ArrayLike) -> Codes:
-        """Output codes, shape (N, *output.shape)."""
-        return self._run(self.interface.input.check(images))
+    def run(self, images: Images) -> Each[Codes]:
+        """Give the output codes, shape (N, *shape) of an output."""
+        return _each(self._run(self.interface.check(images)))
 
-    def predict(self, images: npt.ArrayLike) -> Codes | npt.NDArray[np.float64]:
-        """The model's output: logits as floats where the output is logits, else the output codes."""
-        codes = self.run(images)
-        return codes if self.interface.readout is None else self.interface.readout(codes)
+    def predict(self, images: Images) -> Each[Codes | Floats]:
+        """Give the model's output: logits as floats where an output is logits, else its codes."""
+        answers = self._run(self.interface.check(images))
+        return _each(tuple(port.predict(codes) for port, codes in zip(self.interface.outputs, answers)))
 
-    def classify(self, images: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """The class of each image, shape (N,)."""
-        if self.interface.answer == "codes":
-            raise AcceleratorError(
-                f"{self.interface.name}: the output is codes without a read-out, not classes; use run() and read them"
-            )
-        answer = np.asarray(self.predict(images))
-        answer = answer.reshape(len(answer), -1)
-        return answer.argmax(axis=1) if self.interface.answer == "logits" else answer[:, 0].astype(np.int64)
+    def classify(self, images: Images, output: str | None = None) -> Each[npt.NDArray[np.int64]]:
+        """Give the class of each image, shape (N,), by the output of that name or by every output."""
+        wanted = self.interface.outputs if output is None else (self.interface.output(output),)
+        for port in wanted:
+            if port.answer == "codes":
+                raise AcceleratorError(f"{self.interface.name}: {self._no_classes(port)}")
+        answers = dict(zip(self.interface.outputs, self._run(self.interface.check(images))))
+        return _each(tuple(port.classify(answers[port]) for port in wanted))
+
+    def _no_classes(self, port: OutputPort) -> str:
+        if len(self.interface.outputs) == 1:
+            return "the output is codes without a read-out, not classes; use run() and read them"
+        return (
+            f"output {port.name} is codes without a read-out, not classes; use run() and read them, or ask for another "
+            "one: classify(images, output=NAME)"
+        )
 
     def self_test(self) -> int:
-        """Runs the stored images and compares with the stored outputs; returns how many images agreed.
+        """Run the stored images and compare with the stored outputs; gives how many images agreed.
 
         Raises AcceleratorError naming the first difference.
         """
         if any(self._seeds.get(seed.node) != seed.cells for seed in self.interface.seeds):
             raise AcceleratorError("the self test knows the stored seeds only; write_seeds({}) brings them back")
-        expected = self._self_test["expected"]
-        met = self.run(self._self_test["images"])
-        if not np.array_equal(met, expected):
+        answers = self._run(self._stored_images())
+        for port, met in zip(self.interface.outputs, answers):
+            expected = self._self_test[port.port]
+            if np.array_equal(met, expected):
+                continue
             image, *index = (int(position) for position in np.argwhere(met != expected)[0])
             wrong = int((met != expected).reshape(len(met), -1).any(axis=1).sum())
+            where = "" if len(answers) == 1 else f", output {port.name}"
             raise AcceleratorError(
-                f"self test: {wrong} of {len(met)} images differ, first image {image} at {tuple(index)}: met "
+                f"self test{where}: {wrong} of {len(met)} images differ, first image {image} at {tuple(index)}: met "
                 f"{met[(image, *index)]}, expected {expected[(image, *index)]}; the bitstream and the folder may be of different "
                 "projects, or timing was not met"
             )
-        return len(met)
+        return len(answers[0])
+
+    def _stored_images(self) -> tuple[Codes, ...]:
+        return tuple(self._self_test[port.port] for port in self.interface.inputs)
 
     def measure(self, batch: int = 256) -> Measurement:
-        """Frame rate, pipelined over `batch` images, and the latency of one image."""
+        """Measure the frame rate, pipelined over `batch` images, and the latency of one image."""
         if batch < 1:
             raise AcceleratorError(f"a batch of {batch} images; measure at least one")
-        stored = self._self_test["images"]
-        images = stored[np.arange(batch) % len(stored)]
-        port = self.interface.input
-        words = pack(images, port)
+        images = tuple(stored[np.arange(batch) % len(stored)] for stored in self._stored_images())
+        words = self._pack(images)
+        first = tuple(one[:1] for one in words)
         self._settle()
         self._stream(self._cut(words), len)  # the first transfer after loading fills caches
         pipelined = _seconds(lambda: self._stream(self._cut(words), len))
         packed = _seconds(lambda: self._run(images))
-        latencies = sorted(_seconds(lambda: self._stream([words[:1]], len)) for _ in range(LATENCY_RUNS))
+        latencies = sorted(_seconds(lambda: self._stream(iter([first]), len)) for _ in range(LATENCY_RUNS))
         cycles = self.counters().latency_cycles
         return Measurement(
             batch,
@@ -155,11 +171,11 @@ class Accelerator:
         )
 
     def counters(self) -> Counters:
-        """What the stream monitor counted since the accelerator was opened or `clear_counters`."""
+        """Give what the stream monitors counted since the accelerator was opened or `clear_counters`."""
         return self._opened().counters()
 
     def clear_counters(self) -> None:
-        """Counts anew."""
+        """Count anew."""
         self._opened().clear_counters()
 
     @property
@@ -168,7 +184,7 @@ class Accelerator:
         return dict(self._seeds)
 
     def write_seeds(self, seeds: Mapping[str, Sequence[int]]) -> None:
-        """Gives weight generators another start, by node, 0 and 1, cell 0 first; those not named get their stored one.
+        """Give weight generators another start, by node, 0 and 1, cell 0 first; those not named get their stored one.
 
         Weights are made ahead of the images, so frames are sent and dropped until none comes from the start before.
         """
@@ -196,13 +212,12 @@ class Accelerator:
         """Sends frames and drops them until none is made from weights of an earlier start."""
         if self._stale:
             self._stale = False
-            port = self.interface.input
             ahead = max(seed.frames_ahead for seed in self.interface.seeds)
-            batches = self._cut(pack(np.full((ahead, *port.shape), port.lowest, np.int64), port))
-            self._stream(batches, len)
+            frames = (np.full((ahead, *port.shape), port.lowest, np.int64) for port in self.interface.inputs)
+            self._stream(self._cut(self._pack(tuple(frames))), len)
 
     def close(self) -> None:
-        """Gives buffers back; a closed accelerator answers nothing."""
+        """Give buffers back; a closed accelerator answers nothing."""
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()
@@ -218,16 +233,24 @@ class Accelerator:
             raise AcceleratorError(f"{self.interface.name}: the accelerator is closed; open it again")
         return self._backend
 
-    def _cut(self, frames: npt.NDArray[Any]) -> Iterable[npt.NDArray[Any]]:
-        return (frames[first : first + self._frames] for first in range(0, len(frames), self._frames))
+    def _cut(self, arrays: tuple[npt.NDArray[Any], ...]) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        """Gives the frames of each input in batches of one transfer."""
+        for first in range(0, len(arrays[0]), self._frames):
+            yield tuple(array[first : first + self._frames] for array in arrays)
 
-    def _run(self, codes: Codes) -> Codes:
+    def _pack(self, codes: tuple[Codes, ...]) -> tuple[Words, ...]:
+        return tuple(pack(one, port) for one, port in zip(codes, self.interface.inputs))
+
+    def _unpack(self, words: tuple[Words, ...]) -> tuple[Codes, ...]:
+        return tuple(unpack(one, port) for one, port in zip(words, self.interface.outputs))
+
+    def _run(self, codes: tuple[Codes, ...]) -> tuple[Codes, ...]:
+        """Gives the codes of each output."""
         self._settle()
-        port, output = self.interface.input, self.interface.output
-        batches = (pack(part, port) for part in self._cut(codes))
-        return np.concatenate(self._stream(batches, lambda words: unpack(words, output)))
+        batches = (self._pack(part) for part in self._cut(codes))
+        return tuple(np.concatenate(parts) for parts in zip(*self._stream(batches, self._unpack)))
 
-    def _stream(self, batches: Iterable[Words], take: Callable[[Words], T]) -> list[T]:
+    def _stream(self, batches: Iterator[tuple[Words, ...]], take: Callable[[tuple[Words, ...]], T]) -> list[T]:
         """Sends batches of input words, takes what comes back: two slots in turn, so that the next batch is packed and the
         last one unpacked while one is under way."""
         backend = self._opened()
@@ -252,6 +275,10 @@ class Accelerator:
         return taken
 
 
+def _each(values: tuple[T, ...]) -> Each[T]:
+    return values[0] if len(values) == 1 else values
+
+
 def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
@@ -262,7 +289,7 @@ def _transfer_frames(interface: Interface, batch: int) -> int:
     """Frames of one transfer: `batch`, fewer where the DMA's length register holds no more."""
     if batch < 1:
         raise AcceleratorError(f"a batch of {batch} frames; at least one")
-    words = max(interface.input.words, interface.output.words)
+    words = max(port.words for port in interface.ports)
     fits = DMA_LONGEST_TRANSFER // (8 * words)
     if not fits:
         raise AcceleratorError(f"a frame has {8 * words} bytes; a DMA transfer holds {DMA_LONGEST_TRANSFER}")

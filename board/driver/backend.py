@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Sequence
 
 if TYPE_CHECKING:
     from .interface import Seed
@@ -11,35 +11,35 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """Two slots of input and output words; at most one of them is under way.
+    """Two slots of words, an array an input and an array an output; at most one slot is under way.
 
     `source`: "board" or "emulator". Every method raises AcceleratorError.
     """
 
     source: str
 
-    def load(self, slot: int, words: Words) -> None:
-        """Puts input words, shape (N, words a frame), into a slot that is not under way."""
+    def load(self, slot: int, words: Sequence[Words]) -> None:
+        """Put the words of each input, shape (N, words a frame), into a slot that is not under way."""
 
     def start(self, slot: int) -> None:
-        """Sends what was loaded into a slot; nothing may be under way."""
+        """Send what was loaded into a slot; nothing may be under way."""
 
-    def wait(self, slot: int, seconds: float) -> Words:
-        """Output words of a started slot, shape (N, words a frame), valid until the slot is loaded again."""
+    def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
+        """Await the words of each output of a started slot, shape (N, words a frame), valid until the slot is loaded again."""
         ...
 
     def reset(self) -> None:
-        """Gives up what is under way and brings the accelerator into its first state, seeds kept."""
+        """Give up what is under way and bring the accelerator into its first state, seeds kept."""
 
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
-        """Gives a weight generator another start."""
+        """Give a weight generator another start."""
 
     def counters(self) -> Counters:
-        """What was counted since `clear_counters`."""
+        """Tell what was counted since `clear_counters`."""
         ...
 
     def clear_counters(self) -> None:
-        """Counts anew."""
+        """Count anew."""
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Give everything back."""

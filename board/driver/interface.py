@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .packing import Codes
 
-FORMAT = 1
+FORMAT = 2
 """Version of `interface.json`; a driver reads its own only."""
 
 INTERFACE_FILE = "interface.json"
@@ -27,7 +27,7 @@ ANSWERS = ("logits", "label", "top_k", "codes")
 
 @dataclass(frozen=True)
 class Readout:
-    """How the output's codes become the model's output: value = scale * code + offset, then `order`, then `shape`."""
+    """How an output's codes become the model's output: value = scale * code + offset, then `order`, then `shape`."""
 
     scale: tuple[float, ...]
     offset: tuple[float, ...]
@@ -35,10 +35,48 @@ class Readout:
     shape: tuple[int, ...]
 
     def __call__(self, codes: Codes) -> npt.NDArray[np.float64]:
-        """Model outputs, shape (N, *shape)."""
+        """Give model outputs, shape (N, *shape)."""
         values = codes * np.array(self.scale) + np.array(self.offset)
         ordered: npt.NDArray[np.float64] = values.reshape(len(codes), -1)[:, list(self.order)]
         return ordered.reshape(len(codes), *self.shape)
+
+
+@dataclass(frozen=True)
+class StreamPort(Port):
+    """An input or an output of an accelerator.
+
+    `name`: of the model's stream. `port`: of the AXI-Stream port that carries it. `scale`, `offset`: what a code stands
+    for, one number for all elements or one a channel, empty where that is not known.
+    """
+
+    name: str
+    port: str
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+
+    def random(self, count: int, seed: int = 0) -> Codes:
+        """Draw `count` frames of codes that the port holds, int64, shape (count, *shape); same seed, same codes."""
+        steps = (self.highest - self.lowest) // self.step
+        drawn = np.random.default_rng(seed).integers(0, steps, (count, *self.shape), endpoint=True)
+        return self.lowest + self.step * drawn
+
+
+@dataclass(frozen=True)
+class OutputPort(StreamPort):
+    """An output. `answer`: what its codes are to a user, one of ANSWERS; `readout`: of logits, else None."""
+
+    answer: str
+    readout: Readout | None
+
+    def predict(self, codes: Codes) -> Codes | npt.NDArray[np.float64]:
+        """Give the model's output, shape (N, ...): floats of logits, else the codes."""
+        return codes if self.readout is None else self.readout(codes)
+
+    def classify(self, codes: Codes) -> npt.NDArray[np.int64]:
+        """Give the class of each image, shape (N,), for an answer other than codes."""
+        answer = np.asarray(self.predict(codes))
+        answer = answer.reshape(len(answer), -1)
+        return answer.argmax(axis=1) if self.answer == "logits" else answer[:, 0].astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -56,7 +94,7 @@ class Seed:
     frames_ahead: int
 
     def words(self, cells: tuple[int, ...]) -> tuple[int, ...]:
-        """Register words of 32 bits of a start, cell 0 in the lowest bit of the first one."""
+        """Give the register words of 32 bits of a start, cell 0 in the lowest bit of the first one."""
         value = sum(cell << index for index, cell in enumerate(cells))
         return tuple((value >> low) & 0xFFFFFFFF for low in range(0, len(cells), 32))
 
@@ -65,7 +103,8 @@ class Seed:
 class Interface:
     """One accelerator as the host sees it.
 
-    `answer`: what the output is, one of ANSWERS. `control`: "ap_ctrl_none" runs freely, "s_axilite" is started.
+    `inputs`, `outputs`: in the model's order; input i and output i share a DMA and a stream monitor.
+    `control`: "ap_ctrl_none" runs freely, "s_axilite" is started.
     `interval_cycles`: cycles between frames, by the means that `interval_source` names, never measured.
     """
 
@@ -78,23 +117,93 @@ class Interface:
     interval_source: str
     control: str
     bitstream: str
-    input: Port
-    output: Port
-    answer: str
-    readout: Readout | None
+    inputs: tuple[StreamPort, ...]
+    outputs: tuple[OutputPort, ...]
     seeds: tuple[Seed, ...]
 
+    @property
+    def ports(self) -> tuple[StreamPort, ...]:
+        """The inputs, then the outputs."""
+        return (*self.inputs, *self.outputs)
 
-def _port(entry: Mapping[str, Any]) -> Port:
+    def output(self, name: str) -> OutputPort:
+        """Give the output of that name; raises AcceleratorError listing the outputs when there is none."""
+        for port in self.outputs:
+            if port.name == name:
+                return port
+        raise AcceleratorError(
+            f"{self.name}: no output {name!r}; there are {', '.join(port.name for port in self.outputs)}"
+        )
+
+    def check(self, images: Any) -> tuple[Codes, ...]:
+        """Give the codes of each input, int64, shape (N, *shape).
+
+        One input takes an array; several take a tuple or a list of arrays in order, or a dict by name, which one input
+        takes too. Raises AcceleratorError, naming the input where there are several, when the number of arrays, a name,
+        a shape, a type or a code does not fit, or when batches differ in size.
+        """
+        arrays = self._by_input(images)
+        checked = []
+        for port, array in zip(self.inputs, arrays):
+            try:
+                checked.append(port.check(array))
+            except AcceleratorError as error:
+                if len(self.inputs) == 1:
+                    raise
+                raise AcceleratorError(f"{self.name}, input {port.name}: {error}") from None
+        if len({len(codes) for codes in checked}) > 1:
+            sizes = ", ".join(f"{len(codes)} of {port.name}" for port, codes in zip(self.inputs, checked))
+            raise AcceleratorError(f"{self.name}: batches of different sizes ({sizes}); give as many of each input")
+        return tuple(checked)
+
+    def _by_input(self, images: Any) -> list[Any]:
+        names = [port.name for port in self.inputs]
+        if isinstance(images, Mapping):
+            if set(images) != set(names):
+                raise AcceleratorError(
+                    f"{self.name}: images for {', '.join(map(str, images)) or 'no input'}; "
+                    f"the inputs are {', '.join(names)}"
+                )
+            return [images[name] for name in names]
+        if len(names) == 1:
+            return [images]
+        if not isinstance(images, (tuple, list)):
+            raise AcceleratorError(
+                f"{self.name}: one array for {len(names)} inputs; give a tuple in the order {', '.join(names)}, or a dict "
+                "by name"
+            )
+        if len(images) != len(names):
+            raise AcceleratorError(
+                f"{self.name}: {len(images)} arrays for {len(names)} inputs; give one each for {', '.join(names)}"
+            )
+        return list(images)
+
+
+def _port(entry: Mapping[str, Any]) -> StreamPort:
     shape = tuple(int(size) for size in entry["shape"])
-    port = Port(shape, entry["lowest"], entry["highest"], entry["step"], entry["container_bits"])
+    code = shape, entry["lowest"], entry["highest"], entry["step"], entry["container_bits"]
+    grid = tuple(entry["scale"]), tuple(entry["offset"])
+    port = StreamPort(*code, str(entry["name"]), str(entry["port"]), *grid)
     if port.words != entry["words_per_frame"] or port.signed != entry["signed"]:
         raise KeyError("words_per_frame and signed do not fit the other entries")
     return port
 
 
+def _output(entry: Mapping[str, Any]) -> OutputPort:
+    answer, readout = str(entry["answer"]), entry["readout"]
+    if answer not in ANSWERS:
+        raise KeyError(f"answer {answer}")
+    values = None if readout is None else Readout(**{name: tuple(values) for name, values in readout.items()})
+    return OutputPort(**vars(_port(entry)), answer=answer, readout=values)
+
+
+def _seed(entry: Mapping[str, Any]) -> Seed:
+    cells = tuple(int(cell) for cell in entry["cells"])
+    return Seed(entry["node"], entry["argument"], cells, int(entry["offset"]), int(entry["frames_ahead"]))
+
+
 def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
-    """The interface of a parsed `interface.json`; raises AcceleratorError naming `source` where it does not fit."""
+    """Give the interface of a parsed `interface.json`; raises AcceleratorError naming `source` where it does not fit."""
     found = entry.get("format") if isinstance(entry, dict) else None
     if found != FORMAT:
         raise AcceleratorError(
@@ -102,10 +211,8 @@ def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
             "Copy the whole deploy folder to the board"
         )
     try:
-        readout = entry["readout"]
-        answer = str(entry["answer"])
-        if answer not in ANSWERS:
-            raise KeyError(f"answer {answer}")
+        if not entry["inputs"] or not entry["outputs"]:
+            raise KeyError("an accelerator has at least one input and one output")
         return Interface(
             entry["name"],
             entry["version"],
@@ -116,23 +223,16 @@ def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
             entry["interval_source"],
             entry["control"],
             entry["bitstream"],
-            _port(entry["input"]),
-            _port(entry["output"]),
-            answer,
-            None if readout is None else Readout(**{name: tuple(values) for name, values in readout.items()}),
+            tuple(_port(one) for one in entry["inputs"]),
+            tuple(_output(one) for one in entry["outputs"]),
             tuple(_seed(one) for one in entry["seeds"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise AcceleratorError(f"{source}: not a whole interface ({error!r}); write the deploy folder again") from error
 
 
-def _seed(entry: Mapping[str, Any]) -> Seed:
-    cells = tuple(int(cell) for cell in entry["cells"])
-    return Seed(entry["node"], entry["argument"], cells, int(entry["offset"]), int(entry["frames_ahead"]))
-
-
 def read_interface(folder: Path) -> Interface:
-    """The interface of a deploy folder; raises AcceleratorError when there is none, or not one of this version."""
+    """Give the interface of a deploy folder; raises AcceleratorError when there is none, or not one of this version."""
     file = folder / INTERFACE_FILE
     try:
         entry = json.loads(file.read_text())
@@ -143,12 +243,15 @@ def read_interface(folder: Path) -> Interface:
     return parse_interface(entry, str(file))
 
 
-def read_self_test(folder: Path) -> dict[str, Codes]:
-    """`images` and `expected` of a deploy folder; raises AcceleratorError when the file is missing or broken."""
+def read_self_test(folder: Path, interface: Interface) -> dict[str, Codes]:
+    """Give the codes of the self test of a deploy folder by AXI port name, inputs and outputs.
+
+    Raises AcceleratorError when the file is missing, broken or lacks a port.
+    """
     file = folder / SELF_TEST_FILE
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            return {name: np.asarray(arrays[name], np.int64) for name in ("images", "expected")}
+            return {port.port: np.asarray(arrays[port.port], np.int64) for port in interface.ports}
     except FileNotFoundError:
         raise AcceleratorError(f"{file}: no such file; copy the whole deploy folder to the board") from None
     except Exception as error:  # a damaged zip file raises many kinds

@@ -1,10 +1,11 @@
-"""The hardware behind the driver: overlay, AXI DMA, contiguous buffers, stream monitor, by PYNQ."""
+"""The hardware behind the driver: overlay, AXI DMAs, contiguous buffers, stream monitors, by PYNQ."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Sequence
 
 import numpy as np
 
@@ -13,24 +14,78 @@ from .errors import AcceleratorError
 from .results import Counters, StreamCounters
 
 if TYPE_CHECKING:
-    from .interface import Interface, Seed
+    from .interface import Interface, Seed, StreamPort
     from .packing import Words
 
 RESET_SECONDS = 1.0
 """A DMA channel that is not out of reset by then is not there."""
 
 POLL_SECONDS = 50e-6
-"""Between two looks at the DMA once a transfer takes longer than a thread's slice."""
+"""Between two looks at the DMAs once a transfer takes longer than a thread's slice."""
 
-CHANNELS = (("DMA send (MM2S)", r.DMA_SEND), ("DMA receive (S2MM)", r.DMA_RECEIVE))
+BROKEN = r.DMA_HALTED
+for _bit in r.DMA_ERRORS:
+    BROKEN |= _bit
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The channel of a DMA that carries one port, with the monitor on its way and a buffer a slot.
+
+    `base`: of its registers; `stream`: "input" or "output", as the monitor's registers call it.
+    """
+
+    title: str
+    port: StreamPort
+    stream: str
+    base: int
+    dma: Any
+    monitor: Any
+    buffers: tuple[Any, Any]
+
+    def read(self, offset: int) -> int:
+        """Read one of the channel's registers."""
+        return int(self.dma.read(self.base + offset))
+
+    def write(self, offset: int, value: int) -> None:
+        """Write one of the channel's registers."""
+        self.dma.write(self.base + offset, value)
+
+    def reset(self) -> None:
+        """Reset the channel and let it run; raises AcceleratorError when it does not come out of reset."""
+        self.write(r.DMA_CONTROL, r.DMA_RESET)
+        deadline = time.perf_counter() + RESET_SECONDS
+        while self.read(r.DMA_CONTROL) & r.DMA_RESET:
+            if time.perf_counter() > deadline:
+                raise AcceleratorError(f"{self.title} does not come out of reset; is the clock of the overlay running?")
+        self.write(r.DMA_CONTROL, r.DMA_RUN)
+
+    def start(self, slot: int, frames: int) -> None:
+        """Start a transfer between the slot's buffer and the port."""
+        address = self.buffers[slot].device_address
+        self.write(r.DMA_ADDRESS, address & 0xFFFFFFFF)
+        self.write(r.DMA_ADDRESS_HIGH, address >> 32)
+        # The length comes last: it starts the channel.
+        self.write(r.DMA_LENGTH, 8 * frames * self.port.words)
+
+    def counters(self) -> StreamCounters:
+        """Read what the monitor counted of this port."""
+        kinds = ("frames", "beats", "stalls", "idle")
+        return StreamCounters(*(_counter(self.monitor, f"{self.stream}_{kind}") for kind in kinds))
+
+
+def _counter(monitor: Any, name: str) -> int:
+    low = monitor.read(r.OFFSETS[name])
+    return int(low + (monitor.read(r.OFFSETS[name] + 4) << 32))
 
 
 class PynqBackend:
     """The accelerator on a board that runs PYNQ.
 
-    The overlay has an AXI DMA `dma` in direct register mode, the stream monitor `monitor` and the accelerator
-    `accelerator`. The DMA's registers are used as PG021 gives them, so that a transfer can be timed out and its status
-    bits be read; PYNQ's own channel objects wait for ever.
+    The overlay has the accelerator `accelerator` and, for input i and output i, an AXI DMA in direct register mode and a
+    stream monitor: `dma` and `monitor`, then `dma_1` and `monitor_1`, and so on. A DMA whose input or output is missing
+    has the other channel only. The registers are used as PG021 gives them, so that a transfer can be timed out and its
+    status bits be read; PYNQ's own channel objects wait for ever.
     """
 
     source = "board"
@@ -55,19 +110,26 @@ class PynqBackend:
                 "Accelerator.emulate(PROJECT)"
             ) from error
         self._overlay = pynq.Overlay(str(file))
-        self._dma = self._cell("dma")
-        self._monitor = self._cell("monitor")
-        found = self._monitor.read(r.OFFSETS["identification"]), self._monitor.read(r.OFFSETS["version"])
-        if found != (r.MONITOR_IDENTIFICATION, r.MONITOR_VERSION):
-            raise AcceleratorError(
-                f"{file}: its stream monitor says 0x{found[0]:08x} version {found[1]}; expected "
-                f"0x{r.MONITOR_IDENTIFICATION:08x} version {r.MONITOR_VERSION}. Bitstream and driver are of different "
-                "versions of Muxflow: copy the whole deploy folder"
-            )
+        pairs = [
+            "" if not number else f"_{number}" for number in range(max(len(interface.inputs), len(interface.outputs)))
+        ]
+        self._dmas = [self._cell(f"dma{suffix}") for suffix in pairs]
+        self._monitors = [self._cell(f"monitor{suffix}") for suffix in pairs]
+        for monitor in self._monitors:
+            _check_monitor(monitor, file)
+
+        def channels(ports: Sequence[StreamPort], title: str, stream: str, base: int) -> list[Channel]:
+            made = []
+            for port, suffix, dma, monitor in zip(ports, pairs, self._dmas, self._monitors):
+                name = f"DMA {title}" if len(pairs) == 1 else f"DMA dma{suffix} {title}"
+                buffers = self._buffer(frames * port.words), self._buffer(frames * port.words)
+                made.append(Channel(name, port, stream, base, dma, monitor, buffers))
+            return made
+
         try:
-            for words in (interface.input.words, interface.output.words):
-                for _ in range(2):
-                    self._buffers.append(pynq.allocate(shape=(frames * words,), dtype=np.uint64))
+            self._sends = channels(interface.inputs, "send (MM2S)", "input", r.DMA_SEND)
+            self._receives = channels(interface.outputs, "receive (S2MM)", "output", r.DMA_RECEIVE)
+            self._channels = [*self._sends, *self._receives]
             self._set_up()
         except BaseException:
             self.close()
@@ -79,52 +141,48 @@ class PynqBackend:
         except AttributeError as error:
             raise AcceleratorError(f"the overlay has no {name!r}; it was not made by `muxflow bitstream`") from error
 
+    def _buffer(self, words: int) -> Any:
+        import pynq
+
+        self._buffers.append(pynq.allocate(shape=(words,), dtype=np.uint64))
+        return self._buffers[-1]
+
     def _set_up(self) -> None:
-        """Brings DMA, monitor and accelerator from their reset state to work."""
-        for name, base in CHANNELS:
-            self._dma.write(base + r.DMA_CONTROL, r.DMA_RESET)
-            deadline = time.perf_counter() + RESET_SECONDS
-            while self._dma.read(base + r.DMA_CONTROL) & r.DMA_RESET:
-                if time.perf_counter() > deadline:
-                    raise AcceleratorError(f"{name} does not come out of reset; is the clock of the overlay running?")
-            self._dma.write(base + r.DMA_CONTROL, r.DMA_RUN)
-        self._monitor.write(r.OFFSETS["input_words"], self._interface.input.words)
+        """Brings DMAs, monitors and accelerator from their reset state to work."""
+        for channel in self._channels:
+            channel.reset()
+        for channel in self._sends:
+            channel.monitor.write(r.OFFSETS["input_words"], channel.port.words)
         self.clear_counters()
         for seed, cells in list(self._seeds.values()):
             self.write_seed(seed, cells)
         if self._interface.control == "s_axilite":
             self._cell("accelerator").write(r.ACCELERATOR_CONTROL, r.ACCELERATOR_START)
 
-    def load(self, slot: int, words: Words) -> None:
-        self._buffers[slot][: words.size] = words.reshape(-1)
-        self._loaded[slot] = len(words)
+    def load(self, slot: int, words: Sequence[Words]) -> None:
+        for channel, one in zip(self._sends, words):
+            channel.buffers[slot][: one.size] = one.reshape(-1)
+        self._loaded[slot] = len(words[0])
 
     def start(self, slot: int) -> None:
         frames = self._loaded[slot]
-        source, target = self._buffers[slot], self._buffers[2 + slot]
-        source.flush()
-        # Nothing of the processor's cache may be written over what the DMA writes.
-        target.flush()
-        self._monitor.write(r.OFFSETS["frames_per_transfer"], frames)
-        self._transfer(r.DMA_RECEIVE, target, frames * self._interface.output.words)
-        self._transfer(r.DMA_SEND, source, frames * self._interface.input.words)
+        for channel in self._channels:
+            # Of an output too: nothing of the processor's cache may be written over what the DMA writes.
+            channel.buffers[slot].flush()
+        # Every output can be received before the first word is sent.
+        for channel in self._receives:
+            channel.monitor.write(r.OFFSETS["frames_per_transfer"], frames)
+            channel.start(slot, frames)
+        for channel in self._sends:
+            channel.start(slot, frames)
 
-    def _transfer(self, base: int, buffer: Any, words: int) -> None:
-        self._dma.write(base + r.DMA_ADDRESS, buffer.device_address & 0xFFFFFFFF)
-        self._dma.write(base + r.DMA_ADDRESS_HIGH, buffer.device_address >> 32)
-        # The length comes last: it starts the channel.
-        self._dma.write(base + r.DMA_LENGTH, 8 * words)
-
-    def wait(self, slot: int, seconds: float) -> Words:
+    def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
         started = time.perf_counter()
         while True:
             # Time before status: a transfer that was done in time is not given up because this thread slept.
             waited = time.perf_counter() - started
-            states = [self._dma.read(base + r.DMA_STATUS) for _, base in CHANNELS]
-            broken = r.DMA_HALTED
-            for bit in r.DMA_ERRORS:
-                broken |= bit
-            if any(state & broken for state in states):
+            states = [channel.read(r.DMA_STATUS) for channel in self._channels]
+            if any(state & BROKEN for state in states):
                 raise self._failure(slot, states, "the transfer failed")
             if all(state & r.DMA_IDLE for state in states):
                 break
@@ -132,31 +190,46 @@ class PynqBackend:
                 raise self._failure(slot, states, f"no answer within {seconds:g} s")
             if waited > POLL_SECONDS:
                 time.sleep(POLL_SECONDS)
-        words = self._loaded[slot] * self._interface.output.words
-        received = self._dma.read(r.DMA_RECEIVE + r.DMA_LENGTH)
+        return tuple(self._received(channel, slot, states) for channel in self._receives)
+
+    def _received(self, channel: Channel, slot: int, states: list[int]) -> Words:
+        """Gives what a channel received in a transfer that has ended."""
+        frames = self._loaded[slot]
+        words = frames * channel.port.words
+        received = channel.read(r.DMA_LENGTH)
         if received != 8 * words:
-            raise self._failure(slot, states, f"the transfer was cut short: {received} of {8 * words} bytes came")
-        target = self._buffers[2 + slot]
-        target.invalidate()
-        view: Words = np.asarray(target)[:words].reshape(self._loaded[slot], -1)
+            where = "" if len(self._receives) == 1 else f" of output {channel.port.name}"
+            what = f"the transfer{where} was cut short: {received} of {8 * words} bytes came"
+            raise self._failure(slot, states, what)
+        buffer = channel.buffers[slot]
+        buffer.invalidate()
+        view: Words = np.asarray(buffer)[:words].reshape(frames, -1)
         return view
 
     def _failure(self, slot: int, states: list[int], what: str) -> AcceleratorError:
         """What is known of a failed transfer, in words."""
-        interface, frames = self._interface, self._loaded[slot]
-        lines = [r.describe_status(name, state) for (name, _), state in zip(CHANNELS, states)]
-        counted = self.counters()
+        frames = self._loaded[slot]
+
+        def listed(channels: list[Channel], numbers: list[int]) -> str:
+            if len(channels) == 1:
+                return str(numbers[0])
+            return ", ".join(f"{number} of {channel.port.name}" for channel, number in zip(channels, numbers))
+
+        counted, wanted = [], []
+        for channels in (self._sends, self._receives):
+            counted.append(listed(channels, [channel.counters().beats for channel in channels]))
+            wanted.append(listed(channels, [frames * channel.port.words for channel in channels]))
+        lines = [r.describe_status(channel.title, state) for channel, state in zip(self._channels, states)]
         lines.append(
-            f"since the counters were cleared the accelerator took {counted.input.beats} words and gave "
-            f"{counted.output.beats}; this transfer has {frames * interface.input.words} in and "
-            f"{frames * interface.output.words} out"
+            f"since the counters were cleared the accelerator took {counted[0]} words and gave {counted[1]}; this transfer "
+            f"has {wanted[0]} in and {wanted[1]} out"
         )
-        return AcceleratorError(f"{interface.name}: {what}; the overlay is loaded anew\n  " + "\n  ".join(lines))
+        return AcceleratorError(f"{self._interface.name}: {what}; the overlay is loaded anew\n  " + "\n  ".join(lines))
 
     def reset(self) -> None:
-        # The DMA first: it must not write while the logic around it is replaced.
-        for _, base in CHANNELS:
-            self._dma.write(base + r.DMA_CONTROL, r.DMA_RESET)
+        # The DMAs first: they must not write while the logic around them is replaced.
+        for channel in self._channels:
+            channel.write(r.DMA_CONTROL, r.DMA_RESET)
         self._overlay.download()
         self._set_up()
 
@@ -166,22 +239,31 @@ class PynqBackend:
         for index, word in enumerate(seed.words(cells)):
             accelerator.write(seed.offset + 4 * index, word)
 
-    def _read(self, name: str) -> int:
-        low = self._monitor.read(r.OFFSETS[name])
-        return int(low + (self._monitor.read(r.OFFSETS[name] + 4) << 32))
-
     def counters(self) -> Counters:
-        latency = int(self._monitor.read(r.OFFSETS["latency"]))
-        streams = [
-            StreamCounters(*(self._read(f"{stream}_{kind}") for kind in ("frames", "beats", "stalls", "idle")))
-            for stream in ("input", "output")
-        ]
-        return Counters(self._read("cycles"), None if latency == r.NO_LATENCY else latency, *streams)
+        paired = self._monitors[: min(len(self._sends), len(self._receives))]
+        latencies = [int(monitor.read(r.OFFSETS["latency"])) for monitor in paired]
+        return Counters(
+            _counter(self._monitors[0], "cycles"),
+            None if r.NO_LATENCY in latencies else max(latencies),
+            tuple(channel.counters() for channel in self._sends),
+            tuple(channel.counters() for channel in self._receives),
+        )
 
     def clear_counters(self) -> None:
-        self._monitor.write(r.OFFSETS["control"], r.CLEAR)
+        for monitor in self._monitors:
+            monitor.write(r.OFFSETS["control"], r.CLEAR)
 
     def close(self) -> None:
         for buffer in self._buffers:
             buffer.freebuffer()
         self._buffers = []
+
+
+def _check_monitor(monitor: Any, file: Path) -> None:
+    found = monitor.read(r.OFFSETS["identification"]), monitor.read(r.OFFSETS["version"])
+    if found != (r.MONITOR_IDENTIFICATION, r.MONITOR_VERSION):
+        raise AcceleratorError(
+            f"{file}: its stream monitor says 0x{found[0]:08x} version {found[1]}; expected "
+            f"0x{r.MONITOR_IDENTIFICATION:08x} version {r.MONITOR_VERSION}. Bitstream and driver are of different versions "
+            "of Muxflow: copy the whole deploy folder"
+        )

@@ -21,16 +21,17 @@ class StreamCounters:
 
 @dataclass(frozen=True)
 class Counters:
-    """What the stream monitor counted: `input` is what the accelerator takes, `output` what it gives.
+    """What the stream monitors counted: `inputs` is what the accelerator takes, `outputs` what it gives, in order.
 
     `cycles`: clock cycles since the counters were cleared. `latency_cycles`: of the last frame, from its first input
-    word to its last output word. None in the emulator, the latency also where it is not known.
+    word to its last output word; with several ports the longest of input i to output i. None in the emulator, the
+    latency also where it is not known.
     """
 
     cycles: int | None
     latency_cycles: int | None
-    input: StreamCounters
-    output: StreamCounters
+    inputs: tuple[StreamCounters, ...]
+    outputs: tuple[StreamCounters, ...]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -162,9 +162,13 @@ def _read_dataclass(cls: type, value: Any, load: Load | None, path: str) -> Any:
         raise GraphError(
             f"{path or cls.__name__}: no field {unknown[0]!r}; {cls.__name__} has {', '.join(sorted(known))}"
         )
+    missing = [f.name for f in fields(cls) if f.init and f.name not in value and not _has_default(f)]
+    if missing:
+        raise GraphError(f"{path or cls.__name__}: no value for {', '.join(missing)} of {cls.__name__}")
     hints = _hints(cls)
     given = {name: _read(hints[name], item, load, _join(path, name)) for name, item in value.items()}
-    try:
-        return cls(**given)
-    except TypeError as error:
-        raise GraphError(f"{path or cls.__name__}: {error}") from None
+    return cls(**given)
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING

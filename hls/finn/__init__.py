@@ -23,7 +23,7 @@ import numpy as np
 
 from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import whole_folder
+from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.version import __version__
@@ -82,7 +82,7 @@ def convert(design: Design) -> Any:
     cannot express.
     """
     register()
-    from muxflow.hls.finn.conversion import dataflow_model
+    from muxflow.hls.finn.dataflow import dataflow_model
 
     model, _ = dataflow_model(design)
     return model
@@ -90,8 +90,7 @@ def convert(design: Design) -> Any:
 
 def check_folder(path: Path) -> None:
     """Raises MuxflowError when `path` holds something that `write` did not make."""
-    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / FLOW_FILE).exists())):
-        raise MuxflowError(f"{path} exists and is no FINN project of Muxflow; choose another folder or remove it")
+    check_replaceable(path, FLOW_FILE, "a FINN project of Muxflow")
 
 
 def write(design: Design, path: Path, *, progress: Callable[[str], None] | None = None) -> Path:
@@ -131,7 +130,7 @@ def estimates(path: Path) -> list[Row]:
         entries = json.loads((Path(path) / COMPARISON).read_text())
         return [Row(**{**entry, "finn_nodes": tuple(entry["finn_nodes"])}) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MuxflowError(f"{path}: no FINN project ({error}); write it with `muxflow build --flow finn`") from error
+        raise MuxflowError(f"{path}: no FINN project ({error}); write it with `muxflow build --target finn`") from error
 
 
 def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None = None) -> int:

@@ -1,49 +1,26 @@
-"""A design, node by node, as a FINN dataflow model: FINN's own nodes wherever FINN has one, ours where it has none."""
+"""What the makers of FINN nodes know of the design that they stand in, and what several of them need."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, frame_edges
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.op import Op
-from muxflow.dataflow.ops.add_join import AddJoin
-from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
-from muxflow.dataflow.ops.channel_select import ChannelSelect
-from muxflow.dataflow.ops.fork import Fork
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
-from muxflow.dataflow.ops.mux_join import MuxJoin
-from muxflow.dataflow.ops.or_join import OrJoin
-from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.rom_weights import RomWeights
-from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.ops.width_converter import WidthConverter
-from muxflow.hls.finn import finn_nodes, own_nodes
 from muxflow.hls.finn.model import ModelBuilder
 from muxflow.hls.finn.streams import data_type
 
-COUNTS = "muxflow.counts"
-"""Where a model says which of its tensors are counts; see `Conversion`."""
 MVAU_STEPS = 1024
 """Steps over the columns that FINN's HLS unit takes at most: it asks for SIMD >= MW / 1024."""
-FLOAT = 2**24
-"""FINN's Python execution holds tensors in float32; integers up to this are exact there."""
-
-
-def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
-    """The FINN ModelWrapper of a design (see `muxflow.hls.finn.convert`), and by tensor the design's nodes behind it."""
-    conversion = Conversion(design)
-    return conversion.model(), conversion.builder.owners
 
 
 class Conversion:
-    """The walk over a design's nodes.
+    """The state of the walk over a design's nodes.
 
     A grouped convolution's window, weights and converters become part of one FINN node, so that they are skipped where
     they stand; `absorbed` holds their names. `counts`: streams that FINN holds as (x + n) / 2, the number of equal signs
@@ -60,38 +37,7 @@ class Conversion:
         self.absorbed: set[str] = set()
         self.counts: dict[str, int] = {}
 
-    def model(self) -> Any:
-        """The whole model."""
-        graph = self.graph
-        for name, stream in graph.streams.items():
-            if max(abs(stream.lo), abs(stream.hi)) > FLOAT:
-                raise UnsupportedError(
-                    f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; FINN's float32 tensors are exact up "
-                    f"to {FLOAT}: use the native flow, `muxflow build`"
-                )
-        if len(graph.inputs) > 1 or len(graph.outputs) > 1:
-            raise UnsupportedError(
-                f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; FINN's flow takes one of each: "
-                "use the native flow, `muxflow build`"
-            )
-        for node in graph.nodes:
-            _check_rank(node)
-        (source,), (target,) = graph.inputs, graph.outputs
-        self.builder.tensor(source, (1, *graph.streams[source].shape), data_type(graph.streams[source]))
-        for node in graph.nodes:
-            if isinstance(node.op, MatrixVector):
-                self._plan(node)
-        for node in graph.nodes:
-            if node.name not in self.absorbed:
-                self.builder.owner = self._parts(node)
-                EMITTERS.get(type(node.op), own_nodes.other)(self, node)
-        model = self.builder.model(source, target)
-        model.set_metadata_prop(COUNTS, json.dumps(self.counts))
-        return model
-
-    # -- what several emitters need --------------------------------------------------------------------------------
-
-    def _plan(self, node: Node) -> None:
+    def plan(self, node: Node) -> None:
         """Finds what goes into the FINN node of a convolution of ours, and the streams that FINN holds as counts."""
         if self.is_ours(node):
             self.absorbed.update(before.name for before in self.before(node))
@@ -134,7 +80,7 @@ class Conversion:
             found.append(readers[0].outputs[0])
         return found
 
-    def _parts(self, node: Node) -> tuple[str, ...]:
+    def parts(self, node: Node) -> tuple[str, ...]:
         """The design's nodes that become one in FINN, `node` last."""
         if not isinstance(node.op, MatrixVector):
             return (node.name,)
@@ -189,31 +135,3 @@ class Conversion:
         """One FINN node for one of ours."""
         names = list(node.inputs) if inputs is None else inputs
         self.builder.add(kind, node.name, names, node.outputs, attributes, self.depths(node))
-
-
-def _check_rank(node: Node) -> None:
-    """Raise UnsupportedError for maps of one or three spatial axes, which FINN's nodes here do not have."""
-    kernel = node.op.attributes().get("kernel")
-    if kernel is not None and len(kernel) != 2:
-        raise UnsupportedError(
-            f"{node}: a window of {len(kernel)} axes; FINN's nodes take maps of height and width: use the native flow, "
-            "`muxflow build`"
-        )
-
-
-EMITTERS: Mapping[type[Op], Callable[[Conversion, Node], None]] = {
-    WidthConverter: finn_nodes.width_converter,
-    SlidingWindow: finn_nodes.sliding_window,
-    RomWeights: finn_nodes.nothing,
-    MatrixVector: finn_nodes.matrix_vector,
-    Threshold: finn_nodes.threshold,
-    Fork: finn_nodes.fork,
-    AddJoin: finn_nodes.add_join,
-    Pool: finn_nodes.pool,
-    AutomatonWeights: own_nodes.automaton_weights,
-    MuxJoin: own_nodes.mux_join,
-    OrJoin: own_nodes.or_join,
-    ChannelSelect: own_nodes.channel_select,
-    ShiftClip: own_nodes.shift_clip,
-}
-"""What adds the FINN nodes of an op; any other becomes a `MuxflowOp`."""

@@ -11,7 +11,7 @@ import qonnx.core.onnx_exec as execution
 
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.hls.finn.conversion import COUNTS
+from muxflow.hls.finn.dataflow import COUNTS
 from muxflow.proof.execution import Tensor
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,9 @@ from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.finn import own_nodes
+from muxflow.hls.finn.conversion import Conversion
 from muxflow.hls.finn.model import cycles
 from muxflow.hls.finn.streams import bits, data_type
-
-if TYPE_CHECKING:
-    from muxflow.hls.finn.conversion import Conversion
 
 
 def nothing(into: Conversion, node: Node) -> None:

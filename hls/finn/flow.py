@@ -23,7 +23,7 @@ from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNode
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.hls.finn import CHECKED_FRAMES, COMPARISON, comparison
-from muxflow.hls.finn.conversion import dataflow_model
+from muxflow.hls.finn.dataflow import dataflow_model
 from muxflow.hls.finn.execution import FinnExecution
 from muxflow.proof.compare import compare
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
-
-if TYPE_CHECKING:
-    from muxflow.hls.finn.conversion import Conversion
+from muxflow.hls.finn.conversion import Conversion
 
 
 def automaton_weights(into: Conversion, node: Node) -> None:
@@ -29,7 +27,7 @@ def automaton_weights(into: Conversion, node: Node) -> None:
     if op.writable:
         raise UnsupportedError(
             f"{node.name}: seeds that are written at run time have no port in FINN; fit the graph with fixed seeds, "
-            "or use the native flow"
+            "or use target vitis"
         )
     fold = into.design.folds[node.name]
     fields = {name: getattr(op, name) for name in ("rule", "ring", "seed", "burn_in", "alphabet")}

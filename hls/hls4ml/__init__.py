@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import check_replaceable
 from muxflow.dataflow.fit.design import Design
+from muxflow.hls.hls4ml.writing import CONFIG_FILE, write_whole
 from muxflow.hls.names import identifier
 
 Backend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
 
-CONFIG_FILE = "hls4ml_config.yml"
-"""What every project of hls4ml holds."""
 SUPPORTED = "1.3"
 """The hls4ml release whose Extension API this is written for and tested with."""
 
@@ -68,8 +68,7 @@ def check_target(board: str, backend: Backend) -> None:
 
 def check_folder(path: Path) -> None:
     """Raises MuxflowError where `write` would replace something that is no hls4ml project."""
-    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / CONFIG_FILE).exists())):
-        raise MuxflowError(f"{path} exists and is not an hls4ml project; choose another folder or remove it")
+    check_replaceable(path, CONFIG_FILE, "an hls4ml project")
 
 
 def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", project_name: str | None = None) -> Path:
@@ -81,8 +80,6 @@ def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", proje
     target = Path(path).absolute()
     check_folder(target)
     check_target(design.board, backend)
-    from muxflow.hls.hls4ml.writing import write_whole
-
     write_whole(lambda folder: convert(design, folder, backend=backend, project_name=project_name), target)
     return target
 

@@ -57,7 +57,7 @@ def _check_exact(graph: Graph, name: str) -> None:
     if largest > DOUBLE:
         raise MuxflowError(
             f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; hls4ml passes inputs and outputs as "
-            f"floating-point numbers, exact up to {DOUBLE}: use the native flow, `muxflow build`"
+            f"floating-point numbers, exact up to {DOUBLE}: use target vitis, `muxflow build`"
         )
     if largest > FLOAT:
         warnings.warn(
@@ -73,7 +73,7 @@ def _check_width(design: Design, node: Node) -> None:
     if bits > WIDEST:
         raise MuxflowError(
             f"{node.name} ({node.op.kind}): words of {bits} bits; integers of an hls4ml project have at most {WIDEST}: fit "
-            "for fewer frames a second, `muxflow fit --fps`, or use the native flow, `muxflow build`"
+            "for fewer frames a second, `muxflow fit --fps`, or use target vitis, `muxflow build`"
         )
 
 

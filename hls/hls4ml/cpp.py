@@ -92,7 +92,7 @@ class LayerText:
         legal = {fold: found for fold in leader.op.folds(graph.ports(leader)) if (found := self._under(fold))}
         if not legal:
             raise MuxflowError(
-                f"layer {self.layer.name}: no fold of it fits the vendor tools' limits; use the native flow, `muxflow build`"
+                f"layer {self.layer.name}: no fold of it fits the vendor tools' limits; use target vitis, `muxflow build`"
             )
         cycles = {fold: folded.cycles(folded.graph.nodes[-1]) for fold, folded in legal.items()}
         allowed = reuse * max(graph.streams[name].pixels for name in (*leader.inputs[:1], *leader.outputs))

@@ -223,7 +223,7 @@ def _check_rank(graph: Graph) -> None:
         if kernel is not None and len(kernel) != 2:
             raise UnsupportedError(
                 f"{node}: a window of {len(kernel)} axes; hls4ml's front ends are supported with maps of height and width: "
-                "convert a design, `muxflow build --flow hls4ml`, or use the native flow, `muxflow build`"
+                "convert a design, `muxflow build --target hls4ml`, or use target vitis, `muxflow build`"
             )
 
 

@@ -125,13 +125,13 @@ def check_ends(graph: Graph) -> None:
     if len(graph.inputs) > 1 or len(graph.outputs) > 1:
         raise UnsupportedError(
             f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; the hls4ml flow takes one of "
-            "each: use the native flow, `muxflow build`"
+            "each: use target vitis, `muxflow build`"
         )
     for name in (*graph.inputs, *graph.outputs):
         if len(graph.streams[name].shape) > 3:
             raise UnsupportedError(
                 f"{graph.name}: stream {name} has shape {graph.streams[name].shape}; hls4ml's arrays have at most two "
-                "spatial axes: use the native flow, `muxflow build`"
+                "spatial axes: use target vitis, `muxflow build`"
             )
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.files import whole_folder
-from muxflow.hls.hls4ml import CONFIG_FILE
 
+CONFIG_FILE = "hls4ml_config.yml"
+"""What every project of hls4ml holds."""
 STAMPED = ("build_lib.sh", CONFIG_FILE)
 """The files in which hls4ml writes the stamp that it draws for each write."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,7 +14,7 @@ import jinja2
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import whole_folder
+from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.folded import unfolded
@@ -50,9 +50,11 @@ class ProjectOptions:
     are AXI-Lite registers (the graph went through `passes.writable_seeds`).
     """
 
-    tool: Tool = "vitis_hls"
-    control: Control = "ap_ctrl_none"
-    seeds: Seeds = "fixed"
+    tool: Tool = field(default="vitis_hls", metadata={"help": "Whose syntax to write."})
+    control: Control = field(default="ap_ctrl_none", metadata={"help": "Free-running, or started over AXI-Lite."})
+    seeds: Seeds = field(
+        default="fixed", metadata={"help": "Seeds of generated weights: stored, or AXI-Lite registers."}
+    )
 
     def __post_init__(self) -> None:
         for name, choices in (("tool", get_args(Tool)), ("control", get_args(Control)), ("seeds", get_args(Seeds))):
@@ -98,6 +100,11 @@ def vector_name(port: str) -> str:
     return f"{port}.dat" if port.startswith("input") else f"expected{port.removeprefix('output')}.dat"
 
 
+def check_folder(path: Path) -> None:
+    """Raise MuxflowError where `write_project` would replace something that is no Muxflow project."""
+    check_replaceable(path, "design.json", "a Muxflow project")
+
+
 def write_project(
     design: Design,
     path: Path,
@@ -118,8 +125,7 @@ def write_project(
     """
     options = options or ProjectOptions()
     path = Path(path).absolute()
-    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "design.json").exists())):
-        raise MuxflowError(f"{path} exists and is not a Muxflow project; choose another folder or remove it")
+    check_folder(path)
     # Compiled simulations and stages of the bitstream flow are found by content: valid beside new sources.
     with whole_folder(path, keep=("csim", "bitstream")) as folder:
         _Writer(Project(folder, design, options), progress or (lambda _: None)).write(_vectors(design, vectors))
@@ -152,6 +158,8 @@ def load_project(path: Path) -> Project:
             timing=None if entry["completions"] is None else Timing(tuple(entry["completions"]), {}, {}, 0),
         )
         options = from_json(ProjectOptions, entry["options"], path="options")
+    except MuxflowError as error:
+        raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error!r}); build the project again") from error
     return Project(path, design, options)

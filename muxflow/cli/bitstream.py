@@ -87,7 +87,7 @@ def bitstream(
 def _opened(
     path: Path, board: str | None, output: Path | None, tell: Callable[[str, str], None]
 ) -> tuple[Project, Board]:
-    """The project, written first where a model is given, and its board."""
+    """Open the project, written first where a model is given, and find its board."""
     if path.is_dir():
         project = muxflow.open_project(path).hls
         name = board or project.design.board
@@ -132,7 +132,7 @@ def _show(project: Project, made: Bitstream) -> None:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str, str], None]]:
-    """One line on standard error: the stage, the step its tool is at, the stage's time."""
+    """Keep one line on standard error: the stage, the step its tool is at, the stage's time."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=quiet, transient=True) as progress:
         tasks: dict[str, TaskID] = {}
@@ -151,7 +151,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, str], None]]:
 
 @contextmanager
 def _ended_as_interrupted() -> Iterator[None]:
-    """A request to end (SIGTERM, as from a batch system) is handled like Ctrl-C, so that the tools end too."""
+    """Handle a request to end (SIGTERM, as from a batch system) like Ctrl-C, so that the tools end too."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -38,7 +38,7 @@ InputScale = Annotated[
 
 @contextmanager
 def stages(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
-    """Progress bars on standard error, one line a stage; with `quiet` nothing is shown."""
+    """Show progress bars on standard error, one line a stage; with `quiet` nothing is shown."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -58,7 +58,7 @@ def stages(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], No
 
 
 def fraction(text: str | None) -> float | None:
-    """A number or a fraction such as 1/255; raises MuxflowError for anything else."""
+    """Read a number or a fraction such as 1/255; raises MuxflowError for anything else."""
     if text is None:
         return None
     parts = text.split("/")
@@ -69,7 +69,7 @@ def fraction(text: str | None) -> float | None:
 
 
 def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
-    """The result of a command: one JSON object, or what `show` prints."""
+    """Print the result of a command: one JSON object, or what `show` prints."""
     if as_json:
         sys.stdout.write(json.dumps(entry, indent=2, sort_keys=True) + "\n")
     else:

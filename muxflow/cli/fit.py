@@ -13,6 +13,8 @@ import typer
 import muxflow
 from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, stages
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.hls.kernels import KERNELS
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
@@ -40,8 +42,9 @@ def fitted(
     lut: float,
     bram: float,
     slowdown: float,
+    implementations: Implementations = KERNELS,
 ) -> Design:
-    """`muxflow.fit` from the command line's options."""
+    """Call `muxflow.fit` with the command line's options."""
     from muxflow.dataflow.fit.device import Utilisation
 
     return muxflow.fit(
@@ -52,6 +55,7 @@ def fitted(
         latency=None if latency_ms is None else latency_ms / 1000,
         utilisation=Utilisation(lut, lut, bram, bram),
         slowdown=slowdown,
+        implementations=implementations,
     )
 
 

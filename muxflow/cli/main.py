@@ -56,7 +56,7 @@ def _main(
 
 
 def main() -> None:
-    """Entry point: an error is one message on standard error and a non-zero exit code, never a traceback."""
+    """Run the command line: an error is one message on standard error and a non-zero exit code, never a traceback."""
     try:
         app()
     except MuxflowError as error:

@@ -64,7 +64,7 @@ def _title(outcome: Outcome) -> str:
 
 
 def table(outcomes: tuple[Outcome, ...]) -> Table:
-    """One row a point: rates and latency by cycle simulation, or estimates marked *; resources are estimates."""
+    """Lay out one row a point: rates and latency by cycle simulation, or estimates marked *; resources are estimates."""
     shown = Table(box=None)
     columns = ("model", "board", "MHz", "LUT share", "frames/s", "cycles", "latency ms", "LUT", "BRAM18", "stored Mb")
     for column in columns:

@@ -19,6 +19,7 @@ from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import ProjectOptions, write_project
 
 STANDIN = Path(__file__).parent / "standin"
@@ -41,6 +42,7 @@ def make_project(tmp_path):
         design = build_design(
             insert_forks(graph),
             {"fc": Fold(1, 10), "act": Fold(2)},
+            KERNELS,
             device=chosen.device,
             board=chosen.name,
             clock_mhz=chosen.clock_mhz,

@@ -95,12 +95,13 @@ def test_started_over_axi_lite(started, tmp_path, images, monkeypatch):
 
 def test_counters_and_measurement(board, folder, images):
     with Accelerator(folder, batch=4) as accelerator:
-        assert accelerator.counters().input.frames == 0
+        assert accelerator.counters().inputs[0].frames == 0
         accelerator.run(images)
         met = accelerator.counters()
-        assert (met.input.frames, met.output.frames, met.input.beats, met.output.beats) == (11, 11, 22, 11)
+        (taken,), (given,) = met.inputs, met.outputs
+        assert (taken.frames, given.frames, taken.beats, given.beats) == (11, 11, 22, 11)
         assert met.latency_cycles == board.entry["latency_cycles"]
-        board.monitor.counters["cycles"] = 2**40 + 5
+        board.monitors[0].counters["cycles"] = 2**40 + 5
         assert accelerator.counters().cycles == 2**40 + 5
         accelerator.clear_counters()
         assert accelerator.counters().latency_cycles is None
@@ -177,7 +178,7 @@ def test_interrupted_transfer(board, folder, images, monkeypatch):
 def test_self_test_names_the_difference(board, folder, images):
     with np.load(folder / "self_test.npz") as arrays:
         stored = dict(arrays)
-    stored["expected"][3, 0, 0, 2] += 1
+    stored["output"][3, 0, 0, 2] += 1
     np.savez(folder / "self_test.npz", **stored)
     with (
         Accelerator(folder) as accelerator,

@@ -65,6 +65,93 @@ def test_the_block_design_of_every_board(make_scripts, board):
     assert f"clock_hz {find_board(board).clock_mhz * 1e6:.0f}\n" in facts
 
 
+PORTS = {
+    "two inputs": (("input_left", "input_right"), ("output",)),
+    "two outputs": (("input",), ("output_a", "output_b")),
+    "two of each": (("input_left", "input_right"), ("output_a", "output_b")),
+    "three inputs": (("input_a", "input_b", "input_c"), ("output_a", "output_b")),
+}
+
+
+@pytest.fixture
+def make_ports(make_scripts, monkeypatch):
+    """`make_ports(inputs, outputs, board)`: as `make_scripts`, for an accelerator with these AXI-Stream ports."""
+
+    def make(inputs, outputs, board="pynq-z2", names=None, **options):
+        monkeypatch.setattr(vendor_tcl, "port_names", lambda project: (list(inputs), list(outputs)))
+        folder = make_scripts(board, **options)
+        # A single port has a word of Verilog for a name, and the tools rename it.
+        pins = [tuple(f"{port}_r" if len(ports) == 1 else port for port in ports) for ports in (inputs, outputs)]
+        ip = next(folder.rglob("component.xml"))
+        ip.write_text(component("muxflow", "hls", "dense", "1.0", options.get("control", False), *(names or pins)))
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
+@pytest.mark.parametrize("ports", PORTS)
+def test_the_block_design_of_several_ports(make_ports, board, ports):
+    inputs, outputs = PORTS[ports]
+    folder = make_ports(inputs, outputs, board)
+    assert run_script(folder / "check.tcl", Vivado().commands()) == 0
+    vivado = run(folder)
+    suffixes = ["", "_1", "_2"][: max(len(inputs), len(outputs))]
+    pairs = {f"{name}{suffix}" for name in ("dma", "monitor") for suffix in suffixes}
+    unpaired = len(inputs) != len(outputs)
+    zeros = {"zeros_1", "zeros_8", "zeros_64"} if unpaired else set()
+    others = {"ps", "accelerator", "reset", "memory", "control", "interrupts"}
+    assert set(vivado.cells) == pairs | zeros | others
+    for number, suffix in enumerate(suffixes):
+        dma = vivado.cells[f"dma{suffix}"].properties
+        has = number < len(inputs), number < len(outputs)
+        assert (dma["CONFIG.c_include_mm2s"], dma["CONFIG.c_include_s2mm"]) == tuple(str(int(one)) for one in has)
+        if number < len(inputs):
+            pin = inputs[number] if len(inputs) > 1 else "input_r"
+            assert vivado.links[f"/dma{suffix}/M_AXIS_MM2S"] == f"/monitor{suffix}/s_in"
+            assert vivado.links[f"/monitor{suffix}/m_in"] == f"/accelerator/{pin}"
+        else:
+            assert vivado.drivers[f"/monitor{suffix}/s_in_tvalid"] == "/zeros_1/dout"
+        if number < len(outputs):
+            pin = outputs[number] if len(outputs) > 1 else "output_r"
+            assert vivado.links[f"/accelerator/{pin}"] == f"/monitor{suffix}/s_out"
+            assert vivado.links[f"/monitor{suffix}/m_out"] == f"/dma{suffix}/S_AXIS_S2MM"
+        else:
+            assert vivado.drivers[f"/monitor{suffix}/m_out_tready"] == "/zeros_1/dout"
+        for register in (f"/dma{suffix}/S_AXI_LITE", f"/monitor{suffix}/s_axi"):
+            assert vivado.links[register].startswith("/control/") and register in vivado.addressed
+    count = str(len(inputs) + len(outputs))
+    assert vivado.cells["memory"].properties["CONFIG.NUM_SI"] == count
+    assert vivado.cells["interrupts"].properties["CONFIG.NUM_PORTS"] == count
+    assert vivado.cells["control"].properties["CONFIG.NUM_MI"] == str(2 * len(suffixes))
+
+
+def test_a_port_is_found_under_the_name_that_a_tool_gives_it(make_ports):
+    names = (("input_left_V", "input_left_r_V"), ("output_r",))
+    vivado = run(make_ports(("input_left", "input_left_r"), ("output",), names=names))
+    assert vivado.links["/monitor/m_in"] == "/accelerator/input_left_V"
+    assert vivado.links["/monitor_1/m_in"] == "/accelerator/input_left_r_V"
+
+
+def test_a_port_that_the_ip_does_not_have(make_ports, capfd):
+    folder = make_ports(*PORTS["two outputs"], names=(("input_r",), ("output_a", "output_c")))
+    assert run_script(folder / "block_design.tcl", Vivado().commands()) == 1
+    message = "accelerator has no AXI-Stream pin of mode Master for the port output_b, only output_a, output_c"
+    assert message in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("board", "inputs", "outputs", "message"),
+    [
+        ("zcu104", 5, 4, "9 inputs and outputs, which need 9 interrupts of zynq-ultrascale\\+; the block design has 8"),
+        ("pynq-z2", 8, 1, "9 inputs and outputs, which need 17 register blocks at a SmartConnect"),
+    ],
+)
+def test_more_ports_than_the_block_design_connects(make_ports, board, inputs, outputs, message):
+    with pytest.raises(MuxflowError, match=message):
+        make_ports([f"input_{i}" for i in range(inputs)], [f"output_{i}" for i in range(outputs)], board)
+
+
 @pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
 def test_an_accelerator_with_registers_is_connected_to_the_processor(make_scripts, board):
     vivado = run(make_scripts(board, control=True))
@@ -113,10 +200,13 @@ def test_python_and_tclsh_run_a_script_alike(make_scripts):
     assert len(made[0]) > 100
 
 
-@pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
-def test_every_broken_block_design_is_caught(make_scripts, board):
+@pytest.mark.parametrize(
+    ("board", "ports"),
+    [("pynq-z2", (("input",), ("output",))), ("zcu104", (("input",), ("output",))), ("zcu104", PORTS["three inputs"])],
+)
+def test_every_broken_block_design_is_caught(make_ports, board, ports):
     """Each line that connects or creates is left out in turn, and the stand-in objects to every one."""
-    folder = make_scripts(board)
+    folder = make_ports(*ports, board)
     text = (folder / "block_design.tcl").read_text()
     essential = r"^ *(?:create |create_bd_|connect_bd_|update_ip_catalog"
     essential += r"|add_files|assign_|validate_|save_|generate_|set_property top)"

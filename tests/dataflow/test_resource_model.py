@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 import muxflow.dataflow
+import muxflow.hls
 from muxflow.dataflow.fit.resource_model import constant, constants
 
-SOURCES = Path(muxflow.dataflow.__file__).parent
+SOURCES = [Path(room.__file__).parent for room in (muxflow.dataflow, muxflow.hls)]
 
 
 def test_every_constant_has_a_value_and_a_provenance():
@@ -19,7 +20,7 @@ def test_every_constant_has_a_value_and_a_provenance():
 
 
 def test_every_constant_is_used():
-    text = "".join(file.read_text() for file in SOURCES.rglob("*.py"))
+    text = "".join(file.read_text() for room in SOURCES for file in room.rglob("*.py"))
     assert [name for name in constants() if f'constant("{name}")' not in text] == []
 
 

@@ -140,7 +140,7 @@ def test_too_shallow_is_a_named_deadlock(make_graph, device, tmp_path):
     design = build_design(graph, folds, KERNELS, device=device, board="none", clock_mhz=100)
     straight = design.graph.producers()["y"].inputs[1]
     images = np.ones((2, 6, 6, 2), int)
-    shallow = replace(design, depths={**design.depths, straight: 3})
+    shallow = replace(design, folded=replace(design.folded, depths={**design.depths, straight: 3}))
     project = write_project(shallow, tmp_path / "p")
     with pytest.raises(ToolError) as caught:
         run_csim(project, images, bounded=True)

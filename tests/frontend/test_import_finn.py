@@ -83,7 +83,7 @@ def test_converted_and_streamlined_networks(name: str, streamlined: Any) -> None
 
 def test_a_streamlined_network_goes_all_the_way(streamlined: Any, tmp_path: Path) -> None:
     """FINN-ONNX -> graph -> design -> C simulation, and back into FINN, whose execution is the graph's again."""
-    from muxflow.hls.finn.conversion import dataflow_model
+    from muxflow.hls.finn.dataflow import dataflow_model
     from muxflow.hls.finn.execution import FinnExecution
 
     graph = muxflow.load(streamlined("tfc_w1a1")["step_streamline"])

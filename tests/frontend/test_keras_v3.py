@@ -181,7 +181,7 @@ def test_hgq_stays_in_its_folder(folder, tmp_path, monkeypatch):
     assert (found.found, found.version) == (True, VERSION)
     assert f"HGQ2=={VERSION}" in REQUIREMENTS.read_text().splitlines()
     monkeypatch.setattr(hgq_folder, "FOLDER", tmp_path)
-    command = rf"pip install --no-deps --upgrade --target {tmp_path} -r .*requirements-hgq\.txt"
+    command = rf"pip install --no-deps --upgrade --target {tmp_path} -r .*v3/requirements\.txt"
     with pytest.raises(ToolError, match=rf"HGQ2 {VERSION} in .* which holds none; .*{command}"):
         muxflow.load(model_file(folder, "digits"))
     (tmp_path / "hgq2-0.1.0.dist-info").mkdir()

@@ -169,7 +169,7 @@ def test_folder_that_cannot_be_written(project, tmp_path):
 def test_crash_is_reported(project, images, tmp_path):
     broken = copy(project, tmp_path / "p")
     main = broken.path / "sim" / "main.cpp"
-    main.write_text(main.read_text().replace("  long done = 0;", "  std::abort();\n  long done = 0;"))
+    main.write_text(main.read_text().replace("  Files ins, outs;", "  std::abort();\n  Files ins, outs;"))
     with pytest.raises(ToolError, match="csim: the simulation ended with code -6"):
         run_csim(broken, images)
 
@@ -178,7 +178,7 @@ def test_input_that_ends_early_is_reported(project, images, tmp_path):
     """More frames asked for than the file holds."""
     broken = copy(project, tmp_path / "p")
     main = broken.path / "sim" / "main.cpp"
-    main.write_text(main.read_text().replace("std::atol(argv[3])", "std::atol(argv[3]) + 1"))
+    main.write_text(main.read_text().replace("std::atol(argv[1])", "std::atol(argv[1]) + 1"))
     with pytest.raises(ToolError, match="ended with code 4: csim: input ends early"):
         run_csim(broken, images)
 
@@ -187,7 +187,8 @@ def test_another_design_compiles_anew(project, images, tmp_path):
     """The executable is found by content: other sources in the same folder never run an old one."""
     other = write_project(project.design, tmp_path / "p")
     run_csim(other, images[:1])
-    deeper = replace(project.design, depths={name: depth + 1 for name, depth in project.design.depths.items()})
+    depths = {name: depth + 1 for name, depth in project.design.depths.items()}
+    deeper = replace(project.design, folded=replace(project.design.folded, depths=depths))
     again = write_project(deeper, tmp_path / "p")
     assert run_csim(again, images[:1]).compile_seconds > 0
     assert len([p for p in (again.path / "csim").iterdir() if p.name.startswith("native-")]) == 1

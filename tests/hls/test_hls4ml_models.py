@@ -297,7 +297,7 @@ def test_values_that_no_type_holds(residual):
         UserWarning, match=r"input x has scale .* which no fixed-point type holds: the model takes codes"
     ):
         hls4ml.prepare(graph)
-    last = residual.streams[residual.output]
+    last = residual.streams[residual.outputs[0]]
     order = np.arange(last.size).reshape(last.shape).transpose(2, 0, 1).reshape(-1)
     exact = Readout((0.3,), (0.1,), tuple(order.tolist()), (last.size,))
     with pytest.warns(UserWarning, match=r"the logits need 5\d bits after the point, \d+ are kept"):

@@ -118,7 +118,7 @@ def test_foreign_folder_is_refused(dense, tmp_path):
 
 
 STEPS = [
-    "shutil.copytree",
+    "muxflow.hls.vitis.project.copy_headers",
     "muxflow.hls.vitis.project.pack",
     "muxflow.hls.vitis.project.save_design",
     "pathlib.Path.rename",

@@ -50,7 +50,7 @@ def starts(graph):
 @pytest.fixture(scope="module")
 def project(device, tmp_path_factory):
     folds = {"fc": Fold(2, 4), "act": Fold(2), "mix": Fold(2, 3)}
-    design = build_design(writable_seeds(generated()), folds, device=device, board="b", clock_mhz=100)
+    design = build_design(writable_seeds(generated()), folds, KERNELS, device=device, board="b", clock_mhz=100)
     return write_project(design, tmp_path_factory.mktemp("p") / "p", options=WRITABLE)
 
 

@@ -64,7 +64,7 @@ def test_test_bench_sees_a_difference(make_random_design, tmp_path):
     done = vendor(project, tmp_path / "vendor")
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "FAIL: 4 frames, 1 differing words"
-    assert done.stdout.startswith("first difference: frame 3 word ")
+    assert done.stdout.startswith("first difference: output frame 3 word ")
     expected.write_text("\n".join(lines[:-1]) + "\n")
     run = subprocess.run(
         [str(tmp_path / "vendor" / "run")], cwd=project.path / "tb", capture_output=True, text=True, check=False

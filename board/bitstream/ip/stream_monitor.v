@@ -131,8 +131,7 @@ module stream_monitor (
   wire        input_beat = s_in_tvalid && m_in_tready;
   wire        input_last = input_beat && (input_words == 32'd0 ? s_in_tlast : input_word + 32'd1 >= input_words);
   wire        input_first = input_beat && input_word == 32'd0;
-  wire        output_beat = s_out_tvalid && m_out_tready;
-  wire        output_last = output_beat && s_out_tlast;
+  wire        output_last = s_out_tvalid && m_out_tready && s_out_tlast;
 
   // The cycle in which each frame in flight began; 16 of them, and no latency is told once more were in flight.
   reg  [31:0] begun [0:15];
@@ -145,8 +144,6 @@ module stream_monitor (
   reg  [31:0] latency;
 
   reg  [63:0] cycles;
-  reg  [63:0] input_frames, input_beats, input_stalls, input_idle;
-  reg  [63:0] output_frames, output_beats, output_stalls, output_idle;
 
   // Writes: address and data are taken together.
   wire        write = s_axi_awvalid && s_axi_wvalid && !s_axi_bvalid;
@@ -154,6 +151,18 @@ module stream_monitor (
   assign s_axi_awready = write;
   assign s_axi_wready = write;
   assign s_axi_bresp = 2'b00;
+
+  wire [63:0] input_frames, input_beats, input_stalls, input_idle;
+  stream_counter input_counter (
+      .aclk(aclk), .clear(!aresetn || clear), .valid(s_in_tvalid), .ready(m_in_tready), .last(input_last),
+      .frames(input_frames), .beats(input_beats), .stalls(input_stalls), .idle(input_idle)
+  );
+
+  wire [63:0] output_frames, output_beats, output_stalls, output_idle;
+  stream_counter output_counter (
+      .aclk(aclk), .clear(!aresetn || clear), .valid(s_out_tvalid), .ready(m_out_tready), .last(output_last),
+      .frames(output_frames), .beats(output_beats), .stalls(output_stalls), .idle(output_idle)
+  );
 
   always @(posedge aclk) begin
     if (!aresetn) begin
@@ -176,14 +185,6 @@ module stream_monitor (
   always @(posedge aclk) begin
     if (!aresetn || clear) begin
       cycles <= 64'd0;
-      input_frames <= 64'd0;
-      input_beats <= 64'd0;
-      input_stalls <= 64'd0;
-      input_idle <= 64'd0;
-      output_frames <= 64'd0;
-      output_beats <= 64'd0;
-      output_stalls <= 64'd0;
-      output_idle <= 64'd0;
       input_word <= 32'd0;
       transfer_frame <= 32'd0;
       in_flight <= 5'd0;
@@ -192,20 +193,8 @@ module stream_monitor (
       latency <= NO_LATENCY;
     end else begin
       cycles <= cycles + 64'd1;
-      if (input_beat) begin
-        input_beats <= input_beats + 64'd1;
-        input_word <= input_last ? 32'd0 : input_word + 32'd1;
-      end
-      if (input_last) input_frames <= input_frames + 64'd1;
-      if (s_in_tvalid && !m_in_tready) input_stalls <= input_stalls + 64'd1;
-      if (!s_in_tvalid && m_in_tready) input_idle <= input_idle + 64'd1;
-      if (output_beat) output_beats <= output_beats + 64'd1;
-      if (output_last) begin
-        output_frames <= output_frames + 64'd1;
-        transfer_frame <= last_of_transfer ? 32'd0 : transfer_frame + 32'd1;
-      end
-      if (s_out_tvalid && !m_out_tready) output_stalls <= output_stalls + 64'd1;
-      if (!s_out_tvalid && m_out_tready) output_idle <= output_idle + 64'd1;
+      if (input_beat) input_word <= input_last ? 32'd0 : input_word + 32'd1;
+      if (output_last) transfer_frame <= last_of_transfer ? 32'd0 : transfer_frame + 32'd1;
       if (begins) begin
         begun[newest] <= cycles[31:0];
         newest <= newest + 4'd1;
@@ -263,6 +252,36 @@ module stream_monitor (
       endcase
     end else if (s_axi_rready) begin
       s_axi_rvalid <= 1'b0;
+    end
+  end
+
+endmodule
+
+// What one stream did since `clear`; `last` marks the cycle in which a frame's last word passes.
+/* verilator lint_off DECLFILENAME */
+module stream_counter (
+    input  wire        aclk,
+    input  wire        clear,
+    input  wire        valid,
+    input  wire        ready,
+    input  wire        last,
+    output reg  [63:0] frames,
+    output reg  [63:0] beats,
+    output reg  [63:0] stalls,
+    output reg  [63:0] idle
+);
+
+  always @(posedge aclk) begin
+    if (clear) begin
+      frames <= 64'd0;
+      beats <= 64'd0;
+      stalls <= 64'd0;
+      idle <= 64'd0;
+    end else begin
+      if (last) frames <= frames + 64'd1;
+      if (valid && ready) beats <= beats + 64'd1;
+      if (valid && !ready) stalls <= stalls + 64'd1;
+      if (!valid && ready) idle <= idle + 64'd1;
     end
   end
 

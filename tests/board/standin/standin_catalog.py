@@ -17,6 +17,7 @@ IPS = (
     "xilinx.com:ip:proc_sys_reset:5.0",
     "xilinx.com:ip:smartconnect:1.0",
     "xilinx.com:ip:xlconcat:2.1",
+    "xilinx.com:ip:xlconstant:1.1",
 )
 
 
@@ -45,12 +46,14 @@ class Pin:
 
 @dataclass(frozen=True)
 class Interface:
-    """An interface pin; `width`: data bits of a stream, 0 where unknown."""
+    """An interface pin; `width`: data bits of a stream, 0 where unknown; `pins`: what it is made of, where that is known
+    and each pin may be driven alone in place of the interface."""
 
     name: str
     mode: str
     vlnv: str
     width: int = 0
+    pins: tuple[Pin, ...] = ()
 
 
 def _on(properties, name, default="0"):
@@ -152,6 +155,8 @@ def axi_dma(p):
 
 def smartconnect(p):
     _check(p, "NUM_SI", "NUM_MI", "NUM_CLKS")
+    if any(int(p.get(f"CONFIG.{name}", "1")) > 16 for name in ("NUM_SI", "NUM_MI")):
+        raise KeyError("value above 16")
     interfaces = [Interface(f"S{i:02d}_AXI", "Slave", AXI) for i in range(int(p.get("CONFIG.NUM_SI", "2")))]
     interfaces += [Interface(f"M{i:02d}_AXI", "Master", AXI) for i in range(int(p.get("CONFIG.NUM_MI", "1")))]
     return interfaces, [Pin("aclk", "I", "clk"), Pin("aresetn", "I", "rst_n")]
@@ -175,6 +180,11 @@ def concat(p):
     return [], [*(Pin(f"In{i}", "I", "intr") for i in range(ports)), Pin("dout", "O", "intr", ports)]
 
 
+def constant(p):
+    _check(p, "CONST_VAL", "CONST_WIDTH")
+    return [], [Pin("dout", "O", "data", int(p.get("CONFIG.CONST_WIDTH", "1")))]
+
+
 CATALOG = {
     "processing_system7": processing_system7,
     "zynq_ultra_ps_e": zynq_ultra_ps_e,
@@ -183,6 +193,8 @@ CATALOG = {
     "proc_sys_reset": proc_sys_reset,
     "xlconcat": concat,
     "ilconcat": concat,
+    "xlconstant": constant,
+    "ilconstant": constant,
 }
 
 SPIRIT = "{http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009}"
@@ -230,11 +242,20 @@ def module(text: str, name: str):
         if port.endswith("_tdata"):
             mode = "Slave" if direction == "input" else "Master"
             start = port.removesuffix("_tdata")
-            for signal, role in (("tvalid", True), ("tready", False), ("tlast", True), ("tkeep", True)):
+            made = []
+            for signal, role in (
+                ("tdata", True),
+                ("tvalid", True),
+                ("tready", False),
+                ("tlast", True),
+                ("tkeep", True),
+            ):
                 expected = "input" if (mode == "Slave") == role else "output"
-                if ports.get(f"{start}_{signal}", ("", 0))[0] != expected:
+                met, bits = ports.get(f"{start}_{signal}", ("", 0))
+                if met != expected:
                     raise ValueError(f"{start}_{signal} is not an {expected}")
-            interfaces.append(Interface(start, mode, AXIS, width))
+                made.append(Pin(f"{start}_{signal}", met[0].upper(), "data", bits))
+            interfaces.append(Interface(start, mode, AXIS, width, tuple(made)))
         elif port.endswith("_awaddr"):
             mode = "Slave" if direction == "input" else "Master"
             interfaces.append(Interface(port.removesuffix("_awaddr"), mode, AXI))

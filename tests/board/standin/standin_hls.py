@@ -43,9 +43,9 @@ CONFIG_KEYS = {
 """Keys of UG1399's table of Tcl commands and configuration keys, and of its package options."""
 
 
-def component(vendor, library, name, version, control=False):
-    """component.xml of an accelerator; `input` and `output` are words of Verilog, so the ports are renamed."""
-    buses = [("input_r", "axis", "slave"), ("output_r", "axis", "master")]
+def component(vendor, library, name, version, control=False, inputs=("input_r",), outputs=("output_r",)):
+    """component.xml of an accelerator; `input` and `output` are words of Verilog, so such ports are renamed."""
+    buses = [(port, "axis", "slave") for port in inputs] + [(port, "axis", "master") for port in outputs]
     if control:
         buses.append(("s_axi_control", "aximm", "slave"))
     text = [BUS.format(name=name, kind=kind, library="interface", mode=mode) for name, kind, mode in buses]

@@ -26,12 +26,13 @@ class Buffer(np.ndarray):
 
 
 class Dma:
-    """An AXI DMA in direct register mode (PG021)."""
+    """An AXI DMA in direct register mode (PG021) with the channels that are named by their bases."""
 
-    def __init__(self, board):
+    def __init__(self, board, number, bases):
         self.board = board
+        self.number = number
         self.registers = {}
-        for base in (r.DMA_SEND, r.DMA_RECEIVE):
+        for base in bases:
             self.reset(base)
 
     def reset(self, base):
@@ -40,7 +41,7 @@ class Dma:
 
     def write(self, offset, value):
         base = r.DMA_RECEIVE if offset >= r.DMA_RECEIVE else r.DMA_SEND
-        assert 0 <= value < 2**32
+        assert 0 <= value < 2**32 and offset in self.registers
         if offset == base + r.DMA_CONTROL:
             if value & r.DMA_RESET:
                 self.reset(base)
@@ -54,7 +55,7 @@ class Dma:
             if not self.registers[base + r.DMA_STATUS] & r.DMA_HALTED:
                 self.registers[base + r.DMA_STATUS] = 0
                 self.registers[offset] = value
-                self.board.started(base)
+                self.board.started(self.number, base)
         else:
             self.registers[offset] = value
 
@@ -128,16 +129,25 @@ class Control:
 
 
 class Board:
-    """A board with one overlay; `inject` spoils the next transfer, and only a new download brings order."""
+    """A board with one overlay; `inject` spoils the next transfer, and only a new download brings order.
 
-    def __init__(self, project):
-        self.emulator = Emulator(project.path, AssertionError)
+    Something in the place of `emulator` may answer: its `interface` says which ports there are.
+    """
+
+    def __init__(self, project=None, emulator=None):
+        self.emulator = emulator or Emulator(project.path, AssertionError)
         self.entry = self.emulator.interface
-        self.words = (self.entry["input"]["words_per_frame"], self.entry["output"]["words_per_frame"])
+        self.words = {
+            base: [port["words_per_frame"] for port in self.entry[side]]
+            for base, side in ((r.DMA_SEND, "inputs"), (r.DMA_RECEIVE, "outputs"))
+        }
+        # Every channel as (DMA, base), inputs first.
+        self.channels = [(number, base) for base, words in self.words.items() for number in range(len(words))]
         self.memory = {}
         self.inject = None
         self.downloads = 0
-        self.monitor, self.accelerator = Monitor(), Control(self)
+        self.monitors = [Monitor() for _ in range(max(map(len, self.words.values())))]
+        self.accelerator = Control(self)
         self.load()
 
     def load(self):
@@ -147,7 +157,8 @@ class Board:
         self.pending = {}
         self.polls = 0
         self.used = {}
-        self.monitor.reset()
+        for monitor in self.monitors:
+            monitor.reset()
         self.accelerator.words = {}
 
     def module(self):
@@ -157,8 +168,14 @@ class Board:
         class Overlay:
             def __init__(self, path):
                 assert path.endswith("accelerator.bit")
-                self.dma, self.monitor, self.accelerator = Dma(board), board.monitor, board.accelerator
-                board.dma = self.dma
+                board.dmas = []
+                for number, monitor in enumerate(board.monitors):
+                    bases = [base for one, base in board.channels if one == number]
+                    board.dmas.append(Dma(board, number, bases))
+                    suffix = f"_{number}" if number else ""
+                    setattr(self, f"dma{suffix}", board.dmas[number])
+                    setattr(self, f"monitor{suffix}", monitor)
+                self.accelerator = board.accelerator
                 self.download()
 
             def download(self):
@@ -176,24 +193,27 @@ class Board:
         module.Overlay, module.allocate = Overlay, allocate
         return module
 
-    def started(self, base):
-        self.pending[base] = self.dma.registers[base + r.DMA_LENGTH]
-        if r.DMA_SEND in self.pending:
+    def started(self, number, base):
+        if base == r.DMA_SEND:
+            armed = {one for one, other in self.pending if other == r.DMA_RECEIVE}
+            assert len(armed) == len(self.words[r.DMA_RECEIVE]), "a send before every receive is armed"
+        self.pending[number, base] = self.dmas[number].registers[base + r.DMA_LENGTH]
+        if len(self.pending) == len(self.channels):
             self.polls = POLLS
 
     def tick(self):
         """Time passes when the processor looks."""
         if self.polls:
             self.polls -= 1
-            if not self.polls and len(self.pending) == 2:
+            if not self.polls and len(self.pending) == len(self.channels):
                 self.transfer()
 
-    def fail(self, base, bits):
-        self.dma.registers[base + r.DMA_STATUS] = bits
+    def fail(self, base, bits, number=0):
+        self.dmas[number].registers[base + r.DMA_STATUS] = bits
         self.broken = True
 
     def transfer(self):
-        sent, room = (self.pending.pop(base) // 8 for base in (r.DMA_SEND, r.DMA_RECEIVE))
+        lengths = {channel: self.pending.pop(channel) // 8 for channel in self.channels}
         inject, self.inject = self.inject, None
         started = self.entry["control"] == "ap_ctrl_none" or self.accelerator.words.get(0) == r.ACCELERATOR_START
         if self.broken or inject == "hang" or not started:
@@ -202,47 +222,56 @@ class Board:
         if isinstance(inject, tuple):
             self.fail(*inject)
             return
-        addresses = [self.dma.address(base) for base in (r.DMA_SEND, r.DMA_RECEIVE)]
-        for base, address, words in zip((r.DMA_SEND, r.DMA_RECEIVE), addresses, (sent, room), strict=True):
-            if address not in self.memory or words > len(self.memory[address]):
-                self.fail(base, 1 << 6 | r.DMA_HALTED)
+        addresses = {(number, base): self.dmas[number].address(base) for number, base in self.channels}
+        for (number, base), address in addresses.items():
+            if address not in self.memory or lengths[number, base] > len(self.memory[address]):
+                self.fail(base, 1 << 6 | r.DMA_HALTED, number)
                 return
-        words = self.memory[addresses[0]][:sent].reshape(-1, self.words[0])
-        assert self.monitor.settings["input_words"] == self.words[0]
-        outputs = self.answer(words)
-        # TLAST is on each frame's last word; the monitor lets one in every n through, and there the DMA ends.
-        passed = min(len(outputs), self.monitor.settings["frames_per_transfer"])
-        answer = outputs[:passed].reshape(-1)
-        if inject == "truncated":
-            answer = answer[:-1]
-            self.broken = True
-        if len(answer) > room:
-            self.fail(r.DMA_RECEIVE, 1 << 4 | r.DMA_HALTED)
-            return
-        self.memory[addresses[1]][: len(answer)] = answer
-        self.dma.registers[r.DMA_SEND + r.DMA_STATUS] = r.DMA_IDLE | 1 << 12
-        self.dma.registers[r.DMA_RECEIVE + r.DMA_STATUS] = r.DMA_IDLE | 1 << 12
-        self.dma.registers[r.DMA_RECEIVE + r.DMA_LENGTH] = 8 * len(answer)
+        assert len(set(addresses.values())) == len(addresses)
+        words = []
+        for number, size in enumerate(self.words[r.DMA_SEND]):
+            sent = self.memory[addresses[number, r.DMA_SEND]][: lengths[number, r.DMA_SEND]]
+            words.append(sent.reshape(-1, size))
+            assert self.monitors[number].settings["input_words"] == size
+            self.dmas[number].registers[r.DMA_SEND + r.DMA_STATUS] = r.DMA_IDLE | 1 << 12
+        for number, outputs in enumerate(self.answer(words)):
+            # TLAST is on each frame's last word; the monitor lets one in every n through, and there the DMA ends.
+            passed = min(len(outputs), self.monitors[number].settings["frames_per_transfer"])
+            answer = outputs[:passed].reshape(-1)
+            if inject == "truncated" and number == len(self.words[r.DMA_RECEIVE]) - 1:
+                answer = answer[:-1]
+                self.broken = True
+            channel = number, r.DMA_RECEIVE
+            if len(answer) > lengths[channel]:
+                self.fail(r.DMA_RECEIVE, 1 << 4 | r.DMA_HALTED, number)
+                return
+            self.memory[addresses[channel]][: len(answer)] = answer
+            self.dmas[number].registers[r.DMA_RECEIVE + r.DMA_STATUS] = r.DMA_IDLE | 1 << 12
+            self.dmas[number].registers[r.DMA_RECEIVE + r.DMA_LENGTH] = 8 * len(answer)
 
     def answer(self, words):
         """Frames through the simulation: the first ones still with the seeds of before."""
         seeds = self.accelerator.seeds()
         parts = []
-        for frames, cells in ((words[: self.lag], self.used), (words[self.lag :], seeds)):
-            if len(frames):
+        frames = len(words[0])
+        for span, cells in ((slice(self.lag), self.used), (slice(self.lag, frames), seeds)):
+            if len(words[0][span]):
                 self.emulator._seeds = {node: cells.get(node, (0,) * len(state)) for node, state in seeds.items()}
-                self.emulator.load(0, frames)
+                self.emulator.load(0, [one[span] for one in words])
                 self.emulator.start(0)
                 parts.append(self.emulator.wait(0, 60))
-        self.lag = max(0, self.lag - len(words))
+        self.lag = max(0, self.lag - frames)
         if not self.lag:
             self.used = seeds
-        outputs = np.concatenate(parts)
+        outputs = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         interval, latency = self.entry["interval_cycles"], self.entry["latency_cycles"]
-        counters = self.monitor.counters
-        counters["cycles"] += latency + interval * (len(words) - 1)
-        for stream, beats in (("input", words), ("output", outputs)):
-            counters[f"{stream}_frames"] += len(beats)
-            counters[f"{stream}_beats"] += beats.size
-        self.monitor.latency = latency
+        for number, monitor in enumerate(self.monitors):
+            monitor.counters["cycles"] += latency + interval * (frames - 1)
+            for stream, arrays in (("input", words), ("output", outputs)):
+                if number < len(arrays):
+                    monitor.counters[f"{stream}_frames"] += frames
+                    monitor.counters[f"{stream}_beats"] += arrays[number].size
+            # Without a partner no frame both begins and ends.
+            if number < min(len(words), len(outputs)):
+                monitor.latency = latency + number
         return outputs

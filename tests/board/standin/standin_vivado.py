@@ -57,13 +57,20 @@ class Vivado(Recorded):
         cell, _, name = path.lstrip("/").partition("/")
         if cell not in self.cells:
             return None
-        return next((pin for pin in self.cells[cell].pins()[1] if pin.name == name), None)
+        interfaces, pins = self.cells[cell].pins()
+        parts = [pin for one in interfaces for pin in one.pins]
+        return next((pin for pin in (*pins, *parts) if pin.name == name), None)
 
     def _interface(self, path) -> Interface | None:
         cell, _, name = path.lstrip("/").partition("/")
         if cell not in self.cells:
             return None
         return next((one for one in self.cells[cell].pins()[0] if one.name == name), None)
+
+    def _parts(self, path, interface):
+        """The input pins of an interface, by path."""
+        cell = path.lstrip("/").split("/")[0]
+        return [f"/{cell}/{pin.name}" for pin in interface.pins if pin.direction == "I"]
 
     def _changed(self):
         self.validated = self.saved = False
@@ -241,6 +248,9 @@ class Vivado(Recorded):
         for path, pin in pins.items():
             if path == source:
                 continue
+            interface = path.rpartition("_")[0]
+            if interface in self.links and path in self._parts(interface, self._interface(interface)):
+                raise VendorError(f"[BD 41-1306] {path} is connected as a part of its interface already")
             if pin.kind != driver.kind:
                 raise VendorError(f"[BD 41-758] {path} ({pin.kind}) is driven by {source} ({driver.kind})")
             if pin.width and pin.width != driver.width:
@@ -253,8 +263,8 @@ class Vivado(Recorded):
         pins = [self._interface(path) for path in paths]
         if len(paths) != 2 or None in pins:
             raise VendorError(f"[BD 5-230] connect_bd_intf_net: no such interface pin among {list(paths)}")
-        for path in paths:
-            if path in self.links:
+        for path, interface in zip(paths, pins, strict=True):
+            if path in self.links or set(self._parts(path, interface)) & set(self.drivers):
                 raise VendorError(f"[BD 41-171] {path} is connected already")
         first, second = pins
         if {first.mode, second.mode} != {"Master", "Slave"} or first.vlnv != second.vlnv:
@@ -278,7 +288,13 @@ class Vivado(Recorded):
             for one in interfaces:
                 path = f"/{cell.name}/{one.name}"
                 if path not in self.links:
-                    problems.append(f"{path} is not connected")
+                    parts = self._parts(path, one)
+                    undriven = [part for part in parts if part not in self.drivers]
+                    # Pins may be driven one by one in place of the interface.
+                    whole = undriven == parts
+                    problems += (
+                        [f"{path} is not connected"] if whole else [f"{part} is not driven" for part in undriven]
+                    )
                 elif one.vlnv == AXI and path not in self.addressed:
                     problems.append(f"{path} has no address")
             for pin in pins:

@@ -52,9 +52,11 @@ def test_numpy_is_the_loops(data):
 
 
 def test_bad_attributes():
-    with pytest.raises(GraphError, match="supported: sizes >= 1"):
+    with pytest.raises(GraphError, match=r"supported: 1 to 3 axes, sizes >= 1, 'max', 'sum'"):
         Pool((0, 2), "max")
-    with pytest.raises(GraphError, match="supported: sizes >= 1"):
+    with pytest.raises(GraphError, match=r"supported: 1 to 3 axes, sizes >= 1, 'max', 'sum'"):
         Pool((2, 2), "mean")
+    with pytest.raises(GraphError, match="supported: 1 to 3 axes"):
+        Pool((2, 2, 2, 2), "max")
     with pytest.raises(GraphError, match="does not fit"):
         Pool((3, 1), "max").infer(Stream((2, 4, 1), 0, 1))

@@ -166,5 +166,5 @@ def test_bad_attributes():
         SlidingWindow((1, 1), groups=3).infer(Stream((1, 1, 4), 0, 1))
     with pytest.raises(GraphError, match="does not fit a map"):
         SlidingWindow((3, 1)).infer(Stream((2, 2, 1), 0, 1))
-    with pytest.raises(GraphError, match=r"expected \(H, W, C\)"):
+    with pytest.raises(GraphError, match="expected 2 spatial axes and the channels"):
         SlidingWindow((1, 1)).infer(Stream((2, 2), 0, 1))

@@ -1,4 +1,4 @@
-"""`muxflow build --flow finn`."""
+"""`muxflow build --target finn`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIGITS = Path(muxflow.__file__).parent.parent / "frontend" / "training" / "pretr
 
 def test_writes_the_whole_project_and_says_what_finn_estimates(tmp_path: Path) -> None:
     target = tmp_path / "digits"
-    arguments = ["build", str(DIGITS), "--flow", "finn", "--fps", "2000", "-o", str(target), "--json"]
+    arguments = ["build", str(DIGITS), "--target", "finn", "--fps", "2000", "-o", str(target), "--json"]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     entry = json.loads(done.output)
@@ -32,15 +32,17 @@ def test_writes_the_whole_project_and_says_what_finn_estimates(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seeds", "writable"], "--seeds writable is no option of --flow finn"),
-        (["--tool", "vivado_hls"], "--tool vivado_hls is no option of --flow finn"),
-        (["--hls4ml-backend", "Vitis"], "--hls4ml-backend is no option of --flow finn"),
+        (["--seeds", "writable"], "--seeds writable is no option of --target finn"),
+        (["--tool", "vivado_hls"], "--tool vivado_hls is no option of --target finn"),
+        (["--backend", "Vitis"], "--backend Vitis is no option of --target finn"),
     ],
 )
-def test_options_of_other_flows_are_refused(options: list[str], message: str, tmp_path: Path) -> None:
+def test_options_of_other_targets_are_refused(options: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(MuxflowError, match=message):
         CliRunner().invoke(
-            app, ["build", str(DIGITS), "--flow", "finn", "-o", str(tmp_path / "out"), *options], catch_exceptions=False
+            app,
+            ["build", str(DIGITS), "--target", "finn", "-o", str(tmp_path / "out"), *options],
+            catch_exceptions=False,
         )
     assert list(tmp_path.iterdir()) == []
 
@@ -51,6 +53,6 @@ def test_finn_absent_is_said_before_any_work(monkeypatch: pytest.MonkeyPatch, tm
         MuxflowError, match=r"finn-plus 1\.3\.0 is installed; supported: 1\.6\.1: pip install --no-deps"
     ):
         CliRunner().invoke(
-            app, ["build", str(DIGITS), "--flow", "finn", "-o", str(tmp_path / "out")], catch_exceptions=False
+            app, ["build", str(DIGITS), "--target", "finn", "-o", str(tmp_path / "out")], catch_exceptions=False
         )
     assert list(tmp_path.iterdir()) == []

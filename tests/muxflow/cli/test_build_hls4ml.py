@@ -1,4 +1,4 @@
-"""`muxflow build --flow hls4ml`: the whole project, or an error before any work."""
+"""`muxflow build --target hls4ml`: the whole project, or an error before any work."""
 
 import json
 import subprocess
@@ -40,8 +40,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, residual: Graph) -> Path
 
 
 def built(workplace: Path) -> tuple[dict[str, str], dict[str, bytes]]:
-    """What `muxflow build --flow hls4ml` says of a project, and its files."""
-    done = run("build", "residual.npz", "--flow", "hls4ml", "--output", "project", "--json", cwd=workplace)
+    """What `muxflow build --target hls4ml` says of a project, and its files."""
+    done = run("build", "residual.npz", "--target", "hls4ml", "--output", "project", "--json", cwd=workplace)
     assert done.returncode == 0, done.stderr
     folder = workplace / "project"
     files = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
@@ -93,15 +93,15 @@ def test_whatever_stamp_is_drawn_the_bytes_are_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--flow", "hls4ml", "--seeds", "writable"], "--seeds writable is no option of --flow hls4ml"),
-        (["--flow", "hls4ml", "--tool", "vivado_hls"], "--tool vivado_hls is no option of --flow hls4ml"),
-        (["--flow", "hls4ml", "--control", "s_axilite"], "--control s_axilite is no option of --flow hls4ml"),
-        (["--hls4ml-backend", "Vitis"], "--hls4ml-backend is no option of --flow native"),
+        (["--target", "hls4ml", "--seeds", "writable"], "--seeds writable is no option of --target hls4ml"),
+        (["--target", "hls4ml", "--tool", "vivado_hls"], "--tool vivado_hls is no option of --target hls4ml"),
+        (["--target", "hls4ml", "--control", "s_axilite"], "--control s_axilite is no option of --target hls4ml"),
+        (["--backend", "Vitis"], "--backend Vitis is no option of --target vitis"),
         (
-            ["--flow", "hls4ml", "--board", "kv260", "--hls4ml-backend", "VivadoAccelerator"],
+            ["--target", "hls4ml", "--board", "kv260", "--backend", "VivadoAccelerator"],
             "board 'kv260'; the VivadoAccelerator back end of hls4ml knows",
         ),
-        (["--flow", "hls4ml", "--output", "foreign"], "foreign exists and is not an hls4ml project"),
+        (["--target", "hls4ml", "--output", "foreign"], "foreign exists and is not an hls4ml project"),
     ],
 )
 def test_errors_before_any_work(workplace: Path, options: list[str], message: str) -> None:

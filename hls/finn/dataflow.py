@@ -1,0 +1,98 @@
+"""A design, node by node, as a FINN dataflow model: FINN's own nodes wherever FINN has one, Muxflow's where it has none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.op import Op
+from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.dataflow.ops.width_converter import WidthConverter
+from muxflow.hls.finn import finn_nodes, own_nodes
+from muxflow.hls.finn.conversion import Conversion
+from muxflow.hls.finn.streams import data_type
+
+COUNTS = "muxflow.counts"
+"""Where a model says which of its tensors are counts; see `Conversion`."""
+FLOAT = 2**24
+"""FINN's Python execution holds tensors in float32; integers up to this are exact there."""
+
+
+def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
+    """Make the FINN ModelWrapper of a design (see `muxflow.hls.finn.convert`); list by tensor the design's nodes behind it."""
+    graph = design.graph
+    _check(graph)
+    conversion = Conversion(design)
+    (source,), (target,) = graph.inputs, graph.outputs
+    conversion.builder.tensor(source, (1, *graph.streams[source].shape), data_type(graph.streams[source]))
+    for node in graph.nodes:
+        if isinstance(node.op, MatrixVector):
+            conversion.plan(node)
+    for node in graph.nodes:
+        if node.name not in conversion.absorbed:
+            conversion.builder.owner = conversion.parts(node)
+            EMITTERS.get(type(node.op), own_nodes.other)(conversion, node)
+    model = conversion.builder.model(source, target)
+    model.set_metadata_prop(COUNTS, json.dumps(conversion.counts))
+    return model, conversion.builder.owners
+
+
+def _check(graph: Graph) -> None:
+    """Raise UnsupportedError naming what FINN's nodes or its execution cannot take."""
+    for name, stream in graph.streams.items():
+        if max(abs(stream.lo), abs(stream.hi)) > FLOAT:
+            raise UnsupportedError(
+                f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; FINN's float32 tensors are exact up "
+                f"to {FLOAT}: use target vitis, `muxflow build`"
+            )
+    if len(graph.inputs) > 1 or len(graph.outputs) > 1:
+        raise UnsupportedError(
+            f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; FINN's flow takes one of each: "
+            "use target vitis, `muxflow build`"
+        )
+    for node in graph.nodes:
+        _check_rank(node)
+
+
+def _check_rank(node: Node) -> None:
+    """Raise UnsupportedError for maps of one or three spatial axes, which FINN's nodes here do not have."""
+    kernel = node.op.attributes().get("kernel")
+    if kernel is not None and len(kernel) != 2:
+        raise UnsupportedError(
+            f"{node}: a window of {len(kernel)} axes; FINN's nodes take maps of height and width: use target vitis, "
+            "`muxflow build`"
+        )
+
+
+EMITTERS: Mapping[type[Op], Callable[[Conversion, Node], None]] = {
+    WidthConverter: finn_nodes.width_converter,
+    SlidingWindow: finn_nodes.sliding_window,
+    RomWeights: finn_nodes.nothing,
+    MatrixVector: finn_nodes.matrix_vector,
+    Threshold: finn_nodes.threshold,
+    Fork: finn_nodes.fork,
+    AddJoin: finn_nodes.add_join,
+    Pool: finn_nodes.pool,
+    AutomatonWeights: own_nodes.automaton_weights,
+    MuxJoin: own_nodes.mux_join,
+    OrJoin: own_nodes.or_join,
+    ChannelSelect: own_nodes.channel_select,
+    ShiftClip: own_nodes.shift_clip,
+}
+"""What adds the FINN nodes of an op; any other becomes a `MuxflowOp`."""

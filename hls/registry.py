@@ -1,0 +1,68 @@
+"""Which targets there are: they are found, nothing here knows one of them.
+
+A target is a folder of `hls/` with a module `target.py` that holds an instance of `Target` named TARGET. Other packages
+bring targets by entry points of the group "muxflow.targets" (an instance of `Target` each), or call `register`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from muxflow.dataflow.discovery import Registry
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.passes import Pass
+
+
+@dataclass(frozen=True)
+class Written:
+    """A written project: its folder, and what else is worth telling, by what it is.
+
+    `digest`: of the sources that a simulation compiles, which proofs are tied to; "" where none can be.
+    """
+
+    path: Path
+    digest: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class Target(Protocol):
+    """How a design becomes a project.
+
+    `name`: on the command line; `title`: what is written, with what it needs; `options`: a frozen dataclass of what a
+    user may choose. Each of its fields has a default and `metadata={"help": ...}`; `muxflow build` has an option for each.
+    `implementations`: of the ops, for which a design is fitted.
+    """
+
+    name: str
+    title: str
+    options: type[Any]
+    implementations: Implementations
+
+    def passes(self, options: Any) -> tuple[Pass, ...]:
+        """Give what the graph goes through before the fit."""
+        ...
+
+    def check(self, options: Any, board: str, path: Path) -> None:
+        """Raise MuxflowError, before any work, where the options, the board, the folder or this machine do not fit."""
+        ...
+
+    def write(self, design: Design, path: Path, options: Any, model: Mapping[str, bytes]) -> Written:
+        """Write the project whole or not at all; `model`: the file that the design came from, by the name it is kept by."""
+        ...
+
+
+TARGETS: Registry[Target] = Registry("muxflow.hls", Path(__file__).parent, "target", "muxflow.targets")
+register = TARGETS.register
+
+
+def find(name: str) -> Target:
+    """Find a target by name; raises MuxflowError naming those that there are."""
+    for target in TARGETS:
+        if target.name == name:
+            return target
+    raise MuxflowError(f"target {name!r}; there are: {', '.join(target.name for target in TARGETS)}")

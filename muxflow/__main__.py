@@ -1,0 +1,5 @@
+"""`python -m muxflow`: the command line."""
+
+from muxflow.cli.main import main
+
+main()
