@@ -129,7 +129,7 @@ def convolved(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
     """A convolution in Keras' order of the kernel, (..., C / groups, filters), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
     weights = writer.constant(np.moveaxis(kernel, (-1, -2), (0, 1)))
-    return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[2], **window(call.layer, pads))
+    return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[-2], **window(call.layer, pads))
 
 
 def convolved_by_channel(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:

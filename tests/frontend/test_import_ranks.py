@@ -7,6 +7,7 @@ import torch
 from brevitas.quant.solver import ActQuantSolver
 from torch import nn
 
+import muxflow
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.ops.concat import Concat
@@ -247,6 +248,9 @@ def test_a_small_radio_network(tmp_path):
     graph, batch = proved(model, tmp_path / "radio.onnx", (1, *config.input_shape))
     assert graph.streams[graph.inputs[0]].shape == (128, 2)
     assert len(np.unique(graph(batch))) > 10
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project")
+    frames = next(iter(batch.values()))[:3]
+    assert np.array_equal(project.csim(frames).outputs, graph(frames))
 
 
 def test_the_radio_network_equals_qonnx(tmp_path):
