@@ -139,7 +139,7 @@ def test_what_stays_hls4mls():
     assert own == [f"Conv_{number}" for number in (0, 1, 4, 7, 10, 13, 16, 19)]
     assert [name for name, layer in layers.items() if isinstance(layer, MaxPool)] == ["MaxPool_0", "MaxPool_1"]
     grouped, generated, join = (layers[name] for name in ("Conv_2", "Conv_3", "MuxShift_0"))
-    assert [node.op.kind for node in grouped.nodes] == ["SlidingWindow", "RomWeights", "MatrixVector"]
+    assert [node.op.kind for node in grouped.graph.nodes] == ["SlidingWindow", "RomWeights", "MatrixVector"]
     assert [node.op.kind for node in generated.nodes] == ["AutomatonWeights", "MatrixVector"]
     assert [node.op.kind for node in join.nodes] == ["Fork", "ChannelSelect", "MuxJoin"]
     assert "matrix" not in generated.to_json()  # the weights are generated, not stored
