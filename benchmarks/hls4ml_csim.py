@@ -117,7 +117,7 @@ class Plain:
         inputs = [self._add(f"{name}_{part}", values) for part, values in zip("sbmv", given, strict=True)]
         return [helper.make_node("BatchNormalization", [source, *inputs], [name], f"{name}_norm", epsilon=0.0)]
 
-    def _CellularAutomatonWeights(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    def _AutomatonWeights(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         given: dict[str, Any] = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         recipe = Automaton(given["ring"], given["rule"], given["seed"], given["burn_in"], given["alphabet"].decode())
         values = recipe.weights(given["rows"], given["columns"])[:, :, None, None] * given["scale"]
@@ -128,7 +128,7 @@ class Plain:
         options = {"signed": 1, "narrow": 1, "rounding_mode": "ROUND"}
         return [helper.make_node("Quant", inputs, [name], f"{name}_quant", domain=QONNX, **options)]
 
-    def _MuxShift(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    def _MuxJoin(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         x, f, name = node.input[0], node.input[1], node.output[0]
         if self.shapes[x] != self.shapes[f]:
             return [helper.make_node("Identity", [f], [name], f"{name}_pass")]

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from muxflow.board.bitstream.toolchain import VendorTool, find_hls, find_vivado
 from muxflow.dataflow.errors import ToolError
-from muxflow.frontend.keras.v3.hgq_folder import hgq_version, install_command
+from muxflow.frontend.registry import frontends
 from muxflow.hls import finn
 
 
@@ -35,13 +35,10 @@ VENDOR_TOOLS: tuple[tuple[str, str, Callable[[], VendorTool]], ...] = (
 )
 """Looked for as `muxflow bitstream` does: on PATH and in the usual installation folders."""
 PACKAGES = (
-    ("qonnx", "import of QONNX models", "pip install 'muxflow[onnx]'"),
     ("brevitas", "training and export", "pip install 'muxflow[train]'"),
     ("torch", "training and export", "pip install 'muxflow[train]'"),
     ("sklearn", "the bundled digits data set", "pip install 'muxflow[train]'"),
     ("hls4ml", "reference C simulation (ap_int types)", "pip install 'muxflow[reference]'"),
-    ("qkeras", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
-    ("tensorflow", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
     ("finn", "FINN output, `muxflow build --target finn`", finn.install_command()),
     ("matplotlib", "plots", "pip install 'muxflow[report]'"),
     ("distributed", "sweeps on a Dask cluster", "pip install 'muxflow[sweep]'"),
@@ -69,8 +66,10 @@ def findings() -> list[Finding]:
         except PackageNotFoundError:
             number = ""
         found.append(Finding(name, present, number, purpose, remedy))
-    hgq = hgq_version()
-    found.append(Finding("HGQ2", bool(hgq), hgq, "import of Keras 3 and HGQ2 models", install_command()))
+    needed = {package.name: package for frontend in frontends() for package in reversed(frontend.packages)}
+    for package in needed.values():
+        release = package.find()
+        found.append(Finding(package.name, release is not None, release or "", package.purpose, package.remedy))
     return found
 
 

@@ -40,8 +40,8 @@ def _is(model: Any, package: str) -> bool:
 
 def _graph_of_torch(model: Any, input_shape: tuple[int, int, int] | None, input_scale: float | None) -> Graph:
     from muxflow.frontend.brevitas.export import export
-    from muxflow.frontend.importer.walk import ImportOptions
-    from muxflow.frontend.qonnx.reader import load_qonnx
+    from muxflow.frontend.model import ImportOptions
+    from muxflow.frontend.registry import load
 
     if input_shape is None:
         raise MuxflowError(
@@ -49,26 +49,26 @@ def _graph_of_torch(model: Any, input_shape: tuple[int, int, int] | None, input_
         )
     with tempfile.TemporaryDirectory(prefix="muxflow_hls4ml_") as folder:
         file = export(model, Path(folder) / "model.onnx", (1, *input_shape))
-        return load_qonnx(file, ImportOptions(input_scale))
+        return load(file, ImportOptions(input_scale))
 
 
 def _graph_of_keras(model: Any, input_scale: float | None) -> Graph:
-    from muxflow.frontend.importer.walk import ImportOptions
-    from muxflow.frontend.keras.reader import graph_of
+    from muxflow.frontend.importer.walk import import_model
     from muxflow.frontend.keras.v2.export import describe
     from muxflow.frontend.keras.v2.unfold import unfolded
+    from muxflow.frontend.model import ImportOptions
 
     whole = unfolded(model, f"model {model.name}")
-    return graph_of(describe(whole).model, model.name, ImportOptions(input_scale))
+    return import_model(describe(whole).model, ImportOptions(input_scale))
 
 
 def _graph_of_onnx(model: Any, input_scale: float | None) -> Graph:
-    from muxflow.frontend.importer.walk import ImportOptions
-    from muxflow.frontend.qonnx.reader import load_qonnx
+    from muxflow.frontend.model import ImportOptions
+    from muxflow.frontend.registry import load
 
     options = ImportOptions(input_scale)
     if isinstance(model, str | Path):
-        return load_qonnx(Path(model), options)
+        return load(Path(model), options)
     proto = getattr(model, "model", model)
     if not hasattr(proto, "SerializeToString"):
         raise MuxflowError(
@@ -78,4 +78,4 @@ def _graph_of_onnx(model: Any, input_scale: float | None) -> Graph:
     with tempfile.TemporaryDirectory(prefix="muxflow_hls4ml_") as folder:
         file = Path(folder) / "model.onnx"
         file.write_bytes(proto.SerializeToString(deterministic=True))
-        return load_qonnx(file, options)
+        return load(file, options)

@@ -138,10 +138,10 @@ def test_what_stays_hls4mls():
     own = [name for name, layer in layers.items() if isinstance(layer, Convolution)]
     assert own == [f"Conv_{number}" for number in (0, 1, 4, 7, 10, 13, 16, 19)]
     assert [name for name, layer in layers.items() if isinstance(layer, MaxPool)] == ["MaxPool_0", "MaxPool_1"]
-    grouped, generated, join = (layers[name] for name in ("Conv_2", "Conv_3", "MuxShift_0"))
+    grouped, generated, join = (layers[name] for name in ("Conv_2", "Conv_3", "MuxJoin_0"))
     assert [node.op.kind for node in grouped.graph.nodes] == ["SlidingWindow", "RomWeights", "MatrixVector"]
-    assert [node.op.kind for node in generated.nodes] == ["AutomatonWeights", "MatrixVector"]
-    assert [node.op.kind for node in join.nodes] == ["Fork", "ChannelSelect", "MuxJoin"]
+    assert [node.op.kind for node in generated.graph.nodes] == ["AutomatonWeights", "MatrixVector"]
+    assert [node.op.kind for node in join.graph.nodes] == ["Fork", "ChannelSelect", "MuxJoin"]
     assert "matrix" not in generated.to_json()  # the weights are generated, not stored
 
 
@@ -265,12 +265,10 @@ def test_unprepared_models_are_refused(tmp_path):
     import hls4ml as package
 
     model = onnx.load(small_mognet(tmp_path))
-    only = next(node for node in model.graph.node if node.op_type == "MuxShift")
+    only = next(node for node in model.graph.node if node.op_type == "MuxJoin")
     inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8, 8, 8]) for name in only.input]
     graph = onnx.helper.make_graph([only], "one", inputs, [])
-    with pytest.raises(
-        UnsupportedError, match=r"layer MuxShift_0 \(MuxShift\): .* muxflow.hls.hls4ml.prepare\(model\)"
-    ):
+    with pytest.raises(UnsupportedError, match=r"layer MuxJoin_0 \(MuxJoin\): .* muxflow.hls.hls4ml.prepare\(model\)"):
         package.converters.parse_onnx_model(onnx.helper.make_model(graph))
 
 
