@@ -6,50 +6,16 @@ packages bring readers by entry points of the group "muxflow.frontends" (an inst
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any, Protocol
 
+from muxflow.dataflow.discovery import Registry
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.packages import Package
 from muxflow.frontend.model import ImportOptions, Model, NodeStatus
-
-GROUP = "muxflow.frontends"
-FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Package:
-    """A Python package that a reader needs.
-
-    `name`: as it is imported; `purpose`: what it is for; `remedy`: the command that installs it; `find`: gives its version
-    ("" when it does not say), None when it is absent.
-    """
-
-    name: str
-    purpose: str
-    remedy: str
-    find: Callable[[], str | None]
-
-
-def package(name: str, purpose: str, remedy: str, distribution: str = "") -> Package:
-    """A package of this environment; `distribution`: its name in the registry where that is another."""
-
-    def find() -> str | None:
-        if importlib.util.find_spec(name) is None:
-            return None
-        try:
-            return version(distribution or name)
-        except PackageNotFoundError:
-            return ""
-
-    return Package(name, purpose, remedy, find)
 
 
 class Frontend(Protocol):
@@ -83,31 +49,14 @@ class Frontend(Protocol):
         ...
 
 
-_REGISTERED: list[Frontend] = []
-
-
-def register(frontend: Frontend) -> None:
-    """Add a reader for this process, before all others."""
-    _REGISTERED.insert(0, frontend)
-
-
-@cache
-def _found() -> tuple[Frontend, ...]:
-    own = sorted(file.relative_to(FOLDER).parent for file in FOLDER.rglob("frontend.py"))
-    modules = [import_module(".".join(("muxflow.frontend", *folder.parts, "frontend"))) for folder in own]
-    plugins = [entry.load() for entry in entry_points(group=GROUP)]
-    return (*plugins, *(module.FRONTEND for module in modules))
-
-
-def frontends() -> tuple[Frontend, ...]:
-    """All readers: those of other packages first, then Muxflow's own."""
-    return (*_REGISTERED, *_found())
+FRONTENDS: Registry[Frontend] = Registry("muxflow.frontend", Path(__file__).parent, "frontend", "muxflow.frontends")
+register = FRONTENDS.register
 
 
 def suffixes() -> Mapping[str, str]:
     """Map each suffix to the titles of its readers."""
     found: dict[str, list[str]] = {}
-    for frontend in frontends():
+    for frontend in FRONTENDS:
         for suffix in frontend.suffixes:
             found.setdefault(suffix, []).append(frontend.title)
     return {suffix: ", ".join(titles) for suffix, titles in found.items()}
@@ -123,7 +72,7 @@ def find(path: Path) -> Frontend:
 
     Raises MuxflowError naming the supported suffixes when there is none.
     """
-    candidates = [frontend for frontend in frontends() if path.suffix in frontend.suffixes]
+    candidates = [frontend for frontend in FRONTENDS if path.suffix in frontend.suffixes]
     if not candidates:
         raise MuxflowError(f"{path}: a file of type {path.suffix or 'unknown'!r}; supported are {supported()}")
     return next((frontend for frontend in candidates if frontend.recognises(path)), candidates[-1])

@@ -8,8 +8,8 @@ from typing import NoReturn
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.file import read_graph
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.packages import Package
 from muxflow.frontend.model import ImportOptions
-from muxflow.frontend.registry import Package
 
 
 class GraphFile:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.packages import package
 from muxflow.frontend.finn import OPERATORS as FINN_OPERATORS
 from muxflow.frontend.model import ImportOptions, Model
-from muxflow.frontend.registry import package
 
 
 class Qonnx:

@@ -1,4 +1,4 @@
-"""What hls4ml's front ends make of our layers, one handler a front end; the models come from `muxflow.hls.hls4ml.prepare`."""
+"""What hls4ml's front ends make of our layers, one handler a front end; the models come from `muxflow.prepare_for_hls4ml`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def keras_layer(
 
 def _refuse(name: str, kind: str) -> NoReturn:
     raise UnsupportedError(
-        f"layer {name} ({kind}): hls4ml cannot read it as it was trained; convert muxflow.hls.hls4ml.prepare(model) in "
+        f"layer {name} ({kind}): hls4ml cannot read it as it was trained; convert muxflow.prepare_for_hls4ml(model) in "
         "the model's place"
     )
 

@@ -130,9 +130,8 @@ def prove(save: Callable[..., Path]) -> Callable[..., Graph]:
         (outcome,) = compare(graph, [QonnxExecution(path, graph)], random_codes(graph, count)).outcomes
         assert set(outcome.streams) == {*graph.tensors, *graph.outputs}
         if tensors is not None:
-            assert (
-                len(graph.tensors) + len(graph.outputs) == tensors
-            )  # one is both where a quantizer or a join is the last
+            # One stream is both where a quantizer or a join is the last.
+            assert len(graph.tensors) + len(graph.outputs) == tensors
         assert all(status.supported for status in check(path, given))
         return graph
 

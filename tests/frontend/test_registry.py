@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import muxflow
+from muxflow.dataflow import discovery
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.packages import package
 from muxflow.frontend import registry
 from muxflow.frontend.importer.handling import handlers, handles
 from muxflow.frontend.importer.values import Value
@@ -41,7 +43,7 @@ class Toy:
 
     title = "toy"
     suffixes = (".toy",)
-    packages = (registry.package("numpy", "import of toys", "pip install numpy"),)
+    packages = (package("numpy", "import of toys", "pip install numpy"),)
     executes = True
 
     def recognises(self, path):
@@ -79,17 +81,17 @@ def toy(tmp_path):
 @pytest.fixture(params=["registered", "entry point"])
 def known(request, monkeypatch):
     """The toy made known as another package would."""
-    monkeypatch.setattr(registry, "_REGISTERED", [])
+    monkeypatch.setattr(registry.FRONTENDS, "_registered", [])
     if request.param == "registered":
         registry.register(TOY)
         yield
         return
-    entry = EntryPoint("toy", f"{__name__}:TOY", registry.GROUP)
+    entry = EntryPoint("toy", f"{__name__}:TOY", "muxflow.frontends")
     monkeypatch.setattr(EntryPoint, "load", lambda _self: TOY)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == registry.GROUP else [])
-    registry._found.cache_clear()
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [entry] if group == entry.group else [])
+    vars(registry.FRONTENDS).pop("_found", None)
     yield
-    registry._found.cache_clear()
+    vars(registry.FRONTENDS).pop("_found", None)
 
 
 @pytest.mark.usefixtures("known")

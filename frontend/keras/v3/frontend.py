@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.packages import Package
 from muxflow.frontend.keras.process import SUFFIXES, is_of_generation
 from muxflow.frontend.keras.v3.hgq_folder import hgq_version, install_command
 from muxflow.frontend.model import ImportOptions, Model
-from muxflow.frontend.registry import Package
 
 
 def _version() -> str | None:
