@@ -131,8 +131,8 @@ def fit(
     fits when both are None. `slowdown`: per cent of the rate that may be given up for smaller FIFOs.
     `implementations`: of the target, the HLS kernels by default.
     Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None.
-    Raises MuxflowError for an unknown board or a target that is not positive, BudgetError naming the nearest point and
-    what binds when the target cannot be met.
+    Raises MuxflowError for an unknown board or a goal that is not positive, BudgetError naming the nearest point and
+    what binds when the goal cannot be met.
     """
     chosen = find_board(board) if isinstance(board, str) else board
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
@@ -143,7 +143,7 @@ def fit(
         board=chosen.name,
         clock_mhz=clock,
         utilisation=utilisation,
-        target=folding.Target(fps, latency),
+        goal=folding.Goal(fps, latency),
         slowdown=slowdown,
         simulated=have_compiler(),
         progress=progress,

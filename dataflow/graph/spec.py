@@ -20,10 +20,10 @@ def check(graph: Graph, stage: Stage = "imported", folds: Mapping[str, Fold] | N
     """State the invariants of a stage and return the graph; raises GraphError naming what breaks one.
 
     imported: names are unique; every input of a node comes from an earlier node or is an input of the graph; the recorded
-    intervals are those the ops infer; every stream has a reader or is an output.
+    intervals are those the ops infer; every stream has a writer, and has a reader or is an output.
     forked: moreover every stream has exactly one reader, the host being the reader of an output.
-    folded: moreover every stream has lanes, those that both its ends have under `folds`, and a node that folds as its
-    reader has the reader's fold.
+    folded: moreover `folds` holds a legal fold for every node and for nothing else; every stream has the lanes that both
+    its ends have under these; a node that folds as its reader has the reader's fold, the host's is one element a beat.
     """
     _check_nodes(graph)
     _check_readers(graph, stage)
@@ -86,17 +86,25 @@ def _check_readers(graph: Graph, stage: Stage) -> None:
             raise GraphError(
                 f"{graph.name}: stream {name} has {count} readers ({', '.join(shown)}); one is allowed, fork it first"
             )
+    stray = sorted(set(graph.streams) - set(written))
+    if stray:
+        raise GraphError(f"{graph.name}: nothing writes the stream {stray[0]}")
 
 
 def _check_folds(graph: Graph, folds: Mapping[str, Fold]) -> None:
-    readers = graph.consumers()
     for node in graph.nodes:
         if node.name not in folds:
             raise GraphError(f"{node}: no fold is given for it")
-        fold = folds[node.name]
+    stray = sorted(set(folds) - {node.name for node in graph.nodes})
+    if stray:
+        raise GraphError(f"{graph.name}: a fold for {stray[0]}, which is no node")
+    readers = graph.consumers()
+    for node in graph.nodes:
+        ports, fold = graph.ports(node), folds[node.name]
         if node.op.folds_with_reader:
             _check_follower(node, fold, readers, folds)
-        ports = graph.ports(node)
+        else:
+            node.op.check_folds(node.name, ports, fold)
         lanes_in, lanes_out = node.op.lanes(ports, fold)
         ends = zip(node.inputs + node.outputs, lanes_in + lanes_out, strict=True)
         for name, lanes in ends:
@@ -112,7 +120,6 @@ def _check_follower(node: Node, fold: Fold, readers: Mapping[str, list[Node]], f
     found = readers[node.outputs[0]]
     while found and found[0].op.only_lanes:
         found = readers[found[0].outputs[0]]
-    if found and folds.get(found[0].name) != fold:
-        raise GraphError(
-            f"{node}: has the fold '{fold}'; it folds as its reader {found[0]}, '{folds.get(found[0].name)}'"
-        )
+    reader, expected = (found[0], folds[found[0].name]) if found else ("the host", Fold())
+    if fold != expected:
+        raise GraphError(f"{node}: has the fold '{fold}'; it folds as its reader, {reader}: '{expected}'")
