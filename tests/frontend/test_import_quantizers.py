@@ -237,7 +237,7 @@ def test_model_of_an_input_quantizer_alone(build, prove):
     b = build((1, 2, 3, 3))
     b.quant(bits=4)
     graph = prove(b)
-    assert graph.output == graph.input
+    assert graph.outputs == graph.inputs
 
 
 def test_several_readers_and_a_shared_quantizer(build, prove):

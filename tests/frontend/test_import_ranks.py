@@ -58,7 +58,7 @@ def test_convolution_of_any_rank(rank, groups, window, build, prove):
     attributes = {name: [value] * counts[name] if name in counts else value for name, value in window.items()}
     b.conv(codes(8, 4 // groups, *(2,) * rank), np.arange(8) / 256, group=groups, **attributes)
     b.quant(scale=1 / 8, bits=4)
-    graph = prove(b, tensors=1)
+    graph = prove(b, tensors=2)
     assert len(graph.streams[graph.outputs[0]].shape) == rank + 1
 
 
