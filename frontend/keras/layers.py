@@ -125,28 +125,28 @@ def window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
     return strides | ({"dilations": sizes(layer.dilation_rate)} if hasattr(layer, "dilation_rate") else {})
 
 
-def convolved(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
+def convolved(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
     """A convolution in Keras' order of the kernel, (..., C / groups, filters), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
-    weights = writer.constant(np.moveaxis(kernel, (-1, -2), (0, 1)))
-    return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[2], **window(call.layer, pads))
+    weights = writer.weights(np.moveaxis(kernel, (-1, -2), (0, 1)), step)
+    return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[-2], **window(call.layer, pads))
 
 
-def convolved_by_channel(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
+def convolved_by_channel(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
     """A depthwise convolution, kernel (..., C, multiplier), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
     *spatial, channels, multiplier = kernel.shape
     ordered = np.moveaxis(kernel, (-2, -1), (0, 1)).reshape(channels * multiplier, 1, *spatial)
-    weights = writer.constant(ordered)
+    weights = writer.weights(ordered, step)
     return writer.node("Conv", x, weights, *bias, group=channels, **window(call.layer, pads))
 
 
-def multiplied(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
+def multiplied(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
     """A dense layer, kernel (inputs, outputs); on a map it works pixel by pixel, which is a pointwise convolution."""
     if call.spatial:
-        pointwise = writer.constant(kernel.T.reshape(*kernel.T.shape, *(1,) * call.spatial))
+        pointwise = writer.weights(kernel.T.reshape(*kernel.T.shape, *(1,) * call.spatial), step)
         return writer.node("Conv", call.inputs[0], pointwise, *bias)
-    return writer.node("Gemm", call.inputs[0], writer.constant(kernel), *bias)
+    return writer.node("Gemm", call.inputs[0], writer.weights(kernel, step), *bias)
 
 
 def by_channel(writer: Writer, call: Call, op_type: str, x: str, value: npt.ArrayLike) -> str:

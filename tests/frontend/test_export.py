@@ -153,7 +153,7 @@ def test_a_users_own_brevitas_model_exports(tmp_path):
 
 
 def test_the_documented_model_runs(tmp_path, monkeypatch):
-    page = (Path(__file__).parents[2] / "docs" / "brevitas.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "brevitas.md").read_text(encoding="utf-8")
     code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "nn.Sequential" in block)
     monkeypatch.chdir(tmp_path)
     names = {}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from muxflow.frontend.keras import process as keras_process
 from muxflow.frontend.keras.execution import keras_execution
 from muxflow.frontend.keras.process import ENVIRONMENT, SUFFIXES
 from muxflow.frontend.keras.reader import describe_models
-from muxflow.frontend.model import ImportOptions
+from muxflow.frontend.model import Constant, ImportOptions
 from muxflow.frontend.qonnx.ops import mux_join, or_join
 from muxflow.frontend.training import layers
 from muxflow.proof.compare import compare
@@ -41,7 +42,7 @@ LAYERS = {
     "features": ["a"],
     "joins": ["a", "b", "c", "d", "e", "f0", "f1", "f2", "f3", "f4"],
     "nested": ["a"],
-    "radio": ["a", "b", "c", "max_pooling1d", "max_pooling1d_1"],
+    "radio": ["a", "b", "c", "d", "max_pooling1d", "max_pooling1d_1"],
     "padded": ["a", "b", "c"],
     "folded": ["a", "b", "c"],
     "digits": ["a", "b", "max_pooling2d_1"],
@@ -124,6 +125,19 @@ def test_digits_are_recognised(folder, described):
     graph = import_model(described["digits"])
     x, _, _ = saved(folder, "digits")
     assert (graph.read_out(graph(input_codes(graph, x))).argmax(1) == load_digits().target[1500:]).mean() > 0.7
+
+
+def test_quantized_kernels_carry_their_codes(described, tmp_path):
+    """What the importer would find in the floats is what the quantizer says."""
+    model = described["same_stride"]
+    known = {name: constant for name, constant in model.constants.items() if constant.codes is not None}
+    assert len(known) == 3
+    bare = replace(model, constants=model.constants | {name: Constant(made.value) for name, made in known.items()})
+    for name, one in {"bare": bare, "known": model}.items():
+        write_graph(import_model(one), tmp_path / f"{name}.npz")
+    assert (tmp_path / "bare.npz").read_bytes() == (tmp_path / "known.npz").read_bytes()
+    for constant in known.values():
+        assert np.array_equal(constant.codes * constant.scale, constant.value)
 
 
 def test_groups_stay_groups(described):

@@ -73,6 +73,16 @@ def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
     return result
 
 
+def step_of(quantizer: Any) -> float | None:
+    """The step of which all of a quantizer's values are multiples, after a call of it; None where it has no single one."""
+    scale = np.asarray(getattr(quantizer, "scale", 1.0), np.float64)
+    kind = type(quantizer).__name__
+    if scale.size != 1 or kind not in ("quantized_bits", "binary", "ternary"):
+        return None
+    magnitude = quantizer.bits - quantizer.keep_negative if kind == "quantized_bits" else 0
+    return float(scale.reshape(-1)[0]) * 2.0 ** (quantizer.integer - magnitude if magnitude > 0 else 0)
+
+
 def activation(writer: Writer, x: str, function: Any) -> str:
     """An activation: a QKeras quantizer, or one of Keras' functions that stay exact."""
     name = getattr(function, "__name__", type(function).__name__)
@@ -111,8 +121,10 @@ def _bias(writer: Writer, layer: Any) -> tuple[str, ...]:
 def convolution(writer: Writer, call: Call) -> str:
     """Conv and QConv of one to three axes, dense or grouped."""
     layer = call.layer
-    kernel = quantized(getattr(layer, "kernel_quantizer_internal", None), layer.kernel, "kernel")
-    return activation(writer, convolved(writer, call, kernel, *_bias(writer, layer)), layer.activation)
+    quantizer = getattr(layer, "kernel_quantizer_internal", None)
+    kernel = quantized(quantizer, layer.kernel, "kernel")
+    x = convolved(writer, call, kernel, *_bias(writer, layer), step=step_of(quantizer))
+    return activation(writer, x, layer.activation)
 
 
 def _depthwise_kernel(layer: Any) -> Floats:
@@ -151,8 +163,10 @@ def separable(writer: Writer, call: Call) -> str:
 def dense(writer: Writer, call: Call) -> str:
     """Dense and QDense."""
     layer = call.layer
-    kernel = quantized(getattr(layer, "kernel_quantizer_internal", None), layer.kernel, "kernel")
-    return activation(writer, multiplied(writer, call, kernel, *_bias(writer, layer)), layer.activation)
+    quantizer = getattr(layer, "kernel_quantizer_internal", None)
+    kernel = quantized(quantizer, layer.kernel, "kernel")
+    x = multiplied(writer, call, kernel, *_bias(writer, layer), step=step_of(quantizer))
+    return activation(writer, x, layer.activation)
 
 
 def batch_normalization(writer: Writer, call: Call) -> str:
