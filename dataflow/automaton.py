@@ -80,8 +80,10 @@ class Automaton:
     def weights(self, rows: int, columns: int) -> IntArray:
         """The generated matrix, shape (rows, columns), values -1/+1 or -1/0/+1; row i is the ring after i more steps.
 
-        Raises MuxflowError when the ring is too short for `columns` weights.
+        Raises MuxflowError for a matrix without elements, or when the ring is too short for `columns` weights.
         """
+        if rows < 1 or columns < 1:
+            raise MuxflowError(f"cellular automaton: a matrix of {rows} x {columns}; rows and columns are at least 1")
         needed = columns * self.cells_per_weight
         if self.ring < needed:
             raise MuxflowError(

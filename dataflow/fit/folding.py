@@ -207,7 +207,37 @@ def fit(
     forked = insert_forks(check(graph))
     search = _Search(forked, implementations, goal, clock_mhz, budget)
     tell = progress or (lambda _text: None)
-    held = expected_elements(forked)
+
+    def sized(solution: Solution) -> Design:
+        """The folded design with FIFO depths and placed memories."""
+        folded = fold_graph(forked, solution.folds, implementations)
+        timing = None
+        if simulated:
+            found = size_fifos(folded, interval=search.allowed(solution.cycles, slowdown))
+            depths, timing = found.depths, found.timing
+        else:
+            depths = fifo_depths(folded)
+        placed = folded.with_depths(depths)
+        return place(placed, device=device, board=board, clock_mhz=clock_mhz, utilisation=utilisation, timing=timing)
+
+    best, held = _in_rounds(search, sized, tell)
+    if best is None:
+        raise BudgetError(search.nearest(held, board))
+    if best.timing is not None:
+        tell("FIFO depths: cutting")
+        allowed = search.allowed(best.slowest_cycles, slowdown) or best.slowest_cycles * SLACK
+        fifos = cut_fifos(best.folded, Sizing(best.depths, best.timing, allowed), cuts=CUTS)
+        cut = with_depths(best, fifos.depths, fifos.timing)
+        if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
+            best = cut
+    return best
+
+
+def _in_rounds(
+    search: _Search, sized: Callable[[Solution], Design], tell: Progress
+) -> tuple[Design | None, Mapping[str, int]]:
+    """Solve and size in turn, and give the best design with what its FIFOs hold; None where none fits."""
+    held: Mapping[str, int] = expected_elements(search.graph)
     best: Design | None = None
     for turn in range(PATIENCE):
         if best is not None and turn >= ROUNDS:
@@ -217,23 +247,9 @@ def fit(
         if solution is None:
             break
         tell(f"round {turn + 1}: FIFO depths for {solution.cycles} cycles a frame")
-        folded = fold_graph(forked, solution.folds, implementations)
-        timing = None
-        if simulated:
-            sized = size_fifos(folded, interval=search.allowed(solution.cycles, slowdown))
-            depths, timing = sized.depths, sized.timing
-        else:
-            depths = fifo_depths(folded)
-        design = place(
-            folded.with_depths(depths),
-            device=device,
-            board=board,
-            clock_mhz=clock_mhz,
-            utilisation=utilisation,
-            timing=timing,
-        )
+        design = sized(solution)
         needed = held_elements(design)
-        fits = not design.resources.exceeds(budget)
+        fits = not design.resources.exceeds(search.budget)
         if fits and search.meets(design):
             if best is None or search.rank(design) < search.rank(best):
                 best = design
@@ -247,16 +263,7 @@ def fit(
             held = {name: max(held.get(name, 0) if turn else 0, needed.get(name, 0)) for name in names}
             if turn + 1 >= ROUNDS:
                 search.floor = solution.cycles + 1 + solution.cycles // 4
-    if best is None:
-        raise BudgetError(search.nearest(held, board))
-    if best.timing is not None:
-        tell("FIFO depths: cutting")
-        allowed = search.allowed(best.slowest_cycles, slowdown) or best.slowest_cycles * SLACK
-        sized = cut_fifos(best.folded, Sizing(best.depths, best.timing, allowed), cuts=CUTS)
-        cut = with_depths(best, sized.depths, sized.timing)
-        if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
-            best = cut
-    return best
+    return best, held
 
 
 class _Search:

@@ -31,6 +31,7 @@ def to_json(value: Any, store: Store | None = None, path: str = "") -> Any:
     stands, "field.field". Raises GraphError for a value of any other type.
     """
     if isinstance(value, np.ndarray):
+        _integers(value, path)
         return store(path, value) if store else {"shape": list(value.shape), "values": value.reshape(-1).tolist()}
     if isinstance(value, np.generic):
         return value.item()
@@ -87,7 +88,7 @@ def _hints(cls: type) -> dict[str, Any]:
 def _read(hint: Any, value: Any, load: Load | None, path: str) -> Any:
     origin = get_origin(hint)
     if origin is Literal:
-        if value in get_args(hint):
+        if any(type(value) is type(option) and value == option for option in get_args(hint)):
             return value
         raise GraphError(f"{path}: {_shown(value)}; supported: {', '.join(map(repr, get_args(hint)))}")
     if origin in (Union, types.UnionType):
@@ -104,8 +105,6 @@ def _read(hint: Any, value: Any, load: Load | None, path: str) -> Any:
         return _read_dataclass(hint, value, load, path)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if hint is type(None):
-        hint = types.NoneType
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise _unexpected(path, value, getattr(hint, "__name__", str(hint)))
@@ -116,12 +115,19 @@ def _unexpected(path: str, value: Any, expected: str) -> GraphError:
 
 
 def _read_union(hint: Any, value: Any, load: Load | None, path: str) -> Any:
-    for option in get_args(hint):
+    options = get_args(hint)
+    if value is None and type(None) in options:
+        return None
+    some = [option for option in options if option is not type(None)]
+    if len(some) == 1:
+        return _read(some[0], value, load, path)
+    for option in some:
         try:
             return _read(option, value, load, path)
         except GraphError:
             continue
-    raise _unexpected(path, value, " or ".join(getattr(option, "__name__", str(option)) for option in get_args(hint)))
+    shown = (getattr(option, "__name__", str(option)) for option in options)
+    raise _unexpected(path, value, " or ".join(shown).replace("NoneType", "None"))
 
 
 def _read_tuple(arguments: tuple[Any, ...], value: Any, load: Load | None, path: str) -> tuple[Any, ...]:
@@ -148,9 +154,15 @@ def _read_array(value: Any, load: Load | None, path: str) -> npt.NDArray[np.int6
             found = np.array(value["values"], None if value["values"] else np.int64).reshape(value["shape"])
         except (TypeError, ValueError, OverflowError):
             raise _unexpected(path, value, "as many integers as the shape holds") from None
-    if found.dtype.kind not in "iu":
-        raise GraphError(f"{path}: an array of {found.dtype}; expected integers")
-    return found.astype(np.int64)
+    return _integers(found, path)
+
+
+def _integers(array: npt.NDArray[Any], path: str) -> npt.NDArray[np.int64]:
+    if array.dtype.kind not in "iu":
+        raise GraphError(f"{path}: an array of {array.dtype}; expected integers")
+    if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
+        raise GraphError(f"{path}: {array.max()} is beyond 64 bits with a sign")
+    return array.astype(np.int64)
 
 
 def _read_dataclass(cls: type, value: Any, load: Load | None, path: str) -> Any:

@@ -15,7 +15,7 @@ def width(lo: int, hi: int) -> tuple[int, bool]:
     """Bits and signedness of the smallest two's complement or unsigned integer that holds [lo, hi]."""
     if lo >= 0:
         return max(1, hi.bit_length()), False
-    return max(hi.bit_length(), (-lo - 1).bit_length()) + 1, True
+    return max(max(hi, 0).bit_length(), (-lo - 1).bit_length()) + 1, True
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Stream:
     constant: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        for end in ("lo", "hi"):
+            object.__setattr__(self, end, int(getattr(self, end)))
         if not self.shape or any(size < 1 for size in self.shape):
             raise GraphError(f"stream of shape {self.shape}: every size must be at least 1")
         if self.lo > self.hi:

@@ -40,6 +40,8 @@ class AutomatonWeights(Op):
     role = Role.SOURCE
 
     def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise GraphError(f"cellular automaton: {self.repeats} repeats; at least 1")
         if not self.matrix.any():
             raise GraphError(
                 f"cellular automaton: rule {self.rule} on {self.ring} cells dies out, all weights are 0; "

@@ -33,6 +33,10 @@ class RomWeights(Op):
         weights = frozen_array(self.weights)
         if weights.ndim != 2 or weights.size == 0:
             raise GraphError(f"weight memory: a matrix of shape {weights.shape}; expected (rows, columns)")
+        if self.groups < 1 or len(weights) % self.groups:
+            raise GraphError(f"weight memory: {self.groups} groups do not divide {len(weights)} rows")
+        if self.repeats < 1:
+            raise GraphError(f"weight memory: {self.repeats} repeats; at least 1")
         object.__setattr__(self, "weights", weights)
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:

@@ -28,6 +28,8 @@ class WidthConverter(Op):
     only_lanes = True
 
     def __post_init__(self) -> None:
+        if min(self.source, self.target) < 1:
+            raise GraphError(f"width converter: {self.source} and {self.target} lanes; at least 1")
         if self.source % self.target and self.target % self.source:
             raise GraphError(f"width converter: {self.source} and {self.target} lanes; one must divide the other")
 

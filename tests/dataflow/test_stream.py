@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
@@ -11,6 +11,8 @@ from muxflow.dataflow.op import Access, Pattern, divisors
 
 
 @given(st.integers(-(2**40), 2**40), st.integers(0, 2**41))
+@example(-8, 0)
+@example(-(2**63), 0)
 def test_width_is_the_smallest(lo, size):
     hi = lo + size
     bits, signed = width(lo, hi)

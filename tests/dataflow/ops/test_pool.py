@@ -11,40 +11,65 @@ from muxflow.dataflow.ops.pool import Pool
 
 
 def slow(kernel, mode):
+    """The pools of a map of any rank, element by element."""
+
     def run(x):
-        height, width, channels = x.shape
-        y = np.zeros((height // kernel[0], width // kernel[1], channels), np.int64)
-        for i, j, c in np.ndindex(*y.shape):
-            inside = [
-                int(x[i * kernel[0] + di, j * kernel[1] + dj, c]) for di in range(kernel[0]) for dj in range(kernel[1])
-            ]
-            y[i, j, c] = max(inside) if mode == "max" else sum(inside)
+        y = np.zeros((*(size // k for size, k in zip(x.shape[:-1], kernel, strict=True)), x.shape[-1]), np.int64)
+        for *place, c in np.ndindex(*y.shape):
+            corner = [i * k for i, k in zip(place, kernel, strict=True)]
+            taps = ([i + t for i, t in zip(corner, tap, strict=True)] for tap in np.ndindex(*kernel))
+            inside = [int(x[(*at, c)]) for at in taps]
+            y[(*place, c)] = max(inside) if mode == "max" else sum(inside)
         return (y,)
 
     return run
 
 
+MAPS = [
+    ((1, 1, 1), (1, 1)),
+    ((4, 6, 6), (2, 3)),
+    ((5, 7, 3), (2, 2)),  # rows and columns left over
+    ((3, 5, 5), (3, 5)),  # the whole map
+    ((6, 1, 2), (4, 1)),
+    ((4, 3, 1), (1, 2)),
+]
+SEQUENCES = [
+    ((1, 1), (1,)),
+    ((8, 6), (2,)),
+    ((7, 3), (3,)),  # elements left over
+    ((5, 5), (5,)),  # the whole map
+    ((6, 1), (4,)),
+]
+VOLUMES = [
+    ((1, 1, 1, 1), (1, 1, 1)),
+    ((4, 4, 6, 6), (2, 2, 3)),
+    ((5, 3, 7, 3), (2, 2, 2)),  # planes, rows and columns left over
+    ((2, 3, 2, 5), (2, 3, 2)),  # the whole map
+    ((5, 4, 3, 1), (1, 2, 3)),  # no plane is held
+    ((7, 1, 1, 2), (3, 1, 1)),
+    ((3, 5, 1, 1), (2, 1, 1)),
+]
+
+
 @pytest.mark.parametrize("mode", ["max", "sum"])
-def test_ladder(ladder, mode):
-    for shape, kernel in [
-        ((1, 1, 1), (1, 1)),
-        ((4, 6, 6), (2, 3)),
-        ((5, 7, 3), (2, 2)),  # rows and columns left over
-        ((3, 5, 5), (3, 5)),  # the whole map
-        ((6, 1, 2), (4, 1)),
-        ((4, 3, 1), (1, 2)),
-    ]:
+@pytest.mark.parametrize(
+    ("maps", "folds"),
+    [(MAPS, 1 + 4 + 2 + 2 + 2 + 1), (SEQUENCES, 1 + 4 + 2 + 2 + 1), (VOLUMES, 1 + 4 + 2 + 2 + 1 + 2 + 1)],
+)
+def test_ladder(ladder, mode, maps, folds):
+    for shape, kernel in maps:
         for lo, hi in [(0, 3), (-5, 2), (-7, -3)]:
             ladder.add(Pool(kernel, mode), [Stream(shape, lo, hi)], slow(kernel, mode), frames=2)
-    ends = np.stack([np.full((2, 2, 1), -3), np.full((2, 2, 1), 2)])
-    ladder.add(Pool((2, 2), mode), [Stream((2, 2, 1), -3, 2)], slow((2, 2), mode), values=[ends], tight=True)
-    assert ladder.climb() == 3 * (1 + 4 + 2 + 2 + 2 + 1) + 1
+    square = (2,) * len(kernel)
+    ends = np.stack([np.full((*square, 1), -3), np.full((*square, 1), 2)])
+    ladder.add(Pool(square, mode), [Stream((*square, 1), -3, 2)], slow(square, mode), values=[ends], tight=True)
+    assert ladder.climb() == 3 * folds + 1
 
 
 @given(st.data())
 def test_numpy_is_the_loops(data):
-    kernel = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    shape = (data.draw(st.integers(kernel[0], 6)), data.draw(st.integers(kernel[1], 6)), data.draw(st.integers(1, 3)))
+    kernel = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple))
+    shape = (*(data.draw(st.integers(size, 6)) for size in kernel), data.draw(st.integers(1, 3)))
     mode = data.draw(st.sampled_from(["max", "sum"]))
     x = np.random.default_rng(data.draw(st.integers(0, 9))).integers(-9, 10, (2, *shape))
     expected = np.stack([slow(kernel, mode)(frame)[0] for frame in x])

@@ -1,5 +1,7 @@
 """Sliding window."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,30 +15,27 @@ from muxflow.hls.kernels import KERNELS
 
 
 def slow(op):
+    """The windows of a map of any rank, element by element."""
+
+    def starts(size, axis):
+        before, after = op.pads[axis], op.pads[len(op.kernel) + axis]
+        found = [-before]
+        while found[-1] + (op.kernel[axis] - 1) * op.dilation[axis] < size + after:
+            found.append(found[-1] + op.stride[axis])
+        return found[:-1]
+
     def run(x):
-        height, width, channels = x.shape
-        top, left, bottom, right = op.pads
-        rows, columns = [], []
-        start = -top
-        while start + (op.kernel[0] - 1) * op.dilation[0] < height + bottom:
-            rows.append(start)
-            start += op.stride[0]
-        start = -left
-        while start + (op.kernel[1] - 1) * op.dilation[1] < width + right:
-            columns.append(start)
-            start += op.stride[1]
+        *sizes, channels = x.shape
+        every = [starts(size, axis) for axis, size in enumerate(sizes)]
         group = channels // op.groups
         y = []
-        for row in rows:
-            for column in columns:
-                for g in range(op.groups):
-                    for kernel_y in range(op.kernel[0]):
-                        for kernel_x in range(op.kernel[1]):
-                            for c in range(group):
-                                i, j = row + kernel_y * op.dilation[0], column + kernel_x * op.dilation[1]
-                                inside = 0 <= i < height and 0 <= j < width
-                                y.append(int(x[i, j, g * group + c]) if inside else op.pad_code)
-        return (np.array(y).reshape(len(rows), len(columns), -1),)
+        for corner in itertools.product(*every):
+            for g in range(op.groups):
+                for tap in np.ndindex(*op.kernel):
+                    at = [first + k * step for first, k, step in zip(corner, tap, op.dilation, strict=True)]
+                    inside = all(0 <= i < size for i, size in zip(at, sizes, strict=True))
+                    y += [int(x[(*at, g * group + c)]) if inside else op.pad_code for c in range(group)]
+        return (np.array(y).reshape(*map(len, every), -1),)
 
     return run
 
@@ -50,11 +49,11 @@ def folds(op, channels):
     for groups in range(2, op.groups + 1):
         if op.groups % groups == 0:
             yield Fold(1, group, groups)
-    yield Fold(1, group * op.kernel[0] * op.kernel[1])
+    yield Fold(1, group * int(np.prod(op.kernel)))
 
 
 CASES = [
-    # (height, width, channels), window
+    # the map's shape, window
     ((1, 1, 1), SlidingWindow((1, 1))),
     ((3, 3, 1), SlidingWindow((3, 3))),  # kernel = map
     ((13, 3, 1), SlidingWindow((2, 2))),  # the buffer's rows are used several times over
@@ -75,13 +74,41 @@ CASES = [
     ((2, 8, 1), SlidingWindow((2, 2), pads=(1, 0, 0, 1), stride=(1, 4))),
     ((6, 3, 5), SlidingWindow((4, 3), stride=(2, 1), pads=(3, 2, 3, 2), pad_code=9)),
 ]
+SEQUENCES = [
+    ((1, 1), SlidingWindow((1,))),
+    ((9, 1), SlidingWindow((3,), pads=(1, 1))),
+    ((5, 6), SlidingWindow((5,))),  # kernel = map
+    ((8, 3), SlidingWindow((3,), stride=(2,), pads=(2, 0), pad_code=-1)),
+    ((7, 5), SlidingWindow((1,), stride=(3,))),  # elements skipped and left over
+    ((11, 2), SlidingWindow((3,), dilation=(4,), pads=(0, 3))),
+    ((6, 12), SlidingWindow((2,), pads=(0, 1), groups=2)),  # 1 < groups < channels, six lanes
+    ((5, 3), SlidingWindow((4,), pads=(1, 2), groups=3)),  # depthwise
+    ((3, 2), SlidingWindow((1,), pads=(2, 4), stride=(2,))),  # padding wider than the window
+    ((13, 1), SlidingWindow((2,), stride=(5,))),  # stride > kernel
+]
+VOLUMES = [
+    ((1, 1, 1, 1), SlidingWindow((1, 1, 1))),
+    ((2, 3, 2, 3), SlidingWindow((2, 3, 2))),  # kernel = map
+    ((3, 4, 3, 1), SlidingWindow((3, 3, 3), pads=(1, 1, 1, 1, 1, 1))),
+    ((4, 3, 5, 6), SlidingWindow((2, 1, 2), stride=(2, 1, 2), pads=(1, 0, 0, 0, 1, 1), pad_code=-1)),
+    ((5, 4, 3, 2), SlidingWindow((1, 1, 1), stride=(2, 3, 2))),  # planes, rows and columns skipped and left over
+    ((5, 5, 3, 1), SlidingWindow((2, 2, 2), dilation=(3, 2, 2), pads=(0, 2, 1, 3, 0, 1))),
+    ((3, 2, 3, 6), SlidingWindow((2, 2, 2), groups=2, pads=(0, 1, 0, 1, 0, 0))),
+    ((2, 3, 3, 3), SlidingWindow((2, 3, 1), groups=3, pads=(1, 1, 0, 0, 1, 0))),  # depthwise
+    ((1, 1, 2, 2), SlidingWindow((1, 1, 2), pads=(2, 1, 0, 1, 2, 0), stride=(2, 1, 1))),  # planes of padding alone
+    ((2, 1, 1, 1), SlidingWindow((1, 1, 1), pads=(3, 2, 1, 1, 0, 2), stride=(3, 2, 1))),
+    ((6, 3, 2, 1), SlidingWindow((2, 2, 1), stride=(3, 3, 1))),  # stride > kernel
+    ((3, 5, 1, 1), SlidingWindow((3, 2, 1), stride=(1, 2, 1), pads=(2, 0, 0, 1, 1, 0))),  # one column
+    ((4, 1, 3, 1), SlidingWindow((2, 1, 2), stride=(1, 1, 3), pads=(0, 2, 1, 0, 2, 1))),  # one row
+]
+EVERY = [*CASES, *SEQUENCES, *VOLUMES]
 
 
-@pytest.mark.parametrize("part", range(3))
-def test_ladder(ladder, part):
+@pytest.mark.parametrize("cases", [CASES[::3], CASES[1::3], CASES[2::3], SEQUENCES, VOLUMES[::2], VOLUMES[1::2]])
+def test_ladder(ladder, cases):
     kernels = 0
-    for shape, op in CASES[part::3]:
-        chosen = list(dict.fromkeys(folds(op, shape[2])))
+    for shape, op in cases:
+        chosen = list(dict.fromkeys(folds(op, shape[-1])))
         kernels += len(chosen)
         ladder.add(op, [Stream(shape, -4, 3)], slow(op), folds=chosen)
     assert ladder.climb() == kernels
@@ -94,38 +121,37 @@ def folded(op, shape, fold):
     return Ports((x.with_lanes(lanes),), tuple(y.with_lanes(lanes) for y in ports.outputs))
 
 
-@pytest.mark.parametrize(("shape", "op"), CASES)
+@pytest.mark.parametrize(("shape", "op"), EVERY)
 def test_phases(shape, op):
     """The phases read and send the whole frame, and the last step of the loop still moves a beat."""
-    for fold in folds(op, shape[2]):
+    for fold in folds(op, shape[-1]):
         ports = folded(op, shape, fold)
         phases = op.phases(ports, fold)
         assert sum(read for read, _ in phases) == ports.inputs[0].beats
         assert sum(sent for _, sent in phases) == ports.outputs[0].beats
-        assert len(phases) == ports.outputs[0].shape[0] + 1
+        rows = ports.outputs[0].shape[:-1] if op.rank == 1 else ports.outputs[0].shape[:-2]
+        assert len(phases) == np.prod(rows) + 1
         loop = KERNELS.of(op).access(op, ports, fold)
         lasting = [phase for phase in phases if phase != (0, 0)]  # no fill where the first row is padding
         assert loop.trips == sum(map(max, phases)) + KERNELS.of(op).gap(op, ports, fold) * (len(lasting) - 1)
         assert loop.reads[0].mask()[-1] or loop.writes[0].mask()[-1]
 
 
-@pytest.mark.parametrize(("shape", "op"), CASES)
+@pytest.mark.parametrize(("shape", "op"), EVERY)
 def test_no_beat_is_read_back_while_it_is_written(shape, op):
     """The buffer's pragma promises that reads and writes are independent: a beat is read back 4 steps after its write
     or later, here found by playing the loop."""
-    for fold in folds(op, shape[2]):
+    for fold in folds(op, shape[-1]):
         ports = folded(op, shape, fold)
-        height, width, channels = shape
         lanes = ports.inputs[0].lanes
         loop = KERNELS.of(op).access(op, ports, fold)
         written_at = np.flatnonzero(loop.reads[0].mask())
-        number = np.arange(height * width * channels // lanes)
-        tags = np.repeat(number, lanes).reshape(1, height, width, channels)  # the beat that holds each element
+        tags = np.repeat(np.arange(ports.inputs[0].beats), lanes).reshape(1, *shape)  # the beat of each element
         unpadded = SlidingWindow(op.kernel, op.stride, op.dilation, op.pads, op.groups, -1)
         sent = unpadded.compute(tags)[0][0]
-        pixels = op.kernel[0] * op.kernel[1]
-        split = sent.reshape(*sent.shape[:2], op.groups // fold.groups, fold.groups, pixels, -1)
-        beats = split.transpose(0, 1, 2, 4, 3, 5).reshape(-1, lanes)
+        places, pixels = ports.outputs[0].pixels, int(np.prod(op.kernel))
+        split = sent.reshape(places, op.groups // fold.groups, fold.groups, pixels, -1)
+        beats = split.transpose(0, 1, 3, 2, 4).reshape(-1, lanes)
         read_at = np.flatnonzero(loop.writes[0].mask())
         for step, beat in zip(read_at, beats, strict=True):
             assert (beat == beat[0]).all()
@@ -135,23 +161,20 @@ def test_no_beat_is_read_back_while_it_is_written(shape, op):
 
 @given(st.data())
 def test_numpy_is_the_loops(data):
-    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
-    kernel, stride, dilation = data.draw(pair), data.draw(pair), data.draw(pair)
+    rank = data.draw(st.integers(1, 3))
+    sizes = st.tuples(*[st.integers(1, 3)] * rank)
+    kernel, stride, dilation = data.draw(sizes), data.draw(sizes), data.draw(sizes)
     extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    pads = tuple(data.draw(st.integers(0, extent[i % 2] + 1)) for i in range(4))
+    pads = tuple(data.draw(st.integers(0, size + 1)) for size in extent * 2)
     groups = data.draw(st.integers(1, 3))
-    shape = (
-        data.draw(st.integers(extent[0], extent[0] + 3)),
-        data.draw(st.integers(extent[1], extent[1] + 3)),
-        groups * data.draw(st.integers(1, 2)),
-    )
+    shape = (*(data.draw(st.integers(size, size + 3)) for size in extent), groups * data.draw(st.integers(1, 2)))
     op = SlidingWindow(kernel, stride, dilation, pads, groups, data.draw(st.integers(-2, 2)))
     x = np.random.default_rng(0).integers(0, 4, shape)
     np.testing.assert_array_equal(op.compute(x[None])[0][0], slow(op)(x)[0])
     (y,) = op.infer(Stream(shape, 0, 3))
     assert y.shape == slow(op)(x)[0].shape
     assert y.lo == (min(0, op.pad_code) if any(pads) else 0)
-    for fold in folds(op, shape[2]):
+    for fold in folds(op, shape[-1]):
         ports = folded(op, shape, fold)
         loop = KERNELS.of(op).access(op, ports, fold)
         assert (loop.reads[0].beats, loop.writes[0].beats) == (ports.inputs[0].beats, ports.outputs[0].beats)
@@ -168,3 +191,10 @@ def test_bad_attributes():
         SlidingWindow((3, 1)).infer(Stream((2, 2, 1), 0, 1))
     with pytest.raises(GraphError, match="expected 2 spatial axes and the channels"):
         SlidingWindow((1, 1)).infer(Stream((2, 2), 0, 1))
+    with pytest.raises(GraphError, match=r"stride \(1, 1\) for a kernel of 3 axes; expected 3 numbers"):
+        SlidingWindow((1, 1, 1), stride=(1, 1))
+    with pytest.raises(GraphError, match=r"pads \(1, 1\) for a kernel of 2 axes; expected 4 numbers"):
+        SlidingWindow((1, 1), pads=(1, 1))
+    for kernel in ((), (1, 1, 1, 1)):
+        with pytest.raises(GraphError, match=f"a kernel of {len(kernel)} axes; supported are 1 to 3"):
+            SlidingWindow(kernel)

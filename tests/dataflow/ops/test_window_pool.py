@@ -10,11 +10,11 @@ from muxflow.dataflow.ops.window_pool import WindowPool
 
 def slow(pixels, mode):
     def run(x):
-        height, width, size = x.shape
-        y = np.zeros((height, width, size // pixels), np.int64)
-        for i, j, c in np.ndindex(*y.shape):
-            inside = [int(x[i, j, c * pixels + p]) for p in range(pixels)]
-            y[i, j, c] = max(inside) if mode == "max" else sum(inside)
+        *sizes, size = x.shape
+        y = np.zeros((*sizes, size // pixels), np.int64)
+        for *place, c in np.ndindex(*y.shape):
+            inside = [int(x[(*place, c * pixels + p)]) for p in range(pixels)]
+            y[(*place, c)] = max(inside) if mode == "max" else sum(inside)
         return (y,)
 
     return run
@@ -33,7 +33,15 @@ def interleave(flat, pixels, lanes, size):
 
 @pytest.mark.parametrize("mode", ["max", "sum"])
 def test_ladder(ladder, mode):
-    for shape, channels, pixels in [((1, 1), 1, 1), ((2, 3), 6, 4), ((3, 1), 5, 3), ((1, 2), 3, 1)]:
+    for shape, channels, pixels in [
+        ((1, 1), 1, 1),
+        ((2, 3), 6, 4),
+        ((3, 1), 5, 3),
+        ((1, 2), 3, 1),
+        ((5,), 6, 3),
+        ((1,), 1, 2),
+        ((2, 1, 3), 6, 8),
+    ]:
         size = channels * pixels
         for lo, hi in [(0, 3), (-6, -2)]:
             ladder.add(
@@ -44,7 +52,7 @@ def test_ladder(ladder, mode):
                     interleave(inputs[0].reshape(-1), pixels, fold.groups, size),
                 ),
             )
-    assert ladder.climb() == 2 * (1 + 4 + 2 + 2)
+    assert ladder.climb() == 2 * (1 + 4 + 2 + 2 + 4 + 1 + 4)
 
 
 def test_bad_attributes():
