@@ -19,6 +19,7 @@ from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.add_join import AddJoin
+from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.channel_select import ChannelSelect
 from muxflow.dataflow.ops.concat import Concat
@@ -203,7 +204,10 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 def random_graph(seed: int) -> Graph:
-    """Forks, joins, changes of rate and joins that hold a whole frame, on maps of a few pixels."""
+    """Forks, joins, changes of rate and joins that hold a whole frame, on maps of a few pixels.
+
+    Seeds that end in 7 or 8 fuse a second input, u, late; those that end in 6 or 7 have a second output.
+    """
     rng = np.random.default_rng(seed)
     height, width_, channels = int(rng.integers(2, 5)), int(rng.integers(2, 5)), int(rng.choice([2, 3, 4, 6]))
     image = Stream((height, width_, channels), 0, 3)
@@ -241,9 +245,15 @@ def random_graph(seed: int) -> Graph:
         else:
             other = convolution(last, channels)
             last = add(OrJoin(), add(MuxJoin("always"), last, other), convolution(other, channels))
+    inputs = {"x": image}
+    if seed % 10 in (7, 8):
+        inputs["u"] = Stream((height, width_, int(rng.integers(1, 9))), 0, 1)
+        source = RomWeights(rng.integers(-1, 2, (channels, inputs["u"].channels)), 1, height * width_)
+        last = add(AddJoin(), last, activation(add(MatrixVector(), "u", add(source)), channels))
+    outputs = [add(ArgMax(), last)] if seed % 10 in (6, 7) else []
     if min(height, width_) > 2:
         last = add(Pool((2, 2), "sum"), last)
-    return with_nodes(Graph(f"random{seed}", (), {"x": image}, ("x",), (last,)), nodes)
+    return with_nodes(Graph(f"random{seed}", (), inputs, tuple(inputs), (last, *outputs)), nodes)
 
 
 def random_design(seed: int) -> Design:
