@@ -33,11 +33,11 @@ from rich.console import Console
 from rich.table import Table
 
 import muxflow
+from muxflow import prepare_for_hls4ml
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend.brevitas.export import to_qonnx
 from muxflow.frontend.training import zoo
-from muxflow.hls.hls4ml import prepare
 from muxflow.hls.vitis.csim import compile_csim, run_csim
 
 SHAPE = (3, 32, 32)
@@ -117,7 +117,7 @@ class Plain:
         inputs = [self._add(f"{name}_{part}", values) for part, values in zip("sbmv", given, strict=True)]
         return [helper.make_node("BatchNormalization", [source, *inputs], [name], f"{name}_norm", epsilon=0.0)]
 
-    def _CellularAutomatonWeights(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    def _AutomatonWeights(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         given: dict[str, Any] = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         recipe = Automaton(given["ring"], given["rule"], given["seed"], given["burn_in"], given["alphabet"].decode())
         values = recipe.weights(given["rows"], given["columns"])[:, :, None, None] * given["scale"]
@@ -128,7 +128,7 @@ class Plain:
         options = {"signed": 1, "narrow": 1, "rounding_mode": "ROUND"}
         return [helper.make_node("Quant", inputs, [name], f"{name}_quant", domain=QONNX, **options)]
 
-    def _MuxShift(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    def _MuxJoin(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         x, f, name = node.input[0], node.input[1], node.output[0]
         if self.shapes[x] != self.shapes[f]:
             return [helper.make_node("Identity", [f], [name], f"{name}_pass")]
@@ -204,13 +204,15 @@ def main(
         ours, outputs = native(graph, folder / "native", codes, fps)
         if not np.array_equal(outputs[: len(expected)], expected):
             raise SystemExit("the native simulation differs from the graph")
-        mixed, logits = through_hls4ml("Muxflow's layers in hls4ml", prepare(graph), folder / "mixed", pixels, reuse)
+        mixed, logits = through_hls4ml(
+            "Muxflow's layers in hls4ml", prepare_for_hls4ml(graph), folder / "mixed", pixels, reuse
+        )
         assert graph.readouts
         if not np.array_equal(logits.reshape(few, -1), graph.read_out(expected[:few])):
             raise SystemExit("the simulation through hls4ml differs from the graph")
         whole, logits_whole = through_hls4ml(
             "Muxflow's layers only, in hls4ml",
-            prepare(graph, standard_layers=False),
+            prepare_for_hls4ml(graph, standard_layers=False),
             folder / "whole",
             pixels,
             reuse,

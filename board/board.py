@@ -55,7 +55,7 @@ class Board:
 
 @lru_cache(maxsize=1)
 def boards() -> dict[str, Board]:
-    """The boards that ship with Muxflow, by name: one file of this package each."""
+    """Find the boards that ship with Muxflow, by name: one file of this package each."""
     import muxflow.board as package
 
     for module in pkgutil.iter_modules(package.__path__):
@@ -65,7 +65,7 @@ def boards() -> dict[str, Board]:
 
 
 def find_board(name: str) -> Board:
-    """The board of that name, or the one that a Python file defines (`path/to/my_board.py`).
+    """Find the board of that name, or the one that a Python file defines (`path/to/my_board.py`).
 
     Raises MuxflowError listing the boards for an unknown name, or saying what is wrong with the file.
     """

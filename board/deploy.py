@@ -36,7 +36,7 @@ SELF_TEST_IMAGES = 16
 
 
 def write_driver(project: Project, folder: Path) -> list[Path]:
-    """Writes what runs on the board, the bitstream aside, into a folder and returns the files.
+    """Write what runs on the board, the bitstream aside, into a folder and return the files.
 
     Same project, same bytes. Raises MuxflowError when a file cannot be written or the project's test vectors are gone.
     """

@@ -53,13 +53,13 @@ class Emulator:
         return [entry["port"] for entry in self.interface[side]]
 
     def load(self, slot: int, words: Sequence[Words]) -> None:
-        """Writes the slot's file of each input."""
+        """Write the slot's file of each input."""
         self._loaded[slot] = len(words[0])
         for port, one in zip(self._ports("inputs"), words, strict=True):
             self._file(port, slot).write_bytes(one.tobytes())
 
     def start(self, slot: int) -> None:
-        """Starts the simulation on the slot's input files."""
+        """Start the simulation on the slot's input files."""
         command = [str(self._executable), str(self._loaded[slot])]
         for option, side in (("--in", "inputs"), ("--out", "outputs")):
             for port in self._ports(side):
@@ -68,7 +68,7 @@ class Emulator:
         self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
-        """Words of each output of the slot, once the simulation has ended."""
+        """Read the words of each output of the slot, once the simulation has ended."""
         run, frames = self._run, self._loaded[slot]
         assert run is not None
         try:
@@ -88,18 +88,18 @@ class Emulator:
         return tuple(np.fromfile(file, "<u8").reshape(frames, -1) for file in files)
 
     def reset(self) -> None:
-        """Ends a simulation that runs."""
+        """End a simulation that runs."""
         run, self._run = self._run, None
         if run is not None:
             run.kill()
             run.communicate()
 
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
-        """The next simulation starts that generator there."""
+        """Let the next simulation start that generator there."""
         self._seeds[seed.node] = cells
 
     def counters(self) -> Counters:
-        """Frames and words; nothing that needs a clock."""
+        """Tell frames and words; nothing that needs a clock."""
         frames = self._frames
         inputs, outputs = (
             tuple(
@@ -110,10 +110,10 @@ class Emulator:
         return Counters(None, None, inputs, outputs)
 
     def clear_counters(self) -> None:
-        """Counts anew."""
+        """Count anew."""
         self._frames = 0
 
     def close(self) -> None:
-        """Ends the simulation and removes its files."""
+        """End the simulation and removes its files."""
         self.reset()
         self._scratch.cleanup()

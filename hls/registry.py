@@ -16,6 +16,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.graph.passes import Pass
+from muxflow.dataflow.packages import Package
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,14 @@ class Target(Protocol):
 
     `name`: on the command line; `title`: what is written, with what it needs; `options`: a frozen dataclass of what a
     user may choose. Each of its fields has a default and `metadata={"help": ...}`; `muxflow build` has an option for each.
-    `implementations`: of the ops, for which a design is fitted.
+    `implementations`: of the ops, for which a design is fitted. `packages`: what it needs beside Muxflow.
     """
 
     name: str
     title: str
     options: type[Any]
     implementations: Implementations
+    packages: tuple[Package, ...]
 
     def passes(self, options: Any) -> tuple[Pass, ...]:
         """Give what the graph goes through before the fit."""

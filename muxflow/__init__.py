@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from muxflow.board.driver import Accelerator
     from muxflow.dataflow.fit.design import Design
     from muxflow.dataflow.graph.graph import Graph
+    from muxflow.preparation import prepare_for_hls4ml
 
 __all__ = [
     "Accelerator",
@@ -43,6 +44,7 @@ __all__ = [
     "fit",
     "load",
     "open_project",
+    "prepare_for_hls4ml",
     "write",
 ]
 
@@ -50,6 +52,7 @@ __all__ = [
 _LAZY = {name: "muxflow.api" for name in ("Project", "check", "fit", "load", "open_project", "write")}
 _LAZY["Accelerator"] = "muxflow.board.driver"
 _LAZY["Design"] = "muxflow.dataflow.fit.design"
+_LAZY["prepare_for_hls4ml"] = "muxflow.preparation"
 _LAZY["Graph"] = "muxflow.dataflow.graph.graph"
 
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator
-from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.timing import have_compiler
-from muxflow.dataflow.graph.file import read_graph
 from muxflow.dataflow.graph.graph import Batch, Graph
-from muxflow.frontend import KERAS_SUFFIXES
+from muxflow.frontend import registry
+from muxflow.frontend.model import ImportOptions, NodeStatus
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.execution import CsimExecution
@@ -26,58 +24,28 @@ from muxflow.hls.vitis.project import Project as HlsProject
 from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
 from muxflow.proof.compare import Progress, compare
 
-if TYPE_CHECKING:
-    from muxflow.frontend.importer.walk import NodeStatus
-
 
 def load(
     path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
 ) -> Graph:
-    """The integer graph of a model file: QONNX (`.onnx`), Keras 2 with QKeras or Keras 3 with HGQ2 (`.h5`, `.hdf5`,
-    `.keras`), or a graph saved by Muxflow (`.npz`).
+    """The integer graph of a model file that a reader takes: QONNX and FINN-ONNX (`.onnx`), Keras 2 with QKeras or Keras 3
+    with HGQ2 (`.h5`, `.hdf5`, `.keras`), a graph saved by Muxflow (`.npz`), and those of other packages.
 
-    `input_scale`, `input_bits`, `input_signed`: the integer input, for models that do not begin with a quantizer.
+    `input_scale`, `input_bits`, `input_signed`: the integer inputs, for models that do not begin with a quantizer.
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
-    ToolError for a Keras model when what reads it (TensorFlow and QKeras, or Keras 3 and HGQ2) is not installed.
+    ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
     """
-    file = Path(path)
-    if file.suffix == ".npz":
-        return read_graph(file)
-    if file.suffix != ".onnx" and file.suffix not in KERAS_SUFFIXES:
-        raise MuxflowError(
-            f"{path}: a file of type {file.suffix or 'unknown'!r}; supported are .onnx (QONNX), .h5, .hdf5 and .keras "
-            "(Keras 2 with QKeras, Keras 3 with HGQ2), and .npz"
-        )
-    from muxflow.frontend.importer.walk import ImportOptions
-
-    options = ImportOptions(input_scale, input_bits, input_signed)
-    if file.suffix == ".onnx":
-        from muxflow.frontend.qonnx.reader import load_qonnx
-
-        return load_qonnx(file, options)
-    from muxflow.frontend.keras.reader import load_keras
-
-    return load_keras(file, options)
+    return registry.load(Path(path), ImportOptions(input_scale, input_bits, input_signed))
 
 
 def check(
     path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
 ) -> list[NodeStatus]:
-    """What `load` would say of every node of a QONNX or Keras file: supported, or why not and what to do.
+    """What `load` would say of every node of a model file: supported, or why not and what to do.
 
-    Raises MuxflowError when the file cannot be read, ToolError for a Keras model without TensorFlow and QKeras.
+    Raises MuxflowError when the file cannot be read, ToolError when what the reader needs is not installed.
     """
-    from muxflow.frontend.importer.walk import ImportOptions
-
-    file = Path(path)
-    options = ImportOptions(input_scale, input_bits, input_signed)
-    if file.suffix in KERAS_SUFFIXES:
-        from muxflow.frontend.keras.reader import check_keras
-
-        return check_keras(file, options)
-    from muxflow.frontend.qonnx.reader import check_qonnx
-
-    return check_qonnx(file, options)
+    return registry.check(Path(path), ImportOptions(input_scale, input_bits, input_signed))
 
 
 @dataclass(frozen=True)
@@ -163,8 +131,8 @@ def fit(
     fits when both are None. `slowdown`: per cent of the rate that may be given up for smaller FIFOs.
     `implementations`: of the target, the HLS kernels by default.
     Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None.
-    Raises MuxflowError for an unknown board or a target that is not positive, BudgetError naming the nearest point and
-    what binds when the target cannot be met.
+    Raises MuxflowError for an unknown board or a goal that is not positive, BudgetError naming the nearest point and
+    what binds when the goal cannot be met.
     """
     chosen = find_board(board) if isinstance(board, str) else board
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
@@ -175,7 +143,7 @@ def fit(
         board=chosen.name,
         clock_mhz=clock,
         utilisation=utilisation,
-        target=folding.Target(fps, latency),
+        goal=folding.Goal(fps, latency),
         slowdown=slowdown,
         simulated=have_compiler(),
         progress=progress,

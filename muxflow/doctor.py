@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from muxflow.board.bitstream.toolchain import VendorTool, find_hls, find_vivado
 from muxflow.dataflow.errors import ToolError
-from muxflow.frontend.keras.v3.hgq_folder import hgq_version, install_command
-from muxflow.hls import finn
+from muxflow.dataflow.packages import package
+from muxflow.frontend.registry import FRONTENDS
+from muxflow.hls.registry import TARGETS
 
 
 @dataclass(frozen=True)
@@ -35,18 +34,13 @@ VENDOR_TOOLS: tuple[tuple[str, str, Callable[[], VendorTool]], ...] = (
 )
 """Looked for as `muxflow bitstream` does: on PATH and in the usual installation folders."""
 PACKAGES = (
-    ("qonnx", "import of QONNX models", "pip install 'muxflow[onnx]'"),
-    ("brevitas", "training and export", "pip install 'muxflow[train]'"),
-    ("torch", "training and export", "pip install 'muxflow[train]'"),
-    ("sklearn", "the bundled digits data set", "pip install 'muxflow[train]'"),
-    ("hls4ml", "reference C simulation (ap_int types)", "pip install 'muxflow[reference]'"),
-    ("qkeras", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
-    ("tensorflow", "import of QKeras models", "pip install 'muxflow[qkeras]'"),
-    ("finn", "FINN output, `muxflow build --target finn`", finn.install_command()),
-    ("matplotlib", "plots", "pip install 'muxflow[report]'"),
-    ("distributed", "sweeps on a Dask cluster", "pip install 'muxflow[sweep]'"),
+    package("brevitas", "training and export", "pip install 'muxflow[train]'"),
+    package("torch", "training and export", "pip install 'muxflow[train]'"),
+    package("sklearn", "the bundled digits data set", "pip install 'muxflow[train]'", "scikit-learn"),
+    package("matplotlib", "plots", "pip install 'muxflow[report]'"),
+    package("distributed", "sweeps on a Dask cluster", "pip install 'muxflow[sweep]'"),
 )
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "finn": "finn-plus"}
+"""Beside what the readers and the targets need, which they declare themselves."""
 
 
 def findings() -> list[Finding]:
@@ -62,15 +56,11 @@ def findings() -> list[Finding]:
         except ToolError as error:
             absent = "is not installed" in str(error)
             found.append(Finding(name, False, "", purpose, INSTALL if absent else str(error)))
-    for name, purpose, remedy in PACKAGES:
-        present = importlib.util.find_spec(name) is not None
-        try:
-            number = version(_DISTRIBUTIONS.get(name, name)) if present else ""
-        except PackageNotFoundError:
-            number = ""
-        found.append(Finding(name, present, number, purpose, remedy))
-    hgq = hgq_version()
-    found.append(Finding("HGQ2", bool(hgq), hgq, "import of Keras 3 and HGQ2 models", install_command()))
+    parts = [*FRONTENDS, *TARGETS]
+    needed = {one.name: one for one in (*PACKAGES, *(one for part in parts for one in reversed(part.packages)))}
+    for one in needed.values():
+        release = one.find()
+        found.append(Finding(one.name, release is not None, release or "", one.purpose, one.remedy))
     return found
 
 

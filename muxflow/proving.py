@@ -18,7 +18,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Batch, Graph
 from muxflow.dataflow.graph.stream import random_codes
-from muxflow.frontend import KERAS_SUFFIXES
+from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import VECTOR_FRAMES
@@ -28,7 +28,6 @@ from muxflow.proof.ladder import Ladder, keep_ladder, kept_ladder, predictions, 
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 MODEL_FILE = "model.onnx"
-KERAS_FILES = tuple(f"model{suffix}" for suffix in KERAS_SUFFIXES)
 COSIMULATION = "Vitis HLS co-simulation"
 
 Stage = Callable[[str, int], Callable[[int, int], None]]
@@ -40,8 +39,7 @@ def model_copy(model: Path) -> dict[str, bytes]:
 
     Empty for a graph saved by Muxflow, behind which there is no other model.
     """
-    name = f"model{model.suffix}"
-    return {name: model.read_bytes()} if name in (MODEL_FILE, *KERAS_FILES) else {}
+    return {f"model{model.suffix}": model.read_bytes()} if registry.find(model).executes else {}
 
 
 @dataclass(frozen=True)
@@ -127,15 +125,10 @@ def _model_executions(project: Project, network: Any, opened: ExitStack) -> list
         from muxflow.frontend.brevitas.execution import TorchExecution
 
         executions.append(TorchExecution(network, graph))
-    model = project.path / MODEL_FILE
-    if model.exists():
-        from muxflow.frontend.qonnx.execution import QonnxExecution
-
-        executions.append(QonnxExecution(model, graph))
-    for keras_model in (project.path / name for name in KERAS_FILES if (project.path / name).exists()):
-        from muxflow.frontend.keras.execution import keras_execution
-
-        executions.append(opened.enter_context(keras_execution(keras_model, graph)))
+    for suffix in registry.suffixes():
+        model = (project.path / "model").with_suffix(suffix)
+        if model.exists() and (reader := registry.find(model)).executes:
+            executions.append(opened.enter_context(reader.execution(model, graph)))
     return executions
 
 

@@ -47,14 +47,14 @@ class Figures:
 
 
 def synthesis_report(results: Path, top: str) -> Path:
-    """The synthesis report that is there: Vitis HLS writes `csynth.xml`, every tool writes `<top>_csynth.xml` and `.rpt`."""
+    """Find the synthesis report that is there: Vitis HLS writes `csynth.xml`, every tool writes `<top>_csynth.xml` and `.rpt`."""
     folder = results / "syn" / "report"
     names = ("csynth.xml", f"{top}_csynth.xml", f"{top}_csynth.rpt")
     return next((folder / name for name in names if (folder / name).is_file()), folder / names[1])
 
 
 def facts(file: Path) -> dict[str, str]:
-    """The "name value" lines that a script left; empty where it has not run."""
+    """Read the "name value" lines that a script left; empty where it has not run."""
     try:
         lines = file.read_text().splitlines()
     except OSError:
@@ -65,7 +65,7 @@ def facts(file: Path) -> dict[str, str]:
 def read_figures(
     project: Project, folder: Path, hls: VendorTool, vivado: VendorTool | None, stages: Collection[str]
 ) -> Figures:
-    """Reads the reports of the stages that ran; raises ToolError naming a report and what it lacks."""
+    """Read the reports of the stages that ran; raises ToolError naming a report and what it lacks."""
     results = folder / hls_results(hls.form)
     made = folder / "results"
     top = top_name(project)
@@ -124,7 +124,7 @@ def check_timing(project: Project, folder: Path, figures: Figures, allowed: bool
 
 
 def figures_json(project: Project, figures: Figures) -> bytes:
-    """The content of `reports.json`: estimates and the vendor's figures, each with what it is."""
+    """Compose the content of `reports.json`: estimates and the vendor's figures, each with what it is."""
     design = project.design
     columns, rows = comparison(project, figures)
     entry: dict[str, Any] = {

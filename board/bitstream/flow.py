@@ -69,7 +69,7 @@ class Flow:
     timeout: float
 
     def log(self, stage: str) -> Path:
-        """A stage's log."""
+        """Locate a stage's log."""
         return self.folder / "logs" / f"{stage}.log"
 
     def forget(self, stage: str) -> None:
@@ -77,7 +77,7 @@ class Flow:
         (self.folder / "stamps" / f"{stage}.json").unlink(missing_ok=True)
 
     def run(self, stages: Sequence[Stage], tell: Tell) -> tuple[Outcome, ...]:
-        """Runs the stages in order, those whose inputs, settings or predecessors changed since their last success.
+        """Run the stages in order, those whose inputs, settings or predecessors changed since their last success.
 
         Raises ToolError naming the stage, its last error lines and its log; nothing of a failed stage counts as done.
         """
@@ -198,7 +198,7 @@ def _follow(
     write: Callable[[bytes], None],
     step: Callable[[str], None],
 ) -> int:
-    """Runs a command in its own process group, hands on what it prints, and returns its exit code.
+    """Run a command in its own process group, hand on what it prints, and return its exit code.
 
     Whatever goes wrong here (interruption, time-out, full disk), the whole group is ended first.
     """
@@ -275,7 +275,7 @@ STEPS = (
 
 
 def step_of(line: str) -> str | None:
-    """The step that a line of a tool's output announces, None for any other line."""
+    """Find the step that a line of a tool's output announces, None for any other line."""
     for pattern in STEPS:
         match = re.match(pattern, line.rstrip("\r\n"))
         if match:
@@ -302,7 +302,7 @@ HINTS = (
 
 
 def error_lines(text: str, count: int = 5) -> list[str]:
-    """The last error lines of a log, its last lines when none is marked as an error."""
+    """Pick the last error lines of a log, its last lines when none is marked as an error."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"\s*(?:ERROR\b|CRITICAL ERROR|FATAL|error:|FAIL:|\S+: error:)", line)]
     return errors[-count:] or lines[-10:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -87,7 +87,7 @@ def make_bitstream(
     tell: Tell | None = None,
     write_driver: Driver = deploy.write_driver,
 ) -> Bitstream:
-    """Runs the flow in `bitstream/` of the project and fills `deploy/`; stages that are done and unchanged are kept.
+    """Run the flow in `bitstream/` of the project and fill `deploy/`; stages that are done and unchanged are kept.
 
     `tell(stage, step)` follows it; `write_driver` fills the deploy folder.
     Raises MuxflowError when project and board do not fit, ToolError when a tool is absent, fails, is stopped or leaves
@@ -132,7 +132,30 @@ def make_bitstream(
 def _stages(
     project: Project, folder: Path, hls: VendorTool, vivado: VendorTool | None, options: BitstreamOptions
 ) -> list[Stage]:
-    """The stages that run tools, in order; those of Vivado where it is there."""
+    """List the stages that run tools, in order; those of Vivado where it is there."""
+    stages = [_check_stage(folder, hls, vivado), *_hls_stages(project, folder, hls, options.cosim)]
+    return stages if vivado is None else [*stages, *_vivado_stages(folder, vivado, options.jobs)]
+
+
+def _check_stage(folder: Path, hls: VendorTool, vivado: VendorTool | None) -> Stage:
+    commands: tuple[tuple[str, ...], ...] = (hls.script("check_hls.tcl"),)
+    settings = {"hls": hls.label}
+    found = folder / "results" / "check.txt"
+    if vivado is not None:
+        settings["vivado"] = vivado.label
+        commands += (_vivado(vivado, "check.tcl"),)
+    return Stage(
+        "check",
+        commands,
+        (folder / "check_hls.tcl", folder / "check.tcl", folder / "common.tcl"),
+        settings,
+        products=() if vivado is None else (found,),
+        clean=(folder / "check_hls", found),
+        expects="MUXFLOW part .* is known",
+    )
+
+
+def _hls_stages(project: Project, folder: Path, hls: VendorTool, cosim: bool) -> Iterator[Stage]:
     top = top_name(project)
     results = folder / hls_results(hls.form)
     sources = (project.path / "include", project.path / "src")
@@ -144,95 +167,70 @@ def _stages(
             return (folder / "hls_config.cfg",)
         return (folder / f"{step}.tcl", project.path / "run_hls.tcl")
 
-    checks: tuple[tuple[str, ...], ...] = (hls.script("check_hls.tcl"),)
-    if vivado is not None:
-        settings_check = {**settings, "vivado": vivado.label}
-        checks += (_vivado(vivado, "check.tcl"),)
-    else:
-        settings_check = settings
-    stages = [
-        Stage(
-            "check",
-            checks,
-            (folder / "check_hls.tcl", folder / "check.tcl", folder / "common.tcl"),
-            settings_check,
-            products=(folder / "results" / "check.txt",) if vivado is not None else (),
-            clean=(folder / "check_hls", folder / "results" / "check.txt"),
-            expects="MUXFLOW part .* is known",
-        ),
-        Stage(
-            "csim",
-            (hls.step("csim"),),
-            (*sources, bench, *scripts("csim")),
-            settings,
-            clean=(folder / "csim_hls", folder / "csim"),
-            expects=r"PASS: \d+ frames, 0 differing words",
-        ),
-        Stage(
-            "csynth",
-            (hls.step("csynth"),),
-            (*sources, *scripts("csynth")),
-            settings,
-            products=(results / "syn" / "verilog" / f"{top}.v",),
-            clean=(folder / "hls",),
-            check=lambda: read_synthesis(synthesis_report(results, top)),
-        ),
-    ]
-    if options.cosim:
+    yield Stage(
+        "csim",
+        (hls.step("csim"),),
+        (*sources, bench, *scripts("csim")),
+        settings,
+        clean=(folder / "csim_hls", folder / "csim"),
+        expects=r"PASS: \d+ frames, 0 differing words",
+    )
+    yield Stage(
+        "csynth",
+        (hls.step("csynth"),),
+        (*sources, *scripts("csynth")),
+        settings,
+        products=(results / "syn" / "verilog" / f"{top}.v",),
+        clean=(folder / "hls",),
+        check=lambda: read_synthesis(synthesis_report(results, top)),
+    )
+    if cosim:
         report = results / "sim" / "report" / f"{top}_cosim.rpt"
-        stages.append(
-            Stage(
-                "cosim",
-                (hls.step("cosim"),),
-                (bench, *scripts("cosim")),
-                settings,
-                ("csynth",),
-                (report,),
-                clean=(results / "sim",),
-                check=lambda: check_cosimulation(report),
-            )
-        )
-    stages.append(
-        Stage(
-            "export",
-            (hls.step("export"),),
-            scripts("export"),
+        yield Stage(
+            "cosim",
+            (hls.step("cosim"),),
+            (bench, *scripts("cosim")),
             settings,
             ("csynth",),
-            (results / "impl" / "ip" / "component.xml",),
-            clean=(results / "impl",),
+            (report,),
+            clean=(results / "sim",),
+            check=lambda: check_cosimulation(report),
         )
+    yield Stage(
+        "export",
+        (hls.step("export"),),
+        scripts("export"),
+        settings,
+        ("csynth",),
+        (results / "impl" / "ip" / "component.xml",),
+        clean=(results / "impl",),
     )
-    if vivado is None:
-        return stages
-    given = {"vivado": vivado.label}
+
+
+def _vivado_stages(folder: Path, vivado: VendorTool, jobs: int) -> Iterator[Stage]:
+    settings = {"vivado": vivado.label}
     made = folder / "results"
-    stages.append(
-        Stage(
-            "block_design",
-            (_vivado(vivado, "block_design.tcl"),),
-            (folder / "block_design.tcl", folder / "common.tcl", folder / "stream_monitor.v", made / "check.txt"),
-            given,
-            ("export",),
-            (folder / "vivado" / "system.xpr", made / "system.hwh", made / "block_design.txt"),
-            clean=(folder / "vivado", made / "system.hwh", made / "block_design.txt"),
-        )
+    yield Stage(
+        "block_design",
+        (_vivado(vivado, "block_design.tcl"),),
+        (folder / "block_design.tcl", folder / "common.tcl", folder / "stream_monitor.v", made / "check.txt"),
+        settings,
+        ("export",),
+        (folder / "vivado" / "system.xpr", made / "system.hwh", made / "block_design.txt"),
+        clean=(folder / "vivado", made / "system.hwh", made / "block_design.txt"),
     )
     reports = ("utilization.rpt", "accelerator_utilization.rpt", "timing_summary.rpt")
     products = tuple(made / name for name in (*reports, "system.bit", "system.xsa"))
-    stages.append(
-        Stage(
-            "implement",
-            (_vivado(vivado, "implement.tcl", str(options.jobs)),),
-            (folder / "implement.tcl",),
-            given,
-            ("block_design",),
-            products,
-            clean=products,
-            check=lambda: read_implementation(made),
-        )
+    yield Stage(
+        "implement",
+        (_vivado(vivado, "implement.tcl", str(jobs)),),
+        (folder / "implement.tcl",),
+        settings,
+        ("block_design",),
+        products,
+        clean=products,
+        check=lambda: read_implementation(made),
     )
-    return stages
 
 
 def _vivado(vivado: VendorTool, script: str, *arguments: str) -> tuple[str, ...]:

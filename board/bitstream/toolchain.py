@@ -48,13 +48,13 @@ class VendorTool:
         return f"{self.product} {self.version[0]}.{self.version[1]}"
 
     def script(self, file: str) -> tuple[str, ...]:
-        """The command that runs a Tcl file in an HLS tool; every form can."""
+        """Compose the command that runs a Tcl file in an HLS tool; every form can."""
         if self.form == "script":
             return (str(self.path), "-f", file)
         return (str(self.path), "--mode", "hls", "--tcl", file)
 
     def step(self, step: HlsStep) -> tuple[str, ...]:
-        """The command for one HLS step: a Tcl file of that name, or the configuration file."""
+        """Compose the command for one HLS step: a Tcl file of that name, or the configuration file."""
         if self.form != "config":
             return self.script(f"{step}.tcl")
         if step == "csynth":
@@ -79,7 +79,7 @@ def find_vivado(folders: Sequence[Path] = ()) -> VendorTool:
 
 
 def find_hls(syntax: HlsSyntax, folders: Sequence[Path] = (), vivado: VendorTool | None = None) -> VendorTool:
-    """The HLS tool for a project's syntax, of Vivado's version where there is a choice; see `find_vivado`.
+    """Find the HLS tool for a project's syntax, of Vivado's version where there is a choice; see `find_vivado`.
 
     Raises ToolError when there is none, when its version is not supported, or when it is newer than Vivado, which
     could then not read its IP.
@@ -112,7 +112,7 @@ def find_hls(syntax: HlsSyntax, folders: Sequence[Path] = (), vivado: VendorTool
 
 
 def environment(*tools: VendorTool | None) -> dict[str, str]:
-    """The variables for a tool's process: ours, with the tools' folders first on PATH, where they look for each other."""
+    """Compose the variables for a tool's process: the tools' folders come first on PATH, where they look for each other."""
     folders = [str(tool.path.parent) for tool in tools if tool is not None]
     return {**os.environ, "PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")])}
 

@@ -1,4 +1,4 @@
-"""Reads the vendor tools' reports: synthesis, co-simulation, utilisation, timing."""
+"""Read the vendor tools' reports: synthesis, co-simulation, utilisation, timing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Timing:
 
 
 def read_synthesis(file: Path) -> Synthesised:
-    """Reads `csynth.xml` or `<top>_csynth.xml`, or `.rpt` where only the text is there.
+    """Read `csynth.xml` or `<top>_csynth.xml`, or `.rpt` where only the text is there.
 
     Formats: Vivado HLS 2019.2 (UG902), Vitis HLS 2020.2 and later (UG1399).
     Raises ToolError naming the file and the section that is missing or not a number.
@@ -147,7 +147,7 @@ def _synthesis_text(file: Path) -> Synthesised:
 
 
 def read_cosimulation(file: Path) -> Cosimulated:
-    """Reads `<top>_cosim.rpt`; raises ToolError naming the file when it holds no result of an RTL simulation."""
+    """Read `<top>_cosim.rpt`; raises ToolError naming the file when it holds no result of an RTL simulation."""
     for line in _read(file).splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) >= 8 and cells[0] in ("Verilog", "VHDL") and cells[1] not in ("NA", ""):
@@ -156,7 +156,7 @@ def read_cosimulation(file: Path) -> Cosimulated:
 
 
 def read_utilisation(file: Path) -> Resources:
-    """Reads Vivado's `report_utilization`; 7-series and UltraScale+ name the rows differently, and versions the columns.
+    """Read Vivado's `report_utilization`; 7-series and UltraScale+ name the rows differently, and versions the columns.
 
     Block RAM is given in tiles of 36 Kb. Raises ToolError naming the file and the row.
     """
@@ -178,7 +178,7 @@ def read_utilisation(file: Path) -> Resources:
 
 
 def read_timing(file: Path) -> Timing:
-    """Reads Vivado's `report_timing_summary`: the design's worst slacks.
+    """Read Vivado's `report_timing_summary`: the design's worst slacks.
 
     Raises ToolError naming the file and the section; a slack of NA (a design without a clock) is an error too.
     """

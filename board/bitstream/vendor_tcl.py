@@ -1,4 +1,4 @@
-"""Writes the scripts and settings that the vendor's tools are run with."""
+"""Write the scripts and settings that the vendor's tools are run with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ MONITOR = HERE / "ip" / "stream_monitor.v"
 HLS_STEPS = ("csim", "csynth", "cosim", "export")
 SCRIPTS = ("check_hls.tcl", "common.tcl", "check.tcl", "block_design.tcl", "implement.tcl")
 PROCESSING_SYSTEMS = {"zynq-7000": "processing_system7", "zynq-ultrascale+": "zynq_ultra_ps_e"}
-
 
 SMARTCONNECT_PORTS = 16
 """Most masters, and most slaves, of a SmartConnect (PG247)."""
@@ -103,17 +102,17 @@ def _check_ports(project: Project, board: Board, pairs: Sequence[Pair]) -> None:
 
 
 def hls_results(form: Form) -> str:
-    """The folder below the flow's folder in which an HLS tool leaves `syn`, `sim` and `impl`."""
+    """Name the folder below the flow's folder in which an HLS tool leaves `syn`, `sim` and `impl`."""
     return "hls/hls" if form == "config" else "hls/solution"
 
 
 def top_name(project: Project) -> str:
-    """The name of the function that becomes the accelerator, and of its IP."""
+    """Name the function that becomes the accelerator, and its IP."""
     return identifier(project.design.graph.name)
 
 
 def write_scripts(project: Project, board: Board, folder: Path, form: Form = "script") -> None:
-    """Writes the scripts for every stage, the HLS configuration and the monitor's source into `folder`.
+    """Write the scripts for every stage, the HLS configuration and the monitor's source into `folder`.
 
     `form`: of the HLS tool, which decides where the block design finds the IP. Files that are the same already stay as
     they are. Raises MuxflowError when the board has no processing system, when the design has more inputs and outputs than

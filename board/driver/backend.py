@@ -19,27 +19,27 @@ class Backend(Protocol):
     source: str
 
     def load(self, slot: int, words: Sequence[Words]) -> None:
-        """Puts the words of each input, shape (N, words a frame), into a slot that is not under way."""
+        """Put the words of each input, shape (N, words a frame), into a slot that is not under way."""
 
     def start(self, slot: int) -> None:
-        """Sends what was loaded into a slot; nothing may be under way."""
+        """Send what was loaded into a slot; nothing may be under way."""
 
     def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
-        """Words of each output of a started slot, shape (N, words a frame), valid until the slot is loaded again."""
+        """Await the words of each output of a started slot, shape (N, words a frame), valid until the slot is loaded again."""
         ...
 
     def reset(self) -> None:
-        """Gives up what is under way and brings the accelerator into its first state, seeds kept."""
+        """Give up what is under way and bring the accelerator into its first state, seeds kept."""
 
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
-        """Gives a weight generator another start."""
+        """Give a weight generator another start."""
 
     def counters(self) -> Counters:
-        """What was counted since `clear_counters`."""
+        """Tell what was counted since `clear_counters`."""
         ...
 
     def clear_counters(self) -> None:
-        """Counts anew."""
+        """Count anew."""
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Give everything back."""

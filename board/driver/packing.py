@@ -49,8 +49,10 @@ class Port:
         return -(-self.size * self.container // WORD_BITS)
 
     def check(self, codes: Any) -> Codes:
-        """Codes as int64, shape (N, *shape); raises AcceleratorError on a wrong shape, a wrong type, an empty batch or a
-        code that the port does not hold."""
+        """Check codes and give them as int64, shape (N, *shape).
+
+        Raises AcceleratorError on a wrong shape, a wrong type, an empty batch or a code that the port does not hold.
+        """
         array = np.asarray(codes)
         wanted = "(N, {})".format(", ".join(map(str, self.shape)))
         if array.ndim != len(self.shape) + 1 or array.shape[1:] != self.shape:
@@ -74,7 +76,7 @@ class Port:
 
 
 def pack(codes: Codes, port: Port) -> Words:
-    """AXI words, shape (N, words a frame), of codes of shape (N, *port.shape).
+    """Pack codes of shape (N, *port.shape) into AXI words, shape (N, words a frame).
 
     Each element stands sign-extended in its container, the first one in the lowest bits; the last word of a frame is
     filled with zeros.
@@ -86,7 +88,7 @@ def pack(codes: Codes, port: Port) -> Words:
 
 
 def unpack(words: Words, port: Port) -> Codes:
-    """Codes of shape (N, *port.shape) from AXI words; raises AcceleratorError when they are not whole frames."""
+    """Unpack codes of shape (N, *port.shape) from AXI words; raises AcceleratorError when they are not whole frames."""
     if words.size % port.words:
         raise AcceleratorError(f"{words.size} AXI words; a frame has {port.words}, so the transfer was cut short")
     kind = "i" if port.signed else "u"

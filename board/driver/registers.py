@@ -91,7 +91,7 @@ ACCELERATOR_START = 0x81
 
 
 def describe_status(name: str, status: int) -> str:
-    """A DMA channel's status register in words."""
+    """Put a DMA channel's status register into words."""
     found = [text for bit, text in DMA_ERRORS.items() if status & bit]
     if status & DMA_HALTED:
         found.append("halted")

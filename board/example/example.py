@@ -12,7 +12,7 @@ from muxflow_driver import Accelerator, AcceleratorError
 
 
 def run(accelerator: Accelerator, batch: int) -> None:
-    """Prints what the accelerator does."""
+    """Print what the accelerator does."""
     interface = accelerator.interface
     print(f"{interface.name} on {interface.board} at {interface.clock_mhz:g} MHz")
     print(f"self test: {accelerator.self_test()} images agree")
@@ -26,7 +26,7 @@ def run(accelerator: Accelerator, batch: int) -> None:
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Read the command line and run the accelerator."""
     parser = argparse.ArgumentParser(description="Runs the accelerator of this folder.")
     parser.add_argument("--emulate", metavar="PROJECT", help="HLS project whose C simulation plays the accelerator")
     parser.add_argument("--batch", type=int, default=256, help="images that the frame rate is measured over")

@@ -36,7 +36,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Target:
+class Goal:
     """What a design must reach: `fps` frames a second, `latency` seconds for one image, or neither: as fast as fits.
 
     Raises MuxflowError for both at once, and for a number that is not positive.
@@ -50,7 +50,7 @@ class Target:
             raise MuxflowError("both a frame rate and a latency are asked for; give one of them")
         for value, what in ((self.fps, "frames a second"), (self.latency, "seconds of latency")):
             if value is not None and not (value > 0 and isfinite(value)):
-                raise MuxflowError(f"a target of {value:g} {what}; it must be positive")
+                raise MuxflowError(f"a goal of {value:g} {what}; it must be positive")
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int |
 
     By bisection, as what is fast enough for an interval is so for every longer one; `near`: an interval to begin at.
     """
-    targets = [cycles for cycles in solver.targets() if cycles >= at_least]
+    intervals = [cycles for cycles in solver.intervals() if cycles >= at_least]
     best = None
-    # Invariant: targets from `high` on fit, those before `low` do not.
-    low, high, stride = 0, len(targets), 1
-    middle = (low + high) // 2 if near is None else min(bisect_left(targets, near), high - 1)
+    # Invariant: intervals from `high` on fit, those before `low` do not.
+    low, high, stride = 0, len(intervals), 1
+    middle = (low + high) // 2 if near is None else min(bisect_left(intervals, near), high - 1)
     while low < high:
-        found = solver.solve(targets[middle], budget)
+        found = solver.solve(intervals[middle], budget)
         if found is None:
             low = middle + 1
         else:
@@ -156,11 +156,11 @@ def frontier(
     first = fastest(solver, budget)
     if first is None:
         return ()
-    targets = [cycles for cycles in solver.targets() if cycles >= first.cycles]
-    ratio = (targets[-1] / targets[0]) ** (1 / max(1, points - 1))
+    intervals = [cycles for cycles in solver.intervals() if cycles >= first.cycles]
+    ratio = (intervals[-1] / intervals[0]) ** (1 / max(1, points - 1))
     found = [FrontierPoint(first.cycles, first.resources)]
-    for cycles in targets:
-        if cycles < found[-1].interval * ratio and cycles != targets[-1]:
+    for cycles in intervals:
+        if cycles < found[-1].interval * ratio and cycles != intervals[-1]:
             continue
         solution = solver.solve(cycles, budget)
         assert solution is not None
@@ -177,14 +177,14 @@ def fit(
     board: str,
     clock_mhz: float,
     utilisation: Utilisation | None = None,
-    target: Target | None = None,
+    goal: Goal | None = None,
     slowdown: float = 0.0,
     simulated: bool = False,
     progress: Progress | None = None,
 ) -> Design:
-    """The best design for a target inside the device's budget, FIFOs and width converters included (estimates).
+    """The best design for a goal inside the device's budget, FIFOs and width converters included (estimates).
 
-    `target`: without one, the smallest interval that fits, then the smallest LUT share plus BRAM18 share; for a frame
+    `goal`: without one, the smallest interval that fits, then the smallest LUT share plus BRAM18 share; for a frame
     rate, the cheapest design that reaches it; for a latency, the cheapest design of the longest interval at which it is
     reached. `simulated`: FIFO depths come from cycle simulation and the design carries it; otherwise
     they are conservative and cycles are estimates. `slowdown`: per cent that the interval may be above the slowest
@@ -194,20 +194,50 @@ def fit(
     FIFOs of the design found are sized; what they hold is expected next time, until nothing becomes better or `ROUNDS`
     are over. Only designs whose own FIFOs fit are returned.
 
-    Raises BudgetError with the nearest point and what binds when the target cannot be met, MuxflowError for a clock that is
+    Raises BudgetError with the nearest point and what binds when the goal cannot be met, MuxflowError for a clock that is
     not positive and a slowdown outside 0 to 100.
     """
     if not clock_mhz > 0:
         raise MuxflowError(f"a clock of {clock_mhz} MHz; it must be positive")
     if not 0 <= slowdown <= 100:
         raise MuxflowError(f"a slowdown of {slowdown:g} %; give one from 0 to 100")
-    target = target or Target()
+    goal = goal or Goal()
     utilisation = utilisation or Utilisation()
     budget = device.budget(utilisation)
     forked = insert_forks(check(graph))
-    search = _Search(forked, implementations, target, clock_mhz, budget)
+    search = _Search(forked, implementations, goal, clock_mhz, budget)
     tell = progress or (lambda _text: None)
-    held = expected_elements(forked)
+
+    def sized(solution: Solution) -> Design:
+        """The folded design with FIFO depths and placed memories."""
+        folded = fold_graph(forked, solution.folds, implementations)
+        timing = None
+        if simulated:
+            found = size_fifos(folded, interval=search.allowed(solution.cycles, slowdown))
+            depths, timing = found.depths, found.timing
+        else:
+            depths = fifo_depths(folded)
+        placed = folded.with_depths(depths)
+        return place(placed, device=device, board=board, clock_mhz=clock_mhz, utilisation=utilisation, timing=timing)
+
+    best, held = _in_rounds(search, sized, tell)
+    if best is None:
+        raise BudgetError(search.nearest(held, board))
+    if best.timing is not None:
+        tell("FIFO depths: cutting")
+        allowed = search.allowed(best.slowest_cycles, slowdown) or best.slowest_cycles * SLACK
+        fifos = cut_fifos(best.folded, Sizing(best.depths, best.timing, allowed), cuts=CUTS)
+        cut = with_depths(best, fifos.depths, fifos.timing)
+        if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
+            best = cut
+    return best
+
+
+def _in_rounds(
+    search: _Search, sized: Callable[[Solution], Design], tell: Progress
+) -> tuple[Design | None, Mapping[str, int]]:
+    """Solve and size in turn, and give the best design with what its FIFOs hold; None where none fits."""
+    held: Mapping[str, int] = expected_elements(search.graph)
     best: Design | None = None
     for turn in range(PATIENCE):
         if best is not None and turn >= ROUNDS:
@@ -217,23 +247,9 @@ def fit(
         if solution is None:
             break
         tell(f"round {turn + 1}: FIFO depths for {solution.cycles} cycles a frame")
-        folded = fold_graph(forked, solution.folds, implementations)
-        timing = None
-        if simulated:
-            sized = size_fifos(folded, interval=search.allowed(solution.cycles, slowdown))
-            depths, timing = sized.depths, sized.timing
-        else:
-            depths = fifo_depths(folded)
-        design = place(
-            folded.with_depths(depths),
-            device=device,
-            board=board,
-            clock_mhz=clock_mhz,
-            utilisation=utilisation,
-            timing=timing,
-        )
+        design = sized(solution)
         needed = held_elements(design)
-        fits = not design.resources.exceeds(budget)
+        fits = not design.resources.exceeds(search.budget)
         if fits and search.meets(design):
             if best is None or search.rank(design) < search.rank(best):
                 best = design
@@ -247,31 +263,22 @@ def fit(
             held = {name: max(held.get(name, 0) if turn else 0, needed.get(name, 0)) for name in names}
             if turn + 1 >= ROUNDS:
                 search.floor = solution.cycles + 1 + solution.cycles // 4
-    if best is None:
-        raise BudgetError(search.nearest(held, board))
-    if best.timing is not None:
-        tell("FIFO depths: cutting")
-        allowed = search.allowed(best.slowest_cycles, slowdown) or best.slowest_cycles * SLACK
-        sized = cut_fifos(best.folded, Sizing(best.depths, best.timing, allowed), cuts=CUTS)
-        cut = with_depths(best, sized.depths, sized.timing)
-        if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
-            best = cut
-    return best
+    return best, held
 
 
 class _Search:
-    """Which solution of the solver a target asks for."""
+    """Which solution of the solver a goal asks for."""
 
     def __init__(
-        self, graph: Graph, implementations: Implementations, target: Target, clock_mhz: float, budget: Resources
+        self, graph: Graph, implementations: Implementations, goal: Goal, clock_mhz: float, budget: Resources
     ) -> None:
         self.graph = graph
         self.implementations = implementations
-        self.target = target
+        self.goal = goal
         self.budget = budget
         self.clock_mhz = clock_mhz
-        self.interval = 0 if target.fps is None else int(clock_mhz * 1e6 / target.fps * (1 + 1e-12))
-        self.latency = None if target.latency is None else target.latency * clock_mhz * 1e6
+        self.interval = 0 if goal.fps is None else int(clock_mhz * 1e6 / goal.fps * (1 + 1e-12))
+        self.latency = None if goal.latency is None else goal.latency * clock_mhz * 1e6
         self._limit = self.interval
         self.floor = 0
         self._near: int | None = None
@@ -279,7 +286,7 @@ class _Search:
     def solve(self, held: Mapping[str, int], best: Design | None) -> Solution | None:
         """The next design worth sizing; None when nothing fits, or nothing that is better than the best one by far."""
         solver = Solver(self.graph, self.implementations, held)
-        if self.target.fps is not None:
+        if self.goal.fps is not None:
             found = solver.solve(self._limit, self.budget)
         elif self.latency is not None:
             found = self._within_latency(solver)
@@ -289,7 +296,7 @@ class _Search:
             return None
         self._near = found.cycles
         if best is not None:
-            faster = self.target == Target() and found.cycles < best.slowest_cycles
+            faster = self.goal == Goal() and found.cycles < best.slowest_cycles
             cheaper = _load(found.resources, self.budget) < WORTH * _load(best.resources, self.budget)
             if not (faster or (cheaper and found.cycles <= best.slowest_cycles)):
                 return None
@@ -300,8 +307,8 @@ class _Search:
         return self.interval or (slowest * (1 + slowdown / 100) if slowdown else 0.0)
 
     def meets(self, design: Design) -> bool:
-        """Whether the design, its FIFOs sized, reaches the target; where not, the next one must be faster."""
-        if self.target.fps is not None and design.interval > self.interval:
+        """Whether the design, its FIFOs sized, reaches the goal; where not, the next one must be faster."""
+        if self.goal.fps is not None and design.interval > self.interval:
             self._limit = min(self._limit, design.slowest_cycles) - 1
             return False
         if self.latency is not None and design.latency > self.latency:
@@ -311,18 +318,18 @@ class _Search:
 
     def rank(self, design: Design) -> tuple[float, float]:
         """Smaller is better: the interval where speed is asked for, then shares of the budget."""
-        speed = design.interval if self.target.fps is None and self.latency is None else 0
+        speed = design.interval if self.goal.fps is None and self.latency is None else 0
         return speed, _load(design.resources, self.budget)
 
     def _within_latency(self, solver: Solver) -> Solution | None:
         """The design of the longest interval whose latency with unbounded FIFOs is short enough."""
         assert self.latency is not None
-        targets = [cycles for cycles in solver.targets() if self._limit == 0 or cycles <= self._limit]
+        intervals = [cycles for cycles in solver.intervals() if self._limit == 0 or cycles <= self._limit]
         best = None
-        low, high = 0, len(targets)
+        low, high = 0, len(intervals)
         while low < high:
             middle = (low + high) // 2
-            found = solver.solve(targets[middle], self.budget)
+            found = solver.solve(intervals[middle], self.budget)
             if found is None:
                 low = middle + 1
                 continue
@@ -342,7 +349,7 @@ class _Search:
         nearest = fastest(solver, self.budget)
         advice = "choose a larger board (`muxflow boards`), raise the utilisation, or make the network smaller"
         if nearest is None:
-            cycles = solver.targets()[-1]
+            cycles = solver.intervals()[-1]
             smallest = solver.nearest(cycles, self.budget)
             assert smallest is not None
             binding = ", ".join(smallest.resources.exceeds(self.budget))
@@ -353,13 +360,13 @@ class _Search:
             )
         rate = self.clock_mhz * 1e6 / nearest.cycles
         near = f"the nearest point that fits is {rate:,.1f} frames/s ({nearest.cycles} cycles a frame, estimate)"
-        faster = [cycles for cycles in solver.targets() if cycles < nearest.cycles]
+        faster = [cycles for cycles in solver.intervals() if cycles < nearest.cycles]
         asked = "a rate at which its FIFOs fit too"
         if self.latency is not None:
-            asked = f"a latency of {self.target.latency:g} s"
+            asked = f"a latency of {self.goal.latency:g} s"
             near += f" with a latency of {self._latency_of(nearest) / self.clock_mhz / 1e6:.3g} s"
-        elif self.target.fps is not None:
-            asked = f"{self.target.fps:g} frames/s"
+        elif self.goal.fps is not None:
+            asked = f"{self.goal.fps:g} frames/s"
             faster = [max([1, *(cycles for cycles in faster if cycles <= self.interval)])]
         beyond = solver.nearest(faster[-1], self.budget) if faster else None
         if beyond is None:
@@ -369,7 +376,7 @@ class _Search:
             why = f"{binding} binds: faster takes {beyond.resources}"
         return (
             f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; the budget is "
-            f"{self.budget}. {why}. Remedy: lower the target, {advice}"
+            f"{self.budget}. {why}. Remedy: lower the goal, {advice}"
         )
 
 

@@ -89,7 +89,7 @@ class Solver:
         # The trellis that was built last: a budget is often asked about twice for the same cycles.
         self._latest: tuple[int, Trellis | None] | None = None
 
-    def targets(self) -> list[int]:
+    def intervals(self) -> list[int]:
         """Cycles that some node or converter can have, ascending: the interval of any design is one of them."""
         found = {int(cycles) for options in self._options for cycles in options.cycles}
         ends = {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,11 @@ class Graph:
     def __post_init__(self) -> None:
         for name in ("streams", "readouts", "notes", "tensors"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __reduce__(self) -> tuple[type[Graph], tuple[Any, ...]]:
+        # Read-only views of mappings cannot be pickled; other libraries copy and store the layers that hold a graph.
+        values = [getattr(self, one.name) for one in fields(self)]
+        return Graph, tuple(dict(value) if isinstance(value, MappingProxyType) else value for value in values)
 
     def ports(self, node: Node) -> Ports:
         """Look up the streams of a node."""

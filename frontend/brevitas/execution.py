@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from brevitas.proxy import ActQuantProxyFromInjector
 from torch import nn
@@ -14,16 +15,16 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.frontend.floats import float_inputs, observed
-from muxflow.frontend.training.layers import MuxShift, OrJoin
+from muxflow.frontend.training.layers import MuxJoin, OrJoin
 from muxflow.proof.execution import Tensor
 
-OBSERVED = (ActQuantProxyFromInjector, MuxShift, OrJoin)
+OBSERVED = (ActQuantProxyFromInjector, MuxJoin, OrJoin)
 
 
 class TorchExecution:
     """A Brevitas network: the outputs of every activation quantizer and of every MUX or OR join, and the logits.
 
-    The graph's streams are matched with them in the order of evaluation, which is the order of the export.
+    The graph's streams are matched with them in the order of evaluation: the operands of a join from left to right.
     """
 
     title = "trained network (Brevitas, torch)"
@@ -34,11 +35,15 @@ class TorchExecution:
         self._graph = graph
         # Pools on codes are not modules of their own kind: their inputs and their readers are compared.
         pools = {name for node in graph.nodes if isinstance(node.op, Pool) for name in node.outputs}
-        self._streams = [name for name in graph.tensors if name not in pools]
+        self._streams = [name for name in _evaluated(graph) if name in graph.tensors and name not in pools]
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`; raises MismatchError when the network evaluates another number of quantizers and joins."""
-        inputs = [torch.from_numpy(values) for values in float_inputs(self._graph, codes)]
+        # One pixel is taken to be a vector, (N, features): torch's dense layers want it so.
+        values = (
+            array[..., 0, 0] if array.shape[2:] == (1, 1) else array for array in float_inputs(self._graph, codes)
+        )
+        inputs = [torch.from_numpy(np.ascontiguousarray(array)) for array in values]
         caught: list[torch.Tensor] = []
         heads: list[torch.Tensor] = []  # what makes the input codes
 
@@ -65,6 +70,22 @@ class TorchExecution:
         tensors = {name: value.numpy() for name, value in zip(self._streams, inner, strict=True)}
         answers = answer if isinstance(answer, tuple) else (answer,)
         return observed(self._graph, [values.numpy() for values in answers], tensors)
+
+
+def _evaluated(graph: Graph) -> list[str]:
+    """The graph's streams in the order in which a network computes them, from its first output to its last."""
+    producers = graph.producers()
+    order: dict[str, None] = {}
+    waiting = [(name, False) for name in reversed(graph.outputs)]
+    while waiting:
+        name, operands_done = waiting.pop()
+        if operands_done:
+            order.setdefault(name)
+        elif name not in order:
+            waiting.append((name, True))
+            if name in producers:
+                waiting += [(operand, False) for operand in reversed(producers[name].inputs)]
+    return list(order)
 
 
 def _is_active(module: nn.Module) -> bool:

@@ -1,7 +1,7 @@
 """Export of a trained Brevitas model to one deterministic QONNX file.
 
 The file holds `Quant`, `BipolarQuant`, `Conv`, `Mul`, `Add`, `MaxPool`, `GlobalAveragePool`, `Flatten` and the
-operators of domain "muxflow" (see `qonnx_ops`), with every shape annotated; generated weights are not stored.
+operators of domain "muxflow" (see `qonnx.ops`), with every shape annotated; generated weights are not stored.
 """
 
 from __future__ import annotations
@@ -31,32 +31,47 @@ OPSET = 20
 METADATA_PREFIX = "muxflow."
 
 
-def _check(model: nn.Module, input_shape: tuple[int, ...]) -> None:
-    if len(input_shape) != 4 or any(not isinstance(n, int) or n < 1 for n in input_shape):
-        raise MuxflowError(f"export: input shape {input_shape!r}; give (N, C, H, W) with positive integers")
+Shape = tuple[int, ...]
+
+
+def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape, ...]:
+    """One shape for each input; raises MuxflowError where one is none, or the model has no Brevitas layer."""
+    given = (shapes,) if all(isinstance(size, int) for size in shapes) else shapes
+    for shape in given:
+        if not (
+            isinstance(shape, tuple)
+            and 2 <= len(shape) <= 5
+            and all(isinstance(size, int) and size > 0 for size in shape)
+        ):
+            raise MuxflowError(
+                f"export: input shape {shape!r}; give (N, C, H, W) with positive integers, or (N, features), (N, C, L), "
+                "(N, C, D, H, W); for a network of several inputs a tuple of shapes"
+            )
     if not any(isinstance(m, QuantLayerMixin) for m in model.modules()):
         raise MuxflowError(
             f"export: {type(model).__name__} holds no Brevitas layer; "
             "build it from brevitas.nn and muxflow.frontend.training.layers"
         )
+    return tuple(given)  # type: ignore[arg-type]
 
 
 def to_qonnx(
-    model: nn.Module, input_shape: tuple[int, ...], metadata: Mapping[str, str] | None = None
+    model: nn.Module, shapes: Shape | tuple[Shape, ...], metadata: Mapping[str, str] | None = None
 ) -> onnx.ModelProto:
     """The model as a cleaned QONNX protobuf, in evaluation mode; same model, same bytes.
 
-    `input_shape`: (N, C, H, W), N = 1 for hardware. `metadata`: text pairs, stored under "muxflow.<key>".
-    Raises MuxflowError when the shape is not NCHW or the model holds no Brevitas layer.
+    `shapes`: of its input, (N, C, H, W), (N, C, L), (N, C, D, H, W) or (N, features), or a tuple of them, one an input;
+    N = 1 for hardware. `metadata`: text pairs, stored under "muxflow.<key>".
+    Raises MuxflowError when a shape is another or the model holds no Brevitas layer.
     """
-    _check(model, input_shape)
+    inputs = tuple(torch.zeros(shape) for shape in _checked(model, shapes))
     with warnings.catch_warnings():
         # The TorchScript exporter is the one that can write custom operators; torch announces its successor.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         raw = QONNXManager.export(
             model,
-            args=torch.zeros(input_shape),
+            args=inputs if len(inputs) > 1 else inputs[0],
             dynamo=False,
             opset_version=OPSET,
             custom_opsets={DOMAIN: DOMAIN_VERSION},
@@ -77,12 +92,12 @@ def to_qonnx(
 def export(
     model: nn.Module,
     path: str | Path,
-    input_shape: tuple[int, ...],
+    shapes: Shape | tuple[Shape, ...],
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `model` to the QONNX file `path` and return it; the file appears whole or not at all.
 
-    `input_shape`: (N, C, H, W), N = 1 for hardware. `metadata`: text pairs (training command, data set, split,
+    `shapes`: as in `to_qonnx`. `metadata`: text pairs (training command, data set, split,
     accuracy, ...), stored as metadata_props "muxflow.<key>". The same model gives the same bytes.
     Raises MuxflowError when the shape, the model or the folder does not fit.
     Source: QONNX with this project's operators.
@@ -90,7 +105,7 @@ def export(
     path = Path(path)
     if not path.parent.is_dir():
         raise MuxflowError(f"export: the folder {path.parent} does not exist; create it or choose another path")
-    data = to_qonnx(model, input_shape, metadata).SerializeToString(deterministic=True)
+    data = to_qonnx(model, shapes, metadata).SerializeToString(deterministic=True)
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(data)
     os.replace(part, path)

@@ -6,24 +6,22 @@ convolutions are Im2Col and MatMul, and of signs times signs it counts the equal
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import onnx
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops.matrix_vector import MatrixVector
-from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
-from muxflow.frontend.importer import layers
+from muxflow.frontend.importer import layers, pools
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Floats, constant_step
-from muxflow.frontend.importer.layers import operand, sums_exactly, weight_codes
-from muxflow.frontend.importer.quantizers import INPUT_BITS, Quantizer, activation
-from muxflow.frontend.importer.values import Constant, Image, Tensor, Value
-from muxflow.frontend.importer.walk import Importer, ImportOptions, attribute, label
+from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.layout import is_channel_last, natural
+from muxflow.frontend.importer.quantizers import Quantizer, activation
+from muxflow.frontend.importer.values import Image, Tensor, Value
+from muxflow.frontend.importer.walk import Importer
+from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, ModelNode
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,41 +47,31 @@ class ThresholdQuantizer(Quantizer):
         return lo, hi
 
 
-def annotated_input(model: onnx.ModelProto) -> ImportOptions | None:
-    """Options for a model whose input carries an integer data type of FINN's, UINTn or INTn; None for any other."""
-    names = {entry.name for entry in model.graph.input}
-    for annotation in model.graph.quantization_annotation:
-        entries = {entry.key: entry.value for entry in annotation.quant_parameter_tensor_names}
-        kind = re.fullmatch(r"(U?)INT(\d+)", entries.get("finn_datatype", ""))
-        if annotation.tensor_name in names and kind and int(kind[2]) <= INPUT_BITS:
-            return ImportOptions(1.0, int(kind[2]), not kind[1])
-    return None
-
-
-def multi_threshold(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("MultiThreshold", domains=QUANTIZED)
+def multi_threshold(importer: Importer, node: ModelNode) -> Value:
     """MultiThreshold: an activation, or at the input what makes integers of it."""
     table = importer.constant(node, 1).astype(np.float32)
     if table.ndim != 2 or not table.size:
-        raise MuxflowError(f"{label(node)}: thresholds of shape {table.shape}; they must be (channels or 1, steps)")
+        raise MuxflowError(f"{node.label}: thresholds of shape {table.shape}; they must be (channels or 1, steps)")
     if (np.diff(table, axis=1) < 0).any():
-        raise MuxflowError(f"{label(node)}: a row of thresholds descends; FINN writes them ascending")
-    step = float(attribute(node, "out_scale", None) or 1.0)
-    lowest = float(attribute(node, "out_bias", None) or 0.0)
+        raise MuxflowError(f"{node.label}: a row of thresholds descends; FINN writes them ascending")
+    step = float(node.attributes.get("out_scale", None) or 1.0)
+    lowest = float(node.attributes.get("out_bias", None) or 0.0)
     # Levels of step k and their offset lie on one grid: that of the step, or of its half where the offset is half-way.
     unit = next((part for part in (step, step / 2) if (lowest / part).is_integer()), None)
     if step <= 0 or unit is None:
         raise UnsupportedError(
-            f"{label(node)}: out_scale {step:g} and out_bias {lowest:g}; supported are a positive scale and a bias that "
+            f"{node.label}: out_scale {step:g} and out_bias {lowest:g}; supported are a positive scale and a bias that "
             "is a multiple of its half"
         )
-    value = importer.values[node.input[0]]
+    value = importer.values[node.inputs[0]]
     quantizer = ThresholdQuantizer(
         np.array([unit], np.float32), np.zeros(1, np.float32), thresholds=table, step=step, lowest=lowest
     )
-    if isinstance(value, Image) and importer.options.input_scale is None:
+    if isinstance(value, Image) and importer.given_grid(value) is None:
         return _open_input(importer, node, value, quantizer)
     tensor = importer.tensor(node, 0)
-    ids = spread(importer, tensor, _row_ids(node, len(table), tensor), label(node))
+    ids = spread(importer, tensor, _row_ids(node, len(table), tensor), node.label)
     quantizer = replace(quantizer, thresholds=table[ids], rows=len(ids))
     if table.shape[1] > 1 or lowest or not _counts_signs(importer):
         return activation(importer, node, tensor, quantizer)
@@ -95,24 +83,24 @@ def multi_threshold(importer: Importer, node: onnx.NodeProto) -> Value:
     return codes.then(constant_step("Mul", half, node.name)).then(constant_step("Add", half, node.name))
 
 
-def _row_ids(node: onnx.NodeProto, rows: int, tensor: Tensor) -> IntArray:
+def _row_ids(node: ModelNode, rows: int, tensor: Tensor) -> IntArray:
     """The row of thresholds of each element, in a shape that broadcasts against the tensor."""
-    layout = attribute(node, "data_layout", "NCHW")
+    layout = node.attributes.get("data_layout", "NCHW")
     if layout not in ("NCHW", "NHWC", "NC"):
-        raise UnsupportedError(f"{label(node)}: data_layout {layout!r}; supported: NCHW, NHWC, NC")
+        raise UnsupportedError(f"{node.label}: data_layout {layout!r}; supported: NCHW, NHWC, NC")
     trailing = tensor.index.ndim - 1 if layout == "NCHW" else 0
     return np.arange(rows).reshape(rows, *(1,) * trailing)
 
 
 def _counts_signs(importer: Importer) -> bool:
-    return any(node.op_type == "XnorPopcountMatMul" for node in importer.model.graph.node)
+    return any(node.op_type == "XnorPopcountMatMul" for node in importer.model.nodes)
 
 
-def _open_input(importer: Importer, node: onnx.NodeProto, image: Image, quantizer: ThresholdQuantizer) -> Tensor:
+def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: ThresholdQuantizer) -> Tensor:
     """The integer input that a table of thresholds makes of floats: one step of it is the thresholds' distance."""
     table = quantizer.thresholds
     if len(table) > 1:
-        raise UnsupportedError(f"{label(node)}: the input has one row of thresholds a channel; use one for all")
+        raise UnsupportedError(f"{node.label}: the input has one row of thresholds a channel; use one for all")
     steps = table.shape[1]
     distance = (float(table[0, -1]) - float(table[0, 0])) / (steps - 1) if steps > 1 else 1.0
     # The input is distance * code, half a distance from the thresholds on either side; `first` is the lowest code.
@@ -121,120 +109,83 @@ def _open_input(importer: Importer, node: onnx.NodeProto, image: Image, quantize
     values = ((counts + first) * distance).astype(np.float32)
     if not np.array_equal(np.searchsorted(table[0], values, side="right"), counts):
         raise UnsupportedError(
-            f"{label(node)}: its thresholds are not evenly spaced about multiples of one step, so the input is no plain "
+            f"{node.label}: its thresholds are not evenly spaced about multiples of one step, so the input is no plain "
             "integer; say what one input step stands for: input_scale=1/255 (command line: --input-scale 1/255)"
         )
     opened = importer.open_input(image, first, first + steps, np.array([distance]))
     # From here on the tensors hold levels, not the input's values.
     levels = replace(opened, scale=np.array([quantizer.step]))
     shift = quantizer.lowest - quantizer.step * first
-    return levels.then(constant_step("Add", shift, f"{label(node)} bias")) if shift else levels
+    return levels.then(constant_step("Add", shift, f"{node.label} bias")) if shift else levels
 
 
-def im2col(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("Im2Col", domains=QUANTIZED)
+def im2col(importer: Importer, node: ModelNode) -> Value:
     """Im2Col: the vectors of a convolution, channel-last."""
     tensor = _channel_last(importer, node)
-    kernel = _pair(node, "kernel_size", [])
-    if attribute(node, "depthwise", 0):
+    kernel = _pair(node, "kernel_size", ())
+    if node.attributes.get("depthwise", 0):
         raise UnsupportedError(
-            f"{label(node)}: lowered for a depthwise convolution; import the file from before FINN lowers convolutions"
+            f"{node.label}: lowered for a depthwise convolution; import the file from before FINN lowers convolutions"
         )
-    pads = tuple(int(size) for size in attribute(node, "pad_amount", [0, 0, 0, 0]))
+    pads = tuple(int(size) for size in node.attributes.get("pad_amount", (0, 0, 0, 0)))
     meaning = tensor.meaning()
     if meaning is None:
-        raise UnsupportedError(f"{label(node)}: its input has a float function without a quantizer behind it")
+        raise UnsupportedError(f"{node.label}: its input has a float function without a quantizer behind it")
     scale, offset = meaning
-    code = (float(attribute(node, "pad_value", 0)) - offset) / scale
+    code = (float(node.attributes.get("pad_value", 0)) - offset) / scale
     if any(pads) and ((code != code[0]).any() or code[0] != np.rint(code[0])):
-        raise UnsupportedError(f"{label(node)}: its padding is no code of the input; quantize the input first")
+        raise UnsupportedError(f"{node.label}: its padding is no code of the input; quantize the input first")
     window = SlidingWindow(
         kernel,
-        _pair(node, "stride", [1, 1]),
-        _pair(node, "dilations", [1, 1]),
-        (pads[0], pads[1], pads[2], pads[3]),
+        _pair(node, "stride", (1, 1)),
+        _pair(node, "dilations", (1, 1)),
+        pads,
         pad_code=int(code[0]) if any(pads) else 0,
     )
-    stream = importer.emit(node.name or node.output[0], window, tensor.stream)
-    return replace(tensor, stream=stream, index=_natural(importer, stream))
+    stream = importer.emit(node.name, window, tensor.stream)
+    return replace(tensor, stream=stream, index=natural(importer.streams[stream]))
 
 
-def matmul(importer: Importer, node: onnx.NodeProto) -> Value:
-    """MatMul on vectors, or pixel by pixel on channel-last maps."""
-    value = importer.values[node.input[0]]
-    weights = importer.values[node.input[1]]
-    if not isinstance(value, Tensor) or not isinstance(weights, Constant) or not _is_channel_last(importer, value):
-        return layers.dense(importer, node)
-    tensor = value
-    codes, weight_scale = weight_codes(importer, node, 1, 1)
-    columns = importer.streams[tensor.stream].channels
-    if codes.ndim != 2 or codes.shape[1] != columns:
-        raise UnsupportedError(f"{label(node)}: weights of shape {codes.shape[::-1]} for {columns} channels")
-    window = next((made.op for made in importer.nodes if tensor.stream in made.outputs), None)
-    pixels = window.kernel[0] * window.kernel[1] if isinstance(window, SlidingWindow) else 1
-    tensor, scale, offset = operand(importer, node, tensor, False)
-    name = node.name or node.output[0]
-    supply = importer.emit(f"{name}_weights", RomWeights(codes, repeats=importer.streams[tensor.stream].pixels))
-    stream = importer.emit(name, MatrixVector(1, pixels), tensor.stream, supply)
-    product = scale * weight_scale
-    importer.describe(stream, product)
-    exact = tensor.scales_exactly() and sums_exactly(product, importer.streams[stream])
-    result = Tensor(stream, _natural(importer, stream), product, exact=exact)
-    if offset.any():
-        result = result.then(constant_step("Add", codes.sum(axis=1) * weight_scale * offset, f"{label(node)} offset"))
-    return result
-
-
-def xnor_popcount(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("XnorPopcountMatMul", domains=QUANTIZED)
+def xnor_popcount(importer: Importer, node: ModelNode) -> Value:
     """XnorPopcountMatMul: how many bits of x equal those of the weights, which is x (2 w - 1) + the number of w = 0."""
     bits = importer.constant(node, 1)
     if not np.isin(bits, (0, 1)).all():
-        raise MuxflowError(f"{label(node)}: weights other than 0 and 1; FINN writes bits")
-    signs = f"{node.input[1]} as signs"
+        raise MuxflowError(f"{node.label}: weights other than 0 and 1; FINN writes bits")
+    signs = f"{node.inputs[1]} as signs"
     importer.values[signs] = Constant((2 * bits - 1).astype(np.float32))
-    product = onnx.NodeProto()
-    product.CopyFrom(node)
-    product.op_type, product.domain, product.input[1] = "MatMul", "", signs
-    result = matmul(importer, product)
+    matmul = replace(node, op_type="MatMul", domain=STANDARD, inputs=(node.inputs[0], signs, *node.inputs[2:]))
+    result = layers.product(importer, matmul)
     assert isinstance(result, Tensor)
-    return result.then(constant_step("Add", (1 - bits).sum(axis=0), f"{label(node)} count"))
+    return result.then(constant_step("Add", (1 - bits).sum(axis=0), f"{node.label} count"))
 
 
-def max_pool(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("MaxPoolNHWC", domains=QUANTIZED)
+def max_pool(importer: Importer, node: ModelNode) -> Value:
     """MaxPoolNHWC: MaxPool on a channel-last map."""
     tensor = _channel_last(importer, node)
-    first = f"{node.input[0]} channel-first"
-    importer.values[first] = replace(tensor, index=tensor.index.transpose(2, 0, 1))
-    pool = onnx.NodeProto()
-    pool.CopyFrom(node)
-    pool.op_type, pool.domain, pool.input[0] = "MaxPool", "", first
-    result = layers.pool(importer, pool)
+    first = f"{node.inputs[0]} channel-first"
+    importer.values[first] = replace(tensor, index=np.moveaxis(tensor.index, -1, 0))
+    result = pools.pool(importer, replace(node, op_type="MaxPool", domain=STANDARD, inputs=(first, *node.inputs[1:])))
     assert isinstance(result, Tensor)
     importer.tensors.pop(result.stream, None)
-    return replace(result, index=result.index.transpose(1, 2, 0))
+    return replace(result, index=np.moveaxis(result.index, 0, -1))
 
 
-def _channel_last(importer: Importer, node: onnx.NodeProto) -> Tensor:
+def _channel_last(importer: Importer, node: ModelNode) -> Tensor:
     """The first input, which must be a map in the order its stream has."""
     tensor = importer.tensor(node, 0)
-    if not _is_channel_last(importer, tensor):
+    if not is_channel_last(tensor, importer.streams[tensor.stream]):
         raise UnsupportedError(
-            f"{label(node)}: its input is not a channel-last image in the order its stream has (shape "
+            f"{node.label}: its input is not a channel-last image in the order its stream has (shape "
             f"{tensor.index.shape}); FINN puts a Transpose before it"
         )
     return tensor
 
 
-def _is_channel_last(importer: Importer, tensor: Tensor) -> bool:
-    return tensor.index.ndim == 3 and np.array_equal(tensor.index, _natural(importer, tensor.stream))
-
-
-def _natural(importer: Importer, stream: str) -> IntArray:
-    found = importer.streams[stream]
-    return np.arange(found.size).reshape(found.shape)
-
-
-def _pair(node: onnx.NodeProto, name: str, default: list[int]) -> tuple[int, int]:
-    values = [int(value) for value in attribute(node, name, default)]
+def _pair(node: ModelNode, name: str, default: tuple[int, ...]) -> tuple[int, int]:
+    values = [int(value) for value in node.attributes.get(name, default)]
     if len(values) != 2:
-        raise UnsupportedError(f"{label(node)}: {name} {values}; supported are two spatial axes")
+        raise UnsupportedError(f"{node.label}: {name} {values}; supported are two spatial axes")
     return values[0], values[1]

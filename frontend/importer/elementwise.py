@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import helper
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.importer.float_chain import Step
-from muxflow.frontend.importer.values import Constant, Image, Tensor, Value
-from muxflow.frontend.importer.walk import Importer, attribute, label
+from muxflow.frontend.importer.float_chain import BINARY, UNARY, Step
+from muxflow.frontend.importer.folding import REORDERINGS
+from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.values import Image, Tensor, Value
+from muxflow.frontend.importer.walk import Importer
+from muxflow.frontend.model import Constant, ModelNode
 
 
 def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
@@ -36,44 +37,43 @@ def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where
     return pixels[0] if (pixels == pixels[0]).all() else flat
 
 
-def _attributes(node: onnx.NodeProto) -> tuple[tuple[str, Any], ...]:
-    return tuple((entry.name, helper.get_attribute_value(entry)) for entry in node.attribute)
-
-
-def unary(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles(*sorted(UNARY))
+def unary(importer: Importer, node: ModelNode) -> Value:
     """An elementwise function, its further inputs (bounds of Clip) constant."""
     if node.op_type in ("Identity", "Dropout"):
-        return importer.values[node.input[0]]
+        return importer.values[node.inputs[0]]
     tensor = importer.tensor(node, 0)
     operands: list[npt.NDArray[np.float32] | None] = [None]
-    if node.op_type == "Clip" and not node.attribute:
+    if node.op_type == "Clip" and not node.attributes:
         ends = np.finfo(np.float32)
         for position, missing in ((1, ends.min), (2, ends.max)):
-            given = len(node.input) > position and node.input[position]
+            given = len(node.inputs) > position and node.inputs[position]
             value = importer.constant(node, position) if given else np.float32(missing)
             operands.append(np.asarray(value, np.float32).reshape(1))
-    return tensor.then(Step(node.op_type, _attributes(node), tuple(operands), label(node)))
+    return tensor.then(Step(node.op_type, tuple(node.attributes.items()), tuple(operands), node.label))
 
 
-def with_constant(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles(*sorted(BINARY - {"Add"}))
+def with_constant(importer: Importer, node: ModelNode) -> Value:
     """A binary elementwise op with one constant side."""
-    if len(node.input) != 2:
-        raise UnsupportedError(f"{label(node)}: {len(node.input)} inputs; supported are two, chain the node")
-    left, right = (importer.values[name] for name in node.input)
+    if len(node.inputs) != 2:
+        raise UnsupportedError(f"{node.label}: {len(node.inputs)} inputs; supported are two, chain the node")
+    left, right = (importer.values[name] for name in node.inputs)
     if not isinstance(left, Constant) and not isinstance(right, Constant):
         raise UnsupportedError(
-            f"{label(node)}: both inputs are data; supported joins of two streams are Add, Concat, MuxShift and OrJoin, "
+            f"{node.label}: both inputs are data; supported joins of two streams are Add, Concat, MuxJoin and OrJoin, "
             "so use one of those"
         )
     position = 0 if isinstance(right, Constant) else 1
     tensor = importer.tensor(node, position)
     constant = importer.constant(node, 1 - position).astype(np.float32)
-    rows = spread(importer, tensor, constant, label(node))
+    rows = spread(importer, tensor, constant, node.label)
     operands = (None, rows) if position == 0 else (rows, None)
-    return tensor.then(Step(node.op_type, _attributes(node), operands, label(node)))
+    return tensor.then(Step(node.op_type, tuple(node.attributes.items()), operands, node.label))
 
 
-def batch_normalization(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("BatchNormalization")
+def batch_normalization(importer: Importer, node: ModelNode) -> Value:
     """Batch normalisation at inference."""
     tensor = importer.tensor(node, 0)
     channels = tensor.index.shape[0]
@@ -81,62 +81,64 @@ def batch_normalization(importer: Importer, node: onnx.NodeProto) -> Value:
     for position in range(1, 5):
         vector = importer.constant(node, position).astype(np.float32)
         if vector.shape != (channels,):
-            raise UnsupportedError(f"{label(node)}: parameters of shape {vector.shape} for {channels} channels")
+            raise UnsupportedError(f"{node.label}: parameters of shape {vector.shape} for {channels} channels")
         column = vector.reshape(1, channels, *(1,) * (tensor.index.ndim - 1))
-        operands.append(spread(importer, tensor, column, label(node)))
-    epsilon = float(attribute(node, "epsilon", 1e-5))
-    return tensor.then(Step("BatchNormalization", (("epsilon", epsilon),), tuple(operands), label(node)))
+        operands.append(spread(importer, tensor, column, node.label))
+    epsilon = float(node.attributes.get("epsilon", 1e-5))
+    return tensor.then(Step("BatchNormalization", (("epsilon", epsilon),), tuple(operands), node.label))
 
 
-def reorder(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles(*REORDERINGS)
+def reorder(importer: Importer, node: ModelNode) -> Value:
     """Reshape, Flatten, Transpose, Squeeze, Unsqueeze: they only move elements, so they cost nothing."""
-    value = importer.values[node.input[0]]
+    value = importer.values[node.inputs[0]]
     if isinstance(value, Image):
         return replace(value, index=_moved(importer, node, value.index))
     tensor = importer.tensor(node, 0)
     return replace(tensor, index=_moved(importer, node, tensor.index))
 
 
-def shape(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("Shape")
+def shape(importer: Importer, node: ModelNode) -> Value:
     """Shape of a tensor for one image; exporters compute the target of a Reshape from it."""
-    value = importer.values[node.input[0]]
+    value = importer.values[node.inputs[0]]
     if not isinstance(value, Tensor | Image):
-        raise UnsupportedError(f"{label(node)}: the shape of generated weights; use constants")
+        raise UnsupportedError(f"{node.label}: the shape of generated weights; use constants")
     sizes = np.array((1, *value.index.shape), np.int64)
-    return Constant(sizes[int(attribute(node, "start", 0)) : int(attribute(node, "end", len(sizes)))])
+    return Constant(sizes[int(node.attributes.get("start", 0)) : int(node.attributes.get("end", len(sizes)))])
 
 
-def _moved(importer: Importer, node: onnx.NodeProto, index: IntArray) -> IntArray:
+def _moved(importer: Importer, node: ModelNode, index: IntArray) -> IntArray:
     """The index of a tensor after a node that re-orders it, found by moving two images at once."""
     batch = np.stack([index, index + index.size])
     try:
         moved = _move(importer, node, batch)
     except (ValueError, IndexError) as error:
         raise UnsupportedError(
-            f"{label(node)}: does not fit a tensor of shape (N, {', '.join(map(str, index.shape))}) ({error}); keep the "
+            f"{node.label}: does not fit a tensor of shape (N, {', '.join(map(str, index.shape))}) ({error}); keep the "
             "batch axis first and alone"
         ) from error
     if moved.ndim < 2 or len(moved) != 2 or (moved[0] + index.size != moved[1]).any():
-        raise UnsupportedError(f"{label(node)}: moves the batch axis; keep it first and alone")
+        raise UnsupportedError(f"{node.label}: moves the batch axis; keep it first and alone")
     result: IntArray = moved[0]
     return result
 
 
-def _move(importer: Importer, node: onnx.NodeProto, batch: IntArray) -> IntArray:
+def _move(importer: Importer, node: ModelNode, batch: IntArray) -> IntArray:
     kind = node.op_type
     if kind == "Reshape":
         target = [int(size) for size in importer.constant(node, 1)]
-        if not attribute(node, "allowzero", 0):
+        if not node.attributes.get("allowzero", 0):
             target = [batch.shape[i] if size == 0 else size for i, size in enumerate(target)]
         # A file that was exported for one image says 1 where it means the batch.
         return batch.reshape([len(batch) if target[0] == 1 else target[0], *target[1:]])
     if kind == "Flatten":
-        axis = int(attribute(node, "axis", 1)) % batch.ndim
+        axis = int(node.attributes.get("axis", 1)) % batch.ndim
         return batch.reshape(int(np.prod(batch.shape[:axis])), -1)
     if kind == "Transpose":
-        return batch.transpose(attribute(node, "perm", None))
-    given = len(node.input) > 1 and node.input[1]
-    axes = importer.constant(node, 1).tolist() if given else attribute(node, "axes", None)
+        return batch.transpose(node.attributes.get("perm", None))
+    given = len(node.inputs) > 1 and node.inputs[1]
+    axes = importer.constant(node, 1).tolist() if given else node.attributes.get("axes", None)
     if kind == "Unsqueeze":
         return np.expand_dims(batch, tuple(axes))
     return np.squeeze(
@@ -144,9 +146,10 @@ def _move(importer: Importer, node: onnx.NodeProto, batch: IntArray) -> IntArray
     )
 
 
-def drop_softmax(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("Softmax", "LogSoftmax")
+def drop_softmax(importer: Importer, node: ModelNode) -> Value:
     """Softmax as the last node: the logits leave the chip, the host may normalise them."""
-    if node.output[0] != importer.model.graph.output[0].name:
-        raise UnsupportedError(f"{label(node)}: supported only as the last node, where the host computes it")
-    importer.remarks.append(f"{label(node)} is left to the host: the outputs are logits")
+    if node.outputs[0] not in importer.model.outputs:
+        raise UnsupportedError(f"{node.label}: supported only as the last node, where the host computes it")
+    importer.remarks.append(f"{node.label} is left to the host: the outputs are logits")
     return importer.tensor(node, 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import reduce
 
 import numpy as np
-import onnx
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import UnsupportedError
@@ -17,43 +16,38 @@ from muxflow.dataflow.ops.or_join import OrJoin
 from muxflow.frontend.importer.elementwise import with_constant
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.grids import common_grid
-from muxflow.frontend.importer.layers import aligned, sums_exactly
-from muxflow.frontend.importer.values import (
-    Constant,
-    Doubles,
-    Generated,
-    Tensor,
-    Value,
-    channel_last,
-    compact,
-    is_feature_map,
-)
-from muxflow.frontend.importer.walk import Importer, attribute, label
+from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.layout import channel_first, is_feature_map
+from muxflow.frontend.importer.products import aligned, sums_exactly
+from muxflow.frontend.importer.values import Doubles, Generated, Tensor, Value, compact
+from muxflow.frontend.importer.walk import Importer
+from muxflow.frontend.model import MUXFLOW, Constant, ModelNode
 
 
-def _meaning(importer: Importer, node: onnx.NodeProto, tensor: Tensor) -> tuple[Doubles, Doubles]:
+def _meaning(importer: Importer, node: ModelNode, tensor: Tensor) -> tuple[Doubles, Doubles]:
     meaning = tensor.meaning()
     if meaning is None:
         names = ", ".join(step.name for step in tensor.steps)
         raise UnsupportedError(
-            f"{label(node)}: one side passes {names} after its last integer stream, without a quantizer; put an "
+            f"{node.label}: one side passes {names} after its last integer stream, without a quantizer; put an "
             "activation quantizer on both sides of the join"
         )
     if max(part.size for part in meaning) > importer.streams[tensor.stream].channels:
         raise UnsupportedError(
-            f"{label(node)}: one side is scaled or shifted pixel by pixel; put a quantizer on it before the join"
+            f"{node.label}: one side is scaled or shifted pixel by pixel; put a quantizer on it before the join"
         )
     return meaning
 
 
-def add(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("Add")
+def add(importer: Importer, node: ModelNode) -> Value:
     """Add: of a constant (a float step) or of two streams (an integer join)."""
-    if any(isinstance(importer.values[name], Constant) for name in node.input):
+    if any(isinstance(importer.values[name], Constant) for name in node.inputs):
         return with_constant(importer, node)
     left, right = importer.tensor(node, 0), importer.tensor(node, 1)
     if not np.array_equal(left.index, right.index):
         raise UnsupportedError(
-            f"{label(node)}: joins shapes {left.index.shape} and {right.index.shape}, or orders, that differ; supported "
+            f"{node.label}: joins shapes {left.index.shape} and {right.index.shape}, or orders, that differ; supported "
             "are equal ones, so re-order or pool both sides alike"
         )
     (scale_a, offset_a), (scale_b, offset_b) = (_meaning(importer, node, tensor) for tensor in (left, right))
@@ -63,33 +57,34 @@ def add(importer: Importer, node: onnx.NodeProto) -> Value:
         grid = common_grid((a, b)) if a and b else None
         if grid is None:
             raise UnsupportedError(
-                f"{label(node)}: scales {a:g} and {b:g} have no common integer grid; give both branches one shared "
+                f"{node.label}: scales {a:g} and {b:g} have no common integer grid; give both branches one shared "
                 "quantizer or power-of-two scales"
             )
         grids.append(grid)
     factors, unit = np.array([factors for factors, _ in grids]), np.array([unit for _, unit in grids])
     streams = [aligned(importer, tensor.stream, factors[:, i]) for i, tensor in enumerate((left, right))]
-    name = importer.emit(node.name or node.output[0], AddJoin(), *streams)
+    name = importer.emit(node.name, AddJoin(), *streams)
     importer.describe(name, unit)
     offset = offset_a + offset_b
     exact = left.scales_exactly() and right.scales_exactly()
     exact = exact and bool((factors * unit[:, None] == scales).all()) and sums_exactly(unit, importer.streams[name])
     result = Tensor(name, left.index, compact(unit), exact=exact)
-    return result.then(constant_step("Add", offset, f"{label(node)} offsets")) if offset.any() else result
+    return result.then(constant_step("Add", offset, f"{node.label} offsets")) if offset.any() else result
 
 
-def concat(importer: Importer, node: onnx.NodeProto) -> Value:
-    """Concat of streams with equal height and width; each channel keeps its scale."""
-    tensors = [importer.tensor(node, position) for position in range(len(node.input))]
-    axis = int(attribute(node, "axis", 1)) % (tensors[0].index.ndim + 1)
+@handles("Concat")
+def concat(importer: Importer, node: ModelNode) -> Value:
+    """Concat of streams whose maps have equal sizes; each channel keeps its scale."""
+    tensors = [importer.tensor(node, position) for position in range(len(node.inputs))]
+    axis = int(node.attributes.get("axis", 1)) % (tensors[0].index.ndim + 1)
     if not axis:
-        raise UnsupportedError(f"{label(node)}: joins images along the batch axis; join channels (axis 1)")
+        raise UnsupportedError(f"{node.label}: joins images along the batch axis; join channels (axis 1)")
     return reduce(lambda a, b: _concat(importer, node, a, b, axis - 1), tensors)
 
 
-def _concat(importer: Importer, node: onnx.NodeProto, a: Tensor, b: Tensor, axis: int) -> Tensor:
+def _concat(importer: Importer, node: ModelNode, a: Tensor, b: Tensor, axis: int) -> Tensor:
     meanings = [_meaning(importer, node, tensor) for tensor in (a, b)]
-    name = importer.emit(node.name or node.output[0], Concat(), a.stream, b.stream)
+    name = importer.emit(node.name, Concat(), a.stream, b.stream)
     counts = [importer.streams[tensor.stream].channels for tensor in (a, b)]
     index = np.concatenate(
         [
@@ -104,77 +99,80 @@ def _concat(importer: Importer, node: onnx.NodeProto, a: Tensor, b: Tensor, axis
     )
     importer.describe(name, scale)
     result = Tensor(name, index, scale, exact=a.scales_exactly() and b.scales_exactly())
-    return result.then(constant_step("Add", offset, f"{label(node)} offsets")) if offset.any() else result
+    return result.then(constant_step("Add", offset, f"{node.label} offsets")) if offset.any() else result
 
 
-def _codes(importer: Importer, node: onnx.NodeProto, position: int) -> str:
+def _codes(importer: Importer, node: ModelNode, position: int) -> str:
     """The stream of unsigned codes behind a MUX or OR input; raises unless its scale is the node's."""
     tensor = importer.tensor(node, position)
     stream = importer.streams[tensor.stream]
-    scale = float(attribute(node, "scale", 1.0))
+    scale = float(node.attributes.get("scale", 1.0))
     if tensor.steps or stream.lo < 0 or not is_feature_map(tensor, stream):
         raise UnsupportedError(
-            f"{label(node)}: input {position} is not a map of unsigned codes; put an unsigned activation quantizer on it"
+            f"{node.label}: input {position} is not a map of unsigned codes; put an unsigned activation quantizer on it"
         )
-    bits = int(attribute(node, "bits", 1))
+    bits = int(node.attributes.get("bits", 1))
     if stream.hi >= 1 << bits:
         raise UnsupportedError(
-            f"{label(node)}: input {position} holds codes up to {stream.hi}, the node joins {bits} bits; use one shared "
+            f"{node.label}: input {position} holds codes up to {stream.hi}, the node joins {bits} bits; use one shared "
             "activation quantizer on both inputs"
         )
     if tensor.scale.size != 1 or abs(float(tensor.scale[0]) / scale - 1) > 1e-6:
         raise UnsupportedError(
-            f"{label(node)}: input {position} has scale {tensor.scale[0]:g}, the node {scale:g}; use one shared "
+            f"{node.label}: input {position} has scale {tensor.scale[0]:g}, the node {scale:g}; use one shared "
             "activation quantizer on both inputs"
         )
     return tensor.stream
 
 
-def _joined(importer: Importer, node: onnx.NodeProto, name: str) -> Tensor:
-    scale = np.array([float(attribute(node, "scale", 1.0))])
+def _joined(importer: Importer, node: ModelNode, name: str) -> Tensor:
+    scale = np.array([float(node.attributes.get("scale", 1.0))])
     importer.describe(name, scale)
-    importer.tensors[name] = node.output[0]
-    return Tensor(name, channel_last(importer.streams[name]), scale)
+    importer.tensors[name] = node.outputs[0]
+    return Tensor(name, channel_first(importer.streams[name]), scale)
 
 
-def mux_shift(importer: Importer, node: onnx.NodeProto) -> Value:
-    """MuxShift of the muxflow domain, in its four select modes."""
+@handles("MuxJoin", domains=(MUXFLOW,))
+def mux_join(importer: Importer, node: ModelNode) -> Value:
+    """MuxJoin of the muxflow domain, in its four select modes."""
     x, f = _codes(importer, node, 0), _codes(importer, node, 1)
-    select = attribute(node, "select", "channel")
-    name = node.name or node.output[0]
+    select = str(node.attributes.get("select", "channel"))
+    name = node.name
     if select == "always":
         return _joined(importer, node, importer.emit(name, MuxJoin("always"), x, f))
     given = importer.constant(node, 2).reshape(-1)
     if (given != np.rint(given)).any():
-        raise UnsupportedError(f"{label(node)}: thresholds that are not integers; export the model with muxflow again")
+        raise UnsupportedError(f"{node.label}: thresholds that are not integers; export the model with muxflow again")
     meeting = min(importer.streams[x].channels, importer.streams[f].channels)
     if given.size != meeting:
-        raise UnsupportedError(f"{label(node)}: {given.size} thresholds for {meeting} channels")
+        raise UnsupportedError(f"{node.label}: {given.size} thresholds for {meeting} channels")
     thresholds = given.astype(np.int64)
     if select == "element":
         return _joined(importer, node, importer.emit(name, MuxJoin("element", thresholds), x, f))
     if select not in ("channel", "channel-mean"):
         raise UnsupportedError(
-            f"{label(node)}: select {select!r}; supported: 'channel', 'channel-mean', 'element', 'always'"
+            f"{node.label}: select {select!r}; supported: 'channel', 'channel-mean', 'element', 'always'"
         )
     bits = importer.emit(f"{name}_select", ChannelSelect("max" if select == "channel" else "sum", thresholds), x)
     return _joined(importer, node, importer.emit(name, MuxJoin("stream"), x, f, bits))
 
 
-def or_join(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("OrJoin", domains=(MUXFLOW,))
+def or_join(importer: Importer, node: ModelNode) -> Value:
     """OrJoin of the muxflow domain."""
     x, f = _codes(importer, node, 0), _codes(importer, node, 1)
-    return _joined(importer, node, importer.emit(node.name or node.output[0], OrJoin(), x, f))
+    return _joined(importer, node, importer.emit(node.name, OrJoin(), x, f))
 
 
-def automaton_weights(importer: Importer, node: onnx.NodeProto) -> Value:
-    """CellularAutomatonWeights of the muxflow domain; its input only keeps it from being folded into a constant."""
+@handles("AutomatonWeights", domains=(MUXFLOW,))
+def automaton_weights(importer: Importer, node: ModelNode) -> Value:
+    """AutomatonWeights of the muxflow domain; its input only keeps it from being folded into a constant."""
     automaton = Automaton(
-        int(attribute(node, "ring", 0)),
-        int(attribute(node, "rule", 30)),
-        int(attribute(node, "seed", 0)),
-        int(attribute(node, "burn_in", 0)),
-        attribute(node, "alphabet", "binary"),
+        int(node.attributes.get("ring", 0)),
+        int(node.attributes.get("rule", 30)),
+        int(node.attributes.get("seed", 0)),
+        int(node.attributes.get("burn_in", 0)),
+        node.attributes.get("alphabet", "binary"),
     )
-    rows, columns = int(attribute(node, "rows", 0)), int(attribute(node, "columns", 0))
-    return Generated(automaton, rows, columns, float(attribute(node, "scale", 1.0)))
+    rows, columns = int(node.attributes.get("rows", 0)), int(node.attributes.get("columns", 0))
+    return Generated(automaton, rows, columns, float(node.attributes.get("scale", 1.0)))

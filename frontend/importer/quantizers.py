@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from qonnx.custom_op.general.bipolar_quant import binary_quant
 from qonnx.custom_op.general.quant import quant
 from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
@@ -16,9 +15,12 @@ from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
+from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.layout import channel_first
 from muxflow.frontend.importer.thresholds import find_thresholds
-from muxflow.frontend.importer.values import Constant, Doubles, Image, Tensor, Value, channel_last
-from muxflow.frontend.importer.walk import Importer, attribute, label
+from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
+from muxflow.frontend.importer.walk import Importer
+from muxflow.frontend.model import QUANTIZED, Constant, ModelNode
 
 FLOAT_SLACK = 2.0**-21
 """Relative error that the order of a float32 summation can plausibly cause; thresholds nearer to a tie are counted."""
@@ -77,41 +79,41 @@ def codes_of(levels: Floats, scale: Floats | Doubles) -> IntArray:
     return np.rint(levels.astype(np.float64) / scale).astype(np.int64)
 
 
-def _bits(importer: Importer, node: onnx.NodeProto, position: int, most: int) -> int:
+def _bits(importer: Importer, node: ModelNode, position: int, most: int) -> int:
     given = importer.constant(node, position).reshape(-1)
     if given.size != 1 or float(given[0]) not in range(1, most + 1):
         raise UnsupportedError(
-            f"{label(node)}: bit width {', '.join(map(str, given[:4].tolist()))}; supported is one whole number from 1 to "
+            f"{node.label}: bit width {', '.join(map(str, given[:4].tolist()))}; supported is one whole number from 1 to "
             f"{most}, so choose one"
         )
     return int(given[0])
 
 
-def _scale(importer: Importer, node: onnx.NodeProto, position: int) -> Floats:
+def _scale(importer: Importer, node: ModelNode, position: int) -> Floats:
     scale = importer.constant(node, position).astype(np.float32)
     if not (scale > 0).all():
         raise MuxflowError(
-            f"{label(node)}: a scale of {float(scale.min()):g}; scales must be positive: train on, or export again"
+            f"{node.label}: a scale of {float(scale.min()):g}; scales must be positive: train on, or export again"
         )
     return scale
 
 
-def _zero_point(importer: Importer, node: onnx.NodeProto, position: int) -> Floats:
+def _zero_point(importer: Importer, node: ModelNode, position: int) -> Floats:
     zero_point = importer.constant(node, position).astype(np.float32)
     if (zero_point != np.rint(zero_point)).any():
         odd = zero_point[zero_point != np.rint(zero_point)]
-        raise UnsupportedError(f"{label(node)}: zero point {float(odd[0]):g} is not an integer; round it in training")
+        raise UnsupportedError(f"{node.label}: zero point {float(odd[0]):g} is not an integer; round it in training")
     return zero_point
 
 
-def _rounding(node: onnx.NodeProto, default: str) -> str:
-    mode = str(attribute(node, "rounding_mode", default)).upper()
+def _rounding(node: ModelNode, default: str) -> str:
+    mode = str(node.attributes.get("rounding_mode", default)).upper()
     if mode not in ROUNDING_MODES:
-        raise UnsupportedError(f"{label(node)}: rounding mode {mode}; use one of {', '.join(ROUNDING_MODES)}")
+        raise UnsupportedError(f"{node.label}: rounding mode {mode}; use one of {', '.join(ROUNDING_MODES)}")
     return mode
 
 
-def read_quantizer(importer: Importer, node: onnx.NodeProto, most_bits: int) -> Quantizer:
+def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quantizer:
     """The parameters of a Quant or BipolarQuant node.
 
     Raises MuxflowError when they are not constant, a scale is not positive, or the bits are not 1 to `most_bits`.
@@ -123,28 +125,29 @@ def read_quantizer(importer: Importer, node: onnx.NodeProto, most_bits: int) -> 
         scale,
         _zero_point(importer, node, 2),
         _bits(importer, node, 3, most_bits),
-        bool(attribute(node, "signed", 1)),
-        bool(attribute(node, "narrow", 0)),
+        bool(node.attributes.get("signed", 1)),
+        bool(node.attributes.get("narrow", 0)),
         _rounding(node, "ROUND"),
     )
 
 
-def quantize(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("Quant", "IntQuant", "BipolarQuant", domains=QUANTIZED)
+def quantize(importer: Importer, node: ModelNode) -> Value:
     """Quant and BipolarQuant."""
-    value = importer.values[node.input[0]]
+    value = importer.values[node.inputs[0]]
     if isinstance(value, Constant):
         quantizer = read_quantizer(importer, node, CONSTANT_BITS)
         levels = quantizer.levels(value.value.astype(np.float32), quantizer.scale, quantizer.zero_point)
         return Constant(levels, codes_of(levels, quantizer.scale), quantizer.scale.astype(np.float64))
-    if isinstance(value, Image) and importer.options.input_scale is None:
+    if isinstance(value, Image) and importer.given_grid(value) is None:
         return _open_input(importer, node, value, read_quantizer(importer, node, INPUT_BITS))
     return activation(importer, node, importer.tensor(node, 0), read_quantizer(importer, node, ACTIVATION_BITS))
 
 
-def _open_input(importer: Importer, node: onnx.NodeProto, image: Image, quantizer: Quantizer) -> Tensor:
+def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: Quantizer) -> Tensor:
     scale, zero_point = quantizer.scale.reshape(-1), quantizer.zero_point.reshape(-1)
     if (scale != scale[0]).any() or (zero_point != zero_point[0]).any():
-        raise UnsupportedError(f"{label(node)}: the input quantizer has one scale a channel; use one for all")
+        raise UnsupportedError(f"{node.label}: the input quantizer has one scale a channel; use one for all")
     scale, zero_point = scale[:1], zero_point[:1]
     lo, hi = quantizer.interval()
     bipolar = (quantizer.bipolar or (quantizer.signed and quantizer.bits == 1)) and (lo, hi) == (-1, 1)
@@ -152,27 +155,28 @@ def _open_input(importer: Importer, node: onnx.NodeProto, image: Image, quantize
     again = codes_of(quantizer.levels((every * scale.astype(np.float64)).astype(np.float32), scale, zero_point), scale)
     if (again != every).any():
         raise UnsupportedError(
-            f"{label(node)}: {quantizer.rounding} does not give back the input codes, because {scale[0]:g} times a code "
+            f"{node.label}: {quantizer.rounding} does not give back the input codes, because {scale[0]:g} times a code "
             "is not a float32 number; use rounding mode ROUND or a power-of-two scale at the input"
         )
     return importer.open_input(image, lo, hi, scale.astype(np.float64), bipolar=bipolar)
 
 
-def truncate(importer: Importer, node: onnx.NodeProto) -> Value:
+@handles("Trunc", domains=QUANTIZED)
+def truncate(importer: Importer, node: ModelNode) -> Value:
     """Trunc: drops the lowest bits of a sum, as after an average pool."""
     tensor = importer.tensor(node, 0)
-    separate = len(node.input) == 6
+    separate = len(node.inputs) == 6
     before, zero_point = _scale(importer, node, 1), _zero_point(importer, node, 2)
     scale = _scale(importer, node, 4) if separate else before
     width = importer.constant(node, 3).astype(np.float32)
     if max(before.size, zero_point.size, scale.size, width.size) > 1 or zero_point.any():
-        raise UnsupportedError(f"{label(node)}: scales a channel or a zero point; use one scale and no zero point")
+        raise UnsupportedError(f"{node.label}: scales a channel or a zero point; use one scale and no zero point")
     quantizer = Quantizer(
         scale.reshape(1),
         zero_point.reshape(1),
         _bits(importer, node, 5 if separate else 4, ACTIVATION_BITS),
-        bool(attribute(node, "signed", 1)),
-        bool(attribute(node, "narrow", 0)),
+        bool(node.attributes.get("signed", 1)),
+        bool(node.attributes.get("narrow", 0)),
         _rounding(node, "FLOOR"),
         cut=(before.reshape(1), width.reshape(1)),
         separate_scale=separate,
@@ -180,9 +184,9 @@ def truncate(importer: Importer, node: onnx.NodeProto) -> Value:
     return activation(importer, node, tensor, quantizer)
 
 
-def activation(importer: Importer, node: onnx.NodeProto, tensor: Tensor, quantizer: Quantizer) -> Tensor:
+def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Quantizer) -> Tensor:
     """Thresholds for everything between the last integer stream and a quantizer."""
-    where = label(node)
+    where = node.label
     scale = spread(importer, tensor, quantizer.scale, where)
     zero_point = spread(importer, tensor, quantizer.zero_point, where)
     stream = importer.streams[tensor.stream]
@@ -199,12 +203,12 @@ def activation(importer: Importer, node: onnx.NodeProto, tensor: Tensor, quantiz
     importer.threshold_count += op.thresholds.size
     if not tensor.exact or not all(step.rounded_once() for step in tensor.steps):
         importer.near_ties += _near_ties(op, codes, unit, stream.lo, stream.hi)
-    name = importer.emit(node.name or node.output[0], op, tensor.stream)
+    name = importer.emit(node.name, op, tensor.stream)
     importer.describe(name, scale.astype(np.float64))
     output = importer.streams[name]
-    pixel_order = channel_last(output) if tensor.index.ndim == 3 else np.arange(output.size)
-    if np.array_equal(tensor.index, pixel_order) and scale.size <= output.channels:
-        importer.tensors[name] = node.output[0]
+    model_order = channel_first(output) if tensor.index.ndim > 1 else np.arange(output.size)
+    if np.array_equal(tensor.index, model_order) and scale.size <= output.channels:
+        importer.tensors[name] = node.outputs[0]
     return Tensor(name, tensor.index, scale.astype(np.float64))
 
 

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.automaton import Automaton
-from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.float_chain import Step, affine_of
+from muxflow.frontend.model import Constant
 
 Doubles = npt.NDArray[np.float64]
 Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
-
-
-@dataclass(frozen=True, eq=False)
-class Constant:
-    """A constant; when a quantizer made it, `codes` and `scale` with value = scale * codes (broadcast)."""
-
-    value: npt.NDArray[Any]
-    codes: IntArray | None = None
-    scale: Doubles = field(default_factory=lambda: np.ones(1))
 
 
 @dataclass(frozen=True)
@@ -92,13 +83,3 @@ Value = Constant | Generated | Tensor | Image | Unknown
 def compact(rows: Numbers) -> Numbers:
     """One number where all are equal: (rows,) or (1,)."""
     return cast(Numbers, rows[:1]) if (rows == rows[0]).all() else rows
-
-
-def channel_last(stream: Stream) -> IntArray:
-    """The index of a feature map in the model's order: (C, H, W) over a stream of (H, W, C)."""
-    return np.arange(stream.size).reshape(stream.shape).transpose(2, 0, 1)
-
-
-def is_feature_map(tensor: Tensor, stream: Stream) -> bool:
-    """Whether the tensor is the stream's map in the model's (C, H, W) order."""
-    return tensor.index.ndim == 3 and np.array_equal(tensor.index, channel_last(stream))

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.files import write_atomically
-from muxflow.frontend.keras.v2.handlers import Shape
-from muxflow.frontend.keras.writer import TO_CHANNEL_LAST, Writer
+from muxflow.frontend.keras.layers import Shape
+from muxflow.frontend.keras.model_file import write_model_file
+from muxflow.frontend.keras.writer import Writer, to_channel_last
+from muxflow.frontend.model import Model
 
 
 @dataclass(frozen=True, eq=False)
 class Description:
     """The neutral description of a model, and Keras' own tensor behind each of its named ones."""
 
-    model: onnx.ModelProto
+    model: Model
     tensors: dict[str, Any]
 
 
@@ -41,7 +41,7 @@ def read_file(path: Path, read: Callable[[str], Any], advice: str) -> Any:
 def channel_first(shape: Shape) -> Shape:
     """A shape without its batch, in the importer's order."""
     shape = shape[1:]
-    return (shape[-1], *shape[:-1]) if len(shape) == 3 else shape
+    return (shape[-1], *shape[:-1]) if len(shape) > 1 else shape
 
 
 def check_input(name: str, dtype: str) -> None:
@@ -58,16 +58,17 @@ def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[
     for name in names:
         writer.check_unpadded(name)
     return [
-        writer.transposed(name, TO_CHANNEL_LAST) if rank == 4 else name for name, rank in zip(names, ranks, strict=True)
+        writer.transposed(name, to_channel_last(rank)) if rank > 2 else name
+        for name, rank in zip(names, ranks, strict=True)
     ]
 
 
-def describe_files(arguments: list[str], describe: Callable[[Path], onnx.ModelProto]) -> None:
+def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> None:
     """Describes each of `MODEL OUTPUT ...`; what goes wrong with one does not stop the others."""
     for model, output in zip(arguments[::2], arguments[1::2], strict=True):
         answer: dict[str, Any] = {"error": None}
         try:
-            write_atomically(Path(output), describe(Path(model)).SerializeToString())
+            write_model_file(describe(Path(model)), Path(output))
         except MuxflowError as error:
             answer = {"error": str(error), "supported": not isinstance(error, UnsupportedError)}
         print(json.dumps(answer), flush=True)

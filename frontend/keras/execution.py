@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import MismatchError
+from muxflow.dataflow.errors import MismatchError, UnsupportedError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import observed
@@ -55,10 +55,15 @@ class KerasExecution:
 def keras_execution(path: Path, graph: Graph) -> Iterator[KerasExecution]:
     """Start Keras on a model file, on TensorFlow for Keras 2 and on torch for Keras 3; it ends with the block.
 
-    Raises UnsupportedError for a file of another Keras; ToolError when the extra `qkeras`, or for Keras 3 HGQ2 in its
-    folder, is not installed.
+    Raises UnsupportedError for a file of another Keras and for a model of several inputs or outputs; ToolError when the
+    extra `qkeras`, or for Keras 3 HGQ2 in its folder, is not installed.
     """
     what, generation = f"model {path}", generation_of(path)
+    if len(graph.inputs) > 1 or len(graph.outputs) > 1:
+        raise UnsupportedError(
+            f"{what}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; Keras' predict is compared for models of "
+            "one each, so prove a graph of several without the model file"
+        )
     with (
         tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder,
         keras_child(f"keras.v{generation}.predict", [str(path.resolve()), folder], what, generation) as child,

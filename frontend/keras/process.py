@@ -19,6 +19,8 @@ from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
 
+SUFFIXES = (".h5", ".hdf5", ".keras")
+"""Files that Keras writes; both of its generations write all of them."""
 MODULES = ("tensorflow", "tf_keras", "qkeras", "pyparsing")
 INSTALL = "pip install 'muxflow[qkeras]'"
 ENVIRONMENT = {
@@ -74,6 +76,14 @@ def generation_of(path: Path) -> Generation:
         f"model {path}: written by Keras {version}; supported are models of Keras 2 with QKeras and of Keras 3 with HGQ2, "
         "so save it again with one of those"
     )
+
+
+def is_of_generation(path: Path, generation: Generation) -> bool:
+    """Whether a Keras of this generation reads a file; False for a file of a Keras that is not supported."""
+    try:
+        return generation_of(path) == generation
+    except UnsupportedError:
+        return False
 
 
 class Child:

@@ -1,11 +1,11 @@
-"""The neutral description of a Keras model: an ONNX model whose quantizers are step functions.
+"""The description of a Keras model: a `Model` whose quantizers are step functions.
 
-Maps are (N, C, H, W) there, as the importer wants them. Operators of the domain "muxflow":
+Maps are channel first there, as the importer wants them. Operators of the domain "muxflow":
 
 | operator | inputs | meaning |
 |---|---|---|
 | Steps | x, thresholds (R, K), codes (R, K + 1), scale (R,), ends (R, 2) | see below |
-| MuxShift, OrJoin, CellularAutomatonWeights | as in `qonnx_ops` | as in `qonnx_ops` |
+| MuxJoin, OrJoin, AutomatonWeights | as in `qonnx.ops` | as in `qonnx.ops` |
 | Unsupported | whatever the layer reads | a layer that has no description; attribute `message` says why |
 
 Steps is `scale * codes[number of thresholds that x reaches]` from one end to the other, both included; beyond it wraps
@@ -15,20 +15,30 @@ around, which no model may do. R is 1, or one row for each channel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.keras.steps import LARGEST, Steps
+from muxflow.frontend.importer.float_chain import Floats
+from muxflow.frontend.keras.steps import FLOAT_NOISE, LARGEST, Steps
+from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, Model, ModelInput, ModelNode
 
 OPSET = 20
 TENSORFLOW, TORCH = "TensorFlow", "torch"
 """What computes a model's predict; the description carries it as its producer."""
-TO_CHANNEL_LAST, TO_CHANNEL_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+def to_channel_last(rank: int) -> tuple[int, ...]:
+    """The order of axes that makes a channel-first tensor of a rank, batch included, channel last."""
+    return (0, *range(2, rank), 1)
+
+
+def to_channel_first(rank: int) -> tuple[int, ...]:
+    """The order of axes that makes a channel-last tensor of a rank, batch included, channel first."""
+    return (0, rank - 1, *range(1, rank - 1))
 
 
 class Writer:
@@ -36,8 +46,8 @@ class Writer:
 
     def __init__(self, computed_by: str) -> None:
         self.computed_by = computed_by
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+        self.nodes: list[ModelNode] = []
+        self.constants: dict[str, Constant] = {}
         self.layer = ""
         self._padded: dict[str, tuple[str, tuple[int, ...], str]] = {}
         self._names: set[str] = set()
@@ -53,14 +63,33 @@ class Writer:
     def constant(self, values: npt.ArrayLike) -> str:
         """A constant's name."""
         name = self.unique("constant")
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.constants[name] = Constant(np.ascontiguousarray(values))
         return name
 
-    def node(self, op_type: str, *inputs: str, domain: str = "", part: str = "", **attributes: Any) -> str:
-        """Adds a node of the layer at hand, or of a named part of it; returns the name of its output."""
+    def weights(self, values: Floats, step: float | None = None) -> str:
+        """The name of a layer's weights; `step`: of which they are whole multiples, where their quantizer says so.
+
+        Weights that lie off that grid by more than float noise are written without codes.
+        """
+        name = self.constant(values)
+        codes = np.rint(values / np.float64(step or 1)).astype(np.int64)
+        largest = float(np.abs(values).max(initial=0))
+        if step and largest and (np.abs(codes * step - values) <= FLOAT_NOISE * largest).all():
+            codes //= np.gcd.reduce(codes, axis=None)
+            # The largest has the least float noise.
+            scale = np.array([np.float64(largest) / np.abs(codes).max()])
+            self.constants[name] = Constant(self.constants[name].value, codes, scale)
+        return name
+
+    def node(self, op_type: str, *inputs: str, domain: str = STANDARD, part: str = "", **attributes: Any) -> str:
+        """Adds a node of the layer at hand, or of a named part of it; returns the name of its output.
+
+        Floats are kept as float32, the precision in which the model computes.
+        """
         output = self.unique(f"{self.layer}/{part or op_type}")
         name = f"{self.layer}/{part}" if part else self.layer
-        self.nodes.append(helper.make_node(op_type, inputs, [output], name, domain=domain, **attributes))
+        plain = {key: _plain(value) for key, value in attributes.items()}
+        self.nodes.append(ModelNode(name, op_type, inputs, (output,), plain, domain))
         return output
 
     def steps(self, x: str, rows: Sequence[Steps], part: str = "") -> str:
@@ -73,14 +102,14 @@ class Writer:
             [scale for _, scale in grids],
             [(row.low, row.high) for row in rows],
         ]
-        return self.node("Steps", x, *map(self.constant, constants), domain="muxflow", part=part)
+        return self.node("Steps", x, *map(self.constant, constants), domain=MUXFLOW, part=part)
 
     def transposed(self, x: str, order: tuple[int, ...]) -> str:
         """The tensor with its axes in another order."""
         return self.node("Transpose", x, perm=order)
 
     def padded(self, x: str, pads: tuple[int, ...]) -> str:
-        """A name for `x` with zeros around its maps (top, left, bottom, right), which only `padding_of` takes apart."""
+        """A name for `x` with zeros around its maps, which only `padding_of` takes apart; `pads`: all begins, all ends."""
         name = self.unique(self.layer)
         self._padded[name] = (x, pads, self.layer)
         return name
@@ -93,8 +122,9 @@ class Writer:
     def check_unpadded(self, name: str) -> None:
         """Raises UnsupportedError when zeros were put around the maps of `name` and the reader cannot add them."""
         if name in self._padded:
+            _, pads, layer = self._padded[name]
             raise UnsupportedError(
-                f"reads {self._padded[name][2]} (ZeroPadding2D); supported is a convolution with padding='valid' behind "
+                f"reads {layer} (ZeroPadding{len(pads) // 2}D); supported is a convolution with padding='valid' behind "
                 "it, so give this layer padding='same', or swap the two"
             )
 
@@ -104,26 +134,28 @@ class Writer:
 
     def unsupported(self, mark: tuple[int, int], inputs: list[str], message: str) -> str:
         """Puts one node with a message in the place of everything written since the mark."""
-        del self.nodes[mark[0] :], self.constants[mark[1] :]
-        return self.node("Unsupported", *inputs, domain="muxflow", message=message)
+        del self.nodes[mark[0] :]
+        for name in list(self.constants)[mark[1] :]:
+            del self.constants[name]
+        return self.node("Unsupported", *inputs, domain=MUXFLOW, message=message)
 
     def end_layer(self) -> str:
         """Gives the layer's last tensor the layer's name, so that proofs find it."""
-        self.nodes[-1].output[0] = self.unique(self.layer)
-        return str(self.nodes[-1].output[0])
+        name = self.unique(self.layer)
+        self.nodes[-1] = replace(self.nodes[-1], outputs=(name,))
+        return name
 
-    def model(self, inputs: dict[str, tuple[int | None, ...]], outputs: list[str]) -> onnx.ModelProto:
+    def model(self, name: str, inputs: dict[str, tuple[int | None, ...]], outputs: list[str]) -> Model:
         """The finished model; `inputs`: shapes without the batch, None where a size is open."""
+        entries = tuple(ModelInput(entry, shape) for entry, shape in inputs.items())
+        nodes = tuple(self.nodes)
+        return Model(name, nodes, entries, tuple(outputs), self.constants, OPSET, computed_by=self.computed_by)
 
-        def info(name: str, shape: list[int | str | None] | None) -> onnx.ValueInfoProto:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
-        graph = helper.make_graph(
-            self.nodes,
-            "keras",
-            [info(name, ["N", *shape]) for name, shape in inputs.items()],
-            [info(name, None) for name in outputs],
-            self.constants,
-        )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("muxflow", 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name=self.computed_by)
+def _plain(value: Any) -> Any:
+    """An attribute in Python's own types."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, float | np.floating):
+        return float(np.float32(value))
+    return int(value) if isinstance(value, int | np.integer) else value

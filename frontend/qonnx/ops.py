@@ -5,8 +5,8 @@ float32 and carry `value = scale * code` with unsigned k-bit codes.
 
 | operator | inputs -> output | attributes |
 |---|---|---|
-| CellularAutomatonWeights | x -> W (rows, columns, 1, 1) | rule, ring, seed, burn_in, rows, columns, alphabet, scale |
-| MuxShift | x, f, thresholds -> y, shape of f | select (string), scale (float), bits (int) |
+| AutomatonWeights | x -> W (rows, columns, 1, 1) | rule, ring, seed, burn_in, rows, columns, alphabet, scale |
+| MuxJoin | x, f, thresholds -> y, shape of f | select (string), scale (float), bits (int) |
 | OrJoin | x, f -> y, shape of f | scale (float), bits (int) |
 """
 
@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float32]
 def check_select(select: str) -> None:
     """Raise UnsupportedError, naming the select modes, when `select` is none of them."""
     if select not in SELECTS:
-        raise UnsupportedError(f"MuxShift: select {select!r}; supported: {', '.join(SELECTS)}")
+        raise UnsupportedError(f"MuxJoin: select {select!r}; supported: {', '.join(SELECTS)}")
 
 
 def check_join_shapes(name: str, x: tuple[int, ...], f: tuple[int, ...]) -> None:
@@ -50,7 +50,7 @@ def check_join_shapes(name: str, x: tuple[int, ...], f: tuple[int, ...]) -> None
 
 
 def select_bits(x: Codes, thresholds: Codes, select: str) -> npt.NDArray[np.bool_]:
-    """The binary select S of a MuxShift join, broadcastable against `x`.
+    """The binary select S of a MuxJoin join, broadcastable against `x`.
 
     `x`: codes (N, c, H, W); `thresholds`: c integers (unused for "always").
     channel: max over H x W of x_c >= t_c; channel-mean: sum over H x W of x_c >= t_c; element: x >= t_c; always: 1.
@@ -67,16 +67,16 @@ def select_bits(x: Codes, thresholds: Codes, select: str) -> npt.NDArray[np.bool
     return above
 
 
-def mux_shift(x: Codes, f: Codes, thresholds: Codes, select: str) -> Codes:
+def mux_join(x: Codes, f: Codes, thresholds: Codes, select: str) -> Codes:
     """`y = S ? (x + f) >> 1 : f` on integer codes, shape of `f`; channels beyond the smaller count pass `f`.
 
     `x`, `f`: codes (N, C, H, W) with equal N, H, W; `thresholds`: min(C_x, C_f) integers.
     Raises MuxflowError on shapes that do not fit. Source: MOGNET, MUX residual; operands are decisions.
     """
-    check_join_shapes("MuxShift", x.shape, f.shape)
+    check_join_shapes("MuxJoin", x.shape, f.shape)
     common = min(x.shape[1], f.shape[1])
     if select != "always" and thresholds.shape != (common,):
-        raise MuxflowError(f"MuxShift: thresholds of shape {thresholds.shape}; one per residual channel: ({common},)")
+        raise MuxflowError(f"MuxJoin: thresholds of shape {thresholds.shape}; one per residual channel: ({common},)")
     x, y = x[:, :common], f.copy()
     y[:, :common] = np.where(select_bits(x, thresholds, select), (x + f[:, :common]) >> 1, f[:, :common])
     return y
@@ -122,7 +122,7 @@ class MuxflowOp(CustomOp):  # type: ignore[misc]
             )
 
 
-class CellularAutomatonWeights(MuxflowOp):
+class AutomatonWeights(MuxflowOp):
     """Weights that a cellular automaton generates: `W = scale * Automaton(...).weights(rows, columns)`.
 
     Input x is the activation tensor that feeds the convolution: its values are not read, but it makes the node depend
@@ -193,8 +193,8 @@ class JoinOp(MuxflowOp):
         context[self.onnx_node.output[0]] = codes.astype(np.float32) * np.float32(self.get_nodeattr("scale"))
 
 
-class MuxShift(JoinOp):
-    """MUX-bitshift residual join, see `mux_shift`.
+class MuxJoin(JoinOp):
+    """MUX-bitshift residual join, see `mux_join`.
 
     Inputs x, f: (N, C, H, W); thresholds: 1-D initializer of min(C_x, C_f) integers as float32, absent for "always".
     Source: MOGNET (arXiv 2501.09531), MUX residual block.
@@ -213,7 +213,7 @@ class MuxShift(JoinOp):
             thresholds = given.astype(np.int64)
             if not np.array_equal(thresholds, given):
                 raise MuxflowError(f"node {self.onnx_node.name}: thresholds are not integers; export writes ceil(t)")
-        self.write_codes(context, mux_shift(*self.input_codes(context), thresholds, select))
+        self.write_codes(context, mux_join(*self.input_codes(context), thresholds, select))
 
     def verify_node(self) -> None:
         """Raise MuxflowError on wrong inputs."""
@@ -236,5 +236,5 @@ class OrJoin(JoinOp):
         self.expect_inputs(2)
 
 
-for _op in (CellularAutomatonWeights, MuxShift, OrJoin):
+for _op in (AutomatonWeights, MuxJoin, OrJoin):
     add_op_to_domain(DOMAIN, _op)

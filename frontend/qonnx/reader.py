@@ -1,25 +1,33 @@
-"""QONNX and streamlined FINN-ONNX in, integer graph out."""
+"""ONNX files with the operators of QONNX, FINN or Muxflow: protobuf in, `Model` out."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
+from onnx import helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_model
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph.graph import Graph
-from muxflow.frontend.finn.handlers import annotated_input
-from muxflow.frontend.importer.handlers import HANDLERS
-from muxflow.frontend.importer.walk import Importer, ImportOptions, NodeStatus, model_name
+from muxflow.frontend.model import STANDARD, Constant, Model, ModelInput, ModelNode, model_name
 
-__all__ = ["ImportOptions", "NodeStatus", "check_qonnx", "load_qonnx", "read_model"]
+METADATA_PREFIX = "muxflow."
+STANDARD_DOMAINS = ("", "ai.onnx")
+INPUT_BITS = 16
+RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"}
+"""Muxflow's operators as older files call them."""
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """Reads a model file; raises MuxflowError naming it when it is absent, empty or not ONNX.
+    """Read a model file; raises MuxflowError naming it when it is absent, empty or not ONNX.
 
-    Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN.
+    Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN, and Muxflow's operators their names of
+    today.
     """
     path = Path(path)
     if not path.is_file():
@@ -38,28 +46,82 @@ def read_model(path: Path) -> onnx.ModelProto:
     if not model.graph.node or not model.graph.output:
         raise MuxflowError(f"model {path}: not a whole ONNX model (no nodes or no output); export the model again")
     for node in model.graph.node:
+        node.op_type = RENAMED.get(node.op_type, node.op_type)
         for entry in node.attribute:
             if entry.name == "rounding_mode" and entry.s.upper() == b"ROUND_TO_ZERO":
                 entry.s = b"DOWN"
     return model
 
 
-def load_qonnx(path: Path, options: ImportOptions | None = None) -> Graph:
-    """The integer graph of a QONNX or FINN-ONNX file; raises UnsupportedError naming the first node that is not supported."""
-    return _importer(path, options).import_graph(HANDLERS)
+def read_onnx(path: Path) -> Model:
+    """Read a model file as a description of the float model; raises MuxflowError as `read_model`."""
+    return described(read_model(path), model_name(Path(path)))
 
 
-def check_qonnx(path: Path, options: ImportOptions | None = None) -> list[NodeStatus]:
-    """What of a QONNX file is supported, node by node, and what to do about the rest.
+def operators(path: Path) -> frozenset[str]:
+    """List the op types of a model file; none when it cannot be read."""
+    try:
+        return frozenset(node.op_type for node in read_model(path).graph.node)
+    except MuxflowError:
+        return frozenset()
 
-    Raises MuxflowError where the file or its input cannot be read at all.
-    """
-    return _importer(path, options).statuses(HANDLERS)
+
+def described(proto: onnx.ModelProto, name: str) -> Model:
+    """Describe an ONNX model; raises MuxflowError naming a constant that cannot be read."""
+    constants = {tensor.name: Constant(_array(tensor, tensor.name)) for tensor in proto.graph.initializer}
+    integers = _integer_types(proto)
+    return Model(
+        name,
+        tuple(_node(node) for node in proto.graph.node),
+        tuple(_input(entry, integers) for entry in proto.graph.input if entry.name not in constants),
+        tuple(entry.name for entry in proto.graph.output),
+        constants,
+        next((entry.version for entry in proto.opset_import if entry.domain in STANDARD_DOMAINS), 20),
+        {
+            entry.key.removeprefix(METADATA_PREFIX): entry.value
+            for entry in proto.metadata_props
+            if entry.key.startswith(METADATA_PREFIX)
+        },
+    )
 
 
-def _importer(path: Path, options: ImportOptions | None) -> Importer:
-    model = read_model(path)
-    options = options or ImportOptions()
-    if options.input_scale is None:
-        options = annotated_input(model) or options
-    return Importer(model, model_name(Path(path)), options)
+def _node(node: onnx.NodeProto) -> ModelNode:
+    name = node.name or next(iter(node.output), node.op_type)
+    attributes = {entry.name: _python(helper.get_attribute_value(entry), name) for entry in node.attribute}
+    domain = STANDARD if node.domain in STANDARD_DOMAINS else node.domain
+    return ModelNode(name, node.op_type, tuple(node.input), tuple(node.output), attributes, domain)
+
+
+def _python(value: Any, name: str) -> Any:
+    """An attribute as a Python value; graphs inside stay as they are, since no handler reads them."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, onnx.TensorProto):
+        return _array(value, value.name or name)
+    if isinstance(value, str | int | float) or not hasattr(value, "__iter__"):
+        return value
+    return tuple(_python(entry, name) for entry in value)
+
+
+def _array(tensor: onnx.TensorProto, name: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:  # damaged contents raise whatever the conversion meets first
+        raise MuxflowError(f"constant {name} cannot be read ({error}); export the model again") from error
+
+
+def _input(entry: onnx.ValueInfoProto, integers: Mapping[str, tuple[int, bool]]) -> ModelInput:
+    shape = tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim)[1:]
+    bits, signed = integers.get(entry.name, (None, False))
+    return ModelInput(entry.name, shape, bits, signed)
+
+
+def _integer_types(proto: onnx.ModelProto) -> dict[str, tuple[int, bool]]:
+    """(bits, signed) of the tensors that QONNX and FINN annotate as UINTn or INTn of up to `INPUT_BITS` bits."""
+    found = {}
+    for annotation in proto.graph.quantization_annotation:
+        entries = {entry.key: entry.value for entry in annotation.quant_parameter_tensor_names}
+        kind = re.fullmatch(r"(U?)INT(\d+)", entries.get("finn_datatype", ""))
+        if kind and int(kind[2]) <= INPUT_BITS:
+            found[annotation.tensor_name] = int(kind[2]), not kind[1]
+    return found

@@ -1,7 +1,7 @@
 """Torch layers of MOGNET and its kin: generated weights, factorised convolutions and gated residual joins.
 
 Every activation between layers is an unsigned k-bit code times one common scale (see `quantizers`), as plain NCHW
-float tensors. The layers export through `muxflow.frontend.brevitas.export` (operators in `qonnx_ops`).
+float tensors. The layers export through `muxflow.frontend.brevitas.export` (operators in `qonnx.ops`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ JOINS: tuple[str, ...] = (*SELECTS, "or")
 WeightLevels = int | Literal["binary"]
 
 
-class BatchNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
+class _ExactNorm(nn.modules.batchnorm._BatchNorm):  # type: ignore[misc]
     """Batch normalisation that evaluates as one multiplication and one addition per channel.
 
     In training it is torch's own; in evaluation `y = x * a + b` with `a = weight / sqrt(var + eps)` and
@@ -51,14 +51,23 @@ class BatchNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
         return folded[0] + (a_torch - a_torch.detach()), folded[1] + (b_torch - b_torch.detach())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` (N, C, H, W)."""
+        """Normalise `x` (N, C, ...)."""
         if self.training:
             return super().forward(x)
+        shape = (1, -1, *(1,) * (x.dim() - 2))
         a, b = self.factors()
-        return x * a.view(1, -1, 1, 1) + b.view(1, -1, 1, 1)
+        return x * a.view(shape) + b.view(shape)
 
 
-class _CellularAutomatonWeights(torch.autograd.Function):  # type: ignore[misc]
+class BatchNorm1d(_ExactNorm, nn.BatchNorm1d):  # type: ignore[misc]
+    """`_ExactNorm` of signals (N, C, L) and vectors (N, C)."""
+
+
+class BatchNorm2d(_ExactNorm, nn.BatchNorm2d):  # type: ignore[misc]
+    """`_ExactNorm` of images (N, C, H, W)."""
+
+
+class _AutomatonWeights(torch.autograd.Function):  # type: ignore[misc]
     """Export form of generated weights: one node in the file, no stored tensor."""
 
     @staticmethod
@@ -68,7 +77,7 @@ class _CellularAutomatonWeights(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def symbolic(g: Any, x: Any, automaton: Automaton, rows: int, columns: int, scale: float) -> Any:
         weights = g.op(
-            "muxflow::CellularAutomatonWeights",
+            "muxflow::AutomatonWeights",
             x,
             rule_i=automaton.rule,
             ring_i=automaton.ring,
@@ -119,7 +128,7 @@ class CellularAutomatonConv2d(nn.Module):  # type: ignore[misc]
         """Convolve `x` with the generated weights."""
         weight = self.weight
         if torch.onnx.is_in_onnx_export():
-            weight = _CellularAutomatonWeights.apply(x, self.automaton, self.out_channels, self.in_channels, self.scale)
+            weight = _AutomatonWeights.apply(x, self.automaton, self.out_channels, self.in_channels, self.scale)
         return nn.functional.conv2d(x, weight)
 
 
@@ -206,7 +215,7 @@ class _Step(torch.autograd.Function):  # type: ignore[misc]
         return gradient * (u.abs() <= ctx.width / 2) / ctx.width, None
 
 
-class _MuxShift(torch.autograd.Function):  # type: ignore[misc]
+class _MuxJoin(torch.autograd.Function):  # type: ignore[misc]
     """Export form of the MUX-bitshift join: one node; `forward` gives the shape only, it runs in the tracer alone."""
 
     @staticmethod
@@ -220,12 +229,12 @@ class _MuxShift(torch.autograd.Function):  # type: ignore[misc]
         inputs = [x, f]
         if select != "always":
             inputs.append(g.op("Constant", value_t=torch.tensor(thresholds, dtype=torch.float32)))
-        y = g.op("muxflow::MuxShift", *inputs, select_s=select, scale_f=scale, bits_i=bits)
+        y = g.op("muxflow::MuxJoin", *inputs, select_s=select, scale_f=scale, bits_i=bits)
         y.setType(f.type())
         return y
 
 
-class MuxShift(nn.Module):  # type: ignore[misc]
+class MuxJoin(nn.Module):  # type: ignore[misc]
     """MUX-bitshift residual join on codes: `y = S ? (x + f) >> 1 : f`, with one select bit S per channel or element.
 
     Inputs x (N, in_channels, H, W) and f (N, out_channels, H, W): unsigned `bits`-bit codes times the same scale.
@@ -282,10 +291,10 @@ class MuxShift(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor, f: Tensor) -> Tensor:
         """Join the residual input `x` and the body's output `f`."""
-        check_join_shapes("MuxShift", tuple(map(int, x.shape)), tuple(map(int, f.shape)))
+        check_join_shapes("MuxJoin", tuple(map(int, x.shape)), tuple(map(int, f.shape)))
         if torch.onnx.is_in_onnx_export():
             thresholds = self.integer_thresholds(int(x.shape[2]), int(x.shape[3]))
-            exported: Tensor = _MuxShift.apply(x, f, thresholds, self.select, self.scale, self.bits)
+            exported: Tensor = _MuxJoin.apply(x, f, thresholds, self.select, self.scale, self.bits)
             return exported
         codes_x, codes_f = round_ste(x[:, : self.channels] / self.scale), round_ste(f / self.scale)
         head, tail = codes_f[:, : self.channels], codes_f[:, self.channels :]
@@ -350,7 +359,7 @@ class OrJoin(nn.Module):  # type: ignore[misc]
 
 
 class MRB(nn.Module):  # type: ignore[misc]
-    """MUX residual block: `join(x, body(x))`, the join being a MuxShift select mode or "or".
+    """MUX residual block: `join(x, body(x))`, the join being a MuxJoin select mode or "or".
 
     Input (N, in_channels, H, W) and the body's output (N, out_channels, H, W): unsigned `bits`-bit codes times the
     same scale. Raises UnsupportedError on another join.
@@ -374,7 +383,7 @@ class MRB(nn.Module):  # type: ignore[misc]
         if select == "or":
             self.join: nn.Module = OrJoin(bits=bits, scale=scale)
         else:
-            self.join = MuxShift(in_channels, out_channels, select, bits=bits, scale=scale)
+            self.join = MuxJoin(in_channels, out_channels, select, bits=bits, scale=scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Join `x` with the body's output."""

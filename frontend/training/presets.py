@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import zoo, zoo_bnn
+from muxflow.frontend.training import zoo, zoo_bnn, zoo_radio
+
+ZOOS: tuple[ModuleType, ...] = (zoo, zoo_bnn, zoo_radio)
+"""Each with PRESETS, `build(name, seed)` and `randomise(model, seed)`."""
 
 
 def names() -> tuple[str, ...]:
-    """All presets: the MOGNETs and the binary-network classics."""
-    return tuple(sorted({**zoo.PRESETS, **zoo_bnn.PRESETS}))
+    """All presets: the MOGNETs, the binary-network classics and the radio networks."""
+    return tuple(sorted(name for family in ZOOS for name in family.PRESETS))
 
 
 def export_untrained(name: str, path: Path, seed: int = 0) -> Path:
@@ -19,10 +23,8 @@ def export_untrained(name: str, path: Path, seed: int = 0) -> Path:
 
     Same seed, same bytes. Raises MuxflowError naming the presets when it is unknown.
     """
-    if name in zoo.PRESETS:
-        model = zoo.randomise(zoo.build(name, seed), seed)
-        return export(model, path, (1, *model.config.input_shape))
-    if name in zoo_bnn.PRESETS:
-        classic = zoo_bnn.randomise(zoo_bnn.build(name, seed), seed)
-        return export(classic, path, (1, *classic.config.input_shape))
+    for family in ZOOS:
+        if name in family.PRESETS:
+            model = family.randomise(family.build(name, seed), seed)
+            return export(model, path, (1, *model.config.input_shape))
     raise MuxflowError(f"preset {name!r} is unknown; choose from {', '.join(names())}")

@@ -19,7 +19,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import datasets, zoo
 from muxflow.frontend.training.datasets import Dataset
-from muxflow.frontend.training.layers import MuxShift
+from muxflow.frontend.training.layers import MuxJoin
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.result import TrainResult
 
@@ -32,7 +32,7 @@ class TrainConfig:
 
     `epochs`, `batch`: positive; `lr`: peak rate of Adam, after `warmup` epochs, then half a cosine down to zero;
     `seed`: order of images and augmentation; `shift`: random translation by up to this many pixels, zero padded;
-    `flip`: random left-right flips; `threshold_rate`: factor on `lr` for the thresholds of MuxShift joins, which are
+    `flip`: random left-right flips; `threshold_rate`: factor on `lr` for the thresholds of MuxJoin joins, which are
     counted in codes (0..2^k-1) and at the weights' rate would hardly reach another integer; `freeze`: last epochs with
     the HEQ steps frozen; `smoothing`: label smoothing.
     Raises MuxflowError when a field is out of range. Source: decision.
@@ -177,7 +177,7 @@ def _epoch(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, con
 
 def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     """The model's parameters with the factor on the learning rate that each group gets."""
-    thresholds = [m.threshold for m in model.modules() if isinstance(m, MuxShift) and m.threshold is not None]
+    thresholds = [m.threshold for m in model.modules() if isinstance(m, MuxJoin) and m.threshold is not None]
     chosen = {id(p) for p in thresholds}
     rest = [p for p in model.parameters() if id(p) not in chosen]
     return [{"params": rest, "factor": 1.0}, {"params": thresholds, "factor": config.threshold_rate}]

@@ -7,7 +7,7 @@ They are what other accelerator generators report, so they are here to be compar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import brevitas.nn as qnn
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from muxflow.dataflow.errors import MuxflowError
 
 Topology = Literal["cnv", "tfc"]
+Network = TypeVar("Network", bound=nn.Module)
 
 INPUT_SCALE = 1 / 128
 CONVOLUTIONS: tuple[tuple[int, bool], ...] = (
@@ -65,7 +66,7 @@ class BnnConfig:
         return (3, 32, 32) if self.topology == "cnv" else (1, 28, 28)
 
 
-def _quantizer(solver: Any, bits: int, scale: float, narrow: bool = True) -> Any:
+def signed_quantizer(solver: Any, bits: int, scale: float, narrow: bool = True) -> Any:
     """A signed quantizer with a constant scale: sign for one bit, half-to-even rounding for more.
 
     `scale`: the value of one code; `narrow`: without the most negative code.
@@ -98,7 +99,7 @@ class Bnn(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.config = config
         layers: list[nn.Module] = [
-            qnn.QuantIdentity(act_quant=_quantizer(ActQuantSolver, 8, INPUT_SCALE, narrow=False))
+            qnn.QuantIdentity(act_quant=signed_quantizer(ActQuantSolver, 8, INPUT_SCALE, narrow=False))
         ]
         channels = config.input_shape[0]
         for width, pooled in CONVOLUTIONS if config.topology == "cnv" else ():
@@ -122,10 +123,10 @@ class Bnn(nn.Module):  # type: ignore[misc]
                 nn.init.uniform_(module.weight, -1.0, 1.0)
 
     def _weights(self, scale: float = 1.0) -> Any:
-        return _quantizer(WeightQuantSolver, self.config.weight_bits, scale)
+        return signed_quantizer(WeightQuantSolver, self.config.weight_bits, scale)
 
     def _activation(self) -> nn.Module:
-        return qnn.QuantIdentity(act_quant=_quantizer(ActQuantSolver, self.config.activation_bits, 1.0))
+        return qnn.QuantIdentity(act_quant=signed_quantizer(ActQuantSolver, self.config.activation_bits, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, classes) of images `x`."""
@@ -153,8 +154,8 @@ def build(name: str, seed: int = 0) -> Bnn:
         return Bnn(PRESETS[name])
 
 
-def randomise(model: Bnn, seed: int = 0, images: int = 64) -> Bnn:
-    """Give an untrained network plausible batch norm, in place, and return it in evaluation mode.
+def randomise(model: Network, seed: int = 0, images: int = 64) -> Network:
+    """Give an untrained network of 8-bit signed input plausible batch norm, in place; return it in evaluation mode.
 
     Statistics are those of `images` uniformly random images; factors are drawn from 0.5 .. 1.5 and offsets from
     -0.5 .. 0.5, so that every channel has a threshold of its own. Same seed, same values.

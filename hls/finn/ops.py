@@ -19,10 +19,9 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops import OPS, channel_select, mux_join, or_join
+from muxflow.dataflow.ops import OPS, channel_select, mux_join, or_join, shift_clip
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
-from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.hls.finn.hls_node import MuxflowHLS
 from muxflow.hls.finn.node import Attributes, MuxflowNode
@@ -91,7 +90,7 @@ class ChannelSelect(MuxflowNode):
         return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
 
-class BitShiftNormalisation(MuxflowNode):
+class ShiftClip(MuxflowNode):
     """y = clip((x + bias) >> shift, lowest, highest). Source: 1 Mb encoder (arXiv 2501.05097)."""
 
     def own_attributes(self) -> Attributes:
@@ -106,7 +105,9 @@ class BitShiftNormalisation(MuxflowNode):
     def build(self) -> Folded:
         """One shift and clip."""
         numbers = (self.get_nodeattr(name) for name in ("shift", "lowest", "highest"))
-        return fold_op(ShiftClip(self.get_nodeattr("bias"), *numbers), self.input_streams(), self.fold(), KERNELS)
+        return fold_op(
+            shift_clip.ShiftClip(self.get_nodeattr("bias"), *numbers), self.input_streams(), self.fold(), KERNELS
+        )
 
 
 class _MatrixNode(MuxflowNode):
@@ -200,7 +201,7 @@ def _register(kind: type[MuxflowNode]) -> None:
 
 KINDS: tuple[type[MuxflowNode], ...] = (
     AutomatonWeights,
-    BitShiftNormalisation,
+    ShiftClip,
     ChannelSelect,
     GroupedConvolution,
     MuxflowOp,

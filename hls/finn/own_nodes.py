@@ -88,11 +88,11 @@ def channel_select(into: Conversion, node: Node) -> None:
 
 
 def shift_clip(into: Conversion, node: Node) -> None:
-    """BitShiftNormalisation."""
+    """ShiftClip."""
     op = node.op
     assert isinstance(op, ShiftClip)
     attributes = {"bias": np.asarray(op.bias), "shift": op.shift, "lowest": op.lowest, "highest": op.highest}
-    into.emit("BitShiftNormalisation", node, {**into.shared(node), **attributes})
+    into.emit("ShiftClip", node, {**into.shared(node), **attributes})
 
 
 def other(into: Conversion, node: Node) -> None:

@@ -10,6 +10,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.graph.passes import Pass, rising_thresholds
+from muxflow.dataflow.packages import package
 from muxflow.hls import finn
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
@@ -27,6 +28,7 @@ class FinnTarget:
     title = f"FINN's (needs finn-plus {finn.SUPPORTED})"
     options = FinnOptions
     implementations: Implementations = KERNELS
+    packages = (package("finn", "FINN output, `muxflow build --target finn`", finn.install_command(), "finn-plus"),)
 
     def passes(self, options: FinnOptions) -> tuple[Pass, ...]:
         """Make thresholds rise, which is what FINN knows."""

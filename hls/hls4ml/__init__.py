@@ -13,10 +13,12 @@ from typing import Any, Literal, get_args
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import check_replaceable
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.hls4ml.writing import CONFIG_FILE, write_whole
 from muxflow.hls.names import identifier
 
 Backend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
+Library = Literal["onnx", "torch", "keras"]
 
 SUPPORTED = "1.3"
 """The hls4ml release whose Extension API this is written for and tested with."""
@@ -84,29 +86,33 @@ def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", proje
     return target
 
 
-def prepare(
-    model: Any,
-    *,
-    input_shape: tuple[int, int, int] | None = None,
-    input_scale: float | None = None,
-    standard_layers: bool = True,
-) -> Any:
-    """A model of the same kind that hls4ml's own converter reads and computes exactly, values in and values out.
+def prepare(graph: Graph, library: Library, *, standard_layers: bool = True) -> Any:
+    """Make a model of a library that hls4ml's own converter of it reads and computes exactly, values in and values out.
 
-    `model`: a QONNX file, ModelProto or ModelWrapper gives a channels-last ModelWrapper for `convert_from_onnx_model`; a
-    PyTorch module (Brevitas, `muxflow.frontend.training.layers`; `input_shape`: its (C, H, W)) a module for
-    `convert_from_pytorch_model`; a Keras 2 model (QKeras, `muxflow.frontend.training.keras.mognet`) one for
-    `convert_from_keras_model`; a `Graph` a ModelWrapper. `input_scale`: as in `muxflow.load`.
+    `library`: "onnx" gives a channels-last ModelWrapper for `convert_from_onnx_model`, "torch" a module for
+    `convert_from_pytorch_model`, "keras" a Keras 2 model for `convert_from_keras_model`. `muxflow.prepare_for_hls4ml`
+    takes the model itself.
 
     Dense convolutions and maximum pools stay layers of hls4ml's own, everything else becomes `MuxflowLayer`s; without
     `standard_layers` those too (weights as ROM streams, a faster C simulation). `register` is called too.
-    Raises UnsupportedError naming the first layer that is not supported, ToolError for hls4ml, MuxflowError where
-    `input_shape` is missing; warns where an input or output has no fixed-point values.
+    Raises UnsupportedError naming the first layer that hls4ml cannot express, ToolError for hls4ml; warns where an input
+    or output has no fixed-point values.
     """
     register()
-    from muxflow.hls.hls4ml.preparation import prepared
+    from muxflow.hls.hls4ml.cutting import plan
 
-    return prepared(model, input_shape, input_scale, standard_layers)
+    layers = plan(graph, standard_layers=standard_layers)
+    if library == "torch":
+        from muxflow.hls.hls4ml.torch_model import torch_model
+
+        return torch_model(layers)
+    if library == "keras":
+        from muxflow.hls.hls4ml.keras_model import keras_model
+
+        return keras_model(layers)
+    from muxflow.hls.hls4ml.onnx_model import onnx_model
+
+    return onnx_model(layers)
 
 
 def convert(

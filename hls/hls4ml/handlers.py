@@ -1,4 +1,4 @@
-"""What hls4ml's front ends make of our layers, one handler a front end; the models come from `muxflow.hls.hls4ml.prepare`."""
+"""What hls4ml's front ends make of our layers, one handler a front end; the models come from `muxflow.prepare_for_hls4ml`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from hls4ml.converters.pytorch_to_hls import layer_handlers as pytorch_handlers
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.hls.hls4ml.plan import IntegerLayer
 
-UNPREPARED_ONNX = ("CellularAutomatonWeights", "MuxShift", "OrJoin")
+UNPREPARED_ONNX = ("AutomatonWeights", "MuxJoin", "OrJoin")
 UNPREPARED_TORCH = ("QuantIdentity", "QuantConv2d", "QuantLinear", "QuantReLU")
-UNPREPARED_KERAS = ("CellularAutomatonConv2D", "MuxShift", "OrJoin")
+UNPREPARED_KERAS = ("CellularAutomatonConv2D", "MuxJoin", "OrJoin")
 """What a trained network holds and hls4ml would read wrongly or not at all."""
 GROUPABLE_KERAS = ("Conv1D", "Conv2D", "QConv1D", "QConv2D")
 
@@ -69,7 +69,7 @@ def keras_layer(
 
 def _refuse(name: str, kind: str) -> NoReturn:
     raise UnsupportedError(
-        f"layer {name} ({kind}): hls4ml cannot read it as it was trained; convert muxflow.hls.hls4ml.prepare(model) in "
+        f"layer {name} ({kind}): hls4ml cannot read it as it was trained; convert muxflow.prepare_for_hls4ml(model) in "
         "the model's place"
     )
 

@@ -132,7 +132,7 @@ class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]
             if node.get_attr("trace"):
                 raise UnsupportedError(
                     f"layer {node.name}: a design's model has beats between its layers, which hls4ml cannot trace; trace "
-                    "the model that muxflow.hls.hls4ml.prepare gives, or call Graph.run"
+                    "the model that muxflow.prepare_for_hls4ml gives, or call Graph.run"
                 )
             return str(node.get_attr("definition"))
         text = node.text()

@@ -9,6 +9,7 @@ from pathlib import Path
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.graph.passes import Pass
+from muxflow.dataflow.packages import package
 from muxflow.hls import hls4ml
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
@@ -31,6 +32,9 @@ class Hls4mlTarget:
     title = f"hls4ml's (needs hls4ml {hls4ml.SUPPORTED})"
     options = Hls4mlOptions
     implementations: Implementations = KERNELS
+    packages = (
+        package("hls4ml", "hls4ml output; ap_int types of the C simulation", "pip install 'muxflow[reference]'"),
+    )
 
     def passes(self, options: Hls4mlOptions) -> tuple[Pass, ...]:
         """Leave the graph as it is."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.graph.passes import Pass, writable_seeds
+from muxflow.dataflow.packages import Package
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
 from muxflow.hls.vitis.project import ProjectOptions, check_folder, write_project
@@ -20,6 +21,7 @@ class VitisTarget:
     title = "Muxflow's own for Vitis HLS or Vivado HLS"
     options = ProjectOptions
     implementations: Implementations = KERNELS
+    packages: tuple[Package, ...] = ()
 
     def passes(self, options: ProjectOptions) -> tuple[Pass, ...]:
         """Turn the starts of weight generators into registers where they are to be written."""

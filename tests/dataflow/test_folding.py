@@ -1,4 +1,4 @@
-"""Fitting: targets, budgets, limits, the frontier; `test_solver.py` holds the exactness of the folds."""
+"""Fitting: goals, budgets, limits, the frontier; `test_solver.py` holds the exactness of the folds."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.fifo_sizing import SLACK
 from muxflow.dataflow.fit.folded import fold_graph, resolve_folds, unfolded
-from muxflow.dataflow.fit.folding import Target, expected_elements, fit, frontier, held_elements, slowdown_curve
+from muxflow.dataflow.fit.folding import Goal, expected_elements, fit, frontier, held_elements, slowdown_curve
 from muxflow.dataflow.fit.ports import container_bits, port_lanes
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
@@ -93,7 +93,7 @@ def test_a_frame_rate_is_reached_with_fewer_resources(residual):
     fast = fitted(residual, simulated=True)
     for share in (1.0, 0.5, 0.2):
         fps = share * 100e6 / fast.interval
-        design = fitted(residual, target=Target(fps=fps), simulated=True)
+        design = fitted(residual, goal=Goal(fps=fps), simulated=True)
         assert design.frames_per_second >= fps * (1 - 1e-9)
         assert design.resources.lut <= fast.resources.lut
     assert design.resources.lut < fast.resources.lut
@@ -101,43 +101,43 @@ def test_a_frame_rate_is_reached_with_fewer_resources(residual):
 
 def test_a_latency_is_reached_with_fewer_resources(residual):
     fast = fitted(residual, simulated=True)
-    design = fitted(residual, target=Target(latency=4 * fast.latency_seconds), simulated=True)
+    design = fitted(residual, goal=Goal(latency=4 * fast.latency_seconds), simulated=True)
     assert fast.latency_seconds < design.latency_seconds <= 4 * fast.latency_seconds
     assert design.resources.lut < fast.resources.lut
 
 
 @pytest.mark.parametrize(
-    ("target", "words"),
+    ("goal", "words"),
     [
-        (Target(fps=1e9), r"does not reach 1e\+09 frames/s on b: the nearest point that fits is [\d,.]+ frames/s"),
+        (Goal(fps=1e9), r"does not reach 1e\+09 frames/s on b: the nearest point that fits is [\d,.]+ frames/s"),
         (
-            Target(latency=1e-9),
+            Goal(latency=1e-9),
             r"does not reach a latency of 1e-09 s on b: .* with a latency of [\d.e-]+ s and takes \d+ LUT",
         ),
     ],
 )
-def test_a_target_out_of_reach_names_the_nearest_point(residual, target, words):
+def test_a_goal_out_of_reach_names_the_nearest_point(residual, goal, words):
     with pytest.raises(BudgetError, match=words):
-        fitted(residual, target=target)
+        fitted(residual, goal=goal)
     with pytest.raises(BudgetError, match="no fold within the tools' limits"):
-        fitted(residual, target=target)
+        fitted(residual, goal=goal)
 
 
 def test_a_rate_that_only_the_budget_forbids_names_what_binds(residual):
     fast = fitted(residual)
     (tight,) = between(residual, 0.5)
     with pytest.raises(BudgetError, match=r"the nearest point that fits is .* LUT binds: faster takes \d+ LUT"):
-        fitted(residual, tight, target=Target(fps=fast.frames_per_second))
+        fitted(residual, tight, goal=Goal(fps=fast.frames_per_second))
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf")])
-def test_targets_must_be_positive_and_one(wrong):
+def test_goals_must_be_positive_and_one(wrong):
     with pytest.raises(MuxflowError, match="frames a second; it must be positive"):
-        Target(fps=wrong)
+        Goal(fps=wrong)
     with pytest.raises(MuxflowError, match="seconds of latency; it must be positive"):
-        Target(latency=wrong)
+        Goal(latency=wrong)
     with pytest.raises(MuxflowError, match="both a frame rate and a latency"):
-        Target(fps=1, latency=1)
+        Goal(fps=1, latency=1)
 
 
 @pytest.mark.parametrize("wrong", [-1, 101, float("nan")])

@@ -195,8 +195,8 @@ def test_the_cost_model_is_that_of_the_design(make_random_design):
         graph = unfolded(make_random_design(seed).graph)
         held = expected_elements(graph)
         solver = Solver(graph, KERNELS, held)
-        targets = solver.targets()
-        for cycles in targets[:: max(1, len(targets) // 4)]:
+        intervals = solver.intervals()
+        for cycles in intervals[:: max(1, len(intervals) // 4)]:
             found = solver.solve(cycles, budget)
             if found is None:
                 continue
@@ -215,7 +215,7 @@ def test_the_cost_model_is_that_of_the_design(make_random_design):
 def test_the_nearest_design_needs_least_of_the_scarcest_resource():
     graph = insert_forks(dense_network())
     solver = Solver(graph, KERNELS, {})
-    cycles = solver.targets()[-1]
+    cycles = solver.intervals()[-1]
     budget = Resources(100, 10**6, 10, 10)
     assert solver.solve(cycles, budget) is None
     nearest = solver.nearest(cycles, budget)

@@ -11,8 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend.floats import float_inputs
+from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.qonnx.execution import QonnxExecution
-from muxflow.frontend.qonnx.reader import ImportOptions, check_qonnx, load_qonnx
+from muxflow.frontend.registry import check, load
 from muxflow.proof.compare import compare
 
 QONNX_DOMAIN = "qonnx.custom_op.general"
@@ -125,14 +126,13 @@ def prove(save: Callable[..., Path]) -> Callable[..., Graph]:
     def run(model: Builder | Path, count: int = 4, tensors: int | None = None, **options: Any) -> Graph:
         path = save(model) if isinstance(model, Builder) else model
         given = ImportOptions(**options)
-        graph = load_qonnx(path, given)
+        graph = load(path, given)
         (outcome,) = compare(graph, [QonnxExecution(path, graph)], random_codes(graph, count)).outcomes
         assert set(outcome.streams) == {*graph.tensors, *graph.outputs}
         if tensors is not None:
-            assert (
-                len(graph.tensors) + len(graph.outputs) == tensors
-            )  # one is both where a quantizer or a join is the last
-        assert all(status.supported for status in check_qonnx(path, given))
+            # One stream is both where a quantizer or a join is the last.
+            assert len(graph.tensors) + len(graph.outputs) == tensors
+        assert all(status.supported for status in check(path, given))
         return graph
 
     return run

@@ -17,6 +17,7 @@ from qkeras import (  # noqa: E402
     QActivation,
     QAveragePooling2D,
     QBatchNormalization,
+    QConv1D,
     QConv2D,
     QConv2DBatchnorm,
     QDense,
@@ -28,7 +29,7 @@ from qkeras import (  # noqa: E402
 )
 from tf_keras import Model, Sequential, layers  # noqa: E402
 
-from muxflow.frontend.training.keras.mognet import CellularAutomatonConv2D, MuxShift, OrJoin  # noqa: E402
+from muxflow.frontend.training.keras.mognet import CellularAutomatonConv2D, MuxJoin, OrJoin  # noqa: E402
 
 MODELS = {}
 SIGNED = "quantized_bits(8,0,alpha=1)"
@@ -263,10 +264,10 @@ def joins():
     image = layers.Input((6, 5, 3), name="image")
     x = QActivation("quantized_relu(3,0)", name="grid")(image)
     parts = [
-        (MuxShift("channel", name="a"), dict(filters=4, seed=3)),
-        (MuxShift("channel-mean", name="b"), dict(filters=6, ring=40, rule=45, burn_in=2)),
-        (MuxShift("element", name="c"), dict(filters=5, ring=24, alphabet="ternary", seed=1)),
-        (MuxShift("always", name="d"), dict(filters=5, ring=30)),
+        (MuxJoin("channel", name="a"), dict(filters=4, seed=3)),
+        (MuxJoin("channel-mean", name="b"), dict(filters=6, ring=40, rule=45, burn_in=2)),
+        (MuxJoin("element", name="c"), dict(filters=5, ring=24, alphabet="ternary", seed=1)),
+        (MuxJoin("always", name="d"), dict(filters=5, ring=30)),
         (OrJoin(name="e"), dict(filters=7, ring=24, seed=2)),
     ]
     for number, (join, options) in enumerate(parts):
@@ -288,6 +289,22 @@ def nested():
     x = QActivation("quantized_relu(3,1)", name="a")(conv(3, 1)(x))
     head = Sequential([layers.Flatten(), QDense(3, kernel_quantizer="quantized_bits(3,0,alpha=1)")], name="head")
     return Model(image, head(x))
+
+
+@model
+def radio():
+    """One-dimensional convolutions: causal, dilated, behind zeros; pools over time."""
+    image = layers.Input((16, 2), name="image")
+    x = QActivation(SIGNED, name="grid")(image)
+    for name, filters, options in (("a", 8, {"padding": "same"}), ("b", 6, {"padding": "causal", "dilation_rate": 2})):
+        x = QConv1D(filters, 3, kernel_quantizer="quantized_bits(3,0,alpha=1)", use_bias=False, **options)(x)
+        x = QActivation("quantized_relu(4,2)", name=name)(layers.BatchNormalization()(x))
+        x = layers.MaxPooling1D(2)(x)
+    x = layers.ZeroPadding1D((1, 0))(x)
+    x = QConv1D(4, 2, strides=2, kernel_quantizer="quantized_bits(3,0,alpha=1)", use_bias=False)(x)
+    x = layers.AveragePooling1D(2)(QActivation("quantized_relu(4,2)", name="c")(x))
+    both = layers.Concatenate()([layers.Flatten()(x), layers.GlobalMaxPooling1D()(x)])
+    return Model(image, QDense(3, kernel_quantizer="quantized_bits(3,0,alpha=1)")(QActivation(SIGNED, name="d")(both)))
 
 
 @model

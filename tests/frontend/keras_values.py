@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from tf_keras import Model
 
-from muxflow.frontend.training.keras.mognet import MuxShift, OrJoin
+from muxflow.frontend.training.keras.mognet import MuxJoin, OrJoin
 
 
 def settle_norm(layer, rng):
@@ -27,7 +27,7 @@ def settle(net, rng):
             settle_norm(layer.batchnorm, rng)
         if "BatchNormalization" in type(layer).__name__:
             settle_norm(layer, rng)
-        elif type(layer).__name__ == "MuxShift" and layer.threshold is not None:
+        elif type(layer).__name__ == "MuxJoin" and layer.threshold is not None:
             layer.threshold.assign(rng.uniform(0.1, 0.6, layer.threshold.shape))
         elif getattr(layer, "bias", None) is not None:
             layer.bias.assign(rng.uniform(-1, 1, layer.bias.shape))
@@ -40,7 +40,7 @@ def joined(folder):
         x = rng.integers(0, 8, (3, 4, 5, 6)) * rng.integers(0, 2, (3, 1, 1, 6)) / 8
         f, weights = rng.integers(0, 8, (3, 4, 5, 7)) / 8, rng.normal(size=(3, 4, 5, 7))
         x, f, weights = (tf.constant(part, tf.float32) for part in (x, f, weights))
-        join = OrJoin() if select == "or" else MuxShift(select)
+        join = OrJoin() if select == "or" else MuxJoin(select)
         join([x, f])
         found = {"x": x, "f": f, "weights": weights}
         if join.weights:

@@ -70,7 +70,7 @@ def test_join_nodes_carry_the_contract(tmp_path):
     model = network(select="channel-mean")
     graph = onnx.load(str(export(model, tmp_path / "net.onnx", (1, 1, 8, 8)))).graph
     initializers = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
-    joins = [n for n in graph.node if n.op_type == "MuxShift"]
+    joins = [n for n in graph.node if n.op_type == "MuxJoin"]
     assert len(joins) == 3
     for node, (channels, side) in zip(joins, [(8, 8), (8, 4), (16, 2)], strict=True):
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -80,13 +80,13 @@ def test_join_nodes_carry_the_contract(tmp_path):
         assert (thresholds.dtype, thresholds.shape) == (np.float32, (channels,))
         assert (thresholds == np.ceil(7 / 4 * side * side)).all()
     always = onnx.load(str(export(network(select="always"), tmp_path / "b.onnx", (1, 1, 8, 8)))).graph
-    assert {len(n.input) for n in always.node if n.op_type == "MuxShift"} == {2}
+    assert {len(n.input) for n in always.node if n.op_type == "MuxJoin"} == {2}
 
 
 def test_generated_weights_are_not_stored(tmp_path):
     model = network()
     graph = onnx.load(str(export(model, tmp_path / "net.onnx", (1, 1, 8, 8)))).graph
-    generated = [n for n in graph.node if n.op_type == "CellularAutomatonWeights"]
+    generated = [n for n in graph.node if n.op_type == "AutomatonWeights"]
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in generated[0].attribute}
     assert len(generated) == 3
     assert attributes == {
@@ -153,7 +153,7 @@ def test_a_users_own_brevitas_model_exports(tmp_path):
 
 
 def test_the_documented_model_runs(tmp_path, monkeypatch):
-    page = (Path(__file__).parents[2] / "docs" / "brevitas.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "brevitas.md").read_text(encoding="utf-8")
     code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "nn.Sequential" in block)
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -164,7 +164,7 @@ def test_the_documented_model_runs(tmp_path, monkeypatch):
 
 def test_bad_exports_are_named(tmp_path):
     model = network()
-    for shape in [(1, 8, 8), (1, 1, 0, 8), (1, 1, 8.0, 8)]:
+    for shape in [(8,), (1, 1, 0, 8), (1, 1, 8.0, 8), ((1, 1, 8, 8), 3), ()]:
         with pytest.raises(MuxflowError, match=r"give \(N, C, H, W\)"):
             export(model, tmp_path / "net.onnx", shape)
     with pytest.raises(MuxflowError, match="no Brevitas layer"):

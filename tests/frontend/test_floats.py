@@ -13,7 +13,7 @@ from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.floats import float_inputs, image_codes
 from muxflow.frontend.qonnx.execution import QonnxExecution, QonnxModel
-from muxflow.frontend.qonnx.reader import load_qonnx
+from muxflow.frontend.registry import load
 from muxflow.proof.compare import compare
 
 
@@ -26,7 +26,7 @@ def case(build, save):
     b.quant(scale=1 / 8, bits=4)
     b.conv(np.random.default_rng(1).integers(-3, 4, (2, 4, 1, 1)), np.float32([0.5, -1]), scale=0.25)
     path = save(b)
-    return path, load_qonnx(path)
+    return path, load(path)
 
 
 def images(count):

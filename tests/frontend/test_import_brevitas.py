@@ -14,14 +14,14 @@ from torch import nn
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.qonnx.execution import QonnxExecution
-from muxflow.frontend.qonnx.reader import check_qonnx, load_qonnx
+from muxflow.frontend.registry import check, load
 from muxflow.frontend.training import zoo
 from muxflow.frontend.training.layers import (
     CFLOG,
     MRB,
     BatchNorm2d,
     CellularAutomatonConv2d,
-    MuxShift,
+    MuxJoin,
     OrJoin,
     conv_bn_act,
 )
@@ -299,13 +299,13 @@ def test_pixels_without_a_quantizer(brevitas, prove, against_torch):
 
 @pytest.mark.parametrize("select", ["channel", "channel-mean", "element", "always"])
 @pytest.mark.parametrize("channels", [(4, 4), (4, 6), (6, 4)])
-def test_mux_shift(select, channels, brevitas, prove, against_torch):
+def test_mux_join(select, channels, brevitas, prove, against_torch):
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
             conv = qnn.QuantConv2d(channels[0], channels[1], 3, padding=1, bias=False, weight_quant=heq_weight(5))
             self.f = conv_bn_act(conv, channels[1], 3)
-            self.join = MuxShift(*channels, select, bits=3)
+            self.join = MuxJoin(*channels, select, bits=3)
 
         def forward(self, x):
             return self.join(x, self.f(x))
@@ -344,9 +344,9 @@ def test_full_size_mognet_imports_in_seconds(brevitas):
     model = zoo.randomise(zoo.build("mognet_cifar10", n=64, g=4), batches=1)
     path = brevitas(model, (1, 3, 32, 32))
     start = time.perf_counter()
-    graph = load_qonnx(path)
+    graph = load(path)
     assert time.perf_counter() - start < 3
-    assert all(status.supported for status in check_qonnx(path))
+    assert all(status.supported for status in check(path))
     assert graph.notes["near_ties"] == "0"
     assert sum(isinstance(node.op, Threshold) for node in graph.nodes) == 19
     codes = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3))

@@ -8,7 +8,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.scale import Scale
-from muxflow.frontend.qonnx.reader import check_qonnx, load_qonnx
+from muxflow.frontend.registry import check, load
 
 
 def codes(*shape, low=-3, high=4, seed=0):
@@ -81,7 +81,7 @@ def test_near_ties_of_sums_with_a_float_scale_are_counted(build, save):
     a, c = branches(b, (0.3, 0.3))
     b.node("Add", a, c)
     b.quant(scale=0.6, bits=3)
-    assert int(load_qonnx(save(b)).notes["near_ties"]) > 0
+    assert int(load(save(b)).notes["near_ties"]) > 0
 
 
 JOIN_REFUSED = {
@@ -125,7 +125,7 @@ def test_refused_joins(case, build, save):
     b = build((1, 2, 3, 4))
     join(b, *branches(b, scales))
     with pytest.raises(MuxflowError, match=message):
-        load_qonnx(save(b))
+        load(save(b))
 
 
 @pytest.mark.parametrize("scales", [(0.25, 0.25), (0.25, 1.0), (0.1, 0.15)])
@@ -147,7 +147,7 @@ def test_concat_of_any_scales_and_quantizer(build, prove, save):
     prove(b)
     b.conv(codes(2, 6, 1, 1), x=joined)
     with pytest.raises(MuxflowError, match=r"Conv_\d+ .*quantize the input with one scale for all channels"):
-        load_qonnx(save(b))
+        load(save(b))
 
 
 def test_concat_with_scales_and_offsets_a_channel(build, prove):
@@ -170,14 +170,14 @@ def test_concat_of_flattened_maps(build, prove):
 
 @pytest.mark.parametrize("select", ["channel", "channel-mean", "element", "always"])
 @pytest.mark.parametrize("channels", [(3, 3), (2, 5), (5, 2)])
-def test_mux_shift(select, channels, build, prove):
+def test_mux_join(select, channels, build, prove):
     b = build((1, 2, 3, 4))
     b.quant(scale=1 / 8, bits=3)
     x = b.quant(b.conv(codes(channels[0], 2, 1, 1)), scale=1 / 8, bits=3)
     f = b.quant(b.conv(codes(channels[1], channels[0], 3, 3, seed=1), x=x, pads=[1, 1, 1, 1]), scale=1 / 8, bits=3)
     thresholds = codes(min(channels), low=1, high=40 if select == "channel-mean" else 7, seed=2).astype(np.float32)
     inputs = [x, f] + ([] if select == "always" else [thresholds])
-    b.node("MuxShift", *inputs, domain="muxflow", select=select, scale=1 / 8, bits=3)
+    b.node("MuxJoin", *inputs, domain="muxflow", select=select, scale=1 / 8, bits=3)
     b.conv(codes(2, channels[1], 1, 1))
     graph = prove(b, tensors=4)
     assert graph.operations() > 0
@@ -206,26 +206,26 @@ def test_or_join(channels, build, prove):
 )
 def test_refused_or_joins(options, message, build, save):
     with pytest.raises(MuxflowError, match=message):
-        load_qonnx(save(or_model(build, **options)))
+        load(save(or_model(build, **options)))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"select": "sometimes"}, r"MuxShift_\d+ .*select 'sometimes'; supported: 'channel'"),
+        ({"select": "sometimes"}, r"MuxJoin_\d+ .*select 'sometimes'; supported: 'channel'"),
         ({"thresholds": [1.5, 2]}, r"thresholds that are not integers; export"),
         ({"thresholds": [1.0]}, r"1 thresholds for 2 channels"),
         ({"signed": 1}, r"input 0 is not a map of unsigned codes; put"),
     ],
 )
-def test_refused_mux_shifts(change, message, build, save):
+def test_refused_mux_joins(change, message, build, save):
     b = build((1, 2, 3, 3))
     b.quant(scale=0.5, bits=3, signed=change.get("signed", 0))
     x = b.last
     thresholds = np.float32(change.get("thresholds", [1, 2]))
-    b.node("MuxShift", x, x, thresholds, domain="muxflow", select=change.get("select", "channel"), scale=0.5, bits=3)
+    b.node("MuxJoin", x, x, thresholds, domain="muxflow", select=change.get("select", "channel"), scale=0.5, bits=3)
     with pytest.raises(MuxflowError, match=message):
-        load_qonnx(save(b))
+        load(save(b))
 
 
 def automaton_model(build, columns=6, rows=4, group=1, **attributes):
@@ -233,7 +233,7 @@ def automaton_model(build, columns=6, rows=4, group=1, **attributes):
     b.quant(scale=1 / 8, bits=3)
     x = b.last
     fields = {"ring": 24, "rule": 30, "seed": 0, "burn_in": 24, "alphabet": "binary", "scale": 0.5, **attributes}
-    b.node("CellularAutomatonWeights", x, domain="muxflow", rows=rows, columns=columns, **fields)
+    b.node("AutomatonWeights", x, domain="muxflow", rows=rows, columns=columns, **fields)
     b.node("Conv", x, b.last, group=group, kernel_shape=[1, 1])
     return b
 
@@ -274,8 +274,8 @@ def test_refused_generated_weights(attributes, message, build, tmp_path):
     path = tmp_path / "net.onnx"
     path.write_bytes(automaton_model(build, **attributes).model().SerializeToString())
     with pytest.raises(MuxflowError, match=message):
-        load_qonnx(path)
-    assert not all(status.supported for status in check_qonnx(path))
+        load(path)
+    assert not all(status.supported for status in check(path))
 
 
 REORDERINGS = {
@@ -342,10 +342,10 @@ def test_moves_of_the_batch_axis_are_refused(op, constants, attributes, build, t
     path = tmp_path / "net.onnx"
     path.write_bytes(b.model().SerializeToString())
     if (op, attributes) == ("Flatten", {"axis": 2}):
-        load_qonnx(path)  # one channel: nothing but (N, 12) comes out
+        load(path)  # one channel: nothing but (N, 12) comes out
         return
     with pytest.raises(MuxflowError, match=rf"{op}_1 \({op}\): .*batch axis"):
-        load_qonnx(path)
+        load(path)
 
 
 @pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
@@ -357,7 +357,7 @@ def test_softmax_at_the_end_is_left_to_the_host(kind, build, prove, save):
     assert "left to the host" in prove(b).notes["remarks"]
     b.quant(scale=0.1)
     with pytest.raises(MuxflowError, match=rf"{kind}_\d .*only as the last node"):
-        load_qonnx(save(b))
+        load(save(b))
 
 
 def test_identity_and_dropout_vanish(build, prove):

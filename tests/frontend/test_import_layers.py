@@ -11,8 +11,8 @@ from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
-from muxflow.frontend.importer.layers import _grid_step
-from muxflow.frontend.qonnx.reader import load_qonnx
+from muxflow.frontend.importer.products import _grid_step
+from muxflow.frontend.registry import load
 
 
 def codes(*shape, low=-3, high=4, seed=0):
@@ -332,16 +332,6 @@ def test_average_over_affine_steps(build, prove):
 
 
 REFUSED = {
-    "1-D convolution": (
-        lambda b: (b.quant(), b.conv(codes(2, 3, 3))),
-        (1, 3, 8),
-        r"has shape \(N, 3, 8\); supported are .* height of 1",
-    ),
-    "3-D convolution": (
-        lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1, 1))),
-        (1, 3, 2, 2, 2),
-        r"supported are \(N, C, H",
-    ),
     "no activation between": (
         lambda b: (b.quant(), b.conv(codes(2, 3, 1, 1)), b.then("Relu"), b.conv(codes(2, 2, 1, 1))),
         (1, 3, 2, 2),
@@ -407,7 +397,7 @@ def test_refusals_name_node_and_fix(case, build, save):
     b = build(shape)
     fill(b)
     with pytest.raises(MuxflowError, match=message):
-        load_qonnx(save(b))
+        load(save(b))
 
 
 def test_arg_max_on_chip_only_where_integers_order_like_logits(build, prove):

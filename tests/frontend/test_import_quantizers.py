@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.qonnx.execution import QonnxExecution
-from muxflow.frontend.qonnx.reader import load_qonnx
+from muxflow.frontend.registry import load
 from muxflow.proof.compare import compare
 
 MODES = ["ROUND", "HALF_EVEN", "FLOOR", "CEIL", "UP", "DOWN", "HALF_UP", "HALF_DOWN", "ROUND_TO_ZERO", "round"]
@@ -105,7 +105,7 @@ def test_bipolar_input(build, save):
     b.then("BipolarQuant", np.float32(1), domain="qonnx.custom_op.general")
     b.node("MatMul", b.last, b.weights(codes(4, 3)))
     path = save(b)
-    graph = load_qonnx(path)
+    graph = load(path)
     compare(graph, [QonnxExecution(path, graph)], 2 * codes(8, 1, 1, 4, low=0, high=2) - 1)
 
 
@@ -209,7 +209,7 @@ def test_batch_norm_before_the_first_convolution(build, prove, save):
             with pytest.raises(MuxflowError, match=r"Conv_2 .*quantize the input with one scale"):
                 prove(b, input_scale=1 / 256)
     with pytest.raises(MuxflowError, match=r"BatchNormalization_0 .*before any quantizer.*input_scale=1/255"):
-        load_qonnx(save(b))
+        load(save(b))
 
 
 def test_constants_a_pixel(build, prove):
@@ -237,7 +237,7 @@ def test_model_of_an_input_quantizer_alone(build, prove):
     b = build((1, 2, 3, 3))
     b.quant(bits=4)
     graph = prove(b)
-    assert graph.output == graph.input
+    assert graph.outputs == graph.inputs
 
 
 def test_several_readers_and_a_shared_quantizer(build, prove):
@@ -287,7 +287,7 @@ def test_near_ties_are_counted_where_float32_rounds(build, save):
         b.quant(scale=scale, bits=4)
         b.then("AveragePool", kernel_shape=[2, 2], strides=[2, 2])
         b.quant(scale=unit, bits=4)
-        graph = load_qonnx(save(b))
+        graph = load(save(b))
         assert (int(graph.notes["near_ties"]) > 0) == ties
 
 
@@ -297,7 +297,7 @@ def test_inexact_bias_and_functions_count_towards_near_ties(build, save):
     b.quant(signed=1)
     b.then("Sigmoid")
     b.quant(scale=1.0, bits=1, rounding="HALF_UP")
-    assert load_qonnx(save(b)).notes["near_ties"] == "1"
+    assert load(save(b)).notes["near_ties"] == "1"
 
 
 REFUSED = {
@@ -320,7 +320,7 @@ def test_refused_quantizers(case, build, save):
     b.then("Relu")
     b.quant(**options)
     with pytest.raises(MuxflowError, match=message):
-        load_qonnx(save(b))
+        load(save(b))
 
 
 @pytest.mark.parametrize("kind", ["Abs", "HardSwish", "Mish", "Gelu"])
@@ -330,7 +330,7 @@ def test_activation_that_rises_and_falls_is_refused(kind, build, save):
     b.then(kind)
     b.quant(scale=1 / 16, bits=6, signed=1)
     with pytest.raises(MuxflowError, match=r"Quant_2 .*not monotone in channel 0: accumulator -?\d+ gives.*so use"):
-        load_qonnx(save(b))
+        load(save(b))
 
 
 def test_input_quantizers_that_are_refused(build, save):
@@ -343,7 +343,7 @@ def test_input_quantizers_that_are_refused(build, save):
         b = build((1, 2, 3, 3))
         b.quant(**options)
         with pytest.raises(MuxflowError, match=message):
-            load_qonnx(save(b))
+            load(save(b))
 
 
 @given(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,13 @@ from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
-from muxflow.frontend import KERAS_SUFFIXES
-from muxflow.frontend.importer.walk import ImportOptions
+from muxflow.frontend.importer.walk import check_model, import_model
 from muxflow.frontend.keras import process as keras_process
 from muxflow.frontend.keras.execution import keras_execution
-from muxflow.frontend.keras.process import ENVIRONMENT
-from muxflow.frontend.keras.reader import check_description, check_keras, describe_models, graph_of
-from muxflow.frontend.qonnx.ops import mux_shift, or_join
+from muxflow.frontend.keras.process import ENVIRONMENT, SUFFIXES
+from muxflow.frontend.keras.reader import describe_models
+from muxflow.frontend.model import Constant, ImportOptions
+from muxflow.frontend.qonnx.ops import mux_join, or_join
 from muxflow.frontend.training import layers
 from muxflow.proof.compare import compare
 
@@ -41,6 +42,7 @@ LAYERS = {
     "features": ["a"],
     "joins": ["a", "b", "c", "d", "e", "f0", "f1", "f2", "f3", "f4"],
     "nested": ["a"],
+    "radio": ["a", "b", "c", "d", "max_pooling1d", "max_pooling1d_1"],
     "padded": ["a", "b", "c"],
     "folded": ["a", "b", "c"],
     "digits": ["a", "b", "max_pooling2d_1"],
@@ -67,7 +69,7 @@ def folder(tmp_path_factory):
 
 
 def model_file(folder, name):
-    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in KERAS_SUFFIXES)
+    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in SUFFIXES)
     return path
 
 
@@ -90,12 +92,12 @@ def saved(folder, name):
     """(input, output, layers by name in the importer's (N, C, H, W) order)"""
     values = dict(np.load(folder / f"{name}.npz"))
     x, output = values.pop("x"), values.pop("output")
-    return x, output, {key: np.moveaxis(v, -1, 1) if v.ndim == 4 else v for key, v in values.items()}
+    return x, output, {key: np.moveaxis(v, -1, 1) if v.ndim > 2 else v for key, v in values.items()}
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_graph_equals_predict(name, folder, described):
-    graph = graph_of(described[name], name, OPTIONS.get(name))
+    graph = import_model(described[name], OPTIONS.get(name))
     x, output, found = saved(folder, name)
     codes = input_codes(graph, x)
     tensors = {stream: found[layer] for stream, layer in graph.tensors.items() if layer in found}
@@ -109,7 +111,7 @@ def test_graph_equals_predict(name, folder, described):
 
 
 def test_a_wrong_value_is_found(folder, described):
-    graph = graph_of(described["digits"], "digits")
+    graph = import_model(described["digits"])
     x, output, found = saved(folder, "digits")
     found["a"][3, 1, 2, 4] += 0.5
     tensors = {stream: found[layer] for stream, layer in graph.tensors.items()}
@@ -120,19 +122,32 @@ def test_a_wrong_value_is_found(folder, described):
 def test_digits_are_recognised(folder, described):
     from sklearn.datasets import load_digits
 
-    graph = graph_of(described["digits"], "digits")
+    graph = import_model(described["digits"])
     x, _, _ = saved(folder, "digits")
     assert (graph.read_out(graph(input_codes(graph, x))).argmax(1) == load_digits().target[1500:]).mean() > 0.7
 
 
+def test_quantized_kernels_carry_their_codes(described, tmp_path):
+    """What the importer would find in the floats is what the quantizer says."""
+    model = described["same_stride"]
+    known = {name: constant for name, constant in model.constants.items() if constant.codes is not None}
+    assert len(known) == 3
+    bare = replace(model, constants=model.constants | {name: Constant(made.value) for name, made in known.items()})
+    for name, one in {"bare": bare, "known": model}.items():
+        write_graph(import_model(one), tmp_path / f"{name}.npz")
+    assert (tmp_path / "bare.npz").read_bytes() == (tmp_path / "known.npz").read_bytes()
+    for constant in known.values():
+        assert np.array_equal(constant.codes * constant.scale, constant.value)
+
+
 def test_groups_stay_groups(described):
-    graph = graph_of(described["grouped"], "grouped")
+    graph = import_model(described["grouped"])
     assert [node.op.groups for node in graph.nodes if isinstance(node.op, MatrixVector)] == [1, 4, 12, 24, 1]
 
 
 @pytest.mark.parametrize("append", [append_arg_max, lambda graph: append_top_k(graph, 3)])
 def test_classes_that_leave_the_chip_are_those_of_the_largest_logits(append, folder, described):
-    graph = append(graph_of(described["joins"], "joins"))
+    graph = append(import_model(described["joins"]))
     x, output, _ = saved(folder, "joins")
     codes = input_codes(graph, x)[:50]
     compare(graph, [Given("Keras predict", graph, (output,))], codes)
@@ -141,7 +156,7 @@ def test_classes_that_leave_the_chip_are_those_of_the_largest_logits(append, fol
 
 
 def test_tensors_of_models_inside_are_compared_too(folder, described):
-    graph = graph_of(described["nested"], "nested")
+    graph = import_model(described["nested"])
     inside = ["block/a", "block/a_2", "block/deep/a", "block/deep/a_2"]
     assert sorted(graph.tensors.values()) == ["a", *inside]
     x, _, _ = saved(folder, "nested")
@@ -151,7 +166,7 @@ def test_tensors_of_models_inside_are_compared_too(folder, described):
 
 
 def test_generated_weights_stay_generated(folder, described):
-    graph = graph_of(described["joins"], "joins")
+    graph = import_model(described["joins"])
     expected = {
         "made0": AutomatonWeights(4, 3, ring=24, seed=3, burn_in=24, repeats=30),
         "made1": AutomatonWeights(6, 4, ring=40, rule=45, burn_in=2, repeats=30),
@@ -171,10 +186,10 @@ def test_joins_equal_the_integer_operators_and_the_torch_layers(select, folder):
         values = dict(found)
     x, f = (np.rint(8 * values[name]).astype(np.int64).transpose(0, 3, 1, 2) for name in ("x", "f"))
     integers = values.get("integers", np.empty(0)).astype(np.int64)
-    expected = or_join(x, f) if select == "or" else mux_shift(x, f, integers, select)
+    expected = or_join(x, f) if select == "or" else mux_join(x, f, integers, select)
     assert np.array_equal(values["y"].transpose(0, 3, 1, 2) * 8, expected)
 
-    join = layers.OrJoin() if select == "or" else layers.MuxShift(6, 7, select)
+    join = layers.OrJoin() if select == "or" else layers.MuxJoin(6, 7, select)
     inputs = [torch.from_numpy(values[name].transpose(0, 3, 1, 2).copy()).requires_grad_() for name in ("x", "f")]
     if integers.size:
         join.threshold.data = torch.from_numpy(8 * values["threshold"])
@@ -191,14 +206,14 @@ def test_one_file_to_a_graph(folder, described, tmp_path):
     """The whole way through the public door, a process of its own included; deterministic."""
     graph = muxflow.load(model_file(folder, "digits"))
     write_graph(graph, tmp_path / "once.npz")
-    write_graph(graph_of(described["digits"], "digits"), tmp_path / "again.npz")
+    write_graph(import_model(described["digits"]), tmp_path / "again.npz")
     assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
     assert not complaints(described["digits"])
     assert muxflow.fit(graph, "pynq-z2").graph.nodes
 
 
 def complaints(description):
-    return {status.node: status.message for status in check_description(description, "net") if not status.supported}
+    return {status.node: status.message for status in check_model(description) if not status.supported}
 
 
 def test_what_is_not_supported_is_named(described):
@@ -218,7 +233,7 @@ def test_what_is_not_supported_is_named(described):
     assert "BatchNormalization: axis=[1]; supported is the last axis" in lone["rows"]
     assert all("input_scale=1/255" in m or "not reached" in m for m in complaints(described["plain"]).values())
     with pytest.raises(UnsupportedError, match=r"^wide \(Steps\): a quantizer with codes"):
-        graph_of(described["bad"], "bad")
+        import_model(described["bad"])
 
 
 @pytest.mark.parametrize("name", ["junk.h5", "junk.keras", "empty.h5", "cut.h5"])
@@ -238,7 +253,7 @@ def test_absent_file_and_absent_extra(folder, tmp_path, monkeypatch):
 def test_child_that_dies(folder, monkeypatch):
     monkeypatch.setattr(keras_process, "ENVIRONMENT", {"PYTHONHOME": str(folder)})
     with pytest.raises(ToolError, match=r"digits\.\w+: the process that runs Keras ended with status 1:\n"):
-        check_keras(model_file(folder, "digits"))
+        muxflow.check(model_file(folder, "digits"))
 
 
 def test_layers_under_keras_3_say_what_to_do():

@@ -17,8 +17,9 @@ from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.ops.window_pool import WindowPool
+from muxflow.frontend.importer.walk import import_model
 from muxflow.frontend.keras.execution import keras_execution
-from muxflow.frontend.keras.reader import describe_models, graph_of
+from muxflow.frontend.keras.reader import describe_models
 from muxflow.frontend.training.keras.trainer import NAMES, PRETRAINED, train_keras
 from muxflow.proof.compare import compare
 from muxflow.proving import dataset_images, model_copy, project_report, prove
@@ -30,7 +31,7 @@ FILES = {name: PRETRAINED / f"{name}.h5" for name in NAMES}
 def graphs():
     """Both networks, from one start of TensorFlow."""
     described = describe_models(list(FILES.values()))
-    return {name: graph_of(model, name) for name, model in zip(FILES, described, strict=True)}
+    return {name: import_model(model) for name, model in zip(FILES, described, strict=True)}
 
 
 @pytest.fixture(scope="module")

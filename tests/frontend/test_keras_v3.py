@@ -19,11 +19,12 @@ from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.doctor import findings
-from muxflow.frontend import KERAS_SUFFIXES
-from muxflow.frontend.importer.walk import ImportOptions
-from muxflow.frontend.keras.reader import check_description, describe_models, graph_of
+from muxflow.frontend.importer.walk import check_model, import_model
+from muxflow.frontend.keras.process import SUFFIXES
+from muxflow.frontend.keras.reader import describe_models
 from muxflow.frontend.keras.v3 import hgq_folder
 from muxflow.frontend.keras.v3.hgq_folder import REQUIREMENTS, VERSION, keras_v3_environment
+from muxflow.frontend.model import ImportOptions
 from muxflow.proof.compare import compare
 from muxflow.proving import Images, model_copy, prove
 
@@ -56,7 +57,7 @@ def folder(tmp_path_factory):
 
 
 def model_file(folder, name):
-    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in KERAS_SUFFIXES)
+    (path,) = (path for path in folder.glob(f"{name}.*") if path.suffix in SUFFIXES)
     return path
 
 
@@ -75,12 +76,12 @@ def saved(folder, name, graph):
     codes = np.rint(x.astype(np.float64) / stream.scale[0]).astype(np.int64)
     assert np.array_equal(codes * stream.scale[0], x)
     codes = codes.reshape(len(x), *stream.shape)
-    return codes, output, {key: np.moveaxis(v, -1, 1) if v.ndim == 4 else v for key, v in values.items()}
+    return codes, output, {key: np.moveaxis(v, -1, 1) if v.ndim > 2 else v for key, v in values.items()}
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)
 def test_graph_equals_predict(name, folder, described):
-    graph = graph_of(described[name], name)
+    graph = import_model(described[name])
     codes, output, found = saved(folder, name, graph)
     tensors = {stream: found[tensor] for stream, tensor in graph.tensors.items() if tensor in found}
     assert sorted(tensor for tensor in graph.tensors.values() if tensor in found) == QUANTIZERS[name]
@@ -97,7 +98,7 @@ def test_graph_equals_predict(name, folder, described):
 
 
 def test_a_wrong_value_is_found(folder, described):
-    graph = graph_of(described["residual"], "residual")
+    graph = import_model(described["residual"])
     codes, output, found = saved(folder, "residual", graph)
     found["d/iq_2"][3, 1, 2, 4] += 0.5
     tensors = {stream: found[tensor] for stream, tensor in graph.tensors.items()}
@@ -106,7 +107,7 @@ def test_a_wrong_value_is_found(folder, described):
 
 
 def test_quantizers_inside_of_models_have_their_path(described):
-    graph = graph_of(described["nested"], "nested")
+    graph = import_model(described["nested"])
     inside = ["block/a/iq", "block/a/iq_2", *(f"block/b/iq{end}" for end in ("", "_2", "_3", "_4")), "head/c/iq"]
     assert sorted(graph.tensors.values()) == sorted(inside)
 
@@ -118,7 +119,7 @@ def test_trained_network_from_file_to_simulation(folder, described, tmp_path):
     path = model_file(folder, "digits")
     graph = muxflow.load(path)
     write_graph(graph, tmp_path / "once.npz")
-    write_graph(graph_of(described["digits"], "digits"), tmp_path / "again.npz")
+    write_graph(import_model(described["digits"]), tmp_path / "again.npz")
     assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
     codes, _, _ = saved(folder, "digits", graph)
     labels = load_digits().target[1500:1550]
@@ -132,7 +133,7 @@ def test_trained_network_from_file_to_simulation(folder, described, tmp_path):
 
 
 def test_types_a_channel_and_groups(described):
-    graph = graph_of(described["channels"], "channels")
+    graph = import_model(described["channels"])
     assert [node.op.groups for node in graph.nodes if isinstance(node.op, MatrixVector)] == [1, 4, 1]
     rows = {node.name: node.op.thresholds for node in graph.nodes if isinstance(node.op, Threshold)}
     assert len(rows["b_iq"]) == 8
@@ -140,13 +141,13 @@ def test_types_a_channel_and_groups(described):
 
 
 def test_input_on_a_grid_of_the_users(described):
-    graph = graph_of(described["features"], "features", ImportOptions(1 / 16, 8, True))
+    graph = import_model(described["features"], ImportOptions(1 / 16, 8, True))
     stream = graph.streams[graph.inputs[0]]
     assert (stream.lo, stream.hi, stream.scale) == (-128, 127, (1 / 16,))
 
 
 def test_what_is_not_supported_is_named(described):
-    lone = {status.node: status.message for status in check_description(described["lone"], "lone")}
+    lone = {status.node: status.message for status in check_model(described["lone"])}
     assert "QConv2D: its input quantizer has bit widths that differ from pixel to pixel" in lone["pixelwise"]
     assert "heterogeneous_axis=(-1,)" in lone["pixelwise"]
     assert "beyond -0.53125 and 0.46875 (overflow_mode='WRAP'), where values from -1 to 0.99" in lone["wraps"]
@@ -161,7 +162,7 @@ def test_what_is_not_supported_is_named(described):
     assert "UpSampling2D: not supported; pool or use a stride" in lone["larger"]
     assert "keras.ops.Add: not supported" in lone["add"]
     with pytest.raises(UnsupportedError, match=r"^pixelwise \(Unsupported\): QConv2D: its input quantizer"):
-        graph_of(described["lone"], "lone")
+        import_model(described["lone"])
 
 
 def test_files_that_are_no_models(described):

@@ -11,13 +11,13 @@ from torch import nn
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.qonnx.ops import mux_shift, or_join
+from muxflow.frontend.qonnx.ops import mux_join, or_join
 from muxflow.frontend.training.layers import (
     CFLOG,
     MRB,
     BatchNorm2d,
     CellularAutomatonConv2d,
-    MuxShift,
+    MuxJoin,
     OrJoin,
     conv_bn_act,
     quant_conv,
@@ -130,14 +130,14 @@ def test_groups_must_divide():
     seed=st.integers(0, 99),
 )
 @settings(max_examples=120, deadline=None)
-def test_mux_shift_equals_its_integer_definition(select, scale, bits, c_x, c_f, size, seed):
+def test_mux_join_equals_its_integer_definition(select, scale, bits, c_x, c_f, size, seed):
     x, f = codes((2, c_x, *size), bits, seed), codes((2, c_f, *size), bits, seed + 1)
-    join = MuxShift(c_x, c_f, select, bits=bits, scale=scale)
+    join = MuxJoin(c_x, c_f, select, bits=bits, scale=scale)
     if join.threshold is not None:
         with torch.no_grad():
             join.threshold.uniform_(-0.5, 2**bits, generator=torch.Generator().manual_seed(seed))
     thresholds = np.array(join.integer_thresholds(*size), np.int64)
-    expected = mux_shift(x.numpy(), f.numpy(), thresholds, select)
+    expected = mux_join(x.numpy(), f.numpy(), thresholds, select)
     result = join(x * join.scale, f * join.scale)
     assert np.array_equal((result / join.scale).round().detach().numpy(), expected)
     assert torch.equal(result.detach(), torch.tensor(expected) * join.scale)
@@ -145,7 +145,7 @@ def test_mux_shift_equals_its_integer_definition(select, scale, bits, c_x, c_f, 
 
 @pytest.mark.parametrize("select", ["channel", "channel-mean", "element"])
 def test_thresholds_and_inputs_train(select):
-    join = MuxShift(4, 4, select)
+    join = MuxJoin(4, 4, select)
     x, f = (codes((2, 4, 3, 3), 3, s) / 8 for s in (0, 1))
     x.requires_grad_(), f.requires_grad_()
     (join(x, f) ** 2).sum().backward()
@@ -155,14 +155,14 @@ def test_thresholds_and_inputs_train(select):
 
 
 def test_integer_thresholds_are_the_ceiling():
-    join = MuxShift(2, 2, "channel")
+    join = MuxJoin(2, 2, "channel")
     with torch.no_grad():
         join.threshold.copy_(torch.tensor([2.0, 2.25]))
     assert join.integer_thresholds(4, 4) == [2, 3]
-    mean = MuxShift(2, 2, "channel-mean")
+    mean = MuxJoin(2, 2, "channel-mean")
     mean.load_state_dict(join.state_dict())
     assert mean.integer_thresholds(4, 4) == [32, 36]
-    assert MuxShift(2, 2, "always").integer_thresholds(4, 4) == []
+    assert MuxJoin(2, 2, "always").integer_thresholds(4, 4) == []
 
 
 @pytest.mark.parametrize(("c_x", "c_f"), [(3, 3), (2, 5), (5, 2)])
@@ -189,11 +189,11 @@ def test_one_bit_or_has_the_gradient_of_its_twin():
 
 def test_bad_joins_are_named():
     with pytest.raises(UnsupportedError, match="channel, channel-mean, element, always"):
-        MuxShift(2, 2, "row")
+        MuxJoin(2, 2, "row")
     with pytest.raises(UnsupportedError, match="always, or"):
         MRB(nn.Identity(), 2, 2, "add")
     with pytest.raises(MuxflowError, match="stride at 1"):
-        MuxShift(2, 2)(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2))
+        MuxJoin(2, 2)(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2))
     with pytest.raises(MuxflowError, match="stride at 1"):
         OrJoin()(torch.zeros(1, 2, 4, 4), torch.zeros(2, 2, 4, 4))
 

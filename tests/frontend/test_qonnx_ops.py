@@ -17,7 +17,7 @@ from qonnx.util.cleanup import cleanup_model
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.qonnx.ops import DOMAIN, mux_shift, or_join, select_bits, to_codes
+from muxflow.frontend.qonnx.ops import DOMAIN, mux_join, or_join, select_bits, to_codes
 
 X = np.array([[[[0, 3], [2, 1]], [[0, 0], [1, 0]]]])
 F = np.array([[[[7, 2], [1, 0]], [[5, 5], [5, 5]], [[4, 4], [4, 4]]]])
@@ -50,11 +50,11 @@ def run(wrapper, **inputs):
         ("element", [2, 1], [[7, 2], [1, 0]], [[5, 5], [3, 5]]),
     ],
 )
-def test_mux_shift_by_hand(select, thresholds, first, second):
-    y = mux_shift(X, F, np.array(thresholds, np.int64), select)
+def test_mux_join_by_hand(select, thresholds, first, second):
+    y = mux_join(X, F, np.array(thresholds, np.int64), select)
     assert y.tolist() == [[first, second, F[0, 2].tolist()]]
     extra = {} if select == "always" else {"thresholds": thresholds}
-    node = model("MuxShift", {"x": X.shape, "f": F.shape}, F.shape, select=select, scale=0.125, bits=3, **extra)
+    node = model("MuxJoin", {"x": X.shape, "f": F.shape}, F.shape, select=select, scale=0.125, bits=3, **extra)
     assert (run(node, x=X / 8, f=F / 8) * 8).tolist() == y.tolist()
 
 
@@ -71,7 +71,7 @@ CODES = hnp.arrays(np.int64, (1, 2, 2, 3), elements=st.integers(0, 7))
 @given(x=CODES, f=CODES, t=hnp.arrays(np.int64, (2,), elements=st.integers(-1, 8)))
 @settings(max_examples=60, deadline=None)
 def test_element_mux_is_its_scalar_sentence(x, f, t):
-    y = mux_shift(x, f, t, "element")
+    y = mux_join(x, f, t, "element")
     for index in np.ndindex(x.shape):
         assert y[index] == ((x[index] + f[index]) // 2 if x[index] >= t[index[1]] else f[index])
     assert 0 <= y.min() <= y.max() <= 7
@@ -79,12 +79,12 @@ def test_element_mux_is_its_scalar_sentence(x, f, t):
 
 def test_generated_weights_execute_and_survive_cleanup():
     attributes = {"rule": 30, "ring": 32, "seed": 5, "burn_in": 4, "rows": 6, "columns": 16, "alphabet": "ternary"}
-    weights = helper.make_node("CellularAutomatonWeights", ["x"], ["w"], domain=DOMAIN, scale=0.25, **attributes)
+    weights = helper.make_node("AutomatonWeights", ["x"], ["w"], domain=DOMAIN, scale=0.25, **attributes)
     conv = helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[1, 1])
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 16, 2, 2))
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     wrapper = cleanup_model(ModelWrapper(qonnx_make_model(helper.make_graph([weights, conv], "g", [x], [y]))))
-    assert [n.op_type for n in wrapper.graph.node] == ["CellularAutomatonWeights", "Conv"]
+    assert [n.op_type for n in wrapper.graph.node] == ["AutomatonWeights", "Conv"]
     assert not wrapper.graph.initializer
     assert wrapper.get_tensor_shape(wrapper.graph.node[0].output[0]) == [6, 16, 1, 1]
     assert wrapper.get_tensor_shape("global_out") == [1, 6, 2, 2]
@@ -100,7 +100,7 @@ def test_generated_weights_execute_and_survive_cleanup():
 )
 def test_weight_datatype_follows_the_scale(scale, alphabet, datatype):
     sizes = {"rule": 30, "ring": 8, "seed": 0, "burn_in": 8, "rows": 2, "columns": 4}
-    node = model("CellularAutomatonWeights", {"x": (1, 4, 1, 1)}, (2, 4, 1, 1), scale=scale, alphabet=alphabet, **sizes)
+    node = model("AutomatonWeights", {"x": (1, 4, 1, 1)}, (2, 4, 1, 1), scale=scale, alphabet=alphabet, **sizes)
     assert node.transform(InferDataTypes()).get_tensor_datatype("y") == DataType[datatype]
 
 
@@ -123,14 +123,14 @@ def test_bad_nodes_are_named():
     with pytest.raises(UnsupportedError, match="channel, channel-mean, element, always"):
         select_bits(X, np.zeros(2, np.int64), "row")
     with pytest.raises(MuxflowError, match="stride at 1"):
-        mux_shift(X, F[:, :, :1], np.zeros(2, np.int64), "channel")
+        mux_join(X, F[:, :, :1], np.zeros(2, np.int64), "channel")
     with pytest.raises(MuxflowError, match=r"one per residual channel: \(2,\)"):
-        mux_shift(X, F, np.zeros(3, np.int64), "channel")
+        mux_join(X, F, np.zeros(3, np.int64), "channel")
     shapes, scaled = {"x": X.shape, "f": F.shape}, {"scale": 0.125, "bits": 3}
-    node = model("MuxShift", shapes, F.shape, select="element", thresholds=[0.5, 1], **scaled)
+    node = model("MuxJoin", shapes, F.shape, select="element", thresholds=[0.5, 1], **scaled)
     with pytest.raises(MuxflowError, match="not integers"):
         run(node, x=X / 8, f=F / 8)
     getCustomOp(node.graph.node[0]).verify_node()
-    lacking = model("MuxShift", shapes, F.shape, select="element", **scaled)
+    lacking = model("MuxJoin", shapes, F.shape, select="element", **scaled)
     with pytest.raises(MuxflowError, match="3 are needed"):
         getCustomOp(lacking.graph.node[0]).verify_node()

@@ -39,13 +39,13 @@ if kind == "keras":
 else:
     sys.modules.update(keras=None, tensorflow=None)
 import hls4ml
-from muxflow.hls.hls4ml import prepare
+from muxflow import prepare_for_hls4ml
 pixels = np.load(folder / "pixels.npy")
 common = {"granularity": "name", "backend": backend, "default_reuse_factor": 64}
 options = {"io_type": "io_stream", "backend": backend, "output_dir": str(folder / "project")}
 """
 TRACE = """
-model = prepare(folder / "model.onnx")
+model = prepare_for_hls4ml(folder / "model.onnx")
 config = hls4ml.utils.config_from_onnx_model(model, **common)
 for layer in config["LayerName"].values():
     layer["Trace"] = True
@@ -59,7 +59,7 @@ PYTORCH = """
 import torch
 from muxflow.frontend.training import zoo
 trained = zoo.randomise(zoo.build("mognet_digits", n=8, g=2, blocks=1, select="or"))
-model = prepare(trained, input_shape=(1, 8, 8))
+model = prepare_for_hls4ml(trained, input_shape=(1, 8, 8))
 images = torch.from_numpy(pixels.transpose(0, 3, 1, 2))
 with torch.no_grad():
     np.save(folder / "trained.npy", trained(images.float()).numpy())
@@ -79,7 +79,7 @@ for layer in trained.layers:
     if layer.name.endswith("norm"):
         scale, *rest = layer.get_weights()
         layer.set_weights([generator.uniform(0.2, 0.5, scale.shape).astype("float32"), *rest])
-model = prepare(trained)
+model = prepare_for_hls4ml(trained)
 np.save(folder / "trained.npy", trained(pixels).numpy())
 np.save(folder / "prepared.npy", model.predict(pixels, verbose=0))
 tf.keras.models.clone_model(model)  # the layers can be made again from their configuration
@@ -119,7 +119,7 @@ def test_prepared_onnx_is_the_trained_network(tmp_path, select):
     path = small_mognet(tmp_path, select=select)
     graph = muxflow.load(path)
     codes = random_codes(graph.streams[graph.inputs[0]], 3, np.random.default_rng(0))
-    values = execute(hls4ml.prepare(path), (codes / 256).astype(np.float32))
+    values = execute(muxflow.prepare_for_hls4ml(path), (codes / 256).astype(np.float32))
     np.testing.assert_array_equal(values, graph.read_out(graph(codes)).astype(np.float32))
 
 
@@ -128,7 +128,7 @@ def test_prepared_random_graph(make_random_design, seed):
     """Forks, every join, odd maps: codes where there is no readout."""
     graph = unfolded(make_random_design(seed).graph)
     codes = random_codes(graph.streams[graph.inputs[0]], 3, np.random.default_rng(seed))
-    values = execute(hls4ml.prepare(graph), codes.astype(np.float32))
+    values = execute(muxflow.prepare_for_hls4ml(graph), codes.astype(np.float32))
     np.testing.assert_array_equal(values.reshape(3, -1), graph(codes).reshape(3, -1))
 
 
@@ -138,17 +138,17 @@ def test_what_stays_hls4mls():
     own = [name for name, layer in layers.items() if isinstance(layer, Convolution)]
     assert own == [f"Conv_{number}" for number in (0, 1, 4, 7, 10, 13, 16, 19)]
     assert [name for name, layer in layers.items() if isinstance(layer, MaxPool)] == ["MaxPool_0", "MaxPool_1"]
-    grouped, generated, join = (layers[name] for name in ("Conv_2", "Conv_3", "MuxShift_0"))
-    assert [node.op.kind for node in grouped.nodes] == ["SlidingWindow", "RomWeights", "MatrixVector"]
-    assert [node.op.kind for node in generated.nodes] == ["AutomatonWeights", "MatrixVector"]
-    assert [node.op.kind for node in join.nodes] == ["Fork", "ChannelSelect", "MuxJoin"]
+    grouped, generated, join = (layers[name] for name in ("Conv_2", "Conv_3", "MuxJoin_0"))
+    assert [node.op.kind for node in grouped.graph.nodes] == ["SlidingWindow", "RomWeights", "MatrixVector"]
+    assert [node.op.kind for node in generated.graph.nodes] == ["AutomatonWeights", "MatrixVector"]
+    assert [node.op.kind for node in join.graph.nodes] == ["Fork", "ChannelSelect", "MuxJoin"]
     assert "matrix" not in generated.to_json()  # the weights are generated, not stored
 
 
 def test_all_layers_ours(tmp_path):
     """Without standard layers nothing but the input is hls4ml's own."""
     path = small_mognet(tmp_path)
-    model = hls4ml.prepare(path, standard_layers=False)
+    model = muxflow.prepare_for_hls4ml(path, standard_layers=False)
     assert {node.op_type for node in model.graph.node} == {"MuxflowLayer"}
     graph = muxflow.load(path)
     codes = random_codes(graph.streams[graph.inputs[0]], 2, np.random.default_rng(0))
@@ -192,7 +192,7 @@ def test_keras_front_end(tmp_path):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    return hls4ml.prepare(small_mognet(tmp_path_factory.mktemp("small")))
+    return muxflow.prepare_for_hls4ml(small_mognet(tmp_path_factory.mktemp("small")))
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_rounded_weights_are_named(tmp_path):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="cellular automaton: a ring")
         trained = zoo.randomise(zoo.build("mognet_digits", n=8, g=2, blocks=1))
-    model = hls4ml.prepare(trained, input_shape=(1, 8, 8))
+    model = muxflow.prepare_for_hls4ml(trained, input_shape=(1, 8, 8))
     config = package.utils.config_from_pytorch_model(model, (1, 8, 8), granularity="name", backend="Vitis")
     config["LayerName"]["conv_1"]["Precision"]["weight"] = "ufixed<2,2>"
     with pytest.raises(UnsupportedError, match=r"layer conv_1: its weight type .* does not hold the trained weights"):
@@ -265,12 +265,10 @@ def test_unprepared_models_are_refused(tmp_path):
     import hls4ml as package
 
     model = onnx.load(small_mognet(tmp_path))
-    only = next(node for node in model.graph.node if node.op_type == "MuxShift")
+    only = next(node for node in model.graph.node if node.op_type == "MuxJoin")
     inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8, 8, 8]) for name in only.input]
     graph = onnx.helper.make_graph([only], "one", inputs, [])
-    with pytest.raises(
-        UnsupportedError, match=r"layer MuxShift_0 \(MuxShift\): .* muxflow.hls.hls4ml.prepare\(model\)"
-    ):
+    with pytest.raises(UnsupportedError, match=r"layer MuxJoin_0 \(MuxJoin\): .* muxflow.prepare_for_hls4ml\(model\)"):
         package.converters.parse_onnx_model(onnx.helper.make_model(graph))
 
 
@@ -280,15 +278,15 @@ def test_grouped_keras_convolution_is_refused():
     from hls4ml.converters.keras_v2_to_hls import layer_handlers
 
     entry = {"class_name": "Conv2D", "config": {"name": "mix", "groups": 4}}
-    with pytest.raises(UnsupportedError, match=r"layer mix \(Conv2D\): .* muxflow.hls.hls4ml.prepare\(model\)"):
+    with pytest.raises(UnsupportedError, match=r"layer mix \(Conv2D\): .* muxflow.prepare_for_hls4ml\(model\)"):
         layer_handlers["Conv2D"](entry, ["x"], [[None, 8, 8, 8]], None)
 
 
 def test_prepare_says_what_it_needs():
-    with pytest.raises(MuxflowError, match=r"prepare: an object of type dict; supported: a QONNX file"):
-        hls4ml.prepare({})
-    with pytest.raises(MuxflowError, match=r"prepare\(Mognet\): .* give input_shape"):
-        hls4ml.prepare(zoo.build("mognet_digits"))
+    with pytest.raises(MuxflowError, match=r"prepare_for_hls4ml: an object of type dict; supported: a QONNX file"):
+        muxflow.prepare_for_hls4ml({})
+    with pytest.raises(MuxflowError, match=r"prepare_for_hls4ml\(Mognet\): .* give input_shape"):
+        muxflow.prepare_for_hls4ml(zoo.build("mognet_digits"))
 
 
 def test_values_that_no_type_holds(residual):
@@ -298,15 +296,15 @@ def test_values_that_no_type_holds(residual):
     with pytest.warns(
         UserWarning, match=r"input x has scale .* which no fixed-point type holds: the model takes codes"
     ):
-        hls4ml.prepare(graph)
+        muxflow.prepare_for_hls4ml(graph)
     last = residual.streams[residual.outputs[0]]
     order = np.arange(last.size).reshape(last.shape).transpose(2, 0, 1).reshape(-1)
     exact = Readout((0.3,), (0.1,), tuple(order.tolist()), (last.size,))
     with pytest.warns(UserWarning, match=r"the logits need 5\d bits after the point, \d+ are kept"):
-        hls4ml.prepare(replace(residual, readouts={residual.outputs[0]: exact}))
+        muxflow.prepare_for_hls4ml(replace(residual, readouts={residual.outputs[0]: exact}))
     odd = replace(exact, order=tuple(np.roll(order, 1).tolist()))
     with pytest.raises(UnsupportedError, match=r"permutes the last layer's elements"):
-        hls4ml.prepare(replace(residual, readouts={residual.outputs[0]: odd}))
+        muxflow.prepare_for_hls4ml(replace(residual, readouts={residual.outputs[0]: odd}))
 
 
 def test_designs_have_no_trace(residual, device, tmp_path):
@@ -316,11 +314,13 @@ def test_designs_have_no_trace(residual, device, tmp_path):
     model = hls4ml.convert(fit(residual, KERNELS, device=device, board="b", clock_mhz=100), tmp_path)
     layer = next(layer for layer in model.get_layers() if layer.class_name == "MuxflowNode")
     layer.set_attr("trace", True)
-    with pytest.raises(UnsupportedError, match=r"which hls4ml cannot trace; trace the model that .*prepare gives"):
+    with pytest.raises(
+        UnsupportedError, match=r"which hls4ml cannot trace; trace the model that .*prepare_for_hls4ml gives"
+    ):
         model.apply_flow("vitis:apply_templates")
 
 
 def test_same_bytes(prepared, tmp_path):
-    again = hls4ml.prepare(small_mognet(tmp_path))
+    again = muxflow.prepare_for_hls4ml(small_mognet(tmp_path))
     assert again.model.SerializeToString(deterministic=True) == prepared.model.SerializeToString(deterministic=True)
     assert not re.search(r"/(tmp|home|work)", str(again.model))

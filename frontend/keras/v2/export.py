@@ -1,6 +1,6 @@
-"""Reads Keras 2 models and writes neutral descriptions: `python -m muxflow.frontend.keras.v2.export MODEL OUTPUT ...`.
+"""Reads Keras 2 models and writes descriptions: `python -m muxflow.frontend.keras.v2.export MODEL OUTPUT ...`.
 
-A process of its own, because TensorFlow is large and QKeras needs Keras 2 under the name `keras`. See `keras_child`.
+A process of its own, because TensorFlow is large and QKeras needs Keras 2 under the name `keras`. See `keras.child`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from muxflow.frontend.keras.child import (  # noqa: E402
     read_file,
     written_outputs,
 )
-from muxflow.frontend.keras.v2.handlers import Call, Shape, write_layer  # noqa: E402
+from muxflow.frontend.keras.layers import Call, Shape, write_layer  # noqa: E402
 from muxflow.frontend.keras.v2.layers import LAYERS  # noqa: E402
 from muxflow.frontend.keras.v2.unfold import unfolded  # noqa: E402
 from muxflow.frontend.keras.writer import TENSORFLOW, Writer  # noqa: E402
@@ -40,7 +40,7 @@ def read_model(path: Path) -> Any:
 
 
 def describe(model: Any) -> Description:
-    """The neutral description of a model; layers that are not supported are in it as such."""
+    """The description of a model; layers that are not supported are in it as such."""
     writer = Writer(TENSORFLOW)
     names: dict[str, str] = {}
     tensors: dict[str, Any] = {}
@@ -66,7 +66,7 @@ def describe(model: Any) -> Description:
             tensors.setdefault(name, node.outputs)  # a layer that does nothing shares the name of its input
     written = [names[str(id(tensor))] for tensor in model.outputs]
     outputs = written_outputs(writer, written, [len(tensor.shape) for tensor in model.outputs])
-    return Description(writer.model(inputs, outputs), tensors)
+    return Description(writer.model(model.name, inputs, outputs), tensors)
 
 
 def _single(shapes: Any) -> Shape:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from muxflow.frontend.keras.v2.handlers import Call, LayerHandler
+from muxflow.frontend.keras.layers import Call, LayerHandler
 from muxflow.frontend.keras.writer import Writer
 
 
@@ -15,7 +15,7 @@ def generated_convolution(writer: Writer, call: Call) -> str:
     layer = call.layer
     automaton = layer.automaton
     weights = writer.node(
-        "CellularAutomatonWeights",
+        "AutomatonWeights",
         call.inputs[0],
         domain="muxflow",
         rule=automaton.rule,
@@ -30,13 +30,13 @@ def generated_convolution(writer: Writer, call: Call) -> str:
     return writer.node("Conv", call.inputs[0], weights)
 
 
-def mux_shift(writer: Writer, call: Call) -> str:
-    """MuxShift, with the integers that its thresholds stand for."""
+def mux_join(writer: Writer, call: Call) -> str:
+    """MuxJoin, with the integers that its thresholds stand for."""
     layer = call.layer
     thresholds = layer.integer_thresholds()
     limits = [writer.constant(np.array(thresholds, np.float32))] if thresholds else []
     return writer.node(
-        "MuxShift", *call.inputs, *limits, domain="muxflow", select=layer.select, scale=layer.scale, bits=layer.bits
+        "MuxJoin", *call.inputs, *limits, domain="muxflow", select=layer.select, scale=layer.scale, bits=layer.bits
     )
 
 
@@ -47,6 +47,6 @@ def or_join(writer: Writer, call: Call) -> str:
 
 HANDLERS: Mapping[str, LayerHandler] = {
     "CellularAutomatonConv2D": generated_convolution,
-    "MuxShift": mux_shift,
+    "MuxJoin": mux_join,
     "OrJoin": or_join,
 }

@@ -7,6 +7,7 @@ some activations, and the quantizers must be at hand here, because their own res
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from qkeras.quantizers import BaseQuantizer
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.importer.float_chain import Floats
-from muxflow.frontend.keras.steps import find_steps
-from muxflow.frontend.keras.v2.handlers import (
+from muxflow.frontend.keras.layers import (
+    GLOBAL_POOLS,
+    POOLS,
     SHARED,
+    ZERO_PADDINGS,
     Call,
     LayerHandler,
     Layers,
@@ -31,6 +34,7 @@ from muxflow.frontend.keras.v2.handlers import (
     plain_activation,
     pooled,
 )
+from muxflow.frontend.keras.steps import find_steps
 from muxflow.frontend.keras.v2.joins import HANDLERS as MOGNET_HANDLERS
 from muxflow.frontend.keras.writer import Writer
 
@@ -69,6 +73,16 @@ def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
     return result
 
 
+def step_of(quantizer: Any) -> float | None:
+    """The step of which all of a quantizer's values are multiples, after a call of it; None where it has no single one."""
+    scale = np.asarray(getattr(quantizer, "scale", 1.0), np.float64)
+    kind = type(quantizer).__name__
+    if scale.size != 1 or kind not in ("quantized_bits", "binary", "ternary"):
+        return None
+    magnitude = quantizer.bits - quantizer.keep_negative if kind == "quantized_bits" else 0
+    return float(scale.reshape(-1)[0]) * 2.0 ** (quantizer.integer - magnitude if magnitude > 0 else 0)
+
+
 def activation(writer: Writer, x: str, function: Any) -> str:
     """An activation: a QKeras quantizer, or one of Keras' functions that stay exact."""
     name = getattr(function, "__name__", type(function).__name__)
@@ -105,10 +119,12 @@ def _bias(writer: Writer, layer: Any) -> tuple[str, ...]:
 
 
 def convolution(writer: Writer, call: Call) -> str:
-    """Conv2D and QConv2D, dense or grouped."""
+    """Conv and QConv of one to three axes, dense or grouped."""
     layer = call.layer
-    kernel = quantized(getattr(layer, "kernel_quantizer_internal", None), layer.kernel, "kernel")
-    return activation(writer, convolved(writer, call, kernel, *_bias(writer, layer)), layer.activation)
+    quantizer = getattr(layer, "kernel_quantizer_internal", None)
+    kernel = quantized(quantizer, layer.kernel, "kernel")
+    x = convolved(writer, call, kernel, *_bias(writer, layer), step=step_of(quantizer))
+    return activation(writer, x, layer.activation)
 
 
 def _depthwise_kernel(layer: Any) -> Floats:
@@ -117,7 +133,7 @@ def _depthwise_kernel(layer: Any) -> Floats:
 
 
 def depthwise(writer: Writer, call: Call) -> str:
-    """DepthwiseConv2D and QDepthwiseConv2D, any depth multiplier."""
+    """DepthwiseConv and QDepthwiseConv, any depth multiplier."""
     x = convolved_by_channel(writer, call, _depthwise_kernel(call.layer), *_bias(writer, call.layer))
     return activation(writer, x, call.layer.activation)
 
@@ -136,19 +152,21 @@ def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
 
 
 def separable(writer: Writer, call: Call) -> str:
-    """SeparableConv2D and QSeparableConv2D: depthwise, then 1x1, no quantizer between."""
+    """SeparableConv and QSeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
     point = quantized(getattr(layer, "pointwise_quantizer_internal", None), layer.pointwise_kernel, "pointwise kernel")
     x = convolved_by_channel(writer, call, _depthwise_kernel(layer))
-    x = writer.node("Conv", x, writer.constant(point.transpose(3, 2, 0, 1)), *_bias(writer, layer))
+    x = writer.node("Conv", x, writer.constant(np.moveaxis(point, (-1, -2), (0, 1))), *_bias(writer, layer))
     return activation(writer, x, layer.activation)
 
 
 def dense(writer: Writer, call: Call) -> str:
     """Dense and QDense."""
     layer = call.layer
-    kernel = quantized(getattr(layer, "kernel_quantizer_internal", None), layer.kernel, "kernel")
-    return activation(writer, multiplied(writer, call, kernel, *_bias(writer, layer)), layer.activation)
+    quantizer = getattr(layer, "kernel_quantizer_internal", None)
+    kernel = quantized(quantizer, layer.kernel, "kernel")
+    x = multiplied(writer, call, kernel, *_bias(writer, layer), step=step_of(quantizer))
+    return activation(writer, x, layer.activation)
 
 
 def batch_normalization(writer: Writer, call: Call) -> str:
@@ -174,14 +192,14 @@ def batch_normalization(writer: Writer, call: Call) -> str:
 
 
 def pool(writer: Writer, call: Call) -> str:
-    """MaxPooling2D, AveragePooling2D and QAveragePooling2D."""
+    """MaxPooling, AveragePooling and QAveragePooling."""
     return _scaled_average(writer, call.layer, pooled(writer, call), int(np.prod(call.layer.pool_size)))
 
 
 def global_pool(writer: Writer, call: Call) -> str:
-    """GlobalMaxPooling2D, GlobalAveragePooling2D and QGlobalAveragePooling2D."""
-    _, height, width, _ = call.input_shapes[0]
-    return _scaled_average(writer, call.layer, globally_pooled(writer, call), int(height or 0) * int(width or 0))
+    """GlobalMaxPooling, GlobalAveragePooling and QGlobalAveragePooling."""
+    area = prod(size or 0 for size in call.input_shapes[0][1:-1])
+    return _scaled_average(writer, call.layer, globally_pooled(writer, call), area)
 
 
 def _scaled_average(writer: Writer, layer: Any, x: str, area: int) -> str:
@@ -205,9 +223,9 @@ def activation_layer(writer: Writer, call: Call) -> str:
 
 
 TAKES_PADDING: Mapping[str, LayerHandler] = {
-    **dict.fromkeys(("Conv2D", "QConv2D"), convolution),
-    **dict.fromkeys(("DepthwiseConv2D", "QDepthwiseConv2D"), depthwise),
-    **dict.fromkeys(("SeparableConv2D", "QSeparableConv2D"), separable),
+    **dict.fromkeys(("Conv1D", "QConv1D", "Conv2D", "QConv2D", "Conv3D"), convolution),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "QDepthwiseConv2D"), depthwise),
+    **dict.fromkeys(("SeparableConv1D", "QSeparableConv1D", "SeparableConv2D", "QSeparableConv2D"), separable),
     "QConv2DBatchnorm": folded(convolved, "kernel_quantizer_internal"),
     "QDepthwiseConv2DBatchnorm": folded(convolved_by_channel, "depthwise_quantizer_internal"),
 }
@@ -219,12 +237,12 @@ LAYERS = Layers(
         **MOGNET_HANDLERS,
         **dict.fromkeys(("Dense", "QDense"), dense),
         **dict.fromkeys(("BatchNormalization", "QBatchNormalization"), batch_normalization),
-        **dict.fromkeys(("MaxPooling2D", "AveragePooling2D", "QAveragePooling2D"), pool),
-        **dict.fromkeys(("GlobalMaxPooling2D", "GlobalAveragePooling2D", "QGlobalAveragePooling2D"), global_pool),
+        **dict.fromkeys((*POOLS, "QAveragePooling2D"), pool),
+        **dict.fromkeys((*GLOBAL_POOLS, "QGlobalAveragePooling2D"), global_pool),
         "QActivation": quantizer_layer,
         "Activation": activation_layer,
     },
-    frozenset((*TAKES_PADDING, "ZeroPadding2D")),
+    frozenset((*TAKES_PADDING, *ZERO_PADDINGS)),
     {
         "UpSampling2D": "pool or use a stride instead of scaling maps up",
         "QAdaptiveActivation": "use QActivation with a fixed quantizer",

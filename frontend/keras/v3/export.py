@@ -1,6 +1,6 @@
-"""Reads Keras 3 and HGQ2 models and writes neutral descriptions: `python -m muxflow.frontend.keras.v3.export MODEL ...`.
+"""Reads Keras 3 and HGQ2 models and writes descriptions: `python -m muxflow.frontend.keras.v3.export MODEL ...`.
 
-A process of its own, because HGQ2 must not meet QKeras. Arguments and answers: see `keras_child`.
+A process of its own, because HGQ2 must not meet QKeras. Arguments and answers: see `keras.child`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from muxflow.frontend.keras.child import (
     read_file,
     written_outputs,
 )
-from muxflow.frontend.keras.v2.handlers import Call, Shape, write_layer
+from muxflow.frontend.keras.layers import Call, Shape, write_layer
 from muxflow.frontend.keras.v3.layers import LAYERS
 from muxflow.frontend.keras.writer import TORCH, Writer
 
@@ -55,7 +55,7 @@ class Walk:
         self.outputs = self._walked(graph, self.inputs, "")
         written = [self._names[id(tensor)] for tensor in self.outputs]
         ranks = [len(tensor.shape) for tensor in self.outputs]
-        self.model = self.writer.model(shapes, written_outputs(self.writer, written, ranks))
+        self.model = self.writer.model(model.name, shapes, written_outputs(self.writer, written, ranks))
 
     def _keep(self, name: str, tensor: Any) -> None:
         self._names[id(tensor)] = name
@@ -108,7 +108,7 @@ def _functional(model: Any, what: str) -> Any:
 
 
 def describe(model: Any) -> Description:
-    """The neutral description of a model; layers that are not supported are in it as such."""
+    """The description of a model; layers that are not supported are in it as such."""
     walk = Walk(model)
     return Description(walk.model, walk.tensors)
 

@@ -12,8 +12,11 @@ from hgq.layers import QLayerBase, Quantizer
 from keras import ops
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.keras.v2.handlers import (
+from muxflow.frontend.keras.layers import (
+    GLOBAL_POOLS,
+    POOLS,
     SHARED,
+    ZERO_PADDINGS,
     Call,
     LayerHandler,
     Layers,
@@ -35,7 +38,7 @@ QUANTIZERS = "QUnaryFunctionLUT with an output quantizer (enable_oq=True)"
 
 
 def input_quantized(writer: Writer, call: Call, position: int, quantizer: Any) -> str:
-    """An input behind the layer's own quantizer of it; zeros that a ZeroPadding2D puts around it stay zeros."""
+    """An input behind the layer's own quantizer of it; zeros that a ZeroPadding puts around it stay zeros."""
     name, tensor = call.inputs[position], call.tensors[position]
     if not is_quantizing(quantizer):
         return name
@@ -47,9 +50,11 @@ def input_quantized(writer: Writer, call: Call, position: int, quantizer: Any) -
         call.inner[quantized] = inner
         return quantized
     if any(row.values[np.searchsorted(row.thresholds, 0, side="right")] for row in steps):
-        raise UnsupportedError("its input quantizer makes another number of the zeros of the ZeroPadding2D before it")
-    top, left, bottom, right = pads
-    call.inner[quantized] = keras.layers.Cropping2D(((top, bottom), (left, right)))(inner)
+        raise UnsupportedError("its input quantizer makes another number of the zeros of the ZeroPadding before it")
+    rank = len(pads) // 2
+    sides = tuple(zip(pads[:rank], pads[rank:], strict=True))
+    cropping = getattr(keras.layers, f"Cropping{rank}D")
+    call.inner[quantized] = cropping(sides if rank > 1 else sides[0])(inner)
     return writer.padded(quantized, pads)
 
 
@@ -96,23 +101,23 @@ def _parameters(writer: Writer, layer: Any) -> tuple[Any, tuple[str, ...]]:
 
 
 def convolution(writer: Writer, call: Call) -> str:
-    """Conv2D and QConv2D, dense or grouped."""
+    """Conv and QConv of one to three axes, dense or grouped."""
     kernel, bias = _parameters(writer, call.layer)
     return activation(writer, convolved(writer, call, kernel, *bias), call.layer.activation)
 
 
 def depthwise(writer: Writer, call: Call) -> str:
-    """DepthwiseConv2D, any depth multiplier."""
+    """DepthwiseConv, any depth multiplier."""
     kernel, bias = _parameters(writer, call.layer)
     return activation(writer, convolved_by_channel(writer, call, kernel, *bias), call.layer.activation)
 
 
 def separable(writer: Writer, call: Call) -> str:
-    """SeparableConv2D: depthwise, then 1x1, no quantizer between."""
+    """SeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
     x = convolved_by_channel(writer, call, numbers(layer.depthwise_kernel))
     bias = (writer.constant(numbers(layer.bias)),) if layer.use_bias else ()
-    x = writer.node("Conv", x, writer.constant(numbers(layer.pointwise_kernel).transpose(3, 2, 0, 1)), *bias)
+    x = writer.node("Conv", x, writer.constant(np.moveaxis(numbers(layer.pointwise_kernel), (-1, -2), (0, 1))), *bias)
     return activation(writer, x, layer.activation)
 
 
@@ -174,25 +179,18 @@ def lookup_table(writer: Writer, call: Call) -> str:
 
 
 TAKES_PADDING: Mapping[str, LayerHandler] = {
-    **dict.fromkeys(("Conv2D", "QConv2D"), convolution),
-    "DepthwiseConv2D": depthwise,
-    "SeparableConv2D": separable,
+    **dict.fromkeys(("Conv1D", "QConv1D", "Conv2D", "QConv2D", "Conv3D", "QConv3D"), convolution),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), depthwise),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), separable),
 }
-POOLS = ("MaxPooling2D", "AveragePooling2D", "QMaxPooling2D", "QAveragePooling2D")
-GLOBAL_POOLS = (
-    "GlobalMaxPooling2D",
-    "GlobalAveragePooling2D",
-    "QGlobalMaxPooling2D",
-    "QGlobalAveragePooling2D",
-)
 BETWEEN_QUANTIZERS: Mapping[str, LayerHandler] = {
     **SHARED,
     **TAKES_PADDING,
     **dict.fromkeys(("Dense", "QDense", "QBatchNormDense"), dense),
     "BatchNormalization": batch_normalization,
     "QBatchNormalization": quantized_batch_normalization,
-    **dict.fromkeys(POOLS, pooled),
-    **dict.fromkeys(GLOBAL_POOLS, globally_pooled),
+    **dict.fromkeys((*POOLS, *(f"Q{name}" for name in POOLS)), pooled),
+    **dict.fromkeys((*GLOBAL_POOLS, *(f"Q{name}" for name in GLOBAL_POOLS)), globally_pooled),
     "QAdd": add,
     "QAveragePow2": average_pow2,
     "Activation": activation_layer,
@@ -203,7 +201,7 @@ LAYERS = Layers(
         "Quantizer": quantizer_layer,
         **dict.fromkeys(("QUnaryFunctionLUT", "QAffinedUnaryFunctionLUT"), lookup_table),
     },
-    frozenset((*TAKES_PADDING, "ZeroPadding2D")),
+    frozenset((*TAKES_PADDING, *ZERO_PADDINGS)),
     {
         "UpSampling2D": "pool or use a stride instead of scaling maps up",
         "QEinsumDense": "use QDense",

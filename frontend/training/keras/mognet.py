@@ -171,7 +171,7 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 @registered
-class MuxShift(_Join):
+class MuxJoin(_Join):
     """MUX-bitshift residual join on codes: `y = S ? (x + f) >> 1 : f`, with one select bit S per channel or element.
 
     Called on [x, f]: unsigned `bits`-bit codes times `scale` (None: 2^-bits). `select`: channel, S_c = 1{max over
@@ -225,6 +225,9 @@ class MuxShift(_Join):
     def get_config(self) -> dict[str, Any]:
         """All arguments."""
         return {**super().get_config(), "select": self.select}
+
+
+tf.keras.utils.get_custom_objects()[f"{PACKAGE}>MuxShift"] = MuxJoin  # its name in older files
 
 
 @registered

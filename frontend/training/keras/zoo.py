@@ -15,7 +15,7 @@ from qkeras import QActivation, QConv2D, QDense
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.qonnx.ops import Select
-from muxflow.frontend.training.keras.mognet import CellularAutomatonConv2D, MuxShift, OrJoin
+from muxflow.frontend.training.keras.mognet import CellularAutomatonConv2D, MuxJoin, OrJoin
 
 layers = tf.keras.layers
 
@@ -110,7 +110,7 @@ def mognet(
     """MOGNET: 3x3 stem, three stages of residual CFLOG blocks with 2x2 max pooling between, 1x1, BN, average pooling.
 
     `input_shape`: (H, W, C), H and W divisible by 4; pixels p/256 in, logits (N, classes) out. `select`: a mode of
-    `MuxShift`, or "or"; `layer`: what the grouped convolutions are made of (`DenselyGroupedConv2D` to train).
+    `MuxJoin`, or "or"; `layer`: what the grouped convolutions are made of (`DenselyGroupedConv2D` to train).
     Raises MuxflowError when a number does not fit, UnsupportedError on another select.
     Source: MOGNET (arXiv 2501.09531); the decisions are those of `zoo.MognetConfig`.
     """
@@ -126,7 +126,7 @@ def mognet(
             name = f"block{stage}_{block}"
             f = cflog(x, width, width, groups, name=name, bits=bits, weights=weights, automaton=automaton, layer=layer)
             options: dict[str, Any] = {"bits": bits, "name": f"{name}_join"}
-            x = (OrJoin(**options) if select == "or" else MuxShift(select, **options))([x, f])
+            x = (OrJoin(**options) if select == "or" else MuxJoin(select, **options))([x, f])
     x = quant_conv(classes, 1, "classifier", weights=weights)(x)
     x = batch_norm("classifier_norm")(x)
     return tf.keras.Model(image, layers.GlobalAveragePooling2D(name="logits")(x), name="mognet")

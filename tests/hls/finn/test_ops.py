@@ -208,7 +208,7 @@ CASES = {
         ("BINARY", (1, 1, 1, 4)),
     ),
     "shift": Case(
-        "BitShiftNormalisation",
+        "ShiftClip",
         {
             **join("", 4, 4, 2),
             "NumChannels": [4],

@@ -13,4 +13,4 @@ def test_check_answers_node_by_node(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     entry = json.loads(done.stdout)
     assert entry["supported"]
-    assert {"Conv", "Quant", "MuxShift", "CellularAutomatonWeights"} <= {node["op"] for node in entry["nodes"]}
+    assert {"Conv", "Quant", "MuxJoin", "AutomatonWeights"} <= {node["op"] for node in entry["nodes"]}

@@ -19,7 +19,7 @@ import muxflow
         (["build", "small.npz", "--lut", "0", "--output", "no"], 5, "a utilisation of 0"),
         (["build", "small.npz", "--lut", "0.0001", "--output", "no"], 5, "LUT"),
         (["build", "small.npz", "--clock", "0", "--output", "no"], 1, "must be positive"),
-        (["build", "small.npz", "--fps", "0", "--output", "no"], 1, "a target of 0 frames a second"),
+        (["build", "small.npz", "--fps", "0", "--output", "no"], 1, "a goal of 0 frames a second"),
         (["fit", "small.npz", "--fps", "-3"], 1, "it must be positive"),
         (["fit", "small.npz", "--latency-ms", "0"], 1, "seconds of latency; it must be positive"),
         (["fit", "small.npz", "--fps", "9", "--latency-ms", "9"], 1, "give one of them"),

@@ -11,6 +11,7 @@ from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.graph.passes import Pass
+from muxflow.dataflow.packages import Package
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
 
@@ -33,6 +34,7 @@ class ToyTarget:
     title = "a list of the nodes"
     options = ToyOptions
     implementations: Implementations = KERNELS
+    packages: tuple[Package, ...] = ()
 
     def passes(self, options: ToyOptions) -> tuple[Pass, ...]:
         return ()

@@ -1,21 +1,22 @@
-"""Import of the quantizers of Keras models: step functions that are given by their jumps (see `keras_writer`)."""
+"""Import of the quantizers of Keras models: step functions that are given by their jumps (see `keras.writer`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import onnx
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
+from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.quantizers import ACTIVATION_BITS, INPUT_BITS, Quantizer, activation
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
-from muxflow.frontend.importer.walk import Importer, label
+from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.keras.steps import LARGEST
 from muxflow.frontend.keras.writer import TENSORFLOW
+from muxflow.frontend.model import MUXFLOW, ModelNode
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +60,18 @@ class StepQuantizer(Quantizer):
         return replace(self, scale=self.scale.min().reshape(1), codes=codes)
 
 
-def import_steps(importer: Importer, node: onnx.NodeProto) -> Value:
-    """Steps: see `keras_writer`."""
+@handles("Unsupported", domains=(MUXFLOW,))
+def unsupported(importer: Importer, node: ModelNode) -> Value:
+    """A layer that the child could not describe."""
+    raise UnsupportedError(str(node.attributes.get("message", "")))
+
+
+@handles("Steps", domains=(MUXFLOW,))
+def import_steps(importer: Importer, node: ModelNode) -> Value:
+    """Steps: see `keras.writer`."""
     quantizer = _read(importer, node)
-    value = importer.values[node.input[0]]
-    at_input = isinstance(value, Image) and importer.options.input_scale is None
+    value = importer.values[node.inputs[0]]
+    at_input = isinstance(value, Image) and importer.given_grid(value) is None
     one_grid = quantizer.on_one_grid()
     bits = INPUT_BITS if at_input else ACTIVATION_BITS
     if one_grid.fits(bits) or at_input:
@@ -78,10 +86,10 @@ def import_steps(importer: Importer, node: onnx.NodeProto) -> Value:
         opened = _open_input(importer, node, value, quantizer)
         if len(quantizer.codes) == 1:
             return opened
-        importer.values[node.input[0]] = opened
+        importer.values[node.inputs[0]] = opened
         return import_steps(importer, node)
     tensor = importer.tensor(node, 0)
-    if importer.model.producer_name == TENSORFLOW and any(step.op_type == "Mul" for step in tensor.steps):
+    if importer.model.computed_by == TENSORFLOW and any(step.op_type == "Mul" for step in tensor.steps):
         # A batch norm, which TensorFlow rounds in another order where oneDNN computes it: its near ties count.
         tensor = replace(tensor, exact=False)
     spread_out = _on_rows(importer, node, tensor, quantizer)
@@ -89,18 +97,18 @@ def import_steps(importer: Importer, node: onnx.NodeProto) -> Value:
     return activation(importer, node, tensor, spread_out)
 
 
-def _read(importer: Importer, node: onnx.NodeProto) -> StepQuantizer:
+def _read(importer: Importer, node: ModelNode) -> StepQuantizer:
     thresholds, codes, scale, ends = (importer.constant(node, position) for position in range(1, 5))
     return StepQuantizer(scale, np.zeros(1, np.float32), thresholds=thresholds, codes=codes, ends=ends)
 
 
-def _on_rows(importer: Importer, node: onnx.NodeProto, tensor: Tensor, quantizer: StepQuantizer) -> StepQuantizer:
+def _on_rows(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: StepQuantizer) -> StepQuantizer:
     """The quantizer of each row of the stream behind a tensor, from one for each channel of the tensor."""
     count = len(quantizer.codes)
     if count == 1:
         return quantizer
     by_channel = (count, *(1,) * (tensor.index.ndim - 1))
-    ids = spread(importer, tensor, np.arange(count).reshape(by_channel), label(node))
+    ids = spread(importer, tensor, np.arange(count).reshape(by_channel), node.label)
     if quantizer.scale.size > 1 and len(ids) > importer.streams[tensor.stream].channels:
         raise UnsupportedError(
             f"types that differ by more than {ACTIVATION_BITS} bits within one channel of the map that was flattened; give "
@@ -131,7 +139,7 @@ def _check_ends(importer: Importer, tensor: Tensor, quantizer: StepQuantizer) ->
         )
 
 
-def _open_input(importer: Importer, node: onnx.NodeProto, image: Image, quantizer: StepQuantizer) -> Tensor:
+def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: StepQuantizer) -> Tensor:
     lo, hi = quantizer.interval()
     bipolar = (lo, hi) == (-1, 1) and quantizer.codes.shape == (1, 2)
     every = np.arange(lo, hi + 1, 2 if bipolar else 1)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.importer.float_chain import Floats
-from muxflow.frontend.keras.writer import TO_CHANNEL_FIRST, TO_CHANNEL_LAST, Writer
+from muxflow.frontend.keras.writer import Writer, to_channel_first, to_channel_last
 
 Shape = tuple[int | None, ...]
 
@@ -49,9 +49,9 @@ class Call:
         return int(self.input_shapes[0][-1] or 0)
 
     @property
-    def is_map(self) -> bool:
-        """Whether the first input has height and width."""
-        return len(self.input_shapes[0]) == 4
+    def spatial(self) -> int:
+        """Spatial axes of the first input: none for vectors."""
+        return len(self.input_shapes[0]) - 2
 
 
 LayerHandler = Callable[[Writer, Call], str]
@@ -61,7 +61,7 @@ LayerHandler = Callable[[Writer, Call], str]
 class Layers:
     """All that one generation of Keras has to offer, by class name.
 
-    `take_padding`: layers that can put the zeros of a ZeroPadding2D around their input; `advice`: what to do about layers
+    `take_padding`: layers that can put the zeros of a ZeroPadding layer around their input; `advice`: what to do about layers
     that people often meet here.
     """
 
@@ -100,46 +100,58 @@ def check_channels_last(layer: Any) -> None:
         raise UnsupportedError("data_format='channels_first'; supported is 'channels_last'")
 
 
+def sizes(given: Any) -> tuple[int, ...]:
+    """One number for each axis; one-dimensional layers may say it without a tuple."""
+    return tuple(int(size) for size in np.ravel(given))
+
+
 def window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
     """ONNX attributes of a layer's window; `pads`: zeros that a layer before it puts around its maps."""
     check_channels_last(layer)
-    if layer.padding not in ("same", "valid"):
-        raise UnsupportedError(f"padding={layer.padding!r}; supported are 'same' and 'valid'")
-    strides: dict[str, Any] = {"strides": list(layer.strides)}
-    if pads is None:
+    if layer.padding not in ("same", "valid", "causal"):
+        raise UnsupportedError(f"padding={layer.padding!r}; supported are 'same', 'valid' and 'causal'")
+    strides: dict[str, Any] = {"strides": sizes(layer.strides)}
+    if layer.padding == "causal" and pads is None:
+        (kernel,), (dilation,) = sizes(layer.kernel_size), sizes(layer.dilation_rate)
+        strides["pads"] = ((kernel - 1) * dilation, 0)
+    elif pads is None:
         strides["auto_pad"] = "SAME_UPPER" if layer.padding == "same" else "VALID"
     elif layer.padding == "valid":
         strides["pads"] = list(pads)
     else:
-        raise UnsupportedError("padding='same' behind a ZeroPadding2D; give it padding='valid', or leave one out")
-    return strides | ({"dilations": list(layer.dilation_rate)} if hasattr(layer, "dilation_rate") else {})
+        raise UnsupportedError(
+            f"padding={layer.padding!r} behind a ZeroPadding{len(pads) // 2}D; give it padding='valid', or leave one out"
+        )
+    return strides | ({"dilations": sizes(layer.dilation_rate)} if hasattr(layer, "dilation_rate") else {})
 
 
-def convolved(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
-    """A convolution in Keras' order of the kernel, (KH, KW, C / groups, filters), with the zeros put around its input."""
+def convolved(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
+    """A convolution in Keras' order of the kernel, (..., C / groups, filters), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
-    weights = writer.constant(kernel.transpose(3, 2, 0, 1))
-    return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[2], **window(call.layer, pads))
+    weights = writer.weights(np.moveaxis(kernel, (-1, -2), (0, 1)), step)
+    return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[-2], **window(call.layer, pads))
 
 
-def convolved_by_channel(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
-    """A depthwise convolution, kernel (KH, KW, C, multiplier), with the zeros put around its input."""
+def convolved_by_channel(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
+    """A depthwise convolution, kernel (..., C, multiplier), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
-    height, width, channels, multiplier = kernel.shape
-    weights = writer.constant(kernel.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width))
+    *spatial, channels, multiplier = kernel.shape
+    ordered = np.moveaxis(kernel, (-2, -1), (0, 1)).reshape(channels * multiplier, 1, *spatial)
+    weights = writer.weights(ordered, step)
     return writer.node("Conv", x, weights, *bias, group=channels, **window(call.layer, pads))
 
 
-def multiplied(writer: Writer, call: Call, kernel: Floats, *bias: str) -> str:
-    """A dense layer, kernel (inputs, outputs); on a map it works pixel by pixel, which is a 1x1 convolution."""
-    if call.is_map:
-        return writer.node("Conv", call.inputs[0], writer.constant(kernel.T[:, :, None, None]), *bias)
-    return writer.node("Gemm", call.inputs[0], writer.constant(kernel), *bias)
+def multiplied(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
+    """A dense layer, kernel (inputs, outputs); on a map it works pixel by pixel, which is a pointwise convolution."""
+    if call.spatial:
+        pointwise = writer.weights(kernel.T.reshape(*kernel.T.shape, *(1,) * call.spatial), step)
+        return writer.node("Conv", call.inputs[0], pointwise, *bias)
+    return writer.node("Gemm", call.inputs[0], writer.weights(kernel, step), *bias)
 
 
 def by_channel(writer: Writer, call: Call, op_type: str, x: str, value: npt.ArrayLike) -> str:
     """`x op value`, one number a channel of the call's input."""
-    shape = (1, -1, 1, 1) if call.is_map else (1, -1)
+    shape = (1, -1, *(1,) * call.spatial)
     return writer.node(op_type, x, writer.constant(np.asarray(value, np.float32).reshape(shape)))
 
 
@@ -159,7 +171,7 @@ def normalized(writer: Writer, call: Call, mean: npt.ArrayLike, factor: npt.Arra
 def pooled(writer: Writer, call: Call) -> str:
     """Max and average pools."""
     kind = "MaxPool" if "Max" in call.kind else "AveragePool"
-    return writer.node(kind, call.inputs[0], kernel_shape=list(call.layer.pool_size), **window(call.layer))
+    return writer.node(kind, call.inputs[0], kernel_shape=sizes(call.layer.pool_size), **window(call.layer))
 
 
 def globally_pooled(writer: Writer, call: Call) -> str:
@@ -171,11 +183,11 @@ def globally_pooled(writer: Writer, call: Call) -> str:
 
 
 def zero_padding(writer: Writer, call: Call) -> str:
-    """ZeroPadding2D: the convolution behind it adds the zeros."""
+    """ZeroPadding of any rank: the convolution behind it adds the zeros."""
     check_channels_last(call.layer)
-    (top, bottom), (left, right) = call.layer.padding
+    own = np.reshape(call.layer.padding, (-1, 2)).T.reshape(-1)  # all begins, all ends
     x, before = writer.padding_of(call.inputs[0])
-    pads = zip(before or (0, 0, 0, 0), (top, left, bottom, right), strict=True)
+    pads = zip(before or (0,) * own.size, own, strict=True)
     return writer.padded(x, tuple(int(outer) + int(inner) for outer, inner in pads))
 
 
@@ -225,7 +237,7 @@ def concatenate(writer: Writer, call: Call) -> str:
 
 
 def _channel_last(writer: Writer, call: Call) -> str:
-    return writer.transposed(call.inputs[0], TO_CHANNEL_LAST) if call.is_map else call.inputs[0]
+    return writer.transposed(call.inputs[0], to_channel_last(call.spatial + 2)) if call.spatial else call.inputs[0]
 
 
 def flatten(writer: Writer, call: Call) -> str:
@@ -237,9 +249,9 @@ def flatten(writer: Writer, call: Call) -> str:
 def reshape(writer: Writer, call: Call) -> str:
     """Reshape, in Keras' channel-last order."""
     target = call.output_shape[1:]
-    sizes = writer.constant(np.array([0, *target], np.int64))
-    x = writer.node("Reshape", _channel_last(writer, call), sizes)
-    return writer.transposed(x, TO_CHANNEL_FIRST) if len(target) == 3 else x
+    shape = writer.constant(np.array([0, *target], np.int64))
+    x = writer.node("Reshape", _channel_last(writer, call), shape)
+    return writer.transposed(x, to_channel_first(len(target) + 1)) if len(target) > 1 else x
 
 
 def identity(writer: Writer, call: Call) -> str:
@@ -247,14 +259,18 @@ def identity(writer: Writer, call: Call) -> str:
     return call.inputs[0]
 
 
+POOLS = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
+GLOBAL_POOLS = tuple(f"Global{kind}" for kind in POOLS)
+SPATIAL_DROPOUTS = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
+ZERO_PADDINGS = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 SHARED: Mapping[str, LayerHandler] = {
-    "ZeroPadding2D": zero_padding,
+    **dict.fromkeys(ZERO_PADDINGS, zero_padding),
     "ReLU": relu,
     "Softmax": softmax,
     "Add": add,
     "Concatenate": concatenate,
     "Flatten": flatten,
     "Reshape": reshape,
-    **dict.fromkeys(("Dropout", "SpatialDropout2D", "GaussianNoise", "ActivityRegularization"), identity),
+    **dict.fromkeys(("Dropout", *SPATIAL_DROPOUTS, "GaussianNoise", "ActivityRegularization"), identity),
 }
 """Layers that are the same in every Keras."""

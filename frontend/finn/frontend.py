@@ -1,0 +1,42 @@
+"""The reader of streamlined FINN-ONNX files."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.packages import package
+from muxflow.frontend.finn import OPERATORS
+from muxflow.frontend.model import ImportOptions, Model
+
+
+class Finn:
+    """ONNX files with FINN's operators, from before its conversion to hardware layers; QONNX executes them."""
+
+    title = "FINN-ONNX"
+    suffixes = (".onnx",)
+    packages = (package("qonnx", "import of FINN-ONNX models", "pip install 'muxflow[onnx]'"),)
+    executes = True
+
+    def recognises(self, path: Path) -> bool:
+        """See `Frontend`."""
+        from muxflow.frontend.qonnx.reader import operators
+
+        return bool(operators(path) & OPERATORS)
+
+    def read(self, path: Path, options: ImportOptions) -> Model:
+        """See `Frontend`."""
+        from muxflow.frontend.qonnx.reader import read_onnx
+
+        return read_onnx(path)
+
+    def execution(self, path: Path, graph: Graph) -> AbstractContextManager[Any]:
+        """See `Frontend`."""
+        from muxflow.frontend.qonnx.execution import QonnxExecution
+
+        return nullcontext(QonnxExecution(path, graph))
+
+
+FRONTEND = Finn()

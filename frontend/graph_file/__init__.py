@@ -1,0 +1,1 @@
+"""Integer graphs that Muxflow saved."""

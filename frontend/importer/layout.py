@@ -1,0 +1,48 @@
+"""The order of elements, by rank: the model's maps are channel first, streams are channel last.
+
+| rank | model, without the batch | stream |
+|---|---|---|
+| vectors | (features) | (1, 1, features), or (1, features) after a one-dimensional map |
+| 1-D | (C, L) | (L, C) |
+| 2-D | (C, H, W) | (H, W, C) |
+| 3-D | (C, D, H, W) | (D, H, W, C) |
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import IntArray
+from muxflow.frontend.importer.values import Tensor
+
+MOST_SPATIAL = 3
+SUPPORTED_MAPS = "(C, L), (C, H, W) and (C, D, H, W)"
+"""How messages name the maps that streams can carry."""
+
+
+def stream_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of the stream that carries a tensor of the model (without the batch), or None for other ranks."""
+    if len(shape) == 1:
+        return (1, 1, *shape)
+    return (*shape[1:], shape[0]) if len(shape) - 1 <= MOST_SPATIAL else None
+
+
+def natural(stream: Stream) -> IntArray:
+    """The index of a stream's elements in its own, channel-last order."""
+    return np.arange(stream.size).reshape(stream.shape)
+
+
+def channel_first(stream: Stream) -> IntArray:
+    """The index of a feature map in the model's order: (C, ...) over a stream of (..., C)."""
+    return np.moveaxis(natural(stream), -1, 0)
+
+
+def is_feature_map(tensor: Tensor, stream: Stream) -> bool:
+    """Whether the tensor is the stream's map in the model's (C, ...) order."""
+    return tensor.index.ndim > 1 and np.array_equal(tensor.index, channel_first(stream))
+
+
+def is_channel_last(tensor: Tensor, stream: Stream) -> bool:
+    """Whether the tensor is the stream's map in the stream's own order, as behind a Transpose."""
+    return tensor.index.ndim > 1 and np.array_equal(tensor.index, natural(stream))

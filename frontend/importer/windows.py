@@ -1,0 +1,63 @@
+"""The sliding windows that convolutions and pools ask for, of one to three spatial axes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.frontend.model import ModelNode
+
+
+def window_of(node: ModelNode, kernel: tuple[int, ...], source: Stream, groups: int) -> SlidingWindow:
+    """Read the sliding window of a Conv or pool node from its attributes.
+
+    Raises UnsupportedError for another way to pad, MuxflowError where an attribute has not one number for each axis.
+    """
+    rank = len(kernel)
+    stride = _numbers(node, "strides", rank, 1)
+    dilation = _numbers(node, "dilations", rank, 1)
+    pads = _numbers(node, "pads", 2 * rank, 0)
+    auto = node.attributes.get("auto_pad", "NOTSET")
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        halves = []
+        for size, k, s, d in zip(source.shape, kernel, stride, dilation, strict=False):
+            total = max(0, (-(-size // s) - 1) * s + (k - 1) * d + 1 - size)
+            small, large = total // 2, total - total // 2
+            halves.append((small, large) if auto == "SAME_UPPER" else (large, small))
+        pads = tuple(before for before, _ in halves) + tuple(after for _, after in halves)
+    elif auto not in ("NOTSET", "VALID"):
+        raise UnsupportedError(f"{node.label}: auto_pad {auto!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER")
+    return SlidingWindow(kernel, stride, dilation, pads, groups)
+
+
+def whole_map(source: Stream) -> SlidingWindow:
+    """The one window that is as large as the map."""
+    kernel = source.shape[:-1]
+    rank = len(kernel)
+    return SlidingWindow(kernel, kernel, (1,) * rank, (0,) * (2 * rank), source.channels)
+
+
+def with_hanging_windows(window: SlidingWindow, source: Stream) -> SlidingWindow:
+    """The window with the further padding behind each axis that ceil_mode asks for."""
+    rank = len(window.kernel)
+    before, after = window.pads[:rank], window.pads[rank:]
+    more = []
+    for size, first, last, extent, stride in zip(
+        source.shape, before, after, window.extent, window.stride, strict=False
+    ):
+        hanging = (extent - size - first - last) % stride
+        # A window that would start behind the map and its leading padding does not count.
+        starts = size + first + last + hanging - extent
+        more.append(hanging if starts < size + first else 0)
+    return replace(window, pads=before + tuple(sum(pair) for pair in zip(after, more, strict=True)))
+
+
+def _numbers(node: ModelNode, name: str, count: int, default: int) -> tuple[int, ...]:
+    numbers = tuple(int(number) for number in node.attributes.get(name, (default,) * count))
+    if len(numbers) != count:
+        raise MuxflowError(
+            f"{node.label}: {name} {numbers}; they must be {count} numbers, as its input has such a rank"
+        )
+    return numbers

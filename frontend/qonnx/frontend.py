@@ -1,0 +1,43 @@
+"""The reader of QONNX files."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.packages import package
+from muxflow.frontend.finn import OPERATORS as FINN_OPERATORS
+from muxflow.frontend.model import ImportOptions, Model
+
+
+class Qonnx:
+    """ONNX files with quantizers as QONNX and Brevitas write them; QONNX executes them."""
+
+    title = "QONNX"
+    suffixes = (".onnx",)
+    packages = (package("qonnx", "import of QONNX models", "pip install 'muxflow[onnx]'"),)
+    executes = True
+
+    def recognises(self, path: Path) -> bool:
+        """See `Frontend`: ONNX files without FINN's own operators."""
+        from muxflow.frontend.qonnx.reader import operators
+
+        found = operators(path)
+        return bool(found) and not found & FINN_OPERATORS
+
+    def read(self, path: Path, options: ImportOptions) -> Model:
+        """See `Frontend`."""
+        from muxflow.frontend.qonnx.reader import read_onnx
+
+        return read_onnx(path)
+
+    def execution(self, path: Path, graph: Graph) -> AbstractContextManager[Any]:
+        """See `Frontend`."""
+        from muxflow.frontend.qonnx.execution import QonnxExecution
+
+        return nullcontext(QonnxExecution(path, graph))
+
+
+FRONTEND = Qonnx()

@@ -1,0 +1,105 @@
+"""Which reader takes which model file: readers are found, nothing here knows one of them.
+
+A reader is a folder of `frontend/` with a module `frontend.py` that holds an instance of `Frontend` named FRONTEND. Other
+packages bring readers by entry points of the group "muxflow.frontends" (an instance of `Frontend` each), or call `register`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from muxflow.dataflow.discovery import Registry
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.packages import Package
+from muxflow.frontend.model import ImportOptions, Model, NodeStatus
+
+
+class Frontend(Protocol):
+    """A reader of model files.
+
+    `title`: what it reads, for messages; `suffixes`: of its files, with the dot; `packages`: what it needs beside Muxflow;
+    `executes`: whether `execution` can run a file, so that a project keeps a copy of it for its proof.
+    """
+
+    title: str
+    suffixes: tuple[str, ...]
+    packages: tuple[Package, ...]
+    executes: bool
+
+    def recognises(self, path: Path) -> bool:
+        """Tell whether a file with one of the suffixes is of this reader; False where it cannot be read."""
+        ...
+
+    def read(self, path: Path, options: ImportOptions) -> Model | Graph:
+        """Read a file: a float model, or the integer graph where the file holds one.
+
+        Raises MuxflowError naming the file when it cannot be read, ToolError when a package is absent.
+        """
+        ...
+
+    def execution(self, path: Path, graph: Graph) -> AbstractContextManager[Any]:
+        """Open the file for execution by its own library, beside the graph made of it.
+
+        The context gives a `muxflow.proof.execution.Execution`. Raises MuxflowError where `executes` is False.
+        """
+        ...
+
+
+FRONTENDS: Registry[Frontend] = Registry("muxflow.frontend", Path(__file__).parent, "frontend", "muxflow.frontends")
+register = FRONTENDS.register
+
+
+def suffixes() -> Mapping[str, str]:
+    """Map each suffix to the titles of its readers."""
+    found: dict[str, list[str]] = {}
+    for frontend in FRONTENDS:
+        for suffix in frontend.suffixes:
+            found.setdefault(suffix, []).append(frontend.title)
+    return {suffix: ", ".join(titles) for suffix, titles in found.items()}
+
+
+def supported() -> str:
+    """Say in words which files can be read."""
+    return ", ".join(f"{suffix} ({titles})" for suffix, titles in suffixes().items())
+
+
+def find(path: Path) -> Frontend:
+    """The reader of a file; one of those with its suffix even where none recognises it, to say what is wrong with it.
+
+    Raises MuxflowError naming the supported suffixes when there is none.
+    """
+    candidates = [frontend for frontend in FRONTENDS if path.suffix in frontend.suffixes]
+    if not candidates:
+        raise MuxflowError(f"{path}: a file of type {path.suffix or 'unknown'!r}; supported are {supported()}")
+    return next((frontend for frontend in candidates if frontend.recognises(path)), candidates[-1])
+
+
+def read(path: Path, options: ImportOptions | None = None) -> Model | Graph:
+    """Read a model file; raises MuxflowError when it cannot be read, ToolError when its reader lacks a package."""
+    path = Path(path)
+    return find(path).read(path, options or ImportOptions())
+
+
+def load(path: Path, options: ImportOptions | None = None) -> Graph:
+    """Read a model file and make its integer graph.
+
+    Raises UnsupportedError naming the first node that is not supported, else as `read`.
+    """
+    from muxflow.frontend.importer.walk import import_model
+
+    found = read(path, options)
+    return found if isinstance(found, Graph) else import_model(found, options)
+
+
+def check(path: Path, options: ImportOptions | None = None) -> list[NodeStatus]:
+    """List what of a model file is supported, node by node, and what to do about the rest; raises as `read`."""
+    from muxflow.frontend.importer.walk import check_model
+
+    found = read(path, options)
+    if isinstance(found, Graph):
+        return [NodeStatus(node.name, node.op.kind, True, "") for node in found.nodes]
+    return check_model(found, options)
