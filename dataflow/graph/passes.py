@@ -26,12 +26,22 @@ Pass = Callable[[Graph], Graph]
 
 
 def remove_identity_thresholds(graph: Graph) -> Graph:
-    """x --> Threshold(code -> code) --> y   becomes   x --> y: a quantizer on codes that it does not change."""
+    """x --> Threshold(code -> code) --> y   becomes   x --> y: a quantizer on codes that it does not change.
+
+    It stays where x is an end of the graph too and y an output: no stream stands for two of the host's ports.
+    """
     renamed: dict[str, str] = {}
     nodes = []
+
+    def removable(node: Node) -> bool:
+        if not isinstance(node.op, Threshold) or not node.op.is_identity(graph.ports(node).inputs[0]):
+            return False
+        ends = {*graph.inputs, *(renamed.get(name, name) for name in graph.outputs)}
+        return node.outputs[0] not in graph.outputs or node.inputs[0] not in ends
+
     for node in graph.nodes:
         node = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
-        if isinstance(node.op, Threshold) and node.op.is_identity(graph.ports(node).inputs[0]):
+        if removable(node):
             renamed[node.outputs[0]] = node.inputs[0]
         else:
             nodes.append(node)
@@ -54,7 +64,8 @@ def _with_outputs(graph: Graph, nodes: list[Node], renamed: Mapping[str, str], *
 def insert_forks(graph: Graph) -> Graph:
     """x --> a, b (, c ...)   becomes   x --> Fork --> x_0 --> a, x_1 --> b: every stream gets one reader.
 
-    A stream that is also the graph's output counts the host as a reader. More than three readers take a tree.
+    A stream that is also the graph's output counts the host as a reader, and what the host reads keeps the name; an
+    input keeps its own. More than three readers take a tree.
     A node that folds as its reader (weights, windows) is copied for each reader and not forked, because the order of
     its beats is its reader's.
     """
@@ -84,7 +95,23 @@ def insert_forks(graph: Graph) -> Graph:
         nodes.append(replace(node, inputs=inputs))
         for name in node.outputs:
             fork(name)
-    renamed = {name: pending[name].pop(0) for name in graph.outputs if name in pending}
+    renamed: dict[str, str] = {}
+    swapped: dict[str, str] = {}
+    for name in graph.outputs:
+        if name in pending:
+            leaf = pending[name].pop(0)
+            if name in graph.inputs:
+                renamed[name] = leaf
+            else:
+                swapped |= {name: leaf, leaf: name}
+    nodes = [
+        replace(
+            node,
+            inputs=tuple(swapped.get(name, name) for name in node.inputs),
+            outputs=tuple(swapped.get(name, name) for name in node.outputs),
+        )
+        for node in nodes
+    ]
     return _with_outputs(graph, nodes, renamed, stage="forked")
 
 

@@ -53,6 +53,16 @@ def test_identity_at_the_output_and_in_a_row(make_graph):
     same(graph, after)
 
 
+def test_an_identity_between_two_ports_stays(make_graph):
+    graph = make_graph(Stream((2, 2, 3), 0, 3), Scale([1]), IDENTITY, IDENTITY)
+    both = with_nodes(graph, list(graph.nodes), outputs=("t2", "t0"))
+    after = run_passes(both, CLEAN_UP)
+    assert [node.name for node in after.nodes] == ["n0", "n2"]
+    assert after.outputs == ("t2", "t0")
+    alone = make_graph(Stream((2, 2, 3), 0, 3), IDENTITY)
+    assert run_passes(alone, CLEAN_UP).nodes == alone.nodes
+
+
 @pytest.mark.parametrize(
     "op", [Threshold([[1, 2, 3]], [1]), Threshold([[1, 2, 3]], [0], base=1), Threshold([[1, 3, 3]], [0])]
 )
@@ -81,7 +91,7 @@ def fan(count, *, from_input, output_read):
 @pytest.mark.parametrize("output_read", [False, True])
 def test_forks(count, from_input, output_read):
     graph = fan(count, from_input=from_input, output_read=output_read)
-    after = check(insert_forks(graph))
+    after = check(insert_forks(graph), "forked")
     one_reader_each(after)
     forks = [node for node in after.nodes if node.op.kind == "Fork"]
     readers = count + output_read
@@ -117,6 +127,17 @@ def test_host_is_a_reader():
     # The input itself as an output that a node reads too cannot be: every stream but the output needs a reader.
     with pytest.raises(GraphError, match="nobody reads the stream w"):
         with_nodes(broken, nodes, outputs=("y",))
+
+
+def test_an_output_keeps_its_name_when_it_is_forked():
+    nodes = [Node("a", Scale([2]), ("x",), ("y",)), Node("b", Scale([5]), ("y",), ("z",))]
+    start = Graph("g", (), {"x": Stream((1, 1, 2), 0, 3)}, ("x",), ("z", "y"), tensors={"y": "tensor"})
+    after = insert_forks(with_nodes(start, nodes, readouts={"y": readout()}))
+    assert after.outputs == ("z", "y")
+    assert after.producers()["y"].op.kind == "Fork"
+    assert (dict(after.readouts), dict(after.tensors)) == ({"y": readout()}, {"y": "tensor"})
+    x = np.array([[[[1, 2]]]])
+    assert [codes.tolist() for codes in after(x)] == [[[[[10, 20]]]], [[[[2, 4]]]]]
 
 
 def test_sources_and_windows_are_copied_not_forked():
