@@ -67,7 +67,7 @@ class Automaton:
         return ((self.rule >> neighbourhood) & 1).astype(np.uint8)
 
     def first_row(self) -> npt.NDArray[np.uint8]:
-        """The ring after `burn_in` steps: the cells behind the first weight row, shape (ring,)."""
+        """Give the ring after `burn_in` steps: the cells behind the first weight row, shape (ring,)."""
         if self.seed == 0:
             cells = np.zeros(self.ring, np.uint8)
             cells[self.ring // 2] = 1
@@ -78,7 +78,7 @@ class Automaton:
         return cells
 
     def weights(self, rows: int, columns: int) -> IntArray:
-        """The generated matrix, shape (rows, columns), values -1/+1 or -1/0/+1; row i is the ring after i more steps.
+        """Generate the matrix, shape (rows, columns), values -1/+1 or -1/0/+1; row i is the ring after i more steps.
 
         Raises MuxflowError for a matrix without elements, or when the ring is too short for `columns` weights.
         """
@@ -112,7 +112,7 @@ def layer_automaton(
     burn_in: int | None = None,
     alphabet: Alphabet = "binary",
 ) -> Automaton:
-    """The automaton of a layer that reads rows of `columns` weights; `ring=None` takes the cells that one row reads.
+    """Make the automaton of a layer that reads rows of `columns` weights; `ring=None` takes the cells that one row reads.
 
     Warns when the ring has under SMALLEST_GOOD_RING cells. Raises MuxflowError when a field is out of range.
     """
@@ -128,5 +128,5 @@ def layer_automaton(
 
 
 def weight_scale(columns: int) -> float:
-    """What generated weights are multiplied with: the power of two nearest to 1/sqrt(columns), in octaves (decision)."""
+    """Give what generated weights are multiplied with: the power of two nearest to 1/sqrt(columns), in octaves (decision)."""
     return 2.0 ** -math.floor(math.log2(columns) / 2 + 0.5)

@@ -13,7 +13,7 @@ from muxflow.dataflow.errors import MuxflowError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file through a temporary sibling, so that an interruption or a full disk leaves the old state.
+    """Write a file through a temporary sibling, so that an interruption or a full disk leaves the old state.
 
     Raises MuxflowError naming the file when the disk refuses.
     """
@@ -37,7 +37,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def whole_folder(path: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
-    """A new folder to fill, which takes the place of `path` at the end of the block; where that fails `path` is as it was.
+    """Open a new folder to fill, which takes the place of `path` at the end of the block; where that fails `path` is as it was.
 
     `keep`: folders below the old one that move into the new one.
     Raises MuxflowError naming the folder when the disk refuses.

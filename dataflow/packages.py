@@ -23,7 +23,7 @@ class Package:
 
 
 def package(name: str, purpose: str, remedy: str, distribution: str = "") -> Package:
-    """A package of this environment; `distribution`: its name in the registry where that is another."""
+    """Describe a package of this environment; `distribution`: its name in the registry where that is another."""
 
     def find() -> str | None:
         if importlib.util.find_spec(name) is None:

@@ -151,7 +151,7 @@ def _lanes_and_cost(
 
 
 def fifo(stream: Stream, lanes: int, held: int) -> Memory:
-    """The FIFO of a stream that is read `lanes` elements at a time and holds `held` elements."""
+    """Describe the FIFO of a stream that is read `lanes` elements at a time and holds `held` elements."""
     return Memory("fifo", "fifo", max(FIFO_DEPTH, -(-held // lanes)), stream.bits * lanes, True)
 
 

@@ -24,14 +24,14 @@ class Resources:
         return (("LUT", self.lut), ("FF", self.ff), ("BRAM18", self.bram18), ("DSP", self.dsp))
 
     def share(self, budget: Resources) -> float:
-        """The largest share of a budget that is used; above 1 where something exceeds it."""
+        """Give the largest share of a budget that is used; above 1 where something exceeds it."""
         return max(used / max(1, limit) for (_, used), (_, limit) in zip(self.items(), budget.items(), strict=True))
 
     def __str__(self) -> str:
         return ", ".join(f"{amount} {name}" for name, amount in self.items())
 
     def exceeds(self, budget: Resources) -> list[str]:
-        """Names of the resources that are over the budget."""
+        """Name the resources that are over the budget."""
         return [name for (name, used), (_, limit) in zip(self.items(), budget.items(), strict=True) if used > limit]
 
 
@@ -46,7 +46,7 @@ class Device:
     dsp: int
 
     def budget(self, utilisation: Utilisation) -> Resources:
-        """What a design may use of it."""
+        """Give what a design may use of it."""
         return Resources(
             int(self.lut * utilisation.lut),
             int(self.ff * utilisation.ff),

@@ -26,7 +26,7 @@ class Sizing:
 
 
 def frames_in_flight(simulator: Simulator) -> int:
-    """Frames that the pipeline works on at once when nothing holds it up, at least 1 and at most 20."""
+    """Count the frames that the pipeline works on at once when nothing holds it up, at least 1 and at most 20."""
     return min(20, -(-simulator.run(None, 1).latency // simulator.slowest_cycles))
 
 

@@ -147,7 +147,7 @@ def lanes_between(stream: Stream, source: int, target: int, limits: Limits) -> t
 def fold_graph(
     graph: Graph, leaders: Mapping[str, Fold], implementations: Implementations, *, axi: bool = True
 ) -> Folded:
-    """a /4 --> b /8   becomes   a /4 --> WidthConverter --> /8 b: both ends of every stream get the same lanes.
+    """Give both ends of every stream the same lanes: a /4 --> b /8   becomes   a /4 --> WidthConverter --> /8 b.
 
     `axi`: the graph's inputs and outputs have the lanes of AXI words; False: those of the nodes at its ends.
     Raises GraphError for a fold that does not divide.
@@ -225,7 +225,7 @@ def converter_chains(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def unfolded(graph: Graph) -> Graph:
-    """a /4 --> WidthConverter --> /8 b   becomes   a --> b: the graph that `fold_graph` was given."""
+    """Give the graph that `fold_graph` was given: a /4 --> WidthConverter --> /8 b   becomes   a --> b."""
     converters = {node.outputs[0]: node.inputs[0] for node in graph.nodes if node.op.only_lanes}
 
     def before(stream: str) -> str:

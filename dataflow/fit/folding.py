@@ -72,8 +72,8 @@ class SlowdownPoint:
 
 
 def expected_elements(graph: Graph) -> dict[str, int]:
-    """Elements that FIFOs are expected to hold before any was sized: a frame for a join whose select comes once a frame,
-    a row before a sliding window."""
+    """Estimate the elements that FIFOs hold before any was sized: a frame for a join whose select comes once a frame, a row
+    before a sliding window."""
     held = {name: graph.streams[name].size for name in frame_edges(graph)}
     for node in graph.nodes:
         if node.op.role is Role.LAYOUT:
@@ -83,7 +83,7 @@ def expected_elements(graph: Graph) -> dict[str, int]:
 
 
 def held_elements(design: Design) -> dict[str, int]:
-    """Elements that the FIFOs of each stream can hold, counted to the stream before its width converters."""
+    """Count the elements that the FIFOs of each stream can hold, counted to the stream before its width converters."""
     found: dict[str, int] = {}
     for start, chain in converter_chains(design.graph).items():
         deep = [
@@ -94,16 +94,8 @@ def held_elements(design: Design) -> dict[str, int]:
     return found
 
 
-def expected_depths(graph: Graph, held: Mapping[str, int]) -> dict[str, int]:
-    """FIFO depths of a folded graph that hold those elements, before the reader of each stream."""
-    depths = dict.fromkeys(graph.streams, FIFO_DEPTH)
-    for start, chain in converter_chains(graph).items():
-        depths[chain[-1]] = max(FIFO_DEPTH, -(-held.get(start, 0) // graph.streams[chain[-1]].lanes))
-    return depths
-
-
 def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int | None = None) -> Solution | None:
-    """The cheapest of the fastest designs within a budget, None when nothing fits.
+    """Find the cheapest of the fastest designs within a budget, None when nothing fits.
 
     By bisection, as what is fast enough for an interval is so for every longer one; `near`: an interval to begin at.
     """
@@ -182,7 +174,7 @@ def fit(
     simulated: bool = False,
     progress: Progress | None = None,
 ) -> Design:
-    """The best design for a goal inside the device's budget, FIFOs and width converters included (estimates).
+    """Find the best design for a goal inside the device's budget, FIFOs and width converters included (estimates).
 
     `goal`: without one, the smallest interval that fits, then the smallest LUT share plus BRAM18 share; for a frame
     rate, the cheapest design that reaches it; for a latency, the cheapest design of the longest interval at which it is
@@ -209,7 +201,7 @@ def fit(
     tell = progress or (lambda _text: None)
 
     def sized(solution: Solution) -> Design:
-        """The folded design with FIFO depths and placed memories."""
+        """Build the folded design with FIFO depths and placed memories."""
         folded = fold_graph(forked, solution.folds, implementations)
         timing = None
         if simulated:
@@ -284,7 +276,7 @@ class _Search:
         self._near: int | None = None
 
     def solve(self, held: Mapping[str, int], best: Design | None) -> Solution | None:
-        """The next design worth sizing; None when nothing fits, or nothing that is better than the best one by far."""
+        """Find the next design worth sizing; None when nothing fits, or nothing that is better than the best one by far."""
         solver = Solver(self.graph, self.implementations, held)
         if self.goal.fps is not None:
             found = solver.solve(self._limit, self.budget)
@@ -303,11 +295,11 @@ class _Search:
         return found
 
     def allowed(self, slowest: int, slowdown: float) -> float:
-        """The interval that FIFOs may cause: that of the frame rate, or the slowest node's with the slowdown; 0 for none."""
+        """Give the interval that FIFOs may cause: that of the frame rate, or the slowest node's with the slowdown; 0 for none."""
         return self.interval or (slowest * (1 + slowdown / 100) if slowdown else 0.0)
 
     def meets(self, design: Design) -> bool:
-        """Whether the design, its FIFOs sized, reaches the goal; where not, the next one must be faster."""
+        """Say whether the design, its FIFOs sized, reaches the goal; where not, the next one must be faster."""
         if self.goal.fps is not None and design.interval > self.interval:
             self._limit = min(self._limit, design.slowest_cycles) - 1
             return False

@@ -29,7 +29,7 @@ class Bound:
 
 
 def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
-    """Ascends the Lagrangian dual of: least LUT share plus BRAM18 share, every share at most 1.
+    """Ascend the Lagrangian dual of: least LUT share plus BRAM18 share, every share at most 1.
 
     Stops as soon as bound and path meet, or the bound is above 2, which no path within the budget costs.
     """
@@ -65,7 +65,7 @@ def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
 
 
 def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
-    """The path of least LUT share plus BRAM18 share with every resource within the budget, None when there is none.
+    """Find the path of least LUT share plus BRAM18 share with every resource within the budget, None when there is none.
 
     Every path that costs at most `bound + gap` is among the labels, `gap` growing until a path is found or the bound
     rules all out: so the path found is a cheapest one.

@@ -115,7 +115,7 @@ def _columns(depth: int, width: int) -> tuple[int, ...]:
 
 
 def bram18_count(depth: int, width: int) -> int:
-    """Blocks of 18 Kb for `depth` words of `width` bits: the best of the primitive's shapes, alone or side by side.
+    """Count the blocks of 18 Kb for `depth` words of `width` bits: the best of the primitive's shapes, alone or side by side.
 
     A word may be cut into columns of different shapes, so the count is a small knapsack over the width.
     """
@@ -123,7 +123,7 @@ def bram18_count(depth: int, width: int) -> int:
 
 
 def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], ...]:
-    """The blocks of `bram18_count` as ((depth, width), count), one entry a shape."""
+    """List the blocks of `bram18_count` as ((depth, width), count), one entry a shape."""
     last = _columns(depth, width)
     found: dict[tuple[int, int], int] = {}
     left = width
@@ -135,7 +135,7 @@ def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], 
 
 
 def lutram_count(depth: int, width: int, writable: bool) -> int:
-    """LUTs for a memory in logic.
+    """Count the LUTs for a memory in logic.
 
     ROM: a LUT6 holds 64 x 1, and deeper ones add a 4:1 multiplexer LUT for each four (half of them in F7/F8).
     RAM, simple dual port: RAM32M holds 32 x 6 in 4 LUTs, RAM64M holds 64 x 3 in 4 LUTs (UG474 table 2-3).
@@ -150,7 +150,7 @@ def lutram_count(depth: int, width: int, writable: bool) -> int:
 
 
 def shift_register_count(depth: int, width: int) -> int:
-    """LUTs of shift registers: one SRL32 (a LUT6) for each bit and 32 words."""
+    """Count the LUTs of shift registers: one SRL32 (a LUT6) for each bit and 32 words."""
     return width * ceil(depth / 32)
 
 
@@ -190,7 +190,7 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 
 
 def place_memories(memories: Sequence[Memory], logic: Resources, budget: Resources) -> tuple[PlacedMemory, ...]:
-    """The placement of all memories, in order, that leaves the design smallest; a function of its arguments alone.
+    """Find the placement of all memories, in order, that leaves the design smallest; a function of its arguments alone.
 
     `logic`: what the design takes without these memories. Among the placements whose LUTs and block RAMs are within the
     budget the one with the smallest LUT share plus BRAM18 share is taken; where none is, the one whose larger share is

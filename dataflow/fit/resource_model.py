@@ -34,5 +34,5 @@ def constants() -> Mapping[str, Constant]:
 
 
 def constant(name: str) -> float:
-    """The value of a constant, "section.name"; raises KeyError for one that the file lacks."""
+    """Look up a constant, "section.name"; raises KeyError for one that the file lacks."""
     return constants()[name].value

@@ -90,7 +90,7 @@ class Solver:
         self._latest: tuple[int, Trellis | None] | None = None
 
     def intervals(self) -> list[int]:
-        """Cycles that some node or converter can have, ascending: the interval of any design is one of them."""
+        """List the cycles that some node or converter can have, ascending: the interval of any design is one of them."""
         found = {int(cycles) for options in self._options for cycles in options.cycles}
         ends = {
             name: set(options.writes[:, i].tolist())
@@ -112,13 +112,13 @@ class Solver:
         return sorted(found - {0})
 
     def solve(self, cycles: int, budget: Resources) -> Solution | None:
-        """The cheapest design that needs at most so many cycles a frame in every node, None when none fits."""
+        """Find the cheapest design that needs at most so many cycles a frame in every node, None when none fits."""
         trellis = self._trellis(cycles)
         path = None if trellis is None else cheapest_path(trellis, _vector(budget))
         return None if trellis is None or path is None else self._solution(trellis, path)
 
     def nearest(self, cycles: int, budget: Resources) -> Solution | None:
-        """The design for an interval whose largest share of a budget is smallest, to a hundredth of it.
+        """Find the design for an interval whose largest share of a budget is smallest, to a hundredth of it.
 
         None when no fold is as fast, whatever it takes.
         """

@@ -66,7 +66,7 @@ class Timing:
 
 
 def second_half(frames: int) -> tuple[int, int]:
-    """The frame after which the interval is measured, and how many frames follow it."""
+    """Give the frame after which the interval is measured, and how many frames follow it."""
     middle = (frames - 1) // 2
     return middle, frames - 1 - middle
 
@@ -157,7 +157,7 @@ class Simulator:
         return replace(self, nodes=nodes, ports=ports, runs=runs)
 
     def run(self, depths: Mapping[str, int] | None, frames: int) -> Timing:
-        """Simulates `frames` frames with those FIFO depths, None for unbounded ones; see `simulate`."""
+        """Simulate `frames` frames with those FIFO depths, None for unbounded ones; see `simulate`."""
         timing, waits = self.attempt(depths, frames)
         if waits is not None:
             raise self._deadlock(depths or {}, frames, waits)
@@ -166,7 +166,7 @@ class Simulator:
     def attempt(
         self, depths: Mapping[str, int] | None, frames: int, *, slowest: float | None = None
     ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
-        """The timing, and what each node waits for where the run stopped before its end: at a deadlock, or as soon as its
+        """Give the timing, and what each node waits for where the run stopped before its end: at a deadlock, or as soon as its
         interval was certain to be above `slowest` (None: never)."""
         fifos = list(self.graph.streams)
         limits = [UNBOUNDED if depths is None else depths[name] for name in fifos]
@@ -263,7 +263,7 @@ def simulate(folded: Folded, depths: Mapping[str, int] | None, *, frames: int = 
 
 
 def have_compiler() -> bool:
-    """Whether the simulator can be built here."""
+    """Say whether the simulator can be built here."""
     return shutil.which(COMPILER) is not None
 
 

@@ -52,7 +52,7 @@ class Trellis:
         return values[::-1]
 
     def path(self, prices: Floats, values: list[Floats]) -> tuple[list[int], Ints]:
-        """A cheapest path, one transition a step, from what `forward` gave; and its cost."""
+        """Find a cheapest path, one transition a step, from what `forward` gave; and its cost."""
         state, path = 0, []
         total = np.zeros(4, np.int64)
         for step, value in zip(reversed(self.steps), reversed(values[:-1]), strict=True):

@@ -26,7 +26,7 @@ Pass = Callable[[Graph], Graph]
 
 
 def remove_identity_thresholds(graph: Graph) -> Graph:
-    """x --> Threshold(code -> code) --> y   becomes   x --> y: a quantizer on codes that it does not change.
+    """Remove quantizers on codes that they do not change: x --> Threshold(code -> code) --> y   becomes   x --> y.
 
     It stays where x is an end of the graph too and y an output: no stream stands for two of the host's ports.
     """
@@ -62,7 +62,7 @@ def _with_outputs(graph: Graph, nodes: list[Node], renamed: Mapping[str, str], *
 
 
 def insert_forks(graph: Graph) -> Graph:
-    """x --> a, b (, c ...)   becomes   x --> Fork --> x_0 --> a, x_1 --> b: every stream gets one reader.
+    """Give every stream one reader: x --> a, b (, c ...)   becomes   x --> Fork --> x_0 --> a, x_1 --> b.
 
     A stream that is also the graph's output counts the host as a reader, and what the host reads keeps the name; an
     input keeps its own. More than three readers take a tree.
@@ -132,7 +132,7 @@ def _copy_followers(graph: Graph) -> Graph:
 
 
 def append_arg_max(graph: Graph) -> Graph:
-    """logits   becomes   logits --> ArgMax: the class index leaves the chip in place of the logits.
+    """Append ArgMax to logits: the class index leaves the chip in place of the logits.
 
     Raises GraphError where the integer order of the logits is not the model's order: a scale or an offset that differs
     between classes, or a falling scale.
@@ -141,7 +141,7 @@ def append_arg_max(graph: Graph) -> Graph:
 
 
 def append_top_k(graph: Graph, k: int) -> Graph:
-    """logits   becomes   logits --> TopK: the indices of the k largest logits, largest first, leave the chip.
+    """Append TopK to logits: the indices of the k largest logits, largest first, leave the chip.
 
     Raises GraphError as `append_arg_max` does, and when there are fewer than `k` logits.
     """
@@ -175,7 +175,7 @@ def _check_order(graph: Graph, output: str) -> None:
 
 
 def writable_seeds(graph: Graph) -> Graph:
-    """AutomatonWeights   becomes   AutomatonWeights(writable): intervals downstream hold for any start of the ring.
+    """Make generated weights writable: intervals downstream hold for any start of the ring.
 
     What `ProjectOptions(seeds="writable")` asks of a graph before it is fitted; accumulators grow by a few bits.
     Raises GraphError when no weights are generated.
@@ -191,14 +191,14 @@ CLEAN_UP: tuple[Pass, ...] = (remove_identity_thresholds,)
 
 
 def run_passes(graph: Graph, passes: Sequence[Pass]) -> Graph:
-    """Applies passes in order and checks the graph after each."""
+    """Apply passes in order and check the graph after each."""
     for one in passes:
         graph = check(one(graph))
     return graph
 
 
 def rising_thresholds(graph: Graph) -> Graph:
-    """W x --> Threshold(falling)   becomes   -W x --> Threshold(rising), row by row, where the weights are stored.
+    """Turn falling thresholds of stored weights: W x --> Threshold(falling)   becomes   -W x --> Threshold(rising), by row.
 
     Back ends whose thresholds only rise take such graphs. A product that something else reads too, generated weights,
     and weights whose negation takes more bits stay as they are.

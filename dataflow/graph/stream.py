@@ -12,7 +12,7 @@ from muxflow.dataflow.errors import GraphError
 
 
 def width(lo: int, hi: int) -> tuple[int, bool]:
-    """Bits and signedness of the smallest two's complement or unsigned integer that holds [lo, hi]."""
+    """Give bits and signedness of the smallest two's complement or unsigned integer that holds [lo, hi]."""
     if lo >= 0:
         return max(1, hi.bit_length()), False
     return max(max(hi, 0).bit_length(), (-lo - 1).bit_length()) + 1, True
@@ -104,7 +104,7 @@ class Stream:
         return self.bits * self.lanes
 
     def with_lanes(self, lanes: int) -> Stream:
-        """The same stream, `lanes` elements a beat; raises GraphError when the lanes do not divide a frame."""
+        """Give the same stream, `lanes` elements a beat; raises GraphError when the lanes do not divide a frame."""
         if lanes < 1 or self.size % lanes:
             raise GraphError(f"{lanes} lanes do not divide a stream of shape {self.shape}")
         return replace(self, lanes=lanes)
@@ -118,6 +118,6 @@ class Stream:
 
 
 def random_codes(stream: Stream, frames: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Uniform codes of a stream, shape (frames, *stream.shape)."""
+    """Draw uniform codes of a stream, shape (frames, *stream.shape)."""
     steps = (stream.hi - stream.lo) // stream.step
     return stream.lo + stream.step * generator.integers(0, steps + 1, (frames, *stream.shape))

@@ -75,7 +75,7 @@ class AutomatonWeights(Op):
         return Access((), (Pattern.always(ports.outputs[0].elements // fold.parallel),))
 
     def saved_bits(self, ports: Ports) -> int:
-        """Bits of weight memory that the automaton makes unnecessary: one or two a weight, by the alphabet."""
+        """Count the bits of weight memory that the automaton makes unnecessary: one or two a weight, by the alphabet."""
         return self.rows * self.columns * self.automaton.cells_per_weight
 
     def registers(self) -> tuple[Register, ...]:

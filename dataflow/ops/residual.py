@@ -21,7 +21,7 @@ class ResidualJoin(Op):
     inputs: ClassVar[tuple[Port, ...]] = (Port("x"), Port("f"))
 
     def check_codes(self, x: Stream, f: Stream) -> int:
-        """The number of channels that meet; raises GraphError unless both are unsigned maps of one size."""
+        """Count the channels that meet; raises GraphError unless both are unsigned maps of one size."""
         if x.shape[:-1] != f.shape[:-1]:
             raise GraphError(f"{self.kind}: maps of {x} and {f}; height and width must agree")
         if x.lo < 0 or f.lo < 0:
@@ -29,11 +29,11 @@ class ResidualJoin(Op):
         return min(x.channels, f.channels)
 
     def channel_folds(self, ports: Ports, fold: Fold) -> tuple[int, int]:
-        """Beats of a pixel of x and of f."""
+        """Count the beats of a pixel of x and of f."""
         return ports.inputs[0].channels // fold.pe, ports.inputs[1].channels // fold.pe
 
     def patterns(self, ports: Ports, fold: Fold) -> tuple[Pattern, Pattern]:
-        """In which iterations x and f are read; y is written when f is read."""
+        """Tell in which iterations x and f are read; y is written when f is read."""
         x_fold, f_fold = self.channel_folds(ports, fold)
         longest = max(x_fold, f_fold)
         pixels = ports.inputs[0].pixels

@@ -51,7 +51,7 @@ class RomWeights(Op):
         return (), (fold.parallel,)
 
     def tiles(self, fold: Fold) -> IntArray:
-        """The matrix in the order of the beats, shape (beats, lanes): steps (group, row, column), lanes (column, group,
+        """Give the matrix in the order of the beats, shape (beats, lanes): steps (group, row, column), lanes (column, group,
         row)."""
         rows, columns = self.weights.shape
         group_rows = rows // self.groups

@@ -62,7 +62,7 @@ class Threshold(Op):
         return self.thresholds[:, :: self.jump]
 
     def codes(self, x: IntArray) -> IntArray:
-        """Codes of inputs whose last axis runs over the rows."""
+        """Compute the codes of inputs whose last axis runs over the rows."""
         flat = x.reshape(-1, len(self.thresholds))
         count = np.empty_like(flat)
         for row, (steps, falls) in enumerate(zip(self.thresholds, self.falling, strict=True)):
@@ -75,7 +75,7 @@ class Threshold(Op):
         return (self.codes(x.reshape(len(x), -1, len(self.thresholds))).reshape(x.shape),)
 
     def is_identity(self, x: Stream) -> bool:
-        """Whether every code that `x` can hold maps to itself."""
+        """Say whether every code that `x` can hold maps to itself."""
         if x.hi - x.lo > 4096:
             return False
         every = np.arange(x.lo, x.hi + 1)[:, None].repeat(len(self.thresholds), axis=1)

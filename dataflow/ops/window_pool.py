@@ -44,7 +44,7 @@ class WindowPool(Op):
         return (split.max(axis=-1) if self.mode == "max" else split.sum(axis=-1),)
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """Channels side by side, each a group of its own for the sliding window before."""
+        """Yield channels side by side, each a group of its own for the sliding window before."""
         for lanes in divisors(ports.outputs[0].channels):
             yield Fold(groups=lanes)
 

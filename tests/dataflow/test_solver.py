@@ -9,8 +9,8 @@ import pytest
 from muxflow.dataflow.errors import BudgetError
 from muxflow.dataflow.fit.design import place
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
-from muxflow.dataflow.fit.folded import fold_graph, unfolded
-from muxflow.dataflow.fit.folding import expected_depths, expected_elements, fastest
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, converter_chains, fold_graph, unfolded
+from muxflow.dataflow.fit.folding import expected_elements, fastest
 from muxflow.dataflow.fit.labels import cheapest_path, lagrangian
 from muxflow.dataflow.fit.solver import Solver
 from muxflow.dataflow.fit.trellis import Step, Trellis
@@ -31,6 +31,14 @@ from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
 
 WHOLE = Utilisation(1, 1, 1, 1)
+
+
+def expected_depths(graph, held):
+    """FIFO depths of a folded graph that hold those elements, before the reader of each stream."""
+    depths = dict.fromkeys(graph.streams, FIFO_DEPTH)
+    for start, chain in converter_chains(graph).items():
+        depths[chain[-1]] = max(FIFO_DEPTH, -(-held.get(start, 0) // graph.streams[chain[-1]].lanes))
+    return depths
 
 
 def random_trellis(rng, layers):
