@@ -13,6 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_model
 
+import muxflow.frontend.qonnx.ops  # noqa: F401  (QONNX's own tools then know the operators of what was read)
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.model import STANDARD, Constant, Model, ModelInput, ModelNode, model_name
 
