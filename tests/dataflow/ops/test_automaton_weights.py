@@ -101,6 +101,11 @@ def test_bad_weights():
         AutomatonWeights(2, 10, 19, alphabet="ternary")
     with pytest.raises(GraphError, match="dies out"):
         AutomatonWeights(2, 3, 9, rule=0, burn_in=1, alphabet="ternary")
+    for rows, columns in ((0, 3), (2, 0), (-1, 3)):
+        with pytest.raises(MuxflowError, match=f"a matrix of {rows} x {columns}; rows and columns are at least 1"):
+            AutomatonWeights(rows, columns, 9)
+    with pytest.raises(GraphError, match="0 repeats; at least 1"):
+        AutomatonWeights(2, 3, 9, repeats=0)
     op = AutomatonWeights(2, 3, 9)
     with pytest.raises(GraphError, match="one group at a time"):
         op.lanes(Ports((), op.infer()), Fold(1, 1, 2))

@@ -48,3 +48,11 @@ def test_weights_are_frozen():
 def test_bad_shape(weights):
     with pytest.raises(GraphError, match=r"expected \(rows, columns\)"):
         RomWeights(weights)
+
+
+def test_bad_groups_and_repeats():
+    for groups in (0, 2, -3):
+        with pytest.raises(GraphError, match=f"{groups} groups do not divide 3 rows"):
+            RomWeights(np.ones((3, 4)), groups)
+    with pytest.raises(GraphError, match="0 repeats; at least 1"):
+        RomWeights(np.ones((3, 4)), 1, 0)

@@ -23,3 +23,6 @@ def test_ladder(ladder):
 def test_one_side_must_divide_the_other():
     with pytest.raises(GraphError, match="one must divide the other"):
         WidthConverter(4, 6)
+    for source, target in ((0, 2), (2, 0), (-2, 2)):
+        with pytest.raises(GraphError, match=f"{source} and {target} lanes; at least 1"):
+            WidthConverter(source, target)
