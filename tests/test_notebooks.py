@@ -37,7 +37,7 @@ def test_hls4ml(tmp_path: Path) -> None:
     after = """
 assert "Unsupported" in names["refusal"] or "Depth multiplier" in names["refusal"], names["refusal"]
 assert names["logits"].shape == (50, 10) and names["accuracy"] > 0.9
-assert (names["logits"].astype("float32") == names["graph"].readout(names["graph"](names["codes"])).astype("float32")).all()
+assert (names["logits"].astype("float32") == names["graph"].read_out(names["graph"](names["codes"])).astype("float32")).all()
 """
     printed = run("hls4ml.ipynb", tmp_path, before="sys.modules.update(keras=None, tensorflow=None)", after=after)
     assert "50 images, all logits equal" in printed
