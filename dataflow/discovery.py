@@ -7,9 +7,26 @@ from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
+
+from muxflow.dataflow.errors import MuxflowError
 
 Part = TypeVar("Part")
+
+
+def plugins(group: str) -> list[Any]:
+    """Load what other packages name as entry points of a group; raises MuxflowError naming the one that cannot be loaded."""
+    found = []
+    for entry in entry_points(group=group):
+        try:
+            found.append(entry.load())
+        except Exception as error:
+            package = entry.dist.name if entry.dist else "a package"
+            raise MuxflowError(
+                f"{package}: its entry point {entry.name} = {entry.value} of {group} cannot be loaded "
+                f"({type(error).__name__}: {error}); mend or uninstall the package"
+            ) from error
+    return found
 
 
 class Registry(Generic[Part]):
@@ -31,8 +48,7 @@ class Registry(Generic[Part]):
     def _found(self) -> tuple[Part, ...]:
         own = sorted(file.relative_to(self._folder).parent for file in self._folder.rglob(f"{self._module}.py"))
         modules = [import_module(".".join((self._package, *folder.parts, self._module))) for folder in own]
-        others = [cast("Part", entry.load()) for entry in entry_points(group=self._group)]
-        return (*others, *(getattr(module, self._module.upper()) for module in modules))
+        return (*plugins(self._group), *(getattr(module, self._module.upper()) for module in modules))
 
     def __iter__(self) -> Iterator[Part]:
         return iter((*self._registered, *self._found))

@@ -70,6 +70,9 @@ def whole_folder(path: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
 
 
 def check_replaceable(path: Path, marker: str, what: str) -> None:
-    """Raise MuxflowError where `path` holds something that cannot be replaced: a file, or a folder without `marker`."""
+    """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, a folder without `marker`."""
+    if path.is_symlink() or path.absolute() == Path.cwd():
+        what_it_is = "a link" if path.is_symlink() else "the current folder"
+        raise MuxflowError(f"{path} is {what_it_is}, which a new folder cannot replace; choose another folder")
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
         raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")

@@ -63,8 +63,11 @@ register = TARGETS.register
 
 
 def find(name: str) -> Target:
-    """Find a target by name; raises MuxflowError naming those that there are."""
-    for target in TARGETS:
-        if target.name == name:
-            return target
+    """Find a target by name; raises MuxflowError naming those that there are, or the two that have it."""
+    found = [target for target in TARGETS if target.name == name]
+    if len(found) > 1:
+        kinds = ", ".join(f"{type(target).__module__}.{type(target).__name__}" for target in found)
+        raise MuxflowError(f"target {name!r}: {len(found)} have this name ({kinds}); uninstall a package")
+    if found:
+        return found[0]
     raise MuxflowError(f"target {name!r}; there are: {', '.join(target.name for target in TARGETS)}")

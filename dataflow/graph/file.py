@@ -73,7 +73,7 @@ def decode_graph(entry: Any, load: Load | None = None) -> Graph:
         raise MuxflowError(f"graph format {entry.get('format')}; this version reads format {FORMAT}: write it again")
     try:
         return check(_graph(entry, load))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise MuxflowError(f"not a whole Muxflow graph ({error!r}); write it again") from error
 
 

@@ -162,17 +162,25 @@ class Graph:
 
         Each part is checked when it is asked for, so that no copy of all codes is made.
         """
-        arrays = {name: np.asarray(array) for name, array in self._by_input(batch).items()}
+        arrays = self._by_input(batch)
         for start in range(0, self.frames(batch), size):
             yield start, self.check_codes({name: array[start : start + size] for name, array in arrays.items()})
 
     def frames(self, batch: Batch) -> int:
         """Count the frames of a batch, of the longest input where they are not of one length."""
-        return max(len(np.asarray(array)) for array in self._by_input(batch).values())
+        return max(len(array) for array in self._by_input(batch).values())
 
     def read_out(self, outputs: Codes) -> Values:
-        """Read the model's outputs from output codes; codes stay as they are where an output has no readout."""
+        """Read the model's outputs from output codes; codes stay as they are where an output has no readout.
+
+        Raises MuxflowError for a wrong number of arrays.
+        """
         arrays = outputs if isinstance(outputs, tuple) else (outputs,)
+        if len(arrays) != len(self.outputs) or not all(isinstance(codes, np.ndarray) for codes in arrays):
+            raise MuxflowError(
+                f"{self.name}: expected one array of codes for each output ({', '.join(self.outputs)}), as a tuple where "
+                "there are several"
+            )
         return single_or_tuple(
             [
                 self.readouts[name](codes) if name in self.readouts else codes.astype(np.float64)
@@ -196,7 +204,21 @@ class Graph:
             )
         return codes
 
-    def _by_input(self, batch: Batch) -> dict[str, npt.ArrayLike]:
+    def _by_input(self, batch: Batch) -> dict[str, npt.NDArray[Any]]:
+        """Arrays by input; raises MuxflowError where there is not one for each, or one has no axis of frames."""
+        found = {}
+        for name, given in self._given(batch).items():
+            try:
+                found[name] = np.asarray(given)
+            except ValueError as error:
+                raise MuxflowError(f"{self.name}, input {name}: not an array of codes ({error})") from None
+            if found[name].ndim == 0:
+                raise MuxflowError(
+                    f"{self.name}, input {name}: {given!r} is no batch of codes; give an array of frames"
+                )
+        return found
+
+    def _given(self, batch: Batch) -> dict[str, npt.ArrayLike]:
         expected = f"{self.name}: expected one array for each input ({', '.join(self.inputs)})"
         if isinstance(batch, Mapping):
             if set(batch) != set(self.inputs):
@@ -209,9 +231,8 @@ class Graph:
             raise MuxflowError(f"{expected}, as a tuple in this order or by name; met {met}")
         return dict(zip(self.inputs, batch, strict=True))
 
-    def _check(self, name: str, given: npt.ArrayLike) -> IntArray:
+    def _check(self, name: str, array: npt.NDArray[Any]) -> IntArray:
         where = self.name if len(self.inputs) == 1 else f"{self.name}, input {name}"
-        array = np.asarray(given)
         stream = self.streams[name]
         if array.shape[1:] != stream.shape or array.ndim != len(stream.shape) + 1:
             raise MuxflowError(

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 
+from muxflow.dataflow.discovery import plugins
 from muxflow.dataflow.op import Op, concrete_ops
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
-for _entry in entry_points(group="muxflow.ops"):
-    _entry.load()
+plugins("muxflow.ops")
 
 
 class _Ops(Mapping[str, type[Op]]):

@@ -7,15 +7,14 @@ an entry point of the group `muxflow.kernels`.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 
+from muxflow.dataflow.discovery import plugins
 from muxflow.hls.kernels.base import Kernel, Kernels, Table, Unit
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
-for _entry in entry_points(group="muxflow.kernels"):
-    _entry.load()
+plugins("muxflow.kernels")
 
 KERNELS = Kernels()
 

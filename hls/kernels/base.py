@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.fit.implementation import Cost, Limits
 from muxflow.dataflow.fit.resource_model import constant
 from muxflow.dataflow.op import Access, Fold, IntArray, Op, Ports
@@ -60,6 +60,10 @@ class Kernel(ABC, Generic[OpT]):
     def __init_subclass__(cls, op: type[Op], **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.header_file = Path(inspect.getfile(cls)).with_suffix(".hpp")
+        if not cls.header_file.exists():
+            raise MuxflowError(f"kernel {cls.__name__} of {op.__name__}: no header {cls.header_file} beside its file")
+        if op in _KERNELS:
+            raise MuxflowError(f"kernel {cls.__name__}: {op.__name__} has {type(_KERNELS[op]).__name__} already")
         _KERNELS[op] = cls()
 
     def access(self, op: OpT, ports: Ports, fold: Fold) -> Access:

@@ -102,7 +102,7 @@ def vector_name(port: str) -> str:
 
 def check_folder(path: Path) -> None:
     """Raise MuxflowError where `write_project` would replace something that is no Muxflow project."""
-    check_replaceable(path, "design.json", "a Muxflow project")
+    check_replaceable(path, "run_hls.tcl", "a Muxflow project")
 
 
 def write_project(
@@ -127,7 +127,7 @@ def write_project(
     path = Path(path).absolute()
     check_folder(path)
     # Compiled simulations and stages of the bitstream flow are found by content: valid beside new sources.
-    with whole_folder(path, keep=("csim", "bitstream")) as folder:
+    with whole_folder(path, keep=("csim", "bitstream", "deploy")) as folder:
         _Writer(Project(folder, design, options), progress or (lambda _: None)).write(_vectors(design, vectors))
         for name, data in (extra or {}).items():
             (folder / name).write_bytes(data)
@@ -160,7 +160,7 @@ def load_project(path: Path) -> Project:
         options = from_json(ProjectOptions, entry["options"], path="options")
     except MuxflowError as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error!r}); build the project again") from error
     return Project(path, design, options)
 

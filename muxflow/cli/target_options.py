@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
@@ -19,42 +19,46 @@ else:
     _TITLES = "; ".join(f"{target.name}: {target.title}" for target in TARGETS)
     TargetOption = Annotated[Literal[_NAMES], typer.Option(help=f"Whose project to write. {_TITLES}.")]
 
+RESERVED = ("help", "json")
+"""Options of every command whose Python names are others."""
+
 
 def with_target_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for each field of each target's options, which it takes as `**given`.
 
     A value is None where the option is not given. Targets share an option where name and type are the same; raises
-    MuxflowError where only the name is.
+    MuxflowError naming the target whose field has the name of another option.
     """
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
     own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
     annotations = {one.name: hints[one.name] for one in own}
-    declared: dict[str, tuple[str, Any]] = {}
-    for target in TARGETS:
-        types = get_type_hints(target.options)
+    defaults = {one.name: one.default for one in own}
+    types: dict[str, Any] = {}
+    for target in sorted(TARGETS, key=lambda one: not type(one).__module__.startswith("muxflow.")):  # its own first
+        given = get_type_hints(target.options)
         for one in fields(target.options):
-            if one.name in annotations and declared.get(one.name, ("", None))[1] != types[one.name]:
-                other = declared[one.name][0] if one.name in declared else "muxflow build"
+            if one.name in RESERVED or (one.name in defaults and types.get(one.name) != given[one.name]):
                 raise MuxflowError(
-                    f"target {target.name}: the option {flag(one.name)} is one of {other} already, of another type; "
-                    "rename the field"
+                    f"target {target.name}: {flag(one.name)} is another option of `muxflow build` already; rename the "
+                    f"field {one.name} of {target.options.__name__}"
                 )
-            shown = "" if one.default is None else f" Default: {one.default}."
-            option = typer.Option(
-                flag(one.name), help=one.metadata["help"] + shown, rich_help_panel=f"Options of target {target.name}"
-            )
-            declared.setdefault(one.name, (target.name, types[one.name]))
-            annotations.setdefault(one.name, Annotated[_optional(types[one.name]), option])
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    defaults = {one.name: one.default for one in own} | dict.fromkeys(declared)
+            if one.name not in defaults:
+                types[one.name], defaults[one.name] = given[one.name], None
+                annotations[one.name] = Annotated[_optional(given[one.name]), _option(target, one)]
     parameters = [
-        inspect.Parameter(name, keyword, default=default, annotation=annotations[name])
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotations[name])
         for name, default in defaults.items()
     ]
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = annotations
     return command
+
+
+def _option(target: Target, field: Field[Any]) -> Any:
+    shown = "" if field.default is None else f" Default: {field.default}."
+    text = field.metadata.get("help", "") + shown
+    return typer.Option(flag(field.name), help=text, rich_help_panel=f"Options of target {target.name}")
 
 
 def flag(field: str) -> str:

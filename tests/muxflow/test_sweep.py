@@ -174,7 +174,7 @@ def test_command(tmp_path, models):
     """The table and the reasons; exit code 0 although a point is refused."""
     from typer.testing import CliRunner
 
-    from muxflow.cli.main import app
+    from muxflow.cli.app import app
 
     folder = tmp_path / "out"
     command = ["sweep", *models, "-b", "pynq-z2", "-b", "nowhere", "--clock", "80", "-o", str(folder), "--jobs", "1"]

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import muxflow
-from muxflow.cli.main import app
+from muxflow.cli.app import app
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.hls import finn
 
