@@ -18,10 +18,10 @@ PLUGIN = Path(__file__).parent / "plugin"
 MODEL = {"shape": [3, 4], "lo": -7, "hi": 6, "limits": [5, 3]}
 
 
-def run(*arguments: str, folder: Path, plugin: bool = True) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, folder: Path, plugin: Path | None = PLUGIN) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if plugin:
-        environment["PYTHONPATH"] = str(PLUGIN)
+    if plugin is not None:
+        environment["PYTHONPATH"] = str(plugin)
     command = [sys.executable, "-m", "muxflow", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -75,6 +75,60 @@ def test_options_that_do_not_fit(model: Path, tmp_path: Path, options: list[str]
 
 
 def test_without_the_package_nothing_of_it_is_known(model: Path, tmp_path: Path) -> None:
-    assert "toy" not in run("build", "--help", folder=tmp_path, plugin=False).stdout
-    done = run("check", "model.toy", folder=tmp_path, plugin=False)
+    assert "toy" not in run("build", "--help", folder=tmp_path, plugin=None).stdout
+    done = run("check", "model.toy", folder=tmp_path, plugin=None)
     assert done.returncode == 1 and "a file of type '.toy'; supported are" in " ".join(done.stderr.split())
+
+
+def installed(folder: Path, group: str, source: str) -> Path:
+    """A package `broken` whose entry point `broken:PART` of a group is what `source` makes."""
+    information = folder / "muxflow_broken-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: muxflow-broken\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[muxflow.{group}]\nbroken = broken:PART\n")
+    (folder / "broken.py").write_text(source)
+    return folder
+
+
+TARGET = """
+from dataclasses import dataclass
+from muxflow.hls.vitis.target import VitisTarget
+
+@dataclass(frozen=True)
+class Options:
+    {option}
+
+class Other(VitisTarget):
+    name = "{name}"
+    options = Options
+
+PART = Other()
+"""
+
+
+@pytest.mark.parametrize(
+    ("group", "source", "message"),
+    [
+        (
+            "ops",
+            "raise RuntimeError('half an op')",
+            "muxflow-broken: its entry point broken = broken:PART of muxflow.ops",
+        ),
+        (
+            "kernels",
+            "import absent_library",
+            "cannot be loaded (ModuleNotFoundError: No module named 'absent_library')",
+        ),
+        ("targets", "", "cannot be loaded (AttributeError: module 'broken' has no attribute 'PART')"),
+        ("frontends", "1 / 0", "of muxflow.frontends cannot be loaded (ZeroDivisionError"),
+        ("targets", TARGET.format(name="vitis", option="pass"), "target 'vitis': 2 have this name (broken.Other"),
+        ("targets", TARGET.format(name="other", option="board: str = 'x'"), "target other: --board is another option"),
+        ("targets", TARGET.format(name="other", option="tool: int = 3"), "target other: --tool is another option"),
+        ("targets", TARGET.format(name="other", option="json: bool = True"), "target other: --json is another option"),
+    ],
+)
+def test_a_package_that_does_not_fit_is_named(tmp_path: Path, group: str, source: str, message: str) -> None:
+    plugin = installed(tmp_path, group, source)
+    done = run("build", "absent.npz", folder=tmp_path, plugin=plugin)
+    assert done.returncode == 1
+    assert message in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
