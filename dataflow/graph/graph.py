@@ -163,7 +163,7 @@ class Graph:
         Each part is checked when it is asked for, so that no copy of all codes is made.
         """
         arrays = self._by_input(batch)
-        for start in range(0, self.frames(batch), size):
+        for start in range(0, self.frames(arrays), size):
             yield start, self.check_codes({name: array[start : start + size] for name, array in arrays.items()})
 
     def frames(self, batch: Batch) -> int:

@@ -18,8 +18,8 @@ from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import (
     SUPPORTED_MAPS,
     channel_first,
+    check_feature_map,
     is_channel_last,
-    is_feature_map,
     natural,
 )
 from muxflow.frontend.importer.products import multiplied, operand, weight_codes
@@ -34,11 +34,7 @@ def convolution(importer: Importer, node: ModelNode) -> Value:
     """Conv: dense, grouped or depthwise; any kernel, stride, padding and dilation, one to three spatial axes."""
     tensor = importer.tensor(node, 0)
     source = importer.streams[tensor.stream]
-    if not is_feature_map(tensor, source):
-        raise UnsupportedError(
-            f"{node.label}: its input is not a map in the order its stream has (shape {tensor.index.shape}); "
-            f"supported are convolutions on {SUPPORTED_MAPS}, not re-ordered before"
-        )
+    check_feature_map(node.label, tensor, source, f"convolutions on {SUPPORTED_MAPS}")
     rows, group_channels, kernel, weight_scale = _shape_of_weights(importer, node, source)
     groups = int(node.attributes.get("group", 1))
     if group_channels * groups != source.channels:

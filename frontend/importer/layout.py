@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.values import Tensor
@@ -41,6 +42,15 @@ def channel_first(stream: Stream) -> IntArray:
 def is_feature_map(tensor: Tensor, stream: Stream) -> bool:
     """Whether the tensor is the stream's map in the model's (C, ...) order."""
     return tensor.index.ndim > 1 and np.array_equal(tensor.index, channel_first(stream))
+
+
+def check_feature_map(label: str, tensor: Tensor, stream: Stream, supported: str) -> None:
+    """Raise UnsupportedError naming the node where its input is no feature map; `supported`: what may be there."""
+    if not is_feature_map(tensor, stream):
+        raise UnsupportedError(
+            f"{label}: its input is not a map in the order its stream has (shape {tensor.index.shape}); "
+            f"supported are {supported}, not re-ordered before"
+        )
 
 
 def is_channel_last(tensor: Tensor, stream: Stream) -> bool:

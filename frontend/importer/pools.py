@@ -14,7 +14,7 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, is_feature_map
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, check_feature_map
 from muxflow.frontend.importer.products import aligned, sums_exactly
 from muxflow.frontend.importer.values import Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -64,11 +64,7 @@ def _map(importer: Importer, node: ModelNode) -> Tensor:
     """The first input, which must be a feature map; raises UnsupportedError where a pool cannot read it."""
     tensor = importer.tensor(node, 0)
     source = importer.streams[tensor.stream]
-    if not is_feature_map(tensor, source):
-        raise UnsupportedError(
-            f"{node.label}: its input is not a map in the order its stream has (shape {tensor.index.shape}); "
-            f"supported are {SUPPORTED_MAPS} maps, not re-ordered before"
-        )
+    check_feature_map(node.label, tensor, source, f"{SUPPORTED_MAPS} maps")
     sizes = [operand.size for step in tensor.steps for operand in step.operands if operand is not None]
     if max(sizes, default=1) > source.channels:
         raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before the pool")
