@@ -39,12 +39,18 @@ struct Fifo {
   int64_t occupied(int64_t now) const { return written - read + (last_read == now ? 1 : 0); }
 };
 
+enum Style { FLUSHING = 0, STALLING = 1, DRAINED = 2 };
+
 struct Node {
   std::vector<Port> reads;
   std::vector<Port> writes;
   int64_t interval;
   int64_t depth;
+  int64_t trips;          // iterations of a frame
+  int64_t style;
   int64_t left;           // iterations still to start
+  int64_t started = 0;
+  int64_t of_frame = 0;   // iterations of this frame that have started
   int64_t cooldown = 0;   // cycles until the next one may start
   int64_t in_flight = 0;  // started, not yet at the end of the pipeline
   int64_t position = 0;
@@ -82,83 +88,102 @@ void wake_up(Node& node, int64_t now) {
   node.waiting_since = -1;
 }
 
-// One cycle of one node; returns whether anything moved. A node whose wait only another one can end goes to sleep.
-bool step(Node& node, int64_t self, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
-  wake_up(node, now);
+// The first FIFO that the next iteration reads in vain, or none.
+const Fifo* missing_beat(const Node& node, const std::vector<Fifo>& fifos, int64_t now) {
+  for (const Port& port : node.reads) {
+    if (port.used() && fifos[port.fifo].readable(now) < 1) return &fifos[port.fifo];
+  }
+  return nullptr;
+}
+
+// The first full FIFO that the iteration at the end of the pipeline writes, or none.
+const Fifo* full_fifo(const Node& node, const std::vector<Fifo>& fifos, int64_t now) {
   const uint32_t leaving = node.pipeline[node.position];
-  if (leaving) {
-    for (std::size_t i = 0; i < node.writes.size(); ++i) {
-      if (!(leaving >> i & 1)) continue;
-      const Fifo& fifo = fifos[node.writes[i].fifo];
-      if (fifo.occupied(now) >= fifo.depth) {
-        ++node.blocked;
-        if (fifo.written - fifo.read >= fifo.depth) {
-          node.waiting_since = now;
-          node.waits_for_room = true;
-          awake.sleep(self);
-        }
-        return false;
-      }
-    }
-    for (std::size_t i = 0; i < node.writes.size(); ++i) {
-      if (leaving >> i & 1) {
-        Fifo& fifo = fifos[node.writes[i].fifo];
-        const int64_t needed = fifo.occupied(now) + 1;
-        if (needed > fifo.high_water) fifo.high_water = needed;
-        ++fifo.written;
-        fifo.last_write = now;
-        awake.wake(fifo.reader);
-      }
+  for (std::size_t i = 0; i < node.writes.size(); ++i) {
+    const Fifo& fifo = fifos[node.writes[i].fifo];
+    if ((leaving >> i & 1) && fifo.occupied(now) >= fifo.depth) return &fifo;
+  }
+  return nullptr;
+}
+
+void leave(Node& node, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
+  const uint32_t leaving = node.pipeline[node.position];
+  for (std::size_t i = 0; i < node.writes.size(); ++i) {
+    if (leaving >> i & 1) {
+      Fifo& fifo = fifos[node.writes[i].fifo];
+      const int64_t needed = fifo.occupied(now) + 1;
+      if (needed > fifo.high_water) fifo.high_water = needed;
+      ++fifo.written;
+      fifo.last_write = now;
+      awake.wake(fifo.reader);
     }
   }
-  bool moved = node.in_flight > 0;
   if (node.stage[node.position]) {
     node.stage[node.position] = 0;
     node.pipeline[node.position] = 0;
     --node.in_flight;
   }
+}
+
+void start(Node& node, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
+  for (Port& port : node.reads) {
+    if (port.used()) {
+      Fifo& fifo = fifos[port.fifo];
+      ++fifo.read;
+      fifo.last_read = now;
+      awake.wake(fifo.writer);
+    }
+    port.advance();
+  }
+  uint32_t writes = 0;
+  for (std::size_t i = 0; i < node.writes.size(); ++i) {
+    if (node.writes[i].used()) writes |= 1u << i;
+    node.writes[i].advance();
+  }
+  node.pipeline[node.position] = writes;
+  node.stage[node.position] = 1;
+  ++node.in_flight;
+  --node.left;
+  ++node.started;
+  ++node.of_frame;
+  node.cooldown = node.interval - 1;
+}
+
+// One cycle of one node; returns whether anything moved. A node whose wait only another one can end goes to sleep.
+bool step(Node& node, int64_t self, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
+  wake_up(node, now);
+  const auto wait = [&](bool for_room) {
+    node.waiting_since = now;
+    node.waits_for_room = for_room;
+    awake.sleep(self);
+  };
+  if (const Fifo* full = full_fifo(node, fifos, now)) {
+    ++node.blocked;
+    if (full->written - full->read >= full->depth) wait(true);
+    return false;
+  }
+  const bool draining = node.style == DRAINED && node.of_frame == node.trips && node.in_flight > 0;
+  if (node.style == STALLING && node.left == 0) {
+    awake.sleep(self);
+    return false;
+  }
+  const bool starts = node.cooldown == 0 && node.left > 0 && !draining;
+  const Fifo* missing = starts ? missing_beat(node, fifos, now) : nullptr;
+  if (missing) {
+    ++node.starved;
+    const bool still = node.style != FLUSHING;
+    if ((still || node.in_flight == 0) && missing->written == missing->read) wait(false);
+    if (still) return false;
+  }
+  const bool moved = node.in_flight > 0 || node.cooldown > 0 || (starts && !missing);
+  leave(node, fifos, awake, now);
   if (node.cooldown > 0) {
     --node.cooldown;
     ++node.busy;
-    moved = true;
-  } else if (node.left > 0) {
-    const Fifo* missing = nullptr;
-    for (const Port& port : node.reads) {
-      if (port.used() && fifos[port.fifo].readable(now) < 1) {
-        missing = &fifos[port.fifo];
-        break;
-      }
-    }
-    if (!missing) {
-      for (Port& port : node.reads) {
-        if (port.used()) {
-          Fifo& fifo = fifos[port.fifo];
-          ++fifo.read;
-          fifo.last_read = now;
-          awake.wake(fifo.writer);
-        }
-        port.advance();
-      }
-      uint32_t writes = 0;
-      for (std::size_t i = 0; i < node.writes.size(); ++i) {
-        if (node.writes[i].used()) writes |= 1u << i;
-        node.writes[i].advance();
-      }
-      node.pipeline[node.position] = writes;
-      node.stage[node.position] = 1;
-      ++node.in_flight;
-      --node.left;
-      node.cooldown = node.interval - 1;
-      ++node.busy;
-      moved = true;
-    } else {
-      ++node.starved;
-      if (node.in_flight == 0 && missing->written == missing->read) {
-        node.waiting_since = now;
-        node.waits_for_room = false;
-        awake.sleep(self);
-      }
-    }
+  } else if (starts && !missing) {
+    if (node.of_frame == node.trips) node.of_frame = 0;
+    start(node, fifos, awake, now);
+    ++node.busy;
   }
   if (++node.position == node.depth) node.position = 0;
   return moved;
@@ -166,40 +191,39 @@ bool step(Node& node, int64_t self, std::vector<Fifo>& fifos, Awake& awake, int6
 
 }  // namespace
 
-// nodes: for each trips of all frames, interval, depth, read ports, write ports.
+// nodes: for each the iterations of a frame, interval, depth, style, read ports, write ports.
 // ports: for each its FIFO, first run, runs. runs: for each iterations, used.
-// sinks: how many nodes, the last ones, take outputs; a frame is complete when each has taken its share of it. Every
-// node's trips are those of `frames` frames.
+// sinks: how many nodes, the last ones, take outputs; a frame is complete when each has taken its share of it.
+// tail: frames that come after the `frames` that count, and push the last of them out of pipelines that stand still.
 // middle, patience: the run is given up when the frames after frame `middle` take longer than `patience` cycles.
 extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, const int64_t* ports, const int64_t* runs,
-                                    int64_t fifo_count, const int64_t* depths, int64_t sinks, int64_t frames, int64_t middle,
-                                    int64_t patience, int64_t* completions, int64_t* shares, int64_t* high_water,
-                                    int64_t* waits, int64_t* cycles) {
+                                    int64_t fifo_count, const int64_t* depths, int64_t sinks, int64_t frames,
+                                    int64_t tail, int64_t middle, int64_t patience, int64_t* completions,
+                                    int64_t* shares, int64_t* high_water, int64_t* waits, int64_t* cycles) {
   const Run* table = reinterpret_cast<const Run*>(runs);
   std::vector<Fifo> fifos(fifo_count);
   for (int64_t i = 0; i < fifo_count; ++i) fifos[i].depth = depths[i];
   std::vector<Node> all(node_count);
   const int64_t* port = ports;
   for (int64_t i = 0; i < node_count; ++i) {
-    const int64_t* entry = nodes + 5 * i;
+    const int64_t* entry = nodes + 6 * i;
     Node& node = all[i];
-    node.left = entry[0];
+    node.trips = entry[0];
     node.interval = entry[1];
     node.depth = entry[2];
-    for (int64_t p = 0; p < entry[3] + entry[4]; ++p, port += 3) {
+    node.style = entry[3];
+    node.left = node.trips * (frames + tail);
+    for (int64_t p = 0; p < entry[4] + entry[5]; ++p, port += 3) {
       const Port made = {port[0], table + port[1], port[2], 0, table[port[1]].count};
-      (p < entry[3] ? node.reads : node.writes).push_back(made);
-      (p < entry[3] ? fifos[port[0]].reader : fifos[port[0]].writer) = i;
+      (p < entry[4] ? node.reads : node.writes).push_back(made);
+      (p < entry[4] ? fifos[port[0]].reader : fifos[port[0]].writer) = i;
     }
     node.pipeline.assign(node.depth, 0);
     node.stage.assign(node.depth, 0);
   }
   Awake awake(node_count);
   for (int64_t i = 0; i < node_count; ++i) awake.wake(i);
-  // Iterations of a frame of each sink, and frames that the slowest of them has taken.
-  std::vector<int64_t> frame_trips;
-  for (int64_t i = node_count - sinks; i < node_count; ++i) frame_trips.push_back(all[i].left / frames);
-  int64_t frames_done = 0;
+  int64_t frames_done = 0;  // that the slowest of the sinks has taken
   int64_t limit = INT64_MAX;
   int64_t outcome = FINISHED;
   int64_t now = 0;
@@ -217,8 +241,8 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
       }
     });
     int64_t done = frames;
-    for (int64_t i = 0; i < sinks; ++i) {
-      const int64_t taken = frames - (all[node_count - sinks + i].left + frame_trips[i] - 1) / frame_trips[i];
+    for (int64_t i = node_count - sinks; i < node_count; ++i) {
+      const int64_t taken = all[i].started / all[i].trips;
       if (taken < done) done = taken;
     }
     for (; frames_done < done; ++frames_done) {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal, get_args
 
 import networkx as nx
 import numpy as np
@@ -28,6 +29,11 @@ SINK = "host output"
 UNBOUNDED = 1 << 40
 FOREVER = (1 << 63) - 1
 Longs = npt.NDArray[np.int64]
+
+Style = Literal["flushing", "stalling", "drained"]
+"""What a pipeline does while a beat that its next iteration reads is missing: the iterations in it go on, they stand still,
+or they stand still but for the end of each frame, where the pipeline empties before the next frame begins."""
+STYLES = get_args(Style)
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,9 @@ class DeadlockError(ToolError):
 class Simulator:
     """A folded graph (lanes on every stream, one reader each) made ready to be simulated many times.
 
-    `nodes`: for each the iterations of a frame, interval, depth, numbers of read and write ports; the host's inputs come
-    first, its outputs last. `ports`: stream, first run, runs; `runs`: iterations, used.
+    `nodes`: for each the iterations of a frame, interval, depth, style, numbers of read and write ports; the host's inputs
+    come first, its outputs last. `ports`: stream, first run, runs; `runs`: iterations, used. `tail`: frames that come
+    after those that a run looks at, because a pipeline that stands still keeps the end of the last one.
     """
 
     graph: Graph
@@ -97,10 +104,14 @@ class Simulator:
     nodes: Longs
     ports: Longs
     runs: Longs
+    tail: int = 0
 
     @staticmethod
-    def of(folded: Folded) -> Simulator:
-        """Lay out the access patterns of all nodes, the host at both ends included."""
+    def of(folded: Folded, style: Style = "flushing", stages: int = 0) -> Simulator:
+        """Lay out the access patterns of all nodes, the host at both ends included.
+
+        `style`: of the nodes' pipelines; `stages`: that each has beyond the depth of its implementation.
+        """
         graph = folded.graph
         number = {name: i for i, name in enumerate(graph.streams)}
         runs: list[tuple[int, int]] = []
@@ -118,7 +129,7 @@ class Simulator:
         def host(name: str, end: str, reads: int, writes: int) -> None:
             beats = graph.streams[name].beats
             names.append(end)
-            entries.append((beats, 1, 1, reads, writes))
+            entries.append((beats, 1, 1, STYLES.index("flushing"), reads, writes))
             ports.append((number[name], *pattern_runs(Pattern.always(beats))))
 
         for name, end in host_ends(graph.inputs, SOURCE).items():
@@ -126,13 +137,19 @@ class Simulator:
         for node in graph.nodes:
             loop, cost = folded.access(node), folded.cost(node)
             names.append(node.name)
-            entries.append((loop.trips, cost.interval, max(1, cost.depth), len(loop.reads), len(loop.writes)))
+            depth = max(1, cost.depth) + stages
+            entries.append((loop.trips, cost.interval, depth, STYLES.index(style), len(loop.reads), len(loop.writes)))
             for name, pattern in zip(node.inputs + node.outputs, loop.reads + loop.writes, strict=True):
                 ports.append((number[name], *pattern_runs(pattern)))
         for name, end in host_ends(graph.outputs, SINK).items():
             host(name, end, 1, 0)
         return Simulator(
-            graph, tuple(names), np.array(entries, np.int64), np.array(ports, np.int64), np.array(runs, np.int64)
+            graph,
+            tuple(names),
+            np.array(entries, np.int64),
+            np.array(ports, np.int64),
+            np.array(runs, np.int64),
+            _tail(entries) if style == "stalling" else 0,
         )
 
     @property
@@ -175,7 +192,6 @@ class Simulator:
             raise MuxflowError(f"timing: stream {shallow[0][0]} has a FIFO of depth {shallow[0][1]}; at least 1")
         if frames < 1:
             raise MuxflowError(f"timing: {frames} frames; simulate at least one")
-        nodes = self.nodes * np.array([frames, 1, 1, 1, 1])
         limit_array = np.array(limits, np.int64)
         completions = np.zeros(frames, np.int64)
         shares = np.zeros((len(self.names), 3), np.int64)
@@ -185,13 +201,14 @@ class Simulator:
         middle, counted = second_half(frames)
         outcome = _library().muxflow_simulate(
             len(self.names),
-            _pointer(nodes),
+            _pointer(self.nodes),
             _pointer(self.ports),
             _pointer(self.runs),
             len(fifos),
             _pointer(limit_array),
             len(self.graph.outputs),
             frames,
+            self.tail,
             middle,
             FOREVER if slowest is None else int(slowest * counted),
             _pointer(completions),
@@ -248,6 +265,11 @@ class Simulator:
         )
 
 
+def _tail(entries: Sequence[tuple[int, ...]]) -> int:
+    """Count the frames that push a frame out of all pipelines: each holds back as many as begin in its depth."""
+    return sum(1 + depth // (trips * interval) for trips, interval, depth, *_ in entries)
+
+
 def host_ends(names: Sequence[str], end: str) -> dict[str, str]:
     """Name the host's end of each outer stream."""
     return {name: end if len(names) == 1 else f"{end} {name}" for name in names}
@@ -289,5 +311,5 @@ def _library() -> ctypes.CDLL:
         library = ctypes.CDLL(str(target))
     library.muxflow_simulate.restype = ctypes.c_int64
     long, many = ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)
-    library.muxflow_simulate.argtypes = [long, many, many, many, long, many, long, long, long, long, *[many] * 5]
+    library.muxflow_simulate.argtypes = [long, many, many, many, long, many, *[long] * 5, *[many] * 5]
     return library

@@ -12,7 +12,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folded import resolve_folds
 from muxflow.dataflow.fit.schedule import schedule
-from muxflow.dataflow.fit.timing import SINK, SOURCE, DeadlockError, Simulator, host_ends, simulate
+from muxflow.dataflow.fit.timing import SINK, SOURCE, STYLES, DeadlockError, Simulator, host_ends, simulate
 from muxflow.dataflow.op import Fold, Op
 from muxflow.hls.kernels import KERNELS
 
@@ -31,52 +31,58 @@ class SlowFifo:
 class SlowNode:
     """Reads and writes are lists of (stream, flags); the flags cover one frame."""
 
-    def __init__(self, reads, writes, interval, depth, frames):
-        self.reads, self.writes, self.interval, self.depth = reads, writes, interval, depth
+    def __init__(self, reads, writes, interval, depth, frames, style="flushing"):
+        self.reads, self.writes, self.interval, self.depth, self.style = reads, writes, interval, depth, style
         self.trips = len((reads + writes)[0][1])
         self.todo = self.trips * frames
         self.next, self.rest = 0, 0
         self.flying = deque()  # (moving cycles left, streams to write)
         self.busy = self.starved = self.blocked = 0
 
+    def wanted(self):
+        return [name for name, flags in self.reads if flags[self.next % self.trips]]
+
     def cycle(self, fifos, now):
-        if self.flying and self.flying[0][0] == 0:
-            if any(fifos[name].full(now) for name in self.flying[0][1]):
-                self.blocked += 1
+        leaving = self.flying[0][1] if self.flying and self.flying[0][0] == 0 else []
+        if any(fifos[name].full(now) for name in leaving):
+            self.blocked += 1
+            return False
+        if self.style == "stalling" and not self.todo:
+            return False
+        draining = self.style == "drained" and self.next % self.trips == 0 and self.flying
+        wants = self.todo and not self.rest and not draining
+        starts = wants and all(fifos[name].readable(now) for name in self.wanted())
+        if wants and not starts:
+            self.starved += 1
+            if self.style != "flushing":
                 return False
-            for name in self.flying.popleft()[1]:
-                fifo = fifos[name]
-                fifo.most = max(fifo.most, len(fifo.stamps) + (fifo.freed == now) + 1)
-                fifo.stamps.append(now)
-            moved = True
-        else:
-            moved = bool(self.flying)
+        moved = bool(self.flying or self.rest or starts)
+        for name in leaving:
+            fifo = fifos[name]
+            fifo.most = max(fifo.most, len(fifo.stamps) + (fifo.freed == now) + 1)
+            fifo.stamps.append(now)
+        if self.flying and self.flying[0][0] == 0:
+            self.flying.popleft()
         if self.rest:
             self.rest -= 1
             self.busy += 1
-            moved = True
-        elif self.todo:
-            step = self.next % self.trips
-            wanted = [name for name, flags in self.reads if flags[step]]
-            if all(fifos[name].readable(now) for name in wanted):
-                for name in wanted:
-                    fifos[name].stamps.popleft()
-                    fifos[name].freed = now
-                self.flying.append([self.depth, [name for name, flags in self.writes if flags[step]]])
-                self.next, self.todo, self.rest = self.next + 1, self.todo - 1, self.interval - 1
-                self.busy += 1
-                moved = True
-            else:
-                self.starved += 1
+        elif starts:
+            for name in self.wanted():
+                fifos[name].stamps.popleft()
+                fifos[name].freed = now
+            self.flying.append([self.depth, [name for name, flags in self.writes if flags[self.next % self.trips]]])
+            self.next, self.todo, self.rest = self.next + 1, self.todo - 1, self.interval - 1
+            self.busy += 1
         for entry in self.flying:
             entry[0] -= 1
         return moved
 
 
-def slow(folded, depths, frames, pace=None):
+def slow(folded, depths, frames, pace=None, style="flushing", stages=0):
     """(completions, shares, high water, cycles), completions cut short by a deadlock; `pace`: cycles that a port of the
     host takes for a beat, where that is more than one."""
     graph = folded.graph
+    counted, frames = frames, frames + Simulator.of(folded, style, stages).tail
     fifos = {name: SlowFifo(10**9 if depths is None else depths[name]) for name in graph.streams}
     every = {name: [(name, [True] * graph.streams[name].beats)] for name in graph.inputs + graph.outputs}
     paces = {**dict.fromkeys(every, 1), **(pace or {})}
@@ -86,16 +92,16 @@ def slow(folded, depths, frames, pace=None):
         loop, cost = folded.access(node), folded.cost(node)
         reads = [(n, p.mask().tolist()) for n, p in zip(node.inputs, loop.reads, strict=True)]
         writes = [(n, p.mask().tolist()) for n, p in zip(node.outputs, loop.writes, strict=True)]
-        nodes[node.name] = SlowNode(reads, writes, cost.interval, max(1, cost.depth), frames)
+        nodes[node.name] = SlowNode(reads, writes, cost.interval, max(1, cost.depth) + stages, frames, style)
     takers = [SlowNode(every[name], [], paces[name], 1, frames) for name in sinks]
     nodes.update(zip(sinks.values(), takers, strict=True))
     completions = []
     now = 0
-    while any(taker.todo for taker in takers):
+    while len(completions) < counted:
         # In any order: what a node sees is the state at the start of the cycle.
         moved = [node.cycle(fifos, now) for node in reversed(nodes.values()) if node.todo or node.flying]
-        done = min(frames - -(-taker.todo // taker.trips) for taker in takers)
-        completions += [now + 1] * (done - len(completions))
+        done = min(taker.next // taker.trips for taker in takers)
+        completions += [now + 1] * (min(done, counted) - len(completions))
         now += 1
         if not any(moved):
             break
@@ -103,9 +109,9 @@ def slow(folded, depths, frames, pace=None):
     return completions, shares, {name: fifo.most for name, fifo in fifos.items()}, now
 
 
-def agree(folded, depths, frames, pace=None):
-    timing = paced_ports(Simulator.of(folded), pace or {}).run(depths, frames)
-    completions, shares, high_water, cycles = slow(folded, depths, frames, pace)
+def agree(folded, depths, frames, pace=None, style="flushing", stages=0):
+    timing = paced_ports(Simulator.of(folded, style, stages), pace or {}).run(depths, frames)
+    completions, shares, high_water, cycles = slow(folded, depths, frames, pace, style, stages)
     assert list(timing.completions) == completions
     assert dict(timing.high_water) == high_water
     assert timing.cycles == cycles
@@ -248,6 +254,41 @@ def test_a_slower_pipeline_is_seen(make_random_design):
     before = simulate(design.folded, design.depths, frames=4)
     after = agree(dataclasses.replace(design.folded, implementations=SlowKernels(type(node.op))), design.depths, 4)
     assert after.interval > 1.5 * before.interval
+
+
+@pytest.mark.parametrize("style", ["stalling", "drained"])
+@pytest.mark.parametrize("seed", range(9))
+def test_pipelines_that_stand_still_agree_with_the_slow_reference(make_random_design, seed, style):
+    design = make_random_design(seed)
+    for stages in (0, 3):
+        agree(design.folded, None, 2, style=style, stages=stages)
+        for cut in (1, 2, 5):
+            depths = {name: max(2, depth // cut) for name, depth in design.depths.items()}
+            completions, _, _, _ = slow(design.folded, depths, 2, style=style, stages=stages)
+            if len(completions) == 2:
+                agree(design.folded, depths, 2, style=style, stages=stages)
+                continue
+            simulator = Simulator.of(design.folded, style, stages)
+            with pytest.raises(DeadlockError) as caught:
+                simulator.run(depths, 2)
+            assert caught.value.waiting
+            agree(design.folded, {**depths, **caught.value.depths}, 2, style=style, stages=stages)
+
+
+def test_a_node_that_never_waits_has_one_latency_and_a_drained_one_a_longer_interval(make_graph, device):
+    from muxflow.dataflow.graph.passes import insert_forks
+    from muxflow.dataflow.graph.stream import Stream
+    from muxflow.dataflow.ops.shift_clip import ShiftClip
+
+    graph = insert_forks(make_graph(Stream((4, 4, 1), 0, 7), ShiftClip(np.zeros(1), 0, 0, 7)))
+    design = build_design(
+        graph, {n.name: Fold() for n in graph.nodes}, KERNELS, device=device, board="b", clock_mhz=100
+    )
+    latency = {style: Simulator.of(design.folded, style).run(None, 1).latency for style in STYLES}
+    assert len(set(latency.values())) == 1
+    intervals = {style: Simulator.of(design.folded, style).run(None, 6).interval for style in STYLES}
+    assert intervals["flushing"] == intervals["stalling"] == 16
+    assert intervals["drained"] > 16
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, 6, 7, 8])
