@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded, frame_edges
 from muxflow.dataflow.fit.timing import UNBOUNDED, Simulator, Timing
@@ -16,6 +18,18 @@ AHEAD = (0, 1, 4, UNBOUNDED)
 """How many vectors a sliding window may run ahead of its reader, tried in turn."""
 
 
+MARGIN = 4
+"""Stages that a tool may give each pipeline beyond the estimate, with the interval kept within MARGIN_SLACK."""
+
+MARGIN_SLACK = 1.01
+
+EXTRA_STAGES = (8, 4, 2, 1, 0)
+"""Stages beyond the estimate with which no pipeline may block another for ever, flushing or not."""
+
+CHECKED_FRAMES = 2
+"""Frames of a run that looks for a deadlock: one that comes at all comes while the FIFOs fill."""
+
+
 @dataclass(frozen=True)
 class Sizing:
     """Depths of all streams in beats, the simulation that proves them, and the interval that they had to keep."""
@@ -25,60 +39,86 @@ class Sizing:
     allowed_interval: float
 
 
+@dataclass(frozen=True)
+class _Proof:
+    """What depths must keep: the interval, with pipelines as estimated and with deeper ones."""
+
+    nominal: Simulator
+    deeper: Simulator
+    frames: int
+    allowed: float
+
+    @staticmethod
+    def of(folded: Folded, margin: int, allowed: float | None = None) -> _Proof:
+        """Simulate enough frames: as many as are in flight at once, and four more."""
+        nominal = Simulator.of(folded)
+        deeper = Simulator.of(folded, stages=margin) if margin else nominal
+        least = nominal.slowest_cycles * SLACK
+        frames = frames_in_flight(deeper) + 4
+        return _Proof(nominal, deeper, frames, least if allowed is None else allowed)
+
+    def timing(self, depths: Mapping[str, int]) -> Timing | None:
+        """Give the timing with the estimated pipelines; None where the depths deadlock or are too slow."""
+        timing = _kept(self.nominal, depths, self.frames, self.allowed)
+        if timing is None or self.deeper is self.nominal:
+            return timing
+        return timing if _kept(self.deeper, depths, self.frames, self.allowed * MARGIN_SLACK) is not None else None
+
+
 def frames_in_flight(simulator: Simulator) -> int:
     """Count the frames that the pipeline works on at once when nothing holds it up, at least 1 and at most 20."""
     return min(20, -(-simulator.run(None, 1).latency // simulator.slowest_cycles))
 
 
-def size_fifos(folded: Folded, *, interval: float = 0) -> Sizing:
-    """Find depths that keep an interval, the slowest node's or `interval` where that is longer, proved by a simulation.
+def size_fifos(folded: Folded, *, interval: float = 0, margin: int = MARGIN) -> Sizing:
+    """Find depths that keep an interval, the slowest node's or `interval` where that is longer, proved by simulations.
 
     A host that offers its beats evenly over the interval, and FIFOs without limit, show what each FIFO must hold; the
-    same depths nearly always keep the interval with a host in more of a hurry, and a second run proves that they do.
-    FIFOs behind weight sources and sliding windows stay shallow, because holding such a node up costs little but depth
+    same depths nearly always keep the interval with a host in more of a hurry, and another run proves that they do.
+    FIFOs after weight sources and sliding windows stay shallow, because holding such a node up costs little but depth
     before it; where that is too slow, windows may run ahead by one vector of their reader, by four, and then without
     limit. Where even that is too slow (frames of a few beats, whose mean interval the fill of the pipeline moves) the
     depths are those at which no writer ever waits, and their interval is what is kept.
 
-    `cut_fifos` spends more runs on smaller FIFOs. Frames in a run: as many as are in flight at once, and four more. A run
-    that is certain to be too slow is given up.
+    `margin`: stages by which each pipeline may turn out deeper than estimated; what FIFOs must hold is seen with them,
+    and the proof is made without and with them. `without_deadlock` and `cut_fifos` go on from there.
     """
     graph = folded.graph
-    simulator = Simulator.of(folded)
-    frames = frames_in_flight(simulator) + 4
-    slowest = simulator.slowest_cycles
-    allowed = interval if interval >= slowest else slowest * SLACK
-    paced = simulator.paced(max(slowest, int(interval)))
+    proof = _Proof.of(folded, margin)
+    slowest = proof.nominal.slowest_cycles
+    if interval >= slowest:
+        proof = replace(proof, allowed=interval)
+    paced = proof.deeper.paced(max(slowest, int(interval)))
     weights = graph.weights()
     windows = _after_windows(folded)
     limits = dict.fromkeys(graph.streams, UNBOUNDED) | dict.fromkeys(weights, FIFO_DEPTH)
     for vectors in AHEAD:
         ahead = {name: min(UNBOUNDED, FIFO_DEPTH + vectors * run) for name, run in windows.items()}
-        free = _kept(paced, limits | ahead, frames, allowed)
+        free = _kept(paced, limits | ahead, proof.frames, proof.allowed)
         if free is None:
             continue
         depths = _needed(free, limits | ahead)
-        proved = _kept(simulator, depths, frames, allowed)
+        proved = proof.timing(depths)
         if proved is not None:
-            return Sizing(depths, proved, allowed)
-    free = simulator.run(limits, frames)
+            return Sizing(depths, proved, proof.allowed)
+    free = proof.deeper.run(limits, proof.frames)
     depths = _needed(free, limits)
-    return Sizing(depths, simulator.run(depths, frames), max(allowed, free.interval))
+    timing = proof.nominal.run(depths, proof.frames)
+    return Sizing(depths, timing, max(proof.allowed, timing.interval, free.interval))
 
 
 def _needed(timing: Timing, limits: Mapping[str, int]) -> dict[str, int]:
     return {name: max(FIFO_DEPTH, min(limit, timing.high_water[name])) for name, limit in limits.items()}
 
 
-def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int) -> Sizing:
+def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int, margin: int = MARGIN) -> Sizing:
     """Cut the FIFOs of a sizing while its interval is kept: those with most bits first, those that hold a frame last.
 
-    Each is cut by bisection to a sixteenth of its depth, until `cuts` simulations are used up.
+    Each is cut by bisection to a sixteenth of its depth, until `cuts` trials are used up.
     """
     graph = folded.graph
-    simulator = Simulator.of(folded)
+    proof = replace(_Proof.of(folded, margin, sizing.allowed_interval), frames=len(sizing.timing.completions))
     depths, proved = dict(sizing.depths), sizing.timing
-    frames = len(proved.completions)
     held = frame_edges(graph)
     bits = {name: depths[name] * stream.beat_bits for name, stream in graph.streams.items()}
     weights = graph.weights()
@@ -88,7 +128,7 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int) -> Sizing:
         low, high, guess = 0, depths[name], FIFO_DEPTH
         while high > FIFO_DEPTH and high - low > max(1, high // 16) and cuts > 0:
             cuts -= 1
-            timing = _kept(simulator, {**depths, name: guess}, frames, sizing.allowed_interval)
+            timing = proof.timing({**depths, name: guess})
             if timing is None:
                 low = guess
             else:
@@ -96,6 +136,34 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int) -> Sizing:
             guess = (low + high) // 2
         depths[name] = high
     return Sizing(depths, proved, sizing.allowed_interval)
+
+
+def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
+    """Deepen FIFOs until no pipelines can wait for each other for ever, whatever the tool makes of them.
+
+    Tried are pipelines that stall and ones that drain at the end of each frame, with each of EXTRA_STAGES beyond the
+    estimate. The full FIFOs of a ring of waiting nodes grow by a sixteenth, and by twice as much each time. More depth
+    never makes a deadlock, so that one pass is enough.
+    """
+    depths = dict(sizing.depths)
+    tried = [Simulator.of(folded, style, stages) for style in ("stalling", "drained") for stages in EXTRA_STAGES]
+
+    def waits(simulator: Simulator) -> Mapping[str, tuple[str, str]] | None:
+        return simulator.attempt(depths, CHECKED_FRAMES)[1]
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        held = [simulator for simulator, ring in zip(tried, threads.map(waits, tried), strict=True) if ring]
+    growth: dict[str, int] = {}
+    for simulator in held:
+        while (waiting := waits(simulator)) is not None:
+            for _, stream, how in simulator.ring(waiting):
+                if how == "writes":
+                    growth[stream] = max(1, depths[stream] // 16, 2 * growth.get(stream, 0))
+                    depths[stream] += growth[stream]
+    if not held:
+        return sizing
+    timing = Simulator.of(folded).run(depths, len(sizing.timing.completions))
+    return Sizing(depths, timing, max(sizing.allowed_interval, timing.interval))
 
 
 def _kept(simulator: Simulator, depths: Mapping[str, int], frames: int, allowed: float) -> Timing | None:

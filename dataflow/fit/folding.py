@@ -10,11 +10,13 @@ from math import isfinite
 from muxflow.dataflow.errors import BudgetError, MuxflowError
 from muxflow.dataflow.fit.design import Design, place, with_depths
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation, check_clock
-from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
+from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos, without_deadlock
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, converter_chains, fold_graph, frame_edges, unfolded
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.fit.memory import full_depth
 from muxflow.dataflow.fit.schedule import fifo_depths, schedule
 from muxflow.dataflow.fit.solver import Solution, Solver
+from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.spec import check
@@ -211,23 +213,39 @@ def fit(
         placed = folded.with_depths(depths)
         return place(placed, device=device, board=board, clock_mhz=clock_mhz, utilisation=utilisation, timing=timing)
 
-    best, held = _in_rounds(search, sized, tell)
+    def secured(design: Design) -> Design:
+        """Deepen FIFOs until no pipelines wait for each other for ever, then to what their primitives hold anyway."""
+        if design.timing is None:
+            return design
+        allowed = search.allowed(design.slowest_cycles, slowdown) or design.slowest_cycles * SLACK
+        found = without_deadlock(design.folded, Sizing(design.depths, design.timing, allowed))
+        safe = with_depths(design, found.depths, found.timing)
+        full = {name: full_depth(placed) for name, placed in safe.fifos.items()}
+        timing = Simulator.of(safe.folded).run(full, len(design.timing.completions))
+        filled = with_depths(safe, full, timing)
+        kept = timing.interval <= found.allowed_interval and filled.resources == safe.resources
+        return filled if kept else safe
+
+    best, held = _in_rounds(search, sized, secured, tell)
     if best is None:
         raise BudgetError(search.nearest(held, board))
     if best.timing is not None:
         tell("FIFO depths: cutting")
         allowed = search.allowed(best.slowest_cycles, slowdown) or best.slowest_cycles * SLACK
         fifos = cut_fifos(best.folded, Sizing(best.depths, best.timing, allowed), cuts=CUTS)
-        cut = with_depths(best, fifos.depths, fifos.timing)
+        cut = secured(with_depths(best, fifos.depths, fifos.timing))
         if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
             best = cut
     return best
 
 
 def _in_rounds(
-    search: _Search, sized: Callable[[Solution], Design], tell: Progress
+    search: _Search, sized: Callable[[Solution], Design], secured: Callable[[Design], Design], tell: Progress
 ) -> tuple[Design | None, Mapping[str, int]]:
-    """Solve and size in turn, and give the best design with what its FIFOs hold; None where none fits."""
+    """Solve and size in turn, and give the best design with what its FIFOs hold; None where none fits.
+
+    `sized`: builds a design with the FIFOs that its interval needs; `secured`: gives it those that deadlocks need.
+    """
     held: Mapping[str, int] = expected_elements(search.graph)
     best: Design | None = None
     for turn in range(PATIENCE):
@@ -239,8 +257,11 @@ def _in_rounds(
             break
         tell(f"round {turn + 1}: FIFO depths for {solution.cycles} cycles a frame")
         design = sized(solution)
-        needed = held_elements(design)
         fits = not design.resources.exceeds(search.budget)
+        if fits and search.meets(design) and (best is None or search.rank(design) < search.rank(best)):
+            design = secured(design)
+            fits = not design.resources.exceeds(search.budget)
+        needed = held_elements(design)
         if fits and search.meets(design):
             if best is None or search.rank(design) < search.rank(best):
                 best = design

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 from typing import Literal
@@ -187,6 +187,22 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
         return (PlacedMemory(memory, "register", lut=memory.width),)
     in_lut = PlacedMemory(memory, "lutram", lut=lutram_count(memory.depth, memory.width, memory.writable))
     return in_lut, PlacedMemory(memory, "bram", bram18=bram18_count(memory.depth, memory.width))
+
+
+def full_depth(placed: PlacedMemory) -> int:
+    """Give the largest depth of a FIFO that takes the same primitives: what they hold anyway is free."""
+    depth = placed.memory.depth
+    same = replace(placed, memory=replace(placed.memory, depth=0))
+
+    def fits(deeper: int) -> bool:
+        options = choices(replace(placed.memory, depth=deeper))
+        return any(replace(one, memory=same.memory) == same for one in options)
+
+    low, high = depth, 2 * depth
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
 
 
 def place_memories(memories: Sequence[Memory], logic: Resources, budget: Resources) -> tuple[PlacedMemory, ...]:

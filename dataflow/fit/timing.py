@@ -234,16 +234,19 @@ class Simulator:
         }
         return timing, waiting
 
-    def _deadlock(self, depths: Mapping[str, int], frames: int, waits: Mapping[str, tuple[str, str]]) -> DeadlockError:
-        """Names the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
+    def ring(self, waits: Mapping[str, tuple[str, str]]) -> tuple[tuple[str, str, str], ...]:
+        """Find nodes that wait for each other in what `attempt` says that each waits for: (node, stream, how) in turn."""
         graph = self.graph
         writers = {name: node.name for node in graph.nodes for name in node.outputs} | host_ends(graph.inputs, SOURCE)
         readers = {name: node.name for node in graph.nodes for name in node.inputs} | host_ends(graph.outputs, SINK)
         web = nx.DiGraph()
         for node, (stream, how) in waits.items():
             web.add_edge(node, writers[stream] if how == "reads" else readers[stream])
-        ring = [edge[0] for edge in nx.find_cycle(web)]
-        waiting = tuple((node, *waits[node]) for node in ring)
+        return tuple((edge[0], *waits[edge[0]]) for edge in nx.find_cycle(web))
+
+    def _deadlock(self, depths: Mapping[str, int], frames: int, waits: Mapping[str, tuple[str, str]]) -> DeadlockError:
+        """Names the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
+        waiting = self.ring(waits)
         full = [stream for _, stream, how in waiting if how == "writes"]
         freed: dict[str, int] = {}
         raised = dict(depths)
@@ -259,7 +262,9 @@ class Simulator:
         ]
         advice = ", ".join(f"{stream}: {depth}" for stream, depth in freed.items())
         return DeadlockError(
-            f"{graph.name} deadlocks with these FIFO depths:\n" + "\n".join(lines) + f"\ndepths that free it: {advice}",
+            f"{self.graph.name} deadlocks with these FIFO depths:\n"
+            + "\n".join(lines)
+            + f"\ndepths that free it: {advice}",
             waiting,
             freed,
         )
