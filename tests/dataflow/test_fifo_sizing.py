@@ -6,10 +6,18 @@ import pytest
 import muxflow
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.fit.design import build_design, with_depths
-from muxflow.dataflow.fit.fifo_sizing import SLACK, cut_fifos, size_fifos
+from muxflow.dataflow.fit.fifo_sizing import (
+    MARGIN,
+    MARGIN_SLACK,
+    SLACK,
+    cut_fifos,
+    size_fifos,
+    without_deadlock,
+)
 from muxflow.dataflow.fit.folded import FIFO_DEPTH
 from muxflow.dataflow.fit.folding import fit
-from muxflow.dataflow.fit.timing import DeadlockError, simulate
+from muxflow.dataflow.fit.memory import full_depth
+from muxflow.dataflow.fit.timing import STYLES, DeadlockError, Simulator, simulate
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import load_project, write_project
@@ -31,6 +39,53 @@ def test_sized_fifos_keep_the_interval_of_unbounded_ones(make_random_design, see
     assert cut.timing.interval <= sized.allowed_interval
     assert all(cut.depths[name] <= depth for name, depth in sized.depths.items())
     assert simulate(design.folded, cut.depths, frames=frames).completions == cut.timing.completions
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_deeper_pipelines_keep_the_interval(make_random_design, seed):
+    design = make_random_design(seed)
+    sized = size_fifos(design.folded)
+    frames = len(sized.timing.completions)
+    deeper = Simulator.of(design.folded, stages=MARGIN)
+    free = deeper.run(None, frames)
+    kept = deeper.run(sized.depths, frames)
+    assert kept.interval <= max(free.interval, design.slowest_cycles) * MARGIN_SLACK + 8
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_no_pipelines_wait_for_each_other_for_ever(make_random_design, seed):
+    """Whatever their style and however deep up to 8 stages beyond the estimate, those between the tried ones included."""
+    design = make_random_design(seed)
+    sized = size_fifos(design.folded)
+    safe = without_deadlock(design.folded, sized)
+    assert all(safe.depths[name] >= depth for name, depth in sized.depths.items())
+    again = Simulator.of(design.folded).run(safe.depths, len(sized.timing.completions))
+    assert again.completions == safe.timing.completions
+    for style in STYLES:
+        for stages in range(9):
+            _, waits = Simulator.of(design.folded, style, stages).attempt(safe.depths, 6)
+            assert waits is None, (style, stages)
+
+
+def test_the_margin_is_needed_and_a_fit_has_it(residual, device):
+    """Depths that are just enough for flushing pipelines block stalling ones; those of a fit do not."""
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True)
+    bare = size_fifos(design.folded, margin=0)
+    runs = [
+        (style, stages, Simulator.of(design.folded, style, stages)) for style in STYLES for stages in (0, 1, 2, 4, 8)
+    ]
+    assert any(simulator.attempt(bare.depths, 6)[1] is not None for _, _, simulator in runs)
+    for style, stages, simulator in runs:
+        timing, waits = simulator.attempt(design.depths, 6)
+        assert waits is None, (style, stages)
+        if style == "flushing" and stages <= MARGIN:
+            assert timing.interval <= design.slowest_cycles * MARGIN_SLACK
+
+
+def test_a_fit_fills_the_primitives_of_its_fifos(residual, device):
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True)
+    for name, placed in design.fifos.items():
+        assert full_depth(placed) == design.depths[name], name
 
 
 def test_with_runs_enough_no_deep_fifo_can_be_much_smaller(residual, device):
