@@ -45,7 +45,7 @@ MODEL = Path(muxflow.frontend.__path__[0]) / "training" / "pretrained" / "mognet
 
 
 def convert_as_finn_does(path: Path) -> Any:
-    """The file behind FINN's own conversion of quantizers; FINN must be prepared."""
+    """Return the file after FINN's own conversion of quantizers; FINN must be prepared."""
     from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.util.cleanup import cleanup_model
@@ -56,7 +56,7 @@ def convert_as_finn_does(path: Path) -> Any:
 
 
 def without_batch_norm(path: Path) -> Path:
-    """Exports three convolutions with ternary weights and 3-bit activations, random weights, seed 0."""
+    """Export three convolutions with ternary weights and 3-bit activations, random weights, seed 0."""
     torch.manual_seed(0)
 
     def activation() -> Any:
@@ -68,7 +68,7 @@ def without_batch_norm(path: Path) -> Path:
 
 
 def codes_by_finns_conversion(path: Path, graph: Graph, codes: IntArray) -> IntArray:
-    """The integer outputs of a file behind FINN's own conversion, shape (N, outputs); FINN must be prepared."""
+    """Compute the integer outputs of a file after FINN's own conversion, shape (N, outputs); FINN must be prepared."""
     from qonnx.core.onnx_exec import execute_onnx
 
     model = convert_as_finn_does(path)
@@ -88,7 +88,7 @@ def main(
     images: Annotated[int, typer.Option(help="Held-out images; 0: all of them.")] = 0,
     board: Annotated[str, typer.Option(help="Board to fit Muxflow's FINN models to.")] = "pynq-z2",
 ) -> None:
-    """Prints the tables."""
+    """Print the tables."""
     data = datasets.load("digits", "test")
     count = images or len(data.images)
     table = Table(title=f"integer outputs by FINN's Python execution, digits test split, {count} images")

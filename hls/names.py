@@ -20,14 +20,14 @@ CPP_WORDS = frozenset(
 
 
 def identifier(name: str) -> str:
-    """A C++ identifier for a node or stream name."""
+    """Make a C++ identifier for a node or stream name."""
     text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
     text = re.sub(r"_{2,}", "_", text)
     return f"n_{text}" if text[0].isdigit() or text in CPP_WORDS or keyword.iskeyword(text) else text
 
 
 def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
-    """Identifiers for names, a number appended where two would be the same or one is reserved."""
+    """Make identifiers for names, a number appended where two would be the same or one is reserved."""
     taken = set(reserved)
     found = {}
     for name in names:

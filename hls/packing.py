@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def port(stream: Stream) -> Port:
-    """An outer stream as the driver sees it."""
+    """Describe an outer stream as the driver sees it."""
     return Port(stream.shape, stream.lo, stream.hi, stream.step, container_bits(stream))
 
 

@@ -35,7 +35,7 @@ Stage = Callable[[str, int], Callable[[int, int], None]]
 
 
 def model_copy(model: Path) -> dict[str, bytes]:
-    """What a project keeps of the model that it was built from, by file name: the proof runs it again.
+    """Return what a project keeps of the model that it was built from, by file name: the proof runs it again.
 
     Empty for a graph saved by Muxflow, behind which there is no other model.
     """
@@ -60,7 +60,7 @@ def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
 
 
 def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, count: int | None) -> Images:
-    """The first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit."""
+    """Return the first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit."""
     from muxflow.frontend.floats import image_codes
     from muxflow.frontend.training import datasets
 
@@ -118,7 +118,7 @@ def prove(
 
 
 def _model_executions(project: Project, network: Any, opened: ExitStack) -> list[Execution]:
-    """The trained network, and the model file that the project was built from, where they are there."""
+    """Return the executions of the trained network and of the model file that the project was built from, where there."""
     graph = project.design.graph
     executions: list[Execution] = []
     if network is not None:
@@ -157,7 +157,7 @@ def folder_report(design: Design, folder: Path, digest: str, version: str) -> Re
 
 
 def _vendor_figures(folder: Path, digest: str) -> dict[str, Any]:
-    """What `muxflow bitstream` read from the vendor's reports; empty where it has not run on these sources."""
+    """Return what `muxflow bitstream` read from the vendor's reports; empty where it has not run on these sources."""
     file = folder / "bitstream" / FIGURES_FILE
     if not file.exists():
         return {}

@@ -24,7 +24,7 @@ CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18",
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
-    """The figures of the report's head as (title, text), each saying what it is."""
+    """Return the figures of the report's head as (title, text), each saying what it is."""
     rows = [
         ("network", f"{report.network}, {report.operations / 1e6:.2f} M multiply-accumulates an image"),
         ("board", f"{report.board} ({report.part}) at {report.clock_mhz:g} MHz"),
@@ -68,7 +68,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
 
 
 def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
-    """The report for a terminal."""
+    """Render the report for a terminal."""
     head = Table.grid(padding=(0, 2))
     for title, text in summary(report):
         head.add_row(Text(title, style="bold"), text)
@@ -202,7 +202,7 @@ def slowdown_table(points: Sequence[SlowdownPoint]) -> Table:
 
 
 def to_json(report: Report) -> str:
-    """The report as JSON, derived figures included."""
+    """Render the report as JSON, derived figures included."""
     entry = asdict(report)
     entry["parameter_bits"] = report.parameter_bits
     entry["saved_bits"] = report.saved_bits
@@ -213,7 +213,7 @@ def to_json(report: Report) -> str:
 
 
 def to_csv(report: Report) -> str:
-    """The table of nodes as CSV, bits by kind of memory in columns of their own."""
+    """Render the table of nodes as CSV, bits by kind of memory in columns of their own."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*CSV_COLUMNS, *(f"{kind}_bits" for kind in KINDS)])
@@ -229,7 +229,7 @@ def _latex(text: str) -> str:
 
 
 def to_latex(report: Report) -> str:
-    """A booktabs table for a paper; every figure says that it is an estimate."""
+    """Render a booktabs table for a paper; every figure says that it is an estimate."""
     return _environment("latex").get_template("report.tex.j2").render(report=report, tex=_latex)
 
 
@@ -244,7 +244,7 @@ def to_html(report: Report) -> str:
 
 
 def to_text(report: Report) -> str:
-    """The terminal rendering as plain text."""
+    """Render the report as plain text, as on a terminal."""
     console = Console(file=io.StringIO(), width=150, force_terminal=False, color_system=None)
     console.print(terminal(report))
     assert isinstance(console.file, io.StringIO)
@@ -278,7 +278,7 @@ FORMATS: dict[str, Callable[[Report], str]] = {
 
 
 def write_report(report: Report, folder: Path, formats: tuple[str, ...] = tuple(FORMATS)) -> list[Path]:
-    """Writes `report.<format>` for each format into a folder; raises MuxflowError for an unknown format."""
+    """Write `report.<format>` for each format into a folder; raises MuxflowError for an unknown format."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise MuxflowError(f"report format {unknown[0]!r}; supported: {', '.join(FORMATS)}")

@@ -138,7 +138,7 @@ def make_report(
     version: str = "",
     stages: tuple[tuple[str, ...], ...] = (),
 ) -> Report:
-    """The report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools."""
+    """Make the report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools."""
     bits = design.memory_bits()
     plan = make_memory_plan(design)
 

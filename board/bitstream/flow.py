@@ -148,7 +148,7 @@ class Flow:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds a flow's folder; raises MuxflowError when another process holds it."""
+    """Hold the folder of a run of the tools; raises MuxflowError when another process holds it."""
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -244,7 +244,7 @@ def _follow(
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends every process of a tool's group: it is asked first, and killed after `GRACE_SECONDS`."""
+    """End every process of a tool's group: it is asked first, and killed after `GRACE_SECONDS`."""
     for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
         try:
             os.killpg(process.pid, number)

@@ -239,7 +239,7 @@ def _vivado(vivado: VendorTool, script: str, *arguments: str) -> tuple[str, ...]
 
 
 def _notices(board: Board, figures: Figures, folder: Path) -> tuple[str, ...]:
-    """What a user should know though the flow went through."""
+    """List what a user should know though all stages went through."""
     if figures.board_part != "" or not board.board_parts:
         return ()
     name = board.board_parts[-1].split(":")[1]
@@ -253,7 +253,7 @@ def _notices(board: Board, figures: Figures, folder: Path) -> tuple[str, ...]:
 
 
 def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver) -> Path:
-    """Fills `deploy/` beside itself and puts it in place at the end, so that it is whole or as it was."""
+    """Fill `deploy/` beside itself and put it in place at the end, so that it is whole or as it was."""
     target = project.path / "deploy"
     with whole_folder(target) as made:
         write_driver(project, made)

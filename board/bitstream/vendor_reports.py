@@ -238,7 +238,7 @@ def _three(cells: list[str]) -> tuple[int, int, int] | None:
 
 
 def _cells(text: str, start: str) -> list[str]:
-    """The cells of the first table row whose first cell begins so."""
+    """Return the cells of the first table row whose first cell begins so."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) > 1 and re.match(start, cells[0]):

@@ -209,7 +209,7 @@ class Accelerator:
         self._settle()
 
     def _settle(self) -> None:
-        """Sends frames and drops them until none is made from weights of an earlier start."""
+        """Send frames and drop them until none is made from weights of an earlier start."""
         if self._stale:
             self._stale = False
             ahead = max(seed.frames_ahead for seed in self.interface.seeds)
@@ -234,7 +234,7 @@ class Accelerator:
         return self._backend
 
     def _cut(self, arrays: tuple[npt.NDArray[Any], ...]) -> Iterator[tuple[npt.NDArray[Any], ...]]:
-        """Gives the frames of each input in batches of one transfer."""
+        """Cut the frames of each input into batches of one transfer."""
         for first in range(0, len(arrays[0]), self._frames):
             yield tuple(array[first : first + self._frames] for array in arrays)
 
@@ -245,13 +245,13 @@ class Accelerator:
         return tuple(unpack(one, port) for one, port in zip(words, self.interface.outputs))
 
     def _run(self, codes: tuple[Codes, ...]) -> tuple[Codes, ...]:
-        """Gives the codes of each output."""
+        """Run the frames and return the codes of each output."""
         self._settle()
         batches = (self._pack(part) for part in self._cut(codes))
         return tuple(np.concatenate(parts) for parts in zip(*self._stream(batches, self._unpack)))
 
     def _stream(self, batches: Iterator[tuple[Words, ...]], take: Callable[[tuple[Words, ...]], T]) -> list[T]:
-        """Sends batches of input words, takes what comes back: two slots in turn, so that the next batch is packed and the
+        """Send batches of input words and take what comes back: two slots in turn, so that the next batch is packed and the
         last one unpacked while one is under way."""
         backend = self._opened()
         taken = []

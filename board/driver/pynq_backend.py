@@ -193,7 +193,7 @@ class PynqBackend:
         return tuple(self._received(channel, slot, states) for channel in self._receives)
 
     def _received(self, channel: Channel, slot: int, states: list[int]) -> Words:
-        """Gives what a channel received in a transfer that has ended."""
+        """Return what a channel received in a transfer that has ended."""
         frames = self._loaded[slot]
         words = frames * channel.port.words
         received = channel.read(r.DMA_LENGTH)
@@ -207,7 +207,7 @@ class PynqBackend:
         return view
 
     def _failure(self, slot: int, states: list[int], what: str) -> AcceleratorError:
-        """What is known of a failed transfer, in words."""
+        """Say in words what is known of a failed transfer."""
         frames = self._loaded[slot]
 
         def listed(channels: list[Channel], numbers: list[int]) -> str:

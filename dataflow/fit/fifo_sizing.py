@@ -99,7 +99,7 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int) -> Sizing:
 
 
 def _kept(simulator: Simulator, depths: Mapping[str, int], frames: int, allowed: float) -> Timing | None:
-    """The timing with those depths, None where they deadlock or are too slow."""
+    """Return the timing with those depths, None where they deadlock or are too slow."""
     timing, waits = simulator.attempt(depths, frames, slowest=allowed)
     return None if waits is not None else timing
 

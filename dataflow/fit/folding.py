@@ -314,7 +314,7 @@ class _Search:
         return speed, _load(design.resources, self.budget)
 
     def _within_latency(self, solver: Solver) -> Solution | None:
-        """The design of the longest interval whose latency with unbounded FIFOs is short enough."""
+        """Find the design of the longest interval whose latency with unbounded FIFOs is short enough."""
         assert self.latency is not None
         intervals = [cycles for cycles in solver.intervals() if self._limit == 0 or cycles <= self._limit]
         best = None

@@ -91,7 +91,7 @@ def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
 def _search(
     trellis: Trellis, budget: Ints, bound: Bound, ceiling: float, kept: tuple[int, ...]
 ) -> tuple[list[int], Ints] | None:
-    """The cheapest path below the ceiling that keeps the budget of the resources in `kept`, and its cost."""
+    """Find the cheapest path below the ceiling that keeps the budget of the resources in `kept`, and its cost."""
     scale = 1.0 / np.maximum(1, budget)
     single = [np.eye(4)[i] * scale for i in kept]
     # Prices and the most that a path may cost at them: the Lagrangian, the cost itself, and each kept resource.

@@ -163,7 +163,7 @@ def _fifo_in_luts(depth: int, width: int) -> tuple[int, bool]:
 
 
 def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
-    """The homes of a FIFO, each with its counters and flags."""
+    """List the memories that can hold a FIFO, each with its counters and flags."""
     depth, width = memory.depth, memory.width
     if depth <= 2 or memory.bits <= 32:
         lut = constant("fifo.register_lut") + constant("fifo.register_lut_per_bit") * width * (depth - 1)

@@ -156,7 +156,7 @@ class Solver:
         return Solution(folds, slowest, Resources(lut, ff, bram18, dsp))
 
     def _build(self, cycles: int) -> Trellis | None:
-        """The layered graph of all designs whose nodes are fast enough; None when there is none."""
+        """Build the layered graph of all designs whose nodes are fast enough; None when there is none."""
         graph = self.graph
         opened = list(graph.inputs)
         states = np.array([[port_lanes(graph.streams[name]) for name in opened]], np.int64)
@@ -258,7 +258,7 @@ def _options(candidates: Sequence[Candidate]) -> _Options:
 
 
 def _order(graph: Graph, found: Sequence[Group]) -> tuple[Group, ...]:
-    """A topological order with few open streams: from the end, a group that leaves the fewest lanes open comes next."""
+    """Find a topological order with few open streams: from the end, a group that leaves the fewest lanes open comes next."""
     writer = {name: index for index, group in enumerate(found) for name in group.writes}
     sizes = [len({candidate.writes for candidate in group.candidates}) for group in found]
     needs = [{writer[name] for name in group.reads if name in writer} for group in found]

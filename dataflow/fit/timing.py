@@ -273,7 +273,7 @@ def _pointer(array: Longs) -> ctypes.Array[ctypes.c_int64]:
 
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
-    """The compiled simulator, built once a process; raises ToolError when there is no compiler."""
+    """Load the compiled simulator, built once a process; raises ToolError when there is no compiler."""
     compiler = shutil.which(COMPILER)
     if compiler is None:
         raise ToolError(

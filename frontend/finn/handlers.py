@@ -33,7 +33,7 @@ class ThresholdQuantizer(Quantizer):
     lowest: float = 0.0
 
     def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
-        """What the node gives, in its own float32 comparison."""
+        """Compute what the node gives, in its own float32 comparison."""
         counts = np.empty(values.shape, np.float32)
         for row in range(values.shape[-1]):
             steps = self.thresholds[row % len(self.thresholds)]
@@ -84,7 +84,7 @@ def multi_threshold(importer: Importer, node: ModelNode) -> Value:
 
 
 def _row_ids(node: ModelNode, rows: int, tensor: Tensor) -> IntArray:
-    """The row of thresholds of each element, in a shape that broadcasts against the tensor."""
+    """Return the row of thresholds of each element, in a shape that broadcasts against the tensor."""
     layout = node.attributes.get("data_layout", "NCHW")
     if layout not in ("NCHW", "NHWC", "NC"):
         raise UnsupportedError(f"{node.label}: data_layout {layout!r}; supported: NCHW, NHWC, NC")
@@ -97,7 +97,7 @@ def _counts_signs(importer: Importer) -> bool:
 
 
 def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: ThresholdQuantizer) -> Tensor:
-    """The integer input that a table of thresholds makes of floats: one step of it is the thresholds' distance."""
+    """Open the integer input that a table of thresholds makes of floats: one step of it is the thresholds' distance."""
     table = quantizer.thresholds
     if len(table) > 1:
         raise UnsupportedError(f"{node.label}: the input has one row of thresholds a channel; use one for all")
@@ -174,7 +174,7 @@ def max_pool(importer: Importer, node: ModelNode) -> Value:
 
 
 def _channel_last(importer: Importer, node: ModelNode) -> Tensor:
-    """The first input, which must be a map in the order its stream has."""
+    """Return the first input, which must be a map in the order its stream has."""
     tensor = importer.tensor(node, 0)
     if not is_channel_last(tensor, importer.streams[tensor.stream]):
         raise UnsupportedError(

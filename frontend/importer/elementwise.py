@@ -19,7 +19,7 @@ from muxflow.frontend.model import Constant, ModelNode
 
 
 def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
-    """A constant broadcast against a tensor, brought into the stream's order: shape (1,), (channels,) or (size,)."""
+    """Broadcast a constant against a tensor, brought into the stream's order: shape (1,), (channels,) or (size,)."""
     shape = (1, *tensor.index.shape)
     try:
         full = np.broadcast_to(constant, shape)[0]
@@ -39,7 +39,7 @@ def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where
 
 @handles(*sorted(UNARY))
 def unary(importer: Importer, node: ModelNode) -> Value:
-    """An elementwise function, its further inputs (bounds of Clip) constant."""
+    """Apply an elementwise function, its further inputs (bounds of Clip) constant."""
     if node.op_type in ("Identity", "Dropout"):
         return importer.values[node.inputs[0]]
     tensor = importer.tensor(node, 0)
@@ -55,7 +55,7 @@ def unary(importer: Importer, node: ModelNode) -> Value:
 
 @handles(*sorted(BINARY - {"Add"}))
 def with_constant(importer: Importer, node: ModelNode) -> Value:
-    """A binary elementwise op with one constant side."""
+    """Apply a binary elementwise op with one constant side."""
     if len(node.inputs) != 2:
         raise UnsupportedError(f"{node.label}: {len(node.inputs)} inputs; supported are two, chain the node")
     left, right = (importer.values[name] for name in node.inputs)
@@ -109,7 +109,7 @@ def shape(importer: Importer, node: ModelNode) -> Value:
 
 
 def _moved(importer: Importer, node: ModelNode, index: IntArray) -> IntArray:
-    """The index of a tensor after a node that re-orders it, found by moving two images at once."""
+    """Find the index of a tensor after a node that re-orders it, found by moving two images at once."""
     batch = np.stack([index, index + index.size])
     try:
         moved = _move(importer, node, batch)

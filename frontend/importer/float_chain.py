@@ -90,7 +90,7 @@ class Step:
 
 
 def constant_step(op_type: str, constant: npt.ArrayLike, name: str) -> Step:
-    """A step `running op constant` that is not a node of its own in the model (a bias, the divisor of an average)."""
+    """Make a step `running op constant` that is not a node of its own in the model (a bias, the divisor of an average)."""
     return Step(op_type, (), (None, np.atleast_1d(np.asarray(constant, np.float32))), name)
 
 

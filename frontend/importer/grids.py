@@ -13,7 +13,7 @@ _SLACK = Fraction(1, 1 << 22)
 
 
 def commensurate(ratio: Fraction) -> Fraction | None:
-    """The fraction of small integers that a ratio of scales stands for, or None.
+    """Find the fraction of small integers that a ratio of scales stands for, or None.
 
     Exact for terms up to `LARGEST_FACTOR`; a ratio that misses a fraction with terms up to 256 by float32 rounding
     alone counts as that fraction.

@@ -103,7 +103,7 @@ def _concat(importer: Importer, node: ModelNode, a: Tensor, b: Tensor, axis: int
 
 
 def _codes(importer: Importer, node: ModelNode, position: int) -> str:
-    """The stream of unsigned codes behind a MUX or OR input; raises unless its scale is the node's."""
+    """Return the stream of unsigned codes that a MUX or OR input stands for; raises unless its scale is the node's."""
     tensor = importer.tensor(node, position)
     stream = importer.streams[tensor.stream]
     scale = float(node.attributes.get("scale", 1.0))

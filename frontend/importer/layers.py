@@ -77,7 +77,7 @@ def _shape_of_weights(importer: Importer, node: ModelNode, source: Stream) -> tu
 
 
 def _with_pad_code(node: ModelNode, window: SlidingWindow, scale: Doubles, offset: Doubles) -> SlidingWindow:
-    """The window whose padding is the code of zero; raises UnsupportedError where zero is no code."""
+    """Return the window whose padding is the code of zero; raises UnsupportedError where zero is no code."""
     if not any(window.pads) or not offset.any():
         return window
     code = -offset / scale
@@ -90,7 +90,7 @@ def _with_pad_code(node: ModelNode, window: SlidingWindow, scale: Doubles, offse
 
 
 def _supply(importer: Importer, node: ModelNode, groups: int, vectors: int) -> tuple[Op, IntArray]:
-    """(the source of a convolution's weights, their matrix) for a number of vectors a frame."""
+    """Return (the source of a convolution's weights, their matrix) for a number of vectors a frame."""
     weights = importer.values[node.inputs[1]]
     if not isinstance(weights, Generated):
         codes, _ = weight_codes(importer, node, 1, 0)

@@ -69,7 +69,7 @@ def _recover(values: npt.NDArray[np.float32], node: ModelNode) -> tuple[IntArray
 
 
 def _grid_step(values: Doubles) -> float | None:
-    """The largest step of which all values are multiples by up to LARGEST_WEIGHT; None where there is none."""
+    """Find the largest step of which all values are multiples by up to LARGEST_WEIGHT; None where there is none."""
     sizes = np.unique(np.abs(values))
     sizes = sizes[sizes > 0]
     if not 0 < sizes.size <= NOISY_VALUES:
@@ -83,13 +83,13 @@ def _grid_step(values: Doubles) -> float | None:
 
 
 def aligned(importer: Importer, stream: str, factors: IntArray) -> str:
-    """A stream times an integer factor for each channel; the stream itself where all are 1."""
+    """Multiply a stream by an integer factor for each channel; the stream itself where all are 1."""
     factors = compact(factors)
     return stream if (factors == 1).all() else importer.emit(f"{stream}_aligned", Scale(factors), stream)
 
 
 def operand(importer: Importer, node: ModelNode, tensor: Tensor, depthwise: bool) -> tuple[Tensor, Doubles, Doubles]:
-    """What a layer multiplies: the tensor, and scale and offset of its codes.
+    """Find what a layer multiplies: the tensor, and scale and offset of its codes.
 
     Both are one number, or one for each channel with `depthwise`. Channels that differ in scale are brought onto one
     integer grid; raises where there is none.
@@ -129,7 +129,7 @@ def multiplied(
     offsets: Doubles | None,
     order: Callable[[Stream], IntArray],
 ) -> Tensor:
-    """A stream times a matrix, plus the node's bias.
+    """Multiply a stream by a matrix, plus the node's bias.
 
     `operand`: the tensor that `stream` carries; `supply`: source of the weights; `scale`: of each row's sums, or of all;
     `offsets`: what an offset of the operand adds to each row; `order`: the index of the result over its stream.
@@ -146,7 +146,7 @@ def multiplied(
 
 
 def _with_bias(importer: Importer, node: ModelNode, tensor: Tensor, rows: int) -> Tensor:
-    """The tensor plus the node's third input, where it has one."""
+    """Add the node's third input to the tensor, where it has one."""
     if len(node.inputs) < 3 or not node.inputs[2]:
         return tensor
     bias = importer.constant(node, 2).astype(np.float32).reshape(-1)

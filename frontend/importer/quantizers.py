@@ -114,7 +114,7 @@ def _rounding(node: ModelNode, default: str) -> str:
 
 
 def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quantizer:
-    """The parameters of a Quant or BipolarQuant node.
+    """Read the parameters of a Quant or BipolarQuant node.
 
     Raises MuxflowError when they are not constant, a scale is not positive, or the bits are not 1 to `most_bits`.
     """

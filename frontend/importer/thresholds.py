@@ -26,7 +26,7 @@ SmallArray = npt.NDArray[np.int32]
 
 
 def find_thresholds(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Threshold:
-    """The thresholds of a quantizer whose codes on [lo, hi] are given by `codes`, rising or falling in each row.
+    """Find the thresholds of a quantizer whose codes on [lo, hi] are given by `codes`, rising or falling in each row.
 
     Every value is evaluated where there are few (see EXHAUSTIVE). Wider ranges are bisected, and what was found is
     compared on SAMPLE values across the range and on the values next to the thresholds; beyond 2^RESOLUTION a float

@@ -43,7 +43,7 @@ class Tensor:
     exact: bool = True
 
     def then(self, step: Step) -> Tensor:
-        """The tensor after one more float step."""
+        """Return the tensor after one more float step."""
         return replace(self, steps=(*self.steps, step))
 
     def meaning(self) -> tuple[Doubles, Doubles] | None:

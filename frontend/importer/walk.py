@@ -73,7 +73,7 @@ class Importer:
     # Building blocks for the handlers.
 
     def unique(self, name: str) -> str:
-        """A node or stream name that no other one has, made of letters, digits and underscores."""
+        """Make a node or stream name that no other one has, made of letters, digits and underscores."""
         base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
         base = candidate = f"n{base}" if base[0].isdigit() else base
         number = 2
@@ -84,7 +84,7 @@ class Importer:
         return candidate
 
     def emit(self, name: str, op: Op, *inputs: str) -> str:
-        """Adds a node; returns its output stream, which has the node's name."""
+        """Add a node; returns its output stream, which has the node's name."""
         name = self.unique(name)
         (stream,) = op.infer(*(self.streams[i] for i in inputs))
         self.nodes.append(Node(name, op, tuple(inputs), (name,)))
@@ -92,7 +92,7 @@ class Importer:
         return name
 
     def describe(self, name: str, scale: npt.NDArray[np.float64], offset: float = 0.0) -> None:
-        """Notes the affine meaning of a stream."""
+        """Note the affine meaning of a stream."""
         self.streams[name] = replace(
             self.streams[name], scale=tuple(map(float, np.atleast_1d(scale))), offset=(offset,)
         )
@@ -100,7 +100,7 @@ class Importer:
     def open_input(
         self, image: Image, lo: int, hi: int, scale: npt.NDArray[np.float64], *, bipolar: bool = False
     ) -> Tensor:
-        """The integer stream of an input, the first time something reads it; the same interval ever after."""
+        """Open the integer stream of an input, the first time something reads it; the same interval ever after."""
         shape = stream_shape(image.shape)
         if shape is None:
             raise UnsupportedError(
@@ -127,7 +127,7 @@ class Importer:
         return None if entry.bits is None else (1.0, entry.bits, entry.signed)
 
     def tensor(self, node: ModelNode, position: int) -> Tensor:
-        """An input of a node that must be data; a raw image becomes integers by its given grid."""
+        """Return an input of a node that must be data; a raw image becomes integers by its given grid."""
         value = self.values[node.inputs[position]]
         if isinstance(value, Image):
             grid = self.given_grid(value)
@@ -147,7 +147,7 @@ class Importer:
         return value
 
     def constant(self, node: ModelNode, position: int) -> npt.NDArray[Any]:
-        """An input of a node that must be constant."""
+        """Return an input of a node that must be constant."""
         value = self.values[node.inputs[position]]
         if not isinstance(value, Constant):
             raise UnsupportedError(
@@ -211,7 +211,7 @@ class Importer:
     # The result.
 
     def graph(self) -> Graph:
-        """The finished graph, cleaned up and checked."""
+        """Return the finished graph, cleaned up and checked."""
         outputs = {name: self._output(name) for name in self.model.outputs}
         streams = [tensor.stream for tensor in outputs.values()]
         if len(set(streams)) < len(self.model.outputs):

@@ -33,14 +33,14 @@ def window_of(node: ModelNode, kernel: tuple[int, ...], source: Stream, groups: 
 
 
 def whole_map(source: Stream) -> SlidingWindow:
-    """The one window that is as large as the map."""
+    """Return the one window that is as large as the map."""
     kernel = source.shape[:-1]
     rank = len(kernel)
     return SlidingWindow(kernel, kernel, (1,) * rank, (0,) * (2 * rank), source.channels)
 
 
 def with_hanging_windows(window: SlidingWindow, source: Stream) -> SlidingWindow:
-    """The window with the further padding behind each axis that ceil_mode asks for."""
+    """Return the window with the further padding after each axis that ceil_mode asks for."""
     rank = len(window.kernel)
     before, after = window.pads[:rank], window.pads[rank:]
     more = []

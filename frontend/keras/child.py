@@ -30,7 +30,7 @@ class Description:
 
 
 def read_file(path: Path, read: Callable[[str], Any], advice: str) -> Any:
-    """What Keras' reader makes of a file; raises MuxflowError with the reader's reason and the advice."""
+    """Return what Keras' reader makes of a file; raises MuxflowError with the reader's reason and the advice."""
     try:
         return read(str(path))
     except Exception as error:  # Keras raises whatever its readers meet first
@@ -39,13 +39,13 @@ def read_file(path: Path, read: Callable[[str], Any], advice: str) -> Any:
 
 
 def channel_first(shape: Shape) -> Shape:
-    """A shape without its batch, in the importer's order."""
+    """Return a shape without its batch, in the importer's order."""
     shape = shape[1:]
     return (shape[-1], *shape[:-1]) if len(shape) > 1 else shape
 
 
 def check_input(name: str, dtype: str) -> None:
-    """Raises UnsupportedError for an input of other numbers than float32."""
+    """Raise UnsupportedError for an input of other numbers than float32."""
     if dtype != "float32":
         raise UnsupportedError(
             f"{name} (InputLayer): numbers of type {dtype}; supported is float32, so leave dtype out"
@@ -53,7 +53,7 @@ def check_input(name: str, dtype: str) -> None:
 
 
 def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[str]:
-    """The model's outputs in Keras' channel-last order."""
+    """Write the model's outputs in Keras' channel-last order."""
     writer.layer = "output"
     for name in names:
         writer.check_unpadded(name)
@@ -64,7 +64,7 @@ def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[
 
 
 def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> None:
-    """Describes each of `MODEL OUTPUT ...`; what goes wrong with one does not stop the others."""
+    """Describe each of `MODEL OUTPUT ...`; what fails with one does not stop the others."""
     for model, output in zip(arguments[::2], arguments[1::2], strict=True):
         answer: dict[str, Any] = {"error": None}
         try:
@@ -87,7 +87,7 @@ class Predictor:
     models: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def run(self, names: list[str], images: np.ndarray[Any, Any]) -> dict[str, Any]:
-        """The named tensors for a batch, channels last, and "", the model's output computed on its own.
+        """Compute the named tensors for a batch, channels last, and "", the model's output computed on its own.
 
         Raises MuxflowError naming the tensors that the model has not.
         """

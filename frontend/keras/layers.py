@@ -71,7 +71,7 @@ class Layers:
 
 
 def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
-    """Writes one call of a layer; a layer that is not supported becomes a node that says so."""
+    """Write one call of a layer; a layer that is not supported becomes a node that says so."""
     kind = call.kind
     writer.layer = call.name
     mark = writer.mark()
@@ -95,7 +95,7 @@ def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
 
 
 def check_channels_last(layer: Any) -> None:
-    """Raises UnsupportedError for another order of the axes."""
+    """Raise UnsupportedError for another order of the axes."""
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         raise UnsupportedError("data_format='channels_first'; supported is 'channels_last'")
 
@@ -126,14 +126,14 @@ def window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
 
 
 def convolved(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
-    """A convolution in Keras' order of the kernel, (..., C / groups, filters), with the zeros put around its input."""
+    """Write a convolution in Keras' order of the kernel, (..., C / groups, filters), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
     weights = writer.weights(np.moveaxis(kernel, (-1, -2), (0, 1)), step)
     return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[-2], **window(call.layer, pads))
 
 
 def convolved_by_channel(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
-    """A depthwise convolution, kernel (..., C, multiplier), with the zeros put around its input."""
+    """Write a depthwise convolution, kernel (..., C, multiplier), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
     *spatial, channels, multiplier = kernel.shape
     ordered = np.moveaxis(kernel, (-2, -1), (0, 1)).reshape(channels * multiplier, 1, *spatial)
@@ -142,7 +142,7 @@ def convolved_by_channel(writer: Writer, call: Call, kernel: Floats, *bias: str,
 
 
 def multiplied(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
-    """A dense layer, kernel (inputs, outputs); on a map it works pixel by pixel, which is a pointwise convolution."""
+    """Write a dense layer, kernel (inputs, outputs); on a map it works pixel by pixel, which is a pointwise convolution."""
     if call.spatial:
         pointwise = writer.weights(kernel.T.reshape(*kernel.T.shape, *(1,) * call.spatial), step)
         return writer.node("Conv", call.inputs[0], pointwise, *bias)
@@ -156,14 +156,14 @@ def by_channel(writer: Writer, call: Call, op_type: str, x: str, value: npt.Arra
 
 
 def check_normalizes_channels(call: Call) -> None:
-    """Raises UnsupportedError for a batch norm over other axes."""
+    """Raise UnsupportedError for a batch norm over other axes."""
     axis = call.layer.axis if isinstance(call.layer.axis, int) else list(call.layer.axis)
     if axis not in (-1, len(call.input_shapes[0]) - 1, [len(call.input_shapes[0]) - 1]):
         raise UnsupportedError(f"axis={axis}; supported is the last axis, the channels")
 
 
 def normalized(writer: Writer, call: Call, mean: npt.ArrayLike, factor: npt.ArrayLike, beta: npt.ArrayLike) -> str:
-    """A batch norm in the order `(x - mean) * factor + beta`, each one number a channel."""
+    """Write a batch norm in the order `(x - mean) * factor + beta`, each one number a channel."""
     centred = by_channel(writer, call, "Sub", call.inputs[0], mean)
     return by_channel(writer, call, "Add", by_channel(writer, call, "Mul", centred, factor), beta)
 

@@ -62,7 +62,7 @@ class Steps:
 
 
 def _floats(keys: IntArray) -> Floats:
-    """The float32 numbers with these places in their order; 0 is at 0."""
+    """Return the float32 numbers with these places in their order; 0 is at 0."""
     bits = np.where(keys < 0, -keys | 1 << 31, keys)
     return bits.astype(np.uint32).view(np.float32)
 
@@ -92,7 +92,7 @@ def find_steps(function: Callable[[Floats], Floats], reach: int) -> Steps:
 
 
 def find_period(function: Callable[[Floats], Floats], reach: int) -> Steps:
-    """The steps of a sawtooth on its period around 0, looked for on [-2^reach, 2^reach]; else as `find_steps`."""
+    """Find the steps of a sawtooth on its period around 0, looked for on [-2^reach, 2^reach]; else as `find_steps`."""
     steps = _find_jumps(function, reach)
     falls = np.flatnonzero(steps.values[1:] < steps.values[:-1])
     first = max((fall + 1 for fall in falls if steps.thresholds[fall] <= 0), default=0)

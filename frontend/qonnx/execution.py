@@ -47,7 +47,7 @@ class QonnxModel:
         return context
 
     def _before_softmax(self, output: str) -> str:
-        """The tensor that the graph's output stands for: the importer leaves a softmax to the host."""
+        """Return the tensor that the graph's output stands for: the importer leaves a softmax to the host."""
         producer = self.model.find_producer(output)
         if producer is not None and producer.op_type in ("Softmax", "LogSoftmax"):
             return str(producer.input[0])

@@ -50,7 +50,7 @@ def check_join_shapes(name: str, x: tuple[int, ...], f: tuple[int, ...]) -> None
 
 
 def select_bits(x: Codes, thresholds: Codes, select: str) -> npt.NDArray[np.bool_]:
-    """The binary select S of a MuxJoin join, broadcastable against `x`.
+    """Compute the binary select S of a MuxJoin node, broadcastable against `x`.
 
     `x`: codes (N, c, H, W); `thresholds`: c integers (unused for "always").
     channel: max over H x W of x_c >= t_c; channel-mean: sum over H x W of x_c >= t_c; element: x >= t_c; always: 1.
@@ -95,7 +95,7 @@ def or_join(x: Codes, f: Codes) -> Codes:
 
 
 def to_codes(name: str, values: Floats, scale: float, bits: int) -> Codes:
-    """The integer codes of `values = scale * code`; raises MuxflowError when they are not unsigned `bits`-bit codes."""
+    """Return the integer codes of `values = scale * code`; raises MuxflowError when they are not unsigned `bits`-bit codes."""
     ratio = values.astype(np.float64) / scale
     codes = np.rint(ratio)
     if codes.size and (np.abs(ratio - codes).max() > 1e-3 or codes.min() < 0 or codes.max() >= 2**bits):
@@ -145,11 +145,11 @@ class AutomatonWeights(MuxflowOp):
         }
 
     def automaton(self) -> Automaton:
-        """The automaton that the attributes describe; raises MuxflowError when they are out of range."""
+        """Make the automaton that the attributes describe; raises MuxflowError when they are out of range."""
         return Automaton(**{name: self.get_nodeattr(name) for name in ("ring", "rule", "seed", "burn_in", "alphabet")})
 
     def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
-        """A standard node of the output's shape."""
+        """Return a standard node of the output's shape."""
         return self.make_const_shape_op([self.get_nodeattr("rows"), self.get_nodeattr("columns"), 1, 1])
 
     def infer_node_datatype(self, model: Any) -> None:
@@ -173,7 +173,7 @@ class JoinOp(MuxflowOp):
     """A residual join of codes x and f; the output has the shape of f."""
 
     def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
-        """A standard node of the output's shape."""
+        """Return a standard node of the output's shape."""
         return onnx.helper.make_node("Identity", [self.onnx_node.input[1]], [self.onnx_node.output[0]])
 
     def infer_node_datatype(self, model: Any) -> None:
@@ -183,7 +183,7 @@ class JoinOp(MuxflowOp):
         model.set_tensor_datatype(self.onnx_node.output[0], self.scaled_datatype(integer))
 
     def input_codes(self, context: dict[str, Any]) -> tuple[Codes, Codes]:
-        """The codes of x and f; raises MuxflowError when they are not codes."""
+        """Return the codes of x and f; raises MuxflowError when they are not codes."""
         name, scale, bits = self.onnx_node.name, self.get_nodeattr("scale"), self.get_nodeattr("bits")
         x, f = (to_codes(name, context[tensor], scale, bits) for tensor in self.onnx_node.input[:2])
         return x, f

@@ -94,7 +94,7 @@ def _node(node: onnx.NodeProto) -> ModelNode:
 
 
 def _python(value: Any, name: str) -> Any:
-    """An attribute as a Python value; graphs inside stay as they are, since no handler reads them."""
+    """Return an attribute as a Python value; graphs inside stay as they are, since no handler reads them."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if isinstance(value, onnx.TensorProto):

@@ -55,12 +55,12 @@ class Dataset:
         return len(self.labels)
 
     def tensor_images(self) -> npt.NDArray[np.float32]:
-        """The images as a network takes them: float32 (N, C, H, W), pixel p as p/256 (exact)."""
+        """Return the images as a network takes them: float32 (N, C, H, W), pixel p as p/256 (exact)."""
         return np.ascontiguousarray(self.images.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(256)
 
 
 def load_digits(split: Split) -> Dataset:
-    """The 8x8 handwritten digits bundled with scikit-learn: (N, 8, 8, 1), 10 classes.
+    """Load the 8x8 handwritten digits bundled with scikit-learn: (N, 8, 8, 1), 10 classes.
 
     Grey levels 0..16 become pixels min(255, 16*v). The held-out test split is 25 % of each class (rounded), drawn by
     PCG64(0) class after class; both splits keep the original order.
@@ -225,7 +225,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     )
 
     def find_class(self, module: str, name: str) -> Any:
-        """The named object, when it is one that arrays are made of."""
+        """Find the named object, when it is one that arrays are made of."""
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(f"it refers to {module}.{name}")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)

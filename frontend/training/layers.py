@@ -147,7 +147,7 @@ def conv_bn_act(conv: nn.Module, channels: int, bits: int, scale: ScaleMode = "p
 def quant_conv(
     in_channels: int, out_channels: int, kernel: int, weight_levels: WeightLevels = 3, groups: int = 1
 ) -> nn.Module:
-    """A convolution without bias, stride 1, same padding, with HEQ (odd number of levels) or binary weights.
+    """Make a convolution without bias, stride 1, same padding, with HEQ (odd number of levels) or binary weights.
 
     Raises MuxflowError when the channels do not divide into `groups` or the levels are unknown.
     """
@@ -270,7 +270,7 @@ class MuxJoin(nn.Module):  # type: ignore[misc]
         return ceil_ste(self.threshold * pixels)
 
     def integer_thresholds(self, height: int, width: int) -> list[int]:
-        """The integers that hardware compares with, one per residual channel, for maps of height x width.
+        """Return the integers that hardware compares with, one per residual channel, for maps of height x width.
 
         ceil(t), or ceil(t * height * width) for channel-mean; empty for always.
         """

@@ -19,7 +19,7 @@ def names() -> tuple[str, ...]:
 
 
 def export_untrained(name: str, path: Path, seed: int = 0) -> Path:
-    """Writes preset `name` with random weights and plausible batch statistics as a QONNX file; returns its path.
+    """Write preset `name` with random weights and plausible batch statistics as a QONNX file; returns its path.
 
     Same seed, same bytes. Raises MuxflowError naming the presets when it is unknown.
     """

@@ -176,7 +176,7 @@ def _epoch(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, con
 
 
 def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """The model's parameters with the factor on the learning rate that each group gets."""
+    """Group the model's parameters with the factor on the learning rate that each group gets."""
     thresholds = [m.threshold for m in model.modules() if isinstance(m, MuxJoin) and m.threshold is not None]
     chosen = {id(p) for p in thresholds}
     rest = [p for p in model.parameters() if id(p) not in chosen]
@@ -297,7 +297,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 
 
 def load_trained(path: str | Path) -> zoo.Mognet:
-    """The network that `train_preset` left at `<path>.pt`, in evaluation mode; `path` has no suffix.
+    """Load the network that `train_preset` left at `<path>.pt`, in evaluation mode; `path` has no suffix.
 
     Raises MuxflowError naming the file that is absent or does not fit the network described in `<path>.json`.
     """

@@ -156,7 +156,7 @@ classes, and 8x8 digits."""
 
 
 def preset(name: str, **overrides: Any) -> MognetConfig:
-    """The configuration called `name`, with fields replaced by `overrides`.
+    """Return the configuration called `name`, with fields replaced by `overrides`.
 
     Raises MuxflowError naming the presets, or the fields, when one is unknown.
     """
@@ -170,7 +170,7 @@ def preset(name: str, **overrides: Any) -> MognetConfig:
 
 
 def build(name: str, seed: int = 0, **overrides: Any) -> Mognet:
-    """An untrained network of preset `name`, weights drawn from `seed`; torch's own generator is left as it was.
+    """Build an untrained network of preset `name`, weights drawn from `seed`; torch's own generator is left as it was.
 
     Raises MuxflowError when the preset or an override is unknown or out of range.
     """

@@ -67,7 +67,7 @@ class BnnConfig:
 
 
 def signed_quantizer(solver: Any, bits: int, scale: float, narrow: bool = True) -> Any:
-    """A signed quantizer with a constant scale: sign for one bit, half-to-even rounding for more.
+    """Make a signed quantizer with a constant scale: sign for one bit, half-to-even rounding for more.
 
     `scale`: the value of one code; `narrow`: without the most negative code.
     """
@@ -143,7 +143,7 @@ PRESETS: dict[str, BnnConfig] = {
 
 
 def build(name: str, seed: int = 0) -> Bnn:
-    """An untrained network of preset `name`, weights drawn from `seed`; torch's own generator is left as it was.
+    """Build an untrained network of preset `name`, weights drawn from `seed`; torch's own generator is left as it was.
 
     Raises MuxflowError naming the presets when it is unknown.
     """

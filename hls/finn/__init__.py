@@ -49,13 +49,13 @@ BOARDS = {
 
 
 def install_command() -> str:
-    """The command that installs finn-plus beside Muxflow: without its requirements, whose pins exclude those of today's
+    """Return the command that installs finn-plus beside Muxflow: without its requirements, whose pins exclude those of today's
     torch, and with those of them that it needs."""
     return f"pip install --no-deps -r {files('muxflow.hls.finn') / REQUIREMENTS}"
 
 
 def check_version() -> None:
-    """Raises ToolError when finn-plus is absent or of another release."""
+    """Raise ToolError when finn-plus is absent or of another release."""
     try:
         found = package_version("finn-plus")
     except PackageNotFoundError:
@@ -65,7 +65,7 @@ def check_version() -> None:
 
 
 def register() -> None:
-    """Adds our nodes to FINN's custom ops, in the process of a FINN flow; a second call does nothing.
+    """Add Muxflow's nodes to FINN's custom ops, in a process that FINN runs in; a second call does nothing.
 
     FINN must have its settings, as in a process that `finn` started. Raises ToolError when finn-plus is absent or of
     another release.
@@ -75,7 +75,7 @@ def register() -> None:
 
 
 def convert(design: Design) -> Any:
-    """The FINN ModelWrapper of a design: FINN's own nodes where it has one, ours where it has none; folds and FIFO depths
+    """Convert a design to a FINN ModelWrapper: FINN's own nodes where it has one, Muxflow's elsewhere; folds and FIFO depths
     are the design's.
 
     Input and output tensors hold codes, (1, *shape). Raises ToolError like `register`, UnsupportedError naming what FINN
@@ -89,12 +89,12 @@ def convert(design: Design) -> Any:
 
 
 def check_folder(path: Path) -> None:
-    """Raises MuxflowError when `path` holds something that `write` did not make."""
+    """Raise MuxflowError when `path` holds something that `write` did not make."""
     check_replaceable(path, FLOW_FILE, "a FINN project of Muxflow")
 
 
 def write(design: Design, path: Path, *, progress: Callable[[str], None] | None = None) -> Path:
-    """Writes the FINN project of a design and returns its folder.
+    """Write the FINN project of a design and return its folder.
 
     `model.onnx`, FINN's dataflow model, whose execution has been compared with the graph; `build.py`, which takes it to
     a bitstream where the vendor's tools are; `dataflow.onnx`, `report/` and `code/`, what FINN makes of it without them:
@@ -134,7 +134,7 @@ def estimates(path: Path) -> list[Row]:
 
 
 def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None = None) -> int:
-    """Compares FINN's Python execution of a written project with its graph on input codes, shape (N, *input.shape).
+    """Compare FINN's Python execution of a written project with its graph on input codes, shape (N, *input.shape).
 
     Returns the number of frames; every tensor of every node is compared. Raises MismatchError naming the first
     difference.
@@ -150,7 +150,7 @@ def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None
 def _run(
     task: str, folder: Path, *, codes: IntArray | None = None, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """Runs a task of `process.py`; its errors are raised here."""
+    """Run a task of `process.py`; its errors are raised here."""
     with tempfile.TemporaryDirectory(prefix="muxflow_finn_") as scratch:
         if codes is not None:
             np.save(Path(scratch) / "codes.npy", codes)

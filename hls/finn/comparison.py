@@ -30,7 +30,7 @@ class Row:
 
 
 def compare(design: Design, model: Any, owners: Mapping[str, tuple[str, ...]]) -> list[Row]:
-    """The rows in the design's order, FIFOs last.
+    """Return the rows in the design's order, FIFOs last.
 
     `owners`: the design's nodes behind each tensor that a FINN node writes, the one that names the row last.
     """

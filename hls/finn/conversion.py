@@ -38,7 +38,7 @@ class Conversion:
         self.counts: dict[str, int] = {}
 
     def plan(self, node: Node) -> None:
-        """Finds what goes into the FINN node of a convolution of ours, and the streams that FINN holds as counts."""
+        """Find the nodes that a FINN node of a Muxflow convolution takes in, and the streams that FINN holds as counts."""
         if self.is_ours(node):
             self.absorbed.update(before.name for before in self.before(node))
         elif self._signs(node) and not self.beyond_finn(node):
@@ -74,14 +74,14 @@ class Conversion:
         return x.bipolar and weights.bipolar
 
     def _behind(self, node: Node) -> list[str]:
-        """The stream that a product writes, and those behind its width converters."""
+        """List the stream that a product writes, and those after its width converters."""
         found = [node.outputs[0]]
         while len(readers := self.readers[found[-1]]) == 1 and isinstance(readers[0].op, WidthConverter):
             found.append(readers[0].outputs[0])
         return found
 
     def parts(self, node: Node) -> tuple[str, ...]:
-        """The design's nodes that become one in FINN, `node` last."""
+        """List the design's nodes that become one in FINN, `node` last."""
         if not isinstance(node.op, MatrixVector):
             return (node.name,)
         before = self.before(node) if self.is_ours(node) else []
@@ -90,7 +90,7 @@ class Conversion:
         return tuple(part.name for part in (*before, *stored, node))
 
     def before(self, node: Node) -> list[Node]:
-        """The converters and the window in front of a product, nearest first; the converters only where there is a
+        """List the converters and the window in front of a product, nearest first; the converters only where there is a
         window before them."""
         found: list[Node] = []
         name = node.inputs[0]
@@ -105,7 +105,7 @@ class Conversion:
         return []
 
     def kind(self, name: str) -> str:
-        """Data type of a tensor."""
+        """Return the data type of a tensor."""
         return self.builder.types[name]
 
     def depths(self, node: Node) -> tuple[list[int], list[int]]:
@@ -121,7 +121,7 @@ class Conversion:
         return inputs, [self.design.depths[name] for name in node.outputs]
 
     def shared(self, node: Node, inputs: tuple[str, ...] | None = None) -> dict[str, Any]:
-        """The attributes that all our nodes have."""
+        """Return the attributes that all Muxflow nodes have."""
         names = node.inputs if inputs is None else inputs
         streams = [self.graph.streams[name] for name in names]
         return {

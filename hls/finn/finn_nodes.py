@@ -21,7 +21,7 @@ from muxflow.hls.finn.streams import bits, data_type
 
 
 def nothing(into: Conversion, node: Node) -> None:
-    """Stored weights go with the node that reads them."""
+    """Add nothing: stored weights belong to the node that reads them."""
 
 
 def width_converter(into: Conversion, node: Node) -> None:
@@ -38,7 +38,7 @@ def convert_lanes(
     lanes: tuple[int, int],
     depths: tuple[Sequence[int], Sequence[int]] = ((2,), (2,)),
 ) -> str:
-    """A width converter between the tensors `source` and `target`; returns `source` where none is needed."""
+    """Add a width converter between the tensors `source` and `target`; returns `source` where none is needed."""
     if lanes[0] == lanes[1]:
         return source
     kind, shape = into.kind(source), list(into.builder.shapes[source])

@@ -31,11 +31,11 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         return text
 
     def generate_params(self, model: Any, path: str | Path, fpgapart: str | None = None) -> None:
-        """Puts our headers beside the generated file: FINN's script gives the compiler no folder of ours."""
+        """Put Muxflow's headers beside the generated file: FINN's script names no other folder to the compiler."""
         copy_headers(Path(path) / "muxflow", relative=True)
 
     def global_includes(self) -> None:
-        """The kernels' headers."""
+        """Include the kernels' headers."""
         self.code_gen_dict["$GLOBALS$"] = [f'#include "{header}"' for header in self.text().headers]
 
     def defines(self, var: str) -> None:
@@ -48,7 +48,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
             self.code_gen_dict["$DEFINES$"] += ['#include "muxflow/finn/words.hpp"', *top]
 
     def _head(self) -> str:
-        """The top function's head; its ports are streams of beats, packed as FINN packs its words."""
+        """Return the top function's head; its ports are streams of beats, packed as FINN packs its words."""
         return f"void {self.onnx_node.name}({', '.join(self.text().parameters)})"
 
     def _pragmas(self) -> list[str]:
@@ -61,15 +61,15 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         return [*lines, "#pragma HLS interface ap_ctrl_none port=return"]
 
     def blackboxfunction(self) -> None:
-        """The top function's head."""
+        """Write the top function's head."""
         self.code_gen_dict["$BLACKBOXFUNCTION$"] = [self._head()]
 
     def pragmas(self) -> None:
-        """The top function's pragmas; none for the main of a C++ simulation."""
+        """Write the top function's pragmas; none for the main of a C++ simulation."""
         self.code_gen_dict["$PRAGMAS$"] = [] if self.simulates else self._pragmas()
 
     def docompute(self) -> None:
-        """The processes; in a C++ simulation one call of the top function, between FINN's words and our beats."""
+        """Write the processes; in a C++ simulation one call of the top function, between FINN's words and Muxflow's beats."""
         if not self.simulates:
             self.code_gen_dict["$DOCOMPUTE$"] = [self.text().body]
             return

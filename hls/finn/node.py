@@ -54,7 +54,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
 
     @abstractmethod
     def own_attributes(self) -> Attributes:
-        """The attributes of this op alone, QONNX form."""
+        """Return the attributes of this op alone, QONNX form."""
 
     @abstractmethod
     def build(self) -> Folded:
@@ -66,11 +66,11 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return found
 
     def fold(self) -> Fold:
-        """The fold that the attributes give; raises GraphError for one that is no number above 0."""
+        """Return the fold that the attributes give; raises GraphError for one that is no number above 0."""
         return Fold(pe=max(1, self.get_nodeattr("PE")))
 
     def input_streams(self) -> list[Stream]:
-        """The input maps; raises GraphError when the lists of channels and types differ in length."""
+        """Return the input maps; raises GraphError when the lists of channels and types differ in length."""
         channels, types = self.get_nodeattr("NumChannels"), self.get_nodeattr("inputDataTypes")
         if len(channels) != len(types):
             raise GraphError(f"{len(channels)} channel counts and {len(types)} data types; one of each an input")
@@ -88,11 +88,11 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return graph.streams[graph.outputs[ind]]
 
     def get_input_datatype(self, ind: int = 0) -> Any:
-        """Data type of an input."""
+        """Return the data type of an input."""
         return DataType[data_type(self._input(ind))]
 
     def get_output_datatype(self, ind: int = 0) -> Any:
-        """Data type of an output."""
+        """Return the data type of an output."""
         return DataType[data_type(self._output(ind))]
 
     def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
@@ -104,11 +104,11 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return (1, *self._output(ind).shape)
 
     def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """An input's shape with its last axis cut into beats."""
+        """Return an input's shape with its last axis cut into beats."""
         return _folded(self._input(ind))
 
     def get_folded_output_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """An output's shape with its last axis cut into beats."""
+        """Return an output's shape with its last axis cut into beats."""
         return _folded(self._output(ind))
 
     def get_instream_width(self, ind: int = 0) -> int:
@@ -120,7 +120,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return self._output(ind).beat_bits
 
     def infer_node_datatype(self, model: Any) -> None:
-        """Takes the types of the input tensors over and sets those of the outputs."""
+        """Take the types of the input tensors over and set those of the outputs."""
         types = [model.get_tensor_datatype(name).name for name in self.onnx_node.input]
         if types != self.get_nodeattr("inputDataTypes"):
             self.set_nodeattr("inputDataTypes", types)
@@ -152,7 +152,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return sum(placed.bram18 for placed in self._placed())
 
     def bram_efficiency_estimation(self, fpgapart: str) -> float:
-        """Stored bits over the bits of the blocks that hold them; 1 without any."""
+        """Divide the stored bits by the bits of the blocks that hold them; 1 without any."""
         held = [placed for placed in self._placed() if placed.bram18]
         return sum(p.memory.bits for p in held) / sum(p.occupied_bits for p in held) if held else 1.0
 
@@ -178,7 +178,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
     # -- execution -------------------------------------------------------------------------------------------------
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        """The integer semantics on the tensors in `context`; what FINN compiled where `exec_mode` says so.
+        """Compute the integer semantics on the tensors in `context`; what FINN compiled where `exec_mode` says so.
 
         Raises MuxflowError when a tensor is not of its data type.
         """
@@ -200,7 +200,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
             context[name] = codes.astype(np.float32).reshape(self.get_normal_output_shape(index))
 
     def compute(self, *inputs: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
-        """Outputs in the order of the tensors."""
+        """Compute the outputs in the order of the tensors."""
         return self.folded().graph.compute(*inputs)
 
     # -- generated code --------------------------------------------------------------------------------------------

@@ -194,7 +194,7 @@ class MuxflowOp(_MatrixNode):
 
 
 def _register(kind: type[MuxflowNode]) -> None:
-    """Registers a class, and behind it the class of its HLS variant."""
+    """Register a class, and after it the class of its HLS variant."""
     register_abstract(kind)
     register_hls(type(f"{kind.__name__}_hls", (kind, MuxflowHLS), {"__doc__": f"HLS variant of {kind.__name__}."}))
 

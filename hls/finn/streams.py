@@ -23,7 +23,7 @@ def data_type(stream: Stream) -> str:
 
 
 def stream(shape: Sequence[int], name: str) -> Stream:
-    """The stream of a FINN tensor without its batch axis; raises UnsupportedError for a type that is no integer."""
+    """Return the stream of a FINN tensor without its batch axis; raises UnsupportedError for a type that is no integer."""
     kind: Any = DataType[name]
     if not kind.is_integer():
         raise UnsupportedError(f"data type {name}; supported: integers (BINARY, BIPOLAR, TERNARY, UINTn, INTn)")

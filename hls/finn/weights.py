@@ -48,7 +48,7 @@ class MatrixNode(MuxflowNode):
         return self.vectors(), self.get_nodeattr("MH") * self.get_nodeattr("MW") // fold.parallel, fold.parallel
 
     def tiles(self, weights: IntArray) -> IntArray:
-        """A matrix (columns, rows) in the order of the beats, shape `weight_shape()`."""
+        """Put a matrix (columns, rows) in the order of the beats, shape `weight_shape()`."""
         fold = self.fold()
         columns, rows = weights.shape
         split = weights.T.reshape(rows // fold.pe, fold.pe, columns // fold.simd, fold.simd)
@@ -56,7 +56,7 @@ class MatrixNode(MuxflowNode):
         return once.repeat(self.vectors(), axis=0)
 
     def transposed(self, text: Region, port: str, name: str, *, writes: bool) -> Region:
-        """A region's text with the process between the `port` and the inner stream of weights, `name`, in our order."""
+        """Add the process between the `port` and the inner stream of weights, `name`, in Muxflow's order to a region's text."""
         graph, fold = self.folded().graph, self.fold()
         weights = graph.streams[(graph.outputs if writes else graph.inputs)[-1]]
         outer, inner = (fold.simd, fold.pe) if writes else (fold.pe, fold.simd)
@@ -79,7 +79,7 @@ class AutomatonWeights(MatrixNode):
     """
 
     def own_attributes(self) -> Attributes:
-        """The matrix, and the fields of `muxflow.dataflow.automaton.Automaton`."""
+        """Return the matrix, and the fields of `muxflow.dataflow.automaton.Automaton`."""
         return {
             **MATRIX,
             "NumChannels": ("ints", False, []),
@@ -108,7 +108,7 @@ class AutomatonWeights(MatrixNode):
         return self.weight_shape()
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        """The matrix, columns first."""
+        """Return the matrix, columns first."""
         (matrix,) = self.folded().graph.compute()
         return (matrix.T,)
 
@@ -117,19 +117,19 @@ class AutomatonWeights(MatrixNode):
         return {}
 
     def wrap(self, text: Region) -> Region:
-        """The generator, then the lanes in FINN's order."""
+        """Add to the generator a process that puts the lanes in FINN's order."""
         return self.transposed(text, "out0_V", "s_weights", writes=True)
 
     def inner_ports(self) -> list[str]:
-        """The generator writes our order."""
+        """Name the port that the generator writes in Muxflow's order."""
         return ["s_weights"]
 
     def word_bits(self) -> int:
-        """The ring is one word."""
+        """Return the width of the ring, which is one word."""
         return max(super().word_bits(), int(self.get_nodeattr("ring")))
 
     def npy_to_dynamic_output(self, context: dict[str, Any]) -> None:
-        """The first matrix that a C++ simulation sent."""
+        """Read the first matrix that a C++ simulation sent."""
         folder = self.get_nodeattr("code_gen_dir_cppsim")
         sent = np.load(f"{folder}/output_0.npy").reshape(self.weight_shape())
         fold, columns, rows = self.fold(), self.get_nodeattr("MW"), self.get_nodeattr("MH")
@@ -146,7 +146,7 @@ class StreamedMVAU(MatrixNode):
     """
 
     def own_attributes(self) -> Attributes:
-        """The matrix and the data types."""
+        """Return the matrix and the data types."""
         return {
             **MATRIX,
             "weightDataType": ("s", True, ""),
@@ -169,7 +169,7 @@ class StreamedMVAU(MatrixNode):
         return replace(folded, graph=replace(folded.graph, streams=streams))
 
     def infer_node_datatype(self, model: Any) -> None:
-        """Takes the types of both input tensors over."""
+        """Take the types of both input tensors over."""
         x, weights = (model.get_tensor_datatype(name).name for name in self.onnx_node.input)
         self.set_nodeattr("inputDataTypes", [x])
         self.set_nodeattr("weightDataType", weights)
@@ -184,18 +184,18 @@ class StreamedMVAU(MatrixNode):
         return self.weight_shape() if ind else super().get_folded_input_shape(0)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        """The product; weights come columns first."""
+        """Compute the product; weights come columns first."""
         x, weights = inputs
         return self.folded().graph.compute(x, weights.T)
 
     def fold_input_for_npy(self, values: Any, ind: int) -> Any:
-        """What a C++ simulation reads: the weights once for each vector."""
+        """Return what a C++ simulation reads: the weights once for each vector."""
         return self.tiles(values) if ind else values.reshape(self.get_folded_input_shape(0))
 
     def wrap(self, text: Region) -> Region:
-        """The weights' lanes in our order, then the product."""
+        """Add before the product a process that puts the weights' lanes in Muxflow's order."""
         return self.transposed(text, "in1_V", "s_weights", writes=False)
 
     def inner_ports(self) -> list[str]:
-        """The product reads our order."""
+        """Name the port that the product reads in Muxflow's order."""
         return ["in0_V", "s_weights", "out0_V"]

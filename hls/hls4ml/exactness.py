@@ -14,7 +14,7 @@ CARRIERS = ("Clone", "Transpose", "Repack", "Pooling2D", "Reshape")
 
 
 def check_inputs(node: Any) -> None:
-    """Raises UnsupportedError naming the layer, the type and the one to configure, where an input of a layer of ours
+    """Raise UnsupportedError naming the layer, the type and the one to configure, where an input of a Muxflow layer
     cannot hold every value that the integer graph has there, or a convolution before it rounds."""
     for name, array in zip(node.inputs, node.layer.inputs, strict=True):
         port = node.layer.ports[array]
@@ -64,5 +64,5 @@ def _check_weights(producer: Any) -> None:
 
 
 def _configured(producer: Any) -> str:
-    """The name under which users configure a layer; the ONNX front end puts the kind of a convolution before it."""
+    """Return the name under which users configure a layer; the ONNX front end puts the kind of a convolution before it."""
     return str(producer.name.removeprefix(f"{producer.class_name}_").removeprefix("Conv2D_"))

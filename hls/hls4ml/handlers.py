@@ -36,7 +36,7 @@ def _layer(name: str, inputs: Any, integer_layer: str, *, channels_first: bool =
 
 
 def onnx_layer(node: Any, input_names: Any, input_shapes: Any, graph: Any) -> dict[str, Any]:
-    """The layer of a `MuxflowLayer` node."""
+    """Read the layer of a `MuxflowLayer` node."""
     text = get_onnx_attribute(node, "integer_layer")
     return {**_layer(node.name, input_names, text), "outputs": list(node.output)}
 
@@ -51,7 +51,7 @@ def pytorch_layer(
     data_reader: Any,
     config: Any,
 ) -> tuple[dict[str, Any], list[int | None]]:
-    """The layer of a `MuxflowLayer` module."""
+    """Read the layer of a `MuxflowLayer` module."""
     layer: IntegerLayer = class_object.layer
     shape = layer.ports[layer.output].shape
     turned = shape if len(shape) < 3 else (shape[2], *shape[:2])
@@ -61,7 +61,7 @@ def pytorch_layer(
 def keras_layer(
     keras_layer: Any, input_names: Any, input_shapes: Any, data_reader: Any
 ) -> tuple[dict[str, Any], list[int | None]]:
-    """The layer of a `MuxflowLayer` of a Keras 2 model."""
+    """Read the layer of a `MuxflowLayer` of a Keras 2 model."""
     text = keras_layer["config"]["integer_layer"]
     layer = IntegerLayer.from_json(text)
     return _layer(keras_layer["config"]["name"], input_names, text), [None, *layer.ports[layer.output].shape]

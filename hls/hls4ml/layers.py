@@ -60,7 +60,7 @@ class MuxflowNode(Layer):  # type: ignore[misc]
     """
 
     def initialize(self) -> None:
-        """Adds the output streams."""
+        """Add the output streams."""
         # hls4ml gives a layer without inputs, such as a source of weights, the layer before it as an input.
         if self.attributes["source"]:
             self.inputs: list[str] = []
@@ -72,7 +72,7 @@ class MuxflowNode(Layer):  # type: ignore[misc]
                 self.add_output_variable(stream["shape"], out_name=name, precision=precision)
 
     def get_input_variable(self, input_name: str | None = None) -> Any:
-        """The first input's variable, None for a source of weights."""
+        """Return the first input's variable, None for a source of weights."""
         return super().get_input_variable(input_name) if self.inputs or input_name else None
 
 
@@ -92,7 +92,7 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
     )
 
     def initialize(self) -> None:
-        """Adds the output array."""
+        """Add the output array."""
         if self.model.config.get_config_value("IOType") != "io_stream":
             raise UnsupportedError(f"layer {self.name}: our layers are streams; convert with io_type='io_stream'")
         self.layer = IntegerLayer.from_json(self.attributes["integer_layer"])
@@ -101,7 +101,7 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
         self.add_output_variable([shape[2], *shape[:2]] if turned else list(shape))
 
     def add_output_variable(self, shape: Any, *arguments: Any, **options: Any) -> None:
-        """The output's array, always in the layer's own type."""
+        """Add the output's array, always in the layer's own type."""
         port = self.layer.ports[self.layer.output]
         bits, signed = width(port.stream.lo, port.stream.hi)
         # A precision object of its own for each variable: hls4ml changes some in place.
@@ -109,7 +109,7 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
         super().add_output_variable(shape, *arguments, **options)
 
     def text(self) -> LayerText:
-        """The layer's C++, once the types around it are known."""
+        """Write the layer's C++, once the types around it are known."""
         if tuple(self.get_output_variable().shape) != self.layer.ports[self.layer.output].shape:
             raise UnsupportedError(
                 f"layer {self.name}: its output has shape {self.get_output_variable().shape}, channels must come last; "
@@ -127,7 +127,7 @@ class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]
         super().__init__([MuxflowNode, MuxflowLayer])
 
     def format(self, node: Any) -> str:
-        """The layer's C++ text."""
+        """Return the layer's C++ text."""
         if isinstance(node, MuxflowNode):
             if node.get_attr("trace"):
                 raise UnsupportedError(
@@ -149,13 +149,13 @@ class MuxflowFunctionCall(FunctionCallTemplate):  # type: ignore[misc]
         super().__init__([MuxflowNode, MuxflowLayer])
 
     def transform(self, model: Any, node: Any) -> Any:
-        """Sets the headers, which differ from layer to layer, and the call."""
+        """Set the headers, which differ from layer to layer, and the call."""
         changed = super().transform(model, node)
         node.set_attr("include_header", list(node.get_attr("headers")))
         return changed
 
     def format(self, node: Any) -> str:
-        """The call: input streams, then output streams."""
+        """Write the call: input streams, then output streams."""
         ports = [node.get_input_variable(name).name for name in node.inputs]
         ports += [node.get_output_variable(name).name for name in node.outputs]
         return f"{NAMESPACE}::{node.get_attr('function')}({', '.join(ports)});"
@@ -169,7 +169,7 @@ class CopyHeaders(ModelOptimizerPass):  # type: ignore[misc]
         self.name = "muxflow_headers"
 
     def transform(self, model: Any) -> bool:
-        """Copies into firmware/muxflow and sets the flags of build_lib.sh; nothing about the model changes."""
+        """Copy into firmware/muxflow and set the flags of build_lib.sh; nothing about the model changes."""
         if any(isinstance(layer, MuxflowNode | MuxflowLayer) for layer in model.get_layers()):
             folder = Path(model.config.get_output_dir())
             copy_headers(folder / "firmware" / "muxflow", relative=True)

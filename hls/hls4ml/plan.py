@@ -149,5 +149,5 @@ def to_values(port: Port, codes: IntArray) -> npt.NDArray[np.float64]:
 
 
 def inputs_of(layer: Layer) -> tuple[str, ...]:
-    """The arrays that a layer reads."""
+    """Return the arrays that a layer reads."""
     return layer.inputs if isinstance(layer, IntegerLayer) else (layer.input,)

@@ -30,7 +30,7 @@ class MuxflowLayer(HLS4MLModule):  # type: ignore[misc]
 
 
 def torch_model(plan: Plan) -> nn.Module:
-    """The module of a plan, (N, C, H, W) values in: `Conv2d` and `MaxPool2d` for hls4ml's own layers, `MuxflowLayer` for
+    """Build the module of a plan, (N, C, H, W) values in: `Conv2d` and `MaxPool2d` for hls4ml's layers, `MuxflowLayer` for
     ours. It computes in double precision, exactly."""
     root = nn.Module()
     graph = fx.Graph()

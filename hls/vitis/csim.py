@@ -57,7 +57,7 @@ class CsimResult:
 
 
 def ap_types() -> Path | None:
-    """The folder with the reference `ap_int.h`, from the hls4ml package; None when that is not installed."""
+    """Find the folder with the reference `ap_int.h`, from the hls4ml package; None when that is not installed."""
     spec = importlib.util.find_spec("hls4ml")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -66,7 +66,7 @@ def ap_types() -> Path | None:
 
 
 def compile_csim(project: Project, variant: Variant = "native", *, compiler: str = COMPILER) -> tuple[Path, float]:
-    """The simulation's executable and the seconds it took to compile (0 when it was there for the same sources).
+    """Compile a simulation; return its executable and the seconds it took (0 when it was there for the same sources).
 
     `native`: plain C++ integers; `reference`: the `ap_int` types, packed beats as in synthesis.
     Raises ToolError when the compiler or the reference types are absent, or with the compiler's first errors.
@@ -127,7 +127,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
 
 
 def _processor() -> str:
-    """What -march=native depends on, so that a folder that moves to another machine is compiled again."""
+    """Return what -march=native depends on, so that a folder that moves to another machine is compiled again."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -251,7 +251,7 @@ class _Run:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def poll(self) -> bool:
-        """Reads one line of what the process says; False once it has ended."""
+        """Read one line of what the process says; False once it has ended."""
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
         if line.startswith("frame "):
@@ -261,7 +261,7 @@ class _Run:
         return bool(line)
 
     def finish(self) -> None:
-        """Raises ToolError when the process failed."""
+        """Raise ToolError when the process failed."""
         code = self.process.wait()
         if code == 3:
             waiting = [line.split()[1:] for line in self.log.splitlines() if line.startswith("waiting ")]

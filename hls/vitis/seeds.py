@@ -79,7 +79,7 @@ def seed_arguments(folded: Folded, names: Mapping[str, str]) -> tuple[SeedArgume
 
 
 def seed_texts(arguments: Iterable[SeedArgument], seeds: Mapping[str, Sequence[int]]) -> dict[str, str]:
-    """What `--seed` of the simulation takes, by argument, for starts by node; raises MuxflowError for one that does not
+    """Return what `--seed` of the simulation takes, by argument, for starts by node; raises MuxflowError for one that does not
     fit."""
     known = {one.node: one for one in arguments}
     texts = {}

@@ -31,7 +31,7 @@ from muxflow.frontend.keras.writer import TENSORFLOW, Writer  # noqa: E402
 
 
 def read_model(path: Path) -> Any:
-    """A Keras 2 model without models inside; raises MuxflowError when the file holds none."""
+    """Read a Keras 2 model without models inside; raises MuxflowError when the file holds none."""
     advice = (
         "give a whole model of Keras 2 (TensorFlow with TF_USE_LEGACY_KERAS=1) that model.save wrote, with layers of "
         "Keras, QKeras and Muxflow only"
@@ -40,7 +40,7 @@ def read_model(path: Path) -> Any:
 
 
 def describe(model: Any) -> Description:
-    """The description of a model; layers that are not supported are in it as such."""
+    """Describe a model; layers that are not supported are in it as such."""
     writer = Writer(TENSORFLOW)
     names: dict[str, str] = {}
     tensors: dict[str, Any] = {}

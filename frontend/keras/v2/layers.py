@@ -43,7 +43,7 @@ REACH, NOISY_REACH = 20, 10
 
 
 def settled(quantizer: Any, values: Floats) -> Floats:
-    """A quantizer's output without the float32 noise of its straight-through estimator, `x + (q(x) - x)`.
+    """Return a quantizer's output without the float32 noise of its straight-through estimator, `x + (q(x) - x)`.
 
     Newer quantizers can be asked to leave the estimator out; the others give a whole number times their scale.
     """
@@ -63,7 +63,7 @@ def settled(quantizer: Any, values: Floats) -> Floats:
 
 
 def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
-    """The numbers that a layer computes with: a variable behind its quantizer, if it has one."""
+    """Return the numbers that a layer computes with: a variable after its quantizer, if it has one."""
     values = np.asarray(variable, np.float32)
     if quantizer is None:
         return values
@@ -74,7 +74,7 @@ def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
 
 
 def step_of(quantizer: Any) -> float | None:
-    """The step of which all of a quantizer's values are multiples, after a call of it; None where it has no single one."""
+    """Return the step of which all of a quantizer's values are multiples, after a call of it; None where it has no single one."""
     scale = np.asarray(getattr(quantizer, "scale", 1.0), np.float64)
     kind = type(quantizer).__name__
     if scale.size != 1 or kind not in ("quantized_bits", "binary", "ternary"):
@@ -84,7 +84,7 @@ def step_of(quantizer: Any) -> float | None:
 
 
 def activation(writer: Writer, x: str, function: Any) -> str:
-    """An activation: a QKeras quantizer, or one of Keras' functions that stay exact."""
+    """Write an activation: a QKeras quantizer, or one of Keras' functions that stay exact."""
     name = getattr(function, "__name__", type(function).__name__)
     from_qkeras = isinstance(function, BaseQuantizer) or getattr(function, "__module__", "").startswith("qkeras")
     if function is None:
@@ -203,7 +203,7 @@ def global_pool(writer: Writer, call: Call) -> str:
 
 
 def _scaled_average(writer: Writer, layer: Any, x: str, area: int) -> str:
-    """What QKeras' average pools add: the divisor taken back, a quantized factor in its place, an activation."""
+    """Write what QKeras' average pools add: the divisor taken back, a quantized factor in its place, an activation."""
     quantizer = getattr(layer, "average_quantizer_internal", None)
     if quantizer is not None:
         factor = quantized(quantizer, np.float32(1.0 / area), "average")

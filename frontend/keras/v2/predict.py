@@ -13,7 +13,7 @@ from muxflow.frontend.keras.v2.export import describe, read_model
 
 
 def load(path: Path) -> Predictor:
-    """The model, ready to predict."""
+    """Load the model, ready to predict."""
     model = without_softmax(read_model(path))
     # TensorFlow fuses convolution and bias in a compiled graph, and then knows no groups.
     eager = any(getattr(layer, "groups", 1) != 1 for layer in model.layers)

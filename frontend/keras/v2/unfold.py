@@ -33,7 +33,7 @@ def _check_has_layers(model: Any, what: str) -> None:
 
 
 def _called(model: Any, values: list[Any], prefix: str, met: set[int]) -> list[Any]:
-    """The model's outputs for symbolic inputs, each layer called anew; layers are named by the path to them."""
+    """Compute the model's outputs for symbolic inputs, each layer called anew; layers are named by the path to them."""
     tensors: dict[str, list[Any]] = {}
 
     def keep(key: str, value: Any) -> None:
@@ -65,7 +65,7 @@ def _inner(model: Any, arguments: Any, options: dict[str, Any], prefix: str, met
 
 
 def _fresh(layer: Any, prefix: str, met: set[int]) -> Any:
-    """The layer under its path's name, without the calls that it had in the model inside."""
+    """Return the layer under its path's name, without the calls that it had in the model inside."""
     if id(layer) not in met:
         met.add(id(layer))
         layer._inbound_nodes.clear()

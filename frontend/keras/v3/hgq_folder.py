@@ -31,13 +31,13 @@ ENVIRONMENT = {
 
 
 def install_command() -> str:
-    """The command line that fills the folder."""
+    """Return the command line that fills the folder."""
     options = ["--no-deps", "--upgrade", "--target", str(FOLDER), "-r", str(REQUIREMENTS)]
     return shlex.join([sys.executable, "-m", "pip", "install", *options])
 
 
 def hgq_version() -> str:
-    """The version of HGQ2 in its folder; "" when there is none."""
+    """Read the version of HGQ2 in its folder; "" when there is none."""
     found = (one.version for one in distributions(path=[str(FOLDER)]) if one.metadata["Name"].lower() == "hgq2")
     return next(found, "")
 

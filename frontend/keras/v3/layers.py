@@ -38,7 +38,7 @@ QUANTIZERS = "QUnaryFunctionLUT with an output quantizer (enable_oq=True)"
 
 
 def input_quantized(writer: Writer, call: Call, position: int, quantizer: Any) -> str:
-    """An input behind the layer's own quantizer of it; zeros that a ZeroPadding puts around it stay zeros."""
+    """Write an input after the layer's own quantizer of it; zeros that a ZeroPadding puts around it stay zeros."""
     name, tensor = call.inputs[position], call.tensors[position]
     if not is_quantizing(quantizer):
         return name
@@ -59,7 +59,7 @@ def input_quantized(writer: Writer, call: Call, position: int, quantizer: Any) -
 
 
 def inputs_quantized(writer: Writer, call: Call) -> Call:
-    """The call behind the layer's input quantizers, if it has any."""
+    """Return the call after the layer's input quantizers, if it has any."""
     if not getattr(call.layer, "enable_iq", False):
         return call
     iq = call.layer.iq
@@ -68,14 +68,14 @@ def inputs_quantized(writer: Writer, call: Call) -> Call:
 
 
 def output_quantized(writer: Writer, call: Call, x: str) -> str:
-    """A layer's result behind its output quantizer, if it has one."""
+    """Write a layer's result after its output quantizer, if it has one."""
     if not getattr(call.layer, "enable_oq", False) or not is_quantizing(call.layer.oq):
         return x
     return writer.steps(x, steps_of(call.layer.oq, "output quantizer"), "oq")
 
 
 def quantizing(handler: LayerHandler) -> LayerHandler:
-    """The handler between the layer's own input and output quantizers."""
+    """Put the handler between the layer's own input and output quantizers."""
 
     def handled(writer: Writer, call: Call) -> str:
         mode = getattr(call.layer, "quantization_mode", None)
@@ -87,7 +87,7 @@ def quantizing(handler: LayerHandler) -> LayerHandler:
 
 
 def activation(writer: Writer, x: str, function: Any) -> str:
-    """An activation that a layer brings with it."""
+    """Write an activation that a layer brings with it."""
     name = "linear" if function is None else getattr(function, "__name__", type(function).__name__)
     return plain_activation(writer, x, name, QUANTIZERS)
 

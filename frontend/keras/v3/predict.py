@@ -13,7 +13,7 @@ from muxflow.frontend.keras.v3.export import Walk, read_model
 
 
 def load(path: Path) -> Predictor:
-    """The model, ready to predict."""
+    """Load the model, ready to predict."""
     model = read_model(path)
     walk = Walk(model)
     # Without a softmax at the end: the host computes it.

@@ -36,7 +36,7 @@ class _OneType:
         self.place = place
 
     def bw_to_x(self, widths: Any, shape: Any) -> Any:
-        """The width at the place, for all elements."""
+        """Return the width at the place, for all elements."""
         return ops.broadcast_to(ops.reshape(widths, (-1,))[self.place], shape)
 
 
@@ -107,6 +107,6 @@ def _steps(quantizer: Any, integer_bits: int, before: Callable[[Any], Any]) -> S
 
 
 def numbers(tensor: Any) -> Floats:
-    """A weight, or what a quantizer makes of one, as an array."""
+    """Return a weight, or what a quantizer makes of one, as an array."""
     values: Floats = np.asarray(keras.ops.convert_to_numpy(tensor), np.float32)
     return values

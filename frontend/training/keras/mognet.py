@@ -103,7 +103,7 @@ class CellularAutomatonConv2D(tf.keras.layers.Layer):  # type: ignore[misc]
         self.automaton: Automaton | None = None
 
     def build(self, input_shape: Any) -> None:
-        """Generates the kernel, shape (1, 1, channels, filters)."""
+        """Generate the kernel, shape (1, 1, channels, filters)."""
         columns = int(input_shape[-1])
         self.automaton = layer_automaton(
             columns, rule=self.rule, ring=self.ring, seed=self.seed, burn_in=self.burn_in, alphabet=self.alphabet
@@ -138,7 +138,7 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
         self.bits, self.scale = bits, 2.0**-bits if scale is None else scale
 
     def build(self, input_shape: Any) -> None:
-        """Checks the two shapes."""
+        """Check the two shapes."""
         if len(input_shape) != 2:
             raise MuxflowError(f"{self.name}: {len(input_shape)} inputs; give two, [x, f]")
         x, f = (tuple(shape) for shape in input_shape)
@@ -152,7 +152,7 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
         super().build(input_shape)
 
     def call(self, inputs: Any) -> Any:
-        """Joins the codes."""
+        """Join the codes."""
         x, f = (_codes(value / self.scale) for value in inputs)
         joined = self.join(x[..., : self.channels], f[..., : self.channels])
         return tf.concat([joined, f[..., self.channels :]], axis=-1) * self.scale
@@ -162,7 +162,7 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of f."""
+        """Return the shape of f."""
         return input_shape[1]
 
     def get_config(self) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class MuxJoin(_Join):
         self.threshold: Any = None
 
     def build(self, input_shape: Any) -> None:
-        """Makes the thresholds, (channels,), starting at the middle of the codes (channel-mean: at a quarter)."""
+        """Make the thresholds, (channels,), starting at the middle of the codes (channel-mean: at a quarter)."""
         super().build(input_shape)
         if self.select == "channel-mean" and self.pixels is None:
             raise UnsupportedError(f"{self.name}: select channel-mean needs maps of fixed height and width")
@@ -205,7 +205,7 @@ class MuxJoin(_Join):
         return _ceiling(self.threshold / self.scale * float(pixels or 1))
 
     def integer_thresholds(self) -> list[int]:
-        """The integers that hardware compares with, one per residual channel; empty for always."""
+        """Return the integers that hardware compares with, one per residual channel; empty for always."""
         return [] if self.threshold is None else [int(limit) for limit in self._limits().numpy()]
 
     def join(self, x: Any, f: Any) -> Any:
@@ -239,5 +239,5 @@ class OrJoin(_Join):
     """
 
     def join(self, x: Any, f: Any) -> Any:
-        """The bitwise OR."""
+        """Compute the bitwise OR."""
         return _or(x, f, 2**self.bits - 1)

@@ -36,7 +36,7 @@ def rate(epoch: int, epochs: int) -> float:
 
 
 def shifted(images: Images, random: np.random.Generator) -> Images:
-    """Copies of images (N, H, W, C) that are moved by up to SHIFT pixels, zeros coming in."""
+    """Copy images (N, H, W, C) that are moved by up to SHIFT pixels, zeros coming in."""
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)))
     down, right = random.integers(0, 2 * SHIFT + 1, (2, count, 1))
@@ -46,12 +46,12 @@ def shifted(images: Images, random: np.random.Generator) -> Images:
 
 
 def pixels(dataset: Dataset) -> Images:
-    """What the networks take: (N, H, W, C), pixel p as p/256."""
+    """Return what the networks take: (N, H, W, C), pixel p as p/256."""
     return dataset.images.astype(np.float32) / np.float32(256)
 
 
 def train(name: str, epochs: int, seed: int) -> tuple[Any, int, int]:
-    """The trained network, its right answers on the held-out digits and their number; same seed, same weights."""
+    """Train a network; return it, its right answers on the held-out digits and their number; same seed, same weights."""
     tf_keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     model = NETWORKS[name](DenselyGroupedConv2D)

@@ -61,7 +61,7 @@ def conv_bn_act(x: Any, conv: Any, bits: int, name: str) -> Any:
 def quant_conv(
     filters: int, kernel: int, name: str, *, weights: str = TERNARY, groups: int = 1, layer: Any = QConv2D
 ) -> Any:
-    """A QConv2D (or another `layer` with its arguments) without bias, stride 1, same padding."""
+    """Make a QConv2D (or another `layer` with its arguments) without bias, stride 1, same padding."""
     return layer(filters, kernel, padding="same", groups=groups, use_bias=False, kernel_quantizer=weights, name=name)
 
 
@@ -133,7 +133,7 @@ def mognet(
 
 
 def residual_net(layer: Any = QConv2D, *, classes: int = 10, input_shape: tuple[int, int, int] = (8, 8, 1)) -> Any:
-    """A small plain residual network of what QKeras users write, for 8x8 images; pixels p/256 in, logits out.
+    """Build a small plain residual network of what QKeras users write, for 8x8 images; pixels p/256 in, logits out.
 
     It holds what other converters compute wrongly: quantizers right behind a QConv2D, a grouped convolution between
     dense and depthwise (1 < groups < channels), and an average pool whose sum is no power of two. Source: decision.
