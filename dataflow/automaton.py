@@ -62,7 +62,7 @@ class Automaton:
         return 1 if self.alphabet == "binary" else 2
 
     def step(self, cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """One step of the rule on a ring of cells (0/1): left, self and right neighbour index the rule's bits."""
+        """Apply the rule once to a ring of cells (0/1): left, self and right neighbour index the rule's bits."""
         neighbourhood = 4 * np.roll(cells, 1) + 2 * cells + np.roll(cells, -1)
         return ((self.rule >> neighbourhood) & 1).astype(np.uint8)
 

@@ -22,17 +22,17 @@ def port(stream: Stream) -> Port:
 
 
 def words_per_frame(stream: Stream) -> int:
-    """AXI words that carry one frame of an outer stream."""
+    """Count the AXI words that carry one frame of an outer stream."""
     return port(stream).words
 
 
 def pack(codes: IntArray, stream: Stream) -> Words:
-    """AXI words, shape (N, words a frame), of codes of shape (N, *stream.shape)."""
+    """Pack into AXI words, shape (N, words a frame), codes of shape (N, *stream.shape)."""
     return packing.pack(codes, port(stream))
 
 
 def unpack(words: Words, stream: Stream) -> IntArray:
-    """Codes of shape (N, *stream.shape) from AXI words; raises MuxflowError when they are not whole frames."""
+    """Unpack codes of shape (N, *stream.shape) from AXI words; raises MuxflowError when they are not whole frames."""
     try:
         return packing.unpack(words, port(stream))
     except AcceleratorError as error:

@@ -53,7 +53,7 @@ class Images:
 
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
-    """Seeded random codes over the whole interval of each input."""
+    """Draw seeded random codes over the whole interval of each input."""
     generator = np.random.default_rng(seed)
     codes = {name: random_codes(graph.streams[name], count, generator) for name in graph.inputs}
     return Images(codes, None, "random codes", f"seed {seed}")
@@ -80,7 +80,7 @@ def prove(
     network: Any = None,
     stage: Stage | None = None,
 ) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
-    """Climbs the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
+    """Climb the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
 
     The model file is a QONNX or a Keras one; it is executed by QONNX or by Keras' own predict.
 

@@ -173,7 +173,7 @@ def _placement_table(report: Report) -> Table:
 
 
 def frontier_table(points: Sequence[FrontierPoint], clock_mhz: float) -> Table:
-    """Frame rate against resources as a table."""
+    """Render frame rate against resources as a table."""
     table = Table(title="frontier: the cheapest folds of each rate (estimate)", title_justify="left")
     for column in ("frames/s", "cycles a frame", "LUT", "FF", "BRAM18", "DSP"):
         table.add_column(column, justify="right")
@@ -184,7 +184,7 @@ def frontier_table(points: Sequence[FrontierPoint], clock_mhz: float) -> Table:
 
 
 def slowdown_table(points: Sequence[SlowdownPoint]) -> Table:
-    """FIFO bits against the interval as a table."""
+    """Render FIFO bits against the interval as a table."""
     table = Table(title="FIFOs that may slow the pipeline down (cycle simulation)", title_justify="left")
     for column in ("allowed cycles a frame", "cycles a frame", "FIFO bits", "saved", "LUT", "BRAM18"):
         table.add_column(column, justify="right")
@@ -234,7 +234,7 @@ def to_latex(report: Report) -> str:
 
 
 def to_html(report: Report) -> str:
-    """One self-contained page, the memory budget drawn as bars."""
+    """Render one self-contained page, the memory budget drawn as bars."""
     largest = max(1, max(sum(row.bits.values()) for row in report.nodes))
     return (
         _environment("html")

@@ -142,7 +142,7 @@ def figures_json(project: Project, figures: Figures) -> bytes:
 
 
 def comparison(project: Project, figures: Figures) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Column titles and rows of the table that sets the estimates beside what was synthesised and implemented."""
+    """Lay out column titles and rows of the table that sets the estimates beside what was synthesised and implemented."""
     design = project.design
     columns: list[tuple[str, Resources | None, tuple[str, str, str]]] = [
         (

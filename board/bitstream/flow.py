@@ -73,7 +73,7 @@ class Flow:
         return self.folder / "logs" / f"{stage}.log"
 
     def forget(self, stage: str) -> None:
-        """Lets a stage run again though nothing that Muxflow knows of changed."""
+        """Let a stage run again though nothing that Muxflow knows of changed."""
         (self.folder / "stamps" / f"{stage}.json").unlink(missing_ok=True)
 
     def run(self, stages: Sequence[Stage], tell: Tell) -> tuple[Outcome, ...]:
@@ -158,7 +158,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _key(stage: Stage, keys: Mapping[str, str]) -> str:
-    """Hash of what the result depends on; not of where the tools and the folder are, nor of the number of jobs."""
+    """Hash what the result depends on; not of where the tools and the folder are, nor of the number of jobs."""
     digest = hashlib.sha256(json.dumps([stage.name, dict(stage.settings)], sort_keys=True).encode())
     for name in stage.after:
         digest.update(f"\0{name}={keys.get(name, '')}".encode())

@@ -65,7 +65,7 @@ class VendorTool:
 
 
 def find_vivado(folders: Sequence[Path] = ()) -> VendorTool:
-    """Vivado, from `folders` when given, else from PATH, else from the usual installation folders, newest first.
+    """Find Vivado: in `folders` when given, else from PATH, else from the usual installation folders, newest first.
 
     Raises ToolError saying what was looked for and where, or that the version is not supported.
     """

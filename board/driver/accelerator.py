@@ -286,7 +286,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _transfer_frames(interface: Interface, batch: int) -> int:
-    """Frames of one transfer: `batch`, fewer where the DMA's length register holds no more."""
+    """Count the frames of one transfer: `batch`, fewer where the DMA's length register holds no more."""
     if batch < 1:
         raise AcceleratorError(f"a batch of {batch} frames; at least one")
     words = max(port.words for port in interface.ports)

@@ -148,7 +148,7 @@ class PynqBackend:
         return self._buffers[-1]
 
     def _set_up(self) -> None:
-        """Brings DMAs, monitors and accelerator from their reset state to work."""
+        """Bring DMAs, monitors and accelerator from their reset state to work."""
         for channel in self._channels:
             channel.reset()
         for channel in self._sends:

@@ -117,7 +117,7 @@ def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int |
 
 
 def slowdown_curve(design: Design, slowdown: float, *, points: int = 3) -> tuple[SlowdownPoint, ...]:
-    """FIFO bits against interval at slowdowns from 0 to `slowdown` per cent of the slowest node's cycles, the folds of
+    """Set FIFO bits against interval at slowdowns from 0 to `slowdown` per cent of the slowest node's cycles, the folds of
     the design kept."""
     found = []
     for index in range(points):
@@ -309,7 +309,7 @@ class _Search:
         return True
 
     def rank(self, design: Design) -> tuple[float, float]:
-        """Smaller is better: the interval where speed is asked for, then shares of the budget."""
+        """Rank a design, smaller is better: the interval where speed is asked for, then shares of the budget."""
         speed = design.interval if self.goal.fps is None and self.latency is None else 0
         return speed, _load(design.resources, self.budget)
 
@@ -335,7 +335,7 @@ class _Search:
         return schedule(fold_graph(self.graph, solution.folds, self.implementations), timed=True).latency
 
     def nearest(self, held: Mapping[str, int], board: str) -> str:
-        """Why there is no design: the nearest one that fits, or how far the smallest is from fitting."""
+        """Explain why there is no design: the nearest one that fits, or how far the smallest is from fitting."""
         solver = Solver(self.graph, self.implementations, held)
         name = self.graph.name
         nearest = fastest(solver, self.budget)

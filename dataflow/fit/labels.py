@@ -139,7 +139,7 @@ def _search(
 
 
 def _undominated(state: Ints, cost: Ints) -> Ints:
-    """Rows, by state, that no other row of the same state beats or equals in every column; the first of equals stays."""
+    """Keep the rows, by state, that no other row of the same state beats or equals in every column; the first of equals stays."""
     order = np.lexsort((*cost.T[::-1], state))
     state, cost = state[order], cost[order]
     # Rows of a state ascend in the first column: what came before is no worse in it.

@@ -105,7 +105,7 @@ class PlacedMemory:
 
 @lru_cache(maxsize=1 << 16)
 def _columns(depth: int, width: int) -> tuple[int, ...]:
-    """Width of the last column of a best tiling of each number of bits from 0 to `width`, and its blocks at the end."""
+    """Find the width of the last column of a best tiling of each number of bits from 0 to `width`, and its blocks at the end."""
     best = [0] + [10**9] * width
     last = [0] * (width + 1)
     costs = [(shape_width, ceil(depth / shape_depth)) for shape_depth, shape_width in BRAM18_SHAPES]
@@ -155,8 +155,10 @@ def shift_register_count(depth: int, width: int) -> int:
 
 
 def _fifo_in_luts(depth: int, width: int) -> tuple[int, bool]:
-    """LUTs of a FIFO in LUTs with its counters, and whether it is made of shift registers: they or a LUT RAM, whichever is
-    smaller."""
+    """Count the LUTs of a FIFO in LUTs with its counters, and tell whether it is made of shift registers.
+
+    Shift registers or a LUT RAM, whichever is smaller.
+    """
     shift_registers = shift_register_count(depth, width) + int(constant("fifo.shift_register_lut"))
     lutram = lutram_count(depth, width, True) + int(constant("fifo.lutram_lut"))
     return min(shift_registers, lutram), shift_registers <= lutram
@@ -175,7 +177,7 @@ def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
-    """Where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
+    """List where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
 
     A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller.
     """

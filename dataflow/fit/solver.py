@@ -44,7 +44,7 @@ class _Options:
         return _Options(self.candidate[kept], self.cycles[kept], self.cost[kept], self.reads[kept], self.writes[kept])
 
     def pareto(self, columns: Ints) -> _Options:
-        """Without the rows that another one of the same lanes beats in, or equals in, all columns."""
+        """Drop the rows that another one of the same lanes beats in, or equals in, all columns."""
         lanes = np.concatenate([self.reads, self.writes], axis=1)
         order = np.lexsort((*columns.T[::-1], *lanes.T))
         kept: list[int] = []
@@ -193,7 +193,7 @@ class Solver:
         options: _Options,
         cycles: int,
     ) -> tuple[Step, Ints]:
-        """All moves of one group: from each state by each option to a new state."""
+        """List all moves of one group: from each state by each option to a new state."""
         shape = (len(states), len(options.cycles))
         cost = np.broadcast_to(options.cost, (*shape, 4)).copy()
         slowest = np.broadcast_to(options.cycles, shape).copy()

@@ -218,7 +218,7 @@ class Simulator:
         return timing, waiting
 
     def _deadlock(self, depths: Mapping[str, int], frames: int, waits: Mapping[str, tuple[str, str]]) -> DeadlockError:
-        """Names the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
+        """Name the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
         graph = self.graph
         writers = {name: node.name for node in graph.nodes for name in node.outputs} | host_ends(graph.inputs, SOURCE)
         readers = {name: node.name for node in graph.nodes for name in node.inputs} | host_ends(graph.outputs, SINK)

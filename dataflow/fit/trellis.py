@@ -34,7 +34,7 @@ class Trellis:
     steps: tuple[Step, ...]
 
     def forward(self, prices: Floats) -> list[Floats]:
-        """Cheapest way to each state of each layer, the first one included."""
+        """Find the cheapest way to each state of each layer, the first one included."""
         values = [np.zeros(1)]
         for step in self.steps:
             value = np.full(step.after, np.inf)
@@ -43,7 +43,7 @@ class Trellis:
         return values
 
     def backward(self, prices: Floats) -> list[Floats]:
-        """Cheapest way from each state of each layer to the end, the last one included."""
+        """Find the cheapest way from each state of each layer to the end, the last one included."""
         values = [np.zeros(1)]
         for step in reversed(self.steps):
             value = np.full(step.before, np.inf)

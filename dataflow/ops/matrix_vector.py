@@ -93,8 +93,11 @@ class MatrixVector(Op):
         return (y.reshape(len(x), *shape, rows),)
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """PE divides the rows of a group; SIMD divides its channels, or is a multiple of them that divides its columns;
-        several groups at once only with all rows and channels of each."""
+        """List the folds.
+
+        PE divides the rows of a group; SIMD divides its channels, or is a multiple of them that divides its columns;
+        several groups at once only with all rows and channels of each.
+        """
         rows, columns = ports.inputs[1].shape
         group_rows, channels = rows // self.groups, columns // self.pixels
         simds = divisors(channels) + [channels * pixels for pixels in divisors(self.pixels)[1:]]

@@ -35,7 +35,7 @@ Shape = tuple[int, ...]
 
 
 def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape, ...]:
-    """One shape for each input; raises MuxflowError where one is none, or the model has no Brevitas layer."""
+    """Return one shape for each input; raises MuxflowError where one is none, or the model has no Brevitas layer."""
     given = (shapes,) if all(isinstance(size, int) for size in shapes) else shapes
     for shape in given:
         if not (

@@ -41,7 +41,7 @@ class ThresholdQuantizer(Quantizer):
         return np.asarray(self.step * counts + self.lowest, np.float32)
 
     def interval(self) -> tuple[int, int]:
-        """Smallest and largest code."""
+        """Return the smallest and the largest code."""
         ends = self.lowest, self.lowest + self.step * self.thresholds.shape[1]
         lo, hi = (round(end / float(self.scale[0])) for end in ends)
         return lo, hi
@@ -49,7 +49,7 @@ class ThresholdQuantizer(Quantizer):
 
 @handles("MultiThreshold", domains=QUANTIZED)
 def multi_threshold(importer: Importer, node: ModelNode) -> Value:
-    """MultiThreshold: an activation, or at the input what makes integers of it."""
+    """Import MultiThreshold: an activation, or at the input what makes integers of it."""
     table = importer.constant(node, 1).astype(np.float32)
     if table.ndim != 2 or not table.size:
         raise MuxflowError(f"{node.label}: thresholds of shape {table.shape}; they must be (channels or 1, steps)")
@@ -121,7 +121,7 @@ def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: Th
 
 @handles("Im2Col", domains=QUANTIZED)
 def im2col(importer: Importer, node: ModelNode) -> Value:
-    """Im2Col: the vectors of a convolution, channel-last."""
+    """Import Im2Col: the vectors of a convolution, channel-last."""
     tensor = _channel_last(importer, node)
     kernel = _pair(node, "kernel_size", ())
     if node.attributes.get("depthwise", 0):
@@ -149,7 +149,7 @@ def im2col(importer: Importer, node: ModelNode) -> Value:
 
 @handles("XnorPopcountMatMul", domains=QUANTIZED)
 def xnor_popcount(importer: Importer, node: ModelNode) -> Value:
-    """XnorPopcountMatMul: how many bits of x equal those of the weights, which is x (2 w - 1) + the number of w = 0."""
+    """Import XnorPopcountMatMul: how many bits of x equal those of the weights, which is x (2 w - 1) + the number of w = 0."""
     bits = importer.constant(node, 1)
     if not np.isin(bits, (0, 1)).all():
         raise MuxflowError(f"{node.label}: weights other than 0 and 1; FINN writes bits")
@@ -163,7 +163,7 @@ def xnor_popcount(importer: Importer, node: ModelNode) -> Value:
 
 @handles("MaxPoolNHWC", domains=QUANTIZED)
 def max_pool(importer: Importer, node: ModelNode) -> Value:
-    """MaxPoolNHWC: MaxPool on a channel-last map."""
+    """Import MaxPoolNHWC: MaxPool on a channel-last map."""
     tensor = _channel_last(importer, node)
     first = f"{node.inputs[0]} channel-first"
     importer.values[first] = replace(tensor, index=np.moveaxis(tensor.index, -1, 0))

@@ -74,7 +74,7 @@ def with_constant(importer: Importer, node: ModelNode) -> Value:
 
 @handles("BatchNormalization")
 def batch_normalization(importer: Importer, node: ModelNode) -> Value:
-    """Batch normalisation at inference."""
+    """Import batch normalisation at inference."""
     tensor = importer.tensor(node, 0)
     channels = tensor.index.shape[0]
     operands: list[npt.NDArray[np.float32] | None] = [None]
@@ -90,7 +90,7 @@ def batch_normalization(importer: Importer, node: ModelNode) -> Value:
 
 @handles(*REORDERINGS)
 def reorder(importer: Importer, node: ModelNode) -> Value:
-    """Reshape, Flatten, Transpose, Squeeze, Unsqueeze: they only move elements, so they cost nothing."""
+    """Import Reshape, Flatten, Transpose, Squeeze, Unsqueeze: they only move elements, so they cost nothing."""
     value = importer.values[node.inputs[0]]
     if isinstance(value, Image):
         return replace(value, index=_moved(importer, node, value.index))
@@ -100,7 +100,7 @@ def reorder(importer: Importer, node: ModelNode) -> Value:
 
 @handles("Shape")
 def shape(importer: Importer, node: ModelNode) -> Value:
-    """Shape of a tensor for one image; exporters compute the target of a Reshape from it."""
+    """Import Shape, the shape of a tensor for one image; exporters compute the target of a Reshape from it."""
     value = importer.values[node.inputs[0]]
     if not isinstance(value, Tensor | Image):
         raise UnsupportedError(f"{node.label}: the shape of generated weights; use constants")
@@ -148,7 +148,7 @@ def _move(importer: Importer, node: ModelNode, batch: IntArray) -> IntArray:
 
 @handles("Softmax", "LogSoftmax")
 def drop_softmax(importer: Importer, node: ModelNode) -> Value:
-    """Softmax as the last node: the logits leave the chip, the host may normalise them."""
+    """Drop Softmax as the last node: the logits leave the chip, the host may normalise them."""
     if node.outputs[0] not in importer.model.outputs:
         raise UnsupportedError(f"{node.label}: supported only as the last node, where the host computes it")
     importer.remarks.append(f"{node.label} is left to the host: the outputs are logits")

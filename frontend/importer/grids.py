@@ -27,7 +27,7 @@ def commensurate(ratio: Fraction) -> Fraction | None:
 
 
 def common_grid(scales: Sequence[float]) -> tuple[list[int], float] | None:
-    """Integer factors and one unit with scale = factor * unit for each scale, or None where there is none.
+    """Find integer factors and one unit with scale = factor * unit for each scale, or None where there is none.
 
     `scales`: one or more finite numbers, none of them 0; factors of negative ones are negative. The unit is the
     largest one, and positive.

@@ -40,7 +40,7 @@ def channel_first(stream: Stream) -> IntArray:
 
 
 def is_feature_map(tensor: Tensor, stream: Stream) -> bool:
-    """Whether the tensor is the stream's map in the model's (C, ...) order."""
+    """Tell whether the tensor is the stream's map in the model's (C, ...) order."""
     return tensor.index.ndim > 1 and np.array_equal(tensor.index, channel_first(stream))
 
 
@@ -54,5 +54,5 @@ def check_feature_map(label: str, tensor: Tensor, stream: Stream, supported: str
 
 
 def is_channel_last(tensor: Tensor, stream: Stream) -> bool:
-    """Whether the tensor is the stream's map in the stream's own order, as behind a Transpose."""
+    """Tell whether the tensor is the stream's map in the stream's own order, as after a Transpose."""
     return tensor.index.ndim > 1 and np.array_equal(tensor.index, natural(stream))

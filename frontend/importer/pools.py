@@ -26,7 +26,7 @@ Mode = Literal["max", "sum"]
 
 @handles("MaxPool", "AveragePool")
 def pool(importer: Importer, node: ModelNode) -> Value:
-    """MaxPool and AveragePool."""
+    """Import MaxPool and AveragePool."""
     tensor = _map(importer, node)
     source = importer.streams[tensor.stream]
     kernel = tuple(int(size) for size in node.attributes.get("kernel_shape", ()))
@@ -41,7 +41,7 @@ def pool(importer: Importer, node: ModelNode) -> Value:
 
 @handles("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
 def global_pool(importer: Importer, node: ModelNode) -> Value:
-    """GlobalMaxPool, GlobalAveragePool, and ReduceMean or ReduceMax over all spatial axes."""
+    """Import GlobalMaxPool, GlobalAveragePool, and ReduceMean or ReduceMax over all spatial axes."""
     tensor = importer.tensor(node, 0)
     keep = True
     if node.op_type.startswith("Reduce"):

@@ -29,7 +29,7 @@ NOISY_VALUES = 64 * LARGEST_WEIGHT
 
 
 def weight_codes(importer: Importer, node: ModelNode, position: int, row_axis: int) -> tuple[IntArray, Doubles]:
-    """Integer weights with the rows first, shape (rows, ...), and the scale of each row, shape (1,) or (rows,).
+    """Find integer weights with the rows first, shape (rows, ...), and the scale of each row, shape (1,) or (rows,).
 
     Weights without a quantizer are accepted where they are whole multiples of one step a row.
     """
@@ -55,7 +55,7 @@ def weight_codes(importer: Importer, node: ModelNode, position: int, row_axis: i
 
 
 def _recover(values: npt.NDArray[np.float32], node: ModelNode) -> tuple[IntArray, Doubles]:
-    """Codes and scales of float weights that lie on a grid, one for the tensor or one for each row."""
+    """Find codes and scales of float weights that lie on a grid, one for the tensor or one for each row."""
     flat = values.reshape(len(values), -1).astype(np.float64)
     step = _grid_step(flat)
     steps = [step] * len(flat) if step else [_grid_step(row) for row in flat]
@@ -159,19 +159,19 @@ def _with_bias(importer: Importer, node: ModelNode, tensor: Tensor, rows: int) -
 
 
 def _odd_part(scale: Doubles) -> int:
-    """Largest odd factor of the scales' mantissas: 1 for powers of two."""
+    """Find the largest odd factor of the scales' mantissas: 1 for powers of two."""
     mantissa, _ = np.frexp(scale)
     whole = (np.abs(mantissa) * (1 << 53)).astype(np.int64)
     return max(int(value) // (int(value) & -int(value)) for value in whole if value) if whole.any() else 1
 
 
 def sums_exactly(scale: Doubles, stream: Stream) -> bool:
-    """Whether every float32 partial sum of multiples of the scale is a float32 number, in any order of summation."""
+    """Tell whether every float32 partial sum of multiples of the scale is a float32 number, in any order of summation."""
     return _odd_part(scale) * max(abs(stream.lo), abs(stream.hi), 1) < 1 << 24
 
 
 def _adds_exactly(bias: Floats, scale: Doubles, stream: Stream) -> bool:
-    """Whether that still holds with a bias that may come first: it lies on a grid that float32 resolves."""
+    """Tell whether that still holds with a bias that may come first: it lies on a grid that float32 resolves."""
     steps = bias / scale
     room = np.floor(np.log2((1 << 24) / _odd_part(scale) / (max(abs(stream.lo), abs(stream.hi)) + np.abs(steps) + 1)))
     fine = steps * 2.0**room

@@ -120,7 +120,7 @@ class Importer:
         return Tensor(name, channel_first(known).reshape(-1)[image.index], scale, exact=True)
 
     def given_grid(self, image: Image) -> tuple[float, int, bool] | None:
-        """(step, bits, signed) of an input where the caller or the file says what its integers are."""
+        """Return (step, bits, signed) of an input where the caller or the file says what its integers are."""
         options, entry = self.options, next(entry for entry in self.model.inputs if entry.name == image.name)
         if options.input_scale is not None:
             return options.input_scale, options.input_bits, options.input_signed
@@ -158,7 +158,7 @@ class Importer:
     # The walk.
 
     def run(self, collect: bool) -> list[NodeStatus]:
-        """Visits every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""
+        """Visit every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""
         self.values[""] = Constant(np.zeros(0, np.float32))
         for name, constant in self.model.constants.items():
             finite(constant.value, name)
@@ -250,7 +250,7 @@ class Importer:
         return value
 
     def _readout(self, name: str, tensor: Tensor) -> Readout:
-        """How the host reads an output; raises UnsupportedError where it is no affine map of each channel."""
+        """Describe how the host reads an output; raises UnsupportedError where it is no affine map of each channel."""
         meaning = tensor.meaning()
         if meaning is None:
             raise UnsupportedError(

@@ -105,7 +105,7 @@ class Predictor:
 
 
 def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
-    """`MODEL FOLDER`: answers until the standard input ends.
+    """Answer for `MODEL FOLDER` until the standard input ends.
 
     Each line there is a JSON list of tensor names; the images are in `inputs.npy` in the folder, channels last.
     `outputs.npz` there then holds what Keras' predict gives for each name, and for "" the model's output (what a softmax

@@ -31,7 +31,7 @@ class StepQuantizer(Quantizer):
     ends: Doubles = field(kw_only=True)
 
     def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
-        """Values of the level that each input reaches; `zero_point` is 0."""
+        """Return the values of the level that each input reaches; `zero_point` is 0."""
         if len(self.codes) == 1:
             reached = self.codes[0][np.searchsorted(self.thresholds[0], values, side="right")]
         else:
@@ -43,11 +43,11 @@ class StepQuantizer(Quantizer):
         return np.asarray(reached * scale.astype(np.float64), np.float32)
 
     def interval(self) -> tuple[int, int]:
-        """Smallest and largest code."""
+        """Return the smallest and the largest code."""
         return int(self.codes.min()), int(self.codes.max())
 
     def fits(self, bits: int) -> bool:
-        """Whether its codes, from the smallest to the largest, take so many bits."""
+        """Tell whether its codes, from the smallest to the largest, take so many bits."""
         lo, hi = self.interval()
         return hi - lo < 1 << bits
 

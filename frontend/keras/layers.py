@@ -101,12 +101,12 @@ def check_channels_last(layer: Any) -> None:
 
 
 def sizes(given: Any) -> tuple[int, ...]:
-    """One number for each axis; one-dimensional layers may say it without a tuple."""
+    """Return one number for each axis; one-dimensional layers may say it without a tuple."""
     return tuple(int(size) for size in np.ravel(given))
 
 
 def window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
-    """ONNX attributes of a layer's window; `pads`: zeros that a layer before it puts around its maps."""
+    """Return the ONNX attributes of a layer's window; `pads`: zeros that a layer before it puts around its maps."""
     check_channels_last(layer)
     if layer.padding not in ("same", "valid", "causal"):
         raise UnsupportedError(f"padding={layer.padding!r}; supported are 'same', 'valid' and 'causal'")
@@ -150,7 +150,7 @@ def multiplied(writer: Writer, call: Call, kernel: Floats, *bias: str, step: flo
 
 
 def by_channel(writer: Writer, call: Call, op_type: str, x: str, value: npt.ArrayLike) -> str:
-    """`x op value`, one number a channel of the call's input."""
+    """Write `x op value`, one number a channel of the call's input."""
     shape = (1, -1, *(1,) * call.spatial)
     return writer.node(op_type, x, writer.constant(np.asarray(value, np.float32).reshape(shape)))
 
@@ -169,13 +169,13 @@ def normalized(writer: Writer, call: Call, mean: npt.ArrayLike, factor: npt.Arra
 
 
 def pooled(writer: Writer, call: Call) -> str:
-    """Max and average pools."""
+    """Write max and average pools."""
     kind = "MaxPool" if "Max" in call.kind else "AveragePool"
     return writer.node(kind, call.inputs[0], kernel_shape=sizes(call.layer.pool_size), **window(call.layer))
 
 
 def globally_pooled(writer: Writer, call: Call) -> str:
-    """Global max and average pools."""
+    """Write global max and average pools."""
     check_channels_last(call.layer)
     kind = "GlobalMaxPool" if "Max" in call.kind else "GlobalAveragePool"
     x = writer.node(kind, call.inputs[0])
@@ -183,7 +183,7 @@ def globally_pooled(writer: Writer, call: Call) -> str:
 
 
 def zero_padding(writer: Writer, call: Call) -> str:
-    """ZeroPadding of any rank: the convolution behind it adds the zeros."""
+    """Write ZeroPadding of any rank: the convolution after it adds the zeros."""
     check_channels_last(call.layer)
     own = np.reshape(call.layer.padding, (-1, 2)).T.reshape(-1)  # all begins, all ends
     x, before = writer.padding_of(call.inputs[0])
@@ -192,7 +192,7 @@ def zero_padding(writer: Writer, call: Call) -> str:
 
 
 def plain_activation(writer: Writer, x: str, name: str, quantizers: str) -> str:
-    """One of Keras' own functions that stay exact; `quantizers` is the advice about the others."""
+    """Write one of Keras' own functions that stay exact; `quantizers` is the advice about the others."""
     if name == "linear":
         return x
     if name not in ("relu", "softmax"):
@@ -203,7 +203,7 @@ def plain_activation(writer: Writer, x: str, name: str, quantizers: str) -> str:
 
 
 def relu(writer: Writer, call: Call) -> str:
-    """ReLU, with or without an upper bound."""
+    """Write ReLU, with or without an upper bound."""
     if call.layer.negative_slope or call.layer.threshold:
         raise UnsupportedError("a negative slope or a threshold; supported is ReLU with max_value")
     x = writer.node("Relu", call.inputs[0])
@@ -213,7 +213,7 @@ def relu(writer: Writer, call: Call) -> str:
 
 
 def softmax(writer: Writer, call: Call) -> str:
-    """Softmax; the importer leaves it to the host at the end."""
+    """Write Softmax; the importer leaves it to the host at the end."""
     return writer.node("Softmax", call.inputs[0], axis=1)
 
 
@@ -241,13 +241,13 @@ def _channel_last(writer: Writer, call: Call) -> str:
 
 
 def flatten(writer: Writer, call: Call) -> str:
-    """Flatten, in Keras' channel-last order."""
+    """Write Flatten, in Keras' channel-last order."""
     check_channels_last(call.layer)
     return writer.node("Flatten", _channel_last(writer, call))
 
 
 def reshape(writer: Writer, call: Call) -> str:
-    """Reshape, in Keras' channel-last order."""
+    """Write Reshape, in Keras' channel-last order."""
     target = call.output_shape[1:]
     shape = writer.constant(np.array([0, *target], np.int64))
     x = writer.node("Reshape", _channel_last(writer, call), shape)
@@ -255,7 +255,7 @@ def reshape(writer: Writer, call: Call) -> str:
 
 
 def identity(writer: Writer, call: Call) -> str:
-    """Layers that do nothing at inference."""
+    """Pass over layers that do nothing at inference."""
     return call.inputs[0]
 
 

@@ -63,7 +63,7 @@ def keras_version(path: Path) -> str:
 
 
 def generation_of(path: Path) -> Generation:
-    """Which Keras reads a file: the one that wrote it, 2 where it does not say.
+    """Tell which Keras reads a file: the one that wrote it, 2 where it does not say.
 
     Raises UnsupportedError for a file of another generation.
     """
@@ -79,7 +79,7 @@ def generation_of(path: Path) -> Generation:
 
 
 def is_of_generation(path: Path, generation: Generation) -> bool:
-    """Whether a Keras of this generation reads a file; False for a file of a Keras that is not supported."""
+    """Tell whether a Keras of this generation reads a file; False for a file of a Keras that is not supported."""
     try:
         return generation_of(path) == generation
     except UnsupportedError:

@@ -68,7 +68,7 @@ def select_bits(x: Codes, thresholds: Codes, select: str) -> npt.NDArray[np.bool
 
 
 def mux_join(x: Codes, f: Codes, thresholds: Codes, select: str) -> Codes:
-    """`y = S ? (x + f) >> 1 : f` on integer codes, shape of `f`; channels beyond the smaller count pass `f`.
+    """Compute `y = S ? (x + f) >> 1 : f` on integer codes, shape of `f`; channels beyond the smaller count pass `f`.
 
     `x`, `f`: codes (N, C, H, W) with equal N, H, W; `thresholds`: min(C_x, C_f) integers.
     Raises MuxflowError on shapes that do not fit. Source: MOGNET, MUX residual; operands are decisions.
@@ -83,7 +83,7 @@ def mux_join(x: Codes, f: Codes, thresholds: Codes, select: str) -> Codes:
 
 
 def or_join(x: Codes, f: Codes) -> Codes:
-    """Bitwise OR of integer codes, shape of `f`; channels beyond the smaller count pass `f`.
+    """Compute the bitwise OR of integer codes, shape of `f`; channels beyond the smaller count pass `f`.
 
     Raises MuxflowError on shapes that do not fit. Source: HEQ (arXiv 2501.04517), OR residual; k-bit form a decision.
     """
@@ -110,7 +110,7 @@ class MuxflowOp(CustomOp):  # type: ignore[misc]
     """What all operators here share: single-output, and a datatype that follows a scale of one."""
 
     def scaled_datatype(self, integer: str) -> Any:
-        """`integer` as a QONNX datatype when the scale is one, FLOAT32 otherwise (as QONNX does for Quant)."""
+        """Return `integer` as a QONNX datatype when the scale is one, FLOAT32 otherwise (as QONNX does for Quant)."""
         return DataType[integer if self.get_nodeattr("scale") == 1.0 else "FLOAT32"]
 
     def expect_inputs(self, count: int) -> None:
@@ -132,7 +132,7 @@ class AutomatonWeights(MuxflowOp):
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
-        """Attributes of the node, QONNX form."""
+        """Return the attributes of the node, QONNX form."""
         return {
             "rule": ("i", True, 30),
             "ring": ("i", True, 0),
@@ -153,7 +153,7 @@ class AutomatonWeights(MuxflowOp):
         return self.make_const_shape_op([self.get_nodeattr("rows"), self.get_nodeattr("columns"), 1, 1])
 
     def infer_node_datatype(self, model: Any) -> None:
-        """BIPOLAR or TERNARY at scale one, FLOAT32 otherwise."""
+        """Set BIPOLAR or TERNARY at scale one, FLOAT32 otherwise."""
         integer = "BIPOLAR" if self.get_nodeattr("alphabet") == "binary" else "TERNARY"
         model.set_tensor_datatype(self.onnx_node.output[0], self.scaled_datatype(integer))
 
@@ -177,7 +177,7 @@ class JoinOp(MuxflowOp):
         return onnx.helper.make_node("Identity", [self.onnx_node.input[1]], [self.onnx_node.output[0]])
 
     def infer_node_datatype(self, model: Any) -> None:
-        """UINT<bits> at scale one, FLOAT32 otherwise."""
+        """Set UINT<bits> at scale one, FLOAT32 otherwise."""
         bits = self.get_nodeattr("bits")
         integer = "BINARY" if bits == 1 else f"UINT{bits}"
         model.set_tensor_datatype(self.onnx_node.output[0], self.scaled_datatype(integer))
@@ -201,7 +201,7 @@ class MuxJoin(JoinOp):
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
-        """Attributes of the node, QONNX form."""
+        """Return the attributes of the node, QONNX form."""
         return {"select": ("s", True, "channel", set(SELECTS)), "scale": ("f", True, 1.0), "bits": ("i", True, 1)}
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
@@ -224,7 +224,7 @@ class OrJoin(JoinOp):
     """OR residual join, see `or_join`. Inputs x, f: (N, C, H, W). Source: HEQ (arXiv 2501.04517), OR residual."""
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
-        """Attributes of the node, QONNX form."""
+        """Return the attributes of the node, QONNX form."""
         return {"scale": ("f", True, 1.0), "bits": ("i", True, 1)}
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:

@@ -118,7 +118,7 @@ def _input(entry: onnx.ValueInfoProto, integers: Mapping[str, tuple[int, bool]])
 
 
 def _integer_types(proto: onnx.ModelProto) -> dict[str, tuple[int, bool]]:
-    """(bits, signed) of the tensors that QONNX and FINN annotate as UINTn or INTn of up to `INPUT_BITS` bits."""
+    """Return (bits, signed) of the tensors that QONNX and FINN annotate as UINTn or INTn of up to `INPUT_BITS` bits."""
     found = {}
     for annotation in proto.graph.quantization_annotation:
         entries = {entry.key: entry.value for entry in annotation.quant_parameter_tensor_names}

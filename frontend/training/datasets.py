@@ -84,7 +84,7 @@ def load_digits(split: Split) -> Dataset:
 
 
 def load_cifar10(folder: str | Path, split: Split) -> Dataset:
-    """CIFAR-10 from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 10 classes.
+    """Load CIFAR-10 from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 10 classes.
 
     Reads data_batch_1..5.bin / test_batch.bin (3073-byte records) or, without these, the pickled data_batch_1..5 /
     test_batch, through an unpickler that builds arrays and plain containers only.
@@ -98,7 +98,7 @@ def load_cifar10(folder: str | Path, split: Split) -> Dataset:
 
 
 def load_cifar100(folder: str | Path, split: Split) -> Dataset:
-    """CIFAR-100 (fine labels) from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 100 classes.
+    """Load CIFAR-100 (fine labels) from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 100 classes.
 
     Reads train.bin / test.bin (3074-byte records) or, without these, the pickled train / test.
     Raises MuxflowError as `load_cifar10`.
@@ -108,7 +108,7 @@ def load_cifar100(folder: str | Path, split: Split) -> Dataset:
 
 
 def load_stl10(folder: str | Path, split: Split) -> Dataset:
-    """STL-10, binary version, from `folder` (or stl10_binary in it): (N, 96, 96, 3), 10 classes.
+    """Load STL-10, binary version, from `folder` (or stl10_binary in it): (N, 96, 96, 3), 10 classes.
 
     Reads <split>_X.bin (27648 bytes an image, column-major planes) and <split>_y.bin (labels 1..10).
     Raises MuxflowError when files are absent (naming all of them), truncated or inconsistent.

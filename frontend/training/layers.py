@@ -133,7 +133,7 @@ class CellularAutomatonConv2d(nn.Module):  # type: ignore[misc]
 
 
 def conv_bn_act(conv: nn.Module, channels: int, bits: int, scale: ScaleMode = "power_of_two") -> nn.Sequential:
-    """`conv`, batch norm over its `channels` outputs, unsigned `bits`-bit activation; raises as the quantizer does.
+    """Chain `conv`, batch norm over its `channels` outputs, unsigned `bits`-bit activation; raises as the quantizer does.
 
     Batch norm starts at standard deviation 0.3 and mean 0.4 (one bit: 0), so that most pre-activations lie inside the
     quantizer's range and gradients pass through the whole depth (decision; with 1 and 0 the 8x8 digits do not train).
@@ -277,7 +277,7 @@ class MuxJoin(nn.Module):  # type: ignore[misc]
         return [] if self.threshold is None else [int(t) for t in self._limits(height, width).tolist()]
 
     def _gate(self, x: Tensor) -> Tensor:
-        """S for the residual channels `x` in codes, exactly 0 or 1; the ramp behind its gradient spans the codes."""
+        """Compute S for the residual channels `x` in codes, exactly 0 or 1; the ramp of its gradient spans the codes."""
         height, width = x.shape[2:]
         limits = self._limits(height, width).view(1, -1, 1, 1)
         if self.select == "element":

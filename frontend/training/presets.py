@@ -14,7 +14,7 @@ ZOOS: tuple[ModuleType, ...] = (zoo, zoo_bnn, zoo_radio)
 
 
 def names() -> tuple[str, ...]:
-    """All presets: the MOGNETs, the binary-network classics and the radio networks."""
+    """List all presets: the MOGNETs, the binary-network classics and the radio networks."""
     return tuple(sorted(name for family in ZOOS for name in family.PRESETS))
 
 

@@ -82,7 +82,7 @@ def heq_scale(n: int, scale: ScaleMode = "power_of_two") -> float:
 
 
 def heq_bits(n: int) -> int:
-    """Bits of a signed narrow integer that holds one of n HEQ levels: 3 -> 2, 5 -> 3, 7 -> 3. Raises MuxflowError."""
+    """Count the bits of a signed narrow integer that holds one of n HEQ levels: 3 -> 2, 5 -> 3, 7 -> 3. Raises MuxflowError."""
     _check_levels(n)
     return math.ceil(math.log2((n - 1) // 2 + 1)) + 1
 

@@ -60,7 +60,7 @@ class TrainConfig:
             raise MuxflowError(f"training: lr = {self.lr}; use a positive learning rate")
 
     def rate(self, progress: float) -> float:
-        """Learning rate after `progress` epochs (fractions count)."""
+        """Return the learning rate after `progress` epochs (fractions count)."""
         if progress < self.warmup:
             return self.lr * (progress + 1e-3) / self.warmup
         span = max(self.epochs - self.warmup, 1)
@@ -96,7 +96,7 @@ def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation
 
 
 def augment(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Randomly shifted and flipped copies of `images` (N, C, H, W), as `config` says; shape and range stay."""
+    """Shift and flip copies of `images` (N, C, H, W) at random, as `config` says; shape and range stay."""
     count, _, height, width = images.shape
     if config.shift:
         offsets = torch.randint(0, 2 * config.shift + 1, (2, count, 1), generator=generator)
@@ -154,7 +154,7 @@ def train(
 
 
 def _epoch(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, config: TrainConfig, epoch: int) -> float:
-    """One pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
+    """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     model.train()
     freeze_heq(model, frozen=epoch >= config.epochs - config.freeze)
@@ -184,7 +184,7 @@ def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, A
 
 
 def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig) -> str:
-    """All that a checkpoint must agree on, as text."""
+    """Write all that a checkpoint must agree on, as text."""
     network = getattr(model, "config", type(model).__name__)
     data = f"{train_set.name} ({train_set.split}, {len(train_set)} images)"
     return f"{config}; {network}; {data}"

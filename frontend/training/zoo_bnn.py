@@ -129,7 +129,7 @@ class Bnn(nn.Module):  # type: ignore[misc]
         return qnn.QuantIdentity(act_quant=signed_quantizer(ActQuantSolver, self.config.activation_bits, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, classes) of images `x`."""
+        """Compute logits (N, classes) of images `x`."""
         logits: Tensor = self.layers(x)
         return logits
 

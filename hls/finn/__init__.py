@@ -122,7 +122,7 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
 
 
 def estimates(path: Path) -> list[Row]:
-    """FINN's estimates of a written project beside ours, node by node in the design's order, FIFOs last.
+    """Return FINN's estimates of a written project beside Muxflow's, node by node in the design's order, FIFOs last.
 
     Raises MuxflowError when the project does not hold them.
     """

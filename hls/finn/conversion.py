@@ -46,12 +46,12 @@ class Conversion:
             self.counts.update(dict.fromkeys(self._behind(node), columns))
 
     def is_ours(self, node: Node) -> bool:
-        """Whether a product with stored weights is a convolution of ours: in groups, or one that FINN's unit cannot do."""
+        """Tell whether a product with stored weights is a Muxflow convolution: in groups, or one that FINN's unit cannot do."""
         stored = isinstance(self.producers[node.inputs[1]].op, RomWeights)
         return stored and (node.op.attributes()["groups"] > 1 or self.beyond_finn(node))
 
     def beyond_finn(self, node: Node) -> bool:
-        """Whether FINN's unit cannot do a product: it multiplies no bits, holds at most 1,024 steps of SIMD columns, and of
+        """Tell whether FINN's unit cannot do a product: it multiplies no bits, holds at most 1,024 steps of SIMD columns, and of
         signs times signs it gives a count, which only thresholds can read."""
         x, weights = self.graph.ports(node).inputs
         steps = weights.shape[1] // self.design.folds[node.name].simd
@@ -61,7 +61,7 @@ class Conversion:
         return self._signs(node) and not (len(reader) == 1 and self.rises(reader[0]))
 
     def rises(self, node: Node) -> bool:
-        """Whether a node is a threshold as FINN has it: rising, the same for all elements or one row a channel."""
+        """Tell whether a node is a threshold as FINN has it: rising, the same for all elements or one row a channel."""
         op = node.op
         return (
             isinstance(op, Threshold)
@@ -109,7 +109,7 @@ class Conversion:
         return self.builder.types[name]
 
     def depths(self, node: Node) -> tuple[list[int], list[int]]:
-        """FIFO depths of a node's inputs and outputs; FINN takes the larger of a stream's two.
+        """Return the FIFO depths of a node's inputs and outputs; FINN takes the larger of a stream's two.
 
         What waits for an answer that comes once a frame gets a whole frame: the design's depth is what its own latencies
         leave to hold, and with FINN's, which are others, less than a frame could deadlock.
@@ -132,6 +132,6 @@ class Conversion:
         }
 
     def emit(self, kind: str, node: Node, attributes: dict[str, Any], inputs: list[str] | None = None) -> None:
-        """One FINN node for one of ours."""
+        """Emit one FINN node for one of Muxflow's."""
         names = list(node.inputs) if inputs is None else inputs
         self.builder.add(kind, node.name, names, node.outputs, attributes, self.depths(node))

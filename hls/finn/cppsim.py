@@ -17,7 +17,7 @@ INCLUDE = Path(__file__).parent / "include"
 
 
 def compile_simulation(folder: Path, *, compiler: str = COMPILER) -> Path:
-    """Compiles what FINN generated into `folder` and returns the executable.
+    """Compile what FINN generated into `folder` and return the executable.
 
     Raises ToolError when the compiler or the reference types are absent, or with the compiler's first errors.
     """

@@ -25,7 +25,7 @@ def nothing(into: Conversion, node: Node) -> None:
 
 
 def width_converter(into: Conversion, node: Node) -> None:
-    """StreamingDataWidthConverter."""
+    """Add a StreamingDataWidthConverter."""
     (x,), (y,) = (into.graph.ports(node).inputs, into.graph.ports(node).outputs)
     convert_lanes(into, node.name, node.inputs[0], node.outputs[0], (x.lanes, y.lanes), into.depths(node))
 
@@ -54,7 +54,7 @@ def convert_lanes(
 
 
 def sliding_window(into: Conversion, node: Node) -> None:
-    """FMPadding --> ConvolutionInputGenerator."""
+    """Add FMPadding --> ConvolutionInputGenerator."""
     op = node.op
     assert isinstance(op, SlidingWindow)
     (x,) = into.graph.ports(node).inputs
@@ -93,7 +93,7 @@ def sliding_window(into: Conversion, node: Node) -> None:
 
 
 def matrix_vector(into: Conversion, node: Node) -> None:
-    """FINN's MVAU with stored or streamed weights, or our convolution."""
+    """Add FINN's MVAU with stored or streamed weights, or Muxflow's convolution."""
     if into.is_ours(node):
         own_nodes.grouped_convolution(into, node)
         return
@@ -129,7 +129,7 @@ def matrix_vector(into: Conversion, node: Node) -> None:
 
 
 def _accumulator(into: Conversion, node: Node) -> str:
-    """Type of a product's sums; at the end of the network in whole bytes, as FINN's DMA moves them."""
+    """Name the type of a product's sums; at the end of the network in whole bytes, as FINN's DMA moves them."""
     y = into.graph.ports(node).outputs[0]
     if node.outputs[0] in into.counts:
         return data_type(Stream((1,), 0, into.counts[node.outputs[0]]))
@@ -139,7 +139,7 @@ def _accumulator(into: Conversion, node: Node) -> str:
 
 
 def threshold(into: Conversion, node: Node) -> None:
-    """Thresholding, where no channel falls."""
+    """Add Thresholding, where no channel falls."""
     op = node.op
     assert isinstance(op, Threshold)
     (x,), (y,) = (into.graph.ports(node).inputs, into.graph.ports(node).outputs)
@@ -170,7 +170,7 @@ def threshold(into: Conversion, node: Node) -> None:
 
 
 def fork(into: Conversion, node: Node) -> None:
-    """DuplicateStreams."""
+    """Add a DuplicateStreams."""
     (x,) = into.graph.ports(node).inputs
     attributes = {
         "NumChannels": x.channels,
@@ -183,7 +183,7 @@ def fork(into: Conversion, node: Node) -> None:
 
 
 def add_join(into: Conversion, node: Node) -> None:
-    """ElementwiseAdd."""
+    """Add an ElementwiseAdd."""
     shape = [1, *into.graph.ports(node).inputs[0].shape]
     attributes = {
         "lhs_dtype": into.kind(node.inputs[0]),
@@ -198,7 +198,7 @@ def add_join(into: Conversion, node: Node) -> None:
 
 
 def pool(into: Conversion, node: Node) -> None:
-    """GlobalAccPool for the sum of a whole map; else ConvolutionInputGenerator --> Pool."""
+    """Add GlobalAccPool for the sum of a whole map; else ConvolutionInputGenerator --> Pool."""
     op = node.op
     assert isinstance(op, Pool)
     (x,), (y,) = (into.graph.ports(node).inputs, into.graph.ports(node).outputs)
@@ -243,5 +243,5 @@ def pool(into: Conversion, node: Node) -> None:
 
 
 def _window_cycles(attributes: dict[str, Any], lanes: int) -> int:
-    """FINN's estimate of a window generator's cycles."""
+    """Return FINN's estimate of a window generator's cycles."""
     return cycles("ConvolutionInputGenerator_rtl", {**attributes, "SIMD": lanes})

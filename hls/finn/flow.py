@@ -64,7 +64,7 @@ def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None
 
 
 def insert_fifos(model: Any, part: str) -> Any:
-    """FINN's width converters and FIFOs, of the depths that the nodes say, specialised and named."""
+    """Insert FINN's width converters and FIFOs, of the depths that the nodes say, specialised and named."""
     model = model.transform(InsertDWC()).transform(InsertFIFO(create_shallow_fifos=True))
     return model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
 

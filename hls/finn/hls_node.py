@@ -39,7 +39,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         self.code_gen_dict["$GLOBALS$"] = [f'#include "{header}"' for header in self.text().headers]
 
     def defines(self, var: str) -> None:
-        """Tables and functions; in a C++ simulation the top function as well, for which FINN's main has no place."""
+        """Write tables and functions; in a C++ simulation the top function as well, for which FINN's main has no place."""
         self.simulates = var == "cppsim"
         text = self.text()
         self.code_gen_dict["$DEFINES$"] = [text.definitions]
@@ -52,7 +52,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         return f"void {self.onnx_node.name}({', '.join(self.text().parameters)})"
 
     def _pragmas(self) -> list[str]:
-        """Streams at the ports, no control signals, and a dataflow region where there are several processes."""
+        """Write streams at the ports, no control signals, and a dataflow region where there are several processes."""
         several = len(self.folded().graph.nodes) > 1 or self.inner_ports() != self.ports()
         lines = ["#pragma HLS dataflow disable_start_propagation"] if several else []
         for name in self.ports():
@@ -89,7 +89,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         self.code_gen_dict["$DOCOMPUTE$"] = lines
 
     def read_npy_data(self) -> None:
-        """FINN's reader of .npy files for every input, the first element in the lowest bits."""
+        """Write FINN's reader of .npy files for every input, the first element in the lowest bits."""
         folder = self.get_nodeattr("code_gen_dir_cppsim")
         self.code_gen_dict["$READNPYDATA$"] = [
             f"npy2apintstream<ap_uint<{self.get_instream_width(i)}>, {_element(self.get_input_datatype(i))}, float>"
@@ -98,7 +98,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         ]
 
     def dataoutstrm(self) -> None:
-        """FINN's writer of .npy files for every output."""
+        """Write FINN's writer of .npy files for every output."""
         folder = self.get_nodeattr("code_gen_dir_cppsim")
         self.code_gen_dict["$DATAOUTSTREAM$"] = [
             f"apintstream2npy<ap_uint<{self.get_outstream_width(i)}>, {_element(self.get_output_datatype(i))}, float>"
@@ -108,7 +108,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         ]
 
     def compile_singlenode_code(self) -> None:
-        """FINN's own compilation where XILINX_HLS leads to the vendor's headers; else with hls4ml's copy of them.
+        """Compile: by FINN's own compilation where XILINX_HLS leads to the vendor's headers; else with hls4ml's copy of them.
 
         Raises ToolError when neither is there, or the compiler fails.
         """
@@ -119,11 +119,11 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         self.set_nodeattr("executable_path", str(compile_simulation(folder)))
 
     def get_ap_int_max_w(self) -> int:
-        """Bits of the widest word, inner ones counted; the vendor's types stop at 1024 unless told."""
+        """Return the bits of the widest word, inner ones counted; the vendor's types stop at 1024 unless told."""
         bits: int = self.word_bits()
         return max(1024, bits)
 
 
 def _element(kind: Any) -> str:
-    """C++ type of an element outside its word; bipolar ones travel as bits."""
+    """Name the C++ type of an element outside its word; bipolar ones travel as bits."""
     return "ap_uint<1>" if kind == DataType["BIPOLAR"] else str(kind.get_hls_datatype_str())

@@ -100,6 +100,6 @@ class ModelBuilder:
 
 
 def cycles(kind: str, attributes: Mapping[str, Any]) -> int:
-    """FINN's estimate of the cycles of an RTL node with these attributes."""
+    """Return FINN's estimate of the cycles of an RTL node with these attributes."""
     node = helper.make_node(kind, ["x"], ["y"], domain=f"{DOMAIN}.rtl", backend="fpgadataflow", **attributes)
     return int(getCustomOp(node).get_exp_cycles())

@@ -42,7 +42,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
     """
 
     def get_nodeattr_types(self) -> Attributes:
-        """FINN's own attributes and ours."""
+        """Return FINN's own attributes and Muxflow's."""
         shared: Attributes = {
             "PE": ("i", True, 1),
             "numInputVectors": ("ints", True, [1, 1, 1]),
@@ -96,11 +96,11 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return DataType[data_type(self._output(ind))]
 
     def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Shape of an input tensor."""
+        """Return the shape of an input tensor."""
         return (1, *self._input(ind).shape)
 
     def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Shape of an output tensor."""
+        """Return the shape of an output tensor."""
         return (1, *self._output(ind).shape)
 
     def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
@@ -112,11 +112,11 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return _folded(self._output(ind))
 
     def get_instream_width(self, ind: int = 0) -> int:
-        """Bits of a beat of an input."""
+        """Return the bits of a beat of an input."""
         return self._input(ind).beat_bits
 
     def get_outstream_width(self, ind: int = 0) -> int:
-        """Bits of a beat of an output."""
+        """Return the bits of a beat of an output."""
         return self._output(ind).beat_bits
 
     def infer_node_datatype(self, model: Any) -> None:
@@ -135,20 +135,20 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
     # -- cycles and resources --------------------------------------------------------------------------------------
 
     def get_exp_cycles(self) -> int:
-        """Cycles for one frame when no stream makes it wait."""
+        """Count the cycles for one frame when no stream makes it wait."""
         return self.folded().slowest_cycles
 
     def _placed(self) -> list[PlacedMemory]:
-        """Every memory where `ram_style` wants it; "auto" takes what is the smaller share of the device."""
+        """Place every memory where `ram_style` wants it; "auto" takes what is the smaller share of the device."""
         style = self.get_nodeattr("ram_style")
         return [_place(memory, style) for memory in self.folded().memories]
 
     def lut_estimation(self, fpgapart: str) -> int:
-        """LUTs (estimate): logic, and memories in LUTs."""
+        """Estimate the LUTs: logic, and memories in LUTs."""
         return self.folded().logic.lut + sum(placed.lut for placed in self._placed())
 
     def bram_estimation(self, fpgapart: str) -> int:
-        """18 Kb block RAMs (estimate)."""
+        """Estimate the 18 Kb block RAMs."""
         return sum(placed.bram18 for placed in self._placed())
 
     def bram_efficiency_estimation(self, fpgapart: str) -> float:
@@ -157,11 +157,11 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return sum(p.memory.bits for p in held) / sum(p.occupied_bits for p in held) if held else 1.0
 
     def dsp_estimation(self, fpgapart: str) -> int:
-        """DSP blocks (estimate)."""
+        """Estimate the DSP blocks."""
         return self.folded().logic.dsp
 
     def get_op_and_param_counts(self) -> dict[str, int]:
-        """Multiply-accumulates of a frame and stored weights by data type, as FINN names them."""
+        """Count multiply-accumulates of a frame and stored weights by data type, as FINN names them."""
         counts: dict[str, int] = {}
         folded = self.folded()
         for node in folded.graph.nodes:
@@ -206,7 +206,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
     # -- generated code --------------------------------------------------------------------------------------------
 
     def ports(self) -> list[str]:
-        """FINN's names of the streams: inputs, then outputs."""
+        """Return FINN's names of the streams: inputs, then outputs."""
         graph = self.folded().graph
         return [f"in{i}_V" for i in range(len(graph.inputs))] + [f"out{i}_V" for i in range(len(graph.outputs))]
 
@@ -215,7 +215,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return self.ports()
 
     def word_bits(self) -> int:
-        """Bits of the widest word inside the node."""
+        """Return the bits of the widest word inside the node."""
         return self.folded().widest_beat
 
     def wrap(self, text: Region) -> Region:
@@ -224,7 +224,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
 
 
 def _folded(stream: Stream) -> tuple[int, ...]:
-    """(1, ..., beats of the last axis, lanes), or (1, beats, lanes) where a beat holds more than the last axis."""
+    """Return (1, ..., beats of the last axis, lanes), or (1, beats, lanes) where a beat holds more than the last axis."""
     if stream.channels % stream.lanes == 0:
         return (1, *stream.shape[:-1], stream.channels // stream.lanes, stream.lanes)
     return (1, stream.beats, stream.lanes)

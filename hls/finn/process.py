@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def prepare_finn() -> None:
-    """FINN's settings and, because its builder asks for the vendor's simulator on import, none of it where there is no
+    """Load FINN's settings and, because its builder asks for the vendor's simulator on import, none of it where there is no
     Vivado."""
     with contextlib.redirect_stdout(io.StringIO()):
         import finn.util.settings

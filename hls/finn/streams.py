@@ -31,5 +31,5 @@ def stream(shape: Sequence[int], name: str) -> Stream:
 
 
 def bits(name: str) -> int:
-    """Bits of a FINN data type."""
+    """Return the bits of a FINN data type."""
     return int(DataType[name].bitwidth())

@@ -31,7 +31,7 @@ class MatrixNode(MuxflowNode):
     """What nodes with a weight stream share."""
 
     def fold(self) -> Fold:
-        """PE rows and SIMD columns at once; raises GraphError when they do not divide the matrix."""
+        """Return PE rows and SIMD columns at once; raises GraphError when they do not divide the matrix."""
         fold = Fold(self.get_nodeattr("PE"), self.get_nodeattr("SIMD"))
         rows, columns = self.get_nodeattr("MH"), self.get_nodeattr("MW")
         if min(fold.pe, fold.simd) < 1 or rows % fold.pe or columns % fold.simd:
@@ -39,11 +39,11 @@ class MatrixNode(MuxflowNode):
         return fold
 
     def vectors(self) -> int:
-        """Vectors in a frame."""
+        """Count the vectors in a frame."""
         return prod(self.get_nodeattr("numInputVectors"))
 
     def weight_shape(self) -> tuple[int, int, int]:
-        """Folded shape of the weight stream: vectors, beats of the matrix, weights of a beat."""
+        """Return the folded shape of the weight stream: vectors, beats of the matrix, weights of a beat."""
         (fold,) = self.folded().folds.values()
         return self.vectors(), self.get_nodeattr("MH") * self.get_nodeattr("MW") // fold.parallel, fold.parallel
 
@@ -92,7 +92,7 @@ class AutomatonWeights(MatrixNode):
         }
 
     def build(self) -> Folded:
-        """One automaton."""
+        """Build one automaton."""
         fields = {name: self.get_nodeattr(name) for name in ("ring", "rule", "seed", "burn_in", "alphabet")}
         op = automaton_weights.AutomatonWeights(
             self.get_nodeattr("MH"), self.get_nodeattr("MW"), **fields, repeats=self.vectors()
@@ -100,11 +100,11 @@ class AutomatonWeights(MatrixNode):
         return fold_op(op, (), self.fold(), KERNELS)
 
     def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """(columns, rows)."""
+        """Return (columns, rows)."""
         return self.get_nodeattr("MW"), self.get_nodeattr("MH")
 
     def get_folded_output_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Vectors, beats of the matrix, weights of a beat."""
+        """Return vectors, beats of the matrix, weights of a beat."""
         return self.weight_shape()
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
@@ -113,7 +113,7 @@ class AutomatonWeights(MatrixNode):
         return (matrix.T,)
 
     def get_op_and_param_counts(self) -> dict[str, int]:
-        """None: nothing is stored."""
+        """Return no counts: nothing is stored."""
         return {}
 
     def wrap(self, text: Region) -> Region:
@@ -155,7 +155,7 @@ class StreamedMVAU(MatrixNode):
         }
 
     def build(self) -> Folded:
-        """One matrix-vector product."""
+        """Build one matrix-vector product."""
         weights = replace(
             stream((self.get_nodeattr("MH"), self.get_nodeattr("MW")), self.get_nodeattr("weightDataType")),
             repeats=self.vectors(),
@@ -176,11 +176,11 @@ class StreamedMVAU(MatrixNode):
         model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
 
     def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Of x, or of the weights: (columns, rows)."""
+        """Return the shape of x, or of the weights: (columns, rows)."""
         return (self.get_nodeattr("MW"), self.get_nodeattr("MH")) if ind else super().get_normal_input_shape(0)
 
     def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Of x, or of the weight stream."""
+        """Return the folded shape of x, or of the weight stream."""
         return self.weight_shape() if ind else super().get_folded_input_shape(0)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:

@@ -48,7 +48,7 @@ def check_backend(backend: str) -> None:
 
 
 def default_backend(board: str) -> Backend:
-    """VivadoAccelerator, which also writes the block design, where hls4ml knows the board; Vitis elsewhere.
+    """Choose VivadoAccelerator, which also writes the block design, where hls4ml knows the board; Vitis elsewhere.
 
     Raises ToolError when hls4ml is absent or of another release.
     """

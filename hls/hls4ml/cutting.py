@@ -89,7 +89,7 @@ class _Planner:
         return outside
 
     def _absorbed(self, node: Node) -> bool:
-        """Whether a node is part of the layer of its only reader."""
+        """Tell whether a node is part of the layer of its only reader."""
         readers = [reader for name in node.outputs for reader in self.readers[name]]
         part = node.op.folds_with_reader or isinstance(node.op, ChannelSelect)
         return part and len(readers) == 1
@@ -251,7 +251,7 @@ def _bare(stream: Stream) -> Stream:
 
 
 def _fraction(stream: Stream) -> int | None:
-    """Bits after the point where value = code / 2^bits, None where no fixed-point type holds the values."""
+    """Count the bits after the point where value = code / 2^bits, None where no fixed-point type holds the values."""
     if any(stream.offset) or len(set(stream.scale)) != 1 or frexp(stream.scale[0])[0] != 0.5:
         return None
     return -int(log2(stream.scale[0]))

@@ -41,7 +41,7 @@ def _check(precision: Any, port: Port, producer: Any, what: str) -> None:
 
 
 def _holds(precision: Any, lo: int, hi: int, fraction: int) -> bool:
-    """Whether a type of hls4ml's holds every code of [lo, hi] / 2^fraction."""
+    """Tell whether a type of hls4ml's holds every code of [lo, hi] / 2^fraction."""
     after = precision.width - precision.integer
     top = precision.width - bool(precision.signed)
     spare = after - fraction

@@ -87,7 +87,7 @@ def _refuse_keras(keras_layer: Any, *_: Any) -> NoReturn:
 
 
 def _ungrouped(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """hls4ml's handler of a Keras convolution, which reads a grouped one as a dense one, without saying so."""
+    """Wrap hls4ml's handler of a Keras convolution, which reads a grouped one as a dense one, without saying so."""
 
     def checked(keras_layer: Any, *rest: Any) -> Any:
         if keras_layer["config"].get("groups", 1) != 1:
@@ -98,7 +98,7 @@ def _ungrouped(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def register_handlers() -> None:
-    """Tells hls4ml's ONNX, PyTorch and Keras 2 front ends of our layers; trained layers that they would misread get an
+    """Tell hls4ml's ONNX, PyTorch and Keras 2 front ends of Muxflow's layers; trained layers that they would misread get an
     error that says what to do."""
     register_onnx_layer_handler("MuxflowLayer", onnx_layer)
     register_pytorch_layer_handler("MuxflowLayer", pytorch_layer)

@@ -37,7 +37,7 @@ class HLSBeatType(NamedType, TypeDefinition):  # type: ignore[misc]
     """
 
     def definition_cpp(self) -> str:
-        """Nothing: the header defines it."""
+        """Return no text: the header defines it."""
         return ""
 
 
@@ -179,7 +179,7 @@ class CopyHeaders(ModelOptimizerPass):  # type: ignore[misc]
 
 
 def register_layers() -> None:
-    """Tells hls4ml of our layers, once a process."""
+    """Tell hls4ml of Muxflow's layers, once a process."""
     if "MuxflowNode" in layer_map:
         return
     register_handlers()

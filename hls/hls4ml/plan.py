@@ -136,14 +136,16 @@ def check_ends(graph: Graph) -> None:
 
 
 def to_codes(port: Port, values: npt.ArrayLike) -> IntArray:
-    """Integer codes (N, *stream.shape) of values (N, *shape): off-grid values round to even, those beyond the ends become
-    an end, as in hardware."""
+    """Round values (N, *shape) to integer codes (N, *stream.shape).
+
+    Off-grid values round to even, those beyond the ends become an end, as in hardware.
+    """
     codes = np.rint(np.asarray(values, np.float64) * 2.0**port.fraction)
     return np.clip(codes, port.stream.lo, port.stream.hi).astype(np.int64).reshape(-1, *port.stream.shape)
 
 
 def to_values(port: Port, codes: IntArray) -> npt.NDArray[np.float64]:
-    """Values (N, *shape) of integer codes."""
+    """Return the values (N, *shape) of integer codes."""
     values: npt.NDArray[np.float64] = codes.reshape(-1, *port.shape) / 2.0**port.fraction
     return values
 

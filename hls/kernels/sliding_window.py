@@ -61,7 +61,7 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
         return rows
 
     def cost(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Cost:
-        """Seven counters with their comparisons and two address sums, and a multiplexer a bit for the padding."""
+        """Count seven counters with their comparisons and two address sums, and a multiplexer a bit for the padding."""
         x, y = op.ends(ports)
         lanes = op.beat_lanes(ports, fold)
         bits = y.bits * lanes

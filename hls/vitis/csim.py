@@ -210,7 +210,7 @@ class _Recorded(Mapping[str, IntArray]):
 
 
 def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[str]:
-    """Arguments of the simulation that give weight generators another start, by node; raises MuxflowError for one that
+    """Write the arguments of the simulation that give weight generators another start, by node; raises MuxflowError for one that
     does not fit."""
     texts = seed_texts(project.seeds, seeds)
     return [word for argument, cells in texts.items() for word in ("--seed", argument, cells)]
@@ -282,12 +282,12 @@ class _Run:
         return unpack(np.fromfile(self._file(name), "<u8"), self.design.graph.streams[name])
 
     def tap(self, name: str) -> IntArray:
-        """One stream's codes of this share in the order of its beats, shape (frames, elements), left in the file."""
+        """Read one stream's codes of this share in the order of its beats, shape (frames, elements), left in the file."""
         return np.memmap(self.taps[name], "<i8", "r").reshape(self.frames, -1)
 
 
 def _watch(runs: Sequence[_Run], total: int, progress: Progress | None) -> None:
-    """Follows all processes to their end."""
+    """Follow all processes to their end."""
     active = list(runs)
     while active:
         active = [run for run in active if run.poll()]
@@ -298,7 +298,7 @@ def _watch(runs: Sequence[_Run], total: int, progress: Progress | None) -> None:
 
 
 def recordable(project: Project) -> list[str]:
-    """Streams that a simulation can be compared on: all but weights, which repeat, and width converters, which copy."""
+    """List the streams that a simulation can be compared on: all but weights, which repeat, and width converters, which copy."""
     graph = project.design.graph
     producers = graph.producers()
     weights = graph.weights()

@@ -97,5 +97,5 @@ def seed_texts(arguments: Iterable[SeedArgument], seeds: Mapping[str, Sequence[i
 
 
 def cell_text(cells: Iterable[int]) -> str:
-    """Cells as digits, cell 0 first."""
+    """Write cells as digits, cell 0 first."""
     return "".join(map(str, cells))

@@ -119,7 +119,7 @@ def _bias(writer: Writer, layer: Any) -> tuple[str, ...]:
 
 
 def convolution(writer: Writer, call: Call) -> str:
-    """Conv and QConv of one to three axes, dense or grouped."""
+    """Write Conv and QConv of one to three axes, dense or grouped."""
     layer = call.layer
     quantizer = getattr(layer, "kernel_quantizer_internal", None)
     kernel = quantized(quantizer, layer.kernel, "kernel")
@@ -133,13 +133,13 @@ def _depthwise_kernel(layer: Any) -> Floats:
 
 
 def depthwise(writer: Writer, call: Call) -> str:
-    """DepthwiseConv and QDepthwiseConv, any depth multiplier."""
+    """Write DepthwiseConv and QDepthwiseConv, any depth multiplier."""
     x = convolved_by_channel(writer, call, _depthwise_kernel(call.layer), *_bias(writer, call.layer))
     return activation(writer, x, call.layer.activation)
 
 
 def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
-    """QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference: `product` with kernel and bias that hold the batch
+    """Write QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference: `product` with kernel and bias that hold the batch
     norm's moving statistics before they are quantized."""
 
     def handler(writer: Writer, call: Call) -> str:
@@ -152,7 +152,7 @@ def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
 
 
 def separable(writer: Writer, call: Call) -> str:
-    """SeparableConv and QSeparableConv: depthwise, then pointwise, no quantizer between."""
+    """Write SeparableConv and QSeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
     point = quantized(getattr(layer, "pointwise_quantizer_internal", None), layer.pointwise_kernel, "pointwise kernel")
     x = convolved_by_channel(writer, call, _depthwise_kernel(layer))
@@ -161,7 +161,7 @@ def separable(writer: Writer, call: Call) -> str:
 
 
 def dense(writer: Writer, call: Call) -> str:
-    """Dense and QDense."""
+    """Write Dense and QDense."""
     layer = call.layer
     quantizer = getattr(layer, "kernel_quantizer_internal", None)
     kernel = quantized(quantizer, layer.kernel, "kernel")
@@ -170,7 +170,7 @@ def dense(writer: Writer, call: Call) -> str:
 
 
 def batch_normalization(writer: Writer, call: Call) -> str:
-    """BatchNormalization and QBatchNormalization at inference, in the order in which TensorFlow computes them.
+    """Write BatchNormalization and QBatchNormalization at inference, in the order in which TensorFlow computes them.
 
     That of its own kernels: oneDNN's orders the fused one differently, by processor.
     """
@@ -192,12 +192,12 @@ def batch_normalization(writer: Writer, call: Call) -> str:
 
 
 def pool(writer: Writer, call: Call) -> str:
-    """MaxPooling, AveragePooling and QAveragePooling."""
+    """Write MaxPooling, AveragePooling and QAveragePooling."""
     return _scaled_average(writer, call.layer, pooled(writer, call), int(np.prod(call.layer.pool_size)))
 
 
 def global_pool(writer: Writer, call: Call) -> str:
-    """GlobalMaxPooling, GlobalAveragePooling and QGlobalAveragePooling."""
+    """Write GlobalMaxPooling, GlobalAveragePooling and QGlobalAveragePooling."""
     area = prod(size or 0 for size in call.input_shapes[0][1:-1])
     return _scaled_average(writer, call.layer, globally_pooled(writer, call), area)
 
@@ -213,12 +213,12 @@ def _scaled_average(writer: Writer, layer: Any, x: str, area: int) -> str:
 
 
 def quantizer_layer(writer: Writer, call: Call) -> str:
-    """QActivation."""
+    """Write QActivation."""
     return activation(writer, call.inputs[0], call.layer.quantizer)
 
 
 def activation_layer(writer: Writer, call: Call) -> str:
-    """Activation."""
+    """Write Activation."""
     return activation(writer, call.inputs[0], call.layer.activation)
 
 

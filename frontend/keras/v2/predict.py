@@ -27,7 +27,7 @@ def load(path: Path) -> Predictor:
 
 
 def without_softmax(model: Any) -> Any:
-    """model(..., softmax)   becomes   model(...)."""
+    """Cut off a softmax: model(..., softmax)   becomes   model(...)."""
     last = model.outputs[0].node.layer
     if isinstance(last, tf_keras.layers.Softmax):
         return tf_keras.Model(model.inputs, last.input)

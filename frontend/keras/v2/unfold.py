@@ -11,9 +11,9 @@ from muxflow.dataflow.errors import UnsupportedError
 
 
 def unfolded(model: Any, what: str) -> Any:
-    """model(a, inner(b, c), d)   becomes   model(a, inner/b, inner/c, d), of copied layers; the model itself stays whole.
+    """Unfold models inside: model(a, inner(b, c), d)   becomes   model(a, inner/b, inner/c, d), of copied layers.
 
-    A model without models inside is returned as it is. Raises UnsupportedError naming `what`, or the model inside, when
+    The model itself stays whole; one without models inside is returned as it is. Raises UnsupportedError naming `what`, or the model inside, when
     it is written as a class.
     """
     _check_has_layers(model, what)

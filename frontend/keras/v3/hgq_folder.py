@@ -43,7 +43,7 @@ def hgq_version() -> str:
 
 
 def keras_v3_environment() -> dict[str, str]:
-    """Environment variables of a process that holds Keras 3 and HGQ2.
+    """Return the environment variables of a process that holds Keras 3 and HGQ2.
 
     Raises ToolError, with the command that helps, when a package or HGQ2 is absent, or HGQ2 has another version.
     """

@@ -93,7 +93,7 @@ def activation(writer: Writer, x: str, function: Any) -> str:
 
 
 def _parameters(writer: Writer, layer: Any) -> tuple[Any, tuple[str, ...]]:
-    """(kernel, bias in the description), behind their quantizers."""
+    """Return (kernel, bias in the description), after their quantizers."""
     if not isinstance(layer, QLayerBase):
         bias = (writer.constant(numbers(layer.bias)),) if layer.use_bias else ()
         return numbers(layer.kernel), bias
@@ -101,19 +101,19 @@ def _parameters(writer: Writer, layer: Any) -> tuple[Any, tuple[str, ...]]:
 
 
 def convolution(writer: Writer, call: Call) -> str:
-    """Conv and QConv of one to three axes, dense or grouped."""
+    """Write Conv and QConv of one to three axes, dense or grouped."""
     kernel, bias = _parameters(writer, call.layer)
     return activation(writer, convolved(writer, call, kernel, *bias), call.layer.activation)
 
 
 def depthwise(writer: Writer, call: Call) -> str:
-    """DepthwiseConv, any depth multiplier."""
+    """Write DepthwiseConv, any depth multiplier."""
     kernel, bias = _parameters(writer, call.layer)
     return activation(writer, convolved_by_channel(writer, call, kernel, *bias), call.layer.activation)
 
 
 def separable(writer: Writer, call: Call) -> str:
-    """SeparableConv: depthwise, then pointwise, no quantizer between."""
+    """Write SeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
     x = convolved_by_channel(writer, call, numbers(layer.depthwise_kernel))
     bias = (writer.constant(numbers(layer.bias)),) if layer.use_bias else ()
@@ -122,13 +122,13 @@ def separable(writer: Writer, call: Call) -> str:
 
 
 def dense(writer: Writer, call: Call) -> str:
-    """Dense, QDense and QBatchNormDense; the last with its moving statistics in the weights."""
+    """Write Dense, QDense and QBatchNormDense; the last with its moving statistics in the weights."""
     kernel, bias = _parameters(writer, call.layer)
     return activation(writer, multiplied(writer, call, kernel, *bias), call.layer.activation)
 
 
 def batch_normalization(writer: Writer, call: Call) -> str:
-    """BatchNormalization at inference, in the order in which Keras 3 computes it on torch."""
+    """Write BatchNormalization at inference, in the order in which Keras 3 computes it on torch."""
     check_normalizes_channels(call)
     layer = call.layer
     factor = ops.rsqrt(layer.moving_variance + layer.epsilon)
@@ -139,31 +139,31 @@ def batch_normalization(writer: Writer, call: Call) -> str:
 
 
 def quantized_batch_normalization(writer: Writer, call: Call) -> str:
-    """QBatchNormalization at inference: a quantized factor and a quantized summand a channel."""
+    """Write QBatchNormalization at inference: a quantized factor and a quantized summand a channel."""
     check_normalizes_channels(call)
     factor, summand = map(numbers, call.layer.qscaler_and_qoffset)
     return by_channel(writer, call, "Add", by_channel(writer, call, "Mul", call.inputs[0], factor), summand)
 
 
 def average_pow2(writer: Writer, call: Call) -> str:
-    """QAveragePow2: a sum times a power of two."""
+    """Write QAveragePow2: a sum times a power of two."""
     return writer.node("Mul", add(writer, call), writer.constant(np.array([call.layer._scale], np.float32)))
 
 
 def quantizer_layer(writer: Writer, call: Call) -> str:
-    """Quantizer as a layer of its own."""
+    """Write Quantizer as a layer of its own."""
     if not is_quantizing(call.layer):
         return call.inputs[0]
     return writer.steps(call.inputs[0], steps_of(call.layer, "quantizer"))
 
 
 def activation_layer(writer: Writer, call: Call) -> str:
-    """Activation."""
+    """Write Activation."""
     return activation(writer, call.inputs[0], call.layer.activation)
 
 
 def lookup_table(writer: Writer, call: Call) -> str:
-    """QUnaryFunctionLUT and QAffinedUnaryFunctionLUT: function and output quantizer are one step function together."""
+    """Write QUnaryFunctionLUT and QAffinedUnaryFunctionLUT: function and output quantizer are one step function together."""
     layer = call.layer
     x = inputs_quantized(writer, call).inputs[0]
     if not layer.enable_oq or not is_quantizing(layer.oq):

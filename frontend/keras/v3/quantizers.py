@@ -25,7 +25,7 @@ KNOWN: dict[tuple[Any, ...], Steps] = {}
 
 
 def unchanged(x: Any) -> Any:
-    """No function before a quantizer."""
+    """Return the input: no function stands before the quantizer."""
     return x
 
 
@@ -51,12 +51,12 @@ def _one_type(quantizer: Any, place: int) -> Iterator[None]:
 
 
 def is_quantizing(quantizer: Any) -> bool:
-    """Whether it does anything at all: HGQ2's dummy quantizers do not."""
+    """Tell whether it does anything at all: HGQ2's dummy quantizers do not."""
     return not quantizer.quantizer.__dummy__
 
 
 def types_of(quantizer: Any, what: str) -> IntArray:
-    """(sign, integer bits, fractional bits) of a quantizer, shape (1 or channels, 3).
+    """Return (sign, integer bits, fractional bits) of a quantizer, shape (1 or channels, 3).
 
     Raises UnsupportedError naming `what` for a floating-point quantizer, and for types that differ from pixel to pixel.
     """
@@ -76,7 +76,7 @@ def types_of(quantizer: Any, what: str) -> IntArray:
 
 
 def steps_of(quantizer: Any, what: str, before: Callable[[Any], Any] = unchanged) -> list[Steps]:
-    """Every jump of a quantizer behind an elementwise function, in one row or one for each channel.
+    """Find every jump of a quantizer after an elementwise function, in one row or one for each channel.
 
     Raises UnsupportedError as `types_of`, and where the two together are no step function.
     """

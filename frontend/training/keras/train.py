@@ -29,7 +29,7 @@ Images = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def rate(epoch: int, epochs: int) -> float:
-    """Learning rate: a linear warm-up, then half a cosine down to nearly zero."""
+    """Return the learning rate: a linear warm-up, then half a cosine down to nearly zero."""
     if epoch < WARMUP:
         return RATE * (epoch + 1) / (WARMUP + 1)
     return RATE * 0.5 * (1 + math.cos(math.pi * (epoch - WARMUP + 0.5) / max(epochs - WARMUP, 1)))
@@ -75,7 +75,7 @@ def train(name: str, epochs: int, seed: int) -> tuple[Any, int, int]:
 
 
 def main(arguments: list[str]) -> None:
-    """Trains, saves without the optimizer's state, and says how many answers are right."""
+    """Train, save without the optimizer's state, and say how many answers are right."""
     name, file, epochs, seed = arguments
     model, correct, images = train(name, int(epochs), int(seed))
     model.save(file, include_optimizer=False, save_format="h5")

@@ -33,7 +33,7 @@ class DenselyGroupedConv2D(QConv2D):  # type: ignore[misc]
     """
 
     def call(self, inputs: Any) -> Any:
-        """Convolves with the quantized kernel, written out densely."""
+        """Convolve with the quantized kernel, written out densely."""
         kernel = self.kernel_quantizer_internal(self.kernel)
         rows = np.arange(int(inputs.shape[-1])) // (int(inputs.shape[-1]) // self.groups)
         columns = np.arange(self.filters) // (self.filters // self.groups)
@@ -43,7 +43,7 @@ class DenselyGroupedConv2D(QConv2D):  # type: ignore[misc]
 
 
 def batch_norm(name: str, deviation: float = 1.0, mean: float = 0.0) -> Any:
-    """Batch norm that starts at a standard deviation and a mean; moving averages over ten steps, as torch's."""
+    """Make a batch norm that starts at a standard deviation and a mean; moving averages over ten steps, as torch's."""
     constant = tf.keras.initializers.Constant
     return layers.BatchNormalization(
         momentum=0.9, gamma_initializer=constant(deviation), beta_initializer=constant(mean), name=name
@@ -51,7 +51,7 @@ def batch_norm(name: str, deviation: float = 1.0, mean: float = 0.0) -> Any:
 
 
 def conv_bn_act(x: Any, conv: Any, bits: int, name: str) -> Any:
-    """`conv`, batch norm, unsigned `bits`-bit activation named `name`.
+    """Chain `conv`, batch norm, unsigned `bits`-bit activation named `name`.
 
     Batch norm starts at standard deviation 0.3 and mean 0.4, as the torch layers' does (decision).
     """
@@ -77,7 +77,7 @@ def cflog(
     automaton: Mapping[str, Any] | None = None,
     layer: Any = QConv2D,
 ) -> Any:
-    """Factorised convolution with generated weights: 1x1 -> 3x3 in groups -> 1x1 by cellular automaton.
+    """Chain a factorised convolution with generated weights: 1x1 -> 3x3 in groups -> 1x1 by cellular automaton.
 
     `x`: codes (N, H, W, C); returns codes (N, H, W, filters); `latent` channels inside. Batch norm and a `bits`-bit
     activation follow each of the three. `automaton`: further options of `CellularAutomatonConv2D`; `layer`: what the
@@ -107,7 +107,7 @@ def mognet(
     weights: str = TERNARY,
     automaton: Mapping[str, Any] | None = None,
 ) -> Any:
-    """MOGNET: 3x3 stem, three stages of residual CFLOG blocks with 2x2 max pooling between, 1x1, BN, average pooling.
+    """Build MOGNET: 3x3 stem, three stages of residual CFLOG blocks with 2x2 max pooling between, 1x1, BN, average pooling.
 
     `input_shape`: (H, W, C), H and W divisible by 4; pixels p/256 in, logits (N, classes) out. `select`: a mode of
     `MuxJoin`, or "or"; `layer`: what the grouped convolutions are made of (`DenselyGroupedConv2D` to train).
