@@ -1,5 +1,7 @@
-"""Two digits networks in FINN, each by two ways, on the 450 held-out images: by FINN's own conversion of the exported file,
-and as the FINN model that Muxflow makes of it; and FINN's estimates of the latter beside ours.
+"""Two digits networks in FINN, each by two ways, on the 450 held-out images.
+
+By FINN's own conversion of the exported file, and as the FINN model that Muxflow makes of it; and FINN's estimates of
+the latter beside Muxflow's.
 
     make benchmark-finn-conversion       or    .venv/bin/python benchmarks/finn_conversion.py
 

@@ -198,8 +198,10 @@ class Op(ABC):
         """Give the access pattern under a fold."""
 
     def interleaved(self, fold: Fold) -> bool:
-        """Say whether a beat of the first input holds parts of several groups, which only a sliding window right before
-        the node can lay out."""
+        """Say whether a beat of the first input holds parts of several groups.
+
+        Only a sliding window right before the node can lay them out so.
+        """
         return False
 
     def operations(self, ports: Ports) -> int:

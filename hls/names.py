@@ -43,9 +43,11 @@ def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str,
 
 @dataclass(frozen=True)
 class Names:
-    """C++ names of a folded graph: the top function, of each stream its variable and its type, of each outer stream its
-    port, of each node its function, of each node with run-time state its seed; `outer`: names that nothing else may
-    have."""
+    """C++ names of a folded graph.
+
+    The top function, of each stream its variable and its type, of each outer stream its port, of each node its function, of
+    each node with run-time state its seed; `outer`: names that nothing else may have.
+    """
 
     top: str
     variables: dict[str, str]

@@ -28,9 +28,10 @@ from muxflow.proof.compare import Progress, compare
 def load(
     path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
 ) -> Graph:
-    """Load the integer graph of a model file that a reader takes: QONNX and FINN-ONNX (`.onnx`), Keras 2 with QKeras or Keras 3
-    with HGQ2 (`.h5`, `.hdf5`, `.keras`), a graph saved by Muxflow (`.npz`), and those of other packages.
+    """Load the integer graph of a model file that a reader takes.
 
+    QONNX and FINN-ONNX (`.onnx`), Keras 2 with QKeras or Keras 3 with HGQ2 (`.h5`, `.hdf5`, `.keras`), a graph saved by
+    Muxflow (`.npz`), and those of other packages.
     `input_scale`, `input_bits`, `input_signed`: the integer inputs, for models that do not begin with a quantizer.
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).

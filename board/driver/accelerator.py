@@ -251,8 +251,10 @@ class Accelerator:
         return tuple(np.concatenate(parts) for parts in zip(*self._stream(batches, self._unpack)))
 
     def _stream(self, batches: Iterator[tuple[Words, ...]], take: Callable[[tuple[Words, ...]], T]) -> list[T]:
-        """Send batches of input words and take what comes back: two slots in turn, so that the next batch is packed and the
-        last one unpacked while one is under way."""
+        """Send batches of input words and take what comes back.
+
+        Two slots in turn: the next batch is packed and the last one unpacked while one is under way.
+        """
         backend = self._opened()
         taken = []
         pending = None

@@ -103,9 +103,9 @@ def reads_layout(graph: Graph, node: Node) -> bool:
 
 
 def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
-    """Derive the folds of all nodes from those of the leading ones: a follower folds as the node that reads its output,
-    one element a beat when that is the host.
+    """Derive the folds of all nodes from those of the leading ones.
 
+    A follower folds as the node that reads its output, one element a beat when that is the host.
     Raises GraphError naming a node whose fold does not divide its shapes, or that has none.
     """
     readers = graph.consumers()
@@ -210,8 +210,10 @@ def fold_op(op: Op, inputs: Sequence[Stream], fold: Fold, implementations: Imple
 
 
 def converter_chains(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """Group the streams of a folded graph by the one that a node other than a width converter writes: itself, then those
-    after its converters up to the reader."""
+    """Group the streams of a folded graph by the one that a node other than a width converter writes.
+
+    A group: that stream, then those after its converters up to the reader.
+    """
     chains: dict[str, tuple[str, ...]] = {}
     origin: dict[str, str] = {}
     for name in (*graph.inputs, *(name for node in graph.nodes for name in node.outputs)):
@@ -245,8 +247,10 @@ def unfolded(graph: Graph) -> Graph:
 
 
 def frame_edges(graph: Graph) -> set[str]:
-    """Collect the streams of a map into a node that also waits for an answer that comes once a frame, those before its
-    width converters included: their FIFOs hold the frame."""
+    """Collect the streams of a map into a node that also waits for an answer that comes once a frame.
+
+    Those before its width converters are included: the FIFOs of all of them hold the frame.
+    """
     held: set[str] = set()
     for node in graph.nodes:
         ports = node.op.inputs[: len(node.inputs)]

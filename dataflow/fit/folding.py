@@ -72,8 +72,10 @@ class SlowdownPoint:
 
 
 def expected_elements(graph: Graph) -> dict[str, int]:
-    """Estimate the elements that FIFOs hold before any was sized: a frame for a join whose select comes once a frame, a row
-    before a sliding window."""
+    """Estimate the elements that FIFOs hold before any was sized.
+
+    A frame for a join whose select comes once a frame, a row before a sliding window.
+    """
     held = {name: graph.streams[name].size for name in frame_edges(graph)}
     for node in graph.nodes:
         if node.op.role is Role.LAYOUT:
@@ -117,8 +119,10 @@ def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int |
 
 
 def slowdown_curve(design: Design, slowdown: float, *, points: int = 3) -> tuple[SlowdownPoint, ...]:
-    """Set FIFO bits against interval at slowdowns from 0 to `slowdown` per cent of the slowest node's cycles, the folds of
-    the design kept."""
+    """Set FIFO bits against interval at slowdowns from 0 to `slowdown` per cent of the slowest node's cycles.
+
+    The folds of the design are kept.
+    """
     found = []
     for index in range(points):
         allowed = design.slowest_cycles * (1 + slowdown / 100 * index / (points - 1))

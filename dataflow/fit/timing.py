@@ -32,8 +32,10 @@ Longs = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class NodeTiming:
-    """Shares of the simulated cycles, each in [0, 1]: busy (an iteration starts or its interval runs), starved (an input is
-    empty), blocked (an output is full)."""
+    """Shares of the simulated cycles, each in [0, 1].
+
+    Busy: an iteration starts or its interval runs; starved: an input is empty; blocked: an output is full.
+    """
 
     busy: float
     starved: float
@@ -166,8 +168,10 @@ class Simulator:
     def attempt(
         self, depths: Mapping[str, int] | None, frames: int, *, slowest: float | None = None
     ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
-        """Give the timing, and what each node waits for where the run stopped before its end: at a deadlock, or as soon as its
-        interval was certain to be above `slowest` (None: never)."""
+        """Give the timing, and what each node waits for where the run stopped before its end.
+
+        It stops at a deadlock, or as soon as its interval is certain to be above `slowest` (None: never).
+        """
         fifos = list(self.graph.streams)
         limits = [UNBOUNDED if depths is None else depths[name] for name in fifos]
         shallow = [(name, limit) for name, limit in zip(fifos, limits, strict=True) if limit < 1]

@@ -120,8 +120,10 @@ class SlidingWindow(Op):
         return (split.transpose(order).reshape(*sizes, -1),)
 
     def beat_lanes(self, ports: Ports, fold: Fold) -> int:
-        """Give the lanes of input and output: a reader that takes more columns than a group has channels gets them through
-        a width converter."""
+        """Give the lanes of input and output.
+
+        A reader that takes more columns than a group has channels gets them through a width converter.
+        """
         return min(fold.simd, ports.inputs[0].channels // self.groups) * fold.groups
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -49,8 +49,10 @@ BOARDS = {
 
 
 def install_command() -> str:
-    """Return the command that installs finn-plus beside Muxflow: without its requirements, whose pins exclude those of today's
-    torch, and with those of them that it needs."""
+    """Return the command that installs finn-plus beside Muxflow.
+
+    Without its requirements, whose pins exclude those of today's torch, and with those of them that it needs.
+    """
     return f"pip install --no-deps -r {files('muxflow.hls.finn') / REQUIREMENTS}"
 
 
@@ -75,11 +77,10 @@ def register() -> None:
 
 
 def convert(design: Design) -> Any:
-    """Convert a design to a FINN ModelWrapper: FINN's own nodes where it has one, Muxflow's elsewhere; folds and FIFO depths
-    are the design's.
+    """Convert a design to a FINN ModelWrapper: FINN's own nodes where it has one, Muxflow's elsewhere.
 
-    Input and output tensors hold codes, (1, *shape). Raises ToolError like `register`, UnsupportedError naming what FINN
-    cannot express.
+    Folds and FIFO depths are the design's. Input and output tensors hold codes, (1, *shape).
+    Raises ToolError like `register`, UnsupportedError naming what FINN cannot express.
     """
     register()
     from muxflow.hls.finn.dataflow import dataflow_model

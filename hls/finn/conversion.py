@@ -51,8 +51,11 @@ class Conversion:
         return stored and (node.op.attributes()["groups"] > 1 or self.beyond_finn(node))
 
     def beyond_finn(self, node: Node) -> bool:
-        """Tell whether FINN's unit cannot do a product: it multiplies no bits, holds at most 1,024 steps of SIMD columns, and of
-        signs times signs it gives a count, which only thresholds can read."""
+        """Tell whether FINN's unit cannot do a product.
+
+        It multiplies no bits, holds at most 1,024 steps of SIMD columns, and of signs times signs it gives a count, which only
+        thresholds can read.
+        """
         x, weights = self.graph.ports(node).inputs
         steps = weights.shape[1] // self.design.folds[node.name].simd
         if "BINARY" in (data_type(x), data_type(weights)) or steps > MVAU_STEPS:
@@ -90,8 +93,10 @@ class Conversion:
         return tuple(part.name for part in (*before, *stored, node))
 
     def before(self, node: Node) -> list[Node]:
-        """List the converters and the window in front of a product, nearest first; the converters only where there is a
-        window before them."""
+        """List the converters and the window in front of a product, nearest first.
+
+        The converters only where there is a window before them.
+        """
         found: list[Node] = []
         name = node.inputs[0]
         while name in self.producers:

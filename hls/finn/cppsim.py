@@ -1,5 +1,8 @@
-"""FINN's C++ simulation of our nodes without the vendor's tools: the file that FINN generates, compiled with the
-reference `ap_int` types that come with hls4ml and FINN's own readers of .npy files."""
+"""FINN's C++ simulation of Muxflow's nodes without the vendor's tools.
+
+The file that FINN generates, compiled with the reference `ap_int` types that come with hls4ml and FINN's own readers of
+.npy files.
+"""
 
 from __future__ import annotations
 

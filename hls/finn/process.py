@@ -65,8 +65,10 @@ def main() -> None:
 
 
 def prepare_finn() -> None:
-    """Load FINN's settings and, because its builder asks for the vendor's simulator on import, none of it where there is no
-    Vivado."""
+    """Load FINN's settings without the vendor's simulator where there is no Vivado.
+
+    FINN's builder asks for the simulator on import.
+    """
     with contextlib.redirect_stdout(io.StringIO()):
         import finn.util.settings
 

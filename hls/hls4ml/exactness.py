@@ -14,8 +14,11 @@ CARRIERS = ("Clone", "Transpose", "Repack", "Pooling2D", "Reshape")
 
 
 def check_inputs(node: Any) -> None:
-    """Raise UnsupportedError naming the layer, the type and the one to configure, where an input of a Muxflow layer
-    cannot hold every value that the integer graph has there, or a convolution before it rounds."""
+    """Raise UnsupportedError where hls4ml's types change what an input of a Muxflow layer holds.
+
+    Where the input cannot hold every value that the integer graph has there, or a convolution before it rounds; the error
+    names the layer, the type and the one to configure.
+    """
     for name, array in zip(node.inputs, node.layer.inputs, strict=True):
         port = node.layer.ports[array]
         chain = [node.get_input_node(name)]

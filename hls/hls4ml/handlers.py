@@ -98,8 +98,10 @@ def _ungrouped(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def register_handlers() -> None:
-    """Tell hls4ml's ONNX, PyTorch and Keras 2 front ends of Muxflow's layers; trained layers that they would misread get an
-    error that says what to do."""
+    """Tell hls4ml's ONNX, PyTorch and Keras 2 front ends of Muxflow's layers.
+
+    Trained layers that they would misread get an error that says what to do.
+    """
     register_onnx_layer_handler("MuxflowLayer", onnx_layer)
     register_pytorch_layer_handler("MuxflowLayer", pytorch_layer)
     register_keras_v2_layer_handler("MuxflowLayer", keras_layer)

@@ -38,8 +38,10 @@ class MuxflowLayer(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 def keras_model(plan: Plan) -> Any:
-    """Build the functional model of a plan, (N, H, W, C) values in: `Conv2D` and `MaxPooling2D` for hls4ml's layers,
-    `MuxflowLayer` for ours. It computes in double precision, exactly."""
+    """Build the functional model of a plan, (N, H, W, C) values in, which computes in double precision, exactly.
+
+    `Conv2D` and `MaxPooling2D` stand for hls4ml's own layers, `MuxflowLayer` for Muxflow's.
+    """
     arrays = {plan.input: layers.Input(plan.ports[plan.input].shape, name=plan.input, dtype="float64")}
     for layer in plan.layers:
         inputs = [arrays[name] for name in inputs_of(layer)]

@@ -162,8 +162,10 @@ class MuxflowFunctionCall(FunctionCallTemplate):  # type: ignore[misc]
 
 
 class CopyHeaders(ModelOptimizerPass):  # type: ignore[misc]
-    """Puts our kernels beside the sources that hls4ml has written, in projects that hold a layer of ours, and lets its
-    simulation compute in native integers."""
+    """hls4ml's optimizer pass that puts Muxflow's kernels beside the sources that hls4ml has written.
+
+    Only in projects that hold a layer of Muxflow's; it also lets their simulation compute in native integers.
+    """
 
     def __init__(self) -> None:
         self.name = "muxflow_headers"

@@ -39,8 +39,11 @@ class Port:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """A dense convolution, a layer of hls4ml's own: `weights` are codes, shape (filters, height, width, channels),
-    value = code / 2^fraction; `pads`: (top, left, bottom, right), the same on both sides."""
+    """A dense convolution, a layer of hls4ml's own.
+
+    `weights` are codes, shape (filters, height, width, channels), value = code / 2^fraction; `pads`: (top, left, bottom,
+    right), the same on both sides.
+    """
 
     name: str
     input: str
@@ -120,8 +123,10 @@ class Plan:
 
 
 def check_ends(graph: Graph) -> None:
-    """Raise UnsupportedError for a graph that hls4ml's flows here do not carry: several inputs or outputs, or maps of
-    three spatial axes at its ends."""
+    """Raise UnsupportedError for a graph that hls4ml's front ends do not carry as layers.
+
+    That is one of several inputs or outputs, or with maps of three spatial axes at its ends.
+    """
     if len(graph.inputs) > 1 or len(graph.outputs) > 1:
         raise UnsupportedError(
             f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; the hls4ml flow takes one of "

@@ -210,8 +210,10 @@ class _Recorded(Mapping[str, IntArray]):
 
 
 def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[str]:
-    """Write the arguments of the simulation that give weight generators another start, by node; raises MuxflowError for one that
-    does not fit."""
+    """Write the arguments of the simulation that give weight generators another start, by node.
+
+    Raises MuxflowError for a start that does not fit.
+    """
     texts = seed_texts(project.seeds, seeds)
     return [word for argument, cells in texts.items() for word in ("--seed", argument, cells)]
 

@@ -139,8 +139,10 @@ def depthwise(writer: Writer, call: Call) -> str:
 
 
 def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
-    """Write QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference: `product` with kernel and bias that hold the batch
-    norm's moving statistics before they are quantized."""
+    """Write QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference.
+
+    `product` gets kernel and bias that hold the batch norm's moving statistics before they are quantized.
+    """
 
     def handler(writer: Writer, call: Call) -> str:
         kernel, bias = call.layer.get_folded_weights()

@@ -13,8 +13,8 @@ from muxflow.dataflow.errors import UnsupportedError
 def unfolded(model: Any, what: str) -> Any:
     """Unfold models inside: model(a, inner(b, c), d)   becomes   model(a, inner/b, inner/c, d), of copied layers.
 
-    The model itself stays whole; one without models inside is returned as it is. Raises UnsupportedError naming `what`, or the model inside, when
-    it is written as a class.
+    The model itself stays whole; one without models inside is returned as it is.
+    Raises UnsupportedError naming `what`, or the model inside, when it is written as a class.
     """
     _check_has_layers(model, what)
     if not any(isinstance(layer, tf.keras.Model) for layer in model.layers):
