@@ -190,7 +190,7 @@ class Comparison:
 
 
 def formula(graph: Graph, node: Node, fold: Fold) -> Resources:
-    """Our estimate of a node under any fold that FINN+ may choose, weights in block RAM and all else in LUTs.
+    """Muxflow's estimate of a node under any fold that FINN+ may choose, weights in block RAM and all else in LUTs.
 
     A fold that is not legal here (SIMD 36 of 256 channels) still has an estimate: the formulas divide and round down.
     """

@@ -54,7 +54,6 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
 def interface_entry(project: Project) -> dict[str, Any]:
     """Describe what `interface.json` holds; docs/guide/driver.md lists the entries."""
-
     design = project.design
     return {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Elementary cellular automata: the numbers behind weights that are generated and never stored (MOGNET, CFLOG)."""
+"""Elementary cellular automata: the numbers of weights that are generated and never stored (MOGNET, CFLOG)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Automaton:
         return ((self.rule >> neighbourhood) & 1).astype(np.uint8)
 
     def first_row(self) -> npt.NDArray[np.uint8]:
-        """Give the ring after `burn_in` steps: the cells behind the first weight row, shape (ring,)."""
+        """Give the ring after `burn_in` steps: the cells of the first weight row, shape (ring,)."""
         if self.seed == 0:
             cells = np.zeros(self.ring, np.uint8)
             cells[self.ring // 2] = 1

@@ -84,7 +84,7 @@ class Steps:
 
 @dataclass(frozen=True, eq=False)
 class Logits:
-    """Logits, shape (N, classes), behind a stream of the largest ones' indices; among equals the lowest comes first."""
+    """Logits, shape (N, classes), where a stream has the largest ones' indices; among equals the lowest comes first."""
 
     values: Doubles
 

@@ -62,7 +62,7 @@ class Project:
 
     @property
     def design(self) -> Design:
-        """The design behind it."""
+        """The design that it was written from."""
         return self.hls.design
 
     def csim(

@@ -37,7 +37,7 @@ Stage = Callable[[str, int], Callable[[int, int], None]]
 def model_copy(model: Path) -> dict[str, bytes]:
     """Return what a project keeps of the model that it was built from, by file name: the proof runs it again.
 
-    Empty for a graph saved by Muxflow, behind which there is no other model.
+    Empty for a graph saved by Muxflow, which comes from no other model.
     """
     return {f"model{model.suffix}": model.read_bytes()} if registry.find(model).executes else {}
 

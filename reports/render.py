@@ -134,7 +134,7 @@ def _node_table(report: Report) -> Table:
 
 def _memory_map(report: Report) -> Table:
     table = Table(title="memory map, bits", title_justify="left")
-    table.add_column("node, and the FIFOs behind it")
+    table.add_column("node, and the FIFOs after it")
     for kind in KINDS:
         table.add_column(KIND_TITLES[kind], justify="right")
     for row in report.nodes:

@@ -1,4 +1,4 @@
-"""The hardware behind the driver: overlay, AXI DMAs, contiguous buffers, stream monitors, by PYNQ."""
+"""The hardware that the driver runs: overlay, AXI DMAs, contiguous buffers, stream monitors, by PYNQ."""
 
 from __future__ import annotations
 

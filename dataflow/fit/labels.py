@@ -105,10 +105,10 @@ def _search(
     alive = [np.ones(len(step.source), bool) for step in trellis.steps]
     ahead = []
     for prices, most in tests:
-        behind, front = trellis.forward(prices), trellis.backward(prices)
+        before, after = trellis.forward(prices), trellis.backward(prices)
         ahead.append(front)
         for i, step in enumerate(trellis.steps):
-            alive[i] &= behind[i][step.source] + step.cost @ prices + front[i + 1][step.target] <= most + ROUNDING
+            alive[i] &= before[i][step.source] + step.cost @ prices + after[i + 1][step.target] <= most + ROUNDING
     columns = list(kept)
     labels = np.zeros((1, 4), np.int64)
     states = np.zeros(1, np.int64)

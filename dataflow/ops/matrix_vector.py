@@ -1,4 +1,4 @@
-"""Matrix-vector product: convolutions behind a sliding window, pointwise convolutions, dense layers."""
+"""Matrix-vector product: convolutions after a sliding window, pointwise convolutions, dense layers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Import of FINN's own operators: what its conversion and streamlining make of a QONNX model.
 
-FINN's tensors are channel-last behind a Transpose, its activations are tables of thresholds (MultiThreshold), its
+FINN's tensors are channel-last after a Transpose, its activations are tables of thresholds (MultiThreshold), its
 convolutions are Im2Col and MatMul, and of signs times signs it counts the equal ones (XnorPopcountMatMul).
 """
 
@@ -131,7 +131,7 @@ def im2col(importer: Importer, node: ModelNode) -> Value:
     pads = tuple(int(size) for size in node.attributes.get("pad_amount", (0, 0, 0, 0)))
     meaning = tensor.meaning()
     if meaning is None:
-        raise UnsupportedError(f"{node.label}: its input has a float function without a quantizer behind it")
+        raise UnsupportedError(f"{node.label}: its input has a float function without a quantizer after it")
     scale, offset = meaning
     code = (float(node.attributes.get("pad_value", 0)) - offset) / scale
     if any(pads) and ((code != code[0]).any() or code[0] != np.rint(code[0])):

@@ -51,7 +51,7 @@ def global_pool(importer: Importer, node: ModelNode) -> Value:
         spatial = list(range(2, tensor.index.ndim + 1))
         if not spatial or sorted(axis % (tensor.index.ndim + 1) for axis in axes) != spatial:
             raise UnsupportedError(
-                f"{node.label}: over axes {list(axes)}; supported is the mean or the maximum over all axes behind the "
+                f"{node.label}: over axes {list(axes)}; supported is the mean or the maximum over all axes after the "
                 f"channels of (N, {', '.join(map(str, tensor.index.shape))})"
             )
     mode: Mode = "max" if node.op_type in ("GlobalMaxPool", "ReduceMax") else "sum"

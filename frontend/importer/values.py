@@ -33,7 +33,7 @@ class Tensor:
 
     `stream`: its name; `index`: flat position in the stream of each element of the model's tensor, in the model's
     shape without the batch, so that re-ordering costs nothing; `scale`: value of one code step, (1,) or (channels,);
-    `steps`: float nodes after it; `exact`: whether every float32 sum behind it is exact, whatever its order.
+    `steps`: float nodes after it; `exact`: whether every float32 sum up to it is exact, whatever its order.
     """
 
     stream: str

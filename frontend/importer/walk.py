@@ -23,7 +23,7 @@ from muxflow.frontend.importer.values import Image, Tensor, Unknown, Value
 from muxflow.frontend.model import STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
 
 ADVICE = {
-    "Pad": "give the padding to the convolution or pool behind it (padding=...)",
+    "Pad": "give the padding to the convolution or pool after it (padding=...)",
     "Split": "use one convolution a part instead",
     "Slice": "use one convolution a part instead",
     "Resize": "pool or use a stride instead of scaling maps up",
@@ -38,14 +38,14 @@ ADVICE = {
     "InstanceNormalization": "use batch normalisation",
     "FloatQuant": "use an integer quantizer (Quant)",
     "QuantAvgPool2d": "import the file from before FINN's conversion of average pools",
-    "MVAU": "import the file from before FINN's conversion to hardware layers (behind step_streamline)",
-    "Thresholding": "import the file from before FINN's conversion to hardware layers (behind step_streamline)",
+    "MVAU": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
+    "Thresholding": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
 }
 """What to do about op types that people often meet here."""
 
 
 class _NotReached(UnsupportedError):
-    """A node behind one that is not supported."""
+    """A node after one that is not supported."""
 
 
 class Importer:
@@ -105,7 +105,7 @@ class Importer:
         if shape is None:
             raise UnsupportedError(
                 f"input {image.name} has shape (N, {', '.join(map(str, image.shape))}); supported are maps "
-                f"{SUPPORTED_MAPS} behind the batch, and vectors (N, features)"
+                f"{SUPPORTED_MAPS} after the batch, and vectors (N, features)"
             )
         if image.name not in self.inputs:
             self.inputs[image.name] = name = self.unique(image.name)
@@ -202,7 +202,7 @@ class Importer:
         if (node.domain, node.op_type) in known:
             return known[node.domain, node.op_type](self, node)
         where = f" of domain {node.domain}" if node.domain not in {domain for domain, _ in known} else ""
-        advice = ADVICE.get(node.op_type, "replace it, or move it behind the output onto the host")
+        advice = ADVICE.get(node.op_type, "replace it, or move it after the output onto the host")
         raise UnsupportedError(
             f"{node.label}: {node.op_type}{where} is not supported; {advice}. Supported are "
             f"{', '.join(sorted({op_type for _, op_type in known}))}"

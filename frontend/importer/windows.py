@@ -48,7 +48,7 @@ def with_hanging_windows(window: SlidingWindow, source: Stream) -> SlidingWindow
         source.shape, before, after, window.extent, window.stride, strict=False
     ):
         hanging = (extent - size - first - last) % stride
-        # A window that would start behind the map and its leading padding does not count.
+        # A window that would start after the map and its leading padding does not count.
         starts = size + first + last + hanging - extent
         more.append(hanging if starts < size + first else 0)
     return replace(window, pads=before + tuple(sum(pair) for pair in zip(after, more, strict=True)))

@@ -23,7 +23,7 @@ from muxflow.frontend.model import Model
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """The neutral description of a model, and Keras' own tensor behind each of its named ones."""
+    """The neutral description of a model, and Keras' own tensor for each of its named ones."""
 
     model: Model
     tensors: dict[str, Any]

@@ -24,7 +24,7 @@ class Call:
     """One call of a layer: names and shapes, batch first, channels last.
 
     `name`: the layer's, with the path to it where it is inside of a model. `training`: the model calls the layer as in
-    training, whatever predict wants. `tensors`: Keras' own tensors behind `inputs`, and `inner`: those that a handler
+    training, whatever predict wants. `tensors`: Keras' own tensors of `inputs`, and `inner`: those that a handler
     makes visible by name; both for Keras 3 only.
     """
 

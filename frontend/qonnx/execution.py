@@ -12,7 +12,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
-import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of our domain)
+import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of Muxflow's domain)
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import float_inputs, observed

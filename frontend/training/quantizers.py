@@ -207,7 +207,7 @@ class PrequantizedWeightProxy(WeightQuantProxyFromInjector):  # type: ignore[mis
 
 
 class PrequantizedWeightHandler(BrevitasWeightQuantProxyHandler):  # type: ignore[misc]
-    """QONNX export of weights: the initializer behind `Quant` or `BipolarQuant` holds the quantized values.
+    """QONNX export of weights: the initializer that `Quant` or `BipolarQuant` reads holds the quantized values.
 
     Brevitas' own handler stores the float weights, which `Quant` would round by its scale: HEQ's step s is not that
     scale, so its levels would be lost.

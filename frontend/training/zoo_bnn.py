@@ -90,7 +90,7 @@ def signed_quantizer(solver: Any, bits: int, scale: float, narrow: bool = True) 
 
 
 class Bnn(nn.Module):  # type: ignore[misc]
-    """A binary-network classic: every convolution and dense layer but the last has batch norm and a quantizer behind it.
+    """A binary-network classic: every convolution and dense layer but the last has batch norm and a quantizer after it.
 
     Input (N, C, H, W): multiples of 1/128 in [-1, 127/128]. Output (N, classes): logits.
     """

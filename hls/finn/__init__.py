@@ -1,6 +1,6 @@
-"""FINN out: our nodes as FINN custom ops, and a design as a FINN dataflow model made of FINN's nodes and ours.
+"""FINN out: Muxflow's nodes as FINN custom ops, and a design as a FINN dataflow model of FINN's nodes and Muxflow's.
 
-Needs finn-plus. In a FINN flow of your own call `register()` and, where you have a design, `convert()`. `write()` and
+Needs finn-plus. In a FINN build of your own call `register()` and, where you have a design, `convert()`. `write()` and
 `check()` start FINN in a process of its own.
 """
 
@@ -45,7 +45,7 @@ BOARDS = {
     "zcu104": "ZCU104",
     "kv260": "KV260_SOM",
 }
-"""FINN's names of our boards; a design for another one ends in a stitched IP."""
+"""FINN's names of Muxflow's boards; a design for another one ends in a stitched IP."""
 
 
 def install_command() -> str:
@@ -99,7 +99,7 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
 
     `model.onnx`, FINN's dataflow model, whose execution has been compared with the graph; `build.py`, which takes it to
     a bitstream where the vendor's tools are; `dataflow.onnx`, `report/` and `code/`, what FINN makes of it without them:
-    specialised nodes with FIFOs, estimates, generated code; `comparison.json`, FINN's estimates beside ours.
+    specialised nodes with FIFOs, estimates, generated code; `comparison.json`, FINN's estimates beside Muxflow's.
     Written whole or not at all. Raises ToolError when finn-plus is absent, of another release, or fails; MuxflowError
     when `path` holds something else; UnsupportedError naming what FINN cannot express.
     """

@@ -220,7 +220,7 @@ def pool(into: Conversion, node: Node) -> None:
         "depthwise": 1,
         "is1D": int(1 in x.shape[:2]),
     }
-    # FINN's window replays what ours passes on once, so it may need more lanes for the same rate.
+    # FINN's window replays what Muxflow's passes on once, so it may need more lanes for the same rate.
     lanes = [count for count in divisors(x.channels) if count >= pe]
     slow = [count for count in lanes if _window_cycles(shared, count) > into.design.interval]
     wide = lanes[min(len(slow), len(lanes) - 1)]

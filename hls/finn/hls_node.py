@@ -1,4 +1,4 @@
-"""The C++ of our FINN nodes: what FINN synthesises, and what it compiles into a C++ simulation of one node."""
+"""The C++ of Muxflow's FINN nodes: what FINN synthesises, and what it compiles into a C++ simulation of one node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from muxflow.hls.headers import copy_headers
 
 
 class MuxflowHLS(HLSBackend):  # type: ignore[misc]
-    """The C++ of a node of ours; comes behind the node's class: `class X_hls(X, MuxflowHLS)`."""
+    """The C++ of a Muxflow node; comes after the node's class: `class X_hls(X, MuxflowHLS)`."""
 
     simulates = False
     """Whether the code that is being written is for a C++ simulation."""

@@ -1,4 +1,4 @@
-"""What every node of ours is to FINN: shapes, types, cycles, resources, Python execution, generated code.
+"""What every Muxflow node is to FINN: shapes, types, cycles, resources, Python execution, generated code.
 
 A subclass says which folded graph the node's attributes describe; everything else follows from it.
 Tensors are channel-last with a batch axis of one, as FINN has them; folded, their last axis is a beat.
@@ -27,14 +27,14 @@ from muxflow.hls.finn.streams import data_type, stream
 Attributes = dict[str, tuple[Any, ...]]
 
 RAM_STYLES = {"auto": "register", "block": "bram", "distributed": "lutram"}
-"""FINN's words for where tables stand, and ours; "register" leaves the choice to the tool."""
+"""FINN's words for where tables stand, and Muxflow's; "register" leaves the choice to the tool."""
 
 LUTS_PER_BLOCK = 190
 """LUTs for each 18 Kb block RAM on a Zynq-7020 (53,200 and 280)."""
 
 
 class MuxflowNode(HWCustomOp):  # type: ignore[misc]
-    """A node of ours in FINN's dataflow graph.
+    """A Muxflow node in FINN's dataflow graph.
 
     Attributes that all share: `PE` and, where the node has a matrix, `SIMD`, as in FINN; `numInputVectors`, the axes of
     a tensor before its channels, for a map [1, height, width]; `NumChannels`, one an input; `inputDataTypes`, one an

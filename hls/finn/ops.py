@@ -1,4 +1,4 @@
-"""Our nodes as FINN custom ops, one class each and its HLS variant: importing this module registers them.
+"""Muxflow's nodes as FINN custom ops, one class each and its HLS variant: importing this module registers them.
 
 They stand in FINN's own domains, because FINN specialises, folds and builds no others.
 """

@@ -1,4 +1,4 @@
-"""The nodes of ours in a FINN model: each function adds what stands for one node of a design."""
+"""Muxflow's nodes in a FINN model: each function adds what stands for one node of a design."""
 
 from __future__ import annotations
 

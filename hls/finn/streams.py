@@ -1,4 +1,4 @@
-"""Streams of ours as data types and shapes of FINN's, and back."""
+"""Muxflow's streams as data types and shapes of FINN's, and back."""
 
 from __future__ import annotations
 

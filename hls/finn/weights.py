@@ -140,7 +140,7 @@ class AutomatonWeights(MatrixNode):
 
 
 class StreamedMVAU(MatrixNode):
-    """Our matrix-vector product with a weight stream, for inputs that FINN's MVAU does not take (BINARY); accumulators out.
+    """Muxflow's matrix-vector product with a weight stream, for inputs that FINN's MVAU does not take (BINARY); accumulators out.
 
     Inputs: x (1, ..., MW); weights (MW, MH). `outputDataType`: of the accumulators, the worst case when empty.
     """

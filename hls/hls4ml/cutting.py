@@ -1,4 +1,4 @@
-"""Cuts an integer graph into the layers of an hls4ml model: its own where it has exact ones, ours elsewhere."""
+"""An integer graph cut into the layers of an hls4ml model: its own where it has exact ones, Muxflow's elsewhere."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ DOUBLE_BITS = 53
 def plan(graph: Graph, *, standard_layers: bool = True) -> Plan:
     """Plan the layers that compute what a graph and its readout compute, values in and values out.
 
-    Dense convolutions and maximum pools are hls4ml's own, or ours without `standard_layers`; every other node becomes a
-    layer of ours, together with its weight source, its sliding window or its channel select. Arrays whose scale is a
+    Dense convolutions and maximum pools are hls4ml's own, or Muxflow's without `standard_layers`; every other node becomes a
+    layer of Muxflow's, together with its weight source, its sliding window or its channel select. Arrays whose scale is a
     power of two hold values, the others codes; a warning names the input or output where codes, or rounded logits, are
     what the user sees.
     Raises UnsupportedError where the readout permutes the output.

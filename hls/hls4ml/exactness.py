@@ -1,4 +1,4 @@
-"""Checks that the layers of hls4ml's own between ours neither round nor overflow."""
+"""The check that layers of hls4ml's own between Muxflow's neither round nor overflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hls4ml is told by its Extension API: our layers, their templates, and the headers."""
+"""What hls4ml is told by its Extension API: Muxflow's layers, their templates, and the headers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ without the first two."""
 
 
 class HLSBeatType(NamedType, TypeDefinition):  # type: ignore[misc]
-    """A beat of ours as a type of hls4ml; its name is the C++ type itself, so nothing is left to define.
+    """A beat as a type of hls4ml; its name is the C++ type itself, so nothing is left to define.
 
     hls4ml takes types whose class begins with HLS as they are.
     """

@@ -244,7 +244,7 @@ def test_one_pixel_one_channel(device, make_graph):
 
 
 def test_converter_slower_than_every_node(device, make_graph):
-    """An odd map enters one element a beat, so that the converter behind the port sets the interval."""
+    """An odd map enters one element a beat, so that the converter after the port sets the interval."""
     design = fit(make_graph(Stream((5, 5, 3), 0, 255), Scale([3])), KERNELS, device=device, board="b", clock_mhz=100)
     assert design.interval == 75
 

@@ -15,7 +15,7 @@ sys.modules["keras"] = tf_keras  # Keras 3 may be installed beside it; QKeras mu
 
 from qkeras.utils import load_qmodel  # noqa: E402
 
-import muxflow.frontend.training.keras.mognet  # noqa: E402, F401  (makes Keras know our layers)
+import muxflow.frontend.training.keras.mognet  # noqa: E402, F401  (makes Keras know Muxflow's layers)
 from muxflow.frontend.keras.child import (  # noqa: E402
     Description,
     channel_first,

@@ -135,7 +135,7 @@ def mognet(
 def residual_net(layer: Any = QConv2D, *, classes: int = 10, input_shape: tuple[int, int, int] = (8, 8, 1)) -> Any:
     """Build a small plain residual network of what QKeras users write, for 8x8 images; pixels p/256 in, logits out.
 
-    It holds what other converters compute wrongly: quantizers right behind a QConv2D, a grouped convolution between
+    It holds what other converters compute wrongly: quantizers right after a QConv2D, a grouped convolution between
     dense and depthwise (1 < groups < channels), and an average pool whose sum is no power of two. Source: decision.
     """
     relu, signed = "quantized_relu(4,1)", "quantized_bits(4,1,alpha=1)"
