@@ -30,7 +30,7 @@ class Fold:
 
     `pe`: rows (outputs) at once; for a node without a matrix, the lanes of its streams.
     `simd`: columns (inputs) at once.
-    `groups`: groups at once; more than one only when a step holds whole groups.
+    `groups`: groups at once; more than one only when an iteration holds whole groups.
     """
 
     pe: int = 1

@@ -30,8 +30,8 @@ from muxflow.reports.report import Accuracy, Report, Rung, make_report
 MODEL_FILE = "model.onnx"
 COSIMULATION = "Vitis HLS co-simulation"
 
-Stage = Callable[[str, int], Callable[[int, int], None]]
-"""Announces a stage with its number of images and returns what counts them."""
+Begin = Callable[[str, int], Callable[[int, int], None]]
+"""`begin(title, total)`: shows a task with its number of images and returns what counts them."""
 
 
 def model_copy(model: Path) -> dict[str, bytes]:
@@ -78,7 +78,7 @@ def prove(
     bounded: bool = False,
     jobs: int = 1,
     network: Any = None,
-    stage: Stage | None = None,
+    begin: Begin | None = None,
 ) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
     """Climb the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
 
@@ -87,14 +87,14 @@ def prove(
     Returns the rungs, the accuracy when there are labels, and images a second of each simulation.
     Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project.
     """
-    announce = stage or (lambda _title, _total: lambda _done, _count: None)
+    begin = begin or (lambda _title, _total: lambda _done, _count: None)
     graph = project.design.graph
     with ExitStack() as opened:
         models = _model_executions(project, network, opened)
-        simulations = {variant: _simulation(project, variant, bounded, jobs, announce) for variant in variants}
+        simulations = {variant: _simulation(project, variant, bounded, jobs, begin) for variant in variants}
         executions = [*models, *simulations.values()]
         count = graph.frames(images.codes)
-        watches = [announce(execution.title, count) for execution in executions]
+        watches = [begin(execution.title, count) for execution in executions]
 
         def progress(done: int, total: int) -> None:
             for watch in watches:
@@ -132,8 +132,8 @@ def _model_executions(project: Project, network: Any, opened: ExitStack) -> list
     return executions
 
 
-def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, announce: Stage) -> CsimExecution:
-    watch = announce(f"{TITLES[variant]}: compile", 0)
+def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, begin: Begin) -> CsimExecution:
+    watch = begin(f"{TITLES[variant]}: compile", 0)
     simulation = CsimExecution(project.hls, variant, bounded=bounded, jobs=jobs)
     watch(1, 1)
     return simulation

@@ -102,7 +102,7 @@ def _check_ports(project: Project, board: Board, pairs: Sequence[Pair]) -> None:
 
 
 def hls_results(form: Form) -> str:
-    """Name the folder below the flow's folder in which an HLS tool leaves `syn`, `sim` and `impl`."""
+    """Name the folder below the stages' folder in which an HLS tool leaves `syn`, `sim` and `impl`."""
     return "hls/hls" if form == "config" else "hls/solution"
 
 

@@ -112,7 +112,7 @@ def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int |
             low = middle + 1
         else:
             best, high = found, middle
-        # Near the guess small steps, which grow.
+        # Near the guess small increments, which grow.
         middle = (low + high) // 2 if near is None or found is None else max(low, high - stride)
         stride *= 4
     return best

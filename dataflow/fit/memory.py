@@ -204,11 +204,11 @@ def place_memories(memories: Sequence[Memory], logic: Resources, budget: Resourc
     most = sum(options[index][1].bram18 for index in free)
     spared = np.zeros(most + 1, np.int64)
     taken = np.zeros((len(free), most + 1), bool)
-    for step, index in enumerate(free):
+    for row, index in enumerate(free):
         in_lut, in_bram = options[index]
         # No memory takes 0 blocks, so that each is moved once at most.
         moved = spared[: most + 1 - in_bram.bram18] + in_lut.lut - in_bram.lut
-        taken[step, in_bram.bram18 :] = moved > spared[in_bram.bram18 :]
+        taken[row, in_bram.bram18 :] = moved > spared[in_bram.bram18 :]
         spared = spared.copy()
         np.maximum(spared[in_bram.bram18 :], moved, out=spared[in_bram.bram18 :])
     lut = logic.lut + sum(row[0].lut for row in options) - spared
@@ -218,8 +218,8 @@ def place_memories(memories: Sequence[Memory], logic: Resources, budget: Resourc
     score = np.where(fits, shares[0] + shares[1], 2 + np.maximum(*shares)) if fits.any() else np.maximum(*shares)
     left = int(score.argmin())
     where = [0] * len(options)
-    for step in reversed(range(len(free))):
-        if taken[step, left]:
-            where[free[step]] = 1
-            left -= options[free[step]][1].bram18
+    for row in reversed(range(len(free))):
+        if taken[row, left]:
+            where[free[row]] = 1
+            left -= options[free[row]][1].bram18
     return tuple(row[choice] for row, choice in zip(options, where, strict=True))

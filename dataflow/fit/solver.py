@@ -14,7 +14,7 @@ from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.labels import cheapest_path
 from muxflow.dataflow.fit.memory import choices
 from muxflow.dataflow.fit.ports import port_lanes
-from muxflow.dataflow.fit.trellis import Step, Trellis
+from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Fold
 
@@ -147,11 +147,11 @@ class Solver:
 
     def _solution(self, trellis: Trellis, path: Sequence[int]) -> Solution:
         folds, total, slowest = {}, np.zeros(4, np.int64), 0
-        for group, step, transition in zip((*self.groups, None), trellis.steps, path, strict=True):
-            total += step.cost[transition]
-            slowest = max(slowest, int(step.cycles[transition]))
+        for group, section, transition in zip((*self.groups, None), trellis.sections, path, strict=True):
+            total += section.cost[transition]
+            slowest = max(slowest, int(section.cycles[transition]))
             if group is not None:
-                folds[group.leader.name] = group.candidates[int(step.choice[transition])].fold
+                folds[group.leader.name] = group.candidates[int(section.choice[transition])].fold
         lut, ff, bram18, dsp = map(int, total)
         return Solution(folds, slowest, Resources(lut, ff, bram18, dsp))
 
@@ -160,16 +160,16 @@ class Solver:
         graph = self.graph
         opened = list(graph.inputs)
         states = np.array([[port_lanes(graph.streams[name]) for name in opened]], np.int64)
-        steps = []
+        sections = []
         for group, every in zip(self.groups, self._options, strict=True):
             options = every.rows(every.cycles <= cycles)
             options = options.pareto(options.cost)
             kept = [i for i, name in enumerate(opened) if name not in group.reads]
             columns = [opened.index(name) for name in group.reads]
-            step, states = self._step(states, columns, kept, group.reads, options, cycles)
+            section, states = self._section(states, columns, kept, group.reads, options, cycles)
             if not len(states):
                 return None
-            steps.append(step)
+            sections.append(section)
             opened = [opened[i] for i in kept] + list(group.writes)
         sinks = [graph.streams[name] for name in graph.outputs]
         fifos = [choices(fifo(sink, port_lanes(sink), 0))[0].resources for sink in sinks]
@@ -181,10 +181,10 @@ class Solver:
             np.zeros((1, 0), np.int64),
         )
         columns = [opened.index(name) for name in graph.outputs]
-        step, states = self._step(states, columns, [], graph.outputs, end, cycles)
-        return Trellis((*steps, step)) if len(states) else None
+        section, states = self._section(states, columns, [], graph.outputs, end, cycles)
+        return Trellis((*sections, section)) if len(states) else None
 
-    def _step(
+    def _section(
         self,
         states: Ints,
         columns: list[int],
@@ -192,7 +192,7 @@ class Solver:
         names: Sequence[str],
         options: _Options,
         cycles: int,
-    ) -> tuple[Step, Ints]:
+    ) -> tuple[Section, Ints]:
         """List all moves of one group: from each state by each option to a new state."""
         shape = (len(states), len(options.cycles))
         cost = np.broadcast_to(options.cost, (*shape, 4)).copy()
@@ -215,7 +215,7 @@ class Solver:
             if reached.size
             else (reached[:1], np.zeros(len(state), np.int64))
         )
-        step = Step(
+        section = Section(
             state,
             target.reshape(-1),
             options.candidate[option],
@@ -224,7 +224,7 @@ class Solver:
             len(states),
             len(fresh),
         )
-        return step, fresh
+        return section, fresh
 
 
 def _vector(resources: Resources) -> Ints:

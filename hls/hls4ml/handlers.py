@@ -1,4 +1,4 @@
-"""What hls4ml's front ends make of Muxflow's layers, one handler a front end; the models come from `muxflow.prepare_for_hls4ml`."""
+"""What hls4ml's front ends make of Muxflow's layers, a handler each; the models come from `muxflow.prepare_for_hls4ml`."""
 
 from __future__ import annotations
 

@@ -56,13 +56,13 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
         )
 
     def _memories(self, op: MatrixVector, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        _, _, neuron_fold, synapse_fold = op.steps(ports, fold)
+        _, _, neuron_fold, synapse_fold = op.loops(ports, fold)
         if neuron_fold == 1:
             return ()
         return (Memory("x_buffer", "state", synapse_fold, fold.groups * fold.simd * ports.inputs[0].bits, True),)
 
     def unit(self, op: MatrixVector, ports: Ports, fold: Fold) -> Unit:
-        vectors, group_fold, neuron_fold, synapse_fold = op.steps(ports, fold)
+        vectors, group_fold, neuron_fold, synapse_fold = op.loops(ports, fold)
         return self.call(
             "matrix_vector",
             (

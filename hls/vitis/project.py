@@ -126,7 +126,7 @@ def write_project(
     options = options or ProjectOptions()
     path = Path(path).absolute()
     check_folder(path)
-    # Compiled simulations and stages of the bitstream flow are found by content: valid beside new sources.
+    # Compiled simulations and stages up to the bitstream are found by content: valid beside new sources.
     with whole_folder(path, keep=("csim", "bitstream", "deploy")) as folder:
         _Writer(Project(folder, design, options), progress or (lambda _: None)).write(_vectors(design, vectors))
         for name, data in (extra or {}).items():

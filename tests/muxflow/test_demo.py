@@ -21,11 +21,11 @@ def silent(_title: str, _total: int):  # type: ignore[no-untyped-def]
     return lambda _done, _count: None
 
 
-STAGE: Stage = silent
+BEGIN: Stage = silent
 
 
 def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
-    result = run_demo(tmp_path, board="pynq-z2", select="channel", stage=STAGE)
+    result = run_demo(tmp_path, board="pynq-z2", select="channel", begin=BEGIN)
     report = result.report
     outcome = {rung.title: (rung.status, rung.images) for rung in report.ladder}
     assert outcome == {
