@@ -18,7 +18,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import Answer, IntArray, Role
 from muxflow.dataflow.version import __version__
-from muxflow.hls.packing import port, unpack
+from muxflow.hls.packing import axi_port, unpack
 from muxflow.hls.vitis.project import Project
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def interface_entry(project: Project) -> dict[str, Any]:
 def _port(project: Project, stream: str, name: str) -> dict[str, Any]:
     """Describe an outer stream under the name that the model gives it."""
     given = project.design.graph.streams[stream]
-    one = port(given)
+    one = axi_port(given)
     return {
         "name": name,
         "port": project.names.ports[stream],

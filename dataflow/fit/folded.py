@@ -9,10 +9,10 @@ from math import gcd
 from types import MappingProxyType
 
 from muxflow.dataflow.errors import BudgetError, GraphError
+from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Cost, Implementations, Limits
 from muxflow.dataflow.fit.memory import Kind, Memory
-from muxflow.dataflow.fit.ports import port_lanes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
@@ -160,9 +160,9 @@ def fold_graph(
         reader_lanes.update(zip(node.inputs, lanes_in, strict=True))
         writer_lanes.update(zip(node.outputs, lanes_out, strict=True))
     for name in graph.inputs:
-        writer_lanes[name] = port_lanes(graph.streams[name]) if axi else reader_lanes[name]
+        writer_lanes[name] = axi_lanes(graph.streams[name]) if axi else reader_lanes[name]
     for name in graph.outputs:
-        reader_lanes[name] = port_lanes(graph.streams[name]) if axi else writer_lanes[name]
+        reader_lanes[name] = axi_lanes(graph.streams[name]) if axi else writer_lanes[name]
 
     nodes: list[Node] = []
     streams: dict[str, Stream] = {}

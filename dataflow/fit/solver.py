@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo, groups
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.labels import cheapest_path
 from muxflow.dataflow.fit.memory import choices
-from muxflow.dataflow.fit.ports import port_lanes
 from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Fold
@@ -103,9 +103,9 @@ class Solver:
             for i, name in enumerate(group.reads)
         }
         for name in self.graph.inputs:
-            ends[name] = {port_lanes(self.graph.streams[name])}
+            ends[name] = {axi_lanes(self.graph.streams[name])}
         for name in self.graph.outputs:
-            starts[name] = {port_lanes(self.graph.streams[name])}
+            starts[name] = {axi_lanes(self.graph.streams[name])}
         for name, lanes in ends.items():
             stream = self.graph.streams[name]
             found |= {connection(self.implementations, stream, a, b)[1] for a in lanes for b in starts[name]}
@@ -159,7 +159,7 @@ class Solver:
         """Build the layered graph of all designs whose nodes are fast enough; None when there is none."""
         graph = self.graph
         opened = list(graph.inputs)
-        states = np.array([[port_lanes(graph.streams[name]) for name in opened]], np.int64)
+        states = np.array([[axi_lanes(graph.streams[name]) for name in opened]], np.int64)
         sections = []
         for group, every in zip(self.groups, self._options, strict=True):
             options = every.rows(every.cycles <= cycles)
@@ -172,12 +172,12 @@ class Solver:
             sections.append(section)
             opened = [opened[i] for i in kept] + list(group.writes)
         sinks = [graph.streams[name] for name in graph.outputs]
-        fifos = [choices(fifo(sink, port_lanes(sink), 0))[0].resources for sink in sinks]
+        fifos = [choices(fifo(sink, axi_lanes(sink), 0))[0].resources for sink in sinks]
         end = _Options(
             np.zeros(1, np.int64),
             np.zeros(1, np.int64),
             np.sum([_vector(one) for one in fifos], axis=0)[None],
-            np.array([[port_lanes(sink) for sink in sinks]], np.int64),
+            np.array([[axi_lanes(sink) for sink in sinks]], np.int64),
             np.zeros((1, 0), np.int64),
         )
         columns = [opened.index(name) for name in graph.outputs]

@@ -15,10 +15,10 @@ import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_replaceable, whole_folder
+from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.folded import unfolded
-from muxflow.dataflow.fit.ports import AXI_WORD, container_bits
 from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.graph.codec import from_json, to_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
