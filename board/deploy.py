@@ -1,4 +1,4 @@
-"""Fills the deploy folder: the driver, the interface of one accelerator, its self test, examples."""
+"""The deploy folder: the driver, the interface of one accelerator, its self test, examples."""
 
 from __future__ import annotations
 

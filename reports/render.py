@@ -75,7 +75,7 @@ def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
     parts: list[RenderableType] = [head]
     if report.ladder:
         ladder = Table(title="proof ladder: integer codes compared with the integer graph", title_justify="left")
-        for column in ("step", "outcome", "images", "compared"):
+        for column in ("rung", "outcome", "images", "compared"):
             ladder.add_column(column, justify="right" if column == "images" else "left")
         for rung in report.ladder:
             style = "green" if rung.status == "equal" else "yellow"

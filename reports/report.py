@@ -21,7 +21,7 @@ KIND_TITLES = {
 
 @dataclass(frozen=True)
 class Rung:
-    """One step of the proof ladder: what was compared with the graph, on how many images, and the outcome.
+    """One rung of the proof ladder: what was compared with the graph, on how many images, and the outcome.
 
     `status`: "equal" or "not run"; `detail`: what was compared, or why it was not run.
     """

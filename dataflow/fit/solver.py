@@ -58,7 +58,7 @@ class _Options:
 
 
 class Solver:
-    """Finds the folds of a graph (forks inserted) that take least of a budget and are fast enough.
+    """The search for the folds of a graph (forks inserted) that take least of a budget and are fast enough.
 
     The cost model: logic and memories of every node under its fold (weight sources and sliding windows follow their
     reader), every memory in LUTs or in block RAM, the width converters that different lanes on the two ends of a stream

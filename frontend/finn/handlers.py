@@ -26,7 +26,7 @@ from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, ModelNode
 
 @dataclass(frozen=True, eq=False)
 class ThresholdQuantizer(Quantizer):
-    """level = step * (number of thresholds <= x) + lowest; `thresholds`: one row for each row of the stream."""
+    """A quantizer with level = step * (number of thresholds <= x) + lowest; `thresholds`: one row for each row of the stream."""
 
     thresholds: Floats = field(default_factory=lambda: np.zeros((1, 1), np.float32))
     step: float = 1.0

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
+from muxflow.frontend.importer.constants import REORDERINGS
 from muxflow.frontend.importer.float_chain import BINARY, UNARY, Step
-from muxflow.frontend.importer.folding import REORDERINGS
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.values import Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer

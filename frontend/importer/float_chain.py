@@ -32,7 +32,7 @@ ROUNDED_ONCE = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One float node of the model with its constants spread over the rows of a stream.
+    """A float node of the model with its constants spread over the rows of a stream.
 
     `operands`: the node's inputs in order; None stands for the running tensor, an array has shape (1,) or (rows,).
     """
@@ -106,7 +106,7 @@ def affine_of(steps: tuple[Step, ...]) -> tuple[npt.NDArray[np.float64], npt.NDA
 
 
 class Evaluator:
-    """Runs a chain on float32 values of shape (R, rows) with the ONNX runtime, node by node as the model has it.
+    """A chain of float nodes, run on float32 values of shape (R, rows) with the ONNX runtime, node by node as the model has it.
 
     Graph optimisation is off, so that no two roundings are fused into one.
     """

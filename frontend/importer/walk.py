@@ -16,7 +16,7 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Op
-from muxflow.frontend.importer.folding import finite, fold
+from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import handlers
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, stream_shape
 from muxflow.frontend.importer.values import Image, Tensor, Unknown, Value
@@ -49,7 +49,7 @@ class _NotReached(UnsupportedError):
 
 
 class Importer:
-    """Walks a model once, node by node, and builds the integer graph beside it.
+    """One walk over a model, node by node, which builds the integer graph beside it.
 
     Handlers (see `handling`) turn the values of a node's inputs into that of its first output. `inputs`: the stream of each
     input of the model that something has read, by the input's name.

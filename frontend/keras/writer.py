@@ -42,7 +42,7 @@ def to_channel_first(rank: int) -> tuple[int, ...]:
 
 
 class Writer:
-    """Collects nodes and constants; the last tensor of each layer has the layer's name."""
+    """A collection of nodes and constants; the last tensor of each layer has the layer's name."""
 
     def __init__(self, computed_by: str) -> None:
         self.computed_by = computed_by

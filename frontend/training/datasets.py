@@ -210,7 +210,7 @@ def _load_cifar(
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles numpy arrays and plain containers, and refuses every other name: a pickle can run any code."""
+    """An unpickler of numpy arrays and plain containers, which refuses every other name: a pickle can run any code."""
 
     ALLOWED = frozenset(
         {

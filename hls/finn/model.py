@@ -18,7 +18,7 @@ DOMAIN = "finn.custom_op.fpgadataflow"
 
 
 class ModelBuilder:
-    """Collects nodes in topological order.
+    """A collection of nodes in topological order.
 
     `types`: data type by tensor; `shapes`: with the batch axis of one; `owners`: by tensor that a node writes, what
     `owner` was when the node was added.

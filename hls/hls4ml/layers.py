@@ -121,7 +121,7 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
 
 
 class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]
-    """Writes a layer's tables and functions into parameters.h."""
+    """The template that writes a layer's tables and functions into parameters.h."""
 
     def __init__(self) -> None:
         super().__init__([MuxflowNode, MuxflowLayer])
@@ -143,7 +143,7 @@ class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]
 
 
 class MuxflowFunctionCall(FunctionCallTemplate):  # type: ignore[misc]
-    """Writes the call of a layer's function into the top function."""
+    """The template that writes the call of a layer's function into the top function."""
 
     def __init__(self) -> None:
         super().__init__([MuxflowNode, MuxflowLayer])

@@ -1,4 +1,4 @@
-"""Writes a design as an HLS project that a user opens and reads."""
+"""A design written as an HLS project that a user opens and reads."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _vectors(design: Design, vectors: Batch | None) -> dict[str, IntArray]:
 
 
 class _Writer:
-    """Renders the files of one project."""
+    """The files of one project, rendered and written."""
 
     def __init__(self, project: Project, tell: Callable[[str], None]) -> None:
         self.project, self.tell = project, tell

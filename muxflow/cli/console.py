@@ -26,7 +26,8 @@ BoardOption = Annotated[
 ModelArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", help="A QONNX file (.onnx), a Keras one (.h5, .keras), or a graph saved by Muxflow (.npz)."
+        metavar="MODEL",
+        help="A QONNX or FINN-ONNX file (.onnx), a Keras one (.h5, .hdf5, .keras), a graph saved by Muxflow (.npz).",
     ),
 ]
 ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]

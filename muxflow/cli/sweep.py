@@ -19,7 +19,7 @@ def sweep(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="QONNX files, graphs saved by Muxflow, or presets by name (mognet_cifar10, cnv_w1a1, ...: random weights).",
+            help="Model files, as for `muxflow fit`, or presets by name (mognet_cifar10, cnv_w1a1, ...: random weights).",
         ),
     ],
     board: Annotated[

@@ -1,4 +1,4 @@
-"""Reads Keras 2 models and writes descriptions: `python -m muxflow.frontend.keras.v2.export MODEL OUTPUT ...`.
+"""Read Keras 2 models and write descriptions: `python -m muxflow.frontend.keras.v2.export MODEL OUTPUT ...`.
 
 A process of its own, because TensorFlow is large and QKeras needs Keras 2 under the name `keras`. See `keras.child`.
 """

@@ -1,4 +1,4 @@
-"""Runs a Keras 2 model for the proof: `python -m muxflow.frontend.keras.v2.predict MODEL FOLDER` (see `keras.child`)."""
+"""Run a Keras 2 model for the proof: `python -m muxflow.frontend.keras.v2.predict MODEL FOLDER` (see `keras.child`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads Keras 3 and HGQ2 models and writes descriptions: `python -m muxflow.frontend.keras.v3.export MODEL ...`.
+"""Read Keras 3 and HGQ2 models and write descriptions: `python -m muxflow.frontend.keras.v3.export MODEL ...`.
 
 A process of its own, because HGQ2 must not meet QKeras. Arguments and answers: see `keras.child`.
 """
@@ -34,7 +34,7 @@ def read_model(path: Path) -> Any:
 
 
 class Walk:
-    """Describes a model call by call, those of models inside among them, and builds the same flat model beside it.
+    """The walk that describes a model call by call, those of models inside among them, and builds the same flat model beside it.
 
     `tensors`: of the flat model, by name; `inputs` and `outputs`: its own.
     """

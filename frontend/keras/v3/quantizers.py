@@ -30,7 +30,7 @@ def unchanged(x: Any) -> Any:
 
 
 class _OneType:
-    """Stands in for a quantizer's bit-width mapper: the type of one place for every input."""
+    """A stand-in for a quantizer's bit-width mapper: the type of one place for every input."""
 
     def __init__(self, place: int) -> None:
         self.place = place

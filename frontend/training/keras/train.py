@@ -1,4 +1,4 @@
-"""Trains a Keras 2 network on the digits: `python -m muxflow.frontend.training.keras.train NAME FILE EPOCHS SEED`.
+"""Train a Keras 2 network on the digits: `python -m muxflow.frontend.training.keras.train NAME FILE EPOCHS SEED`.
 
 A process of its own, because TensorFlow is large and QKeras needs Keras 2 under the name `keras`. One line of JSON an
 epoch goes to the standard output, and at the end the number of right answers on the held-out split.
