@@ -127,7 +127,7 @@ def main(
 
 
 def side_by_side(rows: list[Row]) -> Table:
-    """FINN's estimates and Muxflow's, summed over the nodes of a kind; cycles of the slowest."""
+    """Tabulate FINN's estimates and Muxflow's, summed over the nodes of a kind; cycles of the slowest."""
     table = Table(title="MOGNET: estimates of its nodes, ours | FINN's")
     for heading in ("design", "in FINN", "nodes", "slowest, cycles", "LUT", "BRAM18"):
         table.add_column(heading, justify="left" if heading in ("design", "in FINN") else "right")

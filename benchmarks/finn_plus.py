@@ -184,13 +184,13 @@ class Comparison:
 
     @property
     def ratio(self) -> str:
-        """Ours over theirs: LUTs, block RAMs."""
+        """Muxflow's figure over FINN+'s: LUTs, block RAMs."""
         pairs = ((self.ours.lut, self.theirs.lut), (self.ours.bram18, self.theirs.bram18))
         return " / ".join(f"{mine / other:.2f}" if other else "-" for mine, other in pairs)
 
 
 def formula(graph: Graph, node: Node, fold: Fold) -> Resources:
-    """Muxflow's estimate of a node under any fold that FINN+ may choose, weights in block RAM and all else in LUTs.
+    """Estimate a node by Muxflow's formulas under any fold that FINN+ may choose, weights in block RAM and all else in LUTs.
 
     A fold that is not legal here (SIMD 36 of 256 channels) still has an estimate: the formulas divide and round down.
     """
@@ -203,7 +203,7 @@ def formula(graph: Graph, node: Node, fold: Fold) -> Resources:
 
 
 def _placed(memory: Memory) -> Resources:
-    """FINN+'s placement when nothing is set: weights in block RAM however few, line buffers in LUTs."""
+    """Place a memory as FINN+ does when nothing is set: weights in block RAM however few, line buffers in LUTs."""
     if memory.kind == "rom":
         return Resources(0, 0, bram18_count(memory.depth, memory.width), 0)
     return Resources(lutram_count(memory.depth, memory.width, memory.writable), 0, 0, 0)
@@ -271,12 +271,12 @@ class StrictKernels:
 
 
 def over_budget(resources: Resources, budget: Resources) -> str:
-    """Names of the resources that exceed the budget."""
+    """Name the resources that exceed the budget."""
     return ", ".join(resources.exceeds(budget))
 
 
 def amounts(resources: Resources, converter_lut: int | None) -> tuple[str, str, str]:
-    """LUTs, LUTs of width converters where they are counted apart, block RAMs."""
+    """Format LUTs, LUTs of width converters where they are counted apart, block RAMs."""
     return f"{resources.lut:,}", "" if converter_lut is None else f"+ {converter_lut:,}", f"{resources.bram18}"
 
 

@@ -147,7 +147,7 @@ def channels_last(model: ModelWrapper) -> ModelWrapper:
 
 
 def source_size(folder: Path) -> tuple[int, int]:
-    """Files of a project and their bytes, the vendor's type headers aside."""
+    """Count the files of a project and their bytes, the vendor's type headers aside."""
     files = [
         file for file in folder.rglob("*") if file.is_file() and "ap_types" not in file.parts and file.suffix != ".so"
     ]
@@ -175,7 +175,7 @@ def through_hls4ml(
 
 
 def native(graph: Graph, folder: Path, codes: npt.NDArray[np.int64], fps: float | None) -> tuple[Row, Any]:
-    """Muxflow's own project and native C simulation."""
+    """Run Muxflow's own project and native C simulation."""
     project = muxflow.write(muxflow.fit(graph, "pynq-z2", fps=fps), folder)
     files, size = source_size(project.path)
     _, seconds = compile_csim(project.hls, "native")

@@ -33,7 +33,7 @@ class _ExactNorm(nn.modules.batchnorm._BatchNorm):  # type: ignore[misc]
     """
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """Fold the statistics into the factor a and the offset b of evaluation, shape (C,) each."""
+        """Reduce the statistics to the factor a and the offset b of evaluation, shape (C,) each."""
         # NumPy's double arithmetic rounds each operation correctly; torch's square root may come from a vector library
         # whose last bit depends on the processor.
         weight, bias, mean, variance = (

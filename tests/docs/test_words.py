@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("board", "dataflow", "frontend", "hls", "muxflow", "proof", "reports")
+ROOMS = ("benchmarks", "board", "dataflow", "frontend", "hls", "muxflow", "proof", "reports", "tools")
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 HEADERS = sorted(path for suffix in ("*.hpp", "*.h") for path in (ROOT / "hls").rglob(suffix))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -21,12 +21,12 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 VERBS = frozenset(
     """
     add answer append apply ascend await bring broadcast build call chain check choose classify climb collect
-    compare compile compose compute concatenate convert convolve copy count cut declare derive describe divide
-    do draw drop emit end estimate explain export fill find fit fold follow generate give group handle hash
-    hold import include infer insert join keep lay leave let list load locate look make map mark measure move
-    multiply name normalise note open pack pass pick place plan print put quantize raise rank read rebuild
-    record refuse register remove render reset return round run say see send set shift show simulate solve
-    spell spread start stop sum take tell train turn unfold unpack use visit wrap write yield
+    compare compile compose compute concatenate convert convolve copy count cut declare derive describe divide do
+    draw drop emit end estimate explain export fill find fit fold follow format generate give group handle hash hold
+    import include infer insert join keep lay leave let list load locate look make map mark measure move multiply
+    name normalise note open pack pair pass pick place plan play print put quantize raise rank read rebuild record
+    reduce refuse register remove render replace reset return round run say see select send set shift show simulate
+    solve spell spread start stop sum tabulate take tell train turn unfold unpack use visit wrap write yield
     """.split()
 )
 
