@@ -9,7 +9,7 @@ from muxflow.board.bitstream import runner
 
 
 @pytest.mark.parametrize(
-    ("line", "step"),
+    ("line", "activity"),
     [
         ("INFO: [HLS 200-42] -- Implementing module 'fc'", "Implementing module 'fc'"),
         ("INFO: [HLS 200-10] Analyzing design file 'src/top.cpp' ...", "Analyzing design file 'src/top.cpp'"),
@@ -25,8 +25,8 @@ from muxflow.board.bitstream import runner
         ("", None),
     ],
 )  # fmt: skip
-def test_the_step_that_a_line_announces(line, step):
-    assert runner.activity_of(line + "\r\n") == step
+def test_the_activity_that_a_line_announces(line, activity):
+    assert runner.activity_of(line + "\r\n") == activity
 
 
 def test_error_lines():
