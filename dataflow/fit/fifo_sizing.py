@@ -1,4 +1,4 @@
-"""FIFO depths by cycle simulation: no deeper than the interval needs."""
+"""FIFO depths by cycle simulation: what the interval needs, with margins for what a tool makes of the pipelines."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ AHEAD = (0, 1, 4, UNBOUNDED)
 
 
 MARGIN = 4
-"""Stages that a tool may give each pipeline beyond the estimate, with the interval kept within MARGIN_SLACK."""
+"""Cycles by which a tool may make each pipeline deeper than the estimate, with the interval kept within MARGIN_SLACK."""
 
 MARGIN_SLACK = 1.01
 
-EXTRA_STAGES = (8, 4, 2, 1, 0)
-"""Stages beyond the estimate with which no pipeline may block another for ever, flushing or not."""
+EXTRA_DEPTHS = (8, 4, 2, 1, 0)
+"""Pipeline depths beyond the estimate with which no pipeline may block another for ever, flushing or not."""
 
 CHECKED_FRAMES = 2
 """Frames of a run that looks for a deadlock: one that comes at all comes while the FIFOs fill."""
@@ -52,7 +52,7 @@ class _Proof:
     def of(folded: Folded, margin: int, allowed: float | None = None) -> _Proof:
         """Simulate enough frames: as many as are in flight at once, and four more."""
         nominal = Simulator.of(folded)
-        deeper = Simulator.of(folded, stages=margin) if margin else nominal
+        deeper = Simulator.of(folded, deeper=margin) if margin else nominal
         least = nominal.slowest_cycles * SLACK
         frames = frames_in_flight(deeper) + 4
         return _Proof(nominal, deeper, frames, least if allowed is None else allowed)
@@ -80,7 +80,7 @@ def size_fifos(folded: Folded, *, interval: float = 0, margin: int = MARGIN) -> 
     limit. Where even that is too slow (frames of a few beats, whose mean interval the fill of the pipeline moves) the
     depths are those at which no writer ever waits, and their interval is what is kept.
 
-    `margin`: stages by which each pipeline may turn out deeper than estimated; what FIFOs must hold is seen with them,
+    `margin`: cycles by which each pipeline may turn out deeper than estimated; what FIFOs must hold is seen with them,
     and the proof is made without and with them. `without_deadlock` and `cut_fifos` go on from there.
     """
     graph = folded.graph
@@ -141,12 +141,12 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int, margin: int = MARGIN
 def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
     """Deepen FIFOs until no pipelines can wait for each other for ever, whatever the tool makes of them.
 
-    Tried are pipelines that stall and ones that drain at the end of each frame, with each of EXTRA_STAGES beyond the
+    Tried are pipelines that stall and ones that drain at the end of each frame, with each of EXTRA_DEPTHS beyond the
     estimate. The full FIFOs of a ring of waiting nodes grow by a sixteenth, and by twice as much each time. More depth
     never makes a deadlock, so that one pass is enough.
     """
     depths = dict(sizing.depths)
-    tried = [Simulator.of(folded, style, stages) for style in ("stalling", "drained") for stages in EXTRA_STAGES]
+    tried = [Simulator.of(folded, style, deeper) for style in ("stalling", "drained") for deeper in EXTRA_DEPTHS]
 
     def waits(simulator: Simulator) -> Mapping[str, tuple[str, str]] | None:
         return simulator.attempt(depths, CHECKED_FRAMES)[1]
@@ -167,7 +167,7 @@ def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
 
 
 def _kept(simulator: Simulator, depths: Mapping[str, int], frames: int, allowed: float) -> Timing | None:
-    """The timing with those depths, None where they deadlock or are too slow."""
+    """Return the timing with those depths, None where they deadlock or are too slow."""
     timing, waits = simulator.attempt(depths, frames, slowest=allowed)
     return None if waits is not None else timing
 

@@ -54,8 +54,8 @@ struct Node {
   int64_t cooldown = 0;   // cycles until the next one may start
   int64_t in_flight = 0;  // started, not yet at the end of the pipeline
   int64_t position = 0;
-  std::vector<uint32_t> pipeline;  // writes of the iteration in each stage
-  std::vector<uint8_t> stage;      // whether a stage holds an iteration
+  std::vector<uint32_t> pipeline;  // writes of the iteration at each depth
+  std::vector<uint8_t> holds;      // whether an iteration is there
   int64_t busy = 0, starved = 0, blocked = 0;
   // A node that waits for another sleeps from the cycle after `waiting_since` on, until that FIFO is written or read.
   int64_t waiting_since = -1;
@@ -118,8 +118,8 @@ void leave(Node& node, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
       awake.wake(fifo.reader);
     }
   }
-  if (node.stage[node.position]) {
-    node.stage[node.position] = 0;
+  if (node.holds[node.position]) {
+    node.holds[node.position] = 0;
     node.pipeline[node.position] = 0;
     --node.in_flight;
   }
@@ -141,7 +141,7 @@ void start(Node& node, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
     node.writes[i].advance();
   }
   node.pipeline[node.position] = writes;
-  node.stage[node.position] = 1;
+  node.holds[node.position] = 1;
   ++node.in_flight;
   --node.left;
   ++node.started;
@@ -150,7 +150,7 @@ void start(Node& node, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
 }
 
 // One cycle of one node; returns whether anything moved. A node whose wait only another one can end goes to sleep.
-bool step(Node& node, int64_t self, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
+bool advance(Node& node, int64_t self, std::vector<Fifo>& fifos, Awake& awake, int64_t now) {
   wake_up(node, now);
   const auto wait = [&](bool for_room) {
     node.waiting_since = now;
@@ -219,7 +219,7 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
       (p < entry[4] ? fifos[port[0]].reader : fifos[port[0]].writer) = i;
     }
     node.pipeline.assign(node.depth, 0);
-    node.stage.assign(node.depth, 0);
+    node.holds.assign(node.depth, 0);
   }
   Awake awake(node_count);
   for (int64_t i = 0; i < node_count; ++i) awake.wake(i);
@@ -235,7 +235,7 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
     bool moved = false;
     awake.each([&](int64_t i) {
       if (all[i].left > 0 || all[i].in_flight > 0) {
-        moved |= step(all[i], i, fifos, awake, now);
+        moved |= advance(all[i], i, fifos, awake, now);
       } else {
         awake.sleep(i);
       }

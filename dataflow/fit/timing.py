@@ -38,8 +38,10 @@ STYLES = get_args(Style)
 
 @dataclass(frozen=True)
 class NodeTiming:
-    """Shares of the simulated cycles, each in [0, 1]: busy (an iteration starts or its interval runs), starved (an input is
-    empty), blocked (an output is full)."""
+    """Shares of the simulated cycles, each in [0, 1].
+
+    Busy: an iteration starts or its interval runs; starved: an input is empty; blocked: an output is full.
+    """
 
     busy: float
     starved: float
@@ -107,10 +109,10 @@ class Simulator:
     tail: int = 0
 
     @staticmethod
-    def of(folded: Folded, style: Style = "flushing", stages: int = 0) -> Simulator:
+    def of(folded: Folded, style: Style = "flushing", deeper: int = 0) -> Simulator:
         """Lay out the access patterns of all nodes, the host at both ends included.
 
-        `style`: of the nodes' pipelines; `stages`: that each has beyond the depth of its implementation.
+        `style`: of the nodes' pipelines; `deeper`: cycles of depth beyond those of its implementation.
         """
         graph = folded.graph
         number = {name: i for i, name in enumerate(graph.streams)}
@@ -137,7 +139,7 @@ class Simulator:
         for node in graph.nodes:
             loop, cost = folded.access(node), folded.cost(node)
             names.append(node.name)
-            depth = max(1, cost.depth) + stages
+            depth = max(1, cost.depth) + deeper
             entries.append((loop.trips, cost.interval, depth, STYLES.index(style), len(loop.reads), len(loop.writes)))
             for name, pattern in zip(node.inputs + node.outputs, loop.reads + loop.writes, strict=True):
                 ports.append((number[name], *pattern_runs(pattern)))
@@ -183,8 +185,10 @@ class Simulator:
     def attempt(
         self, depths: Mapping[str, int] | None, frames: int, *, slowest: float | None = None
     ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
-        """Give the timing, and what each node waits for where the run stopped before its end: at a deadlock, or as soon as its
-        interval was certain to be above `slowest` (None: never)."""
+        """Give the timing, and what each node waits for where the run stopped before its end.
+
+        It stops at a deadlock, or as soon as its interval is certain to be above `slowest` (None: never).
+        """
         fifos = list(self.graph.streams)
         limits = [UNBOUNDED if depths is None else depths[name] for name in fifos]
         shallow = [(name, limit) for name, limit in zip(fifos, limits, strict=True) if limit < 1]
@@ -300,7 +304,7 @@ def _pointer(array: Longs) -> ctypes.Array[ctypes.c_int64]:
 
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
-    """The compiled simulator, built once a process; raises ToolError when there is no compiler."""
+    """Load the compiled simulator, built once a process; raises ToolError when there is no compiler."""
     compiler = shutil.which(COMPILER)
     if compiler is None:
         raise ToolError(

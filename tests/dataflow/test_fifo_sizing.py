@@ -46,15 +46,15 @@ def test_deeper_pipelines_keep_the_interval(make_random_design, seed):
     design = make_random_design(seed)
     sized = size_fifos(design.folded)
     frames = len(sized.timing.completions)
-    deeper = Simulator.of(design.folded, stages=MARGIN)
-    free = deeper.run(None, frames)
-    kept = deeper.run(sized.depths, frames)
+    late = Simulator.of(design.folded, deeper=MARGIN)
+    free = late.run(None, frames)
+    kept = late.run(sized.depths, frames)
     assert kept.interval <= max(free.interval, design.slowest_cycles) * MARGIN_SLACK + 8
 
 
 @pytest.mark.parametrize("seed", range(9))
 def test_no_pipelines_wait_for_each_other_for_ever(make_random_design, seed):
-    """Whatever their style and however deep up to 8 stages beyond the estimate, those between the tried ones included."""
+    """Whatever their style and however deep up to 8 deeper beyond the estimate, those between the tried ones included."""
     design = make_random_design(seed)
     sized = size_fifos(design.folded)
     safe = without_deadlock(design.folded, sized)
@@ -62,9 +62,9 @@ def test_no_pipelines_wait_for_each_other_for_ever(make_random_design, seed):
     again = Simulator.of(design.folded).run(safe.depths, len(sized.timing.completions))
     assert again.completions == safe.timing.completions
     for style in STYLES:
-        for stages in range(9):
-            _, waits = Simulator.of(design.folded, style, stages).attempt(safe.depths, 6)
-            assert waits is None, (style, stages)
+        for deeper in range(9):
+            _, waits = Simulator.of(design.folded, style, deeper).attempt(safe.depths, 6)
+            assert waits is None, (style, deeper)
 
 
 def test_the_margin_is_needed_and_a_fit_has_it(residual, device):
@@ -72,13 +72,13 @@ def test_the_margin_is_needed_and_a_fit_has_it(residual, device):
     design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True)
     bare = size_fifos(design.folded, margin=0)
     runs = [
-        (style, stages, Simulator.of(design.folded, style, stages)) for style in STYLES for stages in (0, 1, 2, 4, 8)
+        (style, deeper, Simulator.of(design.folded, style, deeper)) for style in STYLES for deeper in (0, 1, 2, 4, 8)
     ]
     assert any(simulator.attempt(bare.depths, 6)[1] is not None for _, _, simulator in runs)
-    for style, stages, simulator in runs:
+    for style, deeper, simulator in runs:
         timing, waits = simulator.attempt(design.depths, 6)
-        assert waits is None, (style, stages)
-        if style == "flushing" and stages <= MARGIN:
+        assert waits is None, (style, deeper)
+        if style == "flushing" and deeper <= MARGIN:
             assert timing.interval <= design.slowest_cycles * MARGIN_SLACK
 
 

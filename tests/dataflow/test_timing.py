@@ -78,11 +78,11 @@ class SlowNode:
         return moved
 
 
-def slow(folded, depths, frames, pace=None, style="flushing", stages=0):
+def slow(folded, depths, frames, pace=None, style="flushing", deeper=0):
     """(completions, shares, high water, cycles), completions cut short by a deadlock; `pace`: cycles that a port of the
     host takes for a beat, where that is more than one."""
     graph = folded.graph
-    counted, frames = frames, frames + Simulator.of(folded, style, stages).tail
+    counted, frames = frames, frames + Simulator.of(folded, style, deeper).tail
     fifos = {name: SlowFifo(10**9 if depths is None else depths[name]) for name in graph.streams}
     every = {name: [(name, [True] * graph.streams[name].beats)] for name in graph.inputs + graph.outputs}
     paces = {**dict.fromkeys(every, 1), **(pace or {})}
@@ -92,7 +92,7 @@ def slow(folded, depths, frames, pace=None, style="flushing", stages=0):
         loop, cost = folded.access(node), folded.cost(node)
         reads = [(n, p.mask().tolist()) for n, p in zip(node.inputs, loop.reads, strict=True)]
         writes = [(n, p.mask().tolist()) for n, p in zip(node.outputs, loop.writes, strict=True)]
-        nodes[node.name] = SlowNode(reads, writes, cost.interval, max(1, cost.depth) + stages, frames, style)
+        nodes[node.name] = SlowNode(reads, writes, cost.interval, max(1, cost.depth) + deeper, frames, style)
     takers = [SlowNode(every[name], [], paces[name], 1, frames) for name in sinks]
     nodes.update(zip(sinks.values(), takers, strict=True))
     completions = []
@@ -109,9 +109,9 @@ def slow(folded, depths, frames, pace=None, style="flushing", stages=0):
     return completions, shares, {name: fifo.most for name, fifo in fifos.items()}, now
 
 
-def agree(folded, depths, frames, pace=None, style="flushing", stages=0):
-    timing = paced_ports(Simulator.of(folded, style, stages), pace or {}).run(depths, frames)
-    completions, shares, high_water, cycles = slow(folded, depths, frames, pace, style, stages)
+def agree(folded, depths, frames, pace=None, style="flushing", deeper=0):
+    timing = paced_ports(Simulator.of(folded, style, deeper), pace or {}).run(depths, frames)
+    completions, shares, high_water, cycles = slow(folded, depths, frames, pace, style, deeper)
     assert list(timing.completions) == completions
     assert dict(timing.high_water) == high_water
     assert timing.cycles == cycles
@@ -260,19 +260,19 @@ def test_a_slower_pipeline_is_seen(make_random_design):
 @pytest.mark.parametrize("seed", range(9))
 def test_pipelines_that_stand_still_agree_with_the_slow_reference(make_random_design, seed, style):
     design = make_random_design(seed)
-    for stages in (0, 3):
-        agree(design.folded, None, 2, style=style, stages=stages)
+    for deeper in (0, 3):
+        agree(design.folded, None, 2, style=style, deeper=deeper)
         for cut in (1, 2, 5):
             depths = {name: max(2, depth // cut) for name, depth in design.depths.items()}
-            completions, _, _, _ = slow(design.folded, depths, 2, style=style, stages=stages)
+            completions, _, _, _ = slow(design.folded, depths, 2, style=style, deeper=deeper)
             if len(completions) == 2:
-                agree(design.folded, depths, 2, style=style, stages=stages)
+                agree(design.folded, depths, 2, style=style, deeper=deeper)
                 continue
-            simulator = Simulator.of(design.folded, style, stages)
+            simulator = Simulator.of(design.folded, style, deeper)
             with pytest.raises(DeadlockError) as caught:
                 simulator.run(depths, 2)
             assert caught.value.waiting
-            agree(design.folded, {**depths, **caught.value.depths}, 2, style=style, stages=stages)
+            agree(design.folded, {**depths, **caught.value.depths}, 2, style=style, deeper=deeper)
 
 
 def test_a_node_that_never_waits_has_one_latency_and_a_drained_one_a_longer_interval(make_graph, device):
