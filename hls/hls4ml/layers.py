@@ -116,7 +116,9 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
                 "convert with channels_last_conversion='full' or 'internal'"
             )
         check_inputs(self)
-        return LayerText(self.layer, int(self.model.config.get_reuse_factor(self)), tool_of(self.model.config.backend.name))
+        return LayerText(
+            self.layer, int(self.model.config.get_reuse_factor(self)), tool_of(self.model.config.backend.name)
+        )
 
 
 class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]

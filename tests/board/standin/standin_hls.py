@@ -112,7 +112,9 @@ class Hls(Recorded):
     def do_config_dataflow(self, *args):
         if self.product == "Vivado HLS":
             raise VendorError("[HLS 200-101] 'config_dataflow': Unknown option '-strict_mode'")
-        check_options("config_dataflow", args, {"-strict_mode": ("off", "warning", "error")}, "-disable_fifo_sizing_opt")
+        check_options(
+            "config_dataflow", args, {"-strict_mode": ("off", "warning", "error")}, "-disable_fifo_sizing_opt"
+        )
 
     def do_config_compile(self, *args):
         if self.product == "Vivado HLS":
