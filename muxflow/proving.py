@@ -107,7 +107,7 @@ def prove(
         speeds[f"{variant}_compile_seconds"] = simulation.compile_seconds
     remarks = [""] * len(models) + ["FIFOs at their depths" if bounded else ""] * len(simulations)
     rungs = [rung(outcome, remark) for outcome, remark in zip(agreed.outcomes, remarks, strict=True)]
-    rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream --cosim"))
+    rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
     rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))
     accuracy = None
     if images.labels is not None:

@@ -71,6 +71,20 @@ class Project:
         return names_of(self.design.folded)
 
     @property
+    def interval(self) -> int:
+        """Cycles between frames: the design's where it runs freely, at most its latency where it is started.
+
+        A region is ready for its next start when all its entry processes are, and each weight source is one: the last of
+        them ends with the frame, so that one frame is under way at a time.
+        """
+        return self.design.interval if self.options.control == "ap_ctrl_none" else self.design.latency
+
+    @property
+    def cadence(self) -> str:
+        """What to say after the interval where it is not the design's; empty where it is."""
+        return "" if self.options.control == "ap_ctrl_none" else ", one frame at a time (s_axilite)"
+
+    @property
     def seeds(self) -> tuple[SeedArgument, ...]:
         """The starts of weight generators that can be written at run time; none when they are fixed."""
         return seed_arguments(self.design.folded, self.names.seeds) if self.options.seeds == "writable" else ()
