@@ -11,7 +11,8 @@ class Kv260(Board):
 
     Part: xck26-sfvc784-2LV-c, 117,120 LUT, 234,240 FF, 288 BRAM18, 1248 DSP (Kria K26 data sheet DS987).
     Clock: 200 MHz (decision).
-    Tools: Vitis HLS 2020.2.2 and later (the part came with that update and with 2021.1). Products: HLS project; bit, hwh, xsa and driver.
+    Tools: Vitis HLS 2020.2.2 and later (the update 2020.2.2, or 2021.1, brought the part).
+    Products: HLS project; bit, hwh, xsa and driver.
     Board files: xilinx.com:kv260_som:part0:*; clock into the processing system: 33.3333 MHz.
     """
 

@@ -160,7 +160,9 @@ def comparison(project: Project, figures: Figures) -> tuple[tuple[str, ...], lis
         columns.append((f"synthesised with {figures.hls}", made.resources, cycles))
     if figures.cosimulated is not None:
         seen = figures.cosimulated
-        columns.append((f"co-simulated with {figures.hls}", None, (_range(seen.interval), _range(seen.latency), "", "")))
+        columns.append(
+            (f"co-simulated with {figures.hls}", None, (_range(seen.interval), _range(seen.latency), "", ""))
+        )
     if figures.timing is not None and figures.clock_hz:
         reached = f"{1e9 / figures.clock_hz - figures.timing.setup_slack:.3f} reached"
         columns.append((f"implemented with {figures.vivado}: accelerator", figures.accelerator, ("", "", reached, "")))

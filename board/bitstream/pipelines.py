@@ -14,14 +14,16 @@ STYLE = re.compile(r"\b(stp|frp|flp)\b")
 class Pipeline:
     """A pipelined loop: its module, its name, initiation interval and depth in cycles.
 
-    `style`: "flp" or "frp", which go on while a beat is missing, "stp", which stands still, or "" where the report does not
-    say: versions before 2023 write "yes" and "no" only, later ones name the style of a module that is one loop.
+    `trips`: iterations of a call, None where the report gives no single number. `style`: "flp" or "frp", which go on while
+    a beat is missing, "stp", which stands still, or "" where the report does not say: versions before 2023
+    write "yes" and "no" only, later ones name the style of a module that is one loop.
     """
 
     module: str
     loop: str
     interval: int
     depth: int
+    trips: int | None
     style: str
 
     @property
@@ -46,7 +48,15 @@ def _pipelines(report: ElementTree.Element) -> Iterator[Pipeline]:
                 # A loop that is not pipelined has a depth, which may be a range, and no interval.
                 if interval.isdigit() and depth.isdigit():
                     style = STYLE.search(_text(loop, "PipelineType")) or STYLE.search(whole)
-                    yield Pipeline(name, loop.tag, int(interval), int(depth), style[0] if style else "")
+                    trips = _text(loop, "TripCount")
+                    yield Pipeline(
+                        name,
+                        loop.tag,
+                        int(interval),
+                        int(depth),
+                        int(trips) if trips.isdigit() else None,
+                        style[0] if style else "",
+                    )
 
 
 def _text(element: ElementTree.Element, *paths: str) -> str:

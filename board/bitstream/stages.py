@@ -47,8 +47,8 @@ class BitstreamOptions:
     """How the stages run.
 
     `tools`: folders with the vendor's installation, PATH and the usual ones when empty; `cosim`: simulate the RTL of
-    a few frames too, once for the same sources; `until`: the last stage; `timeout_minutes` of one stage; `jobs`: processes of Vivado;
-    `allow_timing_failure`: give a bitstream whose paths are too slow for the clock all the same.
+    a few frames too, once for the same sources; `until`: the last stage; `timeout_minutes` of one stage; `jobs`: processes
+    of Vivado; `allow_timing_failure`: give a bitstream whose paths are too slow for the clock all the same.
     """
 
     tools: tuple[Path, ...] = ()

@@ -75,11 +75,16 @@ def read_synthesis(file: Path) -> Synthesised:
     return _synthesis_text(file) if file.suffix == ".rpt" else _synthesis_xml(file)
 
 
-def _synthesis_xml(file: Path) -> Synthesised:
+def read_xml(file: Path) -> ElementTree.Element:
+    """Read a report in XML; raises ToolError naming the file when it cannot be read or is not whole."""
     try:
-        root = ElementTree.fromstring(_read(file))
+        return ElementTree.fromstring(_read(file))
     except ElementTree.ParseError as error:
         raise ToolError(f"{file}: not a whole XML report ({error}); run the stage again") from error
+
+
+def _synthesis_xml(file: Path) -> Synthesised:
+    root = read_xml(file)
 
     def text(*paths: str) -> str:
         for path in paths:

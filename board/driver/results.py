@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 CLOCK_TOLERANCE = 0.01
 """Share by which a measured clock may differ: the measurement itself is good to some tenths of a per cent."""
 
@@ -68,7 +67,7 @@ class Measurement:
 
     @property
     def accelerator_latency_seconds(self) -> float | None:
-        """Latency inside the accelerator at the design's clock, at the measured one where that is another; None in the emulator."""
+        """Latency inside the accelerator, at the measured clock where that is not the design's; None in the emulator."""
         if self.latency_cycles is None:
             return None
         real = self.clock_mhz if self.other_clock and self.clock_mhz else self.nominal_clock_mhz
@@ -87,7 +86,8 @@ class Measurement:
             lines.append(f"clock: {self.clock_mhz:.2f} MHz measured, {self.nominal_clock_mhz:g} MHz asked for")
         if self.other_clock:
             lines.append(
-                f"WARNING: the clocks differ by more than {CLOCK_TOLERANCE:.0%}. Slower: every rate is lower in proportion. Faster: "
-                "timing may not be met and results be wrong. Is the .hwh that of this .bit, and has nothing else set the clocks?"
+                f"WARNING: the clocks differ by more than {CLOCK_TOLERANCE:.0%}. Slower: every rate is lower in proportion. "
+                "Faster: timing may not be met and results be wrong. Is the .hwh that of this .bit, and has nothing else set "
+                "the clocks?"
             )
         return "\n".join(lines) + f"\n(measured on the {self.measured_on})"

@@ -71,18 +71,18 @@ class Project:
         return names_of(self.design.folded)
 
     @property
-    def interval(self) -> int:
-        """Cycles between frames: the design's where it runs freely, at most its latency where it is started.
+    def one_at_a_time(self) -> bool:
+        """Whether a frame begins after the one before has ended: so it is where frames are started over AXI-Lite.
 
         A region is ready for its next start when all its entry processes are, and each weight source is one: the last of
-        them ends with the frame, so that one frame is under way at a time.
+        them ends with the frame.
         """
-        return self.design.interval if self.options.control == "ap_ctrl_none" else self.design.latency
+        return self.options.control == "s_axilite"
 
     @property
-    def cadence(self) -> str:
-        """What to say after the interval where it is not the design's; empty where it is."""
-        return "" if self.options.control == "ap_ctrl_none" else ", one frame at a time (s_axilite)"
+    def interval(self) -> int:
+        """Cycles between frames, at most: the design's, or its latency where frames come one at a time."""
+        return self.design.latency if self.one_at_a_time else self.design.interval
 
     @property
     def seeds(self) -> tuple[SeedArgument, ...]:
