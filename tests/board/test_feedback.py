@@ -187,11 +187,13 @@ def call(monkeypatch, capsys):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["muxflow", "fit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
+        try:
             main()
-            raise SystemExit(0)
+            code = 0
+        except SystemExit as error:
+            code = error.code or 0
         said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
+        return code, said.out, said.err
 
     return run
 
