@@ -69,7 +69,7 @@ def with_pipelines(folded: Folded, pipelines: Mapping[str, PipelineTiming]) -> F
 
 
 def secure(design: Design, allowed: float) -> Design:
-    """Deepen FIFOs until no pipelines wait for each other for ever, then to what their primitives hold anyway.
+    """Raise FIFO depths until no pipelines wait for each other for ever, then to what their primitives hold anyway.
 
     `allowed`: the interval that the deeper ones may not exceed. A design without a simulation stays as it is.
     """
@@ -85,7 +85,7 @@ def secure(design: Design, allowed: float) -> Design:
 
 
 def resized(design: Design) -> Design:
-    """Size the FIFOs of a design anew, its folds kept, for the pipelines that its implementations have now.
+    """Fit the FIFOs of a design anew, its folds kept, for the pipelines that its implementations have now.
 
     Raises ToolError without a C++ compiler: the sizes come from cycle simulations.
     """
