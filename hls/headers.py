@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from muxflow.hls.emit import Tool
 from muxflow.hls.kernels import KERNELS
 
 SHARED = Path(__file__).parent / "include" / "muxflow"
 """Types, streams, simulation; folders for other people's tools below."""
+FLUSHING = " style=flp"
+"""What asks for a pipeline that goes on while a beat is missing. Vivado HLS 2019.2 knows no styles, and flushes only the
+pipelines of functions (UG902)."""
 
 
 def headers() -> dict[str, Path]:
@@ -17,8 +21,8 @@ def headers() -> dict[str, Path]:
     return {file.relative_to(SHARED).as_posix(): file for file in shared} | {file.name: file for file in sorted(beside)}
 
 
-def copy_headers(folder: Path, *, relative: bool = False) -> None:
-    """Copy the headers into `folder`, which is called `muxflow` to those that include them.
+def copy_headers(folder: Path, *, tool: Tool = "vitis_hls", relative: bool = False) -> None:
+    """Copy the headers, in the tool's syntax, into `folder`, which is called `muxflow` to those that include them.
 
     `relative`: their includes of each other become relative, for tools that give the compiler no folder of headers.
     """
@@ -29,4 +33,6 @@ def copy_headers(folder: Path, *, relative: bool = False) -> None:
         if relative:
             up = "../" * place.count("/")
             text = text.replace('#include "muxflow/', f'#include "{up}')
+        if tool == "vivado_hls":
+            text = text.replace(FLUSHING, "")
         target.write_text(text)

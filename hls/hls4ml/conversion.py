@@ -17,7 +17,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.hls.emit import Emitter, Tool, function, stream_parameters
-from muxflow.hls.hls4ml.cpp import WIDEST, in_namespace, widest
+from muxflow.hls.hls4ml.cpp import WIDEST, in_namespace, tool_of, widest
 from muxflow.hls.hls4ml.plan import check_ends
 from muxflow.hls.names import identifiers, names_of
 
@@ -41,7 +41,7 @@ def model_graph(design: Design, output_dir: Path, backend: str, project_name: st
     if backend == "VivadoAccelerator":
         options["board"] = accelerator_board(design.board)
     config = create_config(str(output_dir), project_name, backend, **options)
-    layers = _Layers(design, "vitis_hls" if backend == "Vitis" else "vivado_hls", project_name)
+    layers = _Layers(design, tool_of(backend), project_name)
     config["HLSConfig"] = {
         "Model": {"Precision": {"default": "int<32>"}, "ReuseFactor": 1},
         # The only layer of hls4ml's own: the input.

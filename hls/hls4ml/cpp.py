@@ -21,6 +21,11 @@ WIDEST = 1024
 """Bits of the widest integer in an hls4ml project, which includes the vendor's types before it could be told of more."""
 
 
+def tool_of(backend: str) -> Tool:
+    """Name the tool in whose syntax a back end of hls4ml writes: only its Vitis one is for Vitis HLS."""
+    return "vitis_hls" if backend == "Vitis" else "vivado_hls"
+
+
 def in_namespace(text: str) -> str:
     """Put a layer's text inside the namespace of all layers."""
     return f"namespace {NAMESPACE} {{\n{text}}}  // namespace {NAMESPACE}\n"

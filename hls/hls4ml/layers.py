@@ -17,7 +17,7 @@ from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType, NamedTy
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.stream import width
 from muxflow.hls.headers import copy_headers
-from muxflow.hls.hls4ml.cpp import NAMESPACE, LayerText
+from muxflow.hls.hls4ml.cpp import NAMESPACE, LayerText, tool_of
 from muxflow.hls.hls4ml.exactness import check_inputs
 from muxflow.hls.hls4ml.handlers import register_handlers
 from muxflow.hls.hls4ml.plan import IntegerLayer
@@ -116,8 +116,9 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
                 "convert with channels_last_conversion='full' or 'internal'"
             )
         check_inputs(self)
-        tool = "vitis_hls" if self.model.config.backend.name == "Vitis" else "vivado_hls"
-        return LayerText(self.layer, int(self.model.config.get_reuse_factor(self)), tool)  # type: ignore[arg-type]
+        return LayerText(
+            self.layer, int(self.model.config.get_reuse_factor(self)), tool_of(self.model.config.backend.name)
+        )
 
 
 class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]
@@ -174,7 +175,7 @@ class CopyHeaders(ModelOptimizerPass):  # type: ignore[misc]
         """Copy into firmware/muxflow and set the flags of build_lib.sh; nothing about the model changes."""
         if any(isinstance(layer, MuxflowNode | MuxflowLayer) for layer in model.get_layers()):
             folder = Path(model.config.get_output_dir())
-            copy_headers(folder / "firmware" / "muxflow", relative=True)
+            copy_headers(folder / "firmware" / "muxflow", tool=tool_of(model.config.backend.name), relative=True)
             script = folder / "build_lib.sh"
             script.write_text(script.read_text().replace(CFLAGS, f"{CFLAGS} {NATIVE_FLAGS}"))
         return False

@@ -75,7 +75,7 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
   int idle = 0;
   bool starting = first == 0;                             // the limit of the present phase is not known yet
   for (long iteration = 0; iteration < TRIPS; ++iteration) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
     if (starting) {
       // The rows that the next output row adds; all that are left with the last one.
       int next = DEPTH * HEIGHT;

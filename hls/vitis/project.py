@@ -208,7 +208,7 @@ class _Writer:
     def write(self, vectors: Mapping[str, IntArray]) -> None:
         """Write every file; `vectors`: input codes by input."""
         self.tell("headers")
-        copy_headers(self.project.path / "include" / "muxflow")
+        copy_headers(self.project.path / "include" / "muxflow", tool=self.options.tool)
         self.tell("tables")
         table_files = self._write_tables()
         self.tell("top.cpp")

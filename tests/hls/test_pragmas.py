@@ -5,19 +5,17 @@ import re
 import pytest
 
 from muxflow.dataflow.fit.folding import fit
-from muxflow.hls.headers import headers
+from muxflow.hls.headers import copy_headers, headers
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import ProjectOptions, write_project
 
 NAME = r"[A-Za-z_]\w*"
 COMMON = [
-    r"pipeline( II=\d+)?( rewind)?",
     r"unroll( factor=\d+)?",
     r"inline( off| recursive)?",
     rf"array_partition variable={NAME} (complete|(cyclic|block) factor=\d+)( dim=\d+)?",
     rf"array_reshape variable={NAME} (complete|(cyclic|block) factor=\d+)( dim=\d+)?",
     rf"dependence variable={NAME} (inter|intra)( (RAW|WAR|WAW))?( distance=\d+)? (true|false)",
-    r"dataflow",
     rf"interface (axis|s_axilite|ap_ctrl_none|ap_ctrl_hs|ap_none) port={NAME}",
     rf"stream variable={NAME} depth=\d+",
     rf"interface s_axilite port={NAME} bundle=control( offset=0x[0-9a-f]+)?",
@@ -25,10 +23,14 @@ COMMON = [
 ]
 BY_TOOL = {
     "vitis_hls": [
+        r"pipeline( II=\d+)?( style=(stp|frp|flp))?( rewind)?",
+        r"dataflow( disable_start_propagation)?",
         rf"bind_storage variable={NAME} type=fifo impl=(autosrl|bram|lutram|memory|srl|uram)",
         rf"bind_storage variable={NAME} type=(ram_1p|ram_2p|ram_s2p|ram_t2p|rom_1p|rom_2p|rom_np) impl=(auto|bram|lutram|uram)",
     ],
     "vivado_hls": [
+        r"pipeline( II=\d+)?( rewind)?",
+        r"dataflow",
         rf"RESOURCE variable={NAME} core=(FIFO|FIFO_BRAM|FIFO_LUTRAM|FIFO_SRL)",
         rf"RESOURCE variable={NAME} core=(ROM_1P|ROM_1P_BRAM|ROM_1P_LUTRAM|ROM_2P|ROM_2P_BRAM|ROM_2P_LUTRAM)",
     ],
@@ -41,26 +43,37 @@ def pragmas(text):
 
 def check(pragma, tool):
     assert pragma.startswith("HLS "), pragma
-    rules = COMMON + [rule for name, rules in BY_TOOL.items() if tool in (None, name) for rule in rules]
-    assert any(re.fullmatch(rule, pragma[4:]) for rule in rules), pragma
+    assert any(re.fullmatch(rule, pragma[4:]) for rule in COMMON + BY_TOOL[tool]), pragma
+
+
+@pytest.fixture(scope="module", params=["vitis_hls", "vivado_hls"])
+def written(request, tmp_path_factory):
+    """A tool and the headers as written for it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    copy_headers(folder, tool=request.param)
+    return request.param, folder
+
+
+PIPELINE = {"vitis_hls": "#pragma HLS pipeline II=1 style=flp", "vivado_hls": "#pragma HLS pipeline II=1"}
+"""Vivado HLS 2019.2 knows no styles."""
 
 
 @pytest.mark.parametrize("header", sorted(place for place in headers() if not place.startswith("finn/")))
-def test_headers(header):
-    text = headers()[header].read_text()
-    found = pragmas(text)
-    for pragma in found:
-        # A header serves both tools: it may use only what both know.
-        assert any(re.fullmatch(rule, pragma.removeprefix("HLS ")) for rule in COMMON), pragma
+def test_headers(header, written):
+    tool, folder = written
+    text = (folder / header).read_text()
+    for pragma in pragmas(text):
+        check(pragma, tool)
     loops = re.findall(r"for \(long iteration = 0;.*\{\n(.*)\n", text)
-    assert all(line == "#pragma HLS pipeline II=1" for line in loops)
+    assert all(line == PIPELINE[tool] for line in loops)
+    assert all(line == PIPELINE[tool] for line in re.findall(r"#pragma HLS pipeline.*", text))
 
 
 def test_every_kernel_has_a_pipelined_loop():
     texts = {path.stem: path.read_text() for place, path in headers().items() if "/" not in place}
     for name in set(texts) - {"types", "stream", "simulation", "residual", "ring"}:
         assert "for (long iteration = 0;" in texts[name], name
-        assert "#pragma HLS pipeline II=1" in texts[name], name
+        assert PIPELINE["vitis_hls"] in texts[name], name
 
 
 @pytest.mark.parametrize("tool", ["vitis_hls", "vivado_hls"])
@@ -80,6 +93,8 @@ def test_written_project(residual, make_random_design, device, tmp_path, tool, c
             check(pragma, tool)
         kinds |= {pragma.split()[1] for pragma in found}
         assert f"HLS interface {control} port=return" in found
+        free = tool == "vitis_hls" and control == "ap_ctrl_none"
+        assert ("HLS dataflow disable_start_propagation" if free else "HLS dataflow") in found
         streams = re.findall(r"MUXFLOW_STREAM\(\w+, (\w+), (\d+)\);", top)
         assert [f"HLS stream variable={name} depth={depth}" for name, depth in streams] == [
             pragma for pragma in found if pragma.startswith("HLS stream")

@@ -31,7 +31,9 @@ CONFIG_KEYS = {
     "syn.csimflags",
     "tb.file",
     "tb.cflags",
+    "syn.compile.pipeline_style",
     "syn.dataflow.strict_mode",
+    "syn.dataflow.disable_fifo_sizing_opt",
     "package.output.format",
     "package.output.syn",
     "package.ip.vendor",
@@ -110,6 +112,14 @@ class Hls(Recorded):
     def do_config_dataflow(self, *args):
         if self.product == "Vivado HLS":
             raise VendorError("[HLS 200-101] 'config_dataflow': Unknown option '-strict_mode'")
+        check_options(
+            "config_dataflow", args, {"-strict_mode": ("off", "warning", "error")}, "-disable_fifo_sizing_opt"
+        )
+
+    def do_config_compile(self, *args):
+        if self.product == "Vivado HLS":
+            raise VendorError("[HLS 200-101] 'config_compile': Unknown option '-pipeline_style'")
+        check_options("config_compile", args, {"-pipeline_style": ("stp", "frp", "flp")})
 
     def do_csim_design(self):
         self._need(sources=True)
@@ -134,6 +144,15 @@ class Hls(Recorded):
     def _need(self, sources=False):
         if not (self.project and self.solution and self.top and self.part) or (sources and not self.sources):
             raise VendorError("[HLS 200-70] no top function, sources, solution or part")
+
+
+def check_options(command, args, choices, *flags):
+    """Every option is known, and those with a value have one of their choices."""
+    left = list(args)
+    while left:
+        option = left.pop(0)
+        if option not in flags and (option not in choices or not left or left.pop(0) not in choices[option]):
+            raise VendorError(f"[HLS 200-101] '{command}': Unknown option '{option}'")
 
 
 def check_flags(flags, folder):

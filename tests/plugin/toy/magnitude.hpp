@@ -11,7 +11,7 @@ namespace muxflow {
 template <int BEATS, int LIMIT, class X, class Y> void magnitude(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline
   for (long step = 0; step < long(BEATS); ++step) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
     const X x = x_stream.read();
     Y y;
     for (int lane = 0; lane < Y::LANES; ++lane) {

@@ -66,7 +66,7 @@ void generated(muxflow::stream<axi_word>& input, muxflow::stream<axi_word>& outp
 #pragma HLS stable variable=cells_seed_2
 #pragma HLS interface s_axilite port=cells_seed_seed bundle=control offset=0x30
 #pragma HLS stable variable=cells_seed_seed
-#pragma HLS dataflow
+#pragma HLS dataflow disable_start_propagation
 
   MUXFLOW_STREAM(x_t, s_x, 2);
 #pragma HLS stream variable=s_x depth=2

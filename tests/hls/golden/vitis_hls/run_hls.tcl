@@ -30,8 +30,10 @@ if {"csynth" in $steps || $steps eq "csim"} {
   open_solution -reset solution -flow_target vivado
   set_part xc7z020clg400-1
   create_clock -period 8.000 -name default
-  # A stream keeps the depth that the design gives it.
-  config_dataflow -strict_mode warning
+  # Pipelines go on while a beat is missing, as the FIFO depths expect: for those that the tool makes itself too.
+  config_compile -pipeline_style flp
+  # The region is what is written, process by process, and streams keep the depths that the design gives them.
+  config_dataflow -strict_mode error -disable_fifo_sizing_opt
 } else {
   open_project $project
   open_solution solution

@@ -48,7 +48,7 @@ void dense(muxflow::stream<axi_word>& input, muxflow::stream<axi_word>& output) 
 #pragma HLS interface axis port=input
 #pragma HLS interface axis port=output
 #pragma HLS interface ap_ctrl_none port=return
-#pragma HLS dataflow
+#pragma HLS dataflow disable_start_propagation
 
   MUXFLOW_STREAM(x_t, s_x, 2);
 #pragma HLS stream variable=s_x depth=2
