@@ -21,6 +21,7 @@ from calibrate.matrix_vector_verilog import Step, verilog
 from rich.console import Console
 from rich.table import Table
 
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
@@ -64,7 +65,7 @@ def formula(step: Step) -> int:
     op, fold = MatrixVector(), Fold(step.pe, step.simd)
     ports = Ports((x, w), op.infer(x, w))
     kernel = KERNELS.of(op)
-    return kernel.cost(op, ports, fold).lut - kernel.control_lut(op, ports, fold)
+    return kernel.cost(op, ports, fold).lut - estimate(matrix_vector=PROCESS)[0]
 
 
 def synthesise(yosys: str, step: Step) -> tuple[int, int]:

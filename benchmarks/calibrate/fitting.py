@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from calibrate.rows import Row, measured_knots
 from scipy.optimize import nnls
 
-from calibrate.rows import Row, measured_knots
 from muxflow.dataflow.fit.resource_model import FORMAT, PARTS
 
 Resource = Literal["lut", "ff"]
@@ -38,11 +38,11 @@ DERIVED: Mapping[Resource, Units] = {
         "width_converter.narrowed_bit": 1.0,
         "weight_stream.bit": 0.5,
     },
-    "ff": {"matrix_vector.weight_bit": 2.0},
+    "ff": {"finn_slice.weight_bit": 2.0},
 }
-"""What is not fitted, because few rows tell it from the rest: an adder is a LUT a bit, a comparison or a
-choice of two half of one, a bit of a shift register that can be loaded a whole one. A register slice on a stream, which FINN's units have and ours have as a FIFO: two flip-flops a
-bit and that choice."""
+"""What is not fitted, because few rows tell it from the rest: an adder is a LUT a bit, a comparison or a choice of two half
+of one, a bit of a shift register that can be loaded a whole one. A register slice on a stream, which FINN's units have and
+ours have as a FIFO: two flip-flops a bit and that choice."""
 
 STATED: Mapping[Resource, Units] = {"lut": {"matrix_vector.sign_2": 5.0}, "ff": {"matrix_vector.sign_2": 1.3}}
 """No node with such a product is in the tables. LUTs: Yosys' count of our own step (`make calibrate-yosys`), below it the

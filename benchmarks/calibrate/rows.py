@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -122,7 +123,7 @@ def _matrix_vector(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
         "matrix_vector.accumulator_bit": pe * sum_bits,
         "threshold.comparison_bit": pe * steps * sum_bits,
         "threshold.table_lut": float(table),
-        "matrix_vector.weight_bit": word,
+        "finn_slice.weight_bit": word,
         "weight_stream.constant": float(streamed),
         "weight_stream.bit": word * streamed,
     }
@@ -166,7 +167,7 @@ def _converter(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
     hls = row.text("impl") == "hls" and (before % 8 or after % 8)
     meeting = before * after // gcd(before, after)
     lanes = [before, after] if meeting in (before, after) else [before, meeting, after]
-    steps = list(zip(lanes, lanes[1:], strict=False))
+    steps = list(itertools.pairwise(lanes))
     part = "width_converter" if hls else "rtl_converter"
     return {
         "process.constant" if hls else "rtl_converter.constant": float(len(steps)),

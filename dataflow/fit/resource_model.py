@@ -6,6 +6,7 @@ resource_model.toml. Linear: an estimate is the sum of amounts times units.
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "matrix_vector": (
         "constant",
         "input_bit",
-        "weight_bit",
         "accumulator_bit",
         "dsp",
         "dsp_bit",
@@ -53,6 +53,9 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "block_fifo": ("constant",),
 }
 """Amounts by part."""
+
+PROCESS: Mapping[str, float] = MappingProxyType({"constant": 1})
+"""The amounts of a process that does next to nothing: control, loop counter, handshakes."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,9 @@ def products(weight_bits: int, input_bits: int, signs: bool) -> Mapping[str, flo
     `signs`: weights are -1 or +1; the size is the input bits then, else weight bits times input bits. Below the first
     measured size a product costs in proportion, beyond the last one too.
     """
-    kind, knots, size = ("sign", SIGN_KNOTS, input_bits) if signs else ("product", PRODUCT_KNOTS, weight_bits * input_bits)
+    kind, knots, size = (
+        ("sign", SIGN_KNOTS, input_bits) if signs else ("product", PRODUCT_KNOTS, weight_bits * input_bits)
+    )
     return MappingProxyType({f"{kind}_{knot}": share for knot, share in between(knots, size).items()})
 
 
@@ -163,7 +168,7 @@ def ratio(resource: str, probability: float) -> float:
     pairs = model().spread[resource]
     if probability <= pairs[0][0]:
         return pairs[0][1]
-    for (before, low), (after, high) in zip(pairs, pairs[1:], strict=False):
+    for (before, low), (after, high) in itertools.pairwise(pairs):
         if probability <= after:
             return low + (high - low) * (probability - before) / (after - before)
     return pairs[-1][1]
