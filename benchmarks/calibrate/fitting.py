@@ -22,6 +22,7 @@ ORDER = (
     "WeightStreamer",
     "MVAU",
     "StreamingFIFO",
+    "StreamingFIFO_vivado",
     "StreamingDataWidthConverter",
     "StreamingMaxPool",
     "ConvolutionInputGenerator",
@@ -132,7 +133,8 @@ def ratios(rows: Sequence[Row], models: Mapping[str, Fitted] | Fitted, resource:
 def spread(rows: Sequence[Row], whole: Fitted, without: Mapping[str, Fitted], resource: Resource) -> Floats:
     """Give quantiles of measured over estimated for sums of nodes, at PROBABILITIES.
 
-    A campaign is drawn, then SUMMED of its rows, each predicted without that campaign where the others tell enough.
+    A campaign of at least SUMMED rows is drawn, then SUMMED of its rows, each predicted without that campaign where the
+    others tell enough.
     """
     campaigns: dict[str, tuple[list[float], list[float]]] = {}
     for row in rows:
@@ -142,7 +144,7 @@ def spread(rows: Sequence[Row], whole: Fitted, without: Mapping[str, Fitted], re
         measured, estimated = campaigns.setdefault(row.campaign, ([], []))
         measured.append(getattr(row, resource))
         estimated.append(predicted)
-    names = sorted(campaigns)
+    names = sorted(name for name, (measured, _) in campaigns.items() if len(measured) >= SUMMED)
     generator = np.random.default_rng(0)
     drawn = []
     for _ in range(DRAWS):

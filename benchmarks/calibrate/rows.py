@@ -70,6 +70,10 @@ def bits_of(data_type: str) -> int:
     return int(found.group(1))
 
 
+LIBRARY_FIFO = "StreamingFIFO_vivado"
+"""A FIFO of the vendor's library: the op's own name, or a FIFO of that style."""
+
+
 class _Cells:
     """A line of the table with its cells as numbers."""
 
@@ -147,13 +151,16 @@ def _stream(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
 
 def _fifo(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
     depth, bits = int(row["fifo_depth"]), int(row["in_bits"])
-    if row.text("fifo_style") == "vivado":
-        # FIFO of the vendor's library: a memory of a power of two of words.
-        return {"block_fifo.constant": 1.0}, {"planned_bram18": bram18_count(depth, bits)}
     if depth <= 2:
         return {"register_fifo.constant": 1.0, "register_fifo.bit": bits}, {}
     shift = shift_register_count(depth, bits)
     return {"shift_fifo.constant": 1.0, "shift_fifo.bit": bits, "shift_fifo.shift_lut": shift}, {}
+
+
+def _library_fifo(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
+    known = row.text("in_bits") and row.text("fifo_depth")
+    blocks = bram18_count(int(row["fifo_depth"]), int(row["in_bits"])) if known else None
+    return {"block_fifo.constant": 1.0}, {"planned_bram18": blocks}
 
 
 def _threshold(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
@@ -179,9 +186,11 @@ def _converter(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
 def _pool(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
     bits = int(row["NumChannels"]) * row.bits("input_dt")
     held = row.size("IFMDim") // row.size("PoolDim")
-    # FINN's memory of a row in LUTs, as reported where the table tells it: about half a LUT a bit and address bit.
-    known = 0.0 if row.bram18 else bits * held.bit_length() / 2
-    return {"pool.constant": 1.0, "pool.bit": bits}, {"known": known}
+    # FINN's memory of a row in LUTs, as reported where the table tells it: about half a LUT a bit and address bit, whole ones.
+    known = 0.0 if row.bram18 else float(bits * (held.bit_length() // 2))
+    # The maximum of single bits is an OR.
+    bit = "pool.bit" if row.bits("input_dt") > 1 else "finn_or_pool.bit"
+    return {"pool.constant": 1.0, bit: bits}, {"known": known}
 
 
 def _window(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
@@ -208,6 +217,7 @@ BUILDERS: dict[str, Builder] = {
     "MVAU": _matrix_vector,
     "WeightStreamer": _stream,
     "StreamingFIFO": _fifo,
+    LIBRARY_FIFO: _library_fifo,
     "Thresholding": _threshold,
     "StreamingDataWidthConverter": _converter,
     "StreamingMaxPool": _pool,
@@ -235,7 +245,12 @@ def _usable(cells: Mapping[str, str]) -> bool:
 
 def read_nodes(file: Path) -> list[Row]:
     """Read a table with the columns of nodes.csv; raises MuxflowError naming the file and the line."""
-    return [_row(file, number, cells) for number, cells in _lines(file, "op") if _usable(cells)]
+    named = ((number, cells | {"op": _op(cells)}) for number, cells in _lines(file, "op"))
+    return [_row(file, number, cells) for number, cells in named if _usable(cells)]
+
+
+def _op(cells: Mapping[str, str]) -> str:
+    return LIBRARY_FIFO if cells.get("fifo_style") == "vivado" else cells["op"]
 
 
 def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:

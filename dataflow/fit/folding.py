@@ -192,8 +192,8 @@ def fit(
     FIFOs of the design found are sized; what they hold is expected next time, until nothing becomes better or `ROUNDS`
     are over. Only designs whose own FIFOs fit are returned.
 
-    The budget is `Device.allowance`. Raises BudgetError with the nearest point and what binds when the goal cannot be met, MuxflowError for a clock that is
-    not positive and a slowdown outside 0 to 100.
+    The budget is `Device.allowance`. Raises BudgetError with the nearest point and what binds when the goal cannot be met,
+    MuxflowError for a clock that is not positive and a slowdown outside 0 to 100.
     """
     check_clock(clock_mhz)
     if not 0 <= slowdown <= 100:
