@@ -44,7 +44,11 @@ def summary(report: Report) -> list[tuple[str, str]]:
             f"{report.one_image_rate:,.0f} images/s ({report.cycles_are})",
         ),
     ]
-    rows += [(name, f"{used:,} of {report.budget[name]:,} budgeted (estimate)") for name, used in report.used.items()]
+    rows += [(name, _used(report, name)) for name in report.used]
+    reserved = ", ".join(f"{amount:,} {name}" for name, amount in report.reserve.items() if amount)
+    rows.append(
+        ("shell and DMA", f"{reserved or 'nothing'} set aside, off the budget; {100 * report.sure:g} % sure to fit")
+    )
     rows += [
         (
             "limits of the tools",
@@ -65,6 +69,13 @@ def summary(report: Report) -> list[tuple[str, str]]:
     if report.remarks:
         rows.append(("remarks", report.remarks))
     return rows
+
+
+def _used(report: Report, name: str) -> str:
+    """Say what is used of a resource, with its interval where the estimate has one."""
+    ends = report.between.get(name)
+    interval = f" (80 % interval {ends[0]:,}-{ends[1]:,})" if ends else ""
+    return f"{report.used[name]:,}{interval} of {report.budget[name]:,} budgeted (estimate)"
 
 
 def terminal(report: Report, *, nodes: bool = True) -> RenderableType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.node import Node
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
@@ -67,10 +68,11 @@ class Accuracy:
 class Report:
     """Everything a reader of the design wants to know.
 
-    Resources are estimates of Muxflow's own model. Interval and latency are cycle simulations where `simulated`, else
-    estimates; `slowest_cycles` is the cycles of the slowest node, which no FIFO depths can beat. `one_at_a_time`: frames
-    do not overlap, so that the interval is the latency. `stages`: a table, titles
-    first, that sets the estimates beside what vendor tools said; empty where none has run.
+    Resources are estimates of Muxflow's own model; `between`: ends of their 80 % interval, where they have one. `reserve`:
+    what shell and DMA take of the device, off the budget already; `sure`: probability with which the design is to fit.
+    Interval and latency are cycle simulations where `simulated`, else estimates; `slowest_cycles` is the cycles of the
+    slowest node, which no FIFO depths can beat. `one_at_a_time`: frames do not overlap, so that the interval is the latency.
+    `stages`: a table, titles first, that sets the estimates beside what vendor tools said; empty where none has run.
     """
 
     network: str
@@ -85,7 +87,10 @@ class Report:
     latency: int
     simulated: bool
     used: dict[str, int]
+    between: dict[str, tuple[int, int]]
     budget: dict[str, int]
+    reserve: dict[str, int]
+    sure: float
     widest_stream_bits: int
     stream_bits_limit: int
     largest_unroll: int
@@ -137,6 +142,12 @@ class Report:
         return self.clock_mhz * 1e6 / self.latency
 
 
+def _between(used: Resources) -> dict[str, tuple[int, int]]:
+    """Give the ends of the interval that holds four designs of five, where estimates are not exact."""
+    ends = zip(used.quantile(0.1).items(), used.quantile(0.9).items(), strict=True)
+    return {name: (low, high) for (name, low), (_, high) in ends if low != high}
+
+
 def make_report(
     design: Design,
     *,
@@ -183,7 +194,10 @@ def make_report(
         latency=design.latency,
         simulated=design.timing is not None,
         used=dict(design.resources.items()),
+        between=_between(design.resources),
         budget=dict(design.budget.items()),
+        reserve=dict(design.device.reserve.items()),
+        sure=design.utilisation.sure,
         widest_stream_bits=design.folded.widest_beat,
         stream_bits_limit=limits.stream_bits,
         largest_unroll=max(design.cost(node).unrolled for node in design.graph.nodes),

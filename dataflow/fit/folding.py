@@ -135,7 +135,7 @@ def slowdown_curve(design: Design, slowdown: float, *, points: int = 3) -> tuple
 def design_frontier(design: Design, *, points: int = 12) -> tuple[FrontierPoint, ...]:
     """Set interval against resources inside a design's budget, with FIFOs that hold what its own do; see `frontier`."""
     graph, held = unfolded(design.graph), held_elements(design)
-    return frontier(graph, design.folded.implementations, held, design.budget, points=points)
+    return frontier(graph, design.folded.implementations, held, design.allowance, points=points)
 
 
 def frontier(
@@ -188,15 +188,15 @@ def fit(
     FIFOs of the design found are sized; what they hold is expected next time, until nothing becomes better or `ROUNDS`
     are over. Only designs whose own FIFOs fit are returned.
 
-    Raises BudgetError with the nearest point and what binds when the goal cannot be met, MuxflowError for a clock that is
-    not positive and a slowdown outside 0 to 100.
+    The budget is `Device.allowance`. Raises BudgetError with the nearest point and what binds when the goal cannot be met,
+    MuxflowError for a clock that is not positive and a slowdown outside 0 to 100.
     """
     check_clock(clock_mhz)
     if not 0 <= slowdown <= 100:
         raise MuxflowError(f"a slowdown of {slowdown:g} %; give one from 0 to 100")
     goal = goal or Goal()
     utilisation = utilisation or Utilisation()
-    budget = device.budget(utilisation)
+    budget = device.allowance(utilisation)
     forked = insert_forks(check(graph))
     search = _Search(forked, implementations, goal, clock_mhz, budget)
     tell = progress or (lambda _text: None)
@@ -357,8 +357,8 @@ class _Search:
             assert smallest is not None
             binding = ", ".join(smallest.resources.exceeds(self.budget))
             return (
-                f"{name} does not fit {board}: the nearest folding needs {smallest.resources} (estimate); the budget is "
-                f"{self.budget}. {binding} binds: it needs {smallest.resources.share(self.budget):.2f} times the budget. "
+                f"{name} does not fit {board}: the nearest folding needs {smallest.resources} (estimate); an estimate may "
+                f"come to {self.budget}. {binding} binds: it needs {smallest.resources.share(self.budget):.2f} times the budget. "
                 f"Remedy: {advice}"
             )
         rate = self.clock_mhz * 1e6 / nearest.cycles
@@ -378,8 +378,8 @@ class _Search:
             binding = ", ".join(beyond.resources.exceeds(self.budget)) or "what its FIFOs hold"
             why = f"{binding} binds: faster takes {beyond.resources}"
         return (
-            f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; the budget is "
-            f"{self.budget}. {why}. Remedy: lower the goal, {advice}"
+            f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; an estimate may come "
+            f"to {self.budget}. {why}. Remedy: lower the goal, {advice}"
         )
 
 

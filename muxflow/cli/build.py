@@ -18,6 +18,7 @@ from muxflow.cli.fit import (
     LatencyOption,
     LutOption,
     SlowdownOption,
+    SureOption,
     fitted,
 )
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
@@ -38,6 +39,7 @@ def build(
     clock: ClockOption = None,
     lut: LutOption = 0.70,
     bram: BramOption = 0.90,
+    sure: SureOption = 0.80,
     slowdown: SlowdownOption = 0.0,
     target: TargetOption = "vitis",
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
@@ -75,6 +77,7 @@ def build(
             latency_ms=latency_ms,
             lut=lut,
             bram=bram,
+            sure=sure,
             slowdown=slowdown,
             implementations=writer.implementations,
         )

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
 LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used.")]
 BramOption = Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used.")]
+SureOption = Annotated[
+    float,
+    typer.Option(help="Probability with which the design must fit, given how far estimates are from vendor tools."),
+]
 FpsOption = Annotated[
     float | None, typer.Option(help="Frames a second to reach with fewest resources; as fast as fits when absent.")
 ]
@@ -52,6 +56,7 @@ def fitted(
     latency_ms: float | None,
     lut: float,
     bram: float,
+    sure: float,
     slowdown: float,
     implementations: Implementations = KERNELS,
 ) -> Design:
@@ -64,7 +69,7 @@ def fitted(
         clock_mhz=clock,
         fps=fps,
         latency=None if latency_ms is None else latency_ms / 1000,
-        utilisation=Utilisation(lut, lut, bram, bram),
+        utilisation=Utilisation(lut, lut, bram, bram, sure),
         slowdown=slowdown,
         implementations=implementations,
     )
@@ -76,7 +81,7 @@ def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
 
     chosen = FrontierPoint(design.interval, design.resources)
     title = f"{design.graph.name} on {design.board} at {design.clock_mhz:g} MHz"
-    plot_frontier(points, clock_mhz=design.clock_mhz, budget=design.budget, chosen=chosen, title=title, path=path)
+    plot_frontier(points, clock_mhz=design.clock_mhz, budget=design.allowance, chosen=chosen, title=title, path=path)
 
 
 def fit(
@@ -88,6 +93,7 @@ def fit(
     clock: ClockOption = None,
     lut: LutOption = 0.70,
     bram: BramOption = 0.90,
+    sure: SureOption = 0.80,
     slowdown: SlowdownOption = 0.0,
     frontier: Annotated[bool, typer.Option("--frontier", help="Print frame rate against LUTs and block RAM.")] = False,
     plot: Annotated[
@@ -111,7 +117,7 @@ def fit(
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = fitted(
-            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, slowdown=slowdown
+            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
         )
         done(1, 1)
         done = begin("frontier and slowdown", 1)
