@@ -48,8 +48,9 @@ def table_definition(variable: str, table: Table) -> str:
     kind = f"muxflow::{table_type(table)}"
     plain = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist())
     bits = ",\n".join("  {" + ", ".join(map(hex, row)) + "}" for row in packed(table))
+    size = element_bits(table)
     return (
-        f"// {table.values.size} values in [{table.lo}, {table.hi}], {element_bits(table)} bits each\n"
+        f"// {table.values.size} values in [{table.lo}, {table.hi}], {size} bit{'s' if size > 1 else ''} each\n"
         f"static const {kind}::word {variable}[{len(table.values)}][{kind}::WORDS] = {{\n"
         f"#ifdef MUXFLOW_NATIVE\n{plain}\n#else\n{bits}\n#endif\n}};\n"
     )

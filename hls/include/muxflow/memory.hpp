@@ -50,7 +50,7 @@ template <class V, int PLACES> struct Storage<V, PLACES, LUT_RAM> {
   Storage() {
 #pragma HLS inline
 #pragma HLS bind_storage variable=data type=ram_s2p impl=lutram
-#pragma HLS dependence variable=data inter true distance=8
+#pragma HLS dependence variable=data inter distance=8 true
   }
 };
 template <class V, int PLACES> struct Storage<V, PLACES, BLOCK_RAM> {
@@ -58,7 +58,7 @@ template <class V, int PLACES> struct Storage<V, PLACES, BLOCK_RAM> {
   Storage() {
 #pragma HLS inline
 #pragma HLS bind_storage variable=data type=ram_s2p impl=bram
-#pragma HLS dependence variable=data inter true distance=8
+#pragma HLS dependence variable=data inter distance=8 true
   }
 };
 }  // namespace detail
