@@ -7,7 +7,7 @@
 namespace muxflow {
 
 // Both forms are arrays of plain integers, so that a table of a million weights is data for every compiler and not a
-// million constructor calls. A kernel reads whole rows.
+// million constructor calls. A kernel reads a row at once.
 //
 // A row of up to 64 bits is one word, a wider one words of 36: what a block RAM gives in one cycle is 36, 18, 9, 4, 2 or
 // 1 bits wide, by its depth, so that each word is a memory of its own without loss. The bits that the word's C++ type has
@@ -22,45 +22,22 @@ template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
   static const int WORDS = COLUMNS;
   typedef element word;
   typedef const word Data[ROWS][WORDS];
-  struct Row {
-    const word* words;
-    element get(int column) const { return words[column]; }
-  };
-  static Row row(Data& table, int index) {
-    const Row found = {table[index]};
-    return found;
-  }
+  static element get(Data& table, int row, int column) { return table[row][column]; }
 #else
   static const int WIDTH = BITS * COLUMNS;
   static const int WORD = WIDTH <= 64 ? WIDTH : BITS <= 36 ? 36 : 64;
   static const int WORDS = (WIDTH + WORD - 1) / WORD;
   typedef typename PlainWord<WORD>::type word;
   typedef const word Data[ROWS][WORDS];
-  struct Row {
-    ap_uint<WORD> words[WORDS];
-    Row() {
+  static element get(Data& table, int row, int column) {
 #pragma HLS inline
-#pragma HLS array_partition variable=words complete
-    }
-    element get(int column) const {
-#pragma HLS inline
-      const int low = column * BITS % WORD;
-      const int first = column * BITS / WORD;
-      ap_uint<2 * WORD> bits = words[first];
-      if (first + 1 < WORDS) bits.range(2 * WORD - 1, WORD) = words[first + 1];
-      element value;
-      value.range(BITS - 1, 0) = bits.range(low + BITS - 1, low);
-      return value;
-    }
-  };
-  static Row row(Data& table, int index) {
-#pragma HLS inline
-    Row found;
-    for (int i = 0; i < WORDS; ++i) {
-#pragma HLS unroll
-      found.words[i] = table[index][i];
-    }
-    return found;
+    const int low = column * BITS % WORD;
+    const int first = column * BITS / WORD;
+    ap_uint<2 * WORD> bits = table[row][first];
+    if (low + BITS > WORD) bits.range(2 * WORD - 1, WORD) = ap_uint<WORD>(table[row][first + 1]);
+    element value;
+    value.range(BITS - 1, 0) = bits.range(low + BITS - 1, low);
+    return value;
   }
 #endif
 };
@@ -72,16 +49,9 @@ template <int ROWS, int COLUMNS> struct BipolarTable : Table<2, true, ROWS, COLU
 template <int ROWS, int COLUMNS> struct BipolarTable : Table<1, false, ROWS, COLUMNS> {
   typedef Table<1, false, ROWS, COLUMNS> Bits;
   typedef ap_int<2> element;
-  struct Row : Bits::Row {
-    Row(const typename Bits::Row& bits) : Bits::Row(bits) {}
-    element get(int column) const {
+  static element get(typename Bits::Data& table, int row, int column) {
 #pragma HLS inline
-      return Bits::Row::get(column) ? 1 : -1;
-    }
-  };
-  static Row row(typename Bits::Data& table, int index) {
-#pragma HLS inline
-    return Bits::row(table, index);
+    return Bits::get(table, row, column) ? 1 : -1;
   }
 };
 #endif
