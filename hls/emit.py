@@ -9,9 +9,10 @@ from typing import Literal
 
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.hls.kernels import KERNELS, Table, Unit
 from muxflow.hls.names import identifiers
+from muxflow.hls.tables import table_definition, table_type, words
 
 Tool = Literal["vitis_hls", "vivado_hls"]
 
@@ -36,20 +37,6 @@ def beat_type(stream: Stream) -> str:
     return f"Beat<{stream.bits}, {cpp(stream.signed)}, {stream.lanes}>"
 
 
-def table_definition(variable: str, table: Table) -> str:
-    """Write a constant table."""
-    bits, signed = width(table.lo, table.hi)
-    if table.values.ndim == 1:
-        rows = "  " + ", ".join(map(str, table.values.tolist()))
-    else:
-        rows = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist())
-    dimensions = "".join(f"[{size}]" for size in table.values.shape)
-    return (
-        f"// {table.values.size} values in [{table.lo}, {table.hi}]\n"
-        f"static const muxflow::TableElement<{bits}, {cpp(signed)}>::type {variable}{dimensions} = {{\n{rows}\n}};\n"
-    )
-
-
 def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
     """Write the pragma that puts a memory where the plan wants it, in the tool's own words."""
     if tool == "vitis_hls":
@@ -66,12 +53,17 @@ def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
 
 def table_pragmas(variable: str, table: Table, placement: str, tool: Tool) -> list[str]:
     """Write what shapes a table's variable and puts it into `placement`; "register": the tool chooses."""
-    # A row of a table is read at once: it is one word.
-    whole = f"array_reshape variable={variable} complete dim=2"
-    pragmas = [whole if table.values.ndim == 2 else f"array_partition variable={variable} complete"]
+    # A row of a table is read at once.
+    pragmas = [f"array_partition variable={variable} complete dim=2"] if words(table) > 1 else []
     if table.memory and placement != "register":
         pragmas.append(storage_pragma(variable, placement, "rom_1p", tool))
     return pragmas
+
+
+def template_arguments(unit: Unit, in_block_ram: Callable[[str], bool], types: Sequence[str]) -> str:
+    """Write the template arguments of a kernel call: its integers, the place of its memories, the types of its tables."""
+    named = [(*unit.arguments,), ((f"BLOCK {name}", in_block_ram(name)) for name in unit.memories)]
+    return ", ".join([*(f"/*{key}*/ {cpp(value)}" for part in named for key, value in part), *types])
 
 
 def stream_definition(kind: str, variable: str, depth: int, pragma: str = "") -> str:
@@ -96,11 +88,12 @@ def stream_parameters(kinds: Sequence[str], names: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Argument:
-    """A run-time argument of a node that takes the place of its table `table`: declaration and name."""
+    """A run-time argument of a node that takes the place of its table `table`: name, declaration, C++ type that reads it."""
 
     table: str
     name: str
     parameter: str
+    reader: str
 
 
 @dataclass(frozen=True)
@@ -160,13 +153,12 @@ class Emitter:
         argument = (self.arguments or {}).get(node.name)
         ports = [f"x{i}" for i in range(len(node.inputs))] + [f"y{i}" for i in range(len(node.outputs))]
         parameters = stream_parameters([self.type_of(name) for name in node.inputs + node.outputs], ports)
-        values = [
-            argument.name
-            if argument is not None and table.name == argument.table
-            else self.variables[node.name, table.name]
-            for table in unit.tables
-        ]
-        template = ", ".join(f"/*{key}*/ {cpp(value)}" for key, value in unit.arguments)
+        values, readers = [], []
+        for table in unit.tables:
+            given_table = argument is not None and table.name == argument.table
+            values.append(argument.name if given_table else self.variables[node.name, table.name])
+            readers.append(argument.reader if given_table else f"muxflow::{table_type(table)}")
+        template = template_arguments(unit, lambda memory: self.placement(node.name, memory) == "bram", readers)
         pragmas = [
             pragma
             for table in self.tables(node)

@@ -9,9 +9,15 @@ from muxflow.hls.kernels import KERNELS
 
 SHARED = Path(__file__).parent / "include" / "muxflow"
 """Types, streams, simulation; folders for other people's tools below."""
-FLUSHING = " style=flp"
-"""What asks for a pipeline that goes on while a beat is missing. Vivado HLS 2019.2 knows no styles, and flushes only the
-pipelines of functions (UG902)."""
+VIVADO = {
+    # Vivado HLS 2019.2 knows no styles, and flushes only the pipelines of functions (UG902).
+    " style=flp": "",
+    "bind_storage variable=data type=ram_s2p impl=lutram": "RESOURCE variable=data core=RAM_2P_LUTRAM",
+    "bind_storage variable=data type=ram_s2p impl=bram": "RESOURCE variable=data core=RAM_2P_BRAM",
+    "bind_op variable=product op=mul impl=fabric": "RESOURCE variable=product core=Mul_LUT",
+    "bind_op variable=product op=mul impl=dsp": "RESOURCE variable=product core=DSP48",
+}
+"""What the headers say in the syntax of Vitis HLS, and what Vivado HLS 2019.2 reads instead."""
 
 
 def headers() -> dict[str, Path]:
@@ -34,5 +40,6 @@ def copy_headers(folder: Path, *, tool: Tool = "vitis_hls", relative: bool = Fal
             up = "../" * place.count("/")
             text = text.replace('#include "muxflow/', f'#include "{up}')
         if tool == "vivado_hls":
-            text = text.replace(FLUSHING, "")
+            for vitis, vivado in VIVADO.items():
+                text = text.replace(vitis, vivado)
         target.write_text(text)

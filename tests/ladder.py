@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.graph.stream import Stream, random_codes, width
+from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold, Op, Pattern, Ports
-from muxflow.hls.emit import beat_type
+from muxflow.hls.emit import beat_type, template_arguments
 from muxflow.hls.headers import copy_headers
-from muxflow.hls.kernels import KERNELS, Table
+from muxflow.hls.kernels import KERNELS
+from muxflow.hls.tables import table_definition, table_type
 from muxflow.hls.vitis.csim import ap_types
 
 IntArray = npt.NDArray[np.int64]
@@ -236,8 +237,11 @@ class Ladder:
                     port = chr(ord("a" if letter == "x" else "A") + i)
                     lines.append(f"  hls::stream<{letter}{i}_t> {letter}{i}(\"rung {number}: {letter}{i}\", '{port}');")
                     names.append(f"{letter}{i}")
-            lines += [_table(table) for table in kernel.tables]
-            template = ", ".join(str(value).lower() for _, value in kernel.arguments)
+            for table in kernel.tables:
+                assert table.lo <= int(table.values.min()) and int(table.values.max()) <= table.hi
+                lines.append(table_definition(table.name, table))
+            types = [f"muxflow::{table_type(table)}" for table in kernel.tables]
+            template = template_arguments(kernel, lambda _, block=number % 2 == 1: block, types)
             arguments = ", ".join([table.name for table in kernel.tables] + names)
             lines.append(f"  for (int frame = 0; frame < {frames}; ++frame) {{")
             lines += [f"    x{i}.load(in, {s.beats});" for i, s in enumerate(rung.ports.inputs)]
@@ -306,12 +310,3 @@ class Ladder:
             for p in range(fold.pe)
         ]
         assert values.tolist() == expected, label
-
-
-def _table(table: Table) -> str:
-    bits, signed = width(table.lo, table.hi)
-    assert int(table.values.min()) >= table.lo
-    assert int(table.values.max()) <= table.hi
-    sizes = "".join(f"[{size}]" for size in table.values.shape)
-    rows = str(table.values.tolist()).replace("[", "{").replace("]", "}")
-    return f"  static const muxflow::TableElement<{bits}, {str(signed).lower()}>::type {table.name}{sizes} = {rows};"

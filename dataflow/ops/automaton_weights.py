@@ -10,6 +10,9 @@ from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Register, Role, frozen_array
 
+CHAIN = 4
+"""Most rows that are made in one cycle, each from the one before: a longer chain of steps is too slow (decision)."""
+
 
 @dataclass(frozen=True, eq=False)
 class AutomatonWeights(Op):
@@ -24,6 +27,8 @@ class AutomatonWeights(Op):
     - `binary`: `w_j = 2 c_j - 1`, `ring >= columns`. `ternary`: `w_j = c_{2j} - c_{2j+1}`, `ring >= 2 * columns`. A
       matrix of zeros only is refused.
     - Interval `[-1, 1]`; the stream is constant. Order, lanes and loop as RomWeights. Every repeat starts from row 0.
+    - Folds: at most 4 rows are made in one cycle. So more than 4 rows a beat, unless they are all rows, need as many beats
+      a row as it takes to make them, in equal parts of at most 4.
     """
 
     rows: int
@@ -69,7 +74,16 @@ class AutomatonWeights(Op):
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
         if fold.groups > 1:
             raise GraphError("cellular automaton: generated weights feed one group at a time")
+        beats, parts = self.columns // fold.simd, fold.pe // self.chain(fold)
+        if self.rows > fold.pe and fold.pe > CHAIN and parts > beats:
+            raise GraphError(
+                f"cellular automaton: {fold.pe} rows are sent in {beats} beats; they are made {self.chain(fold)} in a cycle"
+            )
         return (), (fold.parallel,)
+
+    def chain(self, fold: Fold) -> int:
+        """Count the rows that are made in one cycle: the rows of a fold are made in equal parts of at most CHAIN."""
+        return max(rows for rows in range(1, CHAIN + 1) if fold.pe % rows == 0)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         return Access((), (Pattern.always(ports.outputs[0].elements // fold.parallel),))

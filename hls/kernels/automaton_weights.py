@@ -5,13 +5,18 @@ from __future__ import annotations
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
 from muxflow.dataflow.fit.resource_model import PROCESS, estimate
-from muxflow.dataflow.op import Fold, Ports, frozen_array
+from muxflow.dataflow.op import Access, Fold, Pattern, Ports, frozen_array
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.hls.kernels.base import Kernel, Table, Unit
 
 
 class AutomatonWeightsKernel(Kernel[AutomatonWeights], op=AutomatonWeights):
     """The ring in registers, PE steps of the rule a cycle."""
+
+    def access(self, op: AutomatonWeights, ports: Ports, fold: Fold) -> Access:
+        """Give the beats, after the iterations that make the first rows where those of a fold are made in parts."""
+        beats, parts = op.access(ports, fold).trips, fold.pe // op.chain(fold)
+        return Access((), (Pattern(((parts, False), (beats, True))) if parts > 1 else Pattern.always(beats),))
 
     def cost(self, op: AutomatonWeights, ports: Ports, fold: Fold) -> Cost:
         """Count a process, and one LUT a cell for a step of an elementary rule (three inputs; derived).
@@ -38,6 +43,7 @@ class AutomatonWeightsKernel(Kernel[AutomatonWeights], op=AutomatonWeights):
                 ("RING", op.ring),
                 ("RULE", op.rule),
                 ("CELLS", op.automaton.cells_per_weight),
+                ("CHAIN", op.chain(fold)),
             ),
-            Table("start", frozen_array(op.automaton.first_row()), 0, 1, memory=False),
+            Table("start", frozen_array(op.automaton.first_row()[None]), 0, 1, memory=False),
         )

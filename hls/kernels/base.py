@@ -18,9 +18,10 @@ Arguments = tuple[tuple[str, int | bool], ...]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Constant contents of a kernel: `values` of shape (rows, columns) or (columns,), each in [lo, hi].
+    """Constant contents of a kernel: `values` of shape (rows, columns), each in [lo, hi]; a row is read at once.
 
     `memory`: True when the table is a memory whose placement is chosen; False when it is wired into the logic.
+    `bipolar`: every value is -1 or +1, and stored as one bit.
     """
 
     name: str
@@ -28,19 +29,22 @@ class Table:
     lo: int
     hi: int
     memory: bool = True
+    bipolar: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
     """The call of a node's C++ kernel: header, function, integer template arguments in order, tables.
 
-    The call's arguments are the tables, then the input streams, then the output streams.
+    `memories`: those of its cost whose place the kernel takes as further template arguments, true for block RAM. The
+    call's arguments are the tables, then the input streams, then the output streams.
     """
 
     header: str
     function: str
     arguments: Arguments
     tables: tuple[Table, ...] = ()
+    memories: tuple[str, ...] = ()
 
 
 OpT = TypeVar("OpT", bound=Op)
@@ -77,9 +81,9 @@ class Kernel(ABC, Generic[OpT]):
     def unit(self, op: OpT, ports: Ports, fold: Fold) -> Unit:
         """Give the kernel call under a fold."""
 
-    def call(self, function: str, arguments: Arguments, *tables: Table) -> Unit:
+    def call(self, function: str, arguments: Arguments, *tables: Table, memories: tuple[str, ...] = ()) -> Unit:
         """Make a call of a function of this kernel's header."""
-        return Unit(self.header_file.name, function, arguments, tables)
+        return Unit(self.header_file.name, function, arguments, tables, memories)
 
 
 class Kernels:

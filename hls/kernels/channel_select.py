@@ -45,4 +45,5 @@ class ChannelSelectKernel(Kernel[ChannelSelect], op=ChannelSelect):
                 ("STATISTIC_BITS", width(0, highest)[0]),
             ),
             Table("thresholds", table, min(0, int(table.min())), max(highest, int(table.max()))),
+            memories=("statistic",),
         )

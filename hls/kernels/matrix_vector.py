@@ -53,6 +53,7 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
 
     def unit(self, op: MatrixVector, ports: Ports, fold: Fold) -> Unit:
         vectors, group_fold, neuron_fold, synapse_fold = op.loops(ports, fold)
+        w = ports.inputs[1]
         return self.call(
             "matrix_vector",
             (
@@ -63,5 +64,8 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
                 ("SYNAPSE_FOLD", synapse_fold),
                 ("PE", fold.pe),
                 ("SIMD", fold.simd),
+                ("TERNARY", w.lo >= -1 and w.hi <= 1 and not w.bipolar),
+                ("DSP", self.cost(op, ports, fold).dsp > 0),
             ),
+            memories=("x_buffer",),
         )

@@ -43,6 +43,7 @@ class MuxJoinKernel(Kernel[MuxJoin], op=MuxJoin):
     def unit(self, op: MuxJoin, ports: Ports, fold: Fold) -> Unit:
         arguments = fold_arguments(op, ports, fold)
         if op.select != "element":
-            return self.call(f"mux_join_{op.select}", arguments)
+            memories = ("select",) if op.select == "stream" else ()
+            return self.call(f"mux_join_{op.select}", arguments, memories=memories)
         table = Table("thresholds", op.thresholds.reshape(-1, fold.pe), *self._table_range(op, ports))
         return self.call("mux_join_element", arguments, table)

@@ -2,6 +2,7 @@
 #ifndef MUXFLOW_POOL_HPP
 #define MUXFLOW_POOL_HPP
 
+#include "muxflow/memory.hpp"
 #include "muxflow/stream.hpp"
 
 namespace muxflow {
@@ -31,10 +32,14 @@ template <bool SUM, class Y, class X> Y pool_step(bool first, const Y& before, c
 /// Maps of one and two axes have a depth of 1, those of one axis a width of 1.
 /// \tparam DEPTH, HEIGHT, WIDTH, FOLD  input map; beats of a pixel
 /// \tparam SUM                         true: sum, false: maximum
-/// Invariant: row[place] is the pool of those pixels that came before of the window of output `place` = (output row,
-/// where a plane is held, output column, fold).
-template <int DEPTH, int HEIGHT, int WIDTH, int FOLD, int KERNEL_D, int KERNEL_H, int KERNEL_W, bool SUM, class X,
-          class Y>
+/// \tparam BLOCK                       whether `row` is planned in block RAM
+/// Invariant: `held` is, fold by fold, the pool of those pixels that came before of the present window, `row` that of the
+/// windows whose last input row is still to come, in order: output row (where a plane is held), output column, fold.
+///
+/// A window is pooled along a row in `held` and meets `row` at its first and last pixel only, so that a place of `row` is
+/// left alone from one input row to the next. Where all is one window, `held` is enough.
+template <int DEPTH, int HEIGHT, int WIDTH, int FOLD, int KERNEL_D, int KERNEL_H, int KERNEL_W, bool SUM,
+          bool BLOCK, class X, class Y>
 void pool(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline
   static_assert(X::LANES == Y::LANES, "a pool keeps the lanes");
@@ -42,38 +47,55 @@ void pool(stream<X>& x_stream, stream<Y>& y_stream) {
   const int OUT_HEIGHT = HEIGHT / KERNEL_H;
   const int OUT_WIDTH = WIDTH / KERNEL_W;
   const int HELD_ROWS = KERNEL_D > 1 ? OUT_HEIGHT : 1;
+  const int ROW = OUT_WIDTH * FOLD;
+  const bool SEVERAL = HELD_ROWS * OUT_WIDTH > 1;
   static_assert(OUT_DEPTH > 0 && OUT_HEIGHT > 0 && OUT_WIDTH > 0, "the window must fit the map");
-  Y row[HELD_ROWS * OUT_WIDTH * FOLD];
-  int fold = 0, inner_x = 0, column = 0, inner_y = 0, out_row = 0, inner_z = 0, out_plane = 0;
+  Circle<Y, FOLD, false> held;
+  Places<Y, HELD_ROWS * ROW, (WIDTH - KERNEL_W + 1) * FOLD, BLOCK> row;
+  Counter<FOLD> fold;
+  Counter<WIDTH> x;
+  Counter<HEIGHT> y;
+  Counter<DEPTH> z;
+  Counter<KERNEL_W> inner_x;
+  Counter<KERNEL_H> inner_y;
+  Counter<KERNEL_D> inner_z;
+  Counter<HELD_ROWS * ROW> row_start, taken, given;  // in `row`: of the output row, of the next read and write
   for (long iteration = 0; iteration < long(DEPTH) * HEIGHT * WIDTH * FOLD; ++iteration) {
 #pragma HLS pipeline II=1 style=flp
-    const X x = x_stream.read();
-    if (column < OUT_WIDTH && out_row < OUT_HEIGHT && out_plane < OUT_DEPTH) {
-      const int place = ((HELD_ROWS > 1 ? out_row * OUT_WIDTH : 0) + column) * FOLD + fold;
-      const bool first = inner_x == 0 && inner_y == 0 && inner_z == 0;
-      const Y after = detail::pool_step<SUM>(first, row[place], x);
-      row[place] = after;
-      if (inner_x == KERNEL_W - 1 && inner_y == KERNEL_H - 1 && inner_z == KERNEL_D - 1) y_stream.write(after);
-    }
-    if (++fold == FOLD) {
-      fold = 0;
-      if (column * KERNEL_W + inner_x == WIDTH - 1) {
-        column = 0;
-        inner_x = 0;
-        if (out_row * KERNEL_H + inner_y == HEIGHT - 1) {
-          out_row = 0;
-          inner_y = 0;
-          if (++inner_z == KERNEL_D) {
-            inner_z = 0;
-            ++out_plane;
-          }
-        } else if (++inner_y == KERNEL_H) {
-          inner_y = 0;
-          ++out_row;
+    const X value = x_stream.read();
+    if (x < OUT_WIDTH * KERNEL_W && y < OUT_HEIGHT * KERNEL_H && z < OUT_DEPTH * KERNEL_D) {
+      const bool first_row = inner_y == 0 && inner_z == 0;
+      Y before = held.here();
+      if (SEVERAL && inner_x == 0) {
+        if (!first_row) before = row[taken];
+        taken.next();
+      }
+      const Y after = detail::pool_step<SUM>(inner_x == 0 && first_row, before, value);
+      held.here() = after;
+      if (inner_x.last()) {
+        if (SEVERAL) {
+          row[given] = after;
+          given.next();
         }
-      } else if (++inner_x == KERNEL_W) {
-        inner_x = 0;
-        ++column;
+        if (inner_y.last() && inner_z.last()) y_stream.write(after);
+      }
+    }
+    held.next();
+    if (fold.next()) {
+      inner_x.next();
+      if (x.next()) {
+        inner_x = Counter<KERNEL_W>();
+        // Another input row of the same output row finds its places again.
+        if (inner_y.last()) row_start = taken;
+        taken = row_start;
+        given = row_start;
+        inner_y.next();
+        if (y.next()) {
+          inner_y = Counter<KERNEL_H>();
+          row_start = taken = given = Counter<HELD_ROWS * ROW>();
+          inner_z.next();
+          z.next();
+        }
       }
     }
   }

@@ -43,4 +43,5 @@ class PoolKernel(Kernel[Pool], op=Pool):
                 ("KERNEL_W", kernel[2]),
                 ("SUM", op.mode == "sum"),
             ),
+            memories=("row",),
         )

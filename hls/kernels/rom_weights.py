@@ -31,5 +31,5 @@ class RomWeightsKernel(Kernel[RomWeights], op=RomWeights):
         return self.call(
             "rom_weights",
             (("REPEATS", op.repeats), ("TILES", len(tiles))),
-            Table("weights", tiles, stream.lo, stream.hi),
+            Table("weights", tiles, stream.lo, stream.hi, bipolar=stream.bipolar),
         )

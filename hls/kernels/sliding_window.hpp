@@ -2,17 +2,17 @@
 #ifndef MUXFLOW_SLIDING_WINDOW_HPP
 #define MUXFLOW_SLIDING_WINDOW_HPP
 
+#include "muxflow/memory.hpp"
 #include "muxflow/stream.hpp"
 
 namespace muxflow {
 
 namespace detail {
-/// Input rows, counted plane after plane, that must be there before the windows of an output row can be sent.
-template <int DEPTH, int HEIGHT, int STRIDE_D, int STRIDE_H, int PAD_FRONT, int PAD_TOP, int SPAN_D, int SPAN_H>
-int rows_needed(int out_plane, int out_row) {
+/// Input rows, counted plane after plane, that must be there before windows can be sent that begin at these coordinates.
+template <int DEPTH, int HEIGHT, int SPAN_D, int SPAN_H> int rows_needed(int window_z, int window_y) {
 #pragma HLS inline
-  int plane = out_plane * STRIDE_D - PAD_FRONT + SPAN_D - 1;
-  int row = out_row * STRIDE_H - PAD_TOP + SPAN_H - 1;
+  int plane = window_z + SPAN_D - 1;
+  int row = window_y + SPAN_H - 1;
   if (plane > DEPTH - 1) plane = DEPTH - 1;
   if (row > HEIGHT - 1) row = HEIGHT - 1;
   return plane < 0 || row < 0 ? 0 : plane * HEIGHT + row + 1;
@@ -31,6 +31,7 @@ int rows_needed(int out_plane, int out_row) {
 /// \tparam GAP                    idle iterations between two phases, for maps so narrow that a beat would be read back
 ///                                while its write is still in the pipeline
 /// \tparam TRIPS                  iterations of the whole frame
+/// \tparam BLOCK                  whether the buffer is planned in block RAM
 ///
 /// Rows are counted plane after plane. Phase 0 reads the rows of the first output row; a later phase sends the windows
 /// of an output row while it reads the rows that the next one adds. A phase lasts as long as the longer of the two.
@@ -42,7 +43,7 @@ int rows_needed(int out_plane, int out_row) {
 template <int DEPTH, int HEIGHT, int WIDTH, int BLOCKS, int BLOCK_FOLD, int KERNEL_D, int KERNEL_H, int KERNEL_W,
           int STRIDE_D, int STRIDE_H, int STRIDE_W, int DILATION_D, int DILATION_H, int DILATION_W, int PAD_FRONT,
           int PAD_TOP, int PAD_LEFT, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, int ROWS, int PAD, int GAP,
-          long TRIPS, class X, class Y>
+          long TRIPS, bool BLOCK, class X, class Y>
 void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline
   static_assert(X::LANES == Y::LANES, "a sliding window keeps the lanes");
@@ -50,39 +51,57 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
   const int ROW_BEATS = WIDTH * PIXEL_BEATS;
   const int SPAN_D = (KERNEL_D - 1) * DILATION_D + 1;
   const int SPAN_H = (KERNEL_H - 1) * DILATION_H + 1;
-  // How far the first slot moves: to the next output row, and to the first one of the next plane.
-  const int ROW_STEP = STRIDE_H % ROWS;
-  const int PLANE_STEP = ((STRIDE_D * HEIGHT - (OUT_HEIGHT - 1) * STRIDE_H) % ROWS + ROWS) % ROWS;
-  const int KERNEL_PLANE_STEP = DILATION_D * HEIGHT % ROWS;
-#define MUXFLOW_ROWS_NEEDED(plane, row) \
-  detail::rows_needed<DEPTH, HEIGHT, STRIDE_D, STRIDE_H, PAD_FRONT, PAD_TOP, SPAN_D, SPAN_H>(plane, row)
+  const int SPAN_W = (KERNEL_W - 1) * DILATION_W + 1;
+  const int PLACES = ROWS * ROW_BEATS;
+  // Steps of addresses: to the rows of the next kernel row, kernel plane, output row, and output plane; to the beats of
+  // the next kernel column and output column.
+  const int KERNEL_ROW_STEP = DILATION_H % ROWS * ROW_BEATS;
+  const int KERNEL_PLANE_STEP = DILATION_D * HEIGHT % ROWS * ROW_BEATS;
+  const int ROW_STEP = STRIDE_H % ROWS * ROW_BEATS;
+  const int PLANE_STEP = ((STRIDE_D * HEIGHT - (OUT_HEIGHT - 1) * STRIDE_H) % ROWS + ROWS) % ROWS * ROW_BEATS;
+  const int KERNEL_COLUMN_STEP = DILATION_W * PIXEL_BEATS - (BLOCK_FOLD - 1);
+  const int COLUMN_STEP = STRIDE_W * PIXEL_BEATS - (BLOCKS - 1) * BLOCK_FOLD;
+  // Coordinates of the input lie between minus the padding and the end of the last window.
+  const int REACH_D = PAD_FRONT + OUT_DEPTH * STRIDE_D + SPAN_D;
+  const int REACH_H = PAD_TOP + OUT_HEIGHT * STRIDE_H + SPAN_H;
+  const int REACH_W = PAD_LEFT + OUT_WIDTH * STRIDE_W + SPAN_W;
   // Rows that the first output row needs; none where it lies in the padding, and then there is no phase 0.
-  const int first = MUXFLOW_ROWS_NEEDED(0, 0);
+  const int first = detail::rows_needed<DEPTH, HEIGHT, SPAN_D, SPAN_H>(-PAD_FRONT, -PAD_TOP);
 
-  X buffer[ROWS * ROW_BEATS];
-#pragma HLS dependence variable=buffer inter false
-  int read_row = 0;                                       // next input row
-  int read_beat = 0;                                      // next beat of it
-  int read_slot = (PAD_FRONT * HEIGHT + PAD_TOP) % ROWS;  // slot of that row
-  int out_plane = 0;
-  int out_row = first > 0 ? -1 : 0;                       // -1: phase 0
-  int read_limit = first;                                 // rows to hold after this phase
-  int first_slot = 0;                                     // slot of the window's first row
-  bool sending = first == 0;
-  int out_column = 0;
-  int block = 0, kernel_z = 0, kernel_y = 0, kernel_x = 0, fold = 0;
-  int kernel_plane = 0;                                   // slots from the window's first plane to plane kernel_z
-  int idle = 0;
-  bool starting = first == 0;                             // the limit of the present phase is not known yet
+  Rows<X, PLACES, BLOCK> buffer;
+  typename Counter<DEPTH * HEIGHT + 1>::type read_row = 0;                    // next input row
+  Counter<ROW_BEATS> read_beat;                                               // next beat of it
+  Counter<PLACES> read_at((PAD_FRONT * HEIGHT + PAD_TOP) % ROWS * ROW_BEATS); // its place
+  typename Counter<DEPTH * HEIGHT + 1>::type read_limit = first;              // rows to hold after this phase
+  bool leading = first > 0;                                                   // phase 0
+  bool sending = !leading;
+  bool starting = !leading;                                // the limit of the present phase is not known yet
+  Counter<OUT_DEPTH> out_plane;
+  Counter<OUT_HEIGHT> out_row;
+  Counter<OUT_WIDTH> out_column;
+  Counter<BLOCKS> block;
+  Counter<KERNEL_D> kernel_z;
+  Counter<KERNEL_H> kernel_y;
+  Counter<KERNEL_W> kernel_x;
+  Counter<BLOCK_FOLD> fold;
+  // Coordinates of the window's first pixel and of the present one.
+  typename Signed<REACH_D>::type window_z = -PAD_FRONT, z = -PAD_FRONT;
+  typename Signed<REACH_H>::type window_y = -PAD_TOP, y = -PAD_TOP;
+  typename Signed<REACH_W>::type window_x = -PAD_LEFT, x = -PAD_LEFT;
+  // Places of the window's first row, of the first one of kernel plane kernel_z and of the present one, and what beat of
+  // a row the window's block begins at and is the present one.
+  Counter<PLACES> window_at, plane_at, row_at;
+  typename Signed<REACH_W * PIXEL_BEATS>::type block_at = -PAD_LEFT * PIXEL_BEATS, column_at = -PAD_LEFT * PIXEL_BEATS;
+  typename Counter<GAP + 1>::type idle = 0;
   for (long iteration = 0; iteration < TRIPS; ++iteration) {
 #pragma HLS pipeline II=1 style=flp
     if (starting) {
       // The rows that the next output row adds; all that are left with the last one.
       int next = DEPTH * HEIGHT;
-      if (out_row + 1 < OUT_HEIGHT) {
-        next = MUXFLOW_ROWS_NEEDED(out_plane, out_row + 1);
-      } else if (out_plane + 1 < OUT_DEPTH) {
-        next = MUXFLOW_ROWS_NEEDED(out_plane + 1, 0);
+      if (!out_row.last()) {
+        next = detail::rows_needed<DEPTH, HEIGHT, SPAN_D, SPAN_H>(window_z, window_y + STRIDE_H);
+      } else if (!out_plane.last()) {
+        next = detail::rows_needed<DEPTH, HEIGHT, SPAN_D, SPAN_H>(window_z + STRIDE_D, -PAD_TOP);
       }
       if (next > read_limit) read_limit = next;
       starting = false;
@@ -90,23 +109,14 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
     const bool was_idle = idle > 0;
     if (was_idle) --idle;
     if (!was_idle && read_row < read_limit) {
-      buffer[read_slot * ROW_BEATS + read_beat] = x_stream.read();
-      if (++read_beat == ROW_BEATS) {
-        read_beat = 0;
-        ++read_row;
-        if (++read_slot == ROWS) read_slot = 0;
-      }
+      buffer[read_at] = x_stream.read();
+      read_at.next();
+      if (read_beat.next()) ++read_row;
     }
     if (!was_idle && sending) {
-      const int z = out_plane * STRIDE_D - PAD_FRONT + kernel_z * DILATION_D;
-      const int y = out_row * STRIDE_H - PAD_TOP + kernel_y * DILATION_H;
-      const int x = out_column * STRIDE_W - PAD_LEFT + kernel_x * DILATION_W;
-      int slot = first_slot + kernel_plane + kernel_y * DILATION_H;
-      if (slot >= ROWS) slot -= ROWS;
-      if (KERNEL_D > 1 && slot >= ROWS) slot -= ROWS;
       const bool inside = z >= 0 && z < DEPTH && y >= 0 && y < HEIGHT && x >= 0 && x < WIDTH;
       X held;
-      if (inside) held = buffer[slot * ROW_BEATS + x * PIXEL_BEATS + block * BLOCK_FOLD + fold];
+      if (inside) held = buffer[int(row_at) + int(column_at)];
       Y value;
       for (int lane = 0; lane < Y::LANES; ++lane) {
 #pragma HLS unroll
@@ -117,49 +127,62 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
         }
       }
       y_stream.write(value);
-      if (++fold == BLOCK_FOLD) {
-        fold = 0;
-        if (++kernel_x == KERNEL_W) {
-          kernel_x = 0;
-          if (++kernel_y == KERNEL_H) {
-            kernel_y = 0;
-            if (KERNEL_D > 1) {
-              kernel_plane += KERNEL_PLANE_STEP;
-              if (kernel_plane >= ROWS) kernel_plane -= ROWS;
-            }
-            if (++kernel_z == KERNEL_D) {
-              kernel_z = 0;
-              kernel_plane = 0;
-              if (++block == BLOCKS) {
-                block = 0;
-                if (++out_column == OUT_WIDTH) {
-                  out_column = 0;
-                  sending = false;
-                }
-              }
+      if (!fold.next()) {
+        ++column_at;
+      } else if (!kernel_x.next()) {
+        x += DILATION_W;
+        column_at += KERNEL_COLUMN_STEP;
+      } else {
+        if (!kernel_y.next()) {
+          y += DILATION_H;
+          row_at.skip(KERNEL_ROW_STEP);
+        } else {
+          y = window_y;
+          if (!kernel_z.next()) {
+            z += DILATION_D;
+            plane_at.skip(KERNEL_PLANE_STEP);
+          } else {
+            z = window_z;
+            plane_at = window_at;
+            if (!block.next()) {
+              block_at += BLOCK_FOLD;
+            } else if (!out_column.next()) {
+              window_x += STRIDE_W;
+              block_at += COLUMN_STEP;
+            } else {
+              window_x = -PAD_LEFT;
+              block_at = -PAD_LEFT * PIXEL_BEATS;
+              sending = false;
             }
           }
+          row_at = plane_at;
         }
+        x = window_x;
+        column_at = block_at;
       }
     }
     if (!was_idle && read_row >= read_limit && !sending) {
       // Next phase: windows of the next output row.
-      if (out_row >= 0) {
-        const bool last_of_plane = OUT_DEPTH > 1 && out_row == OUT_HEIGHT - 1;
-        first_slot += last_of_plane ? PLANE_STEP : ROW_STEP;
-        if (first_slot >= ROWS) first_slot -= ROWS;
+      if (!leading) {
+        const bool last_of_plane = out_row.next();
+        window_at.skip(OUT_DEPTH > 1 && last_of_plane ? PLANE_STEP : ROW_STEP);
         if (last_of_plane) {
-          out_row = -1;
-          ++out_plane;
+          out_plane.next();
+          window_z += STRIDE_D;
+          window_y = -PAD_TOP;
+        } else {
+          window_y += STRIDE_H;
         }
+        z = window_z;
+        y = window_y;
+        row_at = plane_at = window_at;
       }
-      ++out_row;
+      leading = false;
       sending = true;
       starting = true;
       idle = GAP;
     }
   }
-#undef MUXFLOW_ROWS_NEEDED
 }
 
 }  // namespace muxflow

@@ -95,4 +95,4 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
             ("GAP", self.gap(op, ports, fold)),
             ("TRIPS", self.access(op, ports, fold).trips),
         ]
-        return self.call("sliding_window", tuple(arguments))
+        return self.call("sliding_window", tuple(arguments), memories=("rows",))

@@ -41,7 +41,7 @@ class SeedArgument:
     @property
     def emitted(self) -> Argument:
         """What takes the place of the stored start in the node's function."""
-        return Argument(self.register, self.argument, self.parameter)
+        return Argument(self.register, self.argument, self.parameter, f"muxflow::RingStart<{len(self.cells)}>")
 
     @property
     def pragma(self) -> str:

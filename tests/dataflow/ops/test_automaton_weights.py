@@ -59,6 +59,27 @@ def test_ladder(ladder):
     assert ladder.climb() == kernels
 
 
+def test_rows_that_are_made_ahead(ladder):
+    """More than 4 rows a beat, in parts; all rows at once need no more than the start of a frame."""
+    kernels = 0
+    for rows, columns, ring, alphabet in ((24, 6, 24, "binary"), (10, 5, 16, "ternary"), (7, 7, 9, "binary")):
+        op = AutomatonWeights(rows, columns, ring, 30, 3, 2, alphabet, 3)
+        ports = Ports((), op.infer())
+        folds = []
+        for pe in (pe for pe in range(5, rows + 1) if rows % pe == 0):
+            for simd in (simd for simd in range(1, columns + 1) if columns % simd == 0):
+                parts = pe // next(chain for chain in (4, 3, 2, 1) if pe % chain == 0)
+                if pe < rows and parts > columns // simd:
+                    with pytest.raises(GraphError, match=rf"{pe} rows are sent in {columns // simd} beats"):
+                        op.lanes(ports, Fold(pe, simd))
+                else:
+                    folds.append(Fold(pe, simd))
+        kernels += len(folds)
+        matrix = slow(rows, columns, ring, 30, 3, 2, alphabet)
+        ladder.add(op, [], lambda matrix=matrix: (matrix,), folds=folds)
+    assert ladder.climb() == kernels == 17
+
+
 @pytest.mark.parametrize("rule", range(0, 256, 15))
 @pytest.mark.parametrize("alphabet", ["binary", "ternary"])
 def test_all_kinds_of_rules(rule, alphabet):

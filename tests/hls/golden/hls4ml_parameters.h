@@ -32,14 +32,18 @@ static void x_to1(muxflow::stream<muxflow::BipolarBeat<4>>& x0, muxflow::stream<
 
 // n_input
 namespace muxflow_layers {
-// 2 values in [2, 3]
-static const muxflow::TableElement<2, false>::type n_input_factors[2][1] = {
+// 2 values in [2, 3], 2 bits each
+static const muxflow::Table<2, false, 2, 1>::word n_input_factors[2][muxflow::Table<2, false, 2, 1>::WORDS] = {
+#ifdef MUXFLOW_NATIVE
   {2},
   {3}
+#else
+  {0x2},
+  {0x3}
+#endif
 };
 static void n_input(muxflow::stream<muxflow::BipolarBeat<1>>& x0, muxflow::stream<muxflow::Beat<3, true, 1>>& y0) {
-#pragma HLS array_reshape variable=n_input_factors complete dim=2
-  muxflow::scale</*PIXELS*/ 6, /*CHANNEL_FOLD*/ 2>(n_input_factors, x0, y0);
+  muxflow::scale</*PIXELS*/ 6, /*CHANNEL_FOLD*/ 2, muxflow::Table<2, false, 2, 1>>(n_input_factors, x0, y0);
 }
 }  // namespace muxflow_layers
 
@@ -52,18 +56,24 @@ static void t0_to2(muxflow::stream<muxflow::Beat<3, true, 1>>& x0, muxflow::stre
 
 // frame
 namespace muxflow_layers {
-// 4 values in [-3, 3]
-static const muxflow::TableElement<3, true>::type frame_thresholds[1][4] = {
+// 4 values in [-3, 3], 3 bits each
+static const muxflow::Table<3, true, 1, 4>::word frame_thresholds[1][muxflow::Table<3, true, 1, 4>::WORDS] = {
+#ifdef MUXFLOW_NATIVE
   {-2, 0, 2, 3}
+#else
+  {0x686}
+#endif
 };
-// 2 values in [0, 1]
-static const muxflow::TableElement<1, false>::type frame_falling[1][2] = {
+// 2 values in [0, 1], 1 bit each
+static const muxflow::Table<1, false, 1, 2>::word frame_falling[1][muxflow::Table<1, false, 1, 2>::WORDS] = {
+#ifdef MUXFLOW_NATIVE
   {0, 1}
+#else
+  {0x2}
+#endif
 };
 static void frame(muxflow::stream<muxflow::Beat<3, true, 2>>& x0, muxflow::stream<muxflow::Beat<2, false, 2>>& y0) {
-#pragma HLS array_reshape variable=frame_thresholds complete dim=2
-#pragma HLS array_reshape variable=frame_falling complete dim=2
-  muxflow::threshold</*PIXELS*/ 6, /*CHANNEL_FOLD*/ 1, /*STEPS*/ 2, /*BASE*/ 0, /*JUMP*/ 1>(frame_thresholds, frame_falling, x0, y0);
+  muxflow::threshold</*PIXELS*/ 6, /*CHANNEL_FOLD*/ 1, /*STEPS*/ 2, /*BASE*/ 0, /*JUMP*/ 1, muxflow::Table<3, true, 1, 4>, muxflow::Table<1, false, 1, 2>>(frame_thresholds, frame_falling, x0, y0);
 }
 }  // namespace muxflow_layers
 

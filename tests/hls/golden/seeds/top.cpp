@@ -15,20 +15,18 @@ static void x_to4(muxflow::stream<x_t>& x0, muxflow::stream<x_to4_t>& y0) {
 
 // cells: AutomatonWeights, PE 2 SIMD 4, 54 cycles a frame
 static void cells(muxflow::RingState<70> cells_seed_2, muxflow::stream<w1_t>& y0) {
-  muxflow::automaton_weights</*REPEATS*/ 6, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 3, /*PE*/ 2, /*SIMD*/ 4, /*RING*/ 70, /*RULE*/ 30, /*CELLS*/ 1>(cells_seed_2, y0);
+  muxflow::automaton_weights</*REPEATS*/ 6, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 3, /*PE*/ 2, /*SIMD*/ 4, /*RING*/ 70, /*RULE*/ 30, /*CELLS*/ 1, /*CHAIN*/ 2, muxflow::RingStart<70>>(cells_seed_2, y0);
 }
 
 // fc: MatrixVector, PE 2 SIMD 4, 54 cycles a frame
 static void fc(muxflow::stream<x_to4_t>& x0, muxflow::stream<w1_t>& x1, muxflow::stream<a_t>& y0) {
-  muxflow::matrix_vector</*VECTORS*/ 6, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 3, /*PE*/ 2, /*SIMD*/ 4>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 6, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 3, /*PE*/ 2, /*SIMD*/ 4, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // act: Threshold, PE 2 SIMD 1, 18 cycles a frame
 static void act(muxflow::stream<a_t>& x0, muxflow::stream<b_t>& y0) {
-#pragma HLS array_reshape variable=act_thresholds complete dim=2
 #pragma HLS bind_storage variable=act_thresholds type=rom_1p impl=lutram
-#pragma HLS array_reshape variable=act_falling complete dim=2
-  muxflow::threshold</*PIXELS*/ 6, /*CHANNEL_FOLD*/ 3, /*STEPS*/ 3, /*BASE*/ 0, /*JUMP*/ 1>(act_thresholds, act_falling, x0, y0);
+  muxflow::threshold</*PIXELS*/ 6, /*CHANNEL_FOLD*/ 3, /*STEPS*/ 3, /*BASE*/ 0, /*JUMP*/ 1, muxflow::Table<7, true, 3, 6>, muxflow::Table<1, false, 3, 2>>(act_thresholds, act_falling, x0, y0);
 }
 
 // b_to6: WidthConverter, PE 1 SIMD 1, 18 cycles a frame
@@ -43,12 +41,12 @@ static void b_to3(muxflow::stream<b_to6_t>& x0, muxflow::stream<b_to3_t>& y0) {
 
 // cells seed: AutomatonWeights, PE 2 SIMD 3, 24 cycles a frame
 static void cells_seed(muxflow::RingState<33> cells_seed_seed, muxflow::stream<w2_t>& y0) {
-  muxflow::automaton_weights</*REPEATS*/ 6, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 2, /*SIMD*/ 3, /*RING*/ 33, /*RULE*/ 45, /*CELLS*/ 2>(cells_seed_seed, y0);
+  muxflow::automaton_weights</*REPEATS*/ 6, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 2, /*SIMD*/ 3, /*RING*/ 33, /*RULE*/ 45, /*CELLS*/ 2, /*CHAIN*/ 2, muxflow::RingStart<33>>(cells_seed_seed, y0);
 }
 
 // mix: MatrixVector, PE 2 SIMD 3, 24 cycles a frame
 static void mix(muxflow::stream<b_to3_t>& x0, muxflow::stream<w2_t>& x1, muxflow::stream<y_t>& y0) {
-  muxflow::matrix_vector</*VECTORS*/ 6, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 2, /*SIMD*/ 3>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 6, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 2, /*SIMD*/ 3, /*TERNARY*/ true, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // y_to8: WidthConverter, PE 1 SIMD 1, 12 cycles a frame

@@ -2,22 +2,34 @@
 #ifndef DENSE_TABLES_act_HPP
 #define DENSE_TABLES_act_HPP
 
-#include "muxflow/types.hpp"
+#include "muxflow/table.hpp"
 
 namespace dense_design {
 
-// 18 values in [-245, 105]
-static const muxflow::TableElement<9, true>::type act_thresholds[3][6] = {
+// 18 values in [-245, 105], 9 bits each
+static const muxflow::Table<9, true, 3, 6>::word act_thresholds[3][muxflow::Table<9, true, 3, 6>::WORDS] = {
+#ifdef MUXFLOW_NATIVE
   {-17, 6, -13, 41, 29, 53},
   {-54, 11, -41, 29, -20, 30},
   {3, -2, 17, 15, 45, 18}
+#else
+  {0x6a1d14fcc0def},
+  {0x3dec0ef5c17ca},
+  {0x242d07847fc03}
+#endif
 };
 
-// 6 values in [0, 1]
-static const muxflow::TableElement<1, false>::type act_falling[3][2] = {
+// 6 values in [0, 1], 1 bit each
+static const muxflow::Table<1, false, 3, 2>::word act_falling[3][muxflow::Table<1, false, 3, 2>::WORDS] = {
+#ifdef MUXFLOW_NATIVE
   {0, 1},
   {0, 0},
   {1, 0}
+#else
+  {0x2},
+  {0x0},
+  {0x1}
+#endif
 };
 
 }  // namespace dense_design

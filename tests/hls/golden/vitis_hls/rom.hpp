@@ -2,12 +2,13 @@
 #ifndef DENSE_TABLES_rom_HPP
 #define DENSE_TABLES_rom_HPP
 
-#include "muxflow/types.hpp"
+#include "muxflow/table.hpp"
 
 namespace dense_design {
 
-// 240 values in [-2, 1]
-static const muxflow::TableElement<2, true>::type rom_weights[24][10] = {
+// 240 values in [-2, 1], 2 bits each
+static const muxflow::Table<2, true, 24, 10>::word rom_weights[24][muxflow::Table<2, true, 24, 10>::WORDS] = {
+#ifdef MUXFLOW_NATIVE
   {0, 1, 1, 0, 1, 1, 1, -2, -1, 0},
   {-1, -1, 0, 1, 0, -2, 0, 1, -2, 0},
   {-1, 1, -2, -1, 1, -1, -2, 1, 1, 1},
@@ -32,6 +33,32 @@ static const muxflow::TableElement<2, true>::type rom_weights[24][10] = {
   {-2, 0, 0, -1, -2, 0, 1, -2, 1, -1},
   {-1, -1, -2, -1, 0, 1, -1, 1, -1, 1},
   {0, 0, 0, -2, 0, -1, 0, 0, -2, 1}
+#else
+  {0x39514},
+  {0x2484f},
+  {0x56de7},
+  {0x3844d},
+  {0xca273},
+  {0xad71f},
+  {0xe0502},
+  {0xbe3e5},
+  {0xfc861},
+  {0xe6599},
+  {0x637a0},
+  {0xe6fdd},
+  {0xfe56c},
+  {0x65e86},
+  {0xb269b},
+  {0x131a3},
+  {0xdcc28},
+  {0xba000},
+  {0x1adc9},
+  {0x600d},
+  {0x4e089},
+  {0xd92c2},
+  {0x774ef},
+  {0x60c80}
+#endif
 };
 
 }  // namespace dense_design

@@ -21,14 +21,13 @@ static void x_to10(muxflow::stream<x_to40_t>& x0, muxflow::stream<x_to10_t>& y0)
 
 // rom: RomWeights, PE 1 SIMD 10, 24 cycles a frame
 static void rom(muxflow::stream<w_t>& y0) {
-#pragma HLS array_reshape variable=rom_weights complete dim=2
 #pragma HLS RESOURCE variable=rom_weights core=ROM_1P_BRAM
-  muxflow::rom_weights</*REPEATS*/ 1, /*TILES*/ 24>(rom_weights, y0);
+  muxflow::rom_weights</*REPEATS*/ 1, /*TILES*/ 24, muxflow::Table<2, true, 24, 10>>(rom_weights, y0);
 }
 
 // fc: MatrixVector, PE 1 SIMD 10, 24 cycles a frame
 static void fc(muxflow::stream<x_to10_t>& x0, muxflow::stream<w_t>& x1, muxflow::stream<sums_t>& y0) {
-  muxflow::matrix_vector</*VECTORS*/ 1, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 6, /*SYNAPSE_FOLD*/ 4, /*PE*/ 1, /*SIMD*/ 10>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 1, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 6, /*SYNAPSE_FOLD*/ 4, /*PE*/ 1, /*SIMD*/ 10, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ true>(x0, x1, y0);
 }
 
 // sums_to2: WidthConverter, PE 1 SIMD 1, 6 cycles a frame
@@ -38,10 +37,8 @@ static void sums_to2(muxflow::stream<sums_t>& x0, muxflow::stream<sums_to2_t>& y
 
 // act: Threshold, PE 2 SIMD 1, 3 cycles a frame
 static void act(muxflow::stream<sums_to2_t>& x0, muxflow::stream<y_t>& y0) {
-#pragma HLS array_reshape variable=act_thresholds complete dim=2
 #pragma HLS RESOURCE variable=act_thresholds core=ROM_1P_BRAM
-#pragma HLS array_reshape variable=act_falling complete dim=2
-  muxflow::threshold</*PIXELS*/ 1, /*CHANNEL_FOLD*/ 3, /*STEPS*/ 3, /*BASE*/ 0, /*JUMP*/ 1>(act_thresholds, act_falling, x0, y0);
+  muxflow::threshold</*PIXELS*/ 1, /*CHANNEL_FOLD*/ 3, /*STEPS*/ 3, /*BASE*/ 0, /*JUMP*/ 1, muxflow::Table<9, true, 3, 6>, muxflow::Table<1, false, 3, 2>>(act_thresholds, act_falling, x0, y0);
 }
 
 void dense(muxflow::stream<axi_word>& input, muxflow::stream<axi_word>& output) {

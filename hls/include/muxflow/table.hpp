@@ -1,0 +1,61 @@
+// Constant tables: plain integers for a simulation on native types, else words that hold the bits of a row.
+#ifndef MUXFLOW_TABLE_HPP
+#define MUXFLOW_TABLE_HPP
+
+#include "muxflow/types.hpp"
+
+namespace muxflow {
+
+// Both forms are arrays of plain integers, so that a table of a million weights is data for every compiler and not a
+// million constructor calls. A kernel reads a row at once.
+//
+// A row of up to 64 bits is one word, a wider one words of 36: what a block RAM gives in one cycle is 36, 18, 9, 4, 2 or
+// 1 bits wide, by its depth, so that each word is a memory of its own without loss. The bits that the word's C++ type has
+// beyond them are never read, and no tool keeps them.
+
+/// ROWS rows of COLUMNS integers of BITS bits.
+template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
+  static const int ROWS = ROWS_;
+  static const int COLUMNS = COLUMNS_;
+  typedef typename Integer<BITS, SIGNED>::type element;
+#ifdef MUXFLOW_NATIVE
+  static const int WORDS = COLUMNS;
+  typedef element word;
+  typedef const word Data[ROWS][WORDS];
+  static element get(Data& table, int row, int column) { return table[row][column]; }
+#else
+  static const int WIDTH = BITS * COLUMNS;
+  static const int WORD = WIDTH <= 64 ? WIDTH : BITS <= 36 ? 36 : 64;
+  static const int WORDS = (WIDTH + WORD - 1) / WORD;
+  typedef typename PlainWord<WORD>::type word;
+  typedef const word Data[ROWS][WORDS];
+  static element get(Data& table, int row, int column) {
+#pragma HLS inline
+    const int low = column * BITS % WORD;
+    const int first = column * BITS / WORD;
+    ap_uint<2 * WORD> bits = table[row][first];
+    if (low + BITS > WORD) bits.range(2 * WORD - 1, WORD) = ap_uint<WORD>(table[row][first + 1]);
+    element value;
+    value.range(BITS - 1, 0) = bits.range(low + BITS - 1, low);
+    return value;
+  }
+#endif
+};
+
+/// ROWS rows of COLUMNS integers that are -1 or +1, of one bit each: set for +1.
+#ifdef MUXFLOW_NATIVE
+template <int ROWS, int COLUMNS> struct BipolarTable : Table<2, true, ROWS, COLUMNS> {};
+#else
+template <int ROWS, int COLUMNS> struct BipolarTable : Table<1, false, ROWS, COLUMNS> {
+  typedef Table<1, false, ROWS, COLUMNS> Bits;
+  typedef ap_int<2> element;
+  static element get(typename Bits::Data& table, int row, int column) {
+#pragma HLS inline
+    return Bits::get(table, row, column) ? 1 : -1;
+  }
+};
+#endif
+
+}  // namespace muxflow
+
+#endif
