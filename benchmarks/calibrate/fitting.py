@@ -67,7 +67,7 @@ class Fitted:
     knots: tuple[tuple[int, ...], tuple[int, ...]]
 
     def predict(self, row: Row, resource: Resource) -> float | None:
-        """Predict a row; None for one with an amount that no fitted row had."""
+        """Estimate a row; None for one with an amount that no fitted row had."""
         units = self.units[resource]
         features = row.features(*self.knots)
         if any(amount not in units for amount, number in features.items() if number):
