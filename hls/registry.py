@@ -23,12 +23,14 @@ from muxflow.dataflow.packages import Package
 class Written:
     """A written project: its folder, and what else is worth telling, by what it is.
 
-    `digest`: of the sources that a simulation compiles, which proofs are tied to; "" where none can be.
+    `digest`: of the sources that a simulation compiles, which proofs are tied to; "" where none can be. `one_at_a_time`:
+    whether its frames do not overlap, unlike the design's.
     """
 
     path: Path
     digest: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    one_at_a_time: bool = False
 
 
 class Target(Protocol):

@@ -36,8 +36,8 @@ def summary(report: Report) -> list[tuple[str, str]]:
         )
     rows += [
         ("slowest node", f"{report.bottleneck}, {report.slowest_cycles:,} cycles a frame (estimate)"),
-        ("interval", f"{report.interval:,} cycles between frames ({report.cycles_are})"),
-        ("pipelined rate", f"{report.frames_per_second:,.0f} frames/s ({report.cycles_are})"),
+        ("interval", f"{report.interval:,} cycles between frames ({report.interval_is})"),
+        ("pipelined rate", f"{report.frames_per_second:,.0f} frames/s ({report.interval_is})"),
         (
             "one-image latency",
             f"{report.latency:,} cycles, {report.latency_us:,.1f} us; one image at a time "
@@ -219,7 +219,7 @@ def to_json(report: Report) -> str:
     entry["saved_bits"] = report.saved_bits
     entry["frames_per_second"] = round(report.frames_per_second, 3)
     entry["latency_us"] = round(report.latency_us, 3)
-    entry["figures"] = f"resources and node cycles: estimate; interval, rate and latency: {report.cycles_are}"
+    entry["figures"] = f"resources and node cycles: estimate; interval, rate and latency: {report.interval_is}"
     return json.dumps(entry, indent=2, sort_keys=True) + "\n"
 
 

@@ -71,8 +71,8 @@ class Report:
     Resources are estimates of Muxflow's own model; `between`: ends of their 80 % interval, where they have one. `reserve`:
     what shell and DMA take of the device, off the budget already; `sure`: probability with which the design is to fit.
     Interval and latency are cycle simulations where `simulated`, else estimates; `slowest_cycles` is the cycles of the
-    slowest node, which no FIFO depths can beat. `stages`: a table, titles first, that sets the estimates beside what vendor
-    tools said; empty where none has run.
+    slowest node, which no FIFO depths can beat. `one_at_a_time`: frames do not overlap, so that the interval is the latency.
+    `stages`: a table, titles first, that sets the estimates beside what vendor tools said; empty where none has run.
     """
 
     network: str
@@ -104,6 +104,7 @@ class Report:
     remarks: str
     version: str
     stages: tuple[tuple[str, ...], ...] = ()
+    one_at_a_time: bool = False
 
     @property
     def parameter_bits(self) -> int:
@@ -119,6 +120,11 @@ class Report:
     def cycles_are(self) -> str:
         """What interval, rate and latency are."""
         return "cycle simulation" if self.simulated else "estimate, stalls on FIFOs not counted"
+
+    @property
+    def interval_is(self) -> str:
+        """What interval and rate are."""
+        return self.cycles_are + (", one frame at a time: the latency" if self.one_at_a_time else "")
 
     @property
     def frames_per_second(self) -> float:
@@ -149,8 +155,12 @@ def make_report(
     accuracy: Accuracy | None = None,
     version: str = "",
     stages: tuple[tuple[str, ...], ...] = (),
+    one_at_a_time: bool = False,
 ) -> Report:
-    """Make the report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools."""
+    """Make the report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools.
+
+    `one_at_a_time`: whether the project lets a frame begin only after the one before has ended.
+    """
     bits = design.memory_bits()
     plan = make_memory_plan(design)
 
@@ -180,7 +190,7 @@ def make_report(
         nodes=rows,
         bottleneck=design.bottleneck.name,
         slowest_cycles=design.slowest_cycles,
-        interval=design.interval,
+        interval=design.latency if one_at_a_time else design.interval,
         latency=design.latency,
         simulated=design.timing is not None,
         used=dict(design.resources.items()),
@@ -201,4 +211,5 @@ def make_report(
         remarks=notes.get("remarks", ""),
         version=version,
         stages=stages,
+        one_at_a_time=one_at_a_time,
     )

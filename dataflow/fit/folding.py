@@ -10,13 +10,12 @@ from math import isfinite
 from muxflow.dataflow.errors import BudgetError, MuxflowError
 from muxflow.dataflow.fit.design import Design, place, with_depths
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation, check_clock
-from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos, without_deadlock
+from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, converter_chains, fold_graph, frame_edges, unfolded
 from muxflow.dataflow.fit.implementation import Implementations
-from muxflow.dataflow.fit.memory import full_depth
+from muxflow.dataflow.fit.resizing import CUTS, secure
 from muxflow.dataflow.fit.schedule import fifo_depths, schedule
 from muxflow.dataflow.fit.solver import Solution, Solver
-from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.spec import check
@@ -27,9 +26,6 @@ ROUNDS = 4
 
 PATIENCE = 12
 """How often at most until something fits."""
-
-CUTS = 8
-"""Simulations spent on cutting the FIFOs of the design that was chosen."""
 
 WORTH = 0.98
 """A design of the same interval is worth sizing when its shares of the budget are expected to be this much smaller."""
@@ -218,17 +214,8 @@ def fit(
         return place(placed, device=device, board=board, clock_mhz=clock_mhz, utilisation=utilisation, timing=timing)
 
     def secured(design: Design) -> Design:
-        """Deepen FIFOs until no pipelines wait for each other for ever, then to what their primitives hold anyway."""
-        if design.timing is None:
-            return design
-        allowed = search.allowed(design.slowest_cycles, slowdown) or design.slowest_cycles * SLACK
-        found = without_deadlock(design.folded, Sizing(design.depths, design.timing, allowed))
-        safe = with_depths(design, found.depths, found.timing)
-        full = {name: full_depth(placed) for name, placed in safe.fifos.items()}
-        timing = Simulator.of(safe.folded).run(full, len(design.timing.completions))
-        filled = with_depths(safe, full, timing)
-        kept = timing.interval <= found.allowed_interval and filled.resources == safe.resources
-        return filled if kept else safe
+        """Give a design the FIFOs that no pipelines wait on for ever."""
+        return secure(design, search.allowed(design.slowest_cycles, slowdown) or design.slowest_cycles * SLACK)
 
     best, held = _in_rounds(search, sized, secured, tell)
     if best is None:

@@ -71,6 +71,20 @@ class Project:
         return names_of(self.design.folded)
 
     @property
+    def one_at_a_time(self) -> bool:
+        """Whether a frame begins after the one before has ended: so it is where frames are started over AXI-Lite.
+
+        A region is ready for its next start when all its entry processes are, and each weight source is one: the last of
+        them ends with the frame.
+        """
+        return self.options.control == "s_axilite"
+
+    @property
+    def interval(self) -> int:
+        """Cycles between frames, at most: the design's, or its latency where frames come one at a time."""
+        return self.design.latency if self.one_at_a_time else self.design.interval
+
+    @property
     def seeds(self) -> tuple[SeedArgument, ...]:
         """The starts of weight generators that can be written at run time; none when they are fixed."""
         return seed_arguments(self.design.folded, self.names.seeds) if self.options.seeds == "writable" else ()

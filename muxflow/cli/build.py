@@ -84,7 +84,7 @@ def build(
         done(1, 1)
         done = begin(f"write {folder}", 1)
         written = writer.write(design, folder, options, model_copy(model))
-        report = folder_report(design, written.path, written.digest, muxflow.__version__)
+        report = folder_report(design, written.path, written.digest, muxflow.__version__, written.one_at_a_time)
         done(1, 1)
     facts = {"project": str(written.path), **written.facts}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import muxflow
-from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, tasks
+from muxflow.cli.console import MODEL, BoardOption, InputScale, Json, answer, fraction, out, tasks
+from muxflow.cli.refit import refit
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.hls.kernels import KERNELS
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
+    from muxflow.dataflow.fit.folding import FrontierPoint
     from muxflow.dataflow.graph.graph import Graph
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
@@ -31,6 +34,14 @@ FpsOption = Annotated[
     float | None, typer.Option(help="Frames a second to reach with fewest resources; as fast as fits when absent.")
 ]
 LatencyOption = Annotated[float | None, typer.Option(help="Milliseconds for one image to reach with few resources.")]
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="PROJECT",
+        help="A project whose synthesis has run, in place of a model: size its FIFOs for the reported pipelines.",
+    ),
+]
 SlowdownOption = Annotated[
     float, typer.Option(help="Per cent of the interval that may be given up for smaller FIFOs; prints what they save.")
 ]
@@ -64,8 +75,18 @@ def fitted(
     )
 
 
+def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
+    from muxflow.dataflow.fit.folding import FrontierPoint
+    from muxflow.reports.plots import plot_frontier
+
+    chosen = FrontierPoint(design.interval, design.resources)
+    title = f"{design.graph.name} on {design.board} at {design.clock_mhz:g} MHz"
+    plot_frontier(points, clock_mhz=design.clock_mhz, budget=design.allowance, chosen=chosen, title=title, path=path)
+
+
 def fit(
-    model: ModelArgument,
+    model: Annotated[Path | None, MODEL] = None,
+    project: FromOption = None,
     board: BoardOption = "pynq-z2",
     fps: FpsOption = None,
     latency_ms: LatencyOption = None,
@@ -83,9 +104,10 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Say how a model fits a board: folds, FIFO depths, memories, rate and latency, without writing a project."""
+    if model is None or project is not None:
+        refit(model, project, as_json)
+        return
     from muxflow.dataflow.fit import folding
-    from muxflow.dataflow.fit.folding import FrontierPoint
-    from muxflow.reports.plots import plot_frontier
     from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
     from muxflow.reports.report import make_report
 
@@ -104,11 +126,7 @@ def fit(
         done(1, 1)
     made = make_report(design, version=muxflow.__version__)
     if plot:
-        chosen = FrontierPoint(design.interval, design.resources)
-        title = f"{graph.name} on {design.board} at {design.clock_mhz:g} MHz"
-        plot_frontier(
-            points, clock_mhz=design.clock_mhz, budget=design.allowance, chosen=chosen, title=title, path=plot
-        )
+        _plot(design, points, plot)
     entry = {
         **json.loads(to_json(made)),
         "frontier": [asdict(point) for point in points],
