@@ -46,8 +46,8 @@ of one, a bit of a shift register that can be loaded a whole one. A register sli
 ours have as a FIFO: two flip-flops a bit and that choice."""
 
 STATED: Mapping[Resource, Units] = {"lut": {"matrix_vector.sign_2": 5.0}, "ff": {"matrix_vector.sign_2": 1.3}}
-"""No node with such a product is in the tables. LUTs: Yosys' count of our own step (`make calibrate-yosys`), below it the
-published CNV and LFC: W1A2 less W1A1 over the products, thresholds taken off, is 7.4 and 5.2. FF: as between 1 and 4 bits."""
+"""No node with such a product is in the tables. LUTs: Yosys' count of our own step (`make calibrate-yosys`); the published
+CNV W1A2 less W1A1 leaves about 7 a product for all that widens with the codes. FF: as between 1 and 4 bits."""
 
 TURNS = 30
 OUTLIER = 0.1
@@ -67,7 +67,7 @@ class Fitted:
     knots: tuple[tuple[int, ...], tuple[int, ...]]
 
     def predict(self, row: Row, resource: Resource) -> float | None:
-        """Predict a row; None for one with an amount that no fitted row had."""
+        """Estimate a row; None for one with an amount that no fitted row had."""
         units = self.units[resource]
         features = row.features(*self.knots)
         if any(amount not in units for amount, number in features.items() if number):

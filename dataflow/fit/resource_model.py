@@ -138,7 +138,7 @@ def estimate(**parts: Mapping[str, float]) -> tuple[int, int]:
 
 @lru_cache(maxsize=1 << 10)
 def products(weight_bits: int, input_bits: int, signs: bool) -> Mapping[str, float]:
-    """Express one product in LUTs by the amounts of the nearest measured ones, linear in its size between them.
+    """Give one product in LUTs as amounts of the nearest measured ones, linear in its size between them.
 
     `signs`: weights are -1 or +1; the size is the input bits then, else weight bits times input bits. Below the first
     measured size a product costs in proportion, beyond the last one too.

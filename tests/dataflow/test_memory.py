@@ -1,13 +1,14 @@
 """Memories: counts against brute force, placement, budgets."""
 
 import itertools
+from dataclasses import replace
 from math import ceil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muxflow.dataflow.errors import BudgetError
+from muxflow.dataflow.errors import BudgetError, MuxflowError
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.memory import (
     BRAM18_BITS,
@@ -174,3 +175,25 @@ def test_budget_and_sums():
     assert device.budget(Utilisation(0.5, 1, 0.19, 0.9)) == Resources(500, 2000, 1, 2)
     assert Resources(1, 2, 3, 4) + Resources(10, 20, 30, 40) == Resources(11, 22, 33, 44)
     assert Resources(5, 5, 5, 5).exceeds(Resources(5, 4, 5, 4)) == ["FF", "DSP"]
+
+
+def test_budget_reserve_and_sureness():
+    """The reserve comes off the shares; an estimate inside the allowance is inside the budget as often as asked for."""
+    device = Device("part", 1000, 2000, 10, 3, Resources(100, 200, 1, 1))
+    half = Utilisation(0.5, 0.5, 0.5, 1)
+    assert device.budget(half) == Resources(400, 800, 4, 2)
+    assert device.budget(Utilisation(0.05, 0.05, 0.05, 0.2)) == Resources()
+    for sure in (0.05, 0.5, 0.8, 0.95):
+        allowed = device.allowance(replace(half, sure=sure))
+        assert not allowed.quantile(sure).exceeds(device.budget(half))
+        assert (allowed.bram18, allowed.dsp) == (4, 2)
+    allowances = [device.allowance(replace(half, sure=sure)).lut for sure in (0.5, 0.8, 0.95)]
+    assert allowances == sorted(allowances, reverse=True)
+    with pytest.raises(MuxflowError, match="reserve is 7"):
+        Device("part", 1, 1, 1, 1, 7)
+
+
+@pytest.mark.parametrize("sure", [0, 0.96, 1, -1, float("nan")])
+def test_bad_sureness(sure):
+    with pytest.raises(BudgetError, match="sure to fit"):
+        Utilisation(sure=sure)
