@@ -31,7 +31,7 @@ def _build(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str,
 
 
 def _check(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Compares FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npy."""
+    """Compares FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npz, in the order of the inputs."""
     from muxflow.hls.finn.execution import FinnExecution
     from muxflow.hls.finn.flow import load_model
     from muxflow.hls.vitis.project import load_project
@@ -39,7 +39,9 @@ def _check(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str,
 
     graph = load_project(folder).design.graph
     execution = FinnExecution(load_model(folder / "model.onnx"), graph)
-    return {"frames": compare(graph, [execution], np.load(scratch / "codes.npy")).outcomes[0].images}
+    with np.load(scratch / "codes.npz") as codes:
+        batch = dict(zip(graph.inputs, codes.values(), strict=True))
+    return {"frames": compare(graph, [execution], batch).outcomes[0].images}
 
 
 TASKS: Mapping[str, Callable[[Path, Path, Callable[[str], None]], dict[str, Any]]] = {"build": _build, "check": _check}

@@ -5,15 +5,14 @@ Needs the hls4ml package (`pip install 'muxflow[reference]'`); it is imported wh
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_replaceable
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.packages import require
 from muxflow.hls.hls4ml.writing import CONFIG_FILE, write_whole
 from muxflow.hls.names import identifier
 
@@ -29,13 +28,7 @@ def register() -> None:
 
     Raises ToolError when hls4ml is absent or of another release.
     """
-    install = f"pip install 'hls4ml=={SUPPORTED}.*'"
-    try:
-        found = package_version("hls4ml")
-    except PackageNotFoundError:
-        raise ToolError(f"hls4ml is not installed: {install}") from None
-    if found.split(".")[:2] != SUPPORTED.split("."):
-        raise ToolError(f"hls4ml {found} is installed; supported: {SUPPORTED}.*: {install}")
+    require("hls4ml", f"{SUPPORTED}.*", f"pip install 'hls4ml=={SUPPORTED}.*'")
     from muxflow.hls.hls4ml.layers import register_layers
 
     register_layers()

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from several_ends import NETWORKS, batch
 
 import muxflow
+from muxflow.dataflow import packages
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.graph.edit import with_nodes
@@ -178,6 +180,7 @@ GRAPHS = {
     "one-pixel": lambda: chain(
         Stream((1, 1, 1), -4, 3), ("two", Fork(2), ("x",), ("a", "b")), ("add", AddJoin(), ("a", "b"), ("y",))
     ),
+    **NETWORKS,
 }
 
 
@@ -188,6 +191,7 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
     """Every tensor of FINN's execution equals the graph, and FINN specialises, inserts FIFOs and writes code."""
     import finn.builder.build_dataflow_config as build_config
     import finn.builder.build_dataflow_steps as finn_steps
+    from finn.transformation.fpgadataflow.insert_iodma import InsertIODMA
     from qonnx.custom_op.registry import getCustomOp
     from qonnx.transformation.infer_datatypes import InferDataTypes
     from qonnx.transformation.infer_shapes import InferShapes
@@ -203,8 +207,8 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
     types = {name: model.get_tensor_datatype(name) for name in owners}
     model = model.transform(InferShapes()).transform(InferDataTypes())
     assert {name: model.get_tensor_datatype(name) for name in owners} == types
-    codes = random_codes(graph.streams["x"], 5, np.random.default_rng(1))
-    prove(design.graph, [FinnExecution(model, design.graph)], codes)
+    (outcome,) = prove(design.graph, [FinnExecution(model, design.graph)], batch(graph, 5)).outcomes
+    assert {*design.graph.outputs} <= {*outcome.streams}
     config = build_config.DataflowBuildConfig(
         output_dir=str(tmp_path), synth_clk_period_ns=10.0, generate_outputs=[], fpga_part=design.device.part
     )
@@ -217,6 +221,10 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
     for row in rows.values():
         if {"GroupedConvolution_hls", "MVAU_hls"} & set(row.finn_nodes):
             assert abs(row.cycles - row.finn_cycles) <= 64
+    # What reads and writes a board's memory, one an end, as FINN's shell for Zynq has it.
+    ends = model.transform(InsertIODMA(64))
+    dma = {name for node in ends.get_nodes_by_op_type("IODMA_hls") for name in (*node.input, *node.output)}
+    assert {entry.name for entry in (*ends.graph.input, *ends.graph.output)} <= dma
     model = finn_steps.step_hw_codegen(model, config)
     for node in model.graph.node:
         assert any(Path(getCustomOp(node).get_nodeattr("code_gen_dir_ipgen")).iterdir())
@@ -414,10 +422,10 @@ def test_finn_absent_or_of_another_release(monkeypatch: pytest.MonkeyPatch, tmp_
     def absent(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(finn_flow, "package_version", absent)
+    monkeypatch.setattr(packages, "version", absent)
     with pytest.raises(ToolError, match=r"finn-plus is not installed: pip install --no-deps -r .*requirements\.txt"):
         finn_flow.write(design, tmp_path / "out")
-    monkeypatch.setattr(finn_flow, "package_version", lambda name: "1.4.0")
+    monkeypatch.setattr(packages, "version", lambda name: "1.4.0")
     with pytest.raises(ToolError, match=r"finn-plus 1\.4\.0 is installed; supported: 1\.6\.1"):
         finn_flow.register()
     assert not (tmp_path / "out").exists()
