@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from several_ends import NETWORKS, batch, crossed
+from networks import NETWORKS, batch, crossed, each
 
 import muxflow
 from muxflow.dataflow.errors import ToolError
@@ -24,10 +24,6 @@ from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.hls.kernels import KERNELS
-
-
-def each(outputs: IntArray | tuple[IntArray, ...]) -> tuple[IntArray, ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def equal(met: IntArray | tuple[IntArray, ...], expected: IntArray | tuple[IntArray, ...]) -> None:

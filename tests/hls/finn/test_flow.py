@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from several_ends import NETWORKS, batch
+from networks import NETWORKS, batch
 
 import muxflow
 from muxflow.dataflow import packages

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from several_ends import NETWORKS, batch
+from networks import NETWORKS, batch
 from typer.testing import CliRunner
 
 import muxflow

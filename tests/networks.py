@@ -1,8 +1,4 @@
-"""Networks with several inputs or outputs, for the tests of every target."""
-
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
+"""Networks with several inputs or outputs, and batches for them."""
 
 import numpy as np
 
@@ -89,9 +85,13 @@ def crossed() -> Graph:
     return with_nodes(start, nodes)
 
 
-NETWORKS: Mapping[str, Callable[[], Graph]] = {"fusion": fusion, "heads": heads, "crossed": crossed}
+NETWORKS = {"fusion": fusion, "heads": heads, "crossed": crossed}
 
 
 def batch(graph: Graph, frames: int) -> dict[str, IntArray]:
     rng = np.random.default_rng(frames)
     return {name: random_codes(graph.streams[name], frames, rng) for name in graph.inputs}
+
+
+def each(outputs: IntArray | tuple[IntArray, ...]) -> tuple[IntArray, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
