@@ -15,6 +15,7 @@ from muxflow.dataflow.discovery import Registry
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
 from muxflow.dataflow.packages import Package
 
@@ -51,6 +52,10 @@ class Target(Protocol):
 
     def check(self, options: Any, board: str, path: Path) -> None:
         """Raise MuxflowError, before any work, where the options, the board, the folder or this machine do not fit."""
+        ...
+
+    def check_graph(self, graph: Graph, options: Any, board: str) -> None:
+        """Raise UnsupportedError, before the fit, naming what of a graph after the passes the target cannot carry."""
         ...
 
     def write(self, design: Design, path: Path, options: Any, model: Mapping[str, bytes]) -> Written:

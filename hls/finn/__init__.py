@@ -25,6 +25,7 @@ from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.version import __version__
 from muxflow.hls.finn.comparison import Row
@@ -86,6 +87,13 @@ def convert(design: Design) -> Any:
 
     model, _ = dataflow_model(design)
     return model
+
+
+def check_graph(graph: Graph) -> None:
+    """Raises UnsupportedError naming what FINN's nodes or its execution cannot take; needs finn-plus."""
+    from muxflow.hls.finn import dataflow
+
+    dataflow.check_graph(graph)
 
 
 def check_folder(path: Path) -> None:

@@ -37,7 +37,7 @@ FLOAT = 2**24
 def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
     """Make the FINN ModelWrapper of a design (see `muxflow.hls.finn.convert`); list by tensor the design's nodes behind it."""
     graph = design.graph
-    _check(graph)
+    check_graph(graph)
     conversion = Conversion(design)
     (source,), (target,) = graph.inputs, graph.outputs
     conversion.builder.tensor(source, (1, *graph.streams[source].shape), data_type(graph.streams[source]))
@@ -53,7 +53,7 @@ def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
     return model, conversion.builder.owners
 
 
-def _check(graph: Graph) -> None:
+def check_graph(graph: Graph) -> None:
     """Raise UnsupportedError naming what FINN's nodes or its execution cannot take."""
     for name, stream in graph.streams.items():
         if max(abs(stream.lo), abs(stream.hi)) > FLOAT:

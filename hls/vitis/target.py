@@ -7,6 +7,7 @@ from pathlib import Path
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass, writable_seeds
 from muxflow.dataflow.packages import Package
 from muxflow.hls.kernels import KERNELS
@@ -30,6 +31,9 @@ class VitisTarget:
     def check(self, options: ProjectOptions, board: str, path: Path) -> None:
         """Raise MuxflowError where the folder holds something else."""
         check_folder(path)
+
+    def check_graph(self, graph: Graph, options: ProjectOptions, board: str) -> None:
+        """Take every graph."""
 
     def write(self, design: Design, path: Path, options: ProjectOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project; see `write_project`."""
