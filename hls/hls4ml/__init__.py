@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.files import check_replaceable
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.packages import require
+from muxflow.hls.hls4ml.plan import check_ends
 from muxflow.hls.hls4ml.writing import CONFIG_FILE, write_whole
 from muxflow.hls.names import identifier
 
@@ -40,15 +41,16 @@ def check_backend(backend: str) -> None:
         raise MuxflowError(f"back end {backend!r}; supported: {', '.join(map(repr, get_args(Backend)))}")
 
 
-def default_backend(board: str) -> Backend:
-    """VivadoAccelerator, which also writes the block design, where hls4ml knows the board; Vitis elsewhere.
+def default_backend(board: str, graph: Graph) -> Backend:
+    """VivadoAccelerator, which also writes the block design, where hls4ml knows the board and the graph has one input and
+    one output; Vitis elsewhere.
 
     Raises ToolError when hls4ml is absent or of another release.
     """
     register()
     from muxflow.hls.hls4ml.conversion import accelerator_boards
 
-    return "VivadoAccelerator" if board in accelerator_boards() else "Vitis"
+    return "VivadoAccelerator" if board in accelerator_boards() and not _several(graph) else "Vitis"
 
 
 def check_target(board: str, backend: Backend) -> None:
@@ -59,6 +61,20 @@ def check_target(board: str, backend: Backend) -> None:
         from muxflow.hls.hls4ml.conversion import accelerator_board
 
         accelerator_board(board)
+
+
+def check_graph(graph: Graph, backend: Backend) -> None:
+    """Raises UnsupportedError, before the fit, naming what a back end of hls4ml cannot carry in or out of a graph."""
+    check_ends(graph)
+    if backend == "VivadoAccelerator" and _several(graph):
+        raise UnsupportedError(
+            f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; hls4ml's VivadoAccelerator has "
+            "one AXI stream each way: use --backend Vitis or Vivado, or target vitis, `muxflow build`"
+        )
+
+
+def _several(graph: Graph) -> bool:
+    return len(graph.inputs) > 1 or len(graph.outputs) > 1
 
 
 def check_folder(path: Path) -> None:
@@ -122,6 +138,7 @@ def convert(
     name = identifier(design.graph.name) if project_name is None else project_name
     if identifier(name) != name:
         raise MuxflowError(f"project name {name!r}; it becomes a C++ function, for example {identifier(name)!r}")
+    check_graph(design.graph, backend)
     register()
     from muxflow.hls.hls4ml.conversion import model_graph
 
