@@ -99,7 +99,25 @@ class ModelBuilder:
         return model
 
 
-def cycles(kind: str, attributes: Mapping[str, Any]) -> int:
-    """FINN's estimate of the cycles of an RTL node with these attributes."""
-    node = helper.make_node(kind, ["x"], ["y"], domain=f"{DOMAIN}.rtl", backend="fpgadataflow", **attributes)
-    return int(getCustomOp(node).get_exp_cycles())
+def _window_generator(attributes: Mapping[str, Any]) -> Any:
+    kind, domain = "ConvolutionInputGenerator_rtl", f"{DOMAIN}.rtl"
+    return getCustomOp(helper.make_node(kind, ["x"], ["y"], domain=domain, backend="fpgadataflow", **attributes))
+
+
+def has_windows(attributes: Mapping[str, Any]) -> bool:
+    """Whether FINN writes a window generator with these attributes: it refuses strides beyond the map, and cannot count a
+    single window of one or two elements."""
+    generator = _window_generator(attributes)
+    try:
+        if generator.select_impl_style() == "parallel":
+            generator.prepare_codegen_parallel()
+        else:
+            generator.prepare_codegen_default()
+    except (AssertionError, ValueError):
+        return False
+    return True
+
+
+def window_cycles(attributes: Mapping[str, Any]) -> int:
+    """FINN's estimate of the cycles of a window generator with these attributes."""
+    return int(_window_generator(attributes).get_exp_cycles())
