@@ -27,16 +27,16 @@ from muxflow.dataflow.graph.graph import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import require
 from muxflow.dataflow.version import __version__
-from muxflow.hls.design_file import save_design
+from muxflow.hls.design_file import load_design, save_design
 from muxflow.hls.finn.comparison import Row
 from muxflow.hls.finn.support import check_graph as check_graph
-from muxflow.hls.vitis.project import load_project
 
 SUPPORTED = "1.6.1"
 """The finn-plus release that this is written for and tested with."""
 REQUIREMENTS = "requirements.txt"
 FLOW_FILE = "finn.json"
 """Marks a folder that `write` made."""
+KIND = "a FINN project of Muxflow"
 COMPARISON = "comparison.json"
 CHECKED_FRAMES = 4
 """Random frames on which FINN's execution of a new model is compared with the graph, tensor by tensor."""
@@ -87,7 +87,7 @@ def convert(design: Design) -> Any:
 
 def check_folder(path: Path) -> None:
     """Raises MuxflowError when `path` holds something that `write` did not make."""
-    check_replaceable(path, FLOW_FILE, "a FINN project of Muxflow")
+    check_replaceable(path, FLOW_FILE, KIND)
 
 
 def write(design: Design, path: Path, *, progress: Callable[[str], None] | None = None) -> Path:
@@ -137,7 +137,8 @@ def check(path: Path, codes: Batch, *, progress: Callable[[str], None] | None = 
     difference.
     """
     check_version()
-    checked = load_project(path).design.graph.check_codes(codes)
+    design, _ = load_design(Path(path))
+    checked = design.graph.check_codes(codes)
     return int(_run("check", Path(path).absolute(), codes=checked, progress=progress)["frames"])
 
 

@@ -30,6 +30,12 @@ class FinnTarget:
     options = FinnOptions
     implementations: Implementations = KERNELS
     packages = (package("finn", "FINN output, `muxflow build --target finn`", finn.install_command(), "finn-plus"),)
+    marker = finn.FLOW_FILE
+    project = finn.KIND
+    usage = (
+        "`finn run build.py` in it builds it, `muxflow.hls.finn.check` compares it with its graph, and `report/` and "
+        "`comparison.json` hold its estimates"
+    )
 
     def passes(self, options: FinnOptions) -> tuple[Pass, ...]:
         """Make thresholds rise, which is what FINN knows."""

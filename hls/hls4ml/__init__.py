@@ -14,7 +14,8 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.packages import require
 from muxflow.hls.hls4ml.plan import check_ends
-from muxflow.hls.hls4ml.writing import CONFIG_FILE, write_whole
+from muxflow.hls.hls4ml.writing import CONFIG_FILE as CONFIG_FILE
+from muxflow.hls.hls4ml.writing import write_whole
 from muxflow.hls.names import identifier
 
 Backend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
@@ -22,6 +23,7 @@ Library = Literal["onnx", "torch", "keras"]
 
 SUPPORTED = "1.3"
 """The hls4ml release whose Extension API this is written for and tested with."""
+KIND = "an hls4ml project"
 
 
 def register() -> None:
@@ -79,7 +81,7 @@ def _several(graph: Graph) -> bool:
 
 def check_folder(path: Path) -> None:
     """Raises MuxflowError where `write` would replace something that is no hls4ml project."""
-    check_replaceable(path, CONFIG_FILE, "an hls4ml project")
+    check_replaceable(path, CONFIG_FILE, KIND)
 
 
 def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", project_name: str | None = None) -> Path:

@@ -39,6 +39,9 @@ class Hls4mlTarget:
     packages = (
         package("hls4ml", "hls4ml output; ap_int types of the C simulation", "pip install 'muxflow[reference]'"),
     )
+    marker = hls4ml.CONFIG_FILE
+    project = hls4ml.KIND
+    usage = "`hls4ml.converters.link_existing_project` gives its model, whose compile(), predict() and build() run it"
 
     def passes(self, options: Hls4mlOptions) -> tuple[Pass, ...]:
         """Leave the graph as it is."""

@@ -12,7 +12,7 @@ from muxflow.dataflow.graph.passes import Pass, writable_seeds
 from muxflow.dataflow.packages import Package
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
-from muxflow.hls.vitis.project import ProjectOptions, check_folder, write_project
+from muxflow.hls.vitis.project import KIND, MARKER, ProjectOptions, check_folder, write_project
 
 
 class VitisTarget:
@@ -23,6 +23,9 @@ class VitisTarget:
     options = ProjectOptions
     implementations: Implementations = KERNELS
     packages: tuple[Package, ...] = ()
+    marker = MARKER
+    project = KIND
+    usage = "`muxflow csim`, `muxflow report` and `muxflow bitstream` take it"
 
     def passes(self, options: ProjectOptions) -> tuple[Pass, ...]:
         """Turn the starts of weight generators into registers where they are to be written."""

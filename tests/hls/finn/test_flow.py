@@ -43,6 +43,7 @@ from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training import datasets
 from muxflow.hls import finn as finn_flow
+from muxflow.hls.design_file import load_design
 from muxflow.hls.kernels import KERNELS
 from muxflow.proof.compare import compare as prove
 
@@ -233,18 +234,14 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
 @pytest.mark.parametrize("count", [50, pytest.param(450, marks=pytest.mark.exhaustive)])
 def test_held_out_digits_are_equal_in_every_tensor(project: Path, count: int) -> None:
     """FINN's Python execution of the whole digits MOGNET = graph; all 450 images at length."""
-    from muxflow.hls.vitis.project import load_project
-
     images = datasets.load("digits", "test").images[:count]
-    codes = image_codes(load_project(project).design.graph, images)
+    codes = image_codes(load_design(project)[0].graph, images)
     assert len(codes) == count
     assert finn_flow.check(project, codes) == count
 
 
 def test_project_is_the_same_every_time_and_holds_no_path_of_this_machine(project: Path, tmp_path: Path) -> None:
-    from muxflow.hls.vitis.project import load_project
-
-    again = finn_flow.write(load_project(project).design, tmp_path / "again")
+    again = finn_flow.write(load_design(project)[0], tmp_path / "again")
     files = sorted(file.relative_to(project) for file in project.rglob("*") if file.is_file())
     assert files == sorted(file.relative_to(again) for file in again.rglob("*") if file.is_file())
     for file in files:
@@ -274,10 +271,8 @@ def test_depths_are_the_designs(project: Path) -> None:
     """Every FIFO that FINN inserted has the depth of the design's stream, 2 at least."""
     from qonnx.core.modelwrapper import ModelWrapper
 
-    from muxflow.hls.vitis.project import load_project
-
     model = ModelWrapper(str(project / "model.onnx"))
-    depths = load_project(project).design.depths
+    depths = load_design(project)[0].depths
     seen = 0
     for node in model.graph.node:
         attributes = {entry.name: list(entry.ints) for entry in node.attribute if entry.name.endswith("FIFODepths")}
@@ -292,9 +287,7 @@ def test_what_waits_for_a_select_bit_holds_a_whole_frame(project: Path) -> None:
     """FINN's nodes have other latencies than ours, so nothing less is free of deadlocks there."""
     import onnx
 
-    from muxflow.hls.vitis.project import load_project
-
-    design = load_project(project).design
+    design = load_design(project)[0]
     joins = [node for node in onnx.load(str(project / "model.onnx")).graph.node if node.op_type == "MuxJoin"]
     assert len(joins) == 6
     for join in joins:

@@ -38,6 +38,9 @@ def test_writes_the_whole_project_and_says_what_finn_estimates(tmp_path: Path) -
     assert {file.name for file in target.iterdir()} >= {"model.onnx", "dataflow.onnx", "build.py", "code", "report"}
     slowest = max(row.finn_cycles for row in finn.estimates(target))
     assert slowest <= 100e6 / 2000
+    for command in ("csim", "report"):
+        with pytest.raises(MuxflowError, match=r"digits is a FINN project of Muxflow: `finn run build\.py` in it"):
+            CliRunner().invoke(app, [command, str(target)], catch_exceptions=False)
 
 
 def test_two_inputs_and_two_outputs_go_through_finn(tmp_path: Path) -> None:

@@ -36,12 +36,15 @@ class ToyTarget:
     options = ToyOptions
     implementations: Implementations = KERNELS
     packages: tuple[Package, ...] = ()
+    marker = "nodes.txt"
+    project = "a list of nodes"
+    usage = "read it"
 
     def passes(self, options: ToyOptions) -> tuple[Pass, ...]:
         return ()
 
     def check(self, options: ToyOptions, board: str, path: Path) -> None:
-        check_replaceable(path, "nodes.txt", "a list of nodes")
+        check_replaceable(path, self.marker, self.project)
 
     def check_graph(self, graph: Graph, options: ToyOptions, board: str) -> None:
         pass
