@@ -55,42 +55,47 @@ class Network:
 
 
 def network(case: Case) -> Network:
-    """The op between stored weights, where it reads weights, and a product, where only a product decides on its fold."""
+    """The op as a graph of its own; with a product, where its fold is that of the node that reads it."""
+    return _read_by_product(case) if case.op.folds_with_reader else _alone(case)
+
+
+def _alone(case: Case) -> Network:
+    """The op, with what stores the weights that it reads."""
     op, nodes = case.op, []
-    streams: dict[str, Stream] = {}
+    names = [f"x{i}" for i in range(len(case.streams))]
     frames: dict[str, IntArray] = {}
-    for i, (stream, values) in enumerate(zip(case.streams, case.inputs, strict=True)):
+    for name, stream, values in zip(names, case.streams, case.inputs, strict=True):
         if stream.constant is None:
-            streams[f"x{i}"], frames[f"x{i}"] = stream, values
+            frames[name] = values
         else:
             weights = RomWeights(stream.constant, getattr(op, "groups", 1), stream.repeats)
-            nodes.append(Node(f"stored{i}", weights, (), (f"x{i}",)))
-    targets = tuple(f"y{i}" for i in range(len(case.outputs)))
-    nodes.append(Node("node", op, tuple(f"x{i}" for i in range(len(case.streams))), targets))
-    expected = dict(zip(targets, case.outputs, strict=True))
-    leader, folds = "node", tuple(fold for fold in case.folds if not op.interleaved(fold))
-    if op.folds_with_reader:
-        (y,) = op.infer(*case.streams)
-        groups = getattr(op, "groups", 1)
-        if op.role is Role.SOURCE:
-            weights, pixels = case.outputs[0][0], 1
-            x = Stream((1, y.repeats, groups * weights.shape[1]), 0, 3)
-            vectors = random_codes(x, 2, np.random.default_rng(y.size))
-            streams["x"], frames["x"], ends = x, vectors, ("x", "y0")
-        else:
-            pixels = prod(op.attributes()["kernel"])
-            weights = np.random.default_rng(y.size).integers(-1, 2, (groups, y.channels // groups))
-            nodes.append(Node("weights", RomWeights(weights, groups, y.pixels), (), ("w",)))
-            vectors, ends = case.outputs[0], ("y0", "w")
-        product = MatrixVector(groups, pixels)
-        nodes.append(Node("product", product, ends, ("z",)))
-        split = vectors.reshape(*vectors.shape[:-1], groups, 1, weights.shape[1])
-        sums = (split * weights.reshape(groups, -1, weights.shape[1])).sum(axis=-1)
-        expected, targets = {"z": sums.reshape(*vectors.shape[:-1], len(weights))}, ("z",)
-        leader = "product"
-    graph = with_nodes(Graph(op.kind, (), streams, tuple(streams), targets), nodes)
-    if leader == "product":
-        product_node = graph.nodes[-1]
-        legal = product.folds(graph.ports(product_node))
-        folds = tuple(fold for fold in legal if op.role is Role.LAYOUT or not product.interleaved(fold))
-    return Network(graph, frames, expected, leader, folds)
+            nodes.append(Node(f"stored_{name}", weights, (), (name,)))
+    expected = {f"y{i}": values for i, values in enumerate(case.outputs)}
+    nodes.append(Node("node", op, tuple(names), tuple(expected)))
+    streams = {name: stream for name, stream in zip(names, case.streams, strict=True) if name in frames}
+    graph = with_nodes(Graph(op.kind, (), streams, tuple(streams), tuple(expected)), nodes)
+    return Network(graph, frames, expected, "node", tuple(fold for fold in case.folds if not op.interleaved(fold)))
+
+
+def _read_by_product(case: Case) -> Network:
+    """Weights with random vectors, or the vectors of a layout with random weights, summed in plain numpy."""
+    op, (y,), (made,) = case.op, case.op.infer(*case.streams), case.outputs
+    groups, generator = getattr(op, "groups", 1), np.random.default_rng(y.size)
+    nodes = [Node("node", op, tuple("x" for _ in case.streams), ("y",))]
+    if op.role is Role.SOURCE:
+        weights, product, ends = made[0], MatrixVector(groups), ("x", "y")
+        x = Stream((1, y.repeats, groups * y.channels), 0, 3)
+        frames = vectors = random_codes(x, 2, generator)
+    else:
+        weights = generator.integers(-1, 2, (groups, y.channels // groups))
+        nodes.append(Node("weights", RomWeights(weights, groups, y.pixels), (), ("w",)))
+        product, ends = MatrixVector(groups, prod(op.attributes()["kernel"])), ("y", "w")
+        (x,), (frames,), vectors = case.streams, case.inputs, made
+    nodes.append(Node("product", product, ends, ("z",)))
+    graph = with_nodes(Graph(op.kind, (), {"x": x}, ("x",), ("z",)), nodes)
+    rows, columns = weights.shape
+    split = vectors.reshape(*vectors.shape[:-1], groups, 1, columns) * weights.reshape(groups, -1, columns)
+    sums = split.sum(axis=-1).reshape(*vectors.shape[:-1], rows)
+    legal = product.folds(graph.ports(graph.nodes[-1]))
+    folds = tuple(fold for fold in legal if op.role is Role.LAYOUT or not product.interleaved(fold))
+    return Network(graph, {"x": frames}, {"z": sums}, "product", folds)

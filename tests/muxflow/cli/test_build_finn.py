@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import NETWORKS, batch
 from typer.testing import CliRunner
 
 import muxflow
@@ -41,36 +40,6 @@ def test_writes_the_whole_project_and_says_what_finn_estimates(tmp_path: Path) -
     for command in ("csim", "report"):
         with pytest.raises(MuxflowError, match=r"digits is a FINN project of Muxflow: `finn run build\.py` in it"):
             CliRunner().invoke(app, [command, str(target)], catch_exceptions=False)
-
-
-def test_two_inputs_and_two_outputs_go_through_finn(tmp_path: Path) -> None:
-    """Late fusion and two heads in one network: FINN's model has the ends of the graph, and every tensor is equal."""
-    import onnx
-
-    graph, target = NETWORKS["crossed"](), tmp_path / "crossed"
-    write_graph(graph, tmp_path / "crossed.npz")
-    arguments = [
-        "build",
-        str(tmp_path / "crossed.npz"),
-        "--target",
-        "finn",
-        "--fps",
-        "2000",
-        "-o",
-        str(target),
-        "--json",
-    ]
-    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.output)["FINN_execution"] == "every tensor equals the integer graph on 4 random frames"
-    model = onnx.load(str(target / "model.onnx")).graph
-    assert [entry.name for entry in model.input] == [*graph.inputs]
-    assert len(model.output) == len(graph.outputs) == 2
-    codes = batch(graph, 6)
-    assert finn.check(target, codes) == 6
-    assert finn.check(target, tuple(codes.values())) == 6
-    with pytest.raises(MuxflowError, match="different numbers of images"):
-        finn.check(target, {**codes, "image": codes["image"][:5]})
 
 
 @pytest.mark.parametrize(
