@@ -319,3 +319,15 @@ def finn_cases(finn: None) -> OpTarget:
     from finn_ladder import FinnCases
 
     return FinnCases()
+
+
+# -------------------------------------------------------------------------------------------- hls4ml
+
+
+@pytest.fixture(scope="session")
+def hls4ml_cases(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> OpTarget:
+    """hls4ml as a target of the ladder; a few cases of each op where the exhaustive tests are left out."""
+    from hls4ml_ladder import Hls4mlCases
+
+    few = "not exhaustive" in pytestconfig.option.markexpr
+    return Hls4mlCases(tmp_path_factory.mktemp("hls4ml_cases"), thorough=not few)

@@ -19,7 +19,7 @@ from muxflow.hls.kernels import KERNELS, Table
 from muxflow.hls.vitis.csim import ap_types
 
 # Those besides vitis, whose kernels are the ladder's own; the fixture `<name>_cases` gives the `OpTarget`.
-TARGETS = ("finn",)
+TARGETS = ("finn", "hls4ml")
 
 IntArray = npt.NDArray[np.int64]
 Slow = Callable[..., Sequence[IntArray]]
