@@ -76,7 +76,7 @@ GRAPHS = {
         ("conv", MatrixVector(), ("x", "w"), ("a",)),
         ("act", Threshold(steps(4, 3, 12, 4), np.array([1, 0, 1, 0])), ("a",), ("y",)),
     ),
-    # Bits and signs: the first product is FINN's, the second ours, because its input is made of bits.
+    # Bits and signs: the first product is FINN's, the second Muxflow's, because its input is made of bits.
     "bits": lambda: chain(
         CODES,
         ("w0", RomWeights(weights(6, 4, 5, 2), repeats=16), (), ("w",)),
@@ -99,7 +99,7 @@ GRAPHS = {
         ("w1", RomWeights(weights(5, 6, 7, 2), repeats=16), (), ("z",)),
         ("conv1", MatrixVector(), ("b", "z"), ("y",)),
     ),
-    # Signs times signs: FINN's unit counts, and the thresholds behind it are those of the count.
+    # Signs times signs: FINN's unit counts, and the thresholds after it are those of the count.
     "counts": lambda: chain(
         Stream((3, 3, 5), -1, 1, bipolar=True),
         ("w0", RomWeights(weights(6, 5, 5, 2), repeats=9), (), ("w",)),

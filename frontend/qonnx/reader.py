@@ -94,7 +94,7 @@ def _node(node: onnx.NodeProto) -> ModelNode:
 
 
 def _python(value: Any, name: str) -> Any:
-    """An attribute as a Python value; graphs inside stay as they are, since no handler reads them."""
+    """Return an attribute as a Python value; graphs inside stay as they are, since no handler reads them."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if isinstance(value, onnx.TensorProto):
@@ -118,7 +118,7 @@ def _input(entry: onnx.ValueInfoProto, integers: Mapping[str, tuple[int, bool]])
 
 
 def _integer_types(proto: onnx.ModelProto) -> dict[str, tuple[int, bool]]:
-    """(bits, signed) of the tensors that QONNX and FINN annotate as UINTn or INTn of up to `INPUT_BITS` bits."""
+    """Return (bits, signed) of the tensors that QONNX and FINN annotate as UINTn or INTn of up to `INPUT_BITS` bits."""
     found = {}
     for annotation in proto.graph.quantization_annotation:
         entries = {entry.key: entry.value for entry in annotation.quant_parameter_tensor_names}

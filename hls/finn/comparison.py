@@ -1,4 +1,4 @@
-"""FINN's estimates beside ours, node by node."""
+"""FINN's estimates beside Muxflow's, node by node."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Row:
 
 
 def compare(design: Design, model: Any, owners: Mapping[str, tuple[str, ...]]) -> list[Row]:
-    """The rows in the design's order, FIFOs last.
+    """Return the rows in the design's order, FIFOs last.
 
-    `owners`: the design's nodes behind each tensor that a FINN node writes, the one that names the row last.
+    `owners`: the design's nodes that became the FINN node of each tensor, the one that names the row last.
     """
     from qonnx.custom_op.registry import getCustomOp
 

@@ -25,7 +25,7 @@ FLOAT = 2**24
 
 
 def model_graph(design: Design, output_dir: Path, backend: str, project_name: str) -> Any:
-    """The ModelGraph of a design; see `muxflow.hls.hls4ml.convert`."""
+    """Convert a design to a ModelGraph; see `muxflow.hls.hls4ml.convert`."""
     for name in (*design.graph.inputs, *design.graph.outputs):
         _warn_of_rounding(design.graph, name)
     for node in design.graph.nodes:
@@ -62,7 +62,7 @@ def _warn_of_rounding(graph: Graph, name: str) -> None:
 
 
 def _check_width(design: Design, node: Node) -> None:
-    """Raises MuxflowError where a node's words are wider than the integers of an hls4ml project."""
+    """Raise MuxflowError where a node's words are wider than the integers of an hls4ml project."""
     bits = widest(design.folded, node)
     if bits > WIDEST:
         raise MuxflowError(
@@ -72,13 +72,13 @@ def _check_width(design: Design, node: Node) -> None:
 
 
 def accelerator_boards() -> list[str]:
-    """The boards that hls4ml's VivadoAccelerator back end knows."""
+    """List the boards that hls4ml's VivadoAccelerator back end knows."""
     file = resources.files("hls4ml.backends.vivado_accelerator") / "supported_boards.json"
     return sorted(json.loads(file.read_text()))
 
 
 def accelerator_board(board: str) -> str:
-    """The board's name, when hls4ml knows it; raises MuxflowError naming those that it knows."""
+    """Return the board's name, when hls4ml knows it; raises MuxflowError naming those that it knows."""
     known = accelerator_boards()
     if board not in known:
         raise MuxflowError(

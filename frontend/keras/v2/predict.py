@@ -1,4 +1,4 @@
-"""Runs a Keras 2 model for the proof: `python -m muxflow.frontend.keras.v2.predict MODEL FOLDER` (see `keras.child`)."""
+"""Run a Keras 2 model for the proof: `python -m muxflow.frontend.keras.v2.predict MODEL FOLDER` (see `keras.child`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from muxflow.frontend.keras.v2.export import describe, read_model
 
 
 def load(path: Path) -> Predictor:
-    """The model, ready to predict."""
+    """Load the model, ready to predict."""
     model = without_softmax(read_model(path))
     # TensorFlow fuses convolution and bias in a compiled graph, and then knows no groups.
     eager = any(getattr(layer, "groups", 1) != 1 for layer in model.layers)
@@ -27,7 +27,7 @@ def load(path: Path) -> Predictor:
 
 
 def without_softmax(model: Any) -> Any:
-    """model(..., softmax)   becomes   model(...)."""
+    """Cut off a softmax: model(..., softmax)   becomes   model(...)."""
     last = model.outputs[0].node.layer
     if isinstance(last, tf_keras.layers.Softmax):
         return tf_keras.Model(model.inputs, last.input)

@@ -1,4 +1,4 @@
-"""Runs a Keras 3 model for the proof: `python -m muxflow.frontend.keras.v3.predict MODEL FOLDER` (see `keras.child`)."""
+"""Run a Keras 3 model for the proof: `python -m muxflow.frontend.keras.v3.predict MODEL FOLDER` (see `keras.child`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from muxflow.frontend.keras.v3.export import Walk, read_model
 
 
 def load(path: Path) -> Predictor:
-    """The model, ready to predict."""
+    """Load the model, ready to predict."""
     model = read_model(path)
     walk = Walk(model)
     # Without a softmax at the end: the host computes it.
