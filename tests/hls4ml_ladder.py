@@ -6,7 +6,7 @@ import io
 import subprocess
 import sys
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -23,15 +23,13 @@ from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Fold
-from muxflow.hls import hls4ml, kernels
-from muxflow.hls.headers import copy_headers
+from muxflow.hls import hls4ml
 from muxflow.hls.hls4ml.layers import NATIVE_FLAGS
 from muxflow.hls.hls4ml.target import TARGET, Hls4mlOptions
-from muxflow.hls.vitis.csim import ap_types
 
 DEVICE = Device("xc7z020clg400-1", lut=10**7, ff=10**7, bram18=10**5, dsp=10**5)
-FEW = 5
-"""Cases of an op in a climb that are run where not all are."""
+FEW, MOST = 3, 9
+"""Cases of an op that are run where not all are: in a climb, in a session."""
 
 # What hls4ml's `predict` does, in a process of its own, which an assertion in compiled code may end.
 PREDICT = """
@@ -56,8 +54,8 @@ class Folded:
 class Hls4mlCases:
     """Runs cases by hls4ml's Vitis back end; see `OpTarget`.
 
-    `thorough`: every case under every fold, else a few of each op, their folds in turn; all are asked whether the target
-    carries them. `folder`: an empty one, for the session.
+    `thorough`: every case under every fold, else a few of each op, their folds in turn; of all it is asked whether the
+    target carries them. `folder`: an empty one, for the session.
     """
 
     name = TARGET.name
@@ -67,6 +65,7 @@ class Hls4mlCases:
         self.folder = folder
         self.thorough = thorough
         self.climbs = 0
+        self.ran: Counter[str] = Counter()
 
     def climb(self, cases: Sequence[Case]) -> Sequence[str]:
         networks = [network(case) for case in cases]
@@ -75,14 +74,16 @@ class Hls4mlCases:
         for case, one, answer in zip(cases, networks, answers, strict=True):
             if not answer:
                 carried[case.op.kind].append(one)
-        if carried:
-            self._run([renamed(one, number) for number, one in enumerate(self._chosen(carried.values()))])
+        chosen = [one for kind, found in carried.items() for one in self._chosen(kind, found)]
+        if chosen:
+            self._run([renamed(one, number) for number, one in enumerate(chosen)])
         return answers
 
-    def _chosen(self, kinds: Sequence[Sequence[Network]]) -> list[Folded]:
+    def _chosen(self, kind: str, networks: Sequence[Network]) -> list[Folded]:
         if self.thorough:
-            return [Folded(one, fold) for kind in kinds for one in kind for fold in one.folds]
-        few = [one for kind in kinds for one in kind[:: -(-len(kind) // FEW)]]
+            return [Folded(one, fold) for one in networks for fold in one.folds]
+        few = networks[:: -(-len(networks) // FEW)] if self.ran[kind] < MOST else ()
+        self.ran[kind] += len(few)
         return [Folded(one, one.folds[number % len(one.folds)]) for number, one in enumerate(few)]
 
     def _run(self, every: Sequence[Folded]) -> None:
@@ -100,8 +101,10 @@ class Hls4mlCases:
         floats, doubles = bridge.index("void cases_float("), bridge.index("void cases_double(")
         whole = bridge[:floats] + bridge[doubles:] + '#include "firmware/cases.cpp"\n'
         (project / "whole.cpp").write_text(whole)
-        options = ["-fPIC", "-shared", "-include", str(self._headers()), f"-I{ap_types()}"]
-        compile_cpp([*options, "whole.cpp", "-o", "cases.so"], project)
+        flags = ["-std=c++14", "-w", "-O0", *NATIVE_FLAGS.split(), "-fPIC", "-shared", "-Ifirmware/ap_types"]
+        command = ["g++", *flags, "whole.cpp", "-o", "cases.so"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[:4000]
         np.savez(project / "inputs.npz", *(lasting(values, count) for values in given))
         np.savez(project / "outputs.npz", *(np.zeros((count, *values.shape[1:])) for values in expected))
         command = [sys.executable, "-c", PREDICT]
@@ -114,25 +117,6 @@ class Hls4mlCases:
                 for name, values in one.network.expected.items():
                     label = f"hls4ml: {one.network.graph.nodes} {one.fold}, {name}"
                     np.testing.assert_array_equal(next(found), lasting(values, count), err_msg=label)
-
-    def _headers(self) -> Path:
-        """The headers of every project, compiled once."""
-        header = self.folder / "common.h"
-        if not header.exists():
-            copy_headers(self.folder / "muxflow", relative=True)
-            own = sorted(f"muxflow/{file.name}" for file in Path(kernels.__file__).parent.glob("*.hpp"))
-            names = ["ap_fixed.h", "hls_stream.h", "nnet_utils/nnet_helpers.h", "muxflow/hls4ml/array.h", *own]
-            header.write_text("".join(f'#include "{name}"\n' for name in names))
-            compile_cpp(
-                ["-x", "c++-header", "-fPIC", f"-I{ap_types()}", f"-I{ap_types().parent}", "common.h"], self.folder
-            )
-        return header
-
-
-def compile_cpp(options: Sequence[str], folder: Path) -> None:
-    command = ["g++", "-std=c++14", "-w", "-O0", *NATIVE_FLAGS.split(), *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[:4000]
 
 
 def refusal(graph: Graph) -> str:
