@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.importer.float_chain import Floats
-from muxflow.frontend.keras.steps import FLOAT_NOISE, LARGEST, Steps
+from muxflow.frontend.keras.kernel import Kernel
+from muxflow.frontend.keras.steps import LARGEST, Steps
 from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, Model, ModelInput, ModelNode
 
 OPSET = 20
@@ -66,19 +66,10 @@ class Writer:
         self.constants[name] = Constant(np.ascontiguousarray(values))
         return name
 
-    def weights(self, values: Floats, step: float | None = None) -> str:
-        """The name of a layer's weights; `step`: of which they are whole multiples, where their quantizer says so.
-
-        Weights that lie off that grid by more than float noise are written without codes.
-        """
-        name = self.constant(values)
-        codes = np.rint(values / np.float64(step or 1)).astype(np.int64)
-        largest = float(np.abs(values).max(initial=0))
-        if step and largest and (np.abs(codes * step - values) <= FLOAT_NOISE * largest).all():
-            codes //= np.gcd.reduce(codes, axis=None)
-            # The largest has the least float noise.
-            scale = np.array([np.float64(largest) / np.abs(codes).max()])
-            self.constants[name] = Constant(self.constants[name].value, codes, scale)
+    def weights(self, kernel: Kernel, rows: int = 0) -> str:
+        """The name of a layer's weights, with codes where their quantizer says them; `rows`: the axis of the outputs."""
+        name = self.unique("constant")
+        self.constants[name] = kernel.constant(rows)
         return name
 
     def node(self, op_type: str, *inputs: str, domain: str = STANDARD, part: str = "", **attributes: Any) -> str:

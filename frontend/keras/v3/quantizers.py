@@ -106,6 +106,14 @@ def _steps(quantizer: Any, integer_bits: int, before: Callable[[Any], Any]) -> S
     return find_steps(function, max(integer_bits + scaler + 1, REACH))
 
 
+def steps_of_values(quantizer: Any, shape: tuple[int, ...]) -> Any:
+    """Of which each of a quantizer's values of a shape is a whole multiple; None where it does not say."""
+    internal = quantizer.quantizer
+    if not isinstance(internal, FixedPointQuantizerBase) or quantizer.affine:
+        return None
+    return ops.convert_to_numpy(quantizer.epsilon_(shape)).astype(np.float64) * abs(quantizer.scaler or 1.0)
+
+
 def numbers(tensor: Any) -> Floats:
     """A weight, or what a quantizer makes of one, as an array."""
     values: Floats = np.asarray(keras.ops.convert_to_numpy(tensor), np.float32)
