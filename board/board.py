@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.device import Device
+from muxflow.dataflow.fit.device import Device, check_clock
 
 Family = Literal["zynq-7000", "zynq-ultrascale+"]
 FAMILIES: dict[str, Family] = {"xc7z": "zynq-7000", "xczu": "zynq-ultrascale+", "xck": "zynq-ultrascale+"}
@@ -84,7 +84,7 @@ def find_board(name: str) -> Board:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's file may raise anything
+    except (Exception, SystemExit) as error:  # the user's file may raise anything
         raise MuxflowError(f"board file {name}: cannot be run ({type(error).__name__}: {error})") from error
     classes = [
         value
@@ -101,4 +101,20 @@ def find_board(name: str) -> Board:
     if missing:
         raise MuxflowError(f"board file {name}: {classes[0].__name__} lacks {', '.join(missing)}")
     board: Board = classes[0]()
+    try:
+        _check(board)
+    except MuxflowError as error:
+        raise MuxflowError(f"board file {name}: {error}") from error
     return board
+
+
+def _check(board: Board) -> None:
+    """Raise MuxflowError naming an attribute of a board that has another type than `Board` says."""
+    check_clock(board.clock_mhz)
+    check_clock(board.ps_clock_mhz)
+    for name, kind in (("name", str), ("title", str), ("device", Device), ("tools", str), ("products", str)):
+        if not isinstance(getattr(board, name), kind):
+            raise MuxflowError(f"{name} is {getattr(board, name)!r}; expected a {kind.__name__}")
+    parts = board.board_parts
+    if not isinstance(parts, tuple) or not all(isinstance(part, str) for part in parts):
+        raise MuxflowError(f"board_parts is {parts!r}; expected a tuple of texts")

@@ -15,6 +15,9 @@ from muxflow.dataflow.errors import MuxflowError
 Alphabet = Literal["binary", "ternary"]
 IntArray = npt.NDArray[np.int64]
 
+LARGEST = 1 << 16
+"""Most cells of a ring and most rows of a burn-in (decision): far beyond any layer, and computed in seconds."""
+
 SMALLEST_GOOD_RING = 24
 """Rings under this many cells have short cycles and correlated rows (decision: warn)."""
 
@@ -45,14 +48,14 @@ class Automaton:
     def __post_init__(self) -> None:
         if not 0 <= self.rule <= 255:
             raise MuxflowError(f"cellular automaton: rule {self.rule} is not an elementary rule; use 0..255")
-        if self.ring < 3:
-            raise MuxflowError(f"cellular automaton: a ring of {self.ring} cells; at least 3 are needed")
+        if not 3 <= self.ring <= LARGEST:
+            raise MuxflowError(f"cellular automaton: a ring of {self.ring} cells; from 3 to {LARGEST} are possible")
         if self.seed < 0:
             raise MuxflowError(f"cellular automaton: seed {self.seed} is negative; use 0 (one central cell) or more")
         if self.burn_in is None:
             object.__setattr__(self, "burn_in", self.ring)
-        elif self.burn_in < 0:
-            raise MuxflowError(f"cellular automaton: burn_in {self.burn_in} is negative; use 0 or more rows")
+        elif not 0 <= self.burn_in <= LARGEST:
+            raise MuxflowError(f"cellular automaton: burn_in {self.burn_in}; from 0 to {LARGEST} rows are possible")
         if self.alphabet not in ("binary", "ternary"):
             raise MuxflowError(f"cellular automaton: alphabet {self.alphabet!r}; supported: 'binary', 'ternary'")
 
@@ -82,8 +85,10 @@ class Automaton:
 
         Raises MuxflowError for a matrix without elements, or when the ring is too short for `columns` weights.
         """
-        if rows < 1 or columns < 1:
-            raise MuxflowError(f"cellular automaton: a matrix of {rows} x {columns}; rows and columns are at least 1")
+        if not (1 <= rows <= LARGEST and columns >= 1):
+            raise MuxflowError(
+                f"cellular automaton: a matrix of {rows} x {columns}; rows are from 1 to {LARGEST}, columns at least 1"
+            )
         needed = columns * self.cells_per_weight
         if self.ring < needed:
             raise MuxflowError(

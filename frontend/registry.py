@@ -49,7 +49,14 @@ class Frontend(Protocol):
         ...
 
 
-FRONTENDS: Registry[Frontend] = Registry("muxflow.frontend", Path(__file__).parent, "frontend", "muxflow.frontends")
+def _wrong(frontend: Frontend) -> str | None:
+    odd = [suffix for suffix in frontend.suffixes if not str(suffix).startswith(".")]
+    return f"suffix {odd[0]!r} does not begin with a dot" if odd else None
+
+
+FRONTENDS: Registry[Frontend] = Registry(
+    "muxflow.frontend", Path(__file__).parent, "frontend", "muxflow.frontends", Frontend, _wrong
+)
 register = FRONTENDS.register
 
 
@@ -72,6 +79,8 @@ def find(path: Path) -> Frontend:
 
     Raises MuxflowError naming the supported suffixes when there is none.
     """
+    if path.is_dir():
+        raise MuxflowError(f"{path}: a folder; expected a model file, {supported()}")
     candidates = [frontend for frontend in FRONTENDS if path.suffix in frontend.suffixes]
     if not candidates:
         raise MuxflowError(f"{path}: a file of type {path.suffix or 'unknown'!r}; supported are {supported()}")

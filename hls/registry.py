@@ -7,7 +7,7 @@ bring targets by entry points of the group "muxflow.targets" (an instance of `Ta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,7 +58,13 @@ class Target(Protocol):
         ...
 
 
-TARGETS: Registry[Target] = Registry("muxflow.hls", Path(__file__).parent, "target", "muxflow.targets")
+def _wrong(target: Target) -> str | None:
+    if isinstance(target.options, type) and is_dataclass(target.options):
+        return None
+    return f"its options are {target.options!r}; expected a frozen dataclass, whose fields are the options"
+
+
+TARGETS: Registry[Target] = Registry("muxflow.hls", Path(__file__).parent, "target", "muxflow.targets", Target, _wrong)
 register = TARGETS.register
 
 

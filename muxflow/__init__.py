@@ -22,14 +22,15 @@ from muxflow.dataflow.errors import (
 from muxflow.dataflow.version import __version__
 
 if TYPE_CHECKING:
-    from muxflow.api import Project, check, fit, load, open_project, write
-    from muxflow.board.driver import Accelerator
+    from muxflow.api import Project, check, fit, load, open_project, save, write
+    from muxflow.board.driver import Accelerator, AcceleratorError
     from muxflow.dataflow.fit.design import Design
     from muxflow.dataflow.graph.graph import Graph
     from muxflow.preparation import prepare_for_hls4ml
 
 __all__ = [
     "Accelerator",
+    "AcceleratorError",
     "BudgetError",
     "Design",
     "Graph",
@@ -45,12 +46,13 @@ __all__ = [
     "load",
     "open_project",
     "prepare_for_hls4ml",
+    "save",
     "write",
 ]
 
 # Loaded on first use: every part of Muxflow imports this package, and the API imports every part.
-_LAZY = {name: "muxflow.api" for name in ("Project", "check", "fit", "load", "open_project", "write")}
-_LAZY["Accelerator"] = "muxflow.board.driver"
+_LAZY = {name: "muxflow.api" for name in ("Project", "check", "fit", "load", "open_project", "save", "write")}
+_LAZY["Accelerator"] = _LAZY["AcceleratorError"] = "muxflow.board.driver"
 _LAZY["Design"] = "muxflow.dataflow.fit.design"
 _LAZY["prepare_for_hls4ml"] = "muxflow.preparation"
 _LAZY["Graph"] = "muxflow.dataflow.graph.graph"

@@ -9,11 +9,13 @@ from pathlib import Path
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.timing import have_compiler
+from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Batch, Graph
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, NodeStatus
@@ -36,6 +38,17 @@ def load(
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
     """
     return registry.load(Path(path), ImportOptions(input_scale, input_bits, input_signed))
+
+
+def save(graph: Graph, path: str | Path) -> None:
+    """Write a graph to a `.npz` file that `load` reads; the same bytes for the same graph.
+
+    Raises MuxflowError for another type of file, and where it cannot be written.
+    """
+    _expect(graph, Graph, "save", "muxflow.load gives one")
+    if Path(path).suffix != ".npz":
+        raise MuxflowError(f"{path}: a graph is saved as .npz")
+    write_graph(graph, Path(path))
 
 
 def check(
@@ -108,6 +121,7 @@ def write(
     progress: Callable[[str], None] | None = None,
 ) -> Project:
     """Write the HLS project of a design; see `muxflow.hls.vitis.project.write_project`."""
+    _expect(design, Design, "write", "muxflow.fit gives one")
     return Project(write_project(design, Path(path), options=options, vectors=vectors, extra=extra, progress=progress))
 
 
@@ -134,6 +148,7 @@ def fit(
     Raises MuxflowError for an unknown board or a goal that is not positive, BudgetError naming the nearest point and
     what binds when the goal cannot be met.
     """
+    _expect(graph, Graph, "fit", "muxflow.load gives one")
     chosen = find_board(board) if isinstance(board, str) else board
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
     return folding.fit(
@@ -153,3 +168,8 @@ def fit(
 def open_project(path: str | Path) -> Project:
     """A project that was written before; raises MuxflowError when the folder holds none."""
     return Project(load_project(Path(path)))
+
+
+def _expect(value: object, kind: type, function: str, source: str) -> None:
+    if not isinstance(value, kind):
+        raise MuxflowError(f"muxflow.{function}: a {type(value).__name__}; expected a {kind.__name__} ({source})")

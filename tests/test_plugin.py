@@ -106,6 +106,27 @@ PART = Other()
 """
 
 
+READER = """
+from muxflow.frontend.graph_file.frontend import GraphFile
+
+class Reader(GraphFile):
+    suffixes = ("{suffix}",)
+
+PART = Reader()
+"""
+
+OP = """
+from muxflow.dataflow.op import Op
+
+class Fork(Op):
+    def access(self, ports, fold): ...
+    def compute(self, *inputs): ...
+    def infer(self, *inputs): ...
+
+PART = Fork
+"""
+
+
 @pytest.mark.parametrize(
     ("group", "source", "message"),
     [
@@ -121,6 +142,18 @@ PART = Other()
         ),
         ("targets", "", "cannot be loaded (AttributeError: module 'broken' has no attribute 'PART')"),
         ("frontends", "1 / 0", "of muxflow.frontends cannot be loaded (ZeroDivisionError"),
+        ("targets", "PART = 7", "builtins.int is no target of Muxflow: it lacks name, title, options"),
+        (
+            "targets",
+            TARGET.format(name="other", option="pass") + "PART.options = 3",
+            "its options are 3; expected a frozen",
+        ),
+        (
+            "frontends",
+            READER.format(suffix="toy"),
+            "broken.Reader is no frontend of Muxflow: suffix 'toy' does not begin",
+        ),
+        ("ops", OP, "op Fork: it is defined in broken and muxflow.dataflow.ops.fork"),
         ("targets", TARGET.format(name="vitis", option="pass"), "target 'vitis': 2 have this name (broken.Other"),
         ("targets", TARGET.format(name="other", option="board: str = 'x'"), "target other: --board is another option"),
         ("targets", TARGET.format(name="other", option="tool: int = 3"), "target other: --tool is another option"),

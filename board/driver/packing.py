@@ -53,7 +53,10 @@ class Port:
 
         Raises AcceleratorError on a wrong shape, a wrong type, an empty batch or a code that the port does not hold.
         """
-        array = np.asarray(codes)
+        try:
+            array = np.asarray(codes)
+        except ValueError as error:
+            raise AcceleratorError(f"not an array of codes ({error})") from None
         wanted = "(N, {})".format(", ".join(map(str, self.shape)))
         if array.ndim != len(self.shape) + 1 or array.shape[1:] != self.shape:
             raise AcceleratorError(f"images of shape {array.shape}; expected {wanted}")

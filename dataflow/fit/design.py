@@ -9,7 +9,7 @@ from functools import cached_property
 from math import ceil
 from types import MappingProxyType
 
-from muxflow.dataflow.fit.device import Device, Resources, Utilisation
+from muxflow.dataflow.fit.device import Device, Resources, Utilisation, check_clock
 from muxflow.dataflow.fit.folded import Folded, check_limits, fifo_memories, fold_graph
 from muxflow.dataflow.fit.implementation import Cost, Implementations
 from muxflow.dataflow.fit.memory import PlacedMemory, place_memories
@@ -38,6 +38,7 @@ class Design:
     timing: Timing | None = None
 
     def __post_init__(self) -> None:
+        check_clock(self.clock_mhz)
         for name in ("memories", "fifos"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 

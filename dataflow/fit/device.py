@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from math import isfinite
 
-from muxflow.dataflow.errors import BudgetError
+from muxflow.dataflow.errors import BudgetError, MuxflowError
+
+FASTEST_CLOCK = 2000.0
+"""MHz that no device reaches (decision): a number beyond it is a mistake of units."""
+
+
+def check_clock(mhz: float) -> None:
+    """Raise MuxflowError for a clock that is not a frequency in MHz, above 0 and up to FASTEST_CLOCK."""
+    if isinstance(mhz, bool) or not isinstance(mhz, int | float) or not isfinite(mhz) or not 0 < mhz <= FASTEST_CLOCK:
+        raise MuxflowError(f"a clock of {mhz!r} MHz; it must be positive, and at most {FASTEST_CLOCK:g}")
 
 
 @dataclass(frozen=True)
@@ -37,13 +48,26 @@ class Resources:
 
 @dataclass(frozen=True)
 class Device:
-    """What a part offers: LUTs, flip-flops, 18 Kb block RAMs, DSP blocks."""
+    """What a part offers: LUTs, flip-flops, 18 Kb block RAMs, DSP blocks.
+
+    Raises MuxflowError for a part that is no name of a part, or an amount that is no whole number from 0.
+    """
 
     part: str
     lut: int
     ff: int
     bram18: int
     dsp: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.part, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.part):
+            raise MuxflowError(
+                f"device: part {self.part!r}; a part is letters, digits and dashes, as in xc7z020clg400-1"
+            )
+        for name in ("lut", "ff", "bram18", "dsp"):
+            amount = getattr(self, name)
+            if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
+                raise MuxflowError(f"device {self.part}: {name} is {amount!r}; expected a whole number from 0")
 
     def budget(self, utilisation: Utilisation) -> Resources:
         """Give what a design may use of it."""

@@ -23,6 +23,9 @@ from muxflow.dataflow.ops.width_converter import WidthConverter
 FIFO_DEPTH = 2
 """Depth of an edge that no join waits on: enough for a beat every cycle."""
 
+DEEPEST_FIFO = 1 << 28
+"""Most beats that a FIFO may hold: beyond what any device stores, within the 32 bits of the tools (decision)."""
+
 
 @dataclass(frozen=True)
 class Folded:
@@ -93,6 +96,11 @@ class Folded:
             raise GraphError(
                 f"{self.graph.name}: FIFO depths for other streams than those of the folded graph (first: {odd})"
             )
+        for name, depth in depths.items():
+            if not 1 <= depth <= DEEPEST_FIFO:
+                raise GraphError(
+                    f"{self.graph.name}: FIFO {name} has a depth of {depth}; from 1 to {DEEPEST_FIFO} are possible"
+                )
         return replace(self, depths=depths)
 
 
@@ -109,6 +117,9 @@ def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
     Raises GraphError naming a node whose fold does not divide its shapes, or that has none.
     """
     readers = graph.consumers()
+    unknown = sorted(set(leaders) - {node.name for node in graph.nodes})
+    if unknown:
+        raise GraphError(f"{graph.name}: a fold is given for {unknown[0]}, which is no node of the graph")
     folds: dict[str, Fold] = {}
     for node in reversed(graph.nodes):
         if node.op.folds_with_reader:

@@ -9,7 +9,7 @@ from math import isfinite
 
 from muxflow.dataflow.errors import BudgetError, MuxflowError
 from muxflow.dataflow.fit.design import Design, place, with_depths
-from muxflow.dataflow.fit.device import Device, Resources, Utilisation
+from muxflow.dataflow.fit.device import Device, Resources, Utilisation, check_clock
 from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, converter_chains, fold_graph, frame_edges, unfolded
 from muxflow.dataflow.fit.implementation import Implementations
@@ -189,8 +189,7 @@ def fit(
     Raises BudgetError with the nearest point and what binds when the goal cannot be met, MuxflowError for a clock that is
     not positive and a slowdown outside 0 to 100.
     """
-    if not clock_mhz > 0:
-        raise MuxflowError(f"a clock of {clock_mhz} MHz; it must be positive")
+    check_clock(clock_mhz)
     if not 0 <= slowdown <= 100:
         raise MuxflowError(f"a slowdown of {slowdown:g} %; give one from 0 to 100")
     goal = goal or Goal()

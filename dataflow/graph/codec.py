@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -104,6 +105,8 @@ def _read(hint: Any, value: Any, load: Load | None, path: str) -> Any:
     if isinstance(hint, type) and is_dataclass(hint):
         return _read_dataclass(hint, value, load, path)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not abs(value) <= sys.float_info.max:
+            raise _unexpected(path, value, "a finite number")
         return float(value)
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value

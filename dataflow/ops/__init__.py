@@ -10,6 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from muxflow.dataflow.discovery import plugins
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.op import Op, concrete_ops
 
 for _module in iter_modules(__path__):
@@ -21,10 +22,13 @@ class _Ops(Mapping[str, type[Op]]):
     """Every op by kind, those that were defined since included."""
 
     def __getitem__(self, kind: str) -> type[Op]:
-        for op in concrete_ops():
-            if op.__name__ == kind:
-                return op
-        raise KeyError(kind)
+        found = [op for op in concrete_ops() if op.__name__ == kind]
+        if len(found) > 1:
+            modules = " and ".join(sorted(op.__module__ for op in found))
+            raise MuxflowError(f"op {kind}: it is defined in {modules}; uninstall a package or rename one")
+        if not found:
+            raise KeyError(kind)
+        return found[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({op.__name__ for op in concrete_ops()}))
@@ -34,3 +38,5 @@ class _Ops(Mapping[str, type[Op]]):
 
 
 OPS: Mapping[str, type[Op]] = _Ops()
+for _kind in OPS:
+    OPS[_kind]  # raises where two packages define one op

@@ -27,8 +27,9 @@ from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.version import __version__
+from muxflow.hls.design_file import save_design
 from muxflow.hls.finn.comparison import Row
-from muxflow.hls.vitis.project import ProjectOptions, load_project, save_design
+from muxflow.hls.vitis.project import load_project
 
 SUPPORTED = "1.6.1"
 """The finn-plus release that this is written for and tested with."""
@@ -106,7 +107,7 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
     path = Path(path).absolute()
     check_folder(path)
     with whole_folder(path) as folder:
-        save_design(design, folder, ProjectOptions())
+        save_design(design, folder)
         _run("build", folder, progress=progress)
         template = jinja2.Template(
             (files("muxflow.hls.finn") / "build.py.j2").read_text(),

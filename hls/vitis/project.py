@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,20 +14,16 @@ import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_replaceable, whole_folder
-from muxflow.dataflow.fit.design import Design, build_design
-from muxflow.dataflow.fit.device import Device, Utilisation
-from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.ports import AXI_WORD, container_bits
-from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.graph.codec import from_json, to_json
-from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.graph.graph import Batch
 from muxflow.dataflow.graph.stream import random_codes
-from muxflow.dataflow.op import Fold, IntArray
+from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.version import __version__
+from muxflow.hls.design_file import DESIGN, GRAPH, load_design, save_design
 from muxflow.hls.emit import Emitter, Tool, storage_pragma, stream_definition
 from muxflow.hls.headers import copy_headers
-from muxflow.hls.kernels import KERNELS
 from muxflow.hls.names import Names, names_of
 from muxflow.hls.packing import pack, words_per_frame
 from muxflow.hls.vitis.seeds import SeedArgument, seed_arguments
@@ -82,12 +77,12 @@ class Project:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of every source that a simulation compiles."""
+        """Hash of every source that a simulation compiles, and of the design that it is read by."""
         digest = hashlib.sha256()
-        for folder in ("include", "src", "sim"):
-            for file in sorted((self.path / folder).rglob("*")):
-                if file.is_file():
-                    digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes())
+        sources = (file for folder in ("include", "src", "sim") for file in (self.path / folder).rglob("*"))
+        for file in sorted((*sources, self.path / DESIGN, self.path / GRAPH)):
+            if file.is_file():
+                digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()
 
     def vector_file(self, stream: str) -> Path:
@@ -137,58 +132,18 @@ def write_project(
 def load_project(path: Path) -> Project:
     """Read a project back; raises MuxflowError naming what is missing or does not fit."""
     path = Path(path).absolute()
-    file = path / "design.json"
+    design, options = load_design(path)
     try:
-        entry = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise MuxflowError(f"{file}: no such file; `muxflow build MODEL --output {path}` writes a project") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise MuxflowError(f"{file}: not a Muxflow design ({error}); build the project again") from error
-    graph = read_graph(path / "graph.npz")
-    try:
-        design = build_design(
-            graph,
-            {name: from_json(Fold, fold, path=f"folds.{name}") for name, fold in entry["folds"].items()},
-            KERNELS,
-            device=from_json(Device, entry["device"], path="device"),
-            board=entry["board"],
-            clock_mhz=entry["clock_mhz"],
-            utilisation=from_json(Utilisation, entry["utilisation"], path="utilisation"),
-            depths=entry["depths"],
-            timing=None if entry["completions"] is None else Timing(tuple(entry["completions"]), {}, {}, 0),
-        )
-        options = from_json(ProjectOptions, entry["options"], path="options")
+        return Project(path, design, from_json(ProjectOptions, options, path="options"))
     except MuxflowError as error:
-        raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
-        raise MuxflowError(f"{file}: not a whole Muxflow design ({error!r}); build the project again") from error
-    return Project(path, design, options)
-
-
-def save_design(design: Design, folder: Path, options: ProjectOptions) -> None:
-    """Write `graph.npz` (the graph before width converters) and `design.json`, from which the design is built again."""
-    graph = unfolded(design.graph)
-    write_graph(graph, folder / "graph.npz")
-    leaders = {node.name: asdict(design.folds[node.name]) for node in graph.nodes if not node.op.folds_with_reader}
-    entry = {
-        "board": design.board,
-        "device": to_json(design.device),
-        "clock_mhz": design.clock_mhz,
-        "utilisation": to_json(design.utilisation),
-        "folds": leaders,
-        "depths": dict(design.depths),
-        "completions": None if design.timing is None else design.timing.completions,
-        "options": to_json(options),
-        "version": __version__,
-    }
-    (folder / "design.json").write_text(json.dumps(entry, indent=2, sort_keys=True) + "\n")
+        raise MuxflowError(f"{path / DESIGN}: {error}; build the project again") from error
 
 
 def _vectors(design: Design, vectors: Batch | None) -> dict[str, IntArray]:
     """Take the first frames of the vectors, or seeded random codes."""
     graph = design.graph
     if vectors is not None:
-        return next(codes for _, codes in graph.batches(vectors, VECTOR_FRAMES))
+        return next((codes for _, codes in graph.batches(vectors, VECTOR_FRAMES)), None) or graph.check_codes(vectors)
     generator = np.random.default_rng(0)
     return {name: random_codes(graph.streams[name], VECTOR_FRAMES, generator) for name in graph.inputs}
 
@@ -282,7 +237,7 @@ class _Writer:
             defines=" -DMUXFLOW_VIVADO_HLS" if vivado else "",
         )
         self.tell("design")
-        save_design(self.design, self.project.path, self.options)
+        save_design(self.design, self.project.path, to_json(self.options))
 
     def _write_tables(self) -> list[str]:
         """Write a header for each node with tables; return their names."""

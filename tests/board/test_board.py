@@ -89,6 +89,16 @@ def test_a_board_of_ones_own_is_one_file(tmp_path: Path) -> None:
         ("x = 1", "defines 0 subclasses"),
         (OWN + "\n\nclass Other(Mine):\n    name = 'other'\n", "defines 2 subclasses"),
         (OWN.replace("    clock_mhz = 50.0\n", ""), "Mine lacks clock_mhz"),
+        (OWN.replace("clock_mhz = 50.0", "clock_mhz = float('nan')"), "a clock of nan MHz"),
+        (OWN.replace("clock_mhz = 50.0", "clock_mhz = 'fast'"), "a clock of 'fast' MHz"),
+        (OWN.replace("clock_mhz = 50.0", "clock_mhz = 50.0; device = 7"), "device is 7; expected a Device"),
+        (OWN.replace("clock_mhz = 50.0", "clock_mhz = 50.0; board_parts = 'x'"), "board_parts is 'x'"),
+        (
+            "from muxflow.dataflow.fit.device import Device\nDevice('x', 'many', 1, 1, 1)",
+            "cannot be run .*lut is 'many'",
+        ),
+        ("from muxflow.dataflow.fit.device import Device\nDevice('x', -1, 1, 1, 1)", "cannot be run .*lut is -1"),
+        ("import sys\nsys.exit(3)", "cannot be run .*SystemExit: 3"),
     ],
 )
 def test_a_wrong_board_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:

@@ -249,6 +249,19 @@ def test_broken_design_file(dense, tmp_path, content, message):
         ("device", {"part": "x"}, "not a whole Muxflow design"),
         ("options", {"tool": "quartus", "control": "s_axilite"}, "'quartus'; supported: 'vitis_hls'"),
         ("utilisation", {"lut": 2}, "utilisation of 2"),
+        ("utilisation", {"lut": "x"}, "utilisation.lut: 'x'; expected float"),
+        ("clock_mhz", -5, "a clock of -5.0 MHz"),
+        ("clock_mhz", float("nan"), "clock_mhz: nan; expected a finite number"),
+        ("clock_mhz", "fast", "clock_mhz: 'fast'; expected float"),
+        ("device", {"part": "x; exec", "lut": 1, "ff": 1, "bram18": 1, "dsp": 1}, "part 'x; exec'"),
+        ("device", {"part": "x", "lut": -1, "ff": 1, "bram18": 1, "dsp": 1}, "lut is -1"),
+        ("device", {"part": "x", "lut": 1.5, "ff": 1, "bram18": 1, "dsp": 1}, "device.lut: 1.5; expected int"),
+        ("depths", {"x": -1}, "depth of -1|for other streams"),
+        ("completions", [], "completions: frames leave in order"),
+        ("completions", [9, 3], "completions: frames leave in order"),
+        ("completions", ["a"], "completions.0: 'a'; expected int"),
+        ("board", 7, "board: 7; expected str"),
+        ("author", "me", "no field 'author'"),
     ],
 )
 def test_broken_entries(dense, tmp_path, key, value, message):
@@ -257,6 +270,36 @@ def test_broken_entries(dense, tmp_path, key, value, message):
     file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
     with pytest.raises(MuxflowError, match=message):
         load_project(tmp_path / "p")
+
+
+@pytest.mark.parametrize("depth", [-1, 0, 2**40])
+def test_depths_that_no_fifo_has(dense, tmp_path, depth):
+    write_project(dense, tmp_path / "p")
+    file = tmp_path / "p" / "design.json"
+    entry = json.loads(file.read_text())
+    entry["depths"] = dict.fromkeys(entry["depths"], depth)
+    file.write_text(json.dumps(entry))
+    with pytest.raises(MuxflowError, match=f"has a depth of {depth}; from 1 to"):
+        load_project(tmp_path / "p")
+
+
+def test_folds_of_an_unknown_node(dense, tmp_path):
+    write_project(dense, tmp_path / "p")
+    file = tmp_path / "p" / "design.json"
+    entry = json.loads(file.read_text())
+    entry["folds"]["nobody"] = {"pe": 1, "simd": 1, "groups": 1}
+    file.write_text(json.dumps(entry))
+    with pytest.raises(MuxflowError, match="a fold is given for nobody"):
+        load_project(tmp_path / "p")
+
+
+def test_the_digest_changes_with_the_design(dense, tmp_path):
+    first = write_project(dense, tmp_path / "p").digest
+    file = tmp_path / "p" / "design.json"
+    entry = json.loads(file.read_text())
+    entry["depths"] = {name: depth + 1 for name, depth in entry["depths"].items()}
+    file.write_text(json.dumps(entry))
+    assert load_project(tmp_path / "p").digest != first
 
 
 def test_missing_project(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 import muxflow
 from muxflow import api
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.reports.render import to_text
@@ -31,6 +32,30 @@ def test_the_api_has_the_shape_of_the_documentation(model: Path, tmp_path: Path)
     with muxflow.Accelerator.emulate(project.path) as accelerator:
         assert np.array_equal(accelerator.run(images), graph(images))
     assert muxflow.open_project(tmp_path / "api").design.interval == design.interval
+
+
+def test_a_saved_graph_is_loaded_again(residual: Graph, tmp_path: Path) -> None:
+    muxflow.save(residual, tmp_path / "again.npz")
+    assert muxflow.load(tmp_path / "again.npz") == residual
+    with pytest.raises(MuxflowError, match=r"a graph is saved as \.npz"):
+        muxflow.save(residual, tmp_path / "again.onnx")
+
+
+def test_arguments_of_the_wrong_kind(residual: Graph, tmp_path: Path) -> None:
+    with pytest.raises(MuxflowError, match=r"muxflow\.fit: a NoneType; expected a Graph \(muxflow\.load gives one\)"):
+        muxflow.fit(None)  # type: ignore[arg-type]
+    with pytest.raises(MuxflowError, match=r"muxflow\.write: a Graph; expected a Design \(muxflow\.fit gives one\)"):
+        muxflow.write(residual, tmp_path / "p")  # type: ignore[arg-type]
+    with pytest.raises(MuxflowError, match=r"muxflow\.save: a str; expected a Graph"):
+        muxflow.save("model.onnx", tmp_path / "p.npz")  # type: ignore[arg-type]
+    for clock in (0, -1, float("nan"), float("inf"), 1e12):
+        with pytest.raises(MuxflowError, match=r"a clock of .* MHz; it must be positive, and at most 2000"):
+            muxflow.fit(residual, clock_mhz=clock)
+    empty = np.zeros((0, *residual.streams[residual.inputs[0]].shape), np.int64)
+    with pytest.raises(MuxflowError, match="a batch of no images"):
+        muxflow.write(muxflow.fit(residual), tmp_path / "p", vectors=empty)
+    with pytest.raises(MuxflowError, match="a folder; expected a model file"):
+        muxflow.load(tmp_path)
 
 
 def test_without_a_compiler_the_fit_is_an_estimate_and_says_so(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,9 @@ def test_burn_in_defaults_to_the_ring():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"ring": 2}, "at least 3"),
+        ({"ring": 2}, "a ring of 2 cells; from 3 to 65536"),
+        ({"ring": 10**9}, "a ring of 1000000000 cells; from 3 to 65536"),
+        ({"ring": 9, "burn_in": 10**12}, "burn_in 1000000000000; from 0 to 65536"),
         ({"ring": 9, "rule": 256}, "0..255"),
         ({"ring": 9, "seed": -1}, "seed -1"),
         ({"ring": 9, "burn_in": -1}, "burn_in -1"),
@@ -101,8 +103,8 @@ def test_bad_weights():
         AutomatonWeights(2, 10, 19, alphabet="ternary")
     with pytest.raises(GraphError, match="dies out"):
         AutomatonWeights(2, 3, 9, rule=0, burn_in=1, alphabet="ternary")
-    for rows, columns in ((0, 3), (2, 0), (-1, 3)):
-        with pytest.raises(MuxflowError, match=f"a matrix of {rows} x {columns}; rows and columns are at least 1"):
+    for rows, columns in ((0, 3), (2, 0), (-1, 3), (10**9, 3)):
+        with pytest.raises(MuxflowError, match=f"a matrix of {rows} x {columns}; rows are from 1 to 65536, columns at"):
             AutomatonWeights(rows, columns, 9)
     with pytest.raises(GraphError, match="0 repeats; at least 1"):
         AutomatonWeights(2, 3, 9, repeats=0)

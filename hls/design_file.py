@@ -1,0 +1,95 @@
+"""`design.json` and `graph.npz` of a project folder: all that a design is built from again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.design import Design, build_design
+from muxflow.dataflow.fit.device import Device, Utilisation
+from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.fit.timing import Timing
+from muxflow.dataflow.graph.codec import from_json, to_json
+from muxflow.dataflow.graph.file import read_graph, write_graph
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.version import __version__
+from muxflow.hls.kernels import KERNELS
+
+DESIGN, GRAPH = "design.json", "graph.npz"
+
+
+@dataclass(frozen=True)
+class DesignFile:
+    """What `design.json` holds.
+
+    `folds`: of the nodes that have one of their own; `depths`: FIFO depths of the folded graph in beats; `completions`:
+    cycles after which the simulated frames had left, None without a simulation; `options`: of the target that wrote it.
+    """
+
+    board: str
+    device: Device
+    clock_mhz: float
+    utilisation: Utilisation
+    folds: Mapping[str, Fold]
+    depths: Mapping[str, int]
+    completions: tuple[int, ...] | None
+    options: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        ends = self.completions
+        if ends is not None and (not ends or ends[0] < 1 or any(b <= a for a, b in itertools.pairwise(ends))):
+            raise MuxflowError("completions: frames leave in order; expected ascending cycles from 1, or null")
+
+
+def save_design(design: Design, folder: Path, options: Mapping[str, str] | None = None) -> None:
+    """Write `graph.npz` (the graph before width converters) and `design.json` into a folder."""
+    graph = unfolded(design.graph)
+    write_graph(graph, folder / GRAPH)
+    entry = DesignFile(
+        design.board,
+        design.device,
+        float(design.clock_mhz),
+        design.utilisation,
+        {node.name: design.folds[node.name] for node in graph.nodes if not node.op.folds_with_reader},
+        design.depths,
+        None if design.timing is None else design.timing.completions,
+        options or {},
+        __version__,
+    )
+    (folder / DESIGN).write_text(json.dumps(to_json(entry), indent=2, sort_keys=True) + "\n")
+
+
+def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
+    """Build the design of a project folder again, with the options of its target.
+
+    Raises MuxflowError naming the file, and what in it is missing or does not fit.
+    """
+    file = folder / DESIGN
+    try:
+        text = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise MuxflowError(f"{file}: no such file; `muxflow build MODEL --output {folder}` writes a project") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise MuxflowError(f"{file}: not a Muxflow design ({error}); build the project again") from error
+    graph = read_graph(folder / GRAPH)
+    try:
+        entry = from_json(DesignFile, text)
+        design = build_design(
+            graph,
+            entry.folds,
+            KERNELS,
+            device=entry.device,
+            board=entry.board,
+            clock_mhz=entry.clock_mhz,
+            utilisation=entry.utilisation,
+            depths=entry.depths,
+            timing=None if entry.completions is None else Timing(entry.completions, {}, {}, 0),
+        )
+    except MuxflowError as error:
+        raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
+    return design, entry.options
