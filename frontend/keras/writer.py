@@ -14,7 +14,7 @@ around, which no model may do. R is 1, or one row for each channel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -136,11 +136,14 @@ class Writer:
         self.nodes[-1] = replace(self.nodes[-1], outputs=(name,))
         return name
 
-    def model(self, name: str, inputs: dict[str, tuple[int | None, ...]], outputs: list[str]) -> Model:
-        """The finished model; `inputs`: shapes without the batch, None where a size is open."""
+    def model(
+        self, name: str, inputs: dict[str, tuple[int | None, ...]], outputs: list[str], observable: Iterable[str]
+    ) -> Model:
+        """The finished model; `inputs`: shapes without the batch, None where a size is open; `observable`: see `Model`."""
         entries = tuple(ModelInput(entry, shape) for entry, shape in inputs.items())
         nodes = tuple(self.nodes)
-        return Model(name, nodes, entries, tuple(outputs), self.constants, OPSET, computed_by=self.computed_by)
+        shown = frozenset(observable)
+        return Model(name, nodes, entries, tuple(outputs), self.constants, OPSET, {}, self.computed_by, shown)
 
 
 def _plain(value: Any) -> Any:
