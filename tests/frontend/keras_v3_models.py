@@ -191,7 +191,10 @@ def fusion():
     x = QConv1D(8, 2, groups=4, name="d", **confs(lane(1, 1, 3)))(layers.ZeroPadding1D((1, 0))(x))
     x = layers.DepthwiseConv1D(2, strides=2, name="e")(QAveragePooling1D(3, strides=1, name="f", iq_conf=EACH)(x))
     x = Quantizer(lane(1, 2, 3), name="g")(x)
-    pools = [QGlobalMaxPooling1D(name="h", enable_iq=False)(x), QGlobalAveragePooling1D(name="i", iq_conf=lane(1, 2, 3))(x)]
+    pools = [
+        QGlobalMaxPooling1D(name="h", enable_iq=False)(x),
+        QGlobalAveragePooling1D(name="i", iq_conf=lane(1, 2, 3))(x),
+    ]
     y = QDense(6, name="j", **confs(PIXELS))(features)
     both = layers.Concatenate(name="both")([Quantizer(EACH, name=f"k{n}")(part) for n, part in enumerate([*pools, y])])
     heads = [QDense(3, name="l", **confs(lane(1, 1, 3)))(both), QDense(4, name="m", **confs(lane(1, 1, 3)))(both)]

@@ -144,7 +144,6 @@ def test_one_axis_two_inputs_and_two_outputs(folder, described):
     assert sorted(graph.tensors.values()) == ["b", "b/iq", "c/iq", "d/iq", "f/iq", "i/iq", "k0", "k1", "k2", "m/iq"]
     assert len(outcome.streams) == len(graph.tensors) + 2
     assert all(len(np.unique(values)) > 5 for values in agreed.outputs.values())
-    assert graph.notes["near_ties"] == "0"
 
 
 def test_no_grid_is_searched_for(described, searched, without_codes, tmp_path):

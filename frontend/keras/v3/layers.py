@@ -124,8 +124,8 @@ def depthwise(writer: Writer, call: Call) -> str:
 def separable(writer: Writer, call: Call) -> str:
     """SeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
-    kernels = (Kernel(numbers(kernel)) for kernel in (layer.depthwise_kernel, layer.pointwise_kernel))
-    return activation(writer, separated(writer, call, *kernels, *_bias(writer, layer)), layer.activation)
+    by_channel, pointwise = Kernel(numbers(layer.depthwise_kernel)), Kernel(numbers(layer.pointwise_kernel))
+    return activation(writer, separated(writer, call, by_channel, pointwise, *_bias(writer, layer)), layer.activation)
 
 
 def dense(writer: Writer, call: Call) -> str:
