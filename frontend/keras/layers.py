@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.keras.kernel import Kernel
+from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.writer import Writer, to_channel_first, to_channel_last
 
 Shape = tuple[int | None, ...]
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +149,9 @@ def convolved_by_channel(writer: Writer, call: Call, kernel: Kernel, *bias: str)
     return writer.node("Conv", x, weights, *bias, group=channels, **window(call.layer, pads))
 
 
-def separated(writer: Writer, call: Call, by_channel: Kernel, pointwise: Kernel, *bias: str) -> str:
+def separated(writer: Writer, call: Call, first: Kernel, pointwise: Kernel, *bias: str) -> str:
     """A depthwise convolution, then a pointwise one, no quantizer between."""
-    x = convolved_by_channel(writer, call, by_channel)
+    x = convolved_by_channel(writer, call, first)
     return writer.node("Conv", x, writer.weights(pointwise.moved(_rows_first)), *bias)
 
 

@@ -16,7 +16,7 @@ from qkeras.quantizers import BaseQuantizer
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.importer.float_chain import Floats
-from muxflow.frontend.keras.kernel import Kernel
+from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.layers import (
     GLOBAL_POOLS,
     POOLS,
@@ -81,15 +81,15 @@ def kernel_of(quantizer: Any, variable: Any, what: str = "kernel") -> Kernel:
     return Kernel(values, _steps(quantizer, values))
 
 
-def _steps(quantizer: Any, values: Floats) -> Any:
+def _steps(quantizer: Any, values: Floats) -> Array | None:
     """Of which a quantizer's values are multiples, after a call that gave them; None where it does not say."""
     kind = type(quantizer).__name__
     if kind == "quantized_po2":
-        return np.abs(values.astype(np.float64))
+        return np.asarray(np.abs(values), np.float64)
     if kind not in ("quantized_bits", "binary", "stochastic_binary", "ternary", "stochastic_ternary"):
         return None
     magnitude = quantizer.bits - quantizer.keep_negative if kind == "quantized_bits" else 0
-    scale = np.abs(np.asarray(quantizer.scale, np.float64))
+    scale: Array = np.abs(np.asarray(quantizer.scale, np.float64))
     return scale * 2.0 ** (int(quantizer.integer) - magnitude) if magnitude > 0 else scale
 
 

@@ -124,8 +124,8 @@ def depthwise(writer: Writer, call: Call) -> str:
 def separable(writer: Writer, call: Call) -> str:
     """SeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
-    by_channel, pointwise = Kernel(numbers(layer.depthwise_kernel)), Kernel(numbers(layer.pointwise_kernel))
-    return activation(writer, separated(writer, call, by_channel, pointwise, *_bias(writer, layer)), layer.activation)
+    first, pointwise = Kernel(numbers(layer.depthwise_kernel)), Kernel(numbers(layer.pointwise_kernel))
+    return activation(writer, separated(writer, call, first, pointwise, *_bias(writer, layer)), layer.activation)
 
 
 def dense(writer: Writer, call: Call) -> str:

@@ -14,6 +14,7 @@ from keras import ops
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.float_chain import Floats
+from muxflow.frontend.keras.kernel import Array
 from muxflow.frontend.keras.steps import FINEST, Steps, find_period, find_steps
 
 REACH = 20
@@ -106,12 +107,13 @@ def _steps(quantizer: Any, integer_bits: int, before: Callable[[Any], Any]) -> S
     return find_steps(function, max(integer_bits + scaler + 1, REACH))
 
 
-def steps_of_values(quantizer: Any, shape: tuple[int, ...]) -> Any:
+def steps_of_values(quantizer: Any, shape: tuple[int, ...]) -> Array | None:
     """Of which each of a quantizer's values of a shape is a whole multiple; None where it does not say."""
     internal = quantizer.quantizer
     if not isinstance(internal, FixedPointQuantizerBase) or quantizer.affine:
         return None
-    return ops.convert_to_numpy(quantizer.epsilon_(shape)).astype(np.float64) * abs(quantizer.scaler or 1.0)
+    steps = np.asarray(ops.convert_to_numpy(quantizer.epsilon_(shape)), np.float64)
+    return steps * abs(quantizer.scaler or 1.0)
 
 
 def numbers(tensor: Any) -> Floats:
