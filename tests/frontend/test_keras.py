@@ -1,5 +1,6 @@
 """Keras and QKeras models: the graph equals Keras' own predict, layer by layer."""
 
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.frontend.importer.walk import check_model, import_model
 from muxflow.frontend.keras import process as keras_process
-from muxflow.frontend.keras.execution import keras_execution
+from muxflow.frontend.keras.child import Predictor
+from muxflow.frontend.keras.execution import KerasExecution, keras_execution
 from muxflow.frontend.keras.process import ENVIRONMENT, SUFFIXES
 from muxflow.frontend.keras.reader import describe_models
 from muxflow.frontend.model import ImportOptions
@@ -199,6 +201,24 @@ def test_several_inputs_and_outputs_up_to_the_simulation(name, folder, described
     assert equal["Keras predict (TensorFlow)"].detail.startswith(f"{tensors} tensors")
     streams = graph.evaluate(images.codes, graph.constants())
     assert all(len(np.unique(streams[output])) > 5 for output in graph.outputs)
+
+
+def test_a_graph_of_other_inputs_and_outputs_is_named(folder, described, tmp_path):
+    predictor = Predictor(["x"], ["y"], {}, lambda tensors: None)
+    with pytest.raises(MuxflowError, match="the model has 1 inputs, the graph 2: it was not imported from it"):
+        predictor.run([], [np.zeros(1)] * 2)
+    with pytest.raises(MuxflowError, match="the model has no tensor a: the graph was not imported from it"):
+        predictor.run(["a"], [np.zeros(1)])
+
+    class OneOutput:
+        def ask(self, question):
+            np.savez(tmp_path / "outputs.npz", *np.zeros((1 + len(json.loads(question)), 1)))
+            return {"error": None}
+
+    graph = import_model(described["heads"])
+    execution = KerasExecution(model_file(folder, "heads"), graph, OneOutput(), tmp_path)
+    with pytest.raises(MismatchError, match=r"heads\.keras: the model has 1 outputs, the graph 2: it was not imported"):
+        compare(graph, [execution], random_images(graph, 1).codes)
 
 
 def test_inputs_keep_their_order_and_vectors_their_form(described):

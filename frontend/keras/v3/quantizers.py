@@ -112,8 +112,8 @@ def steps_of_values(quantizer: Any, shape: tuple[int, ...]) -> Array | None:
     internal = quantizer.quantizer
     if not isinstance(internal, FixedPointQuantizerBase) or quantizer.affine:
         return None
-    steps = np.asarray(ops.convert_to_numpy(quantizer.epsilon_(shape)), np.float64)
-    return steps * abs(quantizer.scaler or 1.0)
+    finest: Array = np.asarray(ops.convert_to_numpy(quantizer.epsilon_(shape)), np.float64)
+    return finest * float(abs(quantizer.scaler or 1.0))
 
 
 def numbers(tensor: Any) -> Floats:
