@@ -12,7 +12,7 @@
 #   make benchmark         measure import, fit, compile and simulation of a CIFAR-sized network
 #   make benchmark-hls4ml  C simulation of that network here, through hls4ml, and by hls4ml alone
 #   make benchmark-finn    CNV and TFC here and through FINN+, side by side (makes FINN+'s environment, 2.3 GB)
-#   make benchmark-finn-conversion  the digits network in FINN, by FINN's conversion and by ours, and both estimates
+#   make benchmark-finn-conversion  the digits network in FINN, by FINN's conversion and by Muxflow's, and both estimates
 #   make presets           the CIFAR-10 MOGNETs of 0.6, 1.0 and 1.4 Mb, fitted to five boards
 #   make calibrate         the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
 #   make lint              ruff, mypy and hadolint only

@@ -50,7 +50,7 @@ KINDS: tuple[tuple[str | int, int, bool], ...] = (
 
 
 def formula(step: Step) -> int:
-    """LUTs of the op's formula for that step, without counter and control."""
+    """Count the LUTs of the op's formula for that step, without counter and control."""
     low, high = {"bipolar": (-1, 1), "ternary": (-1, 1)}.get(str(step.weights)) or (
         -(1 << step.weight_bits - 1),
         (1 << step.weight_bits - 1) - 1,
@@ -68,7 +68,7 @@ def formula(step: Step) -> int:
 
 
 def synthesise(yosys: str, step: Step) -> tuple[int, int]:
-    """LCs and LUTs that Yosys counts."""
+    """Count LCs and LUTs by Yosys."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "step.v").write_text(verilog(step))
         command = [yosys, "-q", "-l", "log", "-p", SYNTHESIS]

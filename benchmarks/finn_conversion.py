@@ -1,5 +1,7 @@
-"""Two digits networks in FINN, each by two ways, on the 450 held-out images: by FINN's own conversion of the exported file,
-and as the FINN model that Muxflow makes of it; and FINN's estimates of the latter beside ours.
+"""Two digits networks in FINN, each by two ways, on the 450 held-out images.
+
+By FINN's own conversion of the exported file, and as the FINN model that Muxflow makes of it; and FINN's estimates of
+the latter beside Muxflow's.
 
     make benchmark-finn-conversion       or    .venv/bin/python benchmarks/finn_conversion.py
 
@@ -45,7 +47,7 @@ MODEL = Path(muxflow.frontend.__path__[0]) / "training" / "pretrained" / "mognet
 
 
 def convert_as_finn_does(path: Path) -> Any:
-    """The file behind FINN's own conversion of quantizers; FINN must be prepared."""
+    """Return the file after FINN's own conversion of quantizers; FINN must be prepared."""
     from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.util.cleanup import cleanup_model
@@ -56,7 +58,7 @@ def convert_as_finn_does(path: Path) -> Any:
 
 
 def without_batch_norm(path: Path) -> Path:
-    """Exports three convolutions with ternary weights and 3-bit activations, random weights, seed 0."""
+    """Export three convolutions with ternary weights and 3-bit activations, random weights, seed 0."""
     torch.manual_seed(0)
 
     def activation() -> Any:
@@ -68,7 +70,7 @@ def without_batch_norm(path: Path) -> Path:
 
 
 def codes_by_finns_conversion(path: Path, graph: Graph, codes: IntArray) -> IntArray:
-    """The integer outputs of a file behind FINN's own conversion, shape (N, outputs); FINN must be prepared."""
+    """Compute the integer outputs of a file after FINN's own conversion, shape (N, outputs); FINN must be prepared."""
     from qonnx.core.onnx_exec import execute_onnx
 
     model = convert_as_finn_does(path)
@@ -88,7 +90,7 @@ def main(
     images: Annotated[int, typer.Option(help="Held-out images; 0: all of them.")] = 0,
     board: Annotated[str, typer.Option(help="Board to fit Muxflow's FINN models to.")] = "pynq-z2",
 ) -> None:
-    """Prints the tables."""
+    """Print the tables."""
     data = datasets.load("digits", "test")
     count = images or len(data.images)
     table = Table(title=f"integer outputs by FINN's Python execution, digits test split, {count} images")
@@ -125,7 +127,7 @@ def main(
 
 
 def side_by_side(rows: list[Row]) -> Table:
-    """FINN's estimates and ours, summed over the nodes of a kind; cycles of the slowest."""
+    """Tabulate FINN's estimates and Muxflow's, summed over the nodes of a kind; cycles of the slowest."""
     table = Table(title="MOGNET: estimates of its nodes, ours | FINN's")
     for heading in ("design", "in FINN", "nodes", "slowest, cycles", "LUT", "BRAM18"):
         table.add_column(heading, justify="left" if heading in ("design", "in FINN") else "right")

@@ -85,7 +85,7 @@ class FinnNode:
 
     @staticmethod
     def parse(entry: Mapping[str, Any]) -> FinnNode:
-        """A node of `estimate.py`'s JSON."""
+        """Read a node of `estimate.py`'s JSON."""
         renamed = {"PE": "pe", "SIMD": "simd", "MH": "rows", "MW": "columns"}
         known = {field.name for field in fields(FinnNode)}
         values = {renamed.get(key, key): value for key, value in entry.items()}
@@ -107,7 +107,7 @@ class FinnDesign:
 
     @staticmethod
     def parse(entry: Mapping[str, Any]) -> FinnDesign:
-        """A design of `estimate.py`'s JSON."""
+        """Read a design of `estimate.py`'s JSON."""
         return FinnDesign(
             entry["target_fps"],
             entry["slowest_cycles"],
@@ -120,12 +120,12 @@ class FinnDesign:
 
 
 def parse_designs(text: str) -> tuple[FinnDesign, ...]:
-    """The designs in `estimate.py`'s output, in the order of their targets."""
+    """Read the designs in `estimate.py`'s output, in the order of their targets."""
     return tuple(FinnDesign.parse(entry) for entry in json.loads(text)["designs"])
 
 
 def finn_folds(design: Design) -> dict[str, list[tuple[int, int]]]:
-    """A design's folds as `estimate.py --folds` takes them."""
+    """Write a design's folds as `estimate.py --folds` takes them."""
     folds: dict[str, list[tuple[int, int]]] = {"MVAU": [], "ConvolutionInputGenerator": [], "Pool": []}
     for node in design.graph.nodes:
         fold = design.folds[node.name]
@@ -140,7 +140,7 @@ def finn_folds(design: Design) -> dict[str, list[tuple[int, int]]]:
 
 
 def run_finn(python: Path, model: Path, targets: Sequence[int], ours: Design) -> tuple[FinnDesign, ...]:
-    """Runs FINN+'s estimate flow in its own environment, for the targets and last for the folds of `ours`.
+    """Run FINN+'s estimate flow in its own environment, for the targets and last for the folds of `ours`.
 
     Its JSON is kept beside the model.
     """
@@ -160,7 +160,7 @@ def run_finn(python: Path, model: Path, targets: Sequence[int], ours: Design) ->
 
 
 def shown_designs(designs: Sequence[FinnDesign], targets: Sequence[int], budget: Resources) -> list[FinnDesign]:
-    """The designs for the given targets and the fastest one inside the budget, none of them twice."""
+    """Select the designs for the given targets and the fastest one inside the budget, none of them twice."""
     inside = [design for design in designs if not design.resources.exceeds(budget)]
     fastest = max(inside, key=lambda design: design.frames_per_second, default=None)
     shown: dict[int, FinnDesign] = {}
@@ -184,13 +184,13 @@ class Comparison:
 
     @property
     def ratio(self) -> str:
-        """Ours over theirs: LUTs, block RAMs."""
+        """Muxflow's figure over FINN+'s: LUTs, block RAMs."""
         pairs = ((self.ours.lut, self.theirs.lut), (self.ours.bram18, self.theirs.bram18))
         return " / ".join(f"{mine / other:.2f}" if other else "-" for mine, other in pairs)
 
 
 def formula(graph: Graph, node: Node, fold: Fold) -> Resources:
-    """Our estimate of a node under any fold that FINN+ may choose, weights in block RAM and all else in LUTs.
+    """Estimate a node by Muxflow's formulas under any fold that FINN+ may choose, weights in block RAM and all else in LUTs.
 
     A fold that is not legal here (SIMD 36 of 256 channels) still has an estimate: the formulas divide and round down.
     """
@@ -203,14 +203,14 @@ def formula(graph: Graph, node: Node, fold: Fold) -> Resources:
 
 
 def _placed(memory: Memory) -> Resources:
-    """FINN+'s placement when nothing is set: weights in block RAM however few, line buffers in LUTs."""
+    """Place a memory as FINN+ does when nothing is set: weights in block RAM however few, line buffers in LUTs."""
     if memory.kind == "rom":
         return Resources(0, 0, bram18_count(memory.depth, memory.width), 0)
     return Resources(lutram_count(memory.depth, memory.width, memory.writable), 0, 0, 0)
 
 
 def compare_nodes(graph: Graph, design: FinnDesign) -> Iterator[Comparison]:
-    """The nodes that both sides have, in the order of the network.
+    """Pair the nodes that both sides have, in the order of the network.
 
     Raises SystemExit when the two sides disagree on the matrices of the network.
     """
@@ -271,17 +271,17 @@ class StrictKernels:
 
 
 def over_budget(resources: Resources, budget: Resources) -> str:
-    """Names of the resources that exceed the budget."""
+    """Name the resources that exceed the budget."""
     return ", ".join(resources.exceeds(budget))
 
 
 def amounts(resources: Resources, converter_lut: int | None) -> tuple[str, str, str]:
-    """LUTs, LUTs of width converters where they are counted apart, block RAMs."""
+    """Format LUTs, LUTs of width converters where they are counted apart, block RAMs."""
     return f"{resources.lut:,}", "" if converter_lut is None else f"+ {converter_lut:,}", f"{resources.bram18}"
 
 
 def our_figures(design: Design, seconds: float) -> tuple[str, ...]:
-    """The columns of a design of ours from its cycles on."""
+    """Format the columns of a Muxflow design from its cycles on."""
     return (
         f"{design.slowest_cycles:,}",
         f"{design.frames_per_second:,.0f}",
@@ -294,7 +294,7 @@ def our_figures(design: Design, seconds: float) -> tuple[str, ...]:
 
 
 def total_table() -> Table:
-    """The empty table of whole designs."""
+    """Make the empty table of whole designs."""
     table = Table(title=f"{FINN_BOARD} at {CLOCK_MHZ:g} MHz", title_justify="left")
     for column in ("network", "design", "target", "cycles", "frames/s", "by", "latency", "LUT", "converters", "BRAM18"):
         justify: JustifyMethod = "left" if column in ("network", "design", "by") else "right"
@@ -305,7 +305,7 @@ def total_table() -> Table:
 
 
 def node_table(graph: Graph, design: FinnDesign) -> Table:
-    """The nodes that both sides have at the fold of a FINN+ design."""
+    """Tabulate the nodes that both sides have at the fold of a FINN+ design."""
     title = f"{graph.name}: the nodes of both at FINN+'s folds for {design.target_fps:,} frames/s"
     table = Table(title=title, title_justify="left")
     for column in ("node", "fold", "LUT FINN+", "LUT Muxflow", "BRAM18 FINN+", "BRAM18 Muxflow", "ratio LUT / BRAM18"):

@@ -104,7 +104,7 @@ class Plain:
         return []
 
     def _Add(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """A factor and an offset a channel are a batch norm."""
+        """Write a factor and an offset a channel as a batch norm."""
         source, factor = self.factors[node.input[0]]
         name = node.output[0]
         channels = self.values[factor].size
@@ -142,12 +142,12 @@ class Plain:
 
 
 def channels_last(model: ModelWrapper) -> ModelWrapper:
-    """What hls4ml's users do by hand."""
+    """Convert to channels last, as hls4ml's users do by hand."""
     return cleanup_model(cleanup_model(model).transform(ConvertToChannelsLastAndClean(make_input_channels_last=True)))
 
 
 def source_size(folder: Path) -> tuple[int, int]:
-    """Files of a project and their bytes, the vendor's type headers aside."""
+    """Count the files of a project and their bytes, the vendor's type headers aside."""
     files = [
         file for file in folder.rglob("*") if file.is_file() and "ap_types" not in file.parts and file.suffix != ".so"
     ]
@@ -157,7 +157,7 @@ def source_size(folder: Path) -> tuple[int, int]:
 def through_hls4ml(
     name: str, model: ModelWrapper, folder: Path, images: npt.NDArray[np.float64], reuse: int
 ) -> tuple[Row, npt.NDArray[np.float64]]:
-    """Converts, compiles and predicts as hls4ml's users do."""
+    """Convert, compile and predict as hls4ml's users do."""
     options = {"backend": "Vitis"}
     with redirect_stdout(io.StringIO()):
         config = hls4ml.utils.config_from_onnx_model(model, granularity="name", default_reuse_factor=reuse, **options)
@@ -175,7 +175,7 @@ def through_hls4ml(
 
 
 def native(graph: Graph, folder: Path, codes: npt.NDArray[np.int64], fps: float | None) -> tuple[Row, Any]:
-    """Muxflow's own project and native C simulation."""
+    """Run Muxflow's own project and native C simulation."""
     project = muxflow.write(muxflow.fit(graph, "pynq-z2", fps=fps), folder)
     files, size = source_size(project.path)
     _, seconds = compile_csim(project.hls, "native")

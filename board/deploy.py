@@ -1,4 +1,4 @@
-"""Fills the deploy folder: the driver, the interface of one accelerator, its self test, examples."""
+"""The deploy folder: the driver, the interface of one accelerator, its self test, examples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import Answer, IntArray, Role
 from muxflow.dataflow.version import __version__
-from muxflow.hls.packing import port, unpack
+from muxflow.hls.packing import axi_port, unpack
 from muxflow.hls.vitis.project import Project
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
 def interface_entry(project: Project) -> dict[str, Any]:
     """Describe what `interface.json` holds; docs/guide/driver.md lists the entries."""
-
     design = project.design
     return {
         "format": FORMAT,
@@ -87,7 +86,7 @@ def interface_entry(project: Project) -> dict[str, Any]:
 def _port(project: Project, stream: str, name: str) -> dict[str, Any]:
     """Describe an outer stream under the name that the model gives it."""
     given = project.design.graph.streams[stream]
-    one = port(given)
+    one = axi_port(given)
     return {
         "name": name,
         "port": project.names.ports[stream],

@@ -1,4 +1,4 @@
-"""The C simulation behind the driver's class: the same calls as on the board, on any machine."""
+"""The C simulation in the place of the board: the same calls as on the board, on any machine."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from muxflow.proof.execution import Tensor
 
 
 class DriverExecution:
-    """An opened accelerator: its output codes, and nothing between; `title` says what is behind the driver."""
+    """An opened accelerator: its output codes, and nothing between; `title` says what the driver runs."""
 
     def __init__(self, accelerator: Accelerator, graph: Graph, title: str = "board") -> None:
         self._accelerator = accelerator

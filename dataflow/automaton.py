@@ -1,4 +1,4 @@
-"""Elementary cellular automata: the numbers behind weights that are generated and never stored (MOGNET, CFLOG)."""
+"""Elementary cellular automata: the numbers of weights that are generated and never stored (MOGNET, CFLOG)."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class Automaton:
         return 1 if self.alphabet == "binary" else 2
 
     def step(self, cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """One step of the rule on a ring of cells (0/1): left, self and right neighbour index the rule's bits."""
+        """Apply the rule once to a ring of cells (0/1): left, self and right neighbour index the rule's bits."""
         neighbourhood = 4 * np.roll(cells, 1) + 2 * cells + np.roll(cells, -1)
         return ((self.rule >> neighbourhood) & 1).astype(np.uint8)
 
     def first_row(self) -> npt.NDArray[np.uint8]:
-        """Give the ring after `burn_in` steps: the cells behind the first weight row, shape (ring,)."""
+        """Give the ring after `burn_in` steps: the cells of the first weight row, shape (ring,)."""
         if self.seed == 0:
             cells = np.zeros(self.ring, np.uint8)
             cells[self.ring // 2] = 1

@@ -30,7 +30,7 @@ class Fold:
 
     `pe`: rows (outputs) at once; for a node without a matrix, the lanes of its streams.
     `simd`: columns (inputs) at once.
-    `groups`: groups at once; more than one only when a step holds whole groups.
+    `groups`: groups at once; more than one only when an iteration holds whole groups.
     """
 
     pe: int = 1
@@ -198,8 +198,10 @@ class Op(ABC):
         """Give the access pattern under a fold."""
 
     def interleaved(self, fold: Fold) -> bool:
-        """Say whether a beat of the first input holds parts of several groups, which only a sliding window right before
-        the node can lay out."""
+        """Say whether a beat of the first input holds parts of several groups.
+
+        Only a sliding window right before the node can lay them out so.
+        """
         return False
 
     def operations(self, ports: Ports) -> int:

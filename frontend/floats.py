@@ -84,7 +84,7 @@ class Steps:
 
 @dataclass(frozen=True, eq=False)
 class Logits:
-    """Logits, shape (N, classes), behind a stream of the largest ones' indices; among equals the lowest comes first."""
+    """Logits, shape (N, classes), where a stream has the largest ones' indices; among equals the lowest comes first."""
 
     values: Doubles
 
@@ -105,7 +105,7 @@ def _inner(stream: Stream, values: npt.NDArray[Any]) -> Tensor:
 
 
 def _output(graph: Graph, name: str, values: npt.NDArray[Any]) -> Tensor:
-    """Codes of an output stream behind a model's output, by the inverse of the read-out."""
+    """Compute the codes of an output stream from a model's output, by the inverse of the read-out."""
     readout = graph.readouts.get(name)
     flat = values.reshape(len(values), -1).astype(np.float64)
     if readout is None:

@@ -75,7 +75,7 @@ def supported() -> str:
 
 
 def find(path: Path) -> Frontend:
-    """The reader of a file; one of those with its suffix even where none recognises it, to say what is wrong with it.
+    """Find the reader of a file; one of those with its suffix even where none recognises it, to say what is wrong with it.
 
     Raises MuxflowError naming the supported suffixes when there is none.
     """

@@ -193,8 +193,11 @@ class Emitter:
 
 @dataclass(frozen=True)
 class Region:
-    """A folded graph in C++ inside somebody else's function: `headers` to include, `definitions` of tables and node
-    functions, and for the function around them its `parameters` and its `body`."""
+    """A folded graph in C++ inside somebody else's function.
+
+    `headers` to include, `definitions` of tables and node functions, and for the function around them its `parameters`
+    and its `body`.
+    """
 
     headers: tuple[str, ...]
     definitions: str

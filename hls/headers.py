@@ -7,7 +7,7 @@ from pathlib import Path
 from muxflow.hls.kernels import KERNELS
 
 SHARED = Path(__file__).parent / "include" / "muxflow"
-"""Types, streams, simulation; folders for other people's flows below."""
+"""Types, streams, simulation; folders for other people's tools below."""
 
 
 def headers() -> dict[str, Path]:
@@ -20,7 +20,7 @@ def headers() -> dict[str, Path]:
 def copy_headers(folder: Path, *, relative: bool = False) -> None:
     """Copy the headers into `folder`, which is called `muxflow` to those that include them.
 
-    `relative`: their includes of each other become relative, for flows that give the compiler no folder of headers.
+    `relative`: their includes of each other become relative, for tools that give the compiler no folder of headers.
     """
     for place, source in headers().items():
         target = folder / place

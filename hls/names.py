@@ -20,14 +20,14 @@ CPP_WORDS = frozenset(
 
 
 def identifier(name: str) -> str:
-    """A C++ identifier for a node or stream name."""
+    """Make a C++ identifier for a node or stream name."""
     text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
     text = re.sub(r"_{2,}", "_", text)
     return f"n_{text}" if text[0].isdigit() or text in CPP_WORDS or keyword.iskeyword(text) else text
 
 
 def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
-    """Identifiers for names, a number appended where two would be the same or one is reserved."""
+    """Make identifiers for names, a number appended where two would be the same or one is reserved."""
     taken = set(reserved)
     found = {}
     for name in names:
@@ -43,9 +43,11 @@ def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str,
 
 @dataclass(frozen=True)
 class Names:
-    """C++ names of a folded graph: the top function, of each stream its variable and its type, of each outer stream its
-    port, of each node its function, of each node with run-time state its seed; `outer`: names that nothing else may
-    have."""
+    """C++ names of a folded graph.
+
+    The top function, of each stream its variable and its type, of each outer stream its port, of each node its function, of
+    each node with run-time state its seed; `outer`: names that nothing else may have.
+    """
 
     top: str
     variables: dict[str, str]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from muxflow.board.driver import packing
 from muxflow.board.driver.errors import AcceleratorError
-from muxflow.board.driver.packing import Port
+from muxflow.board.driver.packing import AxiPort
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.ports import container_bits
+from muxflow.dataflow.fit.axi import container_bits
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from muxflow.board.driver.packing import Words
 
 
-def port(stream: Stream) -> Port:
-    """An outer stream as the driver sees it."""
-    return Port(stream.shape, stream.lo, stream.hi, stream.step, container_bits(stream))
+def axi_port(stream: Stream) -> AxiPort:
+    """Describe an outer stream as the driver sees it."""
+    return AxiPort(stream.shape, stream.lo, stream.hi, stream.step, container_bits(stream))
 
 
 def words_per_frame(stream: Stream) -> int:
-    """AXI words that carry one frame of an outer stream."""
-    return port(stream).words
+    """Count the AXI words that carry one frame of an outer stream."""
+    return axi_port(stream).words
 
 
 def pack(codes: IntArray, stream: Stream) -> Words:
-    """AXI words, shape (N, words a frame), of codes of shape (N, *stream.shape)."""
-    return packing.pack(codes, port(stream))
+    """Pack into AXI words, shape (N, words a frame), codes of shape (N, *stream.shape)."""
+    return packing.pack(codes, axi_port(stream))
 
 
 def unpack(words: Words, stream: Stream) -> IntArray:
-    """Codes of shape (N, *stream.shape) from AXI words; raises MuxflowError when they are not whole frames."""
+    """Unpack codes of shape (N, *stream.shape) from AXI words; raises MuxflowError when they are not whole frames."""
     try:
-        return packing.unpack(words, port(stream))
+        return packing.unpack(words, axi_port(stream))
     except AcceleratorError as error:
         raise MuxflowError(str(error)) from error

@@ -30,9 +30,10 @@ from muxflow.proof.compare import Progress, compare
 def load(
     path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
 ) -> Graph:
-    """The integer graph of a model file that a reader takes: QONNX and FINN-ONNX (`.onnx`), Keras 2 with QKeras or Keras 3
-    with HGQ2 (`.h5`, `.hdf5`, `.keras`), a graph saved by Muxflow (`.npz`), and those of other packages.
+    """Load the integer graph of a model file that a reader takes.
 
+    QONNX and FINN-ONNX (`.onnx`), Keras 2 with QKeras or Keras 3 with HGQ2 (`.h5`, `.hdf5`, `.keras`), a graph saved by
+    Muxflow (`.npz`), and those of other packages.
     `input_scale`, `input_bits`, `input_signed`: the integer inputs, for models that do not begin with a quantizer.
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
@@ -54,7 +55,7 @@ def save(graph: Graph, path: str | Path) -> None:
 def check(
     path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
 ) -> list[NodeStatus]:
-    """What `load` would say of every node of a model file: supported, or why not and what to do.
+    """Return what `load` would say of every node of a model file: supported, or why not and what to do.
 
     Raises MuxflowError when the file cannot be read, ToolError when what the reader needs is not installed.
     """
@@ -74,7 +75,7 @@ class Project:
 
     @property
     def design(self) -> Design:
-        """The design behind it."""
+        """The design that it was written from."""
         return self.hls.design
 
     def csim(
@@ -103,11 +104,11 @@ class Project:
         )
 
     def emulate(self, *, batch: int = 64, timeout: float = 600.0) -> Accelerator:
-        """The driver's `Accelerator`, played by this project's C simulation; raises AcceleratorError."""
+        """Return the driver's `Accelerator`, played by this project's C simulation; raises AcceleratorError."""
         return Accelerator.emulate(self.path, batch=batch, timeout=timeout)
 
     def write_driver(self, folder: str | Path) -> list[Path]:
-        """Writes what runs on the board, the bitstream aside; see `muxflow.board.deploy.write_driver`."""
+        """Write what runs on the board, the bitstream aside; see `muxflow.board.deploy.write_driver`."""
         return write_driver(self.hls, Path(folder))
 
 
@@ -137,7 +138,7 @@ def fit(
     implementations: Implementations = KERNELS,
     progress: Callable[[str], None] | None = None,
 ) -> Design:
-    """The best design that fits the board, by the resource estimate, FIFOs sized by cycle simulation.
+    """Find the best design that fits the board, by the resource estimate, FIFOs sized by cycle simulation.
 
     `board`: a name, a path to a board file, or a Board; `clock_mhz`: the board's own when None; `utilisation`: shares of
     the device that may be used (default 70 % of LUTs and flip-flops, 90 % of block RAM and DSP).
@@ -166,7 +167,7 @@ def fit(
 
 
 def open_project(path: str | Path) -> Project:
-    """A project that was written before; raises MuxflowError when the folder holds none."""
+    """Open a project that was written before; raises MuxflowError when the folder holds none."""
     return Project(load_project(Path(path)))
 
 

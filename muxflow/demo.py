@@ -13,7 +13,7 @@ from rich.console import Console
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.proving import MODEL_FILE, Stage, dataset_images, project_report, prove
+from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
 from muxflow.reports.render import terminal, to_json, write_report
 from muxflow.reports.report import Report
 
@@ -57,7 +57,7 @@ class DemoResult:
         console.print(f"done in {self.seconds:.0f} s")
 
 
-def run_demo(output: Path, *, board: str, select: str, stage: Stage) -> DemoResult:
+def run_demo(output: Path, *, board: str, select: str, begin: Begin) -> DemoResult:
     """Take the Brevitas network to QONNX, graph, design, HLS project, C simulation on the whole held-out split and report.
 
     Nothing is trained or downloaded: the weights ship with Muxflow. Raises MuxflowError for an unknown select mode or
@@ -73,22 +73,22 @@ def run_demo(output: Path, *, board: str, select: str, stage: Stage) -> DemoResu
     torch.set_num_threads(1)
     started = time.perf_counter()
     name = MODELS[select]
-    done = stage("export the Brevitas network to QONNX", 1)
+    done = begin("export the Brevitas network to QONNX", 1)
     output.mkdir(parents=True, exist_ok=True)
     network = load_trained(PRETRAINED / name)
     model = export_trained(PRETRAINED / name, output / f"{name}.onnx")
     done(1, 1)
-    done = stage("import QONNX into the integer graph", 1)
+    done = begin("import QONNX into the integer graph", 1)
     graph = muxflow.load(model)
     images = dataset_images(graph, "digits", "test", None, None)
     done(1, 1)
-    done = stage(f"fit {board}: folds, FIFO depths, memories", 1)
+    done = begin(f"fit {board}: folds, FIFO depths, memories", 1)
     design = muxflow.fit(graph, board)
     done(1, 1)
-    done = stage("write the HLS project", 1)
+    done = begin("write the HLS project", 1)
     project = muxflow.write(design, output / name, vectors=images.codes, extra={MODEL_FILE: model.read_bytes()})
     done(1, 1)
-    prove(project, images, network=network, jobs=os.cpu_count() or 1, stage=stage)
+    prove(project, images, network=network, jobs=os.cpu_count() or 1, begin=begin)
     report = project_report(project, muxflow.__version__)
     files = write_report(report, project.path / "report")
     return DemoResult(report, project.path, tuple(files), time.perf_counter() - started)

@@ -30,14 +30,14 @@ from muxflow.reports.report import Accuracy, Report, Rung, make_report
 MODEL_FILE = "model.onnx"
 COSIMULATION = "Vitis HLS co-simulation"
 
-Stage = Callable[[str, int], Callable[[int, int], None]]
-"""Announces a stage with its number of images and returns what counts them."""
+Begin = Callable[[str, int], Callable[[int, int], None]]
+"""`begin(title, total)`: shows a task with its number of images and returns what counts them."""
 
 
 def model_copy(model: Path) -> dict[str, bytes]:
-    """What a project keeps of the model that it was built from, by file name: the proof runs it again.
+    """Return what a project keeps of the model that it was built from, by file name: the proof runs it again.
 
-    Empty for a graph saved by Muxflow, behind which there is no other model.
+    Empty for a graph saved by Muxflow, which comes from no other model.
     """
     return {f"model{model.suffix}": model.read_bytes()} if registry.find(model).executes else {}
 
@@ -53,14 +53,14 @@ class Images:
 
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
-    """Seeded random codes over the whole interval of each input."""
+    """Draw seeded random codes over the whole interval of each input."""
     generator = np.random.default_rng(seed)
     codes = {name: random_codes(graph.streams[name], count, generator) for name in graph.inputs}
     return Images(codes, None, "random codes", f"seed {seed}")
 
 
 def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, count: int | None) -> Images:
-    """The first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit."""
+    """Return the first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit."""
     from muxflow.frontend.floats import image_codes
     from muxflow.frontend.training import datasets
 
@@ -78,23 +78,23 @@ def prove(
     bounded: bool = False,
     jobs: int = 1,
     network: Any = None,
-    stage: Stage | None = None,
+    begin: Begin | None = None,
 ) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
-    """Climbs the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
+    """Climb the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
 
     The model file is a QONNX or a Keras one; it is executed by QONNX or by Keras' own predict.
 
     Returns the rungs, the accuracy when there are labels, and images a second of each simulation.
     Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project.
     """
-    announce = stage or (lambda _title, _total: lambda _done, _count: None)
+    begin = begin or (lambda _title, _total: lambda _done, _count: None)
     graph = project.design.graph
     with ExitStack() as opened:
         models = _model_executions(project, network, opened)
-        simulations = {variant: _simulation(project, variant, bounded, jobs, announce) for variant in variants}
+        simulations = {variant: _simulation(project, variant, bounded, jobs, begin) for variant in variants}
         executions = [*models, *simulations.values()]
         count = graph.frames(images.codes)
-        watches = [announce(execution.title, count) for execution in executions]
+        watches = [begin(execution.title, count) for execution in executions]
 
         def progress(done: int, total: int) -> None:
             for watch in watches:
@@ -118,7 +118,7 @@ def prove(
 
 
 def _model_executions(project: Project, network: Any, opened: ExitStack) -> list[Execution]:
-    """The trained network, and the model file that the project was built from, where they are there."""
+    """Return the executions of the trained network and of the model file that the project was built from, where there."""
     graph = project.design.graph
     executions: list[Execution] = []
     if network is not None:
@@ -132,8 +132,8 @@ def _model_executions(project: Project, network: Any, opened: ExitStack) -> list
     return executions
 
 
-def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, announce: Stage) -> CsimExecution:
-    watch = announce(f"{TITLES[variant]}: compile", 0)
+def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, begin: Begin) -> CsimExecution:
+    watch = begin(f"{TITLES[variant]}: compile", 0)
     simulation = CsimExecution(project.hls, variant, bounded=bounded, jobs=jobs)
     watch(1, 1)
     return simulation
@@ -157,7 +157,7 @@ def folder_report(design: Design, folder: Path, digest: str, version: str) -> Re
 
 
 def _vendor_figures(folder: Path, digest: str) -> dict[str, Any]:
-    """What `muxflow bitstream` read from the vendor's reports; empty where it has not run on these sources."""
+    """Return what `muxflow bitstream` read from the vendor's reports; empty where it has not run on these sources."""
     file = folder / "bitstream" / FIGURES_FILE
     if not file.exists():
         return {}

@@ -97,7 +97,7 @@ class _Count:
 
 
 def _slices(graph: Graph, codes: Batch | Iterator[Batch]) -> Iterator[dict[str, IntArray]]:
-    """The input codes by name, few enough images at a time."""
+    """Yield the input codes by name, few enough images at a time."""
     weights = graph.weights()
     frame = sum(stream.size for name, stream in graph.streams.items() if name not in weights)
     size = min(BATCH, max(1, BATCH_CODES // frame))
@@ -127,7 +127,7 @@ def _compare_batch(
 
 
 def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, start: int) -> int:
-    """The number of codes of a stream, all equal; raises MismatchError naming the first that differs."""
+    """Return the number of codes of a stream, all equal; raises MismatchError naming the first that differs."""
     frames = len(wanted)
     met = value.codes(wanted, name) if isinstance(value, Floats) else value
     met, wanted = met.reshape(frames, -1), wanted.reshape(frames, -1)
@@ -146,7 +146,7 @@ def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, s
 
 
 def _place(graph: Graph, name: str) -> str:
-    """A stream and the node that writes it, by one name where both have the same."""
+    """Name a stream and the node that writes it, by one name where both have the same."""
     node = graph.producers().get(name)
     if node is None:
         return f"node input, stream {name}"

@@ -71,7 +71,7 @@ class MemoryPlan:
     saved_bits: int
 
     def totals(self, kinds: tuple[str, ...]) -> tuple[KindTotal, ...]:
-        """The sums of each kind, in the order of `kinds`."""
+        """Return the sums of each kind, in the order of `kinds`."""
         return tuple(
             KindTotal(
                 kind,
@@ -90,7 +90,7 @@ class MemoryPlan:
 
 
 def make_memory_plan(design: Design) -> MemoryPlan:
-    """The memory plan of a design; a FIFO belongs to the node that writes it, the first one to the host."""
+    """Make the memory plan of a design; a FIFO belongs to the node that writes it, the first one to the host."""
     writers = {name: node.name for node in design.graph.nodes for name in node.outputs}
     placed = [(node, memory.memory.name, memory) for node in design.memories for memory in design.memories[node]]
     placed += [(writers.get(name, "host"), name, fifo) for name, fifo in design.fifos.items()]

@@ -19,7 +19,7 @@ def plot_frontier(
     title: str,
     path: Path,
 ) -> Path:
-    """Draws frame rate against LUTs and against block RAMs into a file (PNG, PDF or SVG by its ending), budgets as lines.
+    """Draw frame rate against LUTs and against block RAMs into a file (PNG, PDF or SVG by its ending), budgets as lines.
 
     `chosen`: the fitted design, marked. Raises ToolError when matplotlib is absent or cannot write the file.
     """

@@ -24,7 +24,7 @@ CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18",
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
-    """The figures of the report's head as (title, text), each saying what it is."""
+    """Return the figures of the report's head as (title, text), each saying what it is."""
     rows = [
         ("network", f"{report.network}, {report.operations / 1e6:.2f} M multiply-accumulates an image"),
         ("board", f"{report.board} ({report.part}) at {report.clock_mhz:g} MHz"),
@@ -68,14 +68,14 @@ def summary(report: Report) -> list[tuple[str, str]]:
 
 
 def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
-    """The report for a terminal."""
+    """Render the report for a terminal."""
     head = Table.grid(padding=(0, 2))
     for title, text in summary(report):
         head.add_row(Text(title, style="bold"), text)
     parts: list[RenderableType] = [head]
     if report.ladder:
         ladder = Table(title="proof ladder: integer codes compared with the integer graph", title_justify="left")
-        for column in ("step", "outcome", "images", "compared"):
+        for column in ("rung", "outcome", "images", "compared"):
             ladder.add_column(column, justify="right" if column == "images" else "left")
         for rung in report.ladder:
             style = "green" if rung.status == "equal" else "yellow"
@@ -134,7 +134,7 @@ def _node_table(report: Report) -> Table:
 
 def _memory_map(report: Report) -> Table:
     table = Table(title="memory map, bits", title_justify="left")
-    table.add_column("node, and the FIFOs behind it")
+    table.add_column("node, and the FIFOs after it")
     for kind in KINDS:
         table.add_column(KIND_TITLES[kind], justify="right")
     for row in report.nodes:
@@ -173,7 +173,7 @@ def _placement_table(report: Report) -> Table:
 
 
 def frontier_table(points: Sequence[FrontierPoint], clock_mhz: float) -> Table:
-    """Frame rate against resources as a table."""
+    """Render frame rate against resources as a table."""
     table = Table(title="frontier: the cheapest folds of each rate (estimate)", title_justify="left")
     for column in ("frames/s", "cycles a frame", "LUT", "FF", "BRAM18", "DSP"):
         table.add_column(column, justify="right")
@@ -184,7 +184,7 @@ def frontier_table(points: Sequence[FrontierPoint], clock_mhz: float) -> Table:
 
 
 def slowdown_table(points: Sequence[SlowdownPoint]) -> Table:
-    """FIFO bits against the interval as a table."""
+    """Render FIFO bits against the interval as a table."""
     table = Table(title="FIFOs that may slow the pipeline down (cycle simulation)", title_justify="left")
     for column in ("allowed cycles a frame", "cycles a frame", "FIFO bits", "saved", "LUT", "BRAM18"):
         table.add_column(column, justify="right")
@@ -202,7 +202,7 @@ def slowdown_table(points: Sequence[SlowdownPoint]) -> Table:
 
 
 def to_json(report: Report) -> str:
-    """The report as JSON, derived figures included."""
+    """Render the report as JSON, derived figures included."""
     entry = asdict(report)
     entry["parameter_bits"] = report.parameter_bits
     entry["saved_bits"] = report.saved_bits
@@ -213,7 +213,7 @@ def to_json(report: Report) -> str:
 
 
 def to_csv(report: Report) -> str:
-    """The table of nodes as CSV, bits by kind of memory in columns of their own."""
+    """Render the table of nodes as CSV, bits by kind of memory in columns of their own."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*CSV_COLUMNS, *(f"{kind}_bits" for kind in KINDS)])
@@ -229,12 +229,12 @@ def _latex(text: str) -> str:
 
 
 def to_latex(report: Report) -> str:
-    """A booktabs table for a paper; every figure says that it is an estimate."""
+    """Render a booktabs table for a paper; every figure says that it is an estimate."""
     return _environment("latex").get_template("report.tex.j2").render(report=report, tex=_latex)
 
 
 def to_html(report: Report) -> str:
-    """One self-contained page, the memory budget drawn as bars."""
+    """Render one self-contained page, the memory budget drawn as bars."""
     largest = max(1, max(sum(row.bits.values()) for row in report.nodes))
     return (
         _environment("html")
@@ -244,7 +244,7 @@ def to_html(report: Report) -> str:
 
 
 def to_text(report: Report) -> str:
-    """The terminal rendering as plain text."""
+    """Render the report as plain text, as on a terminal."""
     console = Console(file=io.StringIO(), width=150, force_terminal=False, color_system=None)
     console.print(terminal(report))
     assert isinstance(console.file, io.StringIO)
@@ -278,7 +278,7 @@ FORMATS: dict[str, Callable[[Report], str]] = {
 
 
 def write_report(report: Report, folder: Path, formats: tuple[str, ...] = tuple(FORMATS)) -> list[Path]:
-    """Writes `report.<format>` for each format into a folder; raises MuxflowError for an unknown format."""
+    """Write `report.<format>` for each format into a folder; raises MuxflowError for an unknown format."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise MuxflowError(f"report format {unknown[0]!r}; supported: {', '.join(FORMATS)}")

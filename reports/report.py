@@ -21,7 +21,7 @@ KIND_TITLES = {
 
 @dataclass(frozen=True)
 class Rung:
-    """One step of the proof ladder: what was compared with the graph, on how many images, and the outcome.
+    """One rung of the proof ladder: what was compared with the graph, on how many images, and the outcome.
 
     `status`: "equal" or "not run"; `detail`: what was compared, or why it was not run.
     """
@@ -138,7 +138,7 @@ def make_report(
     version: str = "",
     stages: tuple[tuple[str, ...], ...] = (),
 ) -> Report:
-    """The report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools."""
+    """Make the report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools."""
     bits = design.memory_bits()
     plan = make_memory_plan(design)
 

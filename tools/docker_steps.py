@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def run_steps(text: str) -> list[str]:
-    """The shell commands of all RUN instructions, continuation lines joined and comment lines left out."""
+    """List the shell commands of all RUN instructions, continuation lines joined and comment lines left out."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\s*\\\s*\n\s*", " ", "\n".join(lines))
     return re.findall(r"^RUN\s+(.+?)\s*$", joined, re.MULTILINE)

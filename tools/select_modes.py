@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 def main(presets: list[str]) -> None:
-    """Prints one Markdown row for each preset and select mode."""
+    """Print one Markdown row for each preset and select mode."""
     torch.set_num_threads(1)
     print("| " + " | ".join(COLUMNS) + " |")
     print("|---|---|" + "--:|" * (len(COLUMNS) - 2))

@@ -1,4 +1,4 @@
-"""Writes the sections of the ops into docs/reference/semantics.md, from the docstrings of their classes.
+"""Write the sections of the ops into docs/reference/semantics.md, from the docstrings of their classes.
 
     .venv/bin/python tools/semantics.py
 

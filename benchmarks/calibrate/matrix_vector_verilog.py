@@ -37,7 +37,7 @@ class _Wires:
         return name, width
 
     def tree(self, terms: list[tuple[str, int]], signed: bool = False) -> str:
-        """Adds terms in pairs until one is left."""
+        """Add terms in pairs until one is left."""
         while len(terms) > 1:
             pairs = zip(terms[::2], terms[1::2], strict=False)
             added = [self.add(max(a[1], b[1]) + 1, f"{a[0]} + {b[0]}", signed) for a, b in pairs]
@@ -45,7 +45,7 @@ class _Wires:
         return terms[0][0]
 
     def ones(self, bits: list[str]) -> str:
-        """Counts set bits: full adders of three, then a tree."""
+        """Count set bits: full adders of three, then a tree."""
         terms = []
         for first in range(0, len(bits), 3):
             a, b, c = (*bits[first : first + 3], "1'b0", "1'b0")[:3]
@@ -54,7 +54,7 @@ class _Wires:
 
 
 def verilog(step: Step) -> str:
-    """A module `top` that takes inputs and weights of one step and gives the sums when `last` is set."""
+    """Write a module `top` that takes inputs and weights of one step and gives the sums when `last` is set."""
     counts = step.weights == "bipolar" and step.x_bits == 0
     signs = step.weights == "bipolar" and not counts
     x_bits, w_bits = max(1, step.x_bits), step.weight_bits

@@ -49,7 +49,7 @@ ATTRIBUTES = (
 
 @contextlib.contextmanager
 def quiet_output() -> Iterator[None]:
-    """Sends what the steps print, by Python or by a library, to standard error: standard output is for the JSON."""
+    """Send what the steps print, by Python or by a library, to standard error: standard output is for the JSON."""
     sys.stdout.flush()
     saved = os.dup(1)
     os.dup2(2, 1)
@@ -70,7 +70,7 @@ def estimate(
     board: str,
     scratch: Path,
 ) -> dict[str, Any]:
-    """The folded designs of a model at each of the target rates, and at `folds` where they are given."""
+    """Estimate the folded designs of a model at each of the target rates, and at `folds` where they are given."""
     # FINN+ reads a version from the vendor tool's path on import, and opens its simulator: neither is used here.
     # It also makes a settings folder in the user's home.
     os.environ["HOME"] = os.environ["FINN_BUILD_DIR"] = str(scratch)
@@ -125,7 +125,7 @@ def estimate(
         }
 
     def apply_folds(folded: Any) -> None:
-        """Sets the given folds in the order of the network."""
+        """Set the given folds in the order of the network."""
         left = {op: iter(pairs) for op, pairs in folds.items()}
         for node in folded.graph.node:
             op = node.op_type.split("_")[0]
@@ -142,7 +142,7 @@ def estimate(
                     instance.set_nodeattr(name, value)
 
     def converters(folded: Any, part: str) -> dict[str, int]:
-        """What the width converters add, which the flow inserts only when it builds hardware."""
+        """Estimate what the width converters add, which FINN+'s flow inserts only when it builds hardware."""
         joined = ModelWrapper(folded.model, make_deepcopy=True).transform(InsertDWC())
         joined = joined.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
         resources = res_estimation(joined, part)
@@ -194,7 +194,7 @@ def estimate(
 
 
 def main() -> None:
-    """Reads the command line, writes the JSON."""
+    """Read the command line, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--fps", type=int, action="append", required=True, help="target rate; may be given again")

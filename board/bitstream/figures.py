@@ -89,7 +89,7 @@ def read_figures(
 
 
 def read_implementation(results: Path) -> tuple[Resources, Resources, Timing]:
-    """Implemented resources of the accelerator and of the whole system, and the timing."""
+    """Read the implemented resources of the accelerator and of the whole system, and the timing."""
     return (
         read_utilisation(results / "accelerator_utilization.rpt"),
         read_utilisation(results / "utilization.rpt"),
@@ -98,7 +98,7 @@ def read_implementation(results: Path) -> tuple[Resources, Resources, Timing]:
 
 
 def check_cosimulation(report: Path) -> None:
-    """Raises ToolError when the RTL did not do what the test bench expects."""
+    """Raise ToolError when the RTL did not do what the test bench expects."""
     if not read_cosimulation(report).passed:
         raise ToolError(
             f"{report}: the co-simulation did not pass: the RTL differs from the test bench's expected words"
@@ -106,7 +106,7 @@ def check_cosimulation(report: Path) -> None:
 
 
 def check_timing(project: Project, folder: Path, figures: Figures, allowed: bool) -> None:
-    """Raises ToolError when a path is too slow or too fast for the clock, unless that is allowed."""
+    """Raise ToolError when a path is too slow or too fast for the clock, unless that is allowed."""
     timing = figures.timing
     if timing is None or timing.met or allowed:
         return
@@ -142,7 +142,7 @@ def figures_json(project: Project, figures: Figures) -> bytes:
 
 
 def comparison(project: Project, figures: Figures) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Column titles and rows of the table that sets the estimates beside what was synthesised and implemented."""
+    """Lay out column titles and rows of the table that sets the estimates beside what was synthesised and implemented."""
     design = project.design
     columns: list[tuple[str, Resources | None, tuple[str, str, str]]] = [
         (

@@ -20,7 +20,7 @@ from muxflow.board.bitstream.figures import (
     read_implementation,
     synthesis_report,
 )
-from muxflow.board.bitstream.flow import Flow, Outcome, Stage, Tell, locked
+from muxflow.board.bitstream.runner import Outcome, Runner, Stage, Tell, locked
 from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls, find_vivado
 from muxflow.board.bitstream.vendor_reports import read_synthesis
 from muxflow.board.bitstream.vendor_tcl import hls_results, top_name, write_scripts
@@ -43,7 +43,7 @@ Driver = Callable[[Project, Path], list[Path]]
 
 @dataclass(frozen=True)
 class BitstreamOptions:
-    """How the flow runs.
+    """How the stages run.
 
     `tools`: folders with the vendor's installation, PATH and the usual ones when empty; `cosim`: simulate the RTL too
     (slow); `until`: the last stage; `timeout_minutes` of one stage; `jobs`: processes of Vivado;
@@ -70,7 +70,7 @@ class BitstreamOptions:
 
 @dataclass(frozen=True)
 class Bitstream:
-    """What the flow gave: its folder, the folder for the board (None before the last stage), figures, stages."""
+    """The outcome of all stages: their folder, the folder for the board (None before the last stage), figures, stages."""
 
     folder: Path
     deploy: Path | None
@@ -87,9 +87,9 @@ def make_bitstream(
     tell: Tell | None = None,
     write_driver: Driver = deploy.write_driver,
 ) -> Bitstream:
-    """Run the flow in `bitstream/` of the project and fill `deploy/`; stages that are done and unchanged are kept.
+    """Run the stages in `bitstream/` of the project and fill `deploy/`; stages that are done and unchanged are kept.
 
-    `tell(stage, step)` follows it; `write_driver` fills the deploy folder.
+    `tell(stage, activity)` follows them; `write_driver` fills the deploy folder.
     Raises MuxflowError when project and board do not fit, ToolError when a tool is absent, fails, is stopped or leaves
     something out, or when timing is not met. Scripts of all stages are written even where a tool is absent.
     """
@@ -111,14 +111,14 @@ def make_bitstream(
             f"{folder}. The stages up to export need no Vivado: --until export"
         ) from error
     write_scripts(project, board, folder, hls.form)
-    flow = Flow(folder, environment(hls, vivado), options.timeout_minutes * 60)
-    tell = tell or (lambda _stage, _step: None)
+    runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60)
+    tell = tell or (lambda _stage, _activity: None)
     stages = [stage for stage in _stages(project, folder, hls, vivado, options) if ORDER[stage.name] <= last]
     with locked(folder):
         if board.board_parts and facts(folder / "results" / "check.txt").get("board_part") == "":
             # The user may have installed board files since.
-            flow.forget("check")
-        outcomes = flow.run(stages, tell)
+            runner.forget("check")
+        outcomes = runner.run(stages, tell)
         figures = read_figures(project, folder, hls, vivado, {stage.name for stage in stages})
         write_atomically(folder / FIGURES_FILE, figures_json(project, figures))
         filled = None
@@ -239,7 +239,7 @@ def _vivado(vivado: VendorTool, script: str, *arguments: str) -> tuple[str, ...]
 
 
 def _notices(board: Board, figures: Figures, folder: Path) -> tuple[str, ...]:
-    """What a user should know though the flow went through."""
+    """List what a user should know though all stages went through."""
     if figures.board_part != "" or not board.board_parts:
         return ()
     name = board.board_parts[-1].split(":")[1]
@@ -253,7 +253,7 @@ def _notices(board: Board, figures: Figures, folder: Path) -> tuple[str, ...]:
 
 
 def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver) -> Path:
-    """Fills `deploy/` beside itself and puts it in place at the end, so that it is whole or as it was."""
+    """Fill `deploy/` beside itself and put it in place at the end, so that it is whole or as it was."""
     target = project.path / "deploy"
     with whole_folder(target) as made:
         write_driver(project, made)

@@ -65,7 +65,7 @@ class VendorTool:
 
 
 def find_vivado(folders: Sequence[Path] = ()) -> VendorTool:
-    """Vivado, from `folders` when given, else from PATH, else from the usual installation folders, newest first.
+    """Find Vivado: in `folders` when given, else from PATH, else from the usual installation folders, newest first.
 
     Raises ToolError saying what was looked for and where, or that the version is not supported.
     """
@@ -134,7 +134,7 @@ def _sibling(path: Path, name: str) -> bool:
 
 
 def _candidates(names: Sequence[str], folders: Sequence[Path]) -> list[Path]:
-    """Executables of these names in order of preference, earlier names first in each place."""
+    """Find executables of these names in order of preference, earlier names first in each place."""
     if folders:
         return [path for folder in folders for path in _below(names, folder)]
     on_path = [Path(path) for name in names if (path := shutil.which(name))]
@@ -158,7 +158,7 @@ def _folder_version(path: Path) -> str:
 
 
 def _version(path: Path, option: str) -> Version:
-    """What the tool itself says: every one prints `v2022.2` in its banner."""
+    """Read the version that the tool itself prints: every one says `v2022.2` in its banner."""
     try:
         done = subprocess.run(
             [str(path), option],

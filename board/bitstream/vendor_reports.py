@@ -99,7 +99,7 @@ def _synthesis_xml(file: Path) -> Synthesised:
 
 
 def _slow_loops(root: ElementTree.Element) -> tuple[tuple[str, int], ...]:
-    """Loops of all modules whose achieved initiation interval is above 1, sorted by name."""
+    """List the loops of all modules whose achieved initiation interval is above 1, sorted by name."""
     found = set()
     for module in root.iter():
         name = (module.findtext("Name") or "").strip()
@@ -229,7 +229,7 @@ def _integer(file: Path, section: str, text: str) -> int:
 
 
 def _range(least: str, most: str) -> tuple[int, int] | None:
-    """Both ends, None where the tool could not say (`undef`, `?`, `-`)."""
+    """Read both ends, None where the tool could not say (`undef`, `?`, `-`)."""
     return (int(least), int(most)) if least.isdigit() and most.isdigit() else None
 
 
@@ -238,7 +238,7 @@ def _three(cells: list[str]) -> tuple[int, int, int] | None:
 
 
 def _cells(text: str, start: str) -> list[str]:
-    """The cells of the first table row whose first cell begins so."""
+    """Return the cells of the first table row whose first cell begins so."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) > 1 and re.match(start, cells[0]):

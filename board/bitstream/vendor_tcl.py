@@ -85,7 +85,7 @@ def block_pairs(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[Pair, ..
 
 
 def _check_ports(project: Project, board: Board, pairs: Sequence[Pair]) -> None:
-    """Raises MuxflowError when the block design has no room for so many inputs and outputs."""
+    """Raise MuxflowError when the block design has no room for so many inputs and outputs."""
     channels = sum(len(pair.kinds) for pair in pairs)
     registers = 2 * len(pairs) + 1
     for what, met, most in (
@@ -102,7 +102,7 @@ def _check_ports(project: Project, board: Board, pairs: Sequence[Pair]) -> None:
 
 
 def hls_results(form: Form) -> str:
-    """Name the folder below the flow's folder in which an HLS tool leaves `syn`, `sim` and `impl`."""
+    """Name the folder below the stages' folder in which an HLS tool leaves `syn`, `sim` and `impl`."""
     return "hls/hls" if form == "config" else "hls/solution"
 
 

@@ -209,7 +209,7 @@ class Accelerator:
         self._settle()
 
     def _settle(self) -> None:
-        """Sends frames and drops them until none is made from weights of an earlier start."""
+        """Send frames and drop them until none is made from weights of an earlier start."""
         if self._stale:
             self._stale = False
             ahead = max(seed.frames_ahead for seed in self.interface.seeds)
@@ -234,7 +234,7 @@ class Accelerator:
         return self._backend
 
     def _cut(self, arrays: tuple[npt.NDArray[Any], ...]) -> Iterator[tuple[npt.NDArray[Any], ...]]:
-        """Gives the frames of each input in batches of one transfer."""
+        """Cut the frames of each input into batches of one transfer."""
         for first in range(0, len(arrays[0]), self._frames):
             yield tuple(array[first : first + self._frames] for array in arrays)
 
@@ -245,14 +245,16 @@ class Accelerator:
         return tuple(unpack(one, port) for one, port in zip(words, self.interface.outputs))
 
     def _run(self, codes: tuple[Codes, ...]) -> tuple[Codes, ...]:
-        """Gives the codes of each output."""
+        """Run the frames and return the codes of each output."""
         self._settle()
         batches = (self._pack(part) for part in self._cut(codes))
         return tuple(np.concatenate(parts) for parts in zip(*self._stream(batches, self._unpack)))
 
     def _stream(self, batches: Iterator[tuple[Words, ...]], take: Callable[[tuple[Words, ...]], T]) -> list[T]:
-        """Sends batches of input words, takes what comes back: two slots in turn, so that the next batch is packed and the
-        last one unpacked while one is under way."""
+        """Send batches of input words and take what comes back.
+
+        Two slots in turn: the next batch is packed and the last one unpacked while one is under way.
+        """
         backend = self._opened()
         taken = []
         pending = None
@@ -286,7 +288,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _transfer_frames(interface: Interface, batch: int) -> int:
-    """Frames of one transfer: `batch`, fewer where the DMA's length register holds no more."""
+    """Count the frames of one transfer: `batch`, fewer where the DMA's length register holds no more."""
     if batch < 1:
         raise AcceleratorError(f"a batch of {batch} frames; at least one")
     words = max(port.words for port in interface.ports)

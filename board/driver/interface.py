@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 import numpy as np
 
 from .errors import AcceleratorError
-from .packing import Port
+from .packing import AxiPort
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,7 +42,7 @@ class Readout:
 
 
 @dataclass(frozen=True)
-class StreamPort(Port):
+class StreamPort(AxiPort):
     """An input or an output of an accelerator.
 
     `name`: of the model's stream. `port`: of the AXI-Stream port that carries it. `scale`, `offset`: what a code stands

@@ -20,8 +20,8 @@ WORD_BITS = 64
 
 
 @dataclass(frozen=True)
-class Port:
-    """The input or the output of an accelerator.
+class AxiPort:
+    """The AXI port of an input or an output of an accelerator.
 
     `shape`: of one frame, channel last. `lowest`, `highest`, `step`: every code is one of lowest, lowest + step, ...,
     highest. `container`: bits that an element takes in a word, 8, 16, 32 or 64.
@@ -78,7 +78,7 @@ class Port:
         return checked
 
 
-def pack(codes: Codes, port: Port) -> Words:
+def pack(codes: Codes, port: AxiPort) -> Words:
     """Pack codes of shape (N, *port.shape) into AXI words, shape (N, words a frame).
 
     Each element stands sign-extended in its container, the first one in the lowest bits; the last word of a frame is
@@ -90,7 +90,7 @@ def pack(codes: Codes, port: Port) -> Words:
     return padded.view("<u8")
 
 
-def unpack(words: Words, port: Port) -> Codes:
+def unpack(words: Words, port: AxiPort) -> Codes:
     """Unpack codes of shape (N, *port.shape) from AXI words; raises AcceleratorError when they are not whole frames."""
     if words.size % port.words:
         raise AcceleratorError(f"{words.size} AXI words; a frame has {port.words}, so the transfer was cut short")

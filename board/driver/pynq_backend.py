@@ -1,4 +1,4 @@
-"""The hardware behind the driver: overlay, AXI DMAs, contiguous buffers, stream monitors, by PYNQ."""
+"""The hardware that the driver runs: overlay, AXI DMAs, contiguous buffers, stream monitors, by PYNQ."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class PynqBackend:
         return self._buffers[-1]
 
     def _set_up(self) -> None:
-        """Brings DMAs, monitors and accelerator from their reset state to work."""
+        """Bring DMAs, monitors and accelerator from their reset state to work."""
         for channel in self._channels:
             channel.reset()
         for channel in self._sends:
@@ -193,7 +193,7 @@ class PynqBackend:
         return tuple(self._received(channel, slot, states) for channel in self._receives)
 
     def _received(self, channel: Channel, slot: int, states: list[int]) -> Words:
-        """Gives what a channel received in a transfer that has ended."""
+        """Return what a channel received in a transfer that has ended."""
         frames = self._loaded[slot]
         words = frames * channel.port.words
         received = channel.read(r.DMA_LENGTH)
@@ -207,7 +207,7 @@ class PynqBackend:
         return view
 
     def _failure(self, slot: int, states: list[int], what: str) -> AcceleratorError:
-        """What is known of a failed transfer, in words."""
+        """Say in words what is known of a failed transfer."""
         frames = self._loaded[slot]
 
         def listed(channels: list[Channel], numbers: list[int]) -> str:

@@ -19,7 +19,7 @@ NO_LATENCY = 0xFFFFFFFF
 class Register:
     """One register of the stream monitor.
 
-    `offset`: in bytes; `bits`: 32, or 64 for a low word with the high word behind it, to be read in that order;
+    `offset`: in bytes; `bits`: 32, or 64 for a low word with the high word after it, to be read in that order;
     `access`: "read", "write" or "read, write".
     """
 

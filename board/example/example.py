@@ -1,4 +1,4 @@
-"""Runs an accelerator: self test, speed, a few images, what the stream monitor counted.
+"""Run an accelerator: self test, speed, a few images, what the stream monitor counted.
 
 On the board, in the deploy folder:           sudo python3 example.py
 On a machine with Muxflow, without a board:   python3 example.py --emulate build/mognet_digits

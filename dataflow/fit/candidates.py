@@ -68,8 +68,8 @@ def groups(
             continue
         members = [node]
         for member in members:
-            behind = (producers.get(name) for name in member.inputs)
-            members += [one for one in behind if one is not None and one.op.folds_with_reader]
+            feeding = (producers.get(name) for name in member.inputs)
+            members += [one for one in feeding if one is not None and one.op.folds_with_reader]
         members.reverse()
         inner = {name for member in members if member is not node for name in member.outputs}
         reads = tuple(name for member in members for name in member.inputs if name not in inner)

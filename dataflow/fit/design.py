@@ -105,8 +105,10 @@ class Design:
 
     @cached_property
     def latency(self) -> int:
-        """Cycles from the first input beat to the last output beat of one frame: by cycle simulation, or with unbounded
-        FIFOs where there is none (estimate)."""
+        """Cycles from the first input beat to the last output beat of one frame.
+
+        By cycle simulation, or with unbounded FIFOs where there is none (estimate).
+        """
         return schedule(self.folded, timed=True).latency if self.timing is None else self.timing.latency
 
     @property

@@ -31,7 +31,7 @@ class Resources:
         return Resources(self.lut + other.lut, self.ff + other.ff, self.bram18 + other.bram18, self.dsp + other.dsp)
 
     def items(self) -> tuple[tuple[str, int], ...]:
-        """(name, amount) pairs in table order."""
+        """List (name, amount) pairs in table order."""
         return (("LUT", self.lut), ("FF", self.ff), ("BRAM18", self.bram18), ("DSP", self.dsp))
 
     def share(self, budget: Resources) -> float:

@@ -35,7 +35,7 @@ def size_fifos(folded: Folded, *, interval: float = 0) -> Sizing:
 
     A host that offers its beats evenly over the interval, and FIFOs without limit, show what each FIFO must hold; the
     same depths nearly always keep the interval with a host in more of a hurry, and a second run proves that they do.
-    FIFOs behind weight sources and sliding windows stay shallow, because holding such a node up costs little but depth
+    FIFOs after weight sources and sliding windows stay shallow, because holding such a node up costs little but depth
     before it; where that is too slow, windows may run ahead by one vector of their reader, by four, and then without
     limit. Where even that is too slow (frames of a few beats, whose mean interval the fill of the pipeline moves) the
     depths are those at which no writer ever waits, and their interval is what is kept.
@@ -99,7 +99,7 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int) -> Sizing:
 
 
 def _kept(simulator: Simulator, depths: Mapping[str, int], frames: int, allowed: float) -> Timing | None:
-    """The timing with those depths, None where they deadlock or are too slow."""
+    """Return the timing with those depths, None where they deadlock or are too slow."""
     timing, waits = simulator.attempt(depths, frames, slowest=allowed)
     return None if waits is not None else timing
 

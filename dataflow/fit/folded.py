@@ -9,10 +9,10 @@ from math import gcd
 from types import MappingProxyType
 
 from muxflow.dataflow.errors import BudgetError, GraphError
+from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Cost, Implementations, Limits
 from muxflow.dataflow.fit.memory import Kind, Memory
-from muxflow.dataflow.fit.ports import port_lanes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
@@ -111,9 +111,9 @@ def reads_layout(graph: Graph, node: Node) -> bool:
 
 
 def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
-    """Derive the folds of all nodes from those of the leading ones: a follower folds as the node that reads its output,
-    one element a beat when that is the host.
+    """Derive the folds of all nodes from those of the leading ones.
 
+    A follower folds as the node that reads its output, one element a beat when that is the host.
     Raises GraphError naming a node whose fold does not divide its shapes, or that has none.
     """
     readers = graph.consumers()
@@ -171,9 +171,9 @@ def fold_graph(
         reader_lanes.update(zip(node.inputs, lanes_in, strict=True))
         writer_lanes.update(zip(node.outputs, lanes_out, strict=True))
     for name in graph.inputs:
-        writer_lanes[name] = port_lanes(graph.streams[name]) if axi else reader_lanes[name]
+        writer_lanes[name] = axi_lanes(graph.streams[name]) if axi else reader_lanes[name]
     for name in graph.outputs:
-        reader_lanes[name] = port_lanes(graph.streams[name]) if axi else writer_lanes[name]
+        reader_lanes[name] = axi_lanes(graph.streams[name]) if axi else writer_lanes[name]
 
     nodes: list[Node] = []
     streams: dict[str, Stream] = {}
@@ -221,8 +221,10 @@ def fold_op(op: Op, inputs: Sequence[Stream], fold: Fold, implementations: Imple
 
 
 def converter_chains(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """Group the streams of a folded graph by the one that a node other than a width converter writes: itself, then those
-    after its converters up to the reader."""
+    """Group the streams of a folded graph by the one that a node other than a width converter writes.
+
+    A group: that stream, then those after its converters up to the reader.
+    """
     chains: dict[str, tuple[str, ...]] = {}
     origin: dict[str, str] = {}
     for name in (*graph.inputs, *(name for node in graph.nodes for name in node.outputs)):
@@ -256,8 +258,10 @@ def unfolded(graph: Graph) -> Graph:
 
 
 def frame_edges(graph: Graph) -> set[str]:
-    """Collect the streams of a map into a node that also waits for an answer that comes once a frame, those before its
-    width converters included: their FIFOs hold the frame."""
+    """Collect the streams of a map into a node that also waits for an answer that comes once a frame.
+
+    Those before its width converters are included: the FIFOs of all of them hold the frame.
+    """
     held: set[str] = set()
     for node in graph.nodes:
         ports = node.op.inputs[: len(node.inputs)]

@@ -72,8 +72,10 @@ class SlowdownPoint:
 
 
 def expected_elements(graph: Graph) -> dict[str, int]:
-    """Estimate the elements that FIFOs hold before any was sized: a frame for a join whose select comes once a frame, a row
-    before a sliding window."""
+    """Estimate the elements that FIFOs hold before any was sized.
+
+    A frame for a join whose select comes once a frame, a row before a sliding window.
+    """
     held = {name: graph.streams[name].size for name in frame_edges(graph)}
     for node in graph.nodes:
         if node.op.role is Role.LAYOUT:
@@ -110,15 +112,17 @@ def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int |
             low = middle + 1
         else:
             best, high = found, middle
-        # Near the guess small steps, which grow.
+        # Near the guess small increments, which grow.
         middle = (low + high) // 2 if near is None or found is None else max(low, high - stride)
         stride *= 4
     return best
 
 
 def slowdown_curve(design: Design, slowdown: float, *, points: int = 3) -> tuple[SlowdownPoint, ...]:
-    """FIFO bits against interval at slowdowns from 0 to `slowdown` per cent of the slowest node's cycles, the folds of
-    the design kept."""
+    """Set FIFO bits against interval at slowdowns from 0 to `slowdown` per cent of the slowest node's cycles.
+
+    The folds of the design are kept.
+    """
     found = []
     for index in range(points):
         allowed = design.slowest_cycles * (1 + slowdown / 100 * index / (points - 1))
@@ -308,12 +312,12 @@ class _Search:
         return True
 
     def rank(self, design: Design) -> tuple[float, float]:
-        """Smaller is better: the interval where speed is asked for, then shares of the budget."""
+        """Rank a design, smaller is better: the interval where speed is asked for, then shares of the budget."""
         speed = design.interval if self.goal.fps is None and self.latency is None else 0
         return speed, _load(design.resources, self.budget)
 
     def _within_latency(self, solver: Solver) -> Solution | None:
-        """The design of the longest interval whose latency with unbounded FIFOs is short enough."""
+        """Find the design of the longest interval whose latency with unbounded FIFOs is short enough."""
         assert self.latency is not None
         intervals = [cycles for cycles in solver.intervals() if self._limit == 0 or cycles <= self._limit]
         best = None
@@ -334,7 +338,7 @@ class _Search:
         return schedule(fold_graph(self.graph, solution.folds, self.implementations), timed=True).latency
 
     def nearest(self, held: Mapping[str, int], board: str) -> str:
-        """Why there is no design: the nearest one that fits, or how far the smallest is from fitting."""
+        """Explain why there is no design: the nearest one that fits, or how far the smallest is from fitting."""
         solver = Solver(self.graph, self.implementations, held)
         name = self.graph.name
         nearest = fastest(solver, self.budget)

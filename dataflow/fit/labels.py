@@ -91,7 +91,7 @@ def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
 def _search(
     trellis: Trellis, budget: Ints, bound: Bound, ceiling: float, kept: tuple[int, ...]
 ) -> tuple[list[int], Ints] | None:
-    """The cheapest path below the ceiling that keeps the budget of the resources in `kept`, and its cost."""
+    """Find the cheapest path below the ceiling that keeps the budget of the resources in `kept`, and its cost."""
     scale = 1.0 / np.maximum(1, budget)
     single = [np.eye(4)[i] * scale for i in kept]
     # Prices and the most that a path may cost at them: the Lagrangian, the cost itself, and each kept resource.
@@ -102,25 +102,27 @@ def _search(
         (PRICED * scale, ceiling),
         *((prices, 1.0 if budget[i] else 0.0) for prices, i in zip(single, kept, strict=True)),
     ]
-    alive = [np.ones(len(step.source), bool) for step in trellis.steps]
+    alive = [np.ones(len(section.source), bool) for section in trellis.sections]
     ahead = []
     for prices, most in tests:
-        behind, front = trellis.forward(prices), trellis.backward(prices)
-        ahead.append(front)
-        for i, step in enumerate(trellis.steps):
-            alive[i] &= behind[i][step.source] + step.cost @ prices + front[i + 1][step.target] <= most + ROUNDING
+        before, after = trellis.forward(prices), trellis.backward(prices)
+        ahead.append(after)
+        for i, section in enumerate(trellis.sections):
+            alive[i] &= (
+                before[i][section.source] + section.cost @ prices + after[i + 1][section.target] <= most + ROUNDING
+            )
     columns = list(kept)
     labels = np.zeros((1, 4), np.int64)
     states = np.zeros(1, np.int64)
     trail: list[tuple[Ints, Ints]] = []
-    for i, step in enumerate(trellis.steps):
+    for i, section in enumerate(trellis.sections):
         chosen = np.flatnonzero(alive[i])
-        starts = np.searchsorted(states, step.source[chosen])
-        counts = np.searchsorted(states, step.source[chosen], side="right") - starts
+        starts = np.searchsorted(states, section.source[chosen])
+        counts = np.searchsorted(states, section.source[chosen], side="right") - starts
         moved = np.repeat(chosen, counts)
         parent = np.arange(len(moved)) - np.repeat(np.cumsum(counts) - counts - starts, counts)
-        cost = labels[parent] + step.cost[moved]
-        target = step.target[moved]
+        cost = labels[parent] + section.cost[moved]
+        target = section.target[moved]
         good = np.ones(len(moved), bool)
         for (prices, most), front in zip(tests, ahead, strict=True):
             good &= cost @ prices + front[i + 1][target] <= most + ROUNDING
@@ -139,7 +141,7 @@ def _search(
 
 
 def _undominated(state: Ints, cost: Ints) -> Ints:
-    """Rows, by state, that no other row of the same state beats or equals in every column; the first of equals stays."""
+    """Keep the rows, by state, that no other row of the same state beats or equals in every column; the first of equals stays."""
     order = np.lexsort((*cost.T[::-1], state))
     state, cost = state[order], cost[order]
     # Rows of a state ascend in the first column: what came before is no worse in it.

@@ -105,7 +105,7 @@ class PlacedMemory:
 
 @lru_cache(maxsize=1 << 16)
 def _columns(depth: int, width: int) -> tuple[int, ...]:
-    """Width of the last column of a best tiling of each number of bits from 0 to `width`, and its blocks at the end."""
+    """Find the width of the last column of a best tiling of each number of bits from 0 to `width`, and its blocks at the end."""
     best = [0] + [10**9] * width
     last = [0] * (width + 1)
     costs = [(shape_width, ceil(depth / shape_depth)) for shape_depth, shape_width in BRAM18_SHAPES]
@@ -155,15 +155,17 @@ def shift_register_count(depth: int, width: int) -> int:
 
 
 def _fifo_in_luts(depth: int, width: int) -> tuple[int, bool]:
-    """LUTs of a FIFO in LUTs with its counters, and whether it is made of shift registers: they or a LUT RAM, whichever is
-    smaller."""
+    """Count the LUTs of a FIFO in LUTs with its counters, and tell whether it is made of shift registers.
+
+    Shift registers or a LUT RAM, whichever is smaller.
+    """
     shift_registers = shift_register_count(depth, width) + int(constant("fifo.shift_register_lut"))
     lutram = lutram_count(depth, width, True) + int(constant("fifo.lutram_lut"))
     return min(shift_registers, lutram), shift_registers <= lutram
 
 
 def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
-    """The homes of a FIFO, each with its counters and flags."""
+    """List the memories that can hold a FIFO, each with its counters and flags."""
     depth, width = memory.depth, memory.width
     if depth <= 2 or memory.bits <= 32:
         lut = constant("fifo.register_lut") + constant("fifo.register_lut_per_bit") * width * (depth - 1)
@@ -175,7 +177,7 @@ def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
-    """Where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
+    """List where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
 
     A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller.
     """
@@ -202,11 +204,11 @@ def place_memories(memories: Sequence[Memory], logic: Resources, budget: Resourc
     most = sum(options[index][1].bram18 for index in free)
     spared = np.zeros(most + 1, np.int64)
     taken = np.zeros((len(free), most + 1), bool)
-    for step, index in enumerate(free):
+    for row, index in enumerate(free):
         in_lut, in_bram = options[index]
         # No memory takes 0 blocks, so that each is moved once at most.
         moved = spared[: most + 1 - in_bram.bram18] + in_lut.lut - in_bram.lut
-        taken[step, in_bram.bram18 :] = moved > spared[in_bram.bram18 :]
+        taken[row, in_bram.bram18 :] = moved > spared[in_bram.bram18 :]
         spared = spared.copy()
         np.maximum(spared[in_bram.bram18 :], moved, out=spared[in_bram.bram18 :])
     lut = logic.lut + sum(row[0].lut for row in options) - spared
@@ -216,8 +218,8 @@ def place_memories(memories: Sequence[Memory], logic: Resources, budget: Resourc
     score = np.where(fits, shares[0] + shares[1], 2 + np.maximum(*shares)) if fits.any() else np.maximum(*shares)
     left = int(score.argmin())
     where = [0] * len(options)
-    for step in reversed(range(len(free))):
-        if taken[step, left]:
-            where[free[step]] = 1
-            left -= options[free[step]][1].bram18
+    for row in reversed(range(len(free))):
+        if taken[row, left]:
+            where[free[row]] = 1
+            left -= options[free[row]][1].bram18
     return tuple(row[choice] for row, choice in zip(options, where, strict=True))

@@ -22,7 +22,7 @@ class Constant:
 
 @lru_cache(maxsize=1)
 def constants() -> Mapping[str, Constant]:
-    """All constants by "section.name"."""
+    """Read all constants by "section.name"."""
     sections = tomllib.loads(FILE.read_text())
     return MappingProxyType(
         {

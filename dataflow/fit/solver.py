@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo, groups
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.labels import cheapest_path
 from muxflow.dataflow.fit.memory import choices
-from muxflow.dataflow.fit.ports import port_lanes
-from muxflow.dataflow.fit.trellis import Step, Trellis
+from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Fold
 
@@ -44,7 +44,7 @@ class _Options:
         return _Options(self.candidate[kept], self.cycles[kept], self.cost[kept], self.reads[kept], self.writes[kept])
 
     def pareto(self, columns: Ints) -> _Options:
-        """Without the rows that another one of the same lanes beats in, or equals in, all columns."""
+        """Drop the rows that another one of the same lanes beats in, or equals in, all columns."""
         lanes = np.concatenate([self.reads, self.writes], axis=1)
         order = np.lexsort((*columns.T[::-1], *lanes.T))
         kept: list[int] = []
@@ -58,7 +58,7 @@ class _Options:
 
 
 class Solver:
-    """Finds the folds of a graph (forks inserted) that take least of a budget and are fast enough.
+    """The search for the folds of a graph (forks inserted) that take least of a budget and are fast enough.
 
     The cost model: logic and memories of every node under its fold (weight sources and sliding windows follow their
     reader), every memory in LUTs or in block RAM, the width converters that different lanes on the two ends of a stream
@@ -103,9 +103,9 @@ class Solver:
             for i, name in enumerate(group.reads)
         }
         for name in self.graph.inputs:
-            ends[name] = {port_lanes(self.graph.streams[name])}
+            ends[name] = {axi_lanes(self.graph.streams[name])}
         for name in self.graph.outputs:
-            starts[name] = {port_lanes(self.graph.streams[name])}
+            starts[name] = {axi_lanes(self.graph.streams[name])}
         for name, lanes in ends.items():
             stream = self.graph.streams[name]
             found |= {connection(self.implementations, stream, a, b)[1] for a in lanes for b in starts[name]}
@@ -147,44 +147,44 @@ class Solver:
 
     def _solution(self, trellis: Trellis, path: Sequence[int]) -> Solution:
         folds, total, slowest = {}, np.zeros(4, np.int64), 0
-        for group, step, transition in zip((*self.groups, None), trellis.steps, path, strict=True):
-            total += step.cost[transition]
-            slowest = max(slowest, int(step.cycles[transition]))
+        for group, section, transition in zip((*self.groups, None), trellis.sections, path, strict=True):
+            total += section.cost[transition]
+            slowest = max(slowest, int(section.cycles[transition]))
             if group is not None:
-                folds[group.leader.name] = group.candidates[int(step.choice[transition])].fold
+                folds[group.leader.name] = group.candidates[int(section.choice[transition])].fold
         lut, ff, bram18, dsp = map(int, total)
         return Solution(folds, slowest, Resources(lut, ff, bram18, dsp))
 
     def _build(self, cycles: int) -> Trellis | None:
-        """The layered graph of all designs whose nodes are fast enough; None when there is none."""
+        """Build the layered graph of all designs whose nodes are fast enough; None when there is none."""
         graph = self.graph
         opened = list(graph.inputs)
-        states = np.array([[port_lanes(graph.streams[name]) for name in opened]], np.int64)
-        steps = []
+        states = np.array([[axi_lanes(graph.streams[name]) for name in opened]], np.int64)
+        sections = []
         for group, every in zip(self.groups, self._options, strict=True):
             options = every.rows(every.cycles <= cycles)
             options = options.pareto(options.cost)
             kept = [i for i, name in enumerate(opened) if name not in group.reads]
             columns = [opened.index(name) for name in group.reads]
-            step, states = self._step(states, columns, kept, group.reads, options, cycles)
+            section, states = self._section(states, columns, kept, group.reads, options, cycles)
             if not len(states):
                 return None
-            steps.append(step)
+            sections.append(section)
             opened = [opened[i] for i in kept] + list(group.writes)
         sinks = [graph.streams[name] for name in graph.outputs]
-        fifos = [choices(fifo(sink, port_lanes(sink), 0))[0].resources for sink in sinks]
+        fifos = [choices(fifo(sink, axi_lanes(sink), 0))[0].resources for sink in sinks]
         end = _Options(
             np.zeros(1, np.int64),
             np.zeros(1, np.int64),
             np.sum([_vector(one) for one in fifos], axis=0)[None],
-            np.array([[port_lanes(sink) for sink in sinks]], np.int64),
+            np.array([[axi_lanes(sink) for sink in sinks]], np.int64),
             np.zeros((1, 0), np.int64),
         )
         columns = [opened.index(name) for name in graph.outputs]
-        step, states = self._step(states, columns, [], graph.outputs, end, cycles)
-        return Trellis((*steps, step)) if len(states) else None
+        section, states = self._section(states, columns, [], graph.outputs, end, cycles)
+        return Trellis((*sections, section)) if len(states) else None
 
-    def _step(
+    def _section(
         self,
         states: Ints,
         columns: list[int],
@@ -192,8 +192,8 @@ class Solver:
         names: Sequence[str],
         options: _Options,
         cycles: int,
-    ) -> tuple[Step, Ints]:
-        """All moves of one group: from each state by each option to a new state."""
+    ) -> tuple[Section, Ints]:
+        """List all moves of one group: from each state by each option to a new state."""
         shape = (len(states), len(options.cycles))
         cost = np.broadcast_to(options.cost, (*shape, 4)).copy()
         slowest = np.broadcast_to(options.cycles, shape).copy()
@@ -215,7 +215,7 @@ class Solver:
             if reached.size
             else (reached[:1], np.zeros(len(state), np.int64))
         )
-        step = Step(
+        section = Section(
             state,
             target.reshape(-1),
             options.candidate[option],
@@ -224,7 +224,7 @@ class Solver:
             len(states),
             len(fresh),
         )
-        return step, fresh
+        return section, fresh
 
 
 def _vector(resources: Resources) -> Ints:
@@ -258,7 +258,7 @@ def _options(candidates: Sequence[Candidate]) -> _Options:
 
 
 def _order(graph: Graph, found: Sequence[Group]) -> tuple[Group, ...]:
-    """A topological order with few open streams: from the end, a group that leaves the fewest lanes open comes next."""
+    """Find a topological order with few open streams: from the end, a group that leaves the fewest lanes open comes next."""
     writer = {name: index for index, group in enumerate(found) for name in group.writes}
     sizes = [len({candidate.writes for candidate in group.candidates}) for group in found]
     needs = [{writer[name] for name in group.reads if name in writer} for group in found]

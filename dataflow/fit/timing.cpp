@@ -48,8 +48,8 @@ struct Node {
   int64_t cooldown = 0;   // cycles until the next one may start
   int64_t in_flight = 0;  // started, not yet at the end of the pipeline
   int64_t position = 0;
-  std::vector<uint32_t> pipeline;  // writes of the iteration in each stage
-  std::vector<uint8_t> stage;      // whether a stage holds an iteration
+  std::vector<uint32_t> pipeline;  // writes of the iteration at each depth
+  std::vector<uint8_t> holds;      // whether an iteration is there
   int64_t busy = 0, starved = 0, blocked = 0;
   // A node that waits for another sleeps from the cycle after `waiting_since` on, until that FIFO is written or read.
   int64_t waiting_since = -1;
@@ -112,8 +112,8 @@ bool step(Node& node, int64_t self, std::vector<Fifo>& fifos, Awake& awake, int6
     }
   }
   bool moved = node.in_flight > 0;
-  if (node.stage[node.position]) {
-    node.stage[node.position] = 0;
+  if (node.holds[node.position]) {
+    node.holds[node.position] = 0;
     node.pipeline[node.position] = 0;
     --node.in_flight;
   }
@@ -145,7 +145,7 @@ bool step(Node& node, int64_t self, std::vector<Fifo>& fifos, Awake& awake, int6
         node.writes[i].advance();
       }
       node.pipeline[node.position] = writes;
-      node.stage[node.position] = 1;
+      node.holds[node.position] = 1;
       ++node.in_flight;
       --node.left;
       node.cooldown = node.interval - 1;
@@ -192,7 +192,7 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
       (p < entry[3] ? fifos[port[0]].reader : fifos[port[0]].writer) = i;
     }
     node.pipeline.assign(node.depth, 0);
-    node.stage.assign(node.depth, 0);
+    node.holds.assign(node.depth, 0);
   }
   Awake awake(node_count);
   for (int64_t i = 0; i < node_count; ++i) awake.wake(i);

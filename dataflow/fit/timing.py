@@ -32,8 +32,10 @@ Longs = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class NodeTiming:
-    """Shares of the simulated cycles, each in [0, 1]: busy (an iteration starts or its interval runs), starved (an input is
-    empty), blocked (an output is full)."""
+    """Shares of the simulated cycles, each in [0, 1].
+
+    Busy: an iteration starts or its interval runs; starved: an input is empty; blocked: an output is full.
+    """
 
     busy: float
     starved: float
@@ -166,8 +168,10 @@ class Simulator:
     def attempt(
         self, depths: Mapping[str, int] | None, frames: int, *, slowest: float | None = None
     ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
-        """Give the timing, and what each node waits for where the run stopped before its end: at a deadlock, or as soon as its
-        interval was certain to be above `slowest` (None: never)."""
+        """Give the timing, and what each node waits for where the run stopped before its end.
+
+        It stops at a deadlock, or as soon as its interval is certain to be above `slowest` (None: never).
+        """
         fifos = list(self.graph.streams)
         limits = [UNBOUNDED if depths is None else depths[name] for name in fifos]
         shallow = [(name, limit) for name, limit in zip(fifos, limits, strict=True) if limit < 1]
@@ -218,7 +222,7 @@ class Simulator:
         return timing, waiting
 
     def _deadlock(self, depths: Mapping[str, int], frames: int, waits: Mapping[str, tuple[str, str]]) -> DeadlockError:
-        """Names the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
+        """Name the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
         graph = self.graph
         writers = {name: node.name for node in graph.nodes for name in node.outputs} | host_ends(graph.inputs, SOURCE)
         readers = {name: node.name for node in graph.nodes for name in node.inputs} | host_ends(graph.outputs, SINK)
@@ -273,7 +277,7 @@ def _pointer(array: Longs) -> ctypes.Array[ctypes.c_int64]:
 
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
-    """The compiled simulator, built once a process; raises ToolError when there is no compiler."""
+    """Load the compiled simulator, built once a process; raises ToolError when there is no compiler."""
     compiler = shutil.which(COMPILER)
     if compiler is None:
         raise ToolError(

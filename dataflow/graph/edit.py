@@ -1,4 +1,4 @@
-"""Rebuilds a graph around other nodes."""
+"""A graph rebuilt around other nodes."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ class Graph:
         return codes
 
     def _by_input(self, batch: Batch) -> dict[str, npt.NDArray[Any]]:
-        """Arrays by input; raises MuxflowError where there is not one for each, or one has no axis of frames."""
+        """Return the arrays by input; raises MuxflowError where there is not one for each, or one has no axis of frames."""
         found = {}
         for name, given in self._given(batch).items():
             try:

@@ -116,7 +116,7 @@ def insert_forks(graph: Graph) -> Graph:
 
 
 def _copy_followers(graph: Graph) -> Graph:
-    """x --> follower --> a, b   becomes   x --> follower --> a, x --> follower_1 --> b."""
+    """Copy followers: x --> follower --> a, b   becomes   x --> follower --> a, x --> follower_1 --> b."""
     nodes = list(graph.nodes)
     for node in reversed(graph.nodes):
         readers = [reader for reader in nodes if node.outputs[0] in reader.inputs]

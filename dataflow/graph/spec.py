@@ -17,7 +17,7 @@ RECORDED = ("shape", "lo", "hi", "repeats", "bipolar")
 
 
 def check(graph: Graph, stage: Stage = "imported", folds: Mapping[str, Fold] | None = None) -> Graph:
-    """State the invariants of a stage and return the graph; raises GraphError naming what breaks one.
+    """Check the invariants of a stage and return the graph; raises GraphError naming what breaks one.
 
     imported: names are unique; every input of a node comes from an earlier node or is an input of the graph; the recorded
     intervals are those the ops infer; every stream has a writer, and has a reader or is an output.

@@ -1,4 +1,4 @@
-"""Matrix-vector product: convolutions behind a sliding window, pointwise convolutions, dense layers."""
+"""Matrix-vector product: convolutions after a sliding window, pointwise convolutions, dense layers."""
 
 from __future__ import annotations
 
@@ -93,8 +93,11 @@ class MatrixVector(Op):
         return (y.reshape(len(x), *shape, rows),)
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """PE divides the rows of a group; SIMD divides its channels, or is a multiple of them that divides its columns;
-        several groups at once only with all rows and channels of each."""
+        """List the folds.
+
+        PE divides the rows of a group; SIMD divides its channels, or is a multiple of them that divides its columns;
+        several groups at once only with all rows and channels of each.
+        """
         rows, columns = ports.inputs[1].shape
         group_rows, channels = rows // self.groups, columns // self.pixels
         simds = divisors(channels) + [channels * pixels for pixels in divisors(self.pixels)[1:]]
@@ -110,8 +113,8 @@ class MatrixVector(Op):
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (fold.groups * fold.simd, fold.parallel), (fold.groups * fold.pe,)
 
-    def steps(self, ports: Ports, fold: Fold) -> tuple[int, int, int, int]:
-        """Count vectors, steps over the groups, over the rows of a group and over its columns."""
+    def loops(self, ports: Ports, fold: Fold) -> tuple[int, int, int, int]:
+        """Count the iterations of the nested loops: vectors, groups, rows of a group, its columns."""
         rows, columns = ports.inputs[1].shape
         return (
             ports.inputs[1].repeats,
@@ -124,7 +127,7 @@ class MatrixVector(Op):
         return fold.groups > 1 and self.pixels > 1
 
     def access(self, ports: Ports, fold: Fold) -> Access:
-        vectors, group_fold, neuron_fold, synapse_fold = self.steps(ports, fold)
+        vectors, group_fold, neuron_fold, synapse_fold = self.loops(ports, fold)
         parts = vectors * group_fold
         x = Pattern(((synapse_fold, True), (synapse_fold * (neuron_fold - 1), False)), parts)
         w = Pattern.always(parts * neuron_fold * synapse_fold)

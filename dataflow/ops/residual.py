@@ -12,7 +12,7 @@ from muxflow.dataflow.op import Fold, Op, Pattern, Port, Ports
 
 @dataclass(frozen=True, eq=False)
 class ResidualJoin(Op):
-    """x and f of equal height and width in, a map of the shape of f out.
+    """A join of maps x and f of equal height and width into a map of the shape of f.
 
     Where the channel counts differ, the first min(channels) carry the residual, the other channels of f pass and those
     of x are dropped (MOGNET; decision).

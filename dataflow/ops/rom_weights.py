@@ -51,8 +51,10 @@ class RomWeights(Op):
         return (), (fold.parallel,)
 
     def tiles(self, fold: Fold) -> IntArray:
-        """Give the matrix in the order of the beats, shape (beats, lanes): steps (group, row, column), lanes (column, group,
-        row)."""
+        """Give the matrix in the order of the beats, shape (beats, lanes).
+
+        Beats in the order (group, row, column), lanes in the order (column, group, row).
+        """
         rows, columns = self.weights.shape
         group_rows = rows // self.groups
         split = self.weights.reshape(

@@ -111,17 +111,19 @@ class SlidingWindow(Op):
         rank = self.rank
         padded = np.pad(x, ((0, 0), *self.pairs, (0, 0)), constant_values=self.pad_code)
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.extent, axis=tuple(range(1, rank + 1)))
-        steps = (slice(None, None, step) for step in self.stride)
-        inner = (slice(None, None, step) for step in self.dilation)
-        windows = windows[(slice(None), *steps, slice(None), *inner)]
+        apart = (slice(None, None, stride) for stride in self.stride)
+        inner = (slice(None, None, dilation) for dilation in self.dilation)
+        windows = windows[(slice(None), *apart, slice(None), *inner)]
         sizes, channels = windows.shape[: rank + 1], windows.shape[rank + 1]
         split = windows.reshape(*sizes, self.groups, channels // self.groups, *self.kernel)
         order = (*range(rank + 2), *range(rank + 3, 2 * rank + 3), rank + 2)
         return (split.transpose(order).reshape(*sizes, -1),)
 
     def beat_lanes(self, ports: Ports, fold: Fold) -> int:
-        """Give the lanes of input and output: a reader that takes more columns than a group has channels gets them through
-        a width converter."""
+        """Give the lanes of input and output.
+
+        A reader that takes more columns than a group has channels gets them through a width converter.
+        """
         return min(fold.simd, ports.inputs[0].channels // self.groups) * fold.groups
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:

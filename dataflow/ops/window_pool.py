@@ -1,4 +1,4 @@
-"""Pools behind a sliding window: overlapping or padded ones."""
+"""Pools after a sliding window: overlapping or padded ones."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class TorchExecution:
 
 
 def _evaluated(graph: Graph) -> list[str]:
-    """The graph's streams in the order in which a network computes them, from its first output to its last."""
+    """List the graph's streams in the order in which a network computes them, from its first output to its last."""
     producers = graph.producers()
     order: dict[str, None] = {}
     waiting = [(name, False) for name in reversed(graph.outputs)]

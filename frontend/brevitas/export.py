@@ -35,7 +35,7 @@ Shape = tuple[int, ...]
 
 
 def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape, ...]:
-    """One shape for each input; raises MuxflowError where one is none, or the model has no Brevitas layer."""
+    """Return one shape for each input; raises MuxflowError where one is none, or the model has no Brevitas layer."""
     given = (shapes,) if all(isinstance(size, int) for size in shapes) else shapes
     for shape in given:
         if not (
@@ -58,7 +58,7 @@ def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape
 def to_qonnx(
     model: nn.Module, shapes: Shape | tuple[Shape, ...], metadata: Mapping[str, str] | None = None
 ) -> onnx.ModelProto:
-    """The model as a cleaned QONNX protobuf, in evaluation mode; same model, same bytes.
+    """Export the model as a cleaned QONNX protobuf, in evaluation mode; same model, same bytes.
 
     `shapes`: of its input, (N, C, H, W), (N, C, L), (N, C, D, H, W) or (N, features), or a tuple of them, one an input;
     N = 1 for hardware. `metadata`: text pairs, stored under "muxflow.<key>".
@@ -113,7 +113,7 @@ def export(
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The "muxflow.*" metadata of an exported file, keys without the prefix; raises MuxflowError when it is absent."""
+    """Read the "muxflow.*" metadata of an exported file, keys without the prefix; raises MuxflowError when it is absent."""
     path = Path(path)
     if not path.is_file():
         raise MuxflowError(f"model {path}: no such file; export or train a model first")

@@ -1,6 +1,6 @@
 """Import of FINN's own operators: what its conversion and streamlining make of a QONNX model.
 
-FINN's tensors are channel-last behind a Transpose, its activations are tables of thresholds (MultiThreshold), its
+FINN's tensors are channel-last after a Transpose, its activations are tables of thresholds (MultiThreshold), its
 convolutions are Im2Col and MatMul, and of signs times signs it counts the equal ones (XnorPopcountMatMul).
 """
 
@@ -26,14 +26,14 @@ from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, ModelNode
 
 @dataclass(frozen=True, eq=False)
 class ThresholdQuantizer(Quantizer):
-    """level = step * (number of thresholds <= x) + lowest; `thresholds`: one row for each row of the stream."""
+    """A quantizer with level = step * (number of thresholds <= x) + lowest; `thresholds`: one row for each row of the stream."""
 
     thresholds: Floats = field(default_factory=lambda: np.zeros((1, 1), np.float32))
     step: float = 1.0
     lowest: float = 0.0
 
     def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
-        """What the node gives, in its own float32 comparison."""
+        """Compute what the node gives, in its own float32 comparison."""
         counts = np.empty(values.shape, np.float32)
         for row in range(values.shape[-1]):
             steps = self.thresholds[row % len(self.thresholds)]
@@ -41,7 +41,7 @@ class ThresholdQuantizer(Quantizer):
         return np.asarray(self.step * counts + self.lowest, np.float32)
 
     def interval(self) -> tuple[int, int]:
-        """Smallest and largest code."""
+        """Return the smallest and the largest code."""
         ends = self.lowest, self.lowest + self.step * self.thresholds.shape[1]
         lo, hi = (round(end / float(self.scale[0])) for end in ends)
         return lo, hi
@@ -49,7 +49,7 @@ class ThresholdQuantizer(Quantizer):
 
 @handles("MultiThreshold", domains=QUANTIZED)
 def multi_threshold(importer: Importer, node: ModelNode) -> Value:
-    """MultiThreshold: an activation, or at the input what makes integers of it."""
+    """Import MultiThreshold: an activation, or at the input what makes integers of it."""
     table = importer.constant(node, 1).astype(np.float32)
     if table.ndim != 2 or not table.size:
         raise MuxflowError(f"{node.label}: thresholds of shape {table.shape}; they must be (channels or 1, steps)")
@@ -84,7 +84,7 @@ def multi_threshold(importer: Importer, node: ModelNode) -> Value:
 
 
 def _row_ids(node: ModelNode, rows: int, tensor: Tensor) -> IntArray:
-    """The row of thresholds of each element, in a shape that broadcasts against the tensor."""
+    """Return the row of thresholds of each element, in a shape that broadcasts against the tensor."""
     layout = node.attributes.get("data_layout", "NCHW")
     if layout not in ("NCHW", "NHWC", "NC"):
         raise UnsupportedError(f"{node.label}: data_layout {layout!r}; supported: NCHW, NHWC, NC")
@@ -97,7 +97,7 @@ def _counts_signs(importer: Importer) -> bool:
 
 
 def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: ThresholdQuantizer) -> Tensor:
-    """The integer input that a table of thresholds makes of floats: one step of it is the thresholds' distance."""
+    """Open the integer input that a table of thresholds makes of floats: one step of it is the thresholds' distance."""
     table = quantizer.thresholds
     if len(table) > 1:
         raise UnsupportedError(f"{node.label}: the input has one row of thresholds a channel; use one for all")
@@ -121,7 +121,7 @@ def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: Th
 
 @handles("Im2Col", domains=QUANTIZED)
 def im2col(importer: Importer, node: ModelNode) -> Value:
-    """Im2Col: the vectors of a convolution, channel-last."""
+    """Import Im2Col: the vectors of a convolution, channel-last."""
     tensor = _channel_last(importer, node)
     kernel = _pair(node, "kernel_size", ())
     if node.attributes.get("depthwise", 0):
@@ -131,7 +131,7 @@ def im2col(importer: Importer, node: ModelNode) -> Value:
     pads = tuple(int(size) for size in node.attributes.get("pad_amount", (0, 0, 0, 0)))
     meaning = tensor.meaning()
     if meaning is None:
-        raise UnsupportedError(f"{node.label}: its input has a float function without a quantizer behind it")
+        raise UnsupportedError(f"{node.label}: its input has a float function without a quantizer after it")
     scale, offset = meaning
     code = (float(node.attributes.get("pad_value", 0)) - offset) / scale
     if any(pads) and ((code != code[0]).any() or code[0] != np.rint(code[0])):
@@ -149,7 +149,7 @@ def im2col(importer: Importer, node: ModelNode) -> Value:
 
 @handles("XnorPopcountMatMul", domains=QUANTIZED)
 def xnor_popcount(importer: Importer, node: ModelNode) -> Value:
-    """XnorPopcountMatMul: how many bits of x equal those of the weights, which is x (2 w - 1) + the number of w = 0."""
+    """Import XnorPopcountMatMul: how many bits of x equal those of the weights, which is x (2 w - 1) + the number of w = 0."""
     bits = importer.constant(node, 1)
     if not np.isin(bits, (0, 1)).all():
         raise MuxflowError(f"{node.label}: weights other than 0 and 1; FINN writes bits")
@@ -164,7 +164,7 @@ def xnor_popcount(importer: Importer, node: ModelNode) -> Value:
 
 @handles("MaxPoolNHWC", domains=QUANTIZED)
 def max_pool(importer: Importer, node: ModelNode) -> Value:
-    """MaxPoolNHWC: MaxPool on a channel-last map."""
+    """Import MaxPoolNHWC: MaxPool on a channel-last map."""
     tensor = _channel_last(importer, node)
     first = f"{node.inputs[0]} channel-first"
     importer.values[first] = replace(tensor, index=np.moveaxis(tensor.index, -1, 0))
@@ -175,7 +175,7 @@ def max_pool(importer: Importer, node: ModelNode) -> Value:
 
 
 def _channel_last(importer: Importer, node: ModelNode) -> Tensor:
-    """The first input, which must be a map in the order its stream has."""
+    """Return the first input, which must be a map in the order its stream has."""
     tensor = importer.tensor(node, 0)
     if not is_channel_last(tensor, importer.streams[tensor.stream]):
         raise UnsupportedError(

@@ -13,7 +13,7 @@ from muxflow.frontend.model import ImportOptions
 
 
 class GraphFile:
-    """Integer graphs, saved by `write_graph`: there is no other model behind them."""
+    """Integer graphs, saved by `write_graph`: they come from no other model."""
 
     title = "a graph saved by Muxflow"
     suffixes = (".npz",)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
+from muxflow.frontend.importer.constants import REORDERINGS
 from muxflow.frontend.importer.float_chain import BINARY, UNARY, Step
-from muxflow.frontend.importer.folding import REORDERINGS
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.values import Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -19,7 +19,7 @@ from muxflow.frontend.model import Constant, ModelNode
 
 
 def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
-    """A constant broadcast against a tensor, brought into the stream's order: shape (1,), (channels,) or (size,)."""
+    """Broadcast a constant against a tensor, brought into the stream's order: shape (1,), (channels,) or (size,)."""
     shape = (1, *tensor.index.shape)
     try:
         full = np.broadcast_to(constant, shape)[0]
@@ -39,7 +39,7 @@ def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where
 
 @handles(*sorted(UNARY))
 def unary(importer: Importer, node: ModelNode) -> Value:
-    """An elementwise function, its further inputs (bounds of Clip) constant."""
+    """Apply an elementwise function, its further inputs (bounds of Clip) constant."""
     if node.op_type in ("Identity", "Dropout"):
         return importer.values[node.inputs[0]]
     tensor = importer.tensor(node, 0)
@@ -55,7 +55,7 @@ def unary(importer: Importer, node: ModelNode) -> Value:
 
 @handles(*sorted(BINARY - {"Add"}))
 def with_constant(importer: Importer, node: ModelNode) -> Value:
-    """A binary elementwise op with one constant side."""
+    """Apply a binary elementwise op with one constant side."""
     if len(node.inputs) != 2:
         raise UnsupportedError(f"{node.label}: {len(node.inputs)} inputs; supported are two, chain the node")
     left, right = (importer.values[name] for name in node.inputs)
@@ -74,7 +74,7 @@ def with_constant(importer: Importer, node: ModelNode) -> Value:
 
 @handles("BatchNormalization")
 def batch_normalization(importer: Importer, node: ModelNode) -> Value:
-    """Batch normalisation at inference."""
+    """Import batch normalisation at inference."""
     tensor = importer.tensor(node, 0)
     channels = tensor.index.shape[0]
     operands: list[npt.NDArray[np.float32] | None] = [None]
@@ -90,7 +90,7 @@ def batch_normalization(importer: Importer, node: ModelNode) -> Value:
 
 @handles(*REORDERINGS)
 def reorder(importer: Importer, node: ModelNode) -> Value:
-    """Reshape, Flatten, Transpose, Squeeze, Unsqueeze: they only move elements, so they cost nothing."""
+    """Import Reshape, Flatten, Transpose, Squeeze, Unsqueeze: they only move elements, so they cost nothing."""
     value = importer.values[node.inputs[0]]
     if isinstance(value, Image):
         return replace(value, index=_moved(importer, node, value.index))
@@ -100,7 +100,7 @@ def reorder(importer: Importer, node: ModelNode) -> Value:
 
 @handles("Shape")
 def shape(importer: Importer, node: ModelNode) -> Value:
-    """Shape of a tensor for one image; exporters compute the target of a Reshape from it."""
+    """Import Shape, the shape of a tensor for one image; exporters compute the target of a Reshape from it."""
     value = importer.values[node.inputs[0]]
     if not isinstance(value, Tensor | Image):
         raise UnsupportedError(f"{node.label}: the shape of generated weights; use constants")
@@ -109,7 +109,7 @@ def shape(importer: Importer, node: ModelNode) -> Value:
 
 
 def _moved(importer: Importer, node: ModelNode, index: IntArray) -> IntArray:
-    """The index of a tensor after a node that re-orders it, found by moving two images at once."""
+    """Find the index of a tensor after a node that re-orders it, found by moving two images at once."""
     batch = np.stack([index, index + index.size])
     try:
         moved = _move(importer, node, batch)
@@ -148,7 +148,7 @@ def _move(importer: Importer, node: ModelNode, batch: IntArray) -> IntArray:
 
 @handles("Softmax", "LogSoftmax")
 def drop_softmax(importer: Importer, node: ModelNode) -> Value:
-    """Softmax as the last node: the logits leave the chip, the host may normalise them."""
+    """Drop Softmax as the last node: the logits leave the chip, the host may normalise them."""
     if node.outputs[0] not in importer.model.outputs:
         raise UnsupportedError(f"{node.label}: supported only as the last node, where the host computes it")
     importer.remarks.append(f"{node.label} is left to the host: the outputs are logits")

@@ -32,7 +32,7 @@ ROUNDED_ONCE = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One float node of the model with its constants spread over the rows of a stream.
+    """A float node of the model with its constants spread over the rows of a stream.
 
     `operands`: the node's inputs in order; None stands for the running tensor, an array has shape (1,) or (rows,).
     """
@@ -43,7 +43,7 @@ class Step:
     name: str
 
     def affine(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-        """(factor, summand) when the step is an affine map of each row, else None."""
+        """Return (factor, summand) when the step is an affine map of each row, else None."""
         constants = [None if value is None else value.astype(np.float64) for value in self.operands]
         zero, one = np.zeros(1), np.ones(1)
         if self.op_type == "Neg":
@@ -71,7 +71,7 @@ class Step:
         return None
 
     def direction(self) -> npt.NDArray[np.int64] | None:
-        """1 for each row on which the step never falls, -1 where it never rises; None when neither is known."""
+        """Return 1 for each row on which the step never falls, -1 where it never rises; None when neither is known."""
         affine = self.affine()
         if affine is not None:
             return np.where(affine[0] < 0, -1, 1)
@@ -85,17 +85,17 @@ class Step:
         return np.ones(1, np.int64) if rises else None
 
     def rounded_once(self) -> bool:
-        """Whether every library gives the same float32 result."""
+        """Tell whether every library gives the same float32 result."""
         return self.op_type in ROUNDED_ONCE
 
 
 def constant_step(op_type: str, constant: npt.ArrayLike, name: str) -> Step:
-    """A step `running op constant` that is not a node of its own in the model (a bias, the divisor of an average)."""
+    """Make a step `running op constant` that is not a node of its own in the model (a bias, the divisor of an average)."""
     return Step(op_type, (), (None, np.atleast_1d(np.asarray(constant, np.float32))), name)
 
 
 def affine_of(steps: tuple[Step, ...]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-    """(factor, summand) of a whole chain in double precision, or None when a step is not affine."""
+    """Return (factor, summand) of a whole chain in double precision, or None when a step is not affine."""
     factor, summand = np.ones(1), np.zeros(1)
     for step in steps:
         one = step.affine()
@@ -106,7 +106,7 @@ def affine_of(steps: tuple[Step, ...]) -> tuple[npt.NDArray[np.float64], npt.NDA
 
 
 class Evaluator:
-    """Runs a chain on float32 values of shape (R, rows) with the ONNX runtime, node by node as the model has it.
+    """A chain of float nodes, run on float32 values of shape (R, rows) with the ONNX runtime, node by node as the model has it.
 
     Graph optimisation is off, so that no two roundings are fused into one.
     """

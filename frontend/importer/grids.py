@@ -44,7 +44,7 @@ def is_weight(constant: Constant) -> bool:
 
 
 def commensurate(ratio: Fraction) -> Fraction | None:
-    """The fraction of small integers that a ratio of scales stands for, or None.
+    """Find the fraction of small integers that a ratio of scales stands for, or None.
 
     Exact for terms up to `LARGEST_FACTOR`; a ratio that misses a fraction with terms up to 256 by float32 rounding
     alone counts as that fraction.
@@ -58,7 +58,7 @@ def commensurate(ratio: Fraction) -> Fraction | None:
 
 
 def common_grid(scales: Sequence[float]) -> tuple[list[int], float] | None:
-    """Integer factors and one unit with scale = factor * unit for each scale, or None where there is none.
+    """Find integer factors and one unit with scale = factor * unit for each scale, or None where there is none.
 
     `scales`: one or more finite numbers, none of them 0; factors of negative ones are negative. The unit is the
     largest one, and positive.

@@ -45,6 +45,6 @@ def _import_declarations() -> None:
 
 
 def handlers() -> Mapping[tuple[str, str], Handler]:
-    """All handlers by domain and op type."""
+    """Return all handlers by domain and op type."""
     _import_declarations()
     return _HANDLERS

@@ -41,7 +41,7 @@ def _meaning(importer: Importer, node: ModelNode, tensor: Tensor) -> tuple[Doubl
 
 @handles("Add")
 def add(importer: Importer, node: ModelNode) -> Value:
-    """Add: of a constant (a float step) or of two streams (an integer join)."""
+    """Import Add: of a constant (a float step) or of two streams (an integer join)."""
     if any(isinstance(importer.values[name], Constant) for name in node.inputs):
         return with_constant(importer, node)
     left, right = importer.tensor(node, 0), importer.tensor(node, 1)
@@ -74,7 +74,7 @@ def add(importer: Importer, node: ModelNode) -> Value:
 
 @handles("Concat")
 def concat(importer: Importer, node: ModelNode) -> Value:
-    """Concat of streams whose maps have equal sizes; each channel keeps its scale."""
+    """Import Concat of streams whose maps have equal sizes; each channel keeps its scale."""
     tensors = [importer.tensor(node, position) for position in range(len(node.inputs))]
     axis = int(node.attributes.get("axis", 1)) % (tensors[0].index.ndim + 1)
     if not axis:
@@ -103,7 +103,7 @@ def _concat(importer: Importer, node: ModelNode, a: Tensor, b: Tensor, axis: int
 
 
 def _codes(importer: Importer, node: ModelNode, position: int) -> str:
-    """The stream of unsigned codes behind a MUX or OR input; raises unless its scale is the node's."""
+    """Return the stream of unsigned codes that a MUX or OR input stands for; raises unless its scale is the node's."""
     tensor = importer.tensor(node, position)
     stream = importer.streams[tensor.stream]
     scale = float(node.attributes.get("scale", 1.0))
@@ -134,7 +134,7 @@ def _joined(importer: Importer, node: ModelNode, name: str) -> Tensor:
 
 @handles("MuxJoin", domains=(MUXFLOW,))
 def mux_join(importer: Importer, node: ModelNode) -> Value:
-    """MuxJoin of the muxflow domain, in its four select modes."""
+    """Import MuxJoin of the muxflow domain, in its four select modes."""
     x, f = _codes(importer, node, 0), _codes(importer, node, 1)
     select = str(node.attributes.get("select", "channel"))
     name = node.name
@@ -159,14 +159,14 @@ def mux_join(importer: Importer, node: ModelNode) -> Value:
 
 @handles("OrJoin", domains=(MUXFLOW,))
 def or_join(importer: Importer, node: ModelNode) -> Value:
-    """OrJoin of the muxflow domain."""
+    """Import OrJoin of the muxflow domain."""
     x, f = _codes(importer, node, 0), _codes(importer, node, 1)
     return _joined(importer, node, importer.emit(node.name, OrJoin(), x, f))
 
 
 @handles("AutomatonWeights", domains=(MUXFLOW,))
 def automaton_weights(importer: Importer, node: ModelNode) -> Value:
-    """AutomatonWeights of the muxflow domain; its input only keeps it from being folded into a constant."""
+    """Import AutomatonWeights of the muxflow domain; its input only keeps it from being folded into a constant."""
     automaton = Automaton(
         int(node.attributes.get("ring", 0)),
         int(node.attributes.get("rule", 30)),

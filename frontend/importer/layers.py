@@ -31,7 +31,7 @@ from muxflow.frontend.model import Constant, ModelNode
 
 @handles("Conv")
 def convolution(importer: Importer, node: ModelNode) -> Value:
-    """Conv: dense, grouped or depthwise; any kernel, stride, padding and dilation, one to three spatial axes."""
+    """Import Conv: dense, grouped or depthwise; any kernel, stride, padding and dilation, one to three spatial axes."""
     tensor = importer.tensor(node, 0)
     source = importer.streams[tensor.stream]
     check_feature_map(node.label, tensor, source, f"convolutions on {SUPPORTED_MAPS}")
@@ -58,7 +58,7 @@ def convolution(importer: Importer, node: ModelNode) -> Value:
 
 
 def _shape_of_weights(importer: Importer, node: ModelNode, source: Stream) -> tuple[int, int, tuple[int, ...], Doubles]:
-    """(rows, input channels of a group, kernel, scale of each row or of all) of a convolution's weights."""
+    """Return (rows, input channels of a group, kernel, scale of each row or of all) of a convolution's weights."""
     rank = len(source.shape) - 1
     weights = importer.values[node.inputs[1]]
     if isinstance(weights, Generated):
@@ -77,7 +77,7 @@ def _shape_of_weights(importer: Importer, node: ModelNode, source: Stream) -> tu
 
 
 def _with_pad_code(node: ModelNode, window: SlidingWindow, scale: Doubles, offset: Doubles) -> SlidingWindow:
-    """The window whose padding is the code of zero; raises UnsupportedError where zero is no code."""
+    """Return the window whose padding is the code of zero; raises UnsupportedError where zero is no code."""
     if not any(window.pads) or not offset.any():
         return window
     code = -offset / scale
@@ -90,7 +90,7 @@ def _with_pad_code(node: ModelNode, window: SlidingWindow, scale: Doubles, offse
 
 
 def _supply(importer: Importer, node: ModelNode, groups: int, vectors: int) -> tuple[Op, IntArray]:
-    """(the source of a convolution's weights, their matrix) for a number of vectors a frame."""
+    """Return (the source of a convolution's weights, their matrix) for a number of vectors a frame."""
     weights = importer.values[node.inputs[1]]
     if not isinstance(weights, Generated):
         codes, _ = weight_codes(importer, node, 1, 0)
@@ -112,7 +112,7 @@ def _supply(importer: Importer, node: ModelNode, groups: int, vectors: int) -> t
 
 @handles("MatMul")
 def product(importer: Importer, node: ModelNode) -> Value:
-    """MatMul on vectors, or pixel by pixel on channel-last maps."""
+    """Import MatMul on vectors, or pixel by pixel on channel-last maps."""
     value, weights = (importer.values[name] for name in node.inputs)
     if (
         not isinstance(value, Tensor)
@@ -135,7 +135,7 @@ def product(importer: Importer, node: ModelNode) -> Value:
 
 @handles("Gemm")
 def dense(importer: Importer, node: ModelNode) -> Value:
-    """Gemm and MatMul with constant weights."""
+    """Import Gemm and MatMul with constant weights."""
     if isinstance(importer.values[node.inputs[0]], Constant):
         raise UnsupportedError(f"{node.label}: the constant stands on the left; put it on the right (x @ W)")
     tensor = importer.tensor(node, 0)

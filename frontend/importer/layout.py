@@ -23,24 +23,24 @@ SUPPORTED_MAPS = "(C, L), (C, H, W) and (C, D, H, W)"
 
 
 def stream_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape of the stream that carries a tensor of the model (without the batch), or None for other ranks."""
+    """Return the shape of the stream that carries a tensor of the model (without the batch), or None for other ranks."""
     if len(shape) == 1:
         return (1, 1, *shape)
     return (*shape[1:], shape[0]) if len(shape) - 1 <= MOST_SPATIAL else None
 
 
 def natural(stream: Stream) -> IntArray:
-    """The index of a stream's elements in its own, channel-last order."""
+    """Return the index of a stream's elements in its own, channel-last order."""
     return np.arange(stream.size).reshape(stream.shape)
 
 
 def channel_first(stream: Stream) -> IntArray:
-    """The index of a feature map in the model's order: (C, ...) over a stream of (..., C)."""
+    """Return the index of a feature map in the model's order: (C, ...) over a stream of (..., C)."""
     return np.moveaxis(natural(stream), -1, 0)
 
 
 def is_feature_map(tensor: Tensor, stream: Stream) -> bool:
-    """Whether the tensor is the stream's map in the model's (C, ...) order."""
+    """Tell whether the tensor is the stream's map in the model's (C, ...) order."""
     return tensor.index.ndim > 1 and np.array_equal(tensor.index, channel_first(stream))
 
 
@@ -54,5 +54,5 @@ def check_feature_map(label: str, tensor: Tensor, stream: Stream, supported: str
 
 
 def is_channel_last(tensor: Tensor, stream: Stream) -> bool:
-    """Whether the tensor is the stream's map in the stream's own order, as behind a Transpose."""
+    """Tell whether the tensor is the stream's map in the stream's own order, as after a Transpose."""
     return tensor.index.ndim > 1 and np.array_equal(tensor.index, natural(stream))

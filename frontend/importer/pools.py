@@ -26,7 +26,7 @@ Mode = Literal["max", "sum"]
 
 @handles("MaxPool", "AveragePool")
 def pool(importer: Importer, node: ModelNode) -> Value:
-    """MaxPool and AveragePool."""
+    """Import MaxPool and AveragePool."""
     tensor = _map(importer, node)
     source = importer.streams[tensor.stream]
     kernel = tuple(int(size) for size in node.attributes.get("kernel_shape", ()))
@@ -41,7 +41,7 @@ def pool(importer: Importer, node: ModelNode) -> Value:
 
 @handles("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
 def global_pool(importer: Importer, node: ModelNode) -> Value:
-    """GlobalMaxPool, GlobalAveragePool, and ReduceMean or ReduceMax over all spatial axes."""
+    """Import GlobalMaxPool, GlobalAveragePool, and ReduceMean or ReduceMax over all spatial axes."""
     tensor = importer.tensor(node, 0)
     keep = True
     if node.op_type.startswith("Reduce"):
@@ -51,7 +51,7 @@ def global_pool(importer: Importer, node: ModelNode) -> Value:
         spatial = list(range(2, tensor.index.ndim + 1))
         if not spatial or sorted(axis % (tensor.index.ndim + 1) for axis in axes) != spatial:
             raise UnsupportedError(
-                f"{node.label}: over axes {list(axes)}; supported is the mean or the maximum over all axes behind the "
+                f"{node.label}: over axes {list(axes)}; supported is the mean or the maximum over all axes after the "
                 f"channels of (N, {', '.join(map(str, tensor.index.shape))})"
             )
     mode: Mode = "max" if node.op_type in ("GlobalMaxPool", "ReduceMax") else "sum"
@@ -61,7 +61,7 @@ def global_pool(importer: Importer, node: ModelNode) -> Value:
 
 
 def _map(importer: Importer, node: ModelNode) -> Tensor:
-    """The first input, which must be a feature map; raises UnsupportedError where a pool cannot read it."""
+    """Return the first input, which must be a feature map; raises UnsupportedError where a pool cannot read it."""
     tensor = importer.tensor(node, 0)
     source = importer.streams[tensor.stream]
     check_feature_map(node.label, tensor, source, f"{SUPPORTED_MAPS} maps")
@@ -105,7 +105,7 @@ def _pooled(importer: Importer, node: ModelNode, tensor: Tensor, window: Sliding
 
 
 def _check_averages(node: ModelNode, tensor: Tensor, window: SlidingWindow) -> None:
-    """Raises UnsupportedError where the average of codes is not that of values."""
+    """Raise UnsupportedError where the average of codes is not that of values."""
     meaning = tensor.meaning()
     if meaning is None:
         names = ", ".join(step.name for step in tensor.steps)
@@ -119,7 +119,7 @@ def _check_averages(node: ModelNode, tensor: Tensor, window: SlidingWindow) -> N
 
 
 def _rising(importer: Importer, node: ModelNode, tensor: Tensor) -> Tensor:
-    """The tensor over codes that rise with it, so that the maximum of codes is that of values."""
+    """Return the tensor over codes that rise with it, so that the maximum of codes is that of values."""
     direction = np.where(tensor.scale < 0, -1, 1)
     for step in tensor.steps:
         one = step.direction()

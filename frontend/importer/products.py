@@ -27,7 +27,7 @@ NOISY_VALUES = 64 * LARGEST_WEIGHT
 
 
 def weight_codes(importer: Importer, node: ModelNode, position: int, row_axis: int) -> tuple[IntArray, Doubles]:
-    """Integer weights with the rows first, shape (rows, ...), and the scale of each row, shape (1,) or (rows,).
+    """Find integer weights with the rows first, shape (rows, ...), and the scale of each row, shape (1,) or (rows,).
 
     Weights without a quantizer are accepted where they are whole multiples of one step a row.
     """
@@ -53,7 +53,7 @@ def weight_codes(importer: Importer, node: ModelNode, position: int, row_axis: i
 
 
 def _recover(values: npt.NDArray[np.float32], node: ModelNode) -> tuple[IntArray, Doubles]:
-    """Codes and scales of float weights that lie on a grid, one for the tensor or one for each row."""
+    """Find codes and scales of float weights that lie on a grid, one for the tensor or one for each row."""
     flat = values.reshape(len(values), -1).astype(np.float64)
     step = _grid_step(flat)
     steps = [step] * len(flat) if step else [_grid_step(row) for row in flat]
@@ -67,7 +67,7 @@ def _recover(values: npt.NDArray[np.float32], node: ModelNode) -> tuple[IntArray
 
 
 def _grid_step(values: Doubles) -> float | None:
-    """The largest step of which all values are multiples by up to LARGEST_WEIGHT; None where there is none."""
+    """Find the largest step of which all values are multiples by up to LARGEST_WEIGHT; None where there is none."""
     sizes = np.unique(np.abs(values))
     sizes = sizes[sizes > 0]
     if not 0 < sizes.size <= NOISY_VALUES:
@@ -81,13 +81,13 @@ def _grid_step(values: Doubles) -> float | None:
 
 
 def aligned(importer: Importer, stream: str, factors: IntArray) -> str:
-    """A stream times an integer factor for each channel; the stream itself where all are 1."""
+    """Multiply a stream by an integer factor for each channel; the stream itself where all are 1."""
     factors = compact(factors)
     return stream if (factors == 1).all() else importer.emit(f"{stream}_aligned", Scale(factors), stream)
 
 
 def operand(importer: Importer, node: ModelNode, tensor: Tensor, depthwise: bool) -> tuple[Tensor, Doubles, Doubles]:
-    """What a layer multiplies: the tensor, and scale and offset of its codes.
+    """Find what a layer multiplies: the tensor, and scale and offset of its codes.
 
     Both are one number, or one for each channel with `depthwise`. Channels that differ in scale are brought onto one
     integer grid; raises where there is none.
@@ -127,7 +127,7 @@ def multiplied(
     offsets: Doubles | None,
     order: Callable[[Stream], IntArray],
 ) -> Tensor:
-    """A stream times a matrix, plus the node's bias.
+    """Multiply a stream by a matrix, plus the node's bias.
 
     `operand`: the tensor that `stream` carries; `supply`: source of the weights; `scale`: of each row's sums, or of all;
     `offsets`: what an offset of the operand adds to each row; `order`: the index of the result over its stream.
@@ -144,7 +144,7 @@ def multiplied(
 
 
 def _with_bias(importer: Importer, node: ModelNode, tensor: Tensor, rows: int) -> Tensor:
-    """The tensor plus the node's third input, where it has one."""
+    """Add the node's third input to the tensor, where it has one."""
     if len(node.inputs) < 3 or not node.inputs[2]:
         return tensor
     bias = importer.constant(node, 2).astype(np.float32).reshape(-1)
@@ -157,19 +157,19 @@ def _with_bias(importer: Importer, node: ModelNode, tensor: Tensor, rows: int) -
 
 
 def _odd_part(scale: Doubles) -> int:
-    """Largest odd factor of the scales' mantissas: 1 for powers of two."""
+    """Find the largest odd factor of the scales' mantissas: 1 for powers of two."""
     mantissa, _ = np.frexp(scale)
     whole = (np.abs(mantissa) * (1 << 53)).astype(np.int64)
     return max(int(value) // (int(value) & -int(value)) for value in whole if value) if whole.any() else 1
 
 
 def sums_exactly(scale: Doubles, stream: Stream) -> bool:
-    """Whether every float32 partial sum of multiples of the scale is a float32 number, in any order of summation."""
+    """Tell whether every float32 partial sum of multiples of the scale is a float32 number, in any order of summation."""
     return _odd_part(scale) * max(abs(stream.lo), abs(stream.hi), 1) < 1 << 24
 
 
 def _adds_exactly(bias: Floats, scale: Doubles, stream: Stream) -> bool:
-    """Whether that still holds with a bias that may come first: it lies on a grid that float32 resolves."""
+    """Tell whether that still holds with a bias that may come first: it lies on a grid that float32 resolves."""
     steps = bias / scale
     room = np.floor(np.log2((1 << 24) / _odd_part(scale) / (max(abs(stream.lo), abs(stream.hi)) + np.abs(steps) + 1)))
     fine = steps * 2.0**room

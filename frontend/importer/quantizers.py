@@ -50,7 +50,7 @@ class Quantizer:
     rows: int = 1
 
     def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
-        """Quantized floats, by the model's own quantizer; the parameters spread like the values."""
+        """Compute quantized floats, by the model's own quantizer; the parameters spread like the values."""
         bits = np.float32(self.bits)
         if self.bipolar:
             return np.asarray(binary_quant(values, scale))
@@ -63,7 +63,7 @@ class Quantizer:
         return np.asarray(trunc_v2(values, before, zero_point, width, narrow, signed, scale, bits, self.rounding))
 
     def interval(self) -> tuple[int, int]:
-        """Smallest and largest code, zero point taken off; not for Trunc."""
+        """Return the smallest and the largest code, zero point taken off; not for Trunc."""
         if self.bipolar or (self.signed and self.bits == 1):
             lo, hi = -1, 1
         elif self.signed:
@@ -75,7 +75,7 @@ class Quantizer:
 
 
 def codes_of(levels: Floats, scale: Floats | Doubles) -> IntArray:
-    """Codes of `levels = scale * code`, rounded to the nearest."""
+    """Return the codes of `levels = scale * code`, rounded to the nearest."""
     return np.rint(levels.astype(np.float64) / scale).astype(np.int64)
 
 
@@ -114,7 +114,7 @@ def _rounding(node: ModelNode, default: str) -> str:
 
 
 def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quantizer:
-    """The parameters of a Quant or BipolarQuant node.
+    """Read the parameters of a Quant or BipolarQuant node.
 
     Raises MuxflowError when they are not constant, a scale is not positive, or the bits are not 1 to `most_bits`.
     """
@@ -133,7 +133,7 @@ def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quant
 
 @handles("Quant", "IntQuant", "BipolarQuant", domains=QUANTIZED)
 def quantize(importer: Importer, node: ModelNode) -> Value:
-    """Quant and BipolarQuant."""
+    """Import Quant and BipolarQuant."""
     value = importer.values[node.inputs[0]]
     if isinstance(value, Constant):
         quantizer = read_quantizer(importer, node, CONSTANT_BITS)
@@ -163,7 +163,7 @@ def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: Qu
 
 @handles("Trunc", domains=QUANTIZED)
 def truncate(importer: Importer, node: ModelNode) -> Value:
-    """Trunc: drops the lowest bits of a sum, as after an average pool."""
+    """Import Trunc: drops the lowest bits of a sum, as after an average pool."""
     tensor = importer.tensor(node, 0)
     separate = len(node.inputs) == 6
     before, zero_point = _scale(importer, node, 1), _zero_point(importer, node, 2)
@@ -185,7 +185,7 @@ def truncate(importer: Importer, node: ModelNode) -> Value:
 
 
 def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Quantizer) -> Tensor:
-    """Thresholds for everything between the last integer stream and a quantizer."""
+    """Emit thresholds for everything between the last integer stream and a quantizer."""
     where = node.label
     scale = spread(importer, tensor, quantizer.scale, where)
     zero_point = spread(importer, tensor, quantizer.zero_point, where)
@@ -213,7 +213,7 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
 
 
 def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -> int:
-    """Thresholds whose side could depend on the order in which float32 products were summed."""
+    """Find thresholds whose side could depend on the order in which float32 products were summed."""
     at = op.thresholds.T
     slack = max(abs(lo), abs(hi)) * np.abs(unit) * FLOAT_SLACK
     near = np.zeros(at.shape, bool)

@@ -26,7 +26,7 @@ SmallArray = npt.NDArray[np.int32]
 
 
 def find_thresholds(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Threshold:
-    """The thresholds of a quantizer whose codes on [lo, hi] are given by `codes`, rising or falling in each row.
+    """Find the thresholds of a quantizer whose codes on [lo, hi] are given by `codes`, rising or falling in each row.
 
     Every value is evaluated where there are few (see EXHAUSTIVE). Wider ranges are bisected, and what was found is
     compared on SAMPLE values across the range and on the values next to the thresholds; beyond 2^RESOLUTION a float
@@ -39,12 +39,12 @@ def find_thresholds(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Th
 
 
 def _slack(lo: int, hi: int) -> int:
-    """Neighbouring accumulator values that are one float32 number after a few roundings."""
+    """Count neighbouring accumulator values that are one float32 number after a few roundings."""
     return max(abs(lo), abs(hi)) >> RESOLUTION
 
 
 def _evaluate(codes: Codes, points: IntArray, rows: int) -> SmallArray:
-    """Codes of the same points in every row, shape (points, rows)."""
+    """Compute the codes of the same points in every row, shape (points, rows)."""
     block = max(1, BLOCK // rows)
     parts = [
         codes(np.broadcast_to(part[:, None], (len(part), rows))).astype(np.int32)
@@ -65,7 +65,7 @@ def _refuse(where: str, row: int, points: IntArray, values: npt.NDArray[np.integ
 
 
 def _falling(where: str, points: IntArray, values: SmallArray) -> IntArray:
-    """1 for each falling row, 0 for each rising one; raises where a row is neither."""
+    """Return 1 for each falling row, 0 for each rising one; raises where a row is neither."""
     steps = np.diff(values, axis=0)
     falls, rises = (steps < 0).any(axis=0), (steps > 0).any(axis=0)
     both = np.flatnonzero(falls & rises)

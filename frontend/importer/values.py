@@ -33,7 +33,7 @@ class Tensor:
 
     `stream`: its name; `index`: flat position in the stream of each element of the model's tensor, in the model's
     shape without the batch, so that re-ordering costs nothing; `scale`: value of one code step, (1,) or (channels,);
-    `steps`: float nodes after it; `exact`: whether every float32 sum behind it is exact, whatever its order.
+    `steps`: float nodes after it; `exact`: whether every float32 sum up to it is exact, whatever its order.
     """
 
     stream: str
@@ -43,16 +43,16 @@ class Tensor:
     exact: bool = True
 
     def then(self, step: Step) -> Tensor:
-        """The tensor after one more float step."""
+        """Return the tensor after one more float step."""
         return replace(self, steps=(*self.steps, step))
 
     def meaning(self) -> tuple[Doubles, Doubles] | None:
-        """(scale, offset) of the codes when all steps are affine, else None."""
+        """Return (scale, offset) of the codes when all steps are affine, else None."""
         affine = affine_of(self.steps)
         return None if affine is None else (self.scale * affine[0], self.scale * 0 + affine[1])
 
     def scales_exactly(self) -> bool:
-        """Whether the tensor is scale times code, rounded at most once: no offset, no step that libraries differ in."""
+        """Tell whether the tensor is scale times code, rounded at most once: no offset, no step that libraries differ in."""
         meaning = self.meaning()
         steps = all(step.rounded_once() for step in self.steps)
         return self.exact and steps and meaning is not None and not meaning[1].any()
@@ -81,5 +81,5 @@ Value = Constant | Generated | Tensor | Image | Unknown
 
 
 def compact(rows: Numbers) -> Numbers:
-    """One number where all are equal: (rows,) or (1,)."""
+    """Return one number where all are equal: (rows,) or (1,)."""
     return cast(Numbers, rows[:1]) if (rows == rows[0]).all() else rows

@@ -16,14 +16,14 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Op
-from muxflow.frontend.importer.folding import finite, fold
+from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import handlers
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, stream_shape
 from muxflow.frontend.importer.values import Image, Tensor, Unknown, Value
 from muxflow.frontend.model import STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
 
 ADVICE = {
-    "Pad": "give the padding to the convolution or pool behind it (padding=...)",
+    "Pad": "give the padding to the convolution or pool after it (padding=...)",
     "Split": "use one convolution a part instead",
     "Slice": "use one convolution a part instead",
     "Resize": "pool or use a stride instead of scaling maps up",
@@ -38,18 +38,18 @@ ADVICE = {
     "InstanceNormalization": "use batch normalisation",
     "FloatQuant": "use an integer quantizer (Quant)",
     "QuantAvgPool2d": "import the file from before FINN's conversion of average pools",
-    "MVAU": "import the file from before FINN's conversion to hardware layers (behind step_streamline)",
-    "Thresholding": "import the file from before FINN's conversion to hardware layers (behind step_streamline)",
+    "MVAU": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
+    "Thresholding": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
 }
 """What to do about op types that people often meet here."""
 
 
 class _NotReached(UnsupportedError):
-    """A node behind one that is not supported."""
+    """A node after one that is not supported."""
 
 
 class Importer:
-    """Walks a model once, node by node, and builds the integer graph beside it.
+    """One walk over a model, node by node, which builds the integer graph beside it.
 
     Handlers (see `handling`) turn the values of a node's inputs into that of its first output. `inputs`: the stream of each
     input of the model that something has read, by the input's name.
@@ -73,7 +73,7 @@ class Importer:
     # Building blocks for the handlers.
 
     def unique(self, name: str) -> str:
-        """A node or stream name that no other one has, made of letters, digits and underscores."""
+        """Make a node or stream name that no other one has, made of letters, digits and underscores."""
         base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
         base = candidate = f"n{base}" if base[0].isdigit() else base
         number = 2
@@ -84,7 +84,7 @@ class Importer:
         return candidate
 
     def emit(self, name: str, op: Op, *inputs: str) -> str:
-        """Adds a node; returns its output stream, which has the node's name."""
+        """Add a node; returns its output stream, which has the node's name."""
         name = self.unique(name)
         (stream,) = op.infer(*(self.streams[i] for i in inputs))
         self.nodes.append(Node(name, op, tuple(inputs), (name,)))
@@ -92,7 +92,7 @@ class Importer:
         return name
 
     def describe(self, name: str, scale: npt.NDArray[np.float64], offset: float = 0.0) -> None:
-        """Notes the affine meaning of a stream."""
+        """Note the affine meaning of a stream."""
         self.streams[name] = replace(
             self.streams[name], scale=tuple(map(float, np.atleast_1d(scale))), offset=(offset,)
         )
@@ -100,12 +100,12 @@ class Importer:
     def open_input(
         self, image: Image, lo: int, hi: int, scale: npt.NDArray[np.float64], *, bipolar: bool = False
     ) -> Tensor:
-        """The integer stream of an input, the first time something reads it; the same interval ever after."""
+        """Open the integer stream of an input, the first time something reads it; the same interval ever after."""
         shape = stream_shape(image.shape)
         if shape is None:
             raise UnsupportedError(
                 f"input {image.name} has shape (N, {', '.join(map(str, image.shape))}); supported are maps "
-                f"{SUPPORTED_MAPS} behind the batch, and vectors (N, features)"
+                f"{SUPPORTED_MAPS} after the batch, and vectors (N, features)"
             )
         if image.name not in self.inputs:
             self.inputs[image.name] = name = self.unique(image.name)
@@ -120,14 +120,14 @@ class Importer:
         return Tensor(name, channel_first(known).reshape(-1)[image.index], scale, exact=True)
 
     def given_grid(self, image: Image) -> tuple[float, int, bool] | None:
-        """(step, bits, signed) of an input where the caller or the file says what its integers are."""
+        """Return (step, bits, signed) of an input where the caller or the file says what its integers are."""
         options, entry = self.options, next(entry for entry in self.model.inputs if entry.name == image.name)
         if options.input_scale is not None:
             return options.input_scale, options.input_bits, options.input_signed
         return None if entry.bits is None else (1.0, entry.bits, entry.signed)
 
     def tensor(self, node: ModelNode, position: int) -> Tensor:
-        """An input of a node that must be data; a raw image becomes integers by its given grid."""
+        """Return an input of a node that must be data; a raw image becomes integers by its given grid."""
         value = self.values[node.inputs[position]]
         if isinstance(value, Image):
             grid = self.given_grid(value)
@@ -147,7 +147,7 @@ class Importer:
         return value
 
     def constant(self, node: ModelNode, position: int) -> npt.NDArray[Any]:
-        """An input of a node that must be constant."""
+        """Return an input of a node that must be constant."""
         value = self.values[node.inputs[position]]
         if not isinstance(value, Constant):
             raise UnsupportedError(
@@ -158,7 +158,7 @@ class Importer:
     # The walk.
 
     def run(self, collect: bool) -> list[NodeStatus]:
-        """Visits every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""
+        """Visit every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""
         self.values[""] = Constant(np.zeros(0, np.float32))
         for name, constant in self.model.constants.items():
             finite(constant.value, name)
@@ -202,7 +202,7 @@ class Importer:
         if (node.domain, node.op_type) in known:
             return known[node.domain, node.op_type](self, node)
         where = f" of domain {node.domain}" if node.domain not in {domain for domain, _ in known} else ""
-        advice = ADVICE.get(node.op_type, "replace it, or move it behind the output onto the host")
+        advice = ADVICE.get(node.op_type, "replace it, or move it after the output onto the host")
         raise UnsupportedError(
             f"{node.label}: {node.op_type}{where} is not supported; {advice}. Supported are "
             f"{', '.join(sorted({op_type for _, op_type in known}))}"
@@ -211,7 +211,7 @@ class Importer:
     # The result.
 
     def graph(self) -> Graph:
-        """The finished graph, cleaned up and checked."""
+        """Return the finished graph, cleaned up and checked."""
         outputs = {name: self._output(name) for name in self.model.outputs}
         streams = [tensor.stream for tensor in outputs.values()]
         if len(set(streams)) < len(self.model.outputs):
@@ -255,7 +255,7 @@ class Importer:
         return value
 
     def _readout(self, name: str, tensor: Tensor) -> Readout:
-        """How the host reads an output; raises UnsupportedError where it is no affine map of each channel."""
+        """Describe how the host reads an output; raises UnsupportedError where it is no affine map of each channel."""
         meaning = tensor.meaning()
         if meaning is None:
             raise UnsupportedError(

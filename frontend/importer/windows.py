@@ -33,14 +33,14 @@ def window_of(node: ModelNode, kernel: tuple[int, ...], source: Stream, groups: 
 
 
 def whole_map(source: Stream) -> SlidingWindow:
-    """The one window that is as large as the map."""
+    """Return the one window that is as large as the map."""
     kernel = source.shape[:-1]
     rank = len(kernel)
     return SlidingWindow(kernel, kernel, (1,) * rank, (0,) * (2 * rank), source.channels)
 
 
 def with_hanging_windows(window: SlidingWindow, source: Stream) -> SlidingWindow:
-    """The window with the further padding behind each axis that ceil_mode asks for."""
+    """Return the window with the further padding after each axis that ceil_mode asks for."""
     rank = len(window.kernel)
     before, after = window.pads[:rank], window.pads[rank:]
     more = []
@@ -48,7 +48,7 @@ def with_hanging_windows(window: SlidingWindow, source: Stream) -> SlidingWindow
         source.shape, before, after, window.extent, window.stride, strict=False
     ):
         hanging = (extent - size - first - last) % stride
-        # A window that would start behind the map and its leading padding does not count.
+        # A window that would start after the map and its leading padding does not count.
         starts = size + first + last + hanging - extent
         more.append(hanging if starts < size + first else 0)
     return replace(window, pads=before + tuple(sum(pair) for pair in zip(after, more, strict=True)))

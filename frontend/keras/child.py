@@ -25,14 +25,14 @@ Values = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """The neutral description of a model, and Keras' own tensor behind each of its named ones."""
+    """The neutral description of a model, and Keras' own tensor for each of its named ones."""
 
     model: Model
     tensors: dict[str, Any]
 
 
 def read_file(path: Path, read: Callable[[str], Any], advice: str) -> Any:
-    """What Keras' reader makes of a file; raises MuxflowError with the reader's reason and the advice."""
+    """Return what Keras' reader makes of a file; raises MuxflowError with the reader's reason and the advice."""
     try:
         return read(str(path))
     except Exception as error:  # Keras raises whatever its readers meet first
@@ -41,13 +41,13 @@ def read_file(path: Path, read: Callable[[str], Any], advice: str) -> Any:
 
 
 def channel_first(shape: Shape) -> Shape:
-    """A shape without its batch, in the importer's order."""
+    """Return a shape without its batch, in the importer's order."""
     shape = shape[1:]
     return (shape[-1], *shape[:-1]) if len(shape) > 1 else shape
 
 
 def check_input(name: str, dtype: str) -> None:
-    """Raises UnsupportedError for an input of other numbers than float32."""
+    """Raise UnsupportedError for an input of other numbers than float32."""
     if dtype != "float32":
         raise UnsupportedError(
             f"{name} (InputLayer): numbers of type {dtype}; supported is float32, so leave dtype out"
@@ -55,7 +55,7 @@ def check_input(name: str, dtype: str) -> None:
 
 
 def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[str]:
-    """The model's outputs in Keras' channel-last order."""
+    """Write the model's outputs in Keras' channel-last order."""
     writer.layer = "output"
     for name in names:
         writer.check_unpadded(name)
@@ -66,7 +66,7 @@ def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[
 
 
 def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> None:
-    """Describes each of `MODEL OUTPUT ...`; what goes wrong with one does not stop the others."""
+    """Describe each of `MODEL OUTPUT ...`; what fails with one does not stop the others."""
     for model, output in zip(arguments[::2], arguments[1::2], strict=True):
         answer: dict[str, Any] = {"error": None}
         try:
@@ -91,7 +91,7 @@ class Predictor:
     models: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def run(self, names: list[str], batch: Sequence[Values]) -> list[Values]:
-        """The model's outputs for a batch of each input, then the named tensors, channels last.
+        """Compute the model's outputs for a batch of each input, then the named tensors, channels last.
 
         The outputs are computed on their own, as whoever uses the model computes them. Raises MuxflowError for a batch of
         other inputs, and naming the tensors that the model has not.
@@ -115,7 +115,7 @@ class Predictor:
 
 
 def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
-    """`MODEL FOLDER`: answers until the standard input ends.
+    """Answer for `MODEL FOLDER` until the standard input ends.
 
     Each line there is a JSON list of tensor names; `inputs.npz` in the folder holds a batch of each input, channels last.
     `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a softmax at the end what it reads: the

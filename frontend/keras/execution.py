@@ -25,8 +25,10 @@ BACKENDS: dict[Generation, str] = {2: TENSORFLOW, 3: TORCH}
 
 
 class KerasExecution:
-    """Keras' predict in a process of its own: the outputs of every quantizer, max pool and join, and the model's outputs
-    (before a softmax at the end)."""
+    """Keras' predict in a process of its own.
+
+    It gives the outputs of every quantizer, max pool and join, and the model's outputs (before a softmax at the end).
+    """
 
     name = "Keras predict"
 

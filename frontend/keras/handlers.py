@@ -31,7 +31,7 @@ class StepQuantizer(Quantizer):
     ends: Doubles = field(kw_only=True)
 
     def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
-        """Values of the level that each input reaches; `zero_point` is 0."""
+        """Return the values of the level that each input reaches; `zero_point` is 0."""
         if len(self.codes) == 1:
             reached = self.codes[0][np.searchsorted(self.thresholds[0], values, side="right")]
         else:
@@ -43,16 +43,16 @@ class StepQuantizer(Quantizer):
         return np.asarray(reached * scale.astype(np.float64), np.float32)
 
     def interval(self) -> tuple[int, int]:
-        """Smallest and largest code."""
+        """Return the smallest and the largest code."""
         return int(self.codes.min()), int(self.codes.max())
 
     def fits(self, bits: int) -> bool:
-        """Whether its codes, from the smallest to the largest, take so many bits."""
+        """Tell whether its codes, from the smallest to the largest, take so many bits."""
         lo, hi = self.interval()
         return hi - lo < 1 << bits
 
     def on_one_grid(self) -> StepQuantizer:
-        """The same with one scale for all rows, that of the finest; itself where the scales are no multiples of it."""
+        """Return the same with one scale for all rows, that of the finest; itself where the scales are no multiples of it."""
         factors = self.scale / self.scale.min()
         if (factors != np.rint(factors)).any():
             return self
@@ -62,13 +62,13 @@ class StepQuantizer(Quantizer):
 
 @handles("Unsupported", domains=(MUXFLOW,))
 def unsupported(importer: Importer, node: ModelNode) -> Value:
-    """A layer that the child could not describe."""
+    """Refuse a layer that the child could not describe."""
     raise UnsupportedError(str(node.attributes.get("message", "")))
 
 
 @handles("Steps", domains=(MUXFLOW,))
 def import_steps(importer: Importer, node: ModelNode) -> Value:
-    """Steps: see `keras.writer`."""
+    """Import a table of steps: see `keras.writer`."""
     quantizer = _read(importer, node)
     value = importer.values[node.inputs[0]]
     at_input = isinstance(value, Image) and importer.given_grid(value) is None
@@ -103,7 +103,7 @@ def _read(importer: Importer, node: ModelNode) -> StepQuantizer:
 
 
 def _on_rows(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: StepQuantizer) -> StepQuantizer:
-    """The quantizer of each row of the stream behind a tensor, from one for each channel of the tensor."""
+    """Return the quantizer of each row of a tensor's stream, from one for each channel of the tensor."""
     count = len(quantizer.codes)
     if count == 1:
         return quantizer
@@ -120,7 +120,7 @@ def _on_rows(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Ste
 
 
 def _check_ends(importer: Importer, tensor: Tensor, quantizer: StepQuantizer) -> None:
-    """Raises UnsupportedError when sums can reach values at which the quantizer wraps around."""
+    """Raise UnsupportedError when sums can reach values at which the quantizer wraps around."""
     if (np.abs(quantizer.ends) == LARGEST).all():
         return
     stream = importer.streams[tensor.stream]

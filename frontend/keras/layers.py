@@ -24,7 +24,7 @@ class Call:
     """One call of a layer: names and shapes, batch first, channels last.
 
     `name`: the layer's, with the path to it where it is inside of a model. `training`: the model calls the layer as in
-    training, whatever predict wants. `tensors`: Keras' own tensors behind `inputs`, and `inner`: those that a handler
+    training, whatever predict wants. `tensors`: Keras' own tensors of `inputs`, and `inner`: those that a handler
     makes visible by name; both for Keras 3 only.
     """
 
@@ -71,7 +71,7 @@ class Layers:
 
 
 def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
-    """Writes one call of a layer; a layer that is not supported becomes a node that says so."""
+    """Write one call of a layer; a layer that is not supported becomes a node that says so."""
     kind = call.kind
     writer.layer = call.name
     mark = writer.mark()
@@ -95,18 +95,18 @@ def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
 
 
 def check_channels_last(layer: Any) -> None:
-    """Raises UnsupportedError for another order of the axes."""
+    """Raise UnsupportedError for another order of the axes."""
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         raise UnsupportedError("data_format='channels_first'; supported is 'channels_last'")
 
 
 def sizes(given: Any) -> tuple[int, ...]:
-    """One number for each axis; one-dimensional layers may say it without a tuple."""
+    """Return one number for each axis; one-dimensional layers may say it without a tuple."""
     return tuple(int(size) for size in np.ravel(given))
 
 
 def window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
-    """ONNX attributes of a layer's window; `pads`: zeros that a layer before it puts around its maps."""
+    """Return the ONNX attributes of a layer's window; `pads`: zeros that a layer before it puts around its maps."""
     check_channels_last(layer)
     if layer.padding not in ("same", "valid", "causal"):
         raise UnsupportedError(f"padding={layer.padding!r}; supported are 'same', 'valid' and 'causal'")
@@ -126,19 +126,19 @@ def window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
 
 
 def _rows_first(kernel: Array) -> Array:
-    """(..., inputs, outputs)   becomes   (outputs, inputs, ...)."""
+    """Put the rows first: (..., inputs, outputs)   becomes   (outputs, inputs, ...)."""
     return np.moveaxis(kernel, (-1, -2), (0, 1))
 
 
 def convolved(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
-    """A convolution in Keras' order of the kernel, (..., C / groups, filters), with the zeros put around its input."""
+    """Write a convolution in Keras' order of the kernel, (..., C / groups, filters), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
     weights = writer.weights(kernel.moved(_rows_first))
     return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[-2], **window(call.layer, pads))
 
 
 def convolved_by_channel(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
-    """A depthwise convolution, kernel (..., C, multiplier), with the zeros put around its input."""
+    """Write a depthwise convolution, kernel (..., C, multiplier), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
     *spatial, channels, multiplier = kernel.shape
 
@@ -150,13 +150,13 @@ def convolved_by_channel(writer: Writer, call: Call, kernel: Kernel, *bias: str)
 
 
 def separated(writer: Writer, call: Call, first: Kernel, pointwise: Kernel, *bias: str) -> str:
-    """A depthwise convolution, then a pointwise one, no quantizer between."""
+    """Write a depthwise convolution, then a pointwise one, no quantizer between."""
     x = convolved_by_channel(writer, call, first)
     return writer.node("Conv", x, writer.weights(pointwise.moved(_rows_first)), *bias)
 
 
 def multiplied(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
-    """A dense layer, kernel (inputs, outputs); on a map it works pixel by pixel, which is a pointwise convolution."""
+    """Write a dense layer, kernel (inputs, outputs); on a map it works pixel by pixel, which is a pointwise convolution."""
     if not call.spatial:
         return writer.node("Gemm", call.inputs[0], writer.weights(kernel, rows=1), *bias)
     pointwise = kernel.moved(lambda values: values.T.reshape(*values.T.shape, *(1,) * call.spatial))
@@ -164,32 +164,32 @@ def multiplied(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
 
 
 def by_channel(writer: Writer, call: Call, op_type: str, x: str, value: npt.ArrayLike) -> str:
-    """`x op value`, one number a channel of the call's input."""
+    """Write `x op value`, one number a channel of the call's input."""
     shape = (1, -1, *(1,) * call.spatial)
     return writer.node(op_type, x, writer.constant(np.asarray(value, np.float32).reshape(shape)))
 
 
 def check_normalizes_channels(call: Call) -> None:
-    """Raises UnsupportedError for a batch norm over other axes."""
+    """Raise UnsupportedError for a batch norm over other axes."""
     axis = call.layer.axis if isinstance(call.layer.axis, int) else list(call.layer.axis)
     if axis not in (-1, len(call.input_shapes[0]) - 1, [len(call.input_shapes[0]) - 1]):
         raise UnsupportedError(f"axis={axis}; supported is the last axis, the channels")
 
 
 def normalized(writer: Writer, call: Call, mean: npt.ArrayLike, factor: npt.ArrayLike, beta: npt.ArrayLike) -> str:
-    """A batch norm in the order `(x - mean) * factor + beta`, each one number a channel."""
+    """Write a batch norm in the order `(x - mean) * factor + beta`, each one number a channel."""
     centred = by_channel(writer, call, "Sub", call.inputs[0], mean)
     return by_channel(writer, call, "Add", by_channel(writer, call, "Mul", centred, factor), beta)
 
 
 def pooled(writer: Writer, call: Call) -> str:
-    """Max and average pools."""
+    """Write max and average pools."""
     kind = "MaxPool" if "Max" in call.kind else "AveragePool"
     return writer.node(kind, call.inputs[0], kernel_shape=sizes(call.layer.pool_size), **window(call.layer))
 
 
 def globally_pooled(writer: Writer, call: Call) -> str:
-    """Global max and average pools."""
+    """Write global max and average pools."""
     check_channels_last(call.layer)
     kind = "GlobalMaxPool" if "Max" in call.kind else "GlobalAveragePool"
     x = writer.node(kind, call.inputs[0])
@@ -197,7 +197,7 @@ def globally_pooled(writer: Writer, call: Call) -> str:
 
 
 def zero_padding(writer: Writer, call: Call) -> str:
-    """ZeroPadding of any rank: the convolution behind it adds the zeros."""
+    """Write ZeroPadding of any rank: the convolution after it adds the zeros."""
     check_channels_last(call.layer)
     own = np.reshape(call.layer.padding, (-1, 2)).T.reshape(-1)  # all begins, all ends
     x, before = writer.padding_of(call.inputs[0])
@@ -206,7 +206,7 @@ def zero_padding(writer: Writer, call: Call) -> str:
 
 
 def plain_activation(writer: Writer, x: str, name: str, quantizers: str) -> str:
-    """One of Keras' own functions that stay exact; `quantizers` is the advice about the others."""
+    """Write one of Keras' own functions that stay exact; `quantizers` is the advice about the others."""
     if name == "linear":
         return x
     if name not in ("relu", "softmax"):
@@ -217,7 +217,7 @@ def plain_activation(writer: Writer, x: str, name: str, quantizers: str) -> str:
 
 
 def relu(writer: Writer, call: Call) -> str:
-    """ReLU, with or without an upper bound."""
+    """Write ReLU, with or without an upper bound."""
     if call.layer.negative_slope or call.layer.threshold:
         raise UnsupportedError("a negative slope or a threshold; supported is ReLU with max_value")
     x = writer.node("Relu", call.inputs[0])
@@ -227,7 +227,7 @@ def relu(writer: Writer, call: Call) -> str:
 
 
 def softmax(writer: Writer, call: Call) -> str:
-    """Softmax; the importer leaves it to the host at the end."""
+    """Write Softmax; the importer leaves it to the host at the end."""
     return writer.node("Softmax", call.inputs[0], axis=1)
 
 
@@ -255,13 +255,13 @@ def _channel_last(writer: Writer, call: Call) -> str:
 
 
 def flatten(writer: Writer, call: Call) -> str:
-    """Flatten, in Keras' channel-last order."""
+    """Write Flatten, in Keras' channel-last order."""
     check_channels_last(call.layer)
     return writer.node("Flatten", _channel_last(writer, call))
 
 
 def reshape(writer: Writer, call: Call) -> str:
-    """Reshape, in Keras' channel-last order."""
+    """Write Reshape, in Keras' channel-last order."""
     target = call.output_shape[1:]
     shape = writer.constant(np.array([0, *target], np.int64))
     x = writer.node("Reshape", _channel_last(writer, call), shape)
@@ -269,7 +269,7 @@ def reshape(writer: Writer, call: Call) -> str:
 
 
 def identity(writer: Writer, call: Call) -> str:
-    """Layers that do nothing at inference."""
+    """Pass over layers that do nothing at inference."""
     return call.inputs[0]
 
 

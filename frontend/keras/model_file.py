@@ -74,7 +74,7 @@ def read_arrays(path: Path) -> list[npt.NDArray[Any]]:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as tuples."""
+    """Turn JSON's lists into tuples."""
     if isinstance(value, dict):
         return {key: _tuples(entry) for key, entry in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

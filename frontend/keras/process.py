@@ -34,7 +34,7 @@ LINES = 8
 
 
 def require_packages() -> None:
-    """Raises ToolError, with the command that helps, when a package is absent or QKeras has been overwritten."""
+    """Raise ToolError, with the command that helps, when a package is absent or QKeras has been overwritten."""
     missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
     if missing:
         raise ToolError(f"Keras models need {', '.join(missing)}, which are not installed; install them: {INSTALL}")
@@ -48,7 +48,7 @@ def require_packages() -> None:
 
 
 def keras_version(path: Path) -> str:
-    """The version of Keras that wrote a model file; "" when the file does not say, or is none."""
+    """Read the version of Keras that wrote a model file; "" when the file does not say, or is none."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -63,7 +63,7 @@ def keras_version(path: Path) -> str:
 
 
 def generation_of(path: Path) -> Generation:
-    """Which Keras reads a file: the one that wrote it, 2 where it does not say.
+    """Tell which Keras reads a file: the one that wrote it, 2 where it does not say.
 
     Raises UnsupportedError for a file of another generation.
     """
@@ -79,7 +79,7 @@ def generation_of(path: Path) -> Generation:
 
 
 def is_of_generation(path: Path, generation: Generation) -> bool:
-    """Whether a Keras of this generation reads a file; False for a file of a Keras that is not supported."""
+    """Tell whether a Keras of this generation reads a file; False for a file of a Keras that is not supported."""
     try:
         return generation_of(path) == generation
     except UnsupportedError:
@@ -93,7 +93,7 @@ class Child:
         self._process, self._errors, self._what = process, errors, what
 
     def ask(self, question: str) -> dict[str, Any]:
-        """The answer to one question; raises ToolError as `answer` does."""
+        """Return the answer to one question; raises ToolError as `answer` does."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(question + "\n")
@@ -103,7 +103,7 @@ class Child:
         return self.answer(self._what)
 
     def answer(self, what: str) -> dict[str, Any]:
-        """The next answer; raises ToolError naming `what`, with the child's last lines, when none comes."""
+        """Return the next answer; raises ToolError naming `what`, with the child's last lines, when none comes."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith("{"):
@@ -117,7 +117,7 @@ class Child:
 
 @contextmanager
 def keras_child(module: str, arguments: Sequence[str], what: str, generation: Generation = 2) -> Iterator[Child]:
-    """Runs `python -m muxflow.frontend.<module>` with one generation of Keras.
+    """Run `python -m muxflow.frontend.<module>` with one generation of Keras.
 
     It ends at the latest with the block. `what` names the model or network in errors. Raises ToolError when what the
     generation needs is not installed: the extra `qkeras`, or HGQ2 in its folder.

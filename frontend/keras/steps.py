@@ -38,7 +38,7 @@ class Steps:
     high: float = LARGEST
 
     def grid(self) -> tuple[IntArray, float]:
-        """(codes, scale) with value = scale * code; raises UnsupportedError where the values have no common grid."""
+        """Return (codes, scale) with value = scale * code; raises UnsupportedError where the values have no common grid."""
         if not self.values.any():
             return np.zeros(len(self.values), np.int64), 1.0
         # Powers of two first: they are exact. A quantizer with a float factor has rounded values.
@@ -62,7 +62,7 @@ class Steps:
 
 
 def _floats(keys: IntArray) -> Floats:
-    """The float32 numbers with these places in their order; 0 is at 0."""
+    """Return the float32 numbers with these places in their order; 0 is at 0."""
     bits = np.where(keys < 0, -keys | 1 << 31, keys)
     return bits.astype(np.uint32).view(np.float32)
 
@@ -73,7 +73,7 @@ def _keys(values: Floats) -> IntArray:
 
 
 def find_steps(function: Callable[[Floats], Floats], reach: int) -> Steps:
-    """Every jump of a rising step function on [-2^reach, 2^reach], to the last bit of float32.
+    """Find every jump of a rising step function on [-2^reach, 2^reach], to the last bit of float32.
 
     Beyond that range the function is taken to keep its end values (decision; it is some orders of magnitude wider
     than any quantizer of 16 bits that a network uses). Two points with equal values are taken to have none between.
@@ -92,7 +92,7 @@ def find_steps(function: Callable[[Floats], Floats], reach: int) -> Steps:
 
 
 def find_period(function: Callable[[Floats], Floats], reach: int) -> Steps:
-    """The steps of a sawtooth on its period around 0, looked for on [-2^reach, 2^reach]; else as `find_steps`."""
+    """Find the steps of a sawtooth on its period around 0, looked for on [-2^reach, 2^reach]; else as `find_steps`."""
     steps = _find_jumps(function, reach)
     falls = np.flatnonzero(steps.values[1:] < steps.values[:-1])
     first = max((fall + 1 for fall in falls if steps.thresholds[fall] <= 0), default=0)
@@ -106,7 +106,7 @@ def find_period(function: Callable[[Floats], Floats], reach: int) -> Steps:
 
 
 def _find_jumps(function: Callable[[Floats], Floats], reach: int) -> Steps:
-    """As `find_steps`, of a function that may fall."""
+    """Do as `find_steps`, for a function that may fall."""
     octaves = [np.linspace(-(2.0**e), 2.0**e, POINTS + 1, dtype=np.float32) for e in range(FINEST, reach + 1)]
     keys = np.unique(_keys(np.concatenate(octaves)))
     values = function(_floats(keys))

@@ -32,17 +32,17 @@ TENSORFLOW, TORCH = "TensorFlow", "torch"
 
 
 def to_channel_last(rank: int) -> tuple[int, ...]:
-    """The order of axes that makes a channel-first tensor of a rank, batch included, channel last."""
+    """Return the order of axes that makes a channel-first tensor of a rank, batch included, channel last."""
     return (0, *range(2, rank), 1)
 
 
 def to_channel_first(rank: int) -> tuple[int, ...]:
-    """The order of axes that makes a channel-last tensor of a rank, batch included, channel first."""
+    """Return the order of axes that makes a channel-last tensor of a rank, batch included, channel first."""
     return (0, rank - 1, *range(1, rank - 1))
 
 
 class Writer:
-    """Collects nodes and constants; the last tensor of each layer has the layer's name."""
+    """A collection of nodes and constants; the last tensor of each layer has the layer's name."""
 
     def __init__(self, computed_by: str) -> None:
         self.computed_by = computed_by
@@ -53,7 +53,7 @@ class Writer:
         self._names: set[str] = set()
 
     def unique(self, name: str) -> str:
-        """The name, numbered when it is taken."""
+        """Return the name, numbered when it is taken."""
         candidate, number = name, 2
         while candidate in self._names:
             candidate, number = f"{name}_{number}", number + 1
@@ -61,19 +61,22 @@ class Writer:
         return candidate
 
     def constant(self, values: npt.ArrayLike) -> str:
-        """A constant's name."""
+        """Write a constant and return its name."""
         name = self.unique("constant")
         self.constants[name] = Constant(np.ascontiguousarray(values))
         return name
 
     def weights(self, kernel: Kernel, rows: int = 0) -> str:
-        """The name of a layer's weights, with codes where their quantizer says them; `rows`: the axis of the outputs."""
+        """Write a layer's weights and return their name; `rows`: the axis of the outputs.
+
+        They have codes where their quantizer says them.
+        """
         name = self.unique("constant")
         self.constants[name] = kernel.constant(rows)
         return name
 
     def node(self, op_type: str, *inputs: str, domain: str = STANDARD, part: str = "", **attributes: Any) -> str:
-        """Adds a node of the layer at hand, or of a named part of it; returns the name of its output.
+        """Add a node of the layer at hand, or of a named part of it; returns the name of its output.
 
         Floats are kept as float32, the precision in which the model computes.
         """
@@ -84,7 +87,7 @@ class Writer:
         return output
 
     def steps(self, x: str, rows: Sequence[Steps], part: str = "") -> str:
-        """A quantizer, with one row for all or one for each channel; `part`: its name within a layer."""
+        """Write a quantizer, with one row for all or one for each channel; `part`: its name within a layer."""
         most = max(len(row.thresholds) for row in rows)
         grids = [row.grid() for row in rows]
         constants: list[npt.ArrayLike] = [
@@ -96,22 +99,22 @@ class Writer:
         return self.node("Steps", x, *map(self.constant, constants), domain=MUXFLOW, part=part)
 
     def transposed(self, x: str, order: tuple[int, ...]) -> str:
-        """The tensor with its axes in another order."""
+        """Write the tensor with its axes in another order."""
         return self.node("Transpose", x, perm=order)
 
     def padded(self, x: str, pads: tuple[int, ...]) -> str:
-        """A name for `x` with zeros around its maps, which only `padding_of` takes apart; `pads`: all begins, all ends."""
+        """Make a name for `x` with zeros around its maps, which only `padding_of` takes apart; `pads`: all begins, all ends."""
         name = self.unique(self.layer)
         self._padded[name] = (x, pads, self.layer)
         return name
 
     def padding_of(self, name: str) -> tuple[str, tuple[int, ...] | None]:
-        """What a name stands for: the tensor, and the zeros around it if there are any."""
+        """Return what a name stands for: the tensor, and the zeros around it if there are any."""
         x, pads, _ = self._padded.get(name, (name, None, ""))
         return x, pads
 
     def check_unpadded(self, name: str) -> None:
-        """Raises UnsupportedError when zeros were put around the maps of `name` and the reader cannot add them."""
+        """Raise UnsupportedError when zeros were put around the maps of `name` and the reader cannot add them."""
         if name in self._padded:
             _, pads, layer = self._padded[name]
             raise UnsupportedError(
@@ -120,18 +123,18 @@ class Writer:
             )
 
     def mark(self) -> tuple[int, int]:
-        """What `unsupported` goes back to."""
+        """Mark what `unsupported` goes back to."""
         return len(self.nodes), len(self.constants)
 
     def unsupported(self, mark: tuple[int, int], inputs: list[str], message: str) -> str:
-        """Puts one node with a message in the place of everything written since the mark."""
+        """Put one node with a message in the place of everything written since the mark."""
         del self.nodes[mark[0] :]
         for name in list(self.constants)[mark[1] :]:
             del self.constants[name]
         return self.node("Unsupported", *inputs, domain=MUXFLOW, message=message)
 
     def end_layer(self) -> str:
-        """Gives the layer's last tensor the layer's name, so that proofs find it."""
+        """Give the layer's last tensor the layer's name, so that proofs find it."""
         name = self.unique(self.layer)
         self.nodes[-1] = replace(self.nodes[-1], outputs=(name,))
         return name
@@ -139,7 +142,7 @@ class Writer:
     def model(
         self, name: str, inputs: dict[str, tuple[int | None, ...]], outputs: list[str], observable: Iterable[str]
     ) -> Model:
-        """The finished model; `inputs`: shapes without the batch, None where a size is open; `observable`: see `Model`."""
+        """Return the finished model; `inputs`: shapes without the batch, None where a size is open; `observable`: see `Model`."""
         entries = tuple(ModelInput(entry, shape) for entry, shape in inputs.items())
         nodes = tuple(self.nodes)
         shown = frozenset(observable)
@@ -147,7 +150,7 @@ class Writer:
 
 
 def _plain(value: Any) -> Any:
-    """An attribute in Python's own types."""
+    """Return an attribute in Python's own types."""
     if isinstance(value, list | tuple):
         return tuple(map(_plain, value))
     if isinstance(value, float | np.floating):

@@ -1,1 +1,1 @@
-"""QONNX models: the reader, the operators of our domain, the execution that proofs compare with."""
+"""QONNX models: the reader, the operators of Muxflow's domain, the execution that proofs compare with."""

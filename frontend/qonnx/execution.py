@@ -12,7 +12,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
-import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of our domain)
+import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of Muxflow's domain)
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import float_inputs, observed
@@ -47,7 +47,7 @@ class QonnxModel:
         return context
 
     def _before_softmax(self, output: str) -> str:
-        """The tensor that the graph's output stands for: the importer leaves a softmax to the host."""
+        """Return the tensor that the graph's output stands for: the importer leaves a softmax to the host."""
         producer = self.model.find_producer(output)
         if producer is not None and producer.op_type in ("Softmax", "LogSoftmax"):
             return str(producer.input[0])

@@ -50,7 +50,7 @@ def check_join_shapes(name: str, x: tuple[int, ...], f: tuple[int, ...]) -> None
 
 
 def select_bits(x: Codes, thresholds: Codes, select: str) -> npt.NDArray[np.bool_]:
-    """The binary select S of a MuxJoin join, broadcastable against `x`.
+    """Compute the binary select S of a MuxJoin node, broadcastable against `x`.
 
     `x`: codes (N, c, H, W); `thresholds`: c integers (unused for "always").
     channel: max over H x W of x_c >= t_c; channel-mean: sum over H x W of x_c >= t_c; element: x >= t_c; always: 1.
@@ -68,7 +68,7 @@ def select_bits(x: Codes, thresholds: Codes, select: str) -> npt.NDArray[np.bool
 
 
 def mux_join(x: Codes, f: Codes, thresholds: Codes, select: str) -> Codes:
-    """`y = S ? (x + f) >> 1 : f` on integer codes, shape of `f`; channels beyond the smaller count pass `f`.
+    """Compute `y = S ? (x + f) >> 1 : f` on integer codes, shape of `f`; channels beyond the smaller count pass `f`.
 
     `x`, `f`: codes (N, C, H, W) with equal N, H, W; `thresholds`: min(C_x, C_f) integers.
     Raises MuxflowError on shapes that do not fit. Source: MOGNET, MUX residual; operands are decisions.
@@ -83,7 +83,7 @@ def mux_join(x: Codes, f: Codes, thresholds: Codes, select: str) -> Codes:
 
 
 def or_join(x: Codes, f: Codes) -> Codes:
-    """Bitwise OR of integer codes, shape of `f`; channels beyond the smaller count pass `f`.
+    """Compute the bitwise OR of integer codes, shape of `f`; channels beyond the smaller count pass `f`.
 
     Raises MuxflowError on shapes that do not fit. Source: HEQ (arXiv 2501.04517), OR residual; k-bit form a decision.
     """
@@ -95,7 +95,7 @@ def or_join(x: Codes, f: Codes) -> Codes:
 
 
 def to_codes(name: str, values: Floats, scale: float, bits: int) -> Codes:
-    """The integer codes of `values = scale * code`; raises MuxflowError when they are not unsigned `bits`-bit codes."""
+    """Return the integer codes of `values = scale * code`; raises MuxflowError when they are not unsigned `bits`-bit codes."""
     ratio = values.astype(np.float64) / scale
     codes = np.rint(ratio)
     if codes.size and (np.abs(ratio - codes).max() > 1e-3 or codes.min() < 0 or codes.max() >= 2**bits):
@@ -110,7 +110,7 @@ class MuxflowOp(CustomOp):  # type: ignore[misc]
     """What all operators here share: single-output, and a datatype that follows a scale of one."""
 
     def scaled_datatype(self, integer: str) -> Any:
-        """`integer` as a QONNX datatype when the scale is one, FLOAT32 otherwise (as QONNX does for Quant)."""
+        """Return `integer` as a QONNX datatype when the scale is one, FLOAT32 otherwise (as QONNX does for Quant)."""
         return DataType[integer if self.get_nodeattr("scale") == 1.0 else "FLOAT32"]
 
     def expect_inputs(self, count: int) -> None:
@@ -132,7 +132,7 @@ class AutomatonWeights(MuxflowOp):
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
-        """Attributes of the node, QONNX form."""
+        """Return the attributes of the node, QONNX form."""
         return {
             "rule": ("i", True, 30),
             "ring": ("i", True, 0),
@@ -145,15 +145,15 @@ class AutomatonWeights(MuxflowOp):
         }
 
     def automaton(self) -> Automaton:
-        """The automaton that the attributes describe; raises MuxflowError when they are out of range."""
+        """Make the automaton that the attributes describe; raises MuxflowError when they are out of range."""
         return Automaton(**{name: self.get_nodeattr(name) for name in ("ring", "rule", "seed", "burn_in", "alphabet")})
 
     def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
-        """A standard node of the output's shape."""
+        """Return a standard node of the output's shape."""
         return self.make_const_shape_op([self.get_nodeattr("rows"), self.get_nodeattr("columns"), 1, 1])
 
     def infer_node_datatype(self, model: Any) -> None:
-        """BIPOLAR or TERNARY at scale one, FLOAT32 otherwise."""
+        """Set BIPOLAR or TERNARY at scale one, FLOAT32 otherwise."""
         integer = "BIPOLAR" if self.get_nodeattr("alphabet") == "binary" else "TERNARY"
         model.set_tensor_datatype(self.onnx_node.output[0], self.scaled_datatype(integer))
 
@@ -173,17 +173,17 @@ class JoinOp(MuxflowOp):
     """A residual join of codes x and f; the output has the shape of f."""
 
     def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
-        """A standard node of the output's shape."""
+        """Return a standard node of the output's shape."""
         return onnx.helper.make_node("Identity", [self.onnx_node.input[1]], [self.onnx_node.output[0]])
 
     def infer_node_datatype(self, model: Any) -> None:
-        """UINT<bits> at scale one, FLOAT32 otherwise."""
+        """Set UINT<bits> at scale one, FLOAT32 otherwise."""
         bits = self.get_nodeattr("bits")
         integer = "BINARY" if bits == 1 else f"UINT{bits}"
         model.set_tensor_datatype(self.onnx_node.output[0], self.scaled_datatype(integer))
 
     def input_codes(self, context: dict[str, Any]) -> tuple[Codes, Codes]:
-        """The codes of x and f; raises MuxflowError when they are not codes."""
+        """Return the codes of x and f; raises MuxflowError when they are not codes."""
         name, scale, bits = self.onnx_node.name, self.get_nodeattr("scale"), self.get_nodeattr("bits")
         x, f = (to_codes(name, context[tensor], scale, bits) for tensor in self.onnx_node.input[:2])
         return x, f
@@ -201,7 +201,7 @@ class MuxJoin(JoinOp):
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
-        """Attributes of the node, QONNX form."""
+        """Return the attributes of the node, QONNX form."""
         return {"select": ("s", True, "channel", set(SELECTS)), "scale": ("f", True, 1.0), "bits": ("i", True, 1)}
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
@@ -224,7 +224,7 @@ class OrJoin(JoinOp):
     """OR residual join, see `or_join`. Inputs x, f: (N, C, H, W). Source: HEQ (arXiv 2501.04517), OR residual."""
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
-        """Attributes of the node, QONNX form."""
+        """Return the attributes of the node, QONNX form."""
         return {"scale": ("f", True, 1.0), "bits": ("i", True, 1)}
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:

@@ -96,7 +96,7 @@ def _node(node: onnx.NodeProto) -> ModelNode:
 
 
 def _python(value: Any, name: str) -> Any:
-    """An attribute as a Python value; graphs inside stay as they are, since no handler reads them."""
+    """Return an attribute as a Python value; graphs inside stay as they are, since no handler reads them."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if isinstance(value, onnx.TensorProto):
@@ -114,7 +114,7 @@ def _array(tensor: onnx.TensorProto, name: str) -> npt.NDArray[Any]:
 
 
 def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:
-    """An initializer; one that is annotated as integers, of at most 8 bits, is its own codes."""
+    """Read an initializer; one that is annotated as integers, of at most 8 bits, is its own codes."""
     values = _array(tensor, tensor.name)
     if not INTEGER_TYPE.fullmatch(annotated) or not values.ndim:
         return Constant(values)
@@ -123,7 +123,7 @@ def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:
 
 
 def _input(entry: onnx.ValueInfoProto, annotated: str) -> ModelInput:
-    """An input of the model; its integers where it is annotated as UINTn or INTn of up to `INPUT_BITS` bits."""
+    """Read an input of the model; its integers where it is annotated as UINTn or INTn of up to `INPUT_BITS` bits."""
     shape = tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim)[1:]
     kind = INTEGER_TYPE.fullmatch(annotated)
     if kind and kind["bits"] and int(kind["bits"]) <= INPUT_BITS:
@@ -132,7 +132,7 @@ def _input(entry: onnx.ValueInfoProto, annotated: str) -> ModelInput:
 
 
 def _annotated_types(proto: onnx.ModelProto) -> Mapping[str, str]:
-    """The data types that QONNX and FINN write beside tensors, by the tensor's name."""
+    """Return the data types that QONNX and FINN write beside tensors, by the tensor's name."""
     return {
         annotation.tensor_name: entry.value
         for annotation in proto.graph.quantization_annotation

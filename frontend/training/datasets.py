@@ -55,12 +55,12 @@ class Dataset:
         return len(self.labels)
 
     def tensor_images(self) -> npt.NDArray[np.float32]:
-        """The images as a network takes them: float32 (N, C, H, W), pixel p as p/256 (exact)."""
+        """Return the images as a network takes them: float32 (N, C, H, W), pixel p as p/256 (exact)."""
         return np.ascontiguousarray(self.images.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(256)
 
 
 def load_digits(split: Split) -> Dataset:
-    """The 8x8 handwritten digits bundled with scikit-learn: (N, 8, 8, 1), 10 classes.
+    """Load the 8x8 handwritten digits bundled with scikit-learn: (N, 8, 8, 1), 10 classes.
 
     Grey levels 0..16 become pixels min(255, 16*v). The held-out test split is 25 % of each class (rounded), drawn by
     PCG64(0) class after class; both splits keep the original order.
@@ -84,7 +84,7 @@ def load_digits(split: Split) -> Dataset:
 
 
 def load_cifar10(folder: str | Path, split: Split) -> Dataset:
-    """CIFAR-10 from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 10 classes.
+    """Load CIFAR-10 from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 10 classes.
 
     Reads data_batch_1..5.bin / test_batch.bin (3073-byte records) or, without these, the pickled data_batch_1..5 /
     test_batch, through an unpickler that builds arrays and plain containers only.
@@ -98,7 +98,7 @@ def load_cifar10(folder: str | Path, split: Split) -> Dataset:
 
 
 def load_cifar100(folder: str | Path, split: Split) -> Dataset:
-    """CIFAR-100 (fine labels) from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 100 classes.
+    """Load CIFAR-100 (fine labels) from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 100 classes.
 
     Reads train.bin / test.bin (3074-byte records) or, without these, the pickled train / test.
     Raises MuxflowError as `load_cifar10`.
@@ -108,7 +108,7 @@ def load_cifar100(folder: str | Path, split: Split) -> Dataset:
 
 
 def load_stl10(folder: str | Path, split: Split) -> Dataset:
-    """STL-10, binary version, from `folder` (or stl10_binary in it): (N, 96, 96, 3), 10 classes.
+    """Load STL-10, binary version, from `folder` (or stl10_binary in it): (N, 96, 96, 3), 10 classes.
 
     Reads <split>_X.bin (27648 bytes an image, column-major planes) and <split>_y.bin (labels 1..10).
     Raises MuxflowError when files are absent (naming all of them), truncated or inconsistent.
@@ -210,7 +210,7 @@ def _load_cifar(
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles numpy arrays and plain containers, and refuses every other name: a pickle can run any code."""
+    """An unpickler of numpy arrays and plain containers, which refuses every other name: a pickle can run any code."""
 
     ALLOWED = frozenset(
         {
@@ -225,7 +225,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     )
 
     def find_class(self, module: str, name: str) -> Any:
-        """The named object, when it is one that arrays are made of."""
+        """Find the named object, when it is one that arrays are made of."""
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(f"it refers to {module}.{name}")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)

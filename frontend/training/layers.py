@@ -33,7 +33,7 @@ class _ExactNorm(nn.modules.batchnorm._BatchNorm):  # type: ignore[misc]
     """
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """Fold the statistics into the factor a and the offset b of evaluation, shape (C,) each."""
+        """Reduce the statistics to the factor a and the offset b of evaluation, shape (C,) each."""
         # NumPy's double arithmetic rounds each operation correctly; torch's square root may come from a vector library
         # whose last bit depends on the processor.
         weight, bias, mean, variance = (
@@ -133,7 +133,7 @@ class CellularAutomatonConv2d(nn.Module):  # type: ignore[misc]
 
 
 def conv_bn_act(conv: nn.Module, channels: int, bits: int, scale: ScaleMode = "power_of_two") -> nn.Sequential:
-    """`conv`, batch norm over its `channels` outputs, unsigned `bits`-bit activation; raises as the quantizer does.
+    """Chain `conv`, batch norm over its `channels` outputs, unsigned `bits`-bit activation; raises as the quantizer does.
 
     Batch norm starts at standard deviation 0.3 and mean 0.4 (one bit: 0), so that most pre-activations lie inside the
     quantizer's range and gradients pass through the whole depth (decision; with 1 and 0 the 8x8 digits do not train).
@@ -147,7 +147,7 @@ def conv_bn_act(conv: nn.Module, channels: int, bits: int, scale: ScaleMode = "p
 def quant_conv(
     in_channels: int, out_channels: int, kernel: int, weight_levels: WeightLevels = 3, groups: int = 1
 ) -> nn.Module:
-    """A convolution without bias, stride 1, same padding, with HEQ (odd number of levels) or binary weights.
+    """Make a convolution without bias, stride 1, same padding, with HEQ (odd number of levels) or binary weights.
 
     Raises MuxflowError when the channels do not divide into `groups` or the levels are unknown.
     """
@@ -270,14 +270,14 @@ class MuxJoin(nn.Module):  # type: ignore[misc]
         return ceil_ste(self.threshold * pixels)
 
     def integer_thresholds(self, height: int, width: int) -> list[int]:
-        """The integers that hardware compares with, one per residual channel, for maps of height x width.
+        """Return the integers that hardware compares with, one per residual channel, for maps of height x width.
 
         ceil(t), or ceil(t * height * width) for channel-mean; empty for always.
         """
         return [] if self.threshold is None else [int(t) for t in self._limits(height, width).tolist()]
 
     def _gate(self, x: Tensor) -> Tensor:
-        """S for the residual channels `x` in codes, exactly 0 or 1; the ramp behind its gradient spans the codes."""
+        """Compute S for the residual channels `x` in codes, exactly 0 or 1; the ramp of its gradient spans the codes."""
         height, width = x.shape[2:]
         limits = self._limits(height, width).view(1, -1, 1, 1)
         if self.select == "element":

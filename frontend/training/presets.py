@@ -14,12 +14,12 @@ ZOOS: tuple[ModuleType, ...] = (zoo, zoo_bnn, zoo_radio)
 
 
 def names() -> tuple[str, ...]:
-    """All presets: the MOGNETs, the binary-network classics and the radio networks."""
+    """List all presets: the MOGNETs, the binary-network classics and the radio networks."""
     return tuple(sorted(name for family in ZOOS for name in family.PRESETS))
 
 
 def export_untrained(name: str, path: Path, seed: int = 0) -> Path:
-    """Writes preset `name` with random weights and plausible batch statistics as a QONNX file; returns its path.
+    """Write preset `name` with random weights and plausible batch statistics as a QONNX file; returns its path.
 
     Same seed, same bytes. Raises MuxflowError naming the presets when it is unknown.
     """

@@ -47,7 +47,7 @@ def _check_scale_mode(scale: str) -> None:
 
 
 def heq_step(w: Tensor, n: int) -> Tensor:
-    """The HEQ step s whose thresholds fit the n-quantiles of `w`, so that the n levels are equally populated.
+    """Find the HEQ step s whose thresholds fit the n-quantiles of `w`, so that the n levels are equally populated.
 
     `w`: any shape, finite floats; `n`: odd, 3 or more. Returns a positive 0-d tensor,
     `s = sum(c_i q_i) / sum(c_i^2)` with `c_i = i - (n-2)/2` and `q_i = quantile(w, (i+1)/n)`, i = 0..n-2.
@@ -69,7 +69,7 @@ def heq_step(w: Tensor, n: int) -> Tensor:
 
 
 def heq_scale(n: int, scale: ScaleMode = "power_of_two") -> float:
-    """The value of one HEQ weight code: codes run over -(n-1)/2 .. (n-1)/2.
+    """Return the value of one HEQ weight code: codes run over -(n-1)/2 .. (n-1)/2.
 
     `unit` gives the published 2/(n-1) (levels span [-1, 1]); `power_of_two` gives the largest power of two that is not
     above it (3 -> 1, 5 -> 1/2, 7 -> 1/4), a decision that keeps sums exact.
@@ -82,7 +82,7 @@ def heq_scale(n: int, scale: ScaleMode = "power_of_two") -> float:
 
 
 def heq_bits(n: int) -> int:
-    """Bits of a signed narrow integer that holds one of n HEQ levels: 3 -> 2, 5 -> 3, 7 -> 3. Raises MuxflowError."""
+    """Count the bits of a signed narrow integer that holds one of n HEQ levels: 3 -> 2, 5 -> 3, 7 -> 3. Raises MuxflowError."""
     _check_levels(n)
     return math.ceil(math.log2((n - 1) // 2 + 1)) + 1
 
@@ -151,7 +151,7 @@ class BinaryTensorQuant(nn.Module):  # type: ignore[misc]
 
 
 def activation_scale(bits: int, scale: ScaleMode = "power_of_two") -> float:
-    """The value of one unsigned activation code: 1/2^k (`power_of_two`, decision) or 1/(2^k - 1) (`unit`, published).
+    """Return the value of one unsigned activation code: 1/2^k (`power_of_two`, decision) or 1/(2^k - 1) (`unit`, published).
 
     Raises MuxflowError when k is not 1..4 or the scale is unknown.
     """
@@ -207,7 +207,7 @@ class PrequantizedWeightProxy(WeightQuantProxyFromInjector):  # type: ignore[mis
 
 
 class PrequantizedWeightHandler(BrevitasWeightQuantProxyHandler):  # type: ignore[misc]
-    """QONNX export of weights: the initializer behind `Quant` or `BipolarQuant` holds the quantized values.
+    """QONNX export of weights: the initializer that `Quant` or `BipolarQuant` reads holds the quantized values.
 
     Brevitas' own handler stores the float weights, which `Quant` would round by its scale: HEQ's step s is not that
     scale, so its levels would be lost.
@@ -267,19 +267,19 @@ class PixelInput(ExtendedInjector):  # type: ignore[misc]
 
 
 def heq_weight(levels: int = 3, scale: ScaleMode = "power_of_two", momentum: float = 0.1) -> Any:
-    """An HEQ weight quantizer with `levels` levels; raises MuxflowError on an even number or an unknown scale."""
+    """Make an HEQ weight quantizer with `levels` levels; raises MuxflowError on an even number or an unknown scale."""
     heq_scale(levels, scale)
     return HEQWeight.let(levels=levels, level_scale=scale, momentum=momentum)
 
 
 def binary_weight(scale: float | Literal["channel_mean"] = FIXED_BINARY_SCALE) -> Any:
-    """A binary weight quantizer; raises MuxflowError unless the scale is "channel_mean" or a power of two."""
+    """Make a binary weight quantizer; raises MuxflowError unless the scale is "channel_mean" or a power of two."""
     BinaryTensorQuant(scale)
     return BinaryWeight.let(binary_scale=scale)
 
 
 def weight_quantizer(levels: int | Literal["binary"], scale: ScaleMode = "power_of_two") -> Any:
-    """The weight quantizer that a `weight_levels` option names: an odd number for HEQ, or "binary".
+    """Make the weight quantizer that a `weight_levels` option names: an odd number for HEQ, or "binary".
 
     Raises MuxflowError on anything else.
     """
@@ -287,7 +287,7 @@ def weight_quantizer(levels: int | Literal["binary"], scale: ScaleMode = "power_
 
 
 def unsigned_activation(bits: int, scale: ScaleMode = "power_of_two") -> Any:
-    """An unsigned k-bit activation quantizer, k = 1..4; export: `Quant`, unsigned (k = 1: rounding mode CEIL).
+    """Make an unsigned k-bit activation quantizer, k = 1..4; export: `Quant`, unsigned (k = 1: rounding mode CEIL).
 
     Raises MuxflowError when k or the scale is not supported.
     """

@@ -60,7 +60,7 @@ class TrainConfig:
             raise MuxflowError(f"training: lr = {self.lr}; use a positive learning rate")
 
     def rate(self, progress: float) -> float:
-        """Learning rate after `progress` epochs (fractions count)."""
+        """Return the learning rate after `progress` epochs (fractions count)."""
         if progress < self.warmup:
             return self.lr * (progress + 1e-3) / self.warmup
         span = max(self.epochs - self.warmup, 1)
@@ -96,7 +96,7 @@ def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation
 
 
 def augment(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Randomly shifted and flipped copies of `images` (N, C, H, W), as `config` says; shape and range stay."""
+    """Shift and flip copies of `images` (N, C, H, W) at random, as `config` says; shape and range stay."""
     count, _, height, width = images.shape
     if config.shift:
         offsets = torch.randint(0, 2 * config.shift + 1, (2, count, 1), generator=generator)
@@ -154,7 +154,7 @@ def train(
 
 
 def _epoch(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, config: TrainConfig, epoch: int) -> float:
-    """One pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
+    """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     model.train()
     freeze_heq(model, frozen=epoch >= config.epochs - config.freeze)
@@ -176,7 +176,7 @@ def _epoch(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, con
 
 
 def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """The model's parameters with the factor on the learning rate that each group gets."""
+    """Group the model's parameters with the factor on the learning rate that each group gets."""
     thresholds = [m.threshold for m in model.modules() if isinstance(m, MuxJoin) and m.threshold is not None]
     chosen = {id(p) for p in thresholds}
     rest = [p for p in model.parameters() if id(p) not in chosen]
@@ -184,7 +184,7 @@ def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, A
 
 
 def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig) -> str:
-    """All that a checkpoint must agree on, as text."""
+    """Write all that a checkpoint must agree on, as text."""
     network = getattr(model, "config", type(model).__name__)
     data = f"{train_set.name} ({train_set.split}, {len(train_set)} images)"
     return f"{config}; {network}; {data}"
@@ -297,7 +297,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 
 
 def load_trained(path: str | Path) -> zoo.Mognet:
-    """The network that `train_preset` left at `<path>.pt`, in evaluation mode; `path` has no suffix.
+    """Load the network that `train_preset` left at `<path>.pt`, in evaluation mode; `path` has no suffix.
 
     Raises MuxflowError naming the file that is absent or does not fit the network described in `<path>.json`.
     """

@@ -70,11 +70,11 @@ class MognetConfig:
         return self.n, 2 * self.n, 4 * self.n
 
     def latent(self, width: int) -> int:
-        """Latent channels m of a block of the given width."""
+        """Return the latent channels m of a block of the given width."""
         return round(width * self.m_ratio)
 
     def block_channels(self) -> tuple[tuple[int, int], ...]:
-        """(input, output) channels of every MRB in order; the first block of a stage changes the width."""
+        """List (input, output) channels of every MRB in order; the first block of a stage changes the width."""
         pairs, channels = [], self.n
         for width in self.widths:
             for _ in range(self.blocks):
@@ -84,7 +84,7 @@ class MognetConfig:
 
 
 def storage_bits(config: MognetConfig, bits_per_weight: int | None = None) -> int:
-    """Bits of all stored weights (stem, blocks, final 1x1); generated weights are free, batch norm is not counted.
+    """Count the bits of all stored weights (stem, blocks, final 1x1); generated weights are free, batch norm is not counted.
 
     `bits_per_weight`: None takes 2 for ternary, 3 for 5 and 7 levels, 1 for binary.
     Source: MOGNET's count per block, c_in*m + 9*m^2/g.
@@ -138,7 +138,7 @@ class Mognet(nn.Module):  # type: ignore[misc]
         self.pool = nn.AdaptiveAvgPool2d(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, classes) of images `x`."""
+        """Compute logits (N, classes) of images `x`."""
         y = self.norm(self.classifier(self.stages(self.stem(self.pixels(x)))))
         logits: Tensor = self.pool(y).flatten(1)
         return logits
@@ -156,7 +156,7 @@ classes, and 8x8 digits."""
 
 
 def preset(name: str, **overrides: Any) -> MognetConfig:
-    """The configuration called `name`, with fields replaced by `overrides`.
+    """Return the configuration called `name`, with fields replaced by `overrides`.
 
     Raises MuxflowError naming the presets, or the fields, when one is unknown.
     """
@@ -170,7 +170,7 @@ def preset(name: str, **overrides: Any) -> MognetConfig:
 
 
 def build(name: str, seed: int = 0, **overrides: Any) -> Mognet:
-    """An untrained network of preset `name`, weights drawn from `seed`; torch's own generator is left as it was.
+    """Build an untrained network of preset `name`, weights drawn from `seed`; torch's own generator is left as it was.
 
     Raises MuxflowError when the preset or an override is unknown or out of range.
     """

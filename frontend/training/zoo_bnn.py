@@ -67,7 +67,7 @@ class BnnConfig:
 
 
 def signed_quantizer(solver: Any, bits: int, scale: float, narrow: bool = True) -> Any:
-    """A signed quantizer with a constant scale: sign for one bit, half-to-even rounding for more.
+    """Make a signed quantizer with a constant scale: sign for one bit, half-to-even rounding for more.
 
     `scale`: the value of one code; `narrow`: without the most negative code.
     """
@@ -90,7 +90,7 @@ def signed_quantizer(solver: Any, bits: int, scale: float, narrow: bool = True) 
 
 
 class Bnn(nn.Module):  # type: ignore[misc]
-    """A binary-network classic: every convolution and dense layer but the last has batch norm and a quantizer behind it.
+    """A binary-network classic: every convolution and dense layer but the last has batch norm and a quantizer after it.
 
     Input (N, C, H, W): multiples of 1/128 in [-1, 127/128]. Output (N, classes): logits.
     """
@@ -129,7 +129,7 @@ class Bnn(nn.Module):  # type: ignore[misc]
         return qnn.QuantIdentity(act_quant=signed_quantizer(ActQuantSolver, self.config.activation_bits, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, classes) of images `x`."""
+        """Compute logits (N, classes) of images `x`."""
         logits: Tensor = self.layers(x)
         return logits
 
@@ -143,7 +143,7 @@ PRESETS: dict[str, BnnConfig] = {
 
 
 def build(name: str, seed: int = 0) -> Bnn:
-    """An untrained network of preset `name`, weights drawn from `seed`; torch's own generator is left as it was.
+    """Build an untrained network of preset `name`, weights drawn from `seed`; torch's own generator is left as it was.
 
     Raises MuxflowError naming the presets when it is unknown.
     """

@@ -84,7 +84,7 @@ class RadioVgg(nn.Module):  # type: ignore[misc]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, classes) of frames `x`."""
+        """Compute logits (N, classes) of frames `x`."""
         logits: Tensor = self.layers(x)
         return logits
 

@@ -1,6 +1,6 @@
-"""FINN out: our nodes as FINN custom ops, and a design as a FINN dataflow model made of FINN's nodes and ours.
+"""FINN out: Muxflow's nodes as FINN custom ops, and a design as a FINN dataflow model of FINN's nodes and Muxflow's.
 
-Needs finn-plus. In a FINN flow of your own call `register()` and, where you have a design, `convert()`. `write()` and
+Needs finn-plus. In a FINN build of your own call `register()` and, where you have a design, `convert()`. `write()` and
 `check()` start FINN in a process of its own.
 """
 
@@ -46,17 +46,19 @@ BOARDS = {
     "zcu104": "ZCU104",
     "kv260": "KV260_SOM",
 }
-"""FINN's names of our boards; a design for another one ends in a stitched IP."""
+"""FINN's names of Muxflow's boards; a design for another one ends in a stitched IP."""
 
 
 def install_command() -> str:
-    """The command that installs finn-plus beside Muxflow: without its requirements, whose pins exclude those of today's
-    torch, and with those of them that it needs."""
+    """Return the command that installs finn-plus beside Muxflow.
+
+    Without its requirements, whose pins exclude those of today's torch, and with those of them that it needs.
+    """
     return f"pip install --no-deps -r {files('muxflow.hls.finn') / REQUIREMENTS}"
 
 
 def check_version() -> None:
-    """Raises ToolError when finn-plus is absent or of another release."""
+    """Raise ToolError when finn-plus is absent or of another release."""
     try:
         found = package_version("finn-plus")
     except PackageNotFoundError:
@@ -66,7 +68,7 @@ def check_version() -> None:
 
 
 def register() -> None:
-    """Adds our nodes to FINN's custom ops, in the process of a FINN flow; a second call does nothing.
+    """Add Muxflow's nodes to FINN's custom ops, in a process that FINN runs in; a second call does nothing.
 
     FINN must have its settings, as in a process that `finn` started. Raises ToolError when finn-plus is absent or of
     another release.
@@ -76,11 +78,10 @@ def register() -> None:
 
 
 def convert(design: Design) -> Any:
-    """The FINN ModelWrapper of a design: FINN's own nodes where it has one, ours where it has none; folds and FIFO depths
-    are the design's.
+    """Convert a design to a FINN ModelWrapper: FINN's own nodes where it has one, Muxflow's elsewhere.
 
-    Input and output tensors hold codes, (1, *shape). Raises ToolError like `register`, UnsupportedError naming what FINN
-    cannot express.
+    Folds and FIFO depths are the design's. Input and output tensors hold codes, (1, *shape).
+    Raises ToolError like `register`, UnsupportedError naming what FINN cannot express.
     """
     register()
     from muxflow.hls.finn.dataflow import dataflow_model
@@ -90,16 +91,16 @@ def convert(design: Design) -> Any:
 
 
 def check_folder(path: Path) -> None:
-    """Raises MuxflowError when `path` holds something that `write` did not make."""
+    """Raise MuxflowError when `path` holds something that `write` did not make."""
     check_replaceable(path, FLOW_FILE, "a FINN project of Muxflow")
 
 
 def write(design: Design, path: Path, *, progress: Callable[[str], None] | None = None) -> Path:
-    """Writes the FINN project of a design and returns its folder.
+    """Write the FINN project of a design and return its folder.
 
     `model.onnx`, FINN's dataflow model, whose execution has been compared with the graph; `build.py`, which takes it to
     a bitstream where the vendor's tools are; `dataflow.onnx`, `report/` and `code/`, what FINN makes of it without them:
-    specialised nodes with FIFOs, estimates, generated code; `comparison.json`, FINN's estimates beside ours.
+    specialised nodes with FIFOs, estimates, generated code; `comparison.json`, FINN's estimates beside Muxflow's.
     Written whole or not at all. Raises ToolError when finn-plus is absent, of another release, or fails; MuxflowError
     when `path` holds something else; UnsupportedError naming what FINN cannot express.
     """
@@ -123,7 +124,7 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
 
 
 def estimates(path: Path) -> list[Row]:
-    """FINN's estimates of a written project beside ours, node by node in the design's order, FIFOs last.
+    """Return FINN's estimates of a written project beside Muxflow's, node by node in the design's order, FIFOs last.
 
     Raises MuxflowError when the project does not hold them.
     """
@@ -135,7 +136,7 @@ def estimates(path: Path) -> list[Row]:
 
 
 def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None = None) -> int:
-    """Compares FINN's Python execution of a written project with its graph on input codes, shape (N, *input.shape).
+    """Compare FINN's Python execution of a written project with its graph on input codes, shape (N, *input.shape).
 
     Returns the number of frames; every tensor of every node is compared. Raises MismatchError naming the first
     difference.
@@ -151,7 +152,7 @@ def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None
 def _run(
     task: str, folder: Path, *, codes: IntArray | None = None, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """Runs a task of `process.py`; its errors are raised here."""
+    """Run a task of `process.py`; its errors are raised here."""
     with tempfile.TemporaryDirectory(prefix="muxflow_finn_") as scratch:
         if codes is not None:
             np.save(Path(scratch) / "codes.npy", codes)

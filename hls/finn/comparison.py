@@ -1,4 +1,4 @@
-"""FINN's estimates beside ours, node by node."""
+"""FINN's estimates beside Muxflow's, node by node."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Row:
 
 
 def compare(design: Design, model: Any, owners: Mapping[str, tuple[str, ...]]) -> list[Row]:
-    """The rows in the design's order, FIFOs last.
+    """Return the rows in the design's order, FIFOs last.
 
-    `owners`: the design's nodes behind each tensor that a FINN node writes, the one that names the row last.
+    `owners`: the design's nodes that became the FINN node of each tensor, the one that names the row last.
     """
     from qonnx.custom_op.registry import getCustomOp
 
     found: dict[tuple[str, ...], list[Any]] = defaultdict(list)
     for node in model.graph.node:
         fifo = node.op_type.startswith("StreamingFIFO")
-        # The last node writes a new tensor since a FIFO stands behind it.
+        # The last node writes a new tensor since a FIFO stands after it.
         found[(FIFOS,) if fifo else owners.get(node.output[0], owners[model.graph.output[0].name])].append(node)
     nodes = {node.name: node for node in design.graph.nodes}
     rows = []

@@ -38,7 +38,7 @@ class Conversion:
         self.counts: dict[str, int] = {}
 
     def plan(self, node: Node) -> None:
-        """Finds what goes into the FINN node of a convolution of ours, and the streams that FINN holds as counts."""
+        """Find the nodes that a FINN node of a Muxflow convolution takes in, and the streams that FINN holds as counts."""
         if self.is_ours(node):
             self.absorbed.update(before.name for before in self.before(node))
         elif self._signs(node) and not self.beyond_finn(node):
@@ -46,13 +46,16 @@ class Conversion:
             self.counts.update(dict.fromkeys(self._behind(node), columns))
 
     def is_ours(self, node: Node) -> bool:
-        """Whether a product with stored weights is a convolution of ours: in groups, or one that FINN's unit cannot do."""
+        """Tell whether a product with stored weights is a Muxflow convolution: in groups, or one that FINN's unit cannot do."""
         stored = isinstance(self.producers[node.inputs[1]].op, RomWeights)
         return stored and (node.op.attributes()["groups"] > 1 or self.beyond_finn(node))
 
     def beyond_finn(self, node: Node) -> bool:
-        """Whether FINN's unit cannot do a product: it multiplies no bits, holds at most 1,024 steps of SIMD columns, and of
-        signs times signs it gives a count, which only thresholds can read."""
+        """Tell whether FINN's unit cannot do a product.
+
+        It multiplies no bits, holds at most 1,024 steps of SIMD columns, and of signs times signs it gives a count, which only
+        thresholds can read.
+        """
         x, weights = self.graph.ports(node).inputs
         steps = weights.shape[1] // self.design.folds[node.name].simd
         if "BINARY" in (data_type(x), data_type(weights)) or steps > MVAU_STEPS:
@@ -61,7 +64,7 @@ class Conversion:
         return self._signs(node) and not (len(reader) == 1 and self.rises(reader[0]))
 
     def rises(self, node: Node) -> bool:
-        """Whether a node is a threshold as FINN has it: rising, the same for all elements or one row a channel."""
+        """Tell whether a node is a threshold as FINN has it: rising, the same for all elements or one row a channel."""
         op = node.op
         return (
             isinstance(op, Threshold)
@@ -74,14 +77,14 @@ class Conversion:
         return x.bipolar and weights.bipolar
 
     def _behind(self, node: Node) -> list[str]:
-        """The stream that a product writes, and those behind its width converters."""
+        """List the stream that a product writes, and those after its width converters."""
         found = [node.outputs[0]]
         while len(readers := self.readers[found[-1]]) == 1 and isinstance(readers[0].op, WidthConverter):
             found.append(readers[0].outputs[0])
         return found
 
     def parts(self, node: Node) -> tuple[str, ...]:
-        """The design's nodes that become one in FINN, `node` last."""
+        """List the design's nodes that become one in FINN, `node` last."""
         if not isinstance(node.op, MatrixVector):
             return (node.name,)
         before = self.before(node) if self.is_ours(node) else []
@@ -90,8 +93,10 @@ class Conversion:
         return tuple(part.name for part in (*before, *stored, node))
 
     def before(self, node: Node) -> list[Node]:
-        """The converters and the window in front of a product, nearest first; the converters only where there is a
-        window before them."""
+        """List the converters and the window in front of a product, nearest first.
+
+        The converters only where there is a window before them.
+        """
         found: list[Node] = []
         name = node.inputs[0]
         while name in self.producers:
@@ -105,11 +110,11 @@ class Conversion:
         return []
 
     def kind(self, name: str) -> str:
-        """Data type of a tensor."""
+        """Return the data type of a tensor."""
         return self.builder.types[name]
 
     def depths(self, node: Node) -> tuple[list[int], list[int]]:
-        """FIFO depths of a node's inputs and outputs; FINN takes the larger of a stream's two.
+        """Return the FIFO depths of a node's inputs and outputs; FINN takes the larger of a stream's two.
 
         What waits for an answer that comes once a frame gets a whole frame: the design's depth is what its own latencies
         leave to hold, and with FINN's, which are others, less than a frame could deadlock.
@@ -121,7 +126,7 @@ class Conversion:
         return inputs, [self.design.depths[name] for name in node.outputs]
 
     def shared(self, node: Node, inputs: tuple[str, ...] | None = None) -> dict[str, Any]:
-        """The attributes that all our nodes have."""
+        """Return the attributes that all Muxflow nodes have."""
         names = node.inputs if inputs is None else inputs
         streams = [self.graph.streams[name] for name in names]
         return {
@@ -132,6 +137,6 @@ class Conversion:
         }
 
     def emit(self, kind: str, node: Node, attributes: dict[str, Any], inputs: list[str] | None = None) -> None:
-        """One FINN node for one of ours."""
+        """Emit one FINN node for one of Muxflow's."""
         names = list(node.inputs) if inputs is None else inputs
         self.builder.add(kind, node.name, names, node.outputs, attributes, self.depths(node))

@@ -1,5 +1,8 @@
-"""FINN's C++ simulation of our nodes without the vendor's tools: the file that FINN generates, compiled with the
-reference `ap_int` types that come with hls4ml and FINN's own readers of .npy files."""
+"""FINN's C++ simulation of Muxflow's nodes without the vendor's tools.
+
+The file that FINN generates, compiled with the reference `ap_int` types that come with hls4ml and FINN's own readers of
+.npy files.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ INCLUDE = Path(__file__).parent / "include"
 
 
 def compile_simulation(folder: Path, *, compiler: str = COMPILER) -> Path:
-    """Compiles what FINN generated into `folder` and returns the executable.
+    """Compile what FINN generated into `folder` and return the executable.
 
     Raises ToolError when the compiler or the reference types are absent, or with the compiler's first errors.
     """

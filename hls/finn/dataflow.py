@@ -35,7 +35,7 @@ FLOAT = 2**24
 
 
 def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
-    """Make the FINN ModelWrapper of a design (see `muxflow.hls.finn.convert`); list by tensor the design's nodes behind it."""
+    """Make the FINN ModelWrapper of a design (see `muxflow.hls.finn.convert`); list by tensor the nodes that write it."""
     graph = design.graph
     _check(graph)
     conversion = Conversion(design)

@@ -37,7 +37,7 @@ class FinnExecution:
         return {name: self._codes(name, found) for name in self._streams if name in found[0]}
 
     def _codes(self, name: str, found: Sequence[Mapping[str, IntArray]]) -> IntArray:
-        """Codes of the graph: where FINN counts the equal signs of a product, each count stands for a sum."""
+        """Return the codes of the graph: where FINN counts the equal signs of a product, each count stands for a sum."""
         values = np.stack([frame[name].reshape(self._graph.streams[name].shape) for frame in found])
         return 2 * values - self._counts[name] if name in self._counts else values
 

@@ -21,11 +21,11 @@ from muxflow.hls.finn.streams import bits, data_type
 
 
 def nothing(into: Conversion, node: Node) -> None:
-    """Stored weights go with the node that reads them."""
+    """Add nothing: stored weights belong to the node that reads them."""
 
 
 def width_converter(into: Conversion, node: Node) -> None:
-    """StreamingDataWidthConverter."""
+    """Add a StreamingDataWidthConverter."""
     (x,), (y,) = (into.graph.ports(node).inputs, into.graph.ports(node).outputs)
     convert_lanes(into, node.name, node.inputs[0], node.outputs[0], (x.lanes, y.lanes), into.depths(node))
 
@@ -38,7 +38,7 @@ def convert_lanes(
     lanes: tuple[int, int],
     depths: tuple[Sequence[int], Sequence[int]] = ((2,), (2,)),
 ) -> str:
-    """A width converter between the tensors `source` and `target`; returns `source` where none is needed."""
+    """Add a width converter between the tensors `source` and `target`; returns `source` where none is needed."""
     if lanes[0] == lanes[1]:
         return source
     kind, shape = into.kind(source), list(into.builder.shapes[source])
@@ -54,7 +54,7 @@ def convert_lanes(
 
 
 def sliding_window(into: Conversion, node: Node) -> None:
-    """FMPadding --> ConvolutionInputGenerator."""
+    """Add FMPadding --> ConvolutionInputGenerator."""
     op = node.op
     assert isinstance(op, SlidingWindow)
     (x,) = into.graph.ports(node).inputs
@@ -93,7 +93,7 @@ def sliding_window(into: Conversion, node: Node) -> None:
 
 
 def matrix_vector(into: Conversion, node: Node) -> None:
-    """FINN's MVAU with stored or streamed weights, or our convolution."""
+    """Add FINN's MVAU with stored or streamed weights, or Muxflow's convolution."""
     if into.is_ours(node):
         own_nodes.grouped_convolution(into, node)
         return
@@ -129,7 +129,7 @@ def matrix_vector(into: Conversion, node: Node) -> None:
 
 
 def _accumulator(into: Conversion, node: Node) -> str:
-    """Type of a product's sums; at the end of the network in whole bytes, as FINN's DMA moves them."""
+    """Name the type of a product's sums; at the end of the network in whole bytes, as FINN's DMA moves them."""
     y = into.graph.ports(node).outputs[0]
     if node.outputs[0] in into.counts:
         return data_type(Stream((1,), 0, into.counts[node.outputs[0]]))
@@ -139,7 +139,7 @@ def _accumulator(into: Conversion, node: Node) -> str:
 
 
 def threshold(into: Conversion, node: Node) -> None:
-    """Thresholding, where no channel falls."""
+    """Add Thresholding, where no channel falls."""
     op = node.op
     assert isinstance(op, Threshold)
     (x,), (y,) = (into.graph.ports(node).inputs, into.graph.ports(node).outputs)
@@ -170,7 +170,7 @@ def threshold(into: Conversion, node: Node) -> None:
 
 
 def fork(into: Conversion, node: Node) -> None:
-    """DuplicateStreams."""
+    """Add a DuplicateStreams."""
     (x,) = into.graph.ports(node).inputs
     attributes = {
         "NumChannels": x.channels,
@@ -183,7 +183,7 @@ def fork(into: Conversion, node: Node) -> None:
 
 
 def add_join(into: Conversion, node: Node) -> None:
-    """ElementwiseAdd."""
+    """Add an ElementwiseAdd."""
     shape = [1, *into.graph.ports(node).inputs[0].shape]
     attributes = {
         "lhs_dtype": into.kind(node.inputs[0]),
@@ -198,7 +198,7 @@ def add_join(into: Conversion, node: Node) -> None:
 
 
 def pool(into: Conversion, node: Node) -> None:
-    """GlobalAccPool for the sum of a whole map; else ConvolutionInputGenerator --> Pool."""
+    """Add GlobalAccPool for the sum of a whole map; else ConvolutionInputGenerator --> Pool."""
     op = node.op
     assert isinstance(op, Pool)
     (x,), (y,) = (into.graph.ports(node).inputs, into.graph.ports(node).outputs)
@@ -220,7 +220,7 @@ def pool(into: Conversion, node: Node) -> None:
         "depthwise": 1,
         "is1D": int(1 in x.shape[:2]),
     }
-    # FINN's window replays what ours passes on once, so it may need more lanes for the same rate.
+    # FINN's window replays what Muxflow's passes on once, so it may need more lanes for the same rate.
     lanes = [count for count in divisors(x.channels) if count >= pe]
     slow = [count for count in lanes if _window_cycles(shared, count) > into.design.interval]
     wide = lanes[min(len(slow), len(lanes) - 1)]
@@ -243,5 +243,5 @@ def pool(into: Conversion, node: Node) -> None:
 
 
 def _window_cycles(attributes: dict[str, Any], lanes: int) -> int:
-    """FINN's estimate of a window generator's cycles."""
+    """Return FINN's estimate of a window generator's cycles."""
     return cycles("ConvolutionInputGenerator_rtl", {**attributes, "SIMD": lanes})

@@ -29,7 +29,7 @@ from muxflow.proof.compare import compare
 
 
 def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None]) -> None:
-    """Writes `model.onnx`, `dataflow.onnx`, `report/`, `code/` and `comparison.json` into `folder`.
+    """Write `model.onnx`, `dataflow.onnx`, `report/`, `code/` and `comparison.json` into `folder`.
 
     `scratch`: FINN's build folder. Raises MismatchError when FINN's execution differs from the graph.
     """
@@ -64,13 +64,13 @@ def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None
 
 
 def insert_fifos(model: Any, part: str) -> Any:
-    """FINN's width converters and FIFOs, of the depths that the nodes say, specialised and named."""
+    """Insert FINN's width converters and FIFOs, of the depths that the nodes say, specialised and named."""
     model = model.transform(InsertDWC()).transform(InsertFIFO(create_shallow_fifos=True))
     return model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
 
 
 def _keep_code(model: Any, folder: Path) -> None:
-    """Moves what FINN generated to one folder a node, without the paths of this machine: the same bytes everywhere."""
+    """Move what FINN generated to one folder a node, without the paths of this machine: the same bytes everywhere."""
     folder.mkdir()
     dependencies = str(get_settings().finn_deps).encode()
     for node in model.graph.node:
@@ -89,5 +89,5 @@ def _keep_code(model: Any, folder: Path) -> None:
 
 
 def load_model(path: Path) -> Any:
-    """A written model."""
+    """Load a written model."""
     return ModelWrapper(str(path))

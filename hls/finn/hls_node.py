@@ -1,4 +1,4 @@
-"""The C++ of our FINN nodes: what FINN synthesises, and what it compiles into a C++ simulation of one node."""
+"""The C++ of Muxflow's FINN nodes: what FINN synthesises, and what it compiles into a C++ simulation of one node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from muxflow.hls.headers import copy_headers
 
 
 class MuxflowHLS(HLSBackend):  # type: ignore[misc]
-    """The C++ of a node of ours; comes behind the node's class: `class X_hls(X, MuxflowHLS)`."""
+    """The C++ of a Muxflow node; comes after the node's class: `class X_hls(X, MuxflowHLS)`."""
 
     simulates = False
     """Whether the code that is being written is for a C++ simulation."""
@@ -31,15 +31,15 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         return text
 
     def generate_params(self, model: Any, path: str | Path, fpgapart: str | None = None) -> None:
-        """Puts our headers beside the generated file: FINN's script gives the compiler no folder of ours."""
+        """Put Muxflow's headers beside the generated file: FINN's script names no other folder to the compiler."""
         copy_headers(Path(path) / "muxflow", relative=True)
 
     def global_includes(self) -> None:
-        """The kernels' headers."""
+        """Include the kernels' headers."""
         self.code_gen_dict["$GLOBALS$"] = [f'#include "{header}"' for header in self.text().headers]
 
     def defines(self, var: str) -> None:
-        """Tables and functions; in a C++ simulation the top function as well, for which FINN's main has no place."""
+        """Write tables and functions; in a C++ simulation the top function as well, for which FINN's main has no place."""
         self.simulates = var == "cppsim"
         text = self.text()
         self.code_gen_dict["$DEFINES$"] = [text.definitions]
@@ -48,11 +48,11 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
             self.code_gen_dict["$DEFINES$"] += ['#include "muxflow/finn/words.hpp"', *top]
 
     def _head(self) -> str:
-        """The top function's head; its ports are streams of beats, packed as FINN packs its words."""
+        """Return the top function's head; its ports are streams of beats, packed as FINN packs its words."""
         return f"void {self.onnx_node.name}({', '.join(self.text().parameters)})"
 
     def _pragmas(self) -> list[str]:
-        """Streams at the ports, no control signals, and a dataflow region where there are several processes."""
+        """Write streams at the ports, no control signals, and a dataflow region where there are several processes."""
         several = len(self.folded().graph.nodes) > 1 or self.inner_ports() != self.ports()
         lines = ["#pragma HLS dataflow disable_start_propagation"] if several else []
         for name in self.ports():
@@ -61,15 +61,15 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         return [*lines, "#pragma HLS interface ap_ctrl_none port=return"]
 
     def blackboxfunction(self) -> None:
-        """The top function's head."""
+        """Write the top function's head."""
         self.code_gen_dict["$BLACKBOXFUNCTION$"] = [self._head()]
 
     def pragmas(self) -> None:
-        """The top function's pragmas; none for the main of a C++ simulation."""
+        """Write the top function's pragmas; none for the main of a C++ simulation."""
         self.code_gen_dict["$PRAGMAS$"] = [] if self.simulates else self._pragmas()
 
     def docompute(self) -> None:
-        """The processes; in a C++ simulation one call of the top function, between FINN's words and our beats."""
+        """Write the processes; in a C++ simulation one call of the top function, between FINN's words and Muxflow's beats."""
         if not self.simulates:
             self.code_gen_dict["$DOCOMPUTE$"] = [self.text().body]
             return
@@ -89,7 +89,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         self.code_gen_dict["$DOCOMPUTE$"] = lines
 
     def read_npy_data(self) -> None:
-        """FINN's reader of .npy files for every input, the first element in the lowest bits."""
+        """Write FINN's reader of .npy files for every input, the first element in the lowest bits."""
         folder = self.get_nodeattr("code_gen_dir_cppsim")
         self.code_gen_dict["$READNPYDATA$"] = [
             f"npy2apintstream<ap_uint<{self.get_instream_width(i)}>, {_element(self.get_input_datatype(i))}, float>"
@@ -98,7 +98,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         ]
 
     def dataoutstrm(self) -> None:
-        """FINN's writer of .npy files for every output."""
+        """Write FINN's writer of .npy files for every output."""
         folder = self.get_nodeattr("code_gen_dir_cppsim")
         self.code_gen_dict["$DATAOUTSTREAM$"] = [
             f"apintstream2npy<ap_uint<{self.get_outstream_width(i)}>, {_element(self.get_output_datatype(i))}, float>"
@@ -108,7 +108,7 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         ]
 
     def compile_singlenode_code(self) -> None:
-        """FINN's own compilation where XILINX_HLS leads to the vendor's headers; else with hls4ml's copy of them.
+        """Compile: by FINN's own compilation where XILINX_HLS leads to the vendor's headers; else with hls4ml's copy of them.
 
         Raises ToolError when neither is there, or the compiler fails.
         """
@@ -119,11 +119,11 @@ class MuxflowHLS(HLSBackend):  # type: ignore[misc]
         self.set_nodeattr("executable_path", str(compile_simulation(folder)))
 
     def get_ap_int_max_w(self) -> int:
-        """Bits of the widest word, inner ones counted; the vendor's types stop at 1024 unless told."""
+        """Return the bits of the widest word, inner ones counted; the vendor's types stop at 1024 unless told."""
         bits: int = self.word_bits()
         return max(1024, bits)
 
 
 def _element(kind: Any) -> str:
-    """C++ type of an element outside its word; bipolar ones travel as bits."""
+    """Name the C++ type of an element outside its word; bipolar ones travel as bits."""
     return "ap_uint<1>" if kind == DataType["BIPOLAR"] else str(kind.get_hls_datatype_str())

@@ -18,7 +18,7 @@ DOMAIN = "finn.custom_op.fpgadataflow"
 
 
 class ModelBuilder:
-    """Collects nodes in topological order.
+    """A collection of nodes in topological order.
 
     `types`: data type by tensor; `shapes`: with the batch axis of one; `owners`: by tensor that a node writes, what
     `owner` was when the node was added.
@@ -34,12 +34,12 @@ class ModelBuilder:
         self.owner: tuple[str, ...] = ()
 
     def tensor(self, name: str, shape: Sequence[int], kind: str) -> str:
-        """Records a tensor and returns its name."""
+        """Record a tensor and return its name."""
         self.types[name], self.shapes[name] = kind, tuple(int(size) for size in shape)
         return name
 
     def constant(self, name: str, values: npt.NDArray[Any], kind: str) -> str:
-        """Records a constant and returns its name."""
+        """Record a constant and return its name."""
         self.constants[name] = values.astype(np.float32)
         return self.tensor(name, values.shape, kind)
 
@@ -52,7 +52,7 @@ class ModelBuilder:
         attributes: Mapping[str, Any],
         depths: tuple[Sequence[int], Sequence[int]] = ((2,), (2,)),
     ) -> None:
-        """Adds a dataflow node; its outputs get the shapes and types that FINN's class of the node says.
+        """Add a dataflow node; its outputs get the shapes and types that FINN's class of the node says.
 
         `depths`: FIFO depths of its inputs and outputs, in beats.
         """
@@ -79,7 +79,7 @@ class ModelBuilder:
         self.nodes.append(node)
 
     def model(self, source: str, target: str) -> Any:
-        """The ModelWrapper with one input and one output tensor."""
+        """Return the ModelWrapper with one input and one output tensor."""
 
         def info(name: str) -> Any:
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(self.shapes[name]))
@@ -100,6 +100,6 @@ class ModelBuilder:
 
 
 def cycles(kind: str, attributes: Mapping[str, Any]) -> int:
-    """FINN's estimate of the cycles of an RTL node with these attributes."""
+    """Return FINN's estimate of the cycles of an RTL node with these attributes."""
     node = helper.make_node(kind, ["x"], ["y"], domain=f"{DOMAIN}.rtl", backend="fpgadataflow", **attributes)
     return int(getCustomOp(node).get_exp_cycles())

@@ -1,4 +1,4 @@
-"""What every node of ours is to FINN: shapes, types, cycles, resources, Python execution, generated code.
+"""What every Muxflow node is to FINN: shapes, types, cycles, resources, Python execution, generated code.
 
 A subclass says which folded graph the node's attributes describe; everything else follows from it.
 Tensors are channel-last with a batch axis of one, as FINN has them; folded, their last axis is a beat.
@@ -27,14 +27,14 @@ from muxflow.hls.finn.streams import data_type, stream
 Attributes = dict[str, tuple[Any, ...]]
 
 RAM_STYLES = {"auto": "register", "block": "bram", "distributed": "lutram"}
-"""FINN's words for where tables stand, and ours; "register" leaves the choice to the tool."""
+"""FINN's words for where tables stand, and Muxflow's; "register" leaves the choice to the tool."""
 
 LUTS_PER_BLOCK = 190
 """LUTs for each 18 Kb block RAM on a Zynq-7020 (53,200 and 280)."""
 
 
 class MuxflowNode(HWCustomOp):  # type: ignore[misc]
-    """A node of ours in FINN's dataflow graph.
+    """A Muxflow node in FINN's dataflow graph.
 
     Attributes that all share: `PE` and, where the node has a matrix, `SIMD`, as in FINN; `numInputVectors`, the axes of
     a tensor before its channels, for a map [1, height, width]; `NumChannels`, one an input; `inputDataTypes`, one an
@@ -42,7 +42,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
     """
 
     def get_nodeattr_types(self) -> Attributes:
-        """FINN's own attributes and ours."""
+        """Return FINN's own attributes and Muxflow's."""
         shared: Attributes = {
             "PE": ("i", True, 1),
             "numInputVectors": ("ints", True, [1, 1, 1]),
@@ -54,7 +54,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
 
     @abstractmethod
     def own_attributes(self) -> Attributes:
-        """The attributes of this op alone, QONNX form."""
+        """Return the attributes of this op alone, QONNX form."""
 
     @abstractmethod
     def build(self) -> Folded:
@@ -66,11 +66,11 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return found
 
     def fold(self) -> Fold:
-        """The fold that the attributes give; raises GraphError for one that is no number above 0."""
+        """Return the fold that the attributes give; raises GraphError for one that is no number above 0."""
         return Fold(pe=max(1, self.get_nodeattr("PE")))
 
     def input_streams(self) -> list[Stream]:
-        """The input maps; raises GraphError when the lists of channels and types differ in length."""
+        """Return the input maps; raises GraphError when the lists of channels and types differ in length."""
         channels, types = self.get_nodeattr("NumChannels"), self.get_nodeattr("inputDataTypes")
         if len(channels) != len(types):
             raise GraphError(f"{len(channels)} channel counts and {len(types)} data types; one of each an input")
@@ -88,39 +88,39 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return graph.streams[graph.outputs[ind]]
 
     def get_input_datatype(self, ind: int = 0) -> Any:
-        """Data type of an input."""
+        """Return the data type of an input."""
         return DataType[data_type(self._input(ind))]
 
     def get_output_datatype(self, ind: int = 0) -> Any:
-        """Data type of an output."""
+        """Return the data type of an output."""
         return DataType[data_type(self._output(ind))]
 
     def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Shape of an input tensor."""
+        """Return the shape of an input tensor."""
         return (1, *self._input(ind).shape)
 
     def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Shape of an output tensor."""
+        """Return the shape of an output tensor."""
         return (1, *self._output(ind).shape)
 
     def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """An input's shape with its last axis cut into beats."""
+        """Return an input's shape with its last axis cut into beats."""
         return _folded(self._input(ind))
 
     def get_folded_output_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """An output's shape with its last axis cut into beats."""
+        """Return an output's shape with its last axis cut into beats."""
         return _folded(self._output(ind))
 
     def get_instream_width(self, ind: int = 0) -> int:
-        """Bits of a beat of an input."""
+        """Return the bits of a beat of an input."""
         return self._input(ind).beat_bits
 
     def get_outstream_width(self, ind: int = 0) -> int:
-        """Bits of a beat of an output."""
+        """Return the bits of a beat of an output."""
         return self._output(ind).beat_bits
 
     def infer_node_datatype(self, model: Any) -> None:
-        """Takes the types of the input tensors over and sets those of the outputs."""
+        """Take the types of the input tensors over and set those of the outputs."""
         types = [model.get_tensor_datatype(name).name for name in self.onnx_node.input]
         if types != self.get_nodeattr("inputDataTypes"):
             self.set_nodeattr("inputDataTypes", types)
@@ -135,33 +135,33 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
     # -- cycles and resources --------------------------------------------------------------------------------------
 
     def get_exp_cycles(self) -> int:
-        """Cycles for one frame when no stream makes it wait."""
+        """Count the cycles for one frame when no stream makes it wait."""
         return self.folded().slowest_cycles
 
     def _placed(self) -> list[PlacedMemory]:
-        """Every memory where `ram_style` wants it; "auto" takes what is the smaller share of the device."""
+        """Place every memory where `ram_style` wants it; "auto" takes what is the smaller share of the device."""
         style = self.get_nodeattr("ram_style")
         return [_place(memory, style) for memory in self.folded().memories]
 
     def lut_estimation(self, fpgapart: str) -> int:
-        """LUTs (estimate): logic, and memories in LUTs."""
+        """Estimate the LUTs: logic, and memories in LUTs."""
         return self.folded().logic.lut + sum(placed.lut for placed in self._placed())
 
     def bram_estimation(self, fpgapart: str) -> int:
-        """18 Kb block RAMs (estimate)."""
+        """Estimate the 18 Kb block RAMs."""
         return sum(placed.bram18 for placed in self._placed())
 
     def bram_efficiency_estimation(self, fpgapart: str) -> float:
-        """Stored bits over the bits of the blocks that hold them; 1 without any."""
+        """Divide the stored bits by the bits of the blocks that hold them; 1 without any."""
         held = [placed for placed in self._placed() if placed.bram18]
         return sum(p.memory.bits for p in held) / sum(p.occupied_bits for p in held) if held else 1.0
 
     def dsp_estimation(self, fpgapart: str) -> int:
-        """DSP blocks (estimate)."""
+        """Estimate the DSP blocks."""
         return self.folded().logic.dsp
 
     def get_op_and_param_counts(self) -> dict[str, int]:
-        """Multiply-accumulates of a frame and stored weights by data type, as FINN names them."""
+        """Count multiply-accumulates of a frame and stored weights by data type, as FINN names them."""
         counts: dict[str, int] = {}
         folded = self.folded()
         for node in folded.graph.nodes:
@@ -178,7 +178,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
     # -- execution -------------------------------------------------------------------------------------------------
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        """The integer semantics on the tensors in `context`; what FINN compiled where `exec_mode` says so.
+        """Compute the integer semantics on the tensors in `context`; what FINN compiled where `exec_mode` says so.
 
         Raises MuxflowError when a tensor is not of its data type.
         """
@@ -200,13 +200,13 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
             context[name] = codes.astype(np.float32).reshape(self.get_normal_output_shape(index))
 
     def compute(self, *inputs: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
-        """Outputs in the order of the tensors."""
+        """Compute the outputs in the order of the tensors."""
         return self.folded().graph.compute(*inputs)
 
     # -- generated code --------------------------------------------------------------------------------------------
 
     def ports(self) -> list[str]:
-        """FINN's names of the streams: inputs, then outputs."""
+        """Return FINN's names of the streams: inputs, then outputs."""
         graph = self.folded().graph
         return [f"in{i}_V" for i in range(len(graph.inputs))] + [f"out{i}_V" for i in range(len(graph.outputs))]
 
@@ -215,7 +215,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
         return self.ports()
 
     def word_bits(self) -> int:
-        """Bits of the widest word inside the node."""
+        """Return the bits of the widest word inside the node."""
         return self.folded().widest_beat
 
     def wrap(self, text: Region) -> Region:
@@ -224,7 +224,7 @@ class MuxflowNode(HWCustomOp):  # type: ignore[misc]
 
 
 def _folded(stream: Stream) -> tuple[int, ...]:
-    """(1, ..., beats of the last axis, lanes), or (1, beats, lanes) where a beat holds more than the last axis."""
+    """Return (1, ..., beats of the last axis, lanes), or (1, beats, lanes) where a beat holds more than the last axis."""
     if stream.channels % stream.lanes == 0:
         return (1, *stream.shape[:-1], stream.channels // stream.lanes, stream.lanes)
     return (1, stream.beats, stream.lanes)

@@ -1,4 +1,4 @@
-"""Our nodes as FINN custom ops, one class each and its HLS variant: importing this module registers them.
+"""Muxflow's nodes as FINN custom ops, one class each and its HLS variant: importing this module registers them.
 
 They stand in FINN's own domains, because FINN specialises, folds and builds no others.
 """
@@ -41,7 +41,7 @@ class MuxJoin(MuxflowNode):
     """
 
     def own_attributes(self) -> Attributes:
-        """`select`, and `thresholds`, one a meeting channel, for "element"."""
+        """Return `select`, and `thresholds`, one a meeting channel, for "element"."""
         return {
             "select": ("s", True, "always", {"always", "element", "stream"}),
             "thresholds": TENSOR,
@@ -49,7 +49,7 @@ class MuxJoin(MuxflowNode):
         }
 
     def input_streams(self) -> list[Stream]:
-        """x, f and the select bits, which come once a frame."""
+        """Return x, f and the select bits, which come once a frame."""
         found = super().input_streams()
         if self.get_nodeattr("select") == "stream":
             bits = found[2]
@@ -57,7 +57,7 @@ class MuxJoin(MuxflowNode):
         return found
 
     def build(self) -> Folded:
-        """One MUX join."""
+        """Build one MUX join."""
         op = mux_join.MuxJoin(self.get_nodeattr("select"), self.get_nodeattr("thresholds"))
         return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
@@ -66,11 +66,11 @@ class OrJoin(MuxflowNode):
     """OR residual join of the codes x and f. Source: HEQ (arXiv 2501.04517)."""
 
     def own_attributes(self) -> Attributes:
-        """Depths for both inputs."""
+        """Return the depths for both inputs."""
         return {"inFIFODepths": ("ints", False, [2, 2])}
 
     def build(self) -> Folded:
-        """One OR join."""
+        """Build one OR join."""
         return fold_op(or_join.OrJoin(), self.input_streams(), self.fold(), KERNELS)
 
 
@@ -81,11 +81,11 @@ class ChannelSelect(MuxflowNode):
     """
 
     def own_attributes(self) -> Attributes:
-        """`statistic`: "max" (select mode channel) or "sum" (channel-mean); `thresholds`."""
+        """Return `statistic`: "max" (select mode channel) or "sum" (channel-mean); `thresholds`."""
         return {"statistic": ("s", True, "max", {"max", "sum"}), "thresholds": TENSOR}
 
     def build(self) -> Folded:
-        """One channel select."""
+        """Build one channel select."""
         op = channel_select.ChannelSelect(self.get_nodeattr("statistic"), self.get_nodeattr("thresholds"))
         return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
@@ -94,7 +94,7 @@ class ShiftClip(MuxflowNode):
     """y = clip((x + bias) >> shift, lowest, highest). Source: 1 Mb encoder (arXiv 2501.05097)."""
 
     def own_attributes(self) -> Attributes:
-        """`bias`, one or one a channel; `shift`; `lowest`, `highest`."""
+        """Return `bias`, one or one a channel; `shift`; `lowest`, `highest`."""
         return {
             "bias": ("t", False, np.zeros(1, np.int64)),
             "shift": ("i", True, 0),
@@ -103,7 +103,7 @@ class ShiftClip(MuxflowNode):
         }
 
     def build(self) -> Folded:
-        """One shift and clip."""
+        """Build one shift and clip."""
         numbers = (self.get_nodeattr(name) for name in ("shift", "lowest", "highest"))
         return fold_op(
             shift_clip.ShiftClip(self.get_nodeattr("bias"), *numbers), self.input_streams(), self.fold(), KERNELS
@@ -114,7 +114,7 @@ class _MatrixNode(MuxflowNode):
     """A node whose attributes give the whole fold."""
 
     def fold(self) -> Fold:
-        """PE, SIMD and groups."""
+        """Return PE, SIMD and groups."""
         return Fold(*(self.get_nodeattr(name) for name in ("PE", "SIMD", "ParallelGroups")))
 
 
@@ -142,7 +142,7 @@ class GroupedConvolution(_MatrixNode):
         }
 
     def build(self) -> Folded:
-        """Window, weights and matrix-vector product; a 1x1 kernel of stride 1 needs no window."""
+        """Build window, weights and matrix-vector product; a 1x1 kernel of stride 1 needs no window."""
         groups = self.get_nodeattr("Groups")
         kernel, stride, dilation, pads = (
             tuple(self.get_nodeattr(name)) for name in ("ConvKernelDim", "Stride", "Dilation", "Padding")
@@ -170,7 +170,7 @@ class MuxflowOp(_MatrixNode):
     """
 
     def own_attributes(self) -> Attributes:
-        """`op`, `attributes`, the whole fold."""
+        """Return `op`, `attributes`, the whole fold."""
         return {
             "op": ("s", True, "", set(OPS)),
             "attributes": ("s", True, "{}"),
@@ -182,19 +182,19 @@ class MuxflowOp(_MatrixNode):
         }
 
     def input_streams(self) -> list[Stream]:
-        """Of the shapes that are given."""
+        """Return streams of the shapes that are given."""
         types = self.get_nodeattr("inputDataTypes")
         shapes = [tuple(map(int, text.split("x"))) for text in self.get_nodeattr("shapes")]
         return [stream(shape, name) for shape, name in zip(shapes, types, strict=True)]
 
     def build(self) -> Folded:
-        """One node of the op."""
+        """Build one node of the op."""
         op = decode_op({"op": self.get_nodeattr("op"), "attributes": json.loads(self.get_nodeattr("attributes"))})
         return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
 
 def _register(kind: type[MuxflowNode]) -> None:
-    """Registers a class, and behind it the class of its HLS variant."""
+    """Register a class, and after it the class of its HLS variant."""
     register_abstract(kind)
     register_hls(type(f"{kind.__name__}_hls", (kind, MuxflowHLS), {"__doc__": f"HLS variant of {kind.__name__}."}))
 

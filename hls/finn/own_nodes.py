@@ -1,4 +1,4 @@
-"""The nodes of ours in a FINN model: each function adds what stands for one node of a design."""
+"""Muxflow's nodes in a FINN model: each function adds what stands for one node of a design."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from muxflow.hls.finn.conversion import Conversion
 
 
 def automaton_weights(into: Conversion, node: Node) -> None:
-    """AutomatonWeights; raises UnsupportedError for seeds that are written at run time."""
+    """Add AutomatonWeights; raises UnsupportedError for seeds that are written at run time."""
     op = node.op
     assert isinstance(op, AutomatonWeights)
     if op.writable:
@@ -36,7 +36,7 @@ def automaton_weights(into: Conversion, node: Node) -> None:
 
 
 def grouped_convolution(into: Conversion, node: Node) -> None:
-    """GroupedConvolution: the product, its stored weights, and the window and converters before it."""
+    """Add GroupedConvolution: the product, its stored weights, and the window and converters before it."""
     op, source = node.op, into.producers[node.inputs[1]].op
     assert isinstance(op, MatrixVector) and isinstance(source, RomWeights)
     before = into.before(node)
@@ -65,7 +65,7 @@ def grouped_convolution(into: Conversion, node: Node) -> None:
 
 
 def mux_join(into: Conversion, node: Node) -> None:
-    """MuxJoin."""
+    """Add a MuxJoin."""
     op = node.op
     assert isinstance(op, MuxJoin)
     attributes = {**into.shared(node), "select": op.select}
@@ -75,12 +75,12 @@ def mux_join(into: Conversion, node: Node) -> None:
 
 
 def or_join(into: Conversion, node: Node) -> None:
-    """OrJoin."""
+    """Add an OrJoin."""
     into.emit("OrJoin", node, into.shared(node))
 
 
 def channel_select(into: Conversion, node: Node) -> None:
-    """ChannelSelect."""
+    """Add a ChannelSelect."""
     op = node.op
     assert isinstance(op, ChannelSelect)
     attributes = {"statistic": op.statistic, "thresholds": np.asarray(op.thresholds)}
@@ -88,7 +88,7 @@ def channel_select(into: Conversion, node: Node) -> None:
 
 
 def shift_clip(into: Conversion, node: Node) -> None:
-    """ShiftClip."""
+    """Add a ShiftClip."""
     op = node.op
     assert isinstance(op, ShiftClip)
     attributes = {"bias": np.asarray(op.bias), "shift": op.shift, "lowest": op.lowest, "highest": op.highest}
@@ -96,7 +96,7 @@ def shift_clip(into: Conversion, node: Node) -> None:
 
 
 def other(into: Conversion, node: Node) -> None:
-    """Any op that FINN has no node for."""
+    """Add any op that FINN has no node for."""
     fold = into.design.folds[node.name]
     attributes = {
         **into.shared(node),

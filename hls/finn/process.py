@@ -22,7 +22,7 @@ from muxflow.dataflow.errors import MuxflowError
 
 
 def _build(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Builds FINN's side of the design that stands in `folder`."""
+    """Build FINN's side of the design that stands in `folder`."""
     from muxflow.hls.finn.flow import build
     from muxflow.hls.vitis.project import load_project
 
@@ -31,7 +31,7 @@ def _build(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str,
 
 
 def _check(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Compares FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npy."""
+    """Compare FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npy."""
     from muxflow.hls.finn.execution import FinnExecution
     from muxflow.hls.finn.flow import load_model
     from muxflow.hls.vitis.project import load_project
@@ -46,7 +46,7 @@ TASKS: Mapping[str, Callable[[Path, Path, Callable[[str], None]], dict[str, Any]
 
 
 def main() -> None:
-    """Runs one task; FINN's own output goes to standard error."""
+    """Run one task; FINN's own output goes to standard error."""
     task, folder, scratch = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -65,8 +65,10 @@ def main() -> None:
 
 
 def prepare_finn() -> None:
-    """FINN's settings and, because its builder asks for the vendor's simulator on import, none of it where there is no
-    Vivado."""
+    """Load FINN's settings without the vendor's simulator where there is no Vivado.
+
+    FINN's builder asks for the simulator on import.
+    """
     with contextlib.redirect_stdout(io.StringIO()):
         import finn.util.settings
 

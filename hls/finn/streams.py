@@ -1,4 +1,4 @@
-"""Streams of ours as data types and shapes of FINN's, and back."""
+"""Muxflow's streams as data types and shapes of FINN's, and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def data_type(stream: Stream) -> str:
 
 
 def stream(shape: Sequence[int], name: str) -> Stream:
-    """The stream of a FINN tensor without its batch axis; raises UnsupportedError for a type that is no integer."""
+    """Return the stream of a FINN tensor without its batch axis; raises UnsupportedError for a type that is no integer."""
     kind: Any = DataType[name]
     if not kind.is_integer():
         raise UnsupportedError(f"data type {name}; supported: integers (BINARY, BIPOLAR, TERNARY, UINTn, INTn)")
@@ -31,5 +31,5 @@ def stream(shape: Sequence[int], name: str) -> Stream:
 
 
 def bits(name: str) -> int:
-    """Bits of a FINN data type."""
+    """Return the bits of a FINN data type."""
     return int(DataType[name].bitwidth())

@@ -18,7 +18,7 @@ from muxflow.hls.registry import Written
 
 @dataclass(frozen=True)
 class FinnOptions:
-    """Nothing may be chosen of FINN."""
+    """The options of FINN's projects: none."""
 
 
 class FinnTarget:

@@ -31,7 +31,7 @@ class MatrixNode(MuxflowNode):
     """What nodes with a weight stream share."""
 
     def fold(self) -> Fold:
-        """PE rows and SIMD columns at once; raises GraphError when they do not divide the matrix."""
+        """Return PE rows and SIMD columns at once; raises GraphError when they do not divide the matrix."""
         fold = Fold(self.get_nodeattr("PE"), self.get_nodeattr("SIMD"))
         rows, columns = self.get_nodeattr("MH"), self.get_nodeattr("MW")
         if min(fold.pe, fold.simd) < 1 or rows % fold.pe or columns % fold.simd:
@@ -39,16 +39,16 @@ class MatrixNode(MuxflowNode):
         return fold
 
     def vectors(self) -> int:
-        """Vectors in a frame."""
+        """Count the vectors in a frame."""
         return prod(self.get_nodeattr("numInputVectors"))
 
     def weight_shape(self) -> tuple[int, int, int]:
-        """Folded shape of the weight stream: vectors, beats of the matrix, weights of a beat."""
+        """Return the folded shape of the weight stream: vectors, beats of the matrix, weights of a beat."""
         (fold,) = self.folded().folds.values()
         return self.vectors(), self.get_nodeattr("MH") * self.get_nodeattr("MW") // fold.parallel, fold.parallel
 
     def tiles(self, weights: IntArray) -> IntArray:
-        """A matrix (columns, rows) in the order of the beats, shape `weight_shape()`."""
+        """Put a matrix (columns, rows) in the order of the beats, shape `weight_shape()`."""
         fold = self.fold()
         columns, rows = weights.shape
         split = weights.T.reshape(rows // fold.pe, fold.pe, columns // fold.simd, fold.simd)
@@ -56,7 +56,7 @@ class MatrixNode(MuxflowNode):
         return once.repeat(self.vectors(), axis=0)
 
     def transposed(self, text: Region, port: str, name: str, *, writes: bool) -> Region:
-        """A region's text with the process between the `port` and the inner stream of weights, `name`, in our order."""
+        """Add the process between the `port` and the inner stream of weights, `name`, in Muxflow's order to a region's text."""
         graph, fold = self.folded().graph, self.fold()
         weights = graph.streams[(graph.outputs if writes else graph.inputs)[-1]]
         outer, inner = (fold.simd, fold.pe) if writes else (fold.pe, fold.simd)
@@ -79,7 +79,7 @@ class AutomatonWeights(MatrixNode):
     """
 
     def own_attributes(self) -> Attributes:
-        """The matrix, and the fields of `muxflow.dataflow.automaton.Automaton`."""
+        """Return the matrix, and the fields of `muxflow.dataflow.automaton.Automaton`."""
         return {
             **MATRIX,
             "NumChannels": ("ints", False, []),
@@ -92,7 +92,7 @@ class AutomatonWeights(MatrixNode):
         }
 
     def build(self) -> Folded:
-        """One automaton."""
+        """Build one automaton."""
         fields = {name: self.get_nodeattr(name) for name in ("ring", "rule", "seed", "burn_in", "alphabet")}
         op = automaton_weights.AutomatonWeights(
             self.get_nodeattr("MH"), self.get_nodeattr("MW"), **fields, repeats=self.vectors()
@@ -100,36 +100,36 @@ class AutomatonWeights(MatrixNode):
         return fold_op(op, (), self.fold(), KERNELS)
 
     def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """(columns, rows)."""
+        """Return (columns, rows)."""
         return self.get_nodeattr("MW"), self.get_nodeattr("MH")
 
     def get_folded_output_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Vectors, beats of the matrix, weights of a beat."""
+        """Return vectors, beats of the matrix, weights of a beat."""
         return self.weight_shape()
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        """The matrix, columns first."""
+        """Return the matrix, columns first."""
         (matrix,) = self.folded().graph.compute()
         return (matrix.T,)
 
     def get_op_and_param_counts(self) -> dict[str, int]:
-        """None: nothing is stored."""
+        """Return no counts: nothing is stored."""
         return {}
 
     def wrap(self, text: Region) -> Region:
-        """The generator, then the lanes in FINN's order."""
+        """Add to the generator a process that puts the lanes in FINN's order."""
         return self.transposed(text, "out0_V", "s_weights", writes=True)
 
     def inner_ports(self) -> list[str]:
-        """The generator writes our order."""
+        """Name the port that the generator writes in Muxflow's order."""
         return ["s_weights"]
 
     def word_bits(self) -> int:
-        """The ring is one word."""
+        """Return the width of the ring, which is one word."""
         return max(super().word_bits(), int(self.get_nodeattr("ring")))
 
     def npy_to_dynamic_output(self, context: dict[str, Any]) -> None:
-        """The first matrix that a C++ simulation sent."""
+        """Read the first matrix that a C++ simulation sent."""
         folder = self.get_nodeattr("code_gen_dir_cppsim")
         sent = np.load(f"{folder}/output_0.npy").reshape(self.weight_shape())
         fold, columns, rows = self.fold(), self.get_nodeattr("MW"), self.get_nodeattr("MH")
@@ -140,13 +140,13 @@ class AutomatonWeights(MatrixNode):
 
 
 class StreamedMVAU(MatrixNode):
-    """Our matrix-vector product with a weight stream, for inputs that FINN's MVAU does not take (BINARY); accumulators out.
+    """Muxflow's matrix-vector product with a weight stream, for inputs that FINN's MVAU does not take (BINARY); accumulators out.
 
     Inputs: x (1, ..., MW); weights (MW, MH). `outputDataType`: of the accumulators, the worst case when empty.
     """
 
     def own_attributes(self) -> Attributes:
-        """The matrix and the data types."""
+        """Return the matrix and the data types."""
         return {
             **MATRIX,
             "weightDataType": ("s", True, ""),
@@ -155,7 +155,7 @@ class StreamedMVAU(MatrixNode):
         }
 
     def build(self) -> Folded:
-        """One matrix-vector product."""
+        """Build one matrix-vector product."""
         weights = replace(
             stream((self.get_nodeattr("MH"), self.get_nodeattr("MW")), self.get_nodeattr("weightDataType")),
             repeats=self.vectors(),
@@ -169,33 +169,33 @@ class StreamedMVAU(MatrixNode):
         return replace(folded, graph=replace(folded.graph, streams=streams))
 
     def infer_node_datatype(self, model: Any) -> None:
-        """Takes the types of both input tensors over."""
+        """Take the types of both input tensors over."""
         x, weights = (model.get_tensor_datatype(name).name for name in self.onnx_node.input)
         self.set_nodeattr("inputDataTypes", [x])
         self.set_nodeattr("weightDataType", weights)
         model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
 
     def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Of x, or of the weights: (columns, rows)."""
+        """Return the shape of x, or of the weights: (columns, rows)."""
         return (self.get_nodeattr("MW"), self.get_nodeattr("MH")) if ind else super().get_normal_input_shape(0)
 
     def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        """Of x, or of the weight stream."""
+        """Return the folded shape of x, or of the weight stream."""
         return self.weight_shape() if ind else super().get_folded_input_shape(0)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        """The product; weights come columns first."""
+        """Compute the product; weights come columns first."""
         x, weights = inputs
         return self.folded().graph.compute(x, weights.T)
 
     def fold_input_for_npy(self, values: Any, ind: int) -> Any:
-        """What a C++ simulation reads: the weights once for each vector."""
+        """Return what a C++ simulation reads: the weights once for each vector."""
         return self.tiles(values) if ind else values.reshape(self.get_folded_input_shape(0))
 
     def wrap(self, text: Region) -> Region:
-        """The weights' lanes in our order, then the product."""
+        """Add before the product a process that puts the weights' lanes in Muxflow's order."""
         return self.transposed(text, "in1_V", "s_weights", writes=False)
 
     def inner_ports(self) -> list[str]:
-        """The product reads our order."""
+        """Name the port that the product reads in Muxflow's order."""
         return ["in0_V", "s_weights", "out0_V"]

@@ -25,7 +25,7 @@ SUPPORTED = "1.3"
 
 
 def register() -> None:
-    """Adds our layers to hls4ml, for its Vitis, Vivado and VivadoAccelerator back ends; a second call does nothing.
+    """Add Muxflow's layers to hls4ml, for its Vitis, Vivado and VivadoAccelerator back ends; a second call does nothing.
 
     Raises ToolError when hls4ml is absent or of another release.
     """
@@ -42,13 +42,13 @@ def register() -> None:
 
 
 def check_backend(backend: str) -> None:
-    """Raises MuxflowError unless our layers exist for that back end of hls4ml."""
+    """Raise MuxflowError unless Muxflow's layers exist for that back end of hls4ml."""
     if backend not in get_args(Backend):
         raise MuxflowError(f"back end {backend!r}; supported: {', '.join(map(repr, get_args(Backend)))}")
 
 
 def default_backend(board: str) -> Backend:
-    """VivadoAccelerator, which also writes the block design, where hls4ml knows the board; Vitis elsewhere.
+    """Choose VivadoAccelerator, which also writes the block design, where hls4ml knows the board; Vitis elsewhere.
 
     Raises ToolError when hls4ml is absent or of another release.
     """
@@ -59,7 +59,7 @@ def default_backend(board: str) -> Backend:
 
 
 def check_target(board: str, backend: Backend) -> None:
-    """Raises, before any work, what `write` would: MuxflowError for an unknown back end or board, ToolError for hls4ml."""
+    """Raise, before any work, what `write` would: MuxflowError for an unknown back end or board, ToolError for hls4ml."""
     check_backend(backend)
     register()
     if backend == "VivadoAccelerator":
@@ -69,12 +69,12 @@ def check_target(board: str, backend: Backend) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raises MuxflowError where `write` would replace something that is no hls4ml project."""
+    """Raise MuxflowError where `write` would replace something that is no hls4ml project."""
     check_replaceable(path, CONFIG_FILE, "an hls4ml project")
 
 
 def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", project_name: str | None = None) -> Path:
-    """Writes the whole hls4ml project of a design, as `convert` makes it, and returns its folder.
+    """Write the whole hls4ml project of a design, as `convert` makes it, and return its folder.
 
     The folder appears whole or not at all; an hls4ml project that stands there is replaced. The same design and folder
     give the same bytes. Raises as `convert` does, and MuxflowError where the folder holds something else.
@@ -118,7 +118,7 @@ def prepare(graph: Graph, library: Library, *, standard_layers: bool = True) -> 
 def convert(
     design: Design, output_dir: str | Path, *, backend: Backend = "Vitis", project_name: str | None = None
 ) -> Any:
-    """The hls4ml ModelGraph of a design: every node of the design is a layer, every kernel and table is ours.
+    """Convert a design to an hls4ml ModelGraph: every node of the design is a layer, every kernel and table Muxflow's.
 
     `backend`: a back end of hls4ml, io_stream always. `project_name`: the top function, the graph's name when None.
     The model takes and gives integer codes, shape (N, *input.shape) in float32 or float64, and its `predict` equals the

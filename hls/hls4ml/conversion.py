@@ -26,7 +26,7 @@ FLOAT, DOUBLE = 2**24, 2**53
 
 
 def model_graph(design: Design, output_dir: Path, backend: str, project_name: str) -> Any:
-    """The ModelGraph of a design; see `muxflow.hls.hls4ml.convert`."""
+    """Convert a design to a ModelGraph; see `muxflow.hls.hls4ml.convert`."""
     check_ends(design.graph)
     (source,), (sink,) = design.graph.inputs, design.graph.outputs
     for name in (source, sink):
@@ -51,7 +51,7 @@ def model_graph(design: Design, output_dir: Path, backend: str, project_name: st
 
 
 def _check_exact(graph: Graph, name: str) -> None:
-    """Raises MuxflowError, or warns, where a floating-point number may not hold what a port carries."""
+    """Raise MuxflowError, or warn, where a floating-point number may not hold what a port carries."""
     stream = graph.streams[name]
     largest = max(abs(stream.lo), abs(stream.hi))
     if largest > DOUBLE:
@@ -68,7 +68,7 @@ def _check_exact(graph: Graph, name: str) -> None:
 
 
 def _check_width(design: Design, node: Node) -> None:
-    """Raises MuxflowError where a node's words are wider than the integers of an hls4ml project."""
+    """Raise MuxflowError where a node's words are wider than the integers of an hls4ml project."""
     bits = widest(design.folded, node)
     if bits > WIDEST:
         raise MuxflowError(
@@ -78,13 +78,13 @@ def _check_width(design: Design, node: Node) -> None:
 
 
 def accelerator_boards() -> list[str]:
-    """The boards that hls4ml's VivadoAccelerator back end knows."""
+    """List the boards that hls4ml's VivadoAccelerator back end knows."""
     file = resources.files("hls4ml.backends.vivado_accelerator") / "supported_boards.json"
     return sorted(json.loads(file.read_text()))
 
 
 def accelerator_board(board: str) -> str:
-    """The board's name, when hls4ml knows it; raises MuxflowError naming those that it knows."""
+    """Return the board's name, when hls4ml knows it; raises MuxflowError naming those that it knows."""
     known = accelerator_boards()
     if board not in known:
         raise MuxflowError(

@@ -1,4 +1,4 @@
-"""Cuts an integer graph into the layers of an hls4ml model: its own where it has exact ones, ours elsewhere."""
+"""An integer graph cut into the layers of an hls4ml model: its own where it has exact ones, Muxflow's elsewhere."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ DOUBLE_BITS = 53
 
 
 def plan(graph: Graph, *, standard_layers: bool = True) -> Plan:
-    """The layers that compute what a graph and its readout compute, values in and values out.
+    """Plan the layers that compute what a graph and its readout compute, values in and values out.
 
-    Dense convolutions and maximum pools are hls4ml's own, or ours without `standard_layers`; every other node becomes a
-    layer of ours, together with its weight source, its sliding window or its channel select. Arrays whose scale is a
+    Dense convolutions and maximum pools are hls4ml's own, or Muxflow's without `standard_layers`; every other node becomes a
+    layer of Muxflow's, together with its weight source, its sliding window or its channel select. Arrays whose scale is a
     power of two hold values, the others codes; a warning names the input or output where codes, or rounded logits, are
     what the user sees.
     Raises UnsupportedError where the readout permutes the output.
@@ -67,7 +67,7 @@ class _Planner:
         return Plan(graph.name, tuple(self.layers), self.ports, outside, output)
 
     def _open(self, name: str) -> str:
-        """The layer that turns the values of the model's input into codes, whatever type the user gave the input."""
+        """Add the layer that turns the values of the model's input into codes, whatever type the user gave the input."""
         stream = self.graph.streams[name]
         fraction = _fraction(stream)
         if fraction is None and stream.scale:
@@ -89,13 +89,13 @@ class _Planner:
         return outside
 
     def _absorbed(self, node: Node) -> bool:
-        """Whether a node is part of the layer of its only reader."""
+        """Tell whether a node is part of the layer of its only reader."""
         readers = [reader for name in node.outputs for reader in self.readers[name]]
         part = node.op.folds_with_reader or isinstance(node.op, ChannelSelect)
         return part and len(readers) == 1
 
     def _members(self, node: Node) -> list[Node]:
-        """The node behind those that are part of its layer."""
+        """Return the node, after those that are part of its layer."""
         found: list[Node] = []
         for name in node.inputs:
             producer = self.producers.get(name)
@@ -180,7 +180,7 @@ class _Planner:
         self.layers.append(Convolution(output, array, output, weights, fraction, window.stride, window.pads))
 
     def _read_out(self, array: str, readout: Readout) -> str:
-        """The layer behind the last one: logits = scale * code + offset, in a fixed-point type that holds them."""
+        """Add the layer after the last one: logits = scale * code + offset, in a fixed-point type that holds them."""
         port = self.ports[array]
         shape = port.stream.shape
         positions = np.arange(port.stream.size).reshape(shape)
@@ -228,7 +228,7 @@ def _check_rank(graph: Graph) -> None:
 
 
 def _without_forks(graph: Graph) -> Graph:
-    """a -> Fork -> a_0 -> b, a_1 -> c   becomes   a -> b, c: hls4ml copies streams itself."""
+    """Remove forks: a -> Fork -> a_0 -> b, a_1 -> c   becomes   a -> b, c: hls4ml copies streams itself."""
     source = {name: node.inputs[0] for node in graph.nodes if isinstance(node.op, Fork) for name in node.outputs}
 
     def before(name: str) -> str:
@@ -246,12 +246,12 @@ def _without_forks(graph: Graph) -> Graph:
 
 
 def _bare(stream: Stream) -> Stream:
-    """The stream without what only reports use."""
+    """Return the stream without what only reports use."""
     return replace(stream, scale=(), offset=(), constant=None, lanes=0)
 
 
 def _fraction(stream: Stream) -> int | None:
-    """Bits after the point where value = code / 2^bits, None where no fixed-point type holds the values."""
+    """Count the bits after the point where value = code / 2^bits, None where no fixed-point type holds the values."""
     if any(stream.offset) or len(set(stream.scale)) != 1 or frexp(stream.scale[0])[0] != 0.5:
         return None
     return -int(log2(stream.scale[0]))
@@ -263,7 +263,7 @@ def _bits_after_point(value: float) -> int:
 
 
 def _with_forks(nodes: tuple[Node, ...], inputs: tuple[str, ...]) -> tuple[Node, ...]:
-    """a -> b, c   becomes   a -> Fork -> a_0 -> b, a_1 -> c   for inputs that several nodes of one layer read."""
+    """Add forks: a -> b, c   becomes   a -> Fork -> a_0 -> b, a_1 -> c   for inputs that several nodes of one layer read."""
     counts = Counter(name for node in nodes for name in node.inputs)
     forks = []
     for name in inputs:

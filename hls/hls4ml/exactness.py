@@ -1,4 +1,4 @@
-"""Checks that the layers of hls4ml's own between ours neither round nor overflow."""
+"""The check that layers of hls4ml's own between Muxflow's neither round nor overflow."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ CARRIERS = ("Clone", "Transpose", "Repack", "Pooling2D", "Reshape")
 
 
 def check_inputs(node: Any) -> None:
-    """Raises UnsupportedError naming the layer, the type and the one to configure, where an input of a layer of ours
-    cannot hold every value that the integer graph has there, or a convolution before it rounds."""
+    """Raise UnsupportedError where hls4ml's types change what an input of a Muxflow layer holds.
+
+    Where the input cannot hold every value that the integer graph has there, or a convolution before it rounds; the error
+    names the layer, the type and the one to configure.
+    """
     for name, array in zip(node.inputs, node.layer.inputs, strict=True):
         port = node.layer.ports[array]
         chain = [node.get_input_node(name)]
@@ -41,7 +44,7 @@ def _check(precision: Any, port: Port, producer: Any, what: str) -> None:
 
 
 def _holds(precision: Any, lo: int, hi: int, fraction: int) -> bool:
-    """Whether a type of hls4ml's holds every code of [lo, hi] / 2^fraction."""
+    """Tell whether a type of hls4ml's holds every code of [lo, hi] / 2^fraction."""
     after = precision.width - precision.integer
     top = precision.width - bool(precision.signed)
     spare = after - fraction
@@ -64,5 +67,5 @@ def _check_weights(producer: Any) -> None:
 
 
 def _configured(producer: Any) -> str:
-    """The name under which users configure a layer; the ONNX front end puts the kind of a convolution before it."""
+    """Return the name under which users configure a layer; the ONNX front end puts the kind of a convolution before it."""
     return str(producer.name.removeprefix(f"{producer.class_name}_").removeprefix("Conv2D_"))

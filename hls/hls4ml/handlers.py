@@ -1,4 +1,4 @@
-"""What hls4ml's front ends make of our layers, one handler a front end; the models come from `muxflow.prepare_for_hls4ml`."""
+"""What hls4ml's front ends make of Muxflow's layers, a handler each; the models come from `muxflow.prepare_for_hls4ml`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _layer(name: str, inputs: Any, integer_layer: str, *, channels_first: bool =
 
 
 def onnx_layer(node: Any, input_names: Any, input_shapes: Any, graph: Any) -> dict[str, Any]:
-    """The layer of a `MuxflowLayer` node."""
+    """Read the layer of a `MuxflowLayer` node."""
     text = get_onnx_attribute(node, "integer_layer")
     return {**_layer(node.name, input_names, text), "outputs": list(node.output)}
 
@@ -51,7 +51,7 @@ def pytorch_layer(
     data_reader: Any,
     config: Any,
 ) -> tuple[dict[str, Any], list[int | None]]:
-    """The layer of a `MuxflowLayer` module."""
+    """Read the layer of a `MuxflowLayer` module."""
     layer: IntegerLayer = class_object.layer
     shape = layer.ports[layer.output].shape
     turned = shape if len(shape) < 3 else (shape[2], *shape[:2])
@@ -61,7 +61,7 @@ def pytorch_layer(
 def keras_layer(
     keras_layer: Any, input_names: Any, input_shapes: Any, data_reader: Any
 ) -> tuple[dict[str, Any], list[int | None]]:
-    """The layer of a `MuxflowLayer` of a Keras 2 model."""
+    """Read the layer of a `MuxflowLayer` of a Keras 2 model."""
     text = keras_layer["config"]["integer_layer"]
     layer = IntegerLayer.from_json(text)
     return _layer(keras_layer["config"]["name"], input_names, text), [None, *layer.ports[layer.output].shape]
@@ -87,7 +87,7 @@ def _refuse_keras(keras_layer: Any, *_: Any) -> NoReturn:
 
 
 def _ungrouped(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """hls4ml's handler of a Keras convolution, which reads a grouped one as a dense one, without saying so."""
+    """Wrap hls4ml's handler of a Keras convolution, which reads a grouped one as a dense one, without saying so."""
 
     def checked(keras_layer: Any, *rest: Any) -> Any:
         if keras_layer["config"].get("groups", 1) != 1:
@@ -98,8 +98,10 @@ def _ungrouped(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def register_handlers() -> None:
-    """Tells hls4ml's ONNX, PyTorch and Keras 2 front ends of our layers; trained layers that they would misread get an
-    error that says what to do."""
+    """Tell hls4ml's ONNX, PyTorch and Keras 2 front ends of Muxflow's layers.
+
+    Trained layers that they would misread get an error that says what to do.
+    """
     register_onnx_layer_handler("MuxflowLayer", onnx_layer)
     register_pytorch_layer_handler("MuxflowLayer", pytorch_layer)
     register_keras_v2_layer_handler("MuxflowLayer", keras_layer)

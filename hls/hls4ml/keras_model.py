@@ -33,13 +33,15 @@ class MuxflowLayer(tf.keras.layers.Layer):  # type: ignore[misc]
         return to_values(layer.ports[layer.output], layer.compute(*codes))
 
     def get_config(self) -> dict[str, Any]:
-        """What a saved model holds of the layer."""
+        """Return what a saved model holds of the layer."""
         return {**super().get_config(), "integer_layer": self.integer_layer}
 
 
 def keras_model(plan: Plan) -> Any:
-    """The functional model of a plan, (N, H, W, C) values in: `Conv2D` and `MaxPooling2D` for hls4ml's own layers,
-    `MuxflowLayer` for ours. It computes in double precision, exactly."""
+    """Build the functional model of a plan, (N, H, W, C) values in, which computes in double precision, exactly.
+
+    `Conv2D` and `MaxPooling2D` stand for hls4ml's own layers, `MuxflowLayer` for Muxflow's.
+    """
     arrays = {plan.input: layers.Input(plan.ports[plan.input].shape, name=plan.input, dtype="float64")}
     for layer in plan.layers:
         inputs = [arrays[name] for name in inputs_of(layer)]

@@ -1,4 +1,4 @@
-"""What hls4ml is told by its Extension API: our layers, their templates, and the headers."""
+"""What hls4ml is told by its Extension API: Muxflow's layers, their templates, and the headers."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ without the first two."""
 
 
 class HLSBeatType(NamedType, TypeDefinition):  # type: ignore[misc]
-    """A beat of ours as a type of hls4ml; its name is the C++ type itself, so nothing is left to define.
+    """A beat as a type of hls4ml; its name is the C++ type itself, so nothing is left to define.
 
     hls4ml takes types whose class begins with HLS as they are.
     """
 
     def definition_cpp(self) -> str:
-        """Nothing: the header defines it."""
+        """Return no text: the header defines it."""
         return ""
 
 
@@ -60,7 +60,7 @@ class MuxflowNode(Layer):  # type: ignore[misc]
     """
 
     def initialize(self) -> None:
-        """Adds the output streams."""
+        """Add the output streams."""
         # hls4ml gives a layer without inputs, such as a source of weights, the layer before it as an input.
         if self.attributes["source"]:
             self.inputs: list[str] = []
@@ -72,7 +72,7 @@ class MuxflowNode(Layer):  # type: ignore[misc]
                 self.add_output_variable(stream["shape"], out_name=name, precision=precision)
 
     def get_input_variable(self, input_name: str | None = None) -> Any:
-        """The first input's variable, None for a source of weights."""
+        """Return the first input's variable, None for a source of weights."""
         return super().get_input_variable(input_name) if self.inputs or input_name else None
 
 
@@ -92,7 +92,7 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
     )
 
     def initialize(self) -> None:
-        """Adds the output array."""
+        """Add the output array."""
         if self.model.config.get_config_value("IOType") != "io_stream":
             raise UnsupportedError(f"layer {self.name}: our layers are streams; convert with io_type='io_stream'")
         self.layer = IntegerLayer.from_json(self.attributes["integer_layer"])
@@ -101,7 +101,7 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
         self.add_output_variable([shape[2], *shape[:2]] if turned else list(shape))
 
     def add_output_variable(self, shape: Any, *arguments: Any, **options: Any) -> None:
-        """The output's array, always in the layer's own type."""
+        """Add the output's array, always in the layer's own type."""
         port = self.layer.ports[self.layer.output]
         bits, signed = width(port.stream.lo, port.stream.hi)
         # A precision object of its own for each variable: hls4ml changes some in place.
@@ -109,7 +109,7 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
         super().add_output_variable(shape, *arguments, **options)
 
     def text(self) -> LayerText:
-        """The layer's C++, once the types around it are known."""
+        """Write the layer's C++, once the types around it are known."""
         if tuple(self.get_output_variable().shape) != self.layer.ports[self.layer.output].shape:
             raise UnsupportedError(
                 f"layer {self.name}: its output has shape {self.get_output_variable().shape}, channels must come last; "
@@ -121,13 +121,13 @@ class MuxflowLayer(Layer):  # type: ignore[misc]
 
 
 class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]
-    """Writes a layer's tables and functions into parameters.h."""
+    """The template that writes a layer's tables and functions into parameters.h."""
 
     def __init__(self) -> None:
         super().__init__([MuxflowNode, MuxflowLayer])
 
     def format(self, node: Any) -> str:
-        """The layer's C++ text."""
+        """Return the layer's C++ text."""
         if isinstance(node, MuxflowNode):
             if node.get_attr("trace"):
                 raise UnsupportedError(
@@ -143,33 +143,35 @@ class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]
 
 
 class MuxflowFunctionCall(FunctionCallTemplate):  # type: ignore[misc]
-    """Writes the call of a layer's function into the top function."""
+    """The template that writes the call of a layer's function into the top function."""
 
     def __init__(self) -> None:
         super().__init__([MuxflowNode, MuxflowLayer])
 
     def transform(self, model: Any, node: Any) -> Any:
-        """Sets the headers, which differ from layer to layer, and the call."""
+        """Set the headers, which differ from layer to layer, and the call."""
         changed = super().transform(model, node)
         node.set_attr("include_header", list(node.get_attr("headers")))
         return changed
 
     def format(self, node: Any) -> str:
-        """The call: input streams, then output streams."""
+        """Write the call: input streams, then output streams."""
         ports = [node.get_input_variable(name).name for name in node.inputs]
         ports += [node.get_output_variable(name).name for name in node.outputs]
         return f"{NAMESPACE}::{node.get_attr('function')}({', '.join(ports)});"
 
 
 class CopyHeaders(ModelOptimizerPass):  # type: ignore[misc]
-    """Puts our kernels beside the sources that hls4ml has written, in projects that hold a layer of ours, and lets its
-    simulation compute in native integers."""
+    """hls4ml's optimizer pass that puts Muxflow's kernels beside the sources that hls4ml has written.
+
+    Only in projects that hold a layer of Muxflow's; it also lets their simulation compute in native integers.
+    """
 
     def __init__(self) -> None:
         self.name = "muxflow_headers"
 
     def transform(self, model: Any) -> bool:
-        """Copies into firmware/muxflow and sets the flags of build_lib.sh; nothing about the model changes."""
+        """Copy into firmware/muxflow and set the flags of build_lib.sh; nothing about the model changes."""
         if any(isinstance(layer, MuxflowNode | MuxflowLayer) for layer in model.get_layers()):
             folder = Path(model.config.get_output_dir())
             copy_headers(folder / "firmware" / "muxflow", relative=True)
@@ -179,7 +181,7 @@ class CopyHeaders(ModelOptimizerPass):  # type: ignore[misc]
 
 
 def register_layers() -> None:
-    """Tells hls4ml of our layers, once a process."""
+    """Tell hls4ml of Muxflow's layers, once a process."""
     if "MuxflowNode" in layer_map:
         return
     register_handlers()

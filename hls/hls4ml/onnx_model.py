@@ -27,7 +27,7 @@ class MuxflowLayer(CustomOp):  # type: ignore[misc]
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
-        """Attributes of the node, QONNX form."""
+        """Return the attributes of the node, QONNX form."""
         return {"integer_layer": ("s", True, "")}
 
     @property
@@ -36,11 +36,11 @@ class MuxflowLayer(CustomOp):  # type: ignore[misc]
         return IntegerLayer.from_json(self.get_nodeattr("integer_layer"))
 
     def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
-        """A standard node of the output's shape."""
+        """Return a standard node of the output's shape."""
         return self.make_const_shape_op([1, *self.layer.ports[self.layer.output].shape])
 
     def infer_node_datatype(self, model: Any) -> None:
-        """Leaves FLOAT32: the values are fixed-point numbers."""
+        """Leave FLOAT32: the values are fixed-point numbers."""
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Compute on codes."""
@@ -53,7 +53,7 @@ class MuxflowLayer(CustomOp):  # type: ignore[misc]
         context[self.onnx_node.output[0]] = values.astype(np.float32)
 
     def verify_node(self) -> None:
-        """Nothing beyond what reading the layer checks."""
+        """Check nothing beyond what reading the layer checks."""
         assert self.layer
 
 
@@ -61,7 +61,7 @@ add_op_to_domain(DOMAIN, MuxflowLayer)
 
 
 def onnx_model(plan: Plan) -> ModelWrapper:
-    """The QONNX model of a plan: standard channels-last nodes for hls4ml's own layers, `MuxflowLayer` for ours."""
+    """Build the QONNX model of a plan: standard channels-last nodes for hls4ml's layers, `MuxflowLayer` for Muxflow's."""
     nodes: list[onnx.NodeProto] = []
     constants: list[onnx.TensorProto] = []
     for layer in plan.layers:

@@ -39,8 +39,11 @@ class Port:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """A dense convolution, a layer of hls4ml's own: `weights` are codes, shape (filters, height, width, channels),
-    value = code / 2^fraction; `pads`: (top, left, bottom, right), the same on both sides."""
+    """A dense convolution, a layer of hls4ml's own.
+
+    `weights` are codes, shape (filters, height, width, channels), value = code / 2^fraction; `pads`: (top, left, bottom,
+    right), the same on both sides.
+    """
 
     name: str
     input: str
@@ -120,8 +123,10 @@ class Plan:
 
 
 def check_ends(graph: Graph) -> None:
-    """Raise UnsupportedError for a graph that hls4ml's flows here do not carry: several inputs or outputs, or maps of
-    three spatial axes at its ends."""
+    """Raise UnsupportedError for a graph that hls4ml's front ends do not carry as layers.
+
+    That is one of several inputs or outputs, or with maps of three spatial axes at its ends.
+    """
     if len(graph.inputs) > 1 or len(graph.outputs) > 1:
         raise UnsupportedError(
             f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; the hls4ml flow takes one of "
@@ -136,18 +141,20 @@ def check_ends(graph: Graph) -> None:
 
 
 def to_codes(port: Port, values: npt.ArrayLike) -> IntArray:
-    """Integer codes (N, *stream.shape) of values (N, *shape): off-grid values round to even, those beyond the ends become
-    an end, as in hardware."""
+    """Round values (N, *shape) to integer codes (N, *stream.shape).
+
+    Off-grid values round to even, those beyond the ends become an end, as in hardware.
+    """
     codes = np.rint(np.asarray(values, np.float64) * 2.0**port.fraction)
     return np.clip(codes, port.stream.lo, port.stream.hi).astype(np.int64).reshape(-1, *port.stream.shape)
 
 
 def to_values(port: Port, codes: IntArray) -> npt.NDArray[np.float64]:
-    """Values (N, *shape) of integer codes."""
+    """Return the values (N, *shape) of integer codes."""
     values: npt.NDArray[np.float64] = codes.reshape(-1, *port.shape) / 2.0**port.fraction
     return values
 
 
 def inputs_of(layer: Layer) -> tuple[str, ...]:
-    """The arrays that a layer reads."""
+    """Return the arrays that a layer reads."""
     return layer.inputs if isinstance(layer, IntegerLayer) else (layer.input,)

@@ -17,7 +17,7 @@ from muxflow.hls.registry import Written
 
 @dataclass(frozen=True)
 class Hls4mlOptions:
-    """What may be chosen of hls4ml."""
+    """The options of hls4ml's projects."""
 
     backend: hls4ml.Backend | None = field(
         default=None,

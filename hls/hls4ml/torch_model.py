@@ -30,8 +30,10 @@ class MuxflowLayer(HLS4MLModule):  # type: ignore[misc]
 
 
 def torch_model(plan: Plan) -> nn.Module:
-    """The module of a plan, (N, C, H, W) values in: `Conv2d` and `MaxPool2d` for hls4ml's own layers, `MuxflowLayer` for
-    ours. It computes in double precision, exactly."""
+    """Build the module of a plan, (N, C, H, W) values in, which computes in double precision, exactly.
+
+    `Conv2d` and `MaxPool2d` stand for hls4ml's own layers, `MuxflowLayer` for Muxflow's.
+    """
     root = nn.Module()
     graph = fx.Graph()
     arrays = {plan.input: graph.placeholder(plan.input)}

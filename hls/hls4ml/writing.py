@@ -19,7 +19,7 @@ STAMPED = ("build_lib.sh", CONFIG_FILE)
 
 
 def write_whole(model_for: Callable[[Path], Any], target: Path) -> None:
-    """Writes the model that `model_for` makes for a folder; hls4ml's messages are dropped.
+    """Write the model that `model_for` makes for a folder; hls4ml's messages are dropped.
 
     Raises MuxflowError when the disk refuses, and as `model_for` does.
     """
@@ -31,7 +31,7 @@ def write_whole(model_for: Callable[[Path], Any], target: Path) -> None:
 
 
 def _settle(folder: Path, target: Path, stamp: str) -> None:
-    """Puts the final folder, and a stamp made of the content, where hls4ml wrote the temporary one and a random one."""
+    """Put the final folder, and a stamp made of the content, where hls4ml wrote the temporary one and a random one."""
     digest = hashlib.sha256()
     for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in STAMPED):
         digest.update(file.relative_to(folder).as_posix().encode())

@@ -12,7 +12,7 @@ class AddJoinKernel(Kernel[AddJoin], op=AddJoin):
     """One adder a lane."""
 
     def cost(self, op: AddJoin, ports: Ports, fold: Fold) -> Cost:
-        """A LUT each bit of each lane."""
+        """Count a LUT for each bit of each lane."""
         bits = fold.pe * ports.outputs[0].bits
         return Cost(bits + self.control_lut(op, ports, fold), 2 * bits + 20, depth=2, unrolled=fold.pe)
 

@@ -12,7 +12,7 @@ class ArgMaxKernel(Kernel[ArgMax], op=ArgMax):
     """One comparison a cycle."""
 
     def cost(self, op: ArgMax, ports: Ports, fold: Fold) -> Cost:
-        """One comparison, and a choice of value and index."""
+        """Count one comparison, and a choice of value and index."""
         bits = ports.inputs[0].bits + ports.outputs[0].bits
         return Cost(2 * bits + self.control_lut(op, ports, fold), 2 * bits + 20, depth=2)
 

@@ -13,9 +13,11 @@ class AutomatonWeightsKernel(Kernel[AutomatonWeights], op=AutomatonWeights):
     """The ring in registers, PE steps of the rule a cycle."""
 
     def cost(self, op: AutomatonWeights, ports: Ports, fold: Fold) -> Cost:
-        """A step of an elementary rule is one LUT a cell (three inputs); PE rows are chained combinationally, and each
-        held row is a register; picking SIMD of a row's weights by the synapse counter is a multiplexer of
-        columns / SIMD inputs for each, a LUT for every four inputs."""
+        """Count one LUT a cell for a step of an elementary rule (three inputs).
+
+        PE rows are chained combinationally, and each held row is a register; picking SIMD of a row's weights by the synapse
+        counter is a multiplexer of columns / SIMD inputs for each, a LUT for every four inputs.
+        """
         choices = op.columns // fold.simd
         pick = fold.parallel * op.automaton.cells_per_weight * -(-(choices - 1) // 3)
         lut = fold.pe * op.ring + pick + self.control_lut(op, ports, fold)

@@ -14,7 +14,7 @@ class ChannelSelectKernel(Kernel[ChannelSelect], op=ChannelSelect):
     """The statistic of every channel in a memory, judged with the last pixel."""
 
     def cost(self, op: ChannelSelect, ports: Ports, fold: Fold) -> Cost:
-        """Each lane compares or adds once for the statistic and compares once for the bit."""
+        """Count for each lane a comparison or an addition for the statistic and a comparison for the bit."""
         x = ports.inputs[0]
         highest = op.highest(x)
         bits, _ = width(0, highest)

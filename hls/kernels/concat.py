@@ -12,7 +12,7 @@ class ConcatKernel(Kernel[Concat], op=Concat):
     """One beat of either input a cycle."""
 
     def cost(self, op: Concat, ports: Ports, fold: Fold) -> Cost:
-        """A two-input multiplexer a bit, two of them in a LUT."""
+        """Count a two-input multiplexer a bit, two of them in a LUT."""
         bits = fold.pe * ports.outputs[0].bits
         return Cost(bits // 2 + 1 + self.control_lut(op, ports, fold), bits + 20, depth=2, unrolled=fold.pe)
 

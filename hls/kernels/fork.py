@@ -12,7 +12,7 @@ class ForkKernel(Kernel[Fork], op=Fork):
     """One beat a cycle to all outputs."""
 
     def cost(self, op: Fork, ports: Ports, fold: Fold) -> Cost:
-        """Handshakes only."""
+        """Count handshakes only."""
         return Cost(self.control_lut(op, ports, fold) + 2 * op.ways, ports.inputs[0].bits * fold.pe + 20, depth=1)
 
     def unit(self, op: Fork, ports: Ports, fold: Fold) -> Unit:

@@ -15,7 +15,7 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
     """PE rows and SIMD columns a cycle; the vector stays in a buffer while its further rows are computed."""
 
     def cost(self, op: MatrixVector, ports: Ports, fold: Fold) -> Cost:
-        """Rows * (SIMD * products and adder tree + accumulator), constants in resource_model.toml.
+        """Count rows * (SIMD * products and adder tree + accumulator), constants in resource_model.toml.
 
         Weights of -1 and +1 on inputs of -1 and +1: equal signs are counted, by full adders of three bits and a tree.
         Weights of -1 and +1 on b-bit inputs: b AND gates and a tree over b-bit terms, about 2 b; the sum of the inputs is
@@ -56,13 +56,13 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
         )
 
     def _memories(self, op: MatrixVector, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
-        _, _, neuron_fold, synapse_fold = op.steps(ports, fold)
+        _, _, neuron_fold, synapse_fold = op.loops(ports, fold)
         if neuron_fold == 1:
             return ()
         return (Memory("x_buffer", "state", synapse_fold, fold.groups * fold.simd * ports.inputs[0].bits, True),)
 
     def unit(self, op: MatrixVector, ports: Ports, fold: Fold) -> Unit:
-        vectors, group_fold, neuron_fold, synapse_fold = op.steps(ports, fold)
+        vectors, group_fold, neuron_fold, synapse_fold = op.loops(ports, fold)
         return self.call(
             "matrix_vector",
             (

@@ -15,7 +15,7 @@ class MuxJoinKernel(Kernel[MuxJoin], op=MuxJoin):
     """An adder and a choice a lane; select bits of a frame are held."""
 
     def cost(self, op: MuxJoin, ports: Ports, fold: Fold) -> Cost:
-        """Each lane adds (a LUT a bit), chooses (half a LUT a bit), and compares in `element`."""
+        """Count for each lane an adder (a LUT a bit), a choice (half a LUT a bit), and in `element` a comparison."""
         bits = max(stream.bits for stream in ports.inputs[:2])
         lane = bits + 1 + bits // 2 + 1 + (bits if op.select == "element" else 0)
         return Cost(

@@ -45,7 +45,7 @@ void pool(stream<X>& x_stream, stream<Y>& y_stream) {
   static_assert(OUT_DEPTH > 0 && OUT_HEIGHT > 0 && OUT_WIDTH > 0, "the window must fit the map");
   Y row[HELD_ROWS * OUT_WIDTH * FOLD];
   int fold = 0, inner_x = 0, column = 0, inner_y = 0, out_row = 0, inner_z = 0, out_plane = 0;
-  for (long step = 0; step < long(DEPTH) * HEIGHT * WIDTH * FOLD; ++step) {
+  for (long iteration = 0; iteration < long(DEPTH) * HEIGHT * WIDTH * FOLD; ++iteration) {
 #pragma HLS pipeline II=1
     const X x = x_stream.read();
     if (column < OUT_WIDTH && out_row < OUT_HEIGHT && out_plane < OUT_DEPTH) {

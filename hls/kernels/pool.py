@@ -14,7 +14,7 @@ class PoolKernel(Kernel[Pool], op=Pool):
     """A row of outputs in a memory, a plane of them where windows span several planes."""
 
     def cost(self, op: Pool, ports: Ports, fold: Fold) -> Cost:
-        """A comparison and a choice, or an adder, a lane."""
+        """Count a comparison and a choice, or an adder, for each lane."""
         y = ports.outputs[0]
         bits = fold.pe * y.bits
         (_, rows, columns), kernel = cube(y.shape[:-1]), cube(op.kernel)

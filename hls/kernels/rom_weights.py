@@ -13,7 +13,7 @@ class RomWeightsKernel(Kernel[RomWeights], op=RomWeights):
     """One row of the table a cycle."""
 
     def cost(self, op: RomWeights, ports: Ports, fold: Fold) -> Cost:
-        """The address counter; the memory itself is counted as a memory."""
+        """Count the address counter; the memory itself is counted as a memory."""
         bits = fold.parallel * ports.outputs[0].bits
         return Cost(
             self.control_lut(op, ports, fold),

@@ -15,7 +15,7 @@ class ScaleKernel(Kernel[Scale], op=Scale):
     """One product a lane."""
 
     def cost(self, op: Scale, ports: Ports, fold: Fold) -> Cost:
-        """Factors that are all one power of two are wires; others a product of LUTs, one for each pair of bits."""
+        """Count nothing for factors that are all one power of two; else a product of LUTs, one for each pair of bits."""
         factor_bits = width(int(op.factors.min()), int(op.factors.max()))[0]
         one = len(set(op.factors.tolist())) == 1 and abs(int(op.factors[0])).bit_count() == 1
         lane = 0 if one else ports.inputs[0].bits * factor_bits

@@ -19,7 +19,7 @@ class ShiftClipKernel(Kernel[ShiftClip], op=ShiftClip):
         return width(min(bounds), max(bounds))[0]
 
     def cost(self, op: ShiftClip, ports: Ports, fold: Fold) -> Cost:
-        """One adder, two comparisons at half a LUT a bit each, one choice."""
+        """Count one adder, two comparisons at half a LUT a bit each, one choice."""
         bits = self._sum_bits(op, ports.inputs[0])
         lane = 2 * bits + ports.outputs[0].bits
         bias_bits = width(int(op.bias.min()), int(op.bias.max()))[0]

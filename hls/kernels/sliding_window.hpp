@@ -28,9 +28,9 @@ int rows_needed(int out_plane, int out_row) {
 /// \tparam OUT_*                  output positions
 /// \tparam ROWS                   rows that the buffer holds
 /// \tparam PAD                    the code that stands in the padding
-/// \tparam GAP                    idle steps between two phases, for maps so narrow that a beat would be read back
+/// \tparam GAP                    idle iterations between two phases, for maps so narrow that a beat would be read back
 ///                                while its write is still in the pipeline
-/// \tparam TRIPS                  steps of the whole frame
+/// \tparam TRIPS                  iterations of the whole frame
 ///
 /// Rows are counted plane after plane. Phase 0 reads the rows of the first output row; a later phase sends the windows
 /// of an output row while it reads the rows that the next one adds. A phase lasts as long as the longer of the two.
@@ -50,7 +50,7 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
   const int ROW_BEATS = WIDTH * PIXEL_BEATS;
   const int SPAN_D = (KERNEL_D - 1) * DILATION_D + 1;
   const int SPAN_H = (KERNEL_H - 1) * DILATION_H + 1;
-  // Steps of the first slot: to the next output row, and to the first one of the next plane.
+  // How far the first slot moves: to the next output row, and to the first one of the next plane.
   const int ROW_STEP = STRIDE_H % ROWS;
   const int PLANE_STEP = ((STRIDE_D * HEIGHT - (OUT_HEIGHT - 1) * STRIDE_H) % ROWS + ROWS) % ROWS;
   const int KERNEL_PLANE_STEP = DILATION_D * HEIGHT % ROWS;
@@ -74,7 +74,7 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
   int kernel_plane = 0;                                   // slots from the window's first plane to plane kernel_z
   int idle = 0;
   bool starting = first == 0;                             // the limit of the present phase is not known yet
-  for (long step = 0; step < TRIPS; ++step) {
+  for (long iteration = 0; iteration < TRIPS; ++iteration) {
 #pragma HLS pipeline II=1
     if (starting) {
       // The rows that the next output row adds; all that are left with the last one.

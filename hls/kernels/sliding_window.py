@@ -15,7 +15,7 @@ from muxflow.dataflow.ops.spatial import cube
 from muxflow.hls.kernels.base import Kernel, Unit
 
 READ_BACK = 4
-"""Steps after which a beat that was written to the buffer can be read again."""
+"""Iterations after which a beat that was written to the buffer can be read again."""
 
 
 class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
@@ -25,7 +25,7 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
         return op.access_with_gaps(ports, fold, self.gap(op, ports, fold))
 
     def gap(self, op: SlidingWindow, ports: Ports, fold: Fold) -> int:
-        """Count the idle steps between phases: READ_BACK where a beat could be read back sooner than that.
+        """Count the idle iterations between phases: READ_BACK where a beat could be read back sooner than that.
 
         The last row of a phase is written to its end, so beat (x, block, part) of it is written (width - x) pixels
         before the next phase starts, less the beats before it in its pixel; the phase reads it at kernel column k of
@@ -61,7 +61,7 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
         return rows
 
     def cost(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Cost:
-        """Seven counters with their comparisons and two address sums, and a multiplexer a bit for the padding."""
+        """Count seven counters with their comparisons and two address sums, and a multiplexer a bit for the padding."""
         x, y = op.ends(ports)
         lanes = op.beat_lanes(ports, fold)
         bits = y.bits * lanes

@@ -20,7 +20,7 @@ class ThresholdKernel(Kernel[Threshold], op=Threshold):
         return min(x.lo, int(op.thresholds.min())), max(x.hi, int(op.thresholds.max()))
 
     def cost(self, op: Threshold, ports: Ports, fold: Fold) -> Cost:
-        """A comparison packs two bits in a LUT of its carry chain; counting s flags takes about s LUTs."""
+        """Count a LUT for two bits of a comparison, packed in its carry chain; counting s flags takes about s LUTs."""
         steps = op.levels.shape[1]
         (x,), (y,) = ports.inputs, ports.outputs
         bits = width(*self._range(op, x))[0]

@@ -12,7 +12,7 @@ class TopKKernel(Kernel[TopK], op=TopK):
     """K places, sorted by insertion."""
 
     def cost(self, op: TopK, ports: Ports, fold: Fold) -> Cost:
-        """In each of the k places a comparison, and a choice of three for value and index."""
+        """Count for each of the k places a comparison, and a choice of three for value and index."""
         bits = op.k * 2 * (ports.inputs[0].bits + ports.outputs[0].bits)
         return Cost(bits + self.control_lut(op, ports, fold), bits + 20, depth=2, unrolled=op.k)
 

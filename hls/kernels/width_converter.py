@@ -12,7 +12,7 @@ class WidthConverterKernel(Kernel[WidthConverter], op=WidthConverter):
     """A register as wide as the wide side."""
 
     def cost(self, op: WidthConverter, ports: Ports, fold: Fold) -> Cost:
-        """A register as wide as the wide side; picking a part of it is a LUT for every four choices and bit."""
+        """Count a register as wide as the wide side; picking a part of it is a LUT for every four choices and bit."""
         wide, narrow = max(op.source, op.target), min(op.source, op.target)
         bits = ports.inputs[0].bits
         pick = narrow * bits * -(-(wide // narrow - 1) // 3) if op.source > op.target else 0

@@ -12,7 +12,7 @@ class WindowPoolKernel(Kernel[WindowPool], op=WindowPool):
     """One pixel of a window a cycle."""
 
     def cost(self, op: WindowPool, ports: Ports, fold: Fold) -> Cost:
-        """A comparison and a choice, or an adder, a lane."""
+        """Count a comparison and a choice, or an adder, for each lane."""
         bits = fold.groups * ports.outputs[0].bits
         lut = bits * 3 // 2 if op.mode == "max" else bits
         return Cost(lut + self.control_lut(op, ports, fold), 2 * bits + 20, depth=2, unrolled=fold.groups)

@@ -57,7 +57,7 @@ class CsimResult:
 
 
 def ap_types() -> Path | None:
-    """The folder with the reference `ap_int.h`, from the hls4ml package; None when that is not installed."""
+    """Find the folder with the reference `ap_int.h`, from the hls4ml package; None when that is not installed."""
     spec = importlib.util.find_spec("hls4ml")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -66,7 +66,7 @@ def ap_types() -> Path | None:
 
 
 def compile_csim(project: Project, variant: Variant = "native", *, compiler: str = COMPILER) -> tuple[Path, float]:
-    """The simulation's executable and the seconds it took to compile (0 when it was there for the same sources).
+    """Compile a simulation; return its executable and the seconds it took (0 when it was there for the same sources).
 
     `native`: plain C++ integers; `reference`: the `ap_int` types, packed beats as in synthesis.
     Raises ToolError when the compiler or the reference types are absent, or with the compiler's first errors.
@@ -127,7 +127,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
 
 
 def _processor() -> str:
-    """What -march=native depends on, so that a folder that moves to another machine is compiled again."""
+    """Return what -march=native depends on, so that a folder that moves to another machine is compiled again."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -210,8 +210,10 @@ class _Recorded(Mapping[str, IntArray]):
 
 
 def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[str]:
-    """Arguments of the simulation that give weight generators another start, by node; raises MuxflowError for one that
-    does not fit."""
+    """Write the arguments of the simulation that give weight generators another start, by node.
+
+    Raises MuxflowError for a start that does not fit.
+    """
     texts = seed_texts(project.seeds, seeds)
     return [word for argument, cells in texts.items() for word in ("--seed", argument, cells)]
 
@@ -251,7 +253,7 @@ class _Run:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def poll(self) -> bool:
-        """Reads one line of what the process says; False once it has ended."""
+        """Read one line of what the process says; False once it has ended."""
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
         if line.startswith("frame "):
@@ -261,7 +263,7 @@ class _Run:
         return bool(line)
 
     def finish(self) -> None:
-        """Raises ToolError when the process failed."""
+        """Raise ToolError when the process failed."""
         code = self.process.wait()
         if code == 3:
             waiting = [line.split()[1:] for line in self.log.splitlines() if line.startswith("waiting ")]
@@ -282,12 +284,12 @@ class _Run:
         return unpack(np.fromfile(self._file(name), "<u8"), self.design.graph.streams[name])
 
     def tap(self, name: str) -> IntArray:
-        """One stream's codes of this share in the order of its beats, shape (frames, elements), left in the file."""
+        """Read one stream's codes of this share in the order of its beats, shape (frames, elements), left in the file."""
         return np.memmap(self.taps[name], "<i8", "r").reshape(self.frames, -1)
 
 
 def _watch(runs: Sequence[_Run], total: int, progress: Progress | None) -> None:
-    """Follows all processes to their end."""
+    """Follow all processes to their end."""
     active = list(runs)
     while active:
         active = [run for run in active if run.poll()]
@@ -298,7 +300,7 @@ def _watch(runs: Sequence[_Run], total: int, progress: Progress | None) -> None:
 
 
 def recordable(project: Project) -> list[str]:
-    """Streams that a simulation can be compared on: all but weights, which repeat, and width converters, which copy."""
+    """List the streams that a simulation can be compared on: all but weights, which repeat, and width converters, which copy."""
     graph = project.design.graph
     producers = graph.producers()
     weights = graph.weights()

@@ -1,4 +1,4 @@
-"""Writes a design as an HLS project that a user opens and reads."""
+"""A design written as an HLS project that a user opens and reads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_replaceable, whole_folder
+from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.fit.ports import AXI_WORD, container_bits
 from muxflow.dataflow.graph.codec import from_json, to_json
 from muxflow.dataflow.graph.graph import Batch
 from muxflow.dataflow.graph.stream import random_codes
@@ -121,7 +121,7 @@ def write_project(
     options = options or ProjectOptions()
     path = Path(path).absolute()
     check_folder(path)
-    # Compiled simulations and stages of the bitstream flow are found by content: valid beside new sources.
+    # Compiled simulations and stages up to the bitstream are found by content: valid beside new sources.
     with whole_folder(path, keep=("csim", "bitstream", "deploy")) as folder:
         _Writer(Project(folder, design, options), progress or (lambda _: None)).write(_vectors(design, vectors))
         for name, data in (extra or {}).items():
@@ -149,7 +149,7 @@ def _vectors(design: Design, vectors: Batch | None) -> dict[str, IntArray]:
 
 
 class _Writer:
-    """Renders the files of one project."""
+    """The files of one project, rendered and written."""
 
     def __init__(self, project: Project, tell: Callable[[str], None]) -> None:
         self.project, self.tell = project, tell

@@ -15,11 +15,10 @@ FIRST_OFFSET = 0x20
 
 @dataclass(frozen=True)
 class SeedArgument:
-    """One argument `argument` of the top function: the start of the generator `node`, which is its `register`; `cells` when
-    nothing is written.
+    """One argument `argument` of the top function: the start of the generator `node`, which is its `register`.
 
-    `offset`: of its first AXI-Lite register, bytes; cell 0 is the lowest bit. `frames_ahead`: frames whose weights may
-    already be made, or begun, when another start is written.
+    `cells`: the start when nothing is written. `offset`: of its first AXI-Lite register, bytes; cell 0 is the lowest bit.
+    `frames_ahead`: frames whose weights may already be made, or begun, when another start is written.
     """
 
     node: str
@@ -79,8 +78,10 @@ def seed_arguments(folded: Folded, names: Mapping[str, str]) -> tuple[SeedArgume
 
 
 def seed_texts(arguments: Iterable[SeedArgument], seeds: Mapping[str, Sequence[int]]) -> dict[str, str]:
-    """What `--seed` of the simulation takes, by argument, for starts by node; raises MuxflowError for one that does not
-    fit."""
+    """Return what `--seed` of the simulation takes, by argument, for starts by node.
+
+    Raises MuxflowError for a start that does not fit.
+    """
     known = {one.node: one for one in arguments}
     texts = {}
     for node, cells in seeds.items():
@@ -97,5 +98,5 @@ def seed_texts(arguments: Iterable[SeedArgument], seeds: Mapping[str, Sequence[i
 
 
 def cell_text(cells: Iterable[int]) -> str:
-    """Cells as digits, cell 0 first."""
+    """Write cells as digits, cell 0 first."""
     return "".join(map(str, cells))

@@ -132,19 +132,19 @@ def _show(project: Project, made: Bitstream) -> None:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str, str], None]]:
-    """Keep one line on standard error: the stage, the step its tool is at, the stage's time."""
+    """Keep one line on standard error: the stage, what its tool does, the stage's time."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=quiet, transient=True) as progress:
         tasks: dict[str, TaskID] = {}
 
-        def tell(stage: str, step: str) -> None:
+        def tell(stage: str, activity: str) -> None:
             if stage not in tasks:
                 for task in tasks.values():
                     progress.update(task, visible=False)
                 tasks[stage] = progress.add_task(stage)
                 if not quiet and not err.is_terminal:
                     err.print(f"{stage} ...")
-            progress.update(tasks[stage], description=f"{stage}: {step}" if step else stage)
+            progress.update(tasks[stage], description=f"{stage}: {activity}" if activity else stage)
 
         yield tell
 

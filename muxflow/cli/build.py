@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import muxflow
-from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, stages
+from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, tasks
 from muxflow.cli.fit import (
     BramOption,
     ClockOption,
@@ -57,8 +57,8 @@ def build(
     options = chosen_options(writer, given)
     folder = output or Path("build") / model.stem
     writer.check(options, find_board(board).name, folder)
-    with stages(as_json) as stage:
-        done = stage(f"import {model}", 1)
+    with tasks(as_json) as begin:
+        done = begin(f"import {model}", 1)
         graph = muxflow.load(model, input_scale=fraction(input_scale))
         if arg_max:
             graph = append_arg_max(graph)
@@ -66,7 +66,7 @@ def build(
             graph = append_top_k(graph, top_k)
         graph = run_passes(graph, writer.passes(options))
         done(1, 1)
-        done = stage(f"fit {board}", 1)
+        done = begin(f"fit {board}", 1)
         design = fitted(
             graph,
             board,
@@ -79,7 +79,7 @@ def build(
             implementations=writer.implementations,
         )
         done(1, 1)
-        done = stage(f"write {folder}", 1)
+        done = begin(f"write {folder}", 1)
         written = writer.write(design, folder, options, model_copy(model))
         report = folder_report(design, written.path, written.digest, muxflow.__version__)
         done(1, 1)

@@ -26,7 +26,8 @@ BoardOption = Annotated[
 ModelArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", help="A QONNX file (.onnx), a Keras one (.h5, .keras), or a graph saved by Muxflow (.npz)."
+        metavar="MODEL",
+        help="A QONNX or FINN-ONNX file (.onnx), a Keras one (.h5, .hdf5, .keras), a graph saved by Muxflow (.npz).",
     ),
 ]
 ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]
@@ -37,8 +38,8 @@ InputScale = Annotated[
 
 
 @contextmanager
-def stages(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
-    """Show progress bars on standard error, one line a stage; with `quiet` nothing is shown."""
+def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
+    """Show progress bars on standard error, one line a task; with `quiet` nothing is shown."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -48,13 +49,13 @@ def stages(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], No
     )
     with Progress(*columns, console=err, disable=quiet) as progress:
 
-        def stage(title: str, total: int) -> Callable[[int, int], None]:
+        def begin(title: str, total: int) -> Callable[[int, int], None]:
             if not quiet and not err.is_terminal:
                 err.print(f"{title} ...")
             task = progress.add_task(title, total=total or 1)
             return lambda done, count: progress.update(task, completed=done, total=count)
 
-        yield stage
+        yield begin
 
 
 def fraction(text: str | None) -> float | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import muxflow
-from muxflow.cli.console import Json, ProjectArgument, answer, out, stages
+from muxflow.cli.console import Json, ProjectArgument, answer, out, tasks
 
 
 def csim(
@@ -40,8 +40,8 @@ def csim(
         random_images(graph, count or 16) if data is None else dataset_images(graph, data, split, data_folder, count)
     )
     variants: Any = ("native", "reference") if variant == "both" else (variant,)
-    with stages(as_json) as stage:
-        _, _, speeds = prove(opened, images, variants=variants, bounded=bounded, jobs=jobs, stage=stage)
+    with tasks(as_json) as begin:
+        _, _, speeds = prove(opened, images, variants=variants, bounded=bounded, jobs=jobs, begin=begin)
     report = project_report(opened, muxflow.__version__)
 
     def show() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from muxflow.cli.console import BoardOption, Json, answer, out, stages
+from muxflow.cli.console import BoardOption, Json, answer, out, tasks
 
 
 def demo(
@@ -23,6 +23,6 @@ def demo(
     """Do the whole job on the shipped digits network: export, import, fit, project, simulation, report."""
     from muxflow.demo import run_demo
 
-    with stages(as_json) as stage:
-        result = run_demo(output, board=board, select=select, stage=stage)
+    with tasks(as_json) as begin:
+        result = run_demo(output, board=board, select=select, begin=begin)
     answer(result.entry, as_json, lambda: result.show(out))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import muxflow
-from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, stages
+from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, tasks
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.hls.kernels import KERNELS
@@ -83,16 +83,16 @@ def fit(
     from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
     from muxflow.reports.report import make_report
 
-    with stages(as_json) as stage:
-        done = stage(f"import {model}", 1)
+    with tasks(as_json) as begin:
+        done = begin(f"import {model}", 1)
         graph = muxflow.load(model, input_scale=fraction(input_scale))
         done(1, 1)
-        done = stage(f"fit {board}", 1)
+        done = begin(f"fit {board}", 1)
         design = fitted(
             graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, slowdown=slowdown
         )
         done(1, 1)
-        done = stage("frontier and slowdown", 1)
+        done = begin("frontier and slowdown", 1)
         points = folding.design_frontier(design) if frontier or plot else ()
         curve = folding.slowdown_curve(design, slowdown) if slowdown and design.timing else ()
         done(1, 1)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from muxflow.cli.console import Json, answer, err, out, stages
+from muxflow.cli.console import Json, answer, err, out, tasks
 from muxflow.sweep import Outcome, plan, run_sweep
 
 
@@ -19,7 +19,7 @@ def sweep(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="QONNX files, graphs saved by Muxflow, or presets by name (mognet_cifar10, cnv_w1a1, ...: random weights).",
+            help="Model files, as for `muxflow fit`, or presets by name (mognet_cifar10, cnv_w1a1, ...: random weights).",
         ),
     ],
     board: Annotated[
@@ -39,8 +39,8 @@ def sweep(
 ) -> None:
     """Fit every model to every board, budget and clock; an interrupted sweep goes on where it stopped."""
     points = plan(models, board or ["pynq-z2"], lut or [0.70], bram or [0.90], clock or [None])
-    with stages(as_json) as stage:
-        done = stage(f"sweep of {len(points)} points", len(points))
+    with tasks(as_json) as begin:
+        done = begin(f"sweep of {len(points)} points", len(points))
 
         def progress(outcome: Outcome, count: int, total: int) -> None:
             if not as_json and not err.is_terminal:

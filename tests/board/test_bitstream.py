@@ -1,9 +1,9 @@
-"""The flow with stand-ins of the vendor's programs: order, forms of the tools, resume, products."""
+"""The stages with stand-ins of the vendor's programs: order, forms of the tools, resume, products."""
 
 import json
 
 import pytest
-from standin_flow import ALL, names, run
+from standin_run import ALL, names, run
 
 from muxflow.api import Project
 from muxflow.board.bitstream.figures import comparison

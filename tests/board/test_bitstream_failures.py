@@ -1,4 +1,4 @@
-"""What goes wrong in the flow: tools that are absent, fail, hang, leave something out; full disks; interruptions."""
+"""What fails on the way to the bitstream: tools that are absent, fail, hang, leave something out; full disks; interruptions."""
 
 import errno
 import os
@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from standin_flow import ALL, driver, names, run
+from standin_run import ALL, driver, names, run
 
 from muxflow.board.bitstream import toolchain
-from muxflow.board.bitstream.flow import locked
+from muxflow.board.bitstream.runner import locked
 from muxflow.board.bitstream.stages import make_bitstream
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError, ToolError

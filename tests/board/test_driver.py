@@ -19,7 +19,7 @@ import muxflow.board.driver
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.board.driver.interface import FORMAT, read_interface
-from muxflow.board.driver.packing import Port, pack, unpack
+from muxflow.board.driver.packing import AxiPort, pack, unpack
 from muxflow.board.execution import DriverExecution
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.folding import fit
@@ -89,7 +89,7 @@ def test_packing_round_trip(data):
     lowest = -(2 ** (container - 1)) if signed else 0
     highest = 2 ** (container - 1) - 1 if signed or container == 64 else 2**container - 1
     shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)))
-    port = Port(shape, lowest, highest, 1, container)
+    port = AxiPort(shape, lowest, highest, 1, container)
     count = data.draw(st.integers(1, 3))
     flat = data.draw(st.lists(st.integers(lowest, highest), min_size=count * port.size, max_size=count * port.size))
     codes = np.array(flat, np.int64).reshape(count, *shape)
@@ -101,7 +101,7 @@ def test_packing_round_trip(data):
 
 def test_cut_words():
     with pytest.raises(AcceleratorError, match="4 AXI words; a frame has 3, so the transfer was cut short"):
-        unpack(np.zeros(4, np.uint64), Port((20,), 0, 255, 1, 8))
+        unpack(np.zeros(4, np.uint64), AxiPort((20,), 0, 255, 1, 8))
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -167,7 +167,7 @@ def test_bad_images(projects, wrong, message):
 
 
 def test_bipolar_images():
-    port = Port((2,), -1, 1, 2, 8)
+    port = AxiPort((2,), -1, 1, 2, 8)
     assert port.check([[1, -1]]).tolist() == [[1, -1]]
     with pytest.raises(AcceleratorError, match="other than -1 and 1"):
         port.check([[0, 1]])

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import BudgetError, GraphError, MuxflowError
+from muxflow.dataflow.fit.axi import axi_lanes, container_bits
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.fifo_sizing import SLACK
 from muxflow.dataflow.fit.folded import fold_graph, resolve_folds, unfolded
 from muxflow.dataflow.fit.folding import Goal, expected_elements, fit, frontier, held_elements, slowdown_curve
-from muxflow.dataflow.fit.ports import container_bits, port_lanes
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
@@ -244,7 +244,7 @@ def test_one_pixel_one_channel(device, make_graph):
 
 
 def test_converter_slower_than_every_node(device, make_graph):
-    """An odd map enters one element a beat, so that the converter behind the port sets the interval."""
+    """An odd map enters one element a beat, so that the converter after the port sets the interval."""
     design = fit(make_graph(Stream((5, 5, 3), 0, 255), Scale([3])), KERNELS, device=device, board="b", clock_mhz=100)
     assert design.interval == 75
 
@@ -283,7 +283,7 @@ def test_ports_of_the_chip():
         32,
         64,
     ]
-    assert [port_lanes(Stream((1, 1, c), 0, 7)) for c in (1, 3, 4, 6, 8, 12, 16)] == [1, 1, 4, 2, 8, 4, 8]
+    assert [axi_lanes(Stream((1, 1, c), 0, 7)) for c in (1, 3, 4, 6, 8, 12, 16)] == [1, 1, 4, 2, 8, 4, 8]
 
 
 def grouped(pixels):

@@ -13,7 +13,7 @@ from muxflow.dataflow.fit.folded import FIFO_DEPTH, converter_chains, fold_graph
 from muxflow.dataflow.fit.folding import expected_elements, fastest
 from muxflow.dataflow.fit.labels import cheapest_path, lagrangian
 from muxflow.dataflow.fit.solver import Solver
-from muxflow.dataflow.fit.trellis import Step, Trellis
+from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
@@ -43,26 +43,26 @@ def expected_depths(graph, held):
 
 def random_trellis(rng, layers):
     sizes = [1, *rng.integers(1, 4, layers - 1).tolist(), 1]
-    steps = []
+    sections = []
     for before, after in itertools.pairwise(sizes):
         pairs = [(a, b) for a in range(before) for b in range(after) for _ in range(int(rng.integers(1, 4)))]
         source, target = np.array(pairs).T
         cost = rng.integers(0, (1000, 400, 12, 3), (len(pairs), 4))
-        steps.append(Step(source, target, np.arange(len(pairs)), cost, np.ones(len(pairs), int), before, after))
-    return Trellis(tuple(steps))
+        sections.append(Section(source, target, np.arange(len(pairs)), cost, np.ones(len(pairs), int), before, after))
+    return Trellis(tuple(sections))
 
 
 def every_path(trellis):
     """(path, cost) of all paths."""
 
     def follow(layer, state):
-        if layer == len(trellis.steps):
+        if layer == len(trellis.sections):
             yield (), np.zeros(4, int)
             return
-        step = trellis.steps[layer]
-        for move in np.flatnonzero(step.source == state):
-            for path, cost in follow(layer + 1, step.target[move]):
-                yield (int(move), *path), cost + step.cost[move]
+        section = trellis.sections[layer]
+        for move in np.flatnonzero(section.source == state):
+            for path, cost in follow(layer + 1, section.target[move]):
+                yield (int(move), *path), cost + section.cost[move]
 
     return follow(0, 0)
 
@@ -81,7 +81,7 @@ def test_the_path_is_the_cheapest_within_the_budget(seed):
         if not loads:
             assert path is None
             continue
-        cost = sum(step.cost[move] for step, move in zip(trellis.steps, path, strict=True))
+        cost = sum(section.cost[move] for section, move in zip(trellis.sections, path, strict=True))
         assert (cost <= budget).all()
         assert cost[0] / max(1, budget[0]) + cost[2] / max(1, budget[2]) == pytest.approx(min(loads))
         assert lagrangian(trellis, budget).value <= min(loads) + 1e-9

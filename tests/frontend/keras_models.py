@@ -106,7 +106,7 @@ def binary_net():
 
 @model
 def residual():
-    """A quantizer behind a quantized convolution, depthwise, 1x1, residual add: hls4ml drops the quantizer."""
+    """A quantizer after a quantized convolution, depthwise, 1x1, residual add: hls4ml drops the quantizer."""
     image = layers.Input((8, 8, 3), name="image")
     x = QActivation(SIGNED, name="grid")(image)
     x = QActivation("quantized_relu(3,1)", name="a")(conv(6, padding="same")(x))
@@ -123,7 +123,7 @@ def residual():
 
 @model
 def averages():
-    """Average pools of 2x2, 3x3 and 4x4, where hls4ml truncates; the quantizer stands behind them."""
+    """Average pools of 2x2, 3x3 and 4x4, where hls4ml truncates; the quantizer stands after them."""
     return chain(
         (12, 12, 2),
         layers.AveragePooling2D(3, strides=2),
@@ -294,7 +294,7 @@ def nested():
 
 @model
 def radio():
-    """One-dimensional convolutions: causal, dilated, behind zeros; pools over time."""
+    """One-dimensional convolutions: causal, dilated, after zeros; pools over time."""
     image = layers.Input((16, 2), name="image")
     x = QActivation(SIGNED, name="grid")(image)
     for name, filters, options in (("a", 8, {"padding": "same"}), ("b", 6, {"padding": "causal", "dilation_rate": 2})):
@@ -349,7 +349,7 @@ def folded():
 
 @model
 def bad():
-    """Layers that are not supported, one behind the other."""
+    """Layers that are not supported, one after the other."""
     return chain(
         (6, 6, 2),
         conv(4, bits="quantized_bits(3,0,1,alpha='auto')", name="fine"),

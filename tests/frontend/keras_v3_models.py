@@ -1,7 +1,7 @@
 """Makes small Keras 3 and HGQ2 models with inputs and what Keras computes: `python keras_v3_models.py FOLDER`.
 
 A program of its own, because HGQ2 must not meet QKeras. Each model `m` becomes `m.keras` or `m.h5`, and `m.npz`: inputs
-`x`, `output`, and by name what `predict` gives behind each layer (`layer`) and each input quantizer (`layer/iq`).
+`x`, `output`, and by name what `predict` gives after each layer (`layer`) and each input quantizer (`layer/iq`).
 """
 
 import sys
@@ -253,7 +253,7 @@ def settle(layer, rng):
 
 
 def named_tensors(net):
-    """What Keras itself has behind each layer and each input quantizer."""
+    """What Keras itself has after each layer and each input quantizer."""
     found = {}
     for layer in net.layers:
         if isinstance(layer, (layers.InputLayer, Model)):

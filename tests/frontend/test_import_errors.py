@@ -89,7 +89,7 @@ UNSUPPORTED = {
     "LSTM": (lambda b: b.then("LSTM", np.ones((1, 4, 2)), np.ones((1, 4, 1)), hidden_size=1), "window of time steps"),
     "ConvTranspose": (lambda b: b.then("ConvTranspose", np.ones((3, 1, 2, 2))), "use Conv"),
     "LayerNormalization": (lambda b: b.then("LayerNormalization", np.ones(3)), "use batch normalisation"),
-    "Cos": (lambda b: b.then("Cos"), "replace it, or move it behind the output"),
+    "Cos": (lambda b: b.then("Cos"), "replace it, or move it after the output"),
     "FloatQuant": (lambda b: b.then("FloatQuant", domain="qonnx.custom_op.general"), "use an integer quantizer"),
     "foreign domain": (lambda b: b.node("Relu", b.last, domain="com.example"), "Relu of domain com.example is not sup"),
     "Max of three": (lambda b: b.then("Max", np.float32(1), np.float32(2)), "3 inputs; supported are two"),

@@ -78,7 +78,7 @@ def test_a_turn_in_a_wide_range_is_refused(centre):
 
 @pytest.mark.parametrize("width", [40, 3000])
 def test_a_narrow_dip_beside_a_threshold_is_refused(width):
-    """Codes fall back for a stretch just behind the step: far narrower than the sample's spacing, or about as wide."""
+    """Codes fall back for a stretch just after the step: far narrower than the sample's spacing, or about as wide."""
 
     def codes(sums):
         return (sums >= 1000).astype(np.int64) * 3 - 2 * ((sums >= 1000 + width // 2) & (sums < 1000 + width))

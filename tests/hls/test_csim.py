@@ -141,7 +141,7 @@ def test_compiler_failure_shows_the_log(project, tmp_path):
 
 
 def test_first_difference_is_named(project, images, tmp_path):
-    """One threshold changed in the written project: the node behind it is named, not the output."""
+    """One threshold changed in the written project: the node after it is named, not the output."""
     broken = copy(project, tmp_path / "p")
     table = broken.path / "src" / "tables" / "act.hpp"
     text = table.read_text()

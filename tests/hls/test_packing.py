@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.ports import container_bits
+from muxflow.dataflow.fit.axi import container_bits
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.hls.packing import pack, unpack, words_per_frame
 

@@ -52,14 +52,14 @@ def test_headers(header):
     for pragma in found:
         # A header serves both tools: it may use only what both know.
         assert any(re.fullmatch(rule, pragma.removeprefix("HLS ")) for rule in COMMON), pragma
-    loops = re.findall(r"for \(long step = 0;.*\{\n(.*)\n", text)
+    loops = re.findall(r"for \(long iteration = 0;.*\{\n(.*)\n", text)
     assert all(line == "#pragma HLS pipeline II=1" for line in loops)
 
 
 def test_every_kernel_has_a_pipelined_loop():
     texts = {path.stem: path.read_text() for place, path in headers().items() if "/" not in place}
     for name in set(texts) - {"types", "stream", "simulation", "residual", "ring"}:
-        assert "for (long step = 0;" in texts[name], name
+        assert "for (long iteration = 0;" in texts[name], name
         assert "#pragma HLS pipeline II=1" in texts[name], name
 
 

@@ -14,18 +14,18 @@ from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.training.datasets import load_digits
 from muxflow.frontend.training.trainer import PRETRAINED, export_trained, load_trained
 from muxflow.proof.compare import compare
-from muxflow.proving import Stage
+from muxflow.proving import Begin
 
 
 def silent(_title: str, _total: int):  # type: ignore[no-untyped-def]
     return lambda _done, _count: None
 
 
-STAGE: Stage = silent
+BEGIN: Begin = silent
 
 
 def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
-    result = run_demo(tmp_path, board="pynq-z2", select="channel", stage=STAGE)
+    result = run_demo(tmp_path, board="pynq-z2", select="channel", begin=BEGIN)
     report = result.report
     outcome = {rung.title: (rung.status, rung.images) for rung in report.ladder}
     assert outcome == {

@@ -43,7 +43,7 @@ def test_totals_are_those_of_the_design(design: Design, report: Report) -> None:
     assert report.interval == max(row.cycles for row in report.nodes)
     assert report.latency > report.interval // 2
     bits = sum(sum(row.bits.values()) for row in report.nodes)
-    # The FIFO behind the host belongs to no node.
+    # The FIFO after the host belongs to no node.
     assert bits + design.fifos[design.graph.inputs[0]].memory.bits == sum(report.memory_bits.values())
     assert report.frames_per_second == pytest.approx(100e6 / report.interval)
     assert report.latency_us == pytest.approx(report.latency / 100)

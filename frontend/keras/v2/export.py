@@ -1,4 +1,4 @@
-"""Reads Keras 2 models and writes descriptions: `python -m muxflow.frontend.keras.v2.export MODEL OUTPUT ...`.
+"""Read Keras 2 models and write descriptions: `python -m muxflow.frontend.keras.v2.export MODEL OUTPUT ...`.
 
 A process of its own, because TensorFlow is large and QKeras needs Keras 2 under the name `keras`. See `keras.child`.
 """
@@ -15,7 +15,7 @@ sys.modules["keras"] = tf_keras  # Keras 3 may be installed beside it; QKeras mu
 
 from qkeras.utils import load_qmodel  # noqa: E402
 
-import muxflow.frontend.training.keras.mognet  # noqa: E402, F401  (makes Keras know our layers)
+import muxflow.frontend.training.keras.mognet  # noqa: E402, F401  (makes Keras know Muxflow's layers)
 from muxflow.frontend.keras.child import (  # noqa: E402
     Description,
     channel_first,
@@ -31,7 +31,7 @@ from muxflow.frontend.keras.writer import TENSORFLOW, Writer  # noqa: E402
 
 
 def read_model(path: Path) -> Any:
-    """A Keras 2 model without models inside; raises MuxflowError when the file holds none."""
+    """Read a Keras 2 model without models inside; raises MuxflowError when the file holds none."""
     advice = (
         "give a whole model of Keras 2 (TensorFlow with TF_USE_LEGACY_KERAS=1) that model.save wrote, with layers of "
         "Keras, QKeras and Muxflow only"
@@ -40,7 +40,7 @@ def read_model(path: Path) -> Any:
 
 
 def describe(model: Any) -> Description:
-    """The description of a model; layers that are not supported are in it as such."""
+    """Describe a model; layers that are not supported are in it as such."""
     writer = Writer(TENSORFLOW)
     names: dict[str, str] = {}
     tensors: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from muxflow.frontend.keras.writer import Writer
 
 
 def generated_convolution(writer: Writer, call: Call) -> str:
-    """CellularAutomatonConv2D: the recipe of the weights, not their values."""
+    """Write CellularAutomatonConv2D: the recipe of the weights, not their values."""
     layer = call.layer
     automaton = layer.automaton
     weights = writer.node(
@@ -31,7 +31,7 @@ def generated_convolution(writer: Writer, call: Call) -> str:
 
 
 def mux_join(writer: Writer, call: Call) -> str:
-    """MuxJoin, with the integers that its thresholds stand for."""
+    """Write MuxJoin, with the integers that its thresholds stand for."""
     layer = call.layer
     thresholds = layer.integer_thresholds()
     limits = [writer.constant(np.array(thresholds, np.float32))] if thresholds else []
@@ -41,7 +41,7 @@ def mux_join(writer: Writer, call: Call) -> str:
 
 
 def or_join(writer: Writer, call: Call) -> str:
-    """OrJoin."""
+    """Write an OrJoin."""
     return writer.node("OrJoin", *call.inputs, domain="muxflow", scale=call.layer.scale, bits=call.layer.bits)
 
 

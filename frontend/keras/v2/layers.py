@@ -45,7 +45,7 @@ REACH, NOISY_REACH = 20, 10
 
 
 def settled(quantizer: Any, values: Floats) -> Floats:
-    """A quantizer's output without the float32 noise of its straight-through estimator, `x + (q(x) - x)`.
+    """Return a quantizer's output without the float32 noise of its straight-through estimator, `x + (q(x) - x)`.
 
     Newer quantizers can be asked to leave the estimator out; the others give a whole number times their scale.
     """
@@ -65,7 +65,7 @@ def settled(quantizer: Any, values: Floats) -> Floats:
 
 
 def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
-    """The numbers that a layer computes with: a variable behind its quantizer, if it has one."""
+    """Return the numbers that a layer computes with: a variable after its quantizer, if it has one."""
     values = np.asarray(variable, np.float32)
     if quantizer is None:
         return values
@@ -76,13 +76,13 @@ def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
 
 
 def kernel_of(quantizer: Any, variable: Any, what: str = "kernel") -> Kernel:
-    """A layer's weights behind their quantizer, if they have one; raises UnsupportedError as `quantized`."""
+    """Return a layer's weights after their quantizer, if they have one; raises UnsupportedError as `quantized`."""
     values = quantized(quantizer, variable, what)
     return Kernel(values, _steps(quantizer, values))
 
 
 def _steps(quantizer: Any, values: Floats) -> Array | None:
-    """Of which a quantizer's values are multiples, after a call that gave them; None where it does not say."""
+    """Return what a quantizer's values are multiples of, after a call that gave them; None where it does not say."""
     kind = type(quantizer).__name__
     if kind == "quantized_po2":
         return np.asarray(np.abs(values), np.float64)
@@ -94,7 +94,7 @@ def _steps(quantizer: Any, values: Floats) -> Array | None:
 
 
 def activation(writer: Writer, x: str, function: Any) -> str:
-    """An activation: a QKeras quantizer, or one of Keras' functions that stay exact."""
+    """Write an activation: a QKeras quantizer, or one of Keras' functions that stay exact."""
     name = getattr(function, "__name__", type(function).__name__)
     from_qkeras = isinstance(function, BaseQuantizer) or getattr(function, "__module__", "").startswith("qkeras")
     if function is None:
@@ -129,7 +129,7 @@ def _bias(writer: Writer, layer: Any) -> tuple[str, ...]:
 
 
 def convolution(writer: Writer, call: Call) -> str:
-    """Conv and QConv of one to three axes, dense or grouped."""
+    """Write Conv and QConv of one to three axes, dense or grouped."""
     layer = call.layer
     kernel = kernel_of(getattr(layer, "kernel_quantizer_internal", None), layer.kernel)
     return activation(writer, convolved(writer, call, kernel, *_bias(writer, layer)), layer.activation)
@@ -141,14 +141,16 @@ def _depthwise_kernel(layer: Any) -> Kernel:
 
 
 def depthwise(writer: Writer, call: Call) -> str:
-    """DepthwiseConv and QDepthwiseConv, any depth multiplier."""
+    """Write DepthwiseConv and QDepthwiseConv, any depth multiplier."""
     x = convolved_by_channel(writer, call, _depthwise_kernel(call.layer), *_bias(writer, call.layer))
     return activation(writer, x, call.layer.activation)
 
 
 def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
-    """QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference: `product` with kernel and bias that hold the batch
-    norm's moving statistics before they are quantized."""
+    """Write QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference.
+
+    `product` gets kernel and bias that hold the batch norm's moving statistics before they are quantized.
+    """
 
     def handler(writer: Writer, call: Call) -> str:
         kernel, bias = call.layer.get_folded_weights()
@@ -160,7 +162,7 @@ def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
 
 
 def separable(writer: Writer, call: Call) -> str:
-    """SeparableConv and QSeparableConv: depthwise, then pointwise, no quantizer between."""
+    """Write SeparableConv and QSeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
     quantizer = getattr(layer, "pointwise_quantizer_internal", None)
     pointwise = kernel_of(quantizer, layer.pointwise_kernel, "pointwise kernel")
@@ -169,14 +171,14 @@ def separable(writer: Writer, call: Call) -> str:
 
 
 def dense(writer: Writer, call: Call) -> str:
-    """Dense and QDense."""
+    """Write Dense and QDense."""
     layer = call.layer
     kernel = kernel_of(getattr(layer, "kernel_quantizer_internal", None), layer.kernel)
     return activation(writer, multiplied(writer, call, kernel, *_bias(writer, layer)), layer.activation)
 
 
 def batch_normalization(writer: Writer, call: Call) -> str:
-    """BatchNormalization and QBatchNormalization at inference, in the order in which TensorFlow computes them.
+    """Write BatchNormalization and QBatchNormalization at inference, in the order in which TensorFlow computes them.
 
     That of its own kernels: oneDNN's orders the fused one differently, by processor.
     """
@@ -198,18 +200,18 @@ def batch_normalization(writer: Writer, call: Call) -> str:
 
 
 def pool(writer: Writer, call: Call) -> str:
-    """MaxPooling, AveragePooling and QAveragePooling."""
+    """Write MaxPooling, AveragePooling and QAveragePooling."""
     return _scaled_average(writer, call.layer, pooled(writer, call), int(np.prod(call.layer.pool_size)))
 
 
 def global_pool(writer: Writer, call: Call) -> str:
-    """GlobalMaxPooling, GlobalAveragePooling and QGlobalAveragePooling."""
+    """Write GlobalMaxPooling, GlobalAveragePooling and QGlobalAveragePooling."""
     area = prod(size or 0 for size in call.input_shapes[0][1:-1])
     return _scaled_average(writer, call.layer, globally_pooled(writer, call), area)
 
 
 def _scaled_average(writer: Writer, layer: Any, x: str, area: int) -> str:
-    """What QKeras' average pools add: the divisor taken back, a quantized factor in its place, an activation."""
+    """Write what QKeras' average pools add: the divisor taken back, a quantized factor in its place, an activation."""
     quantizer = getattr(layer, "average_quantizer_internal", None)
     if quantizer is not None:
         factor = quantized(quantizer, np.float32(1.0 / area), "average")
@@ -219,12 +221,12 @@ def _scaled_average(writer: Writer, layer: Any, x: str, area: int) -> str:
 
 
 def quantizer_layer(writer: Writer, call: Call) -> str:
-    """QActivation."""
+    """Write QActivation."""
     return activation(writer, call.inputs[0], call.layer.quantizer)
 
 
 def activation_layer(writer: Writer, call: Call) -> str:
-    """Activation."""
+    """Write Activation."""
     return activation(writer, call.inputs[0], call.layer.activation)
 
 

@@ -1,4 +1,4 @@
-"""Runs a Keras 2 model for the proof: `python -m muxflow.frontend.keras.v2.predict MODEL FOLDER` (see `keras.child`)."""
+"""Run a Keras 2 model for the proof: `python -m muxflow.frontend.keras.v2.predict MODEL FOLDER` (see `keras.child`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from muxflow.frontend.keras.v2.export import describe, read_model
 
 
 def load(path: Path) -> Predictor:
-    """The model, ready to predict."""
+    """Load the model, ready to predict."""
     model = read_model(path)
     outputs = [without_softmax(output) for output in model.outputs]
     if any(own is not output for own, output in zip(outputs, model.outputs, strict=True)):
@@ -30,7 +30,7 @@ def load(path: Path) -> Predictor:
 
 
 def without_softmax(output: Any) -> Any:
-    """What a softmax at the end reads; one that is a layer's activation is taken from the layer."""
+    """Return what a softmax at the end reads; one that is a layer's activation is taken from the layer."""
     last = output.node.layer
     if isinstance(last, tf_keras.layers.Softmax):
         return output.node.keras_inputs[0]

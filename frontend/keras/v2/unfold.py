@@ -11,10 +11,10 @@ from muxflow.dataflow.errors import UnsupportedError
 
 
 def unfolded(model: Any, what: str) -> Any:
-    """model(a, inner(b, c), d)   becomes   model(a, inner/b, inner/c, d), of copied layers; the model itself stays whole.
+    """Unfold models inside: model(a, inner(b, c), d)   becomes   model(a, inner/b, inner/c, d), of copied layers.
 
-    A model without models inside is returned as it is. Raises UnsupportedError naming `what`, or the model inside, when
-    it is written as a class.
+    The model itself stays whole; one without models inside is returned as it is.
+    Raises UnsupportedError naming `what`, or the model inside, when it is written as a class.
     """
     _check_has_layers(model, what)
     if not any(isinstance(layer, tf.keras.Model) for layer in model.layers):
@@ -33,7 +33,7 @@ def _check_has_layers(model: Any, what: str) -> None:
 
 
 def _called(model: Any, values: list[Any], prefix: str, met: set[int]) -> list[Any]:
-    """The model's outputs for symbolic inputs, each layer called anew; layers are named by the path to them."""
+    """Compute the model's outputs for symbolic inputs, each layer called anew; layers are named by the path to them."""
     tensors: dict[str, list[Any]] = {}
 
     def keep(key: str, value: Any) -> None:
@@ -65,7 +65,7 @@ def _inner(model: Any, arguments: Any, options: dict[str, Any], prefix: str, met
 
 
 def _fresh(layer: Any, prefix: str, met: set[int]) -> Any:
-    """The layer under its path's name, without the calls that it had in the model inside."""
+    """Return the layer under its path's name, without the calls that it had in the model inside."""
     if id(layer) not in met:
         met.add(id(layer))
         layer._inbound_nodes.clear()

@@ -1,4 +1,4 @@
-"""Reads Keras 3 and HGQ2 models and writes descriptions: `python -m muxflow.frontend.keras.v3.export MODEL ...`.
+"""Read Keras 3 and HGQ2 models and write descriptions: `python -m muxflow.frontend.keras.v3.export MODEL ...`.
 
 A process of its own, because HGQ2 must not meet QKeras. Arguments and answers: see `keras.child`.
 """
@@ -28,13 +28,13 @@ from muxflow.frontend.keras.writer import TORCH, Writer
 
 
 def read_model(path: Path) -> Any:
-    """A Keras 3 model; raises MuxflowError when the file holds none."""
+    """Read a Keras 3 model; raises MuxflowError when the file holds none."""
     advice = "give a whole model of Keras 3 that model.save wrote, with layers of Keras and HGQ2 only"
     return read_file(path, lambda name: keras.models.load_model(name, compile=False), advice)
 
 
 class Walk:
-    """Describes a model call by call, those of models inside among them, and builds the same flat model beside it.
+    """The walk that describes a model call by call, those of models inside among them, and builds the same flat model beside it.
 
     `tensors`: of the flat model, by name; `inputs` and `outputs`: its own.
     """
@@ -63,7 +63,7 @@ class Walk:
         self.tensors.setdefault(name, tensor)  # a layer that does nothing shares the name of its input
 
     def _walked(self, graph: Any, inputs: list[Any], prefix: str) -> list[Any]:
-        """The flat model's tensors for the outputs of a model, given those for its inputs."""
+        """Compute the flat model's tensors for the outputs of a model, given those for its inputs."""
         found = {id(own): tensor for own, tensor in zip(graph.inputs, inputs, strict=True)}
         for depth in sorted(graph._nodes_by_depth, reverse=True):
             for node in graph._nodes_by_depth[depth]:
@@ -98,7 +98,7 @@ class Walk:
 
 
 def _functional(model: Any, what: str) -> Any:
-    """The model's graph of calls; raises UnsupportedError naming `what` when it has none."""
+    """Return the model's graph of calls; raises UnsupportedError naming `what` when it has none."""
     graph = getattr(model, "_functional", None) or model
     if not hasattr(graph, "_nodes_by_depth"):
         raise UnsupportedError(
@@ -109,7 +109,7 @@ def _functional(model: Any, what: str) -> Any:
 
 
 def describe(model: Any) -> Description:
-    """The description of a model; layers that are not supported are in it as such."""
+    """Describe a model; layers that are not supported are in it as such."""
     walk = Walk(model)
     return Description(walk.model, walk.tensors)
 

@@ -31,19 +31,19 @@ ENVIRONMENT = {
 
 
 def install_command() -> str:
-    """The command line that fills the folder."""
+    """Return the command line that fills the folder."""
     options = ["--no-deps", "--upgrade", "--target", str(FOLDER), "-r", str(REQUIREMENTS)]
     return shlex.join([sys.executable, "-m", "pip", "install", *options])
 
 
 def hgq_version() -> str:
-    """The version of HGQ2 in its folder; "" when there is none."""
+    """Read the version of HGQ2 in its folder; "" when there is none."""
     found = (one.version for one in distributions(path=[str(FOLDER)]) if one.metadata["Name"].lower() == "hgq2")
     return next(found, "")
 
 
 def keras_v3_environment() -> dict[str, str]:
-    """Environment variables of a process that holds Keras 3 and HGQ2.
+    """Return the environment variables of a process that holds Keras 3 and HGQ2.
 
     Raises ToolError, with the command that helps, when a package or HGQ2 is absent, or HGQ2 has another version.
     """

@@ -40,7 +40,7 @@ QUANTIZERS = "QUnaryFunctionLUT with an output quantizer (enable_oq=True)"
 
 
 def input_quantized(writer: Writer, call: Call, position: int, quantizer: Any) -> str:
-    """An input behind the layer's own quantizer of it; zeros that a ZeroPadding puts around it stay zeros."""
+    """Write an input after the layer's own quantizer of it; zeros that a ZeroPadding puts around it stay zeros."""
     name, tensor = call.inputs[position], call.tensors[position]
     if not is_quantizing(quantizer):
         return name
@@ -61,7 +61,7 @@ def input_quantized(writer: Writer, call: Call, position: int, quantizer: Any) -
 
 
 def inputs_quantized(writer: Writer, call: Call) -> Call:
-    """The call behind the layer's input quantizers, if it has any."""
+    """Return the call after the layer's input quantizers, if it has any."""
     if not getattr(call.layer, "enable_iq", False):
         return call
     iq = call.layer.iq
@@ -70,14 +70,14 @@ def inputs_quantized(writer: Writer, call: Call) -> Call:
 
 
 def output_quantized(writer: Writer, call: Call, x: str) -> str:
-    """A layer's result behind its output quantizer, if it has one."""
+    """Write a layer's result after its output quantizer, if it has one."""
     if not getattr(call.layer, "enable_oq", False) or not is_quantizing(call.layer.oq):
         return x
     return writer.steps(x, steps_of(call.layer.oq, "output quantizer"), "oq")
 
 
 def quantizing(handler: LayerHandler) -> LayerHandler:
-    """The handler between the layer's own input and output quantizers."""
+    """Put the handler between the layer's own input and output quantizers."""
 
     def handled(writer: Writer, call: Call) -> str:
         mode = getattr(call.layer, "quantization_mode", None)
@@ -89,13 +89,13 @@ def quantizing(handler: LayerHandler) -> LayerHandler:
 
 
 def activation(writer: Writer, x: str, function: Any) -> str:
-    """An activation that a layer brings with it."""
+    """Write an activation that a layer brings with it."""
     name = "linear" if function is None else getattr(function, "__name__", type(function).__name__)
     return plain_activation(writer, x, name, QUANTIZERS)
 
 
 def _kernel(layer: Any) -> Kernel:
-    """A layer's weights, behind their quantizer where it has one."""
+    """Return a layer's weights, after their quantizer where it has one."""
     if not isinstance(layer, QLayerBase):
         return Kernel(numbers(layer.kernel))
     values = numbers(layer.qkernel)
@@ -103,39 +103,39 @@ def _kernel(layer: Any) -> Kernel:
 
 
 def _bias(writer: Writer, layer: Any) -> tuple[str, ...]:
-    """A layer's bias in the description, behind its quantizer where it has one."""
+    """Write a layer's bias, after its quantizer where it has one."""
     if not layer.use_bias:
         return ()
     return (writer.constant(numbers(layer.qbias if isinstance(layer, QLayerBase) else layer.bias)),)
 
 
 def convolution(writer: Writer, call: Call) -> str:
-    """Conv and QConv of one to three axes, dense or grouped."""
+    """Write Conv and QConv of one to three axes, dense or grouped."""
     x = convolved(writer, call, _kernel(call.layer), *_bias(writer, call.layer))
     return activation(writer, x, call.layer.activation)
 
 
 def depthwise(writer: Writer, call: Call) -> str:
-    """DepthwiseConv, any depth multiplier."""
+    """Write DepthwiseConv, any depth multiplier."""
     x = convolved_by_channel(writer, call, _kernel(call.layer), *_bias(writer, call.layer))
     return activation(writer, x, call.layer.activation)
 
 
 def separable(writer: Writer, call: Call) -> str:
-    """SeparableConv: depthwise, then pointwise, no quantizer between."""
+    """Write SeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
     first, pointwise = Kernel(numbers(layer.depthwise_kernel)), Kernel(numbers(layer.pointwise_kernel))
     return activation(writer, separated(writer, call, first, pointwise, *_bias(writer, layer)), layer.activation)
 
 
 def dense(writer: Writer, call: Call) -> str:
-    """Dense, QDense and QBatchNormDense; the last with its moving statistics in the weights."""
+    """Write Dense, QDense and QBatchNormDense; the last with its moving statistics in the weights."""
     x = multiplied(writer, call, _kernel(call.layer), *_bias(writer, call.layer))
     return activation(writer, x, call.layer.activation)
 
 
 def batch_normalization(writer: Writer, call: Call) -> str:
-    """BatchNormalization at inference, in the order in which Keras 3 computes it on torch."""
+    """Write BatchNormalization at inference, in the order in which Keras 3 computes it on torch."""
     check_normalizes_channels(call)
     layer = call.layer
     factor = ops.rsqrt(layer.moving_variance + layer.epsilon)
@@ -146,31 +146,31 @@ def batch_normalization(writer: Writer, call: Call) -> str:
 
 
 def quantized_batch_normalization(writer: Writer, call: Call) -> str:
-    """QBatchNormalization at inference: a quantized factor and a quantized summand a channel."""
+    """Write QBatchNormalization at inference: a quantized factor and a quantized summand a channel."""
     check_normalizes_channels(call)
     factor, summand = map(numbers, call.layer.qscaler_and_qoffset)
     return by_channel(writer, call, "Add", by_channel(writer, call, "Mul", call.inputs[0], factor), summand)
 
 
 def average_pow2(writer: Writer, call: Call) -> str:
-    """QAveragePow2: a sum times a power of two."""
+    """Write QAveragePow2: a sum times a power of two."""
     return writer.node("Mul", add(writer, call), writer.constant(np.array([call.layer._scale], np.float32)))
 
 
 def quantizer_layer(writer: Writer, call: Call) -> str:
-    """Quantizer as a layer of its own."""
+    """Write Quantizer as a layer of its own."""
     if not is_quantizing(call.layer):
         return call.inputs[0]
     return writer.steps(call.inputs[0], steps_of(call.layer, "quantizer"))
 
 
 def activation_layer(writer: Writer, call: Call) -> str:
-    """Activation."""
+    """Write Activation."""
     return activation(writer, call.inputs[0], call.layer.activation)
 
 
 def lookup_table(writer: Writer, call: Call) -> str:
-    """QUnaryFunctionLUT and QAffinedUnaryFunctionLUT: function and output quantizer are one step function together."""
+    """Write QUnaryFunctionLUT and QAffinedUnaryFunctionLUT: function and output quantizer are one step function together."""
     layer = call.layer
     x = inputs_quantized(writer, call).inputs[0]
     if not layer.enable_oq or not is_quantizing(layer.oq):

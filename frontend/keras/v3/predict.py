@@ -1,4 +1,4 @@
-"""Runs a Keras 3 model for the proof: `python -m muxflow.frontend.keras.v3.predict MODEL FOLDER` (see `keras.child`)."""
+"""Run a Keras 3 model for the proof: `python -m muxflow.frontend.keras.v3.predict MODEL FOLDER` (see `keras.child`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from muxflow.frontend.keras.v3.export import Walk, read_model
 
 
 def load(path: Path) -> Predictor:
-    """The model, ready to predict."""
+    """Load the model, ready to predict."""
     model = read_model(path)
     walk = Walk(model)
     # Without a softmax at the end: the host computes it.
@@ -30,12 +30,12 @@ def load(path: Path) -> Predictor:
 
 
 def has_softmax(layer: Any) -> bool:
-    """Whether a softmax is a layer's activation."""
+    """Tell whether a softmax is a layer's activation."""
     return getattr(layer, "activation", None) is keras.activations.softmax
 
 
 def before_softmax(output: Any) -> Any:
-    """What a softmax layer at the end reads; any other output is itself."""
+    """Return what a softmax layer at the end reads; any other output is itself."""
     last, index, _ = output._keras_history
     return last._inbound_nodes[index].input_tensors[0] if isinstance(last, keras.layers.Softmax) else output
 

@@ -26,18 +26,18 @@ KNOWN: dict[tuple[Any, ...], Steps] = {}
 
 
 def unchanged(x: Any) -> Any:
-    """No function before a quantizer."""
+    """Return the input: no function stands before the quantizer."""
     return x
 
 
 class _OneType:
-    """Stands in for a quantizer's bit-width mapper: the type of one place for every input."""
+    """A stand-in for a quantizer's bit-width mapper: the type of one place for every input."""
 
     def __init__(self, place: int) -> None:
         self.place = place
 
     def bw_to_x(self, widths: Any, shape: Any) -> Any:
-        """The width at the place, for all elements."""
+        """Return the width at the place, for all elements."""
         return ops.broadcast_to(ops.reshape(widths, (-1,))[self.place], shape)
 
 
@@ -52,12 +52,12 @@ def _one_type(quantizer: Any, place: int) -> Iterator[None]:
 
 
 def is_quantizing(quantizer: Any) -> bool:
-    """Whether it does anything at all: HGQ2's dummy quantizers do not."""
+    """Tell whether it does anything at all: HGQ2's dummy quantizers do not."""
     return not quantizer.quantizer.__dummy__
 
 
 def types_of(quantizer: Any, what: str) -> IntArray:
-    """(sign, integer bits, fractional bits) of a quantizer, shape (1 or channels, 3).
+    """Return (sign, integer bits, fractional bits) of a quantizer, shape (1 or channels, 3).
 
     Raises UnsupportedError naming `what` for a floating-point quantizer, and for types that differ from pixel to pixel.
     """
@@ -77,7 +77,7 @@ def types_of(quantizer: Any, what: str) -> IntArray:
 
 
 def steps_of(quantizer: Any, what: str, before: Callable[[Any], Any] = unchanged) -> list[Steps]:
-    """Every jump of a quantizer behind an elementwise function, in one row or one for each channel.
+    """Find every jump of a quantizer after an elementwise function, in one row or one for each channel.
 
     Raises UnsupportedError as `types_of`, and where the two together are no step function.
     """
@@ -108,7 +108,7 @@ def _steps(quantizer: Any, integer_bits: int, before: Callable[[Any], Any]) -> S
 
 
 def steps_of_values(quantizer: Any, shape: tuple[int, ...]) -> Array | None:
-    """Of which each of a quantizer's values of a shape is a whole multiple; None where it does not say."""
+    """Return what each of a quantizer's values of a shape is a whole multiple of; None where it does not say."""
     internal = quantizer.quantizer
     if not isinstance(internal, FixedPointQuantizerBase) or quantizer.affine:
         return None
@@ -117,6 +117,6 @@ def steps_of_values(quantizer: Any, shape: tuple[int, ...]) -> Array | None:
 
 
 def numbers(tensor: Any) -> Floats:
-    """A weight, or what a quantizer makes of one, as an array."""
+    """Return a weight, or what a quantizer makes of one, as an array."""
     values: Floats = np.asarray(keras.ops.convert_to_numpy(tensor), np.float32)
     return values

@@ -33,24 +33,24 @@ registered = tf.keras.utils.register_keras_serializable(package=PACKAGE)
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _ceiling(x: Any) -> tuple[Any, Gradient]:
-    """ceil(x), gradient of x: a straight-through estimator without the float noise of `x + (q(x) - x)`."""
+    """Compute ceil(x), gradient of x: a straight-through estimator without the float noise of `x + (q(x) - x)`."""
     return tf.math.ceil(x), lambda gradient: gradient
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _floor(x: Any) -> tuple[Any, Gradient]:
-    """floor(x), gradient of x."""
+    """Compute floor(x), gradient of x."""
     return tf.math.floor(x), lambda gradient: gradient
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _codes(x: Any) -> tuple[Any, Gradient]:
-    """round(x), gradient of x: the codes behind values that carry float noise."""
+    """Compute round(x), gradient of x: the codes of values that carry float noise."""
     return tf.math.rint(x), lambda gradient: gradient
 
 
 def _step(margin: Any, width: float) -> Any:
-    """1{margin >= 0} with the gradient of a ramp of width `width` centred on 0."""
+    """Compute 1{margin >= 0} with the gradient of a ramp of width `width` centred on 0."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def step(u: Any) -> tuple[Any, Gradient]:
@@ -61,7 +61,7 @@ def _step(margin: Any, width: float) -> Any:
 
 
 def _or(x: Any, f: Any, top: int) -> Any:
-    """Bitwise OR of codes 0..top; gradient of `x + f - x f` on codes over top."""
+    """Compute the bitwise OR of codes 0..top; gradient of `x + f - x f` on codes over top."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def join(a: Any, b: Any) -> tuple[Any, Gradient]:
@@ -103,7 +103,7 @@ class CellularAutomatonConv2D(tf.keras.layers.Layer):  # type: ignore[misc]
         self.automaton: Automaton | None = None
 
     def build(self, input_shape: Any) -> None:
-        """Generates the kernel, shape (1, 1, channels, filters)."""
+        """Generate the kernel, shape (1, 1, channels, filters)."""
         columns = int(input_shape[-1])
         self.automaton = layer_automaton(
             columns, rule=self.rule, ring=self.ring, seed=self.seed, burn_in=self.burn_in, alphabet=self.alphabet
@@ -115,15 +115,15 @@ class CellularAutomatonConv2D(tf.keras.layers.Layer):  # type: ignore[misc]
         super().build(input_shape)
 
     def call(self, inputs: Any) -> Any:
-        """Convolves with the generated weights."""
+        """Convolve with the generated weights."""
         return tf.nn.conv2d(inputs, tf.constant(self.generated), strides=1, padding="VALID")
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        """(N, H, W, filters)."""
+        """Return (N, H, W, filters)."""
         return (*input_shape[:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
+        """Return all arguments."""
         names = ("filters", "rule", "ring", "seed", "burn_in", "alphabet")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -138,7 +138,7 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
         self.bits, self.scale = bits, 2.0**-bits if scale is None else scale
 
     def build(self, input_shape: Any) -> None:
-        """Checks the two shapes."""
+        """Check the two shapes."""
         if len(input_shape) != 2:
             raise MuxflowError(f"{self.name}: {len(input_shape)} inputs; give two, [x, f]")
         x, f = (tuple(shape) for shape in input_shape)
@@ -152,21 +152,21 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
         super().build(input_shape)
 
     def call(self, inputs: Any) -> Any:
-        """Joins the codes."""
+        """Join the codes."""
         x, f = (_codes(value / self.scale) for value in inputs)
         joined = self.join(x[..., : self.channels], f[..., : self.channels])
         return tf.concat([joined, f[..., self.channels :]], axis=-1) * self.scale
 
     def join(self, x: Any, f: Any) -> Any:
-        """Codes of equal shape in, codes out."""
+        """Join codes of equal shape."""
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of f."""
+        """Return the shape of f."""
         return input_shape[1]
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
+        """Return all arguments."""
         return {**super().get_config(), "bits": self.bits, "scale": self.scale}
 
 
@@ -190,7 +190,7 @@ class MuxJoin(_Join):
         self.threshold: Any = None
 
     def build(self, input_shape: Any) -> None:
-        """Makes the thresholds, (channels,), starting at the middle of the codes (channel-mean: at a quarter)."""
+        """Make the thresholds, (channels,), starting at the middle of the codes (channel-mean: at a quarter)."""
         super().build(input_shape)
         if self.select == "channel-mean" and self.pixels is None:
             raise UnsupportedError(f"{self.name}: select channel-mean needs maps of fixed height and width")
@@ -205,11 +205,11 @@ class MuxJoin(_Join):
         return _ceiling(self.threshold / self.scale * float(pixels or 1))
 
     def integer_thresholds(self) -> list[int]:
-        """The integers that hardware compares with, one per residual channel; empty for always."""
+        """Return the integers that hardware compares with, one per residual channel; empty for always."""
         return [] if self.threshold is None else [int(limit) for limit in self._limits().numpy()]
 
     def join(self, x: Any, f: Any) -> Any:
-        """`S ? (x + f) >> 1 : f`."""
+        """Compute `S ? (x + f) >> 1 : f`."""
         halved = _floor((x + f) / 2)
         if self.threshold is None:
             return halved
@@ -223,7 +223,7 @@ class MuxJoin(_Join):
         return gate * halved + (1 - gate) * f
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments."""
+        """Return all arguments."""
         return {**super().get_config(), "select": self.select}
 
 
@@ -239,5 +239,5 @@ class OrJoin(_Join):
     """
 
     def join(self, x: Any, f: Any) -> Any:
-        """The bitwise OR."""
+        """Compute the bitwise OR."""
         return _or(x, f, 2**self.bits - 1)

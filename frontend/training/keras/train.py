@@ -1,4 +1,4 @@
-"""Trains a Keras 2 network on the digits: `python -m muxflow.frontend.training.keras.train NAME FILE EPOCHS SEED`.
+"""Train a Keras 2 network on the digits: `python -m muxflow.frontend.training.keras.train NAME FILE EPOCHS SEED`.
 
 A process of its own, because TensorFlow is large and QKeras needs Keras 2 under the name `keras`. One line of JSON an
 epoch goes to the standard output, and at the end the number of right answers on the held-out split.
@@ -29,14 +29,14 @@ Images = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def rate(epoch: int, epochs: int) -> float:
-    """Learning rate: a linear warm-up, then half a cosine down to nearly zero."""
+    """Return the learning rate: a linear warm-up, then half a cosine down to nearly zero."""
     if epoch < WARMUP:
         return RATE * (epoch + 1) / (WARMUP + 1)
     return RATE * 0.5 * (1 + math.cos(math.pi * (epoch - WARMUP + 0.5) / max(epochs - WARMUP, 1)))
 
 
 def shifted(images: Images, random: np.random.Generator) -> Images:
-    """Copies of images (N, H, W, C) that are moved by up to SHIFT pixels, zeros coming in."""
+    """Copy images (N, H, W, C) that are moved by up to SHIFT pixels, zeros coming in."""
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)))
     down, right = random.integers(0, 2 * SHIFT + 1, (2, count, 1))
@@ -46,12 +46,12 @@ def shifted(images: Images, random: np.random.Generator) -> Images:
 
 
 def pixels(dataset: Dataset) -> Images:
-    """What the networks take: (N, H, W, C), pixel p as p/256."""
+    """Return what the networks take: (N, H, W, C), pixel p as p/256."""
     return dataset.images.astype(np.float32) / np.float32(256)
 
 
 def train(name: str, epochs: int, seed: int) -> tuple[Any, int, int]:
-    """The trained network, its right answers on the held-out digits and their number; same seed, same weights."""
+    """Train a network; return it, its right answers on the held-out digits and their number; same seed, same weights."""
     tf_keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     model = NETWORKS[name](DenselyGroupedConv2D)
@@ -75,7 +75,7 @@ def train(name: str, epochs: int, seed: int) -> tuple[Any, int, int]:
 
 
 def main(arguments: list[str]) -> None:
-    """Trains, saves without the optimizer's state, and says how many answers are right."""
+    """Train, save without the optimizer's state, and say how many answers are right."""
     name, file, epochs, seed = arguments
     model, correct, images = train(name, int(epochs), int(seed))
     model.save(file, include_optimizer=False, save_format="h5")

@@ -33,7 +33,7 @@ class DenselyGroupedConv2D(QConv2D):  # type: ignore[misc]
     """
 
     def call(self, inputs: Any) -> Any:
-        """Convolves with the quantized kernel, written out densely."""
+        """Convolve with the quantized kernel, written out densely."""
         kernel = self.kernel_quantizer_internal(self.kernel)
         rows = np.arange(int(inputs.shape[-1])) // (int(inputs.shape[-1]) // self.groups)
         columns = np.arange(self.filters) // (self.filters // self.groups)
@@ -43,7 +43,7 @@ class DenselyGroupedConv2D(QConv2D):  # type: ignore[misc]
 
 
 def batch_norm(name: str, deviation: float = 1.0, mean: float = 0.0) -> Any:
-    """Batch norm that starts at a standard deviation and a mean; moving averages over ten steps, as torch's."""
+    """Make a batch norm that starts at a standard deviation and a mean; moving averages over ten steps, as torch's."""
     constant = tf.keras.initializers.Constant
     return layers.BatchNormalization(
         momentum=0.9, gamma_initializer=constant(deviation), beta_initializer=constant(mean), name=name
@@ -51,7 +51,7 @@ def batch_norm(name: str, deviation: float = 1.0, mean: float = 0.0) -> Any:
 
 
 def conv_bn_act(x: Any, conv: Any, bits: int, name: str) -> Any:
-    """`conv`, batch norm, unsigned `bits`-bit activation named `name`.
+    """Chain `conv`, batch norm, unsigned `bits`-bit activation named `name`.
 
     Batch norm starts at standard deviation 0.3 and mean 0.4, as the torch layers' does (decision).
     """
@@ -61,7 +61,7 @@ def conv_bn_act(x: Any, conv: Any, bits: int, name: str) -> Any:
 def quant_conv(
     filters: int, kernel: int, name: str, *, weights: str = TERNARY, groups: int = 1, layer: Any = QConv2D
 ) -> Any:
-    """A QConv2D (or another `layer` with its arguments) without bias, stride 1, same padding."""
+    """Make a QConv2D (or another `layer` with its arguments) without bias, stride 1, same padding."""
     return layer(filters, kernel, padding="same", groups=groups, use_bias=False, kernel_quantizer=weights, name=name)
 
 
@@ -77,7 +77,7 @@ def cflog(
     automaton: Mapping[str, Any] | None = None,
     layer: Any = QConv2D,
 ) -> Any:
-    """Factorised convolution with generated weights: 1x1 -> 3x3 in groups -> 1x1 by cellular automaton.
+    """Chain a factorised convolution with generated weights: 1x1 -> 3x3 in groups -> 1x1 by cellular automaton.
 
     `x`: codes (N, H, W, C); returns codes (N, H, W, filters); `latent` channels inside. Batch norm and a `bits`-bit
     activation follow each of the three. `automaton`: further options of `CellularAutomatonConv2D`; `layer`: what the
@@ -107,7 +107,7 @@ def mognet(
     weights: str = TERNARY,
     automaton: Mapping[str, Any] | None = None,
 ) -> Any:
-    """MOGNET: 3x3 stem, three stages of residual CFLOG blocks with 2x2 max pooling between, 1x1, BN, average pooling.
+    """Build MOGNET: 3x3 stem, three stages of residual CFLOG blocks with 2x2 max pooling between, 1x1, BN, average pooling.
 
     `input_shape`: (H, W, C), H and W divisible by 4; pixels p/256 in, logits (N, classes) out. `select`: a mode of
     `MuxJoin`, or "or"; `layer`: what the grouped convolutions are made of (`DenselyGroupedConv2D` to train).
@@ -133,9 +133,9 @@ def mognet(
 
 
 def residual_net(layer: Any = QConv2D, *, classes: int = 10, input_shape: tuple[int, int, int] = (8, 8, 1)) -> Any:
-    """A small plain residual network of what QKeras users write, for 8x8 images; pixels p/256 in, logits out.
+    """Build a small plain residual network of what QKeras users write, for 8x8 images; pixels p/256 in, logits out.
 
-    It holds what other converters compute wrongly: quantizers right behind a QConv2D, a grouped convolution between
+    It holds what other converters compute wrongly: quantizers right after a QConv2D, a grouped convolution between
     dense and depthwise (1 < groups < channels), and an average pool whose sum is no power of two. Source: decision.
     """
     relu, signed = "quantized_relu(4,1)", "quantized_bits(4,1,alpha=1)"

@@ -25,7 +25,7 @@ class Cell:
 
 
 class Vivado(Recorded):
-    """The state behind the commands; `calls` records them."""
+    """The state of the commands; `calls` records them."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__()

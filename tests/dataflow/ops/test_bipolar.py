@@ -101,7 +101,7 @@ def test_a_bit_an_element():
     [(1, 1, 1, 1), (1, 2, 7, 1), (1, 4, 18, 9), (2, 4, 6, 2), (3, 6, 4, 4), (1, 3, 26, 1)],
 )
 def test_matrix_vector(ladder, groups, rows, columns, pixels):
-    """Equal signs counted, or the inputs behind a sign added; against plain products."""
+    """Equal signs counted, or the inputs that a sign selects added; against plain products."""
     shape = (2, 1, groups * columns)
     weights = signs(rows, columns)
     weights[0, 0], weights[-1, -1] = -1, 1

@@ -1,4 +1,4 @@
-"""Pools behind a sliding window."""
+"""Pools after a sliding window."""
 
 import numpy as np
 import pytest

@@ -129,7 +129,7 @@ GRAPHS = {
         ("w1", RomWeights(weights(5, 6, 7, 2), repeats=16), (), ("z",)),
         ("conv1", MatrixVector(), ("b", "z"), ("y",)),
     ),
-    # Signs times signs: FINN's unit counts, and the thresholds behind it are those of the count.
+    # Signs times signs: FINN's unit counts, and the thresholds after it are those of the count.
     "counts": lambda: chain(
         Stream((3, 3, 5), -1, 1, bipolar=True),
         ("w0", RomWeights(weights(6, 5, 5, 2), repeats=9), (), ("w",)),

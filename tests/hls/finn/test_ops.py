@@ -65,7 +65,7 @@ def mux(x: Codes, f: Codes, chosen: Callable[[int, int, int], bool]) -> Codes:
 
 
 def automaton_matrix(rows: int, columns: int, ring: list[int], rule: int, cells: int) -> Codes:
-    """Row after row of an elementary automaton from the ring behind row 0; (columns, rows) as FINN wants it."""
+    """Row after row of an elementary automaton from the ring of row 0; (columns, rows) as FINN wants it."""
     found = np.zeros((columns, rows), np.int64)
     for row in range(rows):
         for column in range(columns):

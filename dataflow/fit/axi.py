@@ -15,6 +15,6 @@ def container_bits(stream: Stream) -> int:
     return next(bits for bits in (8, 16, 32, 64) if bits >= stream.bits)
 
 
-def port_lanes(stream: Stream) -> int:
+def axi_lanes(stream: Stream) -> int:
     """Give the lanes of an outer stream: the most that divide both an AXI word and a frame."""
     return gcd(AXI_WORD // container_bits(stream), stream.size)

@@ -1,15 +1,15 @@
-"""The parts of the flow that need no tool: what a tool's output says."""
+"""The parts of a run that need no tool: what a tool's output says."""
 
 import os
 import time
 
 import pytest
 
-from muxflow.board.bitstream import flow
+from muxflow.board.bitstream import runner
 
 
 @pytest.mark.parametrize(
-    ("line", "step"),
+    ("line", "activity"),
     [
         ("INFO: [HLS 200-42] -- Implementing module 'fc'", "Implementing module 'fc'"),
         ("INFO: [HLS 200-10] Analyzing design file 'src/top.cpp' ...", "Analyzing design file 'src/top.cpp'"),
@@ -25,22 +25,22 @@ from muxflow.board.bitstream import flow
         ("", None),
     ],
 )  # fmt: skip
-def test_the_step_that_a_line_announces(line, step):
-    assert flow.step_of(line + "\r\n") == step
+def test_the_activity_that_a_line_announces(line, activity):
+    assert runner.activity_of(line + "\r\n") == activity
 
 
 def test_error_lines():
     text = "INFO: a\nERROR: [X 1-1] one\nWARNING: b\n  ERROR: two\n" + "INFO: end\n" * 30
-    assert flow.error_lines(text) == ["ERROR: [X 1-1] one", "  ERROR: two"]
-    assert flow.error_lines("a\n\nb\n") == ["a", "b"]
-    assert len(flow.error_lines("ERROR: x\n" * 9)) == 5
+    assert runner.error_lines(text) == ["ERROR: [X 1-1] one", "  ERROR: two"]
+    assert runner.error_lines("a\n\nb\n") == ["a", "b"]
+    assert len(runner.error_lines("ERROR: x\n" * 9)) == 5
 
 
 def test_a_child_that_holds_the_output_does_not_hold_the_flow(tmp_path):
     log = tmp_path / "logs" / "stage.log"
-    stage = flow.Stage("stage", (("/bin/sh", "-c", "echo started; sleep 300 & exit 0"),))
+    stage = runner.Stage("stage", (("/bin/sh", "-c", "echo started; sleep 300 & exit 0"),))
     started = time.monotonic()
-    outcome = flow.Flow(tmp_path, dict(os.environ), 60).run([stage], lambda _stage, _step: None)[0]
+    outcome = runner.Runner(tmp_path, dict(os.environ), 60).run([stage], lambda _stage, _activity: None)[0]
     assert time.monotonic() - started < 20
     assert outcome.log == log
     assert "started" in log.read_text()

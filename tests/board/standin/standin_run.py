@@ -1,4 +1,4 @@
-"""Shared by the tests of the flow: its calls, a stand-in of what writes the driver, one way to run it."""
+"""Shared by the tests of the stages: their calls, a stand-in of what writes the driver, one way to run it."""
 
 from muxflow.board.bitstream.stages import BitstreamOptions, make_bitstream
 from muxflow.board.board import find_board
@@ -12,7 +12,7 @@ ALL = [
     ("vivado", "block_design.tcl"),
     ("vivado", "implement.tcl"),
 ]
-"""What a whole flow calls, with the HLS tool that takes Tcl files."""
+"""What all stages call, with the HLS tool that takes Tcl files."""
 
 
 def driver(project, folder):
@@ -22,7 +22,7 @@ def driver(project, folder):
 
 
 def run(project, tools, tell=None, write_driver=driver, **options):
-    """The flow with these stand-ins."""
+    """All stages with these stand-ins."""
     board = find_board(project.design.board)
     options = BitstreamOptions(tools=(tools.folder,), **options)
     return make_bitstream(project, board, options, tell=tell, write_driver=write_driver)

@@ -1,4 +1,4 @@
-"""A flow of stages: each runs tools in their own process group, keeps a log, and is skipped while nothing changed."""
+"""Stages run in order: each runs tools in their own process group, keeps a log, and is skipped while nothing changed."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ GRACE_SECONDS = 5.0
 """What a tool has to end by itself before it is killed (decision)."""
 
 Tell = Callable[[str, str], None]
-"""`tell(stage, step)`: what is being done now; an empty step when the stage begins."""
+"""`tell(stage, activity)`: what its tool does now; no activity, an empty text, when the stage begins."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a flow.
+    """What is run, and kept, as a whole on the way to the bitstream.
 
-    `commands`: run one after the other in the flow's folder. `inputs`: files and folders whose content the result depends
+    `commands`: run one after the other in the runner's folder. `inputs`: files and folders whose content the result depends
     on; `settings`: whatever else it depends on (tool versions), commands excepted; `after`: stages whose results it uses.
     `products`: files that must be there and not empty afterwards; `clean`: what a former run left and must go first.
     `expects`: a pattern that the log must hold; `check`: looks at the results in Python and raises ToolError when they
@@ -61,7 +61,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Flow:
+class Runner:
     """Where stages run: the folder, with `logs/` and `stamps/` in it, variables of the tools, seconds a stage may take."""
 
     folder: Path
@@ -73,7 +73,7 @@ class Flow:
         return self.folder / "logs" / f"{stage}.log"
 
     def forget(self, stage: str) -> None:
-        """Lets a stage run again though nothing that Muxflow knows of changed."""
+        """Let a stage run again though nothing that Muxflow knows of changed."""
         (self.folder / "stamps" / f"{stage}.json").unlink(missing_ok=True)
 
     def run(self, stages: Sequence[Stage], tell: Tell) -> tuple[Outcome, ...]:
@@ -105,11 +105,11 @@ class Flow:
         return tuple(outcomes)
 
     def _run(self, stage: Stage, log: Path, tell: Tell) -> None:
-        def step(text: str) -> None:
+        def tell_activity(text: str) -> None:
             tell(stage.name, text)
 
         for number, command in enumerate(stage.commands):
-            self._command(stage.name, command, log, step, append=number > 0)
+            self._command(stage.name, command, log, tell_activity, append=number > 0)
         if stage.expects and not re.search(stage.expects, log.read_text(errors="replace")):
             raise ToolError(
                 f"stage {stage.name}: the tool ended without an error, but its log does not say {stage.expects!r}; log: {log}"
@@ -124,7 +124,7 @@ class Flow:
         if stage.check is not None:
             stage.check()
 
-    def _command(self, name: str, command: Sequence[str], log: Path, step: Callable[[str], None], append: bool) -> None:
+    def _command(self, name: str, command: Sequence[str], log: Path, tell: Callable[[str], None], append: bool) -> None:
         deadline = time.monotonic() + self.timeout
         try:
             with log.open("ab" if append else "wb") as file:
@@ -134,7 +134,7 @@ class Flow:
                     file.flush()
 
                 write(f"$ {shlex.join(command)}\n".encode())
-                code = _follow(command, self.folder, self.environment, deadline, write, step)
+                code = _follow(command, self.folder, self.environment, deadline, write, tell)
         except TimeoutError:
             raise ToolError(
                 f"stage {name}: stopped after {self.timeout / 60:g} minutes (--timeout); log: {log}{_shown(log)}"
@@ -148,7 +148,7 @@ class Flow:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds a flow's folder; raises MuxflowError when another process holds it."""
+    """Hold the folder of a run of the tools; raises MuxflowError when another process holds it."""
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -158,7 +158,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _key(stage: Stage, keys: Mapping[str, str]) -> str:
-    """Hash of what the result depends on; not of where the tools and the folder are, nor of the number of jobs."""
+    """Hash what the result depends on; not of where the tools and the folder are, nor of the number of jobs."""
     digest = hashlib.sha256(json.dumps([stage.name, dict(stage.settings)], sort_keys=True).encode())
     for name in stage.after:
         digest.update(f"\0{name}={keys.get(name, '')}".encode())
@@ -196,7 +196,7 @@ def _follow(
     environment: Mapping[str, str],
     deadline: float,
     write: Callable[[bytes], None],
-    step: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> int:
     """Run a command in its own process group, hand on what it prints, and return its exit code.
 
@@ -231,9 +231,9 @@ def _follow(
                 write(data)
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    found = step_of(line.decode(errors="replace"))
+                    found = activity_of(line.decode(errors="replace"))
                     if found:
-                        step(found)
+                        tell(found)
         while process.poll() is None:
             if time.monotonic() > deadline:
                 raise TimeoutError
@@ -244,7 +244,7 @@ def _follow(
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends every process of a tool's group: it is asked first, and killed after `GRACE_SECONDS`."""
+    """End every process of a tool's group: it is asked first, and killed after `GRACE_SECONDS`."""
     for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
         try:
             os.killpg(process.pid, number)
@@ -261,7 +261,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-STEPS = (
+ACTIVITIES = (
     r"^INFO: \[HLS 200-10\] (?:-- )?(?P<a>(?:Starting|Running|Synthesizing|Analyzing|Checking)[^']*(?:'[^']*')?)",
     r"^INFO: \[(?:HLS|SCHED|BIND|RTGEN|RTMG|SIM|COSIM|IMPL) [\d-]+\] \*+ (?P<b>[^*]+?) \*+",
     r"^INFO: \[HLS 200-42\] -- (?P<c>Implementing module '[^']+')",
@@ -274,9 +274,9 @@ STEPS = (
 """Lines by which the vendor's tools say what they do."""
 
 
-def step_of(line: str) -> str | None:
-    """Find the step that a line of a tool's output announces, None for any other line."""
-    for pattern in STEPS:
+def activity_of(line: str) -> str | None:
+    """Find the activity that a line of a tool's output announces, None for any other line."""
+    for pattern in ACTIVITIES:
         match = re.match(pattern, line.rstrip("\r\n"))
         if match:
             return next(text for text in match.groups() if text is not None).strip()
