@@ -51,7 +51,7 @@ def model_graph(design: Design, output_dir: Path, backend: str, project_name: st
 
 
 def _warn_of_rounding(graph: Graph, name: str) -> None:
-    """Tell in a warning where a float32 may not hold what an input or output carries."""
+    """Tell by a warning where a float32 may not hold what an input or output carries."""
     stream = graph.streams[name]
     if max(abs(stream.lo), abs(stream.hi)) > FLOAT:
         warnings.warn(
