@@ -26,12 +26,14 @@ from muxflow.hls.emit import Emitter, Tool, storage_pragma, stream_definition
 from muxflow.hls.headers import copy_headers
 from muxflow.hls.names import Names, names_of
 from muxflow.hls.packing import pack, words_per_frame
+from muxflow.hls.registry import check_project
 from muxflow.hls.vitis.seeds import SeedArgument, seed_arguments
 
 Control = Literal["ap_ctrl_none", "s_axilite"]
 Seeds = Literal["fixed", "writable"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+MARKER, KIND = "run_hls.tcl", "a Muxflow project"
 VECTOR_FRAMES = 4
 """Frames recorded for the test bench: co-simulation is slow."""
 
@@ -111,7 +113,7 @@ def vector_name(port: str) -> str:
 
 def check_folder(path: Path) -> None:
     """Raise MuxflowError where `write_project` would replace something that is no Muxflow project."""
-    check_replaceable(path, "run_hls.tcl", "a Muxflow project")
+    check_replaceable(path, MARKER, KIND)
 
 
 def write_project(
@@ -144,8 +146,9 @@ def write_project(
 
 
 def load_project(path: Path) -> Project:
-    """Read a project back; raises MuxflowError naming what is missing or does not fit."""
+    """Read a project back; raises MuxflowError naming what is missing or does not fit, or another target's project."""
     path = Path(path).absolute()
+    check_project(path, "vitis")
     design, options = load_design(path)
     try:
         return Project(path, design, from_json(ProjectOptions, options, path="options"))
@@ -242,7 +245,7 @@ class _Writer:
         vivado = self.options.tool == "vivado_hls"
         self._render(
             "run_hls.tcl.j2",
-            "run_hls.tcl",
+            MARKER,
             part=self.design.device.part,
             period=f"{1000 / self.design.clock_mhz:.3f}",
             tool_name="Vivado HLS 2019.2" if vivado else "Vitis HLS",

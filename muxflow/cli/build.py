@@ -67,6 +67,7 @@ def build(
         if top_k:
             graph = append_top_k(graph, top_k)
         graph = run_passes(graph, writer.passes(options))
+        writer.check_graph(graph, options, find_board(board).name)
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = fitted(
