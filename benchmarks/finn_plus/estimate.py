@@ -1,20 +1,25 @@
-"""FINN+ estimates of one QONNX file, for a list of target rates, as JSON on standard output.
+"""FINN+ estimates of one QONNX file, for target rates and limits on stream widths, as JSON on standard output.
 
 Runs in FINN+'s own environment (tools/environments/finn.txt), never in Muxflow's:
 
-    python estimate.py model.onnx --fps 3000 --fps 6000 [--mvau-wwidth-max 1024] [--clock-mhz 100] [--board Pynq-Z2]
+    python estimate.py model.onnx --fps 3000 6000 --mvau-wwidth-max 256 1024 [--clock-mhz 100] [--board Pynq-Z2]
 
-`--folds FILE` adds a design of given folds, with target_fps 0: a JSON object of lists of [PE, SIMD], in the order of the
-network, for "MVAU", "ConvolutionInputGenerator" (those of convolutions) and "Pool" (its window generator follows it).
+Every rate is tried with every limit (`mvau_wwidth_max`: bits of the weights of one PE in a beat, beyond which FINN+ takes
+more PEs), with and without the second pass that makes all nodes as slow as the slowest one; a design that was met before,
+the same folds in all nodes, is left out.
+
+`--folds FILE` adds designs of given folds, with target_fps 0: a JSON list of objects of lists of [PE, SIMD], in the order
+of the network, for "MVAU", "ConvolutionInputGenerator" (those of convolutions) and "Pool" (its window generator follows it).
 
 The steps are those of FINN+'s estimate flow: conversion, streamlining, hardware layers, smallest widths, partition,
-specialisation once, then folding and estimates for every rate. No vendor tool is needed.
+specialisation once, then folding and estimates for every design. No vendor tool is needed.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -46,6 +51,9 @@ ATTRIBUTES = (
 )
 """What is reported of a node besides its estimates, where the node has it."""
 
+FOLD = ("PE", "SIMD", "parallel_window")
+"""The attributes that make two designs of a model differ."""
+
 
 @contextlib.contextmanager
 def quiet_output() -> Iterator[None]:
@@ -64,13 +72,13 @@ def quiet_output() -> Iterator[None]:
 def estimate(
     path: Path,
     rates: list[int],
-    folds: dict[str, list[list[int]]],
-    wwidth_max: int,
+    given: list[dict[str, list[list[int]]]],
+    widths: list[int],
     clock_mhz: float,
     board: str,
     scratch: Path,
 ) -> dict[str, Any]:
-    """Estimate the folded designs of a model at each of the target rates, and at `folds` where they are given."""
+    """Estimate the distinct designs of all target rates and width limits, and last those of the `given` folds."""
     # FINN+ reads a version from the vendor tool's path on import, and opens its simulator: neither is used here.
     # It also makes a settings folder in the user's home.
     os.environ["HOME"] = os.environ["FINN_BUILD_DIR"] = str(scratch)
@@ -92,14 +100,15 @@ def estimate(
     from qonnx.transformation.general import GiveUniqueNodeNames
     from qonnx.transformation.insert_topk import InsertTopK
 
-    def settings_for(rate: int) -> Any:
+    def settings_for(rate: int, width: int, second_pass: bool = True) -> Any:
         return config.DataflowBuildConfig(
             output_dir=str(scratch / "output"),
             synth_clk_period_ns=1e3 / clock_mhz,
             generate_outputs=[config.DataflowOutputType.ESTIMATE_REPORTS],
             board=board,
             target_fps=rate,
-            mvau_wwidth_max=wwidth_max,
+            mvau_wwidth_max=width,
+            folding_two_pass_relaxation=second_pass,
             save_intermediate_models=False,
         )
 
@@ -108,11 +117,11 @@ def estimate(
         known = instance.get_nodeattr_types()
         values = {name: instance.get_nodeattr(name) for name in ATTRIBUTES if name in known}
         attributes = {name: v if isinstance(v, int | str) else [int(n) for n in v] for name, v in values.items()}
-        widths = {"input_type": str(instance.get_input_datatype()), "output_type": str(instance.get_output_datatype())}
+        types = {"input_type": str(instance.get_input_datatype()), "output_type": str(instance.get_output_datatype())}
         if len(node.input) > 1:
-            widths["weight_type"] = str(instance.get_input_datatype(1))
+            types["weight_type"] = str(instance.get_input_datatype(1))
         if "accDataType" in known:
-            widths["accumulator_type"] = instance.get_nodeattr("accDataType")
+            types["accumulator_type"] = instance.get_nodeattr("accDataType")
         return {
             "name": node.name,
             "op": node.op_type,
@@ -121,10 +130,10 @@ def estimate(
             "bram18": int(resources["BRAM_18K"]),
             "dsp": int(resources["DSP"]),
             **attributes,
-            **widths,
+            **types,
         }
 
-    def apply_folds(folded: Any) -> None:
+    def apply_folds(folded: Any, folds: dict[str, list[list[int]]]) -> None:
         """Set the given folds in the order of the network."""
         left = {op: iter(pairs) for op, pairs in folds.items()}
         for node in folded.graph.node:
@@ -137,7 +146,7 @@ def estimate(
             pe, simd = next(left[op])
             if op == "Pool":
                 getCustomOp(folded.find_producer(node.input[0])).set_nodeattr("SIMD", pe)
-            for name, value in (("PE", pe), ("SIMD", simd), ("parallel_window", 0)):
+            for name, value in zip(FOLD, (pe, simd, 0), strict=True):
                 if name in instance.get_nodeattr_types():
                     instance.set_nodeattr(name, value)
 
@@ -149,8 +158,15 @@ def estimate(
         found = [resources[node.name]["LUT"] for node in joined.graph.node if "DataWidthConverter" in node.op_type]
         return {"nodes": len(found), "lut": int(sum(found))}
 
+    def fold_of(folded: Any) -> tuple[Any, ...]:
+        """Give all folds of a design."""
+        nodes = [getCustomOp(node) for node in folded.graph.node]
+        return tuple(
+            tuple(node.get_nodeattr(name) for name in FOLD if name in node.get_nodeattr_types()) for node in nodes
+        )
+
     started = time.perf_counter()
-    first = settings_for(rates[0])
+    first = settings_for(rates[0], widths[0])
     model = ModelWrapper(str(path))
     model = model.transform(InsertTopK(k=1))
     for step in (
@@ -165,31 +181,39 @@ def estimate(
         model = step(model, first)
     prepared = time.perf_counter() - started
     designs = []
-    for rate in (*rates, *([0] if folds else [])):
+    met = set()
+    tried: list[tuple[int, int, bool, dict[str, list[list[int]]] | None]]
+    tried = [(*pair, again, None) for pair in itertools.product(rates, widths) for again in (True, False)]
+    tried += [(0, 0, True, folds) for folds in given]
+    for number, (rate, width, second_pass, folds) in enumerate(tried, 1):
         started = time.perf_counter()
         folded = ModelWrapper(model.model, make_deepcopy=True)
-        target = settings_for(rate or rates[0])
+        target = settings_for(rate or rates[0], width or widths[0], second_pass)
         folded = steps.step_target_fps_parallelization(folded, target)
-        if not rate:
-            apply_folds(folded)
+        if folds is not None:
+            apply_folds(folded, folds)
+        elif fold_of(folded) in met:
+            continue
+        met.add(fold_of(folded))
         folded = steps.step_minimize_bit_width(steps.step_apply_folding_config(folded, target), target)
         cycles = folded.analysis(exp_cycles_per_layer)
         part = target._resolve_fpga_part()
         resources = res_estimation(folded, part)
         nodes = [report(node, cycles[node.name], resources[node.name]) for node in folded.graph.node]
         slowest = max(node["cycles"] for node in nodes)
-        seconds = prepared + time.perf_counter() - started
         designs.append(
             {
                 "target_fps": rate,
+                "wwidth_max": width,
                 "slowest_cycles": slowest,
                 "frames_per_second": clock_mhz * 1e6 / slowest,
                 **{name: sum(node[name] for node in nodes) for name in ("lut", "bram18", "dsp")},
-                "seconds": seconds,
+                "seconds": time.perf_counter() - started,
                 "converters": converters(folded, part),
                 "nodes": nodes,
             }
         )
+        print(f"{number} of {len(tried)} tried, {len(designs)} designs", file=sys.stderr, flush=True)
     return {"model": path.name, "board": board, "clock_mhz": clock_mhz, "prepare_seconds": prepared, "designs": designs}
 
 
@@ -197,18 +221,18 @@ def main() -> None:
     """Read the command line, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--fps", type=int, action="append", required=True, help="target rate; may be given again")
+    parser.add_argument("--fps", type=int, nargs="+", required=True, help="target rates")
     parser.add_argument("--folds", type=Path, help="JSON file of folds to estimate as well")
-    parser.add_argument("--mvau-wwidth-max", type=int, default=1024)
+    parser.add_argument("--mvau-wwidth-max", type=int, nargs="+", default=[1024], help="limits on stream widths")
     parser.add_argument("--clock-mhz", type=float, default=100.0)
     parser.add_argument("--board", default="Pynq-Z2")
     chosen = parser.parse_args()
-    folds = json.loads(chosen.folds.read_text()) if chosen.folds else {}
+    given = json.loads(chosen.folds.read_text()) if chosen.folds else []
     with tempfile.TemporaryDirectory() as scratch, quiet_output():
         found = estimate(
             chosen.model.resolve(),
             chosen.fps,
-            folds,
+            given,
             chosen.mvau_wwidth_max,
             chosen.clock_mhz,
             chosen.board,

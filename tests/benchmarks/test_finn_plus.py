@@ -1,17 +1,22 @@
-"""The side-by-side benchmark, without FINN+: its JSON, which designs are shown, which nodes are compared."""
+"""The side-by-side benchmark, without FINN+: its JSON, its folds under our model, which nodes are compared."""
 
-import importlib.util
 import json
+import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import muxflow
-from muxflow.dataflow.fit.device import Resources
+from muxflow.board.board import find_board
+from muxflow.dataflow.fit.device import Resources, Utilisation
+from muxflow.dataflow.fit.resource_model import ratio
+from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import zoo_bnn
 
@@ -19,22 +24,16 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
-
-def script(path):
-    """A script as a module; it is in no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-benchmark = script(FOLDER / "finn_plus.py")
+# As for a script in that folder.
+sys.path.append(str(FOLDER))
+NAMES = ("finn_plus", "side_by_side.finn_designs", "side_by_side.nodes", "side_by_side.same_model")
+benchmark, finn_designs, nodes, same_model = map(import_module, NAMES)
 
 
 def entry(target, cycles, lut, bram18, nodes=()):
     return {
         "target_fps": target,
+        "wwidth_max": 256,
         "slowest_cycles": cycles,
         "frames_per_second": 1e8 / cycles,
         "lut": lut,
@@ -64,7 +63,7 @@ def mvau(rows, columns, pe, simd):
 
 
 def designs(*entries):
-    return benchmark.parse_designs(json.dumps({"model": "net.onnx", "designs": entries}))
+    return finn_designs.parse_designs(json.dumps({"model": "net.onnx", "designs": entries}))
 
 
 @pytest.fixture(scope="module")
@@ -85,23 +84,83 @@ def test_designs_are_parsed_with_their_nodes():
     assert (pool.pe, pool.simd, pool.depthwise) == (1, 4, True)
 
 
-def test_the_wanted_targets_and_the_fastest_inside_the_budget_are_shown_once():
+def test_the_fastest_by_the_other_sides_estimates_is_inside_the_budget_with_its_converters():
     found = designs(
+        entry(0, 1000, 1, 1),
         entry(1000, 98_304, 14_000, 124),
         entry(2000, 49_152, 30_000, 147),
-        entry(3000, 49_152, 30_000, 147),
+        entry(2500, 49_152, 29_000, 147),
+        entry(3000, 40_000, 37_200, 147),
         entry(6000, 16_412, 44_340, 213),
     )
     budget = Resources(37_240, 74_480, 252, 198)
-    shown = benchmark.shown_designs(found, (1000, 6000), budget)
-    assert [design.target_fps for design in shown] == [1000, 2000, 6000]
-    assert benchmark.over_budget(shown[-1].resources, budget) == "LUT"
+    assert benchmark.fastest_by_own(found, budget).target_fps == 2500
+    assert benchmark.over_budget(found[-1].resources, budget) == "LUT"
+    assert benchmark.fastest_by_own(found[-1:], budget) is None
+
+
+def test_published_folds_are_read_with_what_was_placed(tmp_path):
+    file = tmp_path / "published.csv"
+    file.write_text(
+        "network,what,source,fold_PE_SIMD_per_layer,lut,ff,bram18,dsp\n"
+        'CNV W1A1,one,there,"(16,3)(5,1)",10,20,3,0\n'
+        "CNV W1A2,two,there,as above,11,21,4,1\n"
+        "LFC W1A1,three,there,told elsewhere,11,21,4,1\n"
+    )
+    ((what, layers, placed),) = benchmark.published("cnv_w1a2", file)
+    assert (what, layers.matrices, placed) == ("two", ((16, 3), (5, 1)), Resources(11, 21, 4, 1))
+    assert not list(benchmark.published("lfc_w1a1", file))
+    assert len(list(benchmark.published("cnv_w1a1"))) == 2
+
+
+def network(folds, cycles=0):
+    units = [mvau(*shape, *fold) for shape, fold in zip(SHAPES, folds, strict=True)]
+    (design,) = designs(entry(1000, cycles or max(unit["cycles"] for unit in units), 1, 1, units))
+    return design
+
+
+def test_the_other_sides_folds_become_ours(graph):
+    """A fold that divides is taken as it is, the nearest one that is fast enough stands for any other."""
+    pricing = same_model.Pricing(graph, 0.8)
+    legal = network(((1, 56), (1, 8), (1, 8), (1, 1)))
+    folds, adapted = pricing.leaders(legal.layers)
+    assert not adapted
+    matrices = [folds[node.name] for node in pricing.graph.nodes if isinstance(node.op, MatrixVector)]
+    assert matrices == [Fold(1, 56), Fold(1, 8), Fold(1, 8), Fold(1, 1)]
+    thresholds = [folds[node.name] for node in pricing.graph.nodes if isinstance(node.op, Threshold)]
+    assert thresholds == [Fold(1)] * 3
+    # 10 divides no row of 64 columns: 8 is nearer than 16, and too slow only where the network has no time for it.
+    for slowest, wanted in ((900, Fold(1, 8)), (400, Fold(1, 16))):
+        folds, adapted = pricing.leaders(network(((1, 56), (1, 10), (1, 8), (1, 1)), slowest).layers)
+        (note,) = adapted
+        assert note.endswith(f": PE 1 SIMD 10 -> {wanted}")
+        assert wanted in folds.values()
+    with pytest.raises(SystemExit, match="3 folds for 4 matrices"):
+        pricing.leaders(finn_designs.LayerFolds(((1, 1),) * 3))
+
+
+@pytest.mark.skipif(not have_compiler(), reason="needs a C++ compiler")
+def test_the_fastest_design_inside_the_allowance_is_found_and_priced(graph):
+    slow, fast = network(((1, 16), (1, 2), (1, 2), (1, 1))), network(((2, 56), (2, 16), (2, 16), (1, 4)))
+    huge = network(((64, 56), (64, 64), (64, 64), (10, 64)))
+    best = same_model.Pricing(graph, 0.8).fastest([slow, huge, fast])
+    assert best.theirs is fast
+    assert best.ours.timing is not None
+    assert not best.ours.resources.exceeds(best.ours.allowance)
+    assert best.ours.interval <= 1.01 * fast.slowest_cycles
+
+
+def test_estimates_count_as_they_are_where_nothing_is_to_be_sure():
+    assert ratio("lut", same_model.unscaled()) == pytest.approx(1)
+    device = find_board("pynq-z2").device
+    shares = Utilisation(sure=same_model.unscaled())
+    assert device.budget(shares).lut - device.allowance(shares).lut in (0, 1)
 
 
 def test_nodes_are_compared_at_the_other_sides_fold(graph):
     folds = ((1, 56), (1, 8), (1, 8), (1, 1))
     (design,) = designs(entry(1, 1, 1, 1, [mvau(*shape, *fold) for shape, fold in zip(SHAPES, folds, strict=True)]))
-    rows = list(benchmark.compare_nodes(graph, design))
+    rows = list(nodes.compare_nodes(graph, design))
     assert [row.fold for row in rows] == ["PE 1 SIMD 56", "PE 1 SIMD 8", "PE 1 SIMD 8", "PE 1 SIMD 1"]
     assert all(row.theirs == Resources(400, 0, 3, 0) and row.ours.lut > 0 for row in rows)
     # 784 * 64 weights of one bit, 56 a word: 896 words in four blocks of 1024 x 18.
@@ -112,19 +171,19 @@ def test_nodes_are_compared_at_the_other_sides_fold(graph):
 def test_a_fold_that_is_not_legal_here_has_an_estimate(graph):
     matrix = next(node for node in graph.nodes if isinstance(node.op, MatrixVector))
     weights = next(node for node in graph.nodes if isinstance(node.op, RomWeights))
-    assert benchmark.formula(graph, matrix, Fold(3, 36)).lut > 0
-    assert benchmark.formula(graph, weights, Fold(3, 36)).bram18 > 0
+    assert nodes.formula(graph, matrix, Fold(3, 36)).lut > 0
+    assert nodes.formula(graph, weights, Fold(3, 36)).bram18 > 0
 
 
 def test_other_matrices_are_refused(graph):
     (design,) = designs(entry(1, 1, 1, 1, [mvau(32, 784, 1, 1)]))
     with pytest.raises(SystemExit, match="other matrices"):
-        list(benchmark.compare_nodes(graph, design))
+        list(nodes.compare_nodes(graph, design))
 
 
 def test_our_folds_are_handed_over_in_the_order_of_the_network(graph):
     design = muxflow.fit(graph, "pynq-z2")
-    folds = benchmark.finn_folds(design)
+    folds = finn_designs.finn_folds(design)
     assert [len(folds[kind]) for kind in ("MVAU", "ConvolutionInputGenerator", "Pool")] == [4, 0, 0]
     for (rows, columns), (pe, simd) in zip(SHAPES, folds["MVAU"], strict=True):
         assert rows % pe == 0 and columns % simd == 0
@@ -132,7 +191,7 @@ def test_our_folds_are_handed_over_in_the_order_of_the_network(graph):
 
 def test_a_missing_environment_names_the_target_that_makes_it(graph, tmp_path):
     with pytest.raises(SystemExit, match="make benchmark-finn"):
-        benchmark.run_finn(tmp_path / "python", tmp_path / "net.onnx", (1000,), muxflow.fit(graph, "pynq-z2"))
+        finn_designs.run_finn(tmp_path / "python", tmp_path / "net.onnx", (1000,), [])
 
 
 def test_the_figures_of_the_other_side_are_taken_from_its_standard_output(graph, tmp_path):
@@ -142,14 +201,18 @@ def test_the_figures_of_the_other_side_are_taken_from_its_standard_output(graph,
     stand_in.write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/arguments\necho '{answer}'\n")
     stand_in.chmod(0o755)
     model = tmp_path / "net.onnx"
-    (found,) = benchmark.run_finn(stand_in, model, (1000, 2000), design)
+    (found,) = finn_designs.run_finn(stand_in, model, (1000, 2000), [design], (36, 512))
     assert found.slowest_cycles == 784
-    assert json.loads(model.with_suffix(".folds.json").read_text())["MVAU"]
-    assert "--fps 1000 --fps 2000" in (tmp_path / "arguments").read_text()
+    (folds,) = json.loads(model.with_suffix(".folds.json").read_text())
+    assert folds["MVAU"]
+    assert "--fps 1000 2000 --mvau-wwidth-max 36 512" in (tmp_path / "arguments").read_text()
     stand_in.write_text("#!/bin/sh\necho no such board >&2\nexit 3\n")
     with pytest.raises(SystemExit, match="no such board"):
-        benchmark.run_finn(stand_in, model, (1000,), design)
+        finn_designs.run_finn(stand_in, model, (1000,), [design])
 
 
 def test_the_estimate_script_starts_without_finn():
-    assert script(FOLDER / "finn_plus" / "estimate.py").ATTRIBUTES
+    ran = subprocess.run(
+        [sys.executable, finn_designs.ESTIMATE, "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "limits on stream widths" in ran.stdout

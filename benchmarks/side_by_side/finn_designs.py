@@ -1,0 +1,148 @@
+"""FINN+'s designs of a network: what `estimate.py` is asked, and what it answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+
+ESTIMATE = Path(__file__).parents[1] / "finn_plus" / "estimate.py"
+FINN_BOARD = "Pynq-Z2"
+CLOCK_MHZ = 100.0
+
+WIDTHS = (36, 72, 128, 192, 256, 384, 512, 1024, 2048, 4096)
+"""Limits on stream widths that FINN+ folds with, bits: from its default to the widest stream of the vendor's tools."""
+
+
+@dataclass(frozen=True)
+class LayerFolds:
+    """PE and SIMD of each matrix and PE of each pool in the order of the network, and the cycles of the slowest node.
+
+    `pools`: empty where they are not told.
+    """
+
+    matrices: tuple[tuple[int, int], ...]
+    pools: tuple[int, ...] = ()
+    slowest_cycles: int = 0
+
+
+@dataclass(frozen=True)
+class FinnNode:
+    """One node of a folded FINN+ design with its estimates.
+
+    `pe`, `simd`: 1 where the node has none. `depthwise`: a window generator in front of a pool.
+    """
+
+    name: str
+    op: str
+    cycles: int
+    lut: int
+    bram18: int
+    dsp: int
+    pe: int = 1
+    simd: int = 1
+    rows: int = 0
+    columns: int = 0
+    depthwise: bool = False
+
+    @staticmethod
+    def parse(entry: Mapping[str, Any]) -> FinnNode:
+        """Read a node of `estimate.py`'s JSON."""
+        renamed = {"PE": "pe", "SIMD": "simd", "MH": "rows", "MW": "columns"}
+        known = {field.name for field in fields(FinnNode)}
+        values = {renamed.get(key, key): value for key, value in entry.items()}
+        node = {key: value for key, value in values.items() if key in known}
+        return FinnNode(**{**node, "depthwise": bool(node.get("depthwise", False))})
+
+
+@dataclass(frozen=True)
+class FinnDesign:
+    """A folded FINN+ design: `resources` without width converters, which `converter_lut` would add, and without FIFOs."""
+
+    target_fps: int
+    wwidth_max: int
+    slowest_cycles: int
+    frames_per_second: float
+    resources: Resources
+    converter_lut: int
+    seconds: float
+    nodes: tuple[FinnNode, ...]
+
+    @staticmethod
+    def parse(entry: Mapping[str, Any]) -> FinnDesign:
+        """Read a design of `estimate.py`'s JSON."""
+        return FinnDesign(
+            entry["target_fps"],
+            entry["wwidth_max"],
+            entry["slowest_cycles"],
+            entry["frames_per_second"],
+            Resources(entry["lut"], 0, entry["bram18"], entry["dsp"]),
+            entry["converters"]["lut"],
+            entry["seconds"],
+            tuple(FinnNode.parse(node) for node in entry["nodes"]),
+        )
+
+    @property
+    def joined(self) -> Resources:
+        """What FINN+ estimates with its width converters, without FIFOs."""
+        return self.resources + Resources(self.converter_lut)
+
+    @property
+    def layers(self) -> LayerFolds:
+        """The folds of matrices and pools."""
+        matrices = tuple((node.pe, node.simd) for node in self.of("MVAU"))
+        return LayerFolds(matrices, tuple(node.pe for node in self.of("Pool")), self.slowest_cycles)
+
+    def of(self, op: str, *, depthwise: bool = False) -> tuple[FinnNode, ...]:
+        """List the nodes of an op, window generators in front of pools apart from the others."""
+        return tuple(node for node in self.nodes if node.op.startswith(op) and node.depthwise == depthwise)
+
+
+def parse_designs(text: str) -> tuple[FinnDesign, ...]:
+    """Read the designs in `estimate.py`'s output, in its order."""
+    return tuple(FinnDesign.parse(entry) for entry in json.loads(text)["designs"])
+
+
+def finn_folds(design: Design) -> dict[str, list[tuple[int, int]]]:
+    """Write a design's folds as `estimate.py --folds` takes them."""
+    folds: dict[str, list[tuple[int, int]]] = {"MVAU": [], "ConvolutionInputGenerator": [], "Pool": []}
+    for node in design.graph.nodes:
+        fold = design.folds[node.name]
+        if isinstance(node.op, MatrixVector):
+            folds["MVAU"].append((fold.pe, fold.simd))
+        elif isinstance(node.op, SlidingWindow):
+            (lanes,), _ = node.op.lanes(design.graph.ports(node), fold)
+            folds["ConvolutionInputGenerator"].append((1, lanes))
+        elif isinstance(node.op, Pool):
+            folds["Pool"].append((fold.pe, 1))
+    return folds
+
+
+def run_finn(
+    python: Path, model: Path, targets: Sequence[int], ours: Sequence[Design], widths: Sequence[int] = WIDTHS
+) -> tuple[FinnDesign, ...]:
+    """Run FINN+'s estimate flow in its own environment, for the targets and widths and last for the folds of `ours`.
+
+    Its JSON is kept beside the model. Raises SystemExit with the end of its messages when it fails.
+    """
+    if not python.is_file():
+        raise SystemExit(f"no FINN+ environment at {python}: `make benchmark-finn` makes it")
+    folds = model.with_suffix(".folds.json")
+    folds.write_text(json.dumps([finn_folds(design) for design in ours]))
+    command = [str(python), str(ESTIMATE), str(model), "--folds", str(folds)]
+    command += ["--board", FINN_BOARD, "--clock-mhz", str(CLOCK_MHZ), "--fps", *map(str, targets)]
+    command += ["--mvau-wwidth-max", *map(str, widths)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise SystemExit(f"FINN+ failed on {model}:\n" + "\n".join(ran.stderr.splitlines()[-20:]))
+    model.with_suffix(".finn.json").write_text(ran.stdout)
+    return parse_designs(ran.stdout)

@@ -1,0 +1,149 @@
+"""FINN+'s folds as designs of ours: one cost model, one way of sizing FIFOs and one simulation for both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import log2
+
+import numpy as np
+from side_by_side.finn_designs import CLOCK_MHZ, FinnDesign, LayerFolds
+
+from muxflow.board.board import find_board
+from muxflow.dataflow.errors import BudgetError
+from muxflow.dataflow.fit.candidates import Candidate, Group, groups
+from muxflow.dataflow.fit.design import Design, build_design, with_depths
+from muxflow.dataflow.fit.device import Utilisation
+from muxflow.dataflow.fit.folded import FIFO_DEPTH
+from muxflow.dataflow.fit.resizing import resized
+from muxflow.dataflow.fit.resource_model import model
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.spec import check
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.hls.kernels import KERNELS
+
+BOARD = "pynq-z2"
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A FINN+ design and ours of its folds; `adapted`: the folds that are not legal here, and what stands for them."""
+
+    theirs: FinnDesign
+    ours: Design
+    adapted: tuple[str, ...]
+
+
+def unscaled() -> float:
+    """Give the probability at which an estimate of LUTs counts as it is, without what it may be wrong by."""
+    pairs = model().spread["lut"]
+    return float(np.interp(1.0, [ratio for _, ratio in pairs], [probability for probability, _ in pairs]))
+
+
+class Pricing:
+    """A network whose FINN+ designs are priced on the board; `sure`: how sure they must be to fit."""
+
+    def __init__(self, graph: Graph, sure: float) -> None:
+        self.graph = insert_forks(check(graph))
+        self.utilisation = replace(Utilisation(), sure=sure)
+        self._groups = groups(self.graph, KERNELS, {})
+
+    def leaders(self, layers: LayerFolds) -> tuple[dict[str, Fold], tuple[str, ...]]:
+        """Give each leading node the fold that FINN+ has there, and list the ones that are not legal here.
+
+        For those stands the nearest legal one that is no slower than FINN+'s slowest node. Windows fold with their
+        matrix, thresholds as FINN+'s units that they are merged into; a pool without a fold, and any other node, keeps up
+        with the matrix before. Raises SystemExit when there are not as many matrices as in the network.
+        """
+        count = sum(isinstance(node.op, MatrixVector) for node in self.graph.nodes)
+        if count != len(layers.matrices):
+            raise SystemExit(f"{self.graph.name}: {len(layers.matrices)} folds for {count} matrices")
+        matrices, pools = iter(layers.matrices), iter(layers.pools)
+        folds: dict[str, Fold] = {}
+        adapted: list[str] = []
+        lanes = 1
+        for group in self._in_order():
+            name, op = group.leader.name, group.leader.op
+            if isinstance(op, MatrixVector):
+                wanted = Fold(*next(matrices))
+            else:
+                wanted = Fold(next(pools, lanes) if isinstance(op, Pool) else lanes)
+            folds[name] = _legal(group, wanted, layers.slowest_cycles)
+            if folds[name] != wanted:
+                adapted.append(f"{name}: {wanted} -> {folds[name]}")
+            lanes = folds[name].pe if isinstance(op, MatrixVector) else lanes
+        return folds, tuple(adapted)
+
+    def _in_order(self) -> list[Group]:
+        place = {node.name: index for index, node in enumerate(self.graph.nodes)}
+        return sorted(self._groups, key=lambda group: place[group.leader.name])
+
+    def unsized(self, folds: Mapping[str, Fold]) -> Design:
+        """Build the design of folds with the smallest FIFOs: no less is needed, whatever they must hold.
+
+        Raises BudgetError for a fold beyond the tools' limits.
+        """
+        board = find_board(BOARD)
+        built = build_design(
+            self.graph,
+            folds,
+            KERNELS,
+            device=board.device,
+            board=board.name,
+            clock_mhz=CLOCK_MHZ,
+            utilisation=self.utilisation,
+        )
+        return with_depths(built, dict.fromkeys(built.graph.streams, FIFO_DEPTH), None)
+
+    def price(self, layers: LayerFolds) -> tuple[Design, tuple[str, ...]]:
+        """Build, size and simulate the design of FINN+'s folds, and list those adapted; raises as its parts do."""
+        folds, adapted = self.leaders(layers)
+        return resized(self.unsized(folds)), adapted
+
+    def fastest(self, designs: Sequence[FinnDesign], tell: Callable[[str], None] = lambda _: None) -> Priced | None:
+        """Find the fastest of the designs that is inside the allowance with its FIFOs, the cheapest of equals.
+
+        None where there is none. Those that are over it with the smallest FIFOs are not sized.
+        """
+        small: list[tuple[int, int, FinnDesign]] = []
+        for number, design in enumerate(designs):
+            try:
+                built = self.unsized(self.leaders(design.layers)[0])
+            except BudgetError:
+                continue
+            if not built.resources.exceeds(built.allowance):
+                small.append((built.slowest_cycles, number, design))
+        best: Priced | None = None
+        for number, (cycles, _, design) in enumerate(sorted(small, key=lambda entry: entry[:2]), 1):
+            if best is not None and cycles > best.ours.interval:
+                break
+            tell(f"FIFOs of FINN+ design {number} of at most {len(small)}, {cycles} cycles")
+            priced = Priced(design, *self.price(design.layers))
+            if priced.ours.resources.exceeds(priced.ours.allowance):
+                continue
+            if best is None or _rank(priced.ours) < _rank(best.ours):
+                best = priced
+        return best
+
+
+def _rank(design: Design) -> tuple[int, float]:
+    used, limit = design.resources, design.allowance
+    return design.interval, used.lut / limit.lut + used.bram18 / limit.bram18
+
+
+def _legal(group: Group, wanted: Fold, slowest: int) -> Fold:
+    """Give the wanted fold, or the nearest legal one within the cycles; the fastest one where none is."""
+
+    def distance(candidate: Candidate) -> tuple[float, int]:
+        fold = candidate.fold
+        return abs(log2(fold.pe / wanted.pe)) + abs(log2(fold.simd / wanted.simd)), candidate.logic.lut
+
+    if any(candidate.fold == wanted for candidate in group.candidates):
+        return wanted
+    enough = [candidate for candidate in group.candidates if candidate.cycles <= slowest and candidate.fold.groups == 1]
+    if not enough:
+        return min(group.candidates, key=lambda candidate: candidate.cycles).fold
+    return min(enough, key=distance).fold
