@@ -36,10 +36,10 @@ from muxflow.frontend.training import zoo_bnn
 PUBLISHED = Path(__file__).with_name("calibrate") / "vendor_results" / "published-designs.csv"
 
 TARGETS = {
-    "cnv": (*range(500, 6000, 250), *range(6000, 10_001, 500)),
-    "tfc": (10_000, 20_000, 30_000, 50_000, 75_000, 100_000, 127_000, 200_000, 500_000, 1_000_000, 2_000_000),
+    "cnv": tuple(round(500 * 1.05**step) for step in range(62)),
+    "tfc": tuple(round(10_000 * 1.2**step) for step in range(30)),
 }
-"""Target rates that FINN+ folds for, frames/s."""
+"""Target rates that FINN+ folds for, frames/s: CNV from 500 to 9,800, TFC from 10,000 to 1,977,000."""
 AIMS = {"cnv_w1a1": 6000, "cnv_w1a2": 3000, "cnv_w2a2": 3000}
 """Frames a second that Muxflow should reach inside the budget."""
 AHEAD = 1.5
