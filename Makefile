@@ -11,7 +11,7 @@
 #   make train             train the digits network again (SELECT=channel|channel-mean|element|always)
 #   make benchmark         measure import, fit, compile and simulation of a CIFAR-sized network
 #   make benchmark-hls4ml  C simulation of that network here, through hls4ml, and by hls4ml alone
-#   make benchmark-finn    CNV and TFC here and through FINN+, side by side (makes FINN+'s environment, 2.3 GB)
+#   make benchmark-finn    CNV and TFC here and through FINN+, both searched (makes FINN+'s environment, 2.3 GB)
 #   make benchmark-finn-conversion  the digits network in FINN, by FINN's conversion and by Muxflow's, and both estimates
 #   make presets           the CIFAR-10 MOGNETs of 0.6, 1.0 and 1.4 Mb, fitted to five boards
 #   make calibrate         fit the resource model to results of vendor tools, print its errors (CHECK=file.csv: of another table)

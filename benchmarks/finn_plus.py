@@ -39,7 +39,7 @@ TARGETS = {
     "cnv": tuple(round(500 * 1.05**step) for step in range(62)),
     "tfc": tuple(round(10_000 * 1.2**step) for step in range(30)),
 }
-"""Target rates that FINN+ folds for, frames/s: CNV from 500 to 9,800, TFC from 10,000 to 1,977,000."""
+"""Target rates that FINN+ folds for, frames/s: CNV from 500 to 9,800, TFC from 10,000 to 1,978,000."""
 AIMS = {"cnv_w1a1": 6000, "cnv_w1a2": 3000, "cnv_w2a2": 3000}
 """Frames a second that Muxflow should reach inside the budget."""
 AHEAD = 1.5
