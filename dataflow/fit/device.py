@@ -92,4 +92,7 @@ class Utilisation:
         for name in ("lut", "ff", "bram18", "dsp"):
             share = getattr(self, name)
             if not 0 < share <= 1:
-                raise BudgetError(f"a utilisation of {share} for {name}; use a share above 0 and up to 1")
+                raise BudgetError(
+                    f"a utilisation of {share:g} for {name}; utilisations (--lut, --bram) are shares of the device above 0 "
+                    "and up to 1, as 0.7, not counts"
+                )

@@ -10,7 +10,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
-from muxflow.dataflow.packages import package
+from muxflow.dataflow.packages import install_extra, package
 from muxflow.hls import hls4ml
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
@@ -37,7 +37,7 @@ class Hls4mlTarget:
     options = Hls4mlOptions
     implementations: Implementations = KERNELS
     packages = (
-        package("hls4ml", "hls4ml output; ap_int types of the C simulation", "pip install 'muxflow[reference]'"),
+        package("hls4ml", "hls4ml output; ap_int types of the C simulation", install_extra("reference")),
     )
     marker = hls4ml.CONFIG_FILE
     project = hls4ml.KIND

@@ -13,6 +13,7 @@ import typer
 import muxflow
 from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, tasks
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.hls.kernels import KERNELS
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from muxflow.dataflow.graph.graph import Graph
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
-LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used.")]
-BramOption = Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used.")]
+LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used, up to 1.")]
+BramOption = Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used, up to 1.")]
 FpsOption = Annotated[
     float | None, typer.Option(help="Frames a second to reach with fewest resources; as fast as fits when absent.")
 ]
@@ -39,21 +40,18 @@ def fitted(
     clock: float | None,
     fps: float | None,
     latency_ms: float | None,
-    lut: float,
-    bram: float,
+    utilisation: Utilisation,
     slowdown: float,
     implementations: Implementations = KERNELS,
 ) -> Design:
     """Call `muxflow.fit` with the command line's options."""
-    from muxflow.dataflow.fit.device import Utilisation
-
     return muxflow.fit(
         graph,
         board,
         clock_mhz=clock,
         fps=fps,
         latency=None if latency_ms is None else latency_ms / 1000,
-        utilisation=Utilisation(lut, lut, bram, bram),
+        utilisation=utilisation,
         slowdown=slowdown,
         implementations=implementations,
     )
@@ -83,13 +81,14 @@ def fit(
     from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
     from muxflow.reports.report import make_report
 
+    utilisation = Utilisation(lut, lut, bram, bram)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
         graph = muxflow.load(model, input_scale=fraction(input_scale))
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = fitted(
-            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, slowdown=slowdown
+            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, utilisation=utilisation, slowdown=slowdown
         )
         done(1, 1)
         done = begin("frontier and slowdown", 1)
