@@ -14,7 +14,9 @@ Batch = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
 """A batch of frames: one array for a model of one input, else one array an input, in order or by name."""
 
 
-def arrays_by_input(where: str, inputs: Sequence[str], batch: Batch, what: str = "codes") -> dict[str, npt.NDArray[Any]]:
+def arrays_by_input(
+    where: str, inputs: Sequence[str], batch: Batch, what: str = "codes"
+) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of a batch by input, in the order of `inputs`; `where` names the model, `what` the numbers.
 
     Raises MuxflowError where there is not one for each, or one has no axis of frames.

@@ -152,6 +152,8 @@ def _images(where: str, shapes: Mapping[str, Shape], images: Batch) -> dict[str,
         if array.dtype.kind != "f":
             raise MuxflowError(f"{here}: images of type {array.dtype}; expected floats (pixels p/256)")
         if len(array) % together:
-            raise MuxflowError(f"{here}: {len(array)} images; the file takes {together} at a time, give a multiple of it")
+            raise MuxflowError(
+                f"{here}: {len(array)} images; the file takes {together} at a time, give a multiple of it"
+            )
     check_counts(where, arrays)
     return {name: array.astype(np.float32, copy=False) for name, array in arrays.items()}

@@ -36,9 +36,7 @@ class Hls4mlTarget:
     title = f"hls4ml's (needs hls4ml {hls4ml.SUPPORTED})"
     options = Hls4mlOptions
     implementations: Implementations = KERNELS
-    packages = (
-        package("hls4ml", "hls4ml output; ap_int types of the C simulation", install_extra("reference")),
-    )
+    packages = (package("hls4ml", "hls4ml output; ap_int types of the C simulation", install_extra("reference")),)
     marker = hls4ml.CONFIG_FILE
     project = hls4ml.KIND
     usage = "`hls4ml.converters.link_existing_project` gives its model, whose compile(), predict() and build() run it"

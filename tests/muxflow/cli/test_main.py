@@ -17,7 +17,11 @@ import muxflow
         (["build", "model.pt"], 1, "supported are .onnx"),
         (["build", "small.npz", "--board", "pynq-z9", "--output", "no"], 1, "'pynq-z9' is not known"),
         (["build", "small.npz", "--lut", "0", "--output", "no"], 5, "a utilisation of 0"),
-        (["fit", "none.onnx", "--lut", "100"], 5, "a utilisation of 100 for lut; utilisations (--lut, --bram) are shares"),
+        (
+            ["fit", "none.onnx", "--lut", "100"],
+            5,
+            "a utilisation of 100 for lut; utilisations (--lut, --bram) are shares",
+        ),
         (["build", "small.npz", "--lut", "0.0001", "--output", "no"], 5, "LUT"),
         (["build", "small.npz", "--clock", "0", "--output", "no"], 1, "must be positive"),
         (["build", "small.npz", "--fps", "0", "--output", "no"], 1, "a goal of 0 frames a second"),
