@@ -17,7 +17,7 @@ from muxflow.dataflow.fit.schedule import fifo_depths, schedule
 from muxflow.dataflow.fit.solver import Solution, Solver
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
-from muxflow.dataflow.graph.spec import check
+from muxflow.dataflow.graph.spec import check, check_network
 from muxflow.dataflow.op import Role
 
 ROUNDS = 4
@@ -199,7 +199,7 @@ def fit(
     goal = goal or Goal()
     utilisation = utilisation or Utilisation()
     budget = device.budget(utilisation)
-    forked = insert_forks(check(graph))
+    forked = insert_forks(check_network(check(graph)))
     search = _Search(forked, implementations, goal, clock_mhz, budget)
     tell = progress or (lambda _text: None)
 

@@ -161,6 +161,7 @@ class Graph:
         Each part is checked when it is asked for, so that no copy of all codes is made.
         """
         arrays = arrays_by_input(self.name, self.inputs, batch)
+        check_counts(self.name, arrays)
         for start in range(0, self.frames(arrays), size):
             yield start, self.check_codes({name: array[start : start + size] for name, array in arrays.items()})
 

@@ -288,6 +288,15 @@ def test_rising_thresholds_keeps_the_function(name: str) -> None:
     assert np.array_equal(rising(codes), graph(codes))
 
 
+def test_rising_thresholds_leaves_what_the_host_reads() -> None:
+    graph = GRAPHS["falling"]()
+    (product,) = [node.outputs[0] for node in graph.nodes if isinstance(node.op, MatrixVector)][:1]
+    both = replace(graph, outputs=(*graph.outputs, product))
+    codes = random_codes(graph.streams["x"], 20, np.random.default_rng(0))
+    for one, other in zip(rising_thresholds(both)(codes), both(codes), strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_rising_thresholds_leaves_what_it_cannot_turn() -> None:
     graph = GRAPHS["falling-generated"]()
     assert rising_thresholds(graph).nodes == graph.nodes
