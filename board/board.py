@@ -11,18 +11,26 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.device import Device, check_clock
+from muxflow.dataflow.fit.device import Device, Resources, check_clock
 
 Family = Literal["zynq-7000", "zynq-ultrascale+"]
 FAMILIES: dict[str, Family] = {"xc7z": "zynq-7000", "xczu": "zynq-ultrascale+", "xck": "zynq-ultrascale+"}
 """Families by how a part's name begins (`xck` are the modules of the Kria line)."""
+
+ZYNQ_7000_SHELL = Resources(lut=6400, ff=8300, bram18=3, dsp=1)
+"""Interconnect and DMA around an accelerator, measured: four placed designs of FINN on the xc7z020 less their accelerators
+out of context (6,234 to 6,422 LUT), and a fifth (6,421 LUT); see docs/design/resources.md."""
+ZYNQ_ULTRASCALE_SHELL = Resources(lut=7000, ff=9200, bram18=4, dsp=2)
+"""The same on Zynq UltraScale+, an estimate: a tenth more than measured on Zynq-7000. The smallest placed design known on
+a XCZU3EG takes 8,348 LUT and 11,927 FF with its network."""
 
 
 @dataclass(frozen=True)
 class Board:
     """A development board: a subclass sets the class attributes and says where its figures come from.
 
-    `name`: as given on the command line; `title`: as people call it; `device`: the part and what it offers;
+    `name`: as given on the command line; `title`: as people call it; `device`: the part, what it offers, and what shell and
+    DMA take of that;
     `clock_mhz`: the clock that a design is fitted for unless another one is asked for; `tools`: vendor tools that know
     the part; `products`: what a build for it gives.
     `board_parts`: patterns (vendor:board:part0:version) of the vendor's board files, any of which will do; without them

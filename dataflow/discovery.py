@@ -52,7 +52,10 @@ class Registry(Generic[Part]):
 
     def _checked(self, part: Part) -> Part:
         lacking = [name for name in self._members if not hasattr(part, name)]
-        wrong = f"it lacks {', '.join(lacking)}" if lacking else self._rule(part)
+        if isinstance(part, type):
+            wrong: str | None = "it is a class; give an instance of it"
+        else:
+            wrong = f"it lacks {', '.join(lacking)}" if lacking else self._rule(part)
         if wrong is None:
             return part
         kind = part if isinstance(part, type) else type(part)

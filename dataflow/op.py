@@ -6,15 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from inspect import isabstract
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, whole
 
 IntArray = npt.NDArray[np.int64]
 
@@ -160,6 +160,19 @@ class Op(ABC):
     only_lanes: ClassVar[bool] = False
     answer: ClassVar[Answer] = "codes"
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        validate = cls.__post_init__
+
+        def checked(self: Op) -> None:
+            _check_numbers(self)
+            validate(self)
+
+        cls.__post_init__ = checked  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:  # noqa: B027 - most ops have something to validate, some have not
+        """Check the attributes, whose types are right; raises GraphError."""
+
     @property
     def kind(self) -> str:
         """Name of the op, as shown in tables."""
@@ -248,6 +261,23 @@ class Op(ABC):
         return hash(self._key)
 
 
+@lru_cache(maxsize=256)
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _check_numbers(op: Op) -> None:
+    """Make whole numbers of NumPy's Python's; raises GraphError for attributes that hold anything else in their place."""
+    for name, hint in _hints(type(op)).items():
+        if hint is int:
+            object.__setattr__(op, name, whole(getattr(op, name), f"{op.kind}: {name} is"))
+        elif get_origin(hint) is tuple and set(get_args(hint)) <= {int, Ellipsis}:
+            values = getattr(op, name)
+            if not isinstance(values, tuple | list):
+                raise GraphError(f"{op.kind}: {name} is {values!r}; expected a tuple of whole numbers")
+            object.__setattr__(op, name, tuple(whole(value, f"{op.kind}: {name} holds") for value in values))
+
+
 def concrete_ops(base: type[Op] = Op) -> Iterator[type[Op]]:
     """Yield every op that can be made, of all modules that are loaded."""
     for op in base.__subclasses__():
@@ -261,8 +291,16 @@ def _frozen(value: Any) -> Any:
 
 
 def frozen_array(values: npt.ArrayLike) -> IntArray:
-    """Make a read-only int64 copy."""
-    array = np.array(values, np.int64)
+    """Make a read-only int64 copy; raises GraphError for anything but integers of 64 bits."""
+    try:
+        given = np.asarray(values)
+        with np.errstate(invalid="ignore"):
+            array = given.astype(np.int64)
+        fits = given.dtype.kind in "iub" or bool(np.equal(array, given).all())
+    except (TypeError, ValueError, OverflowError) as error:
+        raise GraphError(f"not an array of integers ({error})") from None
+    if not fits or (given.dtype == np.uint64 and array.size and array.min() < 0):
+        raise GraphError(f"an array of {given.dtype} whose values are no integers of 64 bits")
     array.setflags(write=False)
     return array
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
+
+from muxflow.dataflow.errors import ToolError
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,17 @@ def package(name: str, purpose: str, remedy: str, distribution: str = "") -> Pac
             return ""
 
     return Package(name, purpose, remedy, find)
+
+
+def require(distribution: str, supported: str, remedy: str) -> None:
+    """Raise ToolError unless a supported release of a package is installed.
+
+    `distribution`: its name in the registry; `supported`: a release, or "1.3.*" for every release that begins so;
+    `remedy`: the command that installs it.
+    """
+    try:
+        found = version(distribution)
+    except PackageNotFoundError:
+        raise ToolError(f"{distribution} is not installed: {remedy}") from None
+    if not fnmatchcase(found, supported):
+        raise ToolError(f"{distribution} {found} is installed; supported: {supported}: {remedy}")

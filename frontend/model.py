@@ -77,7 +77,8 @@ class Model:
 
     `outputs`: names of tensors; `constants`: by name; `opset`: version of ONNX whose meaning the standard operators have;
     `metadata`: what the file says of its training, text by key; `computed_by`: the library that computes the model's own
-    predictions, "" where the file's operators define them.
+    predictions, "" where the file's operators define them; `observable`: the tensors whose values that library can show
+    beside the outputs, None for all of them.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Model:
     opset: int = 20
     metadata: Mapping[str, str] = field(default_factory=dict)
     computed_by: str = ""
+    observable: frozenset[str] | None = None
 
 
 def model_name(path: Path) -> str:

@@ -72,8 +72,10 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
     file = folder / DESIGN
     try:
         text = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise MuxflowError(f"{file}: no such file; `muxflow build MODEL --output {folder}` writes a project") from None
+    except (FileNotFoundError, NotADirectoryError):
+        free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        remedy = f"`muxflow build MODEL --output {folder}` writes a project" if free else "give the folder of a project"
+        raise MuxflowError(f"{file}: no such file; {remedy}") from None
     except (ValueError, RecursionError, OSError) as error:
         raise MuxflowError(f"{file}: not a Muxflow design ({error}); build the project again") from error
     graph = read_graph(folder / GRAPH)

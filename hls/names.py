@@ -27,16 +27,19 @@ def identifier(name: str) -> str:
 
 
 def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
-    """Make identifiers for names, a number appended where two would be the same or one is reserved."""
-    taken = set(reserved)
+    """Make identifiers for names, a number appended where two would be the same or one is reserved.
+
+    Two that differ in case only count as the same: files and macros are named after them.
+    """
+    taken = {name.lower() for name in reserved}
     found = {}
     for name in names:
         base = candidate = identifier(name)
         number = 2
-        while candidate in taken:
+        while candidate.lower() in taken:
             candidate = f"{base}_{number}"
             number += 1
-        taken.add(candidate)
+        taken.add(candidate.lower())
         found[name] = candidate
     return found
 
@@ -61,18 +64,18 @@ class Names:
 def names_of(folded: Folded) -> Names:
     """Choose the names that a project uses; no two of them are the same."""
     graph = folded.graph
-    top = identifier(graph.name)
     streams = identifiers(graph.streams)
     variables = {name: f"s_{text}" for name, text in streams.items()}
     types = {name: f"{text}_t" for name, text in streams.items()}
-    outer = {top, f"{top}_design", *variables.values(), *types.values()}
     origin = {name: start for start, chain in converter_chains(graph).items() for name in chain}
     ports: dict[str, str] = {}
     for ends, what in ((graph.inputs, "input"), (graph.outputs, "output")):
-        for name in ends:
-            # The name before width converters: it does not change with the folds.
-            ports[name] = what if len(ends) == 1 else f"{what}_{identifier(origin[name])}"
-    outer.update(ports.values())
+        # The names before width converters: they do not change with the folds.
+        texts = identifiers(origin[name] for name in ends)
+        ports |= {name: what if len(ends) == 1 else f"{what}_{texts[origin[name]]}" for name in ends}
+    outer = {*variables.values(), *types.values(), *ports.values()}
+    (top,) = identifiers([graph.name], outer).values()
+    outer |= {top, f"{top}_design"}
     functions = identifiers((node.name for node in graph.nodes), outer)
     outer.update(functions.values())
     with_state = [node.name for node in graph.nodes if node.op.with_registers() is not None]

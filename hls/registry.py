@@ -15,6 +15,7 @@ from muxflow.dataflow.discovery import Registry
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
 from muxflow.dataflow.packages import Package
 
@@ -23,12 +24,14 @@ from muxflow.dataflow.packages import Package
 class Written:
     """A written project: its folder, and what else is worth telling, by what it is.
 
-    `digest`: of the sources that a simulation compiles, which proofs are tied to; "" where none can be.
+    `digest`: of the sources that a simulation compiles, which proofs are tied to; "" where none can be. `one_at_a_time`:
+    whether its frames do not overlap, unlike the design's.
     """
 
     path: Path
     digest: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    one_at_a_time: bool = False
 
 
 class Target(Protocol):
@@ -36,7 +39,9 @@ class Target(Protocol):
 
     `name`: on the command line; `title`: what is written, with what it needs; `options`: a frozen dataclass of what a
     user may choose. Each of its fields has a default and `metadata={"help": ...}`; `muxflow build` has an option for each.
-    `implementations`: of the ops, for which a design is fitted. `packages`: what it needs beside Muxflow.
+    `implementations`: of the ops, for which a design is fitted. `packages`: what it needs beside Muxflow. `marker`: a file
+    that all of its projects have and no other target's; `project`: what such a folder is ("a FINN project"); `usage`: what
+    a user does with one.
     """
 
     name: str
@@ -44,6 +49,9 @@ class Target(Protocol):
     options: type[Any]
     implementations: Implementations
     packages: tuple[Package, ...]
+    marker: str
+    project: str
+    usage: str
 
     def passes(self, options: Any) -> tuple[Pass, ...]:
         """Give what the graph goes through before the fit."""
@@ -51,6 +59,10 @@ class Target(Protocol):
 
     def check(self, options: Any, board: str, path: Path) -> None:
         """Raise MuxflowError, before any work, where the options, the board, the folder or this machine do not fit."""
+        ...
+
+    def check_graph(self, graph: Graph, options: Any, board: str) -> None:
+        """Raise UnsupportedError, before the fit, naming what of a graph after the passes the target cannot carry."""
         ...
 
     def write(self, design: Design, path: Path, options: Any, model: Mapping[str, bytes]) -> Written:
@@ -77,3 +89,13 @@ def find(name: str) -> Target:
     if found:
         return found[0]
     raise MuxflowError(f"target {name!r}; there are: {', '.join(target.name for target in TARGETS)}")
+
+
+def check_project(path: Path, target: str) -> None:
+    """Raise MuxflowError where a folder is the project of another target, saying what it is and what to do with it."""
+    owner = next((one for one in TARGETS if (path / one.marker).is_file()), None)
+    if owner is not None and owner.name != target:
+        raise MuxflowError(
+            f"{path} is {owner.project}: {owner.usage}; this command is for {find(target).project}, which "
+            f"`muxflow build MODEL --target {target} --output FOLDER` writes"
+        )

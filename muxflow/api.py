@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muxflow.board.board import Board, find_board
@@ -134,6 +134,7 @@ def fit(
     fps: float | None = None,
     latency: float | None = None,
     utilisation: Utilisation | None = None,
+    sure: float | None = None,
     slowdown: float = 0.0,
     implementations: Implementations = KERNELS,
     progress: Callable[[str], None] | None = None,
@@ -141,7 +142,8 @@ def fit(
     """Find the best design that fits the board, by the resource estimate, FIFOs sized by cycle simulation.
 
     `board`: a name, a path to a board file, or a Board; `clock_mhz`: the board's own when None; `utilisation`: shares of
-    the device that may be used (default 70 % of LUTs and flip-flops, 90 % of block RAM and DSP).
+    the device that may be used (default 70 % of LUTs and flip-flops, 90 % of block RAM and DSP), and how sure the design
+    must be to fit (default 80 %); `sure` replaces that.
     `fps`: frames a second, or `latency`: seconds for one image; the cheapest design that reaches it, the fastest one that
     fits when both are None. `slowdown`: per cent of the rate that may be given up for smaller FIFOs.
     `implementations`: of the target, the HLS kernels by default.
@@ -152,13 +154,14 @@ def fit(
     _expect(graph, Graph, "fit", "muxflow.load gives one")
     chosen = find_board(board) if isinstance(board, str) else board
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
+    shares = utilisation or Utilisation()
     return folding.fit(
         graph,
         implementations,
         device=chosen.device,
         board=chosen.name,
         clock_mhz=clock,
-        utilisation=utilisation,
+        utilisation=shares if sure is None else replace(shares, sure=sure),
         goal=folding.Goal(fps, latency),
         slowdown=slowdown,
         simulated=have_compiler(),

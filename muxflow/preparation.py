@@ -12,18 +12,21 @@ from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.registry import load
 from muxflow.hls import hls4ml
 
+Shapes = tuple[int, ...] | tuple[tuple[int, ...], ...]
+
 
 def prepare_for_hls4ml(
     model: Any,
     *,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: Shapes | None = None,
     input_scale: float | None = None,
     standard_layers: bool = True,
 ) -> Any:
     """Make a model of the same library that hls4ml's own converter reads and computes exactly, values in and values out.
 
     `model`: a QONNX file, ModelProto or ModelWrapper gives a channels-last ModelWrapper for `convert_from_onnx_model`; a
-    PyTorch module (Brevitas, `muxflow.frontend.training.layers`; `input_shape`: its (C, H, W)) a module for
+    PyTorch module (Brevitas, `muxflow.frontend.training.layers`; `input_shape`: its (C, H, W), one for each input where there
+    are several) a module for
     `convert_from_pytorch_model`; a Keras 2 model (QKeras, `muxflow.frontend.training.keras.mognet`) one for
     `convert_from_keras_model`; a `Graph` a ModelWrapper. `input_scale`: as in `muxflow.load`. `standard_layers`: as in
     `muxflow.hls.hls4ml.prepare`, which does the work on the graph.
@@ -46,15 +49,17 @@ def _is(model: Any, package: str) -> bool:
     return any(f"{base.__module__}.".startswith(f"{package}.") for base in type(model).__mro__)
 
 
-def _graph_of_torch(model: Any, input_shape: tuple[int, int, int] | None, options: ImportOptions) -> Graph:
+def _graph_of_torch(model: Any, input_shape: Shapes | None, options: ImportOptions) -> Graph:
     from muxflow.frontend.brevitas.export import export
 
     if input_shape is None:
         raise MuxflowError(
             f"prepare_for_hls4ml({type(model).__name__}): a PyTorch model does not tell its input; give input_shape"
         )
+    one_input = tuple(size for size in input_shape if not isinstance(size, tuple))
+    shapes = tuple(shape for shape in input_shape if isinstance(shape, tuple)) or (one_input,)
     with tempfile.TemporaryDirectory(prefix="muxflow_hls4ml_") as folder:
-        file = export(model, Path(folder) / "model.onnx", (1, *input_shape))
+        file = export(model, Path(folder) / "model.onnx", tuple((1, *shape) for shape in shapes))
         return load(file, options)
 
 

@@ -107,7 +107,7 @@ def prove(
         speeds[f"{variant}_compile_seconds"] = simulation.compile_seconds
     remarks = [""] * len(models) + ["FIFOs at their depths" if bounded else ""] * len(simulations)
     rungs = [rung(outcome, remark) for outcome, remark in zip(agreed.outcomes, remarks, strict=True)]
-    rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream --cosim"))
+    rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
     rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))
     accuracy = None
     if images.labels is not None:
@@ -141,11 +141,14 @@ def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, be
 
 def project_report(project: Project, version: str) -> Report:
     """Make the report of a project, with what its last simulation proved, unless its sources have changed since."""
-    return folder_report(project.design, project.path, project.hls.digest, version)
+    return folder_report(project.design, project.path, project.hls.digest, version, project.hls.one_at_a_time)
 
 
-def folder_report(design: Design, folder: Path, digest: str, version: str) -> Report:
-    """Make the report of a design whose project stands in a folder; `digest`: of its sources, which proofs are tied to."""
+def folder_report(design: Design, folder: Path, digest: str, version: str, one_at_a_time: bool = False) -> Report:
+    """Make the report of a design whose project stands in a folder.
+
+    `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap.
+    """
     kept = kept_ladder(folder, digest)
     ladder = kept.rungs
     figures = _vendor_figures(folder, digest)
@@ -153,7 +156,9 @@ def folder_report(design: Design, folder: Path, digest: str, version: str) -> Re
         seen = Rung(COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures['hls']}")
         ladder = tuple(seen if rung.title == COSIMULATION else rung for rung in ladder)
     stages = tuple(tuple(row) for row in figures.get("comparison", ()))
-    return make_report(design, ladder=ladder, accuracy=kept.accuracy, version=version, stages=stages)
+    return make_report(
+        design, ladder=ladder, accuracy=kept.accuracy, version=version, stages=stages, one_at_a_time=one_at_a_time
+    )
 
 
 def _vendor_figures(folder: Path, digest: str) -> dict[str, Any]:

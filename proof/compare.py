@@ -89,6 +89,9 @@ class _Count:
         started = time.perf_counter()
         found = self.execution.run(batch)
         self.seconds += time.perf_counter() - started
+        if self.codes and set(found) != set(self.streams):
+            odd = sorted(set(found) ^ set(self.streams))[0]
+            raise MismatchError(f"{self.execution.name} gives {odd} of some images and not of others")
         self.streams.update(dict.fromkeys(found))
         return found
 
@@ -103,6 +106,8 @@ def _slices(graph: Graph, codes: Batch | Iterator[Batch]) -> Iterator[dict[str, 
     size = min(BATCH, max(1, BATCH_CODES // frame))
     for given in codes if isinstance(codes, Iterator) else (codes,):
         for _, batch in graph.batches(given, size):
+            for array in batch.values():
+                array.flags.writeable = False  # all executions and the graph see the same codes
             yield batch
 
 
@@ -121,6 +126,9 @@ def _compare_batch(
         missing = [name for name in graph.outputs if name not in given]
         if missing:
             raise MismatchError(f"{count.execution.name} gives no output {', '.join(missing)} of {graph.name}")
+        unknown = sorted(set(given) - set(order))
+        if unknown:
+            raise MismatchError(f"{count.execution.name} gives {unknown[0]}, which is no stream of {graph.name}")
         for name in sorted(given, key=order.index):
             count.codes += _equal(graph, count.execution.name, name, given[name], expected[name], start)
     return {name: expected[name] for name in graph.outputs}
@@ -130,11 +138,11 @@ def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, s
     """Return the number of codes of a stream, all equal; raises MismatchError naming the first that differs."""
     frames = len(wanted)
     met = value.codes(wanted, name) if isinstance(value, Floats) else value
-    met, wanted = met.reshape(frames, -1), wanted.reshape(frames, -1)
-    if met.shape != wanted.shape:
+    if len(met) != frames or met.size != wanted.size:
         raise MismatchError(
             f"{who} differs from the graph at {_place(graph, name)}: shapes {met.shape} and {wanted.shape}"
         )
+    met, wanted = met.reshape(frames, -1), wanted.reshape(frames, -1)
     if not np.array_equal(met, wanted):
         image, flat = (int(i) for i in np.argwhere(met != wanted)[0])
         index = tuple(int(i) for i in np.unravel_index(flat, graph.streams[name].shape))

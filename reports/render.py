@@ -36,15 +36,19 @@ def summary(report: Report) -> list[tuple[str, str]]:
         )
     rows += [
         ("slowest node", f"{report.bottleneck}, {report.slowest_cycles:,} cycles a frame (estimate)"),
-        ("interval", f"{report.interval:,} cycles between frames ({report.cycles_are})"),
-        ("pipelined rate", f"{report.frames_per_second:,.0f} frames/s ({report.cycles_are})"),
+        ("interval", f"{report.interval:,} cycles between frames ({report.interval_is})"),
+        ("pipelined rate", f"{report.frames_per_second:,.0f} frames/s ({report.interval_is})"),
         (
             "one-image latency",
             f"{report.latency:,} cycles, {report.latency_us:,.1f} us; one image at a time "
             f"{report.one_image_rate:,.0f} images/s ({report.cycles_are})",
         ),
     ]
-    rows += [(name, f"{used:,} of {report.budget[name]:,} budgeted (estimate)") for name, used in report.used.items()]
+    rows += [(name, _used(report, name)) for name in report.used]
+    reserved = ", ".join(f"{amount:,} {name}" for name, amount in report.reserve.items() if amount)
+    rows.append(
+        ("shell and DMA", f"{reserved or 'nothing'} set aside, off the budget; {100 * report.sure:g} % sure to fit")
+    )
     rows += [
         (
             "limits of the tools",
@@ -65,6 +69,13 @@ def summary(report: Report) -> list[tuple[str, str]]:
     if report.remarks:
         rows.append(("remarks", report.remarks))
     return rows
+
+
+def _used(report: Report, name: str) -> str:
+    """Say what is used of a resource, with its interval where the estimate has one."""
+    ends = report.between.get(name)
+    interval = f" (80 % interval {ends[0]:,}-{ends[1]:,})" if ends else ""
+    return f"{report.used[name]:,}{interval} of {report.budget[name]:,} budgeted (estimate)"
 
 
 def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
@@ -208,7 +219,7 @@ def to_json(report: Report) -> str:
     entry["saved_bits"] = report.saved_bits
     entry["frames_per_second"] = round(report.frames_per_second, 3)
     entry["latency_us"] = round(report.latency_us, 3)
-    entry["figures"] = f"resources and node cycles: estimate; interval, rate and latency: {report.cycles_are}"
+    entry["figures"] = f"resources and node cycles: estimate; interval, rate and latency: {report.interval_is}"
     return json.dumps(entry, indent=2, sort_keys=True) + "\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.node import Node
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
@@ -67,9 +68,11 @@ class Accuracy:
 class Report:
     """Everything a reader of the design wants to know.
 
-    Resources are estimates of Muxflow's own model. Interval and latency are cycle simulations where `simulated`, else
-    estimates; `slowest_cycles` is the cycles of the slowest node, which no FIFO depths can beat. `stages`: a table, titles
-    first, that sets the estimates beside what vendor tools said; empty where none has run.
+    Resources are estimates of Muxflow's own model; `between`: ends of their 80 % interval, where they have one. `reserve`:
+    what shell and DMA take of the device, off the budget already; `sure`: probability with which the design is to fit.
+    Interval and latency are cycle simulations where `simulated`, else estimates; `slowest_cycles` is the cycles of the
+    slowest node, which no FIFO depths can beat. `one_at_a_time`: frames do not overlap, so that the interval is the latency.
+    `stages`: a table, titles first, that sets the estimates beside what vendor tools said; empty where none has run.
     """
 
     network: str
@@ -84,7 +87,10 @@ class Report:
     latency: int
     simulated: bool
     used: dict[str, int]
+    between: dict[str, tuple[int, int]]
     budget: dict[str, int]
+    reserve: dict[str, int]
+    sure: float
     widest_stream_bits: int
     stream_bits_limit: int
     largest_unroll: int
@@ -98,6 +104,7 @@ class Report:
     remarks: str
     version: str
     stages: tuple[tuple[str, ...], ...] = ()
+    one_at_a_time: bool = False
 
     @property
     def parameter_bits(self) -> int:
@@ -115,6 +122,11 @@ class Report:
         return "cycle simulation" if self.simulated else "estimate, stalls on FIFOs not counted"
 
     @property
+    def interval_is(self) -> str:
+        """What interval and rate are."""
+        return self.cycles_are + (", one frame at a time: the latency" if self.one_at_a_time else "")
+
+    @property
     def frames_per_second(self) -> float:
         """Pipelined rate."""
         return self.clock_mhz * 1e6 / self.interval
@@ -130,6 +142,12 @@ class Report:
         return self.clock_mhz * 1e6 / self.latency
 
 
+def _between(used: Resources) -> dict[str, tuple[int, int]]:
+    """Give the ends of the interval that holds four designs of five, where estimates are not exact."""
+    ends = zip(used.quantile(0.1).items(), used.quantile(0.9).items(), strict=True)
+    return {name: (low, high) for (name, low), (_, high) in ends if low != high}
+
+
 def make_report(
     design: Design,
     *,
@@ -137,8 +155,12 @@ def make_report(
     accuracy: Accuracy | None = None,
     version: str = "",
     stages: tuple[tuple[str, ...], ...] = (),
+    one_at_a_time: bool = False,
 ) -> Report:
-    """Make the report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools."""
+    """Make the report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools.
+
+    `one_at_a_time`: whether the project lets a frame begin only after the one before has ended.
+    """
     bits = design.memory_bits()
     plan = make_memory_plan(design)
 
@@ -168,11 +190,14 @@ def make_report(
         nodes=rows,
         bottleneck=design.bottleneck.name,
         slowest_cycles=design.slowest_cycles,
-        interval=design.interval,
+        interval=design.latency if one_at_a_time else design.interval,
         latency=design.latency,
         simulated=design.timing is not None,
         used=dict(design.resources.items()),
+        between=_between(design.resources),
         budget=dict(design.budget.items()),
+        reserve=dict(design.device.reserve.items()),
+        sure=design.utilisation.sure,
         widest_stream_bits=design.folded.widest_beat,
         stream_bits_limit=limits.stream_bits,
         largest_unroll=max(design.cost(node).unrolled for node in design.graph.nodes),
@@ -186,4 +211,5 @@ def make_report(
         remarks=notes.get("remarks", ""),
         version=version,
         stages=stages,
+        one_at_a_time=one_at_a_time,
     )

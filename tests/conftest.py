@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from ladder import Ladder
+from ladder import TARGETS, Ladder
+from op_cases import OpTarget
 
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device
@@ -127,10 +128,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture
-def ladder(tmp_path: Path, pytestconfig: pytest.Config) -> Ladder:
-    """A fresh ladder; without its last rung only in the core tier, which says so at its end."""
-    whole = ap_types() is not None or not is_core_tier(pytestconfig)
-    return Ladder(tmp_path, ("native", "reference") if whole else ("native",))
+def ladder(tmp_path: Path, request: pytest.FixtureRequest) -> Ladder:
+    """A fresh ladder; without targets, and perhaps without the last rung of the kernels, only in the core tier."""
+    core = is_core_tier(request.config)
+    whole = ap_types() is not None or not core
+    targets = [] if core else [request.getfixturevalue(f"{name}_cases") for name in TARGETS]
+    return Ladder(tmp_path, ("native", "reference") if whole else ("native",), targets)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -308,3 +311,23 @@ def finn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def finn_cases(finn: None) -> OpTarget:
+    """FINN as a target of the ladder."""
+    from finn_ladder import FinnCases
+
+    return FinnCases()
+
+
+# -------------------------------------------------------------------------------------------- hls4ml
+
+
+@pytest.fixture(scope="session")
+def hls4ml_cases(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> OpTarget:
+    """hls4ml as a target of the ladder; a few cases of each op where the exhaustive tests are left out."""
+    from hls4ml_ladder import Hls4mlCases
+
+    few = "not exhaustive" in pytestconfig.option.markexpr
+    return Hls4mlCases(tmp_path_factory.mktemp("hls4ml_cases"), thorough=not few)

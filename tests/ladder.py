@@ -1,12 +1,15 @@
-"""The proof ladder of one op: slow reference == numpy == kernel on native types == kernel on ap_int, for every legal fold."""
+"""The proof ladder of one op: slow reference == numpy == kernel on native types == kernel on ap_int, for every legal fold,
+== the op on each target."""
 
+import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from op_cases import Case, OpTarget
 
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold, Op, Pattern, Ports
@@ -15,6 +18,9 @@ from muxflow.hls.headers import copy_headers
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.tables import table_definition, table_type
 from muxflow.hls.vitis.csim import ap_types
+
+# Those besides vitis, whose kernels are the ladder's own; the fixture `<name>_cases` gives the `OpTarget`.
+TARGETS = ("finn", "hls4ml")
 
 IntArray = npt.NDArray[np.int64]
 Slow = Callable[..., Sequence[IntArray]]
@@ -119,12 +125,16 @@ def _events(patterns: Sequence[Pattern], names: str) -> list[str]:
 
 
 class Ladder:
-    """Collects ops, then compiles all their kernels as two programs (native, ap_int) and compares."""
+    """Collects ops, then compiles all their kernels as two programs (native, ap_int) and compares; then the targets."""
 
-    def __init__(self, folder: Path, variants: Sequence[str] = ("native", "reference")) -> None:
+    def __init__(
+        self, folder: Path, variants: Sequence[str] = ("native", "reference"), targets: Sequence[OpTarget] = ()
+    ) -> None:
         self.folder = folder
         self.variants = variants
+        self.targets = targets
         self.rungs: list[Rung] = []
+        self.cases: list[Case] = []
 
     def add(
         self,
@@ -166,6 +176,7 @@ class Ladder:
                 assert (want.min(), want.max()) == (stream.lo, stream.hi), op
         legal = list(op.folds(ports)) if folds is None else list(folds)
         assert legal
+        self.cases.append(Case(op, ports.inputs, batch, tuple(expected), tuple(legal)))
         for fold in legal:
             lanes_in, lanes_out = op.lanes(ports, fold)
             folded = Ports(
@@ -198,8 +209,11 @@ class Ladder:
         flat[0, 0], flat[-1, -1] = stream.lo, stream.hi
         return values
 
-    def climb(self) -> int:
-        """Compiles, runs and compares; returns how many kernels were checked."""
+    def climb(self, refused: Collection[str] = ()) -> int:
+        """Compiles, runs and compares; returns how many kernels were checked.
+
+        Each target carries a case of every op at least, but those named in `refused`, which carry none.
+        """
         assert self.rungs
         (self.folder / "hls_stream.h").write_text(HLS_STREAM)
         copy_headers(self.folder / "muxflow")
@@ -220,7 +234,18 @@ class Ladder:
             )
             assert done.returncode == 0, done.stderr[:6000]
             self._compare(variant)
+        for target in self.targets:
+            self._climb(target, target.name in refused)
         return len(self.rungs)
+
+    def _climb(self, target: OpTarget, refused: bool) -> None:
+        answers = target.climb(self.cases)
+        carried = {case.op.kind for case, answer in zip(self.cases, answers, strict=True) if not answer}
+        for case, answer in zip(self.cases, answers, strict=True):
+            known = not answer or any(re.search(pattern, answer) for pattern in target.refusals)
+            assert known, f"{target.name} refuses {case.op} of {case.streams}: {answer}"
+            assert refused or case.op.kind in carried, f"{target.name} carries no case of {case.op.kind}: {answer}"
+        assert not (refused and carried), f"{target.name} carries cases of {', '.join(carried)}, so it refuses not all"
 
     def _program(self) -> str:
         headers = sorted({KERNELS.unit(rung.op, rung.ports, rung.fold).header for rung in self.rungs})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ def figures_json(project: Project, figures: Figures) -> bytes:
         "comparison": [columns, *rows],
         "estimate": {
             "resources": asdict(design.resources),
-            "interval": design.interval,
+            "interval": project.interval,
             "latency": design.latency,
             "clock_mhz": design.clock_mhz,
         },
@@ -144,31 +145,41 @@ def figures_json(project: Project, figures: Figures) -> bytes:
 def comparison(project: Project, figures: Figures) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Lay out column titles and rows of the table that sets the estimates beside what was synthesised and implemented."""
     design = project.design
-    columns: list[tuple[str, Resources | None, tuple[str, str, str]]] = [
+    asked = "flushing" if project.options.tool == "vitis_hls" else "drained"
+    columns: list[tuple[str, Resources | None, tuple[str, ...]]] = [
         (
             "estimate",
             design.resources,
-            (f"{design.interval:,}", f"{design.latency:,}", f"{1000 / design.clock_mhz:.3f} asked"),
+            (f"{project.interval:,}", f"{design.latency:,}", f"{1000 / design.clock_mhz:.3f} asked", asked),
         )
     ]
     if figures.synthesised is not None:
         made = figures.synthesised
-        cycles = (_range(made.interval), _range(made.latency), f"{made.estimated_ns:.3f} estimated")
+        period = f"{made.estimated_ns:.3f} + {made.uncertainty_ns:.3f} estimated"
+        cycles = (_range(made.interval), _range(made.latency), period, _styles(made))
         columns.append((f"synthesised with {figures.hls}", made.resources, cycles))
     if figures.cosimulated is not None:
         seen = figures.cosimulated
-        columns.append((f"co-simulated with {figures.hls}", None, (_range(seen.interval), _range(seen.latency), "")))
+        columns.append(
+            (f"co-simulated with {figures.hls}", None, (_range(seen.interval), _range(seen.latency), "", ""))
+        )
     if figures.timing is not None and figures.clock_hz:
         reached = f"{1e9 / figures.clock_hz - figures.timing.setup_slack:.3f} reached"
-        columns.append((f"implemented with {figures.vivado}: accelerator", figures.accelerator, ("", "", reached)))
-        columns.append((f"implemented with {figures.vivado}: all", figures.system, ("", "", reached)))
+        columns.append((f"implemented with {figures.vivado}: accelerator", figures.accelerator, ("", "", reached, "")))
+        columns.append((f"implemented with {figures.vivado}: all", figures.system, ("", "", reached, "")))
     rows: list[tuple[str, ...]] = []
     for number, name in enumerate(("LUT", "FF", "BRAM18", "DSP")):
         amounts = ("" if used is None else f"{used.items()[number][1]:,}" for _, used, _ in columns)
         rows.append((name, *amounts))
-    for number, name in enumerate(("interval, cycles", "latency, cycles", "clock period, ns")):
+    for number, name in enumerate(("interval, cycles", "latency, cycles", "clock period, ns", "pipelines")):
         rows.append((name, *(texts[number] for _, _, texts in columns)))
     return ("", *(title for title, _, _ in columns)), rows
+
+
+def _styles(made: Synthesised) -> str:
+    """Count the pipelines by style, as the tool names them."""
+    counts = Counter(one.style or "style not given" for one in made.pipelines)
+    return ", ".join(f"{number} {style}" for style, number in sorted(counts.items())) or "not given"
 
 
 def _range(cycles: tuple[int, ...] | None) -> str:

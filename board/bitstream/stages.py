@@ -20,6 +20,7 @@ from muxflow.board.bitstream.figures import (
     read_implementation,
     synthesis_report,
 )
+from muxflow.board.bitstream.notices import cosimulation_refusal, notices_of
 from muxflow.board.bitstream.runner import Outcome, Runner, Stage, Tell, locked
 from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls, find_vivado
 from muxflow.board.bitstream.vendor_reports import read_synthesis
@@ -31,7 +32,7 @@ from muxflow.hls.vitis.project import Project
 
 StageName = Literal["check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
-"""All stages in order; cosim only where it is asked for."""
+"""All stages in order; cosim unless it is left out, or the tools refuse the project."""
 ORDER: dict[str, int] = {name: number for number, name in enumerate(STAGES)}
 
 TIMEOUT_MINUTES = 720.0
@@ -45,13 +46,13 @@ Driver = Callable[[Project, Path], list[Path]]
 class BitstreamOptions:
     """How the stages run.
 
-    `tools`: folders with the vendor's installation, PATH and the usual ones when empty; `cosim`: simulate the RTL too
-    (slow); `until`: the last stage; `timeout_minutes` of one stage; `jobs`: processes of Vivado;
-    `allow_timing_failure`: give a bitstream whose paths are too slow for the clock all the same.
+    `tools`: folders with the vendor's installation, PATH and the usual ones when empty; `cosim`: simulate the RTL of
+    a few frames too, once for the same sources; `until`: the last stage; `timeout_minutes` of one stage; `jobs`: processes
+    of Vivado; `allow_timing_failure`: give a bitstream whose paths are too slow for the clock all the same.
     """
 
     tools: tuple[Path, ...] = ()
-    cosim: bool = False
+    cosim: bool = True
     until: StageName = "deploy"
     timeout_minutes: float = TIMEOUT_MINUTES
     jobs: int = 2
@@ -61,7 +62,7 @@ class BitstreamOptions:
         if self.until not in STAGES:
             raise MuxflowError(f"stage {self.until!r}; supported are {', '.join(STAGES)}")
         if self.until == "cosim" and not self.cosim:
-            raise MuxflowError("--until cosim needs --cosim")
+            raise MuxflowError("--until cosim and --no-cosim exclude each other")
         if not self.timeout_minutes > 0 or self.jobs < 1:
             raise MuxflowError(
                 f"a time-out of {self.timeout_minutes:g} minutes and {self.jobs} jobs; both must be positive"
@@ -99,6 +100,9 @@ def make_bitstream(
             f"{project.path}: designed for {project.design.board} ({project.design.device.part}), not for {board.name} "
             f"({board.device.part}); build it again: `muxflow build MODEL --board {board.name}`"
         )
+    refusal = cosimulation_refusal(project) if options.cosim else ""
+    if refusal and options.until == "cosim":
+        raise MuxflowError(f"{project.path}: {refusal}")
     folder = project.path / "bitstream"
     last = ORDER[options.until]
     try:
@@ -114,6 +118,7 @@ def make_bitstream(
     runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60)
     tell = tell or (lambda _stage, _activity: None)
     stages = [stage for stage in _stages(project, folder, hls, vivado, options) if ORDER[stage.name] <= last]
+    notices = (f"co-simulation left out: {refusal}",) if refusal and last >= ORDER["cosim"] else ()
     with locked(folder):
         if board.board_parts and facts(folder / "results" / "check.txt").get("board_part") == "":
             # The user may have installed board files since.
@@ -126,14 +131,15 @@ def make_bitstream(
             check_timing(project, folder, figures, options.allow_timing_failure)
             tell("deploy", "")
             filled = _deploy(project, folder, figures, write_driver)
-    return Bitstream(folder, filled, figures, outcomes, _notices(board, figures, folder))
+    return Bitstream(folder, filled, figures, outcomes, notices + notices_of(project, board, figures, folder))
 
 
 def _stages(
     project: Project, folder: Path, hls: VendorTool, vivado: VendorTool | None, options: BitstreamOptions
 ) -> list[Stage]:
     """List the stages that run tools, in order; those of Vivado where it is there."""
-    stages = [_check_stage(folder, hls, vivado), *_hls_stages(project, folder, hls, options.cosim)]
+    cosim = options.cosim and not cosimulation_refusal(project)
+    stages = [_check_stage(folder, hls, vivado), *_hls_stages(project, folder, hls, cosim)]
     return stages if vivado is None else [*stages, *_vivado_stages(folder, vivado, options.jobs)]
 
 
@@ -236,20 +242,6 @@ def _vivado_stages(folder: Path, vivado: VendorTool, jobs: int) -> Iterator[Stag
 def _vivado(vivado: VendorTool, script: str, *arguments: str) -> tuple[str, ...]:
     command = (str(vivado.path), "-mode", "batch", "-nojournal", "-nolog", "-notrace", "-source", script)
     return (*command, "-tclargs", *arguments) if arguments else command
-
-
-def _notices(board: Board, figures: Figures, folder: Path) -> tuple[str, ...]:
-    """List what a user should know though all stages went through."""
-    if figures.board_part != "" or not board.board_parts:
-        return ()
-    name = board.board_parts[-1].split(":")[1]
-    return (
-        f"Vivado has no board files for {board.title} ({' or '.join(board.board_parts)}): memory and pins of the "
-        "processing system are not set up, so this bitstream is for a board that has already booted (PYNQ, Linux); do not "
-        "boot from its xsa. To install them, in Vivado's Tcl console: xhub::refresh_catalog [xhub::get_xstores "
-        f"xilinx_board_store]; xhub::install [xhub::get_xitems *{name}*], then run this again "
-        f"(log: {folder / 'logs' / 'check.log'})",
-    )
 
 
 def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver) -> Path:

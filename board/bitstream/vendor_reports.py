@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
+from muxflow.board.bitstream.pipelines import Pipeline, pipelines_of
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.fit.device import Resources
 
@@ -17,17 +18,28 @@ class Synthesised:
     """What the HLS tool estimates after synthesis.
 
     `version`: the tool's, as the report gives it ("" in a text report without one); `resources` of the accelerator;
-    clock periods in ns; `latency` and `interval` are (least, most) cycles for a frame, None where the tool gives none.
-    `slow_loops`: pipelined loops with an initiation interval above 1, with that interval.
+    clock periods in ns, `uncertainty_ns` what the tool keeps of the target for what placement adds; `latency` and `interval`
+    are (least, most) cycles for a frame, None where the tool gives none. `pipelines`: of all modules; a text report gives none.
     """
 
     version: str
     resources: Resources
     target_ns: float
     estimated_ns: float
+    uncertainty_ns: float
     latency: tuple[int, int] | None
     interval: tuple[int, int] | None
-    slow_loops: tuple[tuple[str, int], ...] = ()
+    pipelines: tuple[Pipeline, ...] = ()
+
+    @property
+    def slack_ns(self) -> float:
+        """What is left of the target period; negative: the tool does not expect to reach it."""
+        return self.target_ns - self.uncertainty_ns - self.estimated_ns
+
+    @property
+    def slow_loops(self) -> tuple[tuple[str, int], ...]:
+        """Pipelined loops with an initiation interval above 1, with that interval."""
+        return tuple((one.name, one.interval) for one in self.pipelines if one.interval > 1)
 
 
 @dataclass(frozen=True)
@@ -63,11 +75,16 @@ def read_synthesis(file: Path) -> Synthesised:
     return _synthesis_text(file) if file.suffix == ".rpt" else _synthesis_xml(file)
 
 
-def _synthesis_xml(file: Path) -> Synthesised:
+def read_xml(file: Path) -> ElementTree.Element:
+    """Read a report in XML; raises ToolError naming the file when it cannot be read or is not whole."""
     try:
-        root = ElementTree.fromstring(_read(file))
+        return ElementTree.fromstring(_read(file))
     except ElementTree.ParseError as error:
         raise ToolError(f"{file}: not a whole XML report ({error}); run the stage again") from error
+
+
+def _synthesis_xml(file: Path) -> Synthesised:
+    root = read_xml(file)
 
     def text(*paths: str) -> str:
         for path in paths:
@@ -92,28 +109,16 @@ def _synthesis_xml(file: Path) -> Synthesised:
         _number(
             file, "EstimatedClockPeriod", text("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
         ),
+        _number(file, "ClockUncertainty", text("UserAssignments/ClockUncertainty")),
         _range(text(overall + "Best-caseLatency"), text(overall + "Worst-caseLatency")),
         _range(text(overall + "Interval-min"), text(overall + "Interval-max")),
-        _slow_loops(root),
+        pipelines_of(root),
     )
-
-
-def _slow_loops(root: ElementTree.Element) -> tuple[tuple[str, int], ...]:
-    """List the loops of all modules whose achieved initiation interval is above 1, sorted by name."""
-    found = set()
-    for module in root.iter():
-        name = (module.findtext("Name") or "").strip()
-        for summary in module.findall("PerformanceEstimates/SummaryOfLoopLatency"):
-            for loop in summary:
-                achieved = (loop.findtext("PipelineII") or "").strip()
-                if achieved.isdigit() and int(achieved) > 1:
-                    found.add((f"{name}/{loop.tag}" if name else loop.tag, int(achieved)))
-    return tuple(sorted(found))
 
 
 def _synthesis_text(file: Path) -> Synthesised:
     text = _read(file)
-    clock = re.search(r"^\s*\|\s*(?:ap_clk|default)\s*\|([^|]+)\|([^|]+)\|", text, re.MULTILINE)
+    clock = re.search(r"^\s*\|\s*(?:ap_clk|default)\s*\|([^|]+)\|([^|]+)\|([^|]+)\|", text, re.MULTILINE)
     if clock is None:
         raise _lacks(file, "Timing")
     overall = re.search(r"\+ Latency[^\n]*\n\s*\* Summary:.*?(?=\n\s*\+ Detail|\Z)", text, re.DOTALL)
@@ -141,6 +146,7 @@ def _synthesis_text(file: Path) -> Synthesised:
         Resources(amount("LUT"), amount("FF"), amount("BRAM_18K"), amount("DSP", "DSP48E")),
         _number(file, "Timing, Target", clock[1].replace("ns", "")),
         _number(file, "Timing, Estimated", clock[2].replace("ns", "")),
+        _number(file, "Timing, Uncertainty", clock[3].replace("ns", "")),
         _range(cells[0], cells[1]),
         _range(interval[0], interval[1]),
     )

@@ -32,6 +32,11 @@ Each = Union[T, Tuple[T, ...]]
 LATENCY_RUNS = 11
 """Single images whose median is the latency."""
 
+CLOCK_SECONDS = 0.1
+"""How long the stream monitor's cycles are counted against the processor's time."""
+
+CLOCK_SAMPLES = 5
+
 EMULATOR = "muxflow.board.emulator"
 """The module whose `Emulator` plays an accelerator, looked for by name: the driver itself needs nothing of Muxflow."""
 
@@ -149,7 +154,7 @@ class Accelerator:
         return tuple(self._self_test[port.port] for port in self.interface.inputs)
 
     def measure(self, batch: int = 256) -> Measurement:
-        """Measure the frame rate, pipelined over `batch` images, and the latency of one image."""
+        """Measure the frame rate, pipelined over `batch` images, the latency of one image, and the real clock."""
         if batch < 1:
             raise AcceleratorError(f"a batch of {batch} images; measure at least one")
         images = tuple(stored[np.arange(batch) % len(stored)] for stored in self._stored_images())
@@ -160,15 +165,39 @@ class Accelerator:
         pipelined = _seconds(lambda: self._stream(self._cut(words), len))
         packed = _seconds(lambda: self._run(images))
         latencies = sorted(_seconds(lambda: self._stream(iter([first]), len)) for _ in range(LATENCY_RUNS))
-        cycles = self.counters().latency_cycles
         return Measurement(
             batch,
             batch / pipelined,
             batch / packed,
             latencies[LATENCY_RUNS // 2],
-            None if cycles is None else cycles / (self.interface.clock_mhz * 1e6),
+            self.counters().latency_cycles,
             self._opened().source,
+            self.interface.clock_mhz,
+            self._clock_mhz(),
         )
+
+    def _clock_mhz(self) -> float | None:
+        """Measure the clock by the stream monitor's cycles; None in the emulator, which has none."""
+
+        def sample() -> tuple[float, float, int | None]:
+            """Give how long the reading took, the time in its middle, and the cycles."""
+            started = time.perf_counter()
+            cycles = self.counters().cycles
+            ended = time.perf_counter()
+            return ended - started, (started + ended) / 2, cycles
+
+        def best() -> tuple[float, int | None]:
+            # The quickest of some: this thread may have to wait in the middle of one.
+            _, moment, cycles = min((sample() for _ in range(CLOCK_SAMPLES)), key=lambda one: one[0])
+            return moment, cycles
+
+        if self.counters().cycles is None:
+            return None
+        started, before = best()
+        time.sleep(CLOCK_SECONDS)
+        ended, after = best()
+        assert before is not None and after is not None
+        return (after - before) / (ended - started) / 1e6
 
     def counters(self) -> Counters:
         """Give what the stream monitors counted since the accelerator was opened or `clear_counters`."""

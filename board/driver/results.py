@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CLOCK_TOLERANCE = 0.01
+"""Share by which a measured clock may differ: the measurement itself is good to some tenths of a per cent."""
+
 
 @dataclass(frozen=True)
 class StreamCounters:
@@ -41,16 +44,34 @@ class Measurement:
     `frames_per_second`: pipelined, `images` frames one after the other, packed beforehand.
     `packed_frames_per_second`: the same with packing and unpacking on the processor.
     `one_image_latency_seconds`: a transfer of one image as the host sees it, median of several.
-    `accelerator_latency_seconds`: of that image inside the accelerator, by the stream monitor's cycles at the design's
-    clock; None in the emulator. `measured_on`: "board" or "emulator" (then a figure of the simulation, not of hardware).
+    `latency_cycles`: of that image inside the accelerator, by the stream monitor; None in the emulator. `measured_on`:
+    "board" or "emulator" (then a figure of the simulation, not of hardware). `nominal_clock_mhz`: what the design asks for;
+    `clock_mhz`: measured by the stream monitor, None in the emulator.
     """
 
     images: int
     frames_per_second: float
     packed_frames_per_second: float
     one_image_latency_seconds: float
-    accelerator_latency_seconds: float | None
+    latency_cycles: int | None
     measured_on: str
+    nominal_clock_mhz: float
+    clock_mhz: float | None
+
+    @property
+    def other_clock(self) -> bool:
+        """Whether the board runs another clock than the design asks for: by more than CLOCK_TOLERANCE."""
+        if self.clock_mhz is None:
+            return False
+        return abs(self.clock_mhz - self.nominal_clock_mhz) > CLOCK_TOLERANCE * self.nominal_clock_mhz
+
+    @property
+    def accelerator_latency_seconds(self) -> float | None:
+        """Latency inside the accelerator, at the measured clock where that is not the design's; None in the emulator."""
+        if self.latency_cycles is None:
+            return None
+        real = self.clock_mhz if self.other_clock and self.clock_mhz else self.nominal_clock_mhz
+        return self.latency_cycles / (real * 1e6)
 
     def __str__(self) -> str:
         inside = self.accelerator_latency_seconds
@@ -61,4 +82,12 @@ class Measurement:
         ]
         if inside is not None:
             lines.append(f"latency of one image, in the accelerator: {inside * 1e3:.3f} ms")
+        if self.clock_mhz is not None:
+            lines.append(f"clock: {self.clock_mhz:.2f} MHz measured, {self.nominal_clock_mhz:g} MHz asked for")
+        if self.other_clock:
+            lines.append(
+                f"WARNING: the clocks differ by more than {CLOCK_TOLERANCE:.0%}. Slower: every rate is lower in proportion. "
+                "Faster: timing may not be met and results be wrong. Is the .hwh that of this .bit, and has nothing else set "
+                "the clocks?"
+            )
         return "\n".join(lines) + f"\n(measured on the {self.measured_on})"

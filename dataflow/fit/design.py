@@ -88,6 +88,11 @@ class Design:
         """What the design may use of the device."""
         return self.device.budget(self.utilisation)
 
+    @property
+    def allowance(self) -> Resources:
+        """What the estimate may come to, so that the design is as sure as asked for to be inside the budget."""
+        return self.device.allowance(self.utilisation)
+
     @cached_property
     def bottleneck(self) -> Node:
         """The slowest node; the first one of equals."""
@@ -187,7 +192,7 @@ def place(
     rows = {node.name: folded.cost(node).memories for node in graph.nodes}
     queues = fifo_memories(folded)
     everything = [*itertools.chain(*rows.values()), *queues.values()]
-    placed = iter(place_memories(everything, folded.logic, device.budget(utilisation)))
+    placed = iter(place_memories(everything, folded.logic, device.allowance(utilisation)))
     memories = {name: tuple(itertools.islice(placed, len(row))) for name, row in rows.items()}
     fifos = dict(zip(queues, placed, strict=True))
     return Design(folded, memories, fifos, device, board, utilisation, clock_mhz, timing)

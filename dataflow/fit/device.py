@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from math import isfinite
 
 from muxflow.dataflow.errors import BudgetError, MuxflowError
+from muxflow.dataflow.fit.resource_model import ratio
+
+LEAST_SURE, MOST_SURE = 0.05, 0.95
+"""Probabilities between which the errors of estimates are known."""
 
 FASTEST_CLOCK = 2000.0
 """MHz that no device reaches (decision): a number beyond it is a mistake of units."""
@@ -38,6 +42,11 @@ class Resources:
         """Give the largest share of a budget that is used; above 1 where something exceeds it."""
         return max(used / max(1, limit) for (_, used), (_, limit) in zip(self.items(), budget.items(), strict=True))
 
+    def quantile(self, probability: float) -> Resources:
+        """Give what a design of this estimate stays below with a probability; block RAM and DSP are taken as exact."""
+        lut, ff = (round(amount * ratio(name, probability)) for name, amount in (("lut", self.lut), ("ff", self.ff)))
+        return Resources(lut, ff, self.bram18, self.dsp)
+
     def __str__(self) -> str:
         return ", ".join(f"{amount} {name}" for name, amount in self.items())
 
@@ -48,9 +57,10 @@ class Resources:
 
 @dataclass(frozen=True)
 class Device:
-    """What a part offers: LUTs, flip-flops, 18 Kb block RAMs, DSP blocks.
+    """What a part offers: LUTs, flip-flops, 18 Kb block RAMs, DSP blocks; `reserve`: what shell and DMA take of them.
 
-    Raises MuxflowError for a part that is no name of a part, or an amount that is no whole number from 0.
+    Raises MuxflowError for a part that is no name of a part, an amount that is no whole number from 0, or a reserve that is
+    no Resources.
     """
 
     part: str
@@ -58,6 +68,7 @@ class Device:
     ff: int
     bram18: int
     dsp: int
+    reserve: Resources = Resources()
 
     def __post_init__(self) -> None:
         if not isinstance(self.part, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.part):
@@ -68,28 +79,46 @@ class Device:
             amount = getattr(self, name)
             if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
                 raise MuxflowError(f"device {self.part}: {name} is {amount!r}; expected a whole number from 0")
+        if not isinstance(self.reserve, Resources):
+            raise MuxflowError(
+                f"device {self.part}: reserve is {self.reserve!r}; expected Resources(lut, ff, bram18, dsp)"
+            )
 
     def budget(self, utilisation: Utilisation) -> Resources:
-        """Give what a design may use of it."""
+        """Give what a design may use of it: the shares, less the reserve."""
         return Resources(
-            int(self.lut * utilisation.lut),
-            int(self.ff * utilisation.ff),
-            int(self.bram18 * utilisation.bram18),
-            int(self.dsp * utilisation.dsp),
+            max(0, int(self.lut * utilisation.lut) - self.reserve.lut),
+            max(0, int(self.ff * utilisation.ff) - self.reserve.ff),
+            max(0, int(self.bram18 * utilisation.bram18) - self.reserve.bram18),
+            max(0, int(self.dsp * utilisation.dsp) - self.reserve.dsp),
         )
+
+    def allowance(self, utilisation: Utilisation) -> Resources:
+        """Give what the estimate of a design may come to, so that it is as sure as asked for to be inside the budget."""
+        budget = self.budget(utilisation)
+        lut, ff = (
+            int(limit / ratio(name, utilisation.sure)) for name, limit in (("lut", budget.lut), ("ff", budget.ff))
+        )
+        return Resources(lut, ff, budget.bram18, budget.dsp)
 
 
 @dataclass(frozen=True)
 class Utilisation:
-    """Shares of a device, in (0, 1]: beyond about 70 % of its LUTs a 7-series part becomes hard to route (decision)."""
+    """Shares of a device, in (0, 1]: beyond about 70 % of its LUTs a 7-series part becomes hard to route (decision).
+
+    `sure`: probability with which a design must be inside them, given how far estimates are from vendor tools' figures.
+    """
 
     lut: float = 0.70
     ff: float = 0.70
     bram18: float = 0.90
     dsp: float = 0.90
+    sure: float = 0.80
 
     def __post_init__(self) -> None:
         for name in ("lut", "ff", "bram18", "dsp"):
             share = getattr(self, name)
             if not 0 < share <= 1:
                 raise BudgetError(f"a utilisation of {share} for {name}; use a share above 0 and up to 1")
+        if not LEAST_SURE <= self.sure <= MOST_SURE:
+            raise BudgetError(f"{self.sure} sure to fit; use a probability from {LEAST_SURE} to {MOST_SURE}")

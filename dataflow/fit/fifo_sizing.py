@@ -139,7 +139,7 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int, margin: int = MARGIN
 
 
 def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
-    """Deepen FIFOs until no pipelines can wait for each other for ever, whatever the tool makes of them.
+    """Make FIFOs deeper until no pipelines can wait for each other for ever, whatever the tool makes of them.
 
     Tried are pipelines that stall and ones that drain at the end of each frame, with each of EXTRA_DEPTHS beyond the
     estimate. The full FIFOs of a ring of waiting nodes grow by a sixteenth, and by twice as much each time. More depth

@@ -13,6 +13,7 @@ from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Cost, Implementations, Limits
 from muxflow.dataflow.fit.memory import Kind, Memory
+from muxflow.dataflow.graph.edit import free_name
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
@@ -178,6 +179,7 @@ def fold_graph(
     nodes: list[Node] = []
     streams: dict[str, Stream] = {}
     final: dict[str, str] = {}
+    taken = {*graph.streams, *(node.name for node in graph.nodes)}
 
     def join(name: str) -> None:
         stream = graph.streams[name]
@@ -185,7 +187,7 @@ def fold_graph(
         streams[name] = stream.with_lanes(lanes[0])
         final[name] = name
         for before, after in itertools.pairwise(lanes):
-            converter = f"{name}_to{after}"
+            converter = free_name(f"{name}_to{after}", taken)
             nodes.append(Node(converter, WidthConverter(before, after), (final[name],), (converter,)))
             folds[converter] = Fold()
             streams[converter] = stream.with_lanes(after)

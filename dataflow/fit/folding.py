@@ -10,16 +10,15 @@ from math import isfinite
 from muxflow.dataflow.errors import BudgetError, MuxflowError
 from muxflow.dataflow.fit.design import Design, place, with_depths
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation, check_clock
-from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos, without_deadlock
+from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, converter_chains, fold_graph, frame_edges, unfolded
 from muxflow.dataflow.fit.implementation import Implementations
-from muxflow.dataflow.fit.memory import full_depth
+from muxflow.dataflow.fit.resizing import CUTS, secure
 from muxflow.dataflow.fit.schedule import fifo_depths, schedule
 from muxflow.dataflow.fit.solver import Solution, Solver
-from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
-from muxflow.dataflow.graph.spec import check
+from muxflow.dataflow.graph.spec import check, check_network
 from muxflow.dataflow.op import Role
 
 ROUNDS = 4
@@ -27,9 +26,6 @@ ROUNDS = 4
 
 PATIENCE = 12
 """How often at most until something fits."""
-
-CUTS = 8
-"""Simulations spent on cutting the FIFOs of the design that was chosen."""
 
 WORTH = 0.98
 """A design of the same interval is worth sizing when its shares of the budget are expected to be this much smaller."""
@@ -139,7 +135,7 @@ def slowdown_curve(design: Design, slowdown: float, *, points: int = 3) -> tuple
 def design_frontier(design: Design, *, points: int = 12) -> tuple[FrontierPoint, ...]:
     """Set interval against resources inside a design's budget, with FIFOs that hold what its own do; see `frontier`."""
     graph, held = unfolded(design.graph), held_elements(design)
-    return frontier(graph, design.folded.implementations, held, design.budget, points=points)
+    return frontier(graph, design.folded.implementations, held, design.allowance, points=points)
 
 
 def frontier(
@@ -192,16 +188,16 @@ def fit(
     FIFOs of the design found are sized; what they hold is expected next time, until nothing becomes better or `ROUNDS`
     are over. Only designs whose own FIFOs fit are returned.
 
-    Raises BudgetError with the nearest point and what binds when the goal cannot be met, MuxflowError for a clock that is
-    not positive and a slowdown outside 0 to 100.
+    The budget is `Device.allowance`. Raises BudgetError with the nearest point and what binds when the goal cannot be met,
+    MuxflowError for a clock that is not positive and a slowdown outside 0 to 100.
     """
     check_clock(clock_mhz)
     if not 0 <= slowdown <= 100:
         raise MuxflowError(f"a slowdown of {slowdown:g} %; give one from 0 to 100")
     goal = goal or Goal()
     utilisation = utilisation or Utilisation()
-    budget = device.budget(utilisation)
-    forked = insert_forks(check(graph))
+    budget = device.allowance(utilisation)
+    forked = insert_forks(check_network(check(graph)))
     search = _Search(forked, implementations, goal, clock_mhz, budget)
     tell = progress or (lambda _text: None)
 
@@ -218,17 +214,8 @@ def fit(
         return place(placed, device=device, board=board, clock_mhz=clock_mhz, utilisation=utilisation, timing=timing)
 
     def secured(design: Design) -> Design:
-        """Deepen FIFOs until no pipelines wait for each other for ever, then to what their primitives hold anyway."""
-        if design.timing is None:
-            return design
-        allowed = search.allowed(design.slowest_cycles, slowdown) or design.slowest_cycles * SLACK
-        found = without_deadlock(design.folded, Sizing(design.depths, design.timing, allowed))
-        safe = with_depths(design, found.depths, found.timing)
-        full = {name: full_depth(placed) for name, placed in safe.fifos.items()}
-        timing = Simulator.of(safe.folded).run(full, len(design.timing.completions))
-        filled = with_depths(safe, full, timing)
-        kept = timing.interval <= found.allowed_interval and filled.resources == safe.resources
-        return filled if kept else safe
+        """Give a design the FIFOs that no pipelines wait on for ever."""
+        return secure(design, search.allowed(design.slowest_cycles, slowdown) or design.slowest_cycles * SLACK)
 
     best, held = _in_rounds(search, sized, secured, tell)
     if best is None:
@@ -370,8 +357,8 @@ class _Search:
             assert smallest is not None
             binding = ", ".join(smallest.resources.exceeds(self.budget))
             return (
-                f"{name} does not fit {board}: the nearest folding needs {smallest.resources} (estimate); the budget is "
-                f"{self.budget}. {binding} binds: it needs {smallest.resources.share(self.budget):.2f} times the budget. "
+                f"{name} does not fit {board}: the nearest folding needs {smallest.resources} (estimate); an estimate may "
+                f"come to {self.budget}. {binding} binds: it needs {smallest.resources.share(self.budget):.2f} times the budget. "
                 f"Remedy: {advice}"
             )
         rate = self.clock_mhz * 1e6 / nearest.cycles
@@ -391,8 +378,8 @@ class _Search:
             binding = ", ".join(beyond.resources.exceeds(self.budget)) or "what its FIFOs hold"
             why = f"{binding} binds: faster takes {beyond.resources}"
         return (
-            f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; the budget is "
-            f"{self.budget}. {why}. Remedy: lower the goal, {advice}"
+            f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; an estimate may come "
+            f"to {self.budget}. {why}. Remedy: lower the goal, {advice}"
         )
 
 

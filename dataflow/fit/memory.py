@@ -11,13 +11,14 @@ from typing import Literal
 import numpy as np
 
 from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.fit.resource_model import constant
+from muxflow.dataflow.fit.resource_model import estimate, model
 
 Kind = Literal["rom", "threshold", "line", "frame", "fifo", "state"]
 Placement = Literal["bram", "lutram", "register"]
 
 # Depth x width of a RAMB18E1 / RAMB18E2 in simple dual port use (UG473 table 1-7, UG573 table 1-8).
 BRAM18_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+DEEPEST_SHAPE = 16384
 BRAM18_BITS = 18 * 1024
 """Bits of a block, parity included."""
 
@@ -79,7 +80,7 @@ class PlacedMemory:
     def shift_register(self) -> bool:
         """Whether it is a FIFO in LUTs that is made of shift registers, not of LUT RAM: whichever is smaller."""
         fifo = self.placement == "lutram" and self.memory.kind in ("fifo", "frame")
-        return fifo and _fifo_in_luts(self.memory.depth, self.memory.width)[1]
+        return fifo and _fifo_in_luts(self.memory.depth, self.memory.width)[2]
 
     @property
     def primitives(self) -> tuple[Primitives, ...]:
@@ -90,7 +91,8 @@ class PlacedMemory:
         if self.placement == "register" and self.memory.writable:
             return (Primitives(self.ff, "FF", 1, 1),)
         if not self.memory.writable:
-            return (Primitives(width * ceil(depth / 64), "LUT6", 64, 1),)
+            shallow = depth <= 32
+            return (Primitives(ceil(width / 2) if shallow else width * ceil(depth / 64), "LUT6", 64, 1),)
         if self.shift_register:
             return (Primitives(width * ceil(depth / 32), "SRL32", 32, 1),)
         if depth <= 32:
@@ -108,16 +110,24 @@ def _columns(depth: int, width: int) -> tuple[int, ...]:
     """Find the width of the last column of a best tiling of each number of bits from 0 to `width`, and its blocks at the end."""
     best = [0] + [10**9] * width
     last = [0] * (width + 1)
-    costs = [(shape_width, ceil(depth / shape_depth)) for shape_depth, shape_width in BRAM18_SHAPES]
+    depth = packed_depth(depth)
+    costs = [(width, ceil(depth / deep)) for deep, width in BRAM18_SHAPES if 2 * deep >= min(depth, DEEPEST_SHAPE)]
     for bits in range(1, width + 1):
         best[bits], last[bits] = min((best[max(0, bits - column)] + cost, column) for column, cost in costs)
     return (*last, best[width])
 
 
+def packed_depth(depth: int) -> int:
+    """Round a depth up as Vivado does when it builds a memory of block RAM: to a power of two."""
+    return 1 << (depth - 1).bit_length()
+
+
 def bram18_count(depth: int, width: int) -> int:
     """Count the blocks of 18 Kb for `depth` words of `width` bits: the best of the primitive's shapes, alone or side by side.
 
-    A word may be cut into columns of different shapes, so the count is a small knapsack over the width.
+    As Vivado packs them: the depth counts as the next power of two, and a column is at most two blocks deep where a deeper
+    shape exists, so that parity bits are lost beyond 4,096 words. A word may be cut into columns of different shapes, so
+    the count is a small knapsack over the width.
     """
     return _columns(depth, width)[-1]
 
@@ -125,6 +135,7 @@ def bram18_count(depth: int, width: int) -> int:
 def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], ...]:
     """List the blocks of `bram18_count` as ((depth, width), count), one entry a shape."""
     last = _columns(depth, width)
+    depth = packed_depth(depth)
     found: dict[tuple[int, int], int] = {}
     left = width
     while left > 0:
@@ -137,10 +148,12 @@ def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], 
 def lutram_count(depth: int, width: int, writable: bool) -> int:
     """Count the LUTs for a memory in logic.
 
-    ROM: a LUT6 holds 64 x 1, and deeper ones add a 4:1 multiplexer LUT for each four (half of them in F7/F8).
+    ROM: a LUT6 holds 32 x 2 or 64 x 1, and deeper ones add a 4:1 multiplexer LUT for each four (half of them in F7/F8).
     RAM, simple dual port: RAM32M holds 32 x 6 in 4 LUTs, RAM64M holds 64 x 3 in 4 LUTs (UG474 table 2-3).
     """
     if not writable:
+        if depth <= 32:
+            return ceil(width / 2)
         blocks = ceil(depth / 64)
         return width * (blocks + max(0, ceil((blocks - 4) / 4)))
     if depth <= 32:
@@ -154,41 +167,54 @@ def shift_register_count(depth: int, width: int) -> int:
     return width * ceil(depth / 32)
 
 
-def _fifo_in_luts(depth: int, width: int) -> tuple[int, bool]:
-    """Count the LUTs of a FIFO in LUTs with its counters, and tell whether it is made of shift registers.
+def _fifo_in_luts(depth: int, width: int) -> tuple[int, int, bool]:
+    """Count the LUTs and flip-flops of a FIFO in LUTs with its counters, and tell whether it is made of shift registers.
 
     Shift registers or a LUT RAM, whichever is smaller.
     """
-    shift_registers = shift_register_count(depth, width) + int(constant("fifo.shift_register_lut"))
-    lutram = lutram_count(depth, width, True) + int(constant("fifo.lutram_lut"))
-    return min(shift_registers, lutram), shift_registers <= lutram
+    shift_lut = shift_register_count(depth, width)
+    shifted = estimate(shift_fifo={"constant": 1, "bit": width, "shift_lut": shift_lut})
+    lut, ff = estimate(block_fifo={"constant": 1})
+    stored = lut + lutram_count(depth, width, True), ff + width
+    return (*shifted, True) if shifted[0] <= stored[0] else (*stored, False)
 
 
 def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     """List the memories that can hold a FIFO, each with its counters and flags."""
     depth, width = memory.depth, memory.width
     if depth <= 2 or memory.bits <= 32:
-        lut = constant("fifo.register_lut") + constant("fifo.register_lut_per_bit") * width * (depth - 1)
-        return (PlacedMemory(memory, "register", lut=int(lut), ff=memory.bits),)
-    in_lut = PlacedMemory(memory, "lutram", lut=_fifo_in_luts(depth, width)[0])
-    in_bram = PlacedMemory(memory, "bram", lut=int(constant("fifo.bram_lut")), bram18=bram18_count(depth, width))
-    return (in_lut, in_bram) if in_lut.lut > in_bram.lut else (in_lut,)
+        # Measured two deep: a LUT and two flip-flops a bit.
+        lut, ff = estimate(register_fifo={"constant": 1, "bit": width * (depth - 1)})
+        return (PlacedMemory(memory, "register", lut=lut, ff=max(ff, memory.bits)),)
+    in_lut, in_lut_ff, _ = _fifo_in_luts(depth, width)
+    in_luts = PlacedMemory(memory, "lutram", lut=in_lut, ff=in_lut_ff)
+    lut, ff = estimate(block_fifo={"constant": 1})
+    in_bram = PlacedMemory(memory, "bram", lut=lut, ff=ff, bram18=bram18_count(depth, width))
+    return (in_luts, in_bram) if in_lut > lut else (in_luts,)
 
 
 @lru_cache(maxsize=1 << 16)
 def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     """List where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
 
-    A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller.
+    A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller. Tables of thresholds in LUTs
+    are logic that the tool makes smaller than a ROM, by a measured share.
     """
     if memory.kind in ("fifo", "frame"):
         return _fifo_choices(memory)
     if memory.depth <= 2 or memory.bits <= 32:
         if memory.writable:
-            return (PlacedMemory(memory, "register", ff=memory.bits),)
-        return (PlacedMemory(memory, "register", lut=memory.width),)
-    in_lut = PlacedMemory(memory, "lutram", lut=lutram_count(memory.depth, memory.width, memory.writable))
+            # A choice of two words: two bits a LUT.
+            return (PlacedMemory(memory, "register", lut=ceil(memory.width * (memory.depth - 1) / 2), ff=memory.bits),)
+        return (PlacedMemory(memory, "register", lut=_lutram(memory)),)
+    in_lut = PlacedMemory(memory, "lutram", lut=_lutram(memory))
     return in_lut, PlacedMemory(memory, "bram", bram18=bram18_count(memory.depth, memory.width))
+
+
+def _lutram(memory: Memory) -> int:
+    count = lutram_count(memory.depth, memory.width, memory.writable)
+    share = model().parts["threshold"]["table_lut"].lut if memory.kind == "threshold" and not memory.writable else 1.0
+    return ceil(share * count)
 
 
 def full_depth(placed: PlacedMemory) -> int:

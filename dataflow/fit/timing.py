@@ -249,7 +249,7 @@ class Simulator:
         return tuple((edge[0], *waits[edge[0]]) for edge in nx.find_cycle(web))
 
     def _deadlock(self, depths: Mapping[str, int], frames: int, waits: Mapping[str, tuple[str, str]]) -> DeadlockError:
-        """Names the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
+        """Name the cycle of waiting nodes, and depths that free it: what its full FIFOs hold when they have no limit."""
         waiting = self.ring(waits)
         full = [stream for _, stream, how in waiting if how == "writes"]
         freed: dict[str, int] = {}

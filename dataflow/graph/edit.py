@@ -11,6 +11,16 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import Stage, check
 
 
+def free_name(name: str, taken: set[str]) -> str:
+    """Give `name`, or the first of name_2, name_3, ... that is not taken, and take it."""
+    found, number = name, 2
+    while found in taken:
+        found = f"{name}_{number}"
+        number += 1
+    taken.add(found)
+    return found
+
+
 def with_nodes(graph: Graph, nodes: Sequence[Node], stage: Stage = "imported", **changes: Any) -> Graph:
     """Give the graph other nodes: streams inferred anew, known meanings kept, invariants checked.
 

@@ -57,10 +57,14 @@ def encode_graph(graph: Graph, store: Store | None = None) -> dict[str, Any]:
         "name": graph.name,
         "inputs": [[name, to_json(graph.streams[name])] for name in graph.inputs],
         "outputs": graph.outputs,
-        "meanings": {name: [stream.scale, stream.offset] for name, stream in graph.streams.items() if stream.scale},
+        "meanings": {
+            name: to_json([stream.scale, stream.offset])
+            for name, stream in graph.streams.items()
+            if stream.scale or stream.offset
+        },
         "readouts": to_json(graph.readouts),
-        "notes": dict(graph.notes),
-        "tensors": dict(graph.tensors),
+        "notes": {name: str(note) for name, note in graph.notes.items()},
+        "tensors": {name: str(tensor) for name, tensor in graph.tensors.items()},
         "nodes": [encoded(node) for node in graph.nodes],
     }
 

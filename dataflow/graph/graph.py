@@ -163,6 +163,7 @@ class Graph:
         Each part is checked when it is asked for, so that no copy of all codes is made.
         """
         arrays = self._by_input(batch)
+        self._check_counts(arrays)
         for start in range(0, self.frames(arrays), size):
             yield start, self.check_codes({name: array[start : start + size] for name, array in arrays.items()})
 
@@ -196,13 +197,16 @@ class Graph:
         """
         arrays = self._by_input(batch)
         codes = {name: self._check(name, array) for name, array in arrays.items()}
-        counts = {name: len(array) for name, array in codes.items()}
+        self._check_counts(codes)
+        return codes
+
+    def _check_counts(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        counts = {name: len(array) for name, array in arrays.items()}
         if len(set(counts.values())) > 1:
             shown = ", ".join(f"{count} of {name}" for name, count in counts.items())
             raise MuxflowError(
                 f"{self.name}: inputs of different numbers of images ({shown}); give one of each a frame"
             )
-        return codes
 
     def _by_input(self, batch: Batch) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays by input; raises MuxflowError where there is not one for each, or one has no axis of frames."""

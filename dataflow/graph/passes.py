@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.edit import free_name, with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
@@ -73,6 +73,7 @@ def insert_forks(graph: Graph) -> Graph:
     readers = graph.consumers()
     pending: dict[str, list[str]] = {}
     nodes: list[Node] = []
+    streams, names = set(graph.streams), {node.name for node in graph.nodes}
 
     def fork(name: str) -> None:
         count = len(readers[name]) + (name in graph.outputs)
@@ -82,9 +83,8 @@ def insert_forks(graph: Graph) -> Graph:
         while len(free) < count:
             source = free.pop(0)
             ways = min(3, count - len(free))
-            base = f"{source}_fork"
-            outputs = tuple(f"{source}_{way}" for way in range(ways))
-            nodes.append(Node(base, Fork(ways), (source,), outputs))
+            outputs = tuple(free_name(f"{source}_{way}", streams) for way in range(ways))
+            nodes.append(Node(free_name(f"{source}_fork", names), Fork(ways), (source,), outputs))
             free += outputs
         pending[name] = sorted(free)
 
@@ -118,13 +118,18 @@ def insert_forks(graph: Graph) -> Graph:
 def _copy_followers(graph: Graph) -> Graph:
     """Copy followers: x --> follower --> a, b   becomes   x --> follower --> a, x --> follower_1 --> b."""
     nodes = list(graph.nodes)
+    streams, names = set(graph.streams), {node.name for node in graph.nodes}
     for node in reversed(graph.nodes):
         readers = [reader for reader in nodes if node.outputs[0] in reader.inputs]
         spare = [*readers] if node.outputs[0] in graph.outputs else readers[1:]
         if not node.op.folds_with_reader or not spare:
             continue
         for number, reader in enumerate(spare, 1):
-            copy = replace(node, name=f"{node.name}_{number}", outputs=(f"{node.outputs[0]}_{number}",))
+            copy = replace(
+                node,
+                name=free_name(f"{node.name}_{number}", names),
+                outputs=(free_name(f"{node.outputs[0]}_{number}", streams),),
+            )
             inputs = tuple(copy.outputs[0] if name == node.outputs[0] else name for name in reader.inputs)
             nodes[nodes.index(reader)] = replace(reader, inputs=inputs)
             nodes.insert(nodes.index(node) + 1, copy)
@@ -151,11 +156,12 @@ def append_top_k(graph: Graph, k: int) -> Graph:
 def _append(graph: Graph, name: str, op: Op, stream: str) -> Graph:
     """Put an op that orders logits after every output; names are numbered where there are several."""
     nodes, outputs = list(graph.nodes), []
+    streams, names = set(graph.streams), {node.name for node in graph.nodes}
     for number, output in enumerate(graph.outputs):
         _check_order(graph, output)
         suffix = f"_{number}" if len(graph.outputs) > 1 else ""
-        nodes.append(Node(f"{name}{suffix}", op, (output,), (f"{stream}{suffix}",)))
-        outputs.append(f"{stream}{suffix}")
+        outputs.append(free_name(f"{stream}{suffix}", streams))
+        nodes.append(Node(free_name(f"{name}{suffix}", names), op, (output,), (outputs[-1],)))
     return with_nodes(graph, nodes, outputs=tuple(outputs), readouts={})
 
 
@@ -205,14 +211,18 @@ def rising_thresholds(graph: Graph) -> Graph:
     """
     producers, readers = graph.producers(), graph.consumers()
     changed: dict[str, Op] = {}
+
+    def read_once(stream: str) -> bool:
+        return len(readers[stream]) == 1 and stream not in graph.outputs
+
     for node in graph.nodes:
         if not isinstance(node.op, Threshold) or not node.op.falling.any():
             continue
         product = producers.get(node.inputs[0])
-        if product is None or not isinstance(product.op, MatrixVector) or len(readers[node.inputs[0]]) > 1:
+        if product is None or not isinstance(product.op, MatrixVector) or not read_once(node.inputs[0]):
             continue
         source = producers[product.inputs[1]]
-        if not isinstance(source.op, RomWeights) or len(readers[product.inputs[1]]) > 1:
+        if not isinstance(source.op, RomWeights) or not read_once(product.inputs[1]):
             continue
         falls = np.broadcast_to(node.op.falling != 0, len(source.op.weights))
         weights = np.where(falls[:, None], -source.op.weights, source.op.weights)

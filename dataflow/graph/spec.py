@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Literal
 
+import numpy as np
+
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import Fold
 
@@ -20,7 +23,8 @@ def check(graph: Graph, stage: Stage = "imported", folds: Mapping[str, Fold] | N
     """Check the invariants of a stage and return the graph; raises GraphError naming what breaks one.
 
     imported: names are unique; every input of a node comes from an earlier node or is an input of the graph; the recorded
-    intervals are those the ops infer; every stream has a writer, and has a reader or is an output.
+    intervals are those the ops infer; every stream has a writer, and has a reader or is an output; readouts and
+    tensors fit their streams.
     forked: moreover every stream has exactly one reader, the host being the reader of an output.
     folded: moreover `folds` holds a legal fold for every node and for nothing else; every stream has the lanes that both
     its ends have under these; a node that folds as its reader has the reader's fold, the host's is one element a beat.
@@ -72,6 +76,57 @@ def _check_nodes(graph: Graph) -> None:
     stray = sorted(set(graph.readouts) - set(graph.outputs))
     if stray:
         raise GraphError(f"{graph.name}: a readout for {stray[0]}, which is no output")
+    for name, readout in graph.readouts.items():
+        _check_readout(graph, name, readout)
+    stray = sorted(set(graph.tensors) - known)
+    if stray:
+        raise GraphError(f"{graph.name}: a tensor for {stray[0]}, which is no stream")
+
+
+def _check_readout(graph: Graph, name: str, readout: Readout) -> None:
+    stream = graph.streams[name]
+    for what, values in (("scales", readout.scale), ("offsets", readout.offset)):
+        if len(values) not in (1, stream.channels) or not np.isfinite(values).all():
+            raise GraphError(
+                f"{graph.name}: the readout of {name} has {len(values)} {what}; expected finite ones, one or one of each "
+                f"of {stream.channels} channels"
+            )
+    if sorted(readout.order) != list(range(stream.size)) or prod(readout.shape) != stream.size:
+        raise GraphError(
+            f"{graph.name}: the readout of {name} does not put {stream.size} elements in the order of an output of shape "
+            f"{readout.shape}"
+        )
+
+
+def check_network(graph: Graph) -> Graph:
+    """Check what holds of a whole network beyond `check`, and not of a part of one, and return it.
+
+    The host sends and takes data, once a frame, and each input is computed with; weights come from a source of the graph
+    and go to ports that take them. Raises GraphError naming what breaks one of these.
+    """
+    weights = graph.weights()
+    for name in graph.inputs:
+        if graph.streams[name].repeats > 1:
+            raise GraphError(
+                f"{graph.name}: the input {name} is sent {graph.streams[name].repeats} times; the host sends once"
+            )
+        if name in graph.outputs and not graph.consumers()[name]:
+            raise GraphError(
+                f"{graph.name}: the input {name} is an output and nothing reads it: there is nothing to compute; leave it out"
+            )
+    for name in graph.outputs:
+        if name in weights:
+            raise GraphError(
+                f"{graph.name}: the output {name} is a stream of weights, which is the same for every frame"
+            )
+    for node in graph.nodes:
+        for name, port in zip(node.inputs, node.op.inputs, strict=False):
+            if port.weights != (name in weights):
+                what = "takes weights" if port.weights else "takes no weights"
+                raise GraphError(
+                    f"{node}: its port {port.name} {what}; {name} is {'' if name in weights else 'no '}stream of them"
+                )
+    return graph
 
 
 def _check_readers(graph: Graph, stage: Stage) -> None:

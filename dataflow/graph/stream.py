@@ -18,6 +18,13 @@ def width(lo: int, hi: int) -> tuple[int, bool]:
     return max(max(hi, 0).bit_length(), (-lo - 1).bit_length()) + 1, True
 
 
+def whole(value: object, what: str) -> int:
+    """Give a number as int; raises GraphError for one that is not whole."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise GraphError(f"{what} {value!r}; expected a whole number")
+    return int(value)
+
+
 @dataclass(frozen=True)
 class Stream:
     """An edge: what travels from one node to the next in one frame.
@@ -46,7 +53,8 @@ class Stream:
 
     def __post_init__(self) -> None:
         for end in ("lo", "hi"):
-            object.__setattr__(self, end, int(getattr(self, end)))
+            object.__setattr__(self, end, whole(getattr(self, end), f"stream interval: {end}"))
+        object.__setattr__(self, "shape", tuple(whole(size, "stream of shape") for size in self.shape))
         if not self.shape or any(size < 1 for size in self.shape):
             raise GraphError(f"stream of shape {self.shape}: every size must be at least 1")
         if self.lo > self.hi:
@@ -55,8 +63,15 @@ class Stream:
             raise GraphError(f"bipolar stream interval [{self.lo}, {self.hi}]; it must be [-1, 1]")
         if self.repeats < 1:
             raise GraphError(f"stream repeats {self.repeats} times; at least 1")
-        if self.bits > 64:
-            raise GraphError(f"stream interval [{self.lo}, {self.hi}] needs {self.bits} bits; at most 64 are supported")
+        if not -(2**63) <= self.lo <= self.hi < 2**63:
+            raise GraphError(f"stream interval [{self.lo}, {self.hi}] is beyond integers of 64 bits with a sign")
+        for name in ("scale", "offset"):
+            values = getattr(self, name)
+            if len(values) not in (0, 1, self.channels) or not np.isfinite(values).all():
+                raise GraphError(
+                    f"stream {name} of {len(values)} numbers {values[:3]}; expected finite ones, one or one of each of "
+                    f"{self.channels} channels"
+                )
 
     @property
     def bits(self) -> int:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Port, Ports
+from muxflow.dataflow.ops.spatial import meet
 
 
 @dataclass(frozen=True, eq=False)
 class AddJoin(Op):
     """Add two streams of one shape, element by element; both stand on the same integer grid.
 
-    - Inputs `a`, `b` of one shape `S`; output `S`.
+    - Inputs `a`, `b` of one shape `S`; output `S`. Vectors, one pixel each, may have other axes of size 1 than each
+      other; the output has the shape of `a`.
     - `y = a + b`.
     - Interval `[a.lo + b.lo, a.hi + b.hi]` (tight).
     - `T = size / PE`; both inputs are read and the output written in every iteration.
@@ -23,12 +25,13 @@ class AddJoin(Op):
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         a, b = inputs
-        if a.shape != b.shape:
+        if a.channels != b.channels or not meet(a, b):
             raise GraphError(f"add join: inputs {a} and {b}; their shapes must agree")
         return (Stream(a.shape, a.lo + b.lo, a.hi + b.hi),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        return (inputs[0] + inputs[1],)
+        a, b = inputs
+        return (a + b.reshape(a.shape),)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         every = Pattern.always(ports.inputs[0].size // fold.pe)

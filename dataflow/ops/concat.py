@@ -9,13 +9,15 @@ import numpy as np
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Port, Ports
+from muxflow.dataflow.ops.spatial import meet
 
 
 @dataclass(frozen=True, eq=False)
 class Concat(Op):
     """Concatenate channels: of each pixel those of `a`, then those of `b`.
 
-    - Inputs `(*S, A)` and `(*S, B)`; output `(*S, A + B)`.
+    - Inputs `(*S, A)` and `(*S, B)`; output `(*S, A + B)`. Vectors, one pixel each, may have other axes of size 1 than
+      each other; the output has those of `a`.
     - Interval: the hull of both (tight).
     - `T = pixels * (A + B) / PE`; in each pixel `a` is read in the first `A / PE` iterations, `b` in the others; the
       output is written in all.
@@ -25,7 +27,7 @@ class Concat(Op):
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         a, b = inputs
-        if a.shape[:-1] != b.shape[:-1]:
+        if not meet(a, b):
             raise GraphError(f"concat: inputs {a} and {b}; height and width must agree")
         return (
             Stream(
@@ -37,7 +39,8 @@ class Concat(Op):
         )
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        return (np.concatenate(inputs, axis=-1),)
+        a, b = inputs
+        return (np.concatenate((a, b.reshape(*a.shape[:-1], b.shape[-1])), axis=-1),)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         a, b = (stream.channels // fold.pe for stream in ports.inputs)

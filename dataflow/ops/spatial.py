@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from muxflow.dataflow.graph.stream import Stream
+
 
 def cube(sizes: Sequence[int], fill: int = 1) -> tuple[int, int, int]:
     """Spread one number a spatial axis over (depth, height, width); `fill` stands where there is no axis.
@@ -16,3 +18,8 @@ def cube(sizes: Sequence[int], fill: int = 1) -> tuple[int, int, int]:
         return fill, sizes[0], sizes[1]
     depth, height, width = sizes
     return depth, height, width
+
+
+def meet(a: Stream, b: Stream) -> bool:
+    """Tell whether the pixels of two maps meet: equal spatial sizes, or vectors, one pixel each on axes that may differ."""
+    return a.shape[:-1] == b.shape[:-1] or a.pixels == b.pixels == 1

@@ -154,7 +154,8 @@ def xnor_popcount(importer: Importer, node: ModelNode) -> Value:
     if not np.isin(bits, (0, 1)).all():
         raise MuxflowError(f"{node.label}: weights other than 0 and 1; FINN writes bits")
     signs = f"{node.inputs[1]} as signs"
-    importer.values[signs] = Constant((2 * bits - 1).astype(np.float32))
+    values = (2 * bits - 1).astype(np.int64)
+    importer.values[signs] = Constant(values.astype(np.float32), values)
     matmul = replace(node, op_type="MatMul", domain=STANDARD, inputs=(node.inputs[0], signs, *node.inputs[2:]))
     result = layers.product(importer, matmul)
     assert isinstance(result, Tensor)

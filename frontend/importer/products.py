@@ -14,13 +14,11 @@ from muxflow.dataflow.op import IntArray, Op
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.frontend.importer.float_chain import Floats, constant_step
-from muxflow.frontend.importer.grids import common_grid
+from muxflow.frontend.importer.grids import LARGEST_WEIGHT, common_grid
 from muxflow.frontend.importer.values import Doubles, Tensor, compact
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import Constant, ModelNode
 
-LARGEST_WEIGHT = 255
-"""Eight bits with any zero point taken off."""
 FLOAT_NOISE = 2.0**-20
 """How far, as a share of the largest, float weights may lie from a grid and still stand on it: float32 rounding, of the
 weights and of the x + (q(x) - x) that QKeras computes."""

@@ -238,7 +238,12 @@ class Importer:
                 )
         inputs = tuple(self.inputs[entry.name] for entry in self.model.inputs)
         kept = {name: stream for name, stream in self.streams.items() if name in needed}
-        tensors = {name: tensor for name, tensor in self.tensors.items() if name in needed}
+        shown = self.model.observable
+        tensors = {
+            name: tensor
+            for name, tensor in self.tensors.items()
+            if name in needed and (shown is None or tensor in shown)
+        }
         empty = Graph(self.name, (), kept, inputs, tuple(streams))
         full = with_nodes(empty, nodes[::-1], readouts=readouts, notes=notes, tensors=tensors)
         return run_passes(full, CLEAN_UP)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.keras.layers import Shape
-from muxflow.frontend.keras.model_file import write_model_file
+from muxflow.frontend.keras.model_file import read_arrays, write_model_file
 from muxflow.frontend.keras.writer import Writer, to_channel_last
 from muxflow.frontend.model import Model
+
+Values = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,38 +80,46 @@ def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> N
 class Predictor:
     """A model whose inner tensors can be asked for by the names that its description gives them.
 
-    `tensors`: Keras' own by name, "" the model's output; `model_of`: the Keras model that gives some of them.
+    `inputs`, `outputs`: Keras' own tensors, in the model's order; `tensors`: the inner ones by name; `model_of`: the Keras
+    model that gives some of them for all the inputs.
     """
 
-    input_shape: tuple[int, ...]
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
     tensors: Mapping[str, Any]
     model_of: Callable[[list[Any]], Any]
     models: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
-    def run(self, names: list[str], images: np.ndarray[Any, Any]) -> dict[str, Any]:
-        """Compute the named tensors for a batch, channels last, and "", the model's output computed on its own.
+    def run(self, names: list[str], batch: Sequence[Values]) -> list[Values]:
+        """Compute the model's outputs for a batch of each input, then the named tensors, channels last.
 
-        Raises MuxflowError naming the tensors that the model has not.
+        The outputs are computed on their own, as whoever uses the model computes them. Raises MuxflowError for a batch of
+        other inputs, and naming the tensors that the model has not.
         """
+        if len(batch) != len(self.inputs):
+            raise MuxflowError(
+                f"the model has {len(self.inputs)} inputs, the graph {len(batch)}: it was not imported from it"
+            )
         unknown = [name for name in names if name not in self.tensors]
         if unknown:
             raise MuxflowError(f"the model has no tensor {', '.join(unknown)}: the graph was not imported from it")
-        x = images.reshape(len(images), *self.input_shape)
-        return self._predicted(("",), x) | (self._predicted(tuple(names), x) if names else {})
+        shaped = [given.reshape(-1, *own.shape[1:]) for given, own in zip(batch, self.inputs, strict=True)]
+        found = self._predicted((), self.outputs, shaped)
+        return found + (self._predicted(tuple(names), [self.tensors[name] for name in names], shaped) if names else [])
 
-    def _predicted(self, names: tuple[str, ...], x: np.ndarray[Any, Any]) -> dict[str, Any]:
-        if names not in self.models:
-            self.models[names] = self.model_of([self.tensors[name] for name in names])
-        values = self.models[names].predict(x, batch_size=len(x), verbose=0)
-        return dict(zip(names, values if isinstance(values, list) else [values], strict=True))
+    def _predicted(self, key: tuple[str, ...], tensors: Sequence[Any], batch: list[Values]) -> list[Values]:
+        if key not in self.models:
+            self.models[key] = self.model_of(list(tensors))
+        values = self.models[key].predict(batch, batch_size=len(batch[0]), verbose=0)
+        return values if isinstance(values, list) else [values]
 
 
 def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
     """Answer for `MODEL FOLDER` until the standard input ends.
 
-    Each line there is a JSON list of tensor names; the images are in `inputs.npy` in the folder, channels last.
-    `outputs.npz` there then holds what Keras' predict gives for each name, and for "" the model's output (what a softmax
-    at the end reads: the host computes it).
+    Each line there is a JSON list of tensor names; `inputs.npz` in the folder holds a batch of each input, channels last.
+    `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a softmax at the end what it reads: the
+    host computes it), then the named tensors.
     """
     path, folder = Path(arguments[0]), Path(arguments[1])
     predictor: Predictor | None = None
@@ -117,7 +127,8 @@ def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
         answer: dict[str, Any] = {"error": None}
         try:
             predictor = predictor or load(path)
-            np.savez(folder / "outputs.npz", **predictor.run(json.loads(question), np.load(folder / "inputs.npy")))
+            batch = read_arrays(folder / "inputs.npz")
+            np.savez(folder / "outputs.npz", *predictor.run(json.loads(question), batch))
         except MuxflowError as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)

@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import MismatchError, UnsupportedError
+from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import observed
+from muxflow.frontend.keras.model_file import read_arrays
 from muxflow.frontend.keras.process import Child, Generation, generation_of, keras_child
 from muxflow.frontend.keras.writer import TENSORFLOW, TORCH
 from muxflow.proof.execution import Tensor
 
-OUTPUT = ""
 BACKENDS: dict[Generation, str] = {2: TENSORFLOW, 3: TORCH}
 
 
 class KerasExecution:
     """Keras' predict in a process of its own.
 
-    It gives the outputs of every quantizer, max pool and join, and the model's output (before a softmax at its end).
+    It gives the outputs of every quantizer, max pool and join, and the model's outputs (before a softmax at the end).
     """
 
     name = "Keras predict"
@@ -41,31 +41,31 @@ class KerasExecution:
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`; raises MismatchError when the graph was not imported from this model."""
-        ((name, batch),) = codes.items()
-        values = batch * np.float64(self._graph.streams[name].scale[0])
-        np.save(self._folder / "inputs.npy", values.astype(np.float32))
-        answer = self._child.ask(json.dumps(list(dict.fromkeys(self._graph.tensors.values()))))
+        graph, names = self._graph, list(dict.fromkeys(self._graph.tensors.values()))
+        inputs = ((codes[name] * np.float64(graph.streams[name].scale[0])).astype(np.float32) for name in graph.inputs)
+        np.savez(self._folder / "inputs.npz", *inputs)
+        answer = self._child.ask(json.dumps(names))
         if answer["error"] is not None:
             raise MismatchError(f"{self._what}: {answer['error']}")
-        with np.load(self._folder / "outputs.npz") as found:
-            # The graph's names mean channels first, as everywhere in the importer; the output stays as it is.
-            inner = {stream: _channels_first(found[tensor]) for stream, tensor in self._graph.tensors.items()}
-            return observed(self._graph, [found[OUTPUT]], inner)
+        found = read_arrays(self._folder / "outputs.npz")
+        ends, inner = found[: len(found) - len(names)], dict(zip(names, found[len(found) - len(names) :], strict=True))
+        if len(ends) != len(graph.outputs):
+            raise MismatchError(
+                f"{self._what}: the model has {len(ends)} outputs, the graph {len(graph.outputs)}: it was not imported from it"
+            )
+        # The graph's names mean channels first, as everywhere in the importer; the outputs stay as they are.
+        tensors = {stream: _channels_first(inner[tensor]) for stream, tensor in graph.tensors.items()}
+        return observed(graph, ends, tensors)
 
 
 @contextmanager
 def keras_execution(path: Path, graph: Graph) -> Iterator[KerasExecution]:
     """Start Keras on a model file, on TensorFlow for Keras 2 and on torch for Keras 3; it ends with the block.
 
-    Raises UnsupportedError for a file of another Keras and for a model of several inputs or outputs; ToolError when the
-    extra `qkeras`, or for Keras 3 HGQ2 in its folder, is not installed.
+    Raises UnsupportedError for a file of another Keras; ToolError when the extra `qkeras`, or for Keras 3 HGQ2 in its
+    folder, is not installed.
     """
     what, generation = f"model {path}", generation_of(path)
-    if len(graph.inputs) > 1 or len(graph.outputs) > 1:
-        raise UnsupportedError(
-            f"{what}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; Keras' predict is compared for models of "
-            "one each, so prove a graph of several without the model file"
-        )
     with (
         tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder,
         keras_child(f"keras.v{generation}.predict", [str(path.resolve()), folder], what, generation) as child,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.importer.float_chain import Floats
+from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.writer import Writer, to_channel_first, to_channel_last
 
 Shape = tuple[int | None, ...]
@@ -125,28 +125,42 @@ def window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
     return strides | ({"dilations": sizes(layer.dilation_rate)} if hasattr(layer, "dilation_rate") else {})
 
 
-def convolved(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
+def _rows_first(kernel: Array) -> Array:
+    """Put the rows first: (..., inputs, outputs)   becomes   (outputs, inputs, ...)."""
+    return np.moveaxis(kernel, (-1, -2), (0, 1))
+
+
+def convolved(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
     """Write a convolution in Keras' order of the kernel, (..., C / groups, filters), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
-    weights = writer.weights(np.moveaxis(kernel, (-1, -2), (0, 1)), step)
+    weights = writer.weights(kernel.moved(_rows_first))
     return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[-2], **window(call.layer, pads))
 
 
-def convolved_by_channel(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
+def convolved_by_channel(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
     """Write a depthwise convolution, kernel (..., C, multiplier), with the zeros put around its input."""
     x, pads = writer.padding_of(call.inputs[0])
     *spatial, channels, multiplier = kernel.shape
-    ordered = np.moveaxis(kernel, (-2, -1), (0, 1)).reshape(channels * multiplier, 1, *spatial)
-    weights = writer.weights(ordered, step)
+
+    def by_row(values: Array) -> Array:
+        return np.moveaxis(values, (-2, -1), (0, 1)).reshape(channels * multiplier, 1, *spatial)
+
+    weights = writer.weights(kernel.moved(by_row))
     return writer.node("Conv", x, weights, *bias, group=channels, **window(call.layer, pads))
 
 
-def multiplied(writer: Writer, call: Call, kernel: Floats, *bias: str, step: float | None = None) -> str:
+def separated(writer: Writer, call: Call, first: Kernel, pointwise: Kernel, *bias: str) -> str:
+    """Write a depthwise convolution, then a pointwise one, no quantizer between."""
+    x = convolved_by_channel(writer, call, first)
+    return writer.node("Conv", x, writer.weights(pointwise.moved(_rows_first)), *bias)
+
+
+def multiplied(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
     """Write a dense layer, kernel (inputs, outputs); on a map it works pixel by pixel, which is a pointwise convolution."""
-    if call.spatial:
-        pointwise = writer.weights(kernel.T.reshape(*kernel.T.shape, *(1,) * call.spatial), step)
-        return writer.node("Conv", call.inputs[0], pointwise, *bias)
-    return writer.node("Gemm", call.inputs[0], writer.weights(kernel, step), *bias)
+    if not call.spatial:
+        return writer.node("Gemm", call.inputs[0], writer.weights(kernel, rows=1), *bias)
+    pointwise = kernel.moved(lambda values: values.T.reshape(*values.T.shape, *(1,) * call.spatial))
+    return writer.node("Conv", call.inputs[0], writer.weights(pointwise), *bias)
 
 
 def by_channel(writer: Writer, call: Call, op_type: str, x: str, value: npt.ArrayLike) -> str:

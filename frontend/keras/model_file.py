@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from muxflow.dataflow.files import write_atomically
 from muxflow.frontend.model import Constant, Model, ModelInput, ModelNode
@@ -34,6 +35,7 @@ def write_model_file(model: Model, path: Path) -> None:
         "opset": model.opset,
         "metadata": dict(model.metadata),
         "computed_by": model.computed_by,
+        "observable": None if model.observable is None else sorted(model.observable),
     }
     buffer = io.BytesIO()
     arrays[HEADER] = np.array(json.dumps(header))
@@ -61,7 +63,14 @@ def read_model_file(path: Path) -> Model:
         header["opset"],
         header["metadata"],
         header["computed_by"],
+        None if header["observable"] is None else frozenset(header["observable"]),
     )
+
+
+def read_arrays(path: Path) -> list[npt.NDArray[Any]]:
+    """Read what `np.savez` wrote of arrays without names, in their order."""
+    with np.load(path) as found:
+        return [found[f"arr_{number}"] for number in range(len(found.files))]
 
 
 def _tuples(value: Any) -> Any:

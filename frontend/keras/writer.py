@@ -14,7 +14,7 @@ around, which no model may do. R is 1, or one row for each channel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.importer.float_chain import Floats
-from muxflow.frontend.keras.steps import FLOAT_NOISE, LARGEST, Steps
+from muxflow.frontend.keras.kernel import Kernel
+from muxflow.frontend.keras.steps import LARGEST, Steps
 from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, Model, ModelInput, ModelNode
 
 OPSET = 20
@@ -66,19 +66,13 @@ class Writer:
         self.constants[name] = Constant(np.ascontiguousarray(values))
         return name
 
-    def weights(self, values: Floats, step: float | None = None) -> str:
-        """Write a layer's weights and return their name; `step`: what they are multiples of, where their quantizer says so.
+    def weights(self, kernel: Kernel, rows: int = 0) -> str:
+        """Write a layer's weights and return their name; `rows`: the axis of the outputs.
 
-        Weights that lie off that grid by more than float noise are written without codes.
+        They have codes where their quantizer says them.
         """
-        name = self.constant(values)
-        codes = np.rint(values / np.float64(step or 1)).astype(np.int64)
-        largest = float(np.abs(values).max(initial=0))
-        if step and largest and (np.abs(codes * step - values) <= FLOAT_NOISE * largest).all():
-            codes //= np.gcd.reduce(codes, axis=None)
-            # The largest has the least float noise.
-            scale = np.array([np.float64(largest) / np.abs(codes).max()])
-            self.constants[name] = Constant(self.constants[name].value, codes, scale)
+        name = self.unique("constant")
+        self.constants[name] = kernel.constant(rows)
         return name
 
     def node(self, op_type: str, *inputs: str, domain: str = STANDARD, part: str = "", **attributes: Any) -> str:
@@ -145,11 +139,14 @@ class Writer:
         self.nodes[-1] = replace(self.nodes[-1], outputs=(name,))
         return name
 
-    def model(self, name: str, inputs: dict[str, tuple[int | None, ...]], outputs: list[str]) -> Model:
-        """Return the finished model; `inputs`: shapes without the batch, None where a size is open."""
+    def model(
+        self, name: str, inputs: dict[str, tuple[int | None, ...]], outputs: list[str], observable: Iterable[str]
+    ) -> Model:
+        """Return the finished model; `inputs`: shapes without the batch, None where a size is open; `observable`: see `Model`."""
         entries = tuple(ModelInput(entry, shape) for entry, shape in inputs.items())
         nodes = tuple(self.nodes)
-        return Model(name, nodes, entries, tuple(outputs), self.constants, OPSET, computed_by=self.computed_by)
+        shown = frozenset(observable)
+        return Model(name, nodes, entries, tuple(outputs), self.constants, OPSET, {}, self.computed_by, shown)
 
 
 def _plain(value: Any) -> Any:

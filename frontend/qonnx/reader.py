@@ -15,11 +15,13 @@ from onnx.external_data_helper import load_external_data_for_model
 
 import muxflow.frontend.qonnx.ops  # noqa: F401  (QONNX's own tools then know the operators of what was read)
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import STANDARD, Constant, Model, ModelInput, ModelNode, model_name
 
 METADATA_PREFIX = "muxflow."
 STANDARD_DOMAINS = ("", "ai.onnx")
 INPUT_BITS = 16
+INTEGER_TYPE = re.compile(r"(?P<unsigned>U?)INT(?P<bits>\d+)|BINARY|BIPOLAR|TERNARY")
 RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"}
 """Muxflow's operators as older files call them."""
 
@@ -69,12 +71,12 @@ def operators(path: Path) -> frozenset[str]:
 
 def described(proto: onnx.ModelProto, name: str) -> Model:
     """Describe an ONNX model; raises MuxflowError naming a constant that cannot be read."""
-    constants = {tensor.name: Constant(_array(tensor, tensor.name)) for tensor in proto.graph.initializer}
-    integers = _integer_types(proto)
+    types = _annotated_types(proto)
+    constants = {tensor.name: _constant(tensor, types.get(tensor.name, "")) for tensor in proto.graph.initializer}
     return Model(
         name,
         tuple(_node(node) for node in proto.graph.node),
-        tuple(_input(entry, integers) for entry in proto.graph.input if entry.name not in constants),
+        tuple(_input(entry, types.get(entry.name, "")) for entry in proto.graph.input if entry.name not in constants),
         tuple(entry.name for entry in proto.graph.output),
         constants,
         next((entry.version for entry in proto.opset_import if entry.domain in STANDARD_DOMAINS), 20),
@@ -111,18 +113,29 @@ def _array(tensor: onnx.TensorProto, name: str) -> npt.NDArray[Any]:
         raise MuxflowError(f"constant {name} cannot be read ({error}); export the model again") from error
 
 
-def _input(entry: onnx.ValueInfoProto, integers: Mapping[str, tuple[int, bool]]) -> ModelInput:
+def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:
+    """Read an initializer; one that is annotated as integers, of at most 8 bits, is its own codes."""
+    values = _array(tensor, tensor.name)
+    if not INTEGER_TYPE.fullmatch(annotated) or not values.ndim:
+        return Constant(values)
+    integers = on_grid(values, np.ones((1,) * values.ndim))
+    return integers if is_weight(integers) else Constant(values)
+
+
+def _input(entry: onnx.ValueInfoProto, annotated: str) -> ModelInput:
+    """Read an input of the model; its integers where it is annotated as UINTn or INTn of up to `INPUT_BITS` bits."""
     shape = tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim)[1:]
-    bits, signed = integers.get(entry.name, (None, False))
-    return ModelInput(entry.name, shape, bits, signed)
+    kind = INTEGER_TYPE.fullmatch(annotated)
+    if kind and kind["bits"] and int(kind["bits"]) <= INPUT_BITS:
+        return ModelInput(entry.name, shape, int(kind["bits"]), not kind["unsigned"])
+    return ModelInput(entry.name, shape)
 
 
-def _integer_types(proto: onnx.ModelProto) -> dict[str, tuple[int, bool]]:
-    """Return (bits, signed) of the tensors that QONNX and FINN annotate as UINTn or INTn of up to `INPUT_BITS` bits."""
-    found = {}
-    for annotation in proto.graph.quantization_annotation:
-        entries = {entry.key: entry.value for entry in annotation.quant_parameter_tensor_names}
-        kind = re.fullmatch(r"(U?)INT(\d+)", entries.get("finn_datatype", ""))
-        if kind and int(kind[2]) <= INPUT_BITS:
-            found[annotation.tensor_name] = int(kind[2]), not kind[1]
-    return found
+def _annotated_types(proto: onnx.ModelProto) -> Mapping[str, str]:
+    """Return the data types that QONNX and FINN write beside tensors, by the tensor's name."""
+    return {
+        annotation.tensor_name: entry.value
+        for annotation in proto.graph.quantization_annotation
+        for entry in annotation.quant_parameter_tensor_names
+        if entry.key == "finn_datatype"
+    }

@@ -11,9 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as package_version
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,17 +23,20 @@ from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.graph import Batch
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.packages import require
 from muxflow.dataflow.version import __version__
-from muxflow.hls.design_file import save_design
+from muxflow.hls.design_file import load_design, save_design
 from muxflow.hls.finn.comparison import Row
-from muxflow.hls.vitis.project import load_project
+from muxflow.hls.finn.support import check_graph as check_graph
 
 SUPPORTED = "1.6.1"
 """The finn-plus release that this is written for and tested with."""
 REQUIREMENTS = "requirements.txt"
 FLOW_FILE = "finn.json"
 """Marks a folder that `write` made."""
+KIND = "a FINN project of Muxflow"
 COMPARISON = "comparison.json"
 CHECKED_FRAMES = 4
 """Random frames on which FINN's execution of a new model is compared with the graph, tensor by tensor."""
@@ -59,12 +60,7 @@ def install_command() -> str:
 
 def check_version() -> None:
     """Raise ToolError when finn-plus is absent or of another release."""
-    try:
-        found = package_version("finn-plus")
-    except PackageNotFoundError:
-        raise ToolError(f"finn-plus is not installed: {install_command()}") from None
-    if found != SUPPORTED:
-        raise ToolError(f"finn-plus {found} is installed; supported: {SUPPORTED}: {install_command()}")
+    require("finn-plus", SUPPORTED, install_command())
 
 
 def register() -> None:
@@ -92,7 +88,7 @@ def convert(design: Design) -> Any:
 
 def check_folder(path: Path) -> None:
     """Raise MuxflowError when `path` holds something that `write` did not make."""
-    check_replaceable(path, FLOW_FILE, "a FINN project of Muxflow")
+    check_replaceable(path, FLOW_FILE, KIND)
 
 
 def write(design: Design, path: Path, *, progress: Callable[[str], None] | None = None) -> Path:
@@ -135,27 +131,29 @@ def estimates(path: Path) -> list[Row]:
         raise MuxflowError(f"{path}: no FINN project ({error}); write it with `muxflow build --target finn`") from error
 
 
-def check(path: Path, codes: IntArray, *, progress: Callable[[str], None] | None = None) -> int:
-    """Compare FINN's Python execution of a written project with its graph on input codes, shape (N, *input.shape).
+def check(path: Path, codes: Batch, *, progress: Callable[[str], None] | None = None) -> int:
+    """Compare FINN's Python execution of a written project with its graph on input codes, shape (N, *input.shape) an input.
 
     Returns the number of frames; every tensor of every node is compared. Raises MismatchError naming the first
     difference.
     """
     check_version()
-    design = load_project(path).design
-    frames = _run(
-        "check", Path(path).absolute(), codes=design.graph.check_codes(codes)[design.graph.inputs[0]], progress=progress
-    )["frames"]
-    return int(frames)
+    design, _ = load_design(Path(path))
+    checked = design.graph.check_codes(codes)
+    return int(_run("check", Path(path).absolute(), codes=checked, progress=progress)["frames"])
 
 
 def _run(
-    task: str, folder: Path, *, codes: IntArray | None = None, progress: Callable[[str], None] | None = None
+    task: str,
+    folder: Path,
+    *,
+    codes: Mapping[str, IntArray] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run a task of `process.py`; its errors are raised here."""
     with tempfile.TemporaryDirectory(prefix="muxflow_finn_") as scratch:
         if codes is not None:
-            np.save(Path(scratch) / "codes.npy", codes)
+            np.savez(Path(scratch) / "codes.npz", *codes.values())
         # Of the child only: a home for FINN's settings, its build folder, and a path of which it reads the version.
         environment = {**os.environ, "HOME": scratch, "FINN_BUILD_DIR": scratch}
         environment.setdefault("XILINX_VIVADO", "/none/2022.2")

@@ -36,11 +36,14 @@ def compare(design: Design, model: Any, owners: Mapping[str, tuple[str, ...]]) -
     """
     from qonnx.custom_op.registry import getCustomOp
 
+    def owner(tensor: str) -> tuple[str, ...]:
+        # A node at an end of the network writes a new tensor since a FIFO stands after it.
+        return owners[tensor] if tensor in owners else owner(model.find_consumer(tensor).output[0])
+
     found: dict[tuple[str, ...], list[Any]] = defaultdict(list)
     for node in model.graph.node:
         fifo = node.op_type.startswith("StreamingFIFO")
-        # The last node writes a new tensor since a FIFO stands after it.
-        found[(FIFOS,) if fifo else owners.get(node.output[0], owners[model.graph.output[0].name])].append(node)
+        found[(FIFOS,) if fifo else owner(node.output[0])].append(node)
     nodes = {node.name: node for node in design.graph.nodes}
     rows = []
     for names, finn_nodes in found.items():

@@ -6,9 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.add_join import AddJoin
@@ -27,20 +25,19 @@ from muxflow.dataflow.ops.width_converter import WidthConverter
 from muxflow.hls.finn import finn_nodes, own_nodes
 from muxflow.hls.finn.conversion import Conversion
 from muxflow.hls.finn.streams import data_type
+from muxflow.hls.finn.support import check_graph
 
 COUNTS = "muxflow.counts"
 """Where a model says which of its tensors are counts; see `Conversion`."""
-FLOAT = 2**24
-"""FINN's Python execution holds tensors in float32; integers up to this are exact there."""
 
 
 def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
     """Make the FINN ModelWrapper of a design (see `muxflow.hls.finn.convert`); list by tensor the nodes that write it."""
     graph = design.graph
-    _check(graph)
+    check_graph(graph)
     conversion = Conversion(design)
-    (source,), (target,) = graph.inputs, graph.outputs
-    conversion.builder.tensor(source, (1, *graph.streams[source].shape), data_type(graph.streams[source]))
+    for name in graph.inputs:
+        conversion.builder.tensor(name, (1, *graph.streams[name].shape), data_type(graph.streams[name]))
     for node in graph.nodes:
         if isinstance(node.op, MatrixVector):
             conversion.plan(node)
@@ -48,36 +45,9 @@ def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
         if node.name not in conversion.absorbed:
             conversion.builder.owner = conversion.parts(node)
             EMITTERS.get(type(node.op), own_nodes.other)(conversion, node)
-    model = conversion.builder.model(source, target)
+    model = conversion.builder.model(graph.inputs, graph.outputs)
     model.set_metadata_prop(COUNTS, json.dumps(conversion.counts))
     return model, conversion.builder.owners
-
-
-def _check(graph: Graph) -> None:
-    """Raise UnsupportedError naming what FINN's nodes or its execution cannot take."""
-    for name, stream in graph.streams.items():
-        if max(abs(stream.lo), abs(stream.hi)) > FLOAT:
-            raise UnsupportedError(
-                f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; FINN's float32 tensors are exact up "
-                f"to {FLOAT}: use target vitis, `muxflow build`"
-            )
-    if len(graph.inputs) > 1 or len(graph.outputs) > 1:
-        raise UnsupportedError(
-            f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; FINN's flow takes one of each: "
-            "use target vitis, `muxflow build`"
-        )
-    for node in graph.nodes:
-        _check_rank(node)
-
-
-def _check_rank(node: Node) -> None:
-    """Raise UnsupportedError for maps of one or three spatial axes, which FINN's nodes here do not have."""
-    kernel = node.op.attributes().get("kernel")
-    if kernel is not None and len(kernel) != 2:
-        raise UnsupportedError(
-            f"{node}: a window of {len(kernel)} axes; FINN's nodes take maps of height and width: use target vitis, "
-            "`muxflow build`"
-        )
 
 
 EMITTERS: Mapping[type[Op], Callable[[Conversion, Node], None]] = {

@@ -33,7 +33,8 @@ class FinnExecution:
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`."""
-        found = [execute(self._model, frame) for frame in zip(*codes.values(), strict=True)]
+        frames = zip(*codes.values(), strict=True)
+        found = [execute(self._model, dict(zip(codes, frame, strict=True))) for frame in frames]
         return {name: self._codes(name, found) for name in self._streams if name in found[0]}
 
     def _codes(self, name: str, found: Sequence[Mapping[str, IntArray]]) -> IntArray:
@@ -42,9 +43,8 @@ class FinnExecution:
         return 2 * values - self._counts[name] if name in self._counts else values
 
 
-def execute(model: Any, frame: tuple[IntArray, ...]) -> dict[str, IntArray]:
-    """Return every tensor of FINN's Python execution on one frame: input codes of the inputs' shapes, in order."""
-    names = [entry.name for entry in model.graph.input]
-    given = {name: codes[None].astype(np.float32) for name, codes in zip(names, frame, strict=True)}
+def execute(model: Any, frame: Mapping[str, IntArray]) -> dict[str, IntArray]:
+    """Return every tensor of FINN's Python execution on one frame: codes by input, each of the input's shape."""
+    given = {name: codes[None].astype(np.float32) for name, codes in frame.items()}
     tensors = execution.execute_onnx(model, given, return_full_exec_context=True)
     return {key: np.asarray(values) for key, values in tensors.items()}

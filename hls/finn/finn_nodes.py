@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.finn import own_nodes
 from muxflow.hls.finn.conversion import Conversion
-from muxflow.hls.finn.model import cycles
+from muxflow.hls.finn.model import has_windows, window_cycles
 from muxflow.hls.finn.streams import bits, data_type
 
 
@@ -38,9 +37,7 @@ def convert_lanes(
     lanes: tuple[int, int],
     depths: tuple[Sequence[int], Sequence[int]] = ((2,), (2,)),
 ) -> str:
-    """Add a width converter between the tensors `source` and `target`; returns `source` where none is needed."""
-    if lanes[0] == lanes[1]:
-        return source
+    """Add a width converter between the tensors `source` and `target`; returns `target`."""
     kind, shape = into.kind(source), list(into.builder.shapes[source])
     attributes = {
         "inShape": shape,
@@ -63,33 +60,37 @@ def sliding_window(into: Conversion, node: Node) -> None:
         own_nodes.other(into, node)
         return
     source, kind = node.inputs[0], into.kind(node.inputs[0])
-    depths = into.depths(node)
+    top, left, bottom, right = op.pads
     height, width, channels = x.shape
-    if any(op.pads):
-        padded = f"{node.name}_padded"
-        attributes = {
-            "ImgDim": [height, width],
-            "Padding": list(op.pads),
-            "NumChannels": channels,
-            "SIMD": x.lanes,
-            "inputDataType": kind,
-        }
-        into.builder.add("FMPadding", f"{node.name}_padding", [source], [padded], attributes, (depths[0], [2]))
-        source, depths = padded, ([2], depths[1])
-        height, width = height + op.pads[0] + op.pads[2], width + op.pads[1] + op.pads[3]
-    attributes = {
+    padded = [height + top + bottom, width + left + right]
+    window = {
         "ConvKernelDim": list(op.kernel),
         "IFMChannels": channels,
-        "IFMDim": [height, width],
+        "IFMDim": padded,
         "OFMDim": list(into.graph.ports(node).outputs[0].shape[:2]),
         "SIMD": x.lanes,
         "Stride": list(op.stride),
         "Dilation": list(op.dilation),
         "inputDataType": kind,
         "outputDataType": kind,
-        "is1D": int(1 in (height, width)),
+        "is1D": int(1 in padded),
     }
-    into.builder.add("ConvolutionInputGenerator", node.name, [source], node.outputs, attributes, depths)
+    if not has_windows(window):
+        own_nodes.other(into, node)
+        return
+    depths = into.depths(node)
+    if any(op.pads):
+        padding = {
+            "ImgDim": [height, width],
+            "Padding": list(op.pads),
+            "NumChannels": channels,
+            "SIMD": x.lanes,
+            "inputDataType": kind,
+        }
+        target = f"{node.name}_padded"
+        into.builder.add("FMPadding", f"{node.name}_padding", [source], [target], padding, (depths[0], [2]))
+        source, depths = target, ([2], depths[1])
+    into.builder.add("ConvolutionInputGenerator", node.name, [source], node.outputs, window, depths)
 
 
 def matrix_vector(into: Conversion, node: Node) -> None:
@@ -222,10 +223,15 @@ def pool(into: Conversion, node: Node) -> None:
     }
     # FINN's window replays what Muxflow's passes on once, so it may need more lanes for the same rate.
     lanes = [count for count in divisors(x.channels) if count >= pe]
-    slow = [count for count in lanes if _window_cycles(shared, count) > into.design.interval]
+    slow = [count for count in lanes if window_cycles({**shared, "SIMD": count}) > into.design.interval]
     wide = lanes[min(len(slow), len(lanes) - 1)]
-    source = convert_lanes(into, f"{node.name}_widen", node.inputs[0], f"{node.name}_wide", (pe, wide))
-    target = node.outputs[0] if wide == pe else f"{node.name}_pooled"
+    if not has_windows({**shared, "SIMD": wide}):
+        own_nodes.other(into, node)
+        return
+    source, target = node.inputs[0], node.outputs[0]
+    if wide != pe:
+        source = convert_lanes(into, f"{node.name}_widen", source, f"{node.name}_wide", (pe, wide))
+        target = f"{node.name}_pooled"
     attributes = {**shared, "SIMD": wide}
     into.builder.add("ConvolutionInputGenerator", window, [source], [window], attributes, (depths[0], [2]))
     attributes = {
@@ -239,9 +245,5 @@ def pool(into: Conversion, node: Node) -> None:
         "AccumBits": y.bits,
     }
     into.builder.add("Pool", node.name, [window], [target], attributes, ([2], depths[1]))
-    convert_lanes(into, f"{node.name}_narrow", target, node.outputs[0], (wide, pe))
-
-
-def _window_cycles(attributes: dict[str, Any], lanes: int) -> int:
-    """Return FINN's estimate of a window generator's cycles."""
-    return cycles("ConvolutionInputGenerator_rtl", {**attributes, "SIMD": lanes})
+    if wide != pe:
+        convert_lanes(into, f"{node.name}_narrow", target, node.outputs[0], (wide, pe))

@@ -37,9 +37,9 @@ def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None
     model, owners = dataflow_model(design)
     model.save(str(folder / "model.onnx"))
     say("FINN's execution against the graph")
-    (source,) = design.graph.inputs
-    frames = random_codes(design.graph.streams[source], CHECKED_FRAMES, np.random.default_rng(0))
-    compare(design.graph, [FinnExecution(model, design.graph)], frames)
+    graph, generator = design.graph, np.random.default_rng(0)
+    frames = {name: random_codes(graph.streams[name], CHECKED_FRAMES, generator) for name in graph.inputs}
+    compare(graph, [FinnExecution(model, graph)], frames)
     config = build_config.DataflowBuildConfig(
         output_dir=str(scratch / "output"),
         synth_clk_period_ns=1e3 / design.clock_mhz,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,20 +78,20 @@ class ModelBuilder:
             self.owners[output] = self.owner
         self.nodes.append(node)
 
-    def model(self, source: str, target: str) -> Any:
-        """Return the ModelWrapper with one input and one output tensor."""
+    def model(self, sources: Sequence[str], targets: Sequence[str]) -> Any:
+        """Return the ModelWrapper with these input and output tensors."""
 
-        def info(name: str) -> Any:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(self.shapes[name]))
+        def infos(names: Iterable[str]) -> list[Any]:
+            return [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(self.shapes[name])) for name in names]
 
-        inner = [name for name in self.shapes if name not in (source, target) and name not in self.constants]
+        known = {*sources, *targets, *self.constants}
         graph = helper.make_graph(
             self.nodes,
             self.name,
-            [info(source)],
-            [info(target)],
+            infos(sources),
+            infos(targets),
             [numpy_helper.from_array(values, name) for name, values in self.constants.items()],
-            value_info=[info(name) for name in inner],
+            value_info=infos(name for name in self.shapes if name not in known),
         )
         model = ModelWrapper(qonnx_make_model(graph, producer_name="muxflow"))
         for name, kind in self.types.items():
@@ -99,7 +99,27 @@ class ModelBuilder:
         return model
 
 
-def cycles(kind: str, attributes: Mapping[str, Any]) -> int:
-    """Return FINN's estimate of the cycles of an RTL node with these attributes."""
-    node = helper.make_node(kind, ["x"], ["y"], domain=f"{DOMAIN}.rtl", backend="fpgadataflow", **attributes)
-    return int(getCustomOp(node).get_exp_cycles())
+def _window_generator(attributes: Mapping[str, Any]) -> Any:
+    kind, domain = "ConvolutionInputGenerator_rtl", f"{DOMAIN}.rtl"
+    return getCustomOp(helper.make_node(kind, ["x"], ["y"], domain=domain, backend="fpgadataflow", **attributes))
+
+
+def has_windows(attributes: Mapping[str, Any]) -> bool:
+    """Tell whether FINN writes a window generator with these attributes.
+
+    It refuses strides beyond the map, and cannot count a single window of one or two elements.
+    """
+    generator = _window_generator(attributes)
+    try:
+        if generator.select_impl_style() == "parallel":
+            generator.prepare_codegen_parallel()
+        else:
+            generator.prepare_codegen_default()
+    except (AssertionError, ValueError):
+        return False
+    return True
+
+
+def window_cycles(attributes: Mapping[str, Any]) -> int:
+    """Return FINN's estimate of the cycles of a window generator with these attributes."""
+    return int(_window_generator(attributes).get_exp_cycles())

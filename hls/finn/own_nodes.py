@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.codec import to_json
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
@@ -21,14 +20,9 @@ from muxflow.hls.finn.conversion import Conversion
 
 
 def automaton_weights(into: Conversion, node: Node) -> None:
-    """Add AutomatonWeights; raises UnsupportedError for seeds that are written at run time."""
+    """Add AutomatonWeights."""
     op = node.op
     assert isinstance(op, AutomatonWeights)
-    if op.writable:
-        raise UnsupportedError(
-            f"{node.name}: seeds that are written at run time have no port in FINN; fit the graph with fixed seeds, "
-            "or use target vitis"
-        )
     fold = into.design.folds[node.name]
     fields = {name: getattr(op, name) for name in ("rule", "ring", "seed", "burn_in", "alphabet")}
     matrix = {"PE": fold.pe, "SIMD": fold.simd, "MW": op.columns, "MH": op.rows, "numInputVectors": [op.repeats]}

@@ -19,27 +19,29 @@ from typing import Any
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.hls.design_file import load_design
 
 
 def _build(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Build FINN's side of the design that stands in `folder`."""
     from muxflow.hls.finn.flow import build
-    from muxflow.hls.vitis.project import load_project
 
-    build(load_project(folder).design, folder, scratch, say)
+    design, _ = load_design(folder)
+    build(design, folder, scratch, say)
     return {}
 
 
 def _check(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Compare FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npy."""
+    """Compare FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npz, in the order of the inputs."""
     from muxflow.hls.finn.execution import FinnExecution
     from muxflow.hls.finn.flow import load_model
-    from muxflow.hls.vitis.project import load_project
     from muxflow.proof.compare import compare
 
-    graph = load_project(folder).design.graph
+    graph = load_design(folder)[0].graph
     execution = FinnExecution(load_model(folder / "model.onnx"), graph)
-    return {"frames": compare(graph, [execution], np.load(scratch / "codes.npy")).outcomes[0].images}
+    with np.load(scratch / "codes.npz") as codes:
+        batch = dict(zip(graph.inputs, codes.values(), strict=True))
+    return {"frames": compare(graph, [execution], batch).outcomes[0].images}
 
 
 TASKS: Mapping[str, Callable[[Path, Path, Callable[[str], None]], dict[str, Any]]] = {"build": _build, "check": _check}

@@ -9,6 +9,7 @@ from pathlib import Path
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass, rising_thresholds
 from muxflow.dataflow.packages import package
 from muxflow.hls import finn
@@ -29,6 +30,12 @@ class FinnTarget:
     options = FinnOptions
     implementations: Implementations = KERNELS
     packages = (package("finn", "FINN output, `muxflow build --target finn`", finn.install_command(), "finn-plus"),)
+    marker = finn.FLOW_FILE
+    project = finn.KIND
+    usage = (
+        "`finn run build.py` in it builds it, `muxflow.hls.finn.check` compares it with its graph, and `report/` and "
+        "`comparison.json` hold its estimates"
+    )
 
     def passes(self, options: FinnOptions) -> tuple[Pass, ...]:
         """Make thresholds rise, which is what FINN knows."""
@@ -38,6 +45,10 @@ class FinnTarget:
         """Raise ToolError without finn-plus, MuxflowError where the folder holds something else."""
         finn.check_version()
         finn.check_folder(path)
+
+    def check_graph(self, graph: Graph, options: FinnOptions, board: str) -> None:
+        """Raise UnsupportedError naming what FINN's nodes or its execution cannot take."""
+        finn.check_graph(graph)
 
     def write(self, design: Design, path: Path, options: FinnOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project and tell FINN's own estimates; see `muxflow.hls.finn.write`."""

@@ -5,16 +5,17 @@ Needs the hls4ml package (`pip install 'muxflow[reference]'`); it is imported wh
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.files import check_replaceable
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.hls.hls4ml.writing import CONFIG_FILE, write_whole
+from muxflow.dataflow.packages import require
+from muxflow.hls.hls4ml.plan import check_ends
+from muxflow.hls.hls4ml.writing import CONFIG_FILE as CONFIG_FILE
+from muxflow.hls.hls4ml.writing import write_whole
 from muxflow.hls.names import identifier
 
 Backend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
@@ -22,6 +23,7 @@ Library = Literal["onnx", "torch", "keras"]
 
 SUPPORTED = "1.3"
 """The hls4ml release whose Extension API this is written for and tested with."""
+KIND = "an hls4ml project"
 
 
 def register() -> None:
@@ -29,13 +31,7 @@ def register() -> None:
 
     Raises ToolError when hls4ml is absent or of another release.
     """
-    install = f"pip install 'hls4ml=={SUPPORTED}.*'"
-    try:
-        found = package_version("hls4ml")
-    except PackageNotFoundError:
-        raise ToolError(f"hls4ml is not installed: {install}") from None
-    if found.split(".")[:2] != SUPPORTED.split("."):
-        raise ToolError(f"hls4ml {found} is installed; supported: {SUPPORTED}.*: {install}")
+    require("hls4ml", f"{SUPPORTED}.*", f"pip install 'hls4ml=={SUPPORTED}.*'")
     from muxflow.hls.hls4ml.layers import register_layers
 
     register_layers()
@@ -47,15 +43,16 @@ def check_backend(backend: str) -> None:
         raise MuxflowError(f"back end {backend!r}; supported: {', '.join(map(repr, get_args(Backend)))}")
 
 
-def default_backend(board: str) -> Backend:
-    """Choose VivadoAccelerator, which also writes the block design, where hls4ml knows the board; Vitis elsewhere.
+def default_backend(board: str, graph: Graph) -> Backend:
+    """Choose VivadoAccelerator where hls4ml knows the board and the graph has one input and one output; Vitis elsewhere.
 
+    VivadoAccelerator also writes the block design.
     Raises ToolError when hls4ml is absent or of another release.
     """
     register()
     from muxflow.hls.hls4ml.conversion import accelerator_boards
 
-    return "VivadoAccelerator" if board in accelerator_boards() else "Vitis"
+    return "VivadoAccelerator" if board in accelerator_boards() and not _several(graph) else "Vitis"
 
 
 def check_target(board: str, backend: Backend) -> None:
@@ -68,9 +65,23 @@ def check_target(board: str, backend: Backend) -> None:
         accelerator_board(board)
 
 
+def check_graph(graph: Graph, backend: Backend) -> None:
+    """Raise UnsupportedError, before the fit, naming what a back end of hls4ml cannot carry in or out of a graph."""
+    check_ends(graph)
+    if backend == "VivadoAccelerator" and _several(graph):
+        raise UnsupportedError(
+            f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; hls4ml's VivadoAccelerator has "
+            "one AXI stream each way: use --backend Vitis or Vivado, or target vitis, `muxflow build`"
+        )
+
+
+def _several(graph: Graph) -> bool:
+    return len(graph.inputs) > 1 or len(graph.outputs) > 1
+
+
 def check_folder(path: Path) -> None:
     """Raise MuxflowError where `write` would replace something that is no hls4ml project."""
-    check_replaceable(path, CONFIG_FILE, "an hls4ml project")
+    check_replaceable(path, CONFIG_FILE, KIND)
 
 
 def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", project_name: str | None = None) -> Path:
@@ -129,6 +140,7 @@ def convert(
     name = identifier(design.graph.name) if project_name is None else project_name
     if identifier(name) != name:
         raise MuxflowError(f"project name {name!r}; it becomes a C++ function, for example {identifier(name)!r}")
+    check_graph(design.graph, backend)
     register()
     from muxflow.hls.hls4ml.conversion import model_graph
 

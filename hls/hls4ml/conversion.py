@@ -18,19 +18,16 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.hls.emit import Emitter, Tool, function, stream_parameters
 from muxflow.hls.hls4ml.cpp import WIDEST, in_namespace, tool_of, widest
-from muxflow.hls.hls4ml.plan import check_ends
 from muxflow.hls.names import identifiers, names_of
 
-FLOAT, DOUBLE = 2**24, 2**53
-"""The doors of hls4ml's simulation are floating-point numbers; integers up to these are exact in either type."""
+FLOAT = 2**24
+"""The doors of hls4ml's simulation are floating-point numbers; integers up to this are exact in float32."""
 
 
 def model_graph(design: Design, output_dir: Path, backend: str, project_name: str) -> Any:
     """Convert a design to a ModelGraph; see `muxflow.hls.hls4ml.convert`."""
-    check_ends(design.graph)
-    (source,), (sink,) = design.graph.inputs, design.graph.outputs
-    for name in (source, sink):
-        _check_exact(design.graph, name)
+    for name in (*design.graph.inputs, *design.graph.outputs):
+        _warn_of_rounding(design.graph, name)
     for node in design.graph.nodes:
         _check_width(design, node)
     options: dict[str, Any] = {
@@ -44,22 +41,19 @@ def model_graph(design: Design, output_dir: Path, backend: str, project_name: st
     layers = _Layers(design, tool_of(backend), project_name)
     config["HLSConfig"] = {
         "Model": {"Precision": {"default": "int<32>"}, "ReuseFactor": 1},
-        # The only layer of hls4ml's own: the input.
-        "LayerName": {layers.input: {"Precision": {"result": _precision(design.graph.streams[source])}}},
+        # The only layers of hls4ml's own: the inputs.
+        "LayerName": {
+            layer: {"Precision": {"result": _precision(design.graph.streams[name])}}
+            for name, layer in layers.inputs.items()
+        },
     }
-    return ModelGraph.from_layer_list(config, layers.all(), [layers.input], [layers.output])
+    return ModelGraph.from_layer_list(config, layers.all(), list(layers.inputs.values()), list(layers.outputs.values()))
 
 
-def _check_exact(graph: Graph, name: str) -> None:
-    """Raise MuxflowError, or warn, where a floating-point number may not hold what a port carries."""
+def _warn_of_rounding(graph: Graph, name: str) -> None:
+    """Tell by a warning where a float32 may not hold what an input or output carries."""
     stream = graph.streams[name]
-    largest = max(abs(stream.lo), abs(stream.hi))
-    if largest > DOUBLE:
-        raise MuxflowError(
-            f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; hls4ml passes inputs and outputs as "
-            f"floating-point numbers, exact up to {DOUBLE}: use target vitis, `muxflow build`"
-        )
-    if largest > FLOAT:
+    if max(abs(stream.lo), abs(stream.hi)) > FLOAT:
         warnings.warn(
             f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; float32 is exact up to {FLOAT}: "
             "call predict() with float64",
@@ -107,8 +101,15 @@ class _Layers:
         names = names_of(design.folded)
         self.variables, self.functions = names.variables, names.functions
         taken = {project_name, *self.variables.values(), *self.functions.values()}
-        self.input, self.door, self.output = identifiers(("frame", "unpack", "pack"), taken).values()
-        reserved = frozenset(taken | {self.input, self.door, self.output})
+        ends = {name: port.removeprefix("input").removeprefix("output") for name, port in names.ports.items()}
+        sources, sinks = design.graph.inputs, design.graph.outputs
+        kinds = (("frame", sources), ("unpack", sources), ("pack", sinks))
+        found = identifiers([f"{kind}{ends[name]}" for kind, names in kinds for name in names], taken)
+        layers = iter(found.values())
+        self.inputs = dict(zip(sources, layers, strict=False))
+        self.doors = dict(zip(sources, layers, strict=False))
+        self.outputs = dict(zip(sinks, layers, strict=False))
+        reserved = frozenset({*taken, *found.values()})
         self.emitter = Emitter(design.folded, tool, self.functions, self._placement, reserved)
 
     def _placement(self, node: str, table: str) -> str:
@@ -116,25 +117,35 @@ class _Layers:
         return next((one.placement for one in placed), "register")
 
     def all(self) -> list[dict[str, Any]]:
-        """List hls4ml's input, the door to beats, the nodes in topological order, the door back."""
+        """List hls4ml's inputs, the doors to beats, the nodes in topological order, the doors back."""
         graph = self.design.graph
-        (source,), (sink,) = graph.inputs, graph.outputs
-        first, last = graph.streams[source], graph.streams[sink]
-        bits, signed = width(last.lo, last.hi)
-        outside = {"shape": list(last.shape), "bits": bits, "signed": signed}
-        types = self.emitter.type_of(source), self.emitter.type_of(sink)
         return [
-            {"class_name": "InputLayer", "name": self.input, "input_shape": list(first.shape)},
-            {
-                **_layer(self.door, [self.input], [self.variables[source]], [self._beats(source)]),
-                **_door(self.door, "::input_t", types[0], f"muxflow::array_to_beats<{first.size}>(x0, y0)"),
-            },
+            *(
+                {"class_name": "InputLayer", "name": layer, "input_shape": list(graph.streams[name].shape)}
+                for name, layer in self.inputs.items()
+            ),
+            *(self._unpack(name) for name in graph.inputs),
             *(self._node(node) for node in graph.nodes),
-            {
-                **_layer(self.output, [self.variables[sink]], [self.output], [outside]),
-                **_door(self.output, types[1], "::result_t", f"muxflow::beats_to_array<{last.size}>(x0, y0)"),
-            },
+            *(self._pack(name) for name in graph.outputs),
         ]
+
+    def _unpack(self, name: str) -> dict[str, Any]:
+        door, size = self.doors[name], self.design.graph.streams[name].size
+        call = f"muxflow::array_to_beats<{size}>(x0, y0)"
+        return {
+            **_layer(door, [self.inputs[name]], [self.variables[name]], [self._beats(name)]),
+            **_door(door, "::$x0", self.emitter.type_of(name), call),
+        }
+
+    def _pack(self, name: str) -> dict[str, Any]:
+        door, stream = self.outputs[name], self.design.graph.streams[name]
+        bits, signed = width(stream.lo, stream.hi)
+        outside = {"shape": list(stream.shape), "bits": bits, "signed": signed}
+        call = f"muxflow::beats_to_array<{stream.size}>(x0, y0)"
+        return {
+            **_layer(door, [self.variables[name]], [door], [outside]),
+            **_door(door, self.emitter.type_of(name), "::$y0", call),
+        }
 
     def _node(self, node: Node) -> dict[str, Any]:
         function = self.functions[node.name]
@@ -173,7 +184,7 @@ def _layer(function: str, inputs: list[str], outputs: list[str], streams: list[d
 
 
 def _door(name: str, source: str, target: str, call: str) -> dict[str, Any]:
-    """Write the text of a door between hls4ml's arrays and beats."""
+    """Write the text of a door between hls4ml's arrays and beats; see `MuxflowNode` for the types."""
     parameters = stream_parameters([source, target], ["x0", "y0"])
     return {
         "headers": ["muxflow/hls4ml/array.h"],

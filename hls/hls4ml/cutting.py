@@ -55,16 +55,13 @@ class _Planner:
 
     def plan(self) -> Plan:
         graph = self.graph
-        (source,), (sink,) = graph.inputs, graph.outputs
-        outside = self._open(source)
+        inputs = tuple(map(self._open, graph.inputs))
         groups = {node.name: self._members(node) for node in graph.nodes if not self._absorbed(node)}
         for node in graph.nodes:
             if node.name in groups:
                 self._add(node, groups[node.name])
-        output = self.array[sink]
-        if sink in graph.readouts:
-            output = self._read_out(output, graph.readouts[sink])
-        return Plan(graph.name, tuple(self.layers), self.ports, outside, output)
+        outputs = tuple(map(self._close, graph.outputs))
+        return Plan(graph.name, tuple(self.layers), self.ports, inputs, outputs)
 
     def _open(self, name: str) -> str:
         """Add the layer that turns the values of the model's input into codes, whatever type the user gave the input."""
@@ -88,11 +85,26 @@ class _Planner:
         self._integer(f"{inside}_codes", (clip,) if clips else (), (outside,), inside, rounds=True)
         return outside
 
+    def _close(self, name: str) -> str:
+        """Add the layer that gives the user an output: its logits, or its codes as they are where it is one of several.
+
+        hls4ml's front ends know an output by the layer that nothing reads, and take them in the order of the layers.
+        """
+        array, several = self.array[name], len(self.graph.outputs) > 1
+        if name in self.graph.readouts:
+            return self._read_out(array, self.graph.readouts[name], f"{array}_logits" if several else "logits")
+        if not several:
+            return array
+        (outside,) = identifiers((f"{array}_values",), self.ports).values()
+        self.ports[outside] = self.ports[array]
+        self._integer(outside, (), (array,), outside)
+        return outside
+
     def _absorbed(self, node: Node) -> bool:
         """Tell whether a node is part of the layer of its only reader."""
         readers = [reader for name in node.outputs for reader in self.readers[name]]
         part = node.op.folds_with_reader or isinstance(node.op, ChannelSelect)
-        return part and len(readers) == 1
+        return part and len(readers) == 1 and not set(node.outputs) & set(self.graph.outputs)
 
     def _members(self, node: Node) -> list[Node]:
         """Return the node, after those that are part of its layer."""
@@ -179,7 +191,7 @@ class _Planner:
         weights = matrix.reshape(len(matrix), *window.kernel, channels)
         self.layers.append(Convolution(output, array, output, weights, fraction, window.stride, window.pads))
 
-    def _read_out(self, array: str, readout: Readout) -> str:
+    def _read_out(self, array: str, readout: Readout, layer: str) -> str:
         """Add the layer after the last one: logits = scale * code + offset, in a fixed-point type that holds them."""
         port = self.ports[array]
         shape = port.stream.shape
@@ -196,9 +208,9 @@ class _Planner:
         needed = max(_bits_after_point(value) for value in (*factors, *offsets))
         if needed > most:
             warnings.warn(
-                f"{self.graph.name}: the logits need {needed} bits after the point, {most} are kept: layer logits rounds "
+                f"{self.graph.name}: the logits need {needed} bits after the point, {most} are kept: layer {layer} rounds "
                 f"its factors to 2^-{most}",
-                stacklevel=4,
+                stacklevel=5,
             )
         fraction = min(needed, most)
         scaled = [np.rint(part * 2.0**fraction).astype(np.int64) for part in (factors, offsets)]
@@ -206,7 +218,7 @@ class _Planner:
         (product,) = scale.infer(port.stream)
         lowest, highest = product.lo + int(scaled[1].min()), product.hi + int(scaled[1].max())
         add = ShiftClip(scaled[1], 0, lowest, highest)
-        output = identifiers(("logits",), self.ports)["logits"]
+        (output,) = identifiers((layer,), self.ports).values()
         self.ports[output] = Port(
             add.infer(product)[0], fraction, flat=len(readout.shape) == 1 and port.stream.pixels == 1
         )

@@ -38,15 +38,16 @@ class MuxflowLayer(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 def keras_model(plan: Plan) -> Any:
-    """Build the functional model of a plan, (N, H, W, C) values in, which computes in double precision, exactly.
+    """Build the functional model of a plan, (N, H, W, C) values an input, which computes in double precision, exactly.
 
     `Conv2D` and `MaxPooling2D` stand for hls4ml's own layers, `MuxflowLayer` for Muxflow's.
     """
-    arrays = {plan.input: layers.Input(plan.ports[plan.input].shape, name=plan.input, dtype="float64")}
+    arrays = {name: layers.Input(plan.ports[name].shape, name=name, dtype="float64") for name in plan.inputs}
     for layer in plan.layers:
         inputs = [arrays[name] for name in inputs_of(layer)]
         arrays[layer.output] = _layer(layer, inputs)
-    return tf.keras.Model(arrays[plan.input], arrays[plan.output], name=plan.name)
+    inputs, outputs = ([arrays[name] for name in names] for names in (plan.inputs, plan.outputs))
+    return tf.keras.Model(inputs, outputs, name=plan.name)
 
 
 def _layer(layer: Layer, inputs: list[Any]) -> Any:

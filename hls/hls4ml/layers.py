@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from hls4ml.backends import get_backend
@@ -56,7 +57,7 @@ class MuxflowNode(Layer):  # type: ignore[misc]
 
     Attributes, all from `convert`: `streams`, one table an output with `shape`, `bits`, `signed` and, where it carries
     beats, their C++ type `beat` and the FIFO's `depth`; `function`, the name of the C++ function; `definition`, its
-    text; `headers`, what it includes.
+    text, in which $x0 and $y0 stand for the types of hls4ml's arrays; `headers`, what it includes.
     """
 
     def initialize(self) -> None:
@@ -135,7 +136,7 @@ class MuxflowConfig(LayerConfigTemplate):  # type: ignore[misc]
                     f"layer {node.name}: a design's model has beats between its layers, which hls4ml cannot trace; trace "
                     "the model that muxflow.prepare_for_hls4ml gives, or call Graph.run"
                 )
-            return str(node.get_attr("definition"))
+            return Template(node.get_attr("definition")).substitute(_types(node))
         text = node.text()
         node.set_attr("function", text.function)
         node.set_attr("headers", text.headers)
@@ -179,6 +180,13 @@ class CopyHeaders(ModelOptimizerPass):  # type: ignore[misc]
             script = folder / "build_lib.sh"
             script.write_text(script.read_text().replace(CFLAGS, f"{CFLAGS} {NATIVE_FLAGS}"))
         return False
+
+
+def _types(node: Any) -> dict[str, str]:
+    """Name the C++ types of a node's streams: x0, x1, ..., y0, y1, ..."""
+    inputs = {f"x{i}": node.get_input_variable(name) for i, name in enumerate(node.inputs)}
+    outputs = {f"y{i}": node.get_output_variable(name) for i, name in enumerate(node.outputs)}
+    return {port: str(variable.type.name) for port, variable in {**inputs, **outputs}.items()}
 
 
 def register_layers() -> None:

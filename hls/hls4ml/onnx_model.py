@@ -74,12 +74,12 @@ def onnx_model(plan: Plan) -> ModelWrapper:
         if node.op_type == "Quant":
             shape = next(list(tensor.dims) for tensor in constants if tensor.name == node.input[0])
             infos[node.output[0]] = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, shape)
-    ends = (plan.input, plan.output)
+    ends = {*plan.inputs, *plan.outputs}
     graph = helper.make_graph(
         nodes,
         plan.name,
-        [infos[plan.input]],
-        [infos[plan.output]],
+        [infos[name] for name in plan.inputs],
+        [infos[name] for name in plan.outputs],
         constants,
         value_info=[info for name, info in infos.items() if name not in ends]
         + [helper.make_tensor_value_info(t.name, TensorProto.FLOAT, list(t.dims)) for t in constants],

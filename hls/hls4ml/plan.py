@@ -16,6 +16,9 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import IntArray
 
+EXACT = 2**53
+"""The ends of hls4ml's simulation are floating-point numbers; integers up to this are exact in float64."""
+
 
 @dataclass(frozen=True)
 class Port:
@@ -113,30 +116,34 @@ Layer = Convolution | MaxPool | IntegerLayer
 
 @dataclass(frozen=True)
 class Plan:
-    """The layers of a model in topological order; `ports`: every array between them; `input`, `output`: the model's."""
+    """The layers of a model in topological order; `ports`: every array between them; `inputs`, `outputs`: the model's.
+
+    Where there are several outputs, the last layers are theirs, in their order, and nothing else reads what they write.
+    """
 
     name: str
     layers: tuple[Layer, ...]
     ports: Mapping[str, Port]
-    input: str
-    output: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 def check_ends(graph: Graph) -> None:
-    """Raise UnsupportedError for a graph that hls4ml's front ends do not carry as layers.
+    """Raise UnsupportedError naming an input or output that hls4ml cannot hold.
 
-    That is one of several inputs or outputs, or with maps of three spatial axes at its ends.
+    It is held by hls4ml's arrays, and by the floating-point numbers in which its simulation passes them.
     """
-    if len(graph.inputs) > 1 or len(graph.outputs) > 1:
-        raise UnsupportedError(
-            f"{graph.name}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; the hls4ml flow takes one of "
-            "each: use target vitis, `muxflow build`"
-        )
     for name in (*graph.inputs, *graph.outputs):
-        if len(graph.streams[name].shape) > 3:
+        stream = graph.streams[name]
+        if len(stream.shape) > 3:
             raise UnsupportedError(
-                f"{graph.name}: stream {name} has shape {graph.streams[name].shape}; hls4ml's arrays have at most two "
-                "spatial axes: use target vitis, `muxflow build`"
+                f"{graph.name}: stream {name} has shape {stream.shape}; hls4ml's arrays have at most two spatial axes: use "
+                "target vitis, `muxflow build`"
+            )
+        if max(abs(stream.lo), abs(stream.hi)) > EXACT:
+            raise UnsupportedError(
+                f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; hls4ml passes inputs and outputs as "
+                f"floating-point numbers, exact up to {EXACT}: use target vitis, `muxflow build`"
             )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
 from muxflow.dataflow.packages import package
 from muxflow.hls import hls4ml
@@ -21,7 +22,10 @@ class Hls4mlOptions:
 
     backend: hls4ml.Backend | None = field(
         default=None,
-        metadata={"help": "Back end of hls4ml; VivadoAccelerator where it knows the board, else Vitis."},
+        metadata={
+            "help": "Back end of hls4ml; VivadoAccelerator where it knows the board and there is one input and one output, "
+            "else Vitis."
+        },
     )
 
 
@@ -35,6 +39,9 @@ class Hls4mlTarget:
     packages = (
         package("hls4ml", "hls4ml output; ap_int types of the C simulation", "pip install 'muxflow[reference]'"),
     )
+    marker = hls4ml.CONFIG_FILE
+    project = hls4ml.KIND
+    usage = "`hls4ml.converters.link_existing_project` gives its model, whose compile(), predict() and build() run it"
 
     def passes(self, options: Hls4mlOptions) -> tuple[Pass, ...]:
         """Leave the graph as it is."""
@@ -42,12 +49,16 @@ class Hls4mlTarget:
 
     def check(self, options: Hls4mlOptions, board: str, path: Path) -> None:
         """Raise MuxflowError for an unknown board of the back end or a foreign folder, ToolError without hls4ml."""
-        hls4ml.check_target(board, options.backend or hls4ml.default_backend(board))
+        hls4ml.check_target(board, options.backend or "Vitis")  # the default one always knows the board
         hls4ml.check_folder(path)
+
+    def check_graph(self, graph: Graph, options: Hls4mlOptions, board: str) -> None:
+        """Raise UnsupportedError naming what the back end's inputs and outputs cannot carry."""
+        hls4ml.check_graph(graph, options.backend or hls4ml.default_backend(board, graph))
 
     def write(self, design: Design, path: Path, options: Hls4mlOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project; see `muxflow.hls.hls4ml.write`."""
-        backend = options.backend or hls4ml.default_backend(design.board)
+        backend = options.backend or hls4ml.default_backend(design.board, design.graph)
         return Written(hls4ml.write(design, path, backend=backend), facts={"hls4ml back end": backend})
 
 

@@ -8,6 +8,7 @@ import torch
 from hls4ml.utils.torch import HLS4MLModule
 from torch import Tensor, fx, nn
 
+from muxflow.dataflow.graph.graph import single_or_tuple
 from muxflow.hls.hls4ml.plan import Convolution, IntegerLayer, Layer, MaxPool, Plan, inputs_of, to_codes, to_values
 
 
@@ -30,17 +31,17 @@ class MuxflowLayer(HLS4MLModule):  # type: ignore[misc]
 
 
 def torch_model(plan: Plan) -> nn.Module:
-    """Build the module of a plan, (N, C, H, W) values in, which computes in double precision, exactly.
+    """Build the module of a plan, (N, C, H, W) values an input, which computes in double precision, exactly.
 
     `Conv2d` and `MaxPool2d` stand for hls4ml's own layers, `MuxflowLayer` for Muxflow's.
     """
     root = nn.Module()
     graph = fx.Graph()
-    arrays = {plan.input: graph.placeholder(plan.input)}
+    arrays = {name: graph.placeholder(name) for name in plan.inputs}
     for layer in plan.layers:
         root.add_module(layer.name, _module(layer))
         arrays[layer.output] = graph.call_module(layer.name, tuple(arrays[name] for name in inputs_of(layer)))
-    graph.output(arrays[plan.output])
+    graph.output(single_or_tuple([arrays[name] for name in plan.outputs]))
     return fx.GraphModule(root, graph, plan.name).eval()
 
 

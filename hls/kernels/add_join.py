@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.hls.kernels.base import Kernel, Unit
@@ -12,9 +13,10 @@ class AddJoinKernel(Kernel[AddJoin], op=AddJoin):
     """One adder a lane."""
 
     def cost(self, op: AddJoin, ports: Ports, fold: Fold) -> Cost:
-        """Count a LUT for each bit of each lane."""
+        """Count a process, and a LUT for each bit of each lane (derived)."""
         bits = fold.pe * ports.outputs[0].bits
-        return Cost(bits + self.control_lut(op, ports, fold), 2 * bits + 20, depth=2, unrolled=fold.pe)
+        lut, ff = estimate(process=PROCESS)
+        return Cost(lut + bits, ff + 2 * bits, depth=2, unrolled=fold.pe)
 
     def unit(self, op: AddJoin, ports: Ports, fold: Fold) -> Unit:
         return self.call("add_join", (("BEATS", ports.inputs[0].size // fold.pe),))

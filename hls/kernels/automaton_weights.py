@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.op import Access, Fold, Pattern, Ports, frozen_array
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.hls.kernels.base import Kernel, Table, Unit
@@ -18,15 +19,16 @@ class AutomatonWeightsKernel(Kernel[AutomatonWeights], op=AutomatonWeights):
         return Access((), (Pattern(((parts, False), (beats, True))) if parts > 1 else Pattern.always(beats),))
 
     def cost(self, op: AutomatonWeights, ports: Ports, fold: Fold) -> Cost:
-        """Count one LUT a cell for a step of an elementary rule (three inputs).
+        """Count a process, and one LUT a cell for a step of an elementary rule (three inputs; derived).
 
         PE rows are chained combinationally, and each held row is a register; picking SIMD of a row's weights by the synapse
         counter is a multiplexer of columns / SIMD inputs for each, a LUT for every four inputs.
         """
         choices = op.columns // fold.simd
         pick = fold.parallel * op.automaton.cells_per_weight * -(-(choices - 1) // 3)
-        lut = fold.pe * op.ring + pick + self.control_lut(op, ports, fold)
-        ff = (fold.pe + 1) * op.ring + 2 * fold.parallel + 30
+        lut, ff = estimate(process=PROCESS)
+        lut += fold.pe * op.ring + pick
+        ff += (fold.pe + 1) * op.ring + 2 * fold.parallel
         return Cost(lut, ff, memories=(Memory("ring", "state", 1, op.ring, True),), depth=2)
 
     def unit(self, op: AutomatonWeights, ports: Ports, fold: Fold) -> Unit:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.fit.implementation import Cost, Limits
-from muxflow.dataflow.fit.resource_model import constant
 from muxflow.dataflow.op import Access, Fold, IntArray, Op, Ports
 
 Arguments = tuple[tuple[str, int | bool], ...]
@@ -85,11 +84,6 @@ class Kernel(ABC, Generic[OpT]):
     def call(self, function: str, arguments: Arguments, *tables: Table, memories: tuple[str, ...] = ()) -> Unit:
         """Make a call of a function of this kernel's header."""
         return Unit(self.header_file.name, function, arguments, tables, memories)
-
-    def control_lut(self, op: OpT, ports: Ports, fold: Fold) -> int:
-        """Count the LUTs of a process: its loop counter with the comparison, its control and the stream handshakes."""
-        counter = constant("process.lut_per_counter_bit") * max(1, self.access(op, ports, fold).trips.bit_length())
-        return int(constant("process.lut") + counter)
 
 
 class Kernels:

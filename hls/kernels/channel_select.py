@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.channel_select import ChannelSelect
@@ -14,14 +15,15 @@ class ChannelSelectKernel(Kernel[ChannelSelect], op=ChannelSelect):
     """The statistic of every channel in a memory, judged with the last pixel."""
 
     def cost(self, op: ChannelSelect, ports: Ports, fold: Fold) -> Cost:
-        """Count for each lane a comparison or an addition for the statistic and a comparison for the bit."""
+        """Count a process, and for each lane a comparison or addition for the statistic, one for the bit (derived)."""
         x = ports.inputs[0]
         highest = op.highest(x)
         bits, _ = width(0, highest)
         lowest, most = min(0, int(op.thresholds.min())), max(highest, int(op.thresholds.max()))
+        lut, ff = estimate(process=PROCESS)
         return Cost(
-            fold.pe * (2 * bits + 2) + self.control_lut(op, ports, fold),
-            fold.pe * 2 * bits + 30,
+            lut + fold.pe * (2 * bits + 2),
+            ff + fold.pe * 2 * bits,
             memories=(
                 Memory("statistic", "state", x.channels // fold.pe, fold.pe * bits, True),
                 Memory("thresholds", "threshold", len(op.thresholds) // fold.pe, fold.pe * width(lowest, most)[0]),

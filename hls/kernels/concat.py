@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.concat import Concat
 from muxflow.hls.kernels.base import Kernel, Unit
@@ -12,9 +13,10 @@ class ConcatKernel(Kernel[Concat], op=Concat):
     """One beat of either input a cycle."""
 
     def cost(self, op: Concat, ports: Ports, fold: Fold) -> Cost:
-        """Count a two-input multiplexer a bit, two of them in a LUT."""
+        """Count a process, and a two-input multiplexer a bit, two of them in a LUT (derived)."""
         bits = fold.pe * ports.outputs[0].bits
-        return Cost(bits // 2 + 1 + self.control_lut(op, ports, fold), bits + 20, depth=2, unrolled=fold.pe)
+        lut, ff = estimate(process=PROCESS)
+        return Cost(lut + bits // 2 + 1, ff + bits, depth=2, unrolled=fold.pe)
 
     def unit(self, op: Concat, ports: Ports, fold: Fold) -> Unit:
         a, b = (stream.channels // fold.pe for stream in ports.inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.fork import Fork
 from muxflow.hls.kernels.base import Kernel, Unit
@@ -12,8 +13,9 @@ class ForkKernel(Kernel[Fork], op=Fork):
     """One beat a cycle to all outputs."""
 
     def cost(self, op: Fork, ports: Ports, fold: Fold) -> Cost:
-        """Count handshakes only."""
-        return Cost(self.control_lut(op, ports, fold) + 2 * op.ways, ports.inputs[0].bits * fold.pe + 20, depth=1)
+        """Count a process and the handshakes (derived)."""
+        lut, ff = estimate(process=PROCESS)
+        return Cost(lut + 2 * op.ways, ff + ports.inputs[0].bits * fold.pe, depth=1)
 
     def unit(self, op: Fork, ports: Ports, fold: Fold) -> Unit:
         return self.call("fork", (("BEATS", ports.inputs[0].size // fold.pe),))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.fit.resource_model import constant
-from muxflow.dataflow.graph.stream import width
+from muxflow.dataflow.fit.resource_model import estimate, products
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.hls.kernels.base import Kernel, Unit
@@ -15,41 +14,32 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
     """PE rows and SIMD columns a cycle; the vector stays in a buffer while its further rows are computed."""
 
     def cost(self, op: MatrixVector, ports: Ports, fold: Fold) -> Cost:
-        """Count rows * (SIMD * products and adder tree + accumulator), constants in resource_model.toml.
+        """Count FINN's matrix-vector unit in HLS without weight streamer, input buffer and thresholds.
 
-        Weights of -1 and +1 on inputs of -1 and +1: equal signs are counted, by full adders of three bits and a tree.
-        Weights of -1 and +1 on b-bit inputs: b AND gates and a tree over b-bit terms, about 2 b; the sum of the inputs is
-        a tree of its own for each group, and one subtraction a row ends the sum.
-        Other weights of two bits: 0, x or -x of p bits is chosen and goes into a tree of signed terms, about 2 p.
-        Wider weights: a LUT for each pair of bits and a tree over the products, or a DSP where both factors have more
-        than four bits.
+        By the bits that come in a beat, the products, and the bits of the accumulators. Weights of -1 and +1 on other
+        inputs: the sum of the inputs is one more row in each group. Products go into DSP blocks where both factors have
+        more than four bits.
         """
         x, w = ports.inputs
-        y = ports.outputs[0]
-        rows, columns = fold.pe * fold.groups, float(fold.simd)
-        corners = [w_end * x_end for w_end in (w.lo, w.hi) for x_end in (x.lo, x.hi)]
-        product_bits, _ = width(min(corners), max(corners))
-        sums, dsp = rows, 0
-        if w.bipolar and x.bipolar:
-            product = constant("matrix_vector.count_per_column")
-        elif w.bipolar:
-            product = constant("matrix_vector.signs_per_bit") * x.bits
-            product += constant("matrix_vector.signs_per_signed_column") if x.signed else 0
-            sums += fold.groups
-        elif w.bits <= 2:
-            product = constant("matrix_vector.ternary_per_column")
-            product += constant("matrix_vector.ternary_per_bit") * product_bits
+        rows = fold.pe * fold.groups
+        number = rows * fold.simd
+        amounts = {
+            "constant": 1.0,
+            "input_bit": fold.groups * fold.simd * x.bits,
+            "accumulator_bit": rows * ports.outputs[0].bits,
+        }
+        in_dsp = min(w.bits, x.bits) > 4
+        if in_dsp:
+            amounts |= {"dsp": number, "dsp_bit": number * (w.bits + x.bits)}
         else:
-            product = constant("matrix_vector.product_per_bit") * product_bits
-            if min(w.bits, x.bits) <= 4:
-                product += constant("matrix_vector.product_per_bit_pair") * w.bits * x.bits
-            else:
-                dsp = rows * fold.simd
-        accumulator = constant("matrix_vector.accumulator_per_bit") * y.bits * (2 if w.bipolar and not x.bipolar else 1)
+            made = (rows + fold.groups) * fold.simd if w.bipolar and not x.bipolar else number
+            for amount, share in products(w.bits, x.bits, w.bipolar).items():
+                amounts[amount] = share * made
+        lut, ff = estimate(matrix_vector=amounts)
         return Cost(
-            int(sums * columns * product + rows * accumulator) + self.control_lut(op, ports, fold),
-            rows * (2 * y.bits + fold.simd * (product_bits + 1) // 2) + x.bits * fold.simd * fold.groups + 40,
-            dsp,
+            lut,
+            ff,
+            number if in_dsp else 0,
             self._memories(op, ports, fold),
             depth=4 + fold.simd.bit_length(),
             unrolled=fold.parallel,

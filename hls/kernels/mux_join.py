@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.mux_join import MuxJoin
@@ -15,12 +16,13 @@ class MuxJoinKernel(Kernel[MuxJoin], op=MuxJoin):
     """An adder and a choice a lane; select bits of a frame are held."""
 
     def cost(self, op: MuxJoin, ports: Ports, fold: Fold) -> Cost:
-        """Count for each lane an adder (a LUT a bit), a choice (half a LUT a bit), and in `element` a comparison."""
+        """Count a process, and for each lane an adder, a choice of half a LUT a bit, in `element` a comparison (derived)."""
         bits = max(stream.bits for stream in ports.inputs[:2])
         lane = bits + 1 + bits // 2 + 1 + (bits if op.select == "element" else 0)
+        lut, ff = estimate(process=PROCESS)
         return Cost(
-            fold.pe * lane + self.control_lut(op, ports, fold),
-            fold.pe * 2 * bits + 30,
+            lut + fold.pe * lane,
+            ff + fold.pe * 2 * bits,
             memories=self._memories(op, ports, fold),
             depth=2,
             unrolled=fold.pe,

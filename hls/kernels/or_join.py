@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.or_join import OrJoin
 from muxflow.hls.kernels.base import Kernel, Unit
@@ -13,9 +14,10 @@ class OrJoinKernel(Kernel[OrJoin], op=OrJoin):
     """An OR a lane."""
 
     def cost(self, op: OrJoin, ports: Ports, fold: Fold) -> Cost:
-        """Count a LUT for each bit of each lane."""
+        """Count a process, and a LUT for each bit of each lane (derived)."""
         bits = fold.pe * ports.outputs[0].bits
-        return Cost(bits + self.control_lut(op, ports, fold), 2 * bits + 20, depth=2, unrolled=fold.pe)
+        lut, ff = estimate(process=PROCESS)
+        return Cost(lut + bits, ff + 2 * bits, depth=2, unrolled=fold.pe)
 
     def unit(self, op: OrJoin, ports: Ports, fold: Fold) -> Unit:
         return self.call("or_join", fold_arguments(op, ports, fold))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import estimate
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.spatial import cube
@@ -14,14 +15,15 @@ class PoolKernel(Kernel[Pool], op=Pool):
     """A row of outputs in a memory, a plane of them where windows span several planes."""
 
     def cost(self, op: Pool, ports: Ports, fold: Fold) -> Cost:
-        """Count a comparison and a choice, or an adder, for each lane."""
+        """Count FINN's StreamingMaxPool without its memory, by the bits of all lanes; the row is a memory of its own."""
         y = ports.outputs[0]
         bits = fold.pe * y.bits
         (_, rows, columns), kernel = cube(y.shape[:-1]), cube(op.kernel)
         held = columns * (rows if kernel[0] > 1 else 1)
+        lut, ff = estimate(pool={"constant": 1, "bit": bits})
         return Cost(
-            (bits * 3 // 2 if op.mode == "max" else bits) + self.control_lut(op, ports, fold) + 30,
-            2 * bits + 50,
+            lut,
+            ff,
             memories=(Memory("row", "line", held * y.channels // fold.pe, bits, True),),
             unrolled=fold.pe,
         )

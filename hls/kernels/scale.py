@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate, products
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.scale import Scale
@@ -15,13 +16,15 @@ class ScaleKernel(Kernel[Scale], op=Scale):
     """One product a lane."""
 
     def cost(self, op: Scale, ports: Ports, fold: Fold) -> Cost:
-        """Count nothing for factors that are all one power of two; else a product of LUTs, one for each pair of bits."""
+        """Count a process, and a product for each lane as in a matrix-vector unit, none where all are one power of two."""
         factor_bits = width(int(op.factors.min()), int(op.factors.max()))[0]
         one = len(set(op.factors.tolist())) == 1 and abs(int(op.factors[0])).bit_count() == 1
-        lane = 0 if one else ports.inputs[0].bits * factor_bits
+        amounts = {} if one else products(factor_bits, ports.inputs[0].bits, False)
+        lane = {amount: fold.pe * share for amount, share in amounts.items()}
+        lut, ff = estimate(process=PROCESS, matrix_vector=lane)
         return Cost(
-            fold.pe * lane + self.control_lut(op, ports, fold),
-            fold.pe * ports.outputs[0].bits + 20,
+            lut,
+            ff + fold.pe * ports.outputs[0].bits,
             memories=(Memory("factors", "threshold", len(channel_table(op.factors, fold)), fold.pe * factor_bits),),
             depth=3,
             unrolled=fold.pe,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.shift_clip import ShiftClip
@@ -19,13 +20,14 @@ class ShiftClipKernel(Kernel[ShiftClip], op=ShiftClip):
         return width(min(bounds), max(bounds))[0]
 
     def cost(self, op: ShiftClip, ports: Ports, fold: Fold) -> Cost:
-        """Count one adder, two comparisons at half a LUT a bit each, one choice."""
+        """Count a process, one adder, two comparisons at half a LUT a bit each, one choice (derived)."""
         bits = self._sum_bits(op, ports.inputs[0])
         lane = 2 * bits + ports.outputs[0].bits
         bias_bits = width(int(op.bias.min()), int(op.bias.max()))[0]
+        lut, ff = estimate(process=PROCESS)
         return Cost(
-            fold.pe * lane + self.control_lut(op, ports, fold),
-            fold.pe * 2 * bits + 20,
+            lut + fold.pe * lane,
+            ff + fold.pe * 2 * bits,
             memories=(Memory("bias", "threshold", len(channel_table(op.bias, fold)), fold.pe * bias_bits),),
             depth=3,
             unrolled=fold.pe,

@@ -8,7 +8,7 @@ import numpy as np
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.fit.resource_model import constant
+from muxflow.dataflow.fit.resource_model import estimate
 from muxflow.dataflow.op import Access, Fold, Ports
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.spatial import cube
@@ -61,14 +61,17 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
         return rows
 
     def cost(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Cost:
-        """Count seven counters with their comparisons and two address sums, and a multiplexer a bit for the padding."""
+        """Count FINN's window generator in HLS without its memory, and its FMPadding where there is padding."""
         x, y = op.ends(ports)
         lanes = op.beat_lanes(ports, fold)
         bits = y.bits * lanes
         row_beats = cube(x.shape[:-1])[2] * x.channels // lanes
-        lut = self.control_lut(op, ports, fold) + int(constant("sliding_window.lut"))
+        parts = {
+            name: {"constant": 1, "bit": bits} for name in ("sliding_window", *(("padding",) if any(op.pads) else ()))
+        }
+        lut, ff = estimate(**parts)
         rows = Memory("rows", "line", self.buffer_rows(op, ports) * row_beats, lanes * x.bits, True)
-        return Cost(lut + (bits if any(op.pads) else 0), 2 * bits + 120, memories=(rows,), unrolled=lanes)
+        return Cost(lut, ff, memories=(rows,), unrolled=lanes)
 
     def unit(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Unit:
         x, y = op.ends(ports)

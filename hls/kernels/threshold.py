@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.fit.resource_model import constant
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
 from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.threshold import Threshold
@@ -20,14 +18,14 @@ class ThresholdKernel(Kernel[Threshold], op=Threshold):
         return min(x.lo, int(op.thresholds.min())), max(x.hi, int(op.thresholds.max()))
 
     def cost(self, op: Threshold, ports: Ports, fold: Fold) -> Cost:
-        """Count a LUT for two bits of a comparison, packed in its carry chain; counting s flags takes about s LUTs."""
+        """Count a process, and the bits of all comparisons as inside FINN's matrix-vector unit, the table as a memory."""
         steps = op.levels.shape[1]
         (x,), (y,) = ports.inputs, ports.outputs
         bits = width(*self._range(op, x))[0]
-        lane = steps * (ceil(constant("threshold.lut_per_comparison_bit") * bits) + 1) + y.bits
+        lut, ff = estimate(process=PROCESS, threshold={"comparison_bit": fold.pe * steps * bits})
         return Cost(
-            fold.pe * lane + self.control_lut(op, ports, fold),
-            fold.pe * (x.bits + steps + y.bits) + 30,
+            lut + fold.pe * y.bits,
+            ff + fold.pe * (x.bits + steps + y.bits),
             memories=(Memory("thresholds", "threshold", op.channel_fold(fold), fold.pe * steps * bits),),
             unrolled=fold.pe * steps,
         )

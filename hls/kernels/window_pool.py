@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.fit.resource_model import estimate
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.hls.kernels.base import Kernel, Unit
@@ -12,10 +13,9 @@ class WindowPoolKernel(Kernel[WindowPool], op=WindowPool):
     """One pixel of a window a cycle."""
 
     def cost(self, op: WindowPool, ports: Ports, fold: Fold) -> Cost:
-        """Count a comparison and a choice, or an adder, for each lane."""
-        bits = fold.groups * ports.outputs[0].bits
-        lut = bits * 3 // 2 if op.mode == "max" else bits
-        return Cost(lut + self.control_lut(op, ports, fold), 2 * bits + 20, depth=2, unrolled=fold.groups)
+        """Count FINN's StreamingMaxPool, which also keeps a row: by the bits of all lanes."""
+        lut, ff = estimate(pool={"constant": 1, "bit": fold.groups * ports.outputs[0].bits})
+        return Cost(lut, ff, depth=2, unrolled=fold.groups)
 
     def unit(self, op: WindowPool, ports: Ports, fold: Fold) -> Unit:
         windows = ports.outputs[0].size // fold.groups

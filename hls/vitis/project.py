@@ -26,12 +26,14 @@ from muxflow.hls.emit import Emitter, Tool, storage_pragma, stream_definition
 from muxflow.hls.headers import copy_headers
 from muxflow.hls.names import Names, names_of
 from muxflow.hls.packing import pack, words_per_frame
+from muxflow.hls.registry import check_project
 from muxflow.hls.vitis.seeds import SeedArgument, seed_arguments
 
 Control = Literal["ap_ctrl_none", "s_axilite"]
 Seeds = Literal["fixed", "writable"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+MARKER, KIND = "run_hls.tcl", "a Muxflow project"
 VECTOR_FRAMES = 4
 """Frames recorded for the test bench: co-simulation is slow."""
 
@@ -71,6 +73,20 @@ class Project:
         return names_of(self.design.folded)
 
     @property
+    def one_at_a_time(self) -> bool:
+        """Whether a frame begins after the one before has ended: so it is where frames are started over AXI-Lite.
+
+        A region is ready for its next start when all its entry processes are, and each weight source is one: the last of
+        them ends with the frame.
+        """
+        return self.options.control == "s_axilite"
+
+    @property
+    def interval(self) -> int:
+        """Cycles between frames, at most: the design's, or its latency where frames come one at a time."""
+        return self.design.latency if self.one_at_a_time else self.design.interval
+
+    @property
     def seeds(self) -> tuple[SeedArgument, ...]:
         """The starts of weight generators that can be written at run time; none when they are fixed."""
         return seed_arguments(self.design.folded, self.names.seeds) if self.options.seeds == "writable" else ()
@@ -97,7 +113,7 @@ def vector_name(port: str) -> str:
 
 def check_folder(path: Path) -> None:
     """Raise MuxflowError where `write_project` would replace something that is no Muxflow project."""
-    check_replaceable(path, "run_hls.tcl", "a Muxflow project")
+    check_replaceable(path, MARKER, KIND)
 
 
 def write_project(
@@ -130,8 +146,9 @@ def write_project(
 
 
 def load_project(path: Path) -> Project:
-    """Read a project back; raises MuxflowError naming what is missing or does not fit."""
+    """Read a project back; raises MuxflowError naming what is missing or does not fit, or another target's project."""
     path = Path(path).absolute()
+    check_project(path, "vitis")
     design, options = load_design(path)
     try:
         return Project(path, design, from_json(ProjectOptions, options, path="options"))
@@ -228,7 +245,7 @@ class _Writer:
         vivado = self.options.tool == "vivado_hls"
         self._render(
             "run_hls.tcl.j2",
-            "run_hls.tcl",
+            MARKER,
             part=self.design.device.part,
             period=f"{1000 / self.design.clock_mhz:.3f}",
             tool_name="Vivado HLS 2019.2" if vivado else "Vitis HLS",

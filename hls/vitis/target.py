@@ -7,11 +7,12 @@ from pathlib import Path
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass, writable_seeds
 from muxflow.dataflow.packages import Package
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
-from muxflow.hls.vitis.project import ProjectOptions, check_folder, write_project
+from muxflow.hls.vitis.project import KIND, MARKER, ProjectOptions, check_folder, write_project
 
 
 class VitisTarget:
@@ -22,6 +23,9 @@ class VitisTarget:
     options = ProjectOptions
     implementations: Implementations = KERNELS
     packages: tuple[Package, ...] = ()
+    marker = MARKER
+    project = KIND
+    usage = "`muxflow csim`, `muxflow report` and `muxflow bitstream` take it"
 
     def passes(self, options: ProjectOptions) -> tuple[Pass, ...]:
         """Turn the starts of weight generators into registers where they are to be written."""
@@ -31,10 +35,13 @@ class VitisTarget:
         """Raise MuxflowError where the folder holds something else."""
         check_folder(path)
 
+    def check_graph(self, graph: Graph, options: ProjectOptions, board: str) -> None:
+        """Take every graph."""
+
     def write(self, design: Design, path: Path, options: ProjectOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project; see `write_project`."""
         project = write_project(design, path, options=options, extra=model)
-        return Written(project.path, project.digest)
+        return Written(project.path, project.digest, one_at_a_time=project.one_at_a_time)
 
 
 TARGET = VitisTarget()

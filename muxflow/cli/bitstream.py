@@ -56,7 +56,9 @@ def bitstream(
             help="Folder of the vendor's installation (may be given twice); PATH and the usual ones when absent."
         ),
     ] = None,
-    cosim: Annotated[bool, typer.Option("--cosim", help="Simulate the RTL with the test bench too: slow.")] = False,
+    no_cosim: Annotated[
+        bool, typer.Option("--no-cosim", help="Leave out the simulation of the RTL (once for the same sources).")
+    ] = False,
     until: Annotated[str, typer.Option(help=f"Last stage: {LAST_STAGES}.")] = "deploy",
     timeout: Annotated[float, typer.Option(help="Minutes that one stage may take.")] = TIMEOUT_MINUTES,
     jobs: Annotated[int, typer.Option(min=1, help="Processes of Vivado.")] = os.cpu_count() or 1,
@@ -68,7 +70,7 @@ def bitstream(
     """Run the vendor's tools (yours, not included) up to bitstream and driver; go on where the last run ended."""
     if until not in get_args(StageName):
         raise MuxflowError(f"stage {until!r}; supported are {LAST_STAGES}")
-    options = BitstreamOptions(tuple(tools or ()), cosim, until, timeout, jobs, allow_timing_failure)  # type: ignore[arg-type]
+    options = BitstreamOptions(tuple(tools or ()), not no_cosim, until, timeout, jobs, allow_timing_failure)  # type: ignore[arg-type]
     with _progress(as_json) as tell, _ended_as_interrupted():
         opened, chosen = _opened(project, board, output, tell)
         made = make_bitstream(opened, chosen, options, tell=tell)

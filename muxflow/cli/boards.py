@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from rich.table import Table
 
 from muxflow.cli.console import Json, answer, out
@@ -13,12 +15,13 @@ def boards(as_json: Json = False) -> None:
 
     def show() -> None:
         table = Table(box=None)
-        for column in ("board", "part", "LUT", "FF", "BRAM18", "DSP", "MHz", "tools"):
-            table.add_column(column, justify="right" if column in ("LUT", "FF", "BRAM18", "DSP", "MHz") else "left")
+        numeric = ("LUT", "FF", "BRAM18", "DSP", "LUT of the shell", "MHz")
+        for column in ("board", "part", *numeric, "tools"):
+            table.add_column(column, justify="right" if column in numeric else "left")
         for one in known().values():
             d = one.device
-            numbers = (f"{d.lut:,}", f"{d.ff:,}", str(d.bram18), f"{d.dsp:,}", f"{one.clock_mhz:g}")
-            table.add_row(one.name, d.part, *numbers, one.tools)
+            numbers = (f"{d.lut:,}", f"{d.ff:,}", str(d.bram18), f"{d.dsp:,}", f"{d.reserve.lut:,}")
+            table.add_row(one.name, d.part, *numbers, f"{one.clock_mhz:g}", one.tools)
         out.print(table)
 
     entry = {
@@ -28,6 +31,7 @@ def boards(as_json: Json = False) -> None:
             "ff": b.device.ff,
             "bram18": b.device.bram18,
             "dsp": b.device.dsp,
+            "reserve": asdict(b.device.reserve),
             "clock_mhz": b.clock_mhz,
             "tools": b.tools,
             "products": b.products,

@@ -18,6 +18,7 @@ from muxflow.cli.fit import (
     LatencyOption,
     LutOption,
     SlowdownOption,
+    SureOption,
     fitted,
 )
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
@@ -38,6 +39,7 @@ def build(
     clock: ClockOption = None,
     lut: LutOption = 0.70,
     bram: BramOption = 0.90,
+    sure: SureOption = 0.80,
     slowdown: SlowdownOption = 0.0,
     target: TargetOption = "vitis",
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
@@ -65,6 +67,7 @@ def build(
         if top_k:
             graph = append_top_k(graph, top_k)
         graph = run_passes(graph, writer.passes(options))
+        writer.check_graph(graph, options, find_board(board).name)
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = fitted(
@@ -75,13 +78,14 @@ def build(
             latency_ms=latency_ms,
             lut=lut,
             bram=bram,
+            sure=sure,
             slowdown=slowdown,
             implementations=writer.implementations,
         )
         done(1, 1)
         done = begin(f"write {folder}", 1)
         written = writer.write(design, folder, options, model_copy(model))
-        report = folder_report(design, written.path, written.digest, muxflow.__version__)
+        report = folder_report(design, written.path, written.digest, muxflow.__version__, written.one_at_a_time)
         done(1, 1)
     facts = {"project": str(written.path), **written.facts}
 

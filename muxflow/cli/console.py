@@ -23,13 +23,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 BoardOption = Annotated[
     str, typer.Option("--board", "-b", help="A board's name (`muxflow boards`), or your own file: path/to/my_board.py.")
 ]
-ModelArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MODEL",
-        help="A QONNX or FINN-ONNX file (.onnx), a Keras one (.h5, .hdf5, .keras), a graph saved by Muxflow (.npz).",
-    ),
-]
+MODEL = typer.Argument(
+    metavar="MODEL",
+    help="A QONNX or FINN-ONNX file (.onnx), a Keras one (.h5, .hdf5, .keras), a graph saved by Muxflow (.npz).",
+)
+ModelArgument = Annotated[Path, MODEL]
 ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]
 InputScale = Annotated[
     str | None,

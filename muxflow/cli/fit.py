@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,22 +12,36 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import muxflow
-from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, tasks
+from muxflow.cli.console import MODEL, BoardOption, InputScale, Json, answer, fraction, out, tasks
+from muxflow.cli.refit import refit
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.hls.kernels import KERNELS
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
+    from muxflow.dataflow.fit.folding import FrontierPoint
     from muxflow.dataflow.graph.graph import Graph
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
 LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used.")]
 BramOption = Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used.")]
+SureOption = Annotated[
+    float,
+    typer.Option(help="Probability with which the design must fit, given how far estimates are from vendor tools."),
+]
 FpsOption = Annotated[
     float | None, typer.Option(help="Frames a second to reach with fewest resources; as fast as fits when absent.")
 ]
 LatencyOption = Annotated[float | None, typer.Option(help="Milliseconds for one image to reach with few resources.")]
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="PROJECT",
+        help="A project whose synthesis has run, in place of a model: size its FIFOs for the reported pipelines.",
+    ),
+]
 SlowdownOption = Annotated[
     float, typer.Option(help="Per cent of the interval that may be given up for smaller FIFOs; prints what they save.")
 ]
@@ -41,6 +56,7 @@ def fitted(
     latency_ms: float | None,
     lut: float,
     bram: float,
+    sure: float,
     slowdown: float,
     implementations: Implementations = KERNELS,
 ) -> Design:
@@ -53,20 +69,31 @@ def fitted(
         clock_mhz=clock,
         fps=fps,
         latency=None if latency_ms is None else latency_ms / 1000,
-        utilisation=Utilisation(lut, lut, bram, bram),
+        utilisation=Utilisation(lut, lut, bram, bram, sure),
         slowdown=slowdown,
         implementations=implementations,
     )
 
 
+def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
+    from muxflow.dataflow.fit.folding import FrontierPoint
+    from muxflow.reports.plots import plot_frontier
+
+    chosen = FrontierPoint(design.interval, design.resources)
+    title = f"{design.graph.name} on {design.board} at {design.clock_mhz:g} MHz"
+    plot_frontier(points, clock_mhz=design.clock_mhz, budget=design.allowance, chosen=chosen, title=title, path=path)
+
+
 def fit(
-    model: ModelArgument,
+    model: Annotated[Path | None, MODEL] = None,
+    project: FromOption = None,
     board: BoardOption = "pynq-z2",
     fps: FpsOption = None,
     latency_ms: LatencyOption = None,
     clock: ClockOption = None,
     lut: LutOption = 0.70,
     bram: BramOption = 0.90,
+    sure: SureOption = 0.80,
     slowdown: SlowdownOption = 0.0,
     frontier: Annotated[bool, typer.Option("--frontier", help="Print frame rate against LUTs and block RAM.")] = False,
     plot: Annotated[
@@ -77,9 +104,10 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Say how a model fits a board: folds, FIFO depths, memories, rate and latency, without writing a project."""
+    if model is None or project is not None:
+        refit(model, project, as_json)
+        return
     from muxflow.dataflow.fit import folding
-    from muxflow.dataflow.fit.folding import FrontierPoint
-    from muxflow.reports.plots import plot_frontier
     from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
     from muxflow.reports.report import make_report
 
@@ -89,7 +117,7 @@ def fit(
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = fitted(
-            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, slowdown=slowdown
+            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
         )
         done(1, 1)
         done = begin("frontier and slowdown", 1)
@@ -98,9 +126,7 @@ def fit(
         done(1, 1)
     made = make_report(design, version=muxflow.__version__)
     if plot:
-        chosen = FrontierPoint(design.interval, design.resources)
-        title = f"{graph.name} on {design.board} at {design.clock_mhz:g} MHz"
-        plot_frontier(points, clock_mhz=design.clock_mhz, budget=design.budget, chosen=chosen, title=title, path=plot)
+        _plot(design, points, plot)
     entry = {
         **json.loads(to_json(made)),
         "frontier": [asdict(point) for point in points],

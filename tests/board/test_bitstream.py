@@ -20,7 +20,7 @@ def test_the_whole_flow(make_project, make_tools):
     assert tools.calls() == ALL
     assert names(made.deploy) == ["accelerator.bit", "accelerator.hwh", "accelerator.xsa", "driver.py", "reports.json"]
     assert [outcome.name for outcome in made.outcomes] == [
-        "check", "csim", "csynth", "export", "block_design", "implement",
+        "check", "csim", "csynth", "cosim", "export", "block_design", "implement",
     ]  # fmt: skip
     for outcome in made.outcomes:
         assert outcome.log.read_text().startswith("$ ")
@@ -30,6 +30,7 @@ def test_the_whole_flow(make_project, make_tools):
     figures = json.loads((made.deploy / "reports.json").read_text())
     assert (figures["hls"], figures["vivado"]) == ("Vitis HLS 2022.2", "Vivado 2022.2")
     assert figures["synthesised"]["resources"]["lut"] == 2310
+    assert figures["cosimulated"] == {"passed": True, "latency": [311, 312, 315], "interval": [240, 241, 242]}
     assert figures["accelerator"]["lut"] == 1987
     assert figures["system"]["lut"] == 6120
     assert figures["estimate"]["resources"]["lut"] == project.design.resources.lut
@@ -39,12 +40,14 @@ def test_the_whole_flow(make_project, make_tools):
     assert titles[1:] == (
         "estimate",
         "synthesised with Vitis HLS 2022.2",
+        "co-simulated with Vitis HLS 2022.2",
         "implemented with Vivado 2022.2: accelerator",
         "implemented with Vivado 2022.2: all",
     )
-    assert rows[0] == ("LUT", f"{project.design.resources.lut:,}", "2,310", "1,987", "6,120")
-    assert rows[4] == ("interval, cycles", f"{project.design.interval:,}", "240", "", "")
-    assert rows[6][-1] == "8.716 reached"
+    assert rows[0] == ("LUT", f"{project.design.resources.lut:,}", "2,310", "", "1,987", "6,120")
+    assert rows[4] == ("interval, cycles", f"{project.design.interval:,}", "240", "240..242", "", "")
+    assert (rows[6][2], rows[6][-1]) == ("7.302 + 1.250 estimated", "8.716 reached")
+    assert rows[7][:3] == ("pipelines", "flushing", "1 style not given")
 
 
 @pytest.mark.parametrize(
@@ -74,10 +77,10 @@ def test_the_whole_flow(make_project, make_tools):
 )
 def test_every_form_of_the_tools(make_project, make_tools, version, programs, expected):
     tools = make_tools("vivado", *programs, version=version)
-    made = run(make_project(), tools, cosim=version == "2025.1")
+    made = run(make_project(), tools)
     assert tools.calls() == expected
     assert made.figures.hls == f"Vitis HLS {version}"
-    assert (made.figures.cosimulated is not None) == (version == "2025.1")
+    assert made.figures.cosimulated.passed
     assert (made.deploy / "accelerator.bit").exists()
 
 
@@ -89,7 +92,7 @@ def test_vivado_hls_2019_2(make_project, make_tools):
         "timing_summary": "vivado_2019.2_timing_summary.rpt",
     }
     tools = make_tools("vivado", "vivado_hls", version="2019.2", reports=reports)
-    made = run(make_project(tool="vivado_hls"), tools, cosim=True)
+    made = run(make_project(tool="vivado_hls"), tools)
     assert made.figures.hls == "Vivado HLS 2019.2"
     assert made.figures.synthesised.version == "2019.2"
     assert made.figures.cosimulated.interval == (240, 241, 242)
@@ -115,7 +118,7 @@ def test_a_project_that_is_written_again_keeps_its_stages(make_project, make_too
     assert all(outcome.kept for outcome in run(make_project(), tools, until="export").outcomes)
     # Other weights: everything that sees them runs again.
     run(make_project(seed=5), tools, until="export")
-    assert tools.calls() == [ALL[2], ALL[3], ALL[4]]
+    assert tools.calls() == ALL[2:6]
 
 
 def test_other_test_vectors_only_repeat_the_simulation(make_project, make_tools):
@@ -125,7 +128,7 @@ def test_other_test_vectors_only_repeat_the_simulation(make_project, make_tools)
     tools.calls()
     (project.path / "tb" / "input.dat").write_text("0\n" * 20)
     run(project, tools, until="export")
-    assert tools.calls() == [ALL[2]]
+    assert tools.calls() == [ALL[2], ALL[4]]
 
 
 def test_a_lost_product_is_made_again_with_what_follows_kept(make_project, make_tools):
@@ -143,7 +146,7 @@ def test_another_version_of_the_tools_runs_all_again(make_project, make_tools):
     run(project, make_tools("vivado", "vitis_hls"), until="export")
     newer = make_tools("vivado", "vitis_hls", version="2023.1")
     run(project, newer, until="export")
-    assert newer.calls() == [ALL[0], *ALL[2:5]]
+    assert newer.calls() == [ALL[0], *ALL[2:6]]
 
 
 def test_until_and_cosim(make_project, make_tools):
@@ -154,11 +157,16 @@ def test_until_and_cosim(make_project, make_tools):
     assert tools.calls() == [ALL[0], ALL[2], ALL[3]]
     assert (made.deploy, made.figures.vivado, made.figures.timing) == (None, None, None)
     assert not (project.path / "deploy").exists()
-    made = run(project, tools, until="cosim", cosim=True)
+    made = run(project, tools, until="export", cosim=False)
+    assert tools.calls() == [("vitis_hls", "export.tcl")]
+    assert (made.figures.cosimulated, made.notices) == (None, ())
+    made = run(project, tools, until="cosim")
     assert tools.calls() == [("vitis_hls", "cosim.tcl")]
     assert made.figures.cosimulated.passed
-    with pytest.raises(MuxflowError, match="--until cosim needs --cosim"):
-        BitstreamOptions(until="cosim")
+    # What passed on the same sources is kept.
+    assert run(project, tools, until="cosim").outcomes[-1].kept
+    with pytest.raises(MuxflowError, match="--until cosim and --no-cosim exclude each other"):
+        BitstreamOptions(until="cosim", cosim=False)
     with pytest.raises(MuxflowError, match=r"stage 'synth'; supported are check, csim"):
         BitstreamOptions(until="synth")
     with pytest.raises(MuxflowError, match="must be positive"):
@@ -187,7 +195,7 @@ def test_the_report_shows_what_the_tools_said(make_project, make_tools):
     before = project_report(project, "0")
     assert before.stages == ()
     assert [rung.status for rung in before.ladder] == ["equal", "not run", "not run"]
-    run(project.hls, make_tools("vivado", "vitis_hls"), cosim=True)
+    run(project.hls, make_tools("vivado", "vitis_hls"))
     after = project_report(project, "0")
     assert after.stages[0][2] == "synthesised with Vitis HLS 2022.2"
     assert (after.stages[1][0], after.stages[1][2]) == ("LUT", "2,310")

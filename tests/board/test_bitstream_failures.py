@@ -44,8 +44,9 @@ def test_another_board_than_the_design_is_refused(make_project, make_tools):
         ("set_part", "check", ALL[:1]),
         ("csim_design", "csim", ALL[:3]),
         ("csynth_design", "csynth", ALL[:4]),
-        ("export_design", "export", ALL[:5]),
-        ("validate_bd_design", "block_design", ALL[:6]),
+        ("cosim_design", "cosim", ALL[:5]),
+        ("export_design", "export", ALL[:6]),
+        ("validate_bd_design", "block_design", ALL[:7]),
         ("launch_runs", "implement", ALL),
     ],
 )
@@ -103,7 +104,7 @@ def test_a_cosimulation_that_fails_is_an_error(make_project, make_tools):
     tools = make_tools("vitis_hls", reports={"cosim.rpt": "vitis_hls_2022.2_cosim_failed.rpt"})
     for _ in range(2):
         with pytest.raises(ToolError, match=r"dense_cosim\.rpt: the co-simulation did not pass"):
-            run(make_project(), tools, cosim=True, until="cosim")
+            run(make_project(), tools, until="cosim")
 
 
 def test_timing_that_is_not_met(make_project, make_tools):
@@ -239,7 +240,7 @@ def test_a_stamp_that_is_damaged_only_repeats_its_stage(make_project, make_tools
     tools.calls()
     (project.path / "bitstream" / "stamps" / "export.json").write_text('{"key": ')
     run(project, tools, until="export")
-    assert tools.calls() == [ALL[4]]
+    assert tools.calls() == [ALL[5]]
 
 
 def test_writing_over_a_project_with_stages_that_is_interrupted(make_project, make_tools, monkeypatch):

@@ -52,7 +52,8 @@ def test_a_project(muxflow, make_project, make_tools):
         assert text in out
     assert "loop fc/VITIS_LOOP_41_1: initiation interval 2, 1 was expected" in out
     assert [line for line in err.splitlines() if line.endswith("...")] == [
-        f"{stage} ..." for stage in ("check", "csim", "csynth", "export", "block_design", "implement", "deploy")
+        f"{stage} ..."
+        for stage in ("check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy")
     ]
     code, out, err = muxflow(project.path, "--tools", tools.folder, "--json")
     assert (code, err) == (0, "")

@@ -93,7 +93,7 @@ def test_started_over_axi_lite(started, tmp_path, images, monkeypatch):
     board.emulator.close()
 
 
-def test_counters_and_measurement(board, folder, images):
+def test_counters_and_measurement(board, folder, images, monkeypatch):
     with Accelerator(folder, batch=4) as accelerator:
         assert accelerator.counters().inputs[0].frames == 0
         accelerator.run(images)
@@ -105,11 +105,20 @@ def test_counters_and_measurement(board, folder, images):
         assert accelerator.counters().cycles == 2**40 + 5
         accelerator.clear_counters()
         assert accelerator.counters().latency_cycles is None
+        monkeypatch.setattr(Monitor, "clock_hz", 100e6)
         measured = accelerator.measure(10)
         assert (measured.images, measured.measured_on) == (10, "board")
         assert measured.accelerator_latency_seconds == board.entry["latency_cycles"] / 100e6
         assert min(measured.frames_per_second, measured.packed_frames_per_second) > 0
         assert "latency of one image, in the accelerator: " in str(measured)
+        assert measured.clock_mhz == pytest.approx(100, rel=0.01)
+        assert "MHz measured, 100 MHz asked for" in str(measured)
+        assert "WARNING" not in str(measured)
+        # The clock that the processing system gives is another one than the design's.
+        monkeypatch.setattr(Monitor, "clock_hz", 50e6)
+        measured = accelerator.measure(10)
+        assert measured.accelerator_latency_seconds == pytest.approx(board.entry["latency_cycles"] / 50e6, rel=0.01)
+        assert "WARNING: the clocks differ by more than 1%." in str(measured)
 
 
 def test_seeds(board, folder, images):

@@ -30,6 +30,21 @@ def test_synthesis(file, version):
     assert made.slow_loops == ((("fc/VITIS_LOOP_41_1", 2),) if file == "vitis_hls_2022.2_csynth.xml" else ())
 
 
+def test_pipelines_and_slack():
+    """Vitis HLS 2024.2 names the style of a module that is one loop."""
+    made = read_synthesis(REPORTS / "vitis_hls_2024.2_csynth.xml")
+    met = [(one.name, one.interval, one.depth, one.trips, one.style) for one in made.pipelines]
+    assert met == [
+        ("act/VITIS_LOOP_41_1", 1, 4, 3, "stp"),
+        ("fc/VITIS_LOOP_41_1", 1, 5, 24, "flp"),
+        ("sums_to2/VITIS_LOOP_41_1", 1, 3, 6, ""),
+    ]
+    assert made.slack_ns == pytest.approx(10 - 2.7 - 8.12)
+    for file in ("vivado_hls_2019.2_csynth.rpt", "vitis_hls_2022.2_csynth.xml"):
+        made = read_synthesis(REPORTS / file)
+        assert (made.uncertainty_ns, made.slack_ns) == (1.25, pytest.approx(1.448))
+
+
 def test_cycles_that_the_tool_does_not_know():
     made = read_synthesis(REPORTS / "vitis_hls_2025.1_csynth.xml")
     assert (made.version, made.latency, made.interval, made.slow_loops) == ("2025.1", None, None, ())

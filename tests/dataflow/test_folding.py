@@ -12,6 +12,7 @@ from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.fifo_sizing import SLACK
 from muxflow.dataflow.fit.folded import fold_graph, resolve_folds, unfolded
 from muxflow.dataflow.fit.folding import Goal, expected_elements, fit, frontier, held_elements, slowdown_curve
+from muxflow.dataflow.fit.resource_model import ratio
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
@@ -49,10 +50,11 @@ def fitted(graph, device=LARGE, **changes):
 
 
 def between(graph, *shares):
-    """Devices whose LUTs lie between those of the slowest and the fastest folds."""
-    points = frontier(graph, KERNELS, expected_elements(insert_forks(graph)), LARGE.budget(WHOLE))
+    """Devices on which an estimate may come to LUTs between those of the slowest and the fastest folds."""
+    points = frontier(graph, KERNELS, expected_elements(insert_forks(graph)), LARGE.allowance(WHOLE))
     most, least = points[0].resources.lut, min(point.resources.lut for point in points)
-    return [Device("part", int(least + share * (most - least)), 10**5, 40, 10**3) for share in shares]
+    luts = [int(ratio("lut", WHOLE.sure) * (least + share * (most - least))) + 1 for share in shares]
+    return [Device("part", lut, 10**5, 40, 10**3) for lut in luts]
 
 
 def cycles(graph, node, fold):
@@ -72,7 +74,8 @@ def test_a_smaller_device_is_slower_and_never_over_its_budget(residual, simulate
     intervals = []
     for device in between(residual, 1.2, 0.7, 0.4):
         design = fitted(residual, device, simulated=simulated)
-        assert not design.resources.exceeds(design.budget)
+        assert not design.resources.exceeds(design.allowance)
+        assert not design.resources.quantile(WHOLE.sure).exceeds(design.budget)
         assert (design.timing is not None) == simulated
         intervals.append(design.interval)
     assert intervals == sorted(intervals)
@@ -84,7 +87,8 @@ def test_sized_fifos_of_random_graphs_fit_and_keep_the_rate(make_random_design, 
     graph = unfolded(make_random_design(seed).graph)
     for device in between(graph, 2, 0.8):
         design = fitted(graph, device, simulated=True)
-        assert not design.resources.exceeds(design.budget)
+        assert not design.resources.exceeds(design.allowance)
+        assert not design.resources.quantile(WHOLE.sure).exceeds(design.budget)
         # Frames of a few beats: the fill of the pipeline moves the mean of so few of them by some cycles.
         assert design.interval <= design.slowest_cycles * SLACK + 8
 

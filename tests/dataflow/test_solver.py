@@ -171,7 +171,7 @@ def test_the_solver_against_all_designs(name, most):
             bram,
             dsps[int(dsp * (len(dsps) - 1))],
         )
-        budget = device.budget(WHOLE)
+        budget = device.allowance(WHOLE)
         built = [(d.slowest_cycles, load(d.resources, budget), d) for d in designs(device)]
         fitting = [(cycles, cost) for cycles, cost, d in built if not d.resources.exceeds(budget)]
         best = fastest(solver, budget)
@@ -198,7 +198,7 @@ def load(resources, budget):
 def test_the_cost_model_is_that_of_the_design(make_random_design):
     """On a device where all fits, what the solver says a design takes is what the design says."""
     device = Device("large", 10**6, 10**6, 10**4, 10**4)
-    budget = device.budget(WHOLE)
+    budget = device.allowance(WHOLE)
     for seed in range(8):
         graph = unfolded(make_random_design(seed).graph)
         held = expected_elements(graph)

@@ -11,7 +11,7 @@ from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
-from muxflow.dataflow.graph.spec import check
+from muxflow.dataflow.graph.spec import check, check_network
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.add_join import AddJoin
@@ -139,6 +139,56 @@ def test_streams_without_lanes():
             check(replace(graph, streams=streams), "folded", folds)
     with pytest.raises(GraphError, match="g: stream x has no lanes"):
         check(Graph("g", (), {"x": X}, ("x",), ("x",)), "folded", {})
+
+
+def test_a_network_keeps_weights_and_data_apart():
+    weights = Node("w", RomWeights(np.ones((2, 4), np.int64)), (), ("w",))
+    product = Node("p", MatrixVector(), ("x", "w"), ("y",))
+    vector = Stream((1, 1, 4), 0, 3)
+    start = Graph("g", (), {"x": vector}, ("x",), ("y",))
+    check_network(with_nodes(start, (weights, product)))
+    two = with_nodes(replace(start, outputs=("y", "w")), (weights, product))
+    with pytest.raises(GraphError, match="the output w is a stream of weights"):
+        check_network(two)
+    outside = replace(start, streams={"x": vector, "w": Stream((2, 4), -1, 1)}, inputs=("x", "w"))
+    with pytest.raises(GraphError, match=r"p \(MatrixVector\): its port w takes weights; w is no stream of them"):
+        check_network(with_nodes(outside, (product,)))
+    again = replace(start, streams={"x": replace(vector, repeats=3)})
+    with pytest.raises(GraphError, match="the input x is sent 3 times; the host sends once"):
+        check_network(with_nodes(again, (Node("n", ONE, ("x",), ("y",)),)))
+    with pytest.raises(GraphError, match="the input x is an output and nothing reads it"):
+        check_network(check(Graph("g", (), {"x": X}, ("x",), ("x",))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"order": (0, 0, 0, 0)}, "does not put"),
+        ({"order": (0, 1, 2, 99)}, "does not put"),
+        ({"shape": (3,)}, "does not put"),
+        ({"scale": (1.0, 2.0, 3.0)}, "has 3 scales"),
+        ({"offset": (float("nan"),)}, "has 1 offsets"),
+    ],
+)
+def test_a_readout_fits_its_stream(changes, message):
+    stream = Stream((1, 1, 4), 0, 3)
+    good = Readout((0.5,), (0.0,), (0, 1, 2, 3), (4,))
+    start = Graph("g", (), {"x": stream}, ("x",), ("y",), {"y": good})
+    graph = with_nodes(start, (Node("n", ONE, ("x",), ("y",)),))
+    with pytest.raises(GraphError, match=message):
+        check(replace(graph, readouts={"y": replace(good, **changes)}))
+
+
+def test_passes_find_free_names():
+    """Names that a pass would give are taken: a stream x_0, nodes x_fork and y_to4."""
+    nodes = (
+        Node("x_fork", ONE, ("x",), ("x_0",)),
+        Node("x_to4", ONE, ("x",), ("b",)),
+        Node("j", AddJoin(), ("x_0", "b"), ("y",)),
+    )
+    graph = insert_forks(with_nodes(Graph("g", (), {"x": X}, ("x",), ("y",)), nodes))
+    assert {"x_fork", "x_fork_2"} <= {node.name for node in graph.nodes}
+    fold_graph(graph, {node.name: Fold() for node in graph.nodes}, KERNELS)
 
 
 def test_lanes_divide_what_they_carry():

@@ -33,7 +33,12 @@ def test_width_is_the_smallest(lo, size):
         (((2, 0), 0, 1), "at least 1"),
         (((2,), 1, 0), "is empty"),
         (((2,), 0, 1, 0), "at least 1"),
-        (((2,), 0, 2**64), "65 bits"),
+        (((2,), 0, 2**63), "beyond integers of 64 bits with a sign"),
+        (((2,), -(2**63) - 1, 0), "beyond integers of 64 bits with a sign"),
+        (((2,), 0.7, 2.9), r"stream interval: lo 0\.7; expected a whole number"),
+        (((2.5,), 0, 1), r"stream of shape 2\.5; expected a whole number"),
+        (((2,), 0, 1, 1, (1.0, 2.0, 3.0)), "stream scale of 3 numbers"),
+        (((2,), 0, 1, 1, (float("nan"),)), "stream scale of 1 numbers"),
     ],
 )
 def test_bad_streams(fields, message):

@@ -1,6 +1,7 @@
 """Shared by the importer's tests: models from Brevitas and from onnx.helper, and their proof against QONNX."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend.floats import float_inputs
-from muxflow.frontend.model import ImportOptions
+from muxflow.frontend.importer import products
+from muxflow.frontend.model import Constant, ImportOptions, Model, ModelNode
 from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.registry import check, load
 from muxflow.proof.compare import compare
@@ -110,6 +112,26 @@ def save(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The nodes for whose weights the importer has searched a grid since the test began."""
+    names: list[str] = []
+    search = products._recover
+
+    def noted(values: Any, node: ModelNode) -> Any:
+        names.append(node.name)
+        return search(values, node)
+
+    monkeypatch.setattr(products, "_recover", noted)
+    return names
+
+
+@pytest.fixture
+def without_codes() -> Callable[[Model], Model]:
+    """`without_codes(model)`: the same with constants that are nothing but floats."""
+    return lambda model: replace(model, constants={name: Constant(one.value) for name, one in model.constants.items()})
 
 
 def random_codes(graph: Graph, count: int = 4, seed: int = 0) -> Any:

@@ -12,6 +12,7 @@ import tf_keras
 sys.modules["keras"] = tf_keras
 
 import numpy as np  # noqa: E402
+from keras_ports_models import MODELS as PORTS_MODELS  # noqa: E402
 from keras_values import joined, settle, whole_output  # noqa: E402
 from qkeras import (  # noqa: E402
     QActivation,
@@ -423,6 +424,11 @@ def main(folder):
         ends = "softmax" in str(getattr(kept[-1], "activation", "")) or isinstance(kept[-1], layers.Softmax)
         output = values[-2] if ends else whole_output(net, x, eager=name == "grouped")
         np.savez(folder / f"{name}.npz", x=x, output=output, **named)
+    for make in PORTS_MODELS:
+        tf_keras.utils.set_random_seed(0)
+        net = make()
+        settle(net, np.random.default_rng(0))
+        net.save(folder / f"{make.__name__}.keras")
 
 
 if __name__ == "__main__":

@@ -13,14 +13,22 @@ from hgq.config import QuantizerConfig
 from hgq.layers import (
     QAdd,
     QAffinedUnaryFunctionLUT,
+    QAveragePooling1D,
     QAveragePooling2D,
     QAveragePow2,
     QBatchNormalization,
     QBatchNormDense,
+    QConv1D,
     QConv2D,
+    QConv3D,
     QDense,
+    QGlobalAveragePooling1D,
     QGlobalAveragePooling2D,
+    QGlobalAveragePooling3D,
+    QGlobalMaxPooling1D,
+    QMaxPooling1D,
     QMaxPooling2D,
+    QMaxPooling3D,
     QSubtract,
     Quantizer,
     QUnaryFunctionLUT,
@@ -174,6 +182,25 @@ def digits():
     return net
 
 
+def fusion():
+    """One-dimensional maps, zeros around them, every pool; a vector beside them; two heads, one with a softmax."""
+    signal, features = keras.Input((16, 2), name="signal"), keras.Input((5,), name="features")
+    x = QConv1D(6, 3, padding="same", activation="relu", name="a", **confs(PIXELS))(signal)
+    x = QMaxPooling1D(2, name="b", iq_conf=lane(0, 2, 3, (-1,)), enable_oq=True, oq_conf=lane(0, 1, 4))(x)
+    x = QConv1D(8, 3, padding="causal", dilation_rate=2, name="c", **confs(lane(0, 1, 3)))(x)
+    x = QConv1D(8, 2, groups=4, name="d", **confs(lane(1, 1, 3)))(layers.ZeroPadding1D((1, 0))(x))
+    x = layers.DepthwiseConv1D(2, strides=2, name="e")(QAveragePooling1D(3, strides=1, name="f", iq_conf=EACH)(x))
+    x = Quantizer(lane(1, 2, 3), name="g")(x)
+    pools = [
+        QGlobalMaxPooling1D(name="h", enable_iq=False)(x),
+        QGlobalAveragePooling1D(name="i", iq_conf=lane(1, 2, 3))(x),
+    ]
+    y = QDense(6, name="j", **confs(PIXELS))(features)
+    both = layers.Concatenate(name="both")([Quantizer(EACH, name=f"k{n}")(part) for n, part in enumerate([*pools, y])])
+    heads = [QDense(3, name="l", **confs(lane(1, 1, 3)))(both), QDense(4, name="m", **confs(lane(1, 1, 3)))(both)]
+    return Model([features, signal], [layers.Softmax(name="n")(heads[0]), heads[1]])
+
+
 @model
 def lone():
     """What has no description, each on its own branch."""
@@ -193,6 +220,19 @@ def lone():
         keras.ops.add(x, 1.0),
     ]
     return Model(image, layers.Concatenate(name="all")(branches))
+
+
+@model
+def volume():
+    """Convolutions and pools over three axes."""
+    return chain(
+        (6, 5, 5, 2),
+        QConv3D(4, 2, padding="same", name="a", activation="relu", **confs(PIXELS)),
+        QMaxPooling3D(2, name="b", iq_conf=lane(0, 2, 2)),
+        QConv3D(6, (2, 1, 2), strides=(1, 2, 1), groups=2, name="c", **confs(lane(0, 1, 3, (-1,)))),
+        QGlobalAveragePooling3D(name="d", iq_conf=lane(1, 2, 3)),
+        QDense(3, name="e", **confs(lane(1, 1, 4))),
+    )
 
 
 def settle(layer, rng):
@@ -228,6 +268,10 @@ def named_tensors(net):
 
 
 def main(folder):
+    keras.utils.set_random_seed(0)
+    net = fusion()
+    settle(net, np.random.default_rng(0))
+    net.save(folder / "fusion.keras")
     for number, (name, make) in enumerate(MODELS.items()):
         keras.utils.set_random_seed(number)
         rng = np.random.default_rng(number)

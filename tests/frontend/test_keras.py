@@ -1,9 +1,9 @@
 """Keras and QKeras models: the graph equals Keras' own predict, layer by layer."""
 
+import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,18 @@ from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.frontend.importer.walk import check_model, import_model
 from muxflow.frontend.keras import process as keras_process
-from muxflow.frontend.keras.execution import keras_execution
+from muxflow.frontend.keras.child import Predictor
+from muxflow.frontend.keras.execution import KerasExecution, keras_execution
 from muxflow.frontend.keras.process import ENVIRONMENT, SUFFIXES
 from muxflow.frontend.keras.reader import describe_models
-from muxflow.frontend.model import Constant, ImportOptions
+from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.qonnx.ops import mux_join, or_join
 from muxflow.frontend.training import layers
 from muxflow.proof.compare import compare
+from muxflow.proving import model_copy, prove, random_images
 
 LAYERS = {
     "same_stride": ["a", "b"],
@@ -49,7 +52,9 @@ LAYERS = {
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
 OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}
-FILES = [*LAYERS, "bad", "lone"]
+PORTS = {"fusion": (2, 1, 5), "heads": (1, 2, 3)}
+"""Inputs, outputs and compared tensors of models of several; what Keras computes of them is asked for in the tests."""
+FILES = [*LAYERS, "bad", "lone", *PORTS]
 
 
 @pytest.fixture(scope="session")
@@ -127,17 +132,35 @@ def test_digits_are_recognised(folder, described):
     assert (graph.read_out(graph(input_codes(graph, x))).argmax(1) == load_digits().target[1500:]).mean() > 0.7
 
 
-def test_quantized_kernels_carry_their_codes(described, tmp_path):
+def test_quantized_kernels_carry_their_codes(described, without_codes, tmp_path):
     """What the importer would find in the floats is what the quantizer says."""
     model = described["same_stride"]
     known = {name: constant for name, constant in model.constants.items() if constant.codes is not None}
     assert len(known) == 3
-    bare = replace(model, constants=model.constants | {name: Constant(made.value) for name, made in known.items()})
-    for name, one in {"bare": bare, "known": model}.items():
+    for name, one in {"bare": without_codes(model), "known": model}.items():
         write_graph(import_model(one), tmp_path / f"{name}.npz")
     assert (tmp_path / "bare.npz").read_bytes() == (tmp_path / "known.npz").read_bytes()
     for constant in known.values():
         assert np.array_equal(constant.codes * constant.scale, constant.value)
+
+
+def test_no_grid_is_searched_for(described, searched, without_codes):
+    """Every quantized kernel carries codes, one scale for all or one a channel, the same that a search would find."""
+    by_channel = set()
+    for name in sorted({*LAYERS, *PORTS} - {"plain"}):  # its layers have no quantizers
+        graph = import_model(described[name])
+        assert not searched
+        known = [constant for constant in described[name].constants.values() if constant.codes is not None]
+        by_channel |= {name} if any(constant.scale.size > 1 for constant in known) else set()
+        for constant in known:
+            assert np.array_equal((constant.codes * constant.scale).astype(np.float32), constant.value)
+        found = import_model(without_codes(described[name]))
+        assert bool(searched) == bool(known)
+        searched.clear()
+        for node, other in zip(graph.nodes, found.nodes, strict=True):
+            if isinstance(node.op, RomWeights):
+                assert np.array_equal(node.op.weights, other.op.weights)
+    assert by_channel == {"batch_norm", "binary_net", "folded", "stochastic"}
 
 
 def test_groups_stay_groups(described):
@@ -163,6 +186,45 @@ def test_tensors_of_models_inside_are_compared_too(folder, described):
     with keras_execution(model_file(folder, "nested"), graph) as execution:
         (agreed,) = compare(graph, [execution], input_codes(graph, x)).outcomes
     assert (len(agreed.streams), agreed.images) == (6, len(x))
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_several_inputs_and_outputs_up_to_the_simulation(name, folder, described, tmp_path):
+    path, (inputs, outputs, tensors) = model_file(folder, name), PORTS[name]
+    graph = import_model(described[name])
+    assert (len(graph.inputs), len(graph.outputs)) == (inputs, outputs)
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path, extra=model_copy(path))
+    images = random_images(graph, 30)
+    rungs, _, _ = prove(project, images, variants=("native",))
+    equal = {rung.title: rung for rung in rungs if rung.status == "equal"}
+    assert list(equal) == ["Keras predict (TensorFlow)", "C simulation, native integers"]
+    assert equal["Keras predict (TensorFlow)"].detail.startswith(f"{tensors} tensors")
+    streams = graph.evaluate(images.codes, graph.constants())
+    assert all(len(np.unique(streams[output])) > 5 for output in graph.outputs)
+
+
+def test_a_graph_of_other_inputs_and_outputs_is_named(folder, described, tmp_path):
+    predictor = Predictor(["x"], ["y"], {}, lambda tensors: None)
+    with pytest.raises(MuxflowError, match="the model has 1 inputs, the graph 2: it was not imported from it"):
+        predictor.run([], [np.zeros(1)] * 2)
+    with pytest.raises(MuxflowError, match="the model has no tensor a: the graph was not imported from it"):
+        predictor.run(["a"], [np.zeros(1)])
+
+    class OneOutput:
+        def ask(self, question):
+            np.savez(tmp_path / "outputs.npz", *np.zeros((1 + len(json.loads(question)), 1)))
+            return {"error": None}
+
+    graph = import_model(described["heads"])
+    execution = KerasExecution(model_file(folder, "heads"), graph, OneOutput(), tmp_path)
+    with pytest.raises(MismatchError, match=r"heads\.keras: the model has 1 outputs, the graph 2: it was not imported"):
+        compare(graph, [execution], random_images(graph, 1).codes)
+
+
+def test_inputs_keep_their_order_and_vectors_their_form(described):
+    graph = import_model(described["fusion"])
+    assert graph.inputs == ("features", "signal")
+    assert [graph.streams[name].shape for name in (*graph.inputs, "b", "c")] == [(1, 1, 5), (12, 2), (1, 4), (1, 1, 4)]
 
 
 def test_generated_weights_stay_generated(folder, described):

@@ -11,6 +11,7 @@ import pytest
 import muxflow
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
 from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.mux_join import MuxJoin
@@ -28,10 +29,14 @@ FILES = {name: PRETRAINED / f"{name}.h5" for name in NAMES}
 
 
 @pytest.fixture(scope="module")
-def graphs():
+def described():
     """Both networks, from one start of TensorFlow."""
-    described = describe_models(list(FILES.values()))
-    return {name: import_model(model) for name, model in zip(FILES, described, strict=True)}
+    return dict(zip(FILES, describe_models(list(FILES.values())), strict=True))
+
+
+@pytest.fixture(scope="module")
+def graphs(described):
+    return {name: import_model(model) for name, model in described.items()}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +75,15 @@ def test_predict_graph_and_simulation_agree_on_all_images(name, graphs, images, 
 @pytest.mark.parametrize("name", [pytest.param(NAMES[0], marks=pytest.mark.exhaustive), NAMES[1]])
 def test_ap_int_types_agree(name, images, projects):
     projects[name].csim(images.codes[:3], "reference", verify=True)  # raises at the first difference
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_carry_their_codes(name, described, graphs, searched, without_codes, tmp_path):
+    write_graph(import_model(described[name]), tmp_path / "known.npz")
+    assert not searched
+    write_graph(import_model(without_codes(described[name])), tmp_path / "found.npz")
+    assert searched
+    assert (tmp_path / "known.npz").read_bytes() == (tmp_path / "found.npz").read_bytes()
 
 
 def test_mognet_keeps_its_recipes(graphs):

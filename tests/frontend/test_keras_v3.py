@@ -20,13 +20,14 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.doctor import findings
 from muxflow.frontend.importer.walk import check_model, import_model
+from muxflow.frontend.keras.execution import keras_execution
 from muxflow.frontend.keras.process import SUFFIXES
 from muxflow.frontend.keras.reader import describe_models
 from muxflow.frontend.keras.v3 import hgq_folder
 from muxflow.frontend.keras.v3.hgq_folder import REQUIREMENTS, VERSION, keras_v3_environment
 from muxflow.frontend.model import ImportOptions
 from muxflow.proof.compare import compare
-from muxflow.proving import Images, model_copy, prove
+from muxflow.proving import Images, model_copy, prove, random_images
 
 QUANTIZERS = {
     "channels": ["b/iq", "c", "c/iq", "d/iq"],
@@ -36,6 +37,7 @@ QUANTIZERS = {
     "wraps": ["b/iq", "c/iq", "d"],
     "digits": ["b", "b/iq"],
     "nested": [],
+    "volume": ["b", "b/iq", "c/iq", "d/iq", "e/iq"],
 }
 """Quantizers and pools whose codes are compared, the output aside; not those of models inside."""
 
@@ -64,7 +66,7 @@ def model_file(folder, name):
 @pytest.fixture(scope="module")
 def described(folder):
     """What is said of every file, from one start of Keras 3."""
-    names = [*QUANTIZERS, "lone", "junk", "later"]
+    names = [*QUANTIZERS, "fusion", "lone", "junk", "later"]
     return dict(zip(names, describe_models([model_file(folder, name) for name in names]), strict=True))
 
 
@@ -130,6 +132,29 @@ def test_trained_network_from_file_to_simulation(folder, described, tmp_path):
     assert sorted(graph.tensors.values()) == ["b", "b/iq", "head/c/iq"]
     assert equal["Keras predict (torch)"].startswith("4 tensors")
     assert accuracy.correct > 0.7 * accuracy.images
+
+
+def test_one_axis_two_inputs_and_two_outputs(folder, described):
+    graph = import_model(described["fusion"])
+    assert graph.inputs == ("features", "signal")
+    codes = random_images(graph, 30).codes
+    with keras_execution(model_file(folder, "fusion"), graph) as execution:
+        agreed = compare(graph, [execution], codes)
+    (outcome,) = agreed.outcomes
+    assert sorted(graph.tensors.values()) == ["b", "b/iq", "c/iq", "d/iq", "f/iq", "i/iq", "k0", "k1", "k2", "m/iq"]
+    assert len(outcome.streams) == len(graph.tensors) + 2
+    assert all(len(np.unique(values)) > 5 for values in agreed.outputs.values())
+
+
+def test_no_grid_is_searched_for(described, searched, without_codes, tmp_path):
+    """Every quantized kernel carries codes, the same that a search would find."""
+    for name in sorted({*QUANTIZERS, "fusion"} - {"plain"}):  # its layers have no quantizers
+        write_graph(import_model(described[name]), tmp_path / "known.npz")
+        assert set(searched) == ({"e"} if name == "fusion" else set())  # Keras' own layer, without a quantizer
+        write_graph(import_model(without_codes(described[name])), tmp_path / "found.npz")
+        assert len(searched) > 1
+        searched.clear()
+        assert (tmp_path / "known.npz").read_bytes() == (tmp_path / "found.npz").read_bytes()
 
 
 def test_types_a_channel_and_groups(described):

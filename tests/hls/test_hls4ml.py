@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import muxflow
+from muxflow.dataflow import packages
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folding import fit
@@ -238,13 +239,13 @@ def test_output_beyond_floating_point(make_graph, device, tmp_path):
 
 
 def test_hls4ml_absent_or_another(monkeypatch, small, tmp_path):
-    monkeypatch.setattr(hls4ml, "package_version", lambda name: "1.2.0")
+    monkeypatch.setattr(packages, "version", lambda name: "1.2.0")
     with pytest.raises(ToolError, match=r"hls4ml 1\.2\.0 is installed; supported: 1\.3\.\*: pip install"):
         hls4ml.convert(small, tmp_path)
 
     def absent(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(hls4ml, "package_version", absent)
+    monkeypatch.setattr(packages, "version", absent)
     with pytest.raises(ToolError, match=r"hls4ml is not installed: pip install 'hls4ml==1\.3\.\*'"):
         hls4ml.register()

@@ -17,8 +17,9 @@ from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
@@ -313,6 +314,19 @@ def test_missing_project(tmp_path):
 def test_bad_options(fields, message):
     with pytest.raises(MuxflowError, match=message):
         ProjectOptions(**fields)
+
+
+@pytest.mark.parametrize(
+    ("graph_name", "inputs"),
+    [("g", ("a.b", "a_b")), ("g", ("1", "n_1")), ("g", ("x", "X")), ("input_a", ("a", "b")), ("s_j", ("j", "b"))],
+)
+def test_names_that_look_alike_compile(tmp_path, graph_name, inputs):
+    stream = Stream((1, 1, 4), 0, 7)
+    start = Graph(graph_name, (), dict.fromkeys(inputs, stream), inputs, ("j",) if "j" not in inputs else ("y",))
+    graph = with_nodes(start, (Node("sum", AddJoin(), inputs, start.outputs),))
+    project = muxflow.write(muxflow.fit(graph), tmp_path / "p")
+    codes = {name: random_codes(stream, 3, np.random.default_rng(i)) for i, name in enumerate(inputs)}
+    np.testing.assert_array_equal(project.csim(codes).outputs, graph(codes))
 
 
 def test_identifiers():

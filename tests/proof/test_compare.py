@@ -110,10 +110,39 @@ def test_other_shapes_are_named(residual: Graph) -> None:
     def change(found: dict[str, IntArray]) -> None:
         found["codes"] = found["codes"][:, :1]
 
-    with pytest.raises(
-        MismatchError, match=r"^fake differs from the graph at node act, stream codes: shapes \(2, \d+\)"
-    ):
-        compare(residual, [Fake(residual, ("codes",), change)], images(2))
+    def regroup(found: dict[str, IntArray]) -> None:
+        found["codes"] = found["codes"].reshape(1, -1)
+
+    for one in (change, regroup):
+        with pytest.raises(MismatchError, match=r"^fake differs from the graph at node act, stream codes: shapes \("):
+            compare(residual, [Fake(residual, ("codes",), one)], images(2))
+
+
+def test_unknown_streams_and_streams_of_some_images_are_named(residual: Graph) -> None:
+    def unknown(found: dict[str, IntArray]) -> None:
+        found["zz"] = found["codes"]
+
+    with pytest.raises(MismatchError, match="fake gives zz, which is no stream of"):
+        compare(residual, [Fake(residual, ("codes",), unknown)], images(2))
+    runs: list[int] = []
+
+    def once(found: dict[str, IntArray]) -> None:
+        runs.append(1)
+        if len(runs) > 1:
+            del found["codes"]
+
+    with pytest.raises(MismatchError, match="fake gives codes of some images and not of others"):
+        compare(residual, [Fake(residual, ("codes",), once)], images(2 * BATCH))
+
+
+def test_no_execution_changes_the_images_of_another(residual: Graph) -> None:
+    class Changes(Fake):
+        def run(self, codes: Mapping[str, IntArray]) -> dict[str, IntArray]:
+            next(iter(codes.values()))[:] = 0
+            return super().run(codes)
+
+    with pytest.raises(ValueError, match="read-only"):
+        compare(residual, [Changes(residual)], images(2))
 
 
 def test_no_images(residual: Graph) -> None:

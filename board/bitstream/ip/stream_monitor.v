@@ -7,7 +7,8 @@
 // on the last frame of every `frames per transfer`, because a simple-mode DMA ends a transfer at TLAST, and a batch is
 // one transfer.
 //
-// A counter of 64 bits is read low word first: that read holds the high word for the next one.
+// A counter of 64 bits is read low word first: that read holds the high word for the next one. The registers answer in a
+// window of 4 KiB, the smallest that the IP integrator gives a slave; what is not in the map reads as zero.
 // The register map is the table of board/driver/registers.py; a test compares the two.
 `default_nettype none
 
@@ -64,8 +65,8 @@ module stream_monitor (
     input  wire        m_out_tready,
 
     (* X_INTERFACE_INFO = "xilinx.com:interface:aximm:1.0 s_axi AWADDR" *)
-    (* X_INTERFACE_PARAMETER = "PROTOCOL AXI4LITE, DATA_WIDTH 32, ADDR_WIDTH 8" *)
-    input  wire [7:0]  s_axi_awaddr,
+    (* X_INTERFACE_PARAMETER = "PROTOCOL AXI4LITE, DATA_WIDTH 32, ADDR_WIDTH 12" *)
+    input  wire [11:0] s_axi_awaddr,
     (* X_INTERFACE_INFO = "xilinx.com:interface:aximm:1.0 s_axi AWPROT" *)
     input  wire [2:0]  s_axi_awprot,
     (* X_INTERFACE_INFO = "xilinx.com:interface:aximm:1.0 s_axi AWVALID" *)
@@ -87,7 +88,7 @@ module stream_monitor (
     (* X_INTERFACE_INFO = "xilinx.com:interface:aximm:1.0 s_axi BREADY" *)
     input  wire        s_axi_bready,
     (* X_INTERFACE_INFO = "xilinx.com:interface:aximm:1.0 s_axi ARADDR" *)
-    input  wire [7:0]  s_axi_araddr,
+    input  wire [11:0] s_axi_araddr,
     (* X_INTERFACE_INFO = "xilinx.com:interface:aximm:1.0 s_axi ARPROT" *)
     input  wire [2:0]  s_axi_arprot,
     (* X_INTERFACE_INFO = "xilinx.com:interface:aximm:1.0 s_axi ARVALID" *)
@@ -147,7 +148,7 @@ module stream_monitor (
 
   // Writes: address and data are taken together.
   wire        write = s_axi_awvalid && s_axi_wvalid && !s_axi_bvalid;
-  wire        clear = write && s_axi_awaddr[7:2] == 6'h02 && s_axi_wstrb[0] && s_axi_wdata[0];
+  wire        clear = write && s_axi_awaddr[11:2] == 10'h002 && s_axi_wstrb[0] && s_axi_wdata[0];
   assign s_axi_awready = write;
   assign s_axi_wready = write;
   assign s_axi_bresp = 2'b00;
@@ -173,8 +174,8 @@ module stream_monitor (
       if (write) begin
         s_axi_bvalid <= 1'b1;
         if (s_axi_wstrb == 4'hf) begin
-          if (s_axi_awaddr[7:2] == 6'h03) input_words <= s_axi_wdata;
-          if (s_axi_awaddr[7:2] == 6'h04) frames_per_transfer <= s_axi_wdata;
+          if (s_axi_awaddr[11:2] == 10'h003) input_words <= s_axi_wdata;
+          if (s_axi_awaddr[11:2] == 10'h004) frames_per_transfer <= s_axi_wdata;
         end
       end else if (s_axi_bready) begin
         s_axi_bvalid <= 1'b0;
@@ -217,16 +218,16 @@ module stream_monitor (
   assign s_axi_rresp = 2'b00;
 
   always @* begin
-    case (s_axi_araddr[7:3])
-      5'h03: counter = cycles;
-      5'h04: counter = input_frames;
-      5'h05: counter = input_beats;
-      5'h06: counter = input_stalls;
-      5'h07: counter = input_idle;
-      5'h08: counter = output_frames;
-      5'h09: counter = output_beats;
-      5'h0a: counter = output_stalls;
-      5'h0b: counter = output_idle;
+    case (s_axi_araddr[11:3])
+      9'h003: counter = cycles;
+      9'h004: counter = input_frames;
+      9'h005: counter = input_beats;
+      9'h006: counter = input_stalls;
+      9'h007: counter = input_idle;
+      9'h008: counter = output_frames;
+      9'h009: counter = output_beats;
+      9'h00a: counter = output_stalls;
+      9'h00b: counter = output_idle;
       default: counter = 64'd0;
     endcase
   end
@@ -238,13 +239,13 @@ module stream_monitor (
       high_word <= 32'd0;
     end else if (read) begin
       s_axi_rvalid <= 1'b1;
-      case (s_axi_araddr[7:2])
-        6'h00: s_axi_rdata <= IDENTIFICATION;
-        6'h01: s_axi_rdata <= VERSION;
-        6'h02: s_axi_rdata <= 32'd0;
-        6'h03: s_axi_rdata <= input_words;
-        6'h04: s_axi_rdata <= frames_per_transfer;
-        6'h05: s_axi_rdata <= latency;
+      case (s_axi_araddr[11:2])
+        10'h000: s_axi_rdata <= IDENTIFICATION;
+        10'h001: s_axi_rdata <= VERSION;
+        10'h002: s_axi_rdata <= 32'd0;
+        10'h003: s_axi_rdata <= input_words;
+        10'h004: s_axi_rdata <= frames_per_transfer;
+        10'h005: s_axi_rdata <= latency;
         default: begin
           s_axi_rdata <= s_axi_araddr[2] ? high_word : counter[31:0];
           if (!s_axi_araddr[2]) high_word <= counter[63:32];

@@ -45,28 +45,31 @@ def describe(model: Any) -> Description:
     names: dict[str, str] = {}
     tensors: dict[str, Any] = {}
     inputs: dict[str, Shape] = {}
+    for tensor in model.inputs:
+        layer = tensor.node.layer
+        check_input(layer.name, layer.dtype)
+        name = names[str(id(tensor))] = writer.unique(layer.name)
+        inputs[name] = channel_first(tuple(tensor.shape))
+        tensors[name] = tensor
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
             if node.is_input:
-                check_input(node.layer.name, node.layer.dtype)
-                name = writer.unique(node.layer.name)
-                inputs[name] = channel_first(_single(node.output_shapes))
-            else:
-                call = Call(
-                    node.layer,
-                    node.layer.name,
-                    [names[str(key)] for key in node.flat_input_ids],
-                    [tuple(tensor.shape) for tensor in node.keras_inputs],
-                    _single(node.output_shapes),
-                    bool(node.call_kwargs.get("training")),
-                )
-                name = write_layer(writer, call, LAYERS)
+                continue
+            call = Call(
+                node.layer,
+                node.layer.name,
+                [names[str(key)] for key in node.flat_input_ids],
+                [tuple(tensor.shape) for tensor in node.keras_inputs],
+                _single(node.output_shapes),
+                bool(node.call_kwargs.get("training")),
+            )
+            name = write_layer(writer, call, LAYERS)
             for key in node.flat_output_ids:
                 names[str(key)] = name
             tensors.setdefault(name, node.outputs)  # a layer that does nothing shares the name of its input
     written = [names[str(id(tensor))] for tensor in model.outputs]
     outputs = written_outputs(writer, written, [len(tensor.shape) for tensor in model.outputs])
-    return Description(writer.model(model.name, inputs, outputs), tensors)
+    return Description(writer.model(model.name, inputs, outputs, tensors), tensors)
 
 
 def _single(shapes: Any) -> Shape:

@@ -16,6 +16,7 @@ from qkeras.quantizers import BaseQuantizer
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.importer.float_chain import Floats
+from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.layers import (
     GLOBAL_POOLS,
     POOLS,
@@ -33,6 +34,7 @@ from muxflow.frontend.keras.layers import (
     normalized,
     plain_activation,
     pooled,
+    separated,
 )
 from muxflow.frontend.keras.steps import find_steps
 from muxflow.frontend.keras.v2.joins import HANDLERS as MOGNET_HANDLERS
@@ -73,14 +75,22 @@ def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
     return result
 
 
-def step_of(quantizer: Any) -> float | None:
-    """Return the step of which all of a quantizer's values are multiples, after a call of it; None where it has no single one."""
-    scale = np.asarray(getattr(quantizer, "scale", 1.0), np.float64)
+def kernel_of(quantizer: Any, variable: Any, what: str = "kernel") -> Kernel:
+    """Return a layer's weights after their quantizer, if they have one; raises UnsupportedError as `quantized`."""
+    values = quantized(quantizer, variable, what)
+    return Kernel(values, _steps(quantizer, values))
+
+
+def _steps(quantizer: Any, values: Floats) -> Array | None:
+    """Return what a quantizer's values are multiples of, after a call that gave them; None where it does not say."""
     kind = type(quantizer).__name__
-    if scale.size != 1 or kind not in ("quantized_bits", "binary", "ternary"):
+    if kind == "quantized_po2":
+        return np.asarray(np.abs(values), np.float64)
+    if kind not in ("quantized_bits", "binary", "stochastic_binary", "ternary", "stochastic_ternary"):
         return None
     magnitude = quantizer.bits - quantizer.keep_negative if kind == "quantized_bits" else 0
-    return float(scale.reshape(-1)[0]) * 2.0 ** (quantizer.integer - magnitude if magnitude > 0 else 0)
+    scale: Array = np.abs(np.asarray(quantizer.scale, np.float64))
+    return scale * 2.0 ** (int(quantizer.integer) - magnitude) if magnitude > 0 else scale
 
 
 def activation(writer: Writer, x: str, function: Any) -> str:
@@ -121,15 +131,13 @@ def _bias(writer: Writer, layer: Any) -> tuple[str, ...]:
 def convolution(writer: Writer, call: Call) -> str:
     """Write Conv and QConv of one to three axes, dense or grouped."""
     layer = call.layer
-    quantizer = getattr(layer, "kernel_quantizer_internal", None)
-    kernel = quantized(quantizer, layer.kernel, "kernel")
-    x = convolved(writer, call, kernel, *_bias(writer, layer), step=step_of(quantizer))
-    return activation(writer, x, layer.activation)
+    kernel = kernel_of(getattr(layer, "kernel_quantizer_internal", None), layer.kernel)
+    return activation(writer, convolved(writer, call, kernel, *_bias(writer, layer)), layer.activation)
 
 
-def _depthwise_kernel(layer: Any) -> Floats:
+def _depthwise_kernel(layer: Any) -> Kernel:
     quantizer = getattr(layer, "depthwise_quantizer_internal", None)
-    return quantized(quantizer, layer.depthwise_kernel, "depthwise kernel")
+    return kernel_of(quantizer, layer.depthwise_kernel, "depthwise kernel")
 
 
 def depthwise(writer: Writer, call: Call) -> str:
@@ -146,7 +154,7 @@ def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
 
     def handler(writer: Writer, call: Call) -> str:
         kernel, bias = call.layer.get_folded_weights()
-        weights = quantized(getattr(call.layer, quantizer), kernel, "kernel")
+        weights = kernel_of(getattr(call.layer, quantizer), kernel)
         summand = writer.constant(quantized(call.layer.bias_quantizer_internal, bias, "bias"))
         return activation(writer, product(writer, call, weights, summand), call.layer.activation)
 
@@ -156,19 +164,17 @@ def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
 def separable(writer: Writer, call: Call) -> str:
     """Write SeparableConv and QSeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
-    point = quantized(getattr(layer, "pointwise_quantizer_internal", None), layer.pointwise_kernel, "pointwise kernel")
-    x = convolved_by_channel(writer, call, _depthwise_kernel(layer))
-    x = writer.node("Conv", x, writer.constant(np.moveaxis(point, (-1, -2), (0, 1))), *_bias(writer, layer))
+    quantizer = getattr(layer, "pointwise_quantizer_internal", None)
+    pointwise = kernel_of(quantizer, layer.pointwise_kernel, "pointwise kernel")
+    x = separated(writer, call, _depthwise_kernel(layer), pointwise, *_bias(writer, layer))
     return activation(writer, x, layer.activation)
 
 
 def dense(writer: Writer, call: Call) -> str:
     """Write Dense and QDense."""
     layer = call.layer
-    quantizer = getattr(layer, "kernel_quantizer_internal", None)
-    kernel = quantized(quantizer, layer.kernel, "kernel")
-    x = multiplied(writer, call, kernel, *_bias(writer, layer), step=step_of(quantizer))
-    return activation(writer, x, layer.activation)
+    kernel = kernel_of(getattr(layer, "kernel_quantizer_internal", None), layer.kernel)
+    return activation(writer, multiplied(writer, call, kernel, *_bias(writer, layer)), layer.activation)
 
 
 def batch_normalization(writer: Writer, call: Call) -> str:

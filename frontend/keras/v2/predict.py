@@ -14,26 +14,29 @@ from muxflow.frontend.keras.v2.export import describe, read_model
 
 def load(path: Path) -> Predictor:
     """Load the model, ready to predict."""
-    model = without_softmax(read_model(path))
+    model = read_model(path)
+    outputs = [without_softmax(output) for output in model.outputs]
+    if any(own is not output for own, output in zip(outputs, model.outputs, strict=True)):
+        model = tf_keras.Model(model.inputs, outputs)
     # TensorFlow fuses convolution and bias in a compiled graph, and then knows no groups.
     eager = any(getattr(layer, "groups", 1) != 1 for layer in model.layers)
 
     def model_of(tensors: list[Any]) -> Any:
-        part = tf_keras.Model(model.inputs[0], tensors)
+        part = tf_keras.Model(model.inputs, tensors)
         part.compile(run_eagerly=eager)
         return part
 
-    return Predictor(model.input_shape[1:], {**describe(model).tensors, "": model.outputs[0]}, model_of)
+    return Predictor(model.inputs, model.outputs, describe(model).tensors, model_of)
 
 
-def without_softmax(model: Any) -> Any:
-    """Cut off a softmax: model(..., softmax)   becomes   model(...)."""
-    last = model.outputs[0].node.layer
+def without_softmax(output: Any) -> Any:
+    """Return what a softmax at the end reads; one that is a layer's activation is taken from the layer."""
+    last = output.node.layer
     if isinstance(last, tf_keras.layers.Softmax):
-        return tf_keras.Model(model.inputs, last.input)
+        return output.node.keras_inputs[0]
     if getattr(last, "activation", None) is tf_keras.activations.softmax:
         last.activation = tf_keras.activations.linear
-    return model
+    return output
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ class Walk:
         self.outputs = self._walked(graph, self.inputs, "")
         written = [self._names[id(tensor)] for tensor in self.outputs]
         ranks = [len(tensor.shape) for tensor in self.outputs]
-        self.model = self.writer.model(model.name, shapes, written_outputs(self.writer, written, ranks))
+        outputs = written_outputs(self.writer, written, ranks)
+        self.model = self.writer.model(model.name, shapes, outputs, self.tensors)
 
     def _keep(self, name: str, tensor: Any) -> None:
         self._names[id(tensor)] = name

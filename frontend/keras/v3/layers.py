@@ -12,6 +12,7 @@ from hgq.layers import QLayerBase, Quantizer
 from keras import ops
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.frontend.keras.kernel import Kernel
 from muxflow.frontend.keras.layers import (
     GLOBAL_POOLS,
     POOLS,
@@ -30,8 +31,9 @@ from muxflow.frontend.keras.layers import (
     normalized,
     plain_activation,
     pooled,
+    separated,
 )
-from muxflow.frontend.keras.v3.quantizers import is_quantizing, numbers, steps_of
+from muxflow.frontend.keras.v3.quantizers import is_quantizing, numbers, steps_of, steps_of_values
 from muxflow.frontend.keras.writer import Writer
 
 QUANTIZERS = "QUnaryFunctionLUT with an output quantizer (enable_oq=True)"
@@ -92,39 +94,44 @@ def activation(writer: Writer, x: str, function: Any) -> str:
     return plain_activation(writer, x, name, QUANTIZERS)
 
 
-def _parameters(writer: Writer, layer: Any) -> tuple[Any, tuple[str, ...]]:
-    """Return (kernel, bias in the description), after their quantizers."""
+def _kernel(layer: Any) -> Kernel:
+    """Return a layer's weights, after their quantizer where it has one."""
     if not isinstance(layer, QLayerBase):
-        bias = (writer.constant(numbers(layer.bias)),) if layer.use_bias else ()
-        return numbers(layer.kernel), bias
-    return numbers(layer.qkernel), (writer.constant(numbers(layer.qbias)),) if layer.use_bias else ()
+        return Kernel(numbers(layer.kernel))
+    values = numbers(layer.qkernel)
+    return Kernel(values, steps_of_values(layer.kq, values.shape))
+
+
+def _bias(writer: Writer, layer: Any) -> tuple[str, ...]:
+    """Write a layer's bias, after its quantizer where it has one."""
+    if not layer.use_bias:
+        return ()
+    return (writer.constant(numbers(layer.qbias if isinstance(layer, QLayerBase) else layer.bias)),)
 
 
 def convolution(writer: Writer, call: Call) -> str:
     """Write Conv and QConv of one to three axes, dense or grouped."""
-    kernel, bias = _parameters(writer, call.layer)
-    return activation(writer, convolved(writer, call, kernel, *bias), call.layer.activation)
+    x = convolved(writer, call, _kernel(call.layer), *_bias(writer, call.layer))
+    return activation(writer, x, call.layer.activation)
 
 
 def depthwise(writer: Writer, call: Call) -> str:
     """Write DepthwiseConv, any depth multiplier."""
-    kernel, bias = _parameters(writer, call.layer)
-    return activation(writer, convolved_by_channel(writer, call, kernel, *bias), call.layer.activation)
+    x = convolved_by_channel(writer, call, _kernel(call.layer), *_bias(writer, call.layer))
+    return activation(writer, x, call.layer.activation)
 
 
 def separable(writer: Writer, call: Call) -> str:
     """Write SeparableConv: depthwise, then pointwise, no quantizer between."""
     layer = call.layer
-    x = convolved_by_channel(writer, call, numbers(layer.depthwise_kernel))
-    bias = (writer.constant(numbers(layer.bias)),) if layer.use_bias else ()
-    x = writer.node("Conv", x, writer.constant(np.moveaxis(numbers(layer.pointwise_kernel), (-1, -2), (0, 1))), *bias)
-    return activation(writer, x, layer.activation)
+    first, pointwise = Kernel(numbers(layer.depthwise_kernel)), Kernel(numbers(layer.pointwise_kernel))
+    return activation(writer, separated(writer, call, first, pointwise, *_bias(writer, layer)), layer.activation)
 
 
 def dense(writer: Writer, call: Call) -> str:
     """Write Dense, QDense and QBatchNormDense; the last with its moving statistics in the weights."""
-    kernel, bias = _parameters(writer, call.layer)
-    return activation(writer, multiplied(writer, call, kernel, *bias), call.layer.activation)
+    x = multiplied(writer, call, _kernel(call.layer), *_bias(writer, call.layer))
+    return activation(writer, x, call.layer.activation)
 
 
 def batch_normalization(writer: Writer, call: Call) -> str:

@@ -17,19 +17,27 @@ def load(path: Path) -> Predictor:
     model = read_model(path)
     walk = Walk(model)
     # Without a softmax at the end: the host computes it.
-    last, index, _ = walk.outputs[0]._keras_history
-    output = walk.outputs[0]
-    if isinstance(last, keras.layers.Softmax):
-        output = last._inbound_nodes[index].input_tensors[0]
-    elif getattr(last, "activation", None) is keras.activations.softmax:
-        last.activation = keras.activations.linear
+    ends = [layer for layer, _, _ in (output._keras_history for output in walk.outputs) if has_softmax(layer)]
+    for layer in ends:
+        layer.activation = keras.activations.linear
+    if ends:
         walk = Walk(model)
-        output = walk.outputs[0]
 
     def model_of(tensors: list[Any]) -> Any:
         return keras.Model(walk.inputs, tensors)
 
-    return Predictor(tuple(walk.inputs[0].shape[1:]), {**walk.tensors, "": output}, model_of)
+    return Predictor(walk.inputs, [before_softmax(output) for output in walk.outputs], walk.tensors, model_of)
+
+
+def has_softmax(layer: Any) -> bool:
+    """Tell whether a softmax is a layer's activation."""
+    return getattr(layer, "activation", None) is keras.activations.softmax
+
+
+def before_softmax(output: Any) -> Any:
+    """Return what a softmax layer at the end reads; any other output is itself."""
+    last, index, _ = output._keras_history
+    return last._inbound_nodes[index].input_tensors[0] if isinstance(last, keras.layers.Softmax) else output
 
 
 if __name__ == "__main__":

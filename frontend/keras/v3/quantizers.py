@@ -14,6 +14,7 @@ from keras import ops
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.float_chain import Floats
+from muxflow.frontend.keras.kernel import Array
 from muxflow.frontend.keras.steps import FINEST, Steps, find_period, find_steps
 
 REACH = 20
@@ -104,6 +105,15 @@ def _steps(quantizer: Any, integer_bits: int, before: Callable[[Any], Any]) -> S
     if quantizer.quantizer.overflow_mode.startswith("WRAP"):
         return find_period(function, max(integer_bits + scaler + 1, FINEST))
     return find_steps(function, max(integer_bits + scaler + 1, REACH))
+
+
+def steps_of_values(quantizer: Any, shape: tuple[int, ...]) -> Array | None:
+    """Return what each of a quantizer's values of a shape is a whole multiple of; None where it does not say."""
+    internal = quantizer.quantizer
+    if not isinstance(internal, FixedPointQuantizerBase) or quantizer.affine:
+        return None
+    finest: Array = np.asarray(ops.convert_to_numpy(quantizer.epsilon_(shape)), np.float64)
+    return finest * float(abs(quantizer.scaler or 1.0))
 
 
 def numbers(tensor: Any) -> Floats:

@@ -100,6 +100,7 @@ def zynq_ultra_ps_e(p):
         "PSU__SAXIGP2__DATA_WIDTH",
         "PSU__FPGA_PL0_ENABLE",
         "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ",
+        "PSU__CRL_APB__PL0_REF_CTRL__SRCSEL",
         "PSU__USE__IRQ0",
         "PSU__PSS_REF_CLK__FREQMHZ",
     )

@@ -8,6 +8,7 @@ ALL = [
     ("vivado", "check.tcl"),
     ("vitis_hls", "csim.tcl"),
     ("vitis_hls", "csynth.tcl"),
+    ("vitis_hls", "cosim.tcl"),
     ("vitis_hls", "export.tcl"),
     ("vivado", "block_design.tcl"),
     ("vivado", "implement.tcl"),

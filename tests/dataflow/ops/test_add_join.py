@@ -34,6 +34,9 @@ def test_ladder(ladder):
     ladder.add(AddJoin(), [wide, Stream((2, 2, 2), -5, 0)], slow)
     ladder.add(AddJoin(), [Stream((2, 2, 2), -(2**31), 2**31 - 1)] * 2, slow)
     ladder.add(AddJoin(), [Stream((2, 2, 2), -5, 0), Stream((2, 2, 2), 5, 10)], slow)
+    # Vectors, one of them behind a one-dimensional map.
+    ladder.add(AddJoin(), [Stream((1, 4), 0, 3), Stream((1, 1, 4), -4, 7)], lambda a, b: slow(a, b[0]))
+    ladder.add(AddJoin(), [Stream((1, 1, 4), 0, 3), Stream((1, 4), -4, 7)], lambda a, b: slow(a, b[None]))
     assert ladder.climb() > 15
 
 
@@ -46,3 +49,5 @@ def test_interval_is_the_sum_of_the_intervals(a_lo, a_size, b_lo, b_size):
 def test_shapes_must_agree():
     with pytest.raises(GraphError, match="their shapes must agree"):
         AddJoin().infer(Stream((1, 2, 3), 0, 1), Stream((2, 1, 3), 0, 1))
+    with pytest.raises(GraphError, match="their shapes must agree"):
+        AddJoin().infer(Stream((1, 3), 0, 1), Stream((1, 1, 4), 0, 1))

@@ -19,14 +19,24 @@ def slow(a, b):
     return (y,)
 
 
+def slow_vectors(a, b):
+    y = [*a.reshape(-1).tolist(), *b.reshape(-1).tolist()]
+    return (np.array(y).reshape(*a.shape[:-1], len(y)),)
+
+
 def test_ladder(ladder):
     for shape, a, b in [((1, 1), 1, 1), ((2, 3), 6, 9), ((3, 1), 5, 10), ((1, 4), 4, 2)]:
         ladder.add(Concat(), [Stream((*shape, a), 0, 3), Stream((*shape, b), -3, 2)], slow, tight=True)
     # Two types of unlike sign and width.
     ladder.add(Concat(), [Stream((1, 2, 2), 0, 2**32 - 1), Stream((1, 2, 2), -1, 0)], slow, tight=True)
-    assert ladder.climb() == 1 + 2 + 2 + 2 + 2
+    # Vectors, one of them behind a one-dimensional map.
+    for a, b in [((1, 4), (1, 1, 2)), ((1, 1, 2), (1, 4))]:
+        ladder.add(Concat(), [Stream(a, 0, 3), Stream(b, 0, 3)], slow_vectors)
+    assert ladder.climb() == 1 + 2 + 2 + 2 + 2 + 2 + 2
 
 
 def test_maps_must_agree():
     with pytest.raises(GraphError, match="height and width must agree"):
         Concat().infer(Stream((2, 2, 1), 0, 1), Stream((2, 3, 1), 0, 1))
+    with pytest.raises(GraphError, match="height and width must agree"):
+        Concat().infer(Stream((4, 1), 0, 1), Stream((2, 2, 1), 0, 1))

@@ -1,9 +1,10 @@
-"""Every op that is discovered has cases of its own that climb the ladder, and a kernel for its last rungs."""
+"""Every op that is discovered has cases of its own that climb the ladder on every target, and a kernel for its last rungs."""
 
 import ast
 from pathlib import Path
 
 import pytest
+from ladder import TARGETS
 
 from muxflow.dataflow.ops import OPS
 from muxflow.hls.kernels import KERNELS
@@ -17,33 +18,41 @@ def names(node: ast.AST) -> set[str]:
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
-def climbed(source: str) -> set[str]:
-    """Names used in tests that add to a ladder and climb it, and in what these use of their own file."""
+def climbs(function: ast.FunctionDef, target: str) -> bool:
+    """Whether a test climbs its ladder and does not say that the target refuses all of it."""
+    if "ladder" not in [one.arg for one in function.args.args]:
+        return False
+    calls = [one for one in ast.walk(function) if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)]
+    refused = [word.value for call in calls for word in call.keywords if word.arg == "refused"]
+    refuses = any(not isinstance(one, ast.List) or repr(target) in ast.unparse(one) for one in refused)
+    return any(call.func.attr == "climb" for call in calls) and not refuses
+
+
+def climbed(source: str, target: str) -> set[str]:
+    """Names used in tests that add to a ladder and climb it on a target, and in what these use of their own file."""
     module = ast.parse(source)
     functions = {one.name: one for one in module.body if isinstance(one, ast.FunctionDef)}
     constants = {name: one for one in module.body if isinstance(one, ast.Assign) for name in names(one.targets[0])}
     definitions: dict[str, ast.AST] = {**functions, **constants}
 
-    def climbs(function: ast.FunctionDef) -> bool:
-        asked = {node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)}
-        return "ladder" in [one.arg for one in function.args.args] and "climb" in asked
-
     found: set[str] = set()
-    waiting = set().union(*(names(one) for one in functions.values() if climbs(one)))
+    waiting = set().union(*(names(one) for one in functions.values() if climbs(one, target)))
     while waiting:
         found |= waiting
         waiting = set().union(*(names(definitions[name]) for name in waiting if name in definitions)) - found
     return found
 
 
+@pytest.mark.parametrize("target", ["vitis", *TARGETS])
 @pytest.mark.parametrize("kind", SHIPPED)
-def test_has_cases_on_the_ladder(kind: str) -> None:
+def test_has_cases_on_the_ladder(kind: str, target: str) -> None:
     op = OPS[kind]
     file = HERE / f"test_{op.__module__.rpartition('.')[2]}.py"
     assert file.exists(), (
         f"op {kind} has no cases: write {file.name} with a test that adds them to the ladder and climbs"
     )
-    assert op.__name__ in climbed(file.read_text()), f"{file.name}: no test adds {kind} to the ladder and climbs it"
+    found = climbed(file.read_text(), target)
+    assert op.__name__ in found, f"{file.name}: no test adds {kind} to the ladder and climbs it on target {target}"
 
 
 @pytest.mark.parametrize("kind", SHIPPED)
@@ -52,7 +61,11 @@ def test_has_a_kernel(kind: str) -> None:
 
 
 def test_a_file_without_a_climb_has_no_cases() -> None:
-    climbs = "def test(ladder):\n    ladder.add(Scale(), [], slow)\n    ladder.climb()\n"
-    assert "Scale" in climbed(climbs)
-    assert not climbed(climbs.replace("    ladder.climb()\n", ""))
-    assert not climbed(climbs.replace("(ladder)", "()"))
+    source = "def test(ladder):\n    ladder.add(Scale(), [], slow)\n    ladder.climb()\n"
+    assert "Scale" in climbed(source, "finn")
+    assert not climbed(source.replace("    ladder.climb()\n", ""), "finn")
+    assert not climbed(source.replace("(ladder)", "()"), "finn")
+    refused = source.replace("climb()", 'climb(refused=["finn"])')
+    assert not climbed(refused, "finn")
+    assert "Scale" in climbed(refused, "vitis")
+    assert not climbed(source.replace("climb()", "climb(refused=some)"), "vitis")

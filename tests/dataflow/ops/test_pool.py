@@ -51,19 +51,29 @@ VOLUMES = [
 ]
 
 
-@pytest.mark.parametrize("mode", ["max", "sum"])
-@pytest.mark.parametrize(
-    ("maps", "folds"),
-    [(MAPS, 1 + 4 + 2 + 2 + 2 + 1), (SEQUENCES, 1 + 4 + 2 + 2 + 1), (VOLUMES, 1 + 4 + 2 + 2 + 1 + 2 + 1)],
-)
-def test_ladder(ladder, mode, maps, folds):
+def add_pools(ladder, mode, maps):
     for shape, kernel in maps:
         for lo, hi in [(0, 3), (-5, 2), (-7, -3)]:
             ladder.add(Pool(kernel, mode), [Stream(shape, lo, hi)], slow(kernel, mode), frames=2)
     square = (2,) * len(kernel)
     ends = np.stack([np.full((*square, 1), -3), np.full((*square, 1), 2)])
     ladder.add(Pool(square, mode), [Stream((*square, 1), -3, 2)], slow(square, mode), values=[ends], tight=True)
-    assert ladder.climb() == 3 * folds + 1
+
+
+@pytest.mark.parametrize("mode", ["max", "sum"])
+def test_ladder(ladder, mode):
+    add_pools(ladder, mode, MAPS)
+    assert ladder.climb() == 3 * (1 + 4 + 2 + 2 + 2 + 1) + 1
+
+
+@pytest.mark.parametrize("mode", ["max", "sum"])
+@pytest.mark.parametrize(
+    ("maps", "folds", "refused"),
+    [(SEQUENCES, 1 + 4 + 2 + 2 + 1, ["finn"]), (VOLUMES, 1 + 4 + 2 + 2 + 1 + 2 + 1, ["finn", "hls4ml"])],
+)
+def test_ladder_of_other_ranks(ladder, mode, maps, folds, refused):
+    add_pools(ladder, mode, maps)
+    assert ladder.climb(refused=refused) == 3 * folds + 1
 
 
 @given(st.data())

@@ -104,14 +104,28 @@ VOLUMES = [
 EVERY = [*CASES, *SEQUENCES, *VOLUMES]
 
 
-@pytest.mark.parametrize("cases", [CASES[::3], CASES[1::3], CASES[2::3], SEQUENCES, VOLUMES[::2], VOLUMES[1::2]])
-def test_ladder(ladder, cases):
+def add_windows(ladder, cases):
     kernels = 0
     for shape, op in cases:
         chosen = list(dict.fromkeys(folds(op, shape[-1])))
         kernels += len(chosen)
         ladder.add(op, [Stream(shape, -4, 3)], slow(op), folds=chosen)
+    return kernels
+
+
+@pytest.mark.parametrize("cases", [CASES[::3], CASES[1::3], CASES[2::3]])
+def test_ladder(ladder, cases):
+    kernels = add_windows(ladder, cases)
     assert ladder.climb() == kernels
+
+
+@pytest.mark.parametrize(
+    ("cases", "refused"),
+    [(SEQUENCES, ["finn"]), (VOLUMES[::2], ["finn", "hls4ml"]), (VOLUMES[1::2], ["finn", "hls4ml"])],
+)
+def test_ladder_of_other_ranks(ladder, cases, refused):
+    kernels = add_windows(ladder, cases)
+    assert ladder.climb(refused=refused) == kernels
 
 
 def folded(op, shape, fold):

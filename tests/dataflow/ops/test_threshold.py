@@ -37,6 +37,7 @@ def test_ladder(ladder):
         ((1, 1, 1), Threshold([[0]], [1], base=-1)),
         ((2, 3, 6), Threshold(rows(6, 3, -9, 9), falling)),
         ((2, 1, 5), Threshold(rows(1, 7, -9, 9), [1], base=-4)),  # one row for every element
+        ((2, 3, 4), Threshold(rows(4, 3, -9, 9), [0] * 4, base=-2)),  # no channel falls
         ((2, 3, 2), Threshold(rows(12, 2, -9, 9), falling * 2)),  # a row for each element
         ((1, 2, 3), Threshold([[4, 4, 4], [-99, 0, 99], [-50, -50, 50]], [0, 1, 0])),  # repeated and never met
     ]:
@@ -48,7 +49,7 @@ def test_ladder(ladder):
     # Wide unsigned codes against negative thresholds: a C++ comparison of mixed signs would be wrong.
     op = Threshold([[-5, 7, 2**31 + 5]], [0])
     ladder.add(op, [Stream((1, 2, 2), 0, 2**32 - 1)], slow(op))
-    assert ladder.climb() == 3 * (1 + 1 + 4 + 2 + 2 + 2) + 2 + 2
+    assert ladder.climb() == 3 * (1 + 1 + 4 + 2 + 3 + 2 + 2) + 2 + 2
 
 
 @given(st.data())

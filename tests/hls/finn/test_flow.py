@@ -8,39 +8,30 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from finn_graphs import CODES, GRAPHS, chain, steps, weights
+from networks import NETWORKS, batch
+from typer.testing import CliRunner
 
 import muxflow
+from muxflow.cli.app import app
+from muxflow.dataflow import packages
 from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.fit.design import build_design
-from muxflow.dataflow.graph.edit import with_nodes
-from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.passes import insert_forks, rising_thresholds, writable_seeds
+from muxflow.dataflow.graph.file import write_graph
+from muxflow.dataflow.graph.passes import rising_thresholds, writable_seeds
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.ops.add_join import AddJoin
-from muxflow.dataflow.ops.arg_max import ArgMax
-from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
-from muxflow.dataflow.ops.concat import Concat
-from muxflow.dataflow.ops.fork import Fork
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
-from muxflow.dataflow.ops.mux_join import MuxJoin
-from muxflow.dataflow.ops.or_join import OrJoin
-from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
-from muxflow.dataflow.ops.shift_clip import ShiftClip
-from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
-from muxflow.dataflow.ops.top_k import TopK
-from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training import datasets
 from muxflow.hls import finn as finn_flow
+from muxflow.hls.design_file import load_design
 from muxflow.hls.kernels import KERNELS
 from muxflow.proof.compare import compare as prove
 
@@ -54,131 +45,21 @@ DIGITS = Path(muxflow.__file__).parent.parent / "frontend" / "training" / "pretr
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits MOGNET on a Pynq-Z2 as a FINN project."""
     design = muxflow.fit(rising_thresholds(muxflow.load(DIGITS)), "pynq-z2")
-    steps: list[str] = []
-    path = finn_flow.write(design, tmp_path_factory.mktemp("finn_flow") / "digits", progress=steps.append)
-    assert steps[0] == "FINN model" and steps[-1] == "code"
+    told: list[str] = []
+    path = finn_flow.write(design, tmp_path_factory.mktemp("finn_flow") / "digits", progress=told.append)
+    assert told[0] == "FINN model" and told[-1] == "code"
     return path
 
 
-def chain(stream: Stream, *nodes: tuple[str, Any, tuple[str, ...], tuple[str, ...]], output: str = "y") -> Graph:
-    """A graph of (name, op, inputs, outputs) with input x."""
-    graph = Graph("small", (), {"x": stream}, ("x",), (output,))
-    return insert_forks(with_nodes(graph, [Node(*node) for node in nodes]))
-
-
-def steps(rows: int, count: int, span: int, seed: int) -> np.ndarray[Any, Any]:
-    return np.sort(np.random.default_rng(seed).integers(-span, span, (rows, count)), axis=1)
-
-
-def weights(rows: int, columns: int, seed: int, levels: int = 3) -> np.ndarray[Any, Any]:
-    generator = np.random.default_rng(seed)
-    return (
-        generator.integers(-1, 2, (rows, columns)) if levels == 3 else 2 * generator.integers(0, 2, (rows, columns)) - 1
-    )
-
-
-NONE = np.zeros(4, np.int64)
-BYTES = Stream((6, 6, 3), 0, 255)
-CODES = Stream((4, 4, 4), 0, 7)
-GRAPHS = {
-    # FINN's own nodes: padding, window, product, thresholds, forks, add, pools.
-    "residual": lambda: chain(
-        BYTES,
-        ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1)), ("x",), ("v",)),
-        ("w0", RomWeights(weights(4, 27, 0), repeats=36), (), ("w",)),
-        ("conv", MatrixVector(1, 9), ("v", "w"), ("a",)),
-        ("act", Threshold(steps(4, 7, 900, 1), NONE), ("a",), ("c",)),
-        ("pool", Pool((2, 2), "max"), ("c",), ("p",)),
-        ("add", AddJoin(), ("p", "p"), ("s",)),
-        ("sum", Pool((3, 3), "sum"), ("s",), ("y",)),
-    ),
-    # Thresholds that fall: the rows of the weights are negated where they are stored.
-    "falling": lambda: chain(
-        CODES,
-        ("w0", RomWeights(weights(4, 4, 2), repeats=16), (), ("w",)),
-        ("conv", MatrixVector(), ("x", "w"), ("a",)),
-        ("act", Threshold(steps(4, 3, 12, 3), np.array([0, 1, 1, 0]), base=-2), ("a",), ("y",)),
-    ),
-    # ... and not where they are generated.
-    "falling-generated": lambda: chain(
-        CODES,
-        ("w0", AutomatonWeights(4, 4, 24, seed=3, burn_in=4, repeats=16), (), ("w",)),
-        ("conv", MatrixVector(), ("x", "w"), ("a",)),
-        ("act", Threshold(steps(4, 3, 12, 4), np.array([1, 0, 1, 0])), ("a",), ("y",)),
-    ),
-    # Bits and signs: the first product is FINN's, the second ours, because its input is made of bits.
-    "bits": lambda: chain(
-        CODES,
-        ("w0", RomWeights(weights(6, 4, 5, 2), repeats=16), (), ("w",)),
-        ("conv", MatrixVector(), ("x", "w"), ("a",)),
-        ("act", Threshold(steps(6, 1, 8, 6), np.zeros(6, np.int64)), ("a",), ("b",)),
-        ("window", SlidingWindow((3, 3), stride=(1, 1)), ("b",), ("v",)),
-        ("w1", RomWeights(weights(5, 54, 7, 2), repeats=4), (), ("z",)),
-        ("conv1", MatrixVector(1, 9), ("v", "z"), ("y",)),
-    ),
-    "bits-generated": lambda: chain(
-        Stream((2, 2, 6), 0, 1),
-        ("w0", AutomatonWeights(4, 6, 31, seed=3, burn_in=4, repeats=4), (), ("w",)),
-        ("conv", MatrixVector(), ("x", "w"), ("y",)),
-    ),
-    "bipolar": lambda: chain(
-        CODES,
-        ("w0", RomWeights(weights(6, 4, 5, 2), repeats=16), (), ("w",)),
-        ("conv", MatrixVector(), ("x", "w"), ("a",)),
-        ("act", Threshold(np.repeat(steps(6, 1, 8, 6), 2, axis=1), np.zeros(6, np.int64), base=-1), ("a",), ("b",)),
-        ("w1", RomWeights(weights(5, 6, 7, 2), repeats=16), (), ("z",)),
-        ("conv1", MatrixVector(), ("b", "z"), ("y",)),
-    ),
-    # Signs times signs: FINN's unit counts, and the thresholds after it are those of the count.
-    "counts": lambda: chain(
-        Stream((3, 3, 5), -1, 1, bipolar=True),
-        ("w0", RomWeights(weights(6, 5, 5, 2), repeats=9), (), ("w",)),
-        ("conv", MatrixVector(), ("x", "w"), ("a",)),
-        ("act", Threshold(np.repeat(steps(6, 1, 5, 6), 2, axis=1), np.array([0, 1] * 3), base=-1), ("a",), ("b",)),
-        ("w1", AutomatonWeights(4, 6, 31, seed=3, burn_in=4, repeats=9), (), ("z",)),
-        ("conv1", MatrixVector(), ("b", "z"), ("c",)),
-        ("act1", Threshold(steps(4, 3, 6, 7), NONE), ("c",), ("y",)),
-    ),
-    # Padding of signs with a 0, which is no sign.
-    "padded-signs": lambda: chain(
-        Stream((3, 3, 2), -1, 1, bipolar=True),
-        ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1)), ("x",), ("v",)),
-        ("w0", RomWeights(weights(3, 18, 5, 2), repeats=9), (), ("w",)),
-        ("conv", MatrixVector(1, 9), ("v", "w"), ("y",)),
-    ),
-    "depthwise": lambda: chain(
-        CODES,
-        ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1), groups=4), ("x",), ("v",)),
-        ("w0", RomWeights(weights(4, 9, 8), groups=4, repeats=16), (), ("w",)),
-        ("conv", MatrixVector(4, 9), ("v", "w"), ("y",)),
-    ),
-    "joins": lambda: chain(
-        CODES,
-        ("mux", MuxJoin("element", np.array([1, 2, 3, 4])), ("x", "x"), ("m",)),
-        ("or", OrJoin(), ("m", "x"), ("o",)),
-        ("shift", ShiftClip(np.array([1, -2, 3, 0]), 1, -1, 2), ("o",), ("n",)),
-        ("cat", Concat(), ("n", "x"), ("y",)),
-    ),
-    # Ops that FINN has no node for.
-    "others": lambda: chain(
-        CODES,
-        ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1), groups=4), ("x",), ("v",)),
-        ("pool", WindowPool(9, "max"), ("v",), ("p",)),
-        ("scale", Scale(np.array([1, -2, 3, 5])), ("p",), ("s",)),
-        ("all", Pool((4, 4), "sum"), ("s",), ("t",)),
-        ("top", TopK(2), ("t",), ("y",)),
-    ),
-    "class": lambda: chain(CODES, ("all", Pool((4, 4), "sum"), ("x",), ("s",)), ("best", ArgMax(), ("s",), ("y",))),
-    "line": lambda: chain(
-        Stream((1, 9, 2), 0, 15),
-        ("window", SlidingWindow((1, 3), pads=(0, 1, 0, 1)), ("x",), ("v",)),
-        ("w0", RomWeights(weights(3, 6, 9), repeats=9), (), ("w",)),
-        ("conv", MatrixVector(1, 3), ("v", "w"), ("y",)),
-    ),
-    "one-pixel": lambda: chain(
-        Stream((1, 1, 1), -4, 3), ("two", Fork(2), ("x",), ("a", "b")), ("add", AddJoin(), ("a", "b"), ("y",))
-    ),
-}
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of two inputs and two outputs as a FINN project, by the command."""
+    folder = tmp_path_factory.mktemp("finn_crossed")
+    write_graph(NETWORKS["crossed"](), folder / "crossed.npz")
+    arguments = ["build", str(folder / "crossed.npz"), "--target", "finn", "--fps", "2000", "-o", str(folder / "out")]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "every tensor equals the integer graph on 4 random frames" in " ".join(done.output.split())
+    return folder / "out"
 
 
 @pytest.mark.usefixtures("finn")
@@ -188,6 +69,7 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
     """Every tensor of FINN's execution equals the graph, and FINN specialises, inserts FIFOs and writes code."""
     import finn.builder.build_dataflow_config as build_config
     import finn.builder.build_dataflow_steps as finn_steps
+    from finn.transformation.fpgadataflow.insert_iodma import InsertIODMA
     from qonnx.custom_op.registry import getCustomOp
     from qonnx.transformation.infer_datatypes import InferDataTypes
     from qonnx.transformation.infer_shapes import InferShapes
@@ -203,8 +85,8 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
     types = {name: model.get_tensor_datatype(name) for name in owners}
     model = model.transform(InferShapes()).transform(InferDataTypes())
     assert {name: model.get_tensor_datatype(name) for name in owners} == types
-    codes = random_codes(graph.streams["x"], 5, np.random.default_rng(1))
-    prove(design.graph, [FinnExecution(model, design.graph)], codes)
+    (outcome,) = prove(design.graph, [FinnExecution(model, design.graph)], batch(graph, 5)).outcomes
+    assert {*design.graph.outputs} <= {*outcome.streams}
     config = build_config.DataflowBuildConfig(
         output_dir=str(tmp_path), synth_clk_period_ns=10.0, generate_outputs=[], fpga_part=design.device.part
     )
@@ -217,6 +99,10 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
     for row in rows.values():
         if {"GroupedConvolution_hls", "MVAU_hls"} & set(row.finn_nodes):
             assert abs(row.cycles - row.finn_cycles) <= 64
+    # What reads and writes a board's memory, one an end, as FINN's shell for Zynq has it.
+    ends = model.transform(InsertIODMA(64))
+    dma = {name for node in ends.get_nodes_by_op_type("IODMA_hls") for name in (*node.input, *node.output)}
+    assert {entry.name for entry in (*ends.graph.input, *ends.graph.output)} <= dma
     model = finn_steps.step_hw_codegen(model, config)
     for node in model.graph.node:
         assert any(Path(getCustomOp(node).get_nodeattr("code_gen_dir_ipgen")).iterdir())
@@ -225,18 +111,28 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
 @pytest.mark.parametrize("count", [50, pytest.param(450, marks=pytest.mark.exhaustive)])
 def test_held_out_digits_are_equal_in_every_tensor(project: Path, count: int) -> None:
     """FINN's Python execution of the whole digits MOGNET = graph; all 450 images at length."""
-    from muxflow.hls.vitis.project import load_project
-
     images = datasets.load("digits", "test").images[:count]
-    codes = image_codes(load_project(project).design.graph, images)
+    codes = image_codes(load_design(project)[0].graph, images)
     assert len(codes) == count
     assert finn_flow.check(project, codes) == count
 
 
-def test_project_is_the_same_every_time_and_holds_no_path_of_this_machine(project: Path, tmp_path: Path) -> None:
-    from muxflow.hls.vitis.project import load_project
+def test_two_inputs_and_two_outputs_are_equal_in_every_tensor(crossed: Path) -> None:
+    """FINN's model has the ends of the graph, in their order."""
+    import onnx
 
-    again = finn_flow.write(load_project(project).design, tmp_path / "again")
+    graph = load_design(crossed)[0].graph
+    model = onnx.load(str(crossed / "model.onnx")).graph
+    assert tuple(entry.name for entry in model.input) == graph.inputs == ("spectrum", "image")
+    assert tuple(entry.name for entry in model.output) == graph.outputs
+    codes = batch(graph, 6)
+    assert finn_flow.check(crossed, codes) == 6
+    with pytest.raises(MuxflowError, match="different numbers of images"):
+        finn_flow.check(crossed, {**codes, "image": codes["image"][:5]})
+
+
+def test_project_is_the_same_every_time_and_holds_no_path_of_this_machine(project: Path, tmp_path: Path) -> None:
+    again = finn_flow.write(load_design(project)[0], tmp_path / "again")
     files = sorted(file.relative_to(project) for file in project.rglob("*") if file.is_file())
     assert files == sorted(file.relative_to(again) for file in again.rglob("*") if file.is_file())
     for file in files:
@@ -266,10 +162,8 @@ def test_depths_are_the_designs(project: Path) -> None:
     """Every FIFO that FINN inserted has the depth of the design's stream, 2 at least."""
     from qonnx.core.modelwrapper import ModelWrapper
 
-    from muxflow.hls.vitis.project import load_project
-
     model = ModelWrapper(str(project / "model.onnx"))
-    depths = load_project(project).design.depths
+    depths = load_design(project)[0].depths
     seen = 0
     for node in model.graph.node:
         attributes = {entry.name: list(entry.ints) for entry in node.attribute if entry.name.endswith("FIFODepths")}
@@ -284,9 +178,7 @@ def test_what_waits_for_a_select_bit_holds_a_whole_frame(project: Path) -> None:
     """FINN's nodes have other latencies than ours, so nothing less is free of deadlocks there."""
     import onnx
 
-    from muxflow.hls.vitis.project import load_project
-
-    design = load_project(project).design
+    design = load_design(project)[0]
     joins = [node for node in onnx.load(str(project / "model.onnx")).graph.node if node.op_type == "MuxJoin"]
     assert len(joins) == 6
     for join in joins:
@@ -295,7 +187,7 @@ def test_what_waits_for_a_select_bit_holds_a_whole_frame(project: Path) -> None:
             assert depth >= design.graph.streams[name].beats
 
 
-def test_build_script_runs_in_finn_up_to_the_vendors_tools(project: Path, tmp_path: Path) -> None:
+def test_build_script_runs_in_finn_up_to_the_vendors_tools(project: Path, crossed: Path, tmp_path: Path) -> None:
     """FINN's own builder takes build.py through every step before Vitis HLS."""
     scratch = tmp_path / "finn"
     scratch.mkdir()
@@ -303,15 +195,17 @@ def test_build_script_runs_in_finn_up_to_the_vendors_tools(project: Path, tmp_pa
         "import runpy, sys\n"
         "from muxflow.hls.finn.process import prepare_finn\n"
         "prepare_finn()\n"
-        f"space = runpy.run_path({str(project / 'build.py')!r})\n"
-        "settings = space['settings']\n"
-        f"settings.output_dir, settings.stop_step = {str(tmp_path / 'output')!r}, 'step_hw_codegen'\n"
-        f"sys.exit(space['build'].build_dataflow_cfg({str(project / 'model.onnx')!r}, settings))\n"
+        "for project, output in zip(sys.argv[1::2], sys.argv[2::2]):\n"
+        "    space = runpy.run_path(f'{project}/build.py')\n"
+        "    settings = space['settings']\n"
+        "    settings.output_dir, settings.stop_step = output, 'step_hw_codegen'\n"
+        "    assert not space['build'].build_dataflow_cfg(f'{project}/model.onnx', settings)\n"
     )
+    outputs = {project: tmp_path / "output", crossed: tmp_path / "crossed"}
     environment = {**os.environ, "HOME": str(scratch), "FINN_BUILD_DIR": str(scratch), "XILINX_VIVADO": "/none/2022.2"}
     environment.pop("PYTEST_CURRENT_TEST", None)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
+        [sys.executable, "-W", "ignore", "-c", code, *(str(path) for pair in outputs.items() for path in pair)],
         env=environment,
         cwd=tmp_path,
         capture_output=True,
@@ -319,10 +213,10 @@ def test_build_script_runs_in_finn_up_to_the_vendors_tools(project: Path, tmp_pa
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert "Running step: step_hw_codegen [5/" in done.stdout
-    made = ModelNodes(tmp_path / "output" / "intermediate_models" / "step_hw_codegen.onnx")
-    kept = ModelNodes(project / "dataflow.onnx")
-    assert made.kinds == kept.kinds
+    assert done.stdout.count("Running step: step_hw_codegen [5/") == len(outputs)
+    for written, output in outputs.items():
+        made = ModelNodes(output / "intermediate_models" / "step_hw_codegen.onnx")
+        assert made.kinds == ModelNodes(written / "dataflow.onnx").kinds
 
 
 class ModelNodes:
@@ -394,6 +288,15 @@ def test_rising_thresholds_keeps_the_function(name: str) -> None:
     assert np.array_equal(rising(codes), graph(codes))
 
 
+def test_rising_thresholds_leaves_what_the_host_reads() -> None:
+    graph = GRAPHS["falling"]()
+    (product,) = [node.outputs[0] for node in graph.nodes if isinstance(node.op, MatrixVector)][:1]
+    both = replace(graph, outputs=(*graph.outputs, product))
+    codes = random_codes(graph.streams["x"], 20, np.random.default_rng(0))
+    for one, other in zip(rising_thresholds(both)(codes), both(codes), strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_rising_thresholds_leaves_what_it_cannot_turn() -> None:
     graph = GRAPHS["falling-generated"]()
     assert rising_thresholds(graph).nodes == graph.nodes
@@ -414,10 +317,10 @@ def test_finn_absent_or_of_another_release(monkeypatch: pytest.MonkeyPatch, tmp_
     def absent(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(finn_flow, "package_version", absent)
+    monkeypatch.setattr(packages, "version", absent)
     with pytest.raises(ToolError, match=r"finn-plus is not installed: pip install --no-deps -r .*requirements\.txt"):
         finn_flow.write(design, tmp_path / "out")
-    monkeypatch.setattr(finn_flow, "package_version", lambda name: "1.4.0")
+    monkeypatch.setattr(packages, "version", lambda name: "1.4.0")
     with pytest.raises(ToolError, match=r"finn-plus 1\.4\.0 is installed; supported: 1\.6\.1"):
         finn_flow.register()
     assert not (tmp_path / "out").exists()

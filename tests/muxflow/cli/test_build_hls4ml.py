@@ -8,10 +8,10 @@ from pathlib import Path
 import command_line
 import numpy as np
 import pytest
+from networks import NETWORKS, batch, each
 
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.graph.stream import random_codes
 
 # hls4ml finds the project of its own accord, compiles and runs it.
 LINK = """
@@ -23,7 +23,9 @@ from hls4ml.converters import link_existing_project
 folder = Path(sys.argv[1])
 model = link_existing_project(folder)
 model.compile()
-np.save(folder.parent / "outputs.npy", model.predict(np.load(folder.parent / "images.npy")))
+images = list(np.load(folder.parent / "images.npz").values())
+outputs = model.predict(images if len(images) > 1 else images[0])
+np.savez(folder.parent / "outputs.npz", *(outputs if isinstance(outputs, list) else [outputs]))
 """
 
 
@@ -48,6 +50,19 @@ def built(workplace: Path) -> tuple[dict[str, str], dict[str, bytes]]:
     return json.loads(done.stdout), files
 
 
+def predict_equals_the_graph(project: Path, graph: Graph) -> None:
+    """By hls4ml's own simulation of a project that it finds where it stands."""
+    codes = batch(graph, 7)
+    np.savez(project.parent / "images.npz", *(array.astype(np.float32) for array in codes.values()))
+    command = [sys.executable, "-c", LINK, str(project)]
+    linked = subprocess.run(command, capture_output=True, text=True, check=False, cwd=project.parent)
+    assert linked.returncode == 0, (linked.stdout + linked.stderr)[-4000:]
+    assert "hls::stream" not in (linked.stdout + linked.stderr).lower()
+    with np.load(project.parent / "outputs.npz") as outputs:
+        for met, wanted in zip(outputs.values(), each(graph(codes)), strict=True):
+            np.testing.assert_array_equal(met.reshape(wanted.shape), wanted)
+
+
 def test_the_whole_project_for_the_pynq_z2(workplace: Path, residual: Graph) -> None:
     """VivadoAccelerator's: sources, block design, driver, the same bytes each time; hls4ml's own simulation of it, found
     and compiled by hls4ml where it stands, equals the graph."""
@@ -62,13 +77,33 @@ def test_the_whole_project_for_the_pynq_z2(workplace: Path, residual: Graph) -> 
     assert not [name for name, data in files.items() if b"/.project." in data]
     assert sorted(path.name for path in workplace.iterdir()) == ["project", "residual.npz"]
     assert built(workplace)[1] == files
-    codes = random_codes(residual.streams[residual.inputs[0]], 7, np.random.default_rng(0))
-    np.save(workplace / "images.npy", codes.astype(np.float32))
-    command = [sys.executable, "-c", LINK, str(project)]
-    linked = subprocess.run(command, capture_output=True, text=True, check=False, cwd=workplace)
-    assert linked.returncode == 0, (linked.stdout + linked.stderr)[-4000:]
-    outputs = np.load(workplace / "outputs.npy").reshape(7, -1)
-    np.testing.assert_array_equal(outputs, residual(codes).reshape(7, -1))
+    predict_equals_the_graph(project, residual)
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "backend"), [("fusion", [], "Vitis"), ("heads", ["--backend", "Vivado"], "Vivado")]
+)
+def test_several_inputs_and_outputs(tmp_path: Path, network: str, options: list[str], backend: str) -> None:
+    """Vitis is what is taken for them on a board that VivadoAccelerator knows; their arrays are in the graph's order."""
+    graph = NETWORKS[network]()
+    write_graph(graph, tmp_path / "net.npz")
+    done = run("build", "net.npz", "--target", "hls4ml", "--output", "project", "--json", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["hls4ml_back_end"] == backend
+    predict_equals_the_graph(tmp_path / "project", graph)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_what_a_back_end_cannot_carry_is_refused_before_the_fit(tmp_path: Path, network: str) -> None:
+    graph = NETWORKS[network]()
+    write_graph(graph, tmp_path / "net.npz")
+    done = run("build", "net.npz", "--target", "hls4ml", "--backend", "VivadoAccelerator", cwd=tmp_path)
+    assert done.returncode == 3
+    ends = f"{network}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
+    assert f"{ends}hls4ml's VivadoAccelerator has one AXI stream each way" in " ".join(done.stderr.split())
+    assert "import net.npz" in done.stderr
+    assert "fit" not in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["net.npz"]
 
 
 def test_whatever_stamp_is_drawn_the_bytes_are_the_same(tmp_path: Path) -> None:

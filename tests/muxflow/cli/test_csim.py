@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
 from command_line import run
+
+from muxflow.hls.registry import TARGETS
 
 
 def test_csim_compares_every_node_and_report_shows_the_ladder(workplace: Path) -> None:
@@ -36,3 +39,30 @@ def test_a_changed_source_makes_csim_fail_with_the_node_and_loses_its_proof(work
     assert done.returncode == 7, done.stdout
     assert "differs from the graph first at node" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["csim", "report", "bitstream"])
+@pytest.mark.parametrize("name", sorted(target.name for target in TARGETS if target.name != "vitis"))
+def test_the_project_of_another_target_is_named(tmp_path: Path, name: str, command: str) -> None:
+    """It says what the folder is and what to do, and advises nothing that would be refused."""
+    (target,) = (one for one in TARGETS if one.name == name)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / target.marker).write_text("")
+    done = run(command, "folder", cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    said = " ".join(done.stderr.split())
+    assert f"folder is {target.project}: {target.usage}; this command is for a Muxflow project" in said
+    assert "`muxflow build MODEL --target vitis --output FOLDER` writes" in said
+    assert [file.name for file in (tmp_path / "folder").iterdir()] == [target.marker]
+
+
+def test_a_build_that_would_be_refused_is_not_advised(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for command in (["csim", "mine"], ["csim", "nowhere"]):
+        done = run(*command, cwd=tmp_path)
+        assert done.returncode == 1 and "`muxflow build MODEL --output" in " ".join(done.stderr.split())
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    for command in (["csim", "mine"], ["csim", "mine/thesis.tex"]):
+        done = run(*command, cwd=tmp_path)
+        said = " ".join(done.stderr.split())
+        assert done.returncode == 1 and "design.json: no such file; give the folder of a project" in said

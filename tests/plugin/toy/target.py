@@ -10,6 +10,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
 from muxflow.dataflow.packages import Package
 from muxflow.hls.kernels import KERNELS
@@ -35,12 +36,18 @@ class ToyTarget:
     options = ToyOptions
     implementations: Implementations = KERNELS
     packages: tuple[Package, ...] = ()
+    marker = "nodes.txt"
+    project = "a list of nodes"
+    usage = "read it"
 
     def passes(self, options: ToyOptions) -> tuple[Pass, ...]:
         return ()
 
     def check(self, options: ToyOptions, board: str, path: Path) -> None:
-        check_replaceable(path, "nodes.txt", "a list of nodes")
+        check_replaceable(path, self.marker, self.project)
+
+    def check_graph(self, graph: Graph, options: ToyOptions, board: str) -> None:
+        pass
 
     def write(self, design: Design, path: Path, options: ToyOptions, model: Mapping[str, bytes]) -> Written:
         kinds = [node.op.kind for node in design.graph.nodes]

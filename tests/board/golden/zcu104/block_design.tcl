@@ -46,6 +46,7 @@ if {$board_part ne ""} {
   # Without board files only what the clocks are made from is known: memory and pins are left to the board's own boot.
   set_property CONFIG.PSU__PSS_REF_CLK__FREQMHZ 33.333333 [get_bd_cells ps]
 }
+# The clock comes from the IO PLL: PYNQ takes its divisors from the handoff, and that PLL always.
 set_property -dict [list \
   CONFIG.PSU__USE__M_AXI_GP0 1 \
   CONFIG.PSU__USE__M_AXI_GP1 0 \
@@ -53,6 +54,7 @@ set_property -dict [list \
   CONFIG.PSU__USE__S_AXI_GP2 1 \
   CONFIG.PSU__SAXIGP2__DATA_WIDTH 64 \
   CONFIG.PSU__FPGA_PL0_ENABLE 1 \
+  CONFIG.PSU__CRL_APB__PL0_REF_CTRL__SRCSEL {IOPLL} \
   CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ 200 \
   CONFIG.PSU__USE__IRQ0 1 \
 ] [get_bd_cells ps]

@@ -1,0 +1,97 @@
+"""What a synthesis made of each node's pipeline, read back from the reports beside a project."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from muxflow.board.bitstream.pipelines import Pipeline, pipelines_of
+from muxflow.board.bitstream.vendor_reports import read_xml
+from muxflow.board.bitstream.vendor_tcl import top_name
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.fit.resizing import PipelineTiming
+from muxflow.hls.vitis.project import Project
+
+RESULTS = ("bitstream/hls/solution", "bitstream/hls/hls", "hls/solution", "hls/hls")
+"""Where a synthesis may be: of `muxflow bitstream`, or of run_hls.tcl run by hand."""
+
+SUFFIX = "_csynth.xml"
+OUTLINED = "_Pipeline_"
+"""How Vitis HLS names the module of a loop that it took out of a function: <function>_Pipeline_<loop>."""
+
+AXI = ("axi_input", "axi_output")
+"""The functions at the ports, which are no nodes."""
+
+
+def reported_pipelines(project: Project) -> dict[str, PipelineTiming]:
+    """Give depth and interval of each node's pipeline by the newest synthesis of the project, by node name.
+
+    Read are the reports of the single functions (`<function>_csynth.xml`), which every version writes.
+    Raises MuxflowError where there is none, or where it is of another design: another top function, a function that is no
+    node, a node without a report, another number of iterations. Raises ToolError for a report that is not whole.
+    """
+    folder = _folder(project)
+    top = top_name(project)
+    if not (folder / f"{top}{SUFFIX}").is_file():
+        others = ", ".join(sorted(file.name.removesuffix(SUFFIX) for file in folder.glob(f"*{SUFFIX}")))
+        raise MuxflowError(f"{folder}: no report of the top function {top}, only of {others}: {_other(project)}")
+    nodes = {function: node for node, function in project.names.functions.items()}
+    found: dict[str, list[Pipeline]] = {}
+    for pipeline in _pipelines(folder):
+        node = _node(pipeline.module, nodes)
+        if node is not None:
+            found.setdefault(node, []).append(pipeline)
+        elif not pipeline.module.startswith(AXI):
+            raise MuxflowError(f"{folder}: the function {pipeline.module} is no node of {top}: {_other(project)}")
+    return {node: _timing(project, folder, node, found.get(node, [])) for node in project.names.functions}
+
+
+def _folder(project: Project) -> Path:
+    """Find the newest folder of reports."""
+    places = [project.path / place / "syn" / "report" for place in RESULTS]
+    there = [place for place in places if any(place.glob(f"*{SUFFIX}"))]
+    if not there:
+        raise MuxflowError(
+            f"{project.path}: no synthesis has run here, so there are no reports (<function>{SUFFIX}); "
+            f"`muxflow bitstream {project.path} --until csynth` runs one with your own tools"
+        )
+    return max(there, key=lambda place: max(file.stat().st_mtime for file in place.glob(f"*{SUFFIX}")))
+
+
+def _pipelines(folder: Path) -> Iterator[Pipeline]:
+    for file in sorted(folder.glob(f"*{SUFFIX}")):
+        report: ElementTree.Element = read_xml(file)
+        if report.findtext("UserAssignments/TopModelName") is None:
+            raise ToolError(f"{file}: the report lacks UserAssignments/TopModelName; run the synthesis again")
+        yield from pipelines_of(report)
+
+
+def _node(module: str, nodes: Mapping[str, str]) -> str | None:
+    """Find the node of a module: a function of that name, or one that a loop was taken out of."""
+    return nodes.get(module) or nodes.get(module.partition(OUTLINED)[0])
+
+
+def _timing(project: Project, folder: Path, node: str, pipelines: list[Pipeline]) -> PipelineTiming:
+    """Take the pipeline of a node's loop; raises MuxflowError where it is not the one of this design."""
+    function = project.names.functions[node]
+    if not pipelines:
+        raise MuxflowError(
+            f"{folder}: no pipelined loop is reported for the node {node} (function {function}): {_other(project)}"
+        )
+    folded = project.design.folded
+    wanted = folded.access(next(one for one in folded.graph.nodes if one.name == node)).trips
+    main = max(pipelines, key=lambda one: (one.trips or 0, one.depth))
+    if main.trips is not None and main.trips != wanted:
+        raise MuxflowError(
+            f"{folder}: the loop of {node} (function {function}) has {main.trips} iterations; the design's has {wanted}: "
+            f"{_other(project)}"
+        )
+    return PipelineTiming(max(one.depth for one in pipelines), main.interval)
+
+
+def _other(project: Project) -> str:
+    return (
+        f"the reports are of another design, or of other folds; synthesise this one: "
+        f"`muxflow bitstream {project.path} --until csynth`"
+    )

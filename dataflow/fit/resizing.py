@@ -1,0 +1,93 @@
+"""FIFOs of given folds: deepened until no pipelines can wait for each other, and sized anew for what a synthesis made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from muxflow.dataflow.fit.design import Design, with_depths
+from muxflow.dataflow.fit.fifo_sizing import Sizing, cut_fifos, size_fifos, without_deadlock
+from muxflow.dataflow.fit.folded import Folded
+from muxflow.dataflow.fit.implementation import Cost, Implementation, Implementations, Limits
+from muxflow.dataflow.fit.memory import full_depth
+from muxflow.dataflow.fit.timing import Simulator
+from muxflow.dataflow.op import Access, Fold, Op, Ports
+
+CUTS = 8
+"""Simulations spent on cutting the FIFOs of a design that was chosen."""
+
+
+@dataclass(frozen=True)
+class PipelineTiming:
+    """What a tool made of a node's pipeline: `depth` in cycles, and `interval`, the cycles between iterations."""
+
+    depth: int
+    interval: int
+
+
+@dataclass(frozen=True, eq=False)
+class ReportedImplementations:
+    """A target's implementations, their pipelines as they were reported instead of as they are estimated."""
+
+    base: Implementations
+    pipelines: Mapping[tuple[Op, Ports, Fold], PipelineTiming]
+
+    @property
+    def limits(self) -> Limits:
+        """What the target's tools can take."""
+        return self.base.limits
+
+    def of(self, op: Op) -> Implementation:
+        """Find the implementation of an op; raises UnsupportedError naming the op where there is none."""
+        self.base.of(op)
+        return self
+
+    def access(self, op: Op, ports: Ports, fold: Fold) -> Access:
+        """Give the access pattern of the target's hardware."""
+        return self.base.of(op).access(op, ports, fold)
+
+    def cost(self, op: Op, ports: Ports, fold: Fold) -> Cost:
+        """Give the estimate, its depth and interval as reported where they were."""
+        estimate = self.base.of(op).cost(op, ports, fold)
+        found = self.pipelines.get((op, ports, fold))
+        return estimate if found is None else replace(estimate, depth=found.depth, interval=found.interval)
+
+
+def with_pipelines(folded: Folded, pipelines: Mapping[str, PipelineTiming]) -> Folded:
+    """Give a folded graph the pipelines, by node, that a tool reported.
+
+    Nodes of equal op, ports and fold are the same hardware; where their reports differ, the longer figures count.
+    """
+    found: dict[tuple[Op, Ports, Fold], PipelineTiming] = {}
+    for node in folded.graph.nodes:
+        if node.name in pipelines:
+            key = node.op, folded.graph.ports(node), folded.folds[node.name]
+            one, other = pipelines[node.name], found.get(key, pipelines[node.name])
+            found[key] = PipelineTiming(max(one.depth, other.depth), max(one.interval, other.interval))
+    return replace(folded, implementations=ReportedImplementations(folded.implementations, MappingProxyType(found)))
+
+
+def secure(design: Design, allowed: float) -> Design:
+    """Raise FIFO depths until no pipelines wait for each other for ever, then to what their primitives hold anyway.
+
+    `allowed`: the interval that the deeper ones may not exceed. A design without a simulation stays as it is.
+    """
+    if design.timing is None:
+        return design
+    found = without_deadlock(design.folded, Sizing(design.depths, design.timing, allowed))
+    safe = with_depths(design, found.depths, found.timing)
+    full = {name: full_depth(placed) for name, placed in safe.fifos.items()}
+    timing = Simulator.of(safe.folded).run(full, len(design.timing.completions))
+    filled = with_depths(safe, full, timing)
+    kept = timing.interval <= found.allowed_interval and filled.resources == safe.resources
+    return filled if kept else safe
+
+
+def resized(design: Design) -> Design:
+    """Fit the FIFOs of a design anew, its folds kept, for the pipelines that its implementations have now.
+
+    Raises ToolError without a C++ compiler: the sizes come from cycle simulations.
+    """
+    sizing = cut_fifos(design.folded, size_fifos(design.folded), cuts=CUTS)
+    return secure(with_depths(design, sizing.depths, sizing.timing), sizing.allowed_interval)

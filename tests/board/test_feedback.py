@@ -1,0 +1,217 @@
+"""Pipelines as a synthesis reported them, taken back into the timing model: `muxflow fit --from`."""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from muxflow.board.bitstream.feedback import reported_pipelines
+from muxflow.board.bitstream.pipelines import pipelines_of
+from muxflow.cli.main import main
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.fit.resizing import PipelineTiming, resized, with_pipelines
+from muxflow.dataflow.fit.timing import simulate
+
+REPORTS = Path(__file__).parent / "reports"
+
+# What Vitis HLS 2022.2 and 2024.2 write for one function, and Vivado HLS 2019.2, cut to what is read.
+REPORT = """<profile>
+
+<ReportVersion>
+<Version>{version}</Version>
+</ReportVersion>
+
+<UserAssignments>
+<unit>ns</unit>
+<ProductFamily>zynq</ProductFamily>
+<Part>xc7z020-clg400-1</Part>
+<TopModelName>{module}</TopModelName>
+<TargetClockPeriod>10.00</TargetClockPeriod>
+<ClockUncertainty>2.70</ClockUncertainty>
+<FlowTarget>vivado</FlowTarget>
+</UserAssignments>
+
+<PerformanceEstimates>
+<PipelineType>{kind}</PipelineType>
+<SummaryOfTimingAnalysis>
+<unit>ns</unit>
+<EstimatedClockPeriod>6.912</EstimatedClockPeriod>
+</SummaryOfTimingAnalysis>
+<SummaryOfOverallLatency>
+<unit>clock cycles</unit>
+<Interval-min>{trips}</Interval-min>
+<Interval-max>{trips}</Interval-max>
+</SummaryOfOverallLatency>
+<SummaryOfLoopLatency>
+<VITIS_LOOP_41_1>
+<TripCount>{trips}</TripCount>
+<Latency>{trips}</Latency>
+<AbsoluteTimeLatency>480</AbsoluteTimeLatency>
+<PipelineII>{interval}</PipelineII>
+<PipelineDepth>{depth}</PipelineDepth>
+<InstanceList>
+</InstanceList>
+</VITIS_LOOP_41_1>
+</SummaryOfLoopLatency>
+</PerformanceEstimates>
+
+</profile>
+"""
+FLUSHING = "loop auto-rewind flp (delay=0 clock cycles(s))"
+
+
+def write_report(folder, module, trips, depth, interval=1, kind="no", version="2022.2"):
+    text = REPORT.format(module=module, trips=trips, depth=depth, interval=interval, kind=kind, version=version)
+    (folder / f"{module}_csynth.xml").write_text(text)
+
+
+@pytest.fixture
+def synthesised(make_project):
+    """`synthesised(**depths)`: a project and its folder of reports, each node's pipeline at its estimate where none is given."""
+
+    def make(place="bitstream/hls/solution", **given):
+        project = make_project()
+        folder = project.path / place / "syn" / "report"
+        folder.mkdir(parents=True)
+        folded = project.design.folded
+        for node in folded.graph.nodes:
+            depth, interval = given.get(node.name, (folded.cost(node).depth, folded.cost(node).interval))
+            module = project.names.functions[node.name]
+            # Vitis HLS takes a loop out of a function that does something beside it.
+            module += "_Pipeline_VITIS_LOOP_41_1" if node.name == "act" else ""
+            write_report(folder, module, folded.access(node).trips, depth, interval)
+        write_report(folder, "axi_input_40_8_64_s", 5, 3)
+        (folder / "dense_csynth.xml").write_text((REPORTS / "vivado_hls_2019.2_csynth.xml").read_text())
+        (folder / "csynth.xml").write_text((REPORTS / "vitis_hls_2022.2_csynth.xml").read_text())
+        return project, folder
+
+    return make
+
+
+@pytest.mark.parametrize("place", ["bitstream/hls/solution", "bitstream/hls/hls", "hls/solution"])
+def test_pipelines_are_read_by_node(synthesised, place):
+    project, _ = synthesised(place, fc=(9, 2), act=(7, 1))
+    found = reported_pipelines(project)
+    assert set(found) == {node.name for node in project.design.graph.nodes}
+    assert (found["fc"], found["act"]) == (PipelineTiming(9, 2), PipelineTiming(7, 1))
+
+
+def test_the_newest_synthesis_counts(synthesised):
+    project, folder = synthesised("hls/solution")
+    other = project.path / "bitstream" / "hls" / "solution" / "syn" / "report"
+    other.mkdir(parents=True)
+    for file in folder.iterdir():
+        (other / file.name).write_text(file.read_text().replace("<PipelineDepth>", "<PipelineDepth>1"))
+        os.utime(other / file.name, (1, 1))
+    fc = next(node for node in project.design.graph.nodes if node.name == "fc")
+    assert reported_pipelines(project)["fc"].depth == project.design.cost(fc).depth
+
+
+def test_styles_are_read_where_a_report_says_them():
+    def styles(kind):
+        root = ElementTree.fromstring(
+            REPORT.format(module="fc", trips=24, depth=5, interval=1, kind=kind, version="2024.2")
+        )
+        return [one.style for one in pipelines_of(root)]
+
+    assert styles(FLUSHING) == ["flp"]
+    assert styles("loop auto-rewind stp (delay=1 clock cycles(s))") == ["stp"]
+    for kind in ("no", "yes", "none", "loop rewind(delay=0 clock cycles(s))"):
+        assert styles(kind) == [""]
+
+
+def test_fifos_are_sized_for_the_reported_pipelines(make_random_design):
+    """With deeper pipelines than the margin covers the interval is kept again, by deeper FIFOs; folds stay."""
+    design = make_random_design(1)
+    sized = resized(design)
+    deep = {node.name: PipelineTiming(sized.cost(node).depth + 30, 1) for node in design.graph.nodes}
+    seen = replace(sized, folded=with_pipelines(sized.folded, deep))
+    assert {seen.cost(node).depth for node in design.graph.nodes} == {one.depth for one in deep.values()}
+    before = simulate(seen.folded, sized.depths, frames=len(sized.timing.completions))
+    after = resized(seen)
+    assert after.folds == design.folds
+    assert after.interval <= before.interval
+    assert sum(after.depths.values()) > sum(sized.depths.values())
+    # A slower pipeline bounds the interval.
+    node = sized.bottleneck
+    slow = resized(replace(sized, folded=with_pipelines(sized.folded, {node.name: PipelineTiming(4, 2)})))
+    assert slow.slowest_cycles == 2 * sized.slowest_cycles
+
+
+def remove(folder, name):
+    (folder / f"{name}_csynth.xml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (
+            lambda folder: remove(folder, "fc"),
+            MuxflowError,
+            r"no pipelined loop is reported for the node fc \(function fc\)",
+        ),
+        (lambda folder: write_report(folder, "conv9", 24, 5), MuxflowError, "the function conv9 is no node of dense"),
+        (lambda folder: write_report(folder, "fc", 48, 5), MuxflowError, r"loop of fc .* has 48 iterations; .* has 24"),
+        (lambda folder: remove(folder, "dense"), MuxflowError, "no report of the top function dense, only of .*fc"),
+        (
+            lambda folder: (folder / "fc_csynth.xml").write_text("<profile>"),
+            ToolError,
+            r"fc_csynth\.xml: not a whole XML report",
+        ),
+        (
+            lambda folder: (folder / "fc_csynth.xml").write_text("<profile/>"),
+            ToolError,
+            r"fc_csynth\.xml: the report lacks UserAssignments/TopModelName",
+        ),
+    ],
+)
+def test_reports_of_another_design_are_refused_by_name(synthesised, spoil, error, message):
+    project, folder = synthesised()
+    spoil(folder)
+    with pytest.raises(error, match=message):
+        reported_pipelines(project)
+
+
+def test_without_a_synthesis(make_project):
+    with pytest.raises(MuxflowError, match=r"no synthesis has run here.*--until csynth"):
+        reported_pipelines(make_project())
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """`call(*arguments)`: exit code, standard output, standard error of `muxflow fit`."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["muxflow", "fit", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as error:
+            code = error.code or 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_command(synthesised, call):
+    project, _ = synthesised(fc=(40, 1))
+    code, out, err = call("--from", project.path)
+    assert code == 0, err
+    assert "40 / 1" in out
+    for title in ("as fitted", "pipelines as reported", "FIFOs sized anew"):
+        assert title in out
+    code, out, err = call("--from", project.path, "--json")
+    assert code == 0, err
+    entry = json.loads(out)
+    fc = next(row for row in entry["pipelines"] if row["node"] == "fc")
+    assert (fc["reported"], fc["estimated"]["interval"]) == ({"depth": 40, "interval": 1}, 1)
+    assert entry["designs"]["as fitted"]["interval"] == project.design.interval
+    code, _, err = call(project.path / "model.npz", "--from", project.path)
+    assert (code, "both the model" in err) == (1, True)
+    code, _, err = call()
+    assert (code, "give a model, or a synthesised project: --from PROJECT" in err) == (1, True)
