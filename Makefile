@@ -1,6 +1,7 @@
 # Muxflow. `make demo` does the main job, `make test` the checks; both make and use .venv/ here.
 #
 #   make demo              the whole job on the shipped digits network (BOARD=pynq-z2 SELECT=channel)
+#   make extras            install what QKeras and HGQ2 models, FINN and the tests need beyond the demo (about 2 GB)
 #   make test              lint, types and tests, the exhaustive ones aside
 #   make test-all          ... and the exhaustive ones
 #   make test-core         what needs numpy, onnx and g++ only, in an environment without torch (makes build/core)
@@ -38,7 +39,7 @@ HGQ_REQUIREMENTS := frontend/keras/v3/requirements.txt
 PIP_OPTIONS := --quiet --disable-pip-version-check
 PYTEST_OPTIONS := -n $(JOBS) --dist loadfile
 
-.PHONY: demo test test-all test-core lint build csim report bitstream train presets calibrate calibrate-yosys calibrate-designs venv update-golden clean \
+.PHONY: demo test test-all test-core lint build csim report bitstream train presets calibrate calibrate-yosys calibrate-designs venv extras update-golden clean \
   benchmark benchmark-hls4ml benchmark-finn benchmark-finn-conversion docs-semantics
 
 demo: $(READY)
@@ -106,6 +107,8 @@ docs-semantics: $(READY)
 	$(BIN)/python tools/semantics.py
 
 venv: $(READY)
+
+extras: $(TEST_READY)
 
 # A half-made environment has no stamp, so the next make goes on with it.
 $(READY): constraints.txt pyproject.toml

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from muxflow.dataflow.errors import ToolError
+
+CHECKOUT = Path(__file__).parents[1]
+"""Where the sources lie when Muxflow is installed from a checkout: with the pins of all packages beside them."""
+PINS = "constraints.txt"
+
+
+def pip_install(*arguments: str) -> str:
+    """Write the command line by which pip installs something into this environment, from any folder."""
+    return shlex.join([sys.executable, "-m", "pip", "install", *arguments])
+
+
+def install_extra(extra: str) -> str:
+    """Write the command line that installs what an extra of Muxflow names: with the pins of the checkout, where it is one."""
+    pins = CHECKOUT / PINS
+    if pins.is_file():
+        return pip_install("-c", str(pins), "-e", f"{CHECKOUT}[{extra}]")
+    return pip_install(f"muxflow[{extra}]")
 
 
 @dataclass(frozen=True)

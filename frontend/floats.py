@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.graph.graph import Batch, Graph
+from muxflow.dataflow.graph.batch import Batch
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.quantizers import FLOAT_SLACK

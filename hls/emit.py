@@ -155,9 +155,12 @@ class Emitter:
         parameters = stream_parameters([self.type_of(name) for name in node.inputs + node.outputs], ports)
         values, readers = [], []
         for table in unit.tables:
-            given_table = argument is not None and table.name == argument.table
-            values.append(argument.name if given_table else self.variables[node.name, table.name])
-            readers.append(argument.reader if given_table else f"muxflow::{table_type(table)}")
+            if argument is not None and table.name == argument.table:
+                values.append(argument.name)
+                readers.append(argument.reader)
+            else:
+                values.append(self.variables[node.name, table.name])
+                readers.append(f"muxflow::{table_type(table)}")
         template = template_arguments(unit, lambda memory: self.placement(node.name, memory) == "bram", readers)
         pragmas = [
             pragma

@@ -30,7 +30,7 @@ def element_bits(table: Table) -> int:
 
 def words(table: Table) -> int:
     """Count the words of a row, each of which is a memory of its own."""
-    return -(-table.values.shape[1] * element_bits(table) // _word_bits(table))
+    return -(-_row_bits(table) // _word_bits(table))
 
 
 def packed(table: Table) -> list[list[int]]:
@@ -56,9 +56,11 @@ def table_definition(variable: str, table: Table) -> str:
     )
 
 
+def _row_bits(table: Table) -> int:
+    return int(table.values.shape[1]) * element_bits(table)
+
+
 def _word_bits(table: Table) -> int:
-    bits = element_bits(table)
-    row = table.values.shape[1] * bits
-    if row <= WHOLE:
-        return row
-    return WORD if bits <= WORD else WHOLE
+    if _row_bits(table) <= WHOLE:
+        return _row_bits(table)
+    return WORD if element_bits(table) <= WORD else WHOLE

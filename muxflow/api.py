@@ -15,8 +15,9 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.timing import have_compiler
+from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.file import write_graph
-from muxflow.dataflow.graph.graph import Batch, Graph
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, NodeStatus
 from muxflow.hls.kernels import KERNELS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from muxflow.board.bitstream.toolchain import VendorTool, find_hls, find_vivado
 from muxflow.dataflow.errors import ToolError
-from muxflow.dataflow.packages import package
+from muxflow.dataflow.packages import install_extra, package
 from muxflow.frontend.registry import FRONTENDS
 from muxflow.hls.registry import TARGETS
 
@@ -34,11 +34,11 @@ VENDOR_TOOLS: tuple[tuple[str, str, Callable[[], VendorTool]], ...] = (
 )
 """Looked for as `muxflow bitstream` does: on PATH and in the usual installation folders."""
 PACKAGES = (
-    package("brevitas", "training and export", "pip install 'muxflow[train]'"),
-    package("torch", "training and export", "pip install 'muxflow[train]'"),
-    package("sklearn", "the bundled digits data set", "pip install 'muxflow[train]'", "scikit-learn"),
-    package("matplotlib", "plots", "pip install 'muxflow[report]'"),
-    package("distributed", "sweeps on a Dask cluster", "pip install 'muxflow[sweep]'"),
+    package("brevitas", "training and export", install_extra("train")),
+    package("torch", "training and export", install_extra("train")),
+    package("sklearn", "the bundled digits data set", install_extra("train"), "scikit-learn"),
+    package("matplotlib", "plots", install_extra("report")),
+    package("distributed", "sweeps on a Dask cluster", install_extra("sweep")),
 )
 """Beside what the readers and the targets need, which they declare themselves."""
 

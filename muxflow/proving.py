@@ -16,7 +16,8 @@ from muxflow.api import Project
 from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.graph.graph import Batch, Graph
+from muxflow.dataflow.graph.batch import Batch
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant

@@ -25,6 +25,7 @@ from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.graph.file import read_graph, write_graph
+from muxflow.dataflow.packages import install_extra
 from muxflow.hls.kernels import KERNELS
 
 CONNECT_SECONDS = 10
@@ -272,7 +273,7 @@ def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
         from distributed import Client
     except ModuleNotFoundError:
         raise ToolError(
-            "the package distributed is not installed; --scheduler needs it: pip install 'muxflow[sweep]'"
+            f"the package distributed is not installed; --scheduler needs it: {install_extra('sweep')}"
         ) from None
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.graph.graph import Batch, Graph
+from muxflow.dataflow.graph.batch import Batch
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.proof.execution import Execution, Floats, Tensor
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.folding import FrontierPoint
+from muxflow.dataflow.packages import install_extra
 
 
 def plot_frontier(
@@ -26,7 +27,7 @@ def plot_frontier(
     try:
         import matplotlib
     except ImportError:
-        raise ToolError("plots need matplotlib: pip install 'muxflow[report]', or leave out --plot") from None
+        raise ToolError(f"plots need matplotlib: {install_extra('report')}; or leave out --plot") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

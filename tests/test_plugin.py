@@ -106,7 +106,7 @@ PART = Other()
 """
 
 
-READER = """
+FRONTEND = """
 from muxflow.frontend.graph_file.frontend import GraphFile
 
 class Reader(GraphFile):
@@ -150,7 +150,7 @@ PART = Fork
         ),
         (
             "frontends",
-            READER.format(suffix="toy"),
+            FRONTEND.format(suffix="toy"),
             "broken.Reader is no frontend of Muxflow: suffix 'toy' does not begin",
         ),
         ("ops", OP, "op Fork: it is defined in broken and muxflow.dataflow.ops.fork"),

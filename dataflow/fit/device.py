@@ -119,6 +119,9 @@ class Utilisation:
         for name in ("lut", "ff", "bram18", "dsp"):
             share = getattr(self, name)
             if not 0 < share <= 1:
-                raise BudgetError(f"a utilisation of {share} for {name}; use a share above 0 and up to 1")
+                raise BudgetError(
+                    f"a utilisation of {share:g} for {name}; utilisations (--lut, --bram) are shares of the device above 0 "
+                    "and up to 1, as 0.7, not counts"
+                )
         if not LEAST_SURE <= self.sure <= MOST_SURE:
             raise BudgetError(f"{self.sure} sure to fit; use a probability from {LEAST_SURE} to {MOST_SURE}")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray, Ports, Role
@@ -19,9 +20,6 @@ T = TypeVar("T")
 
 BATCH = 32
 """Images computed at once: keeps the windows of a CIFAR-sized layer in tens of megabytes."""
-
-Batch = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
-"""Codes of a batch: one array for a graph of one input, else one array an input, in order or by name."""
 
 Codes = IntArray | tuple[IntArray, ...]
 """One array for a graph of one output, else a tuple with one array an output, in order."""
@@ -162,14 +160,14 @@ class Graph:
 
         Each part is checked when it is asked for, so that no copy of all codes is made.
         """
-        arrays = self._by_input(batch)
-        self._check_counts(arrays)
+        arrays = arrays_by_input(self.name, self.inputs, batch)
+        check_counts(self.name, arrays)
         for start in range(0, self.frames(arrays), size):
             yield start, self.check_codes({name: array[start : start + size] for name, array in arrays.items()})
 
     def frames(self, batch: Batch) -> int:
         """Count the frames of a batch, of the longest input where they are not of one length."""
-        return max(len(array) for array in self._by_input(batch).values())
+        return max(len(array) for array in arrays_by_input(self.name, self.inputs, batch).values())
 
     def read_out(self, outputs: Codes) -> Values:
         """Read the model's outputs from output codes; codes stay as they are where an output has no readout.
@@ -195,60 +193,20 @@ class Graph:
         Raises MuxflowError naming the graph, and the input where there are several, for a wrong number of arrays, batches
         of different sizes, a wrong shape, a wrong type, or a code outside the interval.
         """
-        arrays = self._by_input(batch)
+        arrays = arrays_by_input(self.name, self.inputs, batch)
         codes = {name: self._check(name, array) for name, array in arrays.items()}
-        self._check_counts(codes)
+        check_counts(self.name, codes)
         return codes
 
-    def _check_counts(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        counts = {name: len(array) for name, array in arrays.items()}
-        if len(set(counts.values())) > 1:
-            shown = ", ".join(f"{count} of {name}" for name, count in counts.items())
-            raise MuxflowError(
-                f"{self.name}: inputs of different numbers of images ({shown}); give one of each a frame"
-            )
-
-    def _by_input(self, batch: Batch) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays by input; raises MuxflowError where there is not one for each, or one has no axis of frames."""
-        found = {}
-        for name, given in self._given(batch).items():
-            try:
-                found[name] = np.asarray(given)
-            except ValueError as error:
-                raise MuxflowError(f"{self.name}, input {name}: not an array of codes ({error})") from None
-            if found[name].ndim == 0:
-                raise MuxflowError(
-                    f"{self.name}, input {name}: {given!r} is no batch of codes; give an array of frames"
-                )
-        return found
-
-    def _given(self, batch: Batch) -> dict[str, npt.ArrayLike]:
-        expected = f"{self.name}: expected one array for each input ({', '.join(self.inputs)})"
-        if isinstance(batch, Mapping):
-            if set(batch) != set(self.inputs):
-                raise MuxflowError(f"{expected}; there are arrays for {', '.join(map(str, batch)) or 'none'}")
-            return {name: batch[name] for name in self.inputs}
-        if len(self.inputs) == 1 and not (isinstance(batch, tuple) and len(batch) == 1):
-            return {self.inputs[0]: batch}  # type: ignore[dict-item]
-        if not isinstance(batch, tuple | list) or len(batch) != len(self.inputs):
-            met = f"{len(batch)} arrays" if isinstance(batch, tuple | list) else f"one {type(batch).__name__}"
-            raise MuxflowError(f"{expected}, as a tuple in this order or by name; met {met}")
-        return dict(zip(self.inputs, batch, strict=True))
-
     def _check(self, name: str, array: npt.NDArray[Any]) -> IntArray:
-        where = self.name if len(self.inputs) == 1 else f"{self.name}, input {name}"
+        where = place(self.name, self.inputs, name)
         stream = self.streams[name]
-        if array.shape[1:] != stream.shape or array.ndim != len(stream.shape) + 1:
-            raise MuxflowError(
-                f"{where}: images of shape {array.shape}; expected (N, {', '.join(map(str, stream.shape))})"
-            )
+        check_shape(where, array, stream.shape)
         if array.dtype.kind not in "iu":
             raise MuxflowError(
                 f"{where}: images of type {array.dtype}; expected integers in [{stream.lo}, {stream.hi}] "
                 "(the codes of the input quantizer)"
             )
-        if array.size == 0:
-            raise MuxflowError(f"{where}: a batch of no images; give at least one")
         lowest, highest = int(array.min()), int(array.max())
         if lowest < stream.lo or highest > stream.hi:
             raise MuxflowError(

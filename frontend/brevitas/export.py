@@ -24,6 +24,7 @@ from qonnx.util.cleanup import cleanup_model
 from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
 from muxflow.frontend.training.quantizers import QONNXManager
 
@@ -121,21 +122,38 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     return {p.key.removeprefix(METADATA_PREFIX): p.value for p in properties if p.key.startswith(METADATA_PREFIX)}
 
 
-def execute(path: str | Path, images: npt.NDArray[np.float32], every_tensor: bool = False) -> dict[str, Any]:
-    """Run an exported file with QONNX, image by image; returns tensors by name, batch axis first.
+def execute(path: str | Path, images: Batch, every_tensor: bool = False) -> dict[str, Any]:
+    """Run an exported file with QONNX, image by image; returns every output by name, in the file's order, batch axis first.
 
-    `images`: (N, C, H, W) float32, pixels p/256. By default only the output; `every_tensor` adds the inner ones.
-    Raises MuxflowError when the images do not fit the model's input.
+    `images`: floats of the input's shape, as given to `export`, with any number of images, pixels p/256; of a file of
+    several inputs a tuple in their order, or a mapping by name. `every_tensor` adds the inner ones.
+    Raises MuxflowError naming the file and its inputs when the number of arrays, a shape or a type does not fit.
     """
     model = ModelWrapper(str(path))
-    source = model.graph.input[0].name
-    shape = tuple(model.get_tensor_shape(source))
-    if images.ndim != 4 or images.shape[1:] != shape[1:] or images.shape[0] % shape[0]:
-        raise MuxflowError(f"model {path}: images of shape {images.shape}; the model takes {shape}")
-    wanted = None if every_tensor else [model.graph.output[0].name]
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [entry.name for entry in model.graph.input if entry.name not in stored]
+    shapes = {name: tuple(model.get_tensor_shape(name)) for name in inputs}
+    arrays = _images(f"model {path}", shapes, images)
+    wanted = None if every_tensor else [entry.name for entry in model.graph.output]
     rows: dict[str, list[Any]] = {}
-    for batch in images.reshape(-1, *shape):
-        context = execute_onnx(model, {source: batch}, return_full_exec_context=True)
+    for batch in zip(*(array.reshape(-1, *shapes[name]) for name, array in arrays.items()), strict=True):
+        context = execute_onnx(model, dict(zip(inputs, batch, strict=True)), return_full_exec_context=True)
         for name in wanted or context:
             rows.setdefault(name, []).append(context[name])
     return {name: np.concatenate(parts) if np.ndim(parts[0]) else parts[0] for name, parts in rows.items()}
+
+
+def _images(where: str, shapes: Mapping[str, Shape], images: Batch) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the images by input; raises MuxflowError where they do not fit inputs of these shapes."""
+    arrays = arrays_by_input(where, tuple(shapes), images, "images")
+    for name, (together, *shape) in shapes.items():
+        here, array = place(where, tuple(shapes), name), arrays[name]
+        check_shape(here, array, tuple(shape))
+        if array.dtype.kind != "f":
+            raise MuxflowError(f"{here}: images of type {array.dtype}; expected floats (pixels p/256)")
+        if len(array) % together:
+            raise MuxflowError(
+                f"{here}: {len(array)} images; the file takes {together} at a time, give a multiple of it"
+            )
+    check_counts(where, arrays)
+    return {name: array.astype(np.float32, copy=False) for name, array in arrays.items()}

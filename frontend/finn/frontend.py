@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.packages import package
+from muxflow.dataflow.packages import install_extra, package
 from muxflow.frontend.finn import OPERATORS
 from muxflow.frontend.model import ImportOptions, Model
 
@@ -17,7 +17,7 @@ class Finn:
 
     title = "FINN-ONNX"
     suffixes = (".onnx",)
-    packages = (package("qonnx", "import of FINN-ONNX models", "pip install 'muxflow[onnx]'"),)
+    packages = (package("qonnx", "import of FINN-ONNX models", install_extra("onnx")),)
     executes = True
 
     def recognises(self, path: Path) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from muxflow.dataflow.errors import ToolError, UnsupportedError
+from muxflow.dataflow.packages import install_extra
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
@@ -22,7 +23,7 @@ Generation = Literal[2, 3]
 SUFFIXES = (".h5", ".hdf5", ".keras")
 """Files that Keras writes; both of its generations write all of them."""
 MODULES = ("tensorflow", "tf_keras", "qkeras", "pyparsing")
-INSTALL = "pip install 'muxflow[qkeras]'"
+INSTALL = install_extra("qkeras")
 ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",

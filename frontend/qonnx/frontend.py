@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.packages import package
+from muxflow.dataflow.packages import install_extra, package
 from muxflow.frontend.finn import OPERATORS as FINN_OPERATORS
 from muxflow.frontend.model import ImportOptions, Model
 
@@ -17,7 +17,7 @@ class Qonnx:
 
     title = "QONNX"
     suffixes = (".onnx",)
-    packages = (package("qonnx", "import of QONNX models", "pip install 'muxflow[onnx]'"),)
+    packages = (package("qonnx", "import of QONNX models", install_extra("onnx")),)
     executes = True
 
     def recognises(self, path: Path) -> bool:

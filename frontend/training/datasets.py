@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.packages import install_extra
 
 Split = Literal["train", "test"]
 Bytes = npt.NDArray[np.uint8]
@@ -70,7 +71,7 @@ def load_digits(split: Split) -> Dataset:
     try:
         import sklearn.datasets
     except ModuleNotFoundError as error:
-        raise MuxflowError("data set digits: scikit-learn is not installed; pip install muxflow[train]") from error
+        raise MuxflowError(f"data set digits: scikit-learn is not installed: {install_extra('train')}") from error
     bunch: Any = sklearn.datasets.load_digits()
     images = np.minimum(255, 16 * bunch.images).astype(np.uint8)[..., None]
     labels = bunch.target.astype(np.int64)

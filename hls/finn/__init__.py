@@ -23,9 +23,9 @@ from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.graph.graph import Batch
+from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.packages import require
+from muxflow.dataflow.packages import pip_install, require
 from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import load_design, save_design
 from muxflow.hls.finn.comparison import Row
@@ -55,7 +55,7 @@ def install_command() -> str:
 
     Without its requirements, whose pins exclude those of today's torch, and with those of them that it needs.
     """
-    return f"pip install --no-deps -r {files('muxflow.hls.finn') / REQUIREMENTS}"
+    return pip_install("--no-deps", "-r", str(files("muxflow.hls.finn") / REQUIREMENTS))
 
 
 def check_version() -> None:

@@ -184,8 +184,12 @@ def fork(into: Conversion, node: Node) -> None:
 
 
 def add_join(into: Conversion, node: Node) -> None:
-    """Add an ElementwiseAdd."""
-    shape = [1, *into.graph.ports(node).inputs[0].shape]
+    """Add an ElementwiseAdd; one of this project where two vectors have other axes of size 1, which NumPy would stretch."""
+    a, b = into.graph.ports(node).inputs
+    if a.shape != b.shape:
+        own_nodes.other(into, node)
+        return
+    shape = [1, *a.shape]
     attributes = {
         "lhs_dtype": into.kind(node.inputs[0]),
         "rhs_dtype": into.kind(node.inputs[1]),

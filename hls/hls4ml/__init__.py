@@ -12,7 +12,7 @@ from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.files import check_replaceable
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.packages import require
+from muxflow.dataflow.packages import pip_install, require
 from muxflow.hls.hls4ml.plan import check_ends
 from muxflow.hls.hls4ml.writing import CONFIG_FILE as CONFIG_FILE
 from muxflow.hls.hls4ml.writing import write_whole
@@ -31,7 +31,7 @@ def register() -> None:
 
     Raises ToolError when hls4ml is absent or of another release.
     """
-    require("hls4ml", f"{SUPPORTED}.*", f"pip install 'hls4ml=={SUPPORTED}.*'")
+    require("hls4ml", f"{SUPPORTED}.*", pip_install(f"hls4ml=={SUPPORTED}.*"))
     from muxflow.hls.hls4ml.layers import register_layers
 
     register_layers()

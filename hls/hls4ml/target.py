@@ -10,7 +10,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
-from muxflow.dataflow.packages import package
+from muxflow.dataflow.packages import install_extra, package
 from muxflow.hls import hls4ml
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
@@ -36,9 +36,7 @@ class Hls4mlTarget:
     title = f"hls4ml's (needs hls4ml {hls4ml.SUPPORTED})"
     options = Hls4mlOptions
     implementations: Implementations = KERNELS
-    packages = (
-        package("hls4ml", "hls4ml output; ap_int types of the C simulation", "pip install 'muxflow[reference]'"),
-    )
+    packages = (package("hls4ml", "hls4ml output; ap_int types of the C simulation", install_extra("reference")),)
     marker = hls4ml.CONFIG_FILE
     project = hls4ml.KIND
     usage = "`hls4ml.converters.link_existing_project` gives its model, whose compile(), predict() and build() run it"

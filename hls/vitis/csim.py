@@ -20,8 +20,10 @@ import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.graph.graph import Batch, Codes, single_or_tuple
+from muxflow.dataflow.graph.batch import Batch
+from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.packages import install_extra
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.project import Project
 from muxflow.hls.vitis.seeds import seed_texts
@@ -88,7 +90,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
         folder = ap_types()
         if folder is None:
             raise ToolError(
-                "the reference types ap_int.h are not installed; they come with hls4ml: pip install 'muxflow[reference]'"
+                f"the reference types ap_int.h are not installed; they come with hls4ml: {install_extra('reference')}"
             )
         flags += ["-O1", f"-I{folder}"]
     key = hashlib.sha256("\0".join([project.digest, path, _processor(), *flags]).encode()).hexdigest()[:16]

@@ -16,8 +16,8 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.codec import from_json, to_json
-from muxflow.dataflow.graph.graph import Batch
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.version import __version__

@@ -136,7 +136,7 @@ def _show(project: Project, made: Bitstream) -> None:
 def _progress(quiet: bool) -> Iterator[Callable[[str, str], None]]:
     """Keep one line on standard error: the stage, what its tool does, the stage's time."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=quiet, transient=True) as progress:
+    with Progress(*columns, console=err, disable=quiet or not err.is_terminal, transient=True) as progress:
         tasks: dict[str, TaskID] = {}
 
         def tell(stage: str, activity: str) -> None:

@@ -23,6 +23,7 @@ from muxflow.cli.fit import (
 )
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.hls.registry import find
 
@@ -57,6 +58,7 @@ def build(
         raise MuxflowError("both --arg-max and --top-k are asked for; give one of them")
     writer = find(target)
     options = chosen_options(writer, given)
+    utilisation = Utilisation(lut, lut, bram, bram, sure)
     folder = output or Path("build") / model.stem
     writer.check(options, find_board(board).name, folder)
     with tasks(as_json) as begin:
@@ -76,9 +78,7 @@ def build(
             clock=clock,
             fps=fps,
             latency_ms=latency_ms,
-            lut=lut,
-            bram=bram,
-            sure=sure,
+            utilisation=utilisation,
             slowdown=slowdown,
             implementations=writer.implementations,
         )

@@ -37,7 +37,7 @@ InputScale = Annotated[
 
 @contextmanager
 def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
-    """Show progress bars on standard error, one line a task; with `quiet` nothing is shown."""
+    """Show progress bars on standard error, one line a task; where it is no terminal their titles; nothing with `quiet`."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -45,7 +45,7 @@ def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], Non
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err, disable=quiet) as progress:
+    with Progress(*columns, console=err, disable=quiet or not err.is_terminal) as progress:
 
         def begin(title: str, total: int) -> Callable[[int, int], None]:
             if not quiet and not err.is_terminal:

@@ -15,6 +15,7 @@ import muxflow
 from muxflow.cli.console import MODEL, BoardOption, InputScale, Json, answer, fraction, out, tasks
 from muxflow.cli.refit import refit
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.hls.kernels import KERNELS
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from muxflow.dataflow.graph.graph import Graph
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
-LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used.")]
-BramOption = Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used.")]
+LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used, up to 1.")]
+BramOption = Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used, up to 1.")]
 SureOption = Annotated[
     float,
     typer.Option(help="Probability with which the design must fit, given how far estimates are from vendor tools."),
@@ -54,22 +55,18 @@ def fitted(
     clock: float | None,
     fps: float | None,
     latency_ms: float | None,
-    lut: float,
-    bram: float,
-    sure: float,
+    utilisation: Utilisation,
     slowdown: float,
     implementations: Implementations = KERNELS,
 ) -> Design:
     """Call `muxflow.fit` with the command line's options."""
-    from muxflow.dataflow.fit.device import Utilisation
-
     return muxflow.fit(
         graph,
         board,
         clock_mhz=clock,
         fps=fps,
         latency=None if latency_ms is None else latency_ms / 1000,
-        utilisation=Utilisation(lut, lut, bram, bram, sure),
+        utilisation=utilisation,
         slowdown=slowdown,
         implementations=implementations,
     )
@@ -111,13 +108,14 @@ def fit(
     from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
     from muxflow.reports.report import make_report
 
+    utilisation = Utilisation(lut, lut, bram, bram, sure)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
         graph = muxflow.load(model, input_scale=fraction(input_scale))
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = fitted(
-            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
+            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, utilisation=utilisation, slowdown=slowdown
         )
         done(1, 1)
         done = begin("frontier and slowdown", 1)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
+
 import numpy
 import pytest
 
@@ -42,3 +46,13 @@ def test_a_release_is_supported_or_named(
 def test_an_absent_package_is_named() -> None:
     with pytest.raises(ToolError, match=r"^no-such-tool is not installed: pip install no-such-tool$"):
         packages.require("no-such-tool", "1.0", "pip install no-such-tool")
+
+
+def test_an_extra_is_installed_from_the_checkout_or_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A checkout brings its pins; the command is for this environment, and for any folder."""
+    here = Path(__file__).parents[2]
+    monkeypatch.setattr(packages, "CHECKOUT", here)
+    pip = [sys.executable, "-m", "pip", "install"]
+    assert shlex.split(packages.install_extra("hgq")) == [*pip, "-c", f"{here}/constraints.txt", "-e", f"{here}[hgq]"]
+    monkeypatch.setattr(packages, "CHECKOUT", tmp_path)
+    assert shlex.split(packages.install_extra("hgq")) == [*pip, "muxflow[hgq]"]

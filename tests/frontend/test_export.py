@@ -152,14 +152,75 @@ def test_a_users_own_brevitas_model_exports(tmp_path):
     np.testing.assert_allclose(execute(path, x.numpy())["global_out"], model(x).detach().numpy(), atol=1e-5)
 
 
-def test_the_documented_model_runs(tmp_path, monkeypatch):
+def documented(words):
+    """The code of the page that holds these words."""
     page = (Path(__file__).parents[2] / "docs" / "guide" / "brevitas.md").read_text(encoding="utf-8")
-    code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "nn.Sequential" in block)
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if words in block)
+    return code
+
+
+def test_the_documented_model_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(code, names)
+    exec(documented("model = nn.Sequential"), names)
     assert names["logits"].shape == (1, 10)
     assert read_metadata("model.onnx") == {"split": "test"}
+
+
+def test_the_documented_model_of_two_inputs_is_simulated(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(documented("two.onnx"), names)
+    assert names["graph"].inputs == ("global_in", "global_in_1")
+    assert np.array_equal(names["result"].outputs, names["graph"]((names["pixels"], names["levels"])))
+    assert names["logits"].std() > 0
+
+
+class Ends(nn.Module):
+    """A map and a vector in, a vector and a map out."""
+
+    def __init__(self):
+        super().__init__()
+        self.along = qnn.QuantConv1d(2, 3, 1, bias=False)
+        self.dense = qnn.QuantLinear(4, 5, bias=False)
+
+    def forward(self, signal, features):
+        return self.dense(features), self.along(signal)
+
+
+def test_execute_takes_several_inputs_of_any_rank_and_gives_every_output(tmp_path):
+    model = Ends().eval()
+    path = export(model, tmp_path / "ends.onnx", ((1, 2, 6), (1, 4)))
+    signal, features = images(3, (2, 6)), images(3, (4,))
+    expected = model(signal, features)
+    given = (signal.numpy(), features.numpy())
+    for batch in [given, list(given), {"global_in_1": given[1], "global_in": given[0]}]:
+        found = execute(path, batch)
+        assert list(found) == ["global_out", "global_out_1"]
+        for values, wanted in zip(found.values(), expected, strict=True):
+            np.testing.assert_allclose(values, wanted.detach().numpy(), atol=1e-6)
+    ints = (given[0], np.ones((3, 4), int))
+    for batch, message in [
+        (given[0], r"expected one array for each input \(global_in, global_in_1\), as a tuple .* met one ndarray"),
+        ((*given, given[0]), "met 3 arrays"),
+        ({"signal": given[0]}, "there are arrays for signal"),
+        ((given[0], given[1][:2]), r"different numbers of images \(3 of global_in, 2 of global_in_1\)"),
+        (given[::-1], r"input global_in: images of shape \(3, 4\); expected \(N, 2, 6\)"),
+        (ints, "input global_in_1: images of type int64; expected floats"),
+        ((given[0][:0], given[1][:0]), "a batch of no images"),
+        ((given[0], 0.5), "input global_in_1: 0.5 is no batch of images"),
+    ]:
+        with pytest.raises(MuxflowError, match=message):
+            execute(path, batch)
+
+
+def test_execute_takes_a_whole_batch_of_the_file(tmp_path):
+    model = nn.Sequential(qnn.QuantLinear(4, 5, bias=False)).eval()
+    path = export(model, tmp_path / "two.onnx", (2, 4))
+    x = images(4, (4,))
+    np.testing.assert_allclose(execute(path, x.numpy())["global_out"], model(x).detach().numpy(), atol=1e-6)
+    with pytest.raises(MuxflowError, match=r"3 images; the file takes 2 at a time"):
+        execute(path, x.numpy()[:3])
 
 
 def test_bad_exports_are_named(tmp_path):
@@ -172,5 +233,5 @@ def test_bad_exports_are_named(tmp_path):
     with pytest.raises(MuxflowError, match="does not exist"):
         export(model, tmp_path / "none" / "net.onnx", (1, 1, 8, 8))
     path = export(model, tmp_path / "net.onnx", (1, 1, 8, 8))
-    with pytest.raises(MuxflowError, match="the model takes"):
+    with pytest.raises(MuxflowError, match=r"images of shape \(1, 3, 8, 8\); expected \(N, 1, 8, 8\)"):
         execute(path, np.zeros((1, 3, 8, 8), np.float32))

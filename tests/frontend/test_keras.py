@@ -308,7 +308,7 @@ def test_absent_file_and_absent_extra(folder, tmp_path, monkeypatch):
     with pytest.raises(MuxflowError, match=r"net\.h5: no such file; supported are"):
         muxflow.load(tmp_path / "net.h5")
     monkeypatch.setattr(keras_process, "MODULES", ("json", "no_such_module"))
-    with pytest.raises(ToolError, match=r"need no_such_module, which .* pip install 'muxflow\[qkeras\]'"):
+    with pytest.raises(ToolError, match=r"need no_such_module, which .* pip install .*\[qkeras\]"):
         muxflow.load(model_file(folder, "digits"))
 
 

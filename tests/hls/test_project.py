@@ -204,19 +204,33 @@ def test_load(dense, tmp_path):
 
 def test_fifos_stand_where_the_plan_counts_them(dense, tmp_path):
     """Registers, shift registers, LUT RAM, block RAM: the pragma says what the memory plan has taken."""
-    names = list(dense.graph.streams)
-    depths = {**dense.depths, **dict(zip(names, (2, 12, 40, 300, 4000), strict=False))}
-    design = with_depths(replace(dense, device=replace(SMALL, lut=53200)), depths, None)
-    top = (write_project(design, tmp_path / "project").path / "src" / "top.cpp").read_text()
-    pragmas = dict(re.findall(r"bind_storage variable=s_(\w+) type=fifo impl=(\w+)", top))
     kinds = {"SRL32": "srl", "RAM32M": "lutram", "RAM64M": "lutram", "RAMB18": "bram"}
-    expected = {
-        identifier(name): kinds[placed.primitives[0].name]
-        for name, placed in design.fifos.items()
-        if placed.placement != "register"
-    }
-    assert pragmas == expected
-    assert set(expected.values()) == {"srl", "lutram", "bram"}
+    met = set()
+    wide = replace(dense, device=replace(SMALL, lut=53200))
+    narrow = build_design(
+        insert_forks(dense_graph()),
+        {"fc": Fold(1, 1), "act": Fold(1)},
+        KERNELS,
+        device=wide.device,
+        board="pynq",
+        clock_mhz=125,
+    )
+    for design, some in ((wide, (2, 12, 40, 300, 4000)), (narrow, (2, 20, 20, 20, 20))):
+        depths = {**design.depths, **dict(zip(design.graph.streams, some, strict=False))}
+        project = write_project(with_depths(design, depths, None), tmp_path / str(some[1]))
+        pragmas = dict(
+            re.findall(
+                r"bind_storage variable=s_(\w+) type=fifo impl=(\w+)", (project.path / "src" / "top.cpp").read_text()
+            )
+        )
+        expected = {
+            identifier(name): kinds[placed.primitives[0].name]
+            for name, placed in project.design.fifos.items()
+            if placed.placement != "register"
+        }
+        assert pragmas == expected
+        met.update(expected.values())
+    assert met == {"srl", "lutram", "bram"}
 
 
 def test_load_of_a_fitted_design(residual, device, tmp_path):

@@ -24,7 +24,10 @@ def test_every_folder_with_an_init_is_a_package() -> None:
         for package, folder in FOLDERS.items()
         for file in folder.rglob("__init__.py")
     }
-    assert sorted(found) == SETUPTOOLS["packages"]
+    listed = SETUPTOOLS["packages"]
+    assert not found - set(listed), f"add {', '.join(sorted(found - set(listed)))} to packages in pyproject.toml"
+    assert not set(listed) - found, f"take {', '.join(sorted(set(listed) - found))} out of packages in pyproject.toml"
+    assert listed == sorted(found), "sort packages in pyproject.toml; each stands there once"
 
 
 def test_every_other_file_is_package_data() -> None:

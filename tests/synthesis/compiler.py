@@ -1,4 +1,8 @@
-"""A project as a synthesis tool's front end compiles it: clang, exact widths, marked loops unrolled, everything inlined."""
+"""A project as a synthesis tool's front end compiles it: clang, exact widths, marked loops unrolled, everything inlined.
+
+clang 18 (ziglang 0.13): later versions turn x + (a + b) into (x + a) + b where they hope to hoist x + a from a loop, which
+the older compilers inside the tools do not.
+"""
 
 from __future__ import annotations
 

@@ -170,25 +170,28 @@ class Function:
     def memories(self, loop: Loop) -> dict[str, tuple[bool, bool]]:
         """Whether a loop reads and writes each array that lives longer than one iteration, by its name in the source."""
         found: dict[str, tuple[bool, bool]] = {}
+        begins = [line for block in loop.blocks for line in self.blocks[block] if "@llvm.lifetime.start" in line.text]
+        of_an_iteration = {line.operands[-1] for line in begins}
         for block in loop.blocks:
             for line in self.blocks[block]:
                 if line.opcode not in ("load", "store"):
                     continue
                 base = self._base(line.operands[-1])
-                if base is None:
+                if base is None or base in of_an_iteration:
                     continue
-                reads, writes = found.get(base, (False, False))
-                found[base] = reads or line.opcode == "load", writes or line.opcode == "store"
+                name = re.sub(r"(\.i)*\d*$", "", base[1:]).split(".")[0]
+                reads, writes = found.get(name, (False, False))
+                found[name] = reads or line.opcode == "load", writes or line.opcode == "store"
         return found
 
     def _base(self, pointer: str) -> str | None:
-        """The array behind a pointer: an alloca of an array, by the name of the variable."""
+        """The array behind a pointer: an alloca of an array."""
         line = self.values.get(pointer)
         while line is not None and line.opcode == "getelementptr":
             line = self.values.get(line.operands[0])
         if line is None or line.opcode != "alloca" or "alloca [" not in line.text:
             return None
-        return re.sub(r"(\.i)*\d*$", "", line.name[1:]).split(".")[0]
+        return line.name
 
 
 def _targets(branch: Instruction) -> list[str]:

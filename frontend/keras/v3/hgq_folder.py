@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shlex
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.packages import install_extra, pip_install
 
 FOLDER = Path(sys.prefix) / "share" / "muxflow" / "hgq"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 """The pins; the environment has the rest of what HGQ2 needs."""
 VERSION = "0.2.0"
 MODULES = ("keras", "quantizers", "torch", "h5py", "tqdm")
-INSTALL = "pip install 'muxflow[hgq]'"
+INSTALL = install_extra("hgq")
 ENVIRONMENT = {
     "KERAS_BACKEND": "torch",
     "TF_USE_LEGACY_KERAS": "0",
@@ -32,8 +32,7 @@ ENVIRONMENT = {
 
 def install_command() -> str:
     """Return the command line that fills the folder."""
-    options = ["--no-deps", "--upgrade", "--target", str(FOLDER), "-r", str(REQUIREMENTS)]
-    return shlex.join([sys.executable, "-m", "pip", "install", *options])
+    return pip_install("--no-deps", "--upgrade", "--target", str(FOLDER), "-r", str(REQUIREMENTS))
 
 
 def hgq_version() -> str:

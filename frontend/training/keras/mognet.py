@@ -15,12 +15,13 @@ import tensorflow as tf
 
 from muxflow.dataflow.automaton import Alphabet, Automaton, layer_automaton, weight_scale
 from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.packages import install_extra
 from muxflow.frontend.qonnx.ops import Select, check_select
 
 if hasattr(tf.keras, "ops"):  # Keras 3 only; the Keras 2 of tf_keras does not tell its version here
     raise ToolError(
         f"the Keras layers of Muxflow are made of Keras 2, but tf.keras is Keras {tf.keras.__version__} in this process; "
-        "set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported (pip install 'muxflow[qkeras]'), and keep Keras 3 "
+        f"set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported ({install_extra('qkeras')}), and keep Keras 3 "
         "in a process of its own"
     )
 

@@ -318,7 +318,9 @@ def test_finn_absent_or_of_another_release(monkeypatch: pytest.MonkeyPatch, tmp_
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(packages, "version", absent)
-    with pytest.raises(ToolError, match=r"finn-plus is not installed: pip install --no-deps -r .*requirements\.txt"):
+    with pytest.raises(
+        ToolError, match=r"finn-plus is not installed: .* -m pip install --no-deps -r .*requirements\.txt"
+    ):
         finn_flow.write(design, tmp_path / "out")
     monkeypatch.setattr(packages, "version", lambda name: "1.4.0")
     with pytest.raises(ToolError, match=r"finn-plus 1\.4\.0 is installed; supported: 1\.6\.1"):

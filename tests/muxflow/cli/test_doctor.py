@@ -1,6 +1,8 @@
 """`muxflow doctor`."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,9 @@ def test_the_extra_to_install_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(doctor, "findings", lambda: [absent])
     command()
     assert "pip install 'muxflow[train]'" in capsys.readouterr().out
+
+
+def test_hints_install_into_this_environment() -> None:
+    hints = [one.remedy for one in doctor.findings() if "pip install" in one.remedy]
+    assert hints
+    assert [hint for hint in hints if not hint.startswith(shlex.quote(sys.executable))] == []

@@ -17,6 +17,11 @@ import muxflow
         (["build", "model.pt"], 1, "supported are .onnx"),
         (["build", "small.npz", "--board", "pynq-z9", "--output", "no"], 1, "'pynq-z9' is not known"),
         (["build", "small.npz", "--lut", "0", "--output", "no"], 5, "a utilisation of 0"),
+        (
+            ["fit", "none.onnx", "--lut", "100"],
+            5,
+            "a utilisation of 100 for lut; utilisations (--lut, --bram) are shares",
+        ),
         (["build", "small.npz", "--lut", "0.0001", "--output", "no"], 5, "LUT"),
         (["build", "small.npz", "--clock", "0", "--output", "no"], 1, "must be positive"),
         (["build", "small.npz", "--fps", "0", "--output", "no"], 1, "a goal of 0 frames a second"),
@@ -62,3 +67,11 @@ def test_help_and_version_answer(tmp_path: Path) -> None:
     for word in (*commands, "Exit codes"):
         assert word in text
     assert run("--version", cwd=tmp_path).stdout == f"muxflow {muxflow.__version__}\n"
+
+
+def test_without_a_terminal_there_is_no_progress_bar(workplace: Path) -> None:
+    """A line for each task, and nothing between it and the message of an error."""
+    (workplace / "README.txt").write_text("not a model")
+    begun, message = run("fit", "README.txt", cwd=workplace).stderr.split("\n", 1)
+    assert begun == "import README.txt ..."
+    assert message.startswith("error:")

@@ -63,4 +63,4 @@ class ToyReader:
         return nullcontext(ToyExecution(path, graph))
 
 
-READER = ToyReader()
+FRONTEND = ToyReader()
