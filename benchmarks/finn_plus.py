@@ -3,7 +3,7 @@
     make benchmark-finn       or    .venv/bin/python benchmarks/finn_plus.py --finn-python build/finn/bin/python
 
 Both sides read the same QONNX file. FINN+ folds for many target rates with many limits on stream widths; its folds are
-made into designs of ours, so that both sides' LUTs, block RAMs and rates come from one cost model and one cycle simulation
+made into our designs, so that both sides' LUTs, block RAMs and rates come from one cost model and one cycle simulation
 of the pipeline with its FIFOs. FINN+'s own figures stand beside: bounds of the rate, resources without FIFOs.
 """
 

@@ -1,4 +1,4 @@
-"""FINN+'s folds as designs of ours: one cost model, one way of sizing FIFOs and one simulation for both sides."""
+"""FINN+'s folds as our designs: one cost model, one way of sizing FIFOs and one simulation for both sides."""
 
 from __future__ import annotations
 
