@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, random_codes
-from muxflow.dataflow.op import Fold, IntArray, Op, Role
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports, Role
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 
@@ -97,5 +98,16 @@ def _read_by_product(case: Case) -> Network:
     split = vectors.reshape(*vectors.shape[:-1], groups, 1, columns) * weights.reshape(groups, -1, columns)
     sums = split.sum(axis=-1).reshape(*vectors.shape[:-1], rows)
     legal = product.folds(graph.ports(graph.nodes[-1]))
-    folds = tuple(fold for fold in legal if op.role is Role.LAYOUT or not product.interleaved(fold))
+    ports = graph.ports(graph.nodes[0])
+    alone = (fold for fold in legal if op.role is Role.LAYOUT or not product.interleaved(fold))
+    folds = tuple(fold for fold in alone if _keeps_up(op, ports, fold))
     return Network(graph, {"x": frames}, {"z": sums}, "product", folds)
+
+
+def _keeps_up(op: Op, ports: Ports, fold: Fold) -> bool:
+    """Whether the op can send what such a reader takes a cycle: generated weights are made a few rows a cycle."""
+    try:
+        op.lanes(ports, fold)
+    except GraphError:
+        return False
+    return True

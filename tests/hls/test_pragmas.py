@@ -108,4 +108,4 @@ def test_written_project(residual, make_random_design, device, tmp_path, tool, c
             if variable:
                 assert re.search(rf"\b{variable[1]}\b", top.replace(f"#pragma {pragma}", "")), pragma
     storage = "bind_storage" if tool == "vitis_hls" else "RESOURCE"
-    assert kinds == {"interface", "dataflow", "stream", storage}
+    assert kinds == {"interface", "dataflow", "stream", "array_partition", storage}
