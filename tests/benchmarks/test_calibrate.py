@@ -16,7 +16,7 @@ NODES = BENCHMARKS / "calibrate" / "vendor_results" / "nodes.csv"
 
 @pytest.fixture
 def calibrate(monkeypatch):
-    pytest.importorskip("scipy")
+    pytest.importorskip("scipy", reason="the fit needs scipy, which scikit-learn brings: .[base]")
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import calibrate_resources
 
@@ -47,7 +47,7 @@ def test_blocks_and_dsp_are_exact_but_for_what_is_explained(calibrate):
 
 def test_check_on_another_table(tmp_path):
     """The command prints the errors of each op of a table and writes nothing."""
-    pytest.importorskip("scipy")
+    pytest.importorskip("scipy", reason="the fit needs scipy, which scikit-learn brings: .[base]")
     lines = NODES.read_text().splitlines()
     table = tmp_path / "other.csv"
     table.write_text("\n".join([lines[0], *(line for line in lines if ",StreamingMaxPool," in line)]) + "\n")

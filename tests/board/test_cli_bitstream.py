@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,28 +13,16 @@ from rich.console import Console
 
 from muxflow.board.bitstream import toolchain
 from muxflow.cli import bitstream as cli_bitstream
-from muxflow.cli.main import main
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.file import write_graph
 
 
 @pytest.fixture
-def muxflow(monkeypatch, capsys, tmp_path):
-    """`muxflow(*arguments)`: exit code, standard output, standard error."""
+def muxflow(monkeypatch, call_muxflow, tmp_path):
+    """`muxflow(*arguments)`: exit code, standard output, standard error of `muxflow bitstream`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(toolchain, "USUAL_FOLDERS", (tmp_path / "usual",))
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["muxflow", "bitstream", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as error:
-            code = error.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
+    return partial(call_muxflow, "bitstream")
 
 
 def test_a_project(muxflow, make_project, make_tools):

@@ -2,8 +2,8 @@
 
 import json
 import os
-import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,7 +11,6 @@ import pytest
 
 from muxflow.board.bitstream.feedback import reported_pipelines
 from muxflow.board.bitstream.pipelines import pipelines_of
-from muxflow.cli.main import main
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.resizing import PipelineTiming, resized, with_pipelines
 from muxflow.dataflow.fit.timing import simulate
@@ -182,20 +181,9 @@ def test_without_a_synthesis(make_project):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(call_muxflow):
     """`call(*arguments)`: exit code, standard output, standard error of `muxflow fit`."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["muxflow", "fit", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as error:
-            code = error.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
+    return partial(call_muxflow, "fit")
 
 
 def test_command(synthesised, call):
