@@ -17,7 +17,6 @@ SLACK = 1.001
 AHEAD = (0, 1, 4, UNBOUNDED)
 """How many vectors a sliding window may run ahead of its reader, tried in turn."""
 
-
 MARGIN = 4
 """Cycles by which a tool may make each pipeline deeper than the estimate, with the interval kept within MARGIN_SLACK."""
 
@@ -49,13 +48,16 @@ class _Proof:
     allowed: float
 
     @staticmethod
-    def of(folded: Folded, margin: int, allowed: float | None = None) -> _Proof:
-        """Simulate enough frames: as many as are in flight at once, and four more."""
+    def of(folded: Folded, margin: int, sizing: Sizing | None = None) -> _Proof:
+        """Keep what a sizing had to keep; without one the slowest node's interval.
+
+        Simulated are the frames of the sizing, or as many as are in flight at once, and four more.
+        """
         nominal = Simulator.of(folded)
         deeper = Simulator.of(folded, deeper=margin) if margin else nominal
-        least = nominal.slowest_cycles * SLACK
-        frames = frames_in_flight(deeper) + 4
-        return _Proof(nominal, deeper, frames, least if allowed is None else allowed)
+        if sizing is not None:
+            return _Proof(nominal, deeper, len(sizing.timing.completions), sizing.allowed_interval)
+        return _Proof(nominal, deeper, frames_in_flight(deeper) + 4, nominal.slowest_cycles * SLACK)
 
     def timing(self, depths: Mapping[str, int]) -> Timing | None:
         """Give the timing with the estimated pipelines; None where the depths deadlock or are too slow."""
@@ -117,7 +119,7 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int, margin: int = MARGIN
     Each is cut by bisection to a sixteenth of its depth, until `cuts` trials are used up.
     """
     graph = folded.graph
-    proof = replace(_Proof.of(folded, margin, sizing.allowed_interval), frames=len(sizing.timing.completions))
+    proof = _Proof.of(folded, margin, sizing)
     depths, proved = dict(sizing.depths), sizing.timing
     held = frame_edges(graph)
     bits = {name: depths[name] * stream.beat_bits for name, stream in graph.streams.items()}

@@ -213,17 +213,20 @@ def fit(
         placed = folded.with_depths(depths)
         return place(placed, device=device, board=board, clock_mhz=clock_mhz, utilisation=utilisation, timing=timing)
 
+    def longest(design: Design) -> float:
+        """Give the interval that FIFOs may not make longer."""
+        return search.allowed(design.slowest_cycles, slowdown) or design.slowest_cycles * SLACK
+
     def secured(design: Design) -> Design:
         """Give a design the FIFOs that no pipelines wait on for ever."""
-        return secure(design, search.allowed(design.slowest_cycles, slowdown) or design.slowest_cycles * SLACK)
+        return secure(design, longest(design))
 
     best, held = _in_rounds(search, sized, secured, tell)
     if best is None:
         raise BudgetError(search.nearest(held, board))
     if best.timing is not None:
         tell("FIFO depths: cutting")
-        allowed = search.allowed(best.slowest_cycles, slowdown) or best.slowest_cycles * SLACK
-        fifos = cut_fifos(best.folded, Sizing(best.depths, best.timing, allowed), cuts=CUTS)
+        fifos = cut_fifos(best.folded, Sizing(best.depths, best.timing, longest(best)), cuts=CUTS)
         cut = secured(with_depths(best, fifos.depths, fifos.timing))
         if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
             best = cut
