@@ -15,6 +15,7 @@ from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.limits import check_elements, check_nodes
 from muxflow.dataflow.op import Op
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import handlers
@@ -42,6 +43,10 @@ ADVICE = {
     "Thresholding": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
 }
 """What to do about op types that people often meet here."""
+
+
+LONGEST = 200
+"""Most characters that a node keeps of its name in the model; parts and numbers are appended to it."""
 
 
 class _NotReached(UnsupportedError):
@@ -74,7 +79,7 @@ class Importer:
 
     def unique(self, name: str) -> str:
         """Make a node or stream name that no other one has, made of letters, digits and underscores."""
-        base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
+        base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:LONGEST] or "node"
         base = candidate = f"n{base}" if base[0].isdigit() else base
         number = 2
         while candidate in self._names:
@@ -159,6 +164,7 @@ class Importer:
 
     def run(self, collect: bool) -> list[NodeStatus]:
         """Visit every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""
+        check_nodes(f"model {self.name}", len(self.model.nodes))
         self.values[""] = Constant(np.zeros(0, np.float32))
         for name, constant in self.model.constants.items():
             finite(constant.value, name)
@@ -292,7 +298,8 @@ def _image(entry: ModelInput) -> Image:
             f"input {entry.name} has no fixed shape (N, {', '.join(str(size or '?') for size in shape)}); export the "
             "model with an example input of fixed size"
         )
-    return Image(entry.name, shape, np.arange(int(np.prod(shape))).reshape(shape))
+    count = check_elements(f"input {entry.name}", *shape)
+    return Image(entry.name, shape, np.arange(count).reshape(shape))
 
 
 def import_model(model: Model, options: ImportOptions | None = None) -> Graph:
