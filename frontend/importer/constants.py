@@ -18,6 +18,8 @@ from muxflow.frontend.model import Constant, ModelNode
 
 ATTRIBUTES = (str, int, float, tuple, np.ndarray)
 """What an attribute can be that is no graph."""
+DIVISORS = frozenset(("strides", "dilations", "kernel_shape", "blocksize", "group", "num_outputs"))
+"""Attributes by which ONNX divides."""
 SIZES = 256
 """Most numbers of a constant that may be sizes."""
 REORDERINGS = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
@@ -58,6 +60,9 @@ def _check_size(node: ModelNode, inputs: Sequence[npt.NDArray[Any]], opset: int)
             f"{node.label}: its attribute {inner[0]} is a graph or a sparse tensor; export the model without loops, "
             "conditions and sparse constants"
         )
+    for name in DIVISORS & set(node.attributes):
+        if np.less(node.attributes[name], 1).any():  # ONNX would divide by it
+            raise UnsupportedError(f"{node.label}: {name} {node.attributes[name]} must be at least 1")
     given = {name: value for name, value in zip(node.inputs, inputs, strict=True) if name}
     kinds = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in given.items()}
     infos = [helper.make_tensor_value_info(name, kinds[name], value.shape) for name, value in given.items()]

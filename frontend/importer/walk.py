@@ -177,7 +177,7 @@ class Importer:
                 self._check_inputs(node)
                 value = self._visit(node)
                 statuses.append(NodeStatus(node.name, node.op_type, True, ""))
-            except (MuxflowError, IndexError, KeyError, TypeError, ValueError) as error:
+            except Exception as error:  # a damaged node makes numpy or the ONNX runtime raise anything
                 message = _complaint(node, error)
                 if not collect:
                     raise UnsupportedError(message) from error
@@ -185,10 +185,13 @@ class Importer:
                 statuses.append(NodeStatus(node.name, node.op_type, False, message))
             for name in node.outputs:
                 self.values[name] = Unknown(f"a further output of {node.label}")
-            self.values[node.outputs[0]] = value
+            if node.outputs:
+                self.values[node.outputs[0]] = value
         return statuses
 
     def _check_inputs(self, node: ModelNode) -> None:
+        if not node.outputs:
+            raise MuxflowError(f"{node.label} has no output; the file is not a valid model, so export it again")
         for name in node.inputs:
             value = self.values.get(name)
             if value is None:
