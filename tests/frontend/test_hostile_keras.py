@@ -32,7 +32,15 @@ def lambda_layer(folder: Path) -> dict[str, Any]:
     config = {"name": "calm", "trainable": True, "dtype": "float32", "function": [code(folder), None, None]}
     return {
         "class_name": "Lambda",
-        "config": {**config, "function_type": "lambda", "module": "__main__", "output_shape": None},
+        "config": {
+            **config,
+            "function_type": "lambda",
+            "module": "__main__",
+            "output_shape": None,
+            "output_shape_type": "raw",
+            "output_shape_module": None,
+            "arguments": {},
+        },
     }
 
 
