@@ -21,7 +21,7 @@ from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import handlers
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, stream_shape
 from muxflow.frontend.importer.values import Image, Tensor, Unknown, Value
-from muxflow.frontend.model import STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
+from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
 
 ADVICE = {
     "Pad": "give the padding to the convolution or pool after it (padding=...)",
@@ -207,6 +207,10 @@ class Importer:
         constants = [value for value in operands if isinstance(value, Constant)]
         if node.domain == STANDARD and len(constants) == len(operands):
             return fold(node, constants, self.opset)
+        if node.domain != MUXFLOW:
+            for name, value in zip(node.inputs, operands, strict=True):
+                if isinstance(value, Constant) and name:
+                    _check_type(f"constant {name}", value.value.dtype)
         known = handlers()
         if (node.domain, node.op_type) in known:
             return known[node.domain, node.op_type](self, node)
@@ -294,7 +298,19 @@ def _complaint(node: ModelNode, error: Exception) -> str:
     return str(error) if named else f"{node.label}: {error}"
 
 
+def _check_type(what: str, dtype: npt.DTypeLike) -> None:
+    """Raise UnsupportedError for floats of another precision than float32, in which all is evaluated, and for no numbers."""
+    kind = np.dtype(dtype)
+    if kind != np.float32 and kind.kind not in "iub":
+        raise UnsupportedError(
+            f"{what} holds {kind.name} numbers; supported are float32 ones, in which thresholds and near ties are found: "
+            "export the model in float32 (torch: model.float())"
+        )
+
+
 def _image(entry: ModelInput) -> Image:
+    if entry.dtype:
+        _check_type(f"input {entry.name}", entry.dtype)
     shape = tuple(size or 0 for size in entry.shape)
     if not shape or min(shape) < 1:
         raise UnsupportedError(

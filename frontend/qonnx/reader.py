@@ -141,10 +141,19 @@ def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:
 def _input(entry: onnx.ValueInfoProto, annotated: str) -> ModelInput:
     """Read an input of the model; its integers where it is annotated as UINTn or INTn of up to `INPUT_BITS` bits."""
     shape = tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim)[1:]
+    dtype = _type_name(entry.type.tensor_type.elem_type)
     kind = INTEGER_TYPE.fullmatch(annotated)
     if kind and kind["bits"] and int(kind["bits"]) <= INPUT_BITS:
-        return ModelInput(entry.name, shape, int(kind["bits"]), not kind["unsigned"])
-    return ModelInput(entry.name, shape)
+        return ModelInput(entry.name, shape, int(kind["bits"]), not kind["unsigned"], dtype)
+    return ModelInput(entry.name, shape, dtype=dtype)
+
+
+def _type_name(number: int) -> str:
+    """Name a type of ONNX as NumPy does, "" for none."""
+    try:
+        return str(helper.tensor_dtype_to_np_dtype(number).name) if number else ""
+    except KeyError:
+        return f"ONNX type {number}"
 
 
 def _annotated_types(proto: onnx.ModelProto) -> Mapping[str, str]:

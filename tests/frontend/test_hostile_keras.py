@@ -29,19 +29,9 @@ def code(folder: Path) -> str:
 
 
 def lambda_layer(folder: Path) -> dict[str, Any]:
-    config = {"name": "calm", "trainable": True, "dtype": "float32", "function": [code(folder), None, None]}
-    return {
-        "class_name": "Lambda",
-        "config": {
-            **config,
-            "function_type": "lambda",
-            "module": "__main__",
-            "output_shape": None,
-            "output_shape_type": "raw",
-            "output_shape_module": None,
-            "arguments": {},
-        },
-    }
+    kept = {"output_shape": None, "output_shape_type": "raw", "output_shape_module": None, "arguments": {}}
+    called = {"function": [code(folder), None, None], "function_type": "lambda", "module": "__main__"}
+    return {"class_name": "Lambda", "config": {"name": "calm", "trainable": True, "dtype": "float32", **called, **kept}}
 
 
 def sequential(*layers: dict[str, Any]) -> dict[str, Any]:
