@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from muxflow.dataflow.errors import MismatchError, MuxflowError
+from muxflow.dataflow.errors import ExecutionError, MismatchError, MuxflowError
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
@@ -24,13 +24,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """An execution that agreed with the graph: the streams and the number of codes that were compared, and how long it ran."""
+    """An execution that agreed with the graph: the streams and the number of codes that were compared, and how long it ran.
+
+    `failed`: why the execution could not run the network, "" where it could.
+    """
 
     title: str
     streams: tuple[str, ...]
     images: int
     codes: int
     seconds: float
+    failed: str = ""
 
     @property
     def images_per_second(self) -> float:
@@ -51,17 +55,20 @@ def compare(
     executions: Sequence[Execution],
     codes: Batch | Iterator[Batch],
     progress: Progress | None = None,
+    *,
+    tolerant: bool = False,
 ) -> Comparison:
     """Run the graph and every execution on the same images and compare all codes that the executions give.
 
     `codes`: a batch as the graph takes it, or an iterator of batches. The graph is evaluated once for each slice of at
     most `BATCH` images; of a slice nothing but the outputs is kept.
-    `progress(done, total)` counts images after each slice; total is 0 for an iterator.
+    `progress(done, total)` counts images after each slice; total is 0 for an iterator. `tolerant`: an execution that raises
+    ExecutionError is left out from then on, and its outcome says why.
 
     Raises MismatchError naming the first execution that differs and its first difference: node in topological order,
     stream, image, index and both values; MuxflowError when there are no images or they do not fit the graph.
     """
-    counts = [_Count(execution) for execution in executions]
+    counts = [_Count(execution, tolerant) for execution in executions]
     outputs: list[dict[str, IntArray]] = []
     done = 0
     total = 0 if isinstance(codes, Iterator) else graph.frames(codes)
@@ -82,13 +89,24 @@ class _Count:
     """What has been compared with one execution so far."""
 
     execution: Execution
+    tolerant: bool
+    failed: str = ""
     streams: dict[str, None] = field(default_factory=dict)
     codes: int = 0
     seconds: float = 0.0
 
-    def run(self, batch: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
+    def run(self, batch: Mapping[str, IntArray]) -> Mapping[str, Tensor] | None:
+        """Run a batch; None from where the execution has failed, if that is tolerated."""
+        if self.failed:
+            return None
         started = time.perf_counter()
-        found = self.execution.run(batch)
+        try:
+            found = self.execution.run(batch)
+        except ExecutionError as error:
+            if not self.tolerant:
+                raise
+            self.failed = str(error)
+            return None
         self.seconds += time.perf_counter() - started
         if self.codes and set(found) != set(self.streams):
             odd = sorted(set(found) ^ set(self.streams))[0]
@@ -97,6 +115,8 @@ class _Count:
         return found
 
     def outcome(self, images: int) -> Outcome:
+        if self.failed:
+            return Outcome(self.execution.title, (), 0, 0, self.seconds, self.failed)
         return Outcome(self.execution.title, tuple(self.streams), images, self.codes, self.seconds)
 
 
@@ -124,6 +144,8 @@ def _compare_batch(
     expected = graph.evaluate(batch, constants)
     order = [*graph.inputs, *(name for node in graph.nodes for name in node.outputs)]
     for count, given in zip(counts, found, strict=True):
+        if given is None:
+            continue
         missing = [name for name in graph.outputs if name not in given]
         if missing:
             raise MismatchError(f"{count.execution.name} gives no output {', '.join(missing)} of {graph.name}")

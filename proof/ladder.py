@@ -29,7 +29,9 @@ class Ladder:
 
 
 def rung(outcome: Outcome, remark: str = "") -> Rung:
-    """Return the rung of an execution that agreed with the graph; `remark` follows what was compared."""
+    """Return the rung of an execution that agreed with the graph, or could not run; `remark` follows what was compared."""
+    if outcome.failed:
+        return Rung(outcome.title, "not run", 0, outcome.failed)
     detail = f"{len(outcome.streams)} tensors, {outcome.codes:,} codes"
     return Rung(outcome.title, "equal", outcome.images, f"{detail}, {remark}" if remark else detail)
 
