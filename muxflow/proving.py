@@ -83,10 +83,14 @@ def prove(
     jobs: int = 1,
     network: Any = None,
     begin: Begin | None = None,
+    strict: bool = False,
 ) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
     """Climb the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
 
     The model file is a QONNX or a Keras one; it is executed by QONNX or by Keras' own predict.
+
+    A model that differs only at near ties of the graph, which float rounding decides, or that its library cannot run, has a
+    rung that says so; `strict`: that is an error too.
 
     Returns the rungs, the accuracy when there are labels, and images a second of each simulation.
     Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project.
@@ -104,7 +108,7 @@ def prove(
             for watch in watches:
                 watch(done, total)
 
-        agreed = compare(graph, executions, images.codes, progress, tolerant=True)
+        agreed = compare(graph, executions, images.codes, progress, tolerant=not strict)
     speeds: dict[str, float] = {}
     for (variant, simulation), outcome in zip(simulations.items(), agreed.outcomes[len(models) :], strict=True):
         speeds[variant] = outcome.images_per_second

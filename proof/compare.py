@@ -13,6 +13,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.proof.execution import Execution, Floats, Tensor
+from muxflow.proof.ties import Differences, follow
 
 BATCH = 50
 """Most images that are run and compared at once."""
@@ -26,7 +27,8 @@ Progress = Callable[[int, int], None]
 class Outcome:
     """An execution that agreed with the graph: the streams and the number of codes that were compared, and how long it ran.
 
-    `failed`: why the execution could not run the network, "" where it could.
+    `failed`: why the execution could not run the network, "" where it could. `ties`: its differences at near ties, where it
+    has some and they were allowed.
     """
 
     title: str
@@ -35,6 +37,7 @@ class Outcome:
     codes: int
     seconds: float
     failed: str = ""
+    ties: Differences | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -62,8 +65,9 @@ def compare(
 
     `codes`: a batch as the graph takes it, or an iterator of batches. The graph is evaluated once for each slice of at
     most `BATCH` images; of a slice nothing but the outputs is kept.
-    `progress(done, total)` counts images after each slice; total is 0 for an iterator. `tolerant`: an execution that raises
-    ExecutionError is left out from then on, and its outcome says why.
+    `progress(done, total)` counts images after each slice; total is 0 for an iterator.
+    `tolerant`: an execution that raises ExecutionError is left out from then on, and its outcome says why; one that computes
+    in floats may differ at near ties of the graph (`Graph.ties`), which its outcome counts.
 
     Raises MismatchError naming the first execution that differs and its first difference: node in topological order,
     stream, image, index and both values; MuxflowError when there are no images or they do not fit the graph.
@@ -91,6 +95,7 @@ class _Count:
     execution: Execution
     tolerant: bool
     failed: str = ""
+    ties: Differences | None = None
     streams: dict[str, None] = field(default_factory=dict)
     codes: int = 0
     seconds: float = 0.0
@@ -117,7 +122,7 @@ class _Count:
     def outcome(self, images: int) -> Outcome:
         if self.failed:
             return Outcome(self.execution.title, (), 0, 0, self.seconds, self.failed)
-        return Outcome(self.execution.title, tuple(self.streams), images, self.codes, self.seconds)
+        return Outcome(self.execution.title, tuple(self.streams), images, self.codes, self.seconds, ties=self.ties)
 
 
 def _slices(graph: Graph, codes: Batch | Iterator[Batch]) -> Iterator[dict[str, IntArray]]:
@@ -152,13 +157,45 @@ def _compare_batch(
         unknown = sorted(set(given) - set(order))
         if unknown:
             raise MismatchError(f"{count.execution.name} gives {unknown[0]}, which is no stream of {graph.name}")
-        for name in sorted(given, key=order.index):
-            count.codes += _equal(graph, count.execution.name, name, given[name], expected[name], start)
+        try:
+            for name in sorted(given, key=order.index):
+                _equal(graph, count.execution.name, name, given[name], expected[name], start)
+        except MismatchError as error:
+            _allow_ties(graph, constants, count, batch, given, start, error)
+        count.codes += sum(expected[name].size for name in given)
     return {name: expected[name] for name in graph.outputs}
 
 
-def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, start: int) -> int:
-    """Return the number of codes of a stream, all equal; raises MismatchError naming the first that differs."""
+def _allow_ties(
+    graph: Graph,
+    constants: Mapping[str, IntArray],
+    count: _Count,
+    batch: Mapping[str, IntArray],
+    given: Mapping[str, Tensor],
+    start: int,
+    error: MismatchError,
+) -> None:
+    """Note an execution's differences that lie at near ties; raises the error, with their number, where any does not."""
+    floats = {name: value for name, value in given.items() if isinstance(value, Floats)}
+    if not graph.ties or len(floats) < len(given):
+        raise error
+    found = follow(graph, constants, batch, floats, start)
+    who = count.execution.name
+    if found.outside:
+        raise MismatchError(
+            f"{error}; followed from tie to tie, {found.inside} codes differ where float rounding decides, and "
+            f"{found.outside} elsewhere, first at {found.first_outside}"
+        ) from None
+    if not count.tolerant:
+        raise MismatchError(
+            f"{error}; all {found.inside} codes that differ lie at near ties, where float rounding decides: {who} has "
+            f"{found.first_inside}"
+        ) from None
+    count.ties = found if count.ties is None else count.ties + found
+
+
+def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, start: int) -> None:
+    """Raise MismatchError naming the first code of a stream that differs."""
     frames = len(wanted)
     met = value.codes(wanted, name) if isinstance(value, Floats) else value
     if len(met) != frames or met.size != wanted.size:
@@ -173,7 +210,6 @@ def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, s
             f"{who} differs from the graph first at {_place(graph, name)}: image {start + image}, index {index}: "
             f"{who} {met[image, flat]}, graph {wanted[image, flat]}"
         )
-    return wanted.size
 
 
 def _place(graph: Graph, name: str) -> str:

@@ -18,6 +18,9 @@ from muxflow.proof.compare import Outcome
 from muxflow.reports.report import Accuracy, Rung
 
 PROOF_FILE = "proof.json"
+EQUAL_BUT_TIES = "equal but for ties"
+CANNOT_RUN = "cannot run it"
+"""What the message of every ExecutionError holds."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,23 @@ def rung(outcome: Outcome, remark: str = "") -> Rung:
     """Return the rung of an execution that agreed with the graph, or could not run; `remark` follows what was compared."""
     if outcome.failed:
         return Rung(outcome.title, "not run", 0, outcome.failed)
+    if outcome.ties is not None:
+        remark = (
+            f"{outcome.ties.inside:,} of them in {outcome.ties.images} images differ at near ties, where float rounding "
+            f"decides; first {outcome.ties.first_inside}"
+        )
     detail = f"{len(outcome.streams)} tensors, {outcome.codes:,} codes"
-    return Rung(outcome.title, "equal", outcome.images, f"{detail}, {remark}" if remark else detail)
+    return Rung(
+        outcome.title,
+        "equal" if outcome.ties is None else EQUAL_BUT_TIES,
+        outcome.images,
+        f"{detail}, {remark}" if remark else detail,
+    )
+
+
+def is_warning(rung: Rung) -> bool:
+    """Tell whether a rung says of a model that it differs at near ties, or that its library cannot run it."""
+    return rung.status == EQUAL_BUT_TIES or CANNOT_RUN in rung.detail
 
 
 def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:

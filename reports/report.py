@@ -24,7 +24,7 @@ KIND_TITLES = {
 class Rung:
     """One rung of the proof ladder: what was compared with the graph, on how many images, and the outcome.
 
-    `status`: "equal" or "not run"; `detail`: what was compared, or why it was not run.
+    `status`: "equal", "equal but for ties" or "not run"; `detail`: what was compared, or why it was not run.
     """
 
     title: str
