@@ -117,7 +117,7 @@ class _Walk:
 
 
 def _unsure(graph: Graph, node: Node, x: IntArray) -> Flags:
-    """Flag the inputs of a node at which rounding decides."""
+    """Mark the inputs of a node at which rounding decides."""
     ties = graph.ties.get(node.name, ())
     if not ties or not isinstance(node.op, Threshold):
         return np.zeros(x.shape, bool)

@@ -232,7 +232,7 @@ def to_csv(report: Report) -> str:
     writer.writerow([*CSV_COLUMNS, *(f"{kind}_bits" for kind in KINDS)])
     for row in report.nodes:
         writer.writerow([*(getattr(row, name) for name in CSV_COLUMNS), *(row.bits.get(kind, 0) for kind in KINDS)])
-    return out.getvalue()
+    return printable(out.getvalue())
 
 
 LATEX = {
@@ -257,7 +257,7 @@ def to_latex(report: Report) -> str:
 def to_html(report: Report) -> str:
     """Render one self-contained page, the memory budget drawn as bars."""
     largest = max(1, max(sum(row.bits.values()) for row in report.nodes))
-    return (
+    return printable(
         _environment("html")
         .get_template("report.html.j2")
         .render(report=report, summary=summary(report), kinds=KINDS, titles=KIND_TITLES, largest=largest)
