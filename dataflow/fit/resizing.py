@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from muxflow.dataflow.fit.design import Design, with_depths
-from muxflow.dataflow.fit.fifo_sizing import Sizing, cut_fifos, size_fifos, without_deadlock
+from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos, without_deadlock
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.implementation import Cost, Implementation, Implementations, Limits
 from muxflow.dataflow.fit.memory import full_depth
@@ -82,6 +82,24 @@ def secure(design: Design, allowed: float) -> Design:
     filled = with_depths(safe, full, timing)
     kept = timing.interval <= found.allowed_interval and filled.resources == safe.resources
     return filled if kept else safe
+
+
+def without_margins(design: Design) -> Design:
+    """Give a design of the same folds and interval the FIFOs that suffice when every pipeline becomes as estimated.
+
+    None of them is deeper than the design's own where a simulation shows that this keeps the interval. What is more in the
+    design itself is what its margins cost; both are placed by `place`. A design without a simulation has no margins and
+    stays as it is.
+    """
+    if design.timing is None:
+        return design
+    interval = design.timing.interval
+    # An interval within SLACK of the slowest node's is what FIFOs are sized for where no other is asked for.
+    bare = size_fifos(design.folded, interval=interval if interval > design.slowest_cycles * SLACK else 0, margin=0)
+    depths = {name: min(depth, design.depths[name]) for name, depth in bare.depths.items()}
+    frames = len(bare.timing.completions)
+    timing, waits = Simulator.of(design.folded).attempt(depths, frames, slowest=bare.allowed_interval)
+    return with_depths(design, depths, timing) if waits is None else with_depths(design, bare.depths, bare.timing)
 
 
 def resized(design: Design) -> Design:
