@@ -15,8 +15,9 @@ WORD = 36
 
 
 def table_type(table: Table) -> str:
-    """Name the C++ type, in namespace muxflow, that reads a table."""
+    """Name the C++ type, in namespace muxflow, that reads a table, or a bank of it."""
     rows, columns = table.values.shape
+    rows //= max(1, table.banks)
     if table.bipolar:
         return f"BipolarTable<{rows}, {columns}>"
     bits, signed = width(table.lo, table.hi)
@@ -46,14 +47,23 @@ def packed(table: Table) -> list[list[int]]:
 def table_definition(variable: str, table: Table) -> str:
     """Write a constant table."""
     kind = f"muxflow::{table_type(table)}"
-    plain = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist())
-    bits = ",\n".join("  {" + ", ".join(map(hex, row)) + "}" for row in packed(table))
+    plain = _rows(["  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist()], table.banks)
+    bits = _rows(["  {" + ", ".join(map(hex, row)) + "}" for row in packed(table)], table.banks)
     size = element_bits(table)
+    banks = f"[{table.banks}]" if table.banks else ""
     return (
         f"// {table.values.size} values in [{table.lo}, {table.hi}], {size} bit{'s' if size > 1 else ''} each\n"
-        f"static const {kind}::word {variable}[{len(table.values)}][{kind}::WORDS] = {{\n"
+        f"static const {kind}::word {variable}{banks}[{kind}::ROWS][{kind}::WORDS] = {{\n"
         f"#ifdef MUXFLOW_NATIVE\n{plain}\n#else\n{bits}\n#endif\n}};\n"
     )
+
+
+def _rows(rows: list[str], banks: int) -> str:
+    """Join the rows, in braces bank by bank."""
+    if not banks:
+        return ",\n".join(rows)
+    length = len(rows) // banks
+    return ",\n".join("{\n" + ",\n".join(rows[i : i + length]) + "\n}" for i in range(0, len(rows), length))
 
 
 def _row_bits(table: Table) -> int:

@@ -28,7 +28,8 @@ class Memory:
     """One memory of a node: `depth` words of `width` bits.
 
     `kind`: rom (weights), threshold, line (line buffer), frame (frame buffer), fifo, state (everything else).
-    `writable`: False for a table that never changes.
+    `writable`: False for a table that never changes. `banks`: so many memories of equal depth side by side hold the words,
+    one after the other.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Memory:
     depth: int
     width: int
     writable: bool = False
+    banks: int = 1
+
+    @property
+    def bank_depth(self) -> int:
+        """Words of a bank."""
+        return self.depth // self.banks
 
     @property
     def bits(self) -> int:
@@ -87,7 +94,8 @@ class PlacedMemory:
         """The primitives with their real shapes."""
         depth, width = self.memory.depth, self.memory.width
         if self.placement == "bram":
-            return tuple(Primitives(count, "RAMB18", *shape) for shape, count in bram18_tiling(depth, width))
+            tiling = bram18_tiling(self.memory.bank_depth, width)
+            return tuple(Primitives(count * self.memory.banks, "RAMB18", *shape) for shape, count in tiling)
         if self.placement == "register" and self.memory.writable:
             return (Primitives(self.ff, "FF", 1, 1),)
         if not self.memory.writable:
@@ -143,6 +151,31 @@ def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], 
         found[shape] = found.get(shape, 0) + ceil(depth / shape[0])
         left -= last[left]
     return tuple(sorted(found.items()))
+
+
+MOST_BANKS = 16
+"""Banks that a table is cut into at most (decision)."""
+
+BLOCK_LUTS = 100
+"""LUTs that may be spent to save a block RAM by banks; a 7020 has 190 for each (decision)."""
+
+
+@lru_cache(maxsize=1 << 16)
+def bank_count(depth: int, width: int) -> int:
+    """Choose the banks of a table that is read word after word, so that no block RAM is lost to a rounded depth.
+
+    147456 x 8: 128 blocks, because the depth counts as 262144   -->   9 banks of 16384 x 8: 72 blocks, and a choice of 9.
+    """
+    fitting = [banks for banks in range(1, min(MOST_BANKS, depth) + 1) if depth % banks == 0]
+    return min(
+        fitting,
+        key=lambda banks: BLOCK_LUTS * banks * bram18_count(depth // banks, width) + bank_choice(banks, width),
+    )
+
+
+def bank_choice(banks: int, width: int) -> int:
+    """Count the LUTs that choose one of the banks: a 4:1 multiplexer of a bit takes one."""
+    return width * ceil((banks - 1) / 3)
 
 
 def lutram_count(depth: int, width: int, writable: bool) -> int:
@@ -208,11 +241,13 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
             return (PlacedMemory(memory, "register", lut=ceil(memory.width * (memory.depth - 1) / 2), ff=memory.bits),)
         return (PlacedMemory(memory, "register", lut=_lutram(memory)),)
     in_lut = PlacedMemory(memory, "lutram", lut=_lutram(memory))
-    return in_lut, PlacedMemory(memory, "bram", bram18=bram18_count(memory.depth, memory.width))
+    blocks = memory.banks * bram18_count(memory.bank_depth, memory.width)
+    return in_lut, PlacedMemory(memory, "bram", bank_choice(memory.banks, memory.width), blocks)
 
 
 def _lutram(memory: Memory) -> int:
-    count = lutram_count(memory.depth, memory.width, memory.writable)
+    count = memory.banks * lutram_count(memory.bank_depth, memory.width, memory.writable)
+    count += bank_choice(memory.banks, memory.width)
     share = model().parts["threshold"]["table_lut"].lut if memory.kind == "threshold" and not memory.writable else 1.0
     return ceil(share * count)
 
