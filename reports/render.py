@@ -85,8 +85,8 @@ def _margins(margins: Mapping[str, int]) -> str:
     """Say what the margins of the FIFOs cost, and what they are for."""
     cost = ", ".join(f"{margins[name]:+,} {name}" for name in ("LUT", "FF", "BRAM18"))
     return (
-        f"{cost} against none (estimate); sized for no deadlock in pipelines up to {max(EXTRA_DEPTHS)} stages deeper and "
-        f"{100 * (MARGIN_SLACK - 1):.0f} % of the interval up to {MARGIN}"
+        f"{cost} against none (estimate), for no deadlock at +{max(EXTRA_DEPTHS)} stages and an interval within "
+        f"{100 * (MARGIN_SLACK - 1):.0f} % at +{MARGIN}"
     )
 
 
