@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from muxflow.dataflow.fit.design import Design, with_depths
-from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos, without_deadlock
+from muxflow.dataflow.fit.fifo_sizing import CHECKED_FRAMES, SLACK, Sizing, cut_fifos, size_fifos, without_deadlock
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.implementation import Cost, Implementation, Implementations, Limits
 from muxflow.dataflow.fit.memory import full_depth
-from muxflow.dataflow.fit.timing import Simulator
+from muxflow.dataflow.fit.timing import STYLES, Simulator, Style
 from muxflow.dataflow.op import Access, Fold, Op, Ports
 
 CUTS = 8
@@ -74,6 +74,20 @@ def with_pipelines(folded: Folded, pipelines: Mapping[str, PipelineTiming]) -> F
             one, other = pipelines[node.name], found.get(key, pipelines[node.name])
             found[key] = PipelineTiming(max(one.depth, other.depth), max(one.interval, other.interval))
     return replace(folded, implementations=ReportedImplementations(folded.implementations, MappingProxyType(found)))
+
+
+def deadlocks(design: Design) -> dict[Style, tuple[tuple[str, str, str], ...]]:
+    """Find the styles of pipelines with which the design stops for ever, each with its ring of waiting nodes.
+
+    A ring is as in `DeadlockError`. Pipelines are as deep as the design's implementations say.
+    """
+    found: dict[Style, tuple[tuple[str, str, str], ...]] = {}
+    for style in STYLES:
+        simulator = Simulator.of(design.folded, style)
+        _, waits = simulator.attempt(design.depths, CHECKED_FRAMES)
+        if waits is not None:
+            found[style] = simulator.ring(waits)
+    return found
 
 
 def secure(design: Design, allowed: float) -> Design:
