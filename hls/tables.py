@@ -50,10 +50,10 @@ def table_definition(variable: str, table: Table) -> str:
     plain = _rows(["  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist()], table.banks)
     bits = _rows(["  {" + ", ".join(map(hex, row)) + "}" for row in packed(table)], table.banks)
     size = element_bits(table)
-    banks = f"[{table.banks}]" if table.banks else ""
+    rows = f"[{table.banks}][{len(table.values) // table.banks}]" if table.banks else f"[{len(table.values)}]"
     return (
         f"// {table.values.size} values in [{table.lo}, {table.hi}], {size} bit{'s' if size > 1 else ''} each\n"
-        f"static const {kind}::word {variable}{banks}[{kind}::ROWS][{kind}::WORDS] = {{\n"
+        f"static const {kind}::word {variable}{rows}[{kind}::WORDS] = {{\n"
         f"#ifdef MUXFLOW_NATIVE\n{plain}\n#else\n{bits}\n#endif\n}};\n"
     )
 
