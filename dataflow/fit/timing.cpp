@@ -18,25 +18,29 @@ struct Run {
 // A node without inputs whose every iteration writes, one a cycle, with its FIFO of depth 2: its state follows from the
 // reads. Beat w is written in cycle W(w) = max(W(w-1) + 1, R(w-2) + 1), R the cycles of the reads, as its pipeline has no
 // bubbles and a FIFO of depth 2 takes beat w once beat w-2 has been read; W(0) is the depth of the pipeline. A pipeline
-// that drains begins a frame in the cycle after the last beat of the frame before has left.
+// that drains begins a frame in the cycle after the last beat of the frame before has left. By induction over w, between
+// drains: W(w-1) < R(w-1) <= R(w) - 1 and R(w-2) <= R(w) - 2 give W(w) < R(w), so that no read of beat w waits; and
+// W(w-1) <= max(W(w-2), R(w-3)) + 1 <= R(w-2) gives W(w) = R(w-2) + 1.
 struct Source {
   int64_t depth;
   int64_t frame;  // beats between which the pipeline does not drain
   int64_t total;
   int64_t leaving;  // beats that leave: a pipeline that stands still keeps the last ones
   int64_t reads = 0;
+  int64_t phase = 0;  // reads of this frame
   // Cycles in which the last beat that was read, the next one and the one after it are written.
   int64_t before = -1, ready, next;
   int64_t high_water = 0;
 
   Source(int64_t depth, int64_t frame, int64_t total, bool stalls)
       : depth(depth), frame(frame), total(total), leaving(stalls ? (total > depth ? total - depth : 0) : total) {
-    ready = written(0, -1, 0);
-    next = written(1, ready, 0);
+    ready = depth;
+    next = after_next(0);
   }
 
-  int64_t written(int64_t beat, int64_t last, int64_t room) const {
-    const int64_t earliest = last + 1 + (beat % frame == 0 ? depth : 0);
+  // The cycle in which the beat after the next one is written, given when there is room.
+  int64_t after_next(int64_t room) const {
+    const int64_t earliest = ready + 1 + (phase + 1 == frame ? depth : 0);
     return earliest > room ? earliest : room;
   }
   bool readable(int64_t now) const { return reads < leaving && ready < now; }
@@ -46,12 +50,27 @@ struct Source {
     before = ready;
     ready = next;
     ++reads;
-    next = written(reads + 1, ready, now + 1);
+    if (++phase == frame) phase = 0;
+    next = after_next(now + 1);
   }
-  // How many beats from the next one on are readable whenever it is their turn. By induction over w, between drains:
-  // W(w-1) < R(w-1) <= R(w) - 1 and R(w-2) <= R(w) - 2 give W(w) < R(w).
+  // Reads so many of the beats that are certain to be there, one every `interval` cycles.
+  void read(int64_t now, int64_t interval, int64_t count) {
+    if (count > 4) {
+      // What at least three of them lead to is known from the last three; the last two may touch the end of the frame.
+      const int64_t skipped = count - 2;
+      now += skipped * interval;
+      reads += skipped;
+      phase += skipped;
+      next = now - interval + 1;
+      ready = next - interval;
+      before = ready - interval;
+      high_water = 2;
+      count = 2;
+    }
+    for (; count > 0; --count, now += interval) read(now);
+  }
+  // How many beats from the next one on are readable whenever it is their turn.
   int64_t certain() const {
-    const int64_t phase = reads % frame;
     if (phase == 0) return 0;
     return frame - phase < leaving - reads ? frame - phase : leaving - reads;
   }
@@ -143,8 +162,8 @@ struct Node {
   int64_t style;
   int64_t left;  // iterations still to start
   bool sink = false;
+  int64_t taken = 0;       // frames whose last iteration has started, of a sink
   bool unvisited = false;  // a Source stands for it
-  int64_t started = 0;
   int64_t of_frame = 0;   // iterations of this frame that have started
   int64_t cooldown = 0;   // moves until the next one may start
   int64_t moves = 0;      // cycles in which the pipeline has moved
@@ -350,13 +369,11 @@ class Simulation {
     node.cooldown = count * node.interval - open;
     node.last_start = move + (count - 1) * node.interval;
     node.left -= count;
-    node.started += count;
     node.of_frame += count;
     for (Port& port : node.writes) port.advance(count);
     for (Port& port : node.reads) {
       if (port.used()) {
-        Source& source = *port.fifo->source;
-        for (int64_t i = 0; i < count; ++i) source.read(begin + i * node.interval);
+        port.fifo->source->read(begin, node.interval, count);
       }
       port.advance(count);
     }
@@ -414,8 +431,7 @@ class Simulation {
     if (writes) node.at(node.behind++) = {node.moves + node.depth, writes};
     if (node.of_frame == node.trips) node.of_frame = 0;
     --node.left;
-    ++node.started;
-    ++node.of_frame;
+    if (++node.of_frame == node.trips) ++node.taken;
     node.last_start = node.moves;
     node.cooldown = node.interval - 1;
   }
@@ -480,8 +496,7 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
     all.agenda.each(now, [&](int64_t i) { moved |= all.visit(i, now); });
     int64_t done = frames;
     for (int64_t i = node_count - sinks; i < node_count; ++i) {
-      const int64_t taken = all.nodes[i].started / all.nodes[i].trips;
-      if (taken < done) done = taken;
+      if (all.nodes[i].taken < done) done = all.nodes[i].taken;
     }
     for (; frames_done < done; ++frames_done) {
       completions[frames_done] = now + 1;

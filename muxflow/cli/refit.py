@@ -38,7 +38,8 @@ def refit(model: Path | None, path: Path | None, as_json: bool) -> None:
         done = begin("FIFO depths", 1)
         seen = replace(design, folded=with_pipelines(design.folded, reported))
         frames = 4 if design.timing is None else len(design.timing.completions)
-        timing, _ = Simulator.of(seen.folded).attempt(design.depths, frames)
+        ran, waits = Simulator.of(seen.folded).attempt(design.depths, frames)
+        timing = ran if waits is None else None
         made = replace(seen, timing=timing)
         rings = deadlocks(seen)
         after = resized(seen)
