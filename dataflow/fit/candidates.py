@@ -83,7 +83,9 @@ def groups(
         legal = [fold for fold in legal if not node.op.interleaved(fold) or reads_layout(graph, node)]
         if folds is not None and node.name in folds:
             legal = [fold for fold in legal if fold in folds[node.name]]
-        tried = (_candidate(graph, implementations, members, inner, in_place, reads, node, fold, held) for fold in legal)
+        tried = (
+            _candidate(graph, implementations, members, inner, in_place, reads, node, fold, held) for fold in legal
+        )
         row = tuple(candidate for candidate in tried if candidate is not None)
         if not row:
             raise BudgetError(

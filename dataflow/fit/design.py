@@ -24,8 +24,9 @@ from muxflow.dataflow.op import Fold
 class Design:
     """A folded graph with FIFO depths, and what it takes on a device.
 
-    `memories`: placed memories by node, `fifos`: by stream, but for those that are read in place. `clock_mhz`: the clock that rates are quoted at. `timing`:
-    cycle simulation with these depths; None where none was made, and then cycles are estimates.
+    `memories`: placed memories by node, `fifos`: by stream, but for those that are read in place. `clock_mhz`: the clock
+    that rates are quoted at. `timing`: cycle simulation with these depths; None where none was made, and then cycles are
+    estimates.
     """
 
     folded: Folded

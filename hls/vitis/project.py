@@ -75,12 +75,13 @@ class Project:
 
     @property
     def one_at_a_time(self) -> bool:
-        """Whether a frame begins after the one before has ended: so it is where frames are started over AXI-Lite.
+        """Whether a frame begins after the one before has ended.
 
-        A region is ready for its next start when all its entry processes are, and each weight source is one: the last of
-        them ends with the frame.
+        So it is where frames are started over AXI-Lite and weights are generated: a region is ready for its next start when
+        all its entry processes are, and each weight generator is one; the last of them ends with the frame.
         """
-        return self.options.control == "s_axilite"
+        generators = any(not node.inputs for node in self.design.folded.processes)
+        return self.options.control == "s_axilite" and generators
 
     @property
     def interval(self) -> int:

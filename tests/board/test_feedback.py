@@ -106,6 +106,7 @@ def test_pipelines_are_read_by_node(synthesised, place):
     project, _ = synthesised(place, fc=(9, 2), act=(7, 1))
     found = reported_pipelines(project)
     assert set(found) == {node.name for node in project.design.folded.processes}
+    assert "rom" not in found, "the weights are read in place"
     assert (found["fc"], found["act"]) == (PipelineTiming(9, 2), PipelineTiming(7, 1))
 
 
