@@ -53,8 +53,9 @@ def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
 
 def table_pragmas(variable: str, table: Table, placement: str, tool: Tool) -> list[str]:
     """Write what shapes a table's variable and puts it into `placement`; "register": the tool chooses."""
-    # A row of a table is read at once.
-    pragmas = [f"array_partition variable={variable} complete dim=2"] if words(table) > 1 else []
+    # A row of a table is read at once, or each lane reads an array of its own.
+    apart = 1 if table.lanes else 2 if words(table) > 1 else 0
+    pragmas = [f"array_partition variable={variable} complete dim={apart}"] if apart else []
     if table.memory and placement != "register":
         pragmas.append(storage_pragma(variable, placement, "rom_1p", tool))
     return pragmas

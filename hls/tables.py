@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from muxflow.dataflow.graph.stream import width
@@ -20,7 +22,7 @@ def table_type(table: Table) -> str:
     if table.bipolar:
         return f"BipolarTable<{rows}, {columns}>"
     bits, signed = width(table.lo, table.hi)
-    return f"Table<{bits}, {str(signed).lower()}, {rows}, {columns}>"
+    return f"{'LaneTable' if table.lanes else 'Table'}<{bits}, {str(signed).lower()}, {rows}, {columns}>"
 
 
 def element_bits(table: Table) -> int:
@@ -46,12 +48,17 @@ def packed(table: Table) -> list[list[int]]:
 def table_definition(variable: str, table: Table) -> str:
     """Write a constant table."""
     kind = f"muxflow::{table_type(table)}"
-    plain = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist())
-    bits = ",\n".join("  {" + ", ".join(map(hex, row)) + "}" for row in packed(table))
     size = element_bits(table)
+    if table.lanes:
+        values, inner = table.values.T, "ROWS"
+        rows = [[word for (word,) in packed(replace(table, values=lane[:, None]))] for lane in values]
+    else:
+        values, inner, rows = table.values, "WORDS", packed(table)
+    plain = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in values.tolist())
+    bits = ",\n".join("  {" + ", ".join(map(hex, row)) + "}" for row in rows)
     return (
         f"// {table.values.size} values in [{table.lo}, {table.hi}], {size} bit{'s' if size > 1 else ''} each\n"
-        f"static const {kind}::word {variable}[{len(table.values)}][{kind}::WORDS] = {{\n"
+        f"static const {kind}::word {variable}[{len(values)}][{kind}::{inner}] = {{\n"
         f"#ifdef MUXFLOW_NATIVE\n{plain}\n#else\n{bits}\n#endif\n}};\n"
     )
 

@@ -28,7 +28,8 @@ class Memory:
     """One memory of a node: `depth` words of `width` bits.
 
     `kind`: rom (weights), threshold, line (line buffer), frame (frame buffer), fifo, state (everything else).
-    `writable`: False for a table that never changes.
+    `writable`: False for a table that never changes. `lanes`: where above 0, so many such memories, all placed alike, one a
+    lane; 0 for one memory that gives all lanes of a beat at once.
     """
 
     name: str
@@ -36,11 +37,12 @@ class Memory:
     depth: int
     width: int
     writable: bool = False
+    lanes: int = 0
 
     @property
     def bits(self) -> int:
         """Payload bits."""
-        return self.depth * self.width
+        return max(1, self.lanes) * self.depth * self.width
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ class PlacedMemory:
     def primitives(self) -> tuple[Primitives, ...]:
         """The primitives with their real shapes."""
         depth, width = self.memory.depth, self.memory.width
+        if self.memory.lanes > 1:
+            lane = replace(self, memory=replace(self.memory, lanes=1))
+            return tuple(replace(one, count=self.memory.lanes * one.count) for one in lane.primitives)
         if self.placement == "bram":
             return tuple(Primitives(count, "RAMB18", *shape) for shape, count in bram18_tiling(depth, width))
         if self.placement == "register" and self.memory.writable:
@@ -197,9 +202,14 @@ def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     """List where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
 
-    A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller. Tables of thresholds in LUTs
-    are logic that the tool makes smaller than a ROM, by a measured share.
+    A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller. Thresholds that are read side
+    by side have much in common: in LUTs they are logic that the tool makes smaller than a ROM, by a measured share.
     """
+    if memory.lanes > 1:
+        return tuple(
+            replace(one, memory=memory, lut=memory.lanes * one.lut, bram18=memory.lanes * one.bram18)
+            for one in choices(replace(memory, lanes=1))
+        )
     if memory.kind in ("fifo", "frame"):
         return _fifo_choices(memory)
     if memory.depth <= 2 or memory.bits <= 32:
@@ -213,8 +223,8 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 
 def _lutram(memory: Memory) -> int:
     count = lutram_count(memory.depth, memory.width, memory.writable)
-    share = model().parts["threshold"]["table_lut"].lut if memory.kind == "threshold" and not memory.writable else 1.0
-    return ceil(share * count)
+    side_by_side = memory.kind == "threshold" and not memory.writable and not memory.lanes
+    return ceil(model().parts["threshold"]["table_lut"].lut * count) if side_by_side else count
 
 
 def full_depth(placed: PlacedMemory) -> int:

@@ -21,7 +21,8 @@ class Table:
     """Constant contents of a kernel: `values` of shape (rows, columns), each in [lo, hi]; a row is read at once.
 
     `memory`: True when the table is a memory whose placement is chosen; False when it is wired into the logic.
-    `bipolar`: every value is -1 or +1, and stored as one bit.
+    `bipolar`: every value is -1 or +1, and stored as one bit. `lanes`: each column is an array of its own, the one of a
+    lane that reads it at an address of its own.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Table:
     hi: int
     memory: bool = True
     bipolar: bool = False
+    lanes: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,28 @@ template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
 #endif
 };
 
+/// LANES columns of ROWS integers of BITS bits, an array each: every lane reads at an address of its own.
+template <int BITS, bool SIGNED, int ROWS_, int LANES_> struct LaneTable {
+  static const int ROWS = ROWS_;
+  static const int LANES = LANES_;
+  typedef typename Integer<BITS, SIGNED>::type element;
+#ifdef MUXFLOW_NATIVE
+  typedef element word;
+  typedef const word Data[LANES][ROWS];
+  static element get(Data& table, int row, int lane) { return table[lane][row]; }
+#else
+  typedef typename PlainWord<BITS>::type word;
+  typedef const word Data[LANES][ROWS];
+  static element get(Data& table, int row, int lane) {
+#pragma HLS inline
+    const ap_uint<BITS> bits = table[lane][row];
+    element value;
+    value.range(BITS - 1, 0) = bits;
+    return value;
+  }
+#endif
+};
+
 /// ROWS rows of COLUMNS integers that are -1 or +1, of one bit each: set for +1.
 #ifdef MUXFLOW_NATIVE
 template <int ROWS, int COLUMNS> struct BipolarTable : Table<2, true, ROWS, COLUMNS> {};
