@@ -49,16 +49,15 @@ def table_definition(variable: str, table: Table) -> str:
     """Write a constant table."""
     kind = f"muxflow::{table_type(table)}"
     size = element_bits(table)
+    declared, rows = f"const {kind}::word {variable}[{len(table.values)}][{kind}::WORDS]", packed(table)
     if table.lanes:
-        values, inner = table.values.T, "ROWS"
-        rows = [[word for (word,) in packed(replace(table, values=lane[:, None]))] for lane in values]
-    else:
-        values, inner, rows = table.values, "WORDS", packed(table)
-    plain = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in values.tolist())
+        declared = f"{kind}::Data {variable}"
+        rows = [[word for (word,) in packed(replace(table, values=lane[:, None]))] for lane in table.values.T]
+    plain = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist())
     bits = ",\n".join("  {" + ", ".join(map(hex, row)) + "}" for row in rows)
     return (
         f"// {table.values.size} values in [{table.lo}, {table.hi}], {size} bit{'s' if size > 1 else ''} each\n"
-        f"static const {kind}::word {variable}[{len(values)}][{kind}::{inner}] = {{\n"
+        f"static {declared} = {{\n"
         f"#ifdef MUXFLOW_NATIVE\n{plain}\n#else\n{bits}\n#endif\n}};\n"
     )
 

@@ -42,15 +42,16 @@ template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
 #endif
 };
 
-/// LANES columns of ROWS integers of BITS bits, an array each: every lane reads at an address of its own.
+/// LANES columns of ROWS integers of BITS bits, an array each: every lane reads at an address of its own. A processor has
+/// them side by side.
 template <int BITS, bool SIGNED, int ROWS_, int LANES_> struct LaneTable {
   static const int ROWS = ROWS_;
   static const int LANES = LANES_;
   typedef typename Integer<BITS, SIGNED>::type element;
 #ifdef MUXFLOW_NATIVE
   typedef element word;
-  typedef const word Data[LANES][ROWS];
-  static element get(Data& table, int row, int lane) { return table[lane][row]; }
+  typedef const word Data[ROWS][LANES];
+  static element get(Data& table, int row, int lane) { return table[row][lane]; }
 #else
   typedef typename PlainWord<BITS>::type word;
   typedef const word Data[LANES][ROWS];
