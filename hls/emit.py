@@ -53,9 +53,10 @@ def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
 
 def table_pragmas(variable: str, table: Table, placement: str, tool: Tool) -> list[str]:
     """Write what shapes a table's variable and puts it into `placement`; "register": the tool chooses."""
-    # A row of a table is read at once, or each lane reads an array of its own.
-    apart = 1 if table.lanes else 2 if words(table) > 1 else 0
-    pragmas = [f"array_partition variable={variable} complete dim={apart}"] if apart else []
+    # A row of a table is read at once, and each bank, or each lane's part, is a memory of its own.
+    dimensions = [1] if table.lanes or table.banks > 1 else []
+    dimensions += [3 if table.banks else 2] if words(table) > 1 and not table.lanes else []
+    pragmas = [f"array_partition variable={variable} complete dim={dimension}" for dimension in dimensions]
     if table.memory and placement != "register":
         pragmas.append(storage_pragma(variable, placement, "rom_1p", tool))
     return pragmas
@@ -99,7 +100,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Emitter:
-    """The C++ of a folded graph's nodes.
+    """The C++ of a folded graph's processes: a node each, with the sources that it reads in place.
 
     `functions`: C++ name by node; `reserved`: names that no table may have. `placement`: of tables. `arguments`: by node,
     run-time arguments in place of tables. `types`: C++ type of a beat by stream, the full one where it is absent.
@@ -122,7 +123,7 @@ class Emitter:
     @cached_property
     def variables(self) -> dict[tuple[str, str], str]:
         """The C++ name of each table, by node and table."""
-        keys = [(node.name, table.name) for node in self.folded.graph.nodes for table in self.tables(node)]
+        keys = [(node.name, table.name) for node in self.folded.graph.nodes for table in self._own_tables(node)]
         texts = identifiers((f"{self.functions[node]} {table}" for node, table in keys), self.reserved)
         return dict(zip(keys, texts.values(), strict=True))
 
@@ -131,10 +132,26 @@ class Emitter:
         """The kernels' headers, sorted."""
         return sorted({unit.header for unit in self.units.values()})
 
-    def tables(self, node: Node) -> list[Table]:
-        """List the tables of a node that stay constants."""
+    def has_tables(self, node: Node) -> bool:
+        """Say whether a process has tables that stay constants."""
+        return any(map(self._own_tables, self._parts(node)))
+
+    def _own_tables(self, node: Node) -> list[Table]:
         argument = (self.arguments or {}).get(node.name)
         return [t for t in self.units[node.name].tables if argument is None or t.name != argument.table]
+
+    def _held(self, node: Node) -> dict[str, Node]:
+        """Give, by stream, the sources that a node reads in place."""
+        producers = self.folded.graph.producers()
+        return {name: producers[name] for name in node.inputs if name in self.folded.in_place}
+
+    def _parts(self, node: Node) -> list[Node]:
+        """List the nodes of a process: the sources that it reads in place, and the node."""
+        return [*self._held(node).values(), node]
+
+    def headers_of(self, node: Node) -> list[str]:
+        """List the kernels' headers of a process, sorted."""
+        return sorted({self.units[part.name].header for part in self._parts(node)})
 
     def type_of(self, stream: str) -> str:
         """Name the C++ type of a stream's beat."""
@@ -145,46 +162,70 @@ class Emitter:
         return f"muxflow::{beat_type(self.folded.graph.streams[stream])}"
 
     def table_definitions(self, node: Node) -> list[str]:
-        """Write the tables of a node."""
-        return [table_definition(self.variables[node.name, table.name], table) for table in self.tables(node)]
+        """Write the tables of a process."""
+        return [
+            table_definition(self.variables[part.name, table.name], table)
+            for part in self._parts(node)
+            for table in self._own_tables(part)
+        ]
 
     def node_function(self, node: Node) -> str:
-        """Write the function around a node's kernel call; its parameters are x0, x1, ..., y0, y1, ..."""
-        unit = self.units[node.name]
+        """Write the function around a node's kernel call; its parameters are x0, x1, ..., y0, y1, ... as far as streamed."""
+        unit, held = self.units[node.name], self._held(node)
         argument = (self.arguments or {}).get(node.name)
-        ports = [f"x{i}" for i in range(len(node.inputs))] + [f"y{i}" for i in range(len(node.outputs))]
-        parameters = stream_parameters([self.type_of(name) for name in node.inputs + node.outputs], ports)
+        ports = {f"x{i}": name for i, name in enumerate(node.inputs)}
+        ports |= {f"y{i}": name for i, name in enumerate(node.outputs)}
+        streamed = {port: name for port, name in ports.items() if name not in held}
+        parameters = stream_parameters([self.type_of(name) for name in streamed.values()], list(streamed))
+        lines = [self._reader(held[name], name, port) for port, name in ports.items() if name in held]
+        values, readers = self._table_arguments(node)
+        template = self._template(node, readers)
+        lines.append(f"muxflow::{unit.function}<{template}>({', '.join([*values, *ports])})")
+        pragmas = [
+            pragma
+            for part in self._parts(node)
+            for table in self._own_tables(part)
+            for pragma in table_pragmas(
+                self.variables[part.name, table.name], table, self.placement(part.name, table.name), self.tool
+            )
+        ]
+        given = [argument.parameter] if argument else []
+        return function(self.functions[node.name], [*given, *parameters], pragmas, lines)
+
+    def _table_arguments(self, node: Node) -> tuple[list[str], list[str]]:
+        """Give a kernel's tables as arguments: the variables, and the types that read them."""
+        argument = (self.arguments or {}).get(node.name)
         values, readers = [], []
-        for table in unit.tables:
+        for table in self.units[node.name].tables:
             if argument is not None and table.name == argument.table:
                 values.append(argument.name)
                 readers.append(argument.reader)
             else:
                 values.append(self.variables[node.name, table.name])
                 readers.append(f"muxflow::{table_type(table)}")
-        template = template_arguments(unit, lambda memory: self.placement(node.name, memory) == "bram", readers)
-        pragmas = [
-            pragma
-            for table in self.tables(node)
-            for pragma in table_pragmas(
-                self.variables[node.name, table.name], table, self.placement(node.name, table.name), self.tool
-            )
-        ]
-        call = f"muxflow::{unit.function}<{template}>({', '.join([*values, *ports])})"
-        given = [argument.parameter] if argument else []
-        return function(self.functions[node.name], [*given, *parameters], pragmas, [call])
+        return values, readers
+
+    def _template(self, node: Node, types: Sequence[str]) -> str:
+        return template_arguments(
+            self.units[node.name], lambda memory: self.placement(node.name, memory) == "bram", types
+        )
+
+    def _reader(self, source: Node, stream: str, port: str) -> str:
+        """Declare a source that is read in place where a stream would be the parameter `port`."""
+        values, readers = self._table_arguments(source)
+        template = self._template(source, [*readers, self.full_type(stream)])
+        return f"muxflow::{self.units[source.name].reader}<{template} > {port}({', '.join(values)})"
 
     def node_call(self, node: Node, variables: Mapping[str, str]) -> str:
         """Write the call of a node's function on the C++ names of its streams."""
         argument = (self.arguments or {}).get(node.name)
+        streamed = [variables[name] for name in node.inputs + node.outputs if name not in self.folded.in_place]
         given = [argument.name] if argument else []
-        return (
-            f"{self.functions[node.name]}({', '.join([*given, *(variables[n] for n in node.inputs + node.outputs)])})"
-        )
+        return f"{self.functions[node.name]}({', '.join([*given, *streamed])})"
 
     def definitions(self) -> list[str]:
-        """Write, node by node, its tables and its function."""
-        return ["".join([*self.table_definitions(node), self.node_function(node)]) for node in self.folded.graph.nodes]
+        """Write, process by process, its tables and its function."""
+        return ["".join([*self.table_definitions(node), self.node_function(node)]) for node in self.folded.processes]
 
 
 @dataclass(frozen=True)
@@ -218,7 +259,7 @@ def region(folded: Folded, ports: Sequence[str], placements: Mapping[str, str], 
     for name in inner:
         body.append(f"  typedef {emitter.type_of(name)} {variables[name]}_t;")
         body.append(stream_definition(f"{variables[name]}_t", variables[name], folded.depths[name]))
-    body += [f"  {emitter.node_call(node, variables)};" for node in graph.nodes]
+    body += [f"  {emitter.node_call(node, variables)};" for node in folded.processes]
     return Region(
         tuple(f"muxflow/{header}" for header in emitter.headers),
         "\n".join(emitter.definitions()),

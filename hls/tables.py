@@ -17,8 +17,9 @@ WORD = 36
 
 
 def table_type(table: Table) -> str:
-    """Name the C++ type, in namespace muxflow, that reads a table."""
+    """Name the C++ type, in namespace muxflow, that reads a table, or a bank of it."""
     rows, columns = table.values.shape
+    rows //= max(1, table.banks)
     if table.bipolar:
         return f"BipolarTable<{rows}, {columns}>"
     bits, signed = width(table.lo, table.hi)
@@ -48,18 +49,25 @@ def packed(table: Table) -> list[list[int]]:
 def table_definition(variable: str, table: Table) -> str:
     """Write a constant table."""
     kind = f"muxflow::{table_type(table)}"
+    plain = _rows(["  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist()], table.banks)
+    stored = replace(table, values=table.values.T.reshape(-1, 1), banks=table.values.shape[1]) if table.lanes else table
+    bits = _rows(["  {" + ", ".join(map(hex, row)) + "}" for row in packed(stored)], stored.banks)
     size = element_bits(table)
-    declared, rows = f"const {kind}::word {variable}[{len(table.values)}][{kind}::WORDS]", packed(table)
-    if table.lanes:
-        declared = f"{kind}::Data {variable}"
-        rows = [[word for (word,) in packed(replace(table, values=lane[:, None]))] for lane in table.values.T]
-    plain = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist())
-    bits = ",\n".join("  {" + ", ".join(map(hex, row)) + "}" for row in rows)
+    rows = f"[{table.banks}][{len(table.values) // table.banks}]" if table.banks else f"[{len(table.values)}]"
+    declared = f"{kind}::Data {variable}" if table.lanes else f"const {kind}::word {variable}{rows}[{kind}::WORDS]"
     return (
         f"// {table.values.size} values in [{table.lo}, {table.hi}], {size} bit{'s' if size > 1 else ''} each\n"
         f"static {declared} = {{\n"
         f"#ifdef MUXFLOW_NATIVE\n{plain}\n#else\n{bits}\n#endif\n}};\n"
     )
+
+
+def _rows(rows: list[str], banks: int) -> str:
+    """Join the rows, in braces bank by bank."""
+    if not banks:
+        return ",\n".join(rows)
+    length = len(rows) // banks
+    return ",\n".join("{\n" + ",\n".join(rows[i : i + length]) + "\n}" for i in range(0, len(rows), length))
 
 
 def _row_bits(table: Table) -> int:

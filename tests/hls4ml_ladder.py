@@ -17,9 +17,10 @@ import numpy.typing as npt
 import pytest
 from op_cases import Case, Network, network
 
-from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.errors import BudgetError, UnsupportedError
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device
+from muxflow.dataflow.fit.folded import check_limits, fold_graph
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Fold
@@ -81,7 +82,7 @@ class Hls4mlCases:
 
     def _chosen(self, kind: str, networks: Sequence[Network]) -> list[Folded]:
         if self.thorough:
-            return [Folded(one, fold) for one in networks for fold in one.folds]
+            return [Folded(one, fold) for one in networks for fold in one.folds if within_limits(one, fold)]
         few = networks[:: -(-len(networks) // FEW)] if self.ran[kind] < MOST else ()
         self.ran[kind] += len(few)
         return [Folded(one, one.folds[number % len(one.folds)]) for number, one in enumerate(few)]
@@ -117,6 +118,15 @@ class Hls4mlCases:
                 for name, values in one.network.expected.items():
                     label = f"hls4ml: {one.network.graph.nodes} {one.fold}, {name}"
                     np.testing.assert_array_equal(next(found), lasting(values, count), err_msg=label)
+
+
+def within_limits(one: Network, fold: Fold) -> bool:
+    """Whether the tools take the streams and the loop of a fold."""
+    try:
+        check_limits(fold_graph(one.graph, {one.leader: fold}, TARGET.implementations))
+    except BudgetError:
+        return False
+    return True
 
 
 def refusal(graph: Graph) -> str:

@@ -36,7 +36,8 @@ def reported_pipelines(project: Project) -> dict[str, PipelineTiming]:
     if not (folder / f"{top}{SUFFIX}").is_file():
         others = ", ".join(sorted(file.name.removesuffix(SUFFIX) for file in folder.glob(f"*{SUFFIX}")))
         raise MuxflowError(f"{folder}: no report of the top function {top}, only of {others}: {_other(project)}")
-    nodes = {function: node for node, function in project.names.functions.items()}
+    functions = project.names.functions
+    nodes = {functions[node.name]: node.name for node in project.design.folded.processes}
     found: dict[str, list[Pipeline]] = {}
     for pipeline in _pipelines(folder):
         node = _node(pipeline.module, nodes)
@@ -44,7 +45,7 @@ def reported_pipelines(project: Project) -> dict[str, PipelineTiming]:
             found.setdefault(node, []).append(pipeline)
         elif not pipeline.module.startswith(AXI):
             raise MuxflowError(f"{folder}: the function {pipeline.module} is no node of {top}: {_other(project)}")
-    return {node: _timing(project, folder, node, found.get(node, [])) for node in project.names.functions}
+    return {node: _timing(project, folder, node, found.get(node, [])) for node in nodes.values()}
 
 
 def _folder(project: Project) -> Path:

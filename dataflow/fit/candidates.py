@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from muxflow.dataflow.errors import BudgetError, GraphError
 from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.fit.folded import FIFO_DEPTH, lanes_between, reads_layout
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, lanes_between, reads_in_place, reads_layout
 from muxflow.dataflow.fit.implementation import Cost, Implementations
 from muxflow.dataflow.fit.memory import Memory, choices
 from muxflow.dataflow.graph.graph import Graph
@@ -73,11 +73,19 @@ def groups(
         members.reverse()
         inner = {name for member in members if member is not node for name in member.outputs}
         reads = tuple(name for member in members for name in member.inputs if name not in inner)
+        in_place = {
+            name
+            for member in members
+            for name in member.inputs
+            if name in inner and reads_in_place(implementations, producers[name].op, member.op)
+        }
         legal = [Fold()] if alone else list(node.op.folds(graph.ports(node)))
         legal = [fold for fold in legal if not node.op.interleaved(fold) or reads_layout(graph, node)]
         if folds is not None and node.name in folds:
             legal = [fold for fold in legal if fold in folds[node.name]]
-        tried = (_candidate(graph, implementations, members, inner, reads, node, fold, held) for fold in legal)
+        tried = (
+            _candidate(graph, implementations, members, inner, in_place, reads, node, fold, held) for fold in legal
+        )
         row = tuple(candidate for candidate in tried if candidate is not None)
         if not row:
             raise BudgetError(
@@ -94,6 +102,7 @@ def _candidate(
     implementations: Implementations,
     members: list[Node],
     inner: set[str],
+    in_place: set[str],
     reads: tuple[str, ...],
     leader: Node,
     fold: Fold,
@@ -117,7 +126,8 @@ def _candidate(
         logic += cost.logic
         memories += cost.memories
     for name, lanes_read in reader_lanes.items():
-        memories.append(fifo(graph.streams[name], lanes_read, held.get(name, 0)))
+        if name not in in_place:
+            memories.append(fifo(graph.streams[name], lanes_read, held.get(name, 0)))
         if name in inner:
             taken, slowest = connection(implementations, graph.streams[name], writer_lanes[name], lanes_read)
             logic += taken

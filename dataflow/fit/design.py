@@ -24,8 +24,9 @@ from muxflow.dataflow.op import Fold
 class Design:
     """A folded graph with FIFO depths, and what it takes on a device.
 
-    `memories`: placed memories by node, `fifos`: by stream. `clock_mhz`: the clock that rates are quoted at. `timing`:
-    cycle simulation with these depths; None where none was made, and then cycles are estimates.
+    `memories`: placed memories by node, `fifos`: by stream, but for those that are read in place. `clock_mhz`: the clock
+    that rates are quoted at. `timing`: cycle simulation with these depths; None where none was made, and then cycles are
+    estimates.
     """
 
     folded: Folded
@@ -65,10 +66,14 @@ class Design:
         """Give what a node takes, memories not placed (estimate)."""
         return self.folded.cost(node)
 
+    def fifos_after(self, node: Node) -> tuple[PlacedMemory, ...]:
+        """Give the FIFOs that a node writes; a stream that is read in place has none."""
+        return tuple(self.fifos[name] for name in node.outputs if name in self.fifos)
+
     def node_resources(self, node: Node) -> Resources:
         """Sum what a node takes with its memories and the FIFOs after it (estimate)."""
         total = self.cost(node).logic
-        placed = [*self.memories[node.name], *(self.fifos[name] for name in node.outputs)]
+        placed = [*self.memories[node.name], *self.fifos_after(node)]
         for memory in placed:
             total += memory.resources
         return total
@@ -131,7 +136,7 @@ class Design:
         table: dict[str, dict[str, int]] = {}
         for node in self.graph.nodes:
             row: dict[str, int] = {}
-            placed = [*self.memories[node.name], *(self.fifos[name] for name in node.outputs)]
+            placed = [*self.memories[node.name], *self.fifos_after(node)]
             for entry in placed:
                 row[entry.memory.kind] = row.get(entry.memory.kind, 0) + entry.memory.bits
             table[node.name] = row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import gcd
 from types import MappingProxyType
 
@@ -32,7 +33,8 @@ DEEPEST_FIFO = 1 << 28
 class Folded:
     """A graph whose every stream has lanes and one reader.
 
-    `folds`: by node. `implementations`: of the target. `depths`: FIFO depth in beats by stream; empty until they are sized.
+    `folds`: by node. `implementations`: of the target. `depths`: FIFO depth in beats by stream, 0 for one that is read in
+    place; empty until they are sized.
     """
 
     graph: Graph
@@ -84,25 +86,50 @@ class Folded:
         """Bits of the widest beat."""
         return max(stream.beat_bits for stream in self.graph.streams.values())
 
+    @cached_property
+    def in_place(self) -> frozenset[str]:
+        """The streams that are none in hardware: the process of the reader holds the source and reads it in place."""
+        producers = self.graph.producers()
+        return frozenset(
+            name
+            for node in self.graph.nodes
+            for name in node.inputs
+            if name in producers and reads_in_place(self.implementations, producers[name].op, node.op)
+        )
+
+    @property
+    def processes(self) -> tuple[Node, ...]:
+        """The nodes that are processes of their own, in the graph's order: all but sources that their readers hold."""
+        return tuple(node for node in self.graph.nodes if not self.in_place.intersection(node.outputs))
+
     @property
     def inner_streams(self) -> tuple[str, ...]:
-        """The streams between nodes, in the graph's order."""
-        ends = {*self.graph.inputs, *self.graph.outputs}
-        return tuple(name for name in self.graph.streams if name not in ends)
+        """The streams between processes, in the graph's order."""
+        others = {*self.graph.inputs, *self.graph.outputs, *self.in_place}
+        return tuple(name for name in self.graph.streams if name not in others)
 
     def with_depths(self, depths: Mapping[str, int]) -> Folded:
-        """Give every stream a FIFO depth; raises GraphError when the depths are those of other streams."""
+        """Give every stream a FIFO depth; raises GraphError when the depths are those of other streams.
+
+        A stream that is read in place has none, whatever is given.
+        """
         if set(depths) != set(self.graph.streams):
             odd = sorted(set(depths) ^ set(self.graph.streams))[0]
             raise GraphError(
                 f"{self.graph.name}: FIFO depths for other streams than those of the folded graph (first: {odd})"
             )
+        depths = {name: 0 if name in self.in_place else depth for name, depth in depths.items()}
         for name, depth in depths.items():
-            if not 1 <= depth <= DEEPEST_FIFO:
+            if name not in self.in_place and not 1 <= depth <= DEEPEST_FIFO:
                 raise GraphError(
                     f"{self.graph.name}: FIFO {name} has a depth of {depth}; from 1 to {DEEPEST_FIFO} are possible"
                 )
         return replace(self, depths=depths)
+
+
+def reads_in_place(implementations: Implementations, source: Op, reader: Op) -> bool:
+    """Say whether the process of `reader` holds `source`, so that no stream lies between."""
+    return implementations.of(source).is_held(source) and implementations.of(reader).holds_sources(reader)
 
 
 def reads_layout(graph: Graph, node: Node) -> bool:
@@ -274,14 +301,17 @@ def frame_edges(graph: Graph) -> set[str]:
 
 
 def fifo_memories(folded: Folded) -> dict[str, Memory]:
-    """Describe the FIFO of every stream as a memory; the ones that hold a frame for a join are frame buffers."""
+    """Describe the FIFO of every stream that has one as a memory; the ones that hold a frame for a join are frame buffers."""
     held = frame_edges(folded.graph)
 
     def kind(name: str) -> Kind:
         return "frame" if name in held and folded.depths[name] > FIFO_DEPTH else "fifo"
 
-    streams = folded.graph.streams
-    return {name: Memory(name, kind(name), folded.depths[name], streams[name].beat_bits, True) for name in streams}
+    return {
+        name: Memory(name, kind(name), folded.depths[name], stream.beat_bits, True)
+        for name, stream in folded.graph.streams.items()
+        if name not in folded.in_place
+    }
 
 
 def check_limits(folded: Folded) -> None:

@@ -51,6 +51,14 @@ class Implementation(Protocol):
         """Give the cost under a fold."""
         ...
 
+    def is_held(self, op: Op) -> bool:
+        """Say whether the op is a source that the process of its reader can hold and read in place."""
+        ...
+
+    def holds_sources(self, op: Op) -> bool:
+        """Say whether the op's process reads such sources in place, without a stream between."""
+        ...
+
 
 class Implementations(Protocol):
     """All ops of a target."""

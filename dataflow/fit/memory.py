@@ -28,8 +28,9 @@ class Memory:
     """One memory of a node: `depth` words of `width` bits.
 
     `kind`: rom (weights), threshold, line (line buffer), frame (frame buffer), fifo, state (everything else).
-    `writable`: False for a table that never changes. `lanes`: where above 0, so many such memories, all placed alike, one a
-    lane; 0 for one memory that gives all lanes of a beat at once.
+    `writable`: False for a table that never changes. `banks`: so many memories of equal depth side by side hold the words,
+    one after the other. `lanes`: where above 0, so many such memories, all placed alike, one a lane, which reads it at an
+    address of its own; 0 for one memory that gives all lanes of a beat at once.
     """
 
     name: str
@@ -37,7 +38,13 @@ class Memory:
     depth: int
     width: int
     writable: bool = False
+    banks: int = 1
     lanes: int = 0
+
+    @property
+    def bank_depth(self) -> int:
+        """Words of a bank."""
+        return self.depth // self.banks
 
     @property
     def bits(self) -> int:
@@ -92,7 +99,8 @@ class PlacedMemory:
             lane = replace(self, memory=replace(self.memory, lanes=1))
             return tuple(replace(one, count=self.memory.lanes * one.count) for one in lane.primitives)
         if self.placement == "bram":
-            return tuple(Primitives(count, "RAMB18", *shape) for shape, count in bram18_tiling(depth, width))
+            tiling = bram18_tiling(self.memory.bank_depth, width)
+            return tuple(Primitives(count * self.memory.banks, "RAMB18", *shape) for shape, count in tiling)
         if self.placement == "register" and self.memory.writable:
             return (Primitives(self.ff, "FF", 1, 1),)
         if not self.memory.writable:
@@ -148,6 +156,31 @@ def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], 
         found[shape] = found.get(shape, 0) + ceil(depth / shape[0])
         left -= last[left]
     return tuple(sorted(found.items()))
+
+
+MOST_BANKS = 16
+"""Banks that a table is cut into at most (decision)."""
+
+BLOCK_LUTS = 100
+"""LUTs that may be spent to save a block RAM by banks; a 7020 has 190 for each (decision)."""
+
+
+@lru_cache(maxsize=1 << 16)
+def bank_count(depth: int, width: int) -> int:
+    """Choose the banks of a table that is read word after word, so that no block RAM is lost to a rounded depth.
+
+    147456 x 8: 128 blocks, because the depth counts as 262144   -->   9 banks of 16384 x 8: 72 blocks, and a choice of 9.
+    """
+    fitting = [banks for banks in range(1, min(MOST_BANKS, depth) + 1) if depth % banks == 0]
+    return min(
+        fitting,
+        key=lambda banks: BLOCK_LUTS * banks * bram18_count(depth // banks, width) + bank_choice(banks, width),
+    )
+
+
+def bank_choice(banks: int, width: int) -> int:
+    """Count the LUTs that choose one of the banks: a 4:1 multiplexer of a bit takes one."""
+    return width * ceil((banks - 1) / 3)
 
 
 def lutram_count(depth: int, width: int, writable: bool) -> int:
@@ -218,11 +251,13 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
             return (PlacedMemory(memory, "register", lut=ceil(memory.width * (memory.depth - 1) / 2), ff=memory.bits),)
         return (PlacedMemory(memory, "register", lut=_lutram(memory)),)
     in_lut = PlacedMemory(memory, "lutram", lut=_lutram(memory))
-    return in_lut, PlacedMemory(memory, "bram", bram18=bram18_count(memory.depth, memory.width))
+    blocks = memory.banks * bram18_count(memory.bank_depth, memory.width)
+    return in_lut, PlacedMemory(memory, "bram", bank_choice(memory.banks, memory.width), blocks)
 
 
 def _lutram(memory: Memory) -> int:
-    count = lutram_count(memory.depth, memory.width, memory.writable)
+    count = memory.banks * lutram_count(memory.bank_depth, memory.width, memory.writable)
+    count += bank_choice(memory.banks, memory.width)
     side_by_side = memory.kind == "threshold" and not memory.writable and not memory.lanes
     return ceil(model().parts["threshold"]["table_lut"].lut * count) if side_by_side else count
 

@@ -53,6 +53,14 @@ class ReportedImplementations:
         found = self.pipelines.get((op, ports, fold))
         return estimate if found is None else replace(estimate, depth=found.depth, interval=found.interval)
 
+    def is_held(self, op: Op) -> bool:
+        """Say whether the process of the op's reader can hold it."""
+        return self.base.of(op).is_held(op)
+
+    def holds_sources(self, op: Op) -> bool:
+        """Say whether the op's process reads sources in place."""
+        return self.base.of(op).holds_sources(op)
+
 
 def with_pipelines(folded: Folded, pipelines: Mapping[str, PipelineTiming]) -> Folded:
     """Give a folded graph the pipelines, by node, that a tool reported.
@@ -77,7 +85,7 @@ def secure(design: Design, allowed: float) -> Design:
         return design
     found = without_deadlock(design.folded, Sizing(design.depths, design.timing, allowed))
     safe = with_depths(design, found.depths, found.timing)
-    full = {name: full_depth(placed) for name, placed in safe.fifos.items()}
+    full = {**safe.depths, **{name: full_depth(placed) for name, placed in safe.fifos.items()}}
     timing = Simulator.of(safe.folded).run(full, len(design.timing.completions))
     filled = with_depths(safe, full, timing)
     kept = timing.interval <= found.allowed_interval and filled.resources == safe.resources

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.fit.folded import Folded
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Pattern
 
@@ -97,12 +97,14 @@ class Simulator:
     """A folded graph (lanes on every stream, one reader each) made ready to be simulated many times.
 
     `nodes`: for each the iterations of a frame, interval, depth, style, numbers of read and write ports; the host's inputs
-    come first, its outputs last. `ports`: stream, first run, runs; `runs`: iterations, used. `tail`: frames that come
+    come first, its outputs last. `in_place`: streams that are none in hardware, simulated with a beat or two always ready.
+    `ports`: stream, first run, runs; `runs`: iterations, used. `tail`: frames that come
     after those that a run looks at, because a pipeline that stands still keeps the end of the last one.
     """
 
     graph: Graph
     names: tuple[str, ...]
+    in_place: frozenset[str]
     nodes: Longs
     ports: Longs
     runs: Longs
@@ -148,6 +150,7 @@ class Simulator:
         return Simulator(
             graph,
             tuple(names),
+            folded.in_place,
             np.array(entries, np.int64),
             np.array(ports, np.int64),
             np.array(runs, np.int64),
@@ -190,7 +193,8 @@ class Simulator:
         It stops at a deadlock, or as soon as its interval is certain to be above `slowest` (None: never).
         """
         fifos = list(self.graph.streams)
-        limits = [UNBOUNDED if depths is None else depths[name] for name in fifos]
+        given = dict.fromkeys(fifos, UNBOUNDED) if depths is None else depths
+        limits = [FIFO_DEPTH if name in self.in_place else given[name] for name in fifos]
         shallow = [(name, limit) for name, limit in zip(fifos, limits, strict=True) if limit < 1]
         if shallow:
             raise MuxflowError(f"timing: stream {shallow[0][0]} has a FIFO of depth {shallow[0][1]}; at least 1")

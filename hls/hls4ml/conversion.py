@@ -125,7 +125,7 @@ class _Layers:
                 for name, layer in self.inputs.items()
             ),
             *(self._unpack(name) for name in graph.inputs),
-            *(self._node(node) for node in graph.nodes),
+            *(self._node(node) for node in self.design.folded.processes),
             *(self._pack(name) for name in graph.outputs),
         ]
 
@@ -149,11 +149,12 @@ class _Layers:
 
     def _node(self, node: Node) -> dict[str, Any]:
         function = self.functions[node.name]
-        inputs, outputs = ([self.variables[name] for name in names] for names in (node.inputs, node.outputs))
+        streamed = [name for name in node.inputs if name not in self.design.folded.in_place]
+        inputs, outputs = ([self.variables[name] for name in names] for names in (streamed, node.outputs))
         tables = self.emitter.table_definitions(node)
         return {
             **_layer(function, inputs, outputs, [self._beats(name) for name in node.outputs]),
-            "headers": [f"muxflow/{self.emitter.units[node.name].header}"],
+            "headers": [f"muxflow/{header}" for header in self.emitter.headers_of(node)],
             "definition": in_namespace("".join([*tables, self.emitter.node_function(node)])),
         }
 

@@ -69,13 +69,14 @@ class LayerText:
         lines = [
             f"muxflow::array_to_beats<{self._door(name)}{rounds}>({array}, {names[name]})" for array, name in arrays
         ]
-        lines += [self.emitter.node_call(node, names) for node in graph.nodes]
+        lines += [self.emitter.node_call(node, names) for node in self.folded.processes]
         lines.append(f"muxflow::beats_to_array<{self._door(self.layer.output)}>({names[graph.outputs[0]]}, y0)")
         held = frame_edges(graph)
-        region = [f"  muxflow::stream<{self.emitter.type_of(name)} > {names[name]};" for name in graph.streams]
-        for name, stream in graph.streams.items():
+        streams = [name for name in graph.streams if name not in self.folded.in_place]
+        region = [f"  muxflow::stream<{self.emitter.type_of(name)} > {names[name]};" for name in streams]
+        for name in streams:
             # A frame where the reader also waits for an answer that comes once a frame, else what a handshake needs.
-            depth = stream.beats + FIFO_DEPTH if name in held else FIFO_DEPTH
+            depth = graph.streams[name].beats + FIFO_DEPTH if name in held else FIFO_DEPTH
             region.append(f"#pragma HLS stream variable={names[name]} depth={depth}")
         parameters = [f"muxflow::stream<{kind}>& {array}" for kind, (array, _) in zip(inputs, arrays, strict=True)]
         head = f"static void {self.function}({', '.join([*parameters, f'muxflow::stream<{output}>& y0'])}) {{"

@@ -21,8 +21,9 @@ class Table:
     """Constant contents of a kernel: `values` of shape (rows, columns), each in [lo, hi]; a row is read at once.
 
     `memory`: True when the table is a memory whose placement is chosen; False when it is wired into the logic.
-    `bipolar`: every value is -1 or +1, and stored as one bit. `lanes`: each column is an array of its own, the one of a
-    lane that reads it at an address of its own.
+    `bipolar`: every value is -1 or +1, and stored as one bit. `banks`: so many arrays of equal length side by side hold the
+    rows, one after the other; 0: a single array. `lanes`: each column is an array of its own, of a lane that reads it at an
+    address of its own.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Table:
     hi: int
     memory: bool = True
     bipolar: bool = False
+    banks: int = 0
     lanes: bool = False
 
 
@@ -39,7 +41,8 @@ class Unit:
     """The call of a node's C++ kernel: header, function, integer template arguments in order, tables.
 
     `memories`: those of its cost whose place the kernel takes as further template arguments, true for block RAM. The
-    call's arguments are the tables, then the input streams, then the output streams.
+    call's arguments are the tables, then the input streams, then the output streams. `reader`: of a source, the C++ class
+    that reads it in place, made of the tables; its template arguments are those of the function, then the type of a beat.
     """
 
     header: str
@@ -47,6 +50,7 @@ class Unit:
     arguments: Arguments
     tables: tuple[Table, ...] = ()
     memories: tuple[str, ...] = ()
+    reader: str = ""
 
 
 OpT = TypeVar("OpT", bound=Op)
@@ -79,13 +83,23 @@ class Kernel(ABC, Generic[OpT]):
     def cost(self, op: OpT, ports: Ports, fold: Fold) -> Cost:
         """Estimate the cost under a fold; the docstring derives the formula."""
 
+    def is_held(self, op: OpT) -> bool:
+        """Say whether the op is a source that the process of its reader can hold: its unit has a `reader` then."""
+        return False
+
+    def holds_sources(self, op: OpT) -> bool:
+        """Say whether the kernel takes sources that are read in place where it takes streams."""
+        return False
+
     @abstractmethod
     def unit(self, op: OpT, ports: Ports, fold: Fold) -> Unit:
         """Give the kernel call under a fold."""
 
-    def call(self, function: str, arguments: Arguments, *tables: Table, memories: tuple[str, ...] = ()) -> Unit:
+    def call(
+        self, function: str, arguments: Arguments, *tables: Table, memories: tuple[str, ...] = (), reader: str = ""
+    ) -> Unit:
         """Make a call of a function of this kernel's header."""
-        return Unit(self.header_file.name, function, arguments, tables, memories)
+        return Unit(self.header_file.name, function, arguments, tables, memories, reader)
 
 
 class Kernels:

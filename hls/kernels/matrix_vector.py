@@ -51,6 +51,9 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
             return ()
         return (Memory("x_buffer", "state", synapse_fold, fold.groups * fold.simd * ports.inputs[0].bits, True),)
 
+    def holds_sources(self, op: MatrixVector) -> bool:
+        return True
+
     def unit(self, op: MatrixVector, ports: Ports, fold: Fold) -> Unit:
         vectors, group_fold, neuron_fold, synapse_fold = op.loops(ports, fold)
         w = ports.inputs[1]

@@ -18,6 +18,7 @@ from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.codec import from_json, to_json
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.version import __version__
@@ -74,12 +75,13 @@ class Project:
 
     @property
     def one_at_a_time(self) -> bool:
-        """Whether a frame begins after the one before has ended: so it is where frames are started over AXI-Lite.
+        """Whether a frame begins after the one before has ended.
 
-        A region is ready for its next start when all its entry processes are, and each weight source is one: the last of
-        them ends with the frame.
+        So it is where frames are started over AXI-Lite and weights are generated: a region is ready for its next start when
+        all its entry processes are, and each weight generator is one; the last of them ends with the frame.
         """
-        return self.options.control == "s_axilite"
+        generators = any(not node.inputs for node in self.design.folded.processes)
+        return self.options.control == "s_axilite" and generators
 
     @property
     def interval(self) -> int:
@@ -259,8 +261,8 @@ class _Writer:
     def _write_tables(self) -> list[str]:
         """Write a header for each node with tables; return their names."""
         found = []
-        for node in self.graph.nodes:
-            if not self.emitter.tables(node):
+        for node in self.design.folded.processes:
+            if not self.emitter.has_tables(node):
                 continue
             base = self.names.functions[node.name]
             guard = f"{self.names.top.upper()}_TABLES_{base}_HPP"
@@ -271,8 +273,8 @@ class _Writer:
 
     def _streams(self) -> list[dict[str, Any]]:
         found = []
-        for name in self.graph.streams:
-            placed, variable, kind = self.design.fifos[name], self.names.variables[name], self.names.types[name]
+        for name, placed in self.design.fifos.items():
+            variable, kind = self.names.variables[name], self.names.types[name]
             pragma = ""
             if placed.placement != "register":
                 where = "srl" if placed.shift_register else placed.placement
@@ -285,13 +287,17 @@ class _Writer:
         return [
             {
                 "comment": f"{node.name}: {node.op.kind}, {self.design.folds[node.name]}, "
-                f"{self.design.cycles(node)} cycles a frame",
+                f"{self.design.cycles(node)} cycles a frame{self._held(node)}",
                 "function": self.names.functions[node.name],
                 "definition": self.emitter.node_function(node),
                 "call": self.emitter.node_call(node, self.names.variables),
             }
-            for node in self.graph.nodes
+            for node in self.design.folded.processes
         ]
+
+    def _held(self, node: Node) -> str:
+        held = [name for name in node.inputs if name in self.design.folded.in_place]
+        return f"; {', '.join(held)} read in place" if held else ""
 
     def _write_vectors(self, vectors: Mapping[str, IntArray]) -> None:
         values = self.graph.evaluate(vectors, self.graph.constants())

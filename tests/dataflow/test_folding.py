@@ -238,7 +238,7 @@ def ports_of(rom, columns):
 
 def test_every_fold_over_the_limits(device, make_graph, monkeypatch):
     monkeypatch.setattr(type(KERNELS), "limits", Limits(stream_bits=4096, unrolled=12))  # a search takes 13 comparisons
-    graph = make_graph(Stream((1, 1, 1), 0, 10**4), Threshold(np.arange(5000)[None], [0]))
+    graph = make_graph(Stream((1, 1, 1), 0, 10**4), Threshold(np.arange(5000)[None] ** 2 // 2500, [0]))
     with pytest.raises(BudgetError, match="n0: every fold is over the tools' limits"):
         fit(graph, KERNELS, device=device, board="b", clock_mhz=100)
 

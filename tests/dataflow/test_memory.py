@@ -14,6 +14,7 @@ from muxflow.dataflow.fit.memory import (
     BRAM18_BITS,
     BRAM18_SHAPES,
     Memory,
+    bank_count,
     bram18_count,
     bram18_tiling,
     choices,
@@ -49,6 +50,21 @@ def test_bram18_holds_the_bits_and_grows(depth, bits):
     assert blocks * 18 * 1024 >= depth * bits
     assert blocks <= bram18_count(depth + 1, bits)
     assert blocks <= bram18_count(depth, bits + 1)
+
+
+def test_banks_against_brute_force():
+    """Fewest blocks of any equal cut, a multiplexer counted as a hundredth of a block a LUT."""
+    assert (bank_count(147456, 8), bank_count(18432, 32), bank_count(1152, 256)) == (9, 9, 3)
+    for depth in (1, 512, 1024, 1536, 2000, 4608, 9216, 65537):
+        for width in (1, 4, 8, 36, 70, 300):
+            cuts = {n: Memory("m", "rom", depth, width, banks=n) for n in range(1, 17) if depth % n == 0}
+            costs = {n: choices(cut)[-1] for n, cut in cuts.items()}
+            chosen = bank_count(depth, width)
+            assert all(
+                100 * costs[chosen].bram18 + costs[chosen].lut <= 100 * one.bram18 + one.lut for one in costs.values()
+            ), (depth, width)
+            (blocks, *_), held = costs[chosen].primitives, sum(one.count for one in costs[chosen].primitives)
+            assert costs[chosen].placement == "register" or (blocks.name, held) == ("RAMB18", costs[chosen].bram18)
 
 
 def test_lutram_by_hand():

@@ -237,6 +237,6 @@ def test_the_nearest_design_needs_least_of_the_scarcest_resource():
 
 def test_every_fold_over_the_limits(make_graph, monkeypatch):
     monkeypatch.setattr(type(KERNELS), "limits", Limits(stream_bits=4096, unrolled=12))  # a search takes 13 comparisons
-    graph = insert_forks(make_graph(Stream((1, 1, 1), 0, 10**4), Threshold(np.arange(5000)[None], [0])))
+    graph = insert_forks(make_graph(Stream((1, 1, 1), 0, 10**4), Threshold(np.arange(5000)[None] ** 2 // 2500, [0])))
     with pytest.raises(BudgetError, match="n0: every fold is over the tools' limits"):
         Solver(graph, KERNELS, {})

@@ -10,7 +10,7 @@ import pytest
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.design import build_design
-from muxflow.dataflow.fit.folded import resolve_folds
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, resolve_folds
 from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.timing import SINK, SOURCE, STYLES, DeadlockError, Simulator, host_ends, simulate
 from muxflow.dataflow.op import Fold, Op
@@ -83,7 +83,9 @@ def slow(folded, depths, frames, pace=None, style="flushing", deeper=0):
     host takes for a beat, where that is more than one."""
     graph = folded.graph
     counted, frames = frames, frames + Simulator.of(folded, style, deeper).tail
-    fifos = {name: SlowFifo(10**9 if depths is None else depths[name]) for name in graph.streams}
+    # A source that its reader holds has a beat or two ready at any time.
+    given = {**(depths or dict.fromkeys(graph.streams, 10**9)), **dict.fromkeys(folded.in_place, FIFO_DEPTH)}
+    fifos = {name: SlowFifo(given[name]) for name in graph.streams}
     every = {name: [(name, [True] * graph.streams[name].beats)] for name in graph.inputs + graph.outputs}
     paces = {**dict.fromkeys(every, 1), **(pace or {})}
     sources, sinks = host_ends(graph.inputs, SOURCE), host_ends(graph.outputs, SINK)
@@ -246,6 +248,12 @@ class SlowKernels:
 
     def cost(self, op, ports, fold):
         return dataclasses.replace(KERNELS.of(op).cost(op, ports, fold), interval=2)
+
+    def is_held(self, op):
+        return KERNELS.of(op).is_held(op)
+
+    def holds_sources(self, op):
+        return KERNELS.of(op).holds_sources(op)
 
 
 def test_a_slower_pipeline_is_seen(make_random_design):

@@ -60,7 +60,7 @@ def test_golden_files(dense, tmp_path, golden):
     for name in (
         "src/top.cpp",
         "src/top.hpp",
-        "src/tables/rom.hpp",
+        "src/tables/fc.hpp",
         "src/tables/act.hpp",
         "run_hls.tcl",
         "tb/expected.dat",

@@ -59,6 +59,19 @@ def test_written_text():
     assert re.findall(r"\{(.*?)\}", text.split("#else")[1]) == ["0x31", "0x18"]
 
 
+def test_banks_in_the_text():
+    table = Table("t", np.array([[1, -2], [0, 3], [2, 2], [-1, 0]]), -2, 3, banks=2)
+    text = table_definition("t", table)
+    assert "static const muxflow::Table<3, true, 2, 2>::word t[2][2][muxflow::Table<3, true, 2, 2>::WORDS] = {" in text
+    native = re.sub(r"\s", "", text.split("#else")[0].split("NATIVE")[1])
+    assert native == "{{1,-2},{0,3}},{{2,2},{-1,0}}"
+    assert re.sub(r"\s", "", text.split("#else")[1].split("#endif")[0]) == "{{0x31},{0x18}},{{0x12},{0x7}}"
+    assert table_pragmas("t", table, "register", "vitis_hls") == ["array_partition variable=t complete dim=1"]
+    wide = Table("t", np.zeros((4, 65), np.int64), 0, 1, banks=2)
+    dims = [pragma[-5:] for pragma in table_pragmas("t", wide, "register", "vitis_hls")]
+    assert dims == ["dim=1", "dim=3"]
+
+
 @pytest.mark.parametrize(("tool", "storage"), [("vitis_hls", "bind_storage"), ("vivado_hls", "RESOURCE")])
 def test_every_word_of_a_wide_row_is_a_memory(tool, storage):
     wide = Table("t", np.zeros((9, 65), np.int64), 0, 1)

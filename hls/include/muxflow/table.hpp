@@ -42,27 +42,23 @@ template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
 #endif
 };
 
-/// LANES columns of ROWS integers of BITS bits, an array each: every lane reads at an address of its own. A processor has
+/// A table of ROWS integers for each of LANES lanes, an array each: every lane reads at an address of its own. A processor has
 /// them side by side.
-template <int BITS, bool SIGNED, int ROWS_, int LANES_> struct LaneTable {
+template <int BITS, bool SIGNED, int ROWS_, int LANES> struct LaneTable {
   static const int ROWS = ROWS_;
-  static const int LANES = LANES_;
-  typedef typename Integer<BITS, SIGNED>::type element;
 #ifdef MUXFLOW_NATIVE
-  typedef element word;
-  typedef const word Data[ROWS][LANES];
-  static element get(Data& table, int row, int lane) { return table[row][lane]; }
+  typedef Table<BITS, SIGNED, ROWS, LANES> Lanes;
+  typedef typename Lanes::Data Data;
+  static typename Lanes::element get(Data& table, int row, int lane) { return Lanes::get(table, row, lane); }
 #else
-  typedef typename PlainWord<BITS>::type word;
-  typedef const word Data[LANES][ROWS];
-  static element get(Data& table, int row, int lane) {
+  typedef Table<BITS, SIGNED, ROWS, 1> Lanes;
+  typedef typename Lanes::Data Data[LANES];
+  static typename Lanes::element get(Data& table, int row, int lane) {
 #pragma HLS inline
-    const ap_uint<BITS> bits = table[lane][row];
-    element value;
-    value.range(BITS - 1, 0) = bits;
-    return value;
+    return Lanes::get(table[lane], row, 0);
   }
 #endif
+  typedef typename Lanes::element element;
 };
 
 /// ROWS rows of COLUMNS integers that are -1 or +1, of one bit each: set for +1.

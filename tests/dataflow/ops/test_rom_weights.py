@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from ladder import Ladder
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.op import Fold
+from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.hls.kernels import KERNELS
 
 
 def test_ladder(ladder):
@@ -23,6 +25,19 @@ def test_ladder(ladder):
         ]
         ladder.add(op, [], lambda weights=weights: (weights,), folds=folds, tight=True)
     assert ladder.climb() == 1 + 4 * 4 + 2 * 2 * 3 + 9
+
+
+def test_banks(ladder):
+    """Depths that are no power of two lie in banks, whichever loses less block RAM; too long for the targets' networks."""
+    kernels = Ladder(ladder.folder, ladder.variants)
+    for rows, columns, fold, banks in [(48, 128, Fold(2, 2), 3), (18, 512, Fold(1, 1), 3)]:
+        weights = np.random.default_rng(rows).integers(-127, 128, (rows, columns))
+        op = RomWeights(weights, 1, 2)
+        ports = Ports((), tuple(stream.with_lanes(fold.parallel) for stream in op.infer()))
+        (memory,) = KERNELS.of(op).cost(op, ports, fold).memories
+        assert (memory.depth, memory.banks) == (rows * columns // fold.parallel, banks)
+        kernels.add(op, [], lambda weights=weights: (weights,), folds=[fold])
+    assert kernels.climb() == 2
 
 
 def test_interval_follows_the_weights():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ladder import Ladder
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS, threshold
@@ -218,10 +218,11 @@ def test_the_cheapest_form_is_taken():
         form = threshold.cheapest(op, folded, Fold(lanes))
         unit, cost = KERNELS.unit(op, folded, Fold(lanes)), KERNELS.of(op).cost(op, folded, Fold(lanes))
         assert unit.function == form.function and cost == form.cost
-        assert {m.name: m.bits for m in cost.memories} == {
-            t.name: t.values.size * max(1, m.width // (t.values.shape[1] if not t.lanes else 1))
-            for t, m in zip((t for t in unit.tables if t.memory), cost.memories, strict=True)
-        }
+        tables = [table for table in unit.tables if table.memory]
+        assert [memory.name for memory in cost.memories] == [table.name for table in tables]
+        for memory, table in zip(cost.memories, tables, strict=True):
+            assert memory.lanes == (table.values.shape[1] if table.lanes else 0)
+            assert memory.bits == table.values.size * width(table.lo, table.hi)[0]
         return form
 
     few, many = Threshold(rows(64, 1, -999, 999), [0] * 64), Threshold(rows(64, 255, -(2**18), 2**18), [0] * 64)

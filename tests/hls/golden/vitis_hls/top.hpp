@@ -10,7 +10,6 @@ namespace dense_design {
 typedef muxflow::Beat<3, false, 8> x_t;
 typedef muxflow::Beat<3, false, 40> x_to40_t;
 typedef muxflow::Beat<3, false, 10> x_to10_t;
-typedef muxflow::Beat<2, true, 10> w_t;
 typedef muxflow::Beat<9, true, 1> sums_t;
 typedef muxflow::Beat<9, true, 2> sums_to2_t;
 typedef muxflow::Beat<2, false, 2> y_t;

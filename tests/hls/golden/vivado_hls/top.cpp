@@ -4,7 +4,7 @@
 #include "muxflow/rom_weights.hpp"
 #include "muxflow/threshold.hpp"
 #include "muxflow/width_converter.hpp"
-#include "tables/rom.hpp"
+#include "tables/fc.hpp"
 #include "tables/act.hpp"
 
 using namespace dense_design;
@@ -19,14 +19,10 @@ static void x_to10(muxflow::stream<x_to40_t>& x0, muxflow::stream<x_to10_t>& y0)
   muxflow::narrow</*BEATS*/ 1, /*FACTOR*/ 4>(x0, y0);
 }
 
-// rom: RomWeights, PE 1 SIMD 10, 24 cycles a frame
-static void rom(muxflow::stream<w_t>& y0) {
+// fc: MatrixVector, PE 1 SIMD 10, 24 cycles a frame; w read in place
+static void fc(muxflow::stream<x_to10_t>& x0, muxflow::stream<sums_t>& y0) {
 #pragma HLS RESOURCE variable=rom_weights core=ROM_1P_BRAM
-  muxflow::rom_weights</*REPEATS*/ 1, /*TILES*/ 24, muxflow::Table<2, true, 24, 10>>(rom_weights, y0);
-}
-
-// fc: MatrixVector, PE 1 SIMD 10, 24 cycles a frame
-static void fc(muxflow::stream<x_to10_t>& x0, muxflow::stream<w_t>& x1, muxflow::stream<sums_t>& y0) {
+  muxflow::RomReader</*REPEATS*/ 1, /*BANKS*/ 1, muxflow::Table<2, true, 24, 10>, muxflow::Beat<2, true, 10> > x1(rom_weights);
   muxflow::matrix_vector</*VECTORS*/ 1, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 6, /*SYNAPSE_FOLD*/ 4, /*PE*/ 1, /*SIMD*/ 10, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ true>(x0, x1, y0);
 }
 
@@ -53,8 +49,6 @@ void dense(muxflow::stream<axi_word>& input, muxflow::stream<axi_word>& output) 
 #pragma HLS stream variable=s_x_to40 depth=2
   MUXFLOW_STREAM(x_to10_t, s_x_to10, 2);
 #pragma HLS stream variable=s_x_to10 depth=2
-  MUXFLOW_STREAM(w_t, s_w, 2);
-#pragma HLS stream variable=s_w depth=2
   MUXFLOW_STREAM(sums_t, s_sums, 2);
 #pragma HLS stream variable=s_sums depth=2
   MUXFLOW_STREAM(sums_to2_t, s_sums_to2, 2);
@@ -65,8 +59,7 @@ void dense(muxflow::stream<axi_word>& input, muxflow::stream<axi_word>& output) 
   MUXFLOW_PROCESS(axi_input, muxflow::axi_input<40, 8, 64>(input, s_x));
   MUXFLOW_PROCESS(x_to40, x_to40(s_x, s_x_to40));
   MUXFLOW_PROCESS(x_to10, x_to10(s_x_to40, s_x_to10));
-  MUXFLOW_PROCESS(rom, rom(s_w));
-  MUXFLOW_PROCESS(fc, fc(s_x_to10, s_w, s_sums));
+  MUXFLOW_PROCESS(fc, fc(s_x_to10, s_sums));
   MUXFLOW_PROCESS(sums_to2, sums_to2(s_sums, s_sums_to2));
   MUXFLOW_PROCESS(act, act(s_sums_to2, s_y));
   MUXFLOW_PROCESS(axi_output, muxflow::axi_output<6, 8, 64>(s_y, output));
