@@ -92,7 +92,10 @@ def line(steps, slope, first, rows=1, falling=0):
 FALLING = [0, 1, 1, 0, 1]
 CASES = [
     # Every x of small intervals; thresholds in any order of distance, some never met, some always.
-    *(((41, 1, 5), Threshold(rows(5, steps, -22, 22, seed), FALLING), -20, 20) for seed, steps in enumerate((1, 2, 3, 5))),
+    *(
+        ((41, 1, 5), Threshold(rows(5, steps, -22, 22, seed), FALLING), -20, 20)
+        for seed, steps in enumerate((1, 2, 3, 5))
+    ),
     ((41, 1, 6), Threshold(rows(6, 7, -22, 22), [0, 1] * 3, base=-3), -20, 20),
     ((256, 1, 3), Threshold(rows(3, 15, -128, 127), [0, 1, 0]), -128, 127),  # the pad needs one more bit
     ((256, 1, 3), Threshold(rows(3, 16, 0, 255), [0, 1, 0], base=-8), 0, 255),
@@ -130,7 +133,9 @@ def test_every_form_on_every_x(form, tmp_path, ladder, monkeypatch):
     for shape, op, lo, hi in CASES * (form is not Multiply) + LINES:
         x = np.arange(lo, hi + 1) if hi - lo < 1000 else around(op, lo, hi)
         pixels, channels = shape[0] * shape[1], shape[2]
-        frames = [np.resize(np.roll(x, -start).repeat(channels), (pixels, channels)) for start in range(0, len(x), pixels)]
+        frames = [
+            np.resize(np.roll(x, -start).repeat(channels), (pixels, channels)) for start in range(0, len(x), pixels)
+        ]
         alone.add(op, [Stream(shape, lo, hi)], slow(op), values=[np.stack(frames).reshape(-1, *shape)])
     assert alone.climb() == sum(len(list(op.folds(ports(op, *of)))) for of, op in described(form))
 
@@ -178,7 +183,9 @@ def test_multiply_and_shift_is_exact_wherever_it_is_found(data):
     falling = data.draw(st.lists(st.integers(0, 1), min_size=count, max_size=count))
     levels = np.array(line(steps, slope, first, count).thresholds)
     check_multiply_shift(Threshold(levels, falling), lo, hi)
-    levels[data.draw(st.integers(0, count - 1)), data.draw(st.integers(0, steps - 1))] += data.draw(st.sampled_from([-1, 1]))
+    levels[data.draw(st.integers(0, count - 1)), data.draw(st.integers(0, steps - 1))] += data.draw(
+        st.sampled_from([-1, 1])
+    )
     check_multiply_shift(Threshold(np.sort(levels, axis=1), falling), lo, hi)
 
 
