@@ -152,34 +152,49 @@ class Search(Form):
         missing = (1 << self.stages) - 1 - self.steps
         return np.pad(self.levels, ((0, 0), (0, 0), (0, missing)), constant_values=self.ports.inputs[0].hi + 1)
 
+    @property
+    def compared(self) -> tuple[int, bool]:
+        """Bits and sign of what holds x and all thresholds."""
+        return width(*self._range(self.padded))
+
+    @property
+    def arguments(self) -> Arguments:
+        """The function's integer template arguments."""
+        bits, signed = self.compared
+        return (*super().arguments, ("BITS", bits), ("SIGNED", signed))
+
     def estimate(self) -> Cost:
         """Count a process, a comparison a stage, in flip-flops what goes along the stages, and the memories of all lanes."""
         (x,), (y,) = self.ports.inputs, self.ports.outputs
-        bits, lanes, stages = width(*self._range(self.padded))[0], self.fold.pe, self.stages
+        (bits, _), lanes, stages = self.compared, self.fold.pe, self.stages
         lut, ff = estimate(process=PROCESS, threshold={"comparison_bit": lanes * stages * bits})
+        stored = [(table, width(table.lo, table.hi)[0]) for table in self.stage_tables]
         beat = stages * (self.channel_fold - 1).bit_length()
-        carried = stages * (x.bits + bits) + stages * (stages + 1) // 2
+        carried = stages * x.bits + sum(word for _, word in stored) + stages * (stages + 1) // 2
         return Cost(
             lut + lanes * y.bits,
             ff + beat + lanes * (carried + y.bits),
             memories=tuple(
-                Memory(f"stage_{stage}", "threshold", self.channel_fold << stage, bits, lanes=lanes)
-                for stage in range(stages)
+                Memory(table.name, "threshold", len(table.values), word, lanes=lanes) for table, word in stored
             ),
             depth=4 + stages,
             unrolled=lanes * stages,
         )
 
     @property
-    def tables(self) -> tuple[Table, ...]:
-        """Whose code falls, then for each stage the thresholds in the middle of what its bits leave."""
-        found = [self.falling]
+    def stage_tables(self) -> tuple[Table, ...]:
+        """For each stage the thresholds in the middle of what its bits leave, as many bits as they need."""
+        padded, found = self.padded, []
         for stage in range(self.stages):
             half = 1 << self.stages - 1 - stage
-            middles = self.padded[:, :, half - 1 :: 2 * half]
-            columns = middles.transpose(0, 2, 1).reshape(-1, self.fold.pe)
-            found.append(Table(f"stage_{stage}", columns, *self._range(self.padded), lanes=True))
+            columns = padded[:, :, half - 1 :: 2 * half].transpose(0, 2, 1).reshape(-1, self.fold.pe)
+            found.append(Table(f"stage_{stage}", columns, int(columns.min()), int(columns.max()), lanes=True))
         return tuple(found)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Whose code falls, then the tables of the stages."""
+        return (self.falling, *self.stage_tables)
 
 
 @dataclass(frozen=True, eq=False)
