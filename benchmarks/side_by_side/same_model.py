@@ -15,17 +15,22 @@ from muxflow.dataflow.fit.candidates import Candidate, Group, groups
 from muxflow.dataflow.fit.design import Design, build_design, with_depths
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.folded import FIFO_DEPTH
+from muxflow.dataflow.fit.implementation import Cost, Implementation, Implementations
 from muxflow.dataflow.fit.resizing import resized
-from muxflow.dataflow.fit.resource_model import model
+from muxflow.dataflow.fit.resource_model import estimate, model
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.spec import check
-from muxflow.dataflow.op import Fold
+from muxflow.dataflow.op import Access, Fold, Op, Ports
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
 
 BOARD = "pynq-z2"
+
+SLICE = 2
+"""Flip-flops a bit of a register slice, as FINN puts one after each weight streamer."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,49 @@ def unscaled() -> float:
     return float(np.interp(1.0, [ratio for _, ratio in pairs], [probability for probability, _ in pairs]))
 
 
-class Pricing:
-    """A network whose FINN+ designs are priced on the board; `sure`: how sure they must be to fit."""
+@dataclass(frozen=True, eq=False)
+class StreamedWeights:
+    """The HLS kernels, but stored weights are streamed as FINN's streamers do, not read in place.
 
-    def __init__(self, graph: Graph, sure: float) -> None:
+    So with the LUTs of the streamer's output register, a register slice, and one memory for all words, without banks.
+    """
+
+    limits = KERNELS.limits
+
+    def of(self, op: Op) -> Implementation:
+        return self if isinstance(op, RomWeights) else KERNELS.of(op)
+
+    def access(self, op: Op, ports: Ports, fold: Fold) -> Access:
+        return KERNELS.of(op).access(op, ports, fold)
+
+    def cost(self, op: Op, ports: Ports, fold: Fold) -> Cost:
+        found = KERNELS.of(op).cost(op, ports, fold)
+        bits = fold.parallel * ports.outputs[0].bits
+        memories = tuple(replace(memory, banks=1) for memory in found.memories)
+        lut, _ = estimate(weight_stream={"bit": bits})
+        return replace(found, lut=found.lut + lut, ff=found.ff + SLICE * bits, memories=memories)
+
+    def is_held(self, op: Op) -> bool:
+        return KERNELS.of(op).is_held(op)
+
+    def holds_sources(self, op: Op) -> bool:
+        return KERNELS.of(op).holds_sources(op)
+
+
+STREAMED = StreamedWeights()
+
+
+class Pricing:
+    """A network whose FINN+ designs are priced on the board.
+
+    `sure`: how sure they must be to fit; `implementations`: what they are built of.
+    """
+
+    def __init__(self, graph: Graph, sure: float, implementations: Implementations = KERNELS) -> None:
         self.graph = insert_forks(check(graph))
         self.utilisation = replace(Utilisation(), sure=sure)
-        self._groups = groups(self.graph, KERNELS, {})
+        self.implementations = implementations
+        self._groups = groups(self.graph, implementations, {})
 
     def leaders(self, layers: LayerFolds) -> tuple[dict[str, Fold], tuple[str, ...]]:
         """Give each leading node the fold that FINN+ has there, and list the ones that are not legal here.
@@ -90,7 +131,7 @@ class Pricing:
         built = build_design(
             self.graph,
             folds,
-            KERNELS,
+            self.implementations,
             device=board.device,
             board=board.name,
             clock_mhz=CLOCK_MHZ,
