@@ -17,6 +17,7 @@ from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
+from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.limits import check_elements
@@ -168,9 +169,9 @@ def folder_report(
     ladder = kept.rungs
     figures = _vendor_figures(folder, digest)
     if figures.get("cosimulated"):
-        seen = Rung(COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures['hls']}")
+        seen = Rung(COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures.get('hls', '')}")
         ladder = tuple(seen if rung.title == COSIMULATION else rung for rung in ladder)
-    stages = tuple(tuple(row) for row in figures.get("comparison", ()))
+    stages = figures.get("comparison", ())
     return make_report(
         design,
         ladder=ladder,
@@ -189,6 +190,9 @@ def _vendor_figures(folder: Path, digest: str) -> dict[str, Any]:
         return {}
     try:
         entry: dict[str, Any] = json.loads(file.read_text())
-        return entry if entry["digest"] == digest else {}
-    except (ValueError, KeyError, TypeError) as error:
+        if entry["digest"] != digest:
+            return {}
+        entry["comparison"] = from_json(tuple[tuple[str, ...], ...], entry.get("comparison", []), path="comparison")
+        return entry
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not figures of Muxflow ({error!r}); run `muxflow bitstream` again") from error
