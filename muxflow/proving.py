@@ -169,7 +169,9 @@ def folder_report(
     ladder = kept.rungs
     figures = _vendor_figures(folder, digest)
     if figures.get("cosimulated"):
-        seen = Rung(COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures.get('hls', '')}")
+        seen = Rung(
+            COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures.get('hls', '')}"
+        )
         ladder = tuple(seen if rung.title == COSIMULATION else rung for rung in ladder)
     stages = figures.get("comparison", ())
     return make_report(
