@@ -140,15 +140,22 @@ def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, be
     return simulation
 
 
-def project_report(project: Project, version: str) -> Report:
-    """Make the report of a project, with what its last simulation proved, unless its sources have changed since."""
-    return folder_report(project.design, project.path, project.hls.digest, version, project.hls.one_at_a_time)
+def project_report(project: Project, version: str, bare: Design | None = None) -> Report:
+    """Make the report of a project, with what its last simulation proved, unless its sources have changed since.
+
+    `bare`: as `make_report` takes it.
+    """
+    hls = project.hls
+    return folder_report(hls.design, hls.path, hls.digest, version, one_at_a_time=hls.one_at_a_time, bare=bare)
 
 
-def folder_report(design: Design, folder: Path, digest: str, version: str, one_at_a_time: bool = False) -> Report:
+def folder_report(
+    design: Design, folder: Path, digest: str, version: str, *, one_at_a_time: bool = False, bare: Design | None = None
+) -> Report:
     """Make the report of a design whose project stands in a folder.
 
-    `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap.
+    `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap;
+    `bare`: as `make_report` takes it.
     """
     kept = kept_ladder(folder, digest)
     ladder = kept.rungs
@@ -158,7 +165,13 @@ def folder_report(design: Design, folder: Path, digest: str, version: str, one_a
         ladder = tuple(seen if rung.title == COSIMULATION else rung for rung in ladder)
     stages = tuple(tuple(row) for row in figures.get("comparison", ()))
     return make_report(
-        design, ladder=ladder, accuracy=kept.accuracy, version=version, stages=stages, one_at_a_time=one_at_a_time
+        design,
+        ladder=ladder,
+        accuracy=kept.accuracy,
+        version=version,
+        stages=stages,
+        one_at_a_time=one_at_a_time,
+        bare=bare,
     )
 
 

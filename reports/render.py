@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.fit.fifo_sizing import EXTRA_DEPTHS, MARGIN, MARGIN_SLACK
 from muxflow.dataflow.fit.folding import FrontierPoint, SlowdownPoint
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
 
@@ -49,6 +50,8 @@ def summary(report: Report) -> list[tuple[str, str]]:
     rows.append(
         ("shell and DMA", f"{reserved or 'nothing'} set aside, off the budget; {100 * report.sure:g} % sure to fit")
     )
+    if report.margins:
+        rows.append(("FIFO margins", _margins(report.margins)))
     rows += [
         (
             "limits of the tools",
@@ -76,6 +79,15 @@ def _used(report: Report, name: str) -> str:
     ends = report.between.get(name)
     interval = f" (80 % interval {ends[0]:,}-{ends[1]:,})" if ends else ""
     return f"{report.used[name]:,}{interval} of {report.budget[name]:,} budgeted (estimate)"
+
+
+def _margins(margins: Mapping[str, int]) -> str:
+    """Say what the margins of the FIFOs cost, and what they are for."""
+    cost = ", ".join(f"{margins[name]:+,} {name}" for name in ("LUT", "FF", "BRAM18"))
+    return (
+        f"{cost} against none (estimate), for no deadlock at +{max(EXTRA_DEPTHS)} stages and an interval within "
+        f"{100 * (MARGIN_SLACK - 1):.0f} % at +{MARGIN}"
+    )
 
 
 def terminal(report: Report, *, nodes: bool = True) -> RenderableType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
@@ -73,6 +73,7 @@ class Report:
     Interval and latency are cycle simulations where `simulated`, else estimates; `slowest_cycles` is the cycles of the
     slowest node, which no FIFO depths can beat. `one_at_a_time`: frames do not overlap, so that the interval is the latency.
     `stages`: a table, titles first, that sets the estimates beside what vendor tools said; empty where none has run.
+    `margins`: by resource, what the margins of the FIFOs add; empty where it was not found out.
     """
 
     network: str
@@ -105,6 +106,7 @@ class Report:
     version: str
     stages: tuple[tuple[str, ...], ...] = ()
     one_at_a_time: bool = False
+    margins: dict[str, int] = field(default_factory=dict)
 
     @property
     def parameter_bits(self) -> int:
@@ -148,6 +150,11 @@ def _between(used: Resources) -> dict[str, tuple[int, int]]:
     return {name: (low, high) for (name, low), (_, high) in ends if low != high}
 
 
+def _more(used: Resources, other: Resources) -> dict[str, int]:
+    """Give what a design takes more than another one, negative where it takes less."""
+    return {name: amount - less for (name, amount), (_, less) in zip(used.items(), other.items(), strict=True)}
+
+
 def make_report(
     design: Design,
     *,
@@ -156,10 +163,12 @@ def make_report(
     version: str = "",
     stages: tuple[tuple[str, ...], ...] = (),
     one_at_a_time: bool = False,
+    bare: Design | None = None,
 ) -> Report:
     """Make the report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools.
 
-    `one_at_a_time`: whether the project lets a frame begin only after the one before has ended.
+    `one_at_a_time`: whether the project lets a frame begin only after the one before has ended. `bare`: the design without
+    the margins of its FIFOs (`without_margins`), where what they cost is to be said.
     """
     bits = design.memory_bits()
     plan = make_memory_plan(design)
@@ -212,4 +221,5 @@ def make_report(
         version=version,
         stages=stages,
         one_at_a_time=one_at_a_time,
+        margins={} if bare is None else _more(design.resources, bare.resources),
     )
