@@ -164,7 +164,7 @@ class Search(Form):
         return (*super().arguments, ("BITS", bits), ("SIGNED", signed))
 
     def estimate(self) -> Cost:
-        """Count a process, a comparison a stage, in flip-flops what goes along the stages, and the memories of all lanes."""
+        """Count a process, a comparison a stage, flip-flops along the stages, and the memories of all lanes."""
         (x,), (y,) = self.ports.inputs, self.ports.outputs
         (bits, _), lanes, stages = self.compared, self.fold.pe, self.stages
         lut, ff = estimate(process=PROCESS, threshold={"comparison_bit": lanes * stages * bits})
