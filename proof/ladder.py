@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.proof.compare import Outcome
@@ -85,7 +86,6 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
         entry = json.loads(file.read_text())
         if entry["digest"] != digest:
             return Ladder()
-        accuracy = None if entry["accuracy"] is None else Accuracy(**entry["accuracy"])
-        return Ladder(tuple(Rung(**row) for row in entry["rungs"]), accuracy)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        return from_json(Ladder, {"rungs": entry["rungs"], "accuracy": entry["accuracy"]})
+    except (ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error
