@@ -104,11 +104,11 @@ class PlacedMemory:
         if self.placement == "register" and self.memory.writable:
             return (Primitives(self.ff, "FF", 1, 1),)
         if not self.memory.writable:
-            shallow = depth <= 32
+            shallow = depth <= SHALLOW
             return (Primitives(ceil(width / 2) if shallow else width * ceil(depth / 64), "LUT6", 64, 1),)
         if self.shift_register:
             return (Primitives(width * ceil(depth / 32), "SRL32", 32, 1),)
-        if depth <= 32:
+        if depth <= SHALLOW:
             return (Primitives(ceil(width / 6), "RAM32M", 32, 6),)
         return (Primitives(ceil(width / 3) * ceil(depth / 64), "RAM64M", 64, 3),)
 
@@ -158,6 +158,9 @@ def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], 
     return tuple(sorted(found.items()))
 
 
+SHALLOW = 32
+"""Words of a LUT that is a memory two bits wide."""
+
 MOST_BANKS = 16
 """Banks that a table is cut into at most (decision)."""
 
@@ -190,11 +193,11 @@ def lutram_count(depth: int, width: int, writable: bool) -> int:
     RAM, simple dual port: RAM32M holds 32 x 6 in 4 LUTs, RAM64M holds 64 x 3 in 4 LUTs (UG474 table 2-3).
     """
     if not writable:
-        if depth <= 32:
+        if depth <= SHALLOW:
             return ceil(width / 2)
         blocks = ceil(depth / 64)
         return width * (blocks + max(0, ceil((blocks - 4) / 4)))
-    if depth <= 32:
+    if depth <= SHALLOW:
         return 4 * ceil(width / 6)
     blocks = ceil(depth / 64)
     return 4 * ceil(width / 3) * blocks + width * ceil((blocks - 1) / 4)
@@ -236,7 +239,8 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     """List where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
 
     A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller. Thresholds that are read side
-    by side have much in common: in LUTs they are logic that the tool makes smaller than a ROM, by a measured share.
+    by side have much in common: in LUTs they are logic that the tool makes smaller than a ROM, by a share that was measured
+    up to 20 words; beyond SHALLOW words they count whole.
     """
     if memory.lanes > 1:
         return tuple(
@@ -258,7 +262,7 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 def _lutram(memory: Memory) -> int:
     count = memory.banks * lutram_count(memory.bank_depth, memory.width, memory.writable)
     count += bank_choice(memory.banks, memory.width)
-    side_by_side = memory.kind == "threshold" and not memory.writable and not memory.lanes
+    side_by_side = memory.kind == "threshold" and memory.depth <= SHALLOW and not memory.writable and not memory.lanes
     return ceil(model().parts["threshold"]["table_lut"].lut * count) if side_by_side else count
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -70,13 +70,8 @@ class Form(ABC):
     def score(self) -> float:
         """Shares of DEVICE in LUTs, block RAM and DSP blocks, summed; each memory where its share is smallest."""
         logic = self.cost.logic
-        homes = ([_share(placed.resources) for placed in choices(self.trusted(one))] for one in self.cost.memories)
+        homes = ([_share(placed.resources) for placed in choices(one)] for one in self.cost.memories)
         return _share(logic) + sum(map(min, homes))
-
-    @staticmethod
-    def trusted(memory: Memory) -> Memory:
-        """Give what a memory is scored as: that thresholds side by side are small in LUTs was measured up to 20 words."""
-        return replace(memory, lanes=1) if memory.depth > 32 and not memory.lanes else memory
 
     @property
     def steps(self) -> int:
