@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from muxflow.dataflow.text import printable
+
 
 class MuxflowError(Exception):
     """An input or an environment that Muxflow cannot work with.
 
-    The message names the node or file, what was met, what is supported, and what to do.
+    The message names the node or file, what was met, what is supported, and what to do; names in it come from files, so
+    that characters which a terminal would obey are shown as "?".
     The command line prints it without a traceback and exits with `exit_code`.
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UnsupportedError(MuxflowError):
@@ -35,6 +41,10 @@ class ToolError(MuxflowError):
     """A tool (compiler, vendor tool) is absent or failed; the message carries its last lines and its log."""
 
     exit_code = 6
+
+
+class ExecutionError(ToolError):
+    """A library that runs a model beside its graph cannot run a node that the graph was imported from."""
 
 
 class MismatchError(MuxflowError):

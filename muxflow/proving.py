@@ -17,8 +17,10 @@ from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
+from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
+from muxflow.dataflow.limits import check_elements
 from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
@@ -54,7 +56,9 @@ class Images:
 
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
-    """Draw seeded random codes over the whole interval of each input."""
+    """Draw seeded random codes over the whole interval of each input; raises MuxflowError where they would fill the memory."""
+    for name in graph.inputs:
+        check_elements(f"--count {count}: codes of {name}", count, graph.streams[name].size)
     generator = np.random.default_rng(seed)
     codes = {name: random_codes(graph.streams[name], count, generator) for name in graph.inputs}
     return Images(codes, None, "random codes", f"seed {seed}")
@@ -80,10 +84,14 @@ def prove(
     jobs: int = 1,
     network: Any = None,
     begin: Begin | None = None,
+    strict: bool = False,
 ) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
     """Climb the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
 
     The model file is a QONNX or a Keras one; it is executed by QONNX or by Keras' own predict.
+
+    A model that differs only at near ties of the graph, which float rounding decides, or that its library cannot run, has a
+    rung that says so; `strict`: that is an error too.
 
     Returns the rungs, the accuracy when there are labels, and images a second of each simulation.
     Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project.
@@ -101,7 +109,7 @@ def prove(
             for watch in watches:
                 watch(done, total)
 
-        agreed = compare(graph, executions, images.codes, progress)
+        agreed = compare(graph, executions, images.codes, progress, tolerant=not strict)
     speeds: dict[str, float] = {}
     for (variant, simulation), outcome in zip(simulations.items(), agreed.outcomes[len(models) :], strict=True):
         speeds[variant] = outcome.images_per_second
@@ -161,9 +169,11 @@ def folder_report(
     ladder = kept.rungs
     figures = _vendor_figures(folder, digest)
     if figures.get("cosimulated"):
-        seen = Rung(COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures['hls']}")
+        seen = Rung(
+            COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures.get('hls', '')}"
+        )
         ladder = tuple(seen if rung.title == COSIMULATION else rung for rung in ladder)
-    stages = tuple(tuple(row) for row in figures.get("comparison", ()))
+    stages = figures.get("comparison", ())
     return make_report(
         design,
         ladder=ladder,
@@ -182,6 +192,9 @@ def _vendor_figures(folder: Path, digest: str) -> dict[str, Any]:
         return {}
     try:
         entry: dict[str, Any] = json.loads(file.read_text())
-        return entry if entry["digest"] == digest else {}
-    except (ValueError, KeyError, TypeError) as error:
+        if entry["digest"] != digest:
+            return {}
+        entry["comparison"] = from_json(tuple[tuple[str, ...], ...], entry.get("comparison", []), path="comparison")
+        return entry
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not figures of Muxflow ({error!r}); run `muxflow bitstream` again") from error

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import jinja2
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +18,9 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.fifo_sizing import EXTRA_DEPTHS, MARGIN, MARGIN_SLACK
 from muxflow.dataflow.fit.folding import FrontierPoint, SlowdownPoint
+from muxflow.dataflow.text import printable
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
+from muxflow.reports.terminal import PlainConsole
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18", "dsp")
@@ -242,13 +244,21 @@ def to_csv(report: Report) -> str:
     writer.writerow([*CSV_COLUMNS, *(f"{kind}_bits" for kind in KINDS)])
     for row in report.nodes:
         writer.writerow([*(getattr(row, name) for name in CSV_COLUMNS), *(row.bits.get(kind, 0) for kind in KINDS)])
-    return out.getvalue()
+    return printable(out.getvalue())
+
+
+LATEX = {
+    **{character: f"\\{character}" for character in "_%&#${}"},
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "\n": " ",
+}
+"""How LaTeX writes the characters that give it orders."""
 
 
 def _latex(text: str) -> str:
-    for plain, escaped in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#")):
-        text = text.replace(plain, escaped)
-    return text
+    return "".join(LATEX.get(character, character) for character in printable(text))
 
 
 def to_latex(report: Report) -> str:
@@ -259,7 +269,7 @@ def to_latex(report: Report) -> str:
 def to_html(report: Report) -> str:
     """Render one self-contained page, the memory budget drawn as bars."""
     largest = max(1, max(sum(row.bits.values()) for row in report.nodes))
-    return (
+    return printable(
         _environment("html")
         .get_template("report.html.j2")
         .render(report=report, summary=summary(report), kinds=KINDS, titles=KIND_TITLES, largest=largest)
@@ -268,7 +278,7 @@ def to_html(report: Report) -> str:
 
 def to_text(report: Report) -> str:
     """Render the report as plain text, as on a terminal."""
-    console = Console(file=io.StringIO(), width=150, force_terminal=False, color_system=None)
+    console = PlainConsole(file=io.StringIO(), width=150, force_terminal=False, color_system=None)
     console.print(terminal(report))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

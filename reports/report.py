@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.text import shown
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
 KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")
@@ -24,7 +27,7 @@ KIND_TITLES = {
 class Rung:
     """One rung of the proof ladder: what was compared with the graph, on how many images, and the outcome.
 
-    `status`: "equal" or "not run"; `detail`: what was compared, or why it was not run.
+    `status`: "equal", "equal but for ties" or "not run"; `detail`: what was compared, or why it was not run.
     """
 
     title: str
@@ -61,7 +64,7 @@ class Accuracy:
     @property
     def share(self) -> float:
         """Accuracy, 0..1."""
-        return self.correct / self.images
+        return self.correct / max(1, self.images)
 
 
 @dataclass(frozen=True)
@@ -215,11 +218,19 @@ def make_report(
         memory_plan=plan,
         ladder=ladder,
         accuracy=accuracy,
-        near_ties=int(notes.get("near_ties", "0")),
-        thresholds=int(notes.get("thresholds", "0")),
+        near_ties=_count(notes, "near_ties"),
+        thresholds=_count(notes, "thresholds"),
         remarks=notes.get("remarks", ""),
         version=version,
         stages=stages,
         one_at_a_time=one_at_a_time,
         margins={} if bare is None else _more(design.resources, bare.resources),
     )
+
+
+def _count(notes: Mapping[str, str], name: str) -> int:
+    """Read a count that an importer noted, 0 without one; raises MuxflowError for a note that is none."""
+    text = notes.get(name, "0")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise MuxflowError(f"the graph's note {name!r} is {shown(text)}; expected a count")
+    return int(text)

@@ -15,6 +15,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
+from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
 from muxflow.frontend.importer.thresholds import find_thresholds
@@ -27,6 +28,9 @@ FLOAT_SLACK = 2.0**-21
 ROUNDING_MODES = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
 ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 8, 16, 32
 
+MOST_ZERO_POINT = 1 << INPUT_BITS
+
+Ties = tuple[tuple[int, int], ...]
 CodesOf = Callable[[Doubles], IntArray]
 
 
@@ -75,8 +79,14 @@ class Quantizer:
 
 
 def codes_of(levels: Floats, scale: Floats | Doubles) -> IntArray:
-    """Return the codes of `levels = scale * code`, rounded to the nearest."""
-    return np.rint(levels.astype(np.float64) / scale).astype(np.int64)
+    """Return the codes of `levels = scale * code`, rounded to the nearest; raises UnsupportedError where there is none."""
+    codes = np.rint(levels.astype(np.float64) / scale)
+    if not (np.abs(codes) < LARGEST_CODE).all():
+        raise UnsupportedError(
+            "it gives NaN or numbers beyond 32 bits on values that its input can take; limit its input, as with a Clip, or "
+            "use another function or scale"
+        )
+    return codes.astype(np.int64)
 
 
 def _bits(importer: Importer, node: ModelNode, position: int, most: int) -> int:
@@ -103,6 +113,11 @@ def _zero_point(importer: Importer, node: ModelNode, position: int) -> Floats:
     if (zero_point != np.rint(zero_point)).any():
         odd = zero_point[zero_point != np.rint(zero_point)]
         raise UnsupportedError(f"{node.label}: zero point {float(odd[0]):g} is not an integer; round it in training")
+    if (np.abs(zero_point) > MOST_ZERO_POINT).any():
+        raise UnsupportedError(
+            f"{node.label}: zero point {float(zero_point.flat[np.abs(zero_point).argmax()]):g}; supported are those up to "
+            f"{MOST_ZERO_POINT} (MOST_ZERO_POINT)"
+        )
     return zero_point
 
 
@@ -201,9 +216,12 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
 
     op = find_thresholds(lambda sums: codes(sums * unit), rows, stream.lo, stream.hi, where)
     importer.threshold_count += op.thresholds.size
-    if not tensor.exact or not all(step.rounded_once() for step in tensor.steps):
-        importer.near_ties += _near_ties(op, codes, unit, stream.lo, stream.hi)
     name = importer.emit(node.name, op, tensor.stream)
+    if not tensor.exact or not all(step.rounded_once() for step in tensor.steps):
+        count, pairs = _near_ties(op, codes, unit, stream.lo, stream.hi)
+        importer.near_ties += count
+        if pairs:
+            importer.ties[name] = pairs
     importer.describe(name, scale.astype(np.float64))
     output = importer.streams[name]
     model_order = channel_first(output) if tensor.index.ndim > 1 else np.arange(output.size)
@@ -212,14 +230,17 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
     return Tensor(name, tensor.index, scale.astype(np.float64))
 
 
-def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -> int:
-    """Find thresholds whose side could depend on the order in which float32 products were summed."""
+def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -> tuple[int, Ties]:
+    """Count thresholds whose side could depend on the order in which float32 products were summed; list (row, sum) there."""
     at = op.thresholds.T
     slack = max(abs(lo), abs(hi)) * np.abs(unit) * FLOAT_SLACK
     near = np.zeros(at.shape, bool)
+    pairs: set[tuple[int, int]] = set()
     for offset in (-1, 0):
-        sums = np.clip(at + offset, lo, hi) * unit
-        middle = codes(sums)
-        near |= (codes(sums - slack) != middle) | (codes(sums + slack) != middle)
-    reachable = (at > lo) & (at <= hi)
-    return int((near & reachable).sum())
+        beside = np.clip(at + offset, lo, hi)
+        middle = codes(beside * unit)
+        unsure = (codes(beside * unit - slack) != middle) | (codes(beside * unit + slack) != middle)
+        unsure &= (at > lo) & (at <= hi)
+        pairs.update((int(row), int(beside[step, row])) for step, row in np.argwhere(unsure))
+        near |= unsure
+    return int(near.sum()), tuple(sorted(pairs))

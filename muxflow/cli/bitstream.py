@@ -25,7 +25,7 @@ from muxflow.board.bitstream.stages import (
     StageName,
     make_bitstream,
 )
-from muxflow.board.board import Board, find_board
+from muxflow.board.board import Board, boards, find_board
 from muxflow.cli.console import Json, answer, err, out
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.hls.vitis.project import Project
@@ -92,15 +92,14 @@ def _opened(
     """Open the project, written first where a model is given, and find its board."""
     if path.is_dir():
         project = muxflow.open_project(path).hls
-        name = board or project.design.board
-        try:
-            return project, find_board(name)
-        except MuxflowError as error:
-            if board is not None:
-                raise
+        if board is not None:
+            return project, find_board(board)
+        name = project.design.board
+        if name not in boards():  # a file that a project names is not run
             raise MuxflowError(
-                f"{path} is for a board of your own: give its file, --board path/to/board.py ({error})"
-            ) from None
+                f"{path} is for a board of your own: give its file, --board path/to/board.py (the project says {name!r})"
+            )
+        return project, find_board(name)
     from muxflow.proving import model_copy
 
     chosen = find_board(board or "pynq-z2")
@@ -125,9 +124,9 @@ def _show(project: Project, made: Bitstream) -> None:
         table.add_row(*row)
     out.print(table)
     for name, interval in made.figures.synthesised.slow_loops if made.figures.synthesised else ():
-        out.print(f"loop {name}: initiation interval {interval}, 1 was expected", markup=False)
+        out.print(f"loop {name}: initiation interval {interval}, 1 was expected")
     for notice in made.notices:
-        out.print(f"notice: {notice}", markup=False, soft_wrap=True)
+        out.print(f"notice: {notice}", soft_wrap=True)
     if made.deploy is not None:
         out.print(f"for the board: {os.path.relpath(made.deploy)}")
 

@@ -99,6 +99,6 @@ def _show(entry: dict[str, Any]) -> None:
     for style, waiting in entry["deadlocks"].items():
         out.print(f"as it is, it deadlocks where pipelines are {style}: {'; '.join(waiting)}", markup=False)
     for name, depth in entry["depths"].items():
-        out.print(f"FIFO {name}: {depth['before']} beats, {depth['after']} with the reported pipelines", markup=False)
+        out.print(f"FIFO {name}: {depth['before']} beats, {depth['after']} with the reported pipelines")
     if not entry["depths"]:
         out.print("every FIFO is as deep as the reported pipelines need")
