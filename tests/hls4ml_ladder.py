@@ -25,6 +25,7 @@ from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Fold
 from muxflow.hls import hls4ml
+from muxflow.hls.hls4ml.cpp import WIDEST, widest
 from muxflow.hls.hls4ml.layers import NATIVE_FLAGS
 from muxflow.hls.hls4ml.target import TARGET, Hls4mlOptions
 
@@ -121,12 +122,13 @@ class Hls4mlCases:
 
 
 def within_limits(one: Network, fold: Fold) -> bool:
-    """Whether the tools take the streams and the loop of a fold."""
+    """Whether the tools take the streams and the loop of a fold, and hls4ml its words."""
+    folded = fold_graph(one.graph, {one.leader: fold}, TARGET.implementations)
     try:
-        check_limits(fold_graph(one.graph, {one.leader: fold}, TARGET.implementations))
+        check_limits(folded)
     except BudgetError:
         return False
-    return True
+    return all(widest(folded, node) <= WIDEST for node in folded.graph.nodes)
 
 
 def refusal(graph: Graph) -> str:
