@@ -242,13 +242,19 @@ def _in_rounds(
     """
     held: Mapping[str, int] = expected_elements(search.graph)
     best: Design | None = None
+    tried = 0
     for turn in range(PATIENCE):
         if best is not None and turn >= ROUNDS:
             break
         tell(f"round {turn + 1}: folds")
         solution = search.solve(held, best)
+        if solution is None and best is None and tried and search.goal == Goal():
+            # What FIFOs hold at a high rate is too much for any design: begin anew with a slower one.
+            held, search.floor, tried = expected_elements(search.graph), tried + 1 + tried // 4, 0
+            continue
         if solution is None:
             break
+        tried = solution.cycles
         tell(f"round {turn + 1}: FIFO depths for {solution.cycles} cycles a frame")
         design = sized(solution)
         fits = not design.resources.exceeds(search.budget)

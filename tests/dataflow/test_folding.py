@@ -11,9 +11,18 @@ from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.fifo_sizing import SLACK
 from muxflow.dataflow.fit.folded import fold_graph, resolve_folds, unfolded
-from muxflow.dataflow.fit.folding import Goal, expected_elements, fit, frontier, held_elements, slowdown_curve
+from muxflow.dataflow.fit.folding import (
+    Goal,
+    _in_rounds,
+    expected_elements,
+    fit,
+    frontier,
+    held_elements,
+    slowdown_curve,
+)
 from muxflow.dataflow.fit.implementation import Limits
 from muxflow.dataflow.fit.resource_model import ratio
+from muxflow.dataflow.fit.solver import Solution
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
@@ -338,3 +347,34 @@ def test_generated_weights_are_saved_bits(residual, device):
     design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     assert design.saved_bits == 4 * 6
     assert replace(design, folded=design.folded.with_depths(dict(design.depths))) == design
+
+
+def test_what_fast_designs_hold_does_not_rule_slow_ones_out(residual, device):
+    """The first design's FIFOs are over the budget, and no fold has room for them: a slower one is asked for anew."""
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
+    expected = expected_elements(insert_forks(residual))
+
+    class Search:
+        graph, goal, floor = insert_forks(residual), Goal(), 0
+        budget = device.allowance(Utilisation())
+
+        def solve(self, held, best):
+            if best is not None or held != expected:
+                return None
+            return Solution({}, max(100, self.floor), Resources())
+
+        def meets(self, design):
+            return True
+
+        def rank(self, design):
+            return (0.0, 0.0)
+
+    search = Search()
+    small = Resources(1, 1, 0, 0)
+
+    def sized(solution):
+        search.budget = small if solution.cycles == 100 else Search.budget
+        return design
+
+    assert _in_rounds(search, sized, lambda found: found, lambda text: None)[0] is design
+    assert search.floor == 126
