@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -126,3 +127,6 @@ def _check(board: Board) -> None:
     parts = board.board_parts
     if not isinstance(parts, tuple) or not all(isinstance(part, str) for part in parts):
         raise MuxflowError(f"board_parts is {parts!r}; expected a tuple of texts")
+    for part in parts:
+        if not re.fullmatch(r"[A-Za-z0-9_.+:*?-]+", part):
+            raise MuxflowError(f"board_parts: {part!r}; a pattern is vendor:board:part0:version, * for any version")

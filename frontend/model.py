@@ -62,13 +62,15 @@ class ModelInput:
     """An input of the model.
 
     `shape`: without the batch; None or 0 where a size is open. `bits`, `signed`: the integers that the input holds where
-    the file says so; one step of them stands for 1.
+    the file says so; one step of them stands for 1. `dtype`: of its numbers as NumPy calls it, "" where the file does not
+    say.
     """
 
     name: str
     shape: tuple[int | None, ...]
     bits: int | None = None
     signed: bool = False
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,10 +19,14 @@ CPP_WORDS = frozenset(
 )
 
 
+LONGEST_IDENTIFIER = 100
+"""Most characters of an identifier, before a number is appended: files are named after some."""
+
+
 def identifier(name: str) -> str:
     """Make a C++ identifier for a node or stream name."""
     text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
-    text = re.sub(r"_{2,}", "_", text)
+    text = re.sub(r"_{2,}", "_", text)[:LONGEST_IDENTIFIER].rstrip("_")
     return f"n_{text}" if text[0].isdigit() or text in CPP_WORDS or keyword.iskeyword(text) else text
 
 
@@ -42,6 +46,11 @@ def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str,
         taken.add(candidate.lower())
         found[name] = candidate
     return found
+
+
+def comment(text: str) -> str:
+    """Write any text as one line of a comment in C++ or Tcl, without what ends the line or joins it to the next."""
+    return re.sub(r"[^ -~]|[\\?]", "_", text)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
+from muxflow.dataflow.limits import check_elements
 from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
@@ -54,7 +55,9 @@ class Images:
 
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
-    """Draw seeded random codes over the whole interval of each input."""
+    """Draw seeded random codes over the whole interval of each input; raises MuxflowError where they would fill the memory."""
+    for name in graph.inputs:
+        check_elements(f"--count {count}: codes of {name}", count, graph.streams[name].size)
     generator = np.random.default_rng(seed)
     codes = {name: random_codes(graph.streams[name], count, generator) for name in graph.inputs}
     return Images(codes, None, "random codes", f"seed {seed}")

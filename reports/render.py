@@ -10,14 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import jinja2
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.folding import FrontierPoint, SlowdownPoint
+from muxflow.dataflow.text import printable
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
+from muxflow.reports.terminal import PlainConsole
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18", "dsp")
@@ -233,10 +235,18 @@ def to_csv(report: Report) -> str:
     return out.getvalue()
 
 
+LATEX = {
+    **{character: f"\\{character}" for character in "_%&#${}"},
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "\n": " ",
+}
+"""How LaTeX writes the characters that give it orders."""
+
+
 def _latex(text: str) -> str:
-    for plain, escaped in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#")):
-        text = text.replace(plain, escaped)
-    return text
+    return "".join(LATEX.get(character, character) for character in printable(text))
 
 
 def to_latex(report: Report) -> str:
@@ -256,7 +266,7 @@ def to_html(report: Report) -> str:
 
 def to_text(report: Report) -> str:
     """Render the report as plain text, as on a terminal."""
-    console = Console(file=io.StringIO(), width=150, force_terminal=False, color_system=None)
+    console = PlainConsole(file=io.StringIO(), width=150, force_terminal=False, color_system=None)
     console.print(terminal(report))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -15,7 +15,7 @@ from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.version import __version__
-from muxflow.hls.names import identifier
+from muxflow.hls.names import comment, identifier
 from muxflow.hls.vitis.project import Project, vector_name
 
 HERE = Path(__file__).parent
@@ -149,6 +149,7 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["comment"] = comment
     texts = {name: environment.get_template(f"{name}.j2").render(**values) for name in SCRIPTS}
     for step in HLS_STEPS:
         texts[f"{step}.tcl"] = environment.get_template("hls_step.tcl.j2").render(**values, step=step)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops import OPS
+from muxflow.dataflow.text import shown
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ def encode_op(op: Op, store: Store | None = None) -> dict[str, Any]:
 def decode_op(entry: Any, load: Load | None = None) -> Op:
     """Read an op; raises GraphError for a kind that this version does not know, and as `from_json`."""
     if not isinstance(entry, dict) or not isinstance(entry.get("attributes"), dict):
-        raise GraphError(f"an op is a table with 'op' and 'attributes'; met {_shown(entry)}")
+        raise GraphError(f"an op is a table with 'op' and 'attributes'; met {shown(entry)}")
     kind = str(entry.get("op"))
     if kind not in OPS:
         raise GraphError(f"op {kind!r} is not known; this version has {', '.join(sorted(OPS))}")
@@ -74,11 +75,6 @@ def decode_op(entry: Any, load: Load | None = None) -> Op:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @lru_cache(maxsize=256)
@@ -91,7 +87,7 @@ def _read(hint: Any, value: Any, load: Load | None, path: str) -> Any:
     if origin is Literal:
         if any(type(value) is type(option) and value == option for option in get_args(hint)):
             return value
-        raise GraphError(f"{path}: {_shown(value)}; supported: {', '.join(map(repr, get_args(hint)))}")
+        raise GraphError(f"{path}: {shown(value)}; supported: {', '.join(map(repr, get_args(hint)))}")
     if origin in (Union, types.UnionType):
         return _read_union(hint, value, load, path)
     if origin is np.ndarray:
@@ -108,13 +104,23 @@ def _read(hint: Any, value: Any, load: Load | None, path: str) -> Any:
         if not abs(value) <= sys.float_info.max:
             raise _unexpected(path, value, "a finite number")
         return float(value)
+    if hint is str and isinstance(value, str):
+        return _read_text(value, path)
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise _unexpected(path, value, getattr(hint, "__name__", str(hint)))
 
 
+def _read_text(value: str, path: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # JSON may spell half of a pair
+        raise _unexpected(path, value, "text that UTF-8 can hold") from None
+    return value
+
+
 def _unexpected(path: str, value: Any, expected: str) -> GraphError:
-    return GraphError(f"{path or 'value'}: {_shown(value)}; expected {expected}")
+    return GraphError(f"{path or 'value'}: {shown(value)}; expected {expected}")
 
 
 def _read_union(hint: Any, value: Any, load: Load | None, path: str) -> Any:
@@ -129,8 +135,8 @@ def _read_union(hint: Any, value: Any, load: Load | None, path: str) -> Any:
             return _read(option, value, load, path)
         except GraphError:
             continue
-    shown = (getattr(option, "__name__", str(option)) for option in options)
-    raise _unexpected(path, value, " or ".join(shown).replace("NoneType", "None"))
+    names = (getattr(option, "__name__", str(option)) for option in options)
+    raise _unexpected(path, value, " or ".join(names).replace("NoneType", "None"))
 
 
 def _read_tuple(arguments: tuple[Any, ...], value: Any, load: Load | None, path: str) -> tuple[Any, ...]:

@@ -8,10 +8,12 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
@@ -20,9 +22,15 @@ from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.limits import check_bytes, check_nodes
 from muxflow.dataflow.op import IntArray
 
 FORMAT = 2
+HEADER = "header.json"
+MOST_HEADER = 1 << 26
+"""Bytes of the header of a graph file."""
+WIDE = 8
+"""Bytes of an integer once it is read."""
 
 
 def write_graph(graph: Graph, path: Path) -> None:
@@ -77,7 +85,7 @@ def decode_graph(entry: Any, load: Load | None = None) -> Graph:
         raise MuxflowError(f"graph format {entry.get('format')}; this version reads format {FORMAT}: write it again")
     try:
         return check(_graph(entry, load))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
         raise MuxflowError(f"not a whole Muxflow graph ({error!r}); write it again") from error
 
 
@@ -85,6 +93,7 @@ def _graph(entry: Mapping[str, Any], load: Load | None) -> Graph:
     inputs = from_json(tuple[tuple[str, Stream], ...], entry["inputs"], path="inputs")
     streams = dict(inputs)
     nodes = []
+    check_nodes("graph", len(entry["nodes"]))
     for one in entry["nodes"]:
         name = from_json(str, one["name"], path="name")
         ends = (from_json(tuple[str, ...], one[side], path=f"{name}.{side}") for side in ("inputs", "outputs"))
@@ -110,23 +119,31 @@ def _write_npz(path: Path, header: str, arrays: Mapping[str, IntArray]) -> None:
     """Write a JSON header and arrays as one zip with fixed dates, through a temporary sibling."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in [("header.json", header.encode()), *((f"{key}.npy", _npy(a)) for key, a in arrays.items())]:
+        for name, data in [(HEADER, header.encode()), *((f"{key}.npy", _npy(a)) for key, a in arrays.items())]:
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, data)
     write_atomically(path, buffer.getvalue())
 
 
-def _read_npz(path: Path) -> tuple[Any, dict[str, IntArray]]:
-    """Read what `_write_npz` wrote; raises MuxflowError naming the file when it cannot."""
+def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
+    """Read what `_write_npz` wrote; raises MuxflowError naming the file when it cannot, and where it is too large."""
     try:
         with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read("header.json"))
-            arrays = {
-                name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+            check_bytes(str(path), sum(sizes.values()))
+            if sizes.get(HEADER, 0) > MOST_HEADER:
+                raise MuxflowError(
+                    f"{path}: a {HEADER} of {sizes[HEADER]:,} bytes; at most {MOST_HEADER:,} (MOST_HEADER) are supported"
+                )
+            header = json.loads(archive.read(HEADER))
+            arrays: dict[str, npt.NDArray[Any]] = {}
+            elements = 0
+            for name in sizes:
+                if name.endswith(".npy"):
+                    arrays[name.removesuffix(".npy")] = array = _array(archive.read(name))
+                    elements += array.size
+                    check_bytes(str(path), WIDE * elements)
     except FileNotFoundError:
         raise MuxflowError(f"{path}: no such file") from None
     except (
@@ -141,6 +158,19 @@ def _read_npz(path: Path) -> tuple[Any, dict[str, IntArray]]:
     ) as error:
         raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
     return header, arrays
+
+
+def _array(data: bytes) -> npt.NDArray[Any]:
+    """Read the contents of a `.npy` file; raises ValueError unless it holds all that its header says, and plain numbers."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"an array of .npy version {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, columns_first, kind = read(file)
+    if kind.hasobject or prod(shape) * kind.itemsize != len(data) - file.tell():
+        raise ValueError(f"an array of {kind} and shape {shape} in {len(data)} bytes")
+    return np.frombuffer(data, kind, offset=file.tell()).reshape(shape, order="F" if columns_first else "C")
 
 
 def _npy(array: IntArray) -> bytes:

@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
-from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.node import Node, check_name
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.limits import check_nodes
 from muxflow.dataflow.op import IntArray, Ports, Role
+from muxflow.dataflow.text import shown
 
 T = TypeVar("T")
 
@@ -56,6 +58,8 @@ class Graph:
     `readouts`: how the host reads an output; the codes are the answer where an output has none.
     `notes`: what an importer wants reports to say (accuracy, data set, source file); strings only.
     `tensors`: the model's tensor that a stream stands for, where there is one; proofs compare the two.
+
+    Raises GraphError for a name that is no printable text, MuxflowError for more nodes than `limits.MOST_NODES`.
     """
 
     name: str
@@ -68,6 +72,9 @@ class Graph:
     tensors: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in (self.name, *self.streams):
+            check_name(f"graph {shown(self.name)}", name)
+        check_nodes(f"graph {self.name}", len(self.nodes))
         for name in ("streams", "readouts", "notes", "tensors"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 

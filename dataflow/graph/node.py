@@ -8,16 +8,28 @@ from dataclasses import dataclass
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Op, Ports
+from muxflow.dataflow.text import name_fault, shown
+
+
+def check_name(where: str, name: object) -> None:
+    """Raise GraphError, naming `where`, for a name that no node, stream or graph may have."""
+    fault = name_fault(name)
+    if fault is not None:
+        raise GraphError(f"{where}: {fault}")
 
 
 @dataclass(frozen=True)
 class Node:
-    """An op with the names of the streams on either side."""
+    """An op with the names of the streams on either side; raises GraphError for a name that is no printable text."""
 
     name: str
     op: Op
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in (self.name, *self.inputs, *self.outputs):
+            check_name(f"node {shown(self.name)}", name)
 
     def ports(self, streams: Mapping[str, Stream]) -> Ports:
         """Look the node's streams up by name."""

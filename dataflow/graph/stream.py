@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.limits import check_elements
 
 
 def width(lo: int, hi: int) -> tuple[int, bool]:
@@ -38,7 +39,8 @@ class Stream:
     `bipolar`: every element is -1 or +1, and one bit says which.
     `constant`: the contents where they never change (weights), so that intervals downstream are exact.
 
-    Raises GraphError on an empty shape, an empty interval, or a bipolar interval other than [-1, 1].
+    Raises GraphError on an empty shape, an empty interval, or a bipolar interval other than [-1, 1]; MuxflowError on more
+    elements than `limits.MOST_ELEMENTS`.
     """
 
     shape: tuple[int, ...]
@@ -57,6 +59,7 @@ class Stream:
         object.__setattr__(self, "shape", tuple(whole(size, "stream of shape") for size in self.shape))
         if not self.shape or any(size < 1 for size in self.shape):
             raise GraphError(f"stream of shape {self.shape}: every size must be at least 1")
+        check_elements("stream", *self.shape)
         if self.lo > self.hi:
             raise GraphError(f"stream interval [{self.lo}, {self.hi}] is empty")
         if self.bipolar and (self.lo, self.hi) != (-1, 1):
@@ -133,6 +136,7 @@ class Stream:
 
 
 def random_codes(stream: Stream, frames: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Draw uniform codes of a stream, shape (frames, *stream.shape)."""
+    """Draw uniform codes of a stream, shape (frames, *stream.shape); raises MuxflowError for too many."""
+    check_elements(f"{frames} frames of {stream}", frames, *stream.shape)
     steps = (stream.hi - stream.lo) // stream.step
     return stream.lo + stream.step * generator.integers(0, steps + 1, (frames, *stream.shape))

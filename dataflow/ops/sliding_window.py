@@ -10,6 +10,7 @@ import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.limits import check_elements
 from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role
 from muxflow.dataflow.ops.spatial import cube
 
@@ -100,6 +101,8 @@ class SlidingWindow(Op):
         if min(sizes) < 1:
             shown = " x ".join(map(str, x.shape[:-1]))
             raise GraphError(f"sliding window: a window of {self.extent} does not fit a map of {shown}")
+        padded = (size + sum(pair) for size, pair in zip(x.shape, self.pairs, strict=False))
+        check_elements(f"sliding window: a map with pads {self.pads}", *padded, x.channels)
         lo, hi = x.lo, x.hi
         if any(self.pads):
             lo, hi = min(lo, self.pad_code), max(hi, self.pad_code)

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.shape_inference
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.limits import check_elements
 from muxflow.frontend.model import Constant, ModelNode
 
+ATTRIBUTES = (str, int, float, tuple, np.ndarray)
+"""What an attribute can be that is no graph."""
+DIVISORS = frozenset(("strides", "dilations", "kernel_shape", "blocksize", "group", "num_outputs"))
+"""Attributes by which ONNX divides."""
+SIZES = 256
+"""Most numbers of a constant that may be sizes."""
 REORDERINGS = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
 
 
@@ -41,18 +49,52 @@ def fold(node: ModelNode, operands: Sequence[Constant], opset: int) -> Constant:
     return Constant(result, codes, scale)
 
 
+def _check_size(node: ModelNode, inputs: Sequence[npt.NDArray[Any]], opset: int) -> None:
+    """Raise UnsupportedError for a node that computes in graphs of its own, MuxflowError where its result would be too large.
+
+    A few numbers can ask for any size (ConstantOfShape, Expand, Range), so ONNX infers the shape first.
+    """
+    inner = [name for name, value in node.attributes.items() if not isinstance(value, ATTRIBUTES)]
+    if inner:
+        raise UnsupportedError(
+            f"{node.label}: its attribute {inner[0]} is a graph or a sparse tensor; export the model without loops, "
+            "conditions and sparse constants"
+        )
+    for name in DIVISORS & set(node.attributes):
+        if np.less(node.attributes[name], 1).any():  # ONNX would divide by it
+            raise UnsupportedError(f"{node.label}: {name} {node.attributes[name]} must be at least 1")
+    given = {name: value for name, value in zip(node.inputs, inputs, strict=True) if name}
+    kinds = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in given.items()}
+    infos = [helper.make_tensor_value_info(name, kinds[name], value.shape) for name, value in given.items()]
+    small = [numpy_helper.from_array(value, name) for name, value in given.items() if value.size <= SIZES]
+    outputs = [helper.make_tensor_value_info(name, onnx.TensorProto.UNDEFINED, None) for name in node.outputs if name]
+    graph = helper.make_graph([_written(node)], "size", infos, outputs, small)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.output
+    except Exception:  # the evaluator says what is wrong with the node
+        return
+    for entry in inferred:
+        dims = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
+        check_elements(f"{node.label}: its result", *dims)
+
+
+def _written(node: ModelNode) -> onnx.NodeProto:
+    attributes = {
+        name: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
+        for name, value in node.attributes.items()
+    }
+    return helper.make_node(node.op_type, node.inputs, node.outputs, node.name, **attributes)
+
+
 def _evaluate(node: ModelNode, inputs: list[npt.NDArray[Any]], opset: int) -> npt.NDArray[Any]:
+    _check_size(node, inputs, opset)
     infos = [helper.make_tensor_value_info(name, onnx.TensorProto.UNDEFINED, None) for name in node.inputs if name]
     outputs = [helper.make_tensor_value_info(node.outputs[0], onnx.TensorProto.UNDEFINED, None)]
     feeds = {name: value for name, value in zip(node.inputs, inputs, strict=True) if name}
     try:
-        attributes = {
-            name: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
-            for name, value in node.attributes.items()
-        }
-        written = helper.make_node(node.op_type, node.inputs, node.outputs, node.name, **attributes)
         model = helper.make_model(
-            helper.make_graph([written], "fold", infos, outputs), opset_imports=[helper.make_opsetid("", opset)]
+            helper.make_graph([_written(node)], "fold", infos, outputs), opset_imports=[helper.make_opsetid("", opset)]
         )
         (result,) = ReferenceEvaluator(model).run(None, feeds)
     except Exception as error:  # the evaluator raises whatever the op's implementation raises

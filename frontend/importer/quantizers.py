@@ -15,6 +15,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
+from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
 from muxflow.frontend.importer.thresholds import find_thresholds
@@ -26,6 +27,8 @@ FLOAT_SLACK = 2.0**-21
 """Relative error that the order of a float32 summation can plausibly cause; thresholds nearer to a tie are counted."""
 ROUNDING_MODES = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
 ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 8, 16, 32
+
+MOST_ZERO_POINT = 1 << INPUT_BITS
 
 CodesOf = Callable[[Doubles], IntArray]
 
@@ -75,8 +78,14 @@ class Quantizer:
 
 
 def codes_of(levels: Floats, scale: Floats | Doubles) -> IntArray:
-    """Return the codes of `levels = scale * code`, rounded to the nearest."""
-    return np.rint(levels.astype(np.float64) / scale).astype(np.int64)
+    """Return the codes of `levels = scale * code`, rounded to the nearest; raises UnsupportedError where there is none."""
+    codes = np.rint(levels.astype(np.float64) / scale)
+    if not (np.abs(codes) < LARGEST_CODE).all():
+        raise UnsupportedError(
+            "it gives NaN or numbers beyond 32 bits on values that its input can take; limit its input, as with a Clip, or "
+            "use another function or scale"
+        )
+    return codes.astype(np.int64)
 
 
 def _bits(importer: Importer, node: ModelNode, position: int, most: int) -> int:
@@ -103,6 +112,11 @@ def _zero_point(importer: Importer, node: ModelNode, position: int) -> Floats:
     if (zero_point != np.rint(zero_point)).any():
         odd = zero_point[zero_point != np.rint(zero_point)]
         raise UnsupportedError(f"{node.label}: zero point {float(odd[0]):g} is not an integer; round it in training")
+    if (np.abs(zero_point) > MOST_ZERO_POINT).any():
+        raise UnsupportedError(
+            f"{node.label}: zero point {float(zero_point.flat[np.abs(zero_point).argmax()]):g}; supported are those up to "
+            f"{MOST_ZERO_POINT} (MOST_ZERO_POINT)"
+        )
     return zero_point
 
 

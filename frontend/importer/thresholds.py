@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.limits import check_elements
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.threshold import Threshold
 
@@ -87,11 +88,13 @@ def _exhaustive(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Thresh
 
 
 def _bisect(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Threshold:
+    check_elements(f"{where}: the activation's values on {SAMPLE} accumulators", SAMPLE, rows)
     points = np.unique(np.linspace(lo, hi, SAMPLE).astype(np.int64))
     values = _evaluate(codes, points, rows)
     falling = _falling(where, points, values)
     base, top = int(values.min()), int(values.max())
     steps = max(1, top - base)
+    check_elements(f"{where}: thresholds", steps, rows)
     wanted = np.arange(1, steps + 1)[:, None]
     block = max(1, BLOCK // rows)
 

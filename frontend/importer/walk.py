@@ -15,12 +15,13 @@ from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.limits import check_elements, check_nodes
 from muxflow.dataflow.op import Op
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import handlers
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, stream_shape
 from muxflow.frontend.importer.values import Image, Tensor, Unknown, Value
-from muxflow.frontend.model import STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
+from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
 
 ADVICE = {
     "Pad": "give the padding to the convolution or pool after it (padding=...)",
@@ -42,6 +43,10 @@ ADVICE = {
     "Thresholding": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
 }
 """What to do about op types that people often meet here."""
+
+
+LONGEST = 200
+"""Most characters that a node keeps of its name in the model; parts and numbers are appended to it."""
 
 
 class _NotReached(UnsupportedError):
@@ -74,7 +79,7 @@ class Importer:
 
     def unique(self, name: str) -> str:
         """Make a node or stream name that no other one has, made of letters, digits and underscores."""
-        base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
+        base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:LONGEST] or "node"
         base = candidate = f"n{base}" if base[0].isdigit() else base
         number = 2
         while candidate in self._names:
@@ -159,6 +164,7 @@ class Importer:
 
     def run(self, collect: bool) -> list[NodeStatus]:
         """Visit every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""
+        check_nodes(f"model {self.name}", len(self.model.nodes))
         self.values[""] = Constant(np.zeros(0, np.float32))
         for name, constant in self.model.constants.items():
             finite(constant.value, name)
@@ -171,7 +177,7 @@ class Importer:
                 self._check_inputs(node)
                 value = self._visit(node)
                 statuses.append(NodeStatus(node.name, node.op_type, True, ""))
-            except (MuxflowError, IndexError, KeyError, TypeError, ValueError) as error:
+            except Exception as error:  # a damaged node makes numpy or the ONNX runtime raise anything
                 message = _complaint(node, error)
                 if not collect:
                     raise UnsupportedError(message) from error
@@ -179,10 +185,13 @@ class Importer:
                 statuses.append(NodeStatus(node.name, node.op_type, False, message))
             for name in node.outputs:
                 self.values[name] = Unknown(f"a further output of {node.label}")
-            self.values[node.outputs[0]] = value
+            if node.outputs:
+                self.values[node.outputs[0]] = value
         return statuses
 
     def _check_inputs(self, node: ModelNode) -> None:
+        if not node.outputs:
+            raise MuxflowError(f"{node.label} has no output; the file is not a valid model, so export it again")
         for name in node.inputs:
             value = self.values.get(name)
             if value is None:
@@ -198,6 +207,10 @@ class Importer:
         constants = [value for value in operands if isinstance(value, Constant)]
         if node.domain == STANDARD and len(constants) == len(operands):
             return fold(node, constants, self.opset)
+        if node.domain != MUXFLOW:
+            for name, value in zip(node.inputs, operands, strict=True):
+                if isinstance(value, Constant) and name:
+                    _check_type(f"constant {name}", value.value.dtype)
         known = handlers()
         if (node.domain, node.op_type) in known:
             return known[node.domain, node.op_type](self, node)
@@ -285,14 +298,27 @@ def _complaint(node: ModelNode, error: Exception) -> str:
     return str(error) if named else f"{node.label}: {error}"
 
 
+def _check_type(what: str, dtype: npt.DTypeLike) -> None:
+    """Raise UnsupportedError for floats of another precision than float32, in which all is evaluated, and for no numbers."""
+    kind = np.dtype(dtype)
+    if kind != np.float32 and kind.kind not in "iub":
+        raise UnsupportedError(
+            f"{what} holds {kind.name} numbers; supported are float32 ones, in which thresholds and near ties are found: "
+            "export the model in float32 (torch: model.float())"
+        )
+
+
 def _image(entry: ModelInput) -> Image:
+    if entry.dtype:
+        _check_type(f"input {entry.name}", entry.dtype)
     shape = tuple(size or 0 for size in entry.shape)
     if not shape or min(shape) < 1:
         raise UnsupportedError(
             f"input {entry.name} has no fixed shape (N, {', '.join(str(size or '?') for size in shape)}); export the "
             "model with an example input of fixed size"
         )
-    return Image(entry.name, shape, np.arange(int(np.prod(shape))).reshape(shape))
+    count = check_elements(f"input {entry.name}", *shape)
+    return Image(entry.name, shape, np.arange(count).reshape(shape))
 
 
 def import_model(model: Model, options: ImportOptions | None = None) -> Graph:

@@ -6,6 +6,7 @@ Each answer is one line of JSON on the standard output: {"error": null} or a mes
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.frontend.keras.architecture import check_architecture
 from muxflow.frontend.keras.layers import Shape
 from muxflow.frontend.keras.model_file import read_arrays, write_model_file
 from muxflow.frontend.keras.writer import Writer, to_channel_last
@@ -31,12 +33,23 @@ class Description:
     tensors: dict[str, Any]
 
 
-def read_file(path: Path, read: Callable[[str], Any], advice: str) -> Any:
-    """Return what Keras' reader makes of a file; raises MuxflowError with the reader's reason and the advice."""
+def read_file(path: Path, read: Callable[[str], Any], known: Callable[[], frozenset[str]], advice: str) -> Any:
+    """Return what Keras' reader makes of a file, whose classes must be in `known` (see `architecture`).
+
+    Raises MuxflowError with the reader's reason and the advice.
+    """
     try:
+        check_architecture(path, known)
         return read(str(path))
+    except MuxflowError:
+        raise
     except Exception as error:  # Keras raises whatever its readers meet first
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        # Keras may advise to switch its own checks off.
+        reason = " ".join(
+            part for part in re.split(r"(?<=[.!]) ", said) if "unsafe" not in part and "safe_mode" not in part
+        )
+        reason = reason[:400]
         raise MuxflowError(f"model {path}: Keras cannot read it ({reason}); {advice}") from error
 
 

@@ -11,10 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
-from onnx.external_data_helper import load_external_data_for_model
+from onnx.external_data_helper import (
+    ExternalDataInfo,
+    _get_all_tensors,
+    load_external_data_for_model,
+    uses_external_data,
+)
 
 import muxflow.frontend.qonnx.ops  # noqa: F401  (QONNX's own tools then know the operators of what was read)
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import check_bytes
 from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import STANDARD, Constant, Model, ModelInput, ModelNode, model_name
 
@@ -37,11 +43,15 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise MuxflowError(f"model {path}: no such file; give a QONNX file, or train one with `muxflow train`")
     model = onnx.ModelProto()
     try:
+        check_bytes(f"model {path}", path.stat().st_size)
         data = path.read_bytes()
         model.ParseFromString(data)
+        check_bytes(f"model {path} with its external data", len(data) + _external_bytes(model, path.parent))
         load_external_data_for_model(model, str(path.parent))
     except OSError as error:
         raise MuxflowError(f"model {path}: cannot be read ({error}); save it in one file") from error
+    except MuxflowError:
+        raise
     except Exception as error:  # protobuf's DecodeError has no stable import path
         raise MuxflowError(f"model {path}: not an ONNX file or cut short ({error}); export the model again") from error
     if not data:
@@ -54,6 +64,12 @@ def read_model(path: Path) -> onnx.ModelProto:
             if entry.name == "rounding_mode" and entry.s.upper() == b"ROUND_TO_ZERO":
                 entry.s = b"DOWN"
     return model
+
+
+def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
+    """Count the bytes of the tensors that stand in other files."""
+    found = [ExternalDataInfo(tensor) for tensor in _get_all_tensors(model) if uses_external_data(tensor)]
+    return sum(one.length or (folder / one.location).stat().st_size for one in found)
 
 
 def read_onnx(path: Path) -> Model:
@@ -125,10 +141,19 @@ def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:
 def _input(entry: onnx.ValueInfoProto, annotated: str) -> ModelInput:
     """Read an input of the model; its integers where it is annotated as UINTn or INTn of up to `INPUT_BITS` bits."""
     shape = tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim)[1:]
+    dtype = _type_name(entry.type.tensor_type.elem_type)
     kind = INTEGER_TYPE.fullmatch(annotated)
     if kind and kind["bits"] and int(kind["bits"]) <= INPUT_BITS:
-        return ModelInput(entry.name, shape, int(kind["bits"]), not kind["unsigned"])
-    return ModelInput(entry.name, shape)
+        return ModelInput(entry.name, shape, int(kind["bits"]), not kind["unsigned"], dtype)
+    return ModelInput(entry.name, shape, dtype=dtype)
+
+
+def _type_name(number: int) -> str:
+    """Name a type of ONNX as NumPy does, "" for none."""
+    try:
+        return str(helper.tensor_dtype_to_np_dtype(number).name) if number else ""
+    except KeyError:
+        return f"ONNX type {number}"
 
 
 def _annotated_types(proto: onnx.ModelProto) -> Mapping[str, str]:

@@ -25,7 +25,7 @@ from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import DESIGN, GRAPH, load_design, save_design
 from muxflow.hls.emit import Emitter, Tool, storage_pragma, stream_definition
 from muxflow.hls.headers import copy_headers
-from muxflow.hls.names import Names, names_of
+from muxflow.hls.names import Names, comment, names_of
 from muxflow.hls.packing import pack, words_per_frame
 from muxflow.hls.registry import check_project
 from muxflow.hls.vitis.seeds import SeedArgument, seed_arguments
@@ -267,7 +267,7 @@ class _Writer:
             base = self.names.functions[node.name]
             guard = f"{self.names.top.upper()}_TABLES_{base}_HPP"
             tables = self.emitter.table_definitions(node)
-            self._render("table.hpp.j2", f"src/tables/{base}.hpp", node=node.name, guard=guard, tables=tables)
+            self._render("table.hpp.j2", f"src/tables/{base}.hpp", node=comment(node.name), guard=guard, tables=tables)
             found.append(f"{base}.hpp")
         return found
 
@@ -286,8 +286,10 @@ class _Writer:
     def _nodes(self) -> list[dict[str, str]]:
         return [
             {
-                "comment": f"{node.name}: {node.op.kind}, {self.design.folds[node.name]}, "
-                f"{self.design.cycles(node)} cycles a frame{self._held(node)}",
+                "comment": comment(
+                    f"{node.name}: {node.op.kind}, {self.design.folds[node.name]}, "
+                    f"{self.design.cycles(node)} cycles a frame{self._held(node)}"
+                ),
                 "function": self.names.functions[node.name],
                 "definition": self.emitter.node_function(node),
                 "call": self.emitter.node_call(node, self.names.variables),

@@ -125,9 +125,9 @@ def _show(project: Project, made: Bitstream) -> None:
         table.add_row(*row)
     out.print(table)
     for name, interval in made.figures.synthesised.slow_loops if made.figures.synthesised else ():
-        out.print(f"loop {name}: initiation interval {interval}, 1 was expected", markup=False)
+        out.print(f"loop {name}: initiation interval {interval}, 1 was expected")
     for notice in made.notices:
-        out.print(f"notice: {notice}", markup=False, soft_wrap=True)
+        out.print(f"notice: {notice}", soft_wrap=True)
     if made.deploy is not None:
         out.print(f"for the board: {os.path.relpath(made.deploy)}")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 import muxflow
 from muxflow.cli.console import InputScale, Json, ModelArgument, answer, fraction, out
@@ -20,8 +20,8 @@ def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = 
         for column in ("node", "op", "", "what to do"):
             table.add_column(column, overflow="fold")
         for status in statuses:
-            mark = "[green]ok[/]" if status.supported else "[red]no[/]"
-            table.add_row(escape(status.node), status.op_type, mark, escape(status.message))
+            mark = Text("ok", "green") if status.supported else Text("no", "red")
+            table.add_row(status.node, status.op_type, mark, status.message)
         out.print(table)
         out.print(f"{len(statuses) - len(bad)} of {len(statuses)} nodes supported")
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.reports.terminal import PlainConsole
 
 # A file or a pipe has no width of its own: wide enough for the tables.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-err = Console(stderr=True, highlight=False)
+out = PlainConsole(width=None if sys.stdout.isatty() else 120)
+err = PlainConsole(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
 BoardOption = Annotated[
@@ -40,7 +40,7 @@ def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], Non
     """Show progress bars on standard error, one line a task; where it is no terminal their titles; nothing with `quiet`."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

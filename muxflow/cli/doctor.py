@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from muxflow.cli.console import Json, answer, out
 
@@ -19,8 +19,8 @@ def doctor(as_json: Json = False) -> None:
         for column in ("", "tool", "version", "for", "how to get it"):
             table.add_column(column, overflow="fold")
         for one in found:
-            mark = "[green]found[/]" if one.found else "[yellow]absent[/]"
-            table.add_row(mark, one.name, one.version, one.purpose, "" if one.found else escape(one.remedy))
+            mark = Text("found", "green") if one.found else Text("absent", "yellow")
+            table.add_row(mark, one.name, one.version, one.purpose, "" if one.found else one.remedy)
         out.print(table)
 
     answer(

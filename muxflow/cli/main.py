@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
+from rich.text import Text
 
 from muxflow.cli.console import err
 from muxflow.dataflow.errors import MuxflowError
@@ -17,10 +17,11 @@ def main() -> None:
 
         app()
     except MuxflowError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        err.print(Text.assemble(("error:", "bold red"), f" {error}"), soft_wrap=True)
         raise SystemExit(error.exit_code) from None
     except ModuleNotFoundError as error:
-        err.print(f"[bold red]error:[/] the package {error.name} is not installed; `muxflow doctor` says how to get it")
+        said = f" the package {error.name} is not installed; `muxflow doctor` says how to get it"
+        err.print(Text.assemble(("error:", "bold red"), said))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         err.print("interrupted")

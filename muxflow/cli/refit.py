@@ -88,6 +88,6 @@ def _show(entry: dict[str, Any]) -> None:
         table.add_row(name, interval, *(f"{one[key]:,}" for key in ("fifo_bits", "lut", "bram18")))
     out.print(table)
     for name, depth in entry["depths"].items():
-        out.print(f"FIFO {name}: {depth['before']} beats, {depth['after']} with the reported pipelines", markup=False)
+        out.print(f"FIFO {name}: {depth['before']} beats, {depth['after']} with the reported pipelines")
     if not entry["depths"]:
         out.print("every FIFO is as deep as the reported pipelines need")

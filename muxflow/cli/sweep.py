@@ -53,7 +53,7 @@ def sweep(
         out.print(table(outcomes))
         for outcome in outcomes:
             if outcome.status != "fitted":
-                out.print(f"{_title(outcome)}: {outcome.reason}", markup=False)
+                out.print(f"{_title(outcome)}: {outcome.reason}")
         out.print(f"{os.path.relpath(output / 'results.csv')}, results.json")
 
     answer({"results": [asdict(outcome) for outcome in outcomes], "folder": str(output)}, as_json, show)

@@ -13,9 +13,11 @@ import tf_keras
 
 sys.modules["keras"] = tf_keras  # Keras 3 may be installed beside it; QKeras must not meet it
 
-from qkeras.utils import load_qmodel  # noqa: E402
+from qkeras import quantizers  # noqa: E402
+from qkeras.utils import _add_supported_quantized_objects, load_qmodel  # noqa: E402
 
 import muxflow.frontend.training.keras.mognet  # noqa: E402, F401  (makes Keras know Muxflow's layers)
+from muxflow.frontend.keras.architecture import names_of  # noqa: E402
 from muxflow.frontend.keras.child import (  # noqa: E402
     Description,
     channel_first,
@@ -30,13 +32,24 @@ from muxflow.frontend.keras.v2.unfold import unfolded  # noqa: E402
 from muxflow.frontend.keras.writer import TENSORFLOW, Writer  # noqa: E402
 
 
+def known_classes() -> frozenset[str]:
+    """List the classes and functions that a file may name: those of Keras, QKeras and Muxflow."""
+    quantized: dict[str, Any] = {}
+    _add_supported_quantized_objects(quantized)
+    functions = {
+        name: one for name, one in vars(quantizers).items() if getattr(one, "__module__", "") == quantizers.__name__
+    }
+    return names_of(tf_keras, quantized | functions)
+
+
 def read_model(path: Path) -> Any:
     """Read a Keras 2 model without models inside; raises MuxflowError when the file holds none."""
     advice = (
         "give a whole model of Keras 2 (TensorFlow with TF_USE_LEGACY_KERAS=1) that model.save wrote, with layers of "
         "Keras, QKeras and Muxflow only"
     )
-    return unfolded(read_file(path, lambda name: load_qmodel(name, compile=False), advice), f"model {path}")
+    model = read_file(path, lambda name: load_qmodel(name, compile=False), known_classes, advice)
+    return unfolded(model, f"model {path}")
 
 
 def describe(model: Any) -> Description:

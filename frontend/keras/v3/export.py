@@ -6,7 +6,7 @@ A process of its own, because HGQ2 must not meet QKeras. Arguments and answers: 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import hgq  # noqa: F401  (makes Keras know its layers)
 import keras
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.frontend.keras.architecture import names_of
 from muxflow.frontend.keras.child import (
     Description,
     channel_first,
@@ -27,10 +28,24 @@ from muxflow.frontend.keras.v3.layers import LAYERS
 from muxflow.frontend.keras.writer import TORCH, Writer
 
 
+def known_classes() -> frozenset[str]:
+    """List the classes and functions that a file may name: those of Keras, its operations among them, HGQ2 and Muxflow."""
+    operations = {
+        one.__name__: one for one in _subclasses(keras.Operation) if one.__module__.startswith("keras.src.ops.")
+    }
+    return names_of(keras, operations | vars(keras.dtype_policies))
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    for one in cls.__subclasses__():
+        yield one
+        yield from _subclasses(one)
+
+
 def read_model(path: Path) -> Any:
     """Read a Keras 3 model; raises MuxflowError when the file holds none."""
     advice = "give a whole model of Keras 3 that model.save wrote, with layers of Keras and HGQ2 only"
-    return read_file(path, lambda name: keras.models.load_model(name, compile=False), advice)
+    return read_file(path, lambda name: keras.models.load_model(name, compile=False), known_classes, advice)
 
 
 class Walk:

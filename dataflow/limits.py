@@ -1,0 +1,44 @@
+"""What a file or an option may ask for, so that a small one cannot fill the memory or the disk.
+
+All are decisions: far beyond any network that fits a device, and within the memory of a small machine.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from muxflow.dataflow.errors import MuxflowError
+
+MOST_ELEMENTS = 1 << 28
+"""Elements of one tensor, or of one array of codes: 2 GiB at 8 bytes each."""
+MOST_NODES = 1 << 16
+"""Nodes of a model or a graph."""
+MOST_BYTES = 1 << 31
+"""Bytes of a model file, and of all that it holds once decompressed: what protocol buffers allow."""
+
+
+def check_elements(what: str, *sizes: int) -> int:
+    """Return the product of sizes; raises MuxflowError naming `what` where it is over MOST_ELEMENTS."""
+    count = prod(map(int, sizes))
+    if count > MOST_ELEMENTS:
+        shape = " x ".join(map(str, sizes))
+        raise MuxflowError(
+            f"{what}: {shape if len(sizes) > 1 else f'{count:,}'} elements; at most {MOST_ELEMENTS:,} (MOST_ELEMENTS) are "
+            "supported, so use smaller sizes"
+        )
+    return count
+
+
+def check_nodes(what: str, count: int) -> None:
+    """Raise MuxflowError naming `what` where it has more than MOST_NODES nodes."""
+    if count > MOST_NODES:
+        raise MuxflowError(f"{what}: {count:,} nodes; at most {MOST_NODES:,} (MOST_NODES) are supported")
+
+
+def check_bytes(what: str, count: int) -> None:
+    """Raise MuxflowError naming `what` where it takes more than MOST_BYTES bytes."""
+    if count > MOST_BYTES:
+        raise MuxflowError(
+            f"{what}: {count:,} bytes once it is read; at most {MOST_BYTES:,} (MOST_BYTES) are supported: it is no model "
+            "for a device, or made to fill the memory"
+        )

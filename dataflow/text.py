@@ -1,0 +1,34 @@
+"""Text that comes from files: what a name may hold, and how any text is shown where it could give orders.
+
+Each language has one function that writes foreign text into it: here for terminals and messages; `muxflow.hls.names.comment`
+for C++ and Tcl; `muxflow.reports.render` for HTML and LaTeX. Identifiers and file names are made by
+`muxflow.hls.names.identifiers`.
+"""
+
+from __future__ import annotations
+
+LONGEST_NAME = 1000
+"""Most characters in the name of a node, a stream or a graph."""
+
+SHOWN = 60
+"""Most characters of a value that a message repeats."""
+
+
+def printable(text: str) -> str:
+    """Return a text whose characters all show, line ends aside: "?" stands for each that moves a cursor or turns text."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def shown(value: object) -> str:
+    """Return the representation of a value, cut where it is long, for a message."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def name_fault(name: object) -> str | None:
+    """Say what is wrong with the name of a node, a stream or a graph; None where nothing is."""
+    if not isinstance(name, str) or not name or len(name) > LONGEST_NAME:
+        return f"the name {shown(name)}; a name is text of 1 to {LONGEST_NAME} characters (LONGEST_NAME)"
+    if not name.isprintable():
+        return f"the name {shown(name)} holds control characters; use characters that can be printed"
+    return None

@@ -1,0 +1,129 @@
+"""What a Keras file says it will build, read and checked before Keras builds it; runs in the processes that hold Keras.
+
+Keras calls whatever a file names: a Lambda layer holds code, others open files or call functions by name. So every class must
+be one of those that the process knows and that only compute, from a package that the process has imported anyway.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.text import shown
+
+CONFIG, WEIGHTS, ATTRIBUTE = "config.json", "model.weights.h5", "model_config"
+TRAINING = "compile_config"
+"""Of the training, which Keras is told to leave out; inside models it is read."""
+PACKAGES = frozenset(("keras", "tf_keras", "qkeras", "hgq", "quantizers", "muxflow"))
+MARKERS = frozenset(
+    "Functional Sequential Model __keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__".split()
+)
+"""Names under which files keep models and plain values."""
+CODE = frozenset(
+    "Lambda __lambda__ function TFOpLambda SlicingOpLambda ClassMethod InstanceMethod InstanceProperty "
+    "TensorFlowOpLayer TorchModuleWrapper TFSMLayer JaxLayer FlaxLayer __typespec__ TypeSpec "
+    "TextVectorization StringLookup IntegerLookup IndexLookup Hashing".split()
+)
+"""Classes of Keras that run code from the file, call functions by name or open other files."""
+ADVICE = "use layers of Keras, QKeras, HGQ2 and Muxflow that compute with arrays only (Add, Activation, Rescaling, ...)"
+
+
+def check_architecture(path: Path, known: Callable[[], frozenset[str]]) -> None:
+    """Raise unless a model file builds nothing but classes in `known` that only compute, of a bounded size.
+
+    Raises UnsupportedError naming the layer and its class, MuxflowError for too many bytes or data that stand in other
+    files, and whatever the file's parts raise when they are damaged. A file that holds no architecture passes.
+    """
+    names: frozenset[str] = frozenset()
+    for config in _architectures(path):
+        names = names or known() | MARKERS
+        whole = {key: part for key, part in config.items() if key != TRAINING} if isinstance(config, dict) else config
+        for entry, within in _entries(whole, ""):
+            _check_class(f"model {path}: {within or 'the model'}", entry, names)
+
+
+def _architectures(path: Path) -> Iterator[Any]:
+    """Read the architectures in a file, with its sizes checked on the way: it may be a zip and an HDF5 file at once."""
+    what = f"model {path}"
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+            check_bytes(what, sum(sizes.values()))
+            if WEIGHTS in sizes:
+                with h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
+                    _check_data(what, file)
+            if CONFIG in sizes:
+                yield json.loads(archive.read(CONFIG))
+    if h5py.is_hdf5(path):
+        with h5py.File(path) as file:
+            _check_data(what, file)
+            if ATTRIBUTE in file.attrs:
+                yield json.loads(file.attrs[ATTRIBUTE])
+
+
+def _check_data(what: str, file: h5py.File) -> None:
+    """Raise MuxflowError where the data sets would take too much memory, or stand in other files."""
+
+    def elsewhere(name: str, link: Any) -> str | None:
+        return None if isinstance(link, h5py.HardLink) else name
+
+    stray = file.visititems_links(elsewhere)
+    if stray is not None:
+        raise MuxflowError(f"{what}: {stray} is a link to another place; save the model again with model.save")
+    data: list[h5py.Dataset] = []
+    file.visititems(lambda _, found: data.append(found) if isinstance(found, h5py.Dataset) else None)
+    for one in data:
+        if one.external or one.is_virtual:
+            raise MuxflowError(f"{what}: its data set {one.name} stands in another file; save the model in one file")
+    check_bytes(what, sum(one.size * one.dtype.itemsize for one in data))
+
+
+def names_of(keras: Any, more: Mapping[str, Any]) -> frozenset[str]:
+    """List the classes and functions of a Keras that files may name, those that are registered with it, and `more`."""
+    parts = ("layers", "initializers", "regularizers", "constraints", "activations", "optimizers", "losses", "metrics")
+    own = (name for part in parts for name in dir(getattr(keras, part)))
+    return frozenset(_plain(name) for name in (*own, *keras.utils.get_custom_objects(), *more))
+
+
+def _plain(name: str) -> str:
+    """Return the name of a class without that of the package that it is registered for, which stands before a ">"."""
+    return name.rsplit(">", 1)[-1]
+
+
+def _entries(value: Any, within: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield every description of an object, with the layer that it stands in."""
+    if isinstance(value, dict):
+        if "class_name" in value:
+            config = value.get("config")
+            own = config.get("name") if isinstance(config, dict) else None
+            within = own if isinstance(own, str) else within
+            yield value, within
+        for key, part in value.items():
+            yield from _entries(part, within)
+            if isinstance(part, str) and (key == "activation" or key.endswith("_quantizer")):
+                # QKeras calls what stands before the bracket.
+                yield {"class_name": part.split("(")[0]}, within
+    elif isinstance(value, list):
+        for part in value:
+            yield from _entries(part, within)
+
+
+def _check_class(where: str, entry: dict[str, Any], names: frozenset[str]) -> None:
+    full = entry["class_name"]
+    if not isinstance(full, str) or _plain(full) in CODE:
+        raise UnsupportedError(
+            f"{where} has a {shown(full)}, which runs code that the file brings; it is not read: {ADVICE}"
+        )
+    package = entry.get("module")
+    own = package is None or (isinstance(package, str) and package.split(".")[0] in PACKAGES)
+    if not own or _plain(full) not in names:
+        origin = f" of {shown(package)}" if package else ""
+        raise UnsupportedError(f"{where} has a {shown(full)}{origin}, which is not known; {ADVICE}")

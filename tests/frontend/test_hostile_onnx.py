@@ -1,0 +1,195 @@
+"""ONNX files that ask for too much or make no sense: one message that names the node and the limit."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import muxflow
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.frontend.importer.quantizers import MOST_ZERO_POINT
+from muxflow.frontend.importer.walk import LONGEST, import_model
+from muxflow.frontend.model import Constant, Model, ModelInput, ModelNode
+
+LIMIT = r"\(MOST_ELEMENTS\)"
+
+
+def quantized(build: Any, shape: tuple[int, ...] = (1, 4, 8, 8)) -> Any:
+    made = build(shape)
+    made.quant("x", 0.25, bits=4.0)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("op", "sizes"),
+    [
+        ("ConstantOfShape", [np.array([1, 4, 100000, 100000])]),
+        ("Range", [np.array(0), np.array(10**15), np.array(1)]),
+        ("Expand", [np.ones(1, np.float32), np.array([1, 4, 100000, 100000])]),
+        ("Tile", [np.ones((1, 4), np.float32), np.array([10**6, 10**6])]),
+        ("Add", [np.ones((1 << 15, 1), np.float32), np.ones((1, 1 << 15), np.float32)]),
+    ],
+)
+def test_constants_that_a_few_numbers_blow_up(build: Any, save: Any, op: str, sizes: list[Any]) -> None:
+    made = quantized(build)
+    value = made.node(op, *sizes)
+    made.node("Add", "t0", value)
+    with pytest.raises(UnsupportedError, match=rf"^{op}_1 \({op}\): its result: .*{LIMIT}"):
+        muxflow.load(save(made))
+    statuses = muxflow.check(save(made))
+    assert [status.supported for status in statuses] == [True, False, False]
+
+
+def test_constants_that_loop(build: Any, save: Any) -> None:
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["s"], ["t"])],
+        "body",
+        [value("i", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("s", TensorProto.FLOAT, [1])],
+        [value("on", TensorProto.BOOL, []), value("t", TensorProto.FLOAT, [1])],
+    )
+    made = quantized(build)
+    made.node("Loop", np.array(10**15), np.array(True), np.ones(1, np.float32), body=body)
+    with pytest.raises(UnsupportedError, match=r"^Loop_1 \(Loop\): its attribute body is a graph"):
+        muxflow.load(save(made))
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "Conv"])
+def test_paddings_without_end(build: Any, save: Any, op: str) -> None:
+    made = quantized(build)
+    if op == "Conv":
+        made.conv(np.ones((2, 4, 3, 3)), pads=[10**6] * 4)
+    else:
+        made.then(op, kernel_shape=[2, 2], pads=[10**6] * 4, strides=[10**6] * 2)
+    made.quant(scale=0.25, bits=4.0)
+    with pytest.raises(UnsupportedError, match=rf"\({op}\): sliding window: a map with pads .*{LIMIT}"):
+        muxflow.load(save(made))
+
+
+def test_inputs_without_end(build: Any, save: Any) -> None:
+    with pytest.raises(MuxflowError, match=rf"^input x: 1 x 80000 x 80000 elements; .*{LIMIT}"):
+        muxflow.load(save(quantized(build, (1, 1, 80000, 80000))))
+
+
+def test_nodes_without_end(build: Any) -> None:
+    nodes = tuple(ModelNode(f"n{i}", "Relu", (f"t{i}",), (f"t{i + 1}",)) for i in range((1 << 16) + 1))
+    model = Model("long", nodes, (ModelInput("t0", (1, 2, 2)),), ("t1",), {"c": Constant(np.ones(1))})
+    with pytest.raises(MuxflowError, match=r"^model long: 65,537 nodes; at most 65,536 \(MOST_NODES\)"):
+        import_model(model)
+
+
+@pytest.mark.parametrize(
+    ("location", "more", "message"),
+    [
+        ("../../../../etc/passwd", {}, "points outside the directory"),
+        ("/etc/passwd", {}, "it is an absolute path"),
+        ("absent.bin", {}, "No such file"),
+        ("data.bin", {"length": 10**13}, "MOST_BYTES"),
+        ("data.bin", {"length": "many"}, "not an ONNX file or cut short"),
+    ],
+)
+def test_data_in_other_files(build: Any, tmp_path: Path, location: str, more: dict[str, Any], message: str) -> None:
+    made = quantized(build)
+    made.node("Conv", "t0", np.ones((2, 4, 3, 3), np.float32))
+    model = made.model()
+    tensor = next(one for one in model.graph.initializer if list(one.dims) == [2, 4, 3, 3])
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": location, **more}.items():
+        tensor.external_data.add(key=key, value=str(value))
+    (tmp_path / "data.bin").write_bytes(bytes(1000))
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(MuxflowError) as caught:
+        muxflow.load(tmp_path / "net.onnx")
+    assert f"model {tmp_path / 'net.onnx'}" in str(caught.value) and message in str(caught.value)
+
+
+def test_a_file_larger_than_any_model(tmp_path: Path) -> None:
+    with (tmp_path / "net.onnx").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(MuxflowError, match=r"net\.onnx: .*MOST_BYTES"):
+        muxflow.load(tmp_path / "net.onnx")
+
+
+def test_names_of_a_model_are_brought_into_shape(build: Any, save: Any) -> None:
+    made = quantized(build)
+    made.conv(np.ones((2, 4, 1, 1)))
+    made.quant(scale=0.25, bits=4.0)
+    made.nodes[0].name = "a\n\x1b[31m[/x]"
+    made.nodes[-1].name = "n" * 10000
+    graph = muxflow.load(save(made))
+    assert all(name.isascii() and name.isidentifier() and len(name) <= LONGEST + 10 for name in graph.streams)
+
+
+def test_names_that_are_no_text(build: Any, tmp_path: Path) -> None:
+    made = quantized(build)
+    made.nodes[0].name = "abcdefgh"
+    data = made.model().SerializeToString()
+    (tmp_path / "net.onnx").write_bytes(data.replace(b"abcdefgh", b"ab\xff\xfeefgh"))
+    assert muxflow.load(tmp_path / "net.onnx").nodes == ()
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes", "message"),
+    [
+        ("Unsqueeze", [np.array([10**18])], {}, "do not make sense"),
+        ("Conv", [np.ones((2, 4, 3, 3), np.float32)], {"pads": "x"}, "do not make sense"),
+        ("Conv", [np.ones((2, 4, 3, 3), np.float32)], {"strides": [0, 0]}, "must be at least 1"),
+        ("Conv", [np.ones((2, 4, 3, 3), np.float32)], {"dilations": [10**9] * 2}, "does not fit a map"),
+        ("Conv", [np.ones((2, 4, 3, 3), np.float32)], {"group": 10**18}, "input has 4"),
+    ],
+)
+def test_attributes_that_make_no_sense(
+    build: Any, tmp_path: Path, op: str, inputs: list[Any], attributes: dict[str, Any], message: str
+) -> None:
+    made = quantized(build)
+    made.then(op, *inputs, **attributes)
+    onnx.save(made.model(), tmp_path / "net.onnx")  # without shapes: ONNX itself divides by some of these
+    with pytest.raises(UnsupportedError, match=rf"^{op}_1 \({op}\): .*{message}"):
+        muxflow.load(tmp_path / "net.onnx")
+
+
+def test_constants_that_divide_by_zero(build: Any, tmp_path: Path) -> None:
+    made = quantized(build)
+    value = made.node("MaxPool", np.ones((1, 4, 8, 8), np.float32), kernel_shape=[2, 2], strides=[0, 0])
+    made.node("Add", "t0", value)
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedError, match=r"^MaxPool_1 \(MaxPool\): strides \(0, 0\) must be at least 1"):
+        muxflow.load(tmp_path / "net.onnx")
+
+
+def test_a_node_without_outputs(build: Any, save: Any) -> None:
+    made = quantized(build)
+    made.nodes.append(helper.make_node("Identity", [made.last], [], "empty"))
+    with pytest.raises(UnsupportedError, match=r"^empty \(Identity\) has no output"):
+        muxflow.load(save(made))
+    assert [status.supported for status in muxflow.check(save(made))] == [True, False]
+
+
+def test_numbers_that_are_none(build: Any, save: Any) -> None:
+    made = quantized(build)
+    made.then("Sub", np.float32(2))
+    made.then("Sqrt")
+    made.quant(scale=0.25, bits=4.0)
+    with pytest.raises(UnsupportedError, match=r"^Quant_3 \(Quant\): it gives NaN or numbers beyond 32 bits"):
+        muxflow.load(save(made))
+    made = quantized(build)
+    made.quant(scale=0.25, zero=1e30, bits=4.0)
+    with pytest.raises(UnsupportedError, match=rf"zero point 1e\+30; .* {MOST_ZERO_POINT} "):
+        muxflow.load(save(made))
+
+
+def test_an_opset_that_onnx_does_not_know(build: Any, save: Any) -> None:
+    made = quantized(build)
+    made.then("Relu")
+    made.quant(scale=0.25, bits=4.0)
+    model = made.model()
+    model.opset_import[0].version = 10**6
+    path = save(made)
+    onnx.save(model, path)
+    with pytest.raises(UnsupportedError, match=r"^Quant_2 \(Quant\): "):
+        muxflow.load(path)

@@ -1,0 +1,77 @@
+"""Names, paths and numbers that a terminal, a report or the memory would suffer from."""
+
+import html
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from command_line import run
+from onnx import TensorProto, helper, numpy_helper
+
+from muxflow.dataflow.graph.file import write_graph
+from muxflow.dataflow.graph.graph import Graph
+
+WILD = ("[/x]", "[bold]a[/bold]", ":warning:", "a_b%c&d#e$f{g}h^i~j\\k", "<script>alert(1)</script>")
+
+
+def wild(graph: Graph) -> Graph:
+    names = dict(zip((node.name for node in graph.nodes), WILD, strict=False))
+    return replace(graph, nodes=tuple(replace(node, name=names.get(node.name, node.name)) for node in graph.nodes))
+
+
+@pytest.fixture
+def reported(residual: Graph, tmp_path: Path) -> Path:
+    """A project in a folder with a name like markup, and its report."""
+    write_graph(replace(wild(residual), notes={"remarks": "\x1b[2Jgone [/y]"}), tmp_path / "[red].npz")
+    done = run("build", "[red].npz", "--output", "[name]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "project: [name]" in done.stdout and "import [red].npz ..." in done.stderr
+    done = run("report", "[name]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "[name]/report/report.tex" in done.stdout
+    assert "\x1b" not in done.stdout and "?[2Jgone [/y]" in done.stdout
+    for name in WILD:
+        assert name in done.stdout
+    return tmp_path / "[name]" / "report"
+
+
+def test_reports_show_names_as_they_are(reported: Path) -> None:
+    plain = (reported / "report.txt").read_text()
+    assert "\x1b" not in plain and all(name in plain for name in WILD)
+    page = (reported / "report.html").read_text()
+    assert "<script" not in page and html.escape(WILD[-1]) in page
+    paper = (reported / "report.tex").read_text()
+    assert r"a\_b\%c\&d\#e\$f\{g\}h\textasciicircum{}i\textasciitilde{}j\textbackslash{}k" in paper
+    assert all(
+        name in [row["name"] for row in json.loads((reported / "report.json").read_text())["nodes"]] for name in WILD
+    )
+
+
+def test_names_in_a_model_are_shown_not_obeyed(tmp_path: Path) -> None:
+    domain = "qonnx.custom_op.general"
+    parts = [numpy_helper.from_array(np.float32(value), name) for value, name in ((0.25, "s"), (0, "z"), (4, "b"))]
+    nodes = [
+        helper.make_node("Quant", ["x", "s", "z", "b"], ["y"], "[/x]", domain=domain),
+        helper.make_node("LSTM", ["y"], ["o"], "a\x1b[31mred\x1b]0;title\x07[bold]", direction="forward"),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8]) for name in ("x", "o")]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], parts)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid(domain, 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets), tmp_path / "net.onnx")
+    done = run("check", "net.onnx", cwd=tmp_path)
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    assert "[/x]" in done.stdout and "a?[31mred?]0;title?[bold]" in "".join(done.stdout.split("\n"))
+    for command in ("fit", "build"):
+        done = run(command, "net.onnx", cwd=tmp_path)
+        assert done.returncode == 3 and "Traceback" not in done.stderr
+        assert "\x1b" not in done.stderr and "a?[31mred?]0;title?[bold] (LSTM)" in done.stderr
+
+
+def test_a_count_without_end_is_refused_by_its_limit(workplace: Path) -> None:
+    done = run("csim", "project", "--count", "1000000000", "--variant", "native", cwd=workplace)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    said = " ".join(done.stderr.split())
+    assert "--count 1000000000: codes of" in said and "(MOST_ELEMENTS)" in said
