@@ -30,8 +30,8 @@ def test_csim_compares_every_node_and_report_shows_the_ladder(workplace: Path) -
 def test_a_changed_source_makes_csim_fail_with_the_node_and_loses_its_proof(workplace: Path) -> None:
     done = run("build", "small.npz", "--output", "broken", cwd=workplace)
     assert done.returncode == 0, done.stderr
-    table = next((workplace / "broken" / "src" / "tables").glob("*weights*.hpp"))
-    text = table.read_text()
+    tables = sorted((workplace / "broken" / "src" / "tables").glob("*.hpp"))
+    table, text = next((file, text) for file in tables if "_weights[" in (text := file.read_text()))
     head, body = text.split("= {\n", 1)
     changed = body.replace("-1", "0", 1) if "-1" in body else body.replace("1", "0", 1)
     table.write_text(head + "= {\n" + changed)
