@@ -44,6 +44,13 @@ class ToolError(MuxflowError):
 
 
 class MismatchError(MuxflowError):
-    """Two executions that must agree bit for bit differ; names the first node, index and both values."""
+    """Two executions that must agree bit for bit differ; names the first node, index and both values.
+
+    `execution`: the name of the one that differs from the graph, "" where that is not known.
+    """
 
     exit_code = 7
+
+    def __init__(self, message: str, execution: str = "") -> None:
+        super().__init__(message)
+        self.execution = execution

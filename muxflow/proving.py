@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from muxflow.api import Project
 from muxflow.board.bitstream.figures import FIGURES_FILE
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
@@ -26,7 +26,7 @@ from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import VECTOR_FRAMES
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
-from muxflow.proof.ladder import Ladder, keep_ladder, kept_ladder, predictions, rung
+from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 MODEL_FILE = "model.onnx"
@@ -89,7 +89,7 @@ def prove(
     The model file is a QONNX or a Keras one; it is executed by QONNX or by Keras' own predict.
 
     Returns the rungs, the accuracy when there are labels, and images a second of each simulation.
-    Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project.
+    Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project, and the difference.
     """
     begin = begin or (lambda _title, _total: lambda _done, _count: None)
     graph = project.design.graph
@@ -104,7 +104,11 @@ def prove(
             for watch in watches:
                 watch(done, total)
 
-        agreed = compare(graph, executions, images.codes, progress)
+        try:
+            agreed = compare(graph, executions, images.codes, progress)
+        except MismatchError as error:
+            keep_ladder(project.path, project.hls.digest, differs(executions, error))
+            raise
     speeds: dict[str, float] = {}
     for (variant, simulation), outcome in zip(simulations.items(), agreed.outcomes[len(models) :], strict=True):
         speeds[variant] = outcome.images_per_second
@@ -144,7 +148,7 @@ def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, be
 
 
 def project_report(project: Project, version: str) -> Report:
-    """Make the report of a project, with what its last simulation proved, unless its sources have changed since."""
+    """Make the report of a project, with what its last simulation found: stale where its sources have changed since."""
     return folder_report(project.design, project.path, project.hls.digest, version, project.hls.one_at_a_time)
 
 
@@ -155,23 +159,24 @@ def folder_report(design: Design, folder: Path, digest: str, version: str, one_a
     """
     kept = kept_ladder(folder, digest)
     ladder = kept.rungs
-    figures = _vendor_figures(folder, digest)
+    figures = _vendor_figures(folder)
+    current = figures.get("digest") == digest
     if figures.get("cosimulated"):
         seen = Rung(COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures['hls']}")
-        ladder = tuple(seen if rung.title == COSIMULATION else rung for rung in ladder)
-    stages = tuple(tuple(row) for row in figures.get("comparison", ()))
+        ladder = tuple((seen if current else stale(seen)) if one.title == COSIMULATION else one for one in ladder)
+    stages = tuple(tuple(row) for row in figures.get("comparison", ())) if current else ()
     return make_report(
         design, ladder=ladder, accuracy=kept.accuracy, version=version, stages=stages, one_at_a_time=one_at_a_time
     )
 
 
-def _vendor_figures(folder: Path, digest: str) -> dict[str, Any]:
-    """Return what `muxflow bitstream` read from the vendor's reports; empty where it has not run on these sources."""
+def _vendor_figures(folder: Path) -> dict[str, Any]:
+    """Return what `muxflow bitstream` read from the vendor's reports; empty where it has not run."""
     file = folder / "bitstream" / FIGURES_FILE
     if not file.exists():
         return {}
     try:
         entry: dict[str, Any] = json.loads(file.read_text())
-        return entry if entry["digest"] == digest else {}
+        return {**entry, "digest": entry["digest"]}
     except (ValueError, KeyError, TypeError) as error:
         raise MuxflowError(f"{file}: not figures of Muxflow ({error!r}); run `muxflow bitstream` again") from error

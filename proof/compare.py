@@ -92,7 +92,7 @@ class _Count:
         self.seconds += time.perf_counter() - started
         if self.codes and set(found) != set(self.streams):
             odd = sorted(set(found) ^ set(self.streams))[0]
-            raise MismatchError(f"{self.execution.name} gives {odd} of some images and not of others")
+            raise MismatchError(f"{self.execution.name} gives {odd} of some images and not of others", self.execution.name)
         self.streams.update(dict.fromkeys(found))
         return found
 
@@ -126,10 +126,14 @@ def _compare_batch(
     for count, given in zip(counts, found, strict=True):
         missing = [name for name in graph.outputs if name not in given]
         if missing:
-            raise MismatchError(f"{count.execution.name} gives no output {', '.join(missing)} of {graph.name}")
+            raise MismatchError(
+                f"{count.execution.name} gives no output {', '.join(missing)} of {graph.name}", count.execution.name
+            )
         unknown = sorted(set(given) - set(order))
         if unknown:
-            raise MismatchError(f"{count.execution.name} gives {unknown[0]}, which is no stream of {graph.name}")
+            raise MismatchError(
+                f"{count.execution.name} gives {unknown[0]}, which is no stream of {graph.name}", count.execution.name
+            )
         for name in sorted(given, key=order.index):
             count.codes += _equal(graph, count.execution.name, name, given[name], expected[name], start)
     return {name: expected[name] for name in graph.outputs}
@@ -138,10 +142,13 @@ def _compare_batch(
 def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, start: int) -> int:
     """Return the number of codes of a stream, all equal; raises MismatchError naming the first that differs."""
     frames = len(wanted)
-    met = value.codes(wanted, name) if isinstance(value, Floats) else value
+    try:
+        met = value.codes(wanted, name) if isinstance(value, Floats) else value
+    except MismatchError as error:
+        raise MismatchError(str(error), who) from error
     if len(met) != frames or met.size != wanted.size:
         raise MismatchError(
-            f"{who} differs from the graph at {_place(graph, name)}: shapes {met.shape} and {wanted.shape}"
+            f"{who} differs from the graph at {_place(graph, name)}: shapes {met.shape} and {wanted.shape}", who
         )
     met, wanted = met.reshape(frames, -1), wanted.reshape(frames, -1)
     if not np.array_equal(met, wanted):
@@ -149,7 +156,8 @@ def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, s
         index = tuple(int(i) for i in np.unravel_index(flat, graph.streams[name].shape))
         raise MismatchError(
             f"{who} differs from the graph first at {_place(graph, name)}: image {start + image}, index {index}: "
-            f"{who} {met[image, flat]}, graph {wanted[image, flat]}"
+            f"{who} {met[image, flat]}, graph {wanted[image, flat]}",
+            who,
         )
     return wanted.size
 

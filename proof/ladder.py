@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.proof.compare import Outcome
+from muxflow.proof.execution import Execution
 from muxflow.reports.report import Accuracy, Rung
 
 PROOF_FILE = "proof.json"
@@ -32,6 +33,23 @@ def rung(outcome: Outcome, remark: str = "") -> Rung:
     """Return the rung of an execution that agreed with the graph; `remark` follows what was compared."""
     detail = f"{len(outcome.streams)} tensors, {outcome.codes:,} codes"
     return Rung(outcome.title, "equal", outcome.images, f"{detail}, {remark}" if remark else detail)
+
+
+def stale(rung: Rung) -> Rung:
+    """Mark what was found of sources that have changed since."""
+    return replace(rung, status="stale", detail="the sources have changed since: `muxflow csim` runs it again")
+
+
+def differs(executions: Sequence[Execution], error: MismatchError) -> Ladder:
+    """Return the ladder of a comparison that found a difference: who differs and where; of the others nothing is known."""
+    return Ladder(
+        tuple(
+            Rung(one.title, "differs", 0, str(error))
+            if one.name == error.execution
+            else Rung(one.title, "not run", 0, "another execution differs")
+            for one in executions
+        )
+    )
 
 
 def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:
@@ -54,8 +72,9 @@ def keep_ladder(folder: Path, digest: str, ladder: Ladder) -> None:
 
 
 def kept_ladder(folder: Path, digest: str) -> Ladder:
-    """Return what `keep_ladder` wrote; an empty ladder where there is none or the sources have changed since.
+    """Return what `keep_ladder` wrote, an empty ladder where it wrote none.
 
+    Where the sources have changed since, what was run is stale, and the accuracy is nobody's.
     Raises MuxflowError naming a file that is not a ladder.
     """
     file = folder / PROOF_FILE
@@ -63,9 +82,10 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
         return Ladder()
     try:
         entry = json.loads(file.read_text())
+        rungs = tuple(Rung(**row) for row in entry["rungs"])
         if entry["digest"] != digest:
-            return Ladder()
+            return Ladder(tuple(one if one.status == "not run" else stale(one) for one in rungs))
         accuracy = None if entry["accuracy"] is None else Accuracy(**entry["accuracy"])
-        return Ladder(tuple(Rung(**row) for row in entry["rungs"]), accuracy)
+        return Ladder(rungs, accuracy)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error

@@ -91,7 +91,7 @@ def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
         for column in ("rung", "outcome", "images", "compared"):
             ladder.add_column(column, justify="right" if column == "images" else "left")
         for rung in report.ladder:
-            style = "green" if rung.status == "equal" else "yellow"
+            style = {"equal": "green", "differs": "red"}.get(rung.status, "yellow")
             images = str(rung.images) if rung.images else "-"
             ladder.add_row(rung.title, Text(rung.status, style=style), images, rung.detail)
         parts.append(ladder)

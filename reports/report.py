@@ -24,7 +24,8 @@ KIND_TITLES = {
 class Rung:
     """One rung of the proof ladder: what was compared with the graph, on how many images, and the outcome.
 
-    `status`: "equal" or "not run"; `detail`: what was compared, or why it was not run.
+    `status`: "equal", "differs", "stale" (the sources have changed since) or "not run"; `detail`: what was compared, where
+    it differs, or why it was not run.
     """
 
     title: str

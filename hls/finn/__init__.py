@@ -103,7 +103,7 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
     check_version()
     path = Path(path).absolute()
     check_folder(path)
-    with whole_folder(path) as folder:
+    with whole_folder(path, design.graph.name) as folder:
         save_design(design, folder)
         _run("build", folder, progress=progress)
         template = jinja2.Template(

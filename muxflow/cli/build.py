@@ -23,6 +23,7 @@ from muxflow.cli.fit import (
 )
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import check_network
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.hls.registry import find
@@ -46,6 +47,9 @@ def build(
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
     top_k: Annotated[int | None, typer.Option(min=1, help="Give the indices of the K largest logits instead.")] = None,
     input_scale: InputScale = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the project of another network in the folder.")
+    ] = False,
     as_json: Json = False,
     **given: Any,
 ) -> None:
@@ -70,6 +74,8 @@ def build(
             graph = append_top_k(graph, top_k)
         graph = run_passes(graph, writer.passes(options))
         writer.check_graph(graph, options, find_board(board).name)
+        if not force:
+            check_network(folder, graph.name)
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = fitted(
