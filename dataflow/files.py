@@ -40,6 +40,15 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def check_writable(path: Path) -> None:
+    """Raise MuxflowError, before any work, where a file cannot come to be at `path`: a folder, or below a file."""
+    if path.is_dir():
+        raise MuxflowError(f"{path} is a folder; give the name of a file")
+    above = next((one for one in path.absolute().parents if one.exists()), None)
+    if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
+        raise MuxflowError(f"{path}: cannot be written ({above} {'is no folder' if above.is_file() else 'is read-only'})")
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What Muxflow wrote into a folder: `files`, relative to it; all else there is the user's. `network`: made of which."""

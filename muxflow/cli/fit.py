@@ -14,7 +14,7 @@ import typer
 import muxflow
 from muxflow.cli.console import MODEL, BoardOption, InputScale, Json, answer, fraction, out, tasks
 from muxflow.cli.refit import refit
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import check_writable, write_atomically
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.hls.kernels import KERNELS
@@ -105,9 +105,14 @@ def fit(
         refit(model, project, as_json)
         return
     from muxflow.dataflow.fit import folding
+    from muxflow.reports.plots import check_ending
     from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
     from muxflow.reports.report import make_report
 
+    for path in filter(None, (plot, output)):
+        check_writable(path)
+    if plot:
+        check_ending(plot)
     utilisation = Utilisation(lut, lut, bram, bram, sure)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
