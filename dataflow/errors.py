@@ -19,6 +19,12 @@ class MuxflowError(Exception):
         return printable(super().__str__())
 
 
+class UsageError(MuxflowError):
+    """An option or an argument is outside what it may be: said before any work."""
+
+    exit_code = 2
+
+
 class UnsupportedError(MuxflowError):
     """A model holds something that Muxflow does not support."""
 

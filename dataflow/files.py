@@ -46,7 +46,9 @@ def check_writable(path: Path) -> None:
         raise MuxflowError(f"{path} is a folder; give the name of a file")
     above = next((one for one in path.absolute().parents if one.exists()), None)
     if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
-        raise MuxflowError(f"{path}: cannot be written ({above} {'is no folder' if above.is_file() else 'is read-only'})")
+        raise MuxflowError(
+            f"{path}: cannot be written ({above} {'is no folder' if above.is_file() else 'is read-only'})"
+        )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from muxflow.api import Project
 from muxflow.board.bitstream.figures import FIGURES_FILE
-from muxflow.dataflow.errors import MismatchError, MuxflowError
+from muxflow.dataflow.errors import MismatchError, MuxflowError, UsageError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
@@ -69,7 +69,7 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
     from muxflow.frontend.training import datasets
 
     if split not in ("train", "test"):
-        raise MuxflowError(f"split {split!r}; supported: 'train', 'test'")
+        raise UsageError(f"split {split!r}; supported: 'train', 'test'")
     dataset = datasets.load(name, "train" if split == "train" else "test", folder)
     return Images(image_codes(graph, dataset.images[:count]), dataset.labels[:count], name, split)
 

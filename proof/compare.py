@@ -92,7 +92,9 @@ class _Count:
         self.seconds += time.perf_counter() - started
         if self.codes and set(found) != set(self.streams):
             odd = sorted(set(found) ^ set(self.streams))[0]
-            raise MismatchError(f"{self.execution.name} gives {odd} of some images and not of others", self.execution.name)
+            raise MismatchError(
+                f"{self.execution.name} gives {odd} of some images and not of others", self.execution.name
+            )
         self.streams.update(dict.fromkeys(found))
         return found
 

@@ -14,6 +14,7 @@ from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.text import json_text
 from muxflow.proof.compare import Outcome
 from muxflow.proof.execution import Execution
 from muxflow.reports.report import Accuracy, Rung
@@ -68,7 +69,7 @@ def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np
 def keep_ladder(folder: Path, digest: str, ladder: Ladder) -> None:
     """Write the ladder of a project whose sources have that digest."""
     entry = {"digest": digest, **asdict(ladder)}
-    write_atomically(folder / PROOF_FILE, (json.dumps(entry, indent=2, sort_keys=True) + "\n").encode())
+    write_atomically(folder / PROOF_FILE, json_text(entry).encode())
 
 
 def kept_ladder(folder: Path, digest: str) -> Ladder:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
-from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.errors import ToolError, UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.folding import FrontierPoint
@@ -64,4 +64,4 @@ def plot_frontier(
 def check_ending(path: Path) -> None:
     """Raise MuxflowError where a file's ending is of no format that plots are drawn in."""
     if path.suffix.lower() not in ENDINGS:
-        raise MuxflowError(f"{path}: a plot ends in {', '.join(ENDINGS)}; choose one of them")
+        raise UsageError(f"{path}: a plot ends in {', '.join(ENDINGS)}; choose one of them")
