@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import VECTOR_FRAMES
+from muxflow.hls.vitis.project import Project as HlsProject
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
 from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
@@ -41,7 +42,7 @@ def model_copy(model: Path) -> dict[str, bytes]:
 
     Empty for a graph saved by Muxflow, which comes from no other model.
     """
-    return {f"model{model.suffix}": model.read_bytes()} if registry.find(model).executes else {}
+    return {f"model{registry.kept_suffix(model)}": model.read_bytes()} if registry.find(model).executes else {}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def prove(
     """
     begin = begin or (lambda _title, _total: lambda _done, _count: None)
     graph = project.design.graph
-    with ExitStack() as opened:
+    with _unchanged(project.hls), ExitStack() as opened:
         models = _model_executions(project, network, opened)
         simulations = {variant: _simulation(project, variant, bounded, jobs, begin) for variant in variants}
         executions = [*models, *simulations.values()]
@@ -123,6 +124,26 @@ def prove(
         accuracy = Accuracy(images.dataset, images.split, count, correct)
     keep_ladder(project.path, project.hls.digest, Ladder(tuple(rungs), accuracy))
     return tuple(rungs), accuracy, speeds
+
+
+@contextmanager
+def _unchanged(project: HlsProject) -> Iterator[None]:
+    """Raise MuxflowError where the project in the folder is another one at the end of the block, however it ends."""
+    digest = project.digest
+    failed: Exception | None = None
+    try:
+        yield
+    except (MuxflowError, OSError) as error:
+        failed = error
+    try:
+        changed = replace(project).digest != digest
+    except OSError:
+        changed = True
+    if changed:
+        message = f"{project.path} was changed while it was simulated, perhaps by a build; run this again"
+        raise MuxflowError(message) from failed
+    if failed is not None:
+        raise failed
 
 
 def _model_executions(project: Project, network: Any, opened: ExitStack) -> list[Execution]:
