@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -18,6 +19,9 @@ from muxflow.dataflow.text import printable
 
 GENERAL, USAGE, INTERNAL, INTERRUPTED, PIPE_CLOSED = 1, 2, 8, 130, 141
 """Exit codes beside those of `MuxflowError` and its kinds; a signal that ends a process gives 128 and its number."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk that is full, or broken, says."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,15 @@ def tell(error: BaseException, arguments: Sequence[str]) -> int:
 
 def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     """Say what an error means to a user; a log is written where it is a mistake of Muxflow."""
+    left = error.__context__ if isinstance(error, SystemExit) else error  # rich ends the process where a reader leaves
+    if isinstance(left, BrokenPipeError):
+        return Failure("", PIPE_CLOSED)  # as of `muxflow boards | head -1`: the reader has what it wants
     if isinstance(error, SystemExit):
         return Failure("", error.code if isinstance(error.code, int) else GENERAL)
     if isinstance(error, Ended):
         return Failure(f"ended by the signal {error.number}", 128 + error.number, error=False)
     if isinstance(error, KeyboardInterrupt):
         return Failure("interrupted", INTERRUPTED, error=False)
-    if isinstance(error, BrokenPipeError):
-        return Failure("", PIPE_CLOSED)  # as of `muxflow boards | head -1`: the reader has what it wants
     if isinstance(error, MuxflowError):
         return Failure(str(error), error.exit_code)
     if hasattr(error, "format_message"):  # the command line's parser: its class is private to typer
@@ -62,6 +67,8 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
         return Failure(f"the package {error.name} is not installed; `muxflow doctor` says how to get it", GENERAL)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return Failure(printable(f"{os.fsdecode(error.filename)}: {error.strerror}"), GENERAL)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return Failure(f"the output cannot be written ({error.strerror})", GENERAL)
     log = write_log(error, arguments)
     if isinstance(error, MemoryError):
         return Failure(f"not enough memory; use fewer images or a smaller model ({log})", GENERAL)
