@@ -135,8 +135,9 @@ class Benchmark:
         goals = [(sure, fps) for sure in levels for fps in (None, *filter(None, [AIMS.get(self.name)]))]
         fitted = [(sure, fps, design) for sure, fps in goals if (design := self.fit(sure, fps)) is not None]
         self.tell("FINN+ folds for its targets")
-        found = run_finn(python, self.path, self.targets, [design for *_, design in fitted])
-        swept, given = found[: -len(fitted)], found[-len(fitted) :]
+        found = run_finn(python, self.path, self.targets, [design for *_, design in fitted], tell=self.tell)
+        last = len(found) - len(fitted)
+        swept, given = found[:last], found[last:]
         self.tell(f"{len(swept)} distinct designs of FINN+")
         best: Priced | None = None
         for sure in levels:
@@ -157,7 +158,7 @@ class Benchmark:
         return None if best is None else node_table(self.graph, best.theirs)
 
     def _ahead(self, sure: float, label: str, fitted: list[tuple[float, int | None, Design]], best: Priced) -> str:
-        rate = max(design.frames_per_second for at, _, design in fitted if at == sure)
+        rate = max((design.frames_per_second for at, _, design in fitted if at == sure), default=0.0)
         adapted = "; ".join(best.adapted) or "none"
         ratio = rate / best.ours.frames_per_second
         return f"sure {label}: Muxflow is {ratio:.2f} times as fast (aim {AHEAD:g}). Folds of FINN+ adapted: {adapted}"

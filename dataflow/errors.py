@@ -49,6 +49,10 @@ class ToolError(MuxflowError):
     exit_code = 6
 
 
+class ExecutionError(ToolError):
+    """A library that runs a model beside its graph cannot run a node that the graph was imported from."""
+
+
 class MismatchError(MuxflowError):
     """Two executions that must agree bit for bit differ; names the first node, index and both values.
 

@@ -53,8 +53,9 @@ def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
 
 def table_pragmas(variable: str, table: Table, placement: str, tool: Tool) -> list[str]:
     """Write what shapes a table's variable and puts it into `placement`; "register": the tool chooses."""
-    # A row of a table is read at once, and each bank is a memory of its own.
-    dimensions = [*([1] if table.banks > 1 else []), *([3 if table.banks else 2] if words(table) > 1 else [])]
+    # A row of a table is read at once, and each bank, or each lane's part, is a memory of its own.
+    dimensions = [1] if table.lanes or table.banks > 1 else []
+    dimensions += [3 if table.banks else 2] if words(table) > 1 and not table.lanes else []
     pragmas = [f"array_partition variable={variable} complete dim={dimension}" for dimension in dimensions]
     if table.memory and placement != "register":
         pragmas.append(storage_pragma(variable, placement, "rom_1p", tool))

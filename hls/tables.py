@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from muxflow.dataflow.graph.stream import width
@@ -21,7 +23,7 @@ def table_type(table: Table) -> str:
     if table.bipolar:
         return f"BipolarTable<{rows}, {columns}>"
     bits, signed = width(table.lo, table.hi)
-    return f"Table<{bits}, {str(signed).lower()}, {rows}, {columns}>"
+    return f"{'LaneTable' if table.lanes else 'Table'}<{bits}, {str(signed).lower()}, {rows}, {columns}>"
 
 
 def element_bits(table: Table) -> int:
@@ -48,12 +50,14 @@ def table_definition(variable: str, table: Table) -> str:
     """Write a constant table."""
     kind = f"muxflow::{table_type(table)}"
     plain = _rows(["  {" + ", ".join(map(str, row)) + "}" for row in table.values.tolist()], table.banks)
-    bits = _rows(["  {" + ", ".join(map(hex, row)) + "}" for row in packed(table)], table.banks)
+    stored = replace(table, values=table.values.T.reshape(-1, 1), banks=table.values.shape[1]) if table.lanes else table
+    bits = _rows(["  {" + ", ".join(map(hex, row)) + "}" for row in packed(stored)], stored.banks)
     size = element_bits(table)
     rows = f"[{table.banks}][{len(table.values) // table.banks}]" if table.banks else f"[{len(table.values)}]"
+    declared = f"{kind}::Data {variable}" if table.lanes else f"const {kind}::word {variable}{rows}[{kind}::WORDS]"
     return (
         f"// {table.values.size} values in [{table.lo}, {table.hi}], {size} bit{'s' if size > 1 else ''} each\n"
-        f"static const {kind}::word {variable}{rows}[{kind}::WORDS] = {{\n"
+        f"static {declared} = {{\n"
         f"#ifdef MUXFLOW_NATIVE\n{plain}\n#else\n{bits}\n#endif\n}};\n"
     )
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 import muxflow
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
 from muxflow.reports.render import terminal, to_json, write_report
 from muxflow.reports.report import Report
@@ -85,10 +86,13 @@ def run_demo(output: Path, *, board: str, select: str, begin: Begin) -> DemoResu
     done = begin(f"fit {board}: folds, FIFO depths, memories", 1)
     design = muxflow.fit(graph, board)
     done(1, 1)
+    done = begin("FIFO margins", 1)
+    bare = without_margins(design)
+    done(1, 1)
     done = begin("write the HLS project", 1)
     project = muxflow.write(design, output / name, vectors=images.codes, extra={MODEL_FILE: model.read_bytes()})
     done(1, 1)
     prove(project, images, network=network, jobs=os.cpu_count() or 1, begin=begin)
-    report = project_report(project, muxflow.__version__)
+    report = project_report(project, muxflow.__version__, bare)
     files = write_report(report, project.path / "report")
     return DemoResult(report, project.path, tuple(files), time.perf_counter() - started)

@@ -17,6 +17,7 @@ from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MismatchError, MuxflowError, UsageError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
+from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.limits import check_elements
@@ -84,10 +85,14 @@ def prove(
     jobs: int = 1,
     network: Any = None,
     begin: Begin | None = None,
+    strict: bool = False,
 ) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
     """Climb the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
 
     The model file is a QONNX or a Keras one; it is executed by QONNX or by Keras' own predict.
+
+    A model that differs only at near ties of the graph, which float rounding decides, or that its library cannot run, has a
+    rung that says so; `strict`: that is an error too.
 
     Returns the rungs, the accuracy when there are labels, and images a second of each simulation.
     Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project, and the difference.
@@ -106,7 +111,7 @@ def prove(
                 watch(done, total)
 
         try:
-            agreed = compare(graph, executions, images.codes, progress)
+            agreed = compare(graph, executions, images.codes, progress, tolerant=not strict)
         except MismatchError as error:
             keep_ladder(project.path, project.hls.digest, differs(executions, error))
             raise
@@ -168,26 +173,41 @@ def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, be
     return simulation
 
 
-def project_report(project: Project, version: str) -> Report:
-    """Make the report of a project, with what its last simulation found: stale where its sources have changed since."""
-    return folder_report(project.design, project.path, project.hls.digest, version, project.hls.one_at_a_time)
+def project_report(project: Project, version: str, bare: Design | None = None) -> Report:
+    """Make the report of a project, with what its last simulation found: stale where its sources have changed since.
+
+    `bare`: as `make_report` takes it.
+    """
+    hls = project.hls
+    return folder_report(hls.design, hls.path, hls.digest, version, one_at_a_time=hls.one_at_a_time, bare=bare)
 
 
-def folder_report(design: Design, folder: Path, digest: str, version: str, one_at_a_time: bool = False) -> Report:
+def folder_report(
+    design: Design, folder: Path, digest: str, version: str, *, one_at_a_time: bool = False, bare: Design | None = None
+) -> Report:
     """Make the report of a design whose project stands in a folder.
 
-    `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap.
+    `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap;
+    `bare`: as `make_report` takes it.
     """
     kept = kept_ladder(folder, digest)
     ladder = kept.rungs
     figures = _vendor_figures(folder)
     current = figures.get("digest") == digest
     if figures.get("cosimulated"):
-        seen = Rung(COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures['hls']}")
+        seen = Rung(
+            COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures.get('hls', '')}"
+        )
         ladder = tuple((seen if current else stale(seen)) if one.title == COSIMULATION else one for one in ladder)
-    stages = tuple(tuple(row) for row in figures.get("comparison", ())) if current else ()
+    stages = figures["comparison"] if current else ()
     return make_report(
-        design, ladder=ladder, accuracy=kept.accuracy, version=version, stages=stages, one_at_a_time=one_at_a_time
+        design,
+        ladder=ladder,
+        accuracy=kept.accuracy,
+        version=version,
+        stages=stages,
+        one_at_a_time=one_at_a_time,
+        bare=bare,
     )
 
 
@@ -198,6 +218,7 @@ def _vendor_figures(folder: Path) -> dict[str, Any]:
         return {}
     try:
         entry: dict[str, Any] = json.loads(file.read_text())
-        return {**entry, "digest": entry["digest"]}
-    except (ValueError, KeyError, TypeError) as error:
+        comparison = from_json(tuple[tuple[str, ...], ...], entry.get("comparison", []), path="comparison")
+        return {**entry, "digest": entry["digest"], "comparison": comparison}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not figures of Muxflow ({error!r}); run `muxflow bitstream` again") from error

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from muxflow.dataflow.errors import MismatchError, MuxflowError
+from muxflow.dataflow.errors import ExecutionError, MismatchError, MuxflowError
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.proof.execution import Execution, Floats, Tensor
+from muxflow.proof.ties import Differences, follow
 
 BATCH = 50
 """Most images that are run and compared at once."""
@@ -24,13 +25,19 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """An execution that agreed with the graph: the streams and the number of codes that were compared, and how long it ran."""
+    """An execution that agreed with the graph: the streams and the number of codes that were compared, and how long it ran.
+
+    `failed`: why the execution could not run the network, "" where it could. `ties`: its differences at near ties, where it
+    has some and they were allowed.
+    """
 
     title: str
     streams: tuple[str, ...]
     images: int
     codes: int
     seconds: float
+    failed: str = ""
+    ties: Differences | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -51,17 +58,21 @@ def compare(
     executions: Sequence[Execution],
     codes: Batch | Iterator[Batch],
     progress: Progress | None = None,
+    *,
+    tolerant: bool = False,
 ) -> Comparison:
     """Run the graph and every execution on the same images and compare all codes that the executions give.
 
     `codes`: a batch as the graph takes it, or an iterator of batches. The graph is evaluated once for each slice of at
     most `BATCH` images; of a slice nothing but the outputs is kept.
     `progress(done, total)` counts images after each slice; total is 0 for an iterator.
+    `tolerant`: an execution that raises ExecutionError is left out from then on, and its outcome says why; one that computes
+    in floats may differ at near ties of the graph (`Graph.ties`), which its outcome counts.
 
     Raises MismatchError naming the first execution that differs and its first difference: node in topological order,
     stream, image, index and both values; MuxflowError when there are no images or they do not fit the graph.
     """
-    counts = [_Count(execution) for execution in executions]
+    counts = [_Count(execution, tolerant) for execution in executions]
     outputs: list[dict[str, IntArray]] = []
     done = 0
     total = 0 if isinstance(codes, Iterator) else graph.frames(codes)
@@ -82,13 +93,25 @@ class _Count:
     """What has been compared with one execution so far."""
 
     execution: Execution
+    tolerant: bool
+    failed: str = ""
+    ties: Differences | None = None
     streams: dict[str, None] = field(default_factory=dict)
     codes: int = 0
     seconds: float = 0.0
 
-    def run(self, batch: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
+    def run(self, batch: Mapping[str, IntArray]) -> Mapping[str, Tensor] | None:
+        """Run a batch; None from where the execution has failed, if that is tolerated."""
+        if self.failed:
+            return None
         started = time.perf_counter()
-        found = self.execution.run(batch)
+        try:
+            found = self.execution.run(batch)
+        except ExecutionError as error:
+            if not self.tolerant:
+                raise
+            self.failed = str(error)
+            return None
         self.seconds += time.perf_counter() - started
         if self.codes and set(found) != set(self.streams):
             odd = sorted(set(found) ^ set(self.streams))[0]
@@ -99,7 +122,9 @@ class _Count:
         return found
 
     def outcome(self, images: int) -> Outcome:
-        return Outcome(self.execution.title, tuple(self.streams), images, self.codes, self.seconds)
+        if self.failed:
+            return Outcome(self.execution.title, (), 0, 0, self.seconds, self.failed)
+        return Outcome(self.execution.title, tuple(self.streams), images, self.codes, self.seconds, ties=self.ties)
 
 
 def _slices(graph: Graph, codes: Batch | Iterator[Batch]) -> Iterator[dict[str, IntArray]]:
@@ -126,6 +151,8 @@ def _compare_batch(
     expected = graph.evaluate(batch, constants)
     order = [*graph.inputs, *(name for node in graph.nodes for name in node.outputs)]
     for count, given in zip(counts, found, strict=True):
+        if given is None:
+            continue
         missing = [name for name in graph.outputs if name not in given]
         if missing:
             raise MismatchError(
@@ -136,13 +163,47 @@ def _compare_batch(
             raise MismatchError(
                 f"{count.execution.name} gives {unknown[0]}, which is no stream of {graph.name}", count.execution.name
             )
-        for name in sorted(given, key=order.index):
-            count.codes += _equal(graph, count.execution.name, name, given[name], expected[name], start)
+        try:
+            for name in sorted(given, key=order.index):
+                _equal(graph, count.execution.name, name, given[name], expected[name], start)
+        except MismatchError as error:
+            _allow_ties(graph, constants, count, batch, given, start, error)
+        count.codes += sum(expected[name].size for name in given)
     return {name: expected[name] for name in graph.outputs}
 
 
-def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, start: int) -> int:
-    """Return the number of codes of a stream, all equal; raises MismatchError naming the first that differs."""
+def _allow_ties(
+    graph: Graph,
+    constants: Mapping[str, IntArray],
+    count: _Count,
+    batch: Mapping[str, IntArray],
+    given: Mapping[str, Tensor],
+    start: int,
+    error: MismatchError,
+) -> None:
+    """Note an execution's differences that lie at near ties; raises the error, with their number, where any does not."""
+    floats = {name: value for name, value in given.items() if isinstance(value, Floats)}
+    if not graph.ties or len(floats) < len(given):
+        raise error
+    found = follow(graph, constants, batch, floats, start)
+    who = count.execution.name
+    if found.outside:
+        raise MismatchError(
+            f"{error}; followed from tie to tie, {found.inside} codes differ where float rounding decides, and "
+            f"{found.outside} elsewhere, first at {found.first_outside}",
+            who,
+        ) from None
+    if not count.tolerant:
+        raise MismatchError(
+            f"{error}; all {found.inside} codes that differ lie at near ties, where float rounding decides: {who} has "
+            f"{found.first_inside}",
+            who,
+        ) from None
+    count.ties = found if count.ties is None else count.ties + found
+
+
+def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, start: int) -> None:
+    """Raise MismatchError naming the first code of a stream that differs."""
     frames = len(wanted)
     try:
         met = value.codes(wanted, name) if isinstance(value, Floats) else value
@@ -161,7 +222,6 @@ def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, s
             f"{who} {met[image, flat]}, graph {wanted[image, flat]}",
             who,
         )
-    return wanted.size
 
 
 def _place(graph: Graph, name: str) -> str:

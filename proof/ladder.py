@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.text import json_text
@@ -20,6 +21,9 @@ from muxflow.proof.execution import Execution
 from muxflow.reports.report import Accuracy, Rung
 
 PROOF_FILE = "proof.json"
+EQUAL_BUT_TIES = "equal but for ties"
+CANNOT_RUN = "cannot run it"
+"""What the message of every ExecutionError holds."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,26 @@ class Ladder:
 
 
 def rung(outcome: Outcome, remark: str = "") -> Rung:
-    """Return the rung of an execution that agreed with the graph; `remark` follows what was compared."""
+    """Return the rung of an execution that agreed with the graph, or could not run; `remark` follows what was compared."""
+    if outcome.failed:
+        return Rung(outcome.title, "not run", 0, outcome.failed)
+    if outcome.ties is not None:
+        remark = (
+            f"{outcome.ties.inside:,} of them in {outcome.ties.images} images differ at near ties, where float rounding "
+            f"decides; first {outcome.ties.first_inside}"
+        )
     detail = f"{len(outcome.streams)} tensors, {outcome.codes:,} codes"
-    return Rung(outcome.title, "equal", outcome.images, f"{detail}, {remark}" if remark else detail)
+    return Rung(
+        outcome.title,
+        "equal" if outcome.ties is None else EQUAL_BUT_TIES,
+        outcome.images,
+        f"{detail}, {remark}" if remark else detail,
+    )
+
+
+def is_warning(rung: Rung) -> bool:
+    """Tell whether a rung says of a model that it differs at near ties, or that its library cannot run it."""
+    return rung.status == EQUAL_BUT_TIES or CANNOT_RUN in rung.detail
 
 
 def stale(rung: Rung) -> Rung:
@@ -83,10 +104,9 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
         return Ladder()
     try:
         entry = json.loads(file.read_text())
-        rungs = tuple(Rung(**row) for row in entry["rungs"])
+        kept = from_json(Ladder, {"rungs": entry["rungs"], "accuracy": entry["accuracy"]})
         if entry["digest"] != digest:
-            return Ladder(tuple(one if one.status == "not run" else stale(one) for one in rungs))
-        accuracy = None if entry["accuracy"] is None else Accuracy(**entry["accuracy"])
-        return Ladder(rungs, accuracy)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+            return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
+        return kept
+    except (ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error

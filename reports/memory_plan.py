@@ -16,7 +16,7 @@ PARAMETER_KINDS = ("rom", "threshold")
 
 @dataclass(frozen=True)
 class MemoryRow:
-    """One memory: `depth` words of `width` bits in `primitives`, which hold `occupied` bits."""
+    """One memory: `depth` words of `width` bits, all lanes together, in `primitives`, which hold `occupied` bits."""
 
     node: str
     name: str
@@ -100,7 +100,7 @@ def make_memory_plan(design: Design) -> MemoryPlan:
             name,
             one.memory.kind,
             one.memory.depth,
-            one.memory.width,
+            one.memory.width * max(1, one.memory.lanes),
             one.memory.bits,
             one.placement,
             " + ".join(map(str, one.primitives)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.fit.fifo_sizing import EXTRA_DEPTHS, MARGIN, MARGIN_SLACK
 from muxflow.dataflow.fit.folding import FrontierPoint, SlowdownPoint
 from muxflow.dataflow.text import json_text, printable
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
@@ -50,6 +51,8 @@ def summary(report: Report) -> list[tuple[str, str]]:
     rows.append(
         ("shell and DMA", f"{reserved or 'nothing'} set aside, off the budget; {100 * report.sure:g} % sure to fit")
     )
+    if report.margins:
+        rows.append(("FIFO margins", _margins(report.margins)))
     rows += [
         (
             "limits of the tools",
@@ -77,6 +80,15 @@ def _used(report: Report, name: str) -> str:
     ends = report.between.get(name)
     interval = f" (80 % interval {ends[0]:,}-{ends[1]:,})" if ends else ""
     return f"{report.used[name]:,}{interval} of {report.budget[name]:,} budgeted (estimate)"
+
+
+def _margins(margins: Mapping[str, int]) -> str:
+    """Say what the margins of the FIFOs cost, and what they are for."""
+    cost = ", ".join(f"{margins[name]:+,} {name}" for name in ("LUT", "FF", "BRAM18"))
+    return (
+        f"{cost} against none (estimate), for no deadlock at +{max(EXTRA_DEPTHS)} stages and an interval within "
+        f"{100 * (MARGIN_SLACK - 1):.0f} % at +{MARGIN}"
+    )
 
 
 def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
@@ -231,7 +243,7 @@ def to_csv(report: Report) -> str:
     writer.writerow([*CSV_COLUMNS, *(f"{kind}_bits" for kind in KINDS)])
     for row in report.nodes:
         writer.writerow([*(getattr(row, name) for name in CSV_COLUMNS), *(row.bits.get(kind, 0) for kind in KINDS)])
-    return out.getvalue()
+    return printable(out.getvalue())
 
 
 LATEX = {
@@ -256,7 +268,7 @@ def to_latex(report: Report) -> str:
 def to_html(report: Report) -> str:
     """Render one self-contained page, the memory budget drawn as bars."""
     largest = max(1, max(sum(row.bits.values()) for row in report.nodes))
-    return (
+    return printable(
         _environment("html")
         .get_template("report.html.j2")
         .render(report=report, summary=summary(report), kinds=KINDS, titles=KIND_TITLES, largest=largest)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.text import shown
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
 KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")
@@ -24,8 +27,8 @@ KIND_TITLES = {
 class Rung:
     """One rung of the proof ladder: what was compared with the graph, on how many images, and the outcome.
 
-    `status`: "equal", "differs", "stale" (the sources have changed since) or "not run"; `detail`: what was compared, where
-    it differs, or why it was not run.
+    `status`: "equal", "equal but for ties", "differs", "stale" (the sources have changed since) or "not run"; `detail`:
+    what was compared, where it differs, or why it was not run.
     """
 
     title: str
@@ -62,7 +65,7 @@ class Accuracy:
     @property
     def share(self) -> float:
         """Accuracy, 0..1."""
-        return self.correct / self.images
+        return self.correct / max(1, self.images)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Report:
     Interval and latency are cycle simulations where `simulated`, else estimates; `slowest_cycles` is the cycles of the
     slowest node, which no FIFO depths can beat. `one_at_a_time`: frames do not overlap, so that the interval is the latency.
     `stages`: a table, titles first, that sets the estimates beside what vendor tools said; empty where none has run.
+    `margins`: by resource, what the margins of the FIFOs add; empty where it was not found out.
     """
 
     network: str
@@ -106,6 +110,7 @@ class Report:
     version: str
     stages: tuple[tuple[str, ...], ...] = ()
     one_at_a_time: bool = False
+    margins: dict[str, int] = field(default_factory=dict)
 
     @property
     def parameter_bits(self) -> int:
@@ -149,6 +154,11 @@ def _between(used: Resources) -> dict[str, tuple[int, int]]:
     return {name: (low, high) for (name, low), (_, high) in ends if low != high}
 
 
+def _more(used: Resources, other: Resources) -> dict[str, int]:
+    """Give what a design takes more than another one, negative where it takes less."""
+    return {name: amount - less for (name, amount), (_, less) in zip(used.items(), other.items(), strict=True)}
+
+
 def make_report(
     design: Design,
     *,
@@ -157,10 +167,12 @@ def make_report(
     version: str = "",
     stages: tuple[tuple[str, ...], ...] = (),
     one_at_a_time: bool = False,
+    bare: Design | None = None,
 ) -> Report:
     """Make the report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools.
 
-    `one_at_a_time`: whether the project lets a frame begin only after the one before has ended.
+    `one_at_a_time`: whether the project lets a frame begin only after the one before has ended. `bare`: the design without
+    the margins of its FIFOs (`without_margins`), where what they cost is to be said.
     """
     bits = design.memory_bits()
     plan = make_memory_plan(design)
@@ -207,10 +219,19 @@ def make_report(
         memory_plan=plan,
         ladder=ladder,
         accuracy=accuracy,
-        near_ties=int(notes.get("near_ties", "0")),
-        thresholds=int(notes.get("thresholds", "0")),
+        near_ties=_count(notes, "near_ties"),
+        thresholds=_count(notes, "thresholds"),
         remarks=notes.get("remarks", ""),
         version=version,
         stages=stages,
         one_at_a_time=one_at_a_time,
+        margins={} if bare is None else _more(design.resources, bare.resources),
     )
+
+
+def _count(notes: Mapping[str, str], name: str) -> int:
+    """Read a count that an importer noted, 0 without one; raises MuxflowError for a note that is none."""
+    text = notes.get(name, "0")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise MuxflowError(f"the graph's note {name!r} is {shown(text)}; expected a count")
+    return int(text)

@@ -21,6 +21,9 @@ Amounts = dict[str, float]
 MEASURED_SIGN_KNOTS = tuple(bits for bits in SIGN_KNOTS if bits != 2)
 """No source has nodes with weights of one bit and inputs of two."""
 
+LARGEST = 1e6
+"""No cell of a table is larger: no layer, and no device."""
+
 DEVICE_DSP = 220
 """DSP blocks of the xc7z020: beyond them the tool builds products in LUTs, and the row says nothing of either."""
 
@@ -64,7 +67,7 @@ def bits_of(data_type: str) -> int:
     """Give the bits of a FINN type name."""
     if data_type in ("BINARY", "BIPOLAR"):
         return 1
-    found = re.fullmatch(r"U?INT(\d+)", data_type)
+    found = re.fullmatch(r"U?INT([1-9]\d*)", data_type)
     if found is None:
         raise MuxflowError(f"data type {data_type!r}; expected BINARY, BIPOLAR, INTn or UINTn")
     return int(found.group(1))
@@ -81,10 +84,25 @@ class _Cells:
         self.cells = cells
 
     def __getitem__(self, name: str) -> float:
-        return float(self.cells[name])
+        """Give a number above 0, which must be there."""
+        number = self._number(name, self.cells[name])
+        if not number:
+            raise ValueError(f"{name} is 0; expected a number above 0")
+        return number
 
     def get(self, name: str) -> float:
-        return float(self.cells.get(name) or 0)
+        """Give a number from 0; 0 where there is none."""
+        return self._number(name, self.cells.get(name) or "0")
+
+    @staticmethod
+    def _number(name: str, text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError(f"{name} is {text!r}; expected a number") from None
+        if not 0 <= number < LARGEST:
+            raise ValueError(f"{name} is {text}; expected a number from 0 to {LARGEST:g}")
+        return number
 
     def text(self, name: str) -> str:
         return self.cells.get(name) or ""
@@ -94,7 +112,10 @@ class _Cells:
 
     def size(self, name: str) -> int:
         """Give the larger side of HxW."""
-        return max(int(float(side)) for side in re.split("x", self.cells[name]))
+        found = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", self.cells[name])
+        if found is None:
+            raise ValueError(f"{name} is {self.cells[name]!r}; expected HxW, or one side")
+        return max(int(side) for side in found.groups() if side)
 
     @property
     def bram18(self) -> float:
@@ -228,40 +249,55 @@ BUILDERS: dict[str, Builder] = {
 """What can be read, by op."""
 
 
-def _usable(cells: Mapping[str, str]) -> bool:
+def _usable(row: _Cells) -> bool:
     """Leave out what was not synthesised, other algorithms, and rows of a device that ran out of DSP blocks."""
-    if not cells.get("syn_lut") or not cells.get("syn_ff") or cells["op"] not in BUILDERS:
+    op = row.text("op")
+    if not row.text("syn_lut") or not row.text("syn_ff") or op not in BUILDERS:
         return False
-    if cells["op"] == "MVAU":
-        used = float(cells.get("syn_dsp") or 0)
-        exhausted = used >= DEVICE_DSP - 1 or 0 < used < 0.9 * float(cells["PE"] or 0) * float(cells["SIMD"] or 0)
-        return cells.get("impl") == "hls" and bool(cells.get("weight_dt")) and not exhausted
-    if cells["op"] == "StreamingFIFO" and float(cells.get("syn_srl") or 0):
+    if op == "MVAU":
+        used = row.get("syn_dsp")
+        exhausted = used >= DEVICE_DSP - 1 or 0 < used < 0.9 * row.get("PE") * row.get("SIMD")
+        return row.text("impl") == "hls" and bool(row.text("weight_dt")) and not exhausted
+    if op == "StreamingFIFO" and row.get("syn_srl"):
         # Fewer shift registers than the FIFO must have: the width in the table is that of another stream.
-        needed = shift_register_count(int(float(cells["fifo_depth"])), int(float(cells["in_bits"])))
-        return float(cells["syn_srl"]) >= 0.9 * needed
-    return not (cells["op"] == "ConvolutionInputGenerator" and cells.get("parallel_window") in ("1", "1.0"))
+        return row["syn_srl"] >= 0.9 * shift_register_count(int(row["fifo_depth"]), int(row["in_bits"]))
+    return not (op == "ConvolutionInputGenerator" and row.text("parallel_window") in ("1", "1.0"))
 
 
 def read_nodes(file: Path) -> list[Row]:
-    """Read a table with the columns of nodes.csv; raises MuxflowError naming the file and the line."""
-    named = ((number, cells | {"op": _op(cells)}) for number, cells in _lines(file, "op"))
-    return [_row(file, number, cells) for number, cells in named if _usable(cells)]
+    """Read a table with the columns of nodes.csv.
+
+    Raises MuxflowError naming the file and the line, and for a table without any row that the model can be compared with.
+    """
+    lines = [(number, cells | {"op": _op(cells)}) for number, cells in _lines(file, "op", "syn_lut", "syn_ff")]
+    found = [row for number, cells in lines if (row := _row(file, number, cells)) is not None]
+    if not found:
+        ops = ", ".join(sorted({cells["op"] for _, cells in lines})) or "none"
+        raise MuxflowError(
+            f"{file}: no row that the model can be compared with ({len(lines)} lines, ops: {ops}); expected synthesised nodes "
+            f"(syn_lut and syn_ff filled) of {', '.join(BUILDERS)}"
+        )
+    return found
 
 
 def _op(cells: Mapping[str, str]) -> str:
     return LIBRARY_FIFO if cells.get("fifo_style") == "vivado" else cells["op"]
 
 
-def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row:
+def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row | None:
     row = _Cells(cells)
     try:
+        if not _usable(row):
+            return None
         amounts, further = BUILDERS[cells["op"]](row)
         name = cells.get("row_id") or f"line {number}"
         given = (cells["op"], cells.get("campaign") or cells.get("source") or "", row["syn_lut"], row["syn_ff"])
         made = Row(name, *given, amounts, **further)
-    except (KeyError, ValueError, ZeroDivisionError, MuxflowError) as error:
-        raise MuxflowError(f"{file}, line {number}: {cells['op']}: {type(error).__name__}: {error}") from error
+    except (KeyError, ValueError, MuxflowError) as error:
+        what = f"there is no column {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        raise MuxflowError(
+            f"{file}, line {number}: {cells['op']}: {what}; columns and values are as in nodes.csv"
+        ) from error
     return replace(made, bram18=row.bram18, dsp=row.get("syn_dsp"))
 
 
@@ -287,13 +323,20 @@ def read_units(file: Path) -> list[Row]:
     return rows
 
 
-def _lines(file: Path, column: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _lines(file: Path, *columns: str) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with file.open(newline="") as stream:
-            reader = csv.DictReader(stream)
-            if column not in (reader.fieldnames or ()):
-                raise MuxflowError(f"{file}: has no column {column}; expected those of nodes.csv")
-            yield from enumerate(reader, 2)
+            reader = csv.reader(stream)
+            titles = next(reader, [])
+            missing = [column for column in columns if column not in titles]
+            if missing:
+                raise MuxflowError(f"{file}: has no column {missing[0]}; expected those of nodes.csv")
+            for cells in reader:
+                if len(cells) != len(titles):
+                    raise MuxflowError(
+                        f"{file}, line {reader.line_num}: {len(cells)} cells under {len(titles)} titles; is the file cut off?"
+                    )
+                yield reader.line_num, dict(zip(titles, cells, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MuxflowError(f"{file}: cannot be read ({error})") from error
 

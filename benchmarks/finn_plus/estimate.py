@@ -21,6 +21,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import math
 import os
 import sys
 import tempfile
@@ -28,6 +29,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+PROGRESS = "progress: "
+"""What the lines of standard error begin with that are for a reader; the others are FINN+'s own."""
+
+PROGRESS_SECONDS = 10.0
 
 ATTRIBUTES = (
     "PE",
@@ -185,8 +191,12 @@ def estimate(
     tried: list[tuple[int, int, bool, dict[str, list[list[int]]] | None]]
     tried = [(*pair, again, None) for pair in itertools.product(rates, widths) for again in (True, False)]
     tried += [(0, 0, True, folds) for folds in given]
-    for number, (rate, width, second_pass, folds) in enumerate(tried, 1):
+    told = -math.inf
+    for number, (rate, width, second_pass, folds) in enumerate(tried):
         started = time.perf_counter()
+        if started - told > PROGRESS_SECONDS:
+            told = started
+            print(f"{PROGRESS}{number} of {len(tried)} tried, {len(designs)} designs", file=sys.stderr, flush=True)
         folded = ModelWrapper(model.model, make_deepcopy=True)
         target = settings_for(rate or rates[0], width or widths[0], second_pass)
         folded = steps.step_target_fps_parallelization(folded, target)
@@ -213,7 +223,6 @@ def estimate(
                 "nodes": nodes,
             }
         )
-        print(f"{number} of {len(tried)} tried, {len(designs)} designs", file=sys.stderr, flush=True)
     return {"model": path.name, "board": board, "clock_mhz": clock_mhz, "prepare_seconds": prepared, "designs": designs}
 
 

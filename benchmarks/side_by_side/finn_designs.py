@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 ESTIMATE = Path(__file__).parents[1] / "finn_plus" / "estimate.py"
 FINN_BOARD = "Pynq-Z2"
 CLOCK_MHZ = 100.0
+
+PROGRESS = "progress: "
+"""What `estimate.py` begins its lines with that are for a reader; its others are FINN+'s own."""
 
 WIDTHS = (36, 72, 128, 192, 256, 384, 512, 1024, 2048, 4096)
 """Limits on stream widths that FINN+ folds with, bits: from its default to the widest stream of the vendor's tools."""
@@ -128,11 +133,17 @@ def finn_folds(design: Design) -> dict[str, list[tuple[int, int]]]:
 
 
 def run_finn(
-    python: Path, model: Path, targets: Sequence[int], ours: Sequence[Design], widths: Sequence[int] = WIDTHS
+    python: Path,
+    model: Path,
+    targets: Sequence[int],
+    ours: Sequence[Design],
+    widths: Sequence[int] = WIDTHS,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[FinnDesign, ...]:
     """Run FINN+'s estimate flow in its own environment, for the targets and widths and last for the folds of `ours`.
 
-    Its JSON is kept beside the model. Raises SystemExit with the end of its messages when it fails.
+    Its JSON is kept beside the model; `tell` is called with its progress. Raises SystemExit with the end of its messages
+    when it fails.
     """
     if not python.is_file():
         raise SystemExit(f"no FINN+ environment at {python}: `make benchmark-finn` makes it")
@@ -141,8 +152,17 @@ def run_finn(
     command = [str(python), str(ESTIMATE), str(model), "--folds", str(folds)]
     command += ["--board", FINN_BOARD, "--clock-mhz", str(CLOCK_MHZ), "--fps", *map(str, targets)]
     command += ["--mvau-wwidth-max", *map(str, widths)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise SystemExit(f"FINN+ failed on {model}:\n" + "\n".join(ran.stderr.splitlines()[-20:]))
-    model.with_suffix(".finn.json").write_text(ran.stdout)
-    return parse_designs(ran.stdout)
+    last: deque[str] = deque(maxlen=20)
+    with tempfile.TemporaryFile("w+") as answer:
+        with subprocess.Popen(command, stdout=answer, stderr=subprocess.PIPE, text=True) as run:
+            assert run.stderr is not None
+            for line in run.stderr:
+                last.append(line)
+                if line.startswith(PROGRESS):
+                    tell(line.removeprefix(PROGRESS).strip())
+        if run.returncode:
+            raise SystemExit(f"FINN+ failed on {model}:\n" + "".join(last))
+        answer.seek(0)
+        text = answer.read()
+    model.with_suffix(".finn.json").write_text(text)
+    return parse_designs(text)

@@ -56,7 +56,7 @@ def _placed(memory: Memory) -> Resources:
     """Place a memory as FINN+ does when nothing is set: weights in block RAM however few, line buffers in LUTs."""
     if memory.kind == "rom":
         return Resources(0, 0, bram18_count(memory.depth, memory.width), 0)
-    return Resources(lutram_count(memory.depth, memory.width, memory.writable), 0, 0, 0)
+    return Resources(max(1, memory.lanes) * lutram_count(memory.depth, memory.width, memory.writable), 0, 0, 0)
 
 
 def compare_nodes(graph: Graph, design: FinnDesign) -> Iterator[Comparison]:

@@ -157,6 +157,7 @@ class Pricing:
                 continue
             if not built.resources.exceeds(built.allowance):
                 small.append((built.slowest_cycles, number, design))
+        tell(f"{len(small)} of {len(designs)} designs of FINN+ are inside with the smallest FIFOs")
         best: Priced | None = None
         for number, (cycles, _, design) in enumerate(sorted(small, key=lambda entry: entry[:2]), 1):
             if best is not None and cycles > best.ours.interval:

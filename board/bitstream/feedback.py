@@ -20,6 +20,9 @@ SUFFIX = "_csynth.xml"
 OUTLINED = "_Pipeline_"
 """How Vitis HLS names the module of a loop that it took out of a function: <function>_Pipeline_<loop>."""
 
+MOST_CYCLES = 10_000
+"""No pipeline of a kernel is as deep, and none begins its iterations so far apart (decision): a figure beyond it is damage."""
+
 AXI = ("axi_input", "axi_output")
 """The functions at the ports, which are no nodes."""
 
@@ -29,7 +32,8 @@ def reported_pipelines(project: Project) -> dict[str, PipelineTiming]:
 
     Read are the reports of the single functions (`<function>_csynth.xml`), which every version writes.
     Raises MuxflowError where there is none, or where it is of another design: another top function, a function that is no
-    node, a node without a report, another number of iterations. Raises ToolError for a report that is not whole.
+    node, a node without a report, another number of iterations. Raises ToolError for a report that is not whole, or whose depth
+    or interval no pipeline has.
     """
     folder = _folder(project)
     top = top_name(project)
@@ -88,7 +92,13 @@ def _timing(project: Project, folder: Path, node: str, pipelines: list[Pipeline]
             f"{folder}: the loop of {node} (function {function}) has {main.trips} iterations; the design's has {wanted}: "
             f"{_other(project)}"
         )
-    return PipelineTiming(max(one.depth for one in pipelines), main.interval)
+    made = PipelineTiming(max(one.depth for one in pipelines), main.interval)
+    if made.depth > MOST_CYCLES or not 1 <= made.interval <= MOST_CYCLES:
+        raise ToolError(
+            f"{folder}: the loop of {node} (function {function}) has a depth of {made.depth} and an interval of "
+            f"{made.interval} cycles; expected up to {MOST_CYCLES}, the interval from 1: run the synthesis again"
+        )
+    return made
 
 
 def _other(project: Project) -> str:

@@ -100,8 +100,8 @@ class Design:
 
     @cached_property
     def bottleneck(self) -> Node:
-        """The slowest node; the first one of equals."""
-        return max(self.graph.nodes, key=self.cycles)
+        """The slowest process; the first one of equals."""
+        return max(self.folded.processes, key=self.cycles)
 
     @property
     def slowest_cycles(self) -> int:

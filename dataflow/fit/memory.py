@@ -29,7 +29,8 @@ class Memory:
 
     `kind`: rom (weights), threshold, line (line buffer), frame (frame buffer), fifo, state (everything else).
     `writable`: False for a table that never changes. `banks`: so many memories of equal depth side by side hold the words,
-    one after the other.
+    one after the other. `lanes`: where above 0, so many such memories, all placed alike, one a lane, which reads it at an
+    address of its own; 0 for one memory that gives all lanes of a beat at once.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Memory:
     width: int
     writable: bool = False
     banks: int = 1
+    lanes: int = 0
 
     @property
     def bank_depth(self) -> int:
@@ -47,7 +49,7 @@ class Memory:
     @property
     def bits(self) -> int:
         """Payload bits."""
-        return self.depth * self.width
+        return max(1, self.lanes) * self.depth * self.width
 
 
 @dataclass(frozen=True)
@@ -93,17 +95,20 @@ class PlacedMemory:
     def primitives(self) -> tuple[Primitives, ...]:
         """The primitives with their real shapes."""
         depth, width = self.memory.depth, self.memory.width
+        if self.memory.lanes > 1:
+            lane = replace(self, memory=replace(self.memory, lanes=1))
+            return tuple(replace(one, count=self.memory.lanes * one.count) for one in lane.primitives)
         if self.placement == "bram":
             tiling = bram18_tiling(self.memory.bank_depth, width)
             return tuple(Primitives(count * self.memory.banks, "RAMB18", *shape) for shape, count in tiling)
         if self.placement == "register" and self.memory.writable:
             return (Primitives(self.ff, "FF", 1, 1),)
         if not self.memory.writable:
-            shallow = depth <= 32
+            shallow = depth <= SHALLOW
             return (Primitives(ceil(width / 2) if shallow else width * ceil(depth / 64), "LUT6", 64, 1),)
         if self.shift_register:
             return (Primitives(width * ceil(depth / 32), "SRL32", 32, 1),)
-        if depth <= 32:
+        if depth <= SHALLOW:
             return (Primitives(ceil(width / 6), "RAM32M", 32, 6),)
         return (Primitives(ceil(width / 3) * ceil(depth / 64), "RAM64M", 64, 3),)
 
@@ -153,6 +158,9 @@ def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], 
     return tuple(sorted(found.items()))
 
 
+SHALLOW = 32
+"""Words of a LUT that is a memory two bits wide."""
+
 MOST_BANKS = 16
 """Banks that a table is cut into at most (decision)."""
 
@@ -185,11 +193,11 @@ def lutram_count(depth: int, width: int, writable: bool) -> int:
     RAM, simple dual port: RAM32M holds 32 x 6 in 4 LUTs, RAM64M holds 64 x 3 in 4 LUTs (UG474 table 2-3).
     """
     if not writable:
-        if depth <= 32:
+        if depth <= SHALLOW:
             return ceil(width / 2)
         blocks = ceil(depth / 64)
         return width * (blocks + max(0, ceil((blocks - 4) / 4)))
-    if depth <= 32:
+    if depth <= SHALLOW:
         return 4 * ceil(width / 6)
     blocks = ceil(depth / 64)
     return 4 * ceil(width / 3) * blocks + width * ceil((blocks - 1) / 4)
@@ -230,9 +238,15 @@ def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     """List where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
 
-    A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller. Tables of thresholds in LUTs
-    are logic that the tool makes smaller than a ROM, by a measured share.
+    A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller. Thresholds that are read side
+    by side have much in common: in LUTs they are logic that the tool makes smaller than a ROM, by a share that was measured
+    up to 20 words; beyond SHALLOW words they count whole.
     """
+    if memory.lanes > 1:
+        return tuple(
+            replace(one, memory=memory, lut=memory.lanes * one.lut, bram18=memory.lanes * one.bram18)
+            for one in choices(replace(memory, lanes=1))
+        )
     if memory.kind in ("fifo", "frame"):
         return _fifo_choices(memory)
     if memory.depth <= 2 or memory.bits <= 32:
@@ -248,8 +262,8 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 def _lutram(memory: Memory) -> int:
     count = memory.banks * lutram_count(memory.bank_depth, memory.width, memory.writable)
     count += bank_choice(memory.banks, memory.width)
-    share = model().parts["threshold"]["table_lut"].lut if memory.kind == "threshold" and not memory.writable else 1.0
-    return ceil(share * count)
+    side_by_side = memory.kind == "threshold" and memory.depth <= SHALLOW and not memory.writable and not memory.lanes
+    return ceil(model().parts["threshold"]["table_lut"].lut * count) if side_by_side else count
 
 
 def full_depth(placed: PlacedMemory) -> int:

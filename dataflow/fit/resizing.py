@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from muxflow.dataflow.fit.design import Design, with_depths
-from muxflow.dataflow.fit.fifo_sizing import Sizing, cut_fifos, size_fifos, without_deadlock
+from muxflow.dataflow.fit.fifo_sizing import CHECKED_FRAMES, SLACK, Sizing, cut_fifos, size_fifos, without_deadlock
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.implementation import Cost, Implementation, Implementations, Limits
 from muxflow.dataflow.fit.memory import full_depth
-from muxflow.dataflow.fit.timing import Simulator
+from muxflow.dataflow.fit.timing import STYLES, Simulator, Style
 from muxflow.dataflow.op import Access, Fold, Op, Ports
 
 CUTS = 8
@@ -76,6 +76,20 @@ def with_pipelines(folded: Folded, pipelines: Mapping[str, PipelineTiming]) -> F
     return replace(folded, implementations=ReportedImplementations(folded.implementations, MappingProxyType(found)))
 
 
+def deadlocks(design: Design) -> dict[Style, tuple[tuple[str, str, str], ...]]:
+    """Find the styles of pipelines with which the design stops for ever, each with its ring of waiting nodes.
+
+    A ring is as in `DeadlockError`. Pipelines are as deep as the design's implementations say.
+    """
+    found: dict[Style, tuple[tuple[str, str, str], ...]] = {}
+    for style in STYLES:
+        simulator = Simulator.of(design.folded, style)
+        _, waits = simulator.attempt(design.depths, CHECKED_FRAMES)
+        if waits is not None:
+            found[style] = simulator.ring(waits)
+    return found
+
+
 def secure(design: Design, allowed: float) -> Design:
     """Raise FIFO depths until no pipelines wait for each other for ever, then to what their primitives hold anyway.
 
@@ -90,6 +104,24 @@ def secure(design: Design, allowed: float) -> Design:
     filled = with_depths(safe, full, timing)
     kept = timing.interval <= found.allowed_interval and filled.resources == safe.resources
     return filled if kept else safe
+
+
+def without_margins(design: Design) -> Design:
+    """Give a design of the same folds and interval the FIFOs that suffice when every pipeline becomes as estimated.
+
+    None of them is deeper than the design's own where a simulation shows that this keeps the interval. What is more in the
+    design itself is what its margins cost; both are placed by `place`. A design without a simulation has no margins and
+    stays as it is.
+    """
+    if design.timing is None:
+        return design
+    interval = design.timing.interval
+    # An interval within SLACK of the slowest node's is what FIFOs are sized for where no other is asked for.
+    bare = size_fifos(design.folded, interval=interval if interval > design.slowest_cycles * SLACK else 0, margin=0)
+    depths = {name: min(depth, design.depths[name]) for name, depth in bare.depths.items()}
+    frames = len(bare.timing.completions)
+    timing, waits = Simulator.of(design.folded).attempt(depths, frames, slowest=bare.allowed_interval)
+    return with_depths(design, depths, timing) if waits is None else with_depths(design, bare.depths, bare.timing)
 
 
 def resized(design: Design) -> Design:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -210,14 +211,10 @@ class Solver:
             np.maximum(slowest, picked[..., 4], out=slowest)
         state, option = np.nonzero(slowest <= cycles)
         reached = np.concatenate([states[state][:, kept], options.writes[option]], axis=1)
-        fresh, target = (
-            np.unique(reached, axis=0, return_inverse=True)
-            if reached.size
-            else (reached[:1], np.zeros(len(state), np.int64))
-        )
+        fresh, target = _distinct(reached)
         section = Section(
             state,
-            target.reshape(-1),
+            target,
             options.candidate[option],
             cost[state, option],
             slowest[state, option],
@@ -225,6 +222,20 @@ class Solver:
             len(fresh),
         )
         return section, fresh
+
+
+def _distinct(rows: Ints) -> tuple[Ints, Ints]:
+    """Give the different rows of numbers from 0, ascending, and for each row which of them it is."""
+    if not rows.size:
+        return rows[:1], np.zeros(len(rows), np.int64)
+    bases = [int(most) + 1 for most in rows.max(axis=0)]
+    if prod(bases) >= 1 << 63:
+        fresh, which = np.unique(rows, axis=0, return_inverse=True)
+        return fresh, which.reshape(-1)
+    # Rows as digits of one number sort alike, and numbers much faster.
+    digits = np.array([prod(bases[column + 1 :]) for column in range(len(bases))], np.int64)
+    _, first, which = np.unique(rows @ digits, return_index=True, return_inverse=True)
+    return rows[first], which
 
 
 def _vector(resources: Resources) -> Ints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +33,7 @@ Longs = npt.NDArray[np.int64]
 Style = Literal["flushing", "stalling", "drained"]
 """What a pipeline does while a beat that its next iteration reads is missing: the iterations in it go on, they stand still,
 or they stand still but for the end of each frame, where the pipeline empties before the next frame begins."""
-STYLES = get_args(Style)
+STYLES: tuple[Style, ...] = get_args(Style)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Simulator:
 
     `nodes`: for each the iterations of a frame, interval, depth, style, numbers of read and write ports; the host's inputs
     come first, its outputs last. `in_place`: streams that are none in hardware, simulated with a beat or two always ready.
-    `ports`: stream, first run, runs; `runs`: iterations, used. `tail`: frames that come
+    `ports`: stream, first run, runs; `runs`: iterations, used. `style`: of the nodes' pipelines. `tail`: frames that come
     after those that a run looks at, because a pipeline that stands still keeps the end of the last one.
     """
 
@@ -108,6 +108,7 @@ class Simulator:
     nodes: Longs
     ports: Longs
     runs: Longs
+    style: Style = "flushing"
     tail: int = 0
 
     @staticmethod
@@ -154,6 +155,7 @@ class Simulator:
             np.array(entries, np.int64),
             np.array(ports, np.int64),
             np.array(runs, np.int64),
+            style,
             _tail(entries) if style == "stalling" else 0,
         )
 
@@ -264,18 +266,22 @@ class Simulator:
             timing, still = self.attempt(raised, frames)
             freed = {name: timing.high_water[name] for name, limit in raised.items() if limit == UNBOUNDED}
             full = [stream for stream, how in (still or {}).values() if how == "writes" and raised[stream] != UNBOUNDED]
-        lines = [
-            f"  {node} waits for {'data on' if how == 'reads' else 'room on'} {stream} (depth {depths[stream]})"
-            for node, stream, how in waiting
-        ]
+        lines = "".join(f"\n  {line}" for line in told(waiting, depths))
         advice = ", ".join(f"{stream}: {depth}" for stream, depth in freed.items())
         return DeadlockError(
-            f"{self.graph.name} deadlocks with these FIFO depths:\n"
-            + "\n".join(lines)
-            + f"\ndepths that free it: {advice}",
+            f"{self.graph.name} deadlocks with these FIFO depths and {self.style} pipelines:{lines}\n"
+            f"depths that free it: {advice}",
             waiting,
             freed,
         )
+
+
+def told(waiting: Iterable[tuple[str, str, str]], depths: Mapping[str, int]) -> list[str]:
+    """Say in words for what each node of a ring waits; `waiting`: as in DeadlockError."""
+    return [
+        f"{node} waits for {'data on' if how == 'reads' else 'room on'} {stream} (depth {depths[stream]})"
+        for node, stream, how in waiting
+    ]
 
 
 def _tail(entries: Sequence[tuple[int, ...]]) -> int:

@@ -22,7 +22,7 @@ def free_name(name: str, taken: set[str]) -> str:
 
 
 def with_nodes(graph: Graph, nodes: Sequence[Node], stage: Stage = "imported", **changes: Any) -> Graph:
-    """Give the graph other nodes: streams inferred anew, known meanings kept, invariants checked.
+    """Give the graph other nodes: streams inferred anew, known meanings and ties kept, invariants checked.
 
     `stage`: what must hold of the result; `changes`: other fields of the graph.
     """
@@ -33,4 +33,6 @@ def with_nodes(graph: Graph, nodes: Sequence[Node], stage: Stage = "imported", *
             if known is not None and known.scale:
                 stream = replace(stream, scale=known.scale, offset=known.offset)
             streams[name] = stream
-    return check(replace(graph, nodes=tuple(nodes), streams=streams, **changes), stage)
+    names = {node.name for node in nodes}
+    ties = {name: pairs for name, pairs in graph.ties.items() if name in names}
+    return check(replace(graph, **{"nodes": tuple(nodes), "streams": streams, "ties": ties, **changes}), stage)

@@ -26,6 +26,7 @@ from muxflow.dataflow.limits import check_bytes, check_nodes
 from muxflow.dataflow.op import IntArray
 
 FORMAT = 2
+Pairs = tuple[tuple[int, int], ...]
 HEADER = "header.json"
 MOST_HEADER = 1 << 26
 """Bytes of the header of a graph file."""
@@ -83,6 +84,7 @@ def encode_graph(graph: Graph, store: Store | None = None) -> dict[str, Any]:
         "notes": {name: str(note) for name, note in graph.notes.items()},
         "tensors": {name: str(tensor) for name, tensor in graph.tensors.items()},
         "nodes": [encoded(node) for node in graph.nodes],
+        **({"ties": to_json(graph.ties)} if graph.ties else {}),
     }
 
 
@@ -121,6 +123,7 @@ def _graph(entry: Mapping[str, Any], load: Load | None) -> Graph:
         from_json(Mapping[str, Readout], entry["readouts"], path="readouts"),  # type: ignore[type-abstract]
         from_json(Mapping[str, str], entry["notes"], path="notes"),  # type: ignore[type-abstract]
         from_json(Mapping[str, str], entry["tensors"], path="tensors"),  # type: ignore[type-abstract]
+        from_json(Mapping[str, Pairs], entry.get("ties", {}), path="ties"),  # type: ignore[type-abstract]
     )
 
 

@@ -58,6 +58,8 @@ class Graph:
     `readouts`: how the host reads an output; the codes are the answer where an output has none.
     `notes`: what an importer wants reports to say (accuracy, data set, source file); strings only.
     `tensors`: the model's tensor that a stream stands for, where there is one; proofs compare the two.
+    `ties`: by node of thresholds, (row, input code) of those inputs between whose neighbouring codes the float model's
+    rounding decides; nothing where it cannot decide.
 
     Raises GraphError for a name that is no printable text, MuxflowError for more nodes than `limits.MOST_NODES`.
     """
@@ -70,12 +72,13 @@ class Graph:
     readouts: Mapping[str, Readout] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     tensors: Mapping[str, str] = field(default_factory=dict)
+    ties: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.streams):
             check_name(f"graph {shown(self.name)}", name)
         check_nodes(f"graph {self.name}", len(self.nodes))
-        for name in ("streams", "readouts", "notes", "tensors"):
+        for name in ("streams", "readouts", "notes", "tensors", "ties"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[type[Graph], tuple[Any, ...]]:

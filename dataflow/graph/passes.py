@@ -234,7 +234,9 @@ def rising_thresholds(graph: Graph) -> Graph:
         )
         changed[node.name] = replace(node.op, thresholds=thresholds, falling=np.zeros_like(node.op.falling))
         changed[source.name] = replace(source.op, weights=weights)
-    return with_nodes(graph, [replace(node, op=changed.get(node.name, node.op)) for node in graph.nodes])
+    ties = {name: pairs for name, pairs in graph.ties.items() if name not in changed}
+    nodes = [replace(node, op=changed.get(node.name, node.op)) for node in graph.nodes]
+    return with_nodes(graph, nodes, ties=ties)
 
 
 def _bits(values: IntArray) -> int:

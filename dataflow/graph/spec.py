@@ -78,6 +78,9 @@ def _check_nodes(graph: Graph) -> None:
         raise GraphError(f"{graph.name}: a readout for {stray[0]}, which is no output")
     for name, readout in graph.readouts.items():
         _check_readout(graph, name, readout)
+    stray = sorted(set(graph.ties) - names)
+    if stray:
+        raise GraphError(f"{graph.name}: ties of {stray[0]}, which is no node")
     stray = sorted(set(graph.tensors) - known)
     if stray:
         raise GraphError(f"{graph.name}: a tensor for {stray[0]}, which is no stream")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Ports, divisors, frozen_array
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, frozen_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +23,7 @@ class Threshold(Op):
     - Interval: least and largest code over the rows at `x.lo` and `x.hi` (tight, since codes are monotone).
     - Thresholds that come in equal pairs are compared with once, and the code moves by 2; one pair from `base = -1`
       makes a bipolar stream.
-    - Loop as Scale; `PE * steps <= 4096`, pairs counted once.
+    - Loop as Scale.
     """
 
     thresholds: IntArray
@@ -80,11 +79,6 @@ class Threshold(Op):
             return False
         every = np.arange(x.lo, x.hi + 1)[:, None].repeat(len(self.thresholds), axis=1)
         return bool((self.codes(every) == every).all())
-
-    def folds(self, ports: Ports) -> Iterator[Fold]:
-        for lanes in divisors(ports.inputs[0].channels):
-            if lanes * self.levels.shape[1] <= PARALLEL_LIMIT:
-                yield Fold(pe=lanes)
 
     def channel_fold(self, fold: Fold) -> int:
         """Count the beats after which the rows of thresholds repeat."""

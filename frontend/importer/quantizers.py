@@ -30,6 +30,7 @@ ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 8, 16, 32
 
 MOST_ZERO_POINT = 1 << INPUT_BITS
 
+Ties = tuple[tuple[int, int], ...]
 CodesOf = Callable[[Doubles], IntArray]
 
 
@@ -215,9 +216,12 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
 
     op = find_thresholds(lambda sums: codes(sums * unit), rows, stream.lo, stream.hi, where)
     importer.threshold_count += op.thresholds.size
-    if not tensor.exact or not all(step.rounded_once() for step in tensor.steps):
-        importer.near_ties += _near_ties(op, codes, unit, stream.lo, stream.hi)
     name = importer.emit(node.name, op, tensor.stream)
+    if not tensor.exact or not all(step.rounded_once() for step in tensor.steps):
+        count, pairs = _near_ties(op, codes, unit, stream.lo, stream.hi)
+        importer.near_ties += count
+        if pairs:
+            importer.ties[name] = pairs
     importer.describe(name, scale.astype(np.float64))
     output = importer.streams[name]
     model_order = channel_first(output) if tensor.index.ndim > 1 else np.arange(output.size)
@@ -226,14 +230,17 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
     return Tensor(name, tensor.index, scale.astype(np.float64))
 
 
-def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -> int:
-    """Find thresholds whose side could depend on the order in which float32 products were summed."""
+def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -> tuple[int, Ties]:
+    """Count thresholds whose side could depend on the order in which float32 products were summed; list (row, sum) there."""
     at = op.thresholds.T
     slack = max(abs(lo), abs(hi)) * np.abs(unit) * FLOAT_SLACK
     near = np.zeros(at.shape, bool)
+    pairs: set[tuple[int, int]] = set()
     for offset in (-1, 0):
-        sums = np.clip(at + offset, lo, hi) * unit
-        middle = codes(sums)
-        near |= (codes(sums - slack) != middle) | (codes(sums + slack) != middle)
-    reachable = (at > lo) & (at <= hi)
-    return int((near & reachable).sum())
+        beside = np.clip(at + offset, lo, hi)
+        middle = codes(beside * unit)
+        unsure = (codes(beside * unit - slack) != middle) | (codes(beside * unit + slack) != middle)
+        unsure &= (at > lo) & (at <= hi)
+        pairs.update((int(row), int(beside[step, row])) for step, row in np.argwhere(unsure))
+        near |= unsure
+    return int(near.sum()), tuple(sorted(pairs))

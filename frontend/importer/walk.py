@@ -72,6 +72,7 @@ class Importer:
         self.inputs: dict[str, str] = {}
         self.remarks: list[str] = []
         self.near_ties = 0
+        self.ties: dict[str, tuple[tuple[int, int], ...]] = {}
         self.threshold_count = 0
         self._names: set[str] = set()
 
@@ -210,7 +211,7 @@ class Importer:
         if node.domain != MUXFLOW:
             for name, value in zip(node.inputs, operands, strict=True):
                 if isinstance(value, Constant) and name:
-                    _check_type(f"constant {name}", value.value.dtype)
+                    _check_type(f"constant {name}", value.value.dtype.name)
         known = handlers()
         if (node.domain, node.op_type) in known:
             return known[node.domain, node.op_type](self, node)
@@ -257,8 +258,9 @@ class Importer:
             for name, tensor in self.tensors.items()
             if name in needed and (shown is None or tensor in shown)
         }
+        ties = {node.name: self.ties[node.name] for node in nodes if node.name in self.ties}
         empty = Graph(self.name, (), kept, inputs, tuple(streams))
-        full = with_nodes(empty, nodes[::-1], readouts=readouts, notes=notes, tensors=tensors)
+        full = with_nodes(empty, nodes[::-1], readouts=readouts, notes=notes, tensors=tensors, ties=ties)
         return run_passes(full, CLEAN_UP)
 
     def _output(self, name: str) -> Tensor:
@@ -298,12 +300,11 @@ def _complaint(node: ModelNode, error: Exception) -> str:
     return str(error) if named else f"{node.label}: {error}"
 
 
-def _check_type(what: str, dtype: npt.DTypeLike) -> None:
+def _check_type(what: str, name: str) -> None:
     """Raise UnsupportedError for floats of another precision than float32, in which all is evaluated, and for no numbers."""
-    kind = np.dtype(dtype)
-    if kind != np.float32 and kind.kind not in "iub":
+    if name != "float32" and not re.fullmatch(r"u?int\d+|bool", name):
         raise UnsupportedError(
-            f"{what} holds {kind.name} numbers; supported are float32 ones, in which thresholds and near ties are found: "
+            f"{what} holds {name} numbers; supported are float32 ones, in which thresholds and near ties are found: "
             "export the model in float32 (torch: model.float())"
         )
 

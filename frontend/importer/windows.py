@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.model import ModelNode
+
+SAME = ("SAME_UPPER", "SAME_LOWER")
+"""Ways to pad so that a map keeps its size, strides aside."""
 
 
 def window_of(node: ModelNode, kernel: tuple[int, ...], source: Stream, groups: int) -> SlidingWindow:
@@ -20,16 +24,23 @@ def window_of(node: ModelNode, kernel: tuple[int, ...], source: Stream, groups: 
     dilation = _numbers(node, "dilations", rank, 1)
     pads = _numbers(node, "pads", 2 * rank, 0)
     auto = node.attributes.get("auto_pad", "NOTSET")
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        halves = []
-        for size, k, s, d in zip(source.shape, kernel, stride, dilation, strict=False):
-            total = max(0, (-(-size // s) - 1) * s + (k - 1) * d + 1 - size)
-            small, large = total // 2, total - total // 2
-            halves.append((small, large) if auto == "SAME_UPPER" else (large, small))
-        pads = tuple(before for before, _ in halves) + tuple(after for _, after in halves)
+    if auto in SAME:
+        pads = same_pads(auto, source.shape[:-1], kernel, stride, dilation)
     elif auto not in ("NOTSET", "VALID"):
         raise UnsupportedError(f"{node.label}: auto_pad {auto!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER")
     return SlidingWindow(kernel, stride, dilation, pads, groups)
+
+
+def same_pads(
+    auto: str, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> tuple[int, ...]:
+    """Return the padding of one of `SAME`, before each axis and then after each, for a map of these sizes."""
+    halves = []
+    for size, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
+        total = max(0, (-(-size // s) - 1) * s + (k - 1) * d + 1 - size)
+        small, large = total // 2, total - total // 2
+        halves.append((small, large) if auto == "SAME_UPPER" else (large, small))
+    return tuple(before for before, _ in halves) + tuple(after for _, after in halves)
 
 
 def whole_map(source: Stream) -> SlidingWindow:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.limits import MOST_BYTES
 from muxflow.frontend.keras.architecture import check_architecture
 from muxflow.frontend.keras.layers import Shape
 from muxflow.frontend.keras.model_file import read_arrays, write_model_file
@@ -23,6 +24,9 @@ from muxflow.frontend.keras.writer import Writer, to_channel_last
 from muxflow.frontend.model import Model
 
 Values = np.ndarray[Any, Any]
+
+MOST_MEMORY = 4 * MOST_BYTES
+"""Bytes that a process may take to build and describe models."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +82,20 @@ def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[
     ]
 
 
+def limit_memory() -> None:
+    """Let this process take MOST_MEMORY bytes more than now: a line of a file can ask Keras for weights of any size."""
+    import resource  # which other systems than Unix have not
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = pages * resource.getpagesize() + MOST_MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> None:
     """Describe each of `MODEL OUTPUT ...`; what fails with one does not stop the others."""
+    if sys.platform == "linux":
+        limit_memory()
     for model, output in zip(arguments[::2], arguments[1::2], strict=True):
         answer: dict[str, Any] = {"error": None}
         try:

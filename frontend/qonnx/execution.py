@@ -1,50 +1,90 @@
-"""A QONNX file as QONNX itself executes it."""
+"""An ONNX file as its own libraries execute it: the ONNX runtime node by node, QONNX for its operators."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+from qonnx.core.execute_custom_node import execute_custom_node
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.core.onnx_exec import execute_onnx
-from qonnx.transformation.infer_shapes import InferShapes
+from qonnx.custom_op.registry import is_custom_op
+from qonnx.util.basic import get_preferred_qonnx_opset, sanitize_quant_values
 
 import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of Muxflow's domain)
+from muxflow.dataflow.errors import ExecutionError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import float_inputs, observed
-from muxflow.frontend.qonnx.reader import read_model
+from muxflow.frontend.importer.windows import SAME, same_pads
+from muxflow.frontend.model import ModelNode
+from muxflow.frontend.qonnx.reader import described_node, read_model
 from muxflow.proof.execution import Tensor
+
+Array = npt.NDArray[Any]
+TITLE = "QONNX execution"
+REASON = 300
+"""Most characters of a library's own words in a message."""
 
 
 class QonnxModel:
-    """A QONNX file that is executed batch by batch; `inputs` and `outputs` are the names of its tensors."""
+    """An ONNX file that is executed batch by batch, of whatever size; `inputs` and `outputs` are the names of its tensors."""
 
     def __init__(self, path: Path) -> None:
         self.model = ModelWrapper(read_model(path))
-        constants = {tensor.name for tensor in self.model.graph.initializer}
-        self.inputs = [entry.name for entry in self.model.graph.input if entry.name not in constants]
-        self.outputs = [self._before_softmax(entry.name) for entry in self.model.graph.output]
-        for node in self.model.graph.node:
-            # A file that was exported for one image reshapes to one; 0 keeps whatever batch comes in.
-            target = self.model.get_initializer(node.input[1]) if node.op_type == "Reshape" else None
-            if target is not None and target.size and target[0] == 1:
-                self.model.set_initializer(node.input[1], np.concatenate([[0], target[1:]]).astype(np.int64))
-        self._batch = 0
+        graph = self.model.graph
+        self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self.inputs = [entry.name for entry in graph.input if entry.name not in self._constants]
+        self.outputs = [self._before_softmax(entry.name) for entry in graph.output]
+        self._opsets = {entry.domain: entry.version for entry in self.model.model.opset_import}
+        self._nodes = [_Node(node, self._opsets.get("", self._opsets.get("ai.onnx", 20))) for node in graph.node]
+        self._annotated = bool(graph.quantization_annotation)
 
-    def run(self, *inputs: npt.NDArray[np.float32]) -> Mapping[str, npt.NDArray[Any]]:
-        """Return every tensor of the model for a batch of its float inputs, in their order."""
-        if len(inputs[0]) != self._batch:
-            self._resize(len(inputs[0]))
-        given = {
-            name: values.reshape(self.model.get_tensor_shape(name))
-            for name, values in zip(self.inputs, inputs, strict=True)
-        }
-        context: Mapping[str, npt.NDArray[Any]] = execute_onnx(self.model, given, return_full_exec_context=True)
+    def run(self, *inputs: npt.NDArray[np.float32]) -> Mapping[str, Array]:
+        """Return every tensor of the model for a batch of its float inputs, in their order.
+
+        Raises ExecutionError naming the first node that neither library can run.
+        """
+        context: dict[str, Array] = dict(self._constants)
+        for name, values in zip(self.inputs, inputs, strict=True):
+            context[name] = values.reshape(len(values), *self.model.get_tensor_shape(name)[1:])
+        data = set(self.inputs)
+        for node in self._nodes:
+            try:
+                self._execute(node, context, len(inputs[0]) if node.proto.input and node.proto.input[0] in data else 0)
+            except Exception as error:  # the libraries raise whatever they meet
+                reason = " ".join(str(error).split())[:REASON]
+                raise ExecutionError(f"{node.described.label}: {TITLE} cannot run it ({reason})") from error
+            if data.intersection(node.proto.input):
+                data.update(node.proto.output)
         return context
+
+    def _execute(self, node: _Node, context: dict[str, Array], batch: int) -> None:
+        """Write a node's outputs into the context; `batch`: images in its first input, 0 where that is constant."""
+        proto = node.proto
+        if self._annotated:
+            sanitize_quant_values(self.model, [name for name in proto.input if name], context)
+        own = OWN.get(proto.op_type) if proto.domain else None
+        if own is not None:
+            context[proto.output[0]] = own(node, context[proto.input[0]])
+        elif is_custom_op(proto.domain, proto.op_type):
+            version = self._opsets.get(proto.domain, get_preferred_qonnx_opset())
+            execute_custom_node(proto, context, self.model.graph, onnx_opset_version=version)
+        else:
+            given = {name: context[name] for name in proto.input if name}
+            if proto.op_type == "Reshape" and batch and given[proto.input[1]][:1] == 1:
+                # A file that was exported for one image says 1 where it means the batch.
+                given[proto.input[1]] = np.concatenate([[batch], given[proto.input[1]][1:]])
+            context.update(zip(filter(None, proto.output), node.run(given), strict=True))
+        if self._annotated:
+            sanitize_quant_values(self.model, [name for name in proto.output if name], context)
 
     def _before_softmax(self, output: str) -> str:
         """Return the tensor that the graph's output stands for: the importer leaves a softmax to the host."""
@@ -53,31 +93,98 @@ class QonnxModel:
             return str(producer.input[0])
         return output
 
-    def _resize(self, batch: int) -> None:
-        """Give the model another batch size; its shapes are inferred again."""
-        shapes = {name: list(self.model.get_tensor_shape(name)) for name in self.inputs}
-        del self.model.graph.value_info[:]
-        for name, shape in shapes.items():
-            self.model.set_tensor_shape(name, [batch, *shape[1:]])
-        for output in self.model.graph.output:
-            sizes = output.type.tensor_type.shape.dim
-            if sizes:
-                sizes[0].dim_value = batch
-        self.model = self.model.transform(InferShapes())
-        self._batch = batch
+
+class _Node:
+    """One node with the session that runs it, of the standard operators."""
+
+    def __init__(self, proto: onnx.NodeProto, opset: int) -> None:
+        self.proto = proto
+        self.described: ModelNode = described_node(proto)
+        self._opset = opset
+        self._session: ort.InferenceSession | ReferenceEvaluator | None = None
+
+    def run(self, given: Mapping[str, Array]) -> list[Array]:
+        """Run it by the ONNX runtime, or by ONNX' own reference where the runtime does not know it."""
+        if self._session is None:
+            model = self._model(given)
+            options = ort.SessionOptions()
+            options.log_severity_level = 4
+            try:
+                session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+                found: list[Array] = session.run(None, dict(given))
+                self._session = session
+                return found
+            except Exception:
+                self._session = ReferenceEvaluator(model)
+        return list(self._session.run(None, dict(given)))
+
+    @cached_property
+    def _channel_first(self) -> _Node:
+        """The standard operator that a node of channel-last maps stands for."""
+        standard = onnx.NodeProto()
+        standard.CopyFrom(self.proto)
+        standard.domain, standard.op_type = "", self.proto.op_type.removesuffix("NHWC")
+        return _Node(standard, self._opset)
+
+    def moved(self, x: Array) -> Array:
+        """Run a node of channel-last maps as the standard operator of channel-first ones."""
+        (found,) = self._channel_first.run({self.proto.input[0]: np.ascontiguousarray(np.moveaxis(x, -1, 1))})
+        return np.moveaxis(found, 1, -1)
+
+    def _model(self, given: Mapping[str, Array]) -> onnx.ModelProto:
+        proto = self._explicit(next(iter(given.values()), np.zeros(0)))
+        infos = [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
+            for name, value in given.items()
+        ]
+        outputs = [onnx.ValueInfoProto(name=name) for name in proto.output if name]
+        graph = helper.make_graph([proto], "node", infos, outputs)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self._opset)], ir_version=8)
+
+    def _explicit(self, x: Array) -> onnx.NodeProto:
+        """Spell padding out that is called SAME beside dilation, which no library pads."""
+        attributes = self.described.attributes
+        auto, dilation = attributes.get("auto_pad", ""), attributes.get("dilations", ())
+        if auto not in SAME or max(dilation, default=1) == 1:
+            return self.proto
+        rank = x.ndim - 2
+        kernel = attributes.get("kernel_shape")
+        strides = attributes.get("strides", (1,) * rank)
+        if kernel is None:
+            raise ValueError("auto_pad and dilations without kernel_shape")
+        pads = same_pads(auto, x.shape[2:], kernel, strides, dilation)
+        written = {**attributes, "pads": pads, "auto_pad": "NOTSET"}
+        return helper.make_node(self.proto.op_type, self.proto.input, self.proto.output, self.proto.name, **written)
+
+
+def _im2col(node: _Node, x: Array) -> Array:
+    """Compute Im2Col, (N, H, W, C) to (N, H', W', kernel x C), for any number of images."""
+    attributes = node.described.attributes
+    kernel, stride = attributes["kernel_size"], attributes["stride"]
+    dilation = attributes.get("dilations", (1, 1))
+    top, left, bottom, right = attributes.get("pad_amount", (0, 0, 0, 0))
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=attributes.get("pad_value", 0))
+    extent = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    return np.ascontiguousarray(np.moveaxis(windows, 3, -1)).reshape(*windows.shape[:3], -1)
+
+
+OWN: Mapping[str, Callable[[_Node, Array], Array]] = {"Im2Col": _im2col, "MaxPoolNHWC": _Node.moved}
+"""QONNX' operators that its own code runs for one image only."""
 
 
 class QonnxExecution:
-    """QONNX's own execution of the file that a graph was imported from: every tensor with a stream, and the outputs."""
+    """The execution of the file that a graph was imported from: every tensor with a stream, and the outputs."""
 
-    title = name = "QONNX execution"
+    title = name = TITLE
 
     def __init__(self, path: Path, graph: Graph) -> None:
         self._model = QonnxModel(path)
         self._graph = graph
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
-        """See `Execution`."""
+        """See `Execution`; raises ExecutionError naming a node that cannot be run."""
         values = self._model.run(*float_inputs(self._graph, codes))
         inner = {stream: values[name] for stream, name in self._graph.tensors.items()}
         return observed(self._graph, [values[name] for name in self._model.outputs], inner)

@@ -102,7 +102,7 @@ def described(proto: onnx.ModelProto, name: str) -> Model:
     constants = {tensor.name: _constant(tensor, types.get(tensor.name, "")) for tensor in proto.graph.initializer}
     return Model(
         name,
-        tuple(_node(node) for node in proto.graph.node),
+        tuple(described_node(node) for node in proto.graph.node),
         tuple(_input(entry, types.get(entry.name, "")) for entry in proto.graph.input if entry.name not in constants),
         tuple(entry.name for entry in proto.graph.output),
         constants,
@@ -115,7 +115,8 @@ def described(proto: onnx.ModelProto, name: str) -> Model:
     )
 
 
-def _node(node: onnx.NodeProto) -> ModelNode:
+def described_node(node: onnx.NodeProto) -> ModelNode:
+    """Describe a node."""
     name = node.name or next(iter(node.output), node.op_type)
     attributes = {entry.name: _python(helper.get_attribute_value(entry), name) for entry in node.attribute}
     domain = STANDARD if node.domain in STANDARD_DOMAINS else node.domain

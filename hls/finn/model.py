@@ -13,6 +13,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.util.basic import qonnx_make_model
 
+from muxflow.dataflow.graph.edit import free_name
+from muxflow.hls.names import LONGEST_IDENTIFIER, identifier
+
 DOMAIN = "finn.custom_op.fpgadataflow"
 """FINN specialises nodes of this domain alone."""
 
@@ -32,6 +35,7 @@ class ModelBuilder:
         self.constants: dict[str, npt.NDArray[np.float32]] = {}
         self.owners: dict[str, tuple[str, ...]] = {}
         self.owner: tuple[str, ...] = ()
+        self._names: set[str] = set()
 
     def tensor(self, name: str, shape: Sequence[int], kind: str) -> str:
         """Record a tensor and return its name."""
@@ -64,7 +68,7 @@ class ModelBuilder:
             kind,
             list(inputs),
             list(outputs),
-            name=name,
+            name=self._node_name(name),
             domain=DOMAIN,
             backend="fpgadataflow",
             inFIFODepths=[int(depth) for depth in depths[0]] or [2],
@@ -77,6 +81,12 @@ class ModelBuilder:
             self.tensor(output, shape, instance.get_output_datatype(index).name)
             self.owners[output] = self.owner
         self.nodes.append(node)
+
+    def _node_name(self, name: str) -> str:
+        """Return the name as FINN may write it into C++, Tcl and paths: unchanged where it is an identifier."""
+        fits = name.isascii() and name.isidentifier() and len(name) <= LONGEST_IDENTIFIER
+        plain = name if fits else identifier(name)
+        return free_name(plain, self._names)
 
     def model(self, sources: Sequence[str], targets: Sequence[str]) -> Any:
         """Return the ModelWrapper with these input and output tensors."""

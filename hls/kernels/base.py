@@ -22,7 +22,8 @@ class Table:
 
     `memory`: True when the table is a memory whose placement is chosen; False when it is wired into the logic.
     `bipolar`: every value is -1 or +1, and stored as one bit. `banks`: so many arrays of equal length side by side hold the
-    rows, one after the other; 0: a single array.
+    rows, one after the other; 0: a single array. `lanes`: each column is an array of its own, of a lane that reads it at an
+    address of its own.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Table:
     memory: bool = True
     bipolar: bool = False
     banks: int = 0
+    lanes: bool = False
 
 
 @dataclass(frozen=True, eq=False)

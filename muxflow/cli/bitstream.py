@@ -23,7 +23,7 @@ from muxflow.board.bitstream.stages import (
     StageName,
     make_bitstream,
 )
-from muxflow.board.board import Board, find_board
+from muxflow.board.board import Board, boards, find_board
 from muxflow.cli.console import Json, answer, err, out
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.hls.vitis.project import Project
@@ -90,15 +90,14 @@ def _opened(
     """Open the project, written first where a model is given, and find its board."""
     if path.is_dir():
         project = muxflow.open_project(path).hls
-        name = board or project.design.board
-        try:
-            return project, find_board(name)
-        except MuxflowError as error:
-            if board is not None:
-                raise
+        if board is not None:
+            return project, find_board(board)
+        name = project.design.board
+        if name not in boards():  # a file that a project names is not run
             raise MuxflowError(
-                f"{path} is for a board of your own: give its file, --board path/to/board.py ({error})"
-            ) from None
+                f"{path} is for a board of your own: give its file, --board path/to/board.py (the project says {name!r})"
+            )
+        return project, find_board(name)
     from muxflow.proving import model_copy
 
     chosen = find_board(board or "pynq-z2")

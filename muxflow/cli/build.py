@@ -53,6 +53,7 @@ def build(
     **given: Any,
 ) -> None:
     """Fit a model to a board, as `muxflow fit` does, and write its HLS project."""
+    from muxflow.dataflow.fit.resizing import without_margins
     from muxflow.proving import folder_report, model_copy
     from muxflow.reports.render import terminal, to_json
 
@@ -83,8 +84,18 @@ def build(
         done(1, 1)
         done = begin(f"write {folder}", 1)
         written = writer.write(design, folder, options, model_copy(model))
-        report = folder_report(design, written.path, written.digest, muxflow.__version__, written.one_at_a_time)
         done(1, 1)
+        done = begin("FIFO margins", 1)
+        bare = without_margins(design)
+        done(1, 1)
+    report = folder_report(
+        design,
+        written.path,
+        written.digest,
+        muxflow.__version__,
+        one_at_a_time=written.one_at_a_time,
+        bare=bare,
+    )
     facts = {"project": str(written.path), **written.facts}
 
     def show() -> None:

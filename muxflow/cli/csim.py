@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.text import Text
 
 import muxflow
-from muxflow.cli.console import Json, ProjectArgument, answer, out, tasks
+from muxflow.cli.console import Json, ProjectArgument, answer, err, out, tasks
 
 
 def csim(
@@ -27,10 +28,15 @@ def csim(
     bounded: Annotated[
         bool, typer.Option("--bounded", help="FIFOs have exactly their depths: finds deadlocks.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Differences at near ties, and a model that cannot be run, are errors too."),
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that share the images.")] = os.cpu_count() or 1,
     as_json: Json = False,
 ) -> None:
     """Simulate a project in C and compare every node with the graph, and the graph with the model, bit for bit."""
+    from muxflow.proof.ladder import is_warning
     from muxflow.proving import dataset_images, project_report, prove, random_images
     from muxflow.reports.render import terminal, to_json
 
@@ -41,7 +47,12 @@ def csim(
     )
     variants: Any = ("native", "reference") if variant == "both" else (variant,)
     with tasks(as_json) as begin:
-        _, _, speeds = prove(opened, images, variants=variants, bounded=bounded, jobs=jobs, begin=begin)
+        rungs, _, speeds = prove(
+            opened, images, variants=variants, bounded=bounded, jobs=jobs, begin=begin, strict=strict
+        )
+    for rung in rungs:
+        if is_warning(rung):
+            err.print(Text.assemble(("warning:", "bold yellow"), f" {rung.title}: {rung.detail}"), soft_wrap=True)
     report = project_report(opened, muxflow.__version__)
 
     def show() -> None:

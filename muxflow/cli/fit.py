@@ -112,6 +112,7 @@ def fit(
         refit(model, project, as_json)
         return
     from muxflow.dataflow.fit import folding
+    from muxflow.dataflow.fit.resizing import without_margins
     from muxflow.reports.plots import check_ending
     from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
     from muxflow.reports.report import make_report
@@ -131,11 +132,14 @@ def fit(
         done = begin(f"fit {board}", 1)
         design = muxflow.fit(graph, **asked)
         done(1, 1)
+        done = begin("FIFO margins", 1)
+        bare = without_margins(design)
+        done(1, 1)
         done = begin("frontier and slowdown", 1)
         points = folding.design_frontier(design) if frontier or plot else ()
         curve = folding.slowdown_curve(design, slowdown) if slowdown and design.timing else ()
         done(1, 1)
-    made = make_report(design, version=muxflow.__version__)
+    made = make_report(design, version=muxflow.__version__, bare=bare)
     if plot:
         _plot(design, points, plot)
     entry = {

@@ -11,14 +11,14 @@ from rich.table import Table
 import muxflow
 from muxflow.cli.console import answer, out, tasks
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.fit.timing import Simulator
+from muxflow.dataflow.fit.timing import Simulator, told
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
 
 
 def refit(model: Path | None, path: Path | None, as_json: bool) -> None:
-    """Print estimated and reported pipelines, and interval and FIFOs before and after; the project stays as it is.
+    """Print estimated and reported pipelines, and interval, deadlocks and FIFOs before and after; the project stays as it is.
 
     Raises UsageError where a model is given too, or no project.
     """
@@ -27,7 +27,7 @@ def refit(model: Path | None, path: Path | None, as_json: bool) -> None:
     if model is not None:
         raise UsageError(f"both the model {model} and --from {path} are given; give one of them")
     from muxflow.board.bitstream.feedback import reported_pipelines
-    from muxflow.dataflow.fit.resizing import resized, with_pipelines
+    from muxflow.dataflow.fit.resizing import deadlocks, resized, with_pipelines
 
     with tasks(as_json) as begin:
         done = begin(f"read {path}", 1)
@@ -38,8 +38,10 @@ def refit(model: Path | None, path: Path | None, as_json: bool) -> None:
         done = begin("FIFO depths", 1)
         seen = replace(design, folded=with_pipelines(design.folded, reported))
         frames = 4 if design.timing is None else len(design.timing.completions)
-        timing, _ = Simulator.of(seen.folded).attempt(design.depths, frames)
+        ran, waits = Simulator.of(seen.folded).attempt(design.depths, frames)
+        timing = ran if waits is None else None
         made = replace(seen, timing=timing)
+        rings = deadlocks(seen)
         after = resized(seen)
         done(1, 1)
     pipelines = [
@@ -60,7 +62,14 @@ def refit(model: Path | None, path: Path | None, as_json: bool) -> None:
         for name in design.depths
         if design.depths[name] != after.depths[name]
     }
-    entry = {"project": str(project.path), "pipelines": pipelines, "designs": steps, "depths": depths}
+    stopped = {style: told(ring, design.depths) for style, ring in rings.items()}
+    entry = {
+        "project": str(project.path),
+        "pipelines": pipelines,
+        "designs": steps,
+        "deadlocks": stopped,
+        "depths": depths,
+    }
     answer(entry, as_json, lambda: _show(entry))
 
 
@@ -87,6 +96,8 @@ def _show(entry: dict[str, Any]) -> None:
         interval = "deadlock" if one["interval"] is None else f"{one['interval']:,}"
         table.add_row(name, interval, *(f"{one[key]:,}" for key in ("fifo_bits", "lut", "bram18")))
     out.print(table)
+    for style, waiting in entry["deadlocks"].items():
+        out.print(f"as it is, it deadlocks where pipelines are {style}: {'; '.join(waiting)}", markup=False)
     for name, depth in entry["depths"].items():
         out.print(f"FIFO {name}: {depth['before']} beats, {depth['after']} with the reported pipelines")
     if not entry["depths"]:

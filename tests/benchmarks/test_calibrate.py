@@ -57,13 +57,34 @@ def test_check_on_another_table(tmp_path):
     assert "StreamingMaxPool" in ran.stdout and "MVAU" not in ran.stdout and not output.exists()
 
 
+def with_cell(text, column, value):
+    """Change a cell of a table of one row."""
+    titles, cells = (line.split(",") for line in text.splitlines())
+    cells[titles.index(column)] = value
+    return f"{','.join(titles)}\n{','.join(cells)}"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda text: text.replace(",op,", ",operator,", 1), "has no column op"),
         (lambda text: text.replace(",UINT3,", ",FLOAT32,", 1), "line 2: .*data type 'FLOAT32'"),
-        (lambda text: text.replace(",416x416,", ",large,", 1), "line 2: "),
+        (lambda text: text.replace(",416x416,", ",large,", 1), "line 2: .*IFMDim is 'large'; expected HxW"),
         (lambda text: "", "has no column op"),
+        (lambda text: text.replace(",syn_lut,", ",lut,", 1), "has no column syn_lut"),
+        (lambda text: text.replace(",PoolDim,", ",Pool,", 1), "line 2: .*there is no column PoolDim"),
+        (lambda text: with_cell(text, "syn_lut", "0"), "line 2: .*syn_lut is 0; expected a number above 0"),
+        (lambda text: with_cell(text, "syn_ff", "nan"), "line 2: .*syn_ff is nan; expected a number from 0"),
+        (lambda text: with_cell(text, "NumChannels", "-4"), "line 2: .*NumChannels is -4; expected a number from 0"),
+        (lambda text: with_cell(text, "syn_bram18", "two"), "line 2: .*syn_bram18 is 'two'; expected a number"),
+        (lambda text: with_cell(text, "input_dt", "INT0"), "line 2: .*data type 'INT0'"),
+        (lambda text: text[:-20], "line 2: .* cells under .* titles; is the file cut off?"),
+        (lambda text: text.splitlines()[0], r"no row .*\(0 lines, ops: none\)"),
+        (
+            lambda text: text.replace("StreamingMaxPool", "Softmax"),
+            r"no row .*\(1 lines, ops: Softmax\); expected .*MVAU",
+        ),
+        (lambda text: with_cell(text, "syn_lut", ""), r"no row .*\(1 lines, ops: StreamingMaxPool\)"),
     ],
 )
 def test_damaged_table(calibrate, tmp_path, change, message):
@@ -77,3 +98,13 @@ def test_damaged_table(calibrate, tmp_path, change, message):
         read_nodes(file)
     with pytest.raises(MuxflowError, match="cannot be read"):
         read_nodes(tmp_path / "none.csv")
+
+
+def test_a_damaged_table_ends_the_command_with_its_name(tmp_path):
+    pytest.importorskip("scipy", reason="the fit needs scipy, which scikit-learn brings: .[base]")
+    table = tmp_path / "half.csv"
+    table.write_bytes(NODES.read_bytes()[:3000])
+    command = [sys.executable, BENCHMARKS / "calibrate_resources.py", "--check", table]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith(f"{table}, line ") and "is the file cut off?" in ran.stderr

@@ -189,6 +189,39 @@ def test_our_folds_are_handed_over_in_the_order_of_the_network(graph):
         assert rows % pe == 0 and columns % simd == 0
 
 
+STAND_IN = """#!{python}
+import json, sys
+sys.stderr.write("progress: 1 of 2 tried\\n")
+shapes = {shapes}
+(given,) = [json.load(open(after)) for flag, after in zip(sys.argv, sys.argv[1:]) if flag == "--folds"]
+designs = []
+for number, folds in enumerate([{{"MVAU": [[1, 1]] * len(shapes)}}, *given]):
+    nodes = [
+        dict(name="m", op="MVAU_hls", cycles=h * w // pe // simd, lut=9, bram18=1, dsp=0, PE=pe, SIMD=simd, MH=h, MW=w)
+        for (h, w), (pe, simd) in zip(shapes, folds["MVAU"], strict=True)
+    ]
+    slowest = max(node["cycles"] for node in nodes)
+    head = dict(target_fps=0 if number else 1000, wwidth_max=36, slowest_cycles=slowest, frames_per_second=1e8 / slowest)
+    designs.append(dict(head, lut=9, bram18=1, dsp=0, seconds=1, converters=dict(nodes=0, lut=0), nodes=nodes))
+print(json.dumps(dict(designs=designs)))
+"""
+
+
+@pytest.mark.skipif(not have_compiler(), reason="needs a C++ compiler")
+@pytest.mark.parametrize("name", ["tfc_w1a2", "tfc_w2a2"])
+def test_networks_of_other_widths_run_through(tmp_path, name, capsys):
+    """The whole of one network but FINN+ itself, for which a stand-in gives the slowest design and that of our folds."""
+    stand_in = tmp_path / "python"
+    stand_in.write_text(STAND_IN.format(python=sys.executable, shapes=list(SHAPES)))
+    stand_in.chmod(0o755)
+    totals = benchmark.total_table()
+    details = benchmark.Benchmark(name, tmp_path).run(stand_in, totals)
+    # Both sides at both levels, and what FINN+ takes for its best.
+    assert totals.row_count >= 5
+    assert details is not None and details.row_count >= len(SHAPES)
+    assert f"{name}: 1 of 2 tried" in capsys.readouterr().err
+
+
 def test_a_missing_environment_names_the_target_that_makes_it(graph, tmp_path):
     with pytest.raises(SystemExit, match="make benchmark-finn"):
         finn_designs.run_finn(tmp_path / "python", tmp_path / "net.onnx", (1000,), [])
@@ -198,10 +231,14 @@ def test_the_figures_of_the_other_side_are_taken_from_its_standard_output(graph,
     design = muxflow.fit(graph, "pynq-z2")
     stand_in = tmp_path / "python"
     answer = json.dumps({"designs": [entry(1000, 784, 1917, 10)]})
-    stand_in.write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/arguments\necho '{answer}'\n")
+    stand_in.write_text(
+        f"#!/bin/sh\necho \"$@\" > {tmp_path}/arguments\necho noise >&2\necho progress: 7 of 9 tried >&2\necho '{answer}'\n"
+    )
     stand_in.chmod(0o755)
     model = tmp_path / "net.onnx"
-    (found,) = finn_designs.run_finn(stand_in, model, (1000, 2000), [design], (36, 512))
+    told: list[str] = []
+    (found,) = finn_designs.run_finn(stand_in, model, (1000, 2000), [design], (36, 512), told.append)
+    assert told == ["7 of 9 tried"]
     assert found.slowest_cycles == 784
     (folds,) = json.loads(model.with_suffix(".folds.json").read_text())
     assert folds["MVAU"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,11 +10,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+import muxflow
 from muxflow.board.bitstream.feedback import reported_pipelines
 from muxflow.board.bitstream.pipelines import pipelines_of
+from muxflow.board.bitstream.vendor_tcl import top_name
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.resizing import PipelineTiming, resized, with_pipelines
 from muxflow.dataflow.fit.timing import simulate
+from muxflow.hls.vitis.project import write_project
 
 REPORTS = Path(__file__).parent / "reports"
 
@@ -68,21 +72,27 @@ def write_report(folder, module, trips, depth, interval=1, kind="no", version="2
     (folder / f"{module}_csynth.xml").write_text(text)
 
 
+def write_reports(project, place, given):
+    """Write the reports of all nodes, each pipeline at its estimate where none is given; gives their folder."""
+    folder = project.path / place / "syn" / "report"
+    folder.mkdir(parents=True)
+    folded = project.design.folded
+    for node in folded.processes:
+        depth, interval = given.get(node.name, (folded.cost(node).depth, folded.cost(node).interval))
+        module = project.names.functions[node.name]
+        # Vitis HLS takes a loop out of a function that does something beside it.
+        module += "_Pipeline_VITIS_LOOP_41_1" if node.name == "act" else ""
+        write_report(folder, module, folded.access(node).trips, depth, interval)
+    return folder
+
+
 @pytest.fixture
 def synthesised(make_project):
     """`synthesised(**depths)`: a project and its folder of reports, each node's pipeline at its estimate where none is given."""
 
     def make(place="bitstream/hls/solution", **given):
         project = make_project()
-        folder = project.path / place / "syn" / "report"
-        folder.mkdir(parents=True)
-        folded = project.design.folded
-        for node in folded.processes:
-            depth, interval = given.get(node.name, (folded.cost(node).depth, folded.cost(node).interval))
-            module = project.names.functions[node.name]
-            # Vitis HLS takes a loop out of a function that does something beside it.
-            module += "_Pipeline_VITIS_LOOP_41_1" if node.name == "act" else ""
-            write_report(folder, module, folded.access(node).trips, depth, interval)
+        folder = write_reports(project, place, given)
         write_report(folder, "axi_input_40_8_64_s", 5, 3)
         (folder / "dense_csynth.xml").write_text((REPORTS / "vivado_hls_2019.2_csynth.xml").read_text())
         (folder / "csynth.xml").write_text((REPORTS / "vitis_hls_2022.2_csynth.xml").read_text())
@@ -156,6 +166,21 @@ def remove(folder, name):
         ),
         (lambda folder: write_report(folder, "conv9", 24, 5), MuxflowError, "the function conv9 is no node of dense"),
         (lambda folder: write_report(folder, "fc", 48, 5), MuxflowError, r"loop of fc .* has 48 iterations; .* has 24"),
+        (
+            lambda folder: write_report(folder, "fc", 24, 10**11),
+            ToolError,
+            r"loop of fc .* has a depth of 100000000000 and",
+        ),
+        (
+            lambda folder: write_report(folder, "fc", 24, 5, 0),
+            ToolError,
+            r"fc .* an interval of 0 cycles; .*run the synth",
+        ),
+        (
+            lambda folder: write_report(folder, "fc", 24, 5, 10**8),
+            ToolError,
+            r"loop of fc .* an interval of 100000000 cyc",
+        ),
         (lambda folder: remove(folder, "dense"), MuxflowError, "no report of the top function dense, only of .*fc"),
         (
             lambda folder: (folder / "fc_csynth.xml").write_text("<profile>"),
@@ -204,3 +229,20 @@ def test_command(synthesised, call):
     assert (code, "both the model" in err) == (1, True)
     code, _, err = call()
     assert (code, "give a model, or a synthesised project: --from PROJECT" in err) == (1, True)
+
+
+def test_a_design_that_deadlocks_is_told_by_process_and_stream(residual, tmp_path, call):
+    """Deeper pipelines on one branch than its margins cover: named by style, and freed by the FIFOs sized anew."""
+    design = muxflow.fit(residual, "pynq-z2")
+    project = write_project(design, tmp_path / "project")
+    folder = write_reports(project, "hls/hls", {name: (400, 1) for name in ("act", "act2", "mix")})
+    top = (REPORTS / "vivado_hls_2019.2_csynth.xml").read_text()
+    (folder / f"{top_name(project)}_csynth.xml").write_text(top)
+    code, out, err = call("--from", project.path, "--json")
+    assert code == 0, err
+    entry = json.loads(out)
+    (told, *_) = entry["deadlocks"]["stalling"]
+    assert re.fullmatch(r"\w+ waits for (room|data) on \w+ \(depth \d+\)", told)
+    assert entry["designs"]["FIFOs sized anew"]["interval"] is not None
+    code, out, _ = call("--from", project.path)
+    assert f"deadlocks where pipelines are stalling: {told}" in " ".join(out.split())

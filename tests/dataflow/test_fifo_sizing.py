@@ -17,6 +17,7 @@ from muxflow.dataflow.fit.fifo_sizing import (
 from muxflow.dataflow.fit.folded import FIFO_DEPTH
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.fit.memory import full_depth
+from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.fit.timing import STYLES, DeadlockError, Simulator, simulate
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.hls.kernels import KERNELS
@@ -80,6 +81,31 @@ def test_the_margin_is_needed_and_a_fit_has_it(residual, device):
         assert waits is None, (style, deeper)
         if style == "flushing" and deeper <= MARGIN:
             assert timing.interval <= design.slowest_cycles * MARGIN_SLACK
+
+
+def test_what_the_margins_cost_is_the_same_design_without_them(residual, device):
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True)
+    bare = without_margins(design)
+    assert bare.folds == design.folds
+    assert bare.interval <= design.slowest_cycles * SLACK
+    assert all(bare.depths[name] <= depth for name, depth in design.depths.items())
+    assert sum(bare.depths.values()) < sum(design.depths.values())
+    assert simulate(bare.folded, bare.depths, frames=len(bare.timing.completions)) == bare.timing
+    load = [
+        one.resources.lut / one.allowance.lut + one.resources.bram18 / one.allowance.bram18 for one in (bare, design)
+    ]
+    assert load[0] <= load[1]
+    conservative = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
+    assert without_margins(conservative) is conservative
+
+
+def test_a_slower_goal_is_kept_without_margins(residual, device):
+    """FIFOs that may slow a design down are compared with ones that may slow it down as much."""
+    fast = fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True)
+    found = cut_fifos(fast.folded, size_fifos(fast.folded, interval=1.5 * fast.slowest_cycles), cuts=100)
+    slow = with_depths(fast, found.depths, found.timing)
+    assert slow.timing.interval > fast.slowest_cycles * SLACK
+    assert without_margins(slow).timing.interval <= slow.timing.interval
 
 
 def test_a_fit_fills_the_primitives_of_its_fifos(residual, device):

@@ -146,6 +146,18 @@ def test_primitives_hold_the_memory(memory):
             assert columns >= memory.width
 
 
+@given(memories, st.integers(2, 9))
+def test_a_memory_a_lane(memory, lanes):
+    """As many as lanes, each as one alone."""
+    memory = replace(memory, kind="threshold", writable=False)
+    many, one = choices(replace(memory, lanes=lanes)), choices(replace(memory, lanes=1))
+    for placed, alone in zip(many, one, strict=True):
+        assert placed.placement == alone.placement
+        assert (placed.lut, placed.bram18) == (lanes * alone.lut, lanes * alone.bram18)
+        assert placed.occupied_bits == lanes * alone.occupied_bits >= placed.memory.bits
+    assert one[0].lut == lutram_count(memory.depth, memory.width, False) >= choices(memory)[0].lut
+
+
 @given(st.lists(memories, max_size=7), st.integers(0, 3000), st.integers(0, 20), st.integers(0, 500), st.integers(0, 4))
 def test_placement_against_all_placements(held, lut, bram18, logic_lut, logic_bram18):
     """The smallest load of those within the budget; where none is, the smallest largest share."""

@@ -11,6 +11,7 @@ from muxflow.dataflow.fit.design import place
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, converter_chains, fold_graph, unfolded
 from muxflow.dataflow.fit.folding import expected_elements, fastest
+from muxflow.dataflow.fit.implementation import Limits
 from muxflow.dataflow.fit.labels import cheapest_path, lagrangian
 from muxflow.dataflow.fit.solver import Solver
 from muxflow.dataflow.fit.trellis import Section, Trellis
@@ -234,7 +235,8 @@ def test_the_nearest_design_needs_least_of_the_scarcest_resource():
     assert solver.nearest(0, budget) is None
 
 
-def test_every_fold_over_the_limits(make_graph):
-    graph = insert_forks(make_graph(Stream((1, 1, 1), 0, 10**4), Threshold(np.arange(5000)[None], [0])))
+def test_every_fold_over_the_limits(make_graph, monkeypatch):
+    monkeypatch.setattr(type(KERNELS), "limits", Limits(stream_bits=4096, unrolled=12))  # a search takes 13 comparisons
+    graph = insert_forks(make_graph(Stream((1, 1, 1), 0, 10**4), Threshold(np.arange(5000)[None] ** 2 // 2500, [0])))
     with pytest.raises(BudgetError, match="n0: every fold is over the tools' limits"):
         Solver(graph, KERNELS, {})

@@ -66,6 +66,10 @@ def write_keras(path: Path, config: dict[str, Any], version: str = "3.15.1") -> 
     return path
 
 
+def in_keras_3(name: str, config: Any, module: str = "keras.layers") -> dict[str, Any]:
+    return {"module": module, "class_name": name, "config": config, "registered_name": None}
+
+
 def layer_3(name: str, module: str, **config: Any) -> dict[str, Any]:
     return {"module": module, "class_name": name, "config": {"name": "odd", **config}, "registered_name": None}
 
@@ -83,6 +87,8 @@ def files(folder: Path) -> dict[str, tuple[Path, str]]:
         "link.h5": "elsewhere is a link to another place",
         "raw.h5": "its data set /raw stands in another file",
         "large.h5": f"bytes once it is read; at most {MOST_BYTES:,} (MOST_BYTES)",
+        "wide.h5": "wide.h5: Keras cannot read it (ResourceExhaustedError",
+        "wide3.keras": "allocate memory",
         "lambda3.keras": "odd has a 'Lambda', which runs code",
         "torch3.keras": "odd has a 'TorchModuleWrapper', which runs code",
         "file3.keras": "odd has a 'get_file' of 'keras.utils', which is not known",
@@ -108,6 +114,11 @@ def files(folder: Path) -> dict[str, tuple[Path, str]]:
         file.create_dataset("raw", (4,), "f4", external=[(str(folder / "lambda.h5"), 0, 16)])
     with h5py.File(write_h5(folder / "large.h5", sequential(dense())), "a") as file:
         file.create_dataset("zeros", (1 << 40,), "f4", chunks=(1 << 20,), compression="gzip")
+    wide = {"class_name": "Dense", "config": {"name": "wide", "units": 4 * 10**9, "activation": "linear"}}
+    write_h5(folder / "wide.h5", sequential(wide))
+    start = {"batch_shape": [None, 4], "dtype": "float32", "name": "start"}
+    layers = [in_keras_3("InputLayer", start), in_keras_3("Dense", wide["config"])]
+    write_keras(folder / "wide3.keras", in_keras_3("Sequential", {"name": "net", "layers": layers}, "keras"))
     for name, layer in (
         ("lambda3", layer_3("Lambda", "keras.layers", function={"class_name": "__lambda__", "config": {"code": "x"}})),
         ("torch3", layer_3("TorchModuleWrapper", "keras.layers", output_shape=None)),

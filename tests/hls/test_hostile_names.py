@@ -1,13 +1,16 @@
 """Names that end comments, go on in the next line, or are no file names: the project compiles and means the same."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run
 
 import muxflow
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.hls.finn.model import ModelBuilder
 from muxflow.hls.names import LONGEST_IDENTIFIER, comment, identifier, identifiers
 
 WILD = (
@@ -57,3 +60,22 @@ def test_identifiers_are_short_enough_for_files_and_differ() -> None:
     assert len(set(found.values())) == 2
     assert all(len(name) <= LONGEST_IDENTIFIER + 8 for name in found.values())
     assert identifier("../../etc/passwd") == "etc_passwd"
+
+
+def test_finn_gets_identifiers_for_its_cpp_tcl_and_paths() -> None:
+    builder = ModelBuilder("net")
+    found = [builder._node_name(name) for name in (*WILD, *WILD, "plain", "int_")]
+    assert len(set(found)) == len(found)
+    assert all(name.isidentifier() and name.isascii() and len(name) <= LONGEST_IDENTIFIER + 8 for name in found)
+    assert found[-2:] == ["plain", "int_"]
+
+
+def test_a_board_file_that_a_project_names_is_not_run(residual: Graph, tmp_path: Path) -> None:
+    project = muxflow.write(muxflow.fit(residual), tmp_path / "project")
+    (tmp_path / "board.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    file = project.path / "design.json"
+    entry = json.loads(file.read_text())
+    file.write_text(json.dumps({**entry, "board": str(tmp_path / "board.py")}))
+    done = run("bitstream", "project", cwd=tmp_path)
+    assert done.returncode == 1 and "is for a board of your own: give its file" in " ".join(done.stderr.split())
+    assert not (tmp_path / "ran").exists()

@@ -49,6 +49,18 @@ def test_totals_are_those_of_the_design(design: Design, report: Report) -> None:
     assert report.latency_us == pytest.approx(report.latency / 100)
 
 
+def test_margins_are_signed_and_say_what_they_are_for(design: Design, report: Report) -> None:
+    assert "FIFO margins" not in to_text(report)
+    bare = replace(design, fifos={name: replace(placed, lut=0) for name, placed in design.fifos.items()})
+    margins = make_report(design, bare=bare).margins
+    assert margins == {"LUT": sum(placed.lut for placed in design.fifos.values()), "FF": 0, "BRAM18": 0, "DSP": 0}
+    found = replace(report, margins={"LUT": 1234, "FF": 0, "BRAM18": -2, "DSP": 0})
+    wanted = "+1,234 LUT, +0 FF, -2 BRAM18 against none (estimate), for no deadlock at +8 stages and an interval within 1 % at +4"
+    assert wanted in to_text(found)
+    assert wanted in to_html(found)
+    assert json.loads(to_json(found))["margins"]["BRAM18"] == -2
+
+
 def test_json_carries_every_figure_and_what_it_is(report: Report) -> None:
     entry = json.loads(to_json(report))
     assert entry["interval"] == report.interval

@@ -7,21 +7,44 @@ array that is read and written without a word on its dependence; and tables that
 import re
 
 import networkx as nx
+import numpy as np
 import pytest
 from synthesis.compiler import compile_project
 
+from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import write_project
 
 pytestmark = pytest.mark.needs("ziglang")
 
 
-@pytest.fixture(scope="module", params=["residual", *range(12)])
-def compiled(request, residual, make_random_design, device, tmp_path_factory):
+def thresholds(make_graph, device):
+    """All forms of thresholds: a clip and a product, a search, a comparison."""
+    on_a_line = [[int(np.ceil(103.7 * k + channel)) for k in range(255)] for channel in range(-9000, -8952)]
+    any_steps = np.sort(np.random.default_rng(1).integers(0, 255, (48, 100)), axis=1)
+    graph = make_graph(
+        Stream((2, 3, 48), -(2**19), 2**19 - 1),
+        Threshold(on_a_line, [0, 1] * 24),
+        Threshold(any_steps, [0, 1, 1] * 16, base=-3),
+        Threshold([[10]], [0]),
+    )
+    design = build_design(graph, {f"n{i}": Fold(3) for i in range(3)}, KERNELS, device=device, board="b", clock_mhz=100)
+    kernels = [KERNELS.unit(node.op, graph.ports(node), Fold(3)).function for node in graph.nodes]
+    assert kernels == ["threshold_multiply", "threshold_search", "threshold"]
+    return design
+
+
+@pytest.fixture(scope="module", params=["residual", "thresholds", *range(12)])
+def compiled(request, residual, make_graph, make_random_design, device, tmp_path_factory):
     folder = tmp_path_factory.mktemp("synthesis")
     if request.param == "residual":
         design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
+    elif request.param == "thresholds":
+        design = thresholds(make_graph, device)
     else:
         design = make_random_design(request.param)
     project = write_project(design, folder / "project")
@@ -92,3 +115,17 @@ def test_tables_are_data_of_the_planned_width(compiled):
     assert planned or not module.constants
     for name, text in module.constants.items():
         assert re.match(r"(\[\d+ x ){1,3}i\d+\]", text), (name, text[:80])
+
+
+def test_every_lane_has_a_memory_of_its_own_in_every_stage(compiled):
+    """Seen where a search is deep enough that no table is folded into the logic."""
+    project, module = compiled
+    for name, placed in project.design.memories.items():
+        for memory in (one.memory for one in placed if one.memory.lanes and one.memory.depth > 8):
+            found = [
+                text
+                for variable, text in module.constants.items()
+                if variable.endswith(f"{project.names.functions[name]}_{memory.name}E")
+            ]
+            assert len(found) == 1, memory
+            assert found[0].startswith(f"[{memory.lanes} x [{memory.depth} x [1 x i"), memory

@@ -36,7 +36,7 @@ def known_classes() -> frozenset[str]:
     return names_of(keras, operations | vars(keras.dtype_policies))
 
 
-def _subclasses(cls: type) -> Iterator[type]:
+def _subclasses(cls: Any) -> Iterator[Any]:
     for one in cls.__subclasses__():
         yield one
         yield from _subclasses(one)

@@ -10,7 +10,7 @@ namespace detail {
 #ifdef MUXFLOW_NATIVE
 
 /// A product in the type of its result.
-template <class To, class A, class B> To product(A a, B b) { return static_cast<To>(static_cast<To>(a) * b); }
+template <class To, bool DSP = false, class A, class B> To product(A a, B b) { return static_cast<To>(static_cast<To>(a) * b); }
 
 #else
 
@@ -104,10 +104,10 @@ template <class A, class B> struct Multiplier<A, B, true> {
   }
 };
 
-/// A product of LUTs in the type of its result.
-template <class To, class A, class B> To product(const A& a, const B& b) {
+/// A product in the type of its result, of LUTs where it is not to be of a DSP block.
+template <class To, bool DSP = false, class A, class B> To product(const A& a, const B& b) {
 #pragma HLS inline
-  return Multiplier<A, B, false>::of(a, b);
+  return Multiplier<A, B, DSP>::of(a, b);
 }
 
 #endif

@@ -42,6 +42,25 @@ template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
 #endif
 };
 
+/// A table of ROWS integers for each of LANES lanes, an array each: every lane reads at an address of its own. A processor has
+/// them side by side.
+template <int BITS, bool SIGNED, int ROWS_, int LANES> struct LaneTable {
+  static const int ROWS = ROWS_;
+#ifdef MUXFLOW_NATIVE
+  typedef Table<BITS, SIGNED, ROWS, LANES> Lanes;
+  typedef typename Lanes::Data Data;
+  static typename Lanes::element get(Data& table, int row, int lane) { return Lanes::get(table, row, lane); }
+#else
+  typedef Table<BITS, SIGNED, ROWS, 1> Lanes;
+  typedef typename Lanes::Data Data[LANES];
+  static typename Lanes::element get(Data& table, int row, int lane) {
+#pragma HLS inline
+    return Lanes::get(table[lane], row, 0);
+  }
+#endif
+  typedef typename Lanes::element element;
+};
+
 /// ROWS rows of COLUMNS integers that are -1 or +1, of one bit each: set for +1.
 #ifdef MUXFLOW_NATIVE
 template <int ROWS, int COLUMNS> struct BipolarTable : Table<2, true, ROWS, COLUMNS> {};

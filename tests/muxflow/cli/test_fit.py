@@ -15,6 +15,7 @@ def test_fit_prints_folds_budget_memory_plan_frontier_and_slowdown(workplace: Pa
         "budgeted",
         "PE ",
         "memories in primitives",
+        "FIFO margins",
         "buffers of the joins",
         "frontier",
         "may slow the pipeline",
@@ -26,6 +27,7 @@ def test_fit_prints_folds_budget_memory_plan_frontier_and_slowdown(workplace: Pa
     assert entry["frontier"][0]["interval"] == entry["slowest_cycles"]
     assert entry["slowdown"][-1]["fifo_bits"] <= entry["slowdown"][0]["fifo_bits"]
     assert entry["memory_plan"]["rows"]
+    assert set(entry["margins"]) == set(entry["used"])
 
 
 def test_fit_reaches_a_rate_or_a_latency_and_build_does_the_same(workplace: Path) -> None:
@@ -33,6 +35,7 @@ def test_fit_reaches_a_rate_or_a_latency_and_build_does_the_same(workplace: Path
     assert slow["frames_per_second"] >= 20000
     built = json.loads(run("build", "small.npz", "--fps", "20000", "--output", "slow", "--json", cwd=workplace).stdout)
     assert built["used"] == slow["used"]
+    assert built["margins"] == slow["margins"]
     quick = json.loads(run("fit", "small.npz", "--latency-ms", "0.02", "--json", cwd=workplace).stdout)
     assert quick["latency_us"] <= 20
     assert quick["used"]["LUT"] > slow["used"]["LUT"]

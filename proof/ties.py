@@ -1,0 +1,131 @@
+"""Differences that rounding decides: a float execution's codes followed through the graph from tie to tie.
+
+At some codes of an accumulator the float model stands so near between two codes that the order of its sums decides
+(`Graph.ties`). Where an execution took the other code there, all that comes after differs too. So its own code goes on in the
+place of the graph's, and what then still differs is no tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.proof.execution import Floats
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Codes that differ at near ties and elsewhere, images with some at ties, and where the first of each kind stands."""
+
+    inside: int
+    outside: int
+    images: int
+    first_inside: str
+    first_outside: str
+
+    def __add__(self, later: Differences) -> Differences:
+        """Return both together; the first ones are those of this one."""
+        return Differences(
+            self.inside + later.inside,
+            self.outside + later.outside,
+            self.images + later.images,
+            self.first_inside or later.first_inside,
+            self.first_outside or later.first_outside,
+        )
+
+
+def follow(
+    graph: Graph,
+    constants: Mapping[str, IntArray],
+    batch: Mapping[str, IntArray],
+    given: Mapping[str, Floats],
+    start: int,
+) -> Differences:
+    """Count the differences between an execution and the graph that goes on with the execution's codes.
+
+    `given`: what the execution gave, by stream; `start`: number of the batch's first image. A tie at a stream that the
+    execution does not show may be the reason of any difference after it in that image, up to streams that it shows.
+    Raises MismatchError where a value stands for no code.
+    """
+    walk = _Walk(graph, given, start)
+    frames = len(next(iter(batch.values())))
+    values: dict[str, IntArray] = {**constants, **batch}
+    hidden: dict[str, Flags] = {}
+    for node in graph.nodes:
+        if not node.inputs:
+            continue
+        inputs = [values[name] for name in node.inputs]
+        unsure = _unsure(graph, node, inputs[0])
+        before = np.zeros(frames, bool)
+        for name in node.inputs:
+            before = before | hidden.get(name, False)
+        for name, wanted in zip(node.outputs, node.op.compute(*inputs), strict=True):
+            if name in given:
+                values[name] = walk.met(node, name, inputs[0], wanted, unsure, before)
+                hidden[name] = np.zeros(frames, bool)
+            else:
+                values[name] = wanted
+                hidden[name] = before | unsure.reshape(frames, -1).any(axis=1)
+    return walk.found()
+
+
+class _Walk:
+    """The counts of a walk over the graph."""
+
+    def __init__(self, graph: Graph, given: Mapping[str, Floats], start: int) -> None:
+        self.graph, self.given, self.start = graph, given, start
+        self.counts = {True: 0, False: 0}
+        self.first = {True: "", False: ""}
+        self.tied: set[int] = set()
+
+    def met(self, node: Node, name: str, x: IntArray, wanted: IntArray, unsure: Flags, before: Flags) -> IntArray:
+        """Return the execution's codes of a stream, differences counted; `before`: images with a hidden tie before it."""
+        met = self.given[name].codes(wanted, name).reshape(wanted.shape)
+        differs = met != wanted
+        if not differs.any():
+            return wanted
+        allowed = np.broadcast_to(before.reshape(-1, *(1,) * (wanted.ndim - 1)), wanted.shape)
+        if unsure.any():
+            lo, hi = self.graph.streams[node.inputs[0]].lo, self.graph.streams[node.inputs[0]].hi
+            (below,), (above,) = (node.op.compute(np.clip(x + step, lo, hi)) for step in (-1, 1))
+            allowed = allowed | (unsure & ((met == below) | (met == above)))
+        for inside, which in ((True, differs & allowed), (False, differs & ~allowed)):
+            places = np.argwhere(which)
+            self.counts[inside] += len(places)
+            if inside:
+                self.tied.update(map(int, places[:, 0]))
+            if len(places) and not self.first[inside]:
+                image, *index = (int(i) for i in places[0])
+                at = tuple(places[0])
+                self.first[inside] = (
+                    f"{name}: image {self.start + image}, index {tuple(index)}: {met[at]}, graph {wanted[at]}"
+                )
+        return met
+
+    def found(self) -> Differences:
+        """Return all that was met."""
+        return Differences(self.counts[True], self.counts[False], len(self.tied), self.first[True], self.first[False])
+
+
+def _unsure(graph: Graph, node: Node, x: IntArray) -> Flags:
+    """Mark the inputs of a node at which rounding decides."""
+    ties = graph.ties.get(node.name, ())
+    if not ties or not isinstance(node.op, Threshold):
+        return np.zeros(x.shape, bool)
+    rows = len(node.op.thresholds)
+    flat = x.reshape(len(x), -1)
+    lo = min(code for _, code in ties)
+    span = max(code for _, code in ties) - lo + 1
+    keys = np.array([row * span + code - lo for row, code in ties])
+    row = np.arange(flat.shape[1]) % rows
+    near = np.isin(row * span + flat - lo, keys) & (flat >= lo) & (flat < lo + span)
+    return near.reshape(x.shape)

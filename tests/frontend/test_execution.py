@@ -1,0 +1,135 @@
+"""ONNX files run beside their graphs: whatever the importer accepts runs, or the node that does not is named."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+
+import muxflow
+from muxflow.dataflow.errors import ExecutionError
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.stream import random_codes
+from muxflow.frontend.floats import float_inputs
+from muxflow.frontend.qonnx.execution import QonnxExecution, QonnxModel
+from muxflow.proof.compare import Outcome, compare
+from muxflow.proof.ladder import is_warning
+from muxflow.proving import model_copy, prove, random_images
+
+GENERAL = "qonnx.custom_op.general"
+
+
+def agreed(path: Path, count: int = 7) -> tuple[Graph, Outcome]:
+    graph = muxflow.load(path)
+    codes = {name: random_codes(graph.streams[name], count, np.random.default_rng(0)) for name in graph.inputs}
+    (outcome,) = compare(graph, [QonnxExecution(path, graph)], codes).outcomes
+    assert outcome.images == count and outcome.codes
+    return graph, outcome
+
+
+@pytest.mark.parametrize("allowzero", [0, 1])
+def test_reshapes_of_one_image_take_any_batch(build: Any, save: Callable[..., Path], allowzero: int) -> None:
+    """As torch's exporter writes them, by default with allowzero=1."""
+    made = build((1, 2, 4, 4))
+    made.quant("x", 0.25, bits=4.0)
+    made.then("Reshape", np.array([1, 32]), allowzero=allowzero)
+    made.node("Gemm", made.last, made.weights(np.arange(-48, 48).reshape(32, 3) % 5 - 2))
+    made.quant(scale=1.0, bits=8.0, signed=1)
+    agreed(save(made))
+
+
+@pytest.mark.parametrize("op", ["Conv", "MaxPool"])
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER"])
+def test_dilation_beside_same_padding(build: Any, tmp_path: Path, op: str, auto_pad: str) -> None:
+    made = build((1, 2, 9, 8))
+    made.quant("x", 0.25, bits=4.0)
+    options = {"auto_pad": auto_pad, "dilations": [2, 3], "strides": [2, 1]}
+    if op == "Conv":
+        made.conv(np.random.default_rng(0).integers(-3, 4, (3, 2, 3, 2)), kernel_shape=[3, 2], **options)
+    else:
+        made.then("MaxPool", kernel_shape=[3, 2], **options)
+    made.quant(scale=0.5, bits=4.0)
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    graph, _ = agreed(tmp_path / "net.onnx")
+    assert graph.streams[graph.outputs[0]].shape[:2] == (5, 8)
+
+
+def finn_file(path: Path, *, pool: bool, pads: tuple[int, ...] = (0, 0, 0, 0)) -> ModelWrapper:
+    """A channel-last model as FINN's lowering leaves it, for one image."""
+    r = np.random.default_rng(0)
+    height, width = 4 + pads[0] + pads[2], 5 + pads[1] + pads[3]
+    info = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)  # noqa: E731
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["x"], "turn", perm=[0, 2, 3, 1]),
+        helper.make_node(
+            "Im2Col", ["x"], ["cols"], "lower", domain=GENERAL, kernel_size=[3, 2], stride=[1, 1],
+            pad_amount=list(pads), input_shape="(1, 6, 6, 2)", depthwise=0, dilations=[1, 1],
+        ),
+        helper.make_node("MatMul", ["cols", "w"], ["sums"], "product"),
+        helper.make_node("MultiThreshold", ["sums", "t"], ["y"], "act", domain=GENERAL, data_layout="NHWC", out_dtype="UINT2"),
+    ]  # fmt: skip
+    shape = [1, height, width, 4]
+    if pool:
+        options = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 0, 0]}
+        nodes.append(helper.make_node("MaxPoolNHWC", ["y"], ["z"], "pool", domain=GENERAL, **options))
+    values = {"x": [1, 6, 6, 2], "cols": [1, height, width, 12], "sums": shape, "y": shape, "w": [12, 4], "t": [4, 3]}
+    out = info("z", [1, height // 2, width // 2, 4]) if pool else info("y", shape)
+    inner = [info(name, sizes) for name, sizes in values.items() if name != out.name]
+    graph = helper.make_graph(nodes, "net", [info("image", [1, 2, 6, 6])], [out], value_info=inner)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid(GENERAL, 1)]
+    model = ModelWrapper(helper.make_model(graph, opset_imports=opsets))
+    model.set_initializer("w", r.integers(-3, 4, (12, 4)).astype(np.float32))
+    model.set_initializer("t", np.sort(r.integers(-60, 90, (4, 3)), 1).astype(np.float32))
+    types = {"image": "UINT4", "x": "UINT4", "cols": "UINT4", "w": "INT3", "t": "INT8", "y": "UINT2"}
+    for name, kind in types.items():
+        model.set_tensor_datatype(name, DataType[kind])
+    model.save(str(path))
+    return model
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 0, 2, 1)])
+@pytest.mark.parametrize("pool", [False, True])
+def test_channel_last_operators_of_finn(tmp_path: Path, pool: bool, pads: tuple[int, ...]) -> None:
+    """In a batch as QONNX itself runs them, image by image."""
+    path = tmp_path / "net.onnx"
+    model = finn_file(path, pool=pool, pads=pads)
+    graph, _ = agreed(path)
+    codes = {name: random_codes(graph.streams[name], 5, np.random.default_rng(1)) for name in graph.inputs}
+    (given,) = float_inputs(graph, codes)
+    found = QonnxModel(path).run(given)
+    for name in ("cols", "y", *(["z"] if pool else [])):
+        alone = [execute_onnx(model, {"image": one[None]}, return_full_exec_context=True)[name] for one in given]
+        np.testing.assert_array_equal(found[name], np.concatenate(alone))
+
+
+def refuse(self: object, *_: object) -> None:
+    raise RuntimeError("no kernel\nfor this")
+
+
+def test_a_node_that_no_library_runs_is_named(
+    build: Any, save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = build((1, 2, 4, 4))
+    made.quant("x", 0.25, bits=4.0)
+    made.then("MaxPool", kernel_shape=[2, 2])
+    path = save(made)
+    graph = muxflow.load(path)
+    project = muxflow.write(muxflow.fit(graph), tmp_path / "project", extra=model_copy(path))
+    monkeypatch.setattr("muxflow.frontend.qonnx.execution._Node.run", refuse)
+    message = r"^MaxPool_1 \(MaxPool\): QONNX execution cannot run it \(no kernel for this\)$"
+    images = random_images(graph, 3)
+    with pytest.raises(ExecutionError, match=message):
+        compare(graph, [QonnxExecution(path, graph)], images.codes)
+    rungs, _, _ = prove(project, images, variants=("native",))
+    first, second = rungs[:2]
+    assert (first.title, first.status, first.images) == ("QONNX execution", "not run", 0)
+    assert "MaxPool_1 (MaxPool)" in first.detail and is_warning(first)
+    assert (second.title, second.status, second.images) == ("C simulation, native integers", "equal", 3)
+    with pytest.raises(ExecutionError, match=message):
+        prove(project, images, variants=("native",), strict=True)
