@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from muxflow.cli.main import Ended
+from muxflow.cli.signals import Ended
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import printable
 

@@ -1,6 +1,6 @@
 """The entry point of the command line: whatever happens is one message and an exit code, never a traceback.
 
-Nothing but the standard library is imported before the `try` of `main`: Ctrl-C in the first second is an interruption too.
+Nothing heavy is imported before the `try` of `main`: Ctrl-C in the first second is an interruption too.
 """
 
 from __future__ import annotations
@@ -10,22 +10,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from types import FrameType
 
-
-class Ended(KeyboardInterrupt):
-    """The process is asked to end by a signal: like Ctrl-C it ends the tools that run and removes temporary folders."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+from muxflow.cli.signals import heed_signals
 
 
 def main() -> None:
     """Run a command: an error is one message on standard error, with `--json` one object on standard output, and a code."""
     try:
         _open_streams()
-        _heed_signals()
+        heed_signals()
         code = _run(sys.argv[1:])
         sys.stdout.flush()
     except BaseException as error:
@@ -61,14 +54,3 @@ def _open_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r"))
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-
-
-def _heed_signals() -> None:
-    """End as after Ctrl-C where a batch system or a terminal that goes away asks for it, unless the caller ignores that."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, _end)
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    raise Ended(number)
