@@ -110,7 +110,7 @@ def _write_manifest(folder: Path, network: str) -> None:
 
 
 def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
-    """Move what is not ours from an old folder into the new one, folders as a whole where nothing of ours was in them."""
+    """Move what is not ours from an old folder into the new one; a folder in which nothing was ours moves in one piece."""
     folders = {parent.as_posix() for name in ours for parent in PurePosixPath(name).parents}
 
     def visit(below: str) -> None:
