@@ -7,11 +7,13 @@ import importlib.util
 import pkgutil
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar, Literal
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.device import Device, Resources, check_clock
 
 Family = Literal["zynq-7000", "zynq-ultrascale+"]
@@ -73,17 +75,25 @@ def boards() -> dict[str, Board]:
     return dict(sorted(found.items()))
 
 
+def similar(name: str) -> str | None:
+    """Find the board whose name is spelled nearly so: in other letters, with other dashes, with a slip; None for none."""
+    spelled = {re.sub(r"[^a-z0-9]", "", known.lower()): known for known in boards()}
+    found = get_close_matches(re.sub(r"[^a-z0-9]", "", name.lower()), spelled, n=1)
+    return spelled[found[0]] if found else None
+
+
 def find_board(name: str) -> Board:
     """Find the board of that name, or the one that a Python file defines (`path/to/my_board.py`).
 
-    Raises MuxflowError listing the boards for an unknown name, or saying what is wrong with the file.
+    Raises UsageError listing the boards for an unknown name, MuxflowError saying what is wrong with the file.
     """
     if name in boards():
         return boards()[name]
     if not name.endswith(".py"):
-        raise MuxflowError(
+        meant = similar(name)
+        raise UsageError(
             f"board {name!r} is not known; supported are {', '.join(boards())}, or a file of your own: "
-            "--board path/to/my_board.py (see docs/reference/boards.md)"
+            f"--board path/to/my_board.py (see docs/reference/boards.md){f'. Did you mean {meant}?' if meant else ''}"
         )
     path = Path(name)
     if not path.is_file():
@@ -92,35 +102,45 @@ def find_board(name: str) -> Board:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except MuxflowError as error:
+            raise MuxflowError(f"cannot be run ({error})") from error
+        return _defined(module)
+    except MuxflowError as error:
+        raise MuxflowError(f"board file {name}: {error}") from error
     except (Exception, SystemExit) as error:  # the user's file may raise anything
         raise MuxflowError(f"board file {name}: cannot be run ({type(error).__name__}: {error})") from error
+
+
+def _defined(module: ModuleType) -> Board:
+    """Make the one board that a module defines; raises MuxflowError saying what is wrong with it."""
     classes = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Board) and value is not Board
     ]
     if len(classes) != 1:
-        raise MuxflowError(f"board file {name}: defines {len(classes)} subclasses of Board; one is expected")
+        raise MuxflowError(f"defines {len(classes)} subclasses of Board; one is expected")
     missing = [
         field
         for field in ("name", "title", "device", "clock_mhz", "tools", "products")
         if not hasattr(classes[0], field)
     ]
     if missing:
-        raise MuxflowError(f"board file {name}: {classes[0].__name__} lacks {', '.join(missing)}")
+        raise MuxflowError(f"{classes[0].__name__} lacks {', '.join(missing)}")
     board: Board = classes[0]()
-    try:
-        _check(board)
-    except MuxflowError as error:
-        raise MuxflowError(f"board file {name}: {error}") from error
+    _check(board)
     return board
 
 
 def _check(board: Board) -> None:
     """Raise MuxflowError naming an attribute of a board that has another type than `Board` says."""
-    check_clock(board.clock_mhz)
-    check_clock(board.ps_clock_mhz)
+    for name in ("clock_mhz", "ps_clock_mhz"):
+        try:
+            check_clock(getattr(board, name))
+        except MuxflowError as error:
+            raise MuxflowError(f"{error} ({name})") from error
     for name, kind in (("name", str), ("title", str), ("device", Device), ("tools", str), ("products", str)):
         if not isinstance(getattr(board, name), kind):
             raise MuxflowError(f"{name} is {getattr(board, name)!r}; expected a {kind.__name__}")

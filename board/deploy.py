@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from muxflow.dataflow.graph.codec import to_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import Answer, IntArray, Role
+from muxflow.dataflow.text import json_text
 from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import axi_port, unpack
 from muxflow.hls.vitis.project import Project
@@ -40,7 +40,7 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
 
     Same project, same bytes. Raises MuxflowError when a file cannot be written or the project's test vectors are gone.
     """
-    entry = json.dumps(interface_entry(project), indent=2, sort_keys=True) + "\n"
+    entry = json_text(interface_entry(project))
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {**self_test_set(project)}
     np.savez_compressed(buffer, **arrays)

@@ -19,6 +19,12 @@ class MuxflowError(Exception):
         return printable(super().__str__())
 
 
+class UsageError(MuxflowError):
+    """An option or an argument is outside what it may be: said before any work."""
+
+    exit_code = 2
+
+
 class UnsupportedError(MuxflowError):
     """A model holds something that Muxflow does not support."""
 
@@ -48,6 +54,13 @@ class ExecutionError(ToolError):
 
 
 class MismatchError(MuxflowError):
-    """Two executions that must agree bit for bit differ; names the first node, index and both values."""
+    """Two executions that must agree bit for bit differ; names the first node, index and both values.
+
+    `execution`: the name of the one that differs from the graph, "" where that is not known.
+    """
 
     exit_code = 7
+
+    def __init__(self, message: str, execution: str = "") -> None:
+        super().__init__(message)
+        self.execution = execution

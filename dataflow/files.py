@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from muxflow.dataflow.errors import MuxflowError
+
+MANIFEST = ".muxflow.json"
+"""Lists, in every folder that Muxflow makes, the files that it wrote there."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -35,19 +40,50 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def check_writable(path: Path) -> None:
+    """Raise MuxflowError, before any work, where a file cannot come to be at `path`: a folder, or below a file."""
+    if path.is_dir():
+        raise MuxflowError(f"{path} is a folder; give the name of a file")
+    above = next((one for one in path.absolute().parents if one.exists()), None)
+    if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
+        raise MuxflowError(
+            f"{path}: cannot be written ({above} {'is no folder' if above.is_file() else 'is read-only'})"
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What Muxflow wrote into a folder: `files`, relative to it; all else there is the user's. `network`: made of which."""
+
+    network: str
+    files: frozenset[str]
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Read what Muxflow wrote into a folder; None where it says nothing, as one of an older version or of somebody else."""
+    try:
+        entry = json.loads((folder / MANIFEST).read_text())
+        return Manifest(str(entry["network"]), frozenset(map(str, entry["files"])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 @contextmanager
-def whole_folder(path: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
+def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
     """Open a new folder to fill, which takes the place of `path` at the end of the block; where that fails `path` is as it was.
 
-    `keep`: folders below the old one that move into the new one.
+    What stands in the old folder and was not written by Muxflow moves into the new one: its manifest tells; of a folder
+    without one all that the new one has not. A link is followed. `network`: the name of what the folder is made of.
     Raises MuxflowError naming the folder when the disk refuses.
     """
+    path = path.resolve()
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         temporary.chmod(0o755)
         yield temporary
+        _write_manifest(temporary, network)
         if path.exists():
             retired = temporary.with_name(f"{temporary.name}.old")
             path.rename(retired)
@@ -56,9 +92,8 @@ def whole_folder(path: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
             except BaseException:
                 retired.rename(path)
                 raise
-            for name in keep:
-                if (retired / name).exists():
-                    (retired / name).rename(path / name)
+            manifest = read_manifest(retired)
+            _move_others(retired, path, frozenset() if manifest is None else manifest.files)
             shutil.rmtree(retired, ignore_errors=True)
         else:
             temporary.rename(path)
@@ -69,10 +104,43 @@ def whole_folder(path: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _write_manifest(folder: Path, network: str) -> None:
+    files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir())
+    (folder / MANIFEST).write_text(json.dumps({"files": files, "network": network}, indent=1) + "\n")
+
+
+def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
+    """Move what is not ours from an old folder into the new one; a folder in which nothing was ours moves in one piece."""
+    folders = {parent.as_posix() for name in ours for parent in PurePosixPath(name).parents}
+
+    def visit(below: str) -> None:
+        for entry in sorted((old / below).iterdir()):
+            name = entry.relative_to(old).as_posix()
+            if name in ours or name == MANIFEST:
+                continue
+            if entry.is_dir() and not entry.is_symlink() and (name in folders or (new / name).is_dir()):
+                visit(name)
+            elif not os.path.lexists(new / name):
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
+                entry.rename(new / name)
+
+    visit("")
+
+
 def check_replaceable(path: Path, marker: str, what: str) -> None:
     """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, a folder without `marker`."""
-    if path.is_symlink() or path.absolute() == Path.cwd():
-        what_it_is = "a link" if path.is_symlink() else "the current folder"
-        raise MuxflowError(f"{path} is {what_it_is}, which a new folder cannot replace; choose another folder")
+    path = path.resolve()
+    if path == Path.cwd():
+        raise MuxflowError(f"{path} is the current folder, which a new folder cannot replace; choose another folder")
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
         raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")
+
+
+def check_network(path: Path, network: str) -> None:
+    """Raise MuxflowError where `path` was made of another network than the one of that name."""
+    manifest = read_manifest(path.resolve())
+    if manifest is not None and manifest.network not in ("", network):
+        raise MuxflowError(
+            f"{path} holds the project of {manifest.network}, and this is {network}; choose another folder, or replace it "
+            "with --force"
+        )

@@ -5,9 +5,12 @@ All are decisions: far beyond any network that fits a device, and within the mem
 
 from __future__ import annotations
 
-from math import prod
+from math import isfinite, prod
+from numbers import Real
+from typing import Any
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.text import shown
 
 MOST_ELEMENTS = 1 << 28
 """Elements of one tensor, or of one array of codes: 2 GiB at 8 bytes each."""
@@ -15,6 +18,25 @@ MOST_NODES = 1 << 16
 """Nodes of a model or a graph."""
 MOST_BYTES = 1 << 31
 """Bytes of a model file, and of all that it holds once decompressed: what protocol buffers allow."""
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a finite number, integer or not; a truth value is none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+
+
+def number_text(value: Any) -> str:
+    """Return a number as a user gives it, for a message; of anything else its representation."""
+    return f"{value:g}" if isinstance(value, float) else shown(value)
+
+
+def check_option(value: Any, least: float, most: float, what: str, remedy: str) -> None:
+    """Raise UsageError unless an option is a number from `least` to `most`, both included.
+
+    `what`: names the option, with its value at "{}"; `remedy`: says what to give.
+    """
+    if not is_number(value) or not least <= value <= most:
+        raise UsageError(f"{what.replace('{}', number_text(value))}; {remedy}")
 
 
 def check_elements(what: str, *sizes: int) -> int:

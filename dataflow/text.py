@@ -7,6 +7,9 @@ for C++ and Tcl; `muxflow.reports.render` for HTML and LaTeX. Identifiers and fi
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 LONGEST_NAME = 1000
 """Most characters in the name of a node, a stream or a graph."""
 
@@ -23,6 +26,11 @@ def shown(value: object) -> str:
     """Return the representation of a value, cut where it is long, for a message."""
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def json_text(entry: Any) -> str:
+    """Write an object as JSON for people and programs; raises ValueError for a number that JSON does not have."""
+    return json.dumps(entry, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 def name_fault(name: object) -> str | None:

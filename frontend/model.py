@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import check_option
 
 STANDARD, MUXFLOW = "", "muxflow"
 """Domains of operators: ONNX's own, and Muxflow's."""
 QUANTIZED = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
 """Domains under which QONNX, FINN and Brevitas write their operators."""
+LEAST_SCALE = 1e-30
+"""Of an input's step, and one over it the greatest: beyond, thresholds in float32 have no numbers left (decision)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ class ImportOptions:
     `input_scale`: value of one step of the integer inputs, for models whose inputs do not go straight into a quantizer
     (for example 1/255 for pixels that were divided by 255); None takes it from that quantizer.
     `input_bits`, `input_signed`: the integer inputs, used with `input_scale`.
-    Raises MuxflowError when a field is out of range.
+    Raises UsageError when a field is out of range.
     """
 
     input_scale: float | None = None
@@ -124,7 +126,7 @@ class ImportOptions:
     input_signed: bool = False
 
     def __post_init__(self) -> None:
-        if self.input_scale is not None and not 0 < self.input_scale < np.inf:
-            raise MuxflowError(f"input scale {self.input_scale}; it must be positive, for example 1/255")
-        if not 1 <= self.input_bits <= 16:
-            raise MuxflowError(f"input of {self.input_bits} bits; supported are 1 to 16")
+        if self.input_scale is not None:
+            remedy = "it must be positive, for example 1/255"
+            check_option(self.input_scale, LEAST_SCALE, 1 / LEAST_SCALE, "input scale {}", remedy)
+        check_option(self.input_bits, 1, 16, "input of {} bits", "supported are 1 to 16")

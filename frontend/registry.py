@@ -15,6 +15,7 @@ from muxflow.dataflow.discovery import Registry
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.packages import Package
+from muxflow.frontend.kinds import kind_of
 from muxflow.frontend.model import ImportOptions, Model, NodeStatus
 
 
@@ -31,7 +32,7 @@ class Frontend(Protocol):
     executes: bool
 
     def recognises(self, path: Path) -> bool:
-        """Tell whether a file with one of the suffixes is of this reader; False where it cannot be read."""
+        """Tell by what a file holds whether it is of this reader, whatever its name; False where it cannot be read."""
         ...
 
     def read(self, path: Path, options: ImportOptions) -> Model | Graph:
@@ -74,17 +75,37 @@ def supported() -> str:
     return ", ".join(f"{suffix} ({titles})" for suffix, titles in suffixes().items())
 
 
+def recognised(path: Path) -> Frontend | None:
+    """Find the reader that takes a file for its own, those with its suffix first; None where none does."""
+    named = [frontend for frontend in FRONTENDS if path.suffix.lower() in frontend.suffixes]
+    others = [frontend for frontend in FRONTENDS if frontend not in named]
+    return next((frontend for frontend in (*named, *others) if frontend.recognises(path)), None)
+
+
 def find(path: Path) -> Frontend:
     """Find the reader of a file; one of those with its suffix even where none recognises it, to say what is wrong with it.
 
-    Raises MuxflowError naming the supported suffixes when there is none.
+    Raises MuxflowError saying what the file is, or naming the supported suffixes, when there is none.
     """
     if path.is_dir():
         raise MuxflowError(f"{path}: a folder; expected a model file, {supported()}")
-    candidates = [frontend for frontend in FRONTENDS if path.suffix in frontend.suffixes]
-    if not candidates:
-        raise MuxflowError(f"{path}: a file of type {path.suffix or 'unknown'!r}; supported are {supported()}")
-    return next((frontend for frontend in candidates if frontend.recognises(path)), candidates[-1])
+    found = recognised(path)
+    if found is not None:
+        return found
+    kind = kind_of(path)
+    candidates = [frontend for frontend in FRONTENDS if path.suffix.lower() in frontend.suffixes]
+    if kind and candidates:
+        raise MuxflowError(f"{path}: no model but {kind}; export the model again. Supported are {supported()}")
+    if candidates:
+        return candidates[-1]
+    what = "no such file" if not path.exists() else f"a file of type {path.suffix or 'unknown'!r}"
+    raise MuxflowError(f"{path}: {what}; supported are {supported()}{f'. This is {kind}' if kind else ''}")
+
+
+def kept_suffix(path: Path) -> str:
+    """Return the suffix under which a copy of a model file is kept: its own where its reader knows it, in small letters."""
+    own, frontend = path.suffix.lower(), find(path)
+    return own if own in frontend.suffixes else frontend.suffixes[0]
 
 
 def read(path: Path, options: ImportOptions | None = None) -> Model | Graph:

@@ -16,6 +16,7 @@ from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.graph.codec import from_json, to_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.op import Fold
+from muxflow.dataflow.text import json_text
 from muxflow.dataflow.version import __version__
 from muxflow.hls.kernels import KERNELS
 
@@ -61,7 +62,7 @@ def save_design(design: Design, folder: Path, options: Mapping[str, str] | None 
         options or {},
         __version__,
     )
-    (folder / DESIGN).write_text(json.dumps(to_json(entry), indent=2, sort_keys=True) + "\n")
+    (folder / DESIGN).write_text(json_text(to_json(entry)))
 
 
 def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:

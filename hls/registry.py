@@ -91,9 +91,14 @@ def find(name: str) -> Target:
     raise MuxflowError(f"target {name!r}; there are: {', '.join(target.name for target in TARGETS)}")
 
 
+def owner_of(path: Path) -> Target | None:
+    """Find the target whose project a folder is; None where it is none."""
+    return next((one for one in TARGETS if (path / one.marker).is_file()), None)
+
+
 def check_project(path: Path, target: str) -> None:
     """Raise MuxflowError where a folder is the project of another target, saying what it is and what to do with it."""
-    owner = next((one for one in TARGETS if (path / one.marker).is_file()), None)
+    owner = owner_of(path)
     if owner is not None and owner.name != target:
         raise MuxflowError(
             f"{path} is {owner.project}: {owner.usage}; this command is for {find(target).project}, which "

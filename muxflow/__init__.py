@@ -18,14 +18,15 @@ from muxflow.dataflow.errors import (
     MuxflowError,
     ToolError,
     UnsupportedError,
+    UsageError,
 )
-from muxflow.dataflow.version import __version__
 
 if TYPE_CHECKING:
     from muxflow.api import Project, check, fit, load, open_project, save, write
     from muxflow.board.driver import Accelerator, AcceleratorError
     from muxflow.dataflow.fit.design import Design
     from muxflow.dataflow.graph.graph import Graph
+    from muxflow.dataflow.version import __version__
     from muxflow.preparation import prepare_for_hls4ml
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Project",
     "ToolError",
     "UnsupportedError",
+    "UsageError",
     "__version__",
     "check",
     "fit",
@@ -56,6 +58,7 @@ _LAZY["Accelerator"] = _LAZY["AcceleratorError"] = "muxflow.board.driver"
 _LAZY["Design"] = "muxflow.dataflow.fit.design"
 _LAZY["prepare_for_hls4ml"] = "muxflow.preparation"
 _LAZY["Graph"] = "muxflow.dataflow.graph.graph"
+_LAZY["__version__"] = "muxflow.dataflow.version"
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, NodeStatus
 from muxflow.hls.kernels import KERNELS
+from muxflow.hls.registry import owner_of
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.execution import CsimExecution
 from muxflow.hls.vitis.project import Project as HlsProject
@@ -39,6 +40,7 @@ def load(
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
     """
+    _check_no_project(Path(path))
     return registry.load(Path(path), ImportOptions(input_scale, input_bits, input_signed))
 
 
@@ -60,6 +62,7 @@ def check(
 
     Raises MuxflowError when the file cannot be read, ToolError when what the reader needs is not installed.
     """
+    _check_no_project(Path(path))
     return registry.check(Path(path), ImportOptions(input_scale, input_bits, input_signed))
 
 
@@ -171,8 +174,21 @@ def fit(
 
 
 def open_project(path: str | Path) -> Project:
-    """Open a project that was written before; raises MuxflowError when the folder holds none."""
-    return Project(load_project(Path(path)))
+    """Open a project that was written before; raises MuxflowError when the folder holds none, or a model is given."""
+    path = Path(path)
+    if path.is_file() and (reader := registry.recognised(path)) is not None:
+        folder = Path("build") / path.stem
+        raise MuxflowError(
+            f"{path}: no project but a model ({reader.title}); build it first: `muxflow build {path} --output {folder}`, then "
+            f"give {folder}"
+        )
+    return Project(load_project(path))
+
+
+def _check_no_project(path: Path) -> None:
+    owner = owner_of(path)
+    if owner is not None:
+        raise MuxflowError(f"{path}: no model but {owner.project}: {owner.usage}; give the model that it was made of")
 
 
 def _expect(value: object, kind: type, function: str, source: str) -> None:

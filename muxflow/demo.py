@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 import muxflow
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
 from muxflow.reports.render import terminal, to_json, write_report
@@ -65,7 +65,7 @@ def run_demo(output: Path, *, board: str, select: str, begin: Begin) -> DemoResu
     board, MismatchError when any two executions differ.
     """
     if select not in MODELS:
-        raise MuxflowError(f"no shipped model with select {select!r}; there are {', '.join(MODELS)}")
+        raise UsageError(f"no shipped model with select {select!r}; there are {', '.join(MODELS)}")
     # Torch is slow to load: only when the demo really runs.
     import torch
 

@@ -65,5 +65,8 @@ def findings() -> list[Finding]:
 
 
 def _tool_version(path: str) -> str:
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=20)
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"does not say its version ({type(error).__name__})"
     return done.stdout.splitlines()[0] if done.stdout else ""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from muxflow.api import Project
 from muxflow.board.bitstream.figures import FIGURES_FILE
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MismatchError, MuxflowError, UsageError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.codec import from_json
@@ -25,9 +25,10 @@ from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import VECTOR_FRAMES
+from muxflow.hls.vitis.project import Project as HlsProject
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
-from muxflow.proof.ladder import Ladder, keep_ladder, kept_ladder, predictions, rung
+from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 MODEL_FILE = "model.onnx"
@@ -42,7 +43,7 @@ def model_copy(model: Path) -> dict[str, bytes]:
 
     Empty for a graph saved by Muxflow, which comes from no other model.
     """
-    return {f"model{model.suffix}": model.read_bytes()} if registry.find(model).executes else {}
+    return {f"model{registry.kept_suffix(model)}": model.read_bytes()} if registry.find(model).executes else {}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
     from muxflow.frontend.training import datasets
 
     if split not in ("train", "test"):
-        raise MuxflowError(f"split {split!r}; supported: 'train', 'test'")
+        raise UsageError(f"split {split!r}; supported: 'train', 'test'")
     dataset = datasets.load(name, "train" if split == "train" else "test", folder)
     return Images(image_codes(graph, dataset.images[:count]), dataset.labels[:count], name, split)
 
@@ -94,11 +95,11 @@ def prove(
     rung that says so; `strict`: that is an error too.
 
     Returns the rungs, the accuracy when there are labels, and images a second of each simulation.
-    Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project.
+    Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project, and the difference.
     """
     begin = begin or (lambda _title, _total: lambda _done, _count: None)
     graph = project.design.graph
-    with ExitStack() as opened:
+    with _unchanged(project.hls), ExitStack() as opened:
         models = _model_executions(project, network, opened)
         simulations = {variant: _simulation(project, variant, bounded, jobs, begin) for variant in variants}
         executions = [*models, *simulations.values()]
@@ -109,7 +110,11 @@ def prove(
             for watch in watches:
                 watch(done, total)
 
-        agreed = compare(graph, executions, images.codes, progress, tolerant=not strict)
+        try:
+            agreed = compare(graph, executions, images.codes, progress, tolerant=not strict)
+        except MismatchError as error:
+            keep_ladder(project.path, project.hls.digest, differs(executions, error))
+            raise
     speeds: dict[str, float] = {}
     for (variant, simulation), outcome in zip(simulations.items(), agreed.outcomes[len(models) :], strict=True):
         speeds[variant] = outcome.images_per_second
@@ -124,6 +129,26 @@ def prove(
         accuracy = Accuracy(images.dataset, images.split, count, correct)
     keep_ladder(project.path, project.hls.digest, Ladder(tuple(rungs), accuracy))
     return tuple(rungs), accuracy, speeds
+
+
+@contextmanager
+def _unchanged(project: HlsProject) -> Iterator[None]:
+    """Raise MuxflowError where the project in the folder is another one at the end of the block, however it ends."""
+    digest = project.digest
+    failed: Exception | None = None
+    try:
+        yield
+    except (MuxflowError, OSError) as error:
+        failed = error
+    try:
+        changed = replace(project).digest != digest
+    except OSError:
+        changed = True
+    if changed:
+        message = f"{project.path} was changed while it was simulated, perhaps by a build; run this again"
+        raise MuxflowError(message) from failed
+    if failed is not None:
+        raise failed
 
 
 def _model_executions(project: Project, network: Any, opened: ExitStack) -> list[Execution]:
@@ -149,7 +174,7 @@ def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, be
 
 
 def project_report(project: Project, version: str, bare: Design | None = None) -> Report:
-    """Make the report of a project, with what its last simulation proved, unless its sources have changed since.
+    """Make the report of a project, with what its last simulation found: stale where its sources have changed since.
 
     `bare`: as `make_report` takes it.
     """
@@ -167,13 +192,14 @@ def folder_report(
     """
     kept = kept_ladder(folder, digest)
     ladder = kept.rungs
-    figures = _vendor_figures(folder, digest)
+    figures = _vendor_figures(folder)
+    current = figures.get("digest") == digest
     if figures.get("cosimulated"):
         seen = Rung(
             COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures.get('hls', '')}"
         )
-        ladder = tuple(seen if rung.title == COSIMULATION else rung for rung in ladder)
-    stages = figures.get("comparison", ())
+        ladder = tuple((seen if current else stale(seen)) if one.title == COSIMULATION else one for one in ladder)
+    stages = figures["comparison"] if current else ()
     return make_report(
         design,
         ladder=ladder,
@@ -185,16 +211,14 @@ def folder_report(
     )
 
 
-def _vendor_figures(folder: Path, digest: str) -> dict[str, Any]:
-    """Return what `muxflow bitstream` read from the vendor's reports; empty where it has not run on these sources."""
+def _vendor_figures(folder: Path) -> dict[str, Any]:
+    """Return what `muxflow bitstream` read from the vendor's reports; empty where it has not run."""
     file = folder / "bitstream" / FIGURES_FILE
     if not file.exists():
         return {}
     try:
         entry: dict[str, Any] = json.loads(file.read_text())
-        if entry["digest"] != digest:
-            return {}
-        entry["comparison"] = from_json(tuple[tuple[str, ...], ...], entry.get("comparison", []), path="comparison")
-        return entry
+        comparison = from_json(tuple[tuple[str, ...], ...], entry.get("comparison", []), path="comparison")
+        return {**entry, "digest": entry["digest"], "comparison": comparison}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not figures of Muxflow ({error!r}); run `muxflow bitstream` again") from error

@@ -19,12 +19,13 @@ from typing import Literal
 
 import muxflow
 from muxflow.board.board import find_board
-from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.graph.file import read_graph, write_graph
+from muxflow.dataflow.limits import is_number, number_text
 from muxflow.dataflow.packages import install_extra
 from muxflow.hls.kernels import KERNELS
 
@@ -39,7 +40,7 @@ class Point:
     """One fit of a sweep.
 
     `model`: a file, or a preset's name (random weights of seed 0); `board`: a name or a board file; `lut`, `bram`: shares
-    of the device, in (0, 1]; `clock_mhz`: the board's own when None.
+    of the device, in (0, 1]; `clock_mhz`: the board's own when None. Raises UsageError for what is no finite number.
     """
 
     model: str
@@ -47,6 +48,11 @@ class Point:
     lut: float = 0.70
     bram: float = 0.90
     clock_mhz: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("lut", self.lut), ("bram", self.bram), ("clock_mhz", self.clock_mhz)):
+            if value is not None and not is_number(value):
+                raise UsageError(f"a sweep with {name} {number_text(value)}; give a finite number")
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ def run_sweep(
     Raises MuxflowError for no points, ToolError when the scheduler does not answer.
     """
     if not points:
-        raise MuxflowError("a sweep of no points; give at least one model and one board")
+        raise UsageError("a sweep of no points; give at least one model and one board")
     found: dict[Point, Outcome] = {}
 
     def record(outcome: Outcome) -> None:
@@ -163,7 +169,7 @@ def run_sweep(
     outcomes = tuple(found[point] for point in points)
     write_atomically(folder / "results.csv", to_csv(outcomes).encode())
     rows = [asdict(outcome) for outcome in outcomes]
-    write_atomically(folder / "results.json", (json.dumps(rows, indent=2) + "\n").encode())
+    write_atomically(folder / "results.json", (json.dumps(rows, indent=2, allow_nan=False) + "\n").encode())
     return outcomes
 
 
@@ -245,7 +251,7 @@ def _run(works: Sequence[_Work], executor: Executor, folder: Path, record: Calla
             except Exception as error:  # whatever a worker or the cluster raises concerns this point only
                 outcome = Outcome(work.point, "crashed", f"{type(error).__name__}: {error}")
             if outcome.status != "crashed":
-                data = json.dumps(asdict(outcome), indent=2).encode()
+                data = json.dumps(asdict(outcome), indent=2, allow_nan=False).encode()
                 write_atomically(folder / "points" / f"{work.key}.json", data + b"\n")
             record(outcome)
     except BaseException:

@@ -115,7 +115,9 @@ class _Count:
         self.seconds += time.perf_counter() - started
         if self.codes and set(found) != set(self.streams):
             odd = sorted(set(found) ^ set(self.streams))[0]
-            raise MismatchError(f"{self.execution.name} gives {odd} of some images and not of others")
+            raise MismatchError(
+                f"{self.execution.name} gives {odd} of some images and not of others", self.execution.name
+            )
         self.streams.update(dict.fromkeys(found))
         return found
 
@@ -153,10 +155,14 @@ def _compare_batch(
             continue
         missing = [name for name in graph.outputs if name not in given]
         if missing:
-            raise MismatchError(f"{count.execution.name} gives no output {', '.join(missing)} of {graph.name}")
+            raise MismatchError(
+                f"{count.execution.name} gives no output {', '.join(missing)} of {graph.name}", count.execution.name
+            )
         unknown = sorted(set(given) - set(order))
         if unknown:
-            raise MismatchError(f"{count.execution.name} gives {unknown[0]}, which is no stream of {graph.name}")
+            raise MismatchError(
+                f"{count.execution.name} gives {unknown[0]}, which is no stream of {graph.name}", count.execution.name
+            )
         try:
             for name in sorted(given, key=order.index):
                 _equal(graph, count.execution.name, name, given[name], expected[name], start)
@@ -184,12 +190,14 @@ def _allow_ties(
     if found.outside:
         raise MismatchError(
             f"{error}; followed from tie to tie, {found.inside} codes differ where float rounding decides, and "
-            f"{found.outside} elsewhere, first at {found.first_outside}"
+            f"{found.outside} elsewhere, first at {found.first_outside}",
+            who,
         ) from None
     if not count.tolerant:
         raise MismatchError(
             f"{error}; all {found.inside} codes that differ lie at near ties, where float rounding decides: {who} has "
-            f"{found.first_inside}"
+            f"{found.first_inside}",
+            who,
         ) from None
     count.ties = found if count.ties is None else count.ties + found
 
@@ -197,10 +205,13 @@ def _allow_ties(
 def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, start: int) -> None:
     """Raise MismatchError naming the first code of a stream that differs."""
     frames = len(wanted)
-    met = value.codes(wanted, name) if isinstance(value, Floats) else value
+    try:
+        met = value.codes(wanted, name) if isinstance(value, Floats) else value
+    except MismatchError as error:
+        raise MismatchError(str(error), who) from error
     if len(met) != frames or met.size != wanted.size:
         raise MismatchError(
-            f"{who} differs from the graph at {_place(graph, name)}: shapes {met.shape} and {wanted.shape}"
+            f"{who} differs from the graph at {_place(graph, name)}: shapes {met.shape} and {wanted.shape}", who
         )
     met, wanted = met.reshape(frames, -1), wanted.reshape(frames, -1)
     if not np.array_equal(met, wanted):
@@ -208,7 +219,8 @@ def _equal(graph: Graph, who: str, name: str, value: Tensor, wanted: IntArray, s
         index = tuple(int(i) for i in np.unravel_index(flat, graph.streams[name].shape))
         raise MismatchError(
             f"{who} differs from the graph first at {_place(graph, name)}: image {start + image}, index {index}: "
-            f"{who} {met[image, flat]}, graph {wanted[image, flat]}"
+            f"{who} {met[image, flat]}, graph {wanted[image, flat]}",
+            who,
         )
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.text import json_text
 from muxflow.proof.compare import Outcome
+from muxflow.proof.execution import Execution
 from muxflow.reports.report import Accuracy, Rung
 
 PROOF_FILE = "proof.json"
@@ -55,6 +57,23 @@ def is_warning(rung: Rung) -> bool:
     return rung.status == EQUAL_BUT_TIES or CANNOT_RUN in rung.detail
 
 
+def stale(rung: Rung) -> Rung:
+    """Mark what was found of sources that have changed since."""
+    return replace(rung, status="stale", detail="the sources have changed since: `muxflow csim` runs it again")
+
+
+def differs(executions: Sequence[Execution], error: MismatchError) -> Ladder:
+    """Return the ladder of a comparison that found a difference: who differs and where; of the others nothing is known."""
+    return Ladder(
+        tuple(
+            Rung(one.title, "differs", 0, str(error))
+            if one.name == error.execution
+            else Rung(one.title, "not run", 0, "another execution differs")
+            for one in executions
+        )
+    )
+
+
 def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:
     """Return the predicted classes, shape (N,), from output codes by name: of the first output, where there are several.
 
@@ -71,12 +90,13 @@ def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np
 def keep_ladder(folder: Path, digest: str, ladder: Ladder) -> None:
     """Write the ladder of a project whose sources have that digest."""
     entry = {"digest": digest, **asdict(ladder)}
-    write_atomically(folder / PROOF_FILE, (json.dumps(entry, indent=2, sort_keys=True) + "\n").encode())
+    write_atomically(folder / PROOF_FILE, json_text(entry).encode())
 
 
 def kept_ladder(folder: Path, digest: str) -> Ladder:
-    """Return what `keep_ladder` wrote; an empty ladder where there is none or the sources have changed since.
+    """Return what `keep_ladder` wrote, an empty ladder where it wrote none.
 
+    Where the sources have changed since, what was run is stale, and the accuracy is nobody's.
     Raises MuxflowError naming a file that is not a ladder.
     """
     file = folder / PROOF_FILE
@@ -84,8 +104,9 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
         return Ladder()
     try:
         entry = json.loads(file.read_text())
+        kept = from_json(Ladder, {"rungs": entry["rungs"], "accuracy": entry["accuracy"]})
         if entry["digest"] != digest:
-            return Ladder()
-        return from_json(Ladder, {"rungs": entry["rungs"], "accuracy": entry["accuracy"]})
+            return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
+        return kept
     except (ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error

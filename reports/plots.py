@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
-from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.errors import ToolError, UsageError
+from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.folding import FrontierPoint
 from muxflow.dataflow.packages import install_extra
+
+ENDINGS = {".png": ("Software",), ".svg": ("Date",), ".pdf": ("CreationDate",)}
+"""Endings of the files that plots are drawn into, and what of the metadata would differ from run to run."""
 
 
 def plot_frontier(
@@ -22,8 +27,10 @@ def plot_frontier(
 ) -> Path:
     """Draw frame rate against LUTs and against block RAMs into a file (PNG, PDF or SVG by its ending), budgets as lines.
 
-    `chosen`: the fitted design, marked. Raises ToolError when matplotlib is absent or cannot write the file.
+    `chosen`: the fitted design, marked. Raises ToolError when matplotlib is absent, MuxflowError for another ending or
+    where the disk refuses.
     """
+    check_ending(path)
     try:
         import matplotlib
     except ImportError:
@@ -44,11 +51,17 @@ def plot_frontier(
     axes[0].set_yscale("log")
     axes[0].legend()
     figure.suptitle(title)
-    try:
-        # No date in the file: the same points give the same bytes.
-        figure.savefig(path, metadata={"Software": None} if path.suffix == ".png" else None)
-    except (OSError, ValueError) as error:
-        raise ToolError(f"{path}: the plot cannot be written ({error})") from error
-    finally:
-        pyplot.close(figure)
+    drawn = BytesIO()
+    # No date and no random names in the file: the same points give the same bytes.
+    ending = path.suffix.lower()
+    with pyplot.rc_context({"svg.hashsalt": "muxflow"}):
+        figure.savefig(drawn, format=ending[1:], metadata={key: None for key in ENDINGS[ending]})
+    pyplot.close(figure)
+    write_atomically(path, drawn.getvalue())
     return path
+
+
+def check_ending(path: Path) -> None:
+    """Raise MuxflowError where a file's ending is of no format that plots are drawn in."""
+    if path.suffix.lower() not in ENDINGS:
+        raise UsageError(f"{path}: a plot ends in {', '.join(ENDINGS)}; choose one of them")

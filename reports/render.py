@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +13,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.fifo_sizing import EXTRA_DEPTHS, MARGIN, MARGIN_SLACK
 from muxflow.dataflow.fit.folding import FrontierPoint, SlowdownPoint
-from muxflow.dataflow.text import printable
+from muxflow.dataflow.text import json_text, printable
 from muxflow.reports.report import KIND_TITLES, KINDS, Report
 from muxflow.reports.terminal import PlainConsole
 
@@ -103,7 +102,7 @@ def terminal(report: Report, *, nodes: bool = True) -> RenderableType:
         for column in ("rung", "outcome", "images", "compared"):
             ladder.add_column(column, justify="right" if column == "images" else "left")
         for rung in report.ladder:
-            style = "green" if rung.status == "equal" else "yellow"
+            style = {"equal": "green", "differs": "red"}.get(rung.status, "yellow")
             images = str(rung.images) if rung.images else "-"
             ladder.add_row(rung.title, Text(rung.status, style=style), images, rung.detail)
         parts.append(ladder)
@@ -234,7 +233,7 @@ def to_json(report: Report) -> str:
     entry["frames_per_second"] = round(report.frames_per_second, 3)
     entry["latency_us"] = round(report.latency_us, 3)
     entry["figures"] = f"resources and node cycles: estimate; interval, rate and latency: {report.interval_is}"
-    return json.dumps(entry, indent=2, sort_keys=True) + "\n"
+    return json_text(entry)
 
 
 def to_csv(report: Report) -> str:
@@ -314,7 +313,7 @@ def write_report(report: Report, folder: Path, formats: tuple[str, ...] = tuple(
     """Write `report.<format>` for each format into a folder; raises MuxflowError for an unknown format."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
-        raise MuxflowError(f"report format {unknown[0]!r}; supported: {', '.join(FORMATS)}")
+        raise UsageError(f"report format {unknown[0]!r}; supported: {', '.join(FORMATS)}")
     paths = []
     for name in formats:
         path = folder / f"report.{name}"

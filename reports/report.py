@@ -27,7 +27,8 @@ KIND_TITLES = {
 class Rung:
     """One rung of the proof ladder: what was compared with the graph, on how many images, and the outcome.
 
-    `status`: "equal", "equal but for ties" or "not run"; `detail`: what was compared, or why it was not run.
+    `status`: "equal", "equal but for ties", "differs", "stale" (the sources have changed since) or "not run"; `detail`:
+    what was compared, where it differs, or why it was not run.
     """
 
     title: str

@@ -1,6 +1,7 @@
 """Shared by all tests: the ladder of an op, small graphs, golden files, FINN."""
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -331,3 +332,22 @@ def hls4ml_cases(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.
 
     few = "not exhaustive" in pytestconfig.option.markexpr
     return Hls4mlCases(tmp_path_factory.mktemp("hls4ml_cases"), thorough=not few)
+
+
+@pytest.fixture
+def call_muxflow(monkeypatch, capsys):
+    """`call_muxflow(*arguments)`: exit code, standard output, standard error of a command run in this process."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["muxflow", *map(str, arguments)])
+        from muxflow.cli.main import main
+
+        try:
+            main()
+            code = 0
+        except SystemExit as error:
+            code = error.code or 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call

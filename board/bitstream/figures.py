@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from muxflow.board.bitstream.vendor_reports import (
 from muxflow.board.bitstream.vendor_tcl import hls_results, top_name
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.text import json_text
 from muxflow.hls.vitis.project import Project
 
 FIGURES_FILE = "reports.json"
@@ -139,7 +139,7 @@ def figures_json(project: Project, figures: Figures) -> bytes:
         },
         **asdict(figures),
     }
-    return (json.dumps(entry, indent=2, sort_keys=True) + "\n").encode()
+    return json_text(entry).encode()
 
 
 def comparison(project: Project, figures: Figures) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

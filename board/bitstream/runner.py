@@ -10,7 +10,6 @@ import re
 import selectors
 import shlex
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +19,7 @@ from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import write_atomically
-
-GRACE_SECONDS = 5.0
-"""What a tool has to end by itself before it is killed (decision)."""
+from muxflow.dataflow.processes import end_group
 
 Tell = Callable[[str, str], None]
 """`tell(stage, activity)`: what its tool does now; no activity, an empty text, when the stage begins."""
@@ -241,24 +238,6 @@ def _follow(
     finally:
         end_group(process)
     return process.returncode
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End every process of a tool's group: it is asked first, and killed after `GRACE_SECONDS`."""
-    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
-        try:
-            os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            break
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            process.poll()
-            try:
-                os.killpg(process.pid, 0)
-            except (ProcessLookupError, PermissionError):
-                break
-            time.sleep(0.05)
-    process.wait()
 
 
 ACTIVITIES = (

@@ -26,8 +26,9 @@ from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls,
 from muxflow.board.bitstream.vendor_reports import read_synthesis
 from muxflow.board.bitstream.vendor_tcl import hls_results, top_name, write_scripts
 from muxflow.board.board import Board
-from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
 from muxflow.dataflow.files import whole_folder, write_atomically
+from muxflow.dataflow.limits import is_number
 from muxflow.hls.vitis.project import Project
 
 StageName = Literal["check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy"]
@@ -60,12 +61,12 @@ class BitstreamOptions:
 
     def __post_init__(self) -> None:
         if self.until not in STAGES:
-            raise MuxflowError(f"stage {self.until!r}; supported are {', '.join(STAGES)}")
+            raise UsageError(f"stage {self.until!r}; supported are {', '.join(STAGES)}")
         if self.until == "cosim" and not self.cosim:
-            raise MuxflowError("--until cosim and --no-cosim exclude each other")
-        if not self.timeout_minutes > 0 or self.jobs < 1:
-            raise MuxflowError(
-                f"a time-out of {self.timeout_minutes:g} minutes and {self.jobs} jobs; both must be positive"
+            raise UsageError("--until cosim and --no-cosim exclude each other")
+        if not is_number(self.timeout_minutes) or self.timeout_minutes <= 0 or self.jobs < 1:
+            raise UsageError(
+                f"a time-out of {self.timeout_minutes} minutes and {self.jobs} jobs; both must be positive, and finite"
             )
 
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import isfinite
 
-from muxflow.dataflow.errors import BudgetError, MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.resource_model import ratio
+from muxflow.dataflow.limits import check_option, is_number, number_text
+from muxflow.dataflow.text import shown
 
 LEAST_SURE, MOST_SURE = 0.05, 0.95
 """Probabilities between which the errors of estimates are known."""
 
-FASTEST_CLOCK = 2000.0
-"""MHz that no device reaches (decision): a number beyond it is a mistake of units."""
+SLOWEST_CLOCK, FASTEST_CLOCK = 1e-3, 2000.0
+"""MHz, from one that a pin could toggle to one that no device reaches (decision): beyond is a mistake of units."""
+
+
+MOST_AMOUNT = 1 << 40
+"""Of one resource of a device: more than any has, and few enough to count with."""
 
 
 def check_clock(mhz: float) -> None:
-    """Raise MuxflowError for a clock that is not a frequency in MHz, above 0 and up to FASTEST_CLOCK."""
-    if isinstance(mhz, bool) or not isinstance(mhz, int | float) or not isfinite(mhz) or not 0 < mhz <= FASTEST_CLOCK:
-        raise MuxflowError(f"a clock of {mhz!r} MHz; it must be positive, and at most {FASTEST_CLOCK:g}")
+    """Raise UsageError for a clock that is not a frequency in MHz, above SLOWEST_CLOCK and up to FASTEST_CLOCK."""
+    remedy = f"it must be positive, and at most {FASTEST_CLOCK:g}"
+    check_option(mhz, SLOWEST_CLOCK, FASTEST_CLOCK, f"a clock of {mhz!r} MHz", remedy)
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,17 @@ class Resources:
         return [name for (name, used), (_, limit) in zip(self.items(), budget.items(), strict=True) if used > limit]
 
 
+def _check_amount(what: str, amount: object) -> None:
+    if isinstance(amount, bool) or not isinstance(amount, int) or not 0 <= amount <= MOST_AMOUNT:
+        raise MuxflowError(f"{what} is {shown(amount)}; expected a whole number from 0 to {MOST_AMOUNT}")
+
+
 @dataclass(frozen=True)
 class Device:
     """What a part offers: LUTs, flip-flops, 18 Kb block RAMs, DSP blocks; `reserve`: what shell and DMA take of them.
 
-    Raises MuxflowError for a part that is no name of a part, an amount that is no whole number from 0, or a reserve that is
-    no Resources.
+    Raises MuxflowError for a part that is no name of a part, an amount that is no whole number from 0 to MOST_AMOUNT, or
+    a reserve that is no Resources of such amounts.
     """
 
     part: str
@@ -77,12 +87,13 @@ class Device:
             )
         for name in ("lut", "ff", "bram18", "dsp"):
             amount = getattr(self, name)
-            if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
-                raise MuxflowError(f"device {self.part}: {name} is {amount!r}; expected a whole number from 0")
+            _check_amount(f"device {self.part}: {name}", amount)
         if not isinstance(self.reserve, Resources):
             raise MuxflowError(
                 f"device {self.part}: reserve is {self.reserve!r}; expected Resources(lut, ff, bram18, dsp)"
             )
+        for name in ("lut", "ff", "bram18", "dsp"):
+            _check_amount(f"device {self.part}: reserve.{name}", getattr(self.reserve, name))
 
     def budget(self, utilisation: Utilisation) -> Resources:
         """Give what a design may use of it: the shares, less the reserve."""
@@ -107,6 +118,7 @@ class Utilisation:
     """Shares of a device, in (0, 1]: beyond about 70 % of its LUTs a 7-series part becomes hard to route (decision).
 
     `sure`: probability with which a design must be inside them, given how far estimates are from vendor tools' figures.
+    Raises UsageError for a share or a probability that is out of its range.
     """
 
     lut: float = 0.70
@@ -118,10 +130,10 @@ class Utilisation:
     def __post_init__(self) -> None:
         for name in ("lut", "ff", "bram18", "dsp"):
             share = getattr(self, name)
-            if not 0 < share <= 1:
-                raise BudgetError(
-                    f"a utilisation of {share:g} for {name}; utilisations (--lut, --bram) are shares of the device above 0 "
-                    "and up to 1, as 0.7, not counts"
+            if not is_number(share) or not 0 < share <= 1:
+                raise UsageError(
+                    f"a utilisation of {number_text(share)} for {name}; utilisations (--lut, --bram) are shares of "
+                    "the device above 0 and up to 1, as 0.7, not counts"
                 )
-        if not LEAST_SURE <= self.sure <= MOST_SURE:
-            raise BudgetError(f"{self.sure} sure to fit; use a probability from {LEAST_SURE} to {MOST_SURE}")
+        remedy = f"use a probability from {LEAST_SURE} to {MOST_SURE}"
+        check_option(self.sure, LEAST_SURE, MOST_SURE, "{} sure to fit", remedy)

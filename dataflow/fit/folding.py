@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from sys import float_info
 
-from muxflow.dataflow.errors import BudgetError, MuxflowError
+from muxflow.dataflow.errors import BudgetError, UsageError
 from muxflow.dataflow.fit.design import Design, place, with_depths
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation, check_clock
 from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
@@ -19,6 +19,7 @@ from muxflow.dataflow.fit.solver import Solution, Solver
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.spec import check, check_network
+from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.op import Role
 
 ROUNDS = 4
@@ -30,6 +31,9 @@ PATIENCE = 12
 WORTH = 0.98
 """A design of the same interval is worth sizing when its shares of the budget are expected to be this much smaller."""
 
+FEWEST_FPS, LONGEST_LATENCY = 1e-6, 1e6
+"""Frames a second and seconds beyond which a goal is a mistake of units (decision), and its cycles no integer of 64 bits."""
+
 Progress = Callable[[str], None]
 
 
@@ -37,7 +41,7 @@ Progress = Callable[[str], None]
 class Goal:
     """What a design must reach: `fps` frames a second, `latency` seconds for one image, or neither: as fast as fits.
 
-    Raises MuxflowError for both at once, and for a number that is not positive.
+    Raises UsageError for both at once, and for a number that is not positive or beyond `FEWEST_FPS` or `LONGEST_LATENCY`.
     """
 
     fps: float | None = None
@@ -45,10 +49,18 @@ class Goal:
 
     def __post_init__(self) -> None:
         if self.fps is not None and self.latency is not None:
-            raise MuxflowError("both a frame rate and a latency are asked for; give one of them")
-        for value, what in ((self.fps, "frames a second"), (self.latency, "seconds of latency")):
-            if value is not None and not (value > 0 and isfinite(value)):
-                raise MuxflowError(f"a goal of {value:g} {what}; it must be positive")
+            raise UsageError("both a frame rate and a latency are asked for; give one of them")
+        if self.fps is not None:
+            remedy = f"it must be positive and finite, at least {FEWEST_FPS:g}"
+            check_option(self.fps, FEWEST_FPS, float_info.max, "a goal of {} frames a second", remedy)
+        if self.latency is not None:
+            remedy = f"it must be positive, at most {LONGEST_LATENCY:g}"
+            check_option(self.latency, float_info.min, LONGEST_LATENCY, "a goal of {} seconds of latency", remedy)
+
+
+def check_slowdown(percent: float) -> None:
+    """Raise UsageError for a slowdown outside 0 to 100 per cent."""
+    check_option(percent, 0, 100, "a slowdown of {} %", "give one from 0 to 100")
 
 
 @dataclass(frozen=True)
@@ -189,11 +201,10 @@ def fit(
     are over. Only designs whose own FIFOs fit are returned.
 
     The budget is `Device.allowance`. Raises BudgetError with the nearest point and what binds when the goal cannot be met,
-    MuxflowError for a clock that is not positive and a slowdown outside 0 to 100.
+    UsageError for a clock or a slowdown outside its range.
     """
     check_clock(clock_mhz)
-    if not 0 <= slowdown <= 100:
-        raise MuxflowError(f"a slowdown of {slowdown:g} %; give one from 0 to 100")
+    check_slowdown(slowdown)
     goal = goal or Goal()
     utilisation = utilisation or Utilisation()
     budget = device.allowance(utilisation)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Pattern
+from muxflow.dataflow.processes import compiled
 
 COMPILER = "g++"
 SOURCE = "host input"
@@ -324,7 +324,7 @@ def _library() -> ctypes.CDLL:
         target = Path(folder) / "timing.so"
         command = [compiler, "-std=c++14", "-O2", "-shared", "-fPIC", "-o", str(target)]
         command.append(str(Path(__file__).parent / "timing.cpp"))
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = compiled(command, Path(folder), "the timing simulator")
         if done.returncode:
             raise ToolError("g++ failed on the timing simulator:\n" + "\n".join(done.stderr.splitlines()[-5:]))
         library = ctypes.CDLL(str(target))

@@ -54,6 +54,15 @@ def read_graph(path: Path) -> Graph:
         raise type(error)(f"{path}: {error}") from error
 
 
+def holds_graph(path: Path) -> bool:
+    """Tell whether a file looks like what `write_graph` writes, whole or not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return HEADER in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def encode_graph(graph: Graph, store: Store | None = None) -> dict[str, Any]:
     """Write a graph as JSON; arrays as `to_json` does."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph.file import read_graph
+from muxflow.dataflow.graph.file import holds_graph, read_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.packages import Package
 from muxflow.frontend.model import ImportOptions
@@ -22,7 +22,7 @@ class GraphFile:
 
     def recognises(self, path: Path) -> bool:
         """See `Frontend`."""
-        return True
+        return holds_graph(path)
 
     def read(self, path: Path, options: ImportOptions) -> Graph:
         """See `Frontend`; the options say nothing of a graph."""

@@ -17,7 +17,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import observed
 from muxflow.frontend.keras.model_file import read_arrays
-from muxflow.frontend.keras.process import Child, Generation, generation_of, keras_child
+from muxflow.frontend.keras.process import Child, Generation, generation_of, keras_child, well_named
 from muxflow.frontend.keras.writer import TENSORFLOW, TORCH
 from muxflow.proof.execution import Tensor
 
@@ -66,11 +66,10 @@ def keras_execution(path: Path, graph: Graph) -> Iterator[KerasExecution]:
     folder, is not installed.
     """
     what, generation = f"model {path}", generation_of(path)
-    with (
-        tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder,
-        keras_child(f"keras.v{generation}.predict", [str(path.resolve()), folder], what, generation) as child,
-    ):
-        yield KerasExecution(path, graph, child, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder:
+        arguments = [str(well_named(path, Path(folder)).resolve()), folder]
+        with keras_child(f"keras.v{generation}.predict", arguments, what, generation) as child:
+            yield KerasExecution(path, graph, child, Path(folder))
 
 
 def _channels_first(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ Generation = Literal[2, 3]
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
 """Files that Keras writes; both of its generations write all of them."""
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How HDF5 files begin."""
 MODULES = ("tensorflow", "tf_keras", "qkeras", "pyparsing")
 INSTALL = install_extra("qkeras")
 ENVIRONMENT = {
@@ -80,11 +83,30 @@ def generation_of(path: Path) -> Generation:
 
 
 def is_of_generation(path: Path, generation: Generation) -> bool:
-    """Tell whether a Keras of this generation reads a file; False for a file of a Keras that is not supported."""
+    """Tell whether a Keras of this generation reads a file; False for a file of another Keras, and for no model of Keras."""
     try:
-        return generation_of(path) == generation
+        return bool(ending_of(path)) and generation_of(path) == generation
     except UnsupportedError:
         return False
+
+
+def ending_of(path: Path) -> str:
+    """Tell by what a file holds which ending Keras expects; "" where it is no model of Keras."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(HDF5)) == HDF5:
+                return ".h5"
+        with zipfile.ZipFile(path) as archive:
+            return ".keras" if {"config.json", "metadata.json"} <= set(archive.namelist()) else ""
+    except (OSError, zipfile.BadZipFile):
+        return ""
+
+
+def well_named(path: Path, folder: Path) -> Path:
+    """Give a file that Keras, which goes by the ending, can open: the file itself, or its copy in a folder."""
+    if path.suffix in SUFFIXES:
+        return path
+    return Path(shutil.copyfile(path, folder / f"{path.stem}{ending_of(path)}"))
 
 
 class Child:

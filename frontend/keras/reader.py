@@ -14,7 +14,7 @@ from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.keras.model_file import read_model_file
-from muxflow.frontend.keras.process import Generation, generation_of, keras_child
+from muxflow.frontend.keras.process import Generation, generation_of, keras_child, well_named
 from muxflow.frontend.model import Model, model_name
 from muxflow.frontend.registry import supported
 
@@ -55,7 +55,8 @@ def read_keras(path: Path) -> Model:
 def _describe(paths: Sequence[Path], generation: Generation) -> list[Model | MuxflowError]:
     with tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder:
         outputs = [Path(folder) / f"{index}.npz" for index in range(len(paths))]
-        pairs = [str(part.resolve()) for pair in zip(paths, outputs, strict=True) for part in pair]
+        models = [well_named(path, Path(folder)) for path in paths]
+        pairs = [str(part.resolve()) for pair in zip(models, outputs, strict=True) for part in pair]
         with keras_child(f"keras.v{generation}.export", pairs, "Keras models", generation) as child:
             answers = [child.answer(f"model {path}") for path in paths]
         return [_described(*parts) for parts in zip(paths, outputs, answers, strict=True)]

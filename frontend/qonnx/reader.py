@@ -19,7 +19,7 @@ from onnx.external_data_helper import (
 )
 
 import muxflow.frontend.qonnx.ops  # noqa: F401  (QONNX's own tools then know the operators of what was read)
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import STANDARD, Constant, Model, ModelInput, ModelNode, model_name
@@ -73,8 +73,19 @@ def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
 
 
 def read_onnx(path: Path) -> Model:
-    """Read a model file as a description of the float model; raises MuxflowError as `read_model`."""
-    return described(read_model(path), model_name(Path(path)))
+    """Read a model file as a description of the float model.
+
+    Raises MuxflowError as `read_model`, UnsupportedError for operators newer than the installed ONNX.
+    """
+    proto = read_model(path)
+    newest = onnx.defs.onnx_opset_version()
+    for entry in proto.opset_import:
+        if entry.domain in STANDARD_DOMAINS and entry.version > newest:
+            raise UnsupportedError(
+                f"model {path}: operators of opset {entry.version}; supported are those up to {newest}, the newest that the "
+                f"installed ONNX {onnx.__version__} has, so export it again with a lower one (opset_version={newest})"
+            )
+    return described(proto, model_name(Path(path)))
 
 
 def operators(path: Path) -> frozenset[str]:

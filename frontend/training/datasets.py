@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.packages import install_extra
 
 Split = Literal["train", "test"]
@@ -143,15 +143,15 @@ def load(name: str, split: Split, folder: str | Path | None = None) -> Dataset:
     if name == "digits":
         return load_digits(split)
     if name not in LOADERS:
-        raise MuxflowError(f"data set {name!r} is unknown; choose from digits, {', '.join(LOADERS)}")
+        raise UsageError(f"data set {name!r} is unknown; choose from digits, {', '.join(LOADERS)}")
     if folder is None:
-        raise MuxflowError(f"data set {name}: give the folder of its files (they are not downloaded)")
+        raise UsageError(f"data set {name}: give the folder of its files (they are not downloaded)")
     return LOADERS[name](Path(folder), split)
 
 
 def _check_split(name: str, split: str) -> None:
     if split not in ("train", "test"):
-        raise MuxflowError(f"data set {name}: split {split!r}; use 'train' or 'test'")
+        raise UsageError(f"data set {name}: split {split!r}; use 'train' or 'test'")
 
 
 def _find(folder: Path, subfolder: str, names: list[str]) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import UsageError
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import zoo, zoo_bnn, zoo_radio
 
@@ -27,4 +27,4 @@ def export_untrained(name: str, path: Path, seed: int = 0) -> Path:
         if name in family.PRESETS:
             model = family.randomise(family.build(name, seed), seed)
             return export(model, path, (1, *model.config.input_shape))
-    raise MuxflowError(f"preset {name!r} is unknown; choose from {', '.join(names())}")
+    raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(names())}")

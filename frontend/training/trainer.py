@@ -15,7 +15,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import datasets, zoo
 from muxflow.frontend.training.datasets import Dataset
@@ -52,12 +52,12 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
-                raise MuxflowError(f"training: {name} = {getattr(self, name)}; use 1 or more")
+                raise UsageError(f"training: {name} = {getattr(self, name)}; use 1 or more")
         for name in ("warmup", "seed", "shift", "threshold_rate", "freeze", "smoothing"):
             if getattr(self, name) < 0:
-                raise MuxflowError(f"training: {name} = {getattr(self, name)}; use 0 or more")
+                raise UsageError(f"training: {name} = {getattr(self, name)}; use 0 or more")
         if not self.lr > 0:
-            raise MuxflowError(f"training: lr = {self.lr}; use a positive learning rate")
+            raise UsageError(f"training: lr = {self.lr}; use a positive learning rate")
 
     def rate(self, progress: float) -> float:
         """Return the learning rate after `progress` epochs (fractions count)."""
@@ -249,7 +249,7 @@ def train_preset(
     dataset_name, config = RECIPES[preset]
     config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
     if threads < 1:
-        raise MuxflowError(f"training: threads = {threads}; use 1 or more")
+        raise UsageError(f"training: threads = {threads}; use 1 or more")
     train_set, test_set = (datasets.load(dataset_name, split, data) for split in ("train", "test"))
     folder = Path(output)
     name = preset if select == "channel" else f"{preset}_{select.replace('-', '_')}"

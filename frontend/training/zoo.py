@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.automaton import Alphabet
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.frontend.training.layers import CFLOG, MRB, BatchNorm2d, Join, WeightLevels, conv_bn_act, quant_conv
 from muxflow.frontend.training.quantizers import PixelInput, ScaleMode, heq_bits
 
@@ -161,11 +161,11 @@ def preset(name: str, **overrides: Any) -> MognetConfig:
     Raises MuxflowError naming the presets, or the fields, when one is unknown.
     """
     if name not in PRESETS:
-        raise MuxflowError(f"preset {name!r} is unknown; choose from {', '.join(sorted(PRESETS))}")
+        raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(sorted(PRESETS))}")
     known = {f.name for f in fields(MognetConfig)}
     unknown = sorted(set(overrides) - known)
     if unknown:
-        raise MuxflowError(f"preset {name}: no option {', '.join(unknown)}; options are {', '.join(sorted(known))}")
+        raise UsageError(f"preset {name}: no option {', '.join(unknown)}; options are {', '.join(sorted(known))}")
     return replace(PRESETS[name], **overrides)
 
 

@@ -19,7 +19,7 @@ from brevitas.core.zero_point import ZeroZeroPoint
 from brevitas.quant.solver import ActQuantSolver, WeightQuantSolver
 from torch import Tensor, nn
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 
 Topology = Literal["cnv", "tfc"]
 Network = TypeVar("Network", bound=nn.Module)
@@ -148,7 +148,7 @@ def build(name: str, seed: int = 0) -> Bnn:
     Raises MuxflowError naming the presets when it is unknown.
     """
     if name not in PRESETS:
-        raise MuxflowError(f"preset {name!r} is unknown; choose from {', '.join(sorted(PRESETS))}")
+        raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(sorted(PRESETS))}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Bnn(PRESETS[name])

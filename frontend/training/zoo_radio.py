@@ -13,7 +13,7 @@ import torch
 from brevitas.quant.solver import ActQuantSolver
 from torch import Tensor, nn
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.frontend.training.layers import BatchNorm1d
 from muxflow.frontend.training.quantizers import unsigned_activation, weight_quantizer
 from muxflow.frontend.training.zoo_bnn import INPUT_SCALE, randomise, signed_quantizer
@@ -103,7 +103,7 @@ def build(name: str, seed: int = 0) -> RadioVgg:
     Raises MuxflowError naming the presets when it is unknown.
     """
     if name not in PRESETS:
-        raise MuxflowError(f"preset {name!r} is unknown; choose from {', '.join(sorted(PRESETS))}")
+        raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(sorted(PRESETS))}")
     return seeded(PRESETS[name], seed)
 
 

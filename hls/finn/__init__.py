@@ -103,7 +103,7 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
     check_version()
     path = Path(path).absolute()
     check_folder(path)
-    with whole_folder(path) as folder:
+    with whole_folder(path, design.graph.name) as folder:
         save_design(design, folder)
         _run("build", folder, progress=progress)
         template = jinja2.Template(
@@ -143,6 +143,21 @@ def check(path: Path, codes: Batch, *, progress: Callable[[str], None] | None = 
     return int(_run("check", Path(path).absolute(), codes=checked, progress=progress)["frames"])
 
 
+def _answer(child: subprocess.Popen[str], progress: Callable[[str], None] | None) -> dict[str, Any] | None:
+    """Read what a child says up to its answer, None where it ends without one; its errors are raised here."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        answer = json.loads(line)
+        if "say" in answer and progress:
+            progress(answer["say"])
+        if "error" in answer:
+            raise getattr(errors, answer["kind"])(answer["error"])
+        if "done" in answer:
+            found: dict[str, Any] = answer["done"]
+            return found
+    return None
+
+
 def _run(
     task: str,
     folder: Path,
@@ -163,15 +178,11 @@ def _run(
             log.open("w") as chatter,
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=chatter, text=True) as child,
         ):
-            assert child.stdout is not None
-            for line in child.stdout:
-                answer = json.loads(line)
-                if "say" in answer and progress:
-                    progress(answer["say"])
-                if "error" in answer:
-                    raise getattr(errors, answer["kind"])(answer["error"])
-                if "done" in answer:
-                    found: dict[str, Any] = answer["done"]
-                    return found
+            try:
+                answer = _answer(child, progress)
+            finally:
+                child.kill()
+            if answer is not None:
+                return answer
         last = [line for line in log.read_text().splitlines() if line.strip()][-3:]
         raise ToolError(f"FINN ended without an answer (exit code {child.returncode}):\n" + "\n".join(last))

@@ -7,12 +7,12 @@ The file that FINN generates, compiled with the reference `ap_int` types that co
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from finn.templates import get_templates_folder
 
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.processes import compiled
 from muxflow.hls.vitis.csim import COMPILER, ap_types
 
 INCLUDE = Path(__file__).parent / "include"
@@ -36,7 +36,7 @@ def compile_simulation(folder: Path, *, compiler: str = COMPILER) -> Path:
     executable = folder / "node_model"
     flags = ["-std=c++17", "-w", "-O1", *(f"-I{place}" for place in (folder, INCLUDE, readers, types))]
     command = [path, *flags, *map(str, sources), "-lz", "-o", str(executable)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = compiled(command, folder, str(folder))
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "error" in line][:5] or done.stderr.splitlines()[-5:]
         raise ToolError(f"{compiler} failed on {folder}:\n" + "\n".join(errors))

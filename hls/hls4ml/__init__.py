@@ -93,7 +93,9 @@ def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", proje
     target = Path(path).absolute()
     check_folder(target)
     check_target(design.board, backend)
-    write_whole(lambda folder: convert(design, folder, backend=backend, project_name=project_name), target)
+    write_whole(
+        lambda folder: convert(design, folder, backend=backend, project_name=project_name), target, design.graph.name
+    )
     return target
 
 

@@ -18,12 +18,12 @@ STAMPED = ("build_lib.sh", CONFIG_FILE)
 """The files in which hls4ml writes the stamp that it draws for each write."""
 
 
-def write_whole(model_for: Callable[[Path], Any], target: Path) -> None:
-    """Write the model that `model_for` makes for a folder; hls4ml's messages are dropped.
+def write_whole(model_for: Callable[[Path], Any], target: Path, network: str) -> None:
+    """Write the model that `model_for` makes for a folder, of the network of that name; hls4ml's messages are dropped.
 
     Raises MuxflowError when the disk refuses, and as `model_for` does.
     """
-    with whole_folder(target) as folder:
+    with whole_folder(target, network) as folder:
         with redirect_stdout(io.StringIO()):
             model = model_for(folder)
             model.write()

@@ -24,6 +24,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import install_extra
+from muxflow.dataflow.processes import compiled
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.project import Project
 from muxflow.hls.vitis.seeds import seed_texts
@@ -107,7 +108,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
         try:
             # The main program is small; the sources of the region take nearly all the time.
             command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(temporary)]
-            done = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=False)
+            done = compiled(command, project.path, "src/top.cpp")
             if done.returncode:
                 log = folder_out / f"{variant}.log"
                 log.write_text(" ".join(command) + "\n" + done.stderr)

@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import check_replaceable, whole_folder
+from muxflow.dataflow.files import check_replaceable, read_manifest, whole_folder
 from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
@@ -34,6 +34,8 @@ Control = Literal["ap_ctrl_none", "s_axilite"]
 Seeds = Literal["fixed", "writable"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+SOURCES = ("include", "src", "sim")
+"""Folders of what a simulation compiles."""
 MARKER, KIND = "run_hls.tcl", "a Muxflow project"
 VECTOR_FRAMES = 4
 """Frames recorded for the test bench: co-simulation is slow."""
@@ -97,7 +99,7 @@ class Project:
     def digest(self) -> str:
         """Hash of every source that a simulation compiles, and of the design that it is read by."""
         digest = hashlib.sha256()
-        sources = (file for folder in ("include", "src", "sim") for file in (self.path / folder).rglob("*"))
+        sources = (file for folder in SOURCES for file in (self.path / folder).rglob("*"))
         for file in sorted((*sources, self.path / DESIGN, self.path / GRAPH)):
             if file.is_file():
                 digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes())
@@ -140,7 +142,7 @@ def write_project(
     path = Path(path).absolute()
     check_folder(path)
     # Compiled simulations and stages up to the bitstream are found by content: valid beside new sources.
-    with whole_folder(path, keep=("csim", "bitstream", "deploy")) as folder:
+    with whole_folder(path, design.graph.name) as folder:
         _Writer(Project(folder, design, options), progress or (lambda _: None)).write(_vectors(design, vectors))
         for name, data in (extra or {}).items():
             (folder / name).write_bytes(data)
@@ -152,6 +154,10 @@ def load_project(path: Path) -> Project:
     path = Path(path).absolute()
     check_project(path, "vitis")
     design, options = load_design(path)
+    manifest = read_manifest(path)
+    for name in sorted(manifest.files if manifest else ()):
+        if name.startswith(tuple(f"{folder}/" for folder in SOURCES)) and not (path / name).is_file():
+            raise MuxflowError(f"{path / name} is gone; build the project again")
     try:
         return Project(path, design, from_json(ProjectOptions, options, path="options"))
     except MuxflowError as error:

@@ -27,8 +27,10 @@ app = typer.Typer(
     "A first run: `muxflow demo`. With a model of your own: `muxflow check model.onnx`, then "
     "`muxflow fit model.onnx --board pynq-z2`, `muxflow build model.onnx --board pynq-z2`, and "
     "`muxflow csim build/model`.\n\n"
-    "Exit codes: 0 done, 1 error, 2 usage, 3 model not supported, 4 graph error, 5 does not fit the board, "
-    "6 a tool is absent or failed, 7 two executions differ, 130 interrupted.",
+    "Exit codes: 0 done, 1 error, 2 wrong use (an option that is not known or out of its range), 3 model not supported, "
+    "4 graph error, 5 does not fit the board, 6 a tool is absent or failed, 7 two executions differ, 8 a mistake in Muxflow "
+    "(a log is written), 130 interrupted, 128 + N ended by signal N, 141 nobody reads the output any more. "
+    'With `--json` an error is an object too: `{"error": ..., "exit_code": ...}`.',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, get_args
 
 import typer
@@ -27,7 +25,7 @@ from muxflow.board.bitstream.stages import (
 )
 from muxflow.board.board import Board, boards, find_board
 from muxflow.cli.console import Json, answer, err, out
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.hls.vitis.project import Project
 
 LAST_STAGES = ", ".join(STAGES)
@@ -69,9 +67,9 @@ def bitstream(
 ) -> None:
     """Run the vendor's tools (yours, not included) up to bitstream and driver; go on where the last run ended."""
     if until not in get_args(StageName):
-        raise MuxflowError(f"stage {until!r}; supported are {LAST_STAGES}")
+        raise UsageError(f"stage {until!r}; supported are {LAST_STAGES}")
     options = BitstreamOptions(tuple(tools or ()), not no_cosim, until, timeout, jobs, allow_timing_failure)  # type: ignore[arg-type]
-    with _progress(as_json) as tell, _ended_as_interrupted():
+    with _progress(as_json) as tell:
         opened, chosen = _opened(project, board, output, tell)
         made = make_bitstream(opened, chosen, options, tell=tell)
     entry = {
@@ -148,17 +146,3 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, str], None]]:
             progress.update(tasks[stage], description=f"{stage}: {activity}" if activity else stage)
 
         yield tell
-
-
-@contextmanager
-def _ended_as_interrupted() -> Iterator[None]:
-    """Handle a request to end (SIGTERM, as from a batch system) like Ctrl-C, so that the tools end too."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

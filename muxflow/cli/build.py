@@ -19,11 +19,11 @@ from muxflow.cli.fit import (
     LutOption,
     SlowdownOption,
     SureOption,
-    fitted,
+    wishes,
 )
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
-from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.device import Utilisation
+from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.files import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.hls.registry import find
 
@@ -46,43 +46,41 @@ def build(
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
     top_k: Annotated[int | None, typer.Option(min=1, help="Give the indices of the K largest logits instead.")] = None,
     input_scale: InputScale = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the project of another network in the folder.")
+    ] = False,
     as_json: Json = False,
     **given: Any,
 ) -> None:
     """Fit a model to a board, as `muxflow fit` does, and write its HLS project."""
-    from muxflow.board.board import find_board
     from muxflow.dataflow.fit.resizing import without_margins
     from muxflow.proving import folder_report, model_copy
     from muxflow.reports.render import terminal, to_json
 
     if arg_max and top_k:
-        raise MuxflowError("both --arg-max and --top-k are asked for; give one of them")
+        raise UsageError("both --arg-max and --top-k are asked for; give one of them")
     writer = find(target)
     options = chosen_options(writer, given)
-    utilisation = Utilisation(lut, lut, bram, bram, sure)
+    asked = wishes(
+        board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
+    )
+    scale, name = fraction(input_scale), asked["board"].name
     folder = output or Path("build") / model.stem
-    writer.check(options, find_board(board).name, folder)
+    writer.check(options, name, folder)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, input_scale=fraction(input_scale))
+        graph = muxflow.load(model, input_scale=scale)
         if arg_max:
             graph = append_arg_max(graph)
         if top_k:
             graph = append_top_k(graph, top_k)
         graph = run_passes(graph, writer.passes(options))
-        writer.check_graph(graph, options, find_board(board).name)
+        writer.check_graph(graph, options, name)
+        if not force:
+            check_network(folder, graph.name)
         done(1, 1)
         done = begin(f"fit {board}", 1)
-        design = fitted(
-            graph,
-            board,
-            clock=clock,
-            fps=fps,
-            latency_ms=latency_ms,
-            utilisation=utilisation,
-            slowdown=slowdown,
-            implementations=writer.implementations,
-        )
+        design = muxflow.fit(graph, **asked, implementations=writer.implementations)
         done(1, 1)
         done = begin(f"write {folder}", 1)
         written = writer.write(design, folder, options, model_copy(model))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.text import json_text
 from muxflow.reports.terminal import PlainConsole
 
 # A file or a pipe has no width of its own: wide enough for the tables.
@@ -57,19 +57,25 @@ def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], Non
 
 
 def fraction(text: str | None) -> float | None:
-    """Read a number or a fraction such as 1/255; raises MuxflowError for anything else."""
+    """Read a number or a fraction such as 1/255; raises UsageError for anything else."""
     if text is None:
         return None
-    parts = text.split("/")
+    above, bar, below = text.partition("/")
     try:
-        return float(parts[0]) / (float(parts[1]) if len(parts) == 2 else 1.0)
-    except (ValueError, ZeroDivisionError, IndexError):
-        raise MuxflowError(f"input scale {text!r}; give a number or a fraction such as 1/255") from None
+        return float(above) / (float(below) if bar else 1.0)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"input scale {text!r}; give a number or a fraction such as 1/255") from None
 
 
 def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
-    """Print the result of a command: one JSON object, or what `show` prints."""
-    if as_json:
-        sys.stdout.write(json.dumps(entry, indent=2, sort_keys=True) + "\n")
-    else:
-        show()
+    """Print the result of a command: one JSON object, or what `show` prints; raises MuxflowError where the disk refuses."""
+    try:
+        if as_json:
+            sys.stdout.write(json_text(entry))
+        else:
+            show()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MuxflowError(f"standard output: cannot be written ({error.strerror or error})") from error

@@ -7,22 +7,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import muxflow
 from muxflow.cli.console import MODEL, BoardOption, InputScale, Json, answer, fraction, out, tasks
 from muxflow.cli.refit import refit
-from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.fit.device import Utilisation
-from muxflow.dataflow.fit.implementation import Implementations
-from muxflow.hls.kernels import KERNELS
+from muxflow.dataflow.files import check_writable, write_atomically
+from muxflow.dataflow.fit.device import Utilisation, check_clock
+from muxflow.dataflow.text import json_text
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
     from muxflow.dataflow.fit.folding import FrontierPoint
-    from muxflow.dataflow.graph.graph import Graph
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
 LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used, up to 1.")]
@@ -48,28 +46,37 @@ SlowdownOption = Annotated[
 ]
 
 
-def fitted(
-    graph: Graph,
-    board: str,
+def wishes(
     *,
+    board: str,
     clock: float | None,
     fps: float | None,
     latency_ms: float | None,
-    utilisation: Utilisation,
+    lut: float,
+    bram: float,
+    sure: float,
     slowdown: float,
-    implementations: Implementations = KERNELS,
-) -> Design:
-    """Call `muxflow.fit` with the command line's options."""
-    return muxflow.fit(
-        graph,
-        board,
-        clock_mhz=clock,
-        fps=fps,
-        latency=None if latency_ms is None else latency_ms / 1000,
-        utilisation=utilisation,
-        slowdown=slowdown,
-        implementations=implementations,
-    )
+) -> dict[str, Any]:
+    """Check what is asked of a design, before any work, and give it as `muxflow.fit` takes it.
+
+    Raises UsageError naming what is out of its range, MuxflowError for a board that is not known.
+    """
+    from muxflow.board.board import find_board
+    from muxflow.dataflow.fit.folding import Goal, check_slowdown
+
+    goal = Goal(fps, None if latency_ms is None else latency_ms / 1000)
+    check_slowdown(slowdown)
+    if clock is not None:
+        check_clock(clock)
+    shares = Utilisation(lut, lut, bram, bram, sure)
+    return {
+        "board": find_board(board),
+        "clock_mhz": clock,
+        "fps": goal.fps,
+        "latency": goal.latency,
+        "utilisation": shares,
+        "slowdown": slowdown,
+    }
 
 
 def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
@@ -106,18 +113,24 @@ def fit(
         return
     from muxflow.dataflow.fit import folding
     from muxflow.dataflow.fit.resizing import without_margins
+    from muxflow.reports.plots import check_ending
     from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
     from muxflow.reports.report import make_report
 
-    utilisation = Utilisation(lut, lut, bram, bram, sure)
+    for path in filter(None, (plot, output)):
+        check_writable(path)
+    if plot:
+        check_ending(plot)
+    asked = wishes(
+        board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
+    )
+    scale = fraction(input_scale)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, input_scale=fraction(input_scale))
+        graph = muxflow.load(model, input_scale=scale)
         done(1, 1)
         done = begin(f"fit {board}", 1)
-        design = fitted(
-            graph, board, clock=clock, fps=fps, latency_ms=latency_ms, utilisation=utilisation, slowdown=slowdown
-        )
+        design = muxflow.fit(graph, **asked)
         done(1, 1)
         done = begin("FIFO margins", 1)
         bare = without_margins(design)
@@ -135,7 +148,7 @@ def fit(
         "slowdown": [asdict(point) for point in curve],
     }
     if output:
-        write_atomically(output, (json.dumps(entry, indent=2, sort_keys=True) + "\n").encode())
+        write_atomically(output, json_text(entry).encode())
 
     def show() -> None:
         out.print(terminal(made))

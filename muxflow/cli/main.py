@@ -1,28 +1,56 @@
-"""The entry point of the command line: errors become one message and an exit code."""
+"""The entry point of the command line: whatever happens is one message and an exit code, never a traceback.
+
+Nothing heavy is imported before the `try` of `main`: Ctrl-C in the first second is an interruption too.
+"""
 
 from __future__ import annotations
 
-from rich.text import Text
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
 
-from muxflow.cli.console import err
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.cli.signals import heed_signals
 
 
 def main() -> None:
-    """Run a command: an error is one message on standard error and a non-zero exit code, never a traceback."""
+    """Run a command: an error is one message on standard error, with `--json` one object on standard output, and a code."""
     try:
-        from muxflow.cli.app import (
-            app,  # here, because it loads the ops, kernels, readers and targets of other packages
-        )
+        _open_streams()
+        heed_signals()
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except BaseException as error:
+        heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C does not come between
+        from muxflow.cli.failure import tell
 
-        app()
-    except MuxflowError as error:
-        err.print(Text.assemble(("error:", "bold red"), f" {error}"), soft_wrap=True)
-        raise SystemExit(error.exit_code) from None
-    except ModuleNotFoundError as error:
-        said = f" the package {error.name} is not installed; `muxflow doctor` says how to get it"
-        err.print(Text.assemble(("error:", "bold red"), said))
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        err.print("interrupted")
-        raise SystemExit(130) from None
+        code = tell(error, sys.argv[1:])
+        signal.signal(signal.SIGINT, heeded)
+    raise SystemExit(code)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run the command of these arguments and give its exit code; every error comes out as it is."""
+    from typer import Exit
+    from typer.main import get_command
+
+    from muxflow.cli.app import app  # here, because it loads the ops, kernels, readers and targets of other packages
+
+    command = get_command(app)
+    try:
+        with command.make_context("muxflow", list(arguments)) as context:
+            command.invoke(context)
+    except Exit as done:
+        return done.exit_code
+    return 0
+
+
+def _open_streams() -> None:
+    """Open what the caller has closed, so that no file takes its number; show "?" for what the encoding does not have."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 import muxflow
 from muxflow.cli.console import answer, out, tasks
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.fit.timing import Simulator, told
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def refit(model: Path | None, path: Path | None, as_json: bool) -> None:
     """Print estimated and reported pipelines, and interval, deadlocks and FIFOs before and after; the project stays as it is.
 
-    Raises MuxflowError where a model is given too, or no project.
+    Raises UsageError where a model is given too, or no project.
     """
     if path is None:
-        raise MuxflowError("give a model, or a synthesised project: --from PROJECT")
+        raise UsageError("give a model, or a synthesised project: --from PROJECT")
     if model is not None:
-        raise MuxflowError(f"both the model {model} and --from {path} are given; give one of them")
+        raise UsageError(f"both the model {model} and --from {path} are given; give one of them")
     from muxflow.board.bitstream.feedback import reported_pipelines
     from muxflow.dataflow.fit.resizing import deadlocks, resized, with_pipelines
 

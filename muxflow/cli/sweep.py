@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from rich.table import Table
 
 from muxflow.cli.console import Json, answer, err, out, tasks
+from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.sweep import Outcome, plan, run_sweep
 
 
@@ -38,6 +40,10 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Fit every model to every board, budget and clock; an interrupted sweep goes on where it stopped."""
+    for logic, memory in product(lut or [0.70], bram or [0.90]):
+        Utilisation(logic, logic, memory, memory)
+    for one in clock or []:
+        check_clock(one)
     points = plan(models, board or ["pynq-z2"], lut or [0.70], bram or [0.90], clock or [None])
     with tasks(as_json) as begin:
         done = begin(f"sweep of {len(points)} points", len(points))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 
 import typer
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.hls.registry import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ def flag(field: str) -> str:
 
 
 def chosen_options(target: Target, given: Mapping[str, Any]) -> Any:
-    """Return the target's options with what was given; raises MuxflowError naming the first that it does not have."""
+    """Return the target's options with what was given; raises UsageError naming the first that it does not have."""
     given = {name: value for name, value in given.items() if value is not None}
     have = {one.name for one in fields(target.options)}
     for name, value in given.items():
         if name not in have:
             others = [other.name for other in TARGETS if name in {one.name for one in fields(other.options)}]
-            raise MuxflowError(
+            raise UsageError(
                 f"{flag(name)} {value} is no option of --target {target.name} but of {', '.join(others)}; leave it out, "
                 "or choose another target"
             )

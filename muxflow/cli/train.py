@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from muxflow.cli.console import Json, answer, out
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import UsageError
 
 
 def train(
@@ -36,7 +36,7 @@ def train(
 
     if preset in keras_training.NAMES:
         if select != "channel" or data or threads != 1:
-            raise MuxflowError(f"{preset}: --select, --data and --threads are options of the Brevitas presets only")
+            raise UsageError(f"{preset}: --select, --data and --threads are options of the Brevitas presets only")
         result = keras_training.train_keras(preset, epochs=epochs, seed=seed, output=output, progress=not as_json)
     else:
         from muxflow.frontend.training.trainer import train_preset

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from muxflow.board.board import find_board
-from muxflow.cli.main import main
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
@@ -96,20 +95,3 @@ def make_tools(tmp_path, monkeypatch):
         return tools
 
     return make
-
-
-@pytest.fixture
-def call_muxflow(monkeypatch, capsys):
-    """`call_muxflow(*arguments)`: exit code, standard output, standard error of a command run in this process."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["muxflow", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as error:
-            code = error.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call

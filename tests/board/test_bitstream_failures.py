@@ -175,7 +175,7 @@ def test_an_interruption_ends_the_whole_process_group(make_project, make_tools, 
         _, said = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Traceback" not in said
     assert all(ended(int(pid)) for pid in tools.pids.read_text().split())
     assert not (project.path / "deploy").exists()

@@ -93,11 +93,11 @@ def test_a_board_of_ones_own(muxflow, make_project, make_tools, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--board", "pynq-z9"), 1, "board 'pynq-z9' is not known"),
+        (("--board", "pynq-z9"), 2, "board 'pynq-z9' is not known"),
         (("--board", "zcu104"), 1, "designed for pynq-z2"),
-        (("--until", "synthesis"), 1, "stage 'synthesis'; supported are check, csim"),
+        (("--until", "synthesis"), 2, "stage 'synthesis'; supported are check, csim"),
         (("--tools", "/nowhere"), 6, "Vivado is not installed"),
-        (("--timeout", "-1"), 1, "must be positive"),
+        (("--timeout", "-1"), 2, "must be positive"),
     ],
 )
 def test_bad_input(muxflow, make_project, arguments, code, message):

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import whole_folder
+from muxflow.dataflow.files import MANIFEST, check_network, check_replaceable, read_manifest, whole_folder
 
 
 def listing(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Every file but the manifests."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in files if path.name != MANIFEST)
 
 
 def test_a_new_folder_takes_the_place_of_the_old_one(tmp_path):
@@ -19,7 +21,7 @@ def test_a_new_folder_takes_the_place_of_the_old_one(tmp_path):
         assert not target.exists()
     (target / "built").mkdir()
     (target / "built" / "b").write_text("2")
-    with whole_folder(target, keep=("built", "absent")) as folder:
+    with whole_folder(target) as folder:
         (folder / "c").write_text("3")
         assert listing(target) == ["a", "built/b"]
     assert listing(target) == ["built/b", "c"]
@@ -61,3 +63,61 @@ def test_the_last_rename_that_fails_puts_the_old_one_back(tmp_path, monkeypatch)
     ):
         (folder / "b").write_text("2")
     assert listing(tmp_path) == ["project/a"]
+
+
+def test_what_muxflow_did_not_write_stays(tmp_path):
+    target = tmp_path / "project"
+    with whole_folder(target, "net") as folder:
+        (folder / "src" / "tables").mkdir(parents=True)
+        for name in ("src/top.cpp", "src/tables/old.hpp", "run.tcl"):
+            (folder / name).write_text("first")
+    assert read_manifest(target).files == {"src/top.cpp", "src/tables/old.hpp", "run.tcl"}
+    for name in ("notes.txt", "src/mine.cpp", "src/tables/deep/mine.hpp", "deploy/system.bit", "report/report.html"):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text("mine")
+    (target / "linked").symlink_to("notes.txt")
+    (target / "dangling").symlink_to("nowhere")
+    with whole_folder(target, "net") as folder:
+        (folder / "src").mkdir()
+        (folder / "src" / "top.cpp").write_text("second")
+        (folder / "notes.txt").write_text("the new one's")
+    mine = ["deploy/system.bit", "report/report.html", "src/mine.cpp", "src/tables/deep/mine.hpp"]
+    assert listing(target) == sorted(["linked", "notes.txt", "src/top.cpp", *mine])
+    assert (target / "dangling").is_symlink()
+    assert (target / "notes.txt").read_text() == "the new one's"
+    assert {(target / name).read_text() for name in mine} == {"mine"}
+    assert read_manifest(target).files == {"src/top.cpp", "notes.txt"}
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", '{"network": "n"}', '{"files": 3, "network": "n"}'])
+def test_a_folder_without_a_manifest_keeps_what_the_new_one_has_not(tmp_path, text):
+    target = tmp_path / "project"
+    with whole_folder(target) as folder:
+        (folder / "a").write_text("1")
+        (folder / "b").write_text("1")
+    (target / MANIFEST).unlink() if text is None else (target / MANIFEST).write_text(text)
+    assert read_manifest(target) is None
+    check_network(target, "any")
+    with whole_folder(target) as folder:
+        (folder / "b").write_text("2")
+    assert [(target / name).read_text() for name in listing(target)] == ["1", "2"]
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    check_replaceable(tmp_path / "link", "a", "a project")
+    for text in ("1", "2"):
+        with whole_folder(tmp_path / "link") as folder:
+            (folder / "a").write_text(text)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "a").read_text() == "2"
+
+
+def test_another_network_is_named(tmp_path):
+    with whole_folder(tmp_path / "p", "lenet") as folder:
+        (folder / "a").write_text("1")
+    check_network(tmp_path / "p", "lenet")
+    check_network(tmp_path / "absent", "lenet")
+    with pytest.raises(MuxflowError, match=r"holds the project of lenet, and this is vgg; .*--force"):
+        check_network(tmp_path / "p", "vgg")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muxflow.dataflow.errors import BudgetError, MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.memory import (
     BRAM18_BITS,
@@ -194,7 +194,7 @@ def test_placement_spares_blocks_and_is_the_same_twice():
 @pytest.mark.parametrize("field", ["lut", "ff", "bram18", "dsp"])
 @pytest.mark.parametrize("share", [0, -0.5, 1.01, float("nan")])
 def test_bad_utilisation(field, share):
-    with pytest.raises(BudgetError, match=f"for {field}"):
+    with pytest.raises(UsageError, match=f"for {field}"):
         Utilisation(**{field: share})
 
 
@@ -223,5 +223,5 @@ def test_budget_reserve_and_sureness():
 
 @pytest.mark.parametrize("sure", [0, 0.96, 1, -1, float("nan")])
 def test_bad_sureness(sure):
-    with pytest.raises(BudgetError, match="sure to fit"):
+    with pytest.raises(UsageError, match="sure to fit"):
         Utilisation(sure=sure)

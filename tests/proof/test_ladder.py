@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.passes import append_arg_max
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.proof.compare import Outcome
-from muxflow.proof.ladder import PROOF_FILE, Ladder, keep_ladder, kept_ladder, predictions, rung
+from muxflow.proof.ladder import PROOF_FILE, Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
 from muxflow.reports.report import Accuracy, Rung
 
 OUTCOME = Outcome("QONNX execution", ("a", "b", "c"), 450, 12_345, 1.5)
@@ -24,12 +25,28 @@ def test_a_rung_says_what_was_compared() -> None:
     assert rung(OUTCOME, "FIFOs at their depths").detail == "3 tensors, 12,345 codes, FIFOs at their depths"
 
 
-def test_a_ladder_is_kept_until_the_sources_change(tmp_path: Path) -> None:
+def test_a_ladder_is_stale_when_the_sources_have_changed(tmp_path: Path) -> None:
     assert kept_ladder(tmp_path, "d") == Ladder()
     for ladder in (Ladder((rung(OUTCOME),), Accuracy("digits", "test", 450, 440)), Ladder((rung(OUTCOME),))):
         keep_ladder(tmp_path, "d", ladder)
         assert kept_ladder(tmp_path, "d") == ladder
-        assert kept_ladder(tmp_path, "e") == Ladder()
+        changed = kept_ladder(tmp_path, "e")
+        assert changed.accuracy is None
+        assert changed.rungs == (stale(rung(OUTCOME)),)
+        assert changed.rungs[0].status == "stale"
+        assert "the sources have changed since" in changed.rungs[0].detail
+    unrun = Rung("board", "not run", 0, "needs a board")
+    keep_ladder(tmp_path, "d", Ladder((unrun,)))
+    assert kept_ladder(tmp_path, "e") == Ladder((unrun,))
+
+
+def test_a_difference_is_kept(tmp_path: Path) -> None:
+    executions = [SimpleNamespace(title="QONNX execution", name="QONNX"), SimpleNamespace(title="csim", name="csim")]
+    ladder = differs(executions, MismatchError("csim differs first at node a", "csim"))
+    assert [(one.title, one.status) for one in ladder.rungs] == [("QONNX execution", "not run"), ("csim", "differs")]
+    assert ladder.rungs[1].detail == "csim differs first at node a"
+    keep_ladder(tmp_path, "d", ladder)
+    assert kept_ladder(tmp_path, "d") == ladder
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": "d", "rungs": [{"height": 3}], "accuracy": null}'])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Device, Resources
@@ -68,7 +68,10 @@ def test_a_plot_needs_matplotlib_and_a_folder(monkeypatch: pytest.MonkeyPatch, t
             draw(tmp_path / "plot.png")
     for ending in ("png", "svg", "pdf"):
         assert draw(tmp_path / f"plot.{ending}").stat().st_size > 1000
-    with pytest.raises(ToolError, match="the plot cannot be written"):
-        draw(tmp_path / "absent" / "plot.png")
-    with pytest.raises(ToolError, match="the plot cannot be written"):
+    made = draw(tmp_path / "absent" / "plot.pdf").read_bytes()
+    assert draw(tmp_path / "plot.pdf").read_bytes() == made, "the same points, the same bytes"
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(MuxflowError, match=r"folder\.png: cannot be written"):
+        draw(tmp_path / "folder.png")
+    with pytest.raises(MuxflowError, match=r"plot\.docx: a plot ends in \.png, \.svg, \.pdf"):
         draw(tmp_path / "plot.docx")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.frontend.keras.process import keras_child
 from muxflow.frontend.training.datasets import load_digits
@@ -34,9 +34,9 @@ def train_keras(
     """
     epochs = EPOCHS if epochs is None else epochs
     if name not in NAMES:
-        raise MuxflowError(f"network {name!r} is unknown; choose from {', '.join(NAMES)}")
+        raise UsageError(f"network {name!r} is unknown; choose from {', '.join(NAMES)}")
     if epochs < 1 or seed < 0:
-        raise MuxflowError(f"training: {epochs} epochs, seed {seed}; use 1 epoch or more, and a seed from 0 up")
+        raise UsageError(f"training: {epochs} epochs, seed {seed}; use 1 epoch or more, and a seed from 0 up")
     training, test = load_digits("train"), load_digits("test")
     folder = Path(output)
     model, report = folder / f"{name}.h5", folder / f"{name}.json"

@@ -39,6 +39,21 @@ def test_a_changed_source_makes_csim_fail_with_the_node_and_loses_its_proof(work
     assert done.returncode == 7, done.stdout
     assert "differs from the graph first at node" in done.stderr
     assert "Traceback" not in done.stderr
+    assert [rung["status"] for rung in ladder_of("broken", workplace)] == ["differs"]
+    table.write_text(text)
+    assert [rung["status"] for rung in ladder_of("broken", workplace)] == ["stale"]
+    top = workplace / "broken" / "src" / "top.cpp"
+    top.unlink()
+    done = run("report", "broken", cwd=workplace)
+    assert done.returncode == 1
+    assert f"{top} is gone; build the project again" in "".join(done.stderr.split("\n"))
+
+
+def ladder_of(project: str, folder: Path) -> list[dict[str, str]]:
+    done = run("report", project, "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    ladder: list[dict[str, str]] = json.loads(done.stdout)["ladder"]
+    return ladder
 
 
 @pytest.mark.parametrize("command", ["csim", "report", "bitstream"])

@@ -43,7 +43,7 @@ class ToyReader:
     executes = True
 
     def recognises(self, path: Path) -> bool:
-        return True
+        return path.suffix == ".toy"
 
     def read(self, path: Path, options: ImportOptions) -> Graph:
         try:

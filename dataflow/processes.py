@@ -1,0 +1,57 @@
+"""Tools in processes of their own: none outlives what asked for it, and none is waited for without end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from muxflow.dataflow.errors import ToolError
+
+GRACE_SECONDS = 5.0
+"""What a tool has to end by itself before it is killed (decision)."""
+COMPILE_SECONDS = 3600.0
+"""Most that a C++ compiler may take (decision): the largest design of the benchmarks takes a few minutes."""
+
+
+def compiled(command: Sequence[str], folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+    """Run a C++ compiler in a folder and give what it said and its exit code.
+
+    `source`: what it compiles, for the message. Raises ToolError naming COMPILE_SECONDS where it does not end by then; its
+    whole process group ends with it, and when this is interrupted.
+    """
+    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, text=True, errors="replace", start_new_session=True, **pipes) as process:
+        try:
+            said, errors = process.communicate(timeout=COMPILE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise ToolError(
+                f"{command[0]} has not compiled {source} within {COMPILE_SECONDS:g} s (COMPILE_SECONDS), and was stopped; "
+                "see whether it runs by hand, and whether this machine has memory left"
+            ) from None
+        finally:
+            if process.returncode is None:
+                end_group(process)
+    return subprocess.CompletedProcess(command, process.returncode, said, errors)
+
+
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """End every process of a tool's group: it is asked first, and killed after `GRACE_SECONDS`."""
+    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
+        try:
+            os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            break
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            process.poll()
+            try:
+                os.killpg(process.pid, 0)
+            except (ProcessLookupError, PermissionError):
+                break
+            time.sleep(0.05)
+    process.wait()

@@ -1,0 +1,113 @@
+"""How a command that fails says so: one message, a code, and a log where the fault is Muxflow's own."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from muxflow.cli.signals import Ended
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.text import printable
+
+GENERAL, USAGE, INTERNAL, INTERRUPTED, PIPE_CLOSED = 1, 2, 8, 130, 141
+"""Exit codes beside those of `MuxflowError` and its kinds; a signal that ends a process gives 128 and its number."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk that is full, or broken, says."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a user is told: the message, "" for none, and the exit code. `error`: whether it is one, or a wish."""
+
+    message: str
+    code: int
+    error: bool = True
+
+
+def tell(error: BaseException, arguments: Sequence[str]) -> int:
+    """Print why a command ended, and give its exit code; what cannot be printed is lost."""
+    failure = failure_of(error, arguments)
+    _print(failure, "--json" in arguments)
+    # What is left to write when Python ends goes nowhere: it would fail again, with a message of Python's.
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                os.dup2(nowhere, stream.fileno())
+    return failure.code
+
+
+def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
+    """Say what an error means to a user; a log is written where it is a mistake of Muxflow."""
+    left = error.__context__ if isinstance(error, SystemExit) else error  # rich ends the process where a reader leaves
+    if isinstance(left, BrokenPipeError):
+        return Failure("", PIPE_CLOSED)  # as of `muxflow boards | head -1`: the reader has what it wants
+    if isinstance(error, SystemExit):
+        return Failure("", error.code if isinstance(error.code, int) else GENERAL)
+    if isinstance(error, Ended):
+        return Failure(f"ended by the signal {error.number}", 128 + error.number, error=False)
+    if isinstance(error, KeyboardInterrupt):
+        return Failure("interrupted", INTERRUPTED, error=False)
+    if isinstance(error, MuxflowError):
+        return Failure(str(error), error.exit_code)
+    if hasattr(error, "format_message"):  # the command line's parser: its class is private to typer
+        return _wrong_use(error)
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "muxflow").startswith("muxflow"):
+        return Failure(f"the package {error.name} is not installed; `muxflow doctor` says how to get it", GENERAL)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return Failure(printable(f"{os.fsdecode(error.filename)}: {error.strerror}"), GENERAL)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return Failure(f"the output cannot be written ({error.strerror})", GENERAL)
+    log = write_log(error, arguments)
+    if isinstance(error, MemoryError):
+        return Failure(f"not enough memory; use fewer images or a smaller model ({log})", GENERAL)
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return Failure(printable(f"Muxflow itself failed, please report it ({log}): {said}"), INTERNAL)
+
+
+def _wrong_use(error: BaseException) -> Failure:
+    """Say what the parser found wrong, and where the options are listed; without any argument the help itself."""
+    text = error.format_message()  # type: ignore[attr-defined]
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return Failure(text, USAGE, error=False)
+    context = getattr(error, "ctx", None)
+    where = f"; see `{context.command_path} --help`" if context is not None else ""
+    return Failure(printable(text.rstrip(".") + where), USAGE)
+
+
+def write_log(error: BaseException, arguments: Sequence[str]) -> str:
+    """Write the traceback to a new file of the temporary folder and say where it is."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="muxflow-", suffix=".log")
+        with os.fdopen(handle, "w", errors="replace") as file:
+            file.write(f"muxflow {' '.join(arguments)}\nPython {sys.version}\n{platform.platform()}\n\n")
+            file.writelines(traceback.format_exception(error))
+    except OSError as refused:
+        return f"no log could be written: {refused.strerror}"
+    return f"log: {name}"
+
+
+def _print(failure: Failure, as_json: bool) -> None:
+    if not failure.message:
+        return
+    with suppress(OSError, ValueError):
+        head = ("\x1b[1;31merror:\x1b[0m " if _in_colour() else "error: ") if failure.error else ""
+        sys.stderr.write(f"{head}{failure.message}\n")
+    if as_json:
+        with suppress(OSError, ValueError):
+            sys.stdout.write(json.dumps({"error": failure.message, "exit_code": failure.code}, indent=2) + "\n")
+
+
+def _in_colour() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
