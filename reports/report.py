@@ -211,7 +211,7 @@ def make_report(
         budget=dict(design.budget.items()),
         reserve=dict(design.device.reserve.items()),
         sure=design.utilisation.sure,
-        widest_stream_bits=design.folded.widest_beat,
+        widest_stream_bits=max(placed.memory.width for placed in design.fifos.values()),
         stream_bits_limit=limits.stream_bits,
         largest_unroll=max(design.cost(node).unrolled for node in design.graph.nodes),
         unroll_limit=limits.unrolled,

@@ -36,7 +36,7 @@ class Threshold(Op):
             raise GraphError(
                 f"threshold: tables of shape {thresholds.shape} and {falling.shape}; expected (rows, steps) and (rows,)"
             )
-        if (np.diff(thresholds, axis=1) < 0).any():
+        if (thresholds[:, 1:] < thresholds[:, :-1]).any():
             raise GraphError("threshold: the thresholds of a row must not descend")
         object.__setattr__(self, "thresholds", thresholds)
         object.__setattr__(self, "falling", falling)

@@ -107,7 +107,7 @@ def prepare(graph: Graph, library: Library, *, standard_layers: bool = True) -> 
     takes the model itself.
 
     Dense convolutions and maximum pools stay layers of hls4ml's own, everything else becomes `MuxflowLayer`s; without
-    `standard_layers` those too (weights as ROM streams, a faster C simulation). `register` is called too.
+    `standard_layers` those too (weights read in place from ROM, a faster C simulation). `register` is called too.
     Raises UnsupportedError naming the first layer that hls4ml cannot express, ToolError for hls4ml; warns where an input
     or output has no fixed-point values.
     """

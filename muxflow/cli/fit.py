@@ -88,7 +88,20 @@ def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
     plot_frontier(points, clock_mhz=design.clock_mhz, budget=design.allowance, chosen=chosen, title=title, path=path)
 
 
+def _others(context: typer.Context) -> list[str]:
+    """List the options that were given beside a project."""
+    own = ("model", "project", "as_json")
+    given = (name for name in context.params if name not in own and _is_given(context, name))
+    return [f"--{name.replace('_', '-')}" for name in given]
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
 def fit(
+    context: typer.Context,
     model: Annotated[Path | None, MODEL] = None,
     project: FromOption = None,
     board: BoardOption = "pynq-z2",
@@ -109,7 +122,7 @@ def fit(
 ) -> None:
     """Say how a model fits a board: folds, FIFO depths, memories, rate and latency, without writing a project."""
     if model is None or project is not None:
-        refit(model, project, as_json)
+        refit(model, project, as_json, _others(context))
         return
     from muxflow.dataflow.fit import folding
     from muxflow.dataflow.fit.resizing import without_margins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
 
 
-def refit(model: Path | None, path: Path | None, as_json: bool) -> None:
+def refit(model: Path | None, path: Path | None, as_json: bool, others: Sequence[str] = ()) -> None:
     """Print estimated and reported pipelines, and interval, deadlocks and FIFOs before and after; the project stays as it is.
 
-    Raises UsageError where a model is given too, or no project.
+    Raises UsageError where a model or `others`, further options of the fit, are given too, or no project.
     """
     if path is None:
         raise UsageError("give a model, or a synthesised project: --from PROJECT")
     if model is not None:
         raise UsageError(f"both the model {model} and --from {path} are given; give one of them")
+    if others:
+        raise UsageError(f"--from {path} keeps the project's own fit; leave out {', '.join(others)}")
     from muxflow.board.bitstream.feedback import reported_pipelines
     from muxflow.dataflow.fit.resizing import deadlocks, resized, with_pipelines
 
@@ -50,7 +53,7 @@ def refit(model: Path | None, path: Path | None, as_json: bool) -> None:
             "estimated": {"depth": design.cost(node).depth, "interval": design.cost(node).interval},
             "reported": {"depth": seen.cost(node).depth, "interval": seen.cost(node).interval},
         }
-        for node in design.graph.nodes
+        for node in design.folded.processes
     ]
     steps = {
         "as fitted": _figures(design, design.interval),

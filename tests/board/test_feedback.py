@@ -225,10 +225,14 @@ def test_command(synthesised, call):
     fc = next(row for row in entry["pipelines"] if row["node"] == "fc")
     assert (fc["reported"], fc["estimated"]["interval"]) == ({"depth": 40, "interval": 1}, 1)
     assert entry["designs"]["as fitted"]["interval"] == project.design.interval
+    assert {row["node"] for row in entry["pipelines"]} == {node.name for node in project.design.folded.processes}
     code, _, err = call(project.path / "model.npz", "--from", project.path)
-    assert (code, "both the model" in err) == (1, True)
+    assert (code, "both the model" in err) == (2, True)
     code, _, err = call()
-    assert (code, "give a model, or a synthesised project: --from PROJECT" in err) == (1, True)
+    assert (code, "give a model, or a synthesised project: --from PROJECT" in err) == (2, True)
+    code, _, err = call("--from", project.path, "--fps", "10", "--output", "x.json")
+    assert code == 2
+    assert "keeps the project's own fit; leave out --fps, --output" in " ".join(err.split())
 
 
 def test_a_design_that_deadlocks_is_told_by_process_and_stream(residual, tmp_path, call):

@@ -120,6 +120,8 @@ LINES = [
     ((41, 1, 5), Threshold(line(3, 4.3, -7.1, 5).thresholds.repeat(2, axis=1), FALLING, base=-1), -20, 20),
     ((4, 64, 2), line(255, 103.7, -2e4, 2), -(2**19), 2**19 - 1),  # x is clipped
     ((4, 64, 2), line(255, 103.7, 10.5, 2, falling=1), 0, 2**32 - 1),
+    # the product has more bits than what is left after the bias
+    ((201, 1, 1), line(100, 1.3, 3 - 2**24), -(2**24), 200 - 2**24),
 ]
 
 
@@ -246,3 +248,8 @@ def test_lanes_are_limited_by_the_target_alone():
     found = ports(op, (1, 1, 6), -2000, 2000)
     costs = [KERNELS.of(op).cost(op, found, fold) for fold in op.folds(found)]
     assert [cost.unrolled for cost in costs] == [11, 22, 33, 66]
+
+
+def test_thresholds_far_apart_ascend():
+    op = Threshold([[-(2**62), 2**62]], [0])
+    assert op.codes(np.array([[-(2**62) - 1], [0], [2**62]])).ravel().tolist() == [0, 1, 2]
