@@ -154,5 +154,5 @@ def test_options_of_the_other_presets_are_refused():
         "element",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert f"{NAMES[0]}: --select, --data and --threads are options of the Brevitas presets only" in done.stderr
