@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from muxflow.dataflow.discovery import Registry
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
 from muxflow.dataflow.packages import Package
+from muxflow.proof.compare import Outcome
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,15 @@ class Target(Protocol):
 
     def write(self, design: Design, path: Path, options: Any, model: Mapping[str, bytes]) -> Written:
         """Write the project whole or not at all; `model`: the file that the design came from, by the name it is kept by."""
+        ...
+
+
+@runtime_checkable
+class Simulated(Protocol):
+    """A target whose written projects can be run here, beside what `Target` says."""
+
+    def simulate(self, path: Path, codes: Batch) -> Outcome:
+        """Run a written project on input codes and compare it with its graph; raises MismatchError as `compare` does."""
         ...
 
 

@@ -30,6 +30,7 @@ from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import load_design, save_design
 from muxflow.hls.finn.comparison import Row
 from muxflow.hls.finn.support import check_graph as check_graph
+from muxflow.proof.compare import Outcome
 
 SUPPORTED = "1.6.1"
 """The finn-plus release that this is written for and tested with."""
@@ -137,10 +138,16 @@ def check(path: Path, codes: Batch, *, progress: Callable[[str], None] | None = 
     Returns the number of frames; every tensor of every node is compared. Raises MismatchError naming the first
     difference.
     """
+    return outcome(path, codes, progress=progress).images
+
+
+def outcome(path: Path, codes: Batch, *, progress: Callable[[str], None] | None = None) -> Outcome:
+    """Compare as `check` does, and say what was compared."""
     check_version()
     design, _ = load_design(Path(path))
     checked = design.graph.check_codes(codes)
-    return int(_run("check", Path(path).absolute(), codes=checked, progress=progress)["frames"])
+    found = _run("check", Path(path).absolute(), codes=checked, progress=progress)
+    return Outcome(**{**found, "streams": tuple(found["streams"])})
 
 
 def _answer(child: subprocess.Popen[str], progress: Callable[[str], None] | None) -> dict[str, Any] | None:

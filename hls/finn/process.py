@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def _check(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str,
     execution = FinnExecution(load_model(folder / "model.onnx"), graph)
     with np.load(scratch / "codes.npz") as codes:
         batch = dict(zip(graph.inputs, codes.values(), strict=True))
-    return {"frames": compare(graph, [execution], batch).outcomes[0].images}
+    return asdict(compare(graph, [execution], batch).outcomes[0])
 
 
 TASKS: Mapping[str, Callable[[Path, Path, Callable[[str], None]], dict[str, Any]]] = {"build": _build, "check": _check}

@@ -9,12 +9,14 @@ from pathlib import Path
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass, rising_thresholds
 from muxflow.dataflow.packages import package
 from muxflow.hls import finn
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
+from muxflow.proof.compare import Outcome
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class FinnTarget:
     marker = finn.FLOW_FILE
     project = finn.KIND
     usage = (
-        "`finn run build.py` in it builds it, `muxflow.hls.finn.check` compares it with its graph, and `report/` and "
+        "`finn run build.py` in it builds it, `muxflow csim` compares it with its graph, and `report/` and "
         "`comparison.json` hold its estimates"
     )
 
@@ -49,6 +51,10 @@ class FinnTarget:
     def check_graph(self, graph: Graph, options: FinnOptions, board: str) -> None:
         """Raise UnsupportedError naming what FINN's nodes or its execution cannot take."""
         finn.check_graph(graph)
+
+    def simulate(self, path: Path, codes: Batch) -> Outcome:
+        """Compare FINN's Python execution, every tensor of every node."""
+        return finn.outcome(path, codes)
 
     def write(self, design: Design, path: Path, options: FinnOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project and tell FINN's own estimates; see `muxflow.hls.finn.write`."""

@@ -94,7 +94,7 @@ def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", proje
     check_folder(target)
     check_target(design.board, backend)
     write_whole(
-        lambda folder: convert(design, folder, backend=backend, project_name=project_name), target, design.graph.name
+        lambda folder: convert(design, folder, backend=backend, project_name=project_name), target, design
     )
     return target
 

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
 from muxflow.dataflow.packages import install_extra, package
 from muxflow.hls import hls4ml
+from muxflow.hls.design_file import load_design
+from muxflow.hls.hls4ml.execution import Hls4mlExecution
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
+from muxflow.proof.compare import Outcome, compare
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,10 @@ class Hls4mlTarget:
     packages = (package("hls4ml", "hls4ml output; ap_int types of the C simulation", install_extra("reference")),)
     marker = hls4ml.CONFIG_FILE
     project = hls4ml.KIND
-    usage = "`hls4ml.converters.link_existing_project` gives its model, whose compile(), predict() and build() run it"
+    usage = (
+        "`muxflow csim` simulates it, and `hls4ml.converters.link_existing_project` gives its model, whose compile(), "
+        "predict() and build() run it"
+    )
 
     def passes(self, options: Hls4mlOptions) -> tuple[Pass, ...]:
         """Leave the graph as it is."""
@@ -53,6 +60,11 @@ class Hls4mlTarget:
     def check_graph(self, graph: Graph, options: Hls4mlOptions, board: str) -> None:
         """Raise UnsupportedError naming what the back end's inputs and outputs cannot carry."""
         hls4ml.check_graph(graph, options.backend or hls4ml.default_backend(board, graph))
+
+    def simulate(self, path: Path, codes: Batch) -> Outcome:
+        """Compare the outputs of hls4ml's C simulation, which its own script compiles."""
+        graph = load_design(path)[0].graph
+        return compare(graph, [Hls4mlExecution(path, graph)], codes).outcomes[0]
 
     def write(self, design: Design, path: Path, options: Hls4mlOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project; see `muxflow.hls.hls4ml.write`."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.files import whole_folder
+from muxflow.dataflow.fit.design import Design
+from muxflow.hls.design_file import save_design
 
 CONFIG_FILE = "hls4ml_config.yml"
 """What every project of hls4ml holds."""
@@ -18,16 +20,17 @@ STAMPED = ("build_lib.sh", CONFIG_FILE)
 """The files in which hls4ml writes the stamp that it draws for each write."""
 
 
-def write_whole(model_for: Callable[[Path], Any], target: Path, network: str) -> None:
-    """Write the model that `model_for` makes for a folder, of the network of that name; hls4ml's messages are dropped.
+def write_whole(model_for: Callable[[Path], Any], target: Path, design: Design) -> None:
+    """Write the model that `model_for` makes for a folder, and the design beside it; hls4ml's messages are dropped.
 
     Raises MuxflowError when the disk refuses, and as `model_for` does.
     """
-    with whole_folder(target, network) as folder:
+    with whole_folder(target, design.graph.name) as folder:
         with redirect_stdout(io.StringIO()):
             model = model_for(folder)
             model.write()
         _settle(folder, target, str(model.config.get_config_value("Stamp")))
+        save_design(design, folder)
 
 
 def _settle(folder: Path, target: Path, stamp: str) -> None:

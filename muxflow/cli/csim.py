@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,8 @@ from rich.text import Text
 
 import muxflow
 from muxflow.cli.console import Json, ProjectArgument, answer, err, out, tasks
+from muxflow.dataflow.errors import UsageError
+from muxflow.hls.registry import Simulated, owner_of
 
 
 def csim(
@@ -36,6 +39,12 @@ def csim(
     as_json: Json = False,
 ) -> None:
     """Simulate a project in C and compare every node with the graph, and the graph with the model, bit for bit."""
+    owner = owner_of(project)
+    if owner is not None and isinstance(owner, Simulated):
+        if bounded:
+            raise UsageError(f"{project} is {owner.project}; --bounded is for Muxflow's own projects")
+        _csim_of(owner, project, (data, split, data_folder, count), as_json)
+        return
     from muxflow.proof.ladder import is_warning
     from muxflow.proving import dataset_images, project_report, prove, random_images
     from muxflow.reports.render import terminal, to_json
@@ -61,3 +70,28 @@ def csim(
             out.print(f"C simulation, {name}: {speeds[name]:.1f} images/s with every stream recorded")
 
     answer({**json.loads(to_json(report)), "images_per_second": speeds}, as_json, show)
+
+
+def _csim_of(
+    target: Simulated, path: Path, given: tuple[str | None, str, Path | None, int | None], as_json: bool
+) -> None:
+    """Run another target's project by its own means and say what was compared."""
+    from muxflow.hls.design_file import load_design
+    from muxflow.proof.ladder import rung
+    from muxflow.proving import dataset_images, random_images
+
+    data, split, data_folder, count = given
+    graph = load_design(path)[0].graph
+    images = (
+        random_images(graph, count or 16) if data is None else dataset_images(graph, data, split, data_folder, count)
+    )
+    with tasks(as_json) as begin:
+        done = begin(f"simulate {path}", 1)
+        outcome = target.simulate(path, images.codes)
+        done(1, 1)
+    entry = {**asdict(rung(outcome)), "project": str(path)}
+
+    def show() -> None:
+        out.print(f"{outcome.title}: equal to the integer graph on {outcome.images} images ({entry['detail']})")
+
+    answer(entry, as_json, show)

@@ -78,6 +78,19 @@ def test_the_whole_project_for_the_pynq_z2(workplace: Path, residual: Graph) -> 
     assert sorted(path.name for path in workplace.iterdir()) == ["project", "residual.npz"]
     assert built(workplace)[1] == files
     predict_equals_the_graph(project, residual)
+    done = run("csim", "project", "--count", "5", "--json", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    rung = json.loads(done.stdout)
+    assert (rung["title"], rung["status"], rung["images"]) == ("hls4ml C simulation", "equal", 5)
+    changed = project / "firmware" / "parameters.h"
+    changed.write_text(changed.read_text().replace("{-1, ", "{0, "))
+    done = run("csim", "project", "--count", "5", cwd=workplace)
+    assert done.returncode == 7 and "hls4ml differs from the graph first at" in " ".join(done.stderr.split())
+    changed.write_text("no C++")
+    done = run("csim", "project", cwd=workplace)
+    assert done.returncode == 6 and "build_lib.sh failed" in done.stderr
+    done = run("csim", "project", "--bounded", cwd=workplace)
+    assert done.returncode == 2 and "--bounded is for Muxflow's own projects" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -91,6 +104,9 @@ def test_several_inputs_and_outputs(tmp_path: Path, network: str, options: list[
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["hls4ml_back_end"] == backend
     predict_equals_the_graph(tmp_path / "project", graph)
+    done = run("csim", "project", "--count", "4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "hls4ml C simulation: equal to the integer graph on 4 images" in done.stdout
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -56,7 +56,7 @@ def ladder_of(project: str, folder: Path) -> list[dict[str, str]]:
     return ladder
 
 
-@pytest.mark.parametrize("command", ["csim", "report", "bitstream"])
+@pytest.mark.parametrize("command", ["report", "bitstream"])
 @pytest.mark.parametrize("name", sorted(target.name for target in TARGETS if target.name != "vitis"))
 def test_the_project_of_another_target_is_named(tmp_path: Path, name: str, command: str) -> None:
     """It says what the folder is and what to do, and advises nothing that would be refused."""

@@ -1,0 +1,69 @@
+"""The C simulation of a written hls4ml project: its own sources, compiled by its own script, run in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.processes import compiled
+
+SCRIPT = "build_lib.sh"
+
+# What hls4ml's `predict` does, frame by frame; an assertion in compiled code ends this process alone.
+PREDICT = """
+import ctypes, sys
+import numpy as np
+library, function, folder = sys.argv[1:]
+inputs, outputs = (list(np.load(f"{folder}/{name}.npz").values()) for name in ("inputs", "outputs"))
+call = getattr(ctypes.CDLL(library), function)
+for frame in range(len(inputs[0])):
+    call(*(array[frame].ctypes.data_as(ctypes.c_void_p) for array in (*inputs, *outputs)))
+np.savez(f"{folder}/outputs.npz", *outputs)
+"""
+
+
+class Hls4mlExecution:
+    """An hls4ml project of a design: its outputs, by input codes.
+
+    `path`: the project; compiled when this is made. Raises ToolError where the compiler fails, MuxflowError for a project
+    whose script names no library.
+    """
+
+    title = "hls4ml C simulation"
+    name = "hls4ml"
+
+    def __init__(self, path: Path, graph: Graph) -> None:
+        self._graph = graph
+        script = (path / SCRIPT).read_text()
+        named = [re.search(rf"^{key}=(\w+)$", script, re.MULTILINE) for key in ("PROJECT", "LIB_STAMP")]
+        if None in named:
+            raise MuxflowError(f"{path / SCRIPT}: no PROJECT and LIB_STAMP in it; build the project again")
+        project, stamp = (match[1] for match in named if match is not None)
+        self._library, self._function = path / "firmware" / f"{project}-{stamp}.so", f"{project}_double"
+        done = compiled(["bash", SCRIPT], path, f"{path.name}/firmware")
+        if done.returncode or not self._library.is_file():
+            errors = [line for line in done.stderr.splitlines() if "error" in line][:5] or done.stderr.splitlines()[-5:]
+            raise ToolError(f"{path / SCRIPT} failed:\n" + "\n".join(errors))
+
+    def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, IntArray]:
+        """See `Execution`."""
+        graph, frames = self._graph, len(next(iter(codes.values())))
+        empty = {name: np.zeros((frames, *graph.streams[name].shape)) for name in graph.outputs}
+        with tempfile.TemporaryDirectory(prefix="muxflow-hls4ml-") as folder:
+            np.savez(Path(folder) / "inputs.npz", *(codes[name].astype(np.float64) for name in graph.inputs))
+            np.savez(Path(folder) / "outputs.npz", *empty.values())
+            command = [sys.executable, "-c", PREDICT, str(self._library), self._function, folder]
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+            if done.returncode:
+                raise ToolError(f"{self._library.name} ended with code {done.returncode}: {done.stderr[-400:].strip()}")
+            with np.load(Path(folder) / "outputs.npz") as outputs:
+                return {name: found.astype(np.int64) for name, found in zip(empty, outputs.values(), strict=True)}
