@@ -18,7 +18,8 @@ def test_the_whole_flow(make_project, make_tools):
     told = []
     made = run(project, tools, tell=lambda stage, step: told.append((stage, step)))
     assert tools.calls() == ALL
-    assert names(made.deploy) == ["accelerator.bit", "accelerator.hwh", "accelerator.xsa", "driver.py", "reports.json"]
+    bitstream = [f"accelerator.{suffix}" for suffix in ("bit", "hwh", "xsa")]
+    assert names(made.deploy) == [".muxflow.json", *bitstream, "driver.py", "reports.json"]
     assert [outcome.name for outcome in made.outcomes] == [
         "check", "csim", "csynth", "cosim", "export", "block_design", "implement",
     ]  # fmt: skip

@@ -76,8 +76,15 @@ def test_a_cosimulation_that_the_tools_refuse_is_left_out(make_seeds, make_tools
     assert cosimulation_refusal(make_seeds("s_axilite")) == ""
 
 
-def test_a_design_that_is_started_has_one_frame_at_a_time(make_project, make_tools):
+def test_a_started_design_without_weight_generators_keeps_its_interval(make_project):
     project = make_project(control="s_axilite")
+    report = project_report(Project(project), "0")
+    assert report.interval == project.design.interval < project.design.latency
+    assert "one frame" not in dict(summary(report))["interval"]
+
+
+def test_a_started_design_with_weight_generators_has_one_frame_at_a_time(make_seeds, make_tools):
+    project = make_seeds("s_axilite")
     design = project.design
     assert design.latency > design.interval
     entry = interface_entry(project)
@@ -91,6 +98,6 @@ def test_a_design_that_is_started_has_one_frame_at_a_time(make_project, make_too
     assert "one frame at a time" in rows["pipelined rate"]
     made = run(project, make_tools("vivado", "vitis_hls"), until="csynth")
     assert comparison(project, made.figures)[1][4][1] == f"{design.latency:,}"
-    free = project_report(Project(replace(project, options=ProjectOptions())), "0")
+    free = project_report(Project(replace(project, options=ProjectOptions(seeds="writable"))), "0")
     assert free.interval == design.interval
     assert "one frame" not in dict(summary(free))["interval"]

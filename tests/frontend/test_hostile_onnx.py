@@ -85,7 +85,7 @@ def test_nodes_without_end(build: Any) -> None:
 @pytest.mark.parametrize(
     ("location", "more", "message"),
     [
-        ("../../../../etc/passwd", {}, "points outside the directory"),
+        ("../beside.bin", {}, "points outside the directory"),
         ("/etc/passwd", {}, "it is an absolute path"),
         ("absent.bin", {}, "No such file"),
         ("data.bin", {"length": 10**13}, "MOST_BYTES"),
@@ -101,11 +101,14 @@ def test_data_in_other_files(build: Any, tmp_path: Path, location: str, more: di
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in {"location": location, **more}.items():
         tensor.external_data.add(key=key, value=str(value))
-    (tmp_path / "data.bin").write_bytes(bytes(1000))
-    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "beside.bin").write_bytes(bytes(1000))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "data.bin").write_bytes(bytes(1000))
+    (folder / "net.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(MuxflowError) as caught:
-        muxflow.load(tmp_path / "net.onnx")
-    assert f"model {tmp_path / 'net.onnx'}" in str(caught.value) and message in str(caught.value)
+        muxflow.load(folder / "net.onnx")
+    assert f"model {folder / 'net.onnx'}" in str(caught.value) and message in str(caught.value)
 
 
 def test_a_file_larger_than_any_model(tmp_path: Path) -> None:
@@ -191,5 +194,5 @@ def test_an_opset_that_onnx_does_not_know(build: Any, save: Any) -> None:
     model.opset_import[0].version = 10**6
     path = save(made)
     onnx.save(model, path)
-    with pytest.raises(UnsupportedError, match=r"^Quant_2 \(Quant\): "):
+    with pytest.raises(MuxflowError, match=r"net\.onnx: operators of opset 1000000; supported are those up to \d+"):
         muxflow.load(path)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
+from muxflow.dataflow.fit.implementation import Limits
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
@@ -30,6 +31,7 @@ from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.hls4ml.cpp import LayerText
 from muxflow.hls.hls4ml.layers import NATIVE_FLAGS
 from muxflow.hls.hls4ml.plan import IntegerLayer, Port
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import ap_types
 
 FRAMES = 3
@@ -224,8 +226,9 @@ def test_frame_wait_is_buffered() -> None:
     assert "#pragma HLS stream variable=xa depth=2" in text
 
 
-def test_too_large_is_refused() -> None:
-    layer = single("huge", Threshold(np.arange(5000)[None], [0]), Stream((1, 1, 1), 0, 5000))
+def test_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(KERNELS), "limits", Limits(stream_bits=4096, unrolled=0))
+    layer = single("huge", Threshold(np.arange(50)[None], [0]), Stream((1, 1, 1), 0, 50))
     with pytest.raises(MuxflowError, match=r"layer huge: no fold of it fits the vendor tools' limits"):
         LayerText(layer, 1, "vitis_hls")
 
