@@ -93,9 +93,7 @@ def write(design: Design, path: str | Path, *, backend: Backend = "Vitis", proje
     target = Path(path).absolute()
     check_folder(target)
     check_target(design.board, backend)
-    write_whole(
-        lambda folder: convert(design, folder, backend=backend, project_name=project_name), target, design
-    )
+    write_whole(lambda folder: convert(design, folder, backend=backend, project_name=project_name), target, design)
     return target
 
 
