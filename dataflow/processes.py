@@ -39,6 +39,12 @@ def compiled(command: Sequence[str], folder: Path, source: str) -> subprocess.Co
     return subprocess.CompletedProcess(command, process.returncode, said, errors)
 
 
+def first_errors(said: str) -> str:
+    """Give the first errors that a compiler names, its last lines where it names none."""
+    lines = said.splitlines()
+    return "\n".join([line for line in lines if "error" in line][:5] or lines[-5:])
+
+
 def end_group(process: subprocess.Popen[Any]) -> None:
     """End every process of a tool's group: it is asked first, and killed after `GRACE_SECONDS`."""
     for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):

@@ -32,6 +32,8 @@ from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, pred
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 MODEL_FILE = "model.onnx"
+RANDOM_IMAGES = 16
+"""Images that are compared where no data set is given."""
 COSIMULATION = "Vitis HLS co-simulation"
 
 Begin = Callable[[str, int], Callable[[int, int], None]]
@@ -74,6 +76,13 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
         raise UsageError(f"split {split!r}; supported: 'train', 'test'")
     dataset = datasets.load(name, "train" if split == "train" else "test", folder)
     return Images(image_codes(graph, dataset.images[:count]), dataset.labels[:count], name, split)
+
+
+def images_for(graph: Graph, data: str | None, split: str, folder: Path | None, count: int | None) -> Images:
+    """Return the images of a data set, as `dataset_images` does; `count` random ones, 16 when None, without a data set."""
+    if data is None:
+        return random_images(graph, RANDOM_IMAGES if count is None else count)
+    return dataset_images(graph, data, split, folder, count)
 
 
 def prove(

@@ -26,23 +26,13 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import Fold
 from muxflow.hls import hls4ml
 from muxflow.hls.hls4ml.cpp import WIDEST, widest
+from muxflow.hls.hls4ml.execution import PREDICT
 from muxflow.hls.hls4ml.layers import NATIVE_FLAGS
 from muxflow.hls.hls4ml.target import TARGET, Hls4mlOptions
 
 DEVICE = Device("xc7z020clg400-1", lut=10**7, ff=10**7, bram18=10**5, dsp=10**5)
 FEW, MOST = 3, 9
 """Cases of an op that are run where not all are: in a climb, in a session."""
-
-# What hls4ml's `predict` does, in a process of its own, which an assertion in compiled code may end.
-PREDICT = """
-import ctypes
-import numpy as np
-inputs, outputs = (list(np.load(f"{name}.npz").values()) for name in ("inputs", "outputs"))
-function = ctypes.CDLL("./cases.so").cases_double
-for frame in range(len(inputs[0])):
-    function(*(array[frame].ctypes.data_as(ctypes.c_void_p) for array in (*inputs, *outputs)))
-np.savez("outputs.npz", *outputs)
-"""
 
 
 @dataclass(frozen=True)
@@ -109,7 +99,7 @@ class Hls4mlCases:
         assert done.returncode == 0, done.stderr[:4000]
         np.savez(project / "inputs.npz", *(lasting(values, count) for values in given))
         np.savez(project / "outputs.npz", *(np.zeros((count, *values.shape[1:])) for values in expected))
-        command = [sys.executable, "-c", PREDICT]
+        command = [sys.executable, "-c", PREDICT, "./cases.so", "cases_double", "."]
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
         assert "hls::stream" not in (done.stdout + done.stderr).lower()

@@ -12,7 +12,7 @@ from pathlib import Path
 from finn.templates import get_templates_folder
 
 from muxflow.dataflow.errors import ToolError
-from muxflow.dataflow.processes import compiled
+from muxflow.dataflow.processes import compiled, first_errors
 from muxflow.hls.vitis.csim import COMPILER, ap_types
 
 INCLUDE = Path(__file__).parent / "include"
@@ -38,6 +38,5 @@ def compile_simulation(folder: Path, *, compiler: str = COMPILER) -> Path:
     command = [path, *flags, *map(str, sources), "-lz", "-o", str(executable)]
     done = compiled(command, folder, str(folder))
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if "error" in line][:5] or done.stderr.splitlines()[-5:]
-        raise ToolError(f"{compiler} failed on {folder}:\n" + "\n".join(errors))
+        raise ToolError(f"{compiler} failed on {folder}:\n{first_errors(done.stderr)}")
     return executable

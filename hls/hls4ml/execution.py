@@ -14,7 +14,7 @@ import numpy as np
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.processes import compiled
+from muxflow.dataflow.processes import compiled, first_errors
 
 SCRIPT = "build_lib.sh"
 
@@ -51,8 +51,7 @@ class Hls4mlExecution:
         self._library, self._function = path / "firmware" / f"{project}-{stamp}.so", f"{project}_double"
         done = compiled(["bash", SCRIPT], path, f"{path.name}/firmware")
         if done.returncode or not self._library.is_file():
-            errors = [line for line in done.stderr.splitlines() if "error" in line][:5] or done.stderr.splitlines()[-5:]
-            raise ToolError(f"{path / SCRIPT} failed:\n" + "\n".join(errors))
+            raise ToolError(f"{path / SCRIPT} failed:\n{first_errors(done.stderr)}")
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, IntArray]:
         """See `Execution`."""

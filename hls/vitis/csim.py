@@ -24,7 +24,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.processes import compiled
+from muxflow.dataflow.processes import compiled, first_errors
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.project import Project
 from muxflow.hls.vitis.seeds import seed_texts
@@ -112,11 +112,8 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             if done.returncode:
                 log = folder_out / f"{variant}.log"
                 log.write_text(" ".join(command) + "\n" + done.stderr)
-                errors = [line for line in done.stderr.splitlines() if "error" in line][:5] or done.stderr.splitlines()[
-                    -5:
-                ]
                 raise ToolError(
-                    f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n" + "\n".join(errors)
+                    f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n{first_errors(done.stderr)}"
                 )
             for stale in folder_out.glob(f"{variant}-*"):
                 stale.unlink()

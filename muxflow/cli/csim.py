@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.text import Text
@@ -14,7 +14,11 @@ from rich.text import Text
 import muxflow
 from muxflow.cli.console import Json, ProjectArgument, answer, err, out, tasks
 from muxflow.dataflow.errors import UsageError
+from muxflow.hls.design_file import load_design
 from muxflow.hls.registry import Simulated, owner_of
+
+if TYPE_CHECKING:
+    from muxflow.proving import Images
 
 
 def csim(
@@ -39,21 +43,20 @@ def csim(
     as_json: Json = False,
 ) -> None:
     """Simulate a project in C and compare every node with the graph, and the graph with the model, bit for bit."""
+    from muxflow.proving import images_for, project_report, prove
+
     owner = owner_of(project)
     if owner is not None and isinstance(owner, Simulated):
         if bounded:
             raise UsageError(f"{project} is {owner.project}; --bounded is for Muxflow's own projects")
-        _csim_of(owner, project, (data, split, data_folder, count), as_json)
+        graph = load_design(project)[0].graph
+        _csim_of(owner, project, images_for(graph, data, split, data_folder, count), as_json)
         return
     from muxflow.proof.ladder import is_warning
-    from muxflow.proving import dataset_images, project_report, prove, random_images
     from muxflow.reports.render import terminal, to_json
 
     opened = muxflow.open_project(project)
-    graph = opened.design.graph
-    images = (
-        random_images(graph, count or 16) if data is None else dataset_images(graph, data, split, data_folder, count)
-    )
+    images = images_for(opened.design.graph, data, split, data_folder, count)
     variants: Any = ("native", "reference") if variant == "both" else (variant,)
     with tasks(as_json) as begin:
         rungs, _, speeds = prove(
@@ -72,19 +75,10 @@ def csim(
     answer({**json.loads(to_json(report)), "images_per_second": speeds}, as_json, show)
 
 
-def _csim_of(
-    target: Simulated, path: Path, given: tuple[str | None, str, Path | None, int | None], as_json: bool
-) -> None:
+def _csim_of(target: Simulated, path: Path, images: Images, as_json: bool) -> None:
     """Run another target's project by its own means and say what was compared."""
-    from muxflow.hls.design_file import load_design
     from muxflow.proof.ladder import rung
-    from muxflow.proving import dataset_images, random_images
 
-    data, split, data_folder, count = given
-    graph = load_design(path)[0].graph
-    images = (
-        random_images(graph, count or 16) if data is None else dataset_images(graph, data, split, data_folder, count)
-    )
     with tasks(as_json) as begin:
         done = begin(f"simulate {path}", 1)
         outcome = target.simulate(path, images.codes)

@@ -14,6 +14,7 @@ import typer
 import muxflow
 from muxflow.cli.console import MODEL, BoardOption, InputScale, Json, answer, fraction, out, tasks
 from muxflow.cli.refit import refit
+from muxflow.cli.target_options import flag
 from muxflow.dataflow.files import check_writable, write_atomically
 from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.dataflow.text import json_text
@@ -92,7 +93,7 @@ def _others(context: typer.Context) -> list[str]:
     """List the options that were given beside a project."""
     own = ("model", "project", "as_json")
     given = (name for name in context.params if name not in own and _is_given(context, name))
-    return [f"--{name.replace('_', '-')}" for name in given]
+    return [flag(name) for name in given]
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
