@@ -15,13 +15,13 @@ from muxflow.dataflow.fit.candidates import Candidate, Group, groups
 from muxflow.dataflow.fit.design import Design, build_design, with_depths
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.folded import FIFO_DEPTH
-from muxflow.dataflow.fit.implementation import Cost, Implementation, Implementations
+from muxflow.dataflow.fit.implementation import Adjusted, Cost, Implementations
 from muxflow.dataflow.fit.resizing import resized
 from muxflow.dataflow.fit.resource_model import estimate, model
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.spec import check
-from muxflow.dataflow.op import Access, Fold, Op, Ports
+from muxflow.dataflow.op import Fold, Op, Ports
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.rom_weights import RomWeights
@@ -48,36 +48,22 @@ def unscaled() -> float:
     return float(np.interp(1.0, [ratio for _, ratio in pairs], [probability for probability, _ in pairs]))
 
 
-@dataclass(frozen=True, eq=False)
-class StreamedWeights:
-    """The HLS kernels, but stored weights are streamed as FINN's streamers do, not read in place.
+class StreamedWeights(Adjusted):
+    """Implementations with stored weights streamed as FINN's streamers do, not read in place.
 
     So with the LUTs of the streamer's output register, a register slice, and one memory for all words, without banks.
     """
 
-    limits = KERNELS.limits
-
-    def of(self, op: Op) -> Implementation:
-        return self if isinstance(op, RomWeights) else KERNELS.of(op)
-
-    def access(self, op: Op, ports: Ports, fold: Fold) -> Access:
-        return KERNELS.of(op).access(op, ports, fold)
-
-    def cost(self, op: Op, ports: Ports, fold: Fold) -> Cost:
-        found = KERNELS.of(op).cost(op, ports, fold)
+    def adjusted(self, op: Op, ports: Ports, fold: Fold, cost: Cost) -> Cost:
+        if not isinstance(op, RomWeights):
+            return cost
         bits = fold.parallel * ports.outputs[0].bits
-        memories = tuple(replace(memory, banks=1) for memory in found.memories)
+        memories = tuple(replace(memory, banks=1) for memory in cost.memories)
         lut, _ = estimate(weight_stream={"bit": bits})
-        return replace(found, lut=found.lut + lut, ff=found.ff + SLICE * bits, memories=memories)
-
-    def is_held(self, op: Op) -> bool:
-        return KERNELS.of(op).is_held(op)
-
-    def holds_sources(self, op: Op) -> bool:
-        return KERNELS.of(op).holds_sources(op)
+        return replace(cost, lut=cost.lut + lut, ff=cost.ff + SLICE * bits, memories=memories)
 
 
-STREAMED = StreamedWeights()
+STREAMED = StreamedWeights(KERNELS)
 
 
 class Pricing:

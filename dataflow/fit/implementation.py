@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,3 +76,40 @@ class Implementations(Protocol):
     def of(self, op: Op) -> Implementation:
         """Find the implementation of an op; raises UnsupportedError naming the op where there is none."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Adjusted(ABC):
+    """Another target's implementations, with other costs; everything else is as `base` says."""
+
+    base: Implementations
+
+    @property
+    def limits(self) -> Limits:
+        """What the target's tools can take."""
+        return self.base.limits
+
+    def of(self, op: Op) -> Implementation:
+        """Find the implementation of an op; raises UnsupportedError naming the op where there is none."""
+        self.base.of(op)
+        return self
+
+    def access(self, op: Op, ports: Ports, fold: Fold) -> Access:
+        """Give the access pattern of the target's hardware."""
+        return self.base.of(op).access(op, ports, fold)
+
+    def cost(self, op: Op, ports: Ports, fold: Fold) -> Cost:
+        """Give the adjusted cost under a fold."""
+        return self.adjusted(op, ports, fold, self.base.of(op).cost(op, ports, fold))
+
+    @abstractmethod
+    def adjusted(self, op: Op, ports: Ports, fold: Fold, cost: Cost) -> Cost:
+        """Give what takes the place of a cost of `base`."""
+
+    def is_held(self, op: Op) -> bool:
+        """Say whether the process of the op's reader can hold it."""
+        return self.base.of(op).is_held(op)
+
+    def holds_sources(self, op: Op) -> bool:
+        """Say whether the op's process reads sources in place."""
+        return self.base.of(op).holds_sources(op)

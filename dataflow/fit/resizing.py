@@ -9,10 +9,10 @@ from types import MappingProxyType
 from muxflow.dataflow.fit.design import Design, with_depths
 from muxflow.dataflow.fit.fifo_sizing import CHECKED_FRAMES, SLACK, Sizing, cut_fifos, size_fifos, without_deadlock
 from muxflow.dataflow.fit.folded import Folded
-from muxflow.dataflow.fit.implementation import Cost, Implementation, Implementations, Limits
+from muxflow.dataflow.fit.implementation import Adjusted, Cost
 from muxflow.dataflow.fit.memory import full_depth
 from muxflow.dataflow.fit.timing import STYLES, Simulator, Style
-from muxflow.dataflow.op import Access, Fold, Op, Ports
+from muxflow.dataflow.op import Fold, Op, Ports
 
 CUTS = 8
 """Simulations spent on cutting the FIFOs of a design that was chosen."""
@@ -27,39 +27,15 @@ class PipelineTiming:
 
 
 @dataclass(frozen=True, eq=False)
-class ReportedImplementations:
+class ReportedImplementations(Adjusted):
     """A target's implementations, their pipelines as they were reported instead of as they are estimated."""
 
-    base: Implementations
     pipelines: Mapping[tuple[Op, Ports, Fold], PipelineTiming]
 
-    @property
-    def limits(self) -> Limits:
-        """What the target's tools can take."""
-        return self.base.limits
-
-    def of(self, op: Op) -> Implementation:
-        """Find the implementation of an op; raises UnsupportedError naming the op where there is none."""
-        self.base.of(op)
-        return self
-
-    def access(self, op: Op, ports: Ports, fold: Fold) -> Access:
-        """Give the access pattern of the target's hardware."""
-        return self.base.of(op).access(op, ports, fold)
-
-    def cost(self, op: Op, ports: Ports, fold: Fold) -> Cost:
+    def adjusted(self, op: Op, ports: Ports, fold: Fold, cost: Cost) -> Cost:
         """Give the estimate, its depth and interval as reported where they were."""
-        estimate = self.base.of(op).cost(op, ports, fold)
         found = self.pipelines.get((op, ports, fold))
-        return estimate if found is None else replace(estimate, depth=found.depth, interval=found.interval)
-
-    def is_held(self, op: Op) -> bool:
-        """Say whether the process of the op's reader can hold it."""
-        return self.base.of(op).is_held(op)
-
-    def holds_sources(self, op: Op) -> bool:
-        """Say whether the op's process reads sources in place."""
-        return self.base.of(op).holds_sources(op)
+        return cost if found is None else replace(cost, depth=found.depth, interval=found.interval)
 
 
 def with_pipelines(folded: Folded, pipelines: Mapping[str, PipelineTiming]) -> Folded:
