@@ -134,20 +134,23 @@ class Emitter:
 
     def has_tables(self, node: Node) -> bool:
         """Say whether a process has tables that stay constants."""
-        return any(map(self._own_tables, self._parts(node)))
+        return bool(self._tables(node))
+
+    def _tables(self, node: Node) -> list[tuple[Node, Table]]:
+        """List the tables of a process that stay constants, each with the node that it is of."""
+        return [(part, table) for part in self._parts(node) for table in self._own_tables(part)]
 
     def _own_tables(self, node: Node) -> list[Table]:
-        argument = (self.arguments or {}).get(node.name)
+        argument = self._argument(node)
         return [t for t in self.units[node.name].tables if argument is None or t.name != argument.table]
 
-    def _held(self, node: Node) -> dict[str, Node]:
-        """Give, by stream, the sources that a node reads in place."""
-        producers = self.folded.graph.producers()
-        return {name: producers[name] for name in node.inputs if name in self.folded.in_place}
+    def _argument(self, node: Node) -> Argument | None:
+        return (self.arguments or {}).get(node.name)
 
     def _parts(self, node: Node) -> list[Node]:
         """List the nodes of a process: the sources that it reads in place, and the node."""
-        return [*self._held(node).values(), node]
+        held = self.folded.in_place
+        return [*(held[name] for name in node.inputs if name in held), node]
 
     def headers_of(self, node: Node) -> list[str]:
         """List the kernels' headers of a process, sorted."""
@@ -163,16 +166,11 @@ class Emitter:
 
     def table_definitions(self, node: Node) -> list[str]:
         """Write the tables of a process."""
-        return [
-            table_definition(self.variables[part.name, table.name], table)
-            for part in self._parts(node)
-            for table in self._own_tables(part)
-        ]
+        return [table_definition(self.variables[part.name, table.name], table) for part, table in self._tables(node)]
 
     def node_function(self, node: Node) -> str:
         """Write the function around a node's kernel call; its parameters are x0, x1, ..., y0, y1, ... as far as streamed."""
-        unit, held = self.units[node.name], self._held(node)
-        argument = (self.arguments or {}).get(node.name)
+        unit, held, argument = self.units[node.name], self.folded.in_place, self._argument(node)
         ports = {f"x{i}": name for i, name in enumerate(node.inputs)}
         ports |= {f"y{i}": name for i, name in enumerate(node.outputs)}
         streamed = {port: name for port, name in ports.items() if name not in held}
@@ -183,8 +181,7 @@ class Emitter:
         lines.append(f"muxflow::{unit.function}<{template}>({', '.join([*values, *ports])})")
         pragmas = [
             pragma
-            for part in self._parts(node)
-            for table in self._own_tables(part)
+            for part, table in self._tables(node)
             for pragma in table_pragmas(
                 self.variables[part.name, table.name], table, self.placement(part.name, table.name), self.tool
             )
@@ -194,7 +191,7 @@ class Emitter:
 
     def _table_arguments(self, node: Node) -> tuple[list[str], list[str]]:
         """Give a kernel's tables as arguments: the variables, and the types that read them."""
-        argument = (self.arguments or {}).get(node.name)
+        argument = self._argument(node)
         values, readers = [], []
         for table in self.units[node.name].tables:
             if argument is not None and table.name == argument.table:
@@ -218,7 +215,7 @@ class Emitter:
 
     def node_call(self, node: Node, variables: Mapping[str, str]) -> str:
         """Write the call of a node's function on the C++ names of its streams."""
-        argument = (self.arguments or {}).get(node.name)
+        argument = self._argument(node)
         streamed = [variables[name] for name in node.inputs + node.outputs if name not in self.folded.in_place]
         given = [argument.name] if argument else []
         return f"{self.functions[node.name]}({', '.join([*given, *streamed])})"

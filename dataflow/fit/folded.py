@@ -87,20 +87,22 @@ class Folded:
         return max(stream.beat_bits for stream in self.graph.streams.values())
 
     @cached_property
-    def in_place(self) -> frozenset[str]:
-        """The streams that are none in hardware: the process of the reader holds the source and reads it in place."""
+    def in_place(self) -> Mapping[str, Node]:
+        """The streams that are none in hardware, each with its source: the reader's process holds it and reads it in place."""
         producers = self.graph.producers()
-        return frozenset(
-            name
-            for node in self.graph.nodes
-            for name in node.inputs
-            if name in producers and reads_in_place(self.implementations, producers[name].op, node.op)
+        return MappingProxyType(
+            {
+                name: producers[name]
+                for node in self.graph.nodes
+                for name in node.inputs
+                if name in producers and reads_in_place(self.implementations, producers[name].op, node.op)
+            }
         )
 
     @property
     def processes(self) -> tuple[Node, ...]:
         """The nodes that are processes of their own, in the graph's order: all but sources that their readers hold."""
-        return tuple(node for node in self.graph.nodes if not self.in_place.intersection(node.outputs))
+        return tuple(node for node in self.graph.nodes if self.in_place.keys().isdisjoint(node.outputs))
 
     @property
     def inner_streams(self) -> tuple[str, ...]:

@@ -151,7 +151,7 @@ class Simulator:
         return Simulator(
             graph,
             tuple(names),
-            folded.in_place,
+            frozenset(folded.in_place),
             np.array(entries, np.int64),
             np.array(ports, np.int64),
             np.array(runs, np.int64),
