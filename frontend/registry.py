@@ -75,9 +75,13 @@ def supported() -> str:
     return ", ".join(f"{suffix} ({titles})" for suffix, titles in suffixes().items())
 
 
+def _by_suffix(path: Path) -> list[Frontend]:
+    return [frontend for frontend in FRONTENDS if path.suffix.lower() in frontend.suffixes]
+
+
 def recognised(path: Path) -> Frontend | None:
     """Find the reader that takes a file for its own, those with its suffix first; None where none does."""
-    named = [frontend for frontend in FRONTENDS if path.suffix.lower() in frontend.suffixes]
+    named = _by_suffix(path)
     others = [frontend for frontend in FRONTENDS if frontend not in named]
     return next((frontend for frontend in (*named, *others) if frontend.recognises(path)), None)
 
@@ -93,7 +97,7 @@ def find(path: Path) -> Frontend:
     if found is not None:
         return found
     kind = kind_of(path)
-    candidates = [frontend for frontend in FRONTENDS if path.suffix.lower() in frontend.suffixes]
+    candidates = _by_suffix(path)
     if kind and candidates:
         raise MuxflowError(f"{path}: no model but {kind}; export the model again. Supported are {supported()}")
     if candidates:
