@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,15 +47,22 @@ def float_inputs(graph: Graph, codes: Batch) -> tuple[npt.NDArray[np.float32], .
 
 def observed(
     graph: Graph,
-    outputs: Sequence[npt.NDArray[Any]],
+    outputs: Mapping[str, npt.NDArray[Any]],
     tensors: Mapping[str, npt.NDArray[Any]],
 ) -> dict[str, Tensor]:
     """Return what a float model gave as codes to compare, by stream.
 
-    `outputs`: of the model, one a graph output; `tensors`: by the stream that they stand for, channel first.
+    `outputs`: of the model, by the graph's output; of one that has an end the tensor there. `tensors`: by the stream that
+    they stand for, channel first.
     """
     inner = {name: _inner(graph.streams[name], values) for name, values in tensors.items()}
-    return inner | {name: _output(graph, name, values) for name, values in zip(graph.outputs, outputs, strict=True)}
+    return inner | {name: _output(graph, name, values) for name, values in outputs.items()}
+
+
+def end_of(graph: Graph, output: str) -> str:
+    """Return the model's tensor that an output stands for; "" where that is the model's own output."""
+    end = graph.ends.get(output)
+    return "" if end is None else end.tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,9 +73,10 @@ def _check_nodes(graph: Graph) -> None:
     for name in graph.outputs:
         if name not in known:
             raise GraphError(f"{graph.name}: no node writes the output {name}")
-    stray = sorted(set(graph.readouts) - set(graph.outputs))
-    if stray:
-        raise GraphError(f"{graph.name}: a readout for {stray[0]}, which is no output")
+    for what, entries in (("a readout", graph.readouts), ("an end", graph.ends)):
+        stray = sorted(set(entries) - set(graph.outputs))
+        if stray:
+            raise GraphError(f"{graph.name}: {what} for {stray[0]}, which is no output")
     for name, readout in graph.readouts.items():
         _check_readout(graph, name, readout)
     stray = sorted(set(graph.ties) - names)

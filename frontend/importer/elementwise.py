@@ -144,12 +144,3 @@ def _move(importer: Importer, node: ModelNode, batch: IntArray) -> IntArray:
     return np.squeeze(
         batch, tuple(i for i, size in enumerate(batch.shape) if size == 1) if axes is None else tuple(axes)
     )
-
-
-@handles("Softmax", "LogSoftmax")
-def drop_softmax(importer: Importer, node: ModelNode) -> Value:
-    """Drop Softmax as the last node: the logits leave the chip, the host may normalise them."""
-    if node.outputs[0] not in importer.model.outputs:
-        raise UnsupportedError(f"{node.label}: supported only as the last node, where the host computes it")
-    importer.remarks.append(f"{node.label} is left to the host: the outputs are logits")
-    return importer.tensor(node, 0)

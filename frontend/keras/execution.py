@@ -41,7 +41,10 @@ class KerasExecution:
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`; raises MismatchError when the graph was not imported from this model."""
-        graph, names = self._graph, list(dict.fromkeys(self._graph.tensors.values()))
+        graph = self._graph
+        # Of a softmax at the end Keras gives what it reads; of anything else that the host computes the tensor before it.
+        cut = {stream: end.tensor for stream, end in graph.ends.items() if not end.ordered}
+        names = list(dict.fromkeys((*graph.tensors.values(), *cut.values())))
         inputs = ((codes[name] * np.float64(graph.streams[name].scale[0])).astype(np.float32) for name in graph.inputs)
         np.savez(self._folder / "inputs.npz", *inputs)
         answer = self._child.ask(json.dumps(names))
@@ -55,7 +58,9 @@ class KerasExecution:
             )
         # The graph's names mean channels first, as everywhere in the importer; the outputs stay as they are.
         tensors = {stream: _channels_first(inner[tensor]) for stream, tensor in graph.tensors.items()}
-        return observed(graph, ends, tensors)
+        outputs = dict(zip(graph.outputs, ends, strict=True))
+        outputs |= {stream: _channels_first(inner[tensor]) for stream, tensor in cut.items()}
+        return observed(graph, outputs, tensors)
 
 
 @contextmanager
