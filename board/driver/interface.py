@@ -200,7 +200,7 @@ def _output(entry: Mapping[str, Any]) -> OutputPort:
     if answer not in ANSWERS:
         raise KeyError(f"answer {answer}")
     values = None if readout is None else Readout(**{name: tuple(values) for name, values in readout.items()})
-    return OutputPort(**vars(_port(entry)), answer=answer, readout=values, rest=str(entry["rest"]))
+    return OutputPort(**vars(_port(entry)), answer=answer, readout=values, rest=str(entry.get("rest", "")))
 
 
 def _seed(entry: Mapping[str, Any]) -> Seed:

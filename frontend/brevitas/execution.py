@@ -72,7 +72,9 @@ class TorchExecution:
         outputs = dict(zip(self._graph.outputs, (values.numpy() for values in answers), strict=True))
         for stream, end in self._graph.ends.items():
             if end.rest and stream not in tensors:
-                raise ExecutionError(f"{self.title} cannot run it up to {end.tensor}: the network goes on to {end.rest}")
+                raise ExecutionError(
+                    f"{self.title} cannot run it up to {end.tensor}: the network goes on to {end.rest}"
+                )
             if end.rest:
                 del outputs[stream]  # it is a quantizer's, which was caught
         return observed(self._graph, outputs, tensors)

@@ -22,8 +22,8 @@ FRONTEND = Path(__file__).parent.parent
 def handles(*op_types: str, domains: tuple[str, ...] = (STANDARD,)) -> Callable[[Declared], Declared]:
     """Declare a function as the importer of operators, by op type in each of the domains.
 
-    It takes the importer and a node, and returns what the node's first output is, or its first outputs. A reader of another package declares the
-    operators that only it produces in the same way, in a module that its reader imports.
+    It takes the importer and a node, and returns what the node's first output is, or its first outputs. A reader of
+    another package declares the operators that only it produces in the same way, in a module that its reader imports.
     Raises ValueError when another function has one of them already.
     """
 

@@ -224,7 +224,8 @@ class Importer:
             names = ", ".join(end.name for end in ends)
             raise UnsupportedError(f"{node.label}: the host would compute it from {names}; end the model before it")
         ordered = all(end.ordered for end in ends) and node.op_type in ORDERED
-        return replace(ends[0], rest=(*ends[0].rest, node.label), ordered=ordered)
+        rest = dict.fromkeys((*(label for end in ends for label in end.rest), node.label))
+        return replace(ends[0], rest=tuple(rest), ordered=ordered)
 
     def readable(self, name: str) -> Ending:
         """Return the last tensor up to a named one that the host can read from the chip, and what it computes then."""
@@ -280,7 +281,9 @@ class Importer:
         }
         for end in ends.values():
             if end.rest:
-                what = "the outputs are logits" if end.ordered else f"{end.tensor} leaves the chip and is what is compared"
+                what = (
+                    "the outputs are logits" if end.ordered else f"{end.tensor} leaves the chip and is what is compared"
+                )
                 self.remarks.append(f"{end.rest} is left to the host: {what}")
         notes = {**self.model.metadata, "thresholds": str(self.threshold_count), "near_ties": str(self.near_ties)}
         if self.remarks:
