@@ -39,10 +39,16 @@ def image_codes(graph: Graph, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.u
 
 
 def float_inputs(graph: Graph, codes: Batch) -> tuple[npt.NDArray[np.float32], ...]:
-    """Return the model's float inputs that stand for a batch of input codes: (N, C, ...), or (N, features), one an input."""
-    given = graph.check_codes(codes)
-    values = ((array * np.float64(graph.streams[name].scale[0])).astype(np.float32) for name, array in given.items())
-    return tuple(np.ascontiguousarray(np.moveaxis(array, -1, 1)) for array in values)
+    """Return the model's float inputs that stand for a batch of input codes, one an input.
+
+    Shape (N, C, ...), or where the graph has an entry for the input that of the entry.
+    """
+    found = []
+    for name, array in graph.check_codes(codes).items():
+        values = (array * np.float64(graph.streams[name].scale[0])).astype(np.float32)
+        entry = graph.entries.get(name)
+        found.append(np.ascontiguousarray(np.moveaxis(values, -1, 1)) if entry is None else entry(values))
+    return tuple(found)
 
 
 def observed(

@@ -51,6 +51,29 @@ class Readout:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """How the model's input is made of the codes of an input stream, where it is not just those with the channels first.
+
+    `axes`: order of the stream's axes, whose elements in line are the model's input; `shape`: of that, without the batch.
+    `mean`, `std`: value = (scale * code - mean) / std, one number or one a channel; () for none.
+    """
+
+    axes: tuple[int, ...]
+    shape: tuple[int, ...]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __call__(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Make inputs of the model, (N, *shape), of a stream's values scale * code, (N, *shape of the stream)."""
+        if self.mean:
+            values = values - np.array(self.mean, np.float32)
+        if self.std:
+            values = values / np.array(self.std, np.float32)
+        ordered = values.transpose(0, *(1 + axis for axis in self.axes))
+        return np.ascontiguousarray(ordered).reshape(len(values), *self.shape)
+
+
+@dataclass(frozen=True)
 class End:
     """Where an output leaves the model before the model's own output.
 
@@ -74,6 +97,7 @@ class Graph:
     `tensors`: the model's tensor that a stream stands for, where there is one; proofs compare the two.
     `ties`: by node of thresholds, (row, input code) of those inputs between whose neighbouring codes the float model's
     rounding decides; nothing where it cannot decide.
+    `entries`: of inputs that do not hold the codes' values in the usual order, how they are made of them.
     `ends`: of outputs that do not stand for the model's own output, where in the model they do.
 
     Raises GraphError for a name that is no printable text, MuxflowError for more nodes than `limits.MOST_NODES`.
@@ -89,12 +113,13 @@ class Graph:
     tensors: Mapping[str, str] = field(default_factory=dict)
     ties: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     ends: Mapping[str, End] = field(default_factory=dict)
+    entries: Mapping[str, Entry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.streams):
             check_name(f"graph {shown(self.name)}", name)
         check_nodes(f"graph {self.name}", len(self.nodes))
-        for name in ("streams", "readouts", "notes", "tensors", "ties", "ends"):
+        for name in ("streams", "readouts", "notes", "tensors", "ties", "ends", "entries"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[type[Graph], tuple[Any, ...]]:

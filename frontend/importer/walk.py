@@ -20,10 +20,22 @@ from muxflow.dataflow.limits import check_elements, check_nodes
 from muxflow.dataflow.op import Op, Role
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import handlers
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, stream_shape
+from muxflow.frontend.importer.inputs import Inputs
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, natural
 from muxflow.frontend.importer.leaving import CHOICES, ORDERED, HostComputes, follower
 from muxflow.frontend.importer.values import Ending, Image, Tensor, Unknown, Value
-from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
+from muxflow.frontend.model import (
+    DESCRIBE,
+    MUXFLOW,
+    STANDARD,
+    Constant,
+    Grid,
+    ImportOptions,
+    Model,
+    ModelInput,
+    ModelNode,
+    NodeStatus,
+)
 
 ADVICE = {
     "Pad": "give the padding to the convolution or pool after it (padding=...)",
@@ -70,7 +82,8 @@ class Importer:
         self.streams: dict[str, Stream] = {}
         self.tensors: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
-        self.remarks: list[str] = []
+        self.remarks = list(filter(None, [options.remark()]))
+        self.described = Inputs(model, options)
         self.near_ties = 0
         self.ties: dict[str, tuple[tuple[int, int], ...]] = {}
         self.threshold_count = 0
@@ -107,8 +120,8 @@ class Importer:
         self, image: Image, lo: int, hi: int, scale: npt.NDArray[np.float64], *, bipolar: bool = False
     ) -> Tensor:
         """Open the integer stream of an input, the first time something reads it; the same interval ever after."""
-        shape = stream_shape(image.shape)
-        if shape is None:
+        shape, axes = self.described.order(image, self.values)
+        if not shape:
             raise UnsupportedError(
                 f"input {image.name} has shape (N, {', '.join(map(str, image.shape))}); supported are maps "
                 f"{SUPPORTED_MAPS} after the batch, and vectors (N, features)"
@@ -123,14 +136,11 @@ class Importer:
             raise UnsupportedError(
                 f"input {image.name} goes into two different quantizers; quantize it once and share the result"
             )
-        return Tensor(name, channel_first(known).reshape(-1)[image.index], scale, exact=True)
+        return Tensor(name, natural(known).transpose(axes).reshape(-1)[image.index], scale, exact=True)
 
-    def given_grid(self, image: Image) -> tuple[float, int, bool] | None:
-        """Return (step, bits, signed) of an input where the caller or the file says what its integers are."""
-        options, entry = self.options, next(entry for entry in self.model.inputs if entry.name == image.name)
-        if options.input_scale is not None:
-            return options.input_scale, options.input_bits, options.input_signed
-        return None if entry.bits is None else (1.0, entry.bits, entry.signed)
+    def given_grid(self, image: Image) -> Grid | None:
+        """Return the integers of an input where the caller or the file says them."""
+        return self.described.grid(image)
 
     def tensor(self, node: ModelNode, position: int) -> Tensor:
         """Return an input of a node that must be data; a raw image becomes integers by its given grid."""
@@ -140,12 +150,11 @@ class Importer:
             if grid is None:
                 raise UnsupportedError(
                     f"{node.label} reads the input before any quantizer, so its integer grid is unknown; put an "
-                    "input quantizer (8-bit unsigned) first, or say what one pixel step stands for: "
-                    "input_scale=1/255 (command line: --input-scale 1/255)"
+                    f"input quantizer first, or {DESCRIBE}"
                 )
-            step, bits, signed = grid
-            lo, hi = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-            value = self.open_input(value, lo, hi, np.array([step]))
+            scale = np.array([grid.scale])
+            opened = self.open_input(value, grid.lo, grid.hi, scale, bipolar=grid.bipolar)
+            value = self.described.normalized(opened, self.streams[opened.stream].channels)
         if not isinstance(value, Tensor):
             raise UnsupportedError(
                 f"{node.label}: input {position} ({node.inputs[position]}) is constant or generated; it must be data"
@@ -312,6 +321,7 @@ class Importer:
         ties = {node.name: self.ties[node.name] for node in nodes if node.name in self.ties}
         empty = Graph(self.name, (), kept, inputs, tuple(streams))
         full = with_nodes(empty, nodes[::-1], readouts=readouts, notes=notes, tensors=tensors, ties=ties, ends=ends)
+        full = replace(full, entries=self.described.entries(self.inputs))
         return run_passes(full, CLEAN_UP)
 
     def _output(self, name: str) -> Ending:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.floats import observed
+from muxflow.frontend.floats import float_inputs, observed
 from muxflow.frontend.keras.model_file import read_arrays
 from muxflow.frontend.keras.process import Child, Generation, generation_of, keras_child, well_named
 from muxflow.frontend.keras.writer import TENSORFLOW, TORCH
@@ -45,7 +45,7 @@ class KerasExecution:
         # Of a softmax at the end Keras gives what it reads; of anything else that the host computes the tensor before it.
         cut = {stream: end.tensor for stream, end in graph.ends.items() if not end.ordered}
         names = list(dict.fromkeys((*graph.tensors.values(), *cut.values())))
-        inputs = ((codes[name] * np.float64(graph.streams[name].scale[0])).astype(np.float32) for name in graph.inputs)
+        inputs = (np.moveaxis(values, 1, -1) if values.ndim > 2 else values for values in float_inputs(graph, codes))
         np.savez(self._folder / "inputs.npz", *inputs)
         answer = self._child.ask(json.dumps(names))
         if answer["error"] is not None:

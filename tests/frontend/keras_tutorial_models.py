@@ -39,7 +39,9 @@ def tutorial():
 
 def pruned(model):
     """Every layer with weights but the last in tfmot's wrapper, as the tutorial's pruneFunction does."""
-    schedule = sparsity.PolynomialDecay(initial_sparsity=0.0, final_sparsity=0.5, begin_step=2, end_step=10, frequency=1)
+    schedule = sparsity.PolynomialDecay(
+        initial_sparsity=0.0, final_sparsity=0.5, begin_step=2, end_step=10, frequency=1
+    )
 
     def wrapped(layer):
         if isinstance(layer, layers.Conv2D | layers.Dense) and layer.name != "output_dense":

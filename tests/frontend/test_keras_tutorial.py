@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import muxflow
-from muxflow.dataflow.errors import GraphError, UnsupportedError
+from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.passes import append_arg_max
-from muxflow.frontend.keras.architecture import check_architecture
 from muxflow.frontend.keras.process import ENVIRONMENT
 from muxflow.proving import model_copy, prove, random_images
 
