@@ -110,6 +110,13 @@ class Pattern:
         return np.tile(np.repeat(np.array(flags, bool), counts), self.repeat)
 
     @staticmethod
+    def of(mask: npt.NDArray[np.bool_]) -> Pattern:
+        """Make the pattern of one flag an iteration, shape (trips,)."""
+        changes = np.flatnonzero(np.diff(mask)) + 1
+        bounds = np.concatenate([[0], changes, [len(mask)]])
+        return Pattern(tuple(zip(np.diff(bounds).tolist(), mask[bounds[:-1]].tolist(), strict=True)))
+
+    @staticmethod
     def always(trips: int) -> Pattern:
         """Use the port in every iteration."""
         return Pattern(((trips, True),))
