@@ -21,7 +21,7 @@ MOST_BITS = 4
 
 def thermometer_step(codes: int, bits: int) -> int:
     """Give the distance s of two neighbouring codes' thresholds, `max(1, 255 // (codes * (2^bits - 1)))`."""
-    return max(1, PIXEL_TOP // (codes * (2**bits - 1)))
+    return max(1, PIXEL_TOP // (codes * int(2**bits - 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,8 @@ class ThermometerEncode(Op):
     def encoded(self, x: IntArray) -> IntArray:
         """Encode pixels of any shape; the codes are a new last axis."""
         offsets = self.step * np.arange(self.codes - 1, -1, -1)
-        return np.clip((x[..., None] + offsets) // (self.step * self.codes), 0, self.top)
+        reached: IntArray = (x[..., None] + offsets) // (self.step * self.codes)
+        return np.minimum(reached, self.top)
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         (x,) = inputs

@@ -173,9 +173,10 @@ ROUNDINGS = {"ROUND": round_ste, "CEIL": ceil_ste, "HALF_UP": half_up_ste}
 class UnsignedTensorQuant(nn.Module):  # type: ignore[misc]
     """Unsigned k-bit activations: `value = scale * clip(round(x/scale), 0, 2^k - 1)`; k=1 is 1{x > 0}.
 
-    `float_to_int_impl_type`: ROUND, half to even; HALF_UP; CEIL, the default for one bit. One bit is written `clip(ceil(x/scale), 0, 1)`, which is
-    1{x > 0} for every float (0 and -0 give 0). QONNX executes all three identically (`rounding_mode`). The straight-through
-    estimator passes the gradient wherever the code was not clipped: for k = 1 that is -scale < x <= scale.
+    `float_to_int_impl_type`: ROUND, half to even; HALF_UP; CEIL, the default for one bit. One bit is written
+    `clip(ceil(x/scale), 0, 1)`, which is 1{x > 0} for every float (0 and -0 give 0). QONNX executes all three identically
+    (`rounding_mode`). The straight-through estimator passes the gradient wherever the code was not clipped: for k = 1 that
+    is -scale < x <= scale.
     Source: MOGNET (arXiv 2501.09531) in the reported form, ERN (arXiv 2410.11553) for HALF_UP; the power-of-two scale is a
     decision.
     """

@@ -22,9 +22,7 @@ class _Encode(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def symbolic(g: Any, x: Any, codes: int, bits: int, scale: float) -> Any:
-        y = g.op(
-            "muxflow::ThermometerEncode", x, codes_i=codes, bits_i=bits, input_scale_f=PIXEL_SCALE, scale_f=scale
-        )
+        y = g.op("muxflow::ThermometerEncode", x, codes_i=codes, bits_i=bits, input_scale_f=PIXEL_SCALE, scale_f=scale)
         batch, channels, *spatial = x.type().sizes()
         y.setType(x.type().with_sizes([batch, codes * channels, *spatial]))
         return y

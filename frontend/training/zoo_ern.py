@@ -5,14 +5,17 @@ The networks of arXiv 2410.11553 (`ern18_075` to `ern101`, ImageNet) and a small
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import brevitas.nn as qnn
 import torch
 from torch import Tensor, nn
 
-from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
 from muxflow.frontend.training.layers import BatchNorm2d
 from muxflow.frontend.training.quantizers import (
     FIXED_BINARY_SCALE,
@@ -168,6 +171,8 @@ PRESETS: dict[str, ErnConfig] = {
 }
 """The ImageNet networks of arXiv 2410.11553, and two stages for 28x28 digits."""
 
+__all__ = ["PRESETS", "Ern", "ErnBlock", "ErnConfig", "build", "randomise", "restore", "weight_bits"]
+
 
 def weight_bits(config: ErnConfig) -> int:
     """Count the bits of all stored weights, one a weight."""
@@ -176,14 +181,14 @@ def weight_bits(config: ErnConfig) -> int:
     return sum(m.weight.numel() for m in model.modules() if isinstance(m, qnn.QuantConv2d))
 
 
-def build(name: str, seed: int = 0) -> Ern:
+def build(name: str, seed: int = 0, **overrides: Any) -> Ern:
     """Build an untrained network of preset `name`, weights drawn from `seed`; torch's own generator is left as it was.
 
-    Raises UsageError naming the presets when it is unknown.
+    Raises MuxflowError when the preset or an override is unknown or out of range.
     """
-    if name not in PRESETS:
-        raise UsageError(f"ern {name!r} is unknown; choose from {', '.join(PRESETS)}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: Ern = Ern(PRESETS[name])
-    return model
+    return seeded(Ern, configured(PRESETS, name, overrides), seed)
+
+
+def restore(settings: Mapping[str, Any]) -> Ern:
+    """Build the network that a training's report describes."""
+    return Ern(from_settings(ErnConfig, settings))
