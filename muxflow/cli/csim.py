@@ -27,7 +27,10 @@ def csim(
         Literal["native", "reference", "both"], typer.Option(help="Plain C++ integers, ap_int types, or both.")
     ] = "both",
     data: Annotated[
-        str | None, typer.Option(help="Data set: digits, cifar10, cifar100, stl10; random codes when absent.")
+        str | None,
+        typer.Option(
+            help="Data set: digits, mnist_5k, mnist, cifar10, cifar100, stl10, imagenet; random codes when absent."
+        ),
     ] = None,
     data_folder: Annotated[Path | None, typer.Option(help="Folder with the data set's files.")] = None,
     split: Annotated[str, typer.Option(help="Split of the data set: train or test.")] = "test",
