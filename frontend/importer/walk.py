@@ -18,7 +18,7 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_elements, check_nodes
 from muxflow.dataflow.op import Op
 from muxflow.frontend.importer.constants import finite, fold
-from muxflow.frontend.importer.handling import handlers
+from muxflow.frontend.importer.handling import Handler, handlers
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, stream_shape
 from muxflow.frontend.importer.values import Image, Tensor, Unknown, Value
 from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
@@ -74,6 +74,8 @@ class Importer:
         self.near_ties = 0
         self.ties: dict[str, tuple[tuple[int, int], ...]] = {}
         self.threshold_count = 0
+        self._collects = False
+        self._blockers: list[str] = []
         self._names: set[str] = set()
 
     # Building blocks for the handlers.
@@ -138,11 +140,16 @@ class Importer:
         if isinstance(value, Image):
             grid = self.given_grid(value)
             if grid is None:
-                raise UnsupportedError(
+                message = (
                     f"{node.label} reads the input before any quantizer, so its integer grid is unknown; put an "
                     "input quantizer (8-bit unsigned) first, or say what one pixel step stands for: "
                     "input_scale=1/255 (command line: --input-scale 1/255)"
                 )
+                if not self._collects:
+                    raise UnsupportedError(message)
+                if value.name not in self.inputs:
+                    self._blockers.append(message)
+                grid = (1.0, 8, False)  # whatever it is, what else is in the way shows
             step, bits, signed = grid
             lo, hi = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
             value = self.open_input(value, lo, hi, np.array([step]))
@@ -165,6 +172,7 @@ class Importer:
 
     def run(self, collect: bool) -> list[NodeStatus]:
         """Visit every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""
+        self._collects = collect
         check_nodes(f"model {self.name}", len(self.model.nodes))
         self.values[""] = Constant(np.zeros(0, np.float32))
         for name, constant in self.model.constants.items():
@@ -177,13 +185,15 @@ class Importer:
             try:
                 self._check_inputs(node)
                 value = self._visit(node)
-                statuses.append(NodeStatus(node.name, node.op_type, True, ""))
+                message = self._blockers.pop() if self._blockers else ""
+                statuses.append(NodeStatus(node.name, node.op_type, not message, message))
             except Exception as error:  # a damaged node makes numpy or the ONNX runtime raise anything
                 message = _complaint(node, error)
                 if not collect:
                     raise UnsupportedError(message) from error
                 value = Unknown(node.label)
-                statuses.append(NodeStatus(node.name, node.op_type, False, message))
+                reached = not isinstance(error, _NotReached)
+                statuses.append(NodeStatus(node.name, node.op_type, False, message, reached))
             for name in node.outputs:
                 self.values[name] = Unknown(f"a further output of {node.label}")
             if node.outputs:
@@ -201,6 +211,8 @@ class Importer:
                     "(nodes out of order or missing), so export it again"
                 )
             if isinstance(value, Unknown):
+                if node.op_type in ADVICE:
+                    self._handler(node)
                 raise _NotReached(f"not reached: its input comes from {value.node}, which is not supported")
 
     def _visit(self, node: ModelNode) -> Value:
@@ -212,14 +224,17 @@ class Importer:
             for name, value in zip(node.inputs, operands, strict=True):
                 if isinstance(value, Constant) and name:
                     _check_type(f"constant {name}", value.value.dtype.name)
+        return self._handler(node)(self, node)
+
+    def _handler(self, node: ModelNode) -> Handler:
+        """Find what imports a node; raises UnsupportedError with what to do where nothing does."""
         known = handlers()
         if (node.domain, node.op_type) in known:
-            return known[node.domain, node.op_type](self, node)
+            return known[node.domain, node.op_type]
         where = f" of domain {node.domain}" if node.domain not in {domain for domain, _ in known} else ""
         advice = ADVICE.get(node.op_type, "replace it, or move it after the output onto the host")
         raise UnsupportedError(
-            f"{node.label}: {node.op_type}{where} is not supported; {advice}. Supported are "
-            f"{', '.join(sorted({op_type for _, op_type in known}))}"
+            f"{node.label}: {node.op_type}{where} is not supported; {advice} (docs/reference/models.md lists what is)"
         )
 
     # The result.
