@@ -49,6 +49,15 @@ class MatrixVector(Op):
         if self.groups < 1 or self.pixels < 1:
             raise GraphError(f"matrix-vector: groups {self.groups} and pixels {self.pixels} must be at least 1")
 
+    def title(self, ports: Ports, window: str = "") -> str:
+        x, w = ports.inputs
+        if w.repeats == 1 and self.groups == 1:
+            return "dense"
+        text = f"conv {window or 'x'.join('1' * max(1, len(x.shape) - 1))}"
+        if self.groups == 1:
+            return text
+        return f"depthwise {text}" if w.shape[1] == self.pixels else f"{text}, {self.groups} groups"
+
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         x, w = inputs
         rows, columns = w.shape
