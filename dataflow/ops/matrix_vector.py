@@ -83,11 +83,10 @@ class MatrixVector(Op):
         rows, columns = w.shape
         vectors = x.reshape(-1, self.groups, columns).transpose(1, 0, 2)
         matrices = w.reshape(self.groups, rows // self.groups, columns).transpose(0, 2, 1)
-        # BLAS on doubles is exact while every sum stays below 2^53.
-        if np.abs(x).max(initial=0) * np.abs(w).sum(axis=1).max(initial=0) < 2**53:
-            product = np.matmul(vectors.astype(np.float64), matrices.astype(np.float64)).astype(np.int64)
-        else:
-            product = np.matmul(vectors, matrices)
+        # BLAS works on floats. They are exact while every sum stays below 2^24 in single and 2^53 in double precision.
+        largest = int(np.abs(x).max(initial=0)) * int(np.abs(w).sum(axis=1).max(initial=0))
+        kind = np.float32 if largest < 2**24 else np.float64 if largest < 2**53 else np.int64
+        product = np.matmul(vectors.astype(kind), matrices.astype(kind)).astype(np.int64)
         y = product.transpose(1, 0, 2).reshape(len(x), -1, rows)
         shape = x.shape[1:-1] if x.shape[-1] == self.groups * columns else (1,) * (x.ndim - 2)
         return (y.reshape(len(x), *shape, rows),)
