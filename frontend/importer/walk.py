@@ -50,6 +50,13 @@ ADVICE = {
     "LayerNormalization": "use batch normalisation",
     "InstanceNormalization": "use batch normalisation",
     "FloatQuant": "use an integer quantizer (Quant)",
+    "QuantizeLinear": "put a DequantizeLinear after it, with nothing but Clip between",
+    "DequantizeLinear": "give the model a float input and a QuantizeLinear in front",
+    "DynamicQuantizeLinear": "quantize statically (quantize_static), with scales that are constants",
+    **dict.fromkeys(
+        ("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm", "ConvInteger", "MatMulInteger"),
+        "write the file in QDQ form (quant_format=QuantFormat.QDQ)",
+    ),
     "QuantAvgPool2d": "import the file from before FINN's conversion of average pools",
     "MVAU": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
     "Thresholding": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
