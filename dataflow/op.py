@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cached_property, lru_cache
 from inspect import isabstract
+from re import sub
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -195,6 +196,10 @@ class Op(ABC):
     def detail(self) -> str:
         """What tells two nodes of this op apart in a table; empty where nothing does."""
         return ""
+
+    def title(self, ports: Ports, window: str = "") -> str:
+        """Call the op what the field calls it, in lower case; `window`: `detail` of the layout that it reads."""
+        return f"{sub('(?<=[a-z])(?=[A-Z])', ' ', self.kind).lower()} {window}".rstrip()
 
     @property
     def folds_with_reader(self) -> bool:

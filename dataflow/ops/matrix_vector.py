@@ -49,6 +49,15 @@ class MatrixVector(Op):
         if self.groups < 1 or self.pixels < 1:
             raise GraphError(f"matrix-vector: groups {self.groups} and pixels {self.pixels} must be at least 1")
 
+    def title(self, ports: Ports, window: str = "") -> str:
+        x, w = ports.inputs
+        if w.repeats == 1 and self.groups == 1:
+            return "dense"
+        text = f"conv {window or 'x'.join('1' * max(1, len(x.shape) - 1))}"
+        if self.groups == 1:
+            return text
+        return f"depthwise {text}" if w.shape[1] == self.pixels else f"{text}, {self.groups} groups"
+
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         x, w = inputs
         rows, columns = w.shape
@@ -84,11 +93,10 @@ class MatrixVector(Op):
         rows, columns = w.shape
         vectors = x.reshape(-1, self.groups, columns).transpose(1, 0, 2)
         matrices = w.reshape(self.groups, rows // self.groups, columns).transpose(0, 2, 1)
-        # BLAS on doubles is exact while every sum stays below 2^53.
-        if np.abs(x).max(initial=0) * np.abs(w).sum(axis=1).max(initial=0) < 2**53:
-            product = np.matmul(vectors.astype(np.float64), matrices.astype(np.float64)).astype(np.int64)
-        else:
-            product = np.matmul(vectors, matrices)
+        # BLAS works on floats. They are exact while every sum stays below 2^24 in single and 2^53 in double precision.
+        largest = int(np.abs(x).max(initial=0)) * int(np.abs(w).sum(axis=1).max(initial=0))
+        kind = np.float32 if largest < 2**24 else np.float64 if largest < 2**53 else np.int64
+        product = np.matmul(vectors.astype(kind), matrices.astype(kind)).astype(np.int64)
         y = product.transpose(1, 0, 2).reshape(len(x), -1, rows)
         shape = x.shape[1:-1] if x.shape[-1] == self.groups * columns else (1,) * (x.ndim - 2)
         return (y.reshape(len(x), *shape, rows),)

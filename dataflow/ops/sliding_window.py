@@ -81,6 +81,15 @@ class SlidingWindow(Op):
             )
 
     @property
+    def detail(self) -> str:
+        """The kernel, and of stride and dilation what is not 1."""
+        text = "x".join(map(str, self.kernel))
+        for name, numbers in (("stride", self.stride), ("dilation", self.dilation)):
+            if set(numbers) != {1}:
+                text += f", {name} {numbers[0] if len(set(numbers)) == 1 else 'x'.join(map(str, numbers))}"
+        return text
+
+    @property
     def rank(self) -> int:
         """Spatial axes."""
         return len(self.kernel)

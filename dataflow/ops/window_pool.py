@@ -32,6 +32,9 @@ class WindowPool(Op):
         if self.pixels < 1 or self.mode not in ("max", "sum"):
             raise GraphError(f"window pool: {self.pixels} pixels, mode {self.mode!r}; supported: >= 1, 'max', 'sum'")
 
+    def title(self, ports: Ports, window: str = "") -> str:
+        return f"{self.mode} pool {window}".rstrip()
+
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         (x,) = inputs
         if x.channels % self.pixels:
