@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.limits import check_option
+from muxflow.dataflow.text import in_one_line
 
 STANDARD, MUXFLOW = "", "muxflow"
 """Domains of operators: ONNX's own, and Muxflow's."""
@@ -56,7 +57,7 @@ class ModelNode:
     @property
     def label(self) -> str:
         """How messages name the node."""
-        return f"{self.name} ({self.op_type})"
+        return f"{in_one_line(self.name)} ({in_one_line(self.op_type)})"
 
 
 @dataclass(frozen=True)
