@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 from rich.table import Table
 from rich.text import Text
 
 import muxflow
-from muxflow.cli.console import InputScale, Json, ModelArgument, answer, fraction, out
+from muxflow.cli.console import Json, ModelArgument, answer, out
+from muxflow.cli.input_options import with_input_options
 
 
-def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = False) -> None:
+@with_input_options
+def check(model: ModelArgument, inputs: dict[str, Any], as_json: Json = False) -> None:
     """Say of every node of a model whether it is supported, and what to do about those that are not."""
-    statuses = muxflow.check(model, input_scale=fraction(input_scale))
+    statuses = muxflow.check(model, **inputs)
     bad = [status for status in statuses if not status.supported]
 
     def show() -> None:

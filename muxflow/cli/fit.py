@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import muxflow
-from muxflow.cli.console import MODEL, BoardOption, InputScale, Json, answer, fraction, out, tasks
+from muxflow.cli.console import MODEL, BoardOption, Json, answer, out, tasks
+from muxflow.cli.input_options import with_input_options
 from muxflow.cli.refit import refit
 from muxflow.cli.target_options import flag
 from muxflow.dataflow.files import check_writable, write_atomically
@@ -101,8 +102,10 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
+@with_input_options
 def fit(
     context: typer.Context,
+    inputs: dict[str, Any],
     model: Annotated[Path | None, MODEL] = None,
     project: FromOption = None,
     board: BoardOption = "pynq-z2",
@@ -118,7 +121,6 @@ def fit(
         Path | None, typer.Option(help="Draw the frontier into this file (needs matplotlib: muxflow[report]).")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON too.")] = None,
-    input_scale: InputScale = None,
     as_json: Json = False,
 ) -> None:
     """Say how a model fits a board: folds, FIFO depths, memories, rate and latency, without writing a project."""
@@ -138,10 +140,9 @@ def fit(
     asked = wishes(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
-    scale = fraction(input_scale)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, input_scale=scale)
+        graph = muxflow.load(model, **inputs)
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = muxflow.fit(graph, **asked)
