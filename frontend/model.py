@@ -119,12 +119,16 @@ def model_name(path: Path) -> str:
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """What `check` says of one node: supported or not, and what to do."""
+    """What `check` says of one node: supported or not, and what to do.
+
+    `reached`: False where nothing is known, because the node reads what one that is not supported writes.
+    """
 
     node: str
     op_type: str
     supported: bool
     message: str
+    reached: bool = True
 
 
 Layout = Literal["channels-first", "channels-last"]

@@ -70,11 +70,11 @@ def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
 def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, count: int | None) -> Images:
     """Return the first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit."""
     from muxflow.frontend.floats import image_codes
-    from muxflow.frontend.training import datasets
+    from muxflow.frontend.training.datasets.registry import load
 
     if split not in ("train", "test"):
         raise UsageError(f"split {split!r}; supported: 'train', 'test'")
-    dataset = datasets.load(name, "train" if split == "train" else "test", folder)
+    dataset = load(name, "train" if split == "train" else "test", folder)
     return Images(image_codes(graph, dataset.images[:count]), dataset.labels[:count], name, split)
 
 

@@ -16,13 +16,14 @@ from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.frontend.floats import float_inputs, observed
 from muxflow.frontend.training.layers import MuxJoin, OrJoin
+from muxflow.frontend.training.thermometer import ThermometerEncoder
 from muxflow.proof.execution import Tensor
 
-OBSERVED = (ActQuantProxyFromInjector, MuxJoin, OrJoin)
+OBSERVED = (ActQuantProxyFromInjector, MuxJoin, OrJoin, ThermometerEncoder)
 
 
 class TorchExecution:
-    """A Brevitas network: the outputs of every activation quantizer and of every MUX or OR join, and the logits.
+    """A Brevitas network: the outputs of every activation quantizer, MUX or OR join and encoder, and the logits.
 
     The graph's streams are matched with them in the order of evaluation: the operands of a join from left to right.
     """

@@ -19,7 +19,7 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_elements, check_nodes
 from muxflow.dataflow.op import Op, Role
 from muxflow.frontend.importer.constants import finite, fold
-from muxflow.frontend.importer.handling import handlers
+from muxflow.frontend.importer.handling import Handler, handlers
 from muxflow.frontend.importer.inputs import Inputs
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, natural
 from muxflow.frontend.importer.leaving import CHOICES, ORDERED, HostComputes, follower
@@ -50,6 +50,13 @@ ADVICE = {
     "LayerNormalization": "use batch normalisation",
     "InstanceNormalization": "use batch normalisation",
     "FloatQuant": "use an integer quantizer (Quant)",
+    "QuantizeLinear": "put a DequantizeLinear after it, with nothing but Clip between",
+    "DequantizeLinear": "give the model a float input and a QuantizeLinear in front",
+    "DynamicQuantizeLinear": "quantize statically (quantize_static), with scales that are constants",
+    **dict.fromkeys(
+        ("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm", "ConvInteger", "MatMulInteger"),
+        "write the file in QDQ form (quant_format=QuantFormat.QDQ)",
+    ),
     "QuantAvgPool2d": "import the file from before FINN's conversion of average pools",
 }
 """What to do about op types that people often meet here."""
@@ -87,6 +94,8 @@ class Importer:
         self.near_ties = 0
         self.ties: dict[str, tuple[tuple[int, int], ...]] = {}
         self.threshold_count = 0
+        self._collects = False
+        self._blockers: list[str] = []
         self._names: set[str] = set()
 
     # Building blocks for the handlers.
@@ -148,10 +157,15 @@ class Importer:
         if isinstance(value, Image):
             grid = self.given_grid(value)
             if grid is None:
-                raise UnsupportedError(
+                message = (
                     f"{node.label} reads the input before any quantizer, so its integer grid is unknown; put an "
                     f"input quantizer first, or {DESCRIBE}"
                 )
+                if not self._collects:
+                    raise UnsupportedError(message)
+                if value.name not in self.inputs:
+                    self._blockers.append(message)
+                grid = Grid.of_bits(8)  # whatever it is, what else is in the way shows
             scale = np.array([grid.scale])
             opened = self.open_input(value, grid.lo, grid.hi, scale, bipolar=grid.bipolar)
             value = self.described.normalized(opened, self.streams[opened.stream].channels)
@@ -174,6 +188,7 @@ class Importer:
 
     def run(self, collect: bool) -> list[NodeStatus]:
         """Visit every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""
+        self._collects = collect
         check_nodes(f"model {self.name}", len(self.model.nodes))
         self.values[""] = Constant(np.zeros(0, np.float32))
         for name, constant in self.model.constants.items():
@@ -187,13 +202,15 @@ class Importer:
             try:
                 self._check_inputs(node)
                 values = self._visited(node)
-                statuses.append(NodeStatus(node.name, node.op_type, True, ""))
+                message = self._blockers.pop() if self._blockers else ""
+                statuses.append(NodeStatus(node.name, node.op_type, not message, message))
             except Exception as error:  # a damaged node makes numpy or the ONNX runtime raise anything
                 message = _complaint(node, error)
                 if not collect:
                     raise UnsupportedError(message) from error
                 values = [Unknown(node.label)] * len(node.outputs[:1])
-                statuses.append(NodeStatus(node.name, node.op_type, False, message))
+                reached = not isinstance(error, _NotReached)
+                statuses.append(NodeStatus(node.name, node.op_type, False, message, reached))
             for name in node.outputs:
                 self.values[name] = Unknown(f"a further output of {node.label}")
             self.values.update(zip(node.outputs, values, strict=False))
@@ -210,6 +227,8 @@ class Importer:
                     "(nodes out of order or missing), so export it again"
                 )
             if isinstance(value, Unknown):
+                if node.op_type in ADVICE:
+                    self._handler(node)
                 raise _NotReached(f"not reached: its input comes from {value.node}, which is not supported")
 
     def _visited(self, node: ModelNode) -> Sequence[Value]:
@@ -253,15 +272,19 @@ class Importer:
         constants = [value for value in operands if isinstance(value, Constant)]
         if node.domain == STANDARD and len(constants) == len(operands):
             return fold(node, constants, self.opset)
-        known = handlers()
         if any(isinstance(value, Ending) for value in operands) and node.op_type not in CHOICES:
             return [self._left_to_host(node)] * len(node.outputs)
         if node.domain != MUXFLOW:
             for name, value in zip(node.inputs, operands, strict=True):
                 if isinstance(value, Constant) and name:
                     _check_type(f"constant {name}", value.value.dtype.name)
+        return self._handler(node)(self, node)
+
+    def _handler(self, node: ModelNode) -> Handler:
+        """Find what imports a node; raises UnsupportedError with what to do where nothing does."""
+        known = handlers()
         if (node.domain, node.op_type) in known:
-            return known[node.domain, node.op_type](self, node)
+            return known[node.domain, node.op_type]
         where = f" of domain {node.domain}" if node.domain not in {domain for domain, _ in known} else ""
         advice = ADVICE.get(node.op_type, "replace it, or move it after the output onto the host")
         if HARDWARE in f"{node.domain} {node.attributes.get('backend', '')}":
@@ -270,8 +293,7 @@ class Importer:
                 "one"
             )
         raise UnsupportedError(
-            f"{node.label}: {node.op_type}{where} is not supported; {advice}. Supported are "
-            f"{', '.join(sorted({op_type for _, op_type in known}))}"
+            f"{node.label}: {node.op_type}{where} is not supported; {advice} (docs/reference/models.md lists what is)"
         )
 
     # The result.

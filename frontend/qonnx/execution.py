@@ -135,7 +135,10 @@ class _Node:
         ]
         outputs = [onnx.ValueInfoProto(name=name) for name in proto.output if name]
         graph = helper.make_graph([proto], "node", infos, outputs)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self._opset)], ir_version=8)
+        opsets = {"": self._opset} | ({proto.domain: 1} if proto.domain else {})
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid(*one) for one in opsets.items()], ir_version=8
+        )
 
     def _explicit(self, x: Array) -> onnx.NodeProto:
         """Spell padding out that is called SAME beside dilation, which no library pads."""

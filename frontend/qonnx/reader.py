@@ -23,6 +23,7 @@ from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, Grid, Model, ModelInput, ModelNode, model_name
+from muxflow.frontend.qonnx.qdq import with_quantizers
 
 METADATA_PREFIX = "muxflow."
 STANDARD_DOMAINS = ("", "ai.onnx")
@@ -80,7 +81,7 @@ def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
 
 
 def read_onnx(path: Path) -> Model:
-    """Read a model file as a description of the float model.
+    """Read a model file as a description of the float model, the quantizers of QDQ files joined.
 
     Raises MuxflowError as `read_model`, UnsupportedError for operators newer than the installed ONNX.
     """
@@ -92,7 +93,7 @@ def read_onnx(path: Path) -> Model:
                 f"model {path}: operators of opset {entry.version}; supported are those up to {newest}, the newest that the "
                 f"installed ONNX {onnx.__version__} has, so export it again with a lower one (opset_version={newest})"
             )
-    return described(proto, model_name(Path(path)))
+    return with_quantizers(described(proto, model_name(Path(path))))
 
 
 def operators(path: Path) -> frozenset[str]:

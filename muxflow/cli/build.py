@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import typer
 
 import muxflow
-from muxflow.cli.console import BoardOption, Json, ModelArgument, answer, out, tasks
+from muxflow.cli.console import (
+    BoardOption,
+    Json,
+    ModelArgument,
+    Verbose,
+    answer,
+    next_command,
+    out,
+    tasks,
+)
 from muxflow.cli.fit import (
     BramOption,
     ClockOption,
@@ -21,7 +30,7 @@ from muxflow.cli.fit import (
     SureOption,
     wishes,
 )
-from muxflow.cli.input_options import with_input_options
+from muxflow.cli.input_options import InputWords, with_input_options
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import check_network
@@ -33,7 +42,7 @@ from muxflow.hls.registry import find
 @with_input_options
 def build(
     model: ModelArgument,
-    inputs: dict[str, Any],
+    inputs: InputWords,
     board: BoardOption = "pynq-z2",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Project folder; build/MODEL when absent.")
@@ -51,6 +60,7 @@ def build(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the project of another network in the folder.")
     ] = False,
+    verbose: Verbose = False,
     as_json: Json = False,
     **given: Any,
 ) -> None:
@@ -71,7 +81,7 @@ def build(
     writer.check(options, name, folder)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, **inputs)
+        graph = muxflow.load(model, **inputs.keywords)
         if arg_max:
             graph = append_arg_max(graph)
         if top_k:
@@ -101,9 +111,12 @@ def build(
     facts = {"project": str(written.path), **written.facts}
 
     def show() -> None:
-        out.print(terminal(report))
+        out.print(terminal(report, verbose=verbose))
+        out.print()
         for fact, text in facts.items():
             out.print(f"{fact}: {os.path.relpath(text) if fact == 'project' else text}")
+        if target == "vitis":
+            next_command("csim", os.path.relpath(written.path))
 
     entry: dict[str, Any] = json.loads(to_json(report))
     answer({**entry, **{fact.replace(" ", "_"): text for fact, text in facts.items()}}, as_json, show)

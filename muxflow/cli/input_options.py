@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
 
@@ -47,8 +48,16 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class InputWords:
+    """What was given of the inputs: `keywords` of `muxflow.load`, and the `words` of the command line."""
+
+    keywords: dict[str, Any]
+    words: tuple[str, ...]
+
+
 def with_input_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that describe inputs; it takes them as `inputs`, the keywords of `muxflow.load`.
+    """Give a command the options that describe inputs; it takes them as `inputs`.
 
     Raises UsageError, when the command runs, for what is no number.
     """
@@ -56,7 +65,7 @@ def with_input_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**given: Any) -> None:
         described = {name: given.pop(name) for name in OPTIONS}
-        command(inputs=_read(described), **given)
+        command(inputs=InputWords(_read(described), _words(described)), **given)
 
     hints = {**get_type_hints(command, include_extras=True), **OPTIONS}
     own = [one for one in inspect.signature(command).parameters.values() if one.name != "inputs"]
@@ -66,6 +75,16 @@ def with_input_options(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature([*named, *rest])  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in named}
     return run
+
+
+def _words(given: dict[str, Any]) -> tuple[str, ...]:
+    words: list[str] = []
+    for name, value in given.items():
+        if name == "input_signed" and value is not None:
+            words.append("--input-signed" if value else "--input-unsigned")
+        elif value is not None:
+            words += ["--" + name.replace("_", "-"), str(value)]
+    return tuple(words)
 
 
 def _read(given: dict[str, Any]) -> dict[str, Any]:
