@@ -13,6 +13,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.constants import REORDERINGS
 from muxflow.frontend.importer.float_chain import BINARY, UNARY, Step
 from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.values import Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import Constant, ModelNode
@@ -38,6 +39,7 @@ def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where
 
 
 @handles(*sorted(UNARY))
+@through_padding
 def unary(importer: Importer, node: ModelNode) -> Value:
     """Apply an elementwise function, its further inputs (bounds of Clip) constant."""
     if node.op_type in ("Identity", "Dropout"):
@@ -54,6 +56,7 @@ def unary(importer: Importer, node: ModelNode) -> Value:
 
 
 @handles(*sorted(BINARY - {"Add"}))
+@through_padding
 def with_constant(importer: Importer, node: ModelNode) -> Value:
     """Apply a binary elementwise op with one constant side."""
     if len(node.inputs) != 2:
@@ -73,6 +76,7 @@ def with_constant(importer: Importer, node: ModelNode) -> Value:
 
 
 @handles("BatchNormalization")
+@through_padding
 def batch_normalization(importer: Importer, node: ModelNode) -> Value:
     """Import batch normalisation at inference."""
     tensor = importer.tensor(node, 0)

@@ -18,6 +18,7 @@ from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.thresholds import find_thresholds
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -147,6 +148,7 @@ def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quant
 
 
 @handles("Quant", "IntQuant", "BipolarQuant", domains=QUANTIZED)
+@through_padding
 def quantize(importer: Importer, node: ModelNode) -> Value:
     """Import Quant and BipolarQuant."""
     value = importer.values[node.inputs[0]]

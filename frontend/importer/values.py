@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.float_chain import Step, affine_of
-from muxflow.frontend.model import Constant
+from muxflow.frontend.model import Constant, ModelNode
 
 Doubles = npt.NDArray[np.float64]
 Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
@@ -46,6 +47,12 @@ class Tensor:
         """Return the tensor after one more float step."""
         return replace(self, steps=(*self.steps, step))
 
+    @property
+    def rows(self) -> int:
+        """Rows of the stream that the scale or a constant of the steps tells apart: 1, the channels or all elements."""
+        operands = [operand.size for step in self.steps for operand in step.operands if operand is not None]
+        return max(self.scale.size, *operands, 1)
+
     def meaning(self) -> tuple[Doubles, Doubles] | None:
         """Return (scale, offset) of the codes when all steps are affine, else None."""
         affine = affine_of(self.steps)
@@ -70,6 +77,33 @@ class Image:
     index: IntArray
 
 
+@dataclass(frozen=True, eq=False)
+class Padded:
+    """A map with constant padding, which the window that reads it adds, or else a node of its own.
+
+    `node`: the model's node whose output it is; `inner`: the map; `pads`: positions before all its spatial axes, then after all;
+    `fill`: the value there; `code`: of the stream of `inner`, once it is one, that stands for `fill`.
+    """
+
+    node: ModelNode
+    inner: Tensor | Image
+    pads: tuple[int, ...]
+    fill: float
+    code: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape with the padding, without the batch."""
+        channels, *sizes = self.inner.index.shape
+        return (channels, *grown(sizes, self.pads))
+
+
+def grown(sizes: Sequence[int], pads: Sequence[int]) -> tuple[int, ...]:
+    """Return the sizes of a map's axes with padding before all of them, then after all."""
+    rank = len(sizes)
+    return tuple(map(sum, zip(sizes, pads[:rank], pads[rank:], strict=True)))
+
+
 @dataclass(frozen=True)
 class Unknown:
     """An output of a node that is not supported, or one that Muxflow does not compute; `node` names it."""
@@ -77,7 +111,7 @@ class Unknown:
     node: str
 
 
-Value = Constant | Generated | Tensor | Image | Unknown
+Value = Constant | Generated | Tensor | Image | Padded | Unknown
 
 
 def compact(rows: Numbers) -> Numbers:

@@ -17,19 +17,17 @@ from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_elements, check_nodes
 from muxflow.dataflow.op import Op
+from muxflow.dataflow.ops.resize import Resize
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import handlers
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, stream_shape
-from muxflow.frontend.importer.values import Image, Tensor, Unknown, Value
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, check_feature_map, stream_shape
+from muxflow.frontend.importer.padding import code_of
+from muxflow.frontend.importer.values import Image, Padded, Tensor, Unknown, Value
 from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
 
 ADVICE = {
-    "Pad": "give the padding to the convolution or pool after it (padding=...)",
     "Split": "use one convolution a part instead",
     "Slice": "use one convolution a part instead",
-    "Resize": "pool or use a stride instead of scaling maps up",
-    "Upsample": "pool or use a stride instead of scaling maps up",
-    "ConvTranspose": "use Conv",
     "LSTM": "use convolutions over a window of time steps",
     "GRU": "use convolutions over a window of time steps",
     "RNN": "use convolutions over a window of time steps",
@@ -135,6 +133,8 @@ class Importer:
     def tensor(self, node: ModelNode, position: int) -> Tensor:
         """Return an input of a node that must be data; a raw image becomes integers by its given grid."""
         value = self.values[node.inputs[position]]
+        if isinstance(value, Padded):
+            return self._with_padding(value)
         if isinstance(value, Image):
             grid = self.given_grid(value)
             if grid is None:
@@ -151,6 +151,23 @@ class Importer:
                 f"{node.label}: input {position} ({node.inputs[position]}) is constant or generated; it must be data"
             )
         return value
+
+    def _with_padding(self, padded: Padded) -> Tensor:
+        """Add padding by a node of its own, for readers without a window that does it."""
+        inner, code, node = padded.inner, padded.code, padded.node
+        if isinstance(inner, Image):
+            self.values[node.inputs[0]] = inner
+            inner = self.tensor(node, 0)
+            code = code_of(node.label, inner, padded.fill, self.opset)
+        source = self.streams[inner.stream]
+        check_feature_map(node.label, inner, source, f"{SUPPORTED_MAPS} maps")
+        if inner.rows > source.channels:
+            raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before it")
+        name = self.emit(node.name, Resize((1,) * (len(padded.pads) // 2), padded.pads, "insert", code), inner.stream)
+        self.describe(name, inner.scale)
+        if not inner.steps:
+            self.tensors[name] = node.outputs[0]
+        return replace(inner, stream=name, index=channel_first(self.streams[name]))
 
     def constant(self, node: ModelNode, position: int) -> npt.NDArray[Any]:
         """Return an input of a node that must be constant."""
@@ -226,6 +243,10 @@ class Importer:
 
     def graph(self) -> Graph:
         """Return the finished graph, cleaned up and checked."""
+        for name in self.model.outputs:
+            value = self.values.get(name)
+            if isinstance(value, Padded):
+                self.values[name] = self._with_padding(value)
         outputs = {name: self._output(name) for name in self.model.outputs}
         streams = [tensor.stream for tensor in outputs.values()]
         if len(set(streams)) < len(self.model.outputs):

@@ -11,6 +11,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.quantizers import ACTIVATION_BITS, INPUT_BITS, Quantizer, activation
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -67,6 +68,7 @@ def unsupported(importer: Importer, node: ModelNode) -> Value:
 
 
 @handles("Steps", domains=(MUXFLOW,))
+@through_padding
 def import_steps(importer: Importer, node: ModelNode) -> Value:
     """Import a table of steps: see `keras.writer`."""
     quantizer = _read(importer, node)

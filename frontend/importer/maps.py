@@ -1,0 +1,148 @@
+"""How nodes read maps: with the padding around them, and with their pixels gathered in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from math import prod
+
+import numpy as np
+
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.frontend.importer.float_chain import BINARY, Step
+from muxflow.frontend.importer.handling import Handler
+from muxflow.frontend.importer.layout import channel_first, check_feature_map, is_feature_map
+from muxflow.frontend.importer.padding import code_of
+from muxflow.frontend.importer.values import Image, Padded, Tensor, Value
+from muxflow.frontend.importer.walk import Importer
+from muxflow.frontend.model import Constant, ModelNode
+
+Numbers = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
+
+
+def feature_map(importer: Importer, node: ModelNode, supported: str) -> Tensor:
+    """Return a node's first input, which must be a map; pixels that were gathered into channels are laid out anew.
+
+    `supported`: what may be there. Raises UnsupportedError naming the node where it is no map.
+    """
+    tensor = importer.tensor(node, 0)
+    source = importer.streams[tensor.stream]
+    if is_feature_map(tensor, source):
+        return tensor
+    gathered = _blocks(importer, node, tensor)
+    if gathered is None:
+        check_feature_map(node.label, tensor, source, supported)
+    return gathered or tensor
+
+
+def padded_map(
+    importer: Importer, node: ModelNode, supported: str, takes: Callable[[Tensor, int], bool]
+) -> tuple[Tensor, tuple[int, ...], int]:
+    """Return a node's first input, which must be a map, and the padding that the node's own window adds: pads and code.
+
+    `takes`: whether that window can add padding of a code around a map; where it cannot, a node before it does.
+    """
+    value = importer.values[node.inputs[0]]
+    if isinstance(value, Padded) and isinstance(value.inner, Tensor):
+        inner = value.inner
+        if is_feature_map(inner, importer.streams[inner.stream]) and takes(inner, value.code):
+            return inner, value.pads, value.code
+    tensor = feature_map(importer, node, supported)
+    return tensor, (0,) * (2 * tensor.index.ndim - 2), 0
+
+
+def _blocks(importer: Importer, node: ModelNode, tensor: Tensor) -> Tensor | None:
+    """Lay out a map whose channels are blocks of pixels, in either order of channel and pixel; None for any other."""
+    stream = importer.streams[tensor.stream]
+    sizes, made = stream.shape[:-1], tensor.index.shape[1:]
+    if len(sizes) != len(made) or any(size % new for size, new in zip(sizes, made, strict=True)):
+        return None
+    kernel = tuple(size // new for size, new in zip(sizes, made, strict=True))
+    if prod(kernel) * stream.channels != tensor.index.shape[0]:
+        return None
+    for groups in (1, stream.channels):
+        window = SlidingWindow(kernel, kernel, groups=groups)
+        (index,) = window.compute(np.arange(stream.size).reshape(1, *stream.shape))
+        if np.array_equal(np.moveaxis(index[0], -1, 0), tensor.index):
+            return in_blocks(importer, node, tensor, window)
+    return None
+
+
+def in_blocks(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor | None:
+    """Gather the pixels of each of a window's positions into channels; None where constants differ from pixel to pixel."""
+    channels, pixels = importer.streams[tensor.stream].channels, prod(window.kernel)
+    if tensor.rows > channels:
+        return None
+
+    def spread(values: Numbers) -> Numbers:
+        if values.size == 1:
+            return values
+        return np.tile(values, pixels) if window.groups == 1 else np.repeat(values, pixels)
+
+    def moved(step: Step) -> Step:
+        return replace(step, operands=tuple(None if one is None else spread(one) for one in step.operands))
+
+    name = importer.emit(f"{node.name}_blocks", window, tensor.stream)
+    importer.describe(name, spread(tensor.scale))
+    index = channel_first(importer.streams[name])
+    return replace(tensor, stream=name, index=index, scale=spread(tensor.scale), steps=tuple(map(moved, tensor.steps)))
+
+
+def through_padding(handler: Handler) -> Handler:
+    """Let a handler of an elementwise node work on the map inside of padding, and the padding with it.
+
+    Where the padding would differ from channel to channel afterwards, or the node has a constant for each pixel, a node of
+    its own adds the padding before.
+    """
+
+    @wraps(handler)
+    def handled(importer: Importer, node: ModelNode) -> Value:
+        name = next((name for name in node.inputs if isinstance(importer.values[name], Padded)), None)
+        if name is None:
+            return handler(importer, node)
+        padded = importer.values[name]
+        assert isinstance(padded, Padded)
+        if not _alike(importer, node, padded):
+            return handler(importer, node)
+        importer.values[name] = padded.inner
+        try:
+            result = handler(importer, node)
+        finally:
+            importer.values[name] = padded
+        code = _code_after(importer, padded, result)
+        if code is None:
+            return handler(importer, node)
+        assert isinstance(result, Tensor | Image)
+        if isinstance(result, Tensor):
+            importer.tensors.pop(result.stream, None)  # the model's own has the padding
+        return replace(padded, node=node, inner=result, code=code)
+
+    return handled
+
+
+def _alike(importer: Importer, node: ModelNode, padded: Padded) -> bool:
+    """Tell whether the constants of an elementwise node are the same for all pixels."""
+    if node.op_type not in BINARY:
+        return True
+    rank = len(padded.pads) // 2
+    values = (importer.values[name] for name in node.inputs)
+    shapes = [value.value.shape for value in values if isinstance(value, Constant)]
+    return all(prod(shape) == 1 or (len(shape) > rank and set(shape[-rank:]) == {1}) for shape in shapes)
+
+
+def _code_after(importer: Importer, padded: Padded, result: Value) -> int | None:
+    """Find the padding's code after an elementwise node; None where there is no single one."""
+    inner = padded.inner
+    if isinstance(result, Image):
+        return 0
+    assert isinstance(result, Tensor)
+    if isinstance(inner, Image):
+        return code_of(padded.node.label, result, padded.fill, importer.opset)
+    if result.stream == inner.stream:
+        return padded.code
+    before, last = importer.streams[inner.stream], importer.nodes[-1]
+    if last.inputs != (inner.stream,) or not before.lo <= padded.code <= before.hi:
+        return None
+    (codes,) = last.op.compute(np.full((1, *before.shape), padded.code))
+    return int(codes.flat[0]) if (codes == codes.flat[0]).all() else None
