@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
+from muxflow.frontend.importer.compositions import composed
 from muxflow.frontend.importer.constants import REORDERINGS
 from muxflow.frontend.importer.float_chain import BINARY, UNARY, Step
 from muxflow.frontend.importer.handling import handles
@@ -63,10 +64,13 @@ def with_constant(importer: Importer, node: ModelNode) -> Value:
         raise UnsupportedError(f"{node.label}: {len(node.inputs)} inputs; supported are two, chain the node")
     left, right = (importer.values[name] for name in node.inputs)
     if not isinstance(left, Constant) and not isinstance(right, Constant):
-        raise UnsupportedError(
-            f"{node.label}: both inputs are data; supported joins of two streams are Add, Concat, MuxJoin and OrJoin, "
-            "so use one of those"
-        )
+        together = composed(node, importer.tensor(node, 0), importer.tensor(node, 1))
+        if together is None:
+            raise UnsupportedError(
+                f"{node.label}: both inputs are data; supported joins of two streams are Add, Concat, MuxJoin and OrJoin, "
+                "so use one of those"
+            )
+        return together
     position = 0 if isinstance(right, Constant) else 1
     tensor = importer.tensor(node, position)
     constant = importer.constant(node, 1 - position).astype(np.float32)

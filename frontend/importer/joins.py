@@ -14,6 +14,7 @@ from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.or_join import OrJoin
 from muxflow.dataflow.ops.spatial import meet
+from muxflow.frontend.importer.compositions import composed
 from muxflow.frontend.importer.elementwise import with_constant
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.grids import common_grid
@@ -50,6 +51,10 @@ def add(importer: Importer, node: ModelNode) -> Value:
     if any(isinstance(importer.values[name], Constant) for name in node.inputs):
         return with_constant(importer, node)
     left, right = importer.tensor(node, 0), importer.tensor(node, 1)
+    if left.meaning() is None or right.meaning() is None:
+        together = composed(node, left, right)
+        if together is not None:
+            return together
     if not np.array_equal(left.index, right.index):
         raise UnsupportedError(
             f"{node.label}: joins shapes {left.index.shape} and {right.index.shape}, or orders, that differ; supported "

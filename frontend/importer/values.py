@@ -50,8 +50,7 @@ class Tensor:
     @property
     def rows(self) -> int:
         """Rows of the stream that the scale or a constant of the steps tells apart: 1, the channels or all elements."""
-        operands = [operand.size for step in self.steps for operand in step.operands if operand is not None]
-        return max(self.scale.size, *operands, 1)
+        return max(self.scale.size, *(size for step in self.steps for size in step.sizes()), 1)
 
     def meaning(self) -> tuple[Doubles, Doubles] | None:
         """Return (scale, offset) of the codes when all steps are affine, else None."""
