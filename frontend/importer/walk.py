@@ -194,13 +194,13 @@ class Importer:
             try:
                 self._check_inputs(node)
                 value = self._visit(node)
-                statuses.append(NodeStatus(node.name, node.op_type, True, ""))
+                statuses.append(NodeStatus(node.name, node.shown, True, ""))
             except Exception as error:  # a damaged node makes numpy or the ONNX runtime raise anything
                 message = _complaint(node, error)
                 if not collect:
                     raise UnsupportedError(message) from error
                 value = Unknown(node.label)
-                statuses.append(NodeStatus(node.name, node.op_type, False, message))
+                statuses.append(NodeStatus(node.name, node.shown, False, message))
             for name in node.outputs:
                 self.values[name] = Unknown(f"a further output of {node.label}")
             if node.outputs:

@@ -73,9 +73,7 @@ def check_input(name: str, dtype: str) -> None:
 
 def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[str]:
     """Write the model's outputs in Keras' channel-last order."""
-    writer.layer = "output"
-    for name in names:
-        writer.check_unpadded(name)
+    writer.layer, writer.kind = "output", ""
     return [
         writer.transposed(name, to_channel_last(rank)) if rank > 2 else name
         for name, rank in zip(names, ranks, strict=True)

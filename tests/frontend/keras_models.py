@@ -21,6 +21,7 @@ from qkeras import (  # noqa: E402
     QConv1D,
     QConv2D,
     QConv2DBatchnorm,
+    QConv2DTranspose,
     QDense,
     QDepthwiseConv2D,
     QDepthwiseConv2DBatchnorm,
@@ -368,15 +369,44 @@ def lone():
         QActivation("bernoulli(alpha=1)", name="random")(x),
         QActivation("hard_tanh", name="smooth")(x),
         QActivation("quantized_ulaw(4)", name="ulaw")(x),
-        layers.Activation("sigmoid", name="sigmoid")(x),
         QConv2D(2, 3, padding="same", kernel_quantizer="bernoulli(alpha=1)", name="random_weights")(x),
-        layers.MaxPooling2D(1, name="behind_zeros")(layers.ZeroPadding2D(0, name="zeros")(x)),
-        conv(2, 3, name="twice", padding="same")(layers.ZeroPadding2D(0)(x)),
         layers.Dropout(0.5, name="trains")(x, training=True),
         QActivation(SIGNED, name="half", dtype="float16")(x),
         layers.BatchNormalization(axis=1, name="rows")(x),
     ]
     return Model(image, layers.Concatenate(name="all")(branches))
+
+
+@model
+def resized():
+    """Maps that grow, shrink and are padded; Keras' own functions before quantizers."""
+    return chain(
+        (7, 6, 3),
+        layers.ZeroPadding2D(((1, 0), (2, 1))),
+        layers.MaxPooling2D(2, strides=1, name="pooled"),
+        conv(4, strides=2, padding="same"),
+        layers.LeakyReLU(0.25),
+        QActivation("quantized_bits(4,1,alpha=1)", name="a"),
+        layers.AveragePooling2D(3, strides=2, padding="same"),
+        QActivation("quantized_bits(5,1,alpha=1)", name="b"),
+        QConv2DTranspose(
+            4, 3, strides=2, padding="same", kernel_quantizer="quantized_bits(3,0,alpha=1)", use_bias=False
+        ),
+        layers.PReLU(shared_axes=[1, 2]),
+        QActivation("quantized_bits(4,1,alpha=1)", name="c"),
+        layers.UpSampling2D((3, 2), name="larger"),
+        layers.Cropping2D(((1, 0), (0, 2)), name="cropped"),
+        layers.Conv2DTranspose(5, 2, strides=3),
+        layers.Activation("swish"),
+        QActivation("quantized_relu(4,2)", name="d"),
+        layers.ZeroPadding2D(1),
+        conv(3, padding="same", strides=3),
+        layers.Activation("tanh"),
+        QActivation("quantized_bits(4,0,alpha=1)", name="e"),
+        layers.Permute((2, 3, 1)),
+        layers.Flatten(),
+        QDense(4, kernel_quantizer="quantized_bits(4,0,alpha=1)", bias_quantizer="quantized_bits(4,0,alpha=1)"),
+    )
 
 
 @model
