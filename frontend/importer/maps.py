@@ -9,8 +9,9 @@ from math import prod
 
 import numpy as np
 
+from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
-from muxflow.frontend.importer.float_chain import BINARY, Step
+from muxflow.frontend.importer.float_chain import BINARY, Evaluator, Floats, Step
 from muxflow.frontend.importer.handling import Handler
 from muxflow.frontend.importer.layout import channel_first, check_feature_map, is_feature_map
 from muxflow.frontend.importer.padding import code_of
@@ -46,8 +47,9 @@ def padded_map(
     value = importer.values[node.inputs[0]]
     if isinstance(value, Padded) and isinstance(value.inner, Tensor):
         inner = value.inner
-        if is_feature_map(inner, importer.streams[inner.stream]) and takes(inner, value.code):
-            return inner, value.pads, value.code
+        code = code_of(value.node.label, inner, value.fill, importer.opset)
+        if is_feature_map(inner, importer.streams[inner.stream]) and takes(inner, code):
+            return inner, value.pads, code
     tensor = feature_map(importer, node, supported)
     return tensor, (0,) * (2 * tensor.index.ndim - 2), 0
 
@@ -92,8 +94,7 @@ def in_blocks(importer: Importer, node: ModelNode, tensor: Tensor, window: Slidi
 def through_padding(handler: Handler) -> Handler:
     """Let a handler of an elementwise node work on the map inside of padding, and the padding with it.
 
-    Where the padding would differ from channel to channel afterwards, or the node has a constant for each pixel, a node of
-    its own adds the padding before.
+    Where the node has a constant for each pixel, or gives channels unlike padding, a node of its own adds it before.
     """
 
     @wraps(handler)
@@ -105,18 +106,19 @@ def through_padding(handler: Handler) -> Handler:
         assert isinstance(padded, Padded)
         if not _alike(importer, node, padded):
             return handler(importer, node)
-        importer.values[name] = padded.inner
         try:
+            importer.values[name] = padded.inner
             result = handler(importer, node)
+            importer.values[name] = Constant(padded.fill)
+            fill = _filled(importer, node, handler, padded, result)
         finally:
             importer.values[name] = padded
-        code = _code_after(importer, padded, result)
-        if code is None:
+        if fill is None:
             return handler(importer, node)
         assert isinstance(result, Tensor | Image)
         if isinstance(result, Tensor):
             importer.tensors.pop(result.stream, None)  # the model's own has the padding
-        return replace(padded, node=node, inner=result, code=code)
+        return replace(padded, node=node, inner=result, fill=fill)
 
     return handled
 
@@ -131,18 +133,20 @@ def _alike(importer: Importer, node: ModelNode, padded: Padded) -> bool:
     return all(prod(shape) == 1 or (len(shape) > rank and set(shape[-rank:]) == {1}) for shape in shapes)
 
 
-def _code_after(importer: Importer, padded: Padded, result: Value) -> int | None:
-    """Find the padding's code after an elementwise node; None where there is no single one."""
+def _filled(importer: Importer, node: ModelNode, handler: Handler, padded: Padded, result: Value) -> Floats | None:
+    """Compute an elementwise node on the padding's value; None where that gives no code of what it makes of the map."""
     inner = padded.inner
-    if isinstance(result, Image):
-        return 0
-    assert isinstance(result, Tensor)
-    if isinstance(inner, Image):
-        return code_of(padded.node.label, result, padded.fill, importer.opset)
-    if result.stream == inner.stream:
-        return padded.code
-    before, last = importer.streams[inner.stream], importer.nodes[-1]
-    if last.inputs != (inner.stream,) or not before.lo <= padded.code <= before.hi:
+    if result is inner:
+        return padded.fill
+    if isinstance(inner, Tensor) and isinstance(result, Tensor) and result.stream == inner.stream:
+        steps = result.steps[len(inner.steps) :]
+        met = Evaluator(steps, padded.fill.size, importer.opset)(padded.fill.reshape(1, -1))
+        return met.reshape(padded.fill.shape)
+    try:
+        value = handler(importer, node)
+        if not isinstance(value, Constant) or not isinstance(result, Tensor):
+            return None
+        code_of(padded.node.label, result, value.value, importer.opset)
+    except UnsupportedError:
         return None
-    (codes,) = last.op.compute(np.full((1, *before.shape), padded.code))
-    return int(codes.flat[0]) if (codes == codes.flat[0]).all() else None
+    return np.broadcast_to(value.value, padded.fill.shape)

@@ -47,8 +47,7 @@ def pad(importer: Importer, node: ModelNode) -> Value:
             f"{node.label}: pads images or channels; supported is padding of the axes after the channels"
         )
     pads = (*before[2:], *after[2:])
-    code = code_of(node.label, value, fill, importer.opset) if isinstance(value, Tensor) else 0
-    padded = Padded(node, value, pads, fill, code)
+    padded = Padded(node, value, pads, np.full((1, value.index.shape[0], *(1,) * len(pads[::2])), fill, np.float32))
     if min(pads) >= 0 and not last:
         return padded
     importer.values[node.outputs[0]] = padded
@@ -197,7 +196,7 @@ def transposed_convolution(importer: Importer, node: ModelNode) -> Value:
     pads = _around(node, tensor.index.shape[1:], weights.value.shape[2:])
     cropped = tuple(min(size, 0) for size in pads)
     if max(stride) > 1 or any(cropped):
-        code = code_of(node.label, tensor, 0.0, importer.opset)
+        code = code_of(node.label, tensor, np.zeros(1, np.float32), importer.opset)
         tensor = resized(
             importer, replace(node, name=f"{node.name}_stretched"), tensor, Resize(stride, cropped, "insert", code)
         )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.importer.float_chain import Step, affine_of
+from muxflow.frontend.importer.float_chain import Floats, Step, affine_of
 from muxflow.frontend.model import Constant, ModelNode
 
 Doubles = npt.NDArray[np.float64]
@@ -80,15 +80,14 @@ class Image:
 class Padded:
     """A map with constant padding, which the window that reads it adds, or else a node of its own.
 
-    `node`: the model's node whose output it is; `inner`: the map; `pads`: positions before all its spatial axes, then after all;
-    `fill`: the value there; `code`: of the stream of `inner`, once it is one, that stands for `fill`.
+    `node`: the model's node whose output it is; `inner`: the map; `pads`: positions before all its spatial axes, then after
+    all; `fill`: the value there, shape (1, channels, 1, ...).
     """
 
     node: ModelNode
     inner: Tensor | Image
     pads: tuple[int, ...]
-    fill: float
-    code: int = 0
+    fill: Floats
 
     @property
     def shape(self) -> tuple[int, ...]:

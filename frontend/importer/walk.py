@@ -154,15 +154,15 @@ class Importer:
 
     def _with_padding(self, padded: Padded) -> Tensor:
         """Add padding by a node of its own, for readers without a window that does it."""
-        inner, code, node = padded.inner, padded.code, padded.node
+        inner, node = padded.inner, padded.node
         if isinstance(inner, Image):
             self.values[node.inputs[0]] = inner
             inner = self.tensor(node, 0)
-            code = code_of(node.label, inner, padded.fill, self.opset)
         source = self.streams[inner.stream]
         check_feature_map(node.label, inner, source, f"{SUPPORTED_MAPS} maps")
         if inner.rows > source.channels:
             raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before it")
+        code = code_of(node.label, inner, padded.fill, self.opset)
         name = self.emit(node.name, Resize((1,) * (len(padded.pads) // 2), padded.pads, "insert", code), inner.stream)
         self.describe(name, inner.scale)
         if not inner.steps:

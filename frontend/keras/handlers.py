@@ -17,7 +17,7 @@ from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.keras.steps import LARGEST
 from muxflow.frontend.keras.writer import TENSORFLOW
-from muxflow.frontend.model import MUXFLOW, ModelNode
+from muxflow.frontend.model import MUXFLOW, Constant, ModelNode
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,9 @@ def import_steps(importer: Importer, node: ModelNode) -> Value:
     """Import a table of steps: see `keras.writer`."""
     quantizer = _read(importer, node)
     value = importer.values[node.inputs[0]]
+    if isinstance(value, Constant):  # padding, one value for each channel
+        levels = quantizer.levels(value.value.reshape(-1), quantizer.scale, quantizer.zero_point)
+        return Constant(levels.reshape(value.value.shape))
     at_input = isinstance(value, Image) and importer.given_grid(value) is None
     one_grid = quantizer.on_one_grid()
     bits = INPUT_BITS if at_input else ACTIVATION_BITS

@@ -60,7 +60,8 @@ def test_padding_before_a_quantizer_goes_through_it(build, prove):
     b = build((1, 2, 5, 6))
     b.quant(scale=0.25, bits=4)
     conv(b, 3, 2)
-    b.then("Pad", PADS)
+    b.then("Add", np.float32([0.3]))
+    b.then("Pad", PADS)  # zero is no code here, and one behind the quantizer
     b.then("Relu")
     b.then("Mul", RNG.uniform(0.1, 0.4, (1, 3, 1, 1)))
     b.quant(scale=0.5, bits=4)
