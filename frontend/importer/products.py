@@ -15,6 +15,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.frontend.importer.float_chain import Floats, constant_step
 from muxflow.frontend.importer.grids import LARGEST_WEIGHT, common_grid
+from muxflow.frontend.importer.leaving import HostComputes
 from muxflow.frontend.importer.values import Doubles, Tensor, compact
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import Constant, ModelNode
@@ -58,7 +59,7 @@ def _recover(values: npt.NDArray[np.float32], node: ModelNode) -> tuple[IntArray
     step = _grid_step(flat)
     steps = [step] * len(flat) if step else [_grid_step(row) for row in flat]
     if not all(steps):
-        raise UnsupportedError(
+        raise HostComputes(
             f"{node.label}: its weights are floats without a quantizer, or span more than {LARGEST_WEIGHT} of their "
             "steps; give the layer a weight quantizer of 1 to 8 bits (Brevitas: weight_quant=...)"
         )

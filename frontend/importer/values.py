@@ -102,6 +102,22 @@ def grown(sizes: Sequence[int], pads: Sequence[int]) -> tuple[int, ...]:
     return tuple(map(sum, zip(sizes, pads[:rank], pads[rank:], strict=True)))
 
 
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """A tensor at the end of the model that the host has from what leaves the chip.
+
+    `tensor`: what leaves the chip; `name`: which tensor of the model that is, of `indices` the logits whose largest they
+    name. `rest`: labels of the nodes that the host computes from there; `ordered`: whether they keep the order of the
+    elements.
+    """
+
+    tensor: Tensor
+    name: str
+    rest: tuple[str, ...] = ()
+    ordered: bool = True
+    indices: bool = False
+
+
 @dataclass(frozen=True)
 class Unknown:
     """An output of a node that is not supported, or one that Muxflow does not compute; `node` names it."""
@@ -109,7 +125,7 @@ class Unknown:
     node: str
 
 
-Value = Constant | Generated | Tensor | Image | Padded | Unknown
+Value = Constant | Generated | Tensor | Image | Padded | Ending | Unknown
 
 
 def compact(rows: Numbers) -> Numbers:

@@ -25,6 +25,9 @@ from muxflow.frontend.model import Model
 
 Values = np.ndarray[Any, Any]
 
+HOST_FUNCTIONS = ("softmax", "sigmoid", "tanh")
+"""Keras' functions that are left to the host at the end of a model; the proof compares what they read."""
+
 MOST_MEMORY = 4 * MOST_BYTES
 """Bytes that a process may take to build and describe models."""
 
@@ -145,8 +148,8 @@ def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
     """Answer for `MODEL FOLDER` until the standard input ends.
 
     Each line there is a JSON list of tensor names; `inputs.npz` in the folder holds a batch of each input, channels last.
-    `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a softmax at the end what it reads: the
-    host computes it), then the named tensors.
+    `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a function at the end that the
+    host computes what it reads), then the named tensors.
     """
     path, folder = Path(arguments[0]), Path(arguments[1])
     predictor: Predictor | None = None

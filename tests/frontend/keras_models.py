@@ -21,7 +21,6 @@ from qkeras import (  # noqa: E402
     QConv1D,
     QConv2D,
     QConv2DBatchnorm,
-    QConv2DTranspose,
     QDense,
     QDepthwiseConv2D,
     QDepthwiseConv2DBatchnorm,
@@ -389,9 +388,7 @@ def resized():
         QActivation("quantized_bits(4,1,alpha=1)", name="a"),
         layers.AveragePooling2D(3, strides=2, padding="same"),
         QActivation("quantized_bits(5,1,alpha=1)", name="b"),
-        QConv2DTranspose(
-            4, 3, strides=2, padding="same", kernel_quantizer="quantized_bits(3,0,alpha=1)", use_bias=False
-        ),
+        layers.Conv2DTranspose(4, 3, strides=2, padding="same", use_bias=False),
         layers.PReLU(shared_axes=[1, 2]),
         QActivation("quantized_bits(4,1,alpha=1)", name="c"),
         layers.UpSampling2D((3, 2), name="larger"),
@@ -406,6 +403,7 @@ def resized():
         layers.Permute((2, 3, 1)),
         layers.Flatten(),
         QDense(4, kernel_quantizer="quantized_bits(4,0,alpha=1)", bias_quantizer="quantized_bits(4,0,alpha=1)"),
+        layers.Activation("sigmoid"),
     )
 
 
@@ -450,8 +448,9 @@ def main(folder):
         whole.compile(run_eagerly=name == "grouped")
         values = whole.predict(x.astype(np.float32), verbose=0)
         named = {layer.name: value for layer, value in zip(kept, values, strict=True)}
-        # What a softmax reads: the host computes it.
-        ends = "softmax" in str(getattr(kept[-1], "activation", "")) or isinstance(kept[-1], layers.Softmax)
+        # What a softmax or sigmoid reads: the host computes it.
+        last = getattr(getattr(kept[-1], "activation", None), "__name__", "")
+        ends = last in ("softmax", "sigmoid") or isinstance(kept[-1], layers.Softmax)
         output = values[-2] if ends else whole_output(net, x, eager=name == "grouped")
         np.savez(folder / f"{name}.npz", x=x, output=output, **named)
     for make in PORTS_MODELS:

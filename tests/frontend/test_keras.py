@@ -189,6 +189,15 @@ def test_tensors_of_models_inside_are_compared_too(folder, described):
     assert (len(agreed.streams), agreed.images) == (6, len(x))
 
 
+def test_what_a_sigmoid_at_the_end_reads_is_compared(folder, described):
+    graph = import_model(described["resized"])
+    assert "(Activation) is left to the host" in graph.notes["remarks"]
+    x, _, _ = saved(folder, "resized")
+    with keras_execution(model_file(folder, "resized"), graph) as execution:
+        (agreed,) = compare(graph, [execution], input_codes(graph, x)).outcomes
+    assert len(agreed.streams) == len(LAYERS["resized"]) + 1
+
+
 @pytest.mark.parametrize("name", PORTS)
 def test_several_inputs_and_outputs_up_to_the_simulation(name, folder, described, tmp_path):
     path, (inputs, outputs, tensors) = model_file(folder, name), PORTS[name]

@@ -136,10 +136,10 @@ def convolution(writer: Writer, call: Call) -> str:
 
 
 def transposed_convolution(writer: Writer, call: Call) -> str:
-    """Write Conv2DTranspose and its like, and QConv2DTranspose."""
+    """Write Conv2DTranspose and its like."""
     layer = call.layer
-    kernel = kernel_of(getattr(layer, "kernel_quantizer_internal", None), layer.kernel)
-    return activation(writer, convolved_back(writer, call, kernel, *_bias(writer, layer)), layer.activation)
+    x = convolved_back(writer, call, kernel_of(None, layer.kernel), *_bias(writer, layer))
+    return activation(writer, x, layer.activation)
 
 
 def _depthwise_kernel(layer: Any) -> Kernel:
@@ -154,7 +154,7 @@ def depthwise(writer: Writer, call: Call) -> str:
 
 
 def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
-    """Write QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference.
+    """Write QConv2DBatchnorm, QDepthwiseConv2DBatchnorm and QDenseBatchnorm at inference.
 
     `product` gets kernel and bias that hold the batch norm's moving statistics before they are quantized.
     """
@@ -239,9 +239,7 @@ def activation_layer(writer: Writer, call: Call) -> str:
 
 CONVOLUTIONS: Mapping[str, LayerHandler] = {
     **dict.fromkeys(("Conv1D", "QConv1D", "Conv2D", "QConv2D", "Conv3D"), convolution),
-    **dict.fromkeys(
-        ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "QConv2DTranspose"), transposed_convolution
-    ),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), transposed_convolution),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "QDepthwiseConv2D"), depthwise),
     **dict.fromkeys(("SeparableConv1D", "QSeparableConv1D", "SeparableConv2D", "QSeparableConv2D"), separable),
     "QConv2DBatchnorm": folded(convolved, "kernel_quantizer_internal"),
@@ -254,6 +252,7 @@ LAYERS = Layers(
         **CONVOLUTIONS,
         **MOGNET_HANDLERS,
         **dict.fromkeys(("Dense", "QDense"), dense),
+        "QDenseBatchnorm": folded(multiplied, "kernel_quantizer_internal"),
         **dict.fromkeys(("BatchNormalization", "QBatchNormalization"), batch_normalization),
         **dict.fromkeys((*POOLS, "QAveragePooling2D"), pool),
         **dict.fromkeys((*GLOBAL_POOLS, "QGlobalAveragePooling2D"), global_pool),
