@@ -30,14 +30,19 @@ def pad(importer: Importer, node: ModelNode) -> Value:
     mode = str(node.attributes.get("mode", "constant"))
     if mode != "constant":
         raise UnsupportedError(f"{node.label}: mode {mode!r}; supported is padding with a constant, as with zeros")
-    value = importer.values[node.inputs[0]]
-    if not isinstance(value, Image):
-        value = importer.tensor(node, 0)
+    given = importer.values[node.inputs[0]]
+    fill = np.float32(_given(importer, node, 2, "value", 0.0).reshape(-1)[0])
+    value = given if isinstance(given, Image) else given.inner if isinstance(given, Padded) else importer.tensor(node, 0)
     rank = value.index.ndim
     before, after = _padding(importer, node, rank + 1)
-    fill = float(_given(importer, node, 2, "value", 0.0))
     if not any(before) and not any(after):
-        return value
+        return given
+    around = (0,) * (2 * rank - 2)
+    if isinstance(given, Padded):
+        if (given.fill == fill).all() and min(*before, *after) >= 0:
+            around = given.pads
+        else:
+            value = importer.tensor(node, 0)
     last = isinstance(value, Tensor) and is_channel_last(value, importer.streams[value.stream])
     if last:
         value = replace(value, index=np.moveaxis(value.index, -1, 0))
@@ -46,8 +51,8 @@ def pad(importer: Importer, node: ModelNode) -> Value:
         raise UnsupportedError(
             f"{node.label}: pads images or channels; supported is padding of the axes after the channels"
         )
-    pads = (*before[2:], *after[2:])
-    padded = Padded(node, value, pads, np.full((1, value.index.shape[0], *(1,) * len(pads[::2])), fill, np.float32))
+    pads = tuple(map(sum, zip(around, (*before[2:], *after[2:]), strict=True)))
+    padded = Padded(node, value, pads, np.full((1, value.index.shape[0], *(1,) * (rank - 1)), fill, np.float32))
     if min(pads) >= 0 and not last:
         return padded
     importer.values[node.outputs[0]] = padded

@@ -69,6 +69,24 @@ def test_padding_before_a_quantizer_goes_through_it(build, prove):
     assert "Resize" not in kinds(prove(b))
 
 
+def test_padding_of_padding(build, prove):
+    b = build((1, 2, 5, 6))
+    b.quant(scale=0.25, bits=4)
+    b.then("Pad", PADS)
+    b.then("Pad", PADS)
+    b.then("Pad", PADS * 0)
+    conv(b, 2, 2)
+    graph = prove(b)
+    assert graph.nodes[0].op.pads == (2, 0, 4, 6)
+    b = build((1, 2, 5, 6))
+    b.quant(scale=0.25, bits=4)
+    b.then("Pad", PADS)
+    b.then("Pad", PADS, np.float32(0.5))
+    b.then("Pad", -PADS)
+    conv(b, 2, 2)
+    prove(b)
+
+
 def test_padding_before_the_input_quantizer(build, prove):
     b = build((1, 2, 5, 6))
     b.then("Pad", PADS)
