@@ -16,7 +16,7 @@ from muxflow.frontend.importer.float_chain import BINARY, UNARY, Step
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.reordering import moved
-from muxflow.frontend.importer.values import Image, Tensor, Value
+from muxflow.frontend.importer.values import Image, Padded, Tensor, Value, shape_of
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import Constant, ModelNode
 
@@ -109,7 +109,7 @@ def reorder(importer: Importer, node: ModelNode) -> Value:
 def shape(importer: Importer, node: ModelNode) -> Value:
     """Import Shape, the shape of a tensor for one image; exporters compute the target of a Reshape from it."""
     value = importer.values[node.inputs[0]]
-    if not isinstance(value, Tensor | Image):
+    if not isinstance(value, Tensor | Image | Padded):
         raise UnsupportedError(f"{node.label}: the shape of generated weights; use constants")
-    sizes = np.array((1, *value.index.shape), np.int64)
+    sizes = np.array((1, *shape_of(value)), np.int64)
     return Constant(sizes[int(node.attributes.get("start", 0)) : int(node.attributes.get("end", len(sizes)))])

@@ -6,20 +6,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from math import prod
+from typing import cast
 
 import numpy as np
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.importer.float_chain import BINARY, Evaluator, Floats, Step
-from muxflow.frontend.importer.handling import Handler
 from muxflow.frontend.importer.layout import channel_first, check_feature_map, is_feature_map
 from muxflow.frontend.importer.padding import code_of
-from muxflow.frontend.importer.values import Image, Padded, Tensor, Value
+from muxflow.frontend.importer.values import Image, Numbers, Padded, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import Constant, ModelNode
 
-Numbers = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
+Elementwise = Callable[[Importer, ModelNode], Value]
+"""A handler of a node that works on elements."""
 
 
 def feature_map(importer: Importer, node: ModelNode, supported: str) -> Tensor:
@@ -80,18 +81,21 @@ def in_blocks(importer: Importer, node: ModelNode, tensor: Tensor, window: Slidi
     def spread(values: Numbers) -> Numbers:
         if values.size == 1:
             return values
-        return np.tile(values, pixels) if window.groups == 1 else np.repeat(values, pixels)
+        moved = np.tile(values, pixels) if window.groups == 1 else np.repeat(values, pixels)
+        return cast(Numbers, moved)
 
-    def moved(step: Step) -> Step:
+    def spread_out(step: Step) -> Step:
         return replace(step, operands=tuple(None if one is None else spread(one) for one in step.operands))
 
     name = importer.emit(f"{node.name}_blocks", window, tensor.stream)
     importer.describe(name, spread(tensor.scale))
     index = channel_first(importer.streams[name])
-    return replace(tensor, stream=name, index=index, scale=spread(tensor.scale), steps=tuple(map(moved, tensor.steps)))
+    return replace(
+        tensor, stream=name, index=index, scale=spread(tensor.scale), steps=tuple(map(spread_out, tensor.steps))
+    )
 
 
-def through_padding(handler: Handler) -> Handler:
+def through_padding(handler: Elementwise) -> Elementwise:
     """Let a handler of an elementwise node work on the map inside of padding, and the padding with it.
 
     Where the node has a constant for each pixel, or gives channels unlike padding, a node of its own adds it before.
@@ -133,7 +137,7 @@ def _alike(importer: Importer, node: ModelNode, padded: Padded) -> bool:
     return all(prod(shape) == 1 or (len(shape) > rank and set(shape[-rank:]) == {1}) for shape in shapes)
 
 
-def _filled(importer: Importer, node: ModelNode, handler: Handler, padded: Padded, result: Value) -> Floats | None:
+def _filled(importer: Importer, node: ModelNode, handler: Elementwise, padded: Padded, result: Value) -> Floats | None:
     """Compute an elementwise node on the padding's value; None where that gives no code of what it makes of the map."""
     inner = padded.inner
     if result is inner:

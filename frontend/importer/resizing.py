@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,7 @@ from muxflow.frontend.importer.layers import convolution
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, is_channel_last, natural
 from muxflow.frontend.importer.maps import feature_map, in_blocks
 from muxflow.frontend.importer.padding import code_of
-from muxflow.frontend.importer.values import Image, Padded, Tensor, Value
+from muxflow.frontend.importer.values import Doubles, Image, Numbers, Padded, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.importer.windows import SAME, numbers
 from muxflow.frontend.model import Constant, ModelNode
@@ -32,7 +34,9 @@ def pad(importer: Importer, node: ModelNode) -> Value:
         raise UnsupportedError(f"{node.label}: mode {mode!r}; supported is padding with a constant, as with zeros")
     given = importer.values[node.inputs[0]]
     fill = np.float32(_given(importer, node, 2, "value", 0.0).reshape(-1)[0])
-    value = given if isinstance(given, Image) else given.inner if isinstance(given, Padded) else importer.tensor(node, 0)
+    value = (
+        given if isinstance(given, Image) else given.inner if isinstance(given, Padded) else importer.tensor(node, 0)
+    )
     rank = value.index.ndim
     before, after = _padding(importer, node, rank + 1)
     if not any(before) and not any(after):
@@ -63,7 +67,7 @@ def pad(importer: Importer, node: ModelNode) -> Value:
     return made
 
 
-def _given(importer: Importer, node: ModelNode, position: int, name: str, default: object) -> npt.NDArray[np.generic]:
+def _given(importer: Importer, node: ModelNode, position: int, name: str, default: object) -> npt.NDArray[Any]:
     """Return a constant that newer operators read and older ones have as an attribute."""
     if len(node.inputs) > position and node.inputs[position]:
         return importer.constant(node, position)
@@ -141,17 +145,18 @@ def _sources(node: ModelNode, size: int, factor: int) -> IntArray:
         "tf_half_pixel_for_nn": (at + 0.5) / factor,
         "align_corners": at * (size - 1) / last,
     }
-    rounded = {
+    roundings: dict[str, Callable[[Doubles], Doubles]] = {
         "round_prefer_floor": lambda x: np.ceil(x - 0.5),
         "round_prefer_ceil": lambda x: np.floor(x + 0.5),
         "floor": np.floor,
         "ceil": np.ceil,
     }
     found = coordinates.get(str(node.attributes.get("coordinate_transformation_mode", "half_pixel")))
-    rounding = rounded.get(str(node.attributes.get("nearest_mode", "round_prefer_floor")))
+    rounding = roundings.get(str(node.attributes.get("nearest_mode", "round_prefer_floor")))
     if found is None or rounding is None:
         return np.zeros(0, np.int64)
-    return np.clip(rounding(found), 0, size - 1).astype(np.int64)
+    nearest: IntArray = np.clip(rounding(found), 0, size - 1).astype(np.int64)
+    return nearest
 
 
 def resized(importer: Importer, node: ModelNode, tensor: Tensor, op: Resize) -> Tensor:
@@ -239,10 +244,10 @@ def _around(node: ModelNode, sizes: tuple[int, ...], kernel: tuple[int, ...]) ->
 def _turned(weights: Constant, groups: int) -> Constant:
     """Turn the kernel of a transposed convolution, (inputs, outputs of a group, ...), into that of a convolution."""
 
-    def moved(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def moved(values: Numbers) -> Numbers:
         inputs, outputs, *kernel = values.shape
         split = np.flip(values, tuple(range(2, values.ndim))).reshape(groups, inputs // groups, outputs, *kernel)
-        return split.swapaxes(1, 2).reshape(groups * outputs, inputs // groups, *kernel)
+        return cast(Numbers, split.swapaxes(1, 2).reshape(groups * outputs, inputs // groups, *kernel))
 
     if weights.codes is None:
         return Constant(moved(weights.value))

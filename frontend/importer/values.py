@@ -89,11 +89,13 @@ class Padded:
     pads: tuple[int, ...]
     fill: Floats
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape with the padding, without the batch."""
-        channels, *sizes = self.inner.index.shape
-        return (channels, *grown(sizes, self.pads))
+
+def shape_of(value: Tensor | Image | Padded) -> tuple[int, ...]:
+    """Return the shape of a tensor of the model, without the batch."""
+    if isinstance(value, Padded):
+        channels, *sizes = value.inner.index.shape
+        return (channels, *grown(sizes, value.pads))
+    return value.index.shape
 
 
 def grown(sizes: Sequence[int], pads: Sequence[int]) -> tuple[int, ...]:
