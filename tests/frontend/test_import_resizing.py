@@ -346,3 +346,17 @@ def test_vectors_joined(build, prove):
     prove(b)
     b.then("MatMul", b.weights(RNG.integers(-7, 8, (132, 3))))
     prove(b)
+
+
+def test_a_constant_for_each_channel_before_a_layer(build, prove):
+    b = build((1, 3, 4, 4))
+    b.quant(scale=0.25, bits=4, signed=1)
+    b.then("Add", np.array([0.25, -1.0, 0.5]).reshape(1, 3, 1, 1))
+    conv(b, 2, 3, pads=[1, 1, 1, 1])
+    assert "ShiftClip" in kinds(prove(b))
+    b = build((1, 3, 4, 4))
+    b.quant(scale=0.25, bits=4, signed=1)
+    b.then("Add", np.array([0.25, -1.0, 0.3]).reshape(1, 3, 1, 1))
+    conv(b, 2, 3)
+    with pytest.raises(MuxflowError, match="the channels of its input differ in scale or offset"):
+        prove(b)
