@@ -23,7 +23,8 @@ from muxflow.frontend.importer.handling import Handler, handlers
 from muxflow.frontend.importer.inputs import Inputs, check_type, image_of
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, natural
 from muxflow.frontend.importer.leaving import CHOICES, ORDERED, HostComputes, follower
-from muxflow.frontend.importer.values import Ending, Image, Tensor, Unknown, Value
+from muxflow.frontend.importer.padding import with_padding
+from muxflow.frontend.importer.values import Ending, Image, Padded, Tensor, Unknown, Value
 from muxflow.frontend.model import (
     DESCRIBE,
     MUXFLOW,
@@ -37,12 +38,8 @@ from muxflow.frontend.model import (
 )
 
 ADVICE = {
-    "Pad": "give the padding to the convolution or pool after it (padding=...)",
     "Split": "use one convolution a part instead",
     "Slice": "use one convolution a part instead",
-    "Resize": "pool or use a stride instead of scaling maps up",
-    "Upsample": "pool or use a stride instead of scaling maps up",
-    "ConvTranspose": "use Conv",
     "LSTM": "use convolutions over a window of time steps",
     "GRU": "use convolutions over a window of time steps",
     "RNN": "use convolutions over a window of time steps",
@@ -153,6 +150,12 @@ class Importer:
     def tensor(self, node: ModelNode, position: int) -> Tensor:
         """Return an input of a node that must be data; a raw image becomes integers by its given grid."""
         value = self.values[node.inputs[position]]
+        if isinstance(value, Padded):
+            return with_padding(self, value, self._data(node, position, value.inner))
+        return self._data(node, position, value)
+
+    def _data(self, node: ModelNode, position: int, value: Value) -> Tensor:
+        """Return the integers of a value that is an input of a node."""
         if isinstance(value, Image):
             grid = self.given_grid(value)
             if grid is None:
@@ -202,14 +205,14 @@ class Importer:
                 self._check_inputs(node)
                 values = self._visited(node)
                 message = self._blockers.pop() if self._blockers else ""
-                statuses.append(NodeStatus(node.name, node.op_type, not message, message))
+                statuses.append(NodeStatus(node.name, node.shown, not message, message))
             except Exception as error:  # a damaged node makes numpy or the ONNX runtime raise anything
                 message = _complaint(node, error)
                 if not collect:
                     raise UnsupportedError(message) from error
                 values = [Unknown(node.label)] * len(node.outputs[:1])
                 reached = not isinstance(error, _NotReached)
-                statuses.append(NodeStatus(node.name, node.op_type, False, message, reached))
+                statuses.append(NodeStatus(node.name, node.shown, False, message, reached))
             for name in node.outputs:
                 self.values[name] = Unknown(f"a further output of {node.label}")
             self.values.update(zip(node.outputs, values, strict=False))
@@ -245,7 +248,7 @@ class Importer:
 
     def _left_to_host(self, node: ModelNode) -> Ending:
         """Return what the host computes by a node from the one tensor that leaves the chip before it."""
-        data = [name for name in node.inputs if isinstance(self.values[name], Tensor | Image | Ending)]
+        data = [name for name in node.inputs if isinstance(self.values[name], Tensor | Image | Padded | Ending)]
         ends = [self.readable(name) for name in dict.fromkeys(data)]
         if len({end.tensor.stream for end in ends}) > 1:
             names = ", ".join(end.name for end in ends)
@@ -299,6 +302,9 @@ class Importer:
 
     def graph(self) -> Graph:
         """Return the finished graph, cleaned up and checked."""
+        for name in self.model.outputs:
+            if isinstance(self.values.get(name), Padded):
+                self.values[name] = self.tensor(ModelNode(name, "Identity", (name,), ()), 0)
         outputs = {name: self._output(name) for name in self.model.outputs}
         streams = [end.tensor.stream for end in outputs.values()]
         if len(set(streams)) < len(self.model.outputs):
