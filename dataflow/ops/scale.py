@@ -21,6 +21,8 @@ class Scale(Op):
 
     factors: IntArray
 
+    elementwise = True
+
     def __post_init__(self) -> None:
         factors = frozen_array(self.factors)
         if factors.size == 0 or (factors.ndim != 1 and factors.shape != (factors.size, 1)):

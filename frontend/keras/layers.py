@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.text import reason
 from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.writer import Writer, to_channel_first, to_channel_last
 
@@ -81,8 +82,11 @@ def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
                 f"computes in {call.layer.compute_dtype}; supported is float32, without mixed precision"
             )
         output = layers.handlers[kind](writer, call)
-    except UnsupportedError as error:
-        output = writer.unsupported(mark, call.inputs, str(error))
+    except Exception as error:  # Keras builds some layers of settings with which they cannot compute
+        message = (
+            str(error) if isinstance(error, UnsupportedError) else f"its settings do not make sense ({reason(error)})"
+        )
+        output = writer.unsupported(mark, call.inputs, message)
     return output if len(writer.nodes) == mark[0] else writer.end_layer()
 
 

@@ -22,7 +22,7 @@ class ScaleKernel(Kernel[Scale], op=Scale):
         amounts = {} if one else products(factor_bits, ports.inputs[0].bits, False)
         lane = {amount: fold.pe * share for amount, share in amounts.items()}
         lut, ff = estimate(process=PROCESS, matrix_vector=lane)
-        rows, columns = _table(op, fold).shape
+        rows, columns = _table(op, ports, fold).shape
         return Cost(
             lut,
             ff + fold.pe * ports.outputs[0].bits,
@@ -32,9 +32,9 @@ class ScaleKernel(Kernel[Scale], op=Scale):
         )
 
     def unit(self, op: Scale, ports: Ports, fold: Fold) -> Unit:
-        table = _table(op, fold)
+        table = _table(op, ports, fold)
         beats = ports.inputs[0].size // fold.pe
-        share = ports.inputs[0].channels // fold.pe if op.by_pixel else 1
+        share = max(1, ports.inputs[0].channels // fold.pe) if op.by_pixel else 1
         return self.call(
             "scale",
             (("ROUNDS", beats // (len(table) * share)), ("ROWS", len(table)), ("SHARE", share)),
@@ -42,6 +42,9 @@ class ScaleKernel(Kernel[Scale], op=Scale):
         )
 
 
-def _table(op: Scale, fold: Fold) -> IntArray:
+def _table(op: Scale, ports: Ports, fold: Fold) -> IntArray:
     """Give the factors of a beat in each row: one for each lane, or one for all of a pixel's beats."""
-    return op.factors if op.by_pixel else channel_table(op.factors, fold)
+    channels = ports.inputs[0].channels
+    if not op.by_pixel:
+        return channel_table(op.factors, fold)
+    return op.factors if fold.pe <= channels else op.factors.repeat(channels).reshape(-1, fold.pe)
