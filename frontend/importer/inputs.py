@@ -125,7 +125,7 @@ def _first_map(model: Model, known: Mapping[str, Value], name: str, index: IntAr
             continue
         if node.domain == STANDARD and node.op_type in REORDERINGS:
             try:
-                view = moved(node, view, partial(_ahead, model, known, views, node))
+                view = moved(node, view, partial(_ahead_of, model, known, views, node))
             except MuxflowError:
                 return None
         elif _reads_channels_last(node, view):
@@ -145,11 +145,15 @@ def _reads_channels_last(node: ModelNode, view: IntArray) -> bool:
     return last or node.op_type == "MatMul" or node.attributes.get("data_layout") == "NHWC"
 
 
-def _ahead(
-    model: Model, known: Mapping[str, Value], views: Mapping[str, IntArray], reader: ModelNode, position: int
+def _ahead_of(
+    model: Model, known: Mapping[str, Value], views: Mapping[str, IntArray], node: ModelNode, position: int
 ) -> npt.NDArray[Any]:
-    """Compute a node's constant input, which the walk may not have come to; raises MuxflowError where it is none."""
-    name = reader.inputs[position]
+    """Compute the constant that is a node's input at a position, as `_ahead`."""
+    return _ahead(model, known, views, node.inputs[position])
+
+
+def _ahead(model: Model, known: Mapping[str, Value], views: Mapping[str, IntArray], name: str) -> npt.NDArray[Any]:
+    """Compute a constant that the walk may not have come to; raises MuxflowError where it is none."""
     value = known.get(name)
     if isinstance(value, Constant):
         return value.value
@@ -159,5 +163,5 @@ def _ahead(
     if node.op_type == "Shape" and node.inputs[0] in views:
         sizes = np.array((1, *views[node.inputs[0]].shape), np.int64)
         return sizes[int(node.attributes.get("start", 0)) : int(node.attributes.get("end", len(sizes)))]
-    operands = [Constant(_ahead(model, known, views, node, index)) for index in range(len(node.inputs))]
+    operands = [Constant(_ahead(model, known, views, one)) for one in node.inputs]
     return fold(node, operands, model.opset).value

@@ -44,7 +44,8 @@ class ScaleKernel(Kernel[Scale], op=Scale):
 
 def _table(op: Scale, ports: Ports, fold: Fold) -> IntArray:
     """Give the factors of a beat in each row: one for each lane, or one for all of a pixel's beats."""
-    channels = ports.inputs[0].channels
     if not op.by_pixel:
         return channel_table(op.factors, fold)
-    return op.factors if fold.pe <= channels else op.factors.repeat(channels).reshape(-1, fold.pe)
+    channels = ports.inputs[0].channels
+    pixels = max(1, fold.pe // channels)
+    return op.factors.reshape(-1, pixels).repeat(channels if pixels > 1 else 1, axis=1)

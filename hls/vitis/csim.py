@@ -87,7 +87,15 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     flags = ["-std=c++14", "-w", "-U_FORTIFY_SOURCE", "-DMUXFLOW_CSIM", "-Iinclude", "-Isrc"]
     if variant == "native":
         # The sources name what stands side by side in wide registers; a vectoriser has nothing to find.
-        flags += ["-O1", "-finline-small-functions", "-fstrict-aliasing", "-fwrapv", "-march=native", "-faligned-new", "-DMUXFLOW_NATIVE"]
+        flags += [
+            "-O1",
+            "-finline-small-functions",
+            "-fstrict-aliasing",
+            "-fwrapv",
+            "-march=native",
+            "-faligned-new",
+            "-DMUXFLOW_NATIVE",
+        ]
         flags += [f"-DMUXFLOW_IMAGES={IMAGES}"]
     else:
         folder = ap_types()
@@ -251,7 +259,12 @@ class _Run:
                 command += [option, self.names.ports[name], str(self._file(name))]
         command += options
         for name, file in self.taps.items():
-            command += ["--tap", self.names.variables[name], str(file), str(graph.streams[name].beats * graph.streams[name].lanes)]
+            command += [
+                "--tap",
+                self.names.variables[name],
+                str(file),
+                str(graph.streams[name].beats * graph.streams[name].lanes),
+            ]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def poll(self) -> bool:
