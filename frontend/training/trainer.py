@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -35,7 +36,8 @@ class TrainConfig:
     `seed`: order of images and augmentation; `shift`: random translation by up to this many pixels, zero padded;
     `flip`: random left-right flips; `threshold_rate`: factor on `lr` for the thresholds of MuxJoin joins, which are
     counted in codes (0..2^k-1) and at the weights' rate would hardly reach another integer; `freeze`: last epochs with
-    the HEQ steps frozen; `smoothing`: label smoothing.
+    the HEQ steps frozen; `freeze_norm`: the number of last epochs before which batch statistics are measured anew
+    (`remeasure`) and then stay, None for ordinary ones; `smoothing`: label smoothing.
     Raises MuxflowError when a field is out of range. Source: decision.
     """
 
@@ -48,6 +50,7 @@ class TrainConfig:
     flip: bool = False
     threshold_rate: float = 10.0
     freeze: int = 10
+    freeze_norm: int | None = None
     smoothing: float = 0.05
 
     def __post_init__(self) -> None:
@@ -57,6 +60,8 @@ class TrainConfig:
         for name in ("warmup", "seed", "shift", "threshold_rate", "freeze", "smoothing"):
             if getattr(self, name) < 0:
                 raise UsageError(f"training: {name} = {getattr(self, name)}; use 0 or more")
+        if self.freeze_norm is not None and self.freeze_norm < 0:
+            raise UsageError(f"training: freeze_norm = {self.freeze_norm}; use None, 0 or more")
         if not self.lr > 0:
             raise UsageError(f"training: lr = {self.lr}; use a positive learning rate")
 
@@ -151,13 +156,51 @@ def train(
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
             if on_epoch is not None:
                 on_epoch(epoch, loss)
+    if config.freeze_norm == 0:
+        remeasure(model, train_set)
     return evaluate(model, test_set)
+
+
+def _norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+def remeasure(model: nn.Module, dataset: Dataset, images: int = 2048, batch: int = 256) -> None:
+    """Measure the statistics of every batch norm anew, one after the other in the order of evaluation, in place.
+
+    Those before it already have the statistics of evaluation. In networks of few bits a background that lies near a
+    threshold changes its code from batch to batch, and averages over such batches fit none of them. `images` of
+    the data set are drawn (same ones each time) and taken as they are; the model is left in evaluation mode.
+    Source: decision.
+    """
+    drawn = np.random.Generator(np.random.PCG64(0)).permutation(len(dataset))[:images]
+    order: list[nn.modules.batchnorm._BatchNorm] = []
+    hooks = [norm.register_forward_hook(lambda met, *_: order.append(met)) for norm in _norms(model)]
+    model.eval()
+    with torch.no_grad():
+        model(torch.from_numpy(dataset.tensor_images(slice(1))))
+        for hook in hooks:
+            hook.remove()
+        for norm in order:
+            momentum, norm.momentum = norm.momentum, None  # a plain average over the batches
+            norm.reset_running_stats()
+            norm.train()
+            for start in range(0, len(drawn), batch):
+                model(torch.from_numpy(dataset.tensor_images(drawn[start : start + batch])))
+            norm.eval()
+            norm.momentum = momentum
 
 
 def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainConfig, epoch: int) -> float:
     """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     model.train()
+    if config.freeze_norm is not None and epoch >= config.epochs - config.freeze_norm:
+        if epoch == config.epochs - config.freeze_norm:
+            remeasure(model, train_set)
+            model.train()
+        for norm in _norms(model):
+            norm.eval()
     freeze_heq(model, frozen=epoch >= config.epochs - config.freeze)
     labels = torch.from_numpy(train_set.labels)
     order = torch.randperm(len(labels), generator=generator).split(config.batch)
@@ -230,7 +273,7 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_cifar10": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
     "mognet_cifar100": ("cifar100", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
     "mognet_mnist": ("mnist_5k", TrainConfig(epochs=40, shift=2, freeze=8)),
-    "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, shift=2)),
+    "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, shift=2, freeze_norm=10)),
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in IMAGENET},
 }
 """Data set and training recipe of each preset (decisions)."""
