@@ -9,6 +9,7 @@ import typer
 
 from muxflow.cli.console import Json, answer, out
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.quantities import counted, percent, rounded
 
 
 def train(
@@ -80,7 +81,7 @@ def train(
         entry,
         as_json,
         lambda: out.print(
-            f"{result.model}: accuracy {100 * result.accuracy:.2f} % on {result.dataset}, {result.split} split, "
-            f"{result.images} images ({result.epochs} epochs, seed {result.seed}, {result.seconds:.0f} s)"
+            f"{result.model}: accuracy {percent(result.accuracy)} on {result.dataset}, {result.split} split, "
+            f"{counted(result.images, 'image')} ({result.epochs} epochs, seed {result.seed}, {rounded(result.seconds)} s)"
         ),
     )
