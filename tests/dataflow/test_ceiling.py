@@ -1,0 +1,83 @@
+"""What stops a design from being faster: each cause on a network made for it."""
+
+import numpy as np
+import pytest
+
+from muxflow.dataflow.fit.ceiling import find_ceiling
+from muxflow.dataflow.fit.device import Device
+from muxflow.dataflow.fit.folding import Goal, fit
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.ops.arg_max import ArgMax
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.kernels import KERNELS
+
+
+def convolution(size=12, channels=1, rows=4, bits=1):
+    rng = np.random.default_rng(0)
+    op = SlidingWindow((3, 3), pads=(1, 1, 1, 1))
+    nodes = [
+        Node("window", op, ("x",), ("v",)),
+        Node("rom", RomWeights(rng.integers(-1, 2, (rows, 9 * channels)), 1, size * size), (), ("w",)),
+        Node("conv", MatrixVector(1, 9), ("v", "w"), ("y",)),
+        Node("act", Threshold([[0]], [0]), ("y",), ("z",)),
+    ]
+    x = Stream((size, size, channels), 0, (1 << bits) - 1)
+    return with_nodes(Graph("convolution", (), {"x": x}, ("x",), ("z",)), nodes)
+
+
+def dense(rows, columns, *more):
+    weights = np.random.default_rng(0).integers(-1, 2, (rows, columns))
+    nodes = [Node("rom", RomWeights(weights), (), ("w",)), Node("fc", MatrixVector(), ("x", "w"), ("y",)), *more]
+    graph = Graph("dense", (), {"x": Stream((1, 1, columns), 0, 1)}, ("x",), (nodes[-1].outputs[0],))
+    return with_nodes(graph, nodes)
+
+
+def ceiling(graph, device, goal=None):
+    return find_ceiling(fit(graph, KERNELS, device=device, board="b", clock_mhz=100, goal=goal))
+
+
+@pytest.mark.parametrize(
+    ("graph", "luts", "where", "why"),
+    [
+        (convolution(rows=1), 10**6, "window", "a window takes a pixel of its groups a cycle, 144 a frame"),
+        (convolution(), 2600, "budget", " LUT that an estimate may come to, and less than"),
+        (dense(1, 64), 10**6, "input port x", "8 elements of 8 bits a cycle of a port of 64 bits, 8 cycles a frame"),
+        (dense(1024, 8), 10**6, "output port y", "8 elements of 8 bits a cycle"),
+        (dense(30, 8, Node("top", ArgMax(), ("y",), ("z",))), 10**6, "top", "its parallelism is exhausted"),
+        (convolution(4, 512, 64, 8), 10**6, "conv", "a stream of 12,288 bits, and the tools allow 4,096"),
+        (convolution(8, 64, 64), 10**6, "conv", "is at the limit of 4,096 unrolled operations"),
+    ],
+)
+def test_causes(graph, luts, where, why):
+    device = Device("part", luts, 4 * luts, 1000, 1000)
+    found = ceiling(graph, device)
+    assert found.where == where, found
+    assert why in found.why
+    assert found.lifts
+
+
+def test_a_rate_that_was_asked_for_is_no_ceiling():
+    found = ceiling(convolution(channels=4, rows=8), Device("part", 10**6, 10**6, 100, 100), Goal(fps=1000))
+    assert found.where == "the rate that was asked for, or FIFOs"
+    assert "--fps" in found.lifts
+
+
+def test_a_flattened_map_of_one_channel_comes_as_fast_as_the_port():
+    """28 x 28 pixels behind a quantizer: the port's 98 cycles, not one value a cycle."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        Node("act", Threshold([[100, 100]], [0], -1), ("x",), ("c",)),
+        Node("rom", RomWeights(rng.choice([-1, 1], (64, 784))), (), ("w",)),
+        Node("fc", MatrixVector(), ("c", "w"), ("y",)),
+        Node("act2", Threshold([[0]], [0]), ("y",), ("z",)),
+    ]
+    graph = with_nodes(Graph("tfc", (), {"x": Stream((28, 28, 1), 0, 255)}, ("x",), ("z",)), nodes)
+    design = fit(graph, KERNELS, device=Device("part", 10**5, 10**6, 280, 220), board="b", clock_mhz=100)
+    assert design.slowest_cycles == 98
+    assert find_ceiling(design).where == "input port x"
