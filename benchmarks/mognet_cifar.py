@@ -20,6 +20,7 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 import muxflow
 from muxflow.dataflow.fit.design import Design
@@ -35,6 +36,7 @@ LIMITS = {"import + fit + write": "<= 15 s", "compile (native)": "<= 90 s", "C s
 def main(images: Annotated[int, typer.Option(min=1, help="Images to simulate.")] = 64) -> None:
     """Run the benchmark."""
     torch.set_num_threads(1)
+    threadpool_limits(1)
     console = Console(width=110)
     table = Table(title="MOGNET n=64 g=4, 32x32x3, PYNQ-Z2", title_justify="left")
     for column in ("step", "figure", "aim", "against QONNX"):

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import read_bounded, write_atomically
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.quantities import count, counted
 from muxflow.dataflow.text import json_text
 from muxflow.proof.compare import Outcome
 from muxflow.proof.execution import Execution
@@ -40,10 +41,10 @@ def rung(outcome: Outcome, remark: str = "") -> Rung:
         return Rung(outcome.title, "not run", 0, outcome.failed)
     if outcome.ties is not None:
         remark = (
-            f"{outcome.ties.inside:,} of them in {outcome.ties.images} images differ at near ties, where float rounding "
-            f"decides; first {outcome.ties.first_inside}"
+            f"{count(outcome.ties.inside)} of them in {counted(outcome.ties.images, 'image')} differ at near ties, where float "
+            f"rounding decides; first {outcome.ties.first_inside}"
         )
-    detail = f"{len(outcome.streams)} tensors, {outcome.codes:,} codes"
+    detail = f"{counted(len(outcome.streams), 'tensor')}, {counted(outcome.codes, 'code')}"
     return Rung(
         outcome.title,
         "equal" if outcome.ties is None else EQUAL_BUT_TIES,
@@ -72,6 +73,12 @@ def differs(executions: Sequence[Execution], error: MismatchError) -> Ladder:
             for one in executions
         )
     )
+
+
+def says_class(graph: Graph) -> bool:
+    """Tell whether the first output says the class: not where the host computes layers after it."""
+    end = graph.ends.get(graph.outputs[0])
+    return end is None or end.ordered
 
 
 def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:
@@ -103,10 +110,10 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
     if not file.exists():
         return Ladder()
     try:
-        entry = json.loads(file.read_text())
+        entry = json.loads(read_bounded(file))
         kept = from_json(Ladder, {"rungs": entry["rungs"], "accuracy": entry["accuracy"]})
         if entry["digest"] != digest:
             return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
         return kept
-    except (ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error

@@ -251,7 +251,12 @@ class _Run:
                 command += [option, self.names.ports[name], str(self._file(name))]
         command += options
         for name, file in self.taps.items():
-            command += ["--tap", self.names.variables[name], str(file), str(graph.streams[name].beats * graph.streams[name].lanes)]
+            command += [
+                "--tap",
+                self.names.variables[name],
+                str(file),
+                str(graph.streams[name].beats * graph.streams[name].lanes),
+            ]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def poll(self) -> bool:
