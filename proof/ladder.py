@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import read_bounded, write_atomically
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
@@ -75,6 +75,12 @@ def differs(executions: Sequence[Execution], error: MismatchError) -> Ladder:
     )
 
 
+def says_class(graph: Graph) -> bool:
+    """Tell whether the first output says the class: not where the host computes layers after it."""
+    end = graph.ends.get(graph.outputs[0])
+    return end is None or end.ordered
+
+
 def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:
     """Return the predicted classes, shape (N,), from output codes by name: of the first output, where there are several.
 
@@ -104,10 +110,10 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
     if not file.exists():
         return Ladder()
     try:
-        entry = json.loads(file.read_text())
+        entry = json.loads(read_bounded(file))
         kept = from_json(Ladder, {"rungs": entry["rungs"], "accuracy": entry["accuracy"]})
         if entry["digest"] != digest:
             return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
         return kept
-    except (ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error

@@ -28,7 +28,10 @@ def csim(
         Literal["native", "reference", "both"], typer.Option(help="Plain C++ integers, ap_int types, or both.")
     ] = "both",
     data: Annotated[
-        str | None, typer.Option(help="Data set: digits, cifar10, cifar100, stl10; random codes when absent.")
+        str | None,
+        typer.Option(
+            help="Data set: digits, mnist_5k, mnist, cifar10, cifar100, stl10, imagenet; random codes when absent."
+        ),
     ] = None,
     file: Annotated[
         Path | None,

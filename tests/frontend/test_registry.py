@@ -1,5 +1,6 @@
 """Readers are found: a toy reader of a format of its own goes all the way, and nothing else knows of it."""
 
+import os
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 
@@ -14,7 +15,7 @@ from muxflow.frontend import registry
 from muxflow.frontend.importer.handling import handlers, handles
 from muxflow.frontend.importer.values import Value
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.model import ImportOptions, Model, ModelInput, ModelNode, model_name
+from muxflow.frontend.model import Grid, ImportOptions, Model, ModelInput, ModelNode, model_name
 from muxflow.frontend.qonnx.reader import RENAMED, read_model
 from muxflow.proving import model_copy
 
@@ -60,7 +61,13 @@ class Toy:
             ModelNode(f"n{i}", kind, (f"t{i}",), (f"t{i + 1}",), domain="toy" if kind == "Twice" else "")
             for i, kind in enumerate(kinds)
         ]
-        return Model(model_name(path), tuple(nodes), (ModelInput("t0", (int(features),), 8),), (f"t{len(kinds)}",), {})
+        return Model(
+            model_name(path),
+            tuple(nodes),
+            (ModelInput("t0", (int(features),), Grid.of_bits(8)),),
+            (f"t{len(kinds)}",),
+            {},
+        )
 
     @contextmanager
     def execution(self, path, graph):
@@ -124,6 +131,16 @@ def test_the_proof_runs_the_copy(toy):
 def test_without_the_toy_its_suffix_is_unknown(toy):
     with pytest.raises(MuxflowError, match=r"a file of type '\.toy'; supported are .*\.onnx \(FINN-ONNX, QONNX\)"):
         muxflow.load(toy)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".h5", ".npz", ""])
+def test_what_never_ends_is_no_model(suffix, tmp_path):
+    """A device gave zeros until the memory was full, a pipe nothing for ever."""
+    (tmp_path / f"zeros{suffix}").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    for name in ("zeros", "pipe"):
+        with pytest.raises(MuxflowError, match=rf"{name}.*: a device or a pipe, which may never end; expected a model"):
+            muxflow.check(tmp_path / f"{name}{suffix}")
 
 
 def test_two_functions_for_one_operator_are_refused():

@@ -17,13 +17,15 @@ namespace muxflow {
 template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
   static const int ROWS = ROWS_;
   static const int COLUMNS = COLUMNS_;
-  typedef typename Integer<BITS, SIGNED>::type element;
+  typedef typename Integer<BITS, SIGNED>::type compared;  // what a value of the data is compared with an element in
 #ifdef MUXFLOW_NATIVE
+  typedef typename PlainInteger<BITS, SIGNED>::type element;
   static const int WORDS = COLUMNS;
   typedef element word;
   typedef const word Data[ROWS][WORDS];
   static element get(Data& table, int row, int column) { return table[row][column]; }
 #else
+  typedef compared element;
   static const int WIDTH = BITS * COLUMNS;
   static const int WORD = WIDTH <= 64 ? WIDTH : BITS <= 36 ? 36 : 64;
   static const int WORDS = (WIDTH + WORD - 1) / WORD;
@@ -33,12 +35,22 @@ template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
 #pragma HLS inline
     const int low = column * BITS % WORD;
     const int first = column * BITS / WORD;
+#ifdef MUXFLOW_CSIM
+    const uint64_t lower = uint64_t(table[row][first]) >> low;
+    return low + BITS > WORD ? element(lower | uint64_t(table[row][first + 1]) << (WORD - low)) : element(lower);
+#else
     ap_uint<2 * WORD> bits = table[row][first];
     if (low + BITS > WORD) bits.range(2 * WORD - 1, WORD) = ap_uint<WORD>(table[row][first + 1]);
     element value;
     value.range(BITS - 1, 0) = bits.range(low + BITS - 1, low);
     return value;
+#endif
   }
+#ifdef MUXFLOW_CSIM
+  static void copy(Data& table, int row, detail::Packed<WIDTH>& to) {
+    for (int i = 0; i < WORDS; ++i) to.set(i * WORD, i < WORDS - 1 ? WORD : WIDTH - i * WORD, table[row][i]);
+  }
+#endif
 #endif
 };
 
