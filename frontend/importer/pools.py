@@ -77,7 +77,7 @@ def _mode(node: ModelNode) -> Mode:
 
 
 def _pooled(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor:
-    """Pool a map by a window that pads as the node itself says."""
+    """Apply a pool whose window pads as the node itself says."""
     source = importer.streams[tensor.stream]
     whole = with_hanging_windows(window, source) if node.attributes.get("ceil_mode", 0) else window
     if _mode(node) == "max":
