@@ -107,7 +107,7 @@ def _emitted(importer: Importer, node: ModelNode, tensor: Tensor, window: Slidin
 
 
 def _maximum(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor:
-    """Pool a tensor whose codes rise with its values."""
+    """Take the maxima of a tensor whose codes rise with its values."""
     stream = _emitted(importer, node, tensor, window, "max")
     if not tensor.steps:
         importer.tensors[stream] = node.outputs[0]

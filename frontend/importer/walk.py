@@ -16,11 +16,11 @@ from muxflow.dataflow.graph.graph import End, Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.limits import check_elements, check_nodes
+from muxflow.dataflow.limits import check_nodes
 from muxflow.dataflow.op import Op, Role
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import Handler, handlers
-from muxflow.frontend.importer.inputs import Inputs
+from muxflow.frontend.importer.inputs import Inputs, check_type, image_of
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, natural
 from muxflow.frontend.importer.leaving import CHOICES, ORDERED, HostComputes, follower
 from muxflow.frontend.importer.padding import with_padding
@@ -33,7 +33,6 @@ from muxflow.frontend.model import (
     Grid,
     ImportOptions,
     Model,
-    ModelInput,
     ModelNode,
     NodeStatus,
 )
@@ -198,7 +197,7 @@ class Importer:
             finite(constant.value, name)
             self.values[name] = constant
         for entry in self.model.inputs:
-            self.values[entry.name] = _image(entry)
+            self.values[entry.name] = image_of(entry)
         statuses = []
         for node in self.model.nodes:
             values: Sequence[Value]
@@ -280,7 +279,7 @@ class Importer:
         if node.domain != MUXFLOW:
             for name, value in zip(node.inputs, operands, strict=True):
                 if isinstance(value, Constant) and name:
-                    _check_type(f"constant {name}", value.value.dtype.name)
+                    check_type(f"constant {name}", value.value.dtype.name)
         return self._handler(node)(self, node)
 
     def _handler(self, node: ModelNode) -> Handler:
@@ -386,28 +385,6 @@ def _complaint(node: ModelNode, error: Exception) -> str:
         )
     named = node.label in str(error) or isinstance(error, _NotReached)
     return str(error) if named else f"{node.label}: {error}"
-
-
-def _check_type(what: str, name: str) -> None:
-    """Raise UnsupportedError for floats of another precision than float32, in which all is evaluated, and for no numbers."""
-    if name != "float32" and not re.fullmatch(r"u?int\d+|bool", name):
-        raise UnsupportedError(
-            f"{what} holds {name} numbers; supported are float32 ones, in which thresholds and near ties are found: "
-            "export the model in float32 (torch: model.float())"
-        )
-
-
-def _image(entry: ModelInput) -> Image:
-    if entry.dtype:
-        _check_type(f"input {entry.name}", entry.dtype)
-    shape = tuple(size or 0 for size in entry.shape)
-    if not shape or min(shape) < 1:
-        raise UnsupportedError(
-            f"input {entry.name} has no fixed shape (N, {', '.join(str(size or '?') for size in shape)}); export the "
-            "model with an example input of fixed size"
-        )
-    count = check_elements(f"input {entry.name}", *shape)
-    return Image(entry.name, shape, np.arange(count).reshape(shape))
 
 
 def import_model(model: Model, options: ImportOptions | None = None) -> Graph:
