@@ -117,7 +117,7 @@ def _maximum(importer: Importer, node: ModelNode, tensor: Tensor, window: Slidin
 def _average(
     importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow, counts: IntArray | None = None
 ) -> Tensor:
-    """Give the average of what lies in each window, or of only `counts` elements of each, in row-major order, and none of the padding.
+    """Give the average of each window, or of the `counts` elements of the map in each, in row-major order.
 
     Sums of unlike counts come onto one grid: each is multiplied by what its count lacks to the counts' common multiple.
     """
