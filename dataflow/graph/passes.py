@@ -12,6 +12,7 @@ from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.edit import free_name, with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.ranking import rank
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import IntArray, Op
@@ -139,8 +140,8 @@ def _copy_followers(graph: Graph) -> Graph:
 def append_arg_max(graph: Graph) -> Graph:
     """Append ArgMax to logits: the class index leaves the chip in place of the logits.
 
-    Raises GraphError where the integer order of the logits is not the model's order: a scale or an offset that differs
-    between classes, or a falling scale.
+    Classes that differ in scale or offset are brought onto one grid first, see `ranking`. Raises GraphError where there is
+    none, or where the logits leave in another order than the model's.
     """
     return _append(graph, "arg_max", ArgMax(), "label")
 
@@ -158,26 +159,11 @@ def _append(graph: Graph, name: str, op: Op, stream: str) -> Graph:
     nodes, outputs = list(graph.nodes), []
     streams, names = set(graph.streams), {node.name for node in graph.nodes}
     for number, output in enumerate(graph.outputs):
-        _check_order(graph, output)
+        ranking, ranked = rank(graph, output, streams, names)
         suffix = f"_{number}" if len(graph.outputs) > 1 else ""
         outputs.append(free_name(f"{stream}{suffix}", streams))
-        nodes.append(Node(free_name(f"{name}{suffix}", names), op, (output,), (outputs[-1],)))
+        nodes += [*ranking, Node(free_name(f"{name}{suffix}", names), op, (ranked,), (outputs[-1],))]
     return with_nodes(graph, nodes, outputs=tuple(outputs), readouts={})
-
-
-def _check_order(graph: Graph, output: str) -> None:
-    """Raise GraphError where the integer order of the logits is not the model's order."""
-    readout = graph.readouts.get(output)
-    if readout is None:
-        return
-    scales, offsets = set(readout.scale), set(readout.offset)
-    if len(scales) > 1 or len(offsets) > 1 or min(scales) <= 0:
-        raise GraphError(
-            f"{graph.name}: the classes differ in scale or offset, so the largest integer is not always the "
-            "largest logit; keep the read-out on the host, or train the last layer with one scale and no bias"
-        )
-    if readout.order != tuple(range(len(readout.order))):
-        raise GraphError(f"{graph.name}: the logits leave in another order than the model's; keep the read-out")
 
 
 def writable_seeds(graph: Graph) -> Graph:

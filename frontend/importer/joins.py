@@ -7,6 +7,7 @@ from functools import reduce
 import numpy as np
 
 from muxflow.dataflow.automaton import Automaton
+from muxflow.dataflow.common_grid import common_grid
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.channel_select import ChannelSelect
@@ -15,7 +16,6 @@ from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.or_join import OrJoin
 from muxflow.frontend.importer.elementwise import with_constant
 from muxflow.frontend.importer.float_chain import constant_step
-from muxflow.frontend.importer.grids import common_grid
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first, is_feature_map
 from muxflow.frontend.importer.products import aligned, sums_exactly
