@@ -40,6 +40,7 @@ LAYERS = {
     "averages": ["a", "b", "c"],
     "grouped": ["a", "b", "c", "start"],
     "po2": ["a", "b", "c", "d", "e"],
+    "wide": ["a", "b"],
     "float_relu": ["a", "b"],
     "plain": ["a", "b", "c", "d"],
     "features": ["a"],
@@ -294,7 +295,7 @@ def test_what_is_not_supported_is_named(described):
     assert "QActivation: computes in float16; supported is float32" in lone["half"]
     assert "BatchNormalization: axis=[1]; supported is the last axis" in lone["rows"]
     assert all("input_scale=1/255" in m or "not reached" in m for m in complaints(described["plain"]).values())
-    with pytest.raises(UnsupportedError, match=r"^wide \(Steps\): a quantizer with codes"):
+    with pytest.raises(UnsupportedError, match=r"^wide \(Unsupported\): QActivation: activation quantized_relu\(17,2"):
         import_model(described["bad"])
 
 
