@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cached_property, lru_cache
 from inspect import isabstract
+from re import sub
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -110,6 +111,13 @@ class Pattern:
         return np.tile(np.repeat(np.array(flags, bool), counts), self.repeat)
 
     @staticmethod
+    def of(mask: npt.NDArray[np.bool_]) -> Pattern:
+        """Make the pattern of one flag an iteration, shape (trips,)."""
+        changes = np.flatnonzero(np.diff(mask)) + 1
+        bounds = np.concatenate([[0], changes, [len(mask)]])
+        return Pattern(tuple(zip(np.diff(bounds).tolist(), mask[bounds[:-1]].tolist(), strict=True)))
+
+    @staticmethod
     def always(trips: int) -> Pattern:
         """Use the port in every iteration."""
         return Pattern(((trips, True),))
@@ -182,6 +190,10 @@ class Op(ABC):
     def detail(self) -> str:
         """What tells two nodes of this op apart in a table; empty where nothing does."""
         return ""
+
+    def title(self, ports: Ports, window: str = "") -> str:
+        """Call the op what the field calls it, in lower case; `window`: `detail` of the layout that it reads."""
+        return f"{sub('(?<=[a-z])(?=[A-Z])', ' ', self.kind).lower()} {window}".rstrip()
 
     @property
     def folds_with_reader(self) -> bool:

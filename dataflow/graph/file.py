@@ -18,7 +18,7 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.codec import Load, Store, decode_op, encode_op, from_json, to_json
-from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import Stream
@@ -85,6 +85,8 @@ def encode_graph(graph: Graph, store: Store | None = None) -> dict[str, Any]:
         "tensors": {name: str(tensor) for name, tensor in graph.tensors.items()},
         "nodes": [encoded(node) for node in graph.nodes],
         **({"ties": to_json(graph.ties)} if graph.ties else {}),
+        **({"ends": to_json(graph.ends)} if graph.ends else {}),
+        **({"entries": to_json(graph.entries)} if graph.entries else {}),
     }
 
 
@@ -124,6 +126,8 @@ def _graph(entry: Mapping[str, Any], load: Load | None) -> Graph:
         from_json(Mapping[str, str], entry["notes"], path="notes"),  # type: ignore[type-abstract]
         from_json(Mapping[str, str], entry["tensors"], path="tensors"),  # type: ignore[type-abstract]
         from_json(Mapping[str, Pairs], entry.get("ties", {}), path="ties"),  # type: ignore[type-abstract]
+        from_json(Mapping[str, End], entry.get("ends", {}), path="ends"),  # type: ignore[type-abstract]
+        from_json(Mapping[str, Entry], entry.get("entries", {}), path="entries"),  # type: ignore[type-abstract]
     )
 
 

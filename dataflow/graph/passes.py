@@ -12,7 +12,7 @@ from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.edit import free_name, with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.ranking import rank
+from muxflow.dataflow.graph.ranking import ordering
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import IntArray, Op
@@ -56,10 +56,8 @@ def remove_identity_thresholds(graph: Graph) -> Graph:
 
 
 def _with_outputs(graph: Graph, nodes: list[Node], renamed: Mapping[str, str], **changes: Any) -> Graph:
-    """Rebuild a graph whose outputs have new names, their readouts with them."""
-    outputs = tuple(renamed.get(name, name) for name in graph.outputs)
-    readouts = {renamed.get(name, name): readout for name, readout in graph.readouts.items()}
-    return with_nodes(graph, nodes, **{"outputs": outputs, "readouts": readouts, **changes})
+    """Rebuild a graph whose outputs have new names."""
+    return with_nodes(graph, nodes, **{**graph.renamed_outputs(lambda name: renamed.get(name, name)), **changes})
 
 
 def insert_forks(graph: Graph) -> Graph:
@@ -156,14 +154,39 @@ def append_top_k(graph: Graph, k: int) -> Graph:
 
 def _append(graph: Graph, name: str, op: Op, stream: str) -> Graph:
     """Put an op that orders logits after every output; names are numbered where there are several."""
-    nodes, outputs = list(graph.nodes), []
+    nodes, outputs, ends = list(graph.nodes), [], {}
     streams, names = set(graph.streams), {node.name for node in graph.nodes}
     for number, output in enumerate(graph.outputs):
-        ranking, ranked = rank(graph, output, streams, names)
         suffix = f"_{number}" if len(graph.outputs) > 1 else ""
         outputs.append(free_name(f"{stream}{suffix}", streams))
-        nodes += [*ranking, Node(free_name(f"{name}{suffix}", names), op, (ranked,), (outputs[-1],))]
-    return with_nodes(graph, nodes, outputs=tuple(outputs), readouts={})
+        source = output
+        for part, before in _ordering(graph, output):
+            made = free_name(f"{output}_{part}", streams)
+            nodes.append(Node(free_name(f"{output}_{part}", names), before, (source,), (made,)))
+            source = made
+        nodes.append(Node(free_name(f"{name}{suffix}", names), op, (source,), (outputs[-1],)))
+        if output in graph.ends:
+            ends[outputs[-1]] = replace(graph.ends[output], rest="")
+    return with_nodes(graph, nodes, outputs=tuple(outputs), readouts={}, ends=ends)
+
+
+def _ordering(graph: Graph, output: str) -> list[tuple[str, Op]]:
+    """List the ops after which the largest code of an output is the largest logit, with a name for each.
+
+    Raises GraphError where there are none, or where there are no logits.
+    """
+    end, readout = graph.ends.get(output), graph.readouts.get(output)
+    if end is not None and not end.ordered:
+        raise GraphError(
+            f"{graph.name}: the host computes {end.rest}, so there are no logits on the chip; quantize that layer too, or "
+            "choose the class on the host"
+        )
+    if end is not None and readout is None:
+        raise GraphError(f"{graph.name}: the model gives the class index itself; leave the option out")
+    try:
+        return [] if readout is None else ordering(readout, graph.streams[output])
+    except GraphError as error:
+        raise GraphError(f"{graph.name}: {error}") from error
 
 
 def writable_seeds(graph: Graph) -> Graph:

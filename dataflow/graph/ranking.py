@@ -7,9 +7,8 @@ import numpy.typing as npt
 
 from muxflow.dataflow.common_grid import common_grid
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.edit import free_name
-from muxflow.dataflow.graph.graph import Graph, Readout
-from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.graph import Readout
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray, Op
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.shift_clip import ShiftClip
@@ -20,37 +19,25 @@ LARGEST_OFFSET = 2.0**31
 """In steps of the grid."""
 
 
-def rank(graph: Graph, output: str, streams: set[str], names: set[str]) -> tuple[list[Node], str]:
-    """Return the nodes that bring the logits of an output onto one grid, none where they are, and the stream to compare.
+def ordering(readout: Readout, x: Stream) -> list[tuple[str, Op]]:
+    """List the ops that bring logits onto one grid, with a name for each; none where the codes of stream `x` are ordered so.
 
-    Scales that differ between classes become integer factors, offsets whole steps that are added. `streams`, `names`:
-    those taken, to which new ones are added.
+    Scales that differ between classes become integer factors, offsets whole steps that are added.
     Raises GraphError where scales or offsets have no common grid, or the logits leave in another order than the model's.
     """
-    readout = graph.readouts.get(output)
-    if readout is None:
-        return [], output
     if readout.order != tuple(range(len(readout.order))):
-        raise GraphError(f"{graph.name}: the logits leave in another order than the model's; keep the read-out")
-    nodes, stream = [], output
-
-    def append(part: str, op: Op) -> None:
-        nonlocal stream
-        made = free_name(f"{output}_{part}", streams)
-        nodes.append(Node(free_name(f"{output}_{part}", names), op, (stream,), (made,)))
-        stream = made
-
-    factors, steps = _on_grid(graph, readout)
+        raise GraphError("the logits leave in another order than the model's; keep the read-out")
+    factors, steps = _on_grid(readout)
+    found: list[tuple[str, Op]] = []
     if (factors != 1).any():
-        append("aligned", Scale(factors if len(set(factors.tolist())) > 1 else factors[:1]))
-    if (steps != 0).any():
-        x = graph.streams[output]
+        found.append(("aligned", Scale(factors if (factors != factors[0]).any() else factors[:1])))
+    if steps.any():
         ends = np.outer(factors, (x.lo, x.hi)) + steps[:, None]
-        append("offset", ShiftClip(steps, 0, int(ends.min()), int(ends.max())))
-    return nodes, stream
+        found.append(("offset", ShiftClip(steps, 0, int(ends.min()), int(ends.max()))))
+    return found
 
 
-def _on_grid(graph: Graph, readout: Readout) -> tuple[IntArray, IntArray]:
+def _on_grid(readout: Readout) -> tuple[IntArray, IntArray]:
     """Return factors and summands of the codes of each class whose order is that of the logits."""
     scales, offsets = np.array(readout.scale), np.array(readout.offset)
     grid = common_grid(readout.scale) if scales.all() else None
@@ -58,9 +45,8 @@ def _on_grid(graph: Graph, readout: Readout) -> tuple[IntArray, IntArray]:
     if grid is None or steps is None:
         what = "scale" if grid is None else "offset"
         raise GraphError(
-            f"{graph.name}: the {what}s of the classes have no common integer grid, so the largest integer is not always the "
-            "largest logit; keep the read-out on the host, or train the last layer with one scale and no bias or an "
-            "integer one (Int32Bias)"
+            f"the {what}s of the classes have no common integer grid, so the largest integer is not always the largest logit; "
+            "keep the read-out on the host, or train the last layer with one scale and no bias or an integer one (Int32Bias)"
         )
     return np.array(grid[0], np.int64), steps
 

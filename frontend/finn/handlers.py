@@ -21,7 +21,7 @@ from muxflow.frontend.importer.layout import is_channel_last, natural
 from muxflow.frontend.importer.quantizers import Quantizer, activation
 from muxflow.frontend.importer.values import Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, ModelNode
+from muxflow.frontend.model import DESCRIBE, QUANTIZED, STANDARD, Constant, ModelNode
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: Th
     if not np.array_equal(np.searchsorted(table[0], values, side="right"), counts):
         raise UnsupportedError(
             f"{node.label}: its thresholds are not evenly spaced about multiples of one step, so the input is no plain "
-            "integer; say what one input step stands for: input_scale=1/255 (command line: --input-scale 1/255)"
+            f"integer; {DESCRIBE}"
         )
     opened = importer.open_input(image, first, first + steps, np.array([distance]))
     # From here on the tensors hold levels, not the input's values.

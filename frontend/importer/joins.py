@@ -14,10 +14,10 @@ from muxflow.dataflow.ops.channel_select import ChannelSelect
 from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.frontend.importer.codes import codes_of, unsigned_codes
 from muxflow.frontend.importer.elementwise import with_constant
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.layout import channel_first, is_feature_map
 from muxflow.frontend.importer.products import aligned, sums_exactly
 from muxflow.frontend.importer.values import Doubles, Generated, Tensor, Value, compact
 from muxflow.frontend.importer.walk import Importer
@@ -103,33 +103,13 @@ def _concat(importer: Importer, node: ModelNode, a: Tensor, b: Tensor, axis: int
 
 
 def _codes(importer: Importer, node: ModelNode, position: int) -> str:
-    """Return the stream of unsigned codes that a MUX or OR input stands for; raises unless its scale is the node's."""
-    tensor = importer.tensor(node, position)
-    stream = importer.streams[tensor.stream]
-    scale = float(node.attributes.get("scale", 1.0))
-    if tensor.steps or stream.lo < 0 or not is_feature_map(tensor, stream):
-        raise UnsupportedError(
-            f"{node.label}: input {position} is not a map of unsigned codes; put an unsigned activation quantizer on it"
-        )
-    bits = int(node.attributes.get("bits", 1))
-    if stream.hi >= 1 << bits:
-        raise UnsupportedError(
-            f"{node.label}: input {position} holds codes up to {stream.hi}, the node joins {bits} bits; use one shared "
-            "activation quantizer on both inputs"
-        )
-    if tensor.scale.size != 1 or abs(float(tensor.scale[0]) / scale - 1) > 1e-6:
-        raise UnsupportedError(
-            f"{node.label}: input {position} has scale {tensor.scale[0]:g}, the node {scale:g}; use one shared "
-            "activation quantizer on both inputs"
-        )
-    return tensor.stream
+    return unsigned_codes(
+        importer, node, position, float(node.attributes.get("scale", 1.0)), int(node.attributes.get("bits", 1))
+    )
 
 
 def _joined(importer: Importer, node: ModelNode, name: str) -> Tensor:
-    scale = np.array([float(node.attributes.get("scale", 1.0))])
-    importer.describe(name, scale)
-    importer.tensors[name] = node.outputs[0]
-    return Tensor(name, channel_first(importer.streams[name]), scale)
+    return codes_of(importer, node, name, float(node.attributes.get("scale", 1.0)))
 
 
 @handles("MuxJoin", domains=(MUXFLOW,))

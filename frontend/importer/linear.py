@@ -13,7 +13,7 @@ from muxflow.frontend.importer.constants import along_axis
 from muxflow.frontend.importer.float_chain import Floats
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.quantizers import Quantizer, quantized, read_scale, read_zero_point
-from muxflow.frontend.importer.values import Generated, Unknown, Value
+from muxflow.frontend.importer.values import Image, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import MUXFLOW, Constant, ModelNode
 
@@ -68,8 +68,8 @@ def _parameters(importer: Importer, node: ModelNode, position: int, axis: str) -
     scale = read_scale(importer, node, position)
     zero_point = read_zero_point(importer, node, position + 1) if node.inputs[position + 1] else np.zeros(1, np.float32)
     value = importer.values[node.inputs[0]]
-    if isinstance(value, Generated | Unknown):
-        raise UnsupportedError(f"{node.label}: generated weights are integers already; leave the quantizer out")
+    if not isinstance(value, Constant | Image):
+        value = importer.tensor(node, 0)
     rank = value.value.ndim if isinstance(value, Constant) else value.index.ndim + 1
     return along_axis(node, scale, rank, axis), along_axis(node, zero_point, rank, axis)
 

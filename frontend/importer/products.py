@@ -16,6 +16,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.frontend.importer.float_chain import Floats, constant_step
 from muxflow.frontend.importer.grids import LARGEST_WEIGHT, NARROW_WEIGHT
+from muxflow.frontend.importer.leaving import HostComputes
 from muxflow.frontend.importer.values import Doubles, Tensor, compact
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import Constant, ModelNode
@@ -62,7 +63,7 @@ def _recover(values: npt.NDArray[np.float32], node: ModelNode) -> tuple[IntArray
         if all(steps):
             scale = np.array(steps, np.float64)
             return np.rint(flat / scale[:, None]).astype(np.int64).reshape(values.shape), scale
-    raise UnsupportedError(
+    raise HostComputes(
         f"{node.label}: its weights are floats without a quantizer, or span more than {LARGEST_WEIGHT} of their steps; "
         "give the layer a weight quantizer of 1 to 16 bits (Brevitas: weight_quant=...)"
     )

@@ -70,6 +70,22 @@ class Image:
     index: IntArray
 
 
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """A tensor at the end of the model that the host has from what leaves the chip.
+
+    `tensor`: what leaves the chip; `name`: which tensor of the model that is, of `indices` the logits whose largest they
+    name. `rest`: labels of the nodes that the host computes from there; `ordered`: whether they keep the order of the
+    elements.
+    """
+
+    tensor: Tensor
+    name: str
+    rest: tuple[str, ...] = ()
+    ordered: bool = True
+    indices: bool = False
+
+
 @dataclass(frozen=True)
 class Unknown:
     """An output of a node that is not supported, or one that Muxflow does not compute; `node` names it."""
@@ -77,7 +93,7 @@ class Unknown:
     node: str
 
 
-Value = Constant | Generated | Tensor | Image | Unknown
+Value = Constant | Generated | Tensor | Image | Ending | Unknown
 
 
 def compact(rows: Numbers) -> Numbers:

@@ -16,7 +16,7 @@ from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.keras.steps import LARGEST
 from muxflow.frontend.keras.writer import TENSORFLOW
-from muxflow.frontend.model import MUXFLOW, ModelNode
+from muxflow.frontend.model import DESCRIBE, MUXFLOW, ModelNode
 
 SHARED_BITS = 8
 """Up to so many bits, channels of different types share one grid; beyond, each has its own (decision)."""
@@ -149,7 +149,6 @@ def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: St
         raise UnsupportedError(
             f"the input quantizer does not give back its own values (some of the codes from {lo} to "
             f"{hi} are missing or move), so the input is no plain integer; use quantized_bits or quantized_relu with "
-            "alpha=1 at the input (HGQ2: a fixed-point Quantizer with overflow_mode='SAT'), or say what one input step "
-            "stands for: input_scale=1/255 (command line: --input-scale 1/255)"
+            f"alpha=1 at the input (HGQ2: a fixed-point Quantizer with overflow_mode='SAT'), or {DESCRIBE}"
         )
     return importer.open_input(image, lo, hi, quantizer.scale.astype(np.float64), bipolar=bipolar)

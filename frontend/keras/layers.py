@@ -78,7 +78,7 @@ def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
     try:
         if kind not in layers.handlers:
             advice = layers.advice.get(kind, "replace it, or move it behind the output onto the host")
-            raise UnsupportedError(f"not supported; {advice}. Supported are {', '.join(sorted(layers.handlers))}")
+            raise UnsupportedError(f"not supported; {advice} (docs/reference/models.md lists what is)")
         if call.training:
             raise UnsupportedError("called with training=True, so predict trains; call it without")
         if call.layer.compute_dtype != "float32":

@@ -22,7 +22,7 @@ import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of Mux
 from muxflow.dataflow.errors import ExecutionError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.floats import float_inputs, observed
+from muxflow.frontend.floats import end_of, float_inputs, observed
 from muxflow.frontend.importer.windows import SAME, same_pads
 from muxflow.frontend.model import ModelNode
 from muxflow.frontend.qonnx.reader import described_node, read_model
@@ -42,7 +42,7 @@ class QonnxModel:
         graph = self.model.graph
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.inputs = [entry.name for entry in graph.input if entry.name not in self._constants]
-        self.outputs = [self._before_softmax(entry.name) for entry in graph.output]
+        self.outputs = [entry.name for entry in graph.output]
         self._opsets = {entry.domain: entry.version for entry in self.model.model.opset_import}
         self._nodes = [_Node(node, self._opsets.get("", self._opsets.get("ai.onnx", 20))) for node in graph.node]
         self._annotated = bool(graph.quantization_annotation)
@@ -85,13 +85,6 @@ class QonnxModel:
             context.update(zip(filter(None, proto.output), node.run(given), strict=True))
         if self._annotated:
             sanitize_quant_values(self.model, [name for name in proto.output if name], context)
-
-    def _before_softmax(self, output: str) -> str:
-        """Return the tensor that the graph's output stands for: the importer leaves a softmax to the host."""
-        producer = self.model.find_producer(output)
-        if producer is not None and producer.op_type in ("Softmax", "LogSoftmax"):
-            return str(producer.input[0])
-        return output
 
 
 class _Node:
@@ -190,4 +183,6 @@ class QonnxExecution:
         """See `Execution`; raises ExecutionError naming a node that cannot be run."""
         values = self._model.run(*float_inputs(self._graph, codes))
         inner = {stream: values[name] for stream, name in self._graph.tensors.items()}
-        return observed(self._graph, [values[name] for name in self._model.outputs], inner)
+        ends = zip(self._graph.outputs, self._model.outputs, strict=True)
+        outputs = {stream: values[end_of(self._graph, stream) or name] for stream, name in ends}
+        return observed(self._graph, outputs, inner)

@@ -22,13 +22,18 @@ import muxflow.frontend.qonnx.ops  # noqa: F401  (QONNX's own tools then know th
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.frontend.importer.grids import is_weight, on_grid
-from muxflow.frontend.model import STANDARD, Constant, Model, ModelInput, ModelNode, model_name
+from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, Grid, Model, ModelInput, ModelNode, model_name
 from muxflow.frontend.qonnx.qdq import with_quantizers
 
 METADATA_PREFIX = "muxflow."
 STANDARD_DOMAINS = ("", "ai.onnx")
 INPUT_BITS = 16
+LONGEST_NUMBER = 3
+"""Digits of a type's sizes that are read."""
 INTEGER_TYPE = re.compile(r"(?P<unsigned>U?)INT(?P<bits>\d+)|BINARY|BIPOLAR|TERNARY")
+FIXED_TYPE = re.compile(r"FIXED<(?P<bits>\d+),(?P<integer>\d+)>")
+FEW_LEVELS = {"BINARY": Grid(0, 1), "BIPOLAR": Grid(-1, 1, bipolar=True), "TERNARY": Grid(-1, 1)}
+QUANTIZERS = frozenset(("Quant", "IntQuant", "BipolarQuant", "Trunc"))
 RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"}
 """Muxflow's operators as older files call them."""
 
@@ -36,8 +41,8 @@ RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"
 def read_model(path: Path) -> onnx.ModelProto:
     """Read a model file; raises MuxflowError naming it when it is absent, empty or not ONNX.
 
-    Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN, and Muxflow's operators their names of
-    today.
+    Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN, Muxflow's operators their names of
+    today, and quantizers without a domain, as in older files, QONNX'.
     """
     path = Path(path)
     if not path.is_file():
@@ -61,6 +66,8 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise MuxflowError(f"model {path}: not a whole ONNX model (no nodes or no output); export the model again")
     for node in model.graph.node:
         node.op_type = RENAMED.get(node.op_type, node.op_type)
+        if node.op_type in QUANTIZERS and node.domain in STANDARD_DOMAINS:
+            node.domain = QUANTIZED[0]
         for entry in node.attribute:
             if entry.name == "rounding_mode" and entry.s.upper() == b"ROUND_TO_ZERO":
                 entry.s = b"DOWN"
@@ -152,13 +159,24 @@ def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:
 
 
 def _input(entry: onnx.ValueInfoProto, annotated: str) -> ModelInput:
-    """Read an input of the model; its integers where it is annotated as UINTn or INTn of up to `INPUT_BITS` bits."""
+    """Read an input of the model, with its integers where it is annotated with a type that has them."""
     shape = tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim)[1:]
     dtype = _type_name(entry.type.tensor_type.elem_type)
-    kind = INTEGER_TYPE.fullmatch(annotated)
-    if kind and kind["bits"] and int(kind["bits"]) <= INPUT_BITS:
-        return ModelInput(entry.name, shape, int(kind["bits"]), not kind["unsigned"], dtype)
-    return ModelInput(entry.name, shape, dtype=dtype)
+    return ModelInput(entry.name, shape, _grid(annotated), dtype)
+
+
+def _grid(annotated: str) -> Grid | None:
+    """Return the integers of a data type of QONNX; None for floats, and for more than `INPUT_BITS` bits."""
+    integers, fixed = INTEGER_TYPE.fullmatch(annotated), FIXED_TYPE.fullmatch(annotated)
+    kind = integers or fixed
+    if annotated in FEW_LEVELS or kind is None:
+        return FEW_LEVELS.get(annotated)
+    bits = int(kind["bits"][:LONGEST_NUMBER])
+    if not 1 <= bits <= INPUT_BITS:
+        return None
+    if fixed is None:
+        return Grid.of_bits(bits, not kind["unsigned"])
+    return Grid.of_bits(bits, True, 2.0 ** (int(kind["integer"][:LONGEST_NUMBER]) - bits))
 
 
 def _type_name(number: int) -> str:

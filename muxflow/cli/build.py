@@ -10,7 +10,18 @@ from typing import Annotated, Any
 import typer
 
 import muxflow
-from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, tasks
+from muxflow.cli.console import (
+    BoardOption,
+    InputScale,
+    Json,
+    ModelArgument,
+    Verbose,
+    answer,
+    fraction,
+    next_command,
+    out,
+    tasks,
+)
 from muxflow.cli.fit import (
     BramOption,
     ClockOption,
@@ -49,6 +60,7 @@ def build(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the project of another network in the folder.")
     ] = False,
+    verbose: Verbose = False,
     as_json: Json = False,
     **given: Any,
 ) -> None:
@@ -99,9 +111,12 @@ def build(
     facts = {"project": str(written.path), **written.facts}
 
     def show() -> None:
-        out.print(terminal(report))
+        out.print(terminal(report, verbose=verbose))
+        out.print()
         for fact, text in facts.items():
             out.print(f"{fact}: {os.path.relpath(text) if fact == 'project' else text}")
+        if target == "vitis":
+            next_command("csim", os.path.relpath(written.path))
 
     entry: dict[str, Any] = json.loads(to_json(report))
     answer({**entry, **{fact.replace(" ", "_"): text for fact, text in facts.items()}}, as_json, show)

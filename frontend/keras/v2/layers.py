@@ -147,7 +147,7 @@ def depthwise(writer: Writer, call: Call) -> str:
 
 
 def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
-    """Write QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference.
+    """Write QConv2DBatchnorm, QDepthwiseConv2DBatchnorm and QDenseBatchnorm at inference.
 
     `product` gets kernel and bias that hold the batch norm's moving statistics before they are quantized.
     """
@@ -244,6 +244,7 @@ LAYERS = Layers(
         **TAKES_PADDING,
         **MOGNET_HANDLERS,
         **dict.fromkeys(("Dense", "QDense"), dense),
+        "QDenseBatchnorm": folded(multiplied, "kernel_quantizer_internal"),
         **dict.fromkeys(("BatchNormalization", "QBatchNormalization"), batch_normalization),
         **dict.fromkeys((*POOLS, "QAveragePooling2D"), pool),
         **dict.fromkeys((*GLOBAL_POOLS, "QGlobalAveragePooling2D"), global_pool),
