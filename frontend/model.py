@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.limits import check_option
+from muxflow.dataflow.text import in_one_line
 
 STANDARD, MUXFLOW = "", "muxflow"
 """Domains of operators: ONNX's own, and Muxflow's."""
@@ -59,7 +60,7 @@ class ModelNode:
     @property
     def label(self) -> str:
         """How messages name the node."""
-        return f"{self.name} ({self.op_type})"
+        return f"{in_one_line(self.name)} ({in_one_line(self.op_type)})"
 
 
 @dataclass(frozen=True)

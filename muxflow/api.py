@@ -42,7 +42,7 @@ class InputDescription(TypedDict, total=False):
 
 
 def _options(given: InputDescription) -> ImportOptions:
-    tuples: dict[str, Any] = {name: tuple(given[name]) for name in ("input_mean", "input_std") if name in given}  # type: ignore[literal-required]
+    tuples: dict[str, Any] = {name: tuple(given[name]) for name in ("input_mean", "input_std") if name in given}
     return ImportOptions(**{**given, **tuples})
 
 

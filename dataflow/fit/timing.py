@@ -115,7 +115,7 @@ class Simulator:
     def of(folded: Folded, style: Style = "flushing", deeper: int = 0) -> Simulator:
         """Lay out the access patterns of all nodes, the host at both ends included.
 
-        `style`: of the nodes' pipelines; `deeper`: cycles of depth beyond those of its implementation.
+        `style`: of the nodes' pipelines; `deeper`: cycles of depth beyond those of its implementation, one cycle at least.
         """
         graph = folded.graph
         number = {name: i for i, name in enumerate(graph.streams)}
@@ -142,7 +142,7 @@ class Simulator:
         for node in graph.nodes:
             loop, cost = folded.access(node), folded.cost(node)
             names.append(node.name)
-            depth = max(1, cost.depth) + deeper
+            depth = max(1, cost.depth + deeper)
             entries.append((loop.trips, cost.interval, depth, STYLES.index(style), len(loop.reads), len(loop.writes)))
             for name, pattern in zip(node.inputs + node.outputs, loop.reads + loop.writes, strict=True):
                 ports.append((number[name], *pattern_runs(pattern)))

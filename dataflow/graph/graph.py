@@ -66,9 +66,9 @@ class Entry:
     def __call__(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Make inputs of the model, (N, *shape), of a stream's values scale * code, (N, *shape of the stream)."""
         if self.mean:
-            values = values - np.array(self.mean, np.float32)
+            values = np.subtract(values, np.array(self.mean, np.float32))
         if self.std:
-            values = values / np.array(self.std, np.float32)
+            values = np.divide(values, np.array(self.std, np.float32))
         ordered = values.transpose(0, *(1 + axis for axis in self.axes))
         return np.ascontiguousarray(ordered).reshape(len(values), *self.shape)
 

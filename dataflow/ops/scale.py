@@ -21,6 +21,8 @@ class Scale(Op):
 
     factors: IntArray
 
+    elementwise = True
+
     def __post_init__(self) -> None:
         factors = frozen_array(self.factors)
         if factors.ndim != 1 or factors.size == 0:

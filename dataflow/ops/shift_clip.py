@@ -30,6 +30,8 @@ class ShiftClip(Op):
     highest: int
     even: bool = False
 
+    elementwise = True
+
     def __post_init__(self) -> None:
         bias = frozen_array(self.bias)
         if bias.ndim != 1 or bias.size == 0 or self.shift < 0 or self.lowest > self.highest:

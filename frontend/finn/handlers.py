@@ -13,7 +13,8 @@ import numpy as np
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
-from muxflow.frontend.importer import layers, pools
+from muxflow.frontend.importer import layers
+from muxflow.frontend.importer.channels_last import as_channel_first
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Floats, constant_step
 from muxflow.frontend.importer.handling import handles
@@ -165,13 +166,8 @@ def xnor_popcount(importer: Importer, node: ModelNode) -> Value:
 @handles("MaxPoolNHWC", domains=QUANTIZED)
 def max_pool(importer: Importer, node: ModelNode) -> Value:
     """Import MaxPoolNHWC: MaxPool on a channel-last map."""
-    tensor = _channel_last(importer, node)
-    first = f"{node.inputs[0]} channel-first"
-    importer.values[first] = replace(tensor, index=np.moveaxis(tensor.index, -1, 0))
-    result = pools.pool(importer, replace(node, op_type="MaxPool", domain=STANDARD, inputs=(first, *node.inputs[1:])))
-    assert isinstance(result, Tensor)
-    importer.tensors.pop(result.stream, None)
-    return replace(result, index=np.moveaxis(result.index, 0, -1))
+    _channel_last(importer, node)
+    return as_channel_first(importer, node, "MaxPool")
 
 
 def _channel_last(importer: Importer, node: ModelNode) -> Tensor:

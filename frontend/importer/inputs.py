@@ -145,8 +145,11 @@ def _reads_channels_last(node: ModelNode, view: IntArray) -> bool:
     return last or node.op_type == "MatMul" or node.attributes.get("data_layout") == "NHWC"
 
 
-def _ahead(model: Model, known: Mapping[str, Value], views: Mapping[str, IntArray], name: str) -> npt.NDArray[Any]:
-    """Compute a constant that the walk may not have come to; raises MuxflowError where it is none."""
+def _ahead(
+    model: Model, known: Mapping[str, Value], views: Mapping[str, IntArray], reader: ModelNode, position: int
+) -> npt.NDArray[Any]:
+    """Compute a node's constant input, which the walk may not have come to; raises MuxflowError where it is none."""
+    name = reader.inputs[position]
     value = known.get(name)
     if isinstance(value, Constant):
         return value.value

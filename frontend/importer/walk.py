@@ -58,10 +58,10 @@ ADVICE = {
         "write the file in QDQ form (quant_format=QuantFormat.QDQ)",
     ),
     "QuantAvgPool2d": "import the file from before FINN's conversion of average pools",
-    "MVAU": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
-    "Thresholding": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
 }
 """What to do about op types that people often meet here."""
+HARDWARE = "fpgadataflow"
+"""What the domain of FINN's hardware layers holds, or in older files their attribute `backend`."""
 
 
 LONGEST = 200
@@ -287,6 +287,11 @@ class Importer:
             return known[node.domain, node.op_type]
         where = f" of domain {node.domain}" if node.domain not in {domain for domain, _ in known} else ""
         advice = ADVICE.get(node.op_type, "replace it, or move it after the output onto the host")
+        if HARDWARE in f"{node.domain} {node.attributes.get('backend', '')}":
+            advice = (
+                "import the file from before FINN's conversion to hardware layers (after step_streamline), of which this is "
+                "one"
+            )
         raise UnsupportedError(
             f"{node.label}: {node.op_type}{where} is not supported; {advice} (docs/reference/models.md lists what is)"
         )

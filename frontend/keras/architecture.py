@@ -111,7 +111,7 @@ def _entries(value: Any, within: str) -> Iterator[tuple[dict[str, Any], str]]:
             yield value, within
         for key, part in value.items():
             yield from _entries(part, within)
-            if isinstance(part, str) and (key == "activation" or key.endswith("_quantizer")):
+            if isinstance(part, str) and key.endswith(("activation", "quantizer")):
                 # QKeras calls what stands before the bracket.
                 yield {"class_name": part.split("(")[0]}, within
     elif isinstance(value, list):

@@ -17,6 +17,7 @@ import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.dataflow.text import printable, reason
 from muxflow.frontend.keras.architecture import check_architecture
 from muxflow.frontend.keras.layers import Shape
 from muxflow.frontend.keras.model_file import read_arrays, write_model_file
@@ -48,13 +49,11 @@ def read_file(path: Path, read: Callable[[str], Any], known: Callable[[], frozen
     except MuxflowError:
         raise
     except Exception as error:  # Keras raises whatever its readers meet first
-        said = " ".join(f"{type(error).__name__}: {error}".split())
         # Keras may advise to switch its own checks off.
-        reason = " ".join(
-            part for part in re.split(r"(?<=[.!]) ", said) if "unsafe" not in part and "safe_mode" not in part
+        said = " ".join(
+            part for part in re.split(r"(?<=[.!]) ", reason(error)) if "unsafe" not in part and "safe_mode" not in part
         )
-        reason = reason[:400]
-        raise MuxflowError(f"model {path}: Keras cannot read it ({reason}); {advice}") from error
+        raise MuxflowError(f"model {path}: Keras cannot read it ({said}); {advice}") from error
 
 
 def channel_first(shape: Shape) -> Shape:
@@ -93,7 +92,7 @@ def limit_memory() -> None:
 
 
 def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> None:
-    """Describe each of `MODEL OUTPUT ...`; what fails with one does not stop the others."""
+    """Describe each of `MODEL OUTPUT ...`; what fails with one, whatever it is, does not stop the others."""
     if sys.platform == "linux":
         limit_memory()
     for model, output in zip(arguments[::2], arguments[1::2], strict=True):
@@ -102,6 +101,9 @@ def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> N
             write_model_file(describe(Path(model)), Path(output))
         except MuxflowError as error:
             answer = {"error": str(error), "supported": not isinstance(error, UnsupportedError)}
+        except Exception as error:  # Keras reads some models that it then cannot lay out
+            said = f"model {model}: it cannot be described ({reason(error)}); save it again with model.save"
+            answer = {"error": printable(said), "supported": True}
         print(json.dumps(answer), flush=True)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.text import reason
 from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.writer import Writer, to_channel_first, to_channel_last
 
@@ -89,8 +90,11 @@ def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
             for name in call.inputs:
                 writer.check_unpadded(name)
         output = layers.handlers[kind](writer, call)
-    except UnsupportedError as error:
-        output = writer.unsupported(mark, [writer.padding_of(name)[0] for name in call.inputs], f"{kind}: {error}")
+    except Exception as error:  # Keras builds some layers of settings with which they cannot compute
+        message = (
+            str(error) if isinstance(error, UnsupportedError) else f"its settings do not make sense ({reason(error)})"
+        )
+        output = writer.unsupported(mark, [writer.padding_of(name)[0] for name in call.inputs], f"{kind}: {message}")
     return output if len(writer.nodes) == mark[0] else writer.end_layer()
 
 

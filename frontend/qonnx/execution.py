@@ -24,7 +24,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import end_of, float_inputs, observed
 from muxflow.frontend.importer.windows import SAME, same_pads
-from muxflow.frontend.model import ModelNode
+from muxflow.frontend.model import CHANNELS_LAST, ModelNode
 from muxflow.frontend.qonnx.reader import described_node, read_model
 from muxflow.proof.execution import Tensor
 
@@ -71,9 +71,9 @@ class QonnxModel:
         proto = node.proto
         if self._annotated:
             sanitize_quant_values(self.model, [name for name in proto.input if name], context)
-        own = OWN.get(proto.op_type) if proto.domain else None
+        own = _Node.moved if proto.domain == CHANNELS_LAST else OWN.get(proto.op_type) if proto.domain else None
         if own is not None:
-            context[proto.output[0]] = own(node, context[proto.input[0]])
+            context[proto.output[0]] = own(node, context)
         elif is_custom_op(proto.domain, proto.op_type):
             version = self._opsets.get(proto.domain, get_preferred_qonnx_opset())
             execute_custom_node(proto, context, self.model.graph, onnx_opset_version=version)
@@ -119,9 +119,12 @@ class _Node:
         standard.domain, standard.op_type = "", self.proto.op_type.removesuffix("NHWC")
         return _Node(standard, self._opset)
 
-    def moved(self, x: Array) -> Array:
-        """Run a node of channel-last maps as the standard operator of channel-first ones."""
-        (found,) = self._channel_first.run({self.proto.input[0]: np.ascontiguousarray(np.moveaxis(x, -1, 1))})
+    def moved(self, context: Mapping[str, Array]) -> Array:
+        """Run a node of channel-last maps, and of weights in that order, as the standard operator of channel-first ones."""
+        count = 2 if self._channel_first.proto.op_type == "Conv" else 1
+        given = {name: context[name] for name in self.proto.input if name}
+        given |= {name: np.ascontiguousarray(np.moveaxis(given[name], -1, 1)) for name in self.proto.input[:count]}
+        (found,) = self._channel_first.run(given)
         return np.moveaxis(found, 1, -1)
 
     def _model(self, given: Mapping[str, Array]) -> onnx.ModelProto:
@@ -153,9 +156,9 @@ class _Node:
         return helper.make_node(self.proto.op_type, self.proto.input, self.proto.output, self.proto.name, **written)
 
 
-def _im2col(node: _Node, x: Array) -> Array:
+def _im2col(node: _Node, context: Mapping[str, Array]) -> Array:
     """Compute Im2Col, (N, H, W, C) to (N, H', W', kernel x C), for any number of images."""
-    attributes = node.described.attributes
+    attributes, x = node.described.attributes, context[node.proto.input[0]]
     kernel, stride = attributes["kernel_size"], attributes["stride"]
     dilation = attributes.get("dilations", (1, 1))
     top, left, bottom, right = attributes.get("pad_amount", (0, 0, 0, 0))
@@ -166,7 +169,7 @@ def _im2col(node: _Node, x: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(windows, 3, -1)).reshape(*windows.shape[:3], -1)
 
 
-OWN: Mapping[str, Callable[[_Node, Array], Array]] = {"Im2Col": _im2col, "MaxPoolNHWC": _Node.moved}
+OWN: Mapping[str, Callable[[_Node, Mapping[str, Array]], Array]] = {"Im2Col": _im2col, "MaxPoolNHWC": _Node.moved}
 """QONNX' operators that its own code runs for one image only."""
 
 

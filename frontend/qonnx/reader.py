@@ -64,6 +64,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise MuxflowError(f"model {path}: the file is empty; export the model again")
     if not model.graph.node or not model.graph.output:
         raise MuxflowError(f"model {path}: not a whole ONNX model (no nodes or no output); export the model again")
+    _decode_names(model.graph)
     for node in model.graph.node:
         node.op_type = RENAMED.get(node.op_type, node.op_type)
         if node.op_type in QUANTIZERS and node.domain in STANDARD_DOMAINS:
@@ -72,6 +73,22 @@ def read_model(path: Path) -> onnx.ModelProto:
             if entry.name == "rounding_mode" and entry.s.upper() == b"ROUND_TO_ZERO":
                 entry.s = b"DOWN"
     return model
+
+
+def _decode_names(graph: onnx.GraphProto) -> None:
+    """Make text of every name in a graph: protobuf gives one that is no UTF-8 as bytes."""
+    entries = [entry for part in (graph.initializer, graph.input, graph.output, graph.node) for entry in part]
+    for entry in [*entries, *(attribute for node in graph.node for attribute in node.attribute)]:
+        entry.name = _decoded(entry.name)
+    for node in graph.node:
+        node.op_type, node.domain = _decoded(node.op_type), _decoded(node.domain)
+        for names in (node.input, node.output):
+            if not all(isinstance(name, str) for name in names):
+                names[:] = [_decoded(name) for name in names]
+
+
+def _decoded(name: str | bytes) -> str:
+    return name if isinstance(name, str) else name.decode(errors="backslashreplace")
 
 
 def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:

@@ -12,12 +12,10 @@ import typer
 import muxflow
 from muxflow.cli.console import (
     BoardOption,
-    InputScale,
     Json,
     ModelArgument,
     Verbose,
     answer,
-    fraction,
     next_command,
     out,
     tasks,
@@ -32,6 +30,7 @@ from muxflow.cli.fit import (
     SureOption,
     wishes,
 )
+from muxflow.cli.input_options import InputWords, with_input_options
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import check_network
@@ -40,8 +39,10 @@ from muxflow.hls.registry import find
 
 
 @with_target_options
+@with_input_options
 def build(
     model: ModelArgument,
+    inputs: InputWords,
     board: BoardOption = "pynq-z2",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Project folder; build/MODEL when absent.")
@@ -56,7 +57,6 @@ def build(
     target: TargetOption = "vitis",
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
     top_k: Annotated[int | None, typer.Option(min=1, help="Give the indices of the K largest logits instead.")] = None,
-    input_scale: InputScale = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the project of another network in the folder.")
     ] = False,
@@ -76,12 +76,12 @@ def build(
     asked = wishes(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
-    scale, name = fraction(input_scale), asked["board"].name
+    name = asked["board"].name
     folder = output or Path("build") / model.stem
     writer.check(options, name, folder)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, input_scale=scale)
+        graph = muxflow.load(model, **inputs.keywords)
         if arg_max:
             graph = append_arg_max(graph)
         if top_k:

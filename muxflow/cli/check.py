@@ -10,27 +10,26 @@ import typer
 from rich.text import Text
 
 import muxflow
-from muxflow.cli.console import InputScale, Json, ModelArgument, Verbose, answer, fraction, next_command, out
+from muxflow.cli.console import Json, ModelArgument, Verbose, answer, next_command, out
+from muxflow.cli.input_options import InputWords, with_input_options
 from muxflow.dataflow.quantities import count, counted
 
 if TYPE_CHECKING:
     from muxflow.frontend.model import NodeStatus
 
 
-def check(
-    model: ModelArgument, input_scale: InputScale = None, verbose: Verbose = False, as_json: Json = False
-) -> None:
+@with_input_options
+def check(model: ModelArgument, inputs: InputWords, verbose: Verbose = False, as_json: Json = False) -> None:
     """Say what of a model is not supported, and what to do about it."""
-    statuses = muxflow.check(model, input_scale=fraction(input_scale))
+    statuses = muxflow.check(model, **inputs.keywords)
     bad = [status for status in statuses if not status.supported]
-    given = () if input_scale is None else ("--input-scale", input_scale)
 
     def show() -> None:
         if verbose:
             _show_nodes(statuses)
         _show_blockers(model, statuses)
         if not bad:
-            next_command("fit", model, "--board", "pynq-z2", *given)
+            next_command("fit", model, "--board", "pynq-z2", *inputs.words)
 
     entry = {
         "supported": not bad,

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import json_text
 from muxflow.reports.terminal import PlainConsole
 
@@ -36,10 +36,6 @@ MODEL = typer.Argument(
 )
 ModelArgument = Annotated[Path, MODEL]
 ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]
-InputScale = Annotated[
-    str | None,
-    typer.Option(help="Value of one step of the integer input, e.g. 1/255: for models without an input quantizer."),
-]
 
 
 @contextmanager
@@ -61,17 +57,6 @@ def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], Non
             return lambda done, count: progress.update(task, completed=done, total=count)
 
         yield begin
-
-
-def fraction(text: str | None) -> float | None:
-    """Read a number or a fraction such as 1/255; raises UsageError for anything else."""
-    if text is None:
-        return None
-    above, bar, below = text.partition("/")
-    try:
-        return float(above) / (float(below) if bar else 1.0)
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(f"input scale {text!r}; give a number or a fraction such as 1/255") from None
 
 
 def next_command(*words: str | Path) -> None:

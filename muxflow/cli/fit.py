@@ -15,15 +15,14 @@ import muxflow
 from muxflow.cli.console import (
     MODEL,
     BoardOption,
-    InputScale,
     Json,
     Verbose,
     answer,
-    fraction,
     next_command,
     out,
     tasks,
 )
+from muxflow.cli.input_options import OPTIONS, InputWords, with_input_options
 from muxflow.cli.refit import refit
 from muxflow.cli.target_options import flag
 from muxflow.dataflow.files import check_writable, write_atomically
@@ -101,8 +100,8 @@ def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
 
 
 def _again(context: typer.Context) -> list[str]:
-    """Write the options that `muxflow build` has too as they were given, the board in any case."""
-    own = ("model", "project", "frontier", "plot", "output", "verbose", "as_json")
+    """Write the options that `muxflow build` has too as they were given, the board in any case, those of inputs aside."""
+    own = ("model", "project", "frontier", "plot", "output", "verbose", "as_json", *OPTIONS)
     shared = {name: value for name, value in context.params.items() if name not in own}
     return [
         word
@@ -124,8 +123,10 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
+@with_input_options
 def fit(
     context: typer.Context,
+    inputs: InputWords,
     model: Annotated[Path | None, MODEL] = None,
     project: FromOption = None,
     board: BoardOption = "pynq-z2",
@@ -141,7 +142,6 @@ def fit(
         Path | None, typer.Option(help="Draw the frontier into this file (needs matplotlib: muxflow[report]).")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON too.")] = None,
-    input_scale: InputScale = None,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -163,10 +163,9 @@ def fit(
     asked = wishes(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
-    scale = fraction(input_scale)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, input_scale=scale)
+        graph = muxflow.load(model, **inputs.keywords)
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = muxflow.fit(graph, **asked)
@@ -198,6 +197,6 @@ def fit(
         out.print()
         for path in filter(None, (plot, output)):
             out.print(f"written: {os.path.relpath(path)}")
-        next_command("build", model, *_again(context))
+        next_command("build", model, *_again(context), *inputs.words)
 
     answer(entry, as_json, show)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -62,15 +61,20 @@ class QDenseBatchnorm(QDense):  # type: ignore[misc]
         return {**self.batchnorm.get_config(), **super().get_config(), **self._folding}
 
 
+def is_pruned(layer: Any) -> bool:
+    """Tell whether a layer is tensorflow_model_optimization's wrapper of one that is pruned in training."""
+    return isinstance(layer, PruneLowMagnitude)
+
+
 def without_pruning(layer: Any) -> Any:
     """Return the layer inside a pruning wrapper, with the weights that the wrapper computes with; any other as it is."""
-    if not isinstance(layer, PruneLowMagnitude):
+    if not is_pruned(layer):
         return layer
     for weight, mask, _ in layer.pruning_vars:
         weight.assign(weight * mask)
     return layer.layer
 
 
-CLASSES: Mapping[str, type] = {"QDenseBatchnorm": QDenseBatchnorm, "PruneLowMagnitude": PruneLowMagnitude}
+CLASSES: dict[str, type] = {"QDenseBatchnorm": QDenseBatchnorm, "PruneLowMagnitude": PruneLowMagnitude}
 SCHEDULES = frozenset(("ConstantSparsity", "PolynomialDecay"))
 """What a pruning wrapper names of its training."""

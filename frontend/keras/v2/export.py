@@ -49,7 +49,7 @@ def read_model(path: Path) -> Any:
         "give a whole model of Keras 2 (TensorFlow with TF_USE_LEGACY_KERAS=1) that model.save wrote, with layers of "
         "Keras, QKeras and Muxflow only"
     )
-    model = read_file(path, lambda name: load_qmodel(name, dict(CLASSES), compile=False), known_classes, advice)
+    model = read_file(path, lambda name: load_qmodel(name, CLASSES, compile=False), known_classes, advice)
     return unfolded(model, f"model {path}")
 
 

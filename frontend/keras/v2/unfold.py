@@ -8,7 +8,7 @@ import tensorflow as tf
 from qkeras.utils import clone_model
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.keras.v2.classes import CLASSES, PruneLowMagnitude, without_pruning
+from muxflow.frontend.keras.v2.classes import CLASSES, is_pruned, without_pruning
 
 
 def unfolded(model: Any, what: str) -> Any:
@@ -18,10 +18,10 @@ def unfolded(model: Any, what: str) -> Any:
     Raises UnsupportedError naming `what`, or the model inside, when it is written as a class.
     """
     _check_has_layers(model, what)
-    if not any(isinstance(layer, tf.keras.Model | PruneLowMagnitude) for layer in model.layers):
+    if not any(isinstance(layer, tf.keras.Model) or is_pruned(layer) for layer in model.layers):
         return model
     inputs = [tf.keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.node.layer.name) for t in model.inputs]
-    outputs = _called(clone_model(model, dict(CLASSES)), inputs, "", set())
+    outputs = _called(clone_model(model, CLASSES), inputs, "", set())
     return tf.keras.Model(inputs, outputs, name=model.name)
 
 
