@@ -47,7 +47,8 @@ class Constant:
 class ModelNode:
     """One operator with the names of its tensors; "" stands for an input that is left out.
 
-    `attributes`: by name; numbers, strings, arrays, and tuples of numbers or strings.
+    `attributes`: by name; numbers, strings, arrays, and tuples of numbers or strings. `kind`: what the file calls it, as
+    the class of a Keras layer, where that is not the operator.
     """
 
     name: str
@@ -56,11 +57,17 @@ class ModelNode:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     domain: str = STANDARD
+    kind: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What messages call the operator: the file's own word."""
+        return self.kind or self.op_type
 
     @property
     def label(self) -> str:
         """How messages name the node."""
-        return f"{in_one_line(self.name)} ({in_one_line(self.op_type)})"
+        return f"{in_one_line(self.name)} ({in_one_line(self.shown)})"
 
 
 @dataclass(frozen=True)

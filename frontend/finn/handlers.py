@@ -19,6 +19,7 @@ from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Floats, constant_step
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import is_channel_last, natural
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.quantizers import Quantizer, activation
 from muxflow.frontend.importer.values import Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -49,6 +50,7 @@ class ThresholdQuantizer(Quantizer):
 
 
 @handles("MultiThreshold", domains=QUANTIZED)
+@through_padding
 def multi_threshold(importer: Importer, node: ModelNode) -> Value:
     """Import MultiThreshold: an activation, or at the input what makes integers of it."""
     table = importer.constant(node, 1).astype(np.float32)

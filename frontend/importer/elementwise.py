@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.frontend.importer.compositions import composed
 from muxflow.frontend.importer.constants import REORDERINGS
 from muxflow.frontend.importer.float_chain import BINARY, UNARY, Step
 from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.reordering import moved
-from muxflow.frontend.importer.values import Image, Tensor, Value
+from muxflow.frontend.importer.values import Image, Padded, Tensor, Value, shape_of
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import Constant, ModelNode
 
@@ -39,6 +41,7 @@ def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where
 
 
 @handles(*sorted(UNARY))
+@through_padding
 def unary(importer: Importer, node: ModelNode) -> Value:
     """Apply an elementwise function, its further inputs (bounds of Clip) constant."""
     if node.op_type in ("Identity", "Dropout"):
@@ -55,16 +58,20 @@ def unary(importer: Importer, node: ModelNode) -> Value:
 
 
 @handles(*sorted(BINARY - {"Add"}))
+@through_padding
 def with_constant(importer: Importer, node: ModelNode) -> Value:
     """Apply a binary elementwise op with one constant side."""
     if len(node.inputs) != 2:
         raise UnsupportedError(f"{node.label}: {len(node.inputs)} inputs; supported are two, chain the node")
     left, right = (importer.values[name] for name in node.inputs)
     if not isinstance(left, Constant) and not isinstance(right, Constant):
-        raise UnsupportedError(
-            f"{node.label}: both inputs are data; supported joins of two streams are Add, Concat, MuxJoin and OrJoin, "
-            "so use one of those"
-        )
+        together = composed(node, importer.tensor(node, 0), importer.tensor(node, 1))
+        if together is None:
+            raise UnsupportedError(
+                f"{node.label}: both inputs are data; supported joins of two streams are Add, Concat, MuxJoin and OrJoin, "
+                "so use one of those"
+            )
+        return together
     position = 0 if isinstance(right, Constant) else 1
     tensor = importer.tensor(node, position)
     constant = importer.constant(node, 1 - position).astype(np.float32)
@@ -74,6 +81,7 @@ def with_constant(importer: Importer, node: ModelNode) -> Value:
 
 
 @handles("BatchNormalization")
+@through_padding
 def batch_normalization(importer: Importer, node: ModelNode) -> Value:
     """Import batch normalisation at inference."""
     tensor = importer.tensor(node, 0)
@@ -101,7 +109,7 @@ def reorder(importer: Importer, node: ModelNode) -> Value:
 def shape(importer: Importer, node: ModelNode) -> Value:
     """Import Shape, the shape of a tensor for one image; exporters compute the target of a Reshape from it."""
     value = importer.values[node.inputs[0]]
-    if not isinstance(value, Tensor | Image):
+    if not isinstance(value, Tensor | Image | Padded):
         raise UnsupportedError(f"{node.label}: the shape of generated weights; use constants")
-    sizes = np.array((1, *value.index.shape), np.int64)
+    sizes = np.array((1, *shape_of(value)), np.int64)
     return Constant(sizes[int(node.attributes.get("start", 0)) : int(node.attributes.get("end", len(sizes)))])

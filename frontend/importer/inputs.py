@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from itertools import permutations
@@ -12,13 +13,24 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.graph import Entry
+from muxflow.dataflow.limits import check_elements
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.constants import REORDERINGS, fold
 from muxflow.frontend.importer.float_chain import BINARY, UNARY, constant_step
 from muxflow.frontend.importer.layout import MOST_SPATIAL, stream_axes, stream_shape
 from muxflow.frontend.importer.reordering import moved
 from muxflow.frontend.importer.values import Image, Tensor, Value
-from muxflow.frontend.model import CHANNELS_LAST, STANDARD, Constant, Grid, ImportOptions, Layout, Model, ModelNode
+from muxflow.frontend.model import (
+    CHANNELS_LAST,
+    STANDARD,
+    Constant,
+    Grid,
+    ImportOptions,
+    Layout,
+    Model,
+    ModelInput,
+    ModelNode,
+)
 
 PASSING = (
     UNARY
@@ -94,6 +106,29 @@ def _usual(shape: Sizes) -> tuple[Sizes, Sizes]:
     return stream, stream_axes(len(stream))
 
 
+def check_type(what: str, name: str) -> None:
+    """Raise UnsupportedError for floats of another precision than float32, in which all is evaluated, and for no numbers."""
+    if name != "float32" and not re.fullmatch(r"u?int\d+|bool", name):
+        raise UnsupportedError(
+            f"{what} holds {name} numbers; supported are float32 ones, in which thresholds and near ties are found: "
+            "export the model in float32 (torch: model.float())"
+        )
+
+
+def image_of(entry: ModelInput) -> Image:
+    """Return an input before anything has read it; raises UnsupportedError without fixed sizes, or of other numbers."""
+    if entry.dtype:
+        check_type(f"input {entry.name}", entry.dtype)
+    shape = tuple(size or 0 for size in entry.shape)
+    if not shape or min(shape) < 1:
+        raise UnsupportedError(
+            f"input {entry.name} has no fixed shape (N, {', '.join(str(size or '?') for size in shape)}); export the "
+            "model with an example input of fixed size"
+        )
+    count = check_elements(f"input {entry.name}", *shape)
+    return Image(entry.name, shape, np.arange(count).reshape(shape))
+
+
 def stream_of(
     model: Model, known: Mapping[str, Value], name: str, shape: Sizes, layout: Layout | None
 ) -> tuple[Sizes, Sizes] | None:
@@ -125,7 +160,7 @@ def _first_map(model: Model, known: Mapping[str, Value], name: str, index: IntAr
             continue
         if node.domain == STANDARD and node.op_type in REORDERINGS:
             try:
-                view = moved(node, view, partial(_ahead, model, known, views, node))
+                view = moved(node, view, partial(_ahead_of, model, known, views, node))
             except MuxflowError:
                 return None
         elif _reads_channels_last(node, view):
@@ -145,11 +180,15 @@ def _reads_channels_last(node: ModelNode, view: IntArray) -> bool:
     return last or node.op_type == "MatMul" or node.attributes.get("data_layout") == "NHWC"
 
 
-def _ahead(
-    model: Model, known: Mapping[str, Value], views: Mapping[str, IntArray], reader: ModelNode, position: int
+def _ahead_of(
+    model: Model, known: Mapping[str, Value], views: Mapping[str, IntArray], node: ModelNode, position: int
 ) -> npt.NDArray[Any]:
-    """Compute a node's constant input, which the walk may not have come to; raises MuxflowError where it is none."""
-    name = reader.inputs[position]
+    """Compute the constant that is a node's input at a position, as `_ahead`."""
+    return _ahead(model, known, views, node.inputs[position])
+
+
+def _ahead(model: Model, known: Mapping[str, Value], views: Mapping[str, IntArray], name: str) -> npt.NDArray[Any]:
+    """Compute a constant that the walk may not have come to; raises MuxflowError where it is none."""
     value = known.get(name)
     if isinstance(value, Constant):
         return value.value
@@ -159,5 +198,5 @@ def _ahead(
     if node.op_type == "Shape" and node.inputs[0] in views:
         sizes = np.array((1, *views[node.inputs[0]].shape), np.int64)
         return sizes[int(node.attributes.get("start", 0)) : int(node.attributes.get("end", len(sizes)))]
-    operands = [Constant(_ahead(model, known, views, node, index)) for index in range(len(node.inputs))]
+    operands = [Constant(_ahead(model, known, views, one)) for one in node.inputs]
     return fold(node, operands, model.opset).value

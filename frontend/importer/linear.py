@@ -12,8 +12,9 @@ from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.importer.constants import along_axis
 from muxflow.frontend.importer.float_chain import Floats
 from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.quantizers import Quantizer, quantized, read_scale, read_zero_point
-from muxflow.frontend.importer.values import Image, Value
+from muxflow.frontend.importer.values import Image, Padded, Value, shape_of
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import MUXFLOW, Constant, ModelNode
 
@@ -39,6 +40,7 @@ class LinearQuantizer(Quantizer):
 
 
 @handles("QuantizeLinear", domains=(MUXFLOW,))
+@through_padding
 def quantize_linear(importer: Importer, node: ModelNode) -> Value:
     """Import QuantizeLinear, Clip and DequantizeLinear as one quantizer."""
     return quantized(importer, node, lambda most_bits: _read(importer, node, most_bits))
@@ -68,9 +70,9 @@ def _parameters(importer: Importer, node: ModelNode, position: int, axis: str) -
     scale = read_scale(importer, node, position)
     zero_point = read_zero_point(importer, node, position + 1) if node.inputs[position + 1] else np.zeros(1, np.float32)
     value = importer.values[node.inputs[0]]
-    if not isinstance(value, Constant | Image):
+    if not isinstance(value, Constant | Image | Padded):
         value = importer.tensor(node, 0)
-    rank = value.value.ndim if isinstance(value, Constant) else value.index.ndim + 1
+    rank = value.value.ndim if isinstance(value, Constant) else len(shape_of(value)) + 1
     return along_axis(node, scale, rank, axis), along_axis(node, zero_point, rank, axis)
 
 

@@ -13,11 +13,13 @@ from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.frontend.importer.compositions import functions_of
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.shifts import shifted
 from muxflow.frontend.importer.thresholds import MOST_STEPS, find_thresholds
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
@@ -150,6 +152,7 @@ def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quant
 
 
 @handles("Quant", "IntQuant", "BipolarQuant", domains=QUANTIZED)
+@through_padding
 def quantize(importer: Importer, node: ModelNode) -> Value:
     """Import Quant and BipolarQuant."""
     return quantized(importer, node, lambda most_bits: read_quantizer(importer, node, most_bits))
@@ -225,7 +228,8 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
     def codes(values: Doubles) -> IntArray:
         return codes_of(quantizer.levels(evaluator(values.astype(np.float32)), row_scale, row_zero), row_scale)
 
-    op = find_thresholds(lambda sums: codes(sums * unit), rows, stream.lo, stream.hi, where)
+    functions = "".join(f" after {name}" for name in functions_of(tensor.steps))
+    op = find_thresholds(lambda sums: codes(sums * unit), rows, stream.lo, stream.hi, f"{where}{functions}")
     importer.threshold_count += op.thresholds.size
     many = op.thresholds.shape[1] > MOST_STEPS
     name = shifted(importer, node, op, tensor.stream) if many else importer.emit(node.name, op, tensor.stream)

@@ -26,6 +26,9 @@ from muxflow.frontend.model import Model
 
 Values = np.ndarray[Any, Any]
 
+HOST_FUNCTIONS = ("softmax", "sigmoid", "tanh")
+"""Keras' functions that are left to the host at the end of a model; the proof compares what they read."""
+
 MOST_MEMORY = 4 * MOST_BYTES
 """Bytes that a process may take to build and describe models."""
 
@@ -72,9 +75,7 @@ def check_input(name: str, dtype: str) -> None:
 
 def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[str]:
     """Write the model's outputs in Keras' channel-last order."""
-    writer.layer = "output"
-    for name in names:
-        writer.check_unpadded(name)
+    writer.layer, writer.kind = "output", ""
     return [
         writer.transposed(name, to_channel_last(rank)) if rank > 2 else name
         for name, rank in zip(names, ranks, strict=True)
@@ -149,8 +150,8 @@ def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
     """Answer for `MODEL FOLDER` until the standard input ends.
 
     Each line there is a JSON list of tensor names; `inputs.npz` in the folder holds a batch of each input, channels last.
-    `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a softmax at the end what it reads: the
-    host computes it), then the named tensors.
+    `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a function at the end that the
+    host computes what it reads), then the named tensors.
     """
     path, folder = Path(arguments[0]), Path(arguments[1])
     predictor: Predictor | None = None

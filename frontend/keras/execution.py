@@ -27,7 +27,8 @@ BACKENDS: dict[Generation, str] = {2: TENSORFLOW, 3: TORCH}
 class KerasExecution:
     """Keras' predict in a process of its own.
 
-    It gives the outputs of every quantizer, max pool and join, and the model's outputs (before a softmax at the end).
+    It gives the outputs of every quantizer, max pool and join, and the model's outputs (before a function at the end that
+    the host computes).
     """
 
     name = "Keras predict"
@@ -42,7 +43,7 @@ class KerasExecution:
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`; raises MismatchError when the graph was not imported from this model."""
         graph = self._graph
-        # Of a softmax at the end Keras gives what it reads; of anything else that the host computes the tensor before it.
+        # Of a softmax, sigmoid or tanh at the end Keras gives what it reads; of what else the host computes what is before.
         cut = {stream: end.tensor for stream, end in graph.ends.items() if not end.ordered}
         names = list(dict.fromkeys((*graph.tensors.values(), *cut.values())))
         inputs = (np.moveaxis(values, 1, -1) if values.ndim > 2 else values for values in float_inputs(graph, codes))

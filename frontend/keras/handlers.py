@@ -11,12 +11,13 @@ from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.quantizers import ACTIVATION_BITS, Quantizer, activation
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.keras.steps import LARGEST
 from muxflow.frontend.keras.writer import TENSORFLOW
-from muxflow.frontend.model import DESCRIBE, MUXFLOW, ModelNode
+from muxflow.frontend.model import DESCRIBE, MUXFLOW, Constant, ModelNode
 
 SHARED_BITS = 8
 """Up to so many bits, channels of different types share one grid; beyond, each has its own (decision)."""
@@ -71,10 +72,14 @@ def unsupported(importer: Importer, node: ModelNode) -> Value:
 
 
 @handles("Steps", domains=(MUXFLOW,))
+@through_padding
 def import_steps(importer: Importer, node: ModelNode) -> Value:
     """Import a table of steps: see `keras.writer`."""
     quantizer = _read(importer, node)
     value = importer.values[node.inputs[0]]
+    if isinstance(value, Constant):  # padding, one value for each channel
+        levels = quantizer.levels(value.value.reshape(-1), quantizer.scale, quantizer.zero_point)
+        return Constant(levels.reshape(value.value.shape))
     at_input = isinstance(value, Image) and importer.given_grid(value) is None
     one_grid = quantizer.on_one_grid()
     if at_input or one_grid.bits_needed <= SHARED_BITS or one_grid.bits_needed == quantizer.bits_needed:

@@ -30,6 +30,8 @@ from muxflow.proof.execution import Tensor
 
 Array = npt.NDArray[Any]
 TITLE = "QONNX execution"
+SHAPES = {"Reshape": 1, "Resize": 3}
+"""Inputs of operators that say the shape of their output."""
 REASON = 300
 """Most characters of a library's own words in a message."""
 
@@ -79,9 +81,10 @@ class QonnxModel:
             execute_custom_node(proto, context, self.model.graph, onnx_opset_version=version)
         else:
             given = {name: context[name] for name in proto.input if name}
-            if proto.op_type == "Reshape" and batch and given[proto.input[1]][:1] == 1:
+            shape = SHAPES.get(proto.op_type, len(proto.input))
+            if batch and shape < len(proto.input) and given[proto.input[shape]][:1] == 1:
                 # A file that was exported for one image says 1 where it means the batch.
-                given[proto.input[1]] = np.concatenate([[batch], given[proto.input[1]][1:]])
+                given[proto.input[shape]] = np.concatenate([[batch], given[proto.input[shape]][1:]])
             context.update(zip(filter(None, proto.output), node.run(given), strict=True))
         if self._annotated:
             sanitize_quant_values(self.model, [name for name in proto.output if name], context)

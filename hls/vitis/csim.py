@@ -84,26 +84,18 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             f"no {compiler} on PATH: the C simulation needs a C++14 compiler "
             "(Debian and Ubuntu: `apt-get install g++`); the project itself is written and whole"
         )
+    # The sources name what stands side by side in wide registers, so nothing is left for a vectoriser to find.
     flags = ["-std=c++14", "-w", "-U_FORTIFY_SOURCE", "-DMUXFLOW_CSIM", "-Iinclude", "-Isrc"]
+    flags += ["-O1", "-finline-small-functions", "-fstrict-aliasing"]
     if variant == "native":
-        # The sources name what stands side by side in wide registers; a vectoriser has nothing to find.
-        flags += [
-            "-O1",
-            "-finline-small-functions",
-            "-fstrict-aliasing",
-            "-fwrapv",
-            "-march=native",
-            "-faligned-new",
-            "-DMUXFLOW_NATIVE",
-        ]
-        flags += [f"-DMUXFLOW_IMAGES={IMAGES}"]
+        flags += ["-fwrapv", "-march=native", "-faligned-new", "-DMUXFLOW_NATIVE", f"-DMUXFLOW_IMAGES={IMAGES}"]
     else:
         folder = ap_types()
         if folder is None:
             raise ToolError(
                 f"the reference types ap_int.h are not installed; they come with hls4ml: {install_extra('reference')}"
             )
-        flags += ["-O1", f"-I{folder}"]
+        flags += [f"-I{folder}"]
     key = hashlib.sha256("\0".join([project.digest, path, _processor(), *flags]).encode()).hexdigest()[:16]
     folder_out = project.path / "csim"
     executable = folder_out / f"{variant}-{key}"

@@ -80,13 +80,7 @@ def test_weights_in_a_missing_file(build, tmp_path):
 
 UNSUPPORTED = {
     "Split": (lambda b: b.then("Split", num_outputs=2, axis=1), "Split is not supported; use one convolution a part"),
-    "Resize": (
-        lambda b: b.then("Resize", "", np.float32([1, 1, 2, 2])),
-        "Resize is not supported; pool or use a stride",
-    ),
-    "Pad": (lambda b: b.then("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1])), "give the padding to the convolution"),
     "LSTM": (lambda b: b.then("LSTM", np.ones((1, 4, 2)), np.ones((1, 4, 1)), hidden_size=1), "window of time steps"),
-    "ConvTranspose": (lambda b: b.then("ConvTranspose", np.ones((3, 1, 2, 2))), "use Conv"),
     "LayerNormalization": (lambda b: b.then("LayerNormalization", np.ones(3)), "use batch normalisation"),
     "Cos": (lambda b: b.then("Cos"), "replace it, or move it after the output"),
     "FloatQuant": (lambda b: b.then("FloatQuant", domain="qonnx.custom_op.general"), "use an integer quantizer"),
