@@ -168,17 +168,15 @@ class SlidingWindow(Op):
 
     def access_with_gaps(self, ports: Ports, fold: Fold, gap: int) -> Access:
         """Give the access pattern with `gap` idle iterations between two phases."""
-        reads: list[tuple[int, bool]] = []
-        writes: list[tuple[int, bool]] = []
         # A first output row that lies in the padding needs no fill: the loop begins with its phase.
         phases = [phase for phase in self.phases(ports, fold) if phase != (0, 0)]
-        for index, (read, sent) in enumerate(phases):
-            length = max(read, sent)
-            if index and gap:
-                reads.append((gap, False))
-                writes.append((gap, False))
-            reads += [(read, True), (length - read, False)]
-            writes += [(sent, True), (length - sent, False)]
+        reads: list[Pattern] = []
+        writes: list[Pattern] = []
+        for idle, rows in ((0, phases[:1]), (gap, phases[1:])):
+            for (read, sent), equal in itertools.groupby(rows):
+                length, count = max(read, sent), len(list(equal))
+                reads.append(Pattern(((idle, False), (read, True), (length - read, False)), count))
+                writes.append(Pattern(((idle, False), (sent, True), (length - sent, False)), count))
         return Access((Pattern(tuple(reads)),), (Pattern(tuple(writes)),))
 
     def from_stream_order(self, ports: Ports, fold: Fold, recorded: IntArray) -> IntArray:
