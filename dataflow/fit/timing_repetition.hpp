@@ -86,8 +86,8 @@ class Repetition {
     clock = -1;
     for (std::size_t i = 0; i < all.nodes.size(); ++i) {
       const Node& node = all.nodes[i];
-      if (node.unvisited || node.left == 0 || (node.left == node.total && !node.reads.empty())) continue;
-      if (clock < 0 || work(node) > work(all.nodes[clock])) clock = i;
+      if (node.unvisited || node.left == 0) continue;
+      if (clock < 0 || (node.left < node.total && work(node) > work(all.nodes[clock]))) clock = i;
     }
     if (clock < 0) return;
     set_mark();
