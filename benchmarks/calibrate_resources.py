@@ -17,7 +17,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from calibrate.fitting import ORDER, Fitted, file_text, fit, held_out, ratios, spread
-from calibrate.rows import Row, read_nodes, read_units
+from calibrate.rows import Row, read_table, read_units
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +30,7 @@ RESULTS = Path(__file__).with_name("calibrate") / "vendor_results"
 
 def shipped_rows() -> list[Row]:
     """Read the rows that ship with the project."""
-    return read_nodes(RESULTS / "nodes.csv") + read_units(RESULTS / "mvu-hls.csv")
+    return [*read_table(RESULTS / "nodes.csv").rows, *read_units(RESULTS / "mvu-hls.csv")]
 
 
 def calibration(rows: Sequence[Row]) -> tuple[Fitted, dict[str, Fitted], str]:
@@ -85,8 +85,8 @@ def main(
     rows = shipped_rows()
     try:
         if check:
-            others = read_nodes(check)
-            console.print(error_table(others, fit(rows), None), *exactness(others), sep="\n")
+            others = read_table(check)
+            console.print(error_table(others.rows, fit(rows), None), *exactness(others.rows), others.remark(), sep="\n")
             return
     except MuxflowError as error:
         raise SystemExit(str(error)) from error

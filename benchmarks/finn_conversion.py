@@ -36,7 +36,7 @@ from muxflow.dataflow.graph.passes import rising_thresholds
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.floats import float_inputs, image_codes
-from muxflow.frontend.training import datasets
+from muxflow.frontend.training.datasets.registry import load
 from muxflow.frontend.training.layers import quant_conv
 from muxflow.frontend.training.quantizers import PixelInput, unsigned_activation
 from muxflow.hls import finn
@@ -91,7 +91,7 @@ def main(
     board: Annotated[str, typer.Option(help="Board to fit Muxflow's FINN models to.")] = "pynq-z2",
 ) -> None:
     """Print the tables."""
-    data = datasets.load("digits", "test")
+    data = load("digits", "test")
     count = images or len(data.images)
     table = Table(title=f"integer outputs by FINN's Python execution, digits test split, {count} images")
     for heading in ("network", "way into FINN", "equal to the network", "same class", "seconds"):

@@ -108,11 +108,13 @@ def _outputs(project: Project) -> list[dict[str, Any]]:
     plain = unfolded(project.design.graph)
     found = []
     for stream, name in zip(project.design.graph.outputs, plain.outputs, strict=True):
-        readout = plain.readouts.get(name)
+        readout, end = plain.readouts.get(name), plain.ends.get(name)
+        logits = end is None or end.ordered
         found.append(
             {
                 **_port(project, stream, name),
-                "answer": "logits" if readout is not None else _answer(plain, name),
+                "answer": _answer(plain, name) if readout is None else "logits" if logits else "values",
+                "rest": "" if end is None else end.rest,
                 "readout": None if readout is None else to_json(readout),
             }
         )

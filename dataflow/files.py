@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import shutil
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +19,11 @@ from muxflow.dataflow.errors import MuxflowError
 
 MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
+ARCHIVE_FAULTS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(KeyError, TypeError, ValueError, RuntimeError),
+)
+"""What reading a damaged zip archive and its parts, JSON or arrays, raises; one that is encrypted is a RuntimeError."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from inspect import isabstract
 from itertools import groupby
 from operator import itemgetter
+from re import sub
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -24,6 +25,10 @@ Answer = Literal["codes", "label", "top_k"]
 
 PARALLEL_LIMIT = 4096
 """Most operations that a node may do in one cycle; beyond it no target's synthesis ends in time (decision)."""
+
+
+PIXEL_LANES = 16
+"""Most elements of several whole pixels that a node takes at once: twice the bytes of a port's word (decision)."""
 
 
 @dataclass(frozen=True, order=True)
@@ -146,6 +151,13 @@ class Pattern:
         return np.concatenate([np.zeros(0, bool), *masks])
 
     @staticmethod
+    def of(mask: npt.NDArray[np.bool_]) -> Pattern:
+        """Make the pattern of one flag an iteration, shape (trips,)."""
+        changes = np.flatnonzero(np.diff(mask)) + 1
+        bounds = np.concatenate([[0], changes, [len(mask)]])
+        return Pattern(tuple(zip(np.diff(bounds).tolist(), mask[bounds[:-1]].tolist(), strict=True)))
+
+    @staticmethod
     def always(trips: int) -> Pattern:
         """Use the port in every iteration."""
         return Pattern(((trips, True),))
@@ -188,13 +200,15 @@ class Op(ABC):
     """One kind of node; a subclass is a frozen dataclass of validated attributes and holds the meaning of the op.
 
     `inputs`: its input ports as declared. `role`: what it is to the passes. `only_lanes`: whether its output is its input,
-    in other lanes. `answer`: what its output is to a user where it ends a network.
+    in other lanes. `answer`: what its output is to a user where it ends a network. `elementwise`: whether element i of its
+    streams, all of one shape, has to do with element i of the others alone.
     """
 
     inputs: ClassVar[tuple[Port, ...]] = (Port("x"),)
     role: ClassVar[Role] = Role.COMPUTE
     only_lanes: ClassVar[bool] = False
     answer: ClassVar[Answer] = "codes"
+    elementwise: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -219,6 +233,10 @@ class Op(ABC):
         """What tells two nodes of this op apart in a table; empty where nothing does."""
         return ""
 
+    def title(self, ports: Ports, window: str = "") -> str:
+        """Call the op what the field calls it, in lower case; `window`: `detail` of the layout that it reads."""
+        return f"{sub('(?<=[a-z])(?=[A-Z])', ' ', self.kind).lower()} {window}".rstrip()
+
     @property
     def folds_with_reader(self) -> bool:
         """Whether the fold is that of the node that reads the output: so it is with weight sources and layouts."""
@@ -233,10 +251,18 @@ class Op(ABC):
         """Compute a batch: arrays of shape (N, *stream.shape), weight matrices without the batch axis."""
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """Yield every legal fold; by default the lanes that divide all channel counts."""
+        """Yield every legal fold; by default the lanes that divide all channel counts.
+
+        An elementwise op also takes several whole pixels at once, PIXEL_LANES elements at most: else a map of one channel
+        would pass one value a cycle, where a vector of as many elements may pass all.
+        """
         channels = [stream.channels for stream in ports.inputs + ports.outputs]
         for lanes in divisors(int(np.gcd.reduce(channels))):
             yield Fold(pe=lanes)
+        if self.elementwise:
+            for pixels in divisors(ports.inputs[0].pixels)[1:]:
+                if pixels * channels[0] <= PIXEL_LANES:
+                    yield Fold(pe=pixels * channels[0])
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Give the lanes of each input and output under a fold; by default `pe` everywhere."""

@@ -13,8 +13,8 @@ from typing import Any
 LONGEST_NAME = 1000
 """Most characters in the name of a node, a stream or a graph."""
 
-SHOWN = 60
-"""Most characters of a value that a message repeats."""
+SHOWN, LONGEST_REASON = 60, 400
+"""Most characters of a value that a message repeats, and of an error that a library raises."""
 
 
 def printable(text: str) -> str:
@@ -26,6 +26,17 @@ def shown(value: object) -> str:
     """Return the representation of a value, cut where it is long, for a message."""
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def in_one_line(name: str) -> str:
+    """Return a name as messages show it: nothing in it ends the line or moves the cursor, and it is cut where it is long."""
+    text = printable(name).replace("\n", "?")
+    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 3]}..."
+
+
+def reason(error: BaseException) -> str:
+    """Return the kind and the text of somebody else's error in one line, cut where it is long, for a message."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
 
 
 def json_text(entry: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,23 +39,36 @@ def image_codes(graph: Graph, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.u
 
 
 def float_inputs(graph: Graph, codes: Batch) -> tuple[npt.NDArray[np.float32], ...]:
-    """Return the model's float inputs that stand for a batch of input codes: (N, C, ...), or (N, features), one an input."""
-    given = graph.check_codes(codes)
-    values = ((array * np.float64(graph.streams[name].scale[0])).astype(np.float32) for name, array in given.items())
-    return tuple(np.ascontiguousarray(np.moveaxis(array, -1, 1)) for array in values)
+    """Return the model's float inputs that stand for a batch of input codes, one an input.
+
+    Shape (N, C, ...), or where the graph has an entry for the input that of the entry.
+    """
+    found = []
+    for name, array in graph.check_codes(codes).items():
+        values = (array * np.float64(graph.streams[name].scale[0])).astype(np.float32)
+        entry = graph.entries.get(name)
+        found.append(np.ascontiguousarray(np.moveaxis(values, -1, 1)) if entry is None else entry(values))
+    return tuple(found)
 
 
 def observed(
     graph: Graph,
-    outputs: Sequence[npt.NDArray[Any]],
+    outputs: Mapping[str, npt.NDArray[Any]],
     tensors: Mapping[str, npt.NDArray[Any]],
 ) -> dict[str, Tensor]:
     """Return what a float model gave as codes to compare, by stream.
 
-    `outputs`: of the model, one a graph output; `tensors`: by the stream that they stand for, channel first.
+    `outputs`: of the model, by the graph's output; of one that has an end the tensor there. `tensors`: by the stream that
+    they stand for, channel first.
     """
     inner = {name: _inner(graph.streams[name], values) for name, values in tensors.items()}
-    return inner | {name: _output(graph, name, values) for name, values in zip(graph.outputs, outputs, strict=True)}
+    return inner | {name: _output(graph, name, values) for name, values in outputs.items()}
+
+
+def end_of(graph: Graph, output: str) -> str:
+    """Return the model's tensor that an output stands for; "" where that is the model's own output."""
+    end = graph.ends.get(output)
+    return "" if end is None else end.tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from muxflow.dataflow.files import ARCHIVE_FAULTS
+
 STARTS = {
     b"\x89PNG\r\n": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -31,7 +33,7 @@ def kind_of(path: Path) -> str:
         if head[4:8] == b"TFL3":
             return "a TensorFlow Lite model; give the QKeras, HGQ2 or QONNX model that it was made of"
         return _archive(path) if zipfile.is_zipfile(path) else "a text file" if _is_text(head) else ""
-    except (OSError, zipfile.BadZipFile):
+    except ARCHIVE_FAULTS:
         return ""
 
 

@@ -12,17 +12,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.limits import check_option
+from muxflow.dataflow.text import in_one_line
 
 STANDARD, MUXFLOW = "", "muxflow"
 """Domains of operators: ONNX's own, and Muxflow's."""
 QUANTIZED = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
 """Domains under which QONNX, FINN and Brevitas write their operators."""
+CHANNELS_LAST = "qonnx.custom_op.channels_last"
+"""Domain of QONNX' operators on channel-last maps, weights of convolutions included."""
 LEAST_SCALE = 1e-30
 """Of an input's step, and one over it the greatest: beyond, thresholds in float32 have no numbers left (decision)."""
 
@@ -43,7 +47,8 @@ class Constant:
 class ModelNode:
     """One operator with the names of its tensors; "" stands for an input that is left out.
 
-    `attributes`: by name; numbers, strings, arrays, and tuples of numbers or strings.
+    `attributes`: by name; numbers, strings, arrays, and tuples of numbers or strings. `kind`: what the file calls it, as
+    the class of a Keras layer, where that is not the operator.
     """
 
     name: str
@@ -52,26 +57,45 @@ class ModelNode:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     domain: str = STANDARD
+    kind: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What messages call the operator: the file's own word."""
+        return self.kind or self.op_type
 
     @property
     def label(self) -> str:
         """How messages name the node."""
-        return f"{self.name} ({self.op_type})"
+        return f"{in_one_line(self.name)} ({in_one_line(self.shown)})"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The integers that an input holds: `lo` to `hi`, or -1 and +1 where it is `bipolar`; `scale`: what one step is."""
+
+    lo: int
+    hi: int
+    scale: float = 1.0
+    bipolar: bool = False
+
+    @classmethod
+    def of_bits(cls, bits: int, signed: bool = False, scale: float = 1.0) -> Grid:
+        """Give all integers of so many bits."""
+        return cls(-(1 << bits - 1), (1 << bits - 1) - 1, scale) if signed else cls(0, (1 << bits) - 1, scale)
 
 
 @dataclass(frozen=True)
 class ModelInput:
     """An input of the model.
 
-    `shape`: without the batch; None or 0 where a size is open. `bits`, `signed`: the integers that the input holds where
-    the file says so; one step of them stands for 1. `dtype`: of its numbers as NumPy calls it, "" where the file does not
-    say.
+    `shape`: without the batch; None or 0 where a size is open. `grid`: the integers that the input holds where the file
+    says so. `dtype`: of its numbers as NumPy calls it, "" where the file does not say.
     """
 
     name: str
     shape: tuple[int | None, ...]
-    bits: int | None = None
-    signed: bool = False
+    grid: Grid | None = None
     dtype: str = "float32"
 
 
@@ -103,12 +127,25 @@ def model_name(path: Path) -> str:
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """What `check` says of one node: supported or not, and what to do."""
+    """What `check` says of one node: supported or not, and what to do.
+
+    `reached`: False where nothing is known, because the node reads what one that is not supported writes.
+    """
 
     node: str
     op_type: str
     supported: bool
     message: str
+    reached: bool = True
+
+
+Layout = Literal["channels-first", "channels-last"]
+DESCRIBE = (
+    "say what its integers are: input_bits=8, input_signed=True or False, input_scale=what one step stands for (command "
+    "line: --input-bits 8 --input-unsigned --input-scale 1/255 for pixels over 255, --input-signed --input-scale 1/128 for "
+    "signed numbers over 128)"
+)
+"""What to do about an input whose integers are not known."""
 
 
 @dataclass(frozen=True)
@@ -117,16 +154,52 @@ class ImportOptions:
 
     `input_scale`: value of one step of the integer inputs, for models whose inputs do not go straight into a quantizer
     (for example 1/255 for pixels that were divided by 255); None takes it from that quantizer.
-    `input_bits`, `input_signed`: the integer inputs, used with `input_scale`.
+    `input_bits`, `input_signed`: the integers, 8 bits without a sign where they are None. `input_mean`, `input_std`: what
+    is subtracted from an input's value and what it is divided by then, one number or one a channel; () for neither.
+    These four need `input_scale`.
+    `input_layout`: where the channels of maps are in the model's inputs; None takes it from the first node that reads
+    them as maps.
     Raises UsageError when a field is out of range.
     """
 
     input_scale: float | None = None
-    input_bits: int = 8
-    input_signed: bool = False
+    input_bits: int | None = None
+    input_signed: bool | None = None
+    input_layout: Layout | None = None
+    input_mean: tuple[float, ...] = ()
+    input_std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.input_scale is not None:
             remedy = "it must be positive, for example 1/255"
             check_option(self.input_scale, LEAST_SCALE, 1 / LEAST_SCALE, "input scale {}", remedy)
-        check_option(self.input_bits, 1, 16, "input of {} bits", "supported are 1 to 16")
+        if self.input_bits is not None:
+            check_option(self.input_bits, 1, 16, "input of {} bits", "supported are 1 to 16")
+        for value in self.input_std:
+            check_option(value, LEAST_SCALE, 1 / LEAST_SCALE, "input standard deviation {}", "it must be positive")
+        for value in self.input_mean:
+            check_option(value, -1 / LEAST_SCALE, 1 / LEAST_SCALE, "input mean {}", "it must be finite")
+        if self.input_layout not in (None, *get_args(Layout)):
+            raise UsageError(f"input layout {self.input_layout!r}; supported are {', '.join(get_args(Layout))}")
+        described = self.input_bits is not None or self.input_signed is not None or self.input_mean or self.input_std
+        if self.input_scale is None and described:
+            raise UsageError(
+                "an input's bits, sign, mean and standard deviation are said with its scale; give input_scale"
+            )
+
+    def grid(self) -> Grid | None:
+        """Give the integers of the inputs, None where they are not described."""
+        if self.input_scale is None:
+            return None
+        return Grid.of_bits(self.input_bits or 8, bool(self.input_signed), self.input_scale)
+
+    def remark(self) -> str:
+        """Say what was taken for granted of the inputs, "" for nothing."""
+        if self.input_scale is None or (self.input_bits is not None and self.input_signed is not None):
+            return ""
+        grid = self.grid()
+        assert grid is not None
+        return (
+            f"the input is taken to hold the integers {grid.lo} to {grid.hi}, {self.input_scale:g} a step; --input-bits and "
+            "--input-signed or --input-unsigned say it"
+        )

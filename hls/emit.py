@@ -32,9 +32,10 @@ def cpp(value: int | bool) -> str:
 
 def beat_type(stream: Stream) -> str:
     """Name the C++ type, in namespace muxflow, of a folded stream's beat."""
+    beat = f"Beat<{stream.bits}, {cpp(stream.signed)}, {stream.lanes}>"
     if stream.bipolar:
-        return f"BipolarBeat<{stream.lanes}>"
-    return f"Beat<{stream.bits}, {cpp(stream.signed)}, {stream.lanes}>"
+        beat = f"BipolarBeat<{stream.lanes}>"
+    return beat if stream.constant is None else f"Constant<muxflow::{beat}>"
 
 
 def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:

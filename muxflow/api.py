@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
@@ -19,7 +20,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend import registry
-from muxflow.frontend.model import ImportOptions, NodeStatus
+from muxflow.frontend.model import ImportOptions, Layout, NodeStatus
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import owner_of
 from muxflow.hls.vitis import csim
@@ -29,19 +30,36 @@ from muxflow.hls.vitis.project import ProjectOptions, load_project, write_projec
 from muxflow.proof.compare import Progress, compare
 
 
-def load(
-    path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
-) -> Graph:
+class InputDescription(TypedDict, total=False):
+    """What a model file leaves open of its inputs, see `ImportOptions`."""
+
+    input_scale: float | None
+    input_bits: int | None
+    input_signed: bool | None
+    input_layout: Layout | None
+    input_mean: Sequence[float]
+    input_std: Sequence[float]
+
+
+def _options(given: InputDescription) -> ImportOptions:
+    tuples: dict[str, Any] = {name: tuple(given[name]) for name in ("input_mean", "input_std") if name in given}
+    return ImportOptions(**{**given, **tuples})
+
+
+def load(path: str | Path, **inputs: Unpack[InputDescription]) -> Graph:
     """Load the integer graph of a model file that a reader takes.
 
     QONNX and FINN-ONNX (`.onnx`), Keras 2 with QKeras or Keras 3 with HGQ2 (`.h5`, `.hdf5`, `.keras`), a graph saved by
     Muxflow (`.npz`), and those of other packages.
-    `input_scale`, `input_bits`, `input_signed`: the integer inputs, for models that do not begin with a quantizer.
+    `inputs`: the integer inputs of models that do not begin with a quantizer. `input_scale`: what one step of them stands
+    for; `input_bits`, `input_signed`: 8 bits without a sign where they are not given; `input_mean`, `input_std`: one number
+    or one a channel, value = (scale * code - mean) / std. `input_layout`: "channels-first" or "channels-last", found by
+    the first node that reads a map where it is not given.
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
     """
     _check_no_project(Path(path))
-    return registry.load(Path(path), ImportOptions(input_scale, input_bits, input_signed))
+    return registry.load(Path(path), _options(inputs))
 
 
 def save(graph: Graph, path: str | Path) -> None:
@@ -55,15 +73,14 @@ def save(graph: Graph, path: str | Path) -> None:
     write_graph(graph, Path(path))
 
 
-def check(
-    path: str | Path, *, input_scale: float | None = None, input_bits: int = 8, input_signed: bool = False
-) -> list[NodeStatus]:
+def check(path: str | Path, **inputs: Unpack[InputDescription]) -> list[NodeStatus]:
     """Return what `load` would say of every node of a model file: supported, or why not and what to do.
 
+    `inputs`: as `load` takes them.
     Raises MuxflowError when the file cannot be read, ToolError when what the reader needs is not installed.
     """
     _check_no_project(Path(path))
-    return registry.check(Path(path), ImportOptions(input_scale, input_bits, input_signed))
+    return registry.check(Path(path), _options(inputs))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from rich.console import Console
 import muxflow
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.fit.resizing import without_margins
+from muxflow.dataflow.quantities import counted, rounded
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
 from muxflow.reports.render import terminal, to_json, write_report
 from muxflow.reports.report import Report
@@ -47,15 +48,16 @@ class DemoResult:
 
     def show(self, console: Console) -> None:
         """Print the result for a reader."""
-        console.print(terminal(self.report, nodes=False))
+        console.print(terminal(self.report, verbose=False))
+        console.print()
         equal = [rung for rung in self.report.ladder if rung.status == "equal"]
         console.print(
             f"{len(equal)} executions agree with the integer graph bit for bit on every one of "
-            f"{equal[0].images} images."
+            f"{counted(equal[0].images, 'image')}."
         )
         console.print(f"project: {os.path.relpath(self.project)}")
         console.print(f"report:  {os.path.relpath(next(path for path in self.files if path.suffix == '.html'))}")
-        console.print(f"done in {self.seconds:.0f} s")
+        console.print(f"done in {rounded(self.seconds)} s")
 
 
 def run_demo(output: Path, *, board: str, select: str, begin: Begin) -> DemoResult:

@@ -28,7 +28,7 @@ from muxflow.hls.vitis.project import VECTOR_FRAMES
 from muxflow.hls.vitis.project import Project as HlsProject
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
-from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
+from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, says_class, stale
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 MODEL_FILE = "model.onnx"
@@ -70,11 +70,11 @@ def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
 def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, count: int | None) -> Images:
     """Return the first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit."""
     from muxflow.frontend.floats import image_codes
-    from muxflow.frontend.training import datasets
+    from muxflow.frontend.training.datasets.registry import load
 
     if split not in ("train", "test"):
         raise UsageError(f"split {split!r}; supported: 'train', 'test'")
-    dataset = datasets.load(name, "train" if split == "train" else "test", folder)
+    dataset = load(name, "train" if split == "train" else "test", folder)
     return Images(image_codes(graph, dataset.images[:count]), dataset.labels[:count], name, split)
 
 
@@ -128,12 +128,14 @@ def prove(
     for (variant, simulation), outcome in zip(simulations.items(), agreed.outcomes[len(models) :], strict=True):
         speeds[variant] = outcome.images_per_second
         speeds[f"{variant}_compile_seconds"] = simulation.compile_seconds
-    remarks = [""] * len(models) + ["FIFOs at their depths" if bounded else ""] * len(simulations)
+    rest = ", ".join(end.rest for end in graph.ends.values() if end.rest)
+    remarks = [f"up to {rest}, which the host computes" if rest else ""] * len(models)
+    remarks += ["FIFOs at their depths" if bounded else ""] * len(simulations)
     rungs = [rung(outcome, remark) for outcome, remark in zip(agreed.outcomes, remarks, strict=True)]
     rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
     rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))
     accuracy = None
-    if images.labels is not None:
+    if images.labels is not None and says_class(graph):
         correct = int((predictions(graph, agreed.outputs) == images.labels).sum())
         accuracy = Accuracy(images.dataset, images.split, count, correct)
     keep_ladder(project.path, project.hls.digest, Ladder(tuple(rungs), accuracy))

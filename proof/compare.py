@@ -20,6 +20,9 @@ BATCH = 50
 BATCH_CODES = 1 << 26
 """Most codes of all streams of a batch, 8 bytes each: what the comparison needs in memory, however many images there are."""
 
+TIES_PAGE = 'see "Near ties" in docs/reference/models.md'
+"""Where a user reads what ties are, and how a network comes to have none."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -190,13 +193,13 @@ def _allow_ties(
     if found.outside:
         raise MismatchError(
             f"{error}; followed from tie to tie, {found.inside} codes differ where float rounding decides, and "
-            f"{found.outside} elsewhere, first at {found.first_outside}",
+            f"{found.outside} elsewhere, first at {found.first_outside}; {TIES_PAGE}",
             who,
         ) from None
     if not count.tolerant:
         raise MismatchError(
             f"{error}; all {found.inside} codes that differ lie at near ties, where float rounding decides: {who} has "
-            f"{found.first_inside}",
+            f"{found.first_inside}; {TIES_PAGE}",
             who,
         ) from None
     count.ties = found if count.ties is None else count.ties + found

@@ -15,6 +15,7 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.quantities import count, counted
 from muxflow.dataflow.text import json_text
 from muxflow.proof.compare import Outcome
 from muxflow.proof.execution import Execution
@@ -40,10 +41,10 @@ def rung(outcome: Outcome, remark: str = "") -> Rung:
         return Rung(outcome.title, "not run", 0, outcome.failed)
     if outcome.ties is not None:
         remark = (
-            f"{outcome.ties.inside:,} of them in {outcome.ties.images} images differ at near ties, where float rounding "
-            f"decides; first {outcome.ties.first_inside}"
+            f"{count(outcome.ties.inside)} of them in {counted(outcome.ties.images, 'image')} differ at near ties, where float "
+            f"rounding decides; first {outcome.ties.first_inside}"
         )
-    detail = f"{len(outcome.streams)} tensors, {outcome.codes:,} codes"
+    detail = f"{counted(len(outcome.streams), 'tensor')}, {counted(outcome.codes, 'code')}"
     return Rung(
         outcome.title,
         "equal" if outcome.ties is None else EQUAL_BUT_TIES,
@@ -72,6 +73,12 @@ def differs(executions: Sequence[Execution], error: MismatchError) -> Ladder:
             for one in executions
         )
     )
+
+
+def says_class(graph: Graph) -> bool:
+    """Tell whether the first output says the class: not where the host computes layers after it."""
+    end = graph.ends.get(graph.outputs[0])
+    return end is None or end.ordered
 
 
 def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:

@@ -10,6 +10,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.text import shown
+from muxflow.reports.layers import LayerRow, fold_words, layers_of, make_layers, shape_words
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
 KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")
@@ -39,7 +40,10 @@ class Rung:
 
 @dataclass(frozen=True)
 class NodeRow:
-    """One node: fold, cycles a frame, resource estimate with its memories, bits by kind of memory."""
+    """One node: fold, cycles a frame, resource estimate with its memories, bits by kind of memory.
+
+    `shape`, `fold`: of its first output, for programs; `output`, `parallel`: the same in words; `layer`: see `layers_of`.
+    """
 
     name: str
     kind: str
@@ -51,6 +55,9 @@ class NodeRow:
     bram18: int
     dsp: int
     bits: dict[str, int]
+    layer: str
+    output: str
+    parallel: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class Report:
     clock_mhz: float
     operations: int
     nodes: tuple[NodeRow, ...]
+    layers: tuple[LayerRow, ...]
     bottleneck: str
     slowest_cycles: int
     interval: int
@@ -176,6 +184,7 @@ def make_report(
     """
     bits = design.memory_bits()
     plan = make_memory_plan(design)
+    layers = layers_of(design)
 
     def row(node: Node) -> NodeRow:
         used = design.node_resources(node)
@@ -190,6 +199,9 @@ def make_report(
             used.bram18,
             used.dsp,
             {kind: bits[node.name][kind] for kind in KINDS if kind in bits[node.name]},
+            layers[node.name],
+            shape_words(design.graph.streams[node.outputs[0]]),
+            fold_words(design, node),
         )
 
     rows = tuple(row(node) for node in design.graph.nodes)
@@ -201,6 +213,7 @@ def make_report(
         clock_mhz=design.clock_mhz,
         operations=design.graph.operations(),
         nodes=rows,
+        layers=make_layers(design, layers),
         bottleneck=design.bottleneck.name,
         slowest_cycles=design.slowest_cycles,
         interval=design.latency if one_at_a_time else design.interval,

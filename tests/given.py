@@ -30,4 +30,5 @@ class Given:
         images = slice(self.done, self.done + len(next(iter(codes.values()))))
         self.done = images.stop
         tensors = {name: values[images] for name, values in self.tensors.items()}
-        return observed(self.graph, [values[images] for values in self.outputs], tensors)
+        outputs = zip(self.graph.outputs, (values[images] for values in self.outputs), strict=True)
+        return observed(self.graph, dict(outputs), tensors)

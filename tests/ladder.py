@@ -34,6 +34,7 @@ HLS_STREAM = r"""
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
+#include "muxflow/images.hpp"
 static std::vector<char> ladder_events;
 class LadderQueue {
   const char* const name;
@@ -46,21 +47,25 @@ class LadderQueue {
   }
  protected:
   void event() { ladder_events.push_back(port); }
-  void put(long long element) { held.push_back(element); }
-  long long take() {
+  template <class E> void put(const E& element) {
+    for (int image = 0; image < MUXFLOW_IMAGES; ++image) {
+      held.push_back(static_cast<long long>(muxflow::of_image(element, image)));
+    }
+  }
+  template <class E> void take(E& element) {
     expect(next < held.size(), "is read too often");
-    return held[next++];
+    for (int image = 0; image < MUXFLOW_IMAGES; ++image) muxflow::set_image(element, image, held[next++]);
   }
  public:
   LadderQueue(const char* name_, char port_, int lanes_) : name(name_), port(port_), lanes(lanes_), next(0) {}
   void load(std::FILE* file, long beats) {
-    held.assign(beats * lanes, 0);
+    held.assign(beats * lanes * MUXFLOW_IMAGES, 0);
     next = 0;
     expect(std::fread(held.data(), 8, held.size(), file) == held.size(), "ends early in the input file");
   }
   void expect_empty() const { expect(next == held.size(), "is not read whole"); }
   void dump(std::FILE* file) {
-    const long long beats = held.size() / lanes;
+    const long long beats = held.size() / lanes / MUXFLOW_IMAGES;
     std::fwrite(&beats, 8, 1, file);
     std::fwrite(held.data(), 8, held.size(), file);
     held.clear();
@@ -73,12 +78,16 @@ template <class T> class stream : public LadderQueue {
   T read() {
     event();
     T value;
-    for (int lane = 0; lane < T::LANES; ++lane) value.set(lane, take());
+    for (int lane = 0; lane < T::LANES; ++lane) {
+      typename T::element element;
+      take(element);
+      value.set(lane, element);
+    }
     return value;
   }
   void write(const T& value) {
     event();
-    for (int lane = 0; lane < T::LANES; ++lane) put(static_cast<long long>(value.get(lane)));
+    for (int lane = 0; lane < T::LANES; ++lane) put(value.get(lane));
   }
 };
 }
@@ -97,9 +106,13 @@ int main(int, char** argv) {
 }
 """
 
+# Images side by side; a kernel's frames stand in them, the last one again where there are fewer.
+IMAGES = {"native": 4, "reference": 1}
+
 # Sanitizers for overflow and bounds; variables that nobody set hold a pattern, so that reading one shows.
 NATIVE = (
     "-DMUXFLOW_NATIVE",
+    f"-DMUXFLOW_IMAGES={IMAGES['native']}",
     "-O0",
     "-fsanitize=undefined,address",
     "-fno-sanitize-recover=all",
@@ -116,6 +129,11 @@ class Rung:
     fold: Fold
     inputs: tuple[IntArray, ...]
     outputs: tuple[IntArray, ...]
+
+    def deal(self, side: int) -> list[list[int]]:
+        """Which frames stand side by side in each run of the kernel, the last one again where there are no more."""
+        frames = max((len(values) for values in self.inputs), default=2)
+        return [[min(first + place, frames - 1) for place in range(side)] for first in range(0, frames, side)]
 
 
 def _events(patterns: Sequence[Pattern], names: str) -> list[str]:
@@ -218,13 +236,12 @@ class Ladder:
         (self.folder / "hls_stream.h").write_text(HLS_STREAM)
         copy_headers(self.folder / "muxflow")
         (self.folder / "main.cpp").write_text(self._program())
-        with (self.folder / "in").open("wb") as file:
-            for rung in self.rungs:
-                frames = max((len(values) for values in rung.inputs), default=2)
-                for i in range(frames):
-                    for values in rung.inputs:
-                        file.write(np.ascontiguousarray(values[i], "<i8").tobytes())
         for variant in self.variants:
+            with (self.folder / "in").open("wb") as file:
+                for rung in self.rungs:
+                    for images in rung.deal(IMAGES[variant]):
+                        for values in rung.inputs:
+                            file.write(np.ascontiguousarray(values[images].T, "<i8").tobytes())
             flags = NATIVE if variant == "native" else ("-O0", "-w", f"-I{ap_types()}")
             command = ["g++", "-std=c++14", "-I.", *flags, "main.cpp", "-o", variant]
             done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
@@ -268,7 +285,7 @@ class Ladder:
             types = [f"muxflow::{table_type(table)}" for table in kernel.tables]
             template = template_arguments(kernel, lambda _, block=number % 2 == 1: block, types)
             arguments = ", ".join([table.name for table in kernel.tables] + names)
-            lines.append(f"  for (int frame = 0; frame < {frames}; ++frame) {{")
+            lines.append(f"  for (int frame = 0; frame < {frames}; frame += MUXFLOW_IMAGES) {{")
             lines += [f"    x{i}.load(in, {s.beats});" for i, s in enumerate(rung.ports.inputs)]
             lines.append("    ladder_events.clear();")
             lines.append(f"    muxflow::{kernel.function}<{template}>({arguments});")
@@ -294,8 +311,8 @@ class Ladder:
             loop = KERNELS.of(rung.op).access(rung.op, rung.ports, rung.fold)
             lower, upper = "abcdef"[: len(loop.reads)], "ABCDEF"[: len(loop.writes)]
             iterations = _events(loop.reads + loop.writes, lower + upper)
-            for frame in range(max((len(values) for values in rung.inputs), default=2)):
-                label = f"{variant}: {rung.op} {rung.fold} frame {frame}"
+            for images in rung.deal(IMAGES[variant]):
+                label = f"{variant}: {rung.op} {rung.fold} frames {images}"
                 events = number()
                 met = data[position : position + events].decode()
                 position += events
@@ -307,14 +324,16 @@ class Ladder:
                 for stream, expected in zip(rung.ports.outputs, rung.outputs, strict=True):
                     beats = number()
                     assert beats == stream.beats, label
-                    size = beats * stream.lanes
-                    values = np.frombuffer(data, "<i8", size, position)
+                    size = beats * stream.lanes * len(images)
+                    values = np.frombuffer(data, "<i8", size, position).reshape(-1, len(images)).T
                     position += 8 * size
                     if rung.inputs:
-                        values = rung.op.from_stream_order(rung.ports, rung.fold, values.reshape(1, -1))
-                        np.testing.assert_array_equal(values.reshape(stream.shape), expected[frame], err_msg=label)
+                        values = rung.op.from_stream_order(rung.ports, rung.fold, values)
+                        met = values.reshape(-1, *stream.shape)
+                        np.testing.assert_array_equal(met, expected[images], err_msg=label)
                     else:
-                        self.check_source(rung, values, expected[0], label)
+                        for row in values:
+                            self.check_source(rung, row, expected[0], label)
         assert position == len(data)
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, gcd
@@ -94,6 +95,12 @@ class _Cells:
         """Give a number from 0; 0 where there is none."""
         return self._number(name, self.cells.get(name) or "0")
 
+    def divisor(self, name: str, whole: str) -> float:
+        """Give a number of lanes, which divides what it folds: another number folds nothing."""
+        if self[whole] % self[name]:
+            raise ValueError(f"{name} is {self[name]:g}, which does not divide {whole}, {self[whole]:g}")
+        return self[name]
+
     @staticmethod
     def _number(name: str, text: str) -> float:
         try:
@@ -132,7 +139,7 @@ def _buffer(row: _Cells, input_bits: int) -> Amounts:
 
 
 def _matrix_vector(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
-    pe, simd, columns, rows = row["PE"], row["SIMD"], row["MW"], row["MH"]
+    pe, simd, columns, rows = row.divisor("PE", "MH"), row.divisor("SIMD", "MW"), row["MW"], row["MH"]
     weight_bits, input_bits, sum_bits = row.bits("weight_dt"), row.bits("input_dt"), row.bits("acc_dt")
     products = pe * simd
     depth, word = int(columns * rows / products), int(products * weight_bits)
@@ -164,7 +171,7 @@ def _matrix_vector(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
 
 
 def _stream(row: _Cells) -> tuple[Amounts, Mapping[str, Any]]:
-    products = row["PE"] * row["SIMD"]
+    products = row.divisor("PE", "MH") * row.divisor("SIMD", "MW")
     word = int(products * row.bits("weight_dt"))
     blocks = bram18_count(int(row["MW"] * row["MH"] / products), word)
     return {"weight_stream.constant": 1.0, "weight_stream.bit": word}, {"planned_bram18": blocks}
@@ -249,46 +256,69 @@ BUILDERS: dict[str, Builder] = {
 """What can be read, by op."""
 
 
-def _usable(row: _Cells) -> bool:
-    """Leave out what was not synthesised, other algorithms, and rows of a device that ran out of DSP blocks."""
+def _left_out(row: _Cells) -> str:
+    """Say why the model is not compared with a row; "" where it is."""
     op = row.text("op")
-    if not row.text("syn_lut") or not row.text("syn_ff") or op not in BUILDERS:
-        return False
+    if op not in BUILDERS:
+        return "of other ops"
+    if not row.text("syn_lut") or not row.text("syn_ff"):
+        return "not synthesised"
     if op == "MVAU":
-        used = row.get("syn_dsp")
-        exhausted = used >= DEVICE_DSP - 1 or 0 < used < 0.9 * row.get("PE") * row.get("SIMD")
-        return row.text("impl") == "hls" and bool(row.text("weight_dt")) and not exhausted
+        if row.text("impl") != "hls" or not row.text("weight_dt"):
+            return "of other implementations"
+        used, products = row.get("syn_dsp"), row.divisor("PE", "MH") * row.divisor("SIMD", "MW")
+        if used >= DEVICE_DSP - 1 or 0 < used < 0.9 * products:
+            return "of a device that ran out of DSP blocks"
     if op == "StreamingFIFO" and row.get("syn_srl"):
         # Fewer shift registers than the FIFO must have: the width in the table is that of another stream.
-        return row["syn_srl"] >= 0.9 * shift_register_count(int(row["fifo_depth"]), int(row["in_bits"]))
-    return not (op == "ConvolutionInputGenerator" and row.text("parallel_window") in ("1", "1.0"))
+        needed = shift_register_count(int(row["fifo_depth"]), int(row["in_bits"]))
+        return "with the width of another stream" if row["syn_srl"] < 0.9 * needed else ""
+    other = op == "ConvolutionInputGenerator" and row.text("parallel_window") in ("1", "1.0")
+    return "of other implementations" if other else ""
 
 
-def read_nodes(file: Path) -> list[Row]:
+@dataclass(frozen=True)
+class NodeTable:
+    """A table of nodes: the rows that the model can be compared with, and how many others there are, by reason."""
+
+    rows: tuple[Row, ...]
+    left_out: Mapping[str, int]
+
+    def remark(self) -> str:
+        """Say in one line what was left out, and why."""
+        parts = [f"{count} {reason}" for reason, count in sorted(self.left_out.items())]
+        total = len(self.rows) + sum(self.left_out.values())
+        return f"{len(self.rows)} of {total} lines compared{'; left out: ' if parts else ''}{', '.join(parts)}"
+
+
+def read_table(file: Path) -> NodeTable:
     """Read a table with the columns of nodes.csv.
 
     Raises MuxflowError naming the file and the line, and for a table without any row that the model can be compared with.
     """
     lines = [(number, cells | {"op": _op(cells)}) for number, cells in _lines(file, "op", "syn_lut", "syn_ff")]
-    found = [row for number, cells in lines if (row := _row(file, number, cells)) is not None]
-    if not found:
+    found = [_row(file, number, cells) for number, cells in lines]
+    rows = tuple(row for row in found if isinstance(row, Row))
+    if not rows:
         ops = ", ".join(sorted({cells["op"] for _, cells in lines})) or "none"
         raise MuxflowError(
             f"{file}: no row that the model can be compared with ({len(lines)} lines, ops: {ops}); expected synthesised nodes "
             f"(syn_lut and syn_ff filled) of {', '.join(BUILDERS)}"
         )
-    return found
+    return NodeTable(rows, Counter(row for row in found if isinstance(row, str)))
 
 
 def _op(cells: Mapping[str, str]) -> str:
     return LIBRARY_FIFO if cells.get("fifo_style") == "vivado" else cells["op"]
 
 
-def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row | None:
+def _row(file: Path, number: int, cells: Mapping[str, str]) -> Row | str:
+    """Read a line, or say why it is left out."""
     row = _Cells(cells)
     try:
-        if not _usable(row):
-            return None
+        reason = _left_out(row)
+        if reason:
+            return reason
         amounts, further = BUILDERS[cells["op"]](row)
         name = cells.get("row_id") or f"line {number}"
         given = (cells["op"], cells.get("campaign") or cells.get("source") or "", row["syn_lut"], row["syn_ff"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, Tu
 import numpy as np
 
 from .errors import AcceleratorError
-from .interface import Interface, parse_interface, read_interface, read_self_test
+from .interface import CLASSES, Interface, parse_interface, read_interface, read_self_test
 from .packing import pack, unpack
 from .registers import DMA_LONGEST_TRANSFER
 from .results import Counters, Measurement
@@ -107,7 +107,7 @@ class Accelerator:
         return _each(self._run(self.interface.check(images)))
 
     def predict(self, images: Images) -> Each[Codes | Floats]:
-        """Give the model's output: logits as floats where an output is logits, else its codes."""
+        """Give the model's output: floats where an output is logits or values, else its codes."""
         answers = self._run(self.interface.check(images))
         return _each(tuple(port.predict(codes) for port, codes in zip(self.interface.outputs, answers)))
 
@@ -115,12 +115,14 @@ class Accelerator:
         """Give the class of each image, shape (N,), by the output of that name or by every output."""
         wanted = self.interface.outputs if output is None else (self.interface.output(output),)
         for port in wanted:
-            if port.answer == "codes":
+            if port.answer not in CLASSES:
                 raise AcceleratorError(f"{self.interface.name}: {self._no_classes(port)}")
         answers = dict(zip(self.interface.outputs, self._run(self.interface.check(images))))
         return _each(tuple(port.classify(answers[port]) for port in wanted))
 
     def _no_classes(self, port: OutputPort) -> str:
+        if port.rest:
+            return f"the host computes {port.rest}; give it what predict() gives of output {port.name}"
         if len(self.interface.outputs) == 1:
             return "the output is codes without a read-out, not classes; use run() and read them"
         return (

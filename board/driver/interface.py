@@ -22,7 +22,9 @@ FORMAT = 2
 
 INTERFACE_FILE = "interface.json"
 SELF_TEST_FILE = "self_test.npz"
-ANSWERS = ("logits", "label", "top_k", "codes")
+ANSWERS = ("logits", "label", "top_k", "values", "codes")
+CLASSES = ("logits", "label", "top_k")
+"""Answers that say the class."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,21 @@ class StreamPort(AxiPort):
 
 @dataclass(frozen=True)
 class OutputPort(StreamPort):
-    """An output. `answer`: what its codes are to a user, one of ANSWERS; `readout`: of logits, else None."""
+    """An output. `answer`: what its codes are to a user, one of ANSWERS; `readout`: of logits and values, else None.
+
+    `rest`: the layers of the model after it, which the host computes from `predict`, in words; "" for none.
+    """
 
     answer: str
     readout: Readout | None
+    rest: str
 
     def predict(self, codes: Codes) -> Codes | npt.NDArray[np.float64]:
-        """Give the model's output, shape (N, ...): floats of logits, else the codes."""
+        """Give the model's output, shape (N, ...): floats of logits and values, else the codes."""
         return codes if self.readout is None else self.readout(codes)
 
     def classify(self, codes: Codes) -> npt.NDArray[np.int64]:
-        """Give the class of each image, shape (N,), for an answer other than codes."""
+        """Give the class of each image, shape (N,), for an answer of CLASSES."""
         answer = np.asarray(self.predict(codes))
         answer = answer.reshape(len(answer), -1)
         return answer.argmax(axis=1) if self.answer == "logits" else answer[:, 0].astype(np.int64)
@@ -194,7 +200,7 @@ def _output(entry: Mapping[str, Any]) -> OutputPort:
     if answer not in ANSWERS:
         raise KeyError(f"answer {answer}")
     values = None if readout is None else Readout(**{name: tuple(values) for name, values in readout.items()})
-    return OutputPort(**vars(_port(entry)), answer=answer, readout=values)
+    return OutputPort(**vars(_port(entry)), answer=answer, readout=values, rest=str(entry.get("rest", "")))
 
 
 def _seed(entry: Mapping[str, Any]) -> Seed:

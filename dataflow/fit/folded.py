@@ -228,9 +228,7 @@ def fold_graph(
         nodes.append(replace(node, inputs=tuple(final[name] for name in node.inputs)))
         for name in node.outputs:
             join(name)
-    outputs = tuple(final[name] for name in graph.outputs)
-    readouts = {final[name]: readout for name, readout in graph.readouts.items()}
-    folded = replace(graph, nodes=tuple(nodes), streams=streams, outputs=outputs, readouts=readouts)
+    folded = replace(graph, nodes=tuple(nodes), streams=streams, **graph.renamed_outputs(final.__getitem__))
     return Folded(check(folded, "folded", folds), folds, implementations)
 
 
@@ -283,9 +281,7 @@ def unfolded(graph: Graph) -> Graph:
         if not node.op.only_lanes
     )
     streams = {name: replace(stream, lanes=0) for name, stream in graph.streams.items() if name not in converters}
-    outputs = tuple(before(name) for name in graph.outputs)
-    readouts = {before(name): readout for name, readout in graph.readouts.items()}
-    return replace(graph, nodes=nodes, streams=streams, outputs=outputs, readouts=readouts)
+    return replace(graph, nodes=nodes, streams=streams, **graph.renamed_outputs(before))
 
 
 def frame_edges(graph: Graph) -> set[str]:

@@ -276,6 +276,8 @@ def full_depth(placed: PlacedMemory) -> int:
         return any(replace(one, memory=same.memory) == same for one in options)
 
     low, high = depth, 2 * depth
+    while fits(high):
+        low, high = high, 2 * high
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)

@@ -126,7 +126,7 @@ class Simulator:
     def of(folded: Folded, style: Style = "flushing", deeper: int = 0) -> Simulator:
         """Lay out the access patterns of all nodes, the host at both ends included.
 
-        `style`: of the nodes' pipelines; `deeper`: cycles of depth beyond those of its implementation.
+        `style`: of the nodes' pipelines; `deeper`: cycles of depth beyond those of its implementation, one cycle at least.
         """
         graph = folded.graph
         number = {name: i for i, name in enumerate(graph.streams)}
@@ -146,7 +146,7 @@ class Simulator:
         for node in graph.nodes:
             loop, cost = folded.access(node), folded.cost(node)
             names.append(node.name)
-            depth = max(1, cost.depth) + deeper
+            depth = max(1, cost.depth + deeper)
             row = _row(loop, graph.streams[node.outputs[0]], slowest)
             kinds = STYLES.index(style), row, len(loop.reads), len(loop.writes)
             entries.append((loop.trips, cost.interval, depth, *kinds))

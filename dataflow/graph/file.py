@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
@@ -16,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import ARCHIVE_FAULTS, write_atomically
 from muxflow.dataflow.graph.codec import Load, Store, decode_op, encode_op, from_json, to_json
-from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import Stream
@@ -59,7 +58,7 @@ def holds_graph(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return HEADER in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except ARCHIVE_FAULTS:
         return False
 
 
@@ -85,6 +84,8 @@ def encode_graph(graph: Graph, store: Store | None = None) -> dict[str, Any]:
         "tensors": {name: str(tensor) for name, tensor in graph.tensors.items()},
         "nodes": [encoded(node) for node in graph.nodes],
         **({"ties": to_json(graph.ties)} if graph.ties else {}),
+        **({"ends": to_json(graph.ends)} if graph.ends else {}),
+        **({"entries": to_json(graph.entries)} if graph.entries else {}),
     }
 
 
@@ -124,6 +125,8 @@ def _graph(entry: Mapping[str, Any], load: Load | None) -> Graph:
         from_json(Mapping[str, str], entry["notes"], path="notes"),  # type: ignore[type-abstract]
         from_json(Mapping[str, str], entry["tensors"], path="tensors"),  # type: ignore[type-abstract]
         from_json(Mapping[str, Pairs], entry.get("ties", {}), path="ties"),  # type: ignore[type-abstract]
+        from_json(Mapping[str, End], entry.get("ends", {}), path="ends"),  # type: ignore[type-abstract]
+        from_json(Mapping[str, Entry], entry.get("entries", {}), path="entries"),  # type: ignore[type-abstract]
     )
 
 
@@ -158,16 +161,7 @@ def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
                     check_bytes(str(path), WIDE * elements)
     except FileNotFoundError:
         raise MuxflowError(f"{path}: no such file") from None
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        KeyError,
-        ValueError,
-        OSError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except ARCHIVE_FAULTS as error:
         raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
     return header, arrays
 

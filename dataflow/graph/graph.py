@@ -51,6 +51,43 @@ class Readout:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """How the model's input is made of the codes of an input stream, where it is not just those with the channels first.
+
+    `axes`: order of the stream's axes, whose elements in line are the model's input; `shape`: of that, without the batch.
+    `mean`, `std`: value = (scale * code - mean) / std, one number or one a channel; () for none.
+    """
+
+    axes: tuple[int, ...]
+    shape: tuple[int, ...]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __call__(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Make inputs of the model, (N, *shape), of a stream's values scale * code, (N, *shape of the stream)."""
+        if self.mean:
+            values = np.subtract(values, np.array(self.mean, np.float32))
+        if self.std:
+            values = np.divide(values, np.array(self.std, np.float32))
+        ordered = values.transpose(0, *(1 + axis for axis in self.axes))
+        return np.ascontiguousarray(ordered).reshape(len(values), *self.shape)
+
+
+@dataclass(frozen=True)
+class End:
+    """Where an output leaves the model before the model's own output.
+
+    `tensor`: the model's tensor that the output stands for; of indices that of the logits. `rest`: the model's nodes
+    after it that the host computes, in words, "" for none. `ordered`: whether the rest keeps the order of the elements,
+    as a softmax does, so that the largest one stays the largest.
+    """
+
+    tensor: str
+    rest: str = ""
+    ordered: bool = True
+
+
+@dataclass(frozen=True)
 class Graph:
     """Nodes in topological order over named streams.
 
@@ -60,6 +97,8 @@ class Graph:
     `tensors`: the model's tensor that a stream stands for, where there is one; proofs compare the two.
     `ties`: by node of thresholds, (row, input code) of those inputs between whose neighbouring codes the float model's
     rounding decides; nothing where it cannot decide.
+    `entries`: of inputs that do not hold the codes' values in the usual order, how they are made of them.
+    `ends`: of outputs that do not stand for the model's own output, where in the model they do.
 
     Raises GraphError for a name that is no printable text, MuxflowError for more nodes than `limits.MOST_NODES`.
     """
@@ -73,12 +112,14 @@ class Graph:
     notes: Mapping[str, str] = field(default_factory=dict)
     tensors: Mapping[str, str] = field(default_factory=dict)
     ties: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    ends: Mapping[str, End] = field(default_factory=dict)
+    entries: Mapping[str, Entry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.streams):
             check_name(f"graph {shown(self.name)}", name)
         check_nodes(f"graph {self.name}", len(self.nodes))
-        for name in ("streams", "readouts", "notes", "tensors", "ties"):
+        for name in ("streams", "readouts", "notes", "tensors", "ties", "ends", "entries"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[type[Graph], tuple[Any, ...]]:
@@ -101,6 +142,14 @@ class Graph:
             for name in node.inputs:
                 readers[name].append(node)
         return readers
+
+    def renamed_outputs(self, name: Callable[[str], str]) -> dict[str, Any]:
+        """Give all that the graph says of its outputs with them under other names, as fields to replace."""
+        return {
+            "outputs": tuple(map(name, self.outputs)),
+            "readouts": {name(output): readout for output, readout in self.readouts.items()},
+            "ends": {name(output): end for output, end in self.ends.items()},
+        }
 
     def weights(self) -> frozenset[str]:
         """Collect the streams of weight sources: they wait for nothing and repeat in every frame."""

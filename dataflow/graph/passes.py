@@ -10,7 +10,7 @@ import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.edit import free_name, with_nodes
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import width
@@ -55,10 +55,8 @@ def remove_identity_thresholds(graph: Graph) -> Graph:
 
 
 def _with_outputs(graph: Graph, nodes: list[Node], renamed: Mapping[str, str], **changes: Any) -> Graph:
-    """Rebuild a graph whose outputs have new names, their readouts with them."""
-    outputs = tuple(renamed.get(name, name) for name in graph.outputs)
-    readouts = {renamed.get(name, name): readout for name, readout in graph.readouts.items()}
-    return with_nodes(graph, nodes, **{"outputs": outputs, "readouts": readouts, **changes})
+    """Rebuild a graph whose outputs have new names."""
+    return with_nodes(graph, nodes, **{**graph.renamed_outputs(lambda name: renamed.get(name, name)), **changes})
 
 
 def insert_forks(graph: Graph) -> Graph:
@@ -155,29 +153,44 @@ def append_top_k(graph: Graph, k: int) -> Graph:
 
 def _append(graph: Graph, name: str, op: Op, stream: str) -> Graph:
     """Put an op that orders logits after every output; names are numbered where there are several."""
-    nodes, outputs = list(graph.nodes), []
+    nodes, outputs, ends = list(graph.nodes), [], {}
     streams, names = set(graph.streams), {node.name for node in graph.nodes}
     for number, output in enumerate(graph.outputs):
         _check_order(graph, output)
         suffix = f"_{number}" if len(graph.outputs) > 1 else ""
         outputs.append(free_name(f"{stream}{suffix}", streams))
         nodes.append(Node(free_name(f"{name}{suffix}", names), op, (output,), (outputs[-1],)))
-    return with_nodes(graph, nodes, outputs=tuple(outputs), readouts={})
+        if output in graph.ends:
+            ends[outputs[-1]] = replace(graph.ends[output], rest="")
+    return with_nodes(graph, nodes, outputs=tuple(outputs), readouts={}, ends=ends)
 
 
 def _check_order(graph: Graph, output: str) -> None:
-    """Raise GraphError where the integer order of the logits is not the model's order."""
-    readout = graph.readouts.get(output)
-    if readout is None:
-        return
+    """Raise GraphError where the largest code is not the model's largest logit, or where there are no logits."""
+    end, readout = graph.ends.get(output), graph.readouts.get(output)
+    if end is not None and not end.ordered:
+        raise GraphError(
+            f"{graph.name}: the host computes {end.rest}, so there are no logits on the chip; quantize that layer too, or "
+            "choose the class on the host"
+        )
+    if end is not None and readout is None:
+        raise GraphError(f"{graph.name}: the model gives the class index itself; leave the option out")
+    complaint = "" if readout is None else order_complaint(readout)
+    if complaint:
+        raise GraphError(f"{graph.name}: {complaint}")
+
+
+def order_complaint(readout: Readout) -> str:
+    """Say why the order of an output's codes is not that of the model's logits, "" where it is."""
     scales, offsets = set(readout.scale), set(readout.offset)
     if len(scales) > 1 or len(offsets) > 1 or min(scales) <= 0:
-        raise GraphError(
-            f"{graph.name}: the classes differ in scale or offset, so the largest integer is not always the "
-            "largest logit; keep the read-out on the host, or train the last layer with one scale and no bias"
+        return (
+            "the classes differ in scale or offset, so the largest integer is not always the largest logit; keep the "
+            "read-out on the host, or train the last layer with one scale and no bias"
         )
     if readout.order != tuple(range(len(readout.order))):
-        raise GraphError(f"{graph.name}: the logits leave in another order than the model's; keep the read-out")
+        return "the logits leave in another order than the model's; keep the read-out"
+    return ""
 
 
 def writable_seeds(graph: Graph) -> Graph:

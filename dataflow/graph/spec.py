@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.graph import Entry, Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import Fold
 
@@ -73,9 +73,15 @@ def _check_nodes(graph: Graph) -> None:
     for name in graph.outputs:
         if name not in known:
             raise GraphError(f"{graph.name}: no node writes the output {name}")
-    stray = sorted(set(graph.readouts) - set(graph.outputs))
+    for what, entries in (("a readout", graph.readouts), ("an end", graph.ends)):
+        stray = sorted(set(entries) - set(graph.outputs))
+        if stray:
+            raise GraphError(f"{graph.name}: {what} for {stray[0]}, which is no output")
+    stray = sorted(set(graph.entries) - set(graph.inputs))
     if stray:
-        raise GraphError(f"{graph.name}: a readout for {stray[0]}, which is no output")
+        raise GraphError(f"{graph.name}: an entry for {stray[0]}, which is no input")
+    for name, entry in graph.entries.items():
+        _check_entry(graph, name, entry)
     for name, readout in graph.readouts.items():
         _check_readout(graph, name, readout)
     stray = sorted(set(graph.ties) - names)
@@ -84,6 +90,20 @@ def _check_nodes(graph: Graph) -> None:
     stray = sorted(set(graph.tensors) - known)
     if stray:
         raise GraphError(f"{graph.name}: a tensor for {stray[0]}, which is no stream")
+
+
+def _check_entry(graph: Graph, name: str, entry: Entry) -> None:
+    stream = graph.streams[name]
+    if sorted(entry.axes) != list(range(len(stream.shape))) or prod(entry.shape) != stream.size:
+        raise GraphError(f"{graph.name}: axes {entry.axes} of {name} do not make an input of shape {entry.shape} of it")
+    for what, values in (("means", entry.mean), ("standard deviations", entry.std)):
+        if len(values) not in (0, 1, stream.channels) or not np.isfinite(values).all():
+            raise GraphError(
+                f"{graph.name}: {len(values)} {what} of {name}; expected finite ones, one or one of each of "
+                f"{stream.channels} channels"
+            )
+    if 0 in entry.std:
+        raise GraphError(f"{graph.name}: a standard deviation of {name} is 0")
 
 
 def _check_readout(graph: Graph, name: str, readout: Readout) -> None:

@@ -127,9 +127,13 @@ class Stream:
             raise GraphError(f"{lanes} lanes do not divide a stream of shape {self.shape}")
         return replace(self, lanes=lanes)
 
+    @property
+    def type_name(self) -> str:
+        """Type of the elements: uint3, int8, bipolar."""
+        return "bipolar" if self.bipolar else f"int{self.bits}" if self.signed else f"uint{self.bits}"
+
     def __str__(self) -> str:
-        kind = "bipolar" if self.bipolar else f"int{self.bits}" if self.signed else f"uint{self.bits}"
-        text = f"{kind}[{'x'.join(map(str, self.shape))}]"
+        text = f"{self.type_name}[{'x'.join(map(str, self.shape))}]"
         if self.repeats > 1:
             text += f" x{self.repeats}"
         return text + (f" /{self.lanes}" if self.lanes else "")

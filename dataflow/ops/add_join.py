@@ -22,6 +22,7 @@ class AddJoin(Op):
     """
 
     inputs = (Port("a"), Port("b"))
+    elementwise = True
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         a, b = inputs

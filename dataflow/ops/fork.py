@@ -20,6 +20,7 @@ class Fork(Op):
     ways: int = 2
 
     role = Role.PLUMBING
+    elementwise = True
 
     def __post_init__(self) -> None:
         if self.ways not in (2, 3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,8 +28,8 @@ class MatrixVector(Op):
       negative and of the positive products, 0 included: it covers every partial sum. Weights that are not constant take
       the four corners of their own interval instead.
     - Folds: `PE` divides `R`; `SIMD` divides `columns / pixels`, or is a multiple of it that divides `columns`;
-      `fold.groups > 1` divides `groups` and takes `PE = R`, `SIMD = columns / pixels` (and, where `pixels > 1`, a
-      sliding window right before). `PE * SIMD * groups <= 4096`.
+      `fold.groups > 1` divides `groups` and takes `PE = R`, `SIMD` of `columns / pixels` or a multiple of it that divides
+      `columns` (and, where `pixels > 1`, a sliding window right before). `PE * SIMD * groups <= 4096`.
     - Lanes: `x` `groups * SIMD` in the order group, column; `w` `SIMD * groups * PE` in the order column, group, row;
       `y` `groups * PE` in the order group, row.
     - Arithmetic in synthesis: bipolar `w` and `x` count equal signs, `y = 2 count - columns`; bipolar `w` alone adds
@@ -47,6 +48,15 @@ class MatrixVector(Op):
     def __post_init__(self) -> None:
         if self.groups < 1 or self.pixels < 1:
             raise GraphError(f"matrix-vector: groups {self.groups} and pixels {self.pixels} must be at least 1")
+
+    def title(self, ports: Ports, window: str = "") -> str:
+        x, w = ports.inputs
+        if w.repeats == 1 and self.groups == 1:
+            return "dense"
+        text = f"conv {window or 'x'.join('1' * max(1, len(x.shape) - 1))}"
+        if self.groups == 1:
+            return text
+        return f"depthwise {text}" if w.shape[1] == self.pixels else f"{text}, {self.groups} groups"
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         x, w = inputs
@@ -94,18 +104,16 @@ class MatrixVector(Op):
     def folds(self, ports: Ports) -> Iterator[Fold]:
         """List the folds.
 
-        PE divides the rows of a group; SIMD divides its channels, or is a multiple of them that divides its columns;
-        several groups at once only with all rows and channels of each.
+        PE divides the rows of a group; SIMD divides its channels, or is a multiple of them that divides its columns: so many
+        window positions at once; several groups at once only with all rows and channels of each.
         """
         rows, columns = ports.inputs[1].shape
         group_rows, channels = rows // self.groups, columns // self.pixels
-        simds = divisors(channels) + [channels * pixels for pixels in divisors(self.pixels)[1:]]
-        for pe in divisors(group_rows):
-            for simd in simds:
-                if pe * simd <= PARALLEL_LIMIT:
-                    yield Fold(pe, simd)
-        for groups in divisors(self.groups)[1:]:
-            fold = Fold(group_rows, channels, groups)
+        whole = [channels * pixels for pixels in divisors(self.pixels)]
+        alone = itertools.product(divisors(group_rows), divisors(channels)[:-1] + whole, (1,))
+        side_by_side = itertools.product((group_rows,), whole, divisors(self.groups)[1:])
+        for sizes in itertools.chain(alone, side_by_side):
+            fold = Fold(*sizes)
             if fold.parallel <= PARALLEL_LIMIT:
                 yield fold
 

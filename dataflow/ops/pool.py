@@ -34,6 +34,9 @@ class Pool(Op):
                 f"pool: window {self.kernel}, mode {self.mode!r}; supported: 1 to 3 axes, sizes >= 1, 'max', 'sum'"
             )
 
+    def title(self, ports: Ports, window: str = "") -> str:
+        return f"{self.mode} pool {'x'.join(map(str, self.kernel))}"
+
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         (x,) = inputs
         spatial = x.shape[:-1]

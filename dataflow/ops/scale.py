@@ -1,4 +1,4 @@
-"""Scale: an integer factor for each channel; brings two grids onto a common one before a join."""
+"""Scale: an integer factor for each channel or pixel; brings several grids onto a common one."""
 
 from __future__ import annotations
 
@@ -11,31 +11,41 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, froz
 
 @dataclass(frozen=True, eq=False)
 class Scale(Op):
-    """Multiply each channel by an integer: brings two grids onto a common one before a join.
+    """Multiply each channel or each pixel by an integer: brings grids onto a common one before a join or after a pool.
 
-    - Attribute `factors`, `(channels,)` or `(1,)`. Shape kept.
-    - `y_c = factors_c * x_c`.
+    - Attribute `factors`: `(channels,)`, `(1,)`, or `(pixels, 1)` in row-major order. Shape kept.
+    - `y[p, c] = factors_c * x[p, c]`, or `factors_p * x[p, c]`.
     - Interval: the least and the largest of the four products of `min`/`max` factor and `x.lo`/`x.hi` (tight).
     - `T = size / PE`; read and written in every iteration.
     """
 
     factors: IntArray
 
+    elementwise = True
+
     def __post_init__(self) -> None:
         factors = frozen_array(self.factors)
-        if factors.ndim != 1 or factors.size == 0:
-            raise GraphError(f"scale: factors of shape {factors.shape}; expected (channels,)")
+        if factors.size == 0 or (factors.ndim != 1 and factors.shape != (factors.size, 1)):
+            raise GraphError(f"scale: factors of shape {factors.shape}; expected (channels,) or (pixels, 1)")
         object.__setattr__(self, "factors", factors)
+
+    @property
+    def by_pixel(self) -> bool:
+        """Whether the factors are those of pixels."""
+        return self.factors.ndim == 2
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         (x,) = inputs
-        if len(self.factors) not in (1, x.channels):
-            raise GraphError(f"scale: {len(self.factors)} factors for {x.channels} channels")
+        expected = (x.pixels,) if self.by_pixel else (1, x.channels)
+        if len(self.factors) not in expected:
+            what = f"{x.pixels} pixels" if self.by_pixel else f"{x.channels} channels"
+            raise GraphError(f"scale: {len(self.factors)} factors for {what}")
         ends = [int(f) * end for f in (self.factors.min(), self.factors.max()) for end in (x.lo, x.hi)]
         return (Stream(x.shape, min(ends), max(ends)),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        return (inputs[0] * self.factors,)
+        (x,) = inputs
+        return ((x.reshape(len(x), -1, x.shape[-1]) * self.factors).reshape(x.shape),)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         every = Pattern.always(ports.inputs[0].size // fold.pe)

@@ -28,6 +28,8 @@ class ShiftClip(Op):
     lowest: int
     highest: int
 
+    elementwise = True
+
     def __post_init__(self) -> None:
         bias = frozen_array(self.bias)
         if bias.ndim != 1 or bias.size == 0 or self.shift < 0 or self.lowest > self.highest:

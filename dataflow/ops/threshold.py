@@ -30,6 +30,8 @@ class Threshold(Op):
     falling: IntArray
     base: int = 0
 
+    elementwise = True
+
     def __post_init__(self) -> None:
         thresholds, falling = frozen_array(self.thresholds), frozen_array(self.falling)
         if thresholds.ndim != 2 or thresholds.size == 0 or falling.shape != thresholds.shape[:1]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, divisors
+from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Ports, divisors
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,9 +19,10 @@ class WindowPool(Op):
     - Attributes `pixels`, `mode`: `max` or `sum`. `(*S, C * pixels)`, in the order (channel, pixel), -> `(*S, C)`: the
       maximum or sum over the pixels.
     - Interval as Pool with `n = pixels`.
-    - Fold: `groups` lanes, dividing `C`; more than one only right after a sliding window, which then sends channel
-      block, pixel, lane.
-    - `T = size / groups`, read in all, written in the last of every `pixels`.
+    - Fold: `groups` channels, dividing `C`, and `SIMD` pixels of each, dividing `pixels`; more than one channel only
+      right after a sliding window, which then sends channel block, pixel block, channel, pixel.
+    - Lanes: `groups * SIMD` in, in the order channel, pixel; `groups` out.
+    - `T = size / (groups * SIMD)`, read in all, written in the last of every `pixels / SIMD`.
     """
 
     pixels: int
@@ -29,6 +31,9 @@ class WindowPool(Op):
     def __post_init__(self) -> None:
         if self.pixels < 1 or self.mode not in ("max", "sum"):
             raise GraphError(f"window pool: {self.pixels} pixels, mode {self.mode!r}; supported: >= 1, 'max', 'sum'")
+
+    def title(self, ports: Ports, window: str = "") -> str:
+        return f"{self.mode} pool {window}".rstrip()
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         (x,) = inputs
@@ -44,16 +49,18 @@ class WindowPool(Op):
         return (split.max(axis=-1) if self.mode == "max" else split.sum(axis=-1),)
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """Yield channels side by side, each a group of its own for the sliding window before."""
-        for lanes in divisors(ports.outputs[0].channels):
-            yield Fold(groups=lanes)
+        """Yield channels side by side, each a group of its own for the sliding window before, and pixels of each."""
+        for simd, groups in itertools.product(divisors(self.pixels), divisors(ports.outputs[0].channels)):
+            fold = Fold(simd=simd, groups=groups)
+            if fold.parallel <= PARALLEL_LIMIT:
+                yield fold
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return (fold.groups,), (fold.groups,)
+        return (fold.parallel,), (fold.groups,)
 
     def interleaved(self, fold: Fold) -> bool:
         return fold.groups > 1 and self.pixels > 1
 
     def access(self, ports: Ports, fold: Fold) -> Access:
-        trips = ports.inputs[0].size // fold.groups
-        return Access((Pattern.always(trips),), (Pattern.last_of(self.pixels, trips // self.pixels),))
+        trips, parts = ports.inputs[0].size // fold.parallel, self.pixels // fold.simd
+        return Access((Pattern.always(trips),), (Pattern.last_of(parts, trips // parts),))

@@ -10,19 +10,20 @@ import torch
 from brevitas.proxy import ActQuantProxyFromInjector
 from torch import nn
 
-from muxflow.dataflow.errors import MismatchError
+from muxflow.dataflow.errors import ExecutionError, MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.frontend.floats import float_inputs, observed
 from muxflow.frontend.training.layers import MuxJoin, OrJoin
+from muxflow.frontend.training.thermometer import ThermometerEncoder
 from muxflow.proof.execution import Tensor
 
-OBSERVED = (ActQuantProxyFromInjector, MuxJoin, OrJoin)
+OBSERVED = (ActQuantProxyFromInjector, MuxJoin, OrJoin, ThermometerEncoder)
 
 
 class TorchExecution:
-    """A Brevitas network: the outputs of every activation quantizer and of every MUX or OR join, and the logits.
+    """A Brevitas network: the outputs of every activation quantizer, MUX or OR join and encoder, and the logits.
 
     The graph's streams are matched with them in the order of evaluation: the operands of a join from left to right.
     """
@@ -69,7 +70,15 @@ class TorchExecution:
             )
         tensors = {name: value.numpy() for name, value in zip(self._streams, inner, strict=True)}
         answers = answer if isinstance(answer, tuple) else (answer,)
-        return observed(self._graph, [values.numpy() for values in answers], tensors)
+        outputs = dict(zip(self._graph.outputs, (values.numpy() for values in answers), strict=True))
+        for stream, end in self._graph.ends.items():
+            if end.rest and stream not in tensors:
+                raise ExecutionError(
+                    f"{self.title} cannot run it up to {end.tensor}: the network goes on to {end.rest}"
+                )
+            if end.rest:
+                del outputs[stream]  # it is a quantizer's, which was caught
+        return observed(self._graph, outputs, tensors)
 
 
 def _evaluated(graph: Graph) -> list[str]:

@@ -13,15 +13,17 @@ import numpy as np
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
-from muxflow.frontend.importer import layers, pools
+from muxflow.frontend.importer import layers
+from muxflow.frontend.importer.channels_last import as_channel_first
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Floats, constant_step
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import is_channel_last, natural
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.quantizers import Quantizer, activation
 from muxflow.frontend.importer.values import Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, ModelNode
+from muxflow.frontend.model import DESCRIBE, QUANTIZED, STANDARD, Constant, ModelNode
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,7 @@ class ThresholdQuantizer(Quantizer):
 
 
 @handles("MultiThreshold", domains=QUANTIZED)
+@through_padding
 def multi_threshold(importer: Importer, node: ModelNode) -> Value:
     """Import MultiThreshold: an activation, or at the input what makes integers of it."""
     table = importer.constant(node, 1).astype(np.float32)
@@ -110,7 +113,7 @@ def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: Th
     if not np.array_equal(np.searchsorted(table[0], values, side="right"), counts):
         raise UnsupportedError(
             f"{node.label}: its thresholds are not evenly spaced about multiples of one step, so the input is no plain "
-            "integer; say what one input step stands for: input_scale=1/255 (command line: --input-scale 1/255)"
+            f"integer; {DESCRIBE}"
         )
     opened = importer.open_input(image, first, first + steps, np.array([distance]))
     # From here on the tensors hold levels, not the input's values.
@@ -165,13 +168,8 @@ def xnor_popcount(importer: Importer, node: ModelNode) -> Value:
 @handles("MaxPoolNHWC", domains=QUANTIZED)
 def max_pool(importer: Importer, node: ModelNode) -> Value:
     """Import MaxPoolNHWC: MaxPool on a channel-last map."""
-    tensor = _channel_last(importer, node)
-    first = f"{node.inputs[0]} channel-first"
-    importer.values[first] = replace(tensor, index=np.moveaxis(tensor.index, -1, 0))
-    result = pools.pool(importer, replace(node, op_type="MaxPool", domain=STANDARD, inputs=(first, *node.inputs[1:])))
-    assert isinstance(result, Tensor)
-    importer.tensors.pop(result.stream, None)
-    return replace(result, index=np.moveaxis(result.index, 0, -1))
+    _channel_last(importer, node)
+    return as_channel_first(importer, node, "MaxPool")
 
 
 def _channel_last(importer: Importer, node: ModelNode) -> Tensor:

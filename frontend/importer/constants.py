@@ -39,6 +39,8 @@ def fold(node: ModelNode, operands: Sequence[Constant], opset: int) -> Constant:
 
     Raises UnsupportedError naming the node when ONNX cannot compute it.
     """
+    if node.op_type == "DequantizeLinear":
+        return _dequantized(node, operands)
     values = [operand.value for operand in operands]
     result = _evaluate(node, values, opset)
     first = operands[0] if operands else None
@@ -47,6 +49,36 @@ def fold(node: ModelNode, operands: Sequence[Constant], opset: int) -> Constant:
     scale = np.broadcast_to(first.scale, first.codes.shape)
     codes, scale = (_evaluate(node, [part, *values[1:]], opset) for part in (first.codes, scale))
     return Constant(result, codes, scale)
+
+
+def along_axis(node: ModelNode, parameter: npt.NDArray[Any], rank: int, axis: str = "axis") -> npt.NDArray[Any]:
+    """Shape a scale or a zero point so that it broadcasts against a tensor of a rank, the batch included.
+
+    `axis`: the attribute that names the axis of a vector. Raises UnsupportedError for parameters of blocks.
+    """
+    if parameter.size == 1:
+        return parameter.reshape(1)
+    place = int(node.attributes.get(axis, 1))
+    if parameter.ndim != 1 or not -rank <= place < rank or node.attributes.get("block_size", 0):
+        raise UnsupportedError(
+            f"{node.label}: scales or zero points of shape {parameter.shape} on axis {place} of {rank}; supported are one "
+            "number, or one for each channel"
+        )
+    return parameter.reshape([parameter.size if axis == place % rank else 1 for axis in range(rank)])
+
+
+def _dequantized(node: ModelNode, operands: Sequence[Constant]) -> Constant:
+    """Compute DequantizeLinear, as float32 numbers with the integers as codes."""
+    integers, scale, *zero = (operand.value for operand in operands)
+    if integers.dtype.kind == "f" or scale.dtype != np.float32:
+        raise UnsupportedError(
+            f"{node.label}: {integers.dtype.name} times {scale.dtype.name}; supported are integers and scales in float32"
+        )
+    scale = along_axis(node, finite(scale, node.inputs[1]), integers.ndim)
+    zero_point = along_axis(node, zero[0].astype(np.int64), integers.ndim) if zero and zero[0].size else 0
+    codes = integers.astype(np.int64) - zero_point
+    values = codes.astype(np.float32) * scale
+    return Constant(values, codes, scale.astype(np.float64)) if (scale > 0).all() else Constant(values)
 
 
 def _check_size(node: ModelNode, inputs: Sequence[npt.NDArray[Any]], opset: int) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.dataflow.op import IntArray
+from muxflow.frontend.importer.compositions import composed
 from muxflow.frontend.importer.constants import REORDERINGS
 from muxflow.frontend.importer.float_chain import BINARY, UNARY, Step
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.values import Image, Tensor, Value
+from muxflow.frontend.importer.maps import through_padding
+from muxflow.frontend.importer.reordering import moved
+from muxflow.frontend.importer.values import Image, Padded, Tensor, Value, shape_of
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import Constant, ModelNode
 
@@ -38,6 +41,7 @@ def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where
 
 
 @handles(*sorted(UNARY))
+@through_padding
 def unary(importer: Importer, node: ModelNode) -> Value:
     """Apply an elementwise function, its further inputs (bounds of Clip) constant."""
     if node.op_type in ("Identity", "Dropout"):
@@ -54,16 +58,20 @@ def unary(importer: Importer, node: ModelNode) -> Value:
 
 
 @handles(*sorted(BINARY - {"Add"}))
+@through_padding
 def with_constant(importer: Importer, node: ModelNode) -> Value:
     """Apply a binary elementwise op with one constant side."""
     if len(node.inputs) != 2:
         raise UnsupportedError(f"{node.label}: {len(node.inputs)} inputs; supported are two, chain the node")
     left, right = (importer.values[name] for name in node.inputs)
     if not isinstance(left, Constant) and not isinstance(right, Constant):
-        raise UnsupportedError(
-            f"{node.label}: both inputs are data; supported joins of two streams are Add, Concat, MuxJoin and OrJoin, "
-            "so use one of those"
-        )
+        together = composed(node, importer.tensor(node, 0), importer.tensor(node, 1))
+        if together is None:
+            raise UnsupportedError(
+                f"{node.label}: both inputs are data; supported joins of two streams are Add, Concat, MuxJoin and OrJoin, "
+                "so use one of those"
+            )
+        return together
     position = 0 if isinstance(right, Constant) else 1
     tensor = importer.tensor(node, position)
     constant = importer.constant(node, 1 - position).astype(np.float32)
@@ -73,6 +81,7 @@ def with_constant(importer: Importer, node: ModelNode) -> Value:
 
 
 @handles("BatchNormalization")
+@through_padding
 def batch_normalization(importer: Importer, node: ModelNode) -> Value:
     """Import batch normalisation at inference."""
     tensor = importer.tensor(node, 0)
@@ -92,64 +101,15 @@ def batch_normalization(importer: Importer, node: ModelNode) -> Value:
 def reorder(importer: Importer, node: ModelNode) -> Value:
     """Import Reshape, Flatten, Transpose, Squeeze, Unsqueeze: they only move elements, so they cost nothing."""
     value = importer.values[node.inputs[0]]
-    if isinstance(value, Image):
-        return replace(value, index=_moved(importer, node, value.index))
-    tensor = importer.tensor(node, 0)
-    return replace(tensor, index=_moved(importer, node, tensor.index))
+    value = value if isinstance(value, Image) else importer.tensor(node, 0)
+    return replace(value, index=moved(node, value.index, partial(importer.constant, node)))
 
 
 @handles("Shape")
 def shape(importer: Importer, node: ModelNode) -> Value:
     """Import Shape, the shape of a tensor for one image; exporters compute the target of a Reshape from it."""
     value = importer.values[node.inputs[0]]
-    if not isinstance(value, Tensor | Image):
+    if not isinstance(value, Tensor | Image | Padded):
         raise UnsupportedError(f"{node.label}: the shape of generated weights; use constants")
-    sizes = np.array((1, *value.index.shape), np.int64)
+    sizes = np.array((1, *shape_of(value)), np.int64)
     return Constant(sizes[int(node.attributes.get("start", 0)) : int(node.attributes.get("end", len(sizes)))])
-
-
-def _moved(importer: Importer, node: ModelNode, index: IntArray) -> IntArray:
-    """Find the index of a tensor after a node that re-orders it, found by moving two images at once."""
-    batch = np.stack([index, index + index.size])
-    try:
-        moved = _move(importer, node, batch)
-    except (ValueError, IndexError) as error:
-        raise UnsupportedError(
-            f"{node.label}: does not fit a tensor of shape (N, {', '.join(map(str, index.shape))}) ({error}); keep the "
-            "batch axis first and alone"
-        ) from error
-    if moved.ndim < 2 or len(moved) != 2 or (moved[0] + index.size != moved[1]).any():
-        raise UnsupportedError(f"{node.label}: moves the batch axis; keep it first and alone")
-    result: IntArray = moved[0]
-    return result
-
-
-def _move(importer: Importer, node: ModelNode, batch: IntArray) -> IntArray:
-    kind = node.op_type
-    if kind == "Reshape":
-        target = [int(size) for size in importer.constant(node, 1)]
-        if not node.attributes.get("allowzero", 0):
-            target = [batch.shape[i] if size == 0 else size for i, size in enumerate(target)]
-        # A file that was exported for one image says 1 where it means the batch.
-        return batch.reshape([len(batch) if target[0] == 1 else target[0], *target[1:]])
-    if kind == "Flatten":
-        axis = int(node.attributes.get("axis", 1)) % batch.ndim
-        return batch.reshape(int(np.prod(batch.shape[:axis])), -1)
-    if kind == "Transpose":
-        return batch.transpose(node.attributes.get("perm", None))
-    given = len(node.inputs) > 1 and node.inputs[1]
-    axes = importer.constant(node, 1).tolist() if given else node.attributes.get("axes", None)
-    if kind == "Unsqueeze":
-        return np.expand_dims(batch, tuple(axes))
-    return np.squeeze(
-        batch, tuple(i for i, size in enumerate(batch.shape) if size == 1) if axes is None else tuple(axes)
-    )
-
-
-@handles("Softmax", "LogSoftmax")
-def drop_softmax(importer: Importer, node: ModelNode) -> Value:
-    """Drop Softmax as the last node: the logits leave the chip, the host may normalise them."""
-    if node.outputs[0] not in importer.model.outputs:
-        raise UnsupportedError(f"{node.label}: supported only as the last node, where the host computes it")
-    importer.remarks.append(f"{node.label} is left to the host: the outputs are logits")
-    return importer.tensor(node, 0)

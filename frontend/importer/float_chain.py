@@ -35,12 +35,21 @@ class Step:
     """A float node of the model with its constants spread over the rows of a stream.
 
     `operands`: the node's inputs in order; None stands for the running tensor, an array has shape (1,) or (rows,).
+    `branches`: of a node that joins two functions of the running tensor, the steps of each, of constants for all rows;
+    `function`: the name of the function that they make together.
     """
 
     op_type: str
     attributes: tuple[tuple[str, Any], ...]
     operands: tuple[Floats | None, ...]
     name: str
+    branches: tuple[tuple[Step, ...], ...] = ()
+    function: str = ""
+
+    def sizes(self) -> list[int]:
+        """List the sizes of the constants, those of the branches among them."""
+        inner = (size for branch in self.branches for step in branch for size in step.sizes())
+        return [*(operand.size for operand in self.operands if operand is not None), *inner]
 
     def affine(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
         """Return (factor, summand) when the step is an affine map of each row, else None."""
@@ -86,7 +95,7 @@ class Step:
 
     def rounded_once(self) -> bool:
         """Tell whether every library gives the same float32 result."""
-        return self.op_type in ROUNDED_ONCE
+        return self.op_type in ROUNDED_ONCE and all(step.rounded_once() for branch in self.branches for step in branch)
 
 
 def constant_step(op_type: str, constant: npt.ArrayLike, name: str) -> Step:
@@ -121,33 +130,45 @@ class Evaluator:
         return np.asarray(result, np.float32)
 
 
+class _Chain:
+    """The nodes of a chain, on their way into a model of their own."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def add(self, steps: tuple[Step, ...], running: str) -> str:
+        """Add the nodes of steps on a tensor; returns the name of their result."""
+        for step in steps:
+            inner = [self.add(branch, running) for branch in step.branches]
+            inputs = inner or [running if one is None else self._constant(step.op_type, one) for one in step.operands]
+            running = f"y{len(self.nodes)}"
+            self.nodes.append(helper.make_node(step.op_type, inputs, [running], **dict(step.attributes)))
+        return running
+
+    def _constant(self, op_type: str, operand: Floats) -> str:
+        # Batch normalisation wants its parameters as vectors, Clip its bounds as scalars, the rest broadcasts.
+        if op_type == "BatchNormalization":
+            operand = np.broadcast_to(operand, (self.rows,))
+        elif op_type == "Clip":
+            operand = operand.reshape(())
+        elif operand.size > 1:
+            operand = np.tile(operand, self.rows // operand.size)[None]
+        name = f"c{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(operand, np.float32), name))
+        return name
+
+
 def _session(steps: tuple[Step, ...], rows: int, opset: int) -> ort.InferenceSession:
-    nodes, initializers = [], []
-    running = "x"
-    for index, step in enumerate(steps):
-        inputs = []
-        for position, operand in enumerate(step.operands):
-            if operand is None:
-                inputs.append(running)
-                continue
-            name = f"c{index}_{position}"
-            # Batch normalisation wants its parameters as vectors, Clip its bounds as scalars, the rest broadcasts.
-            if step.op_type == "BatchNormalization":
-                operand = np.broadcast_to(operand, (rows,))
-            elif step.op_type == "Clip":
-                operand = operand.reshape(())
-            elif operand.size > 1:
-                operand = np.tile(operand, rows // operand.size)[None]
-            initializers.append(numpy_helper.from_array(np.ascontiguousarray(operand, np.float32), name))
-            inputs.append(name)
-        running = f"y{index}"
-        nodes.append(helper.make_node(step.op_type, inputs, [running], **dict(step.attributes)))
+    chain = _Chain(rows)
+    result = chain.add(steps, "x")
     graph = helper.make_graph(
-        nodes,
+        chain.nodes,
         "chain",
         [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [None, rows])],
-        [helper.make_tensor_value_info(running, onnx.TensorProto.FLOAT, [None, rows])],
-        initializers,
+        [helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, [None, rows])],
+        chain.initializers,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     options = ort.SessionOptions()

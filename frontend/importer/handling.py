@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from muxflow.frontend.importer.values import Value
 from muxflow.frontend.model import STANDARD, ModelNode
 
-Handler = Callable[[Any, ModelNode], Value]
+Handler = Callable[[Any, ModelNode], Value | Sequence[Value]]
 """A function of the importer (`walk.Importer`) and a node."""
 Declared = TypeVar("Declared", bound=Handler)
 
@@ -22,8 +22,8 @@ FRONTEND = Path(__file__).parent.parent
 def handles(*op_types: str, domains: tuple[str, ...] = (STANDARD,)) -> Callable[[Declared], Declared]:
     """Declare a function as the importer of operators, by op type in each of the domains.
 
-    It takes the importer and a node, and returns what the node's first output is. A reader of another package declares the
-    operators that only it produces in the same way, in a module that its reader imports.
+    It takes the importer and a node, and returns what the node's first output is, or its first outputs. A reader of
+    another package declares the operators that only it produces in the same way, in a module that its reader imports.
     Raises ValueError when another function has one of them already.
     """
 

@@ -13,18 +13,24 @@ from muxflow.dataflow.ops.channel_select import ChannelSelect
 from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.or_join import OrJoin
+from muxflow.dataflow.ops.spatial import meet
+from muxflow.frontend.importer.codes import codes_of, unsigned_codes
+from muxflow.frontend.importer.compositions import composed
 from muxflow.frontend.importer.elementwise import with_constant
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.grids import common_grid
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.layout import channel_first, is_feature_map
 from muxflow.frontend.importer.products import aligned, sums_exactly
 from muxflow.frontend.importer.values import Doubles, Generated, Tensor, Value, compact
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import MUXFLOW, Constant, ModelNode
 
 
-def _meaning(importer: Importer, node: ModelNode, tensor: Tensor) -> tuple[Doubles, Doubles]:
+def _meaning(importer: Importer, node: ModelNode, tensor: Tensor, rows: int) -> tuple[Doubles, Doubles]:
+    """Return scale and offset of the codes of one side of a join, of at most so many rows.
+
+    Raises UnsupportedError where the side is no affine map of its codes, or one of more rows.
+    """
     meaning = tensor.meaning()
     if meaning is None:
         names = ", ".join(step.name for step in tensor.steps)
@@ -32,7 +38,7 @@ def _meaning(importer: Importer, node: ModelNode, tensor: Tensor) -> tuple[Doubl
             f"{node.label}: one side passes {names} after its last integer stream, without a quantizer; put an "
             "activation quantizer on both sides of the join"
         )
-    if max(part.size for part in meaning) > importer.streams[tensor.stream].channels:
+    if max(part.size for part in meaning) > rows:
         raise UnsupportedError(
             f"{node.label}: one side is scaled or shifted pixel by pixel; put a quantizer on it before the join"
         )
@@ -45,12 +51,18 @@ def add(importer: Importer, node: ModelNode) -> Value:
     if any(isinstance(importer.values[name], Constant) for name in node.inputs):
         return with_constant(importer, node)
     left, right = importer.tensor(node, 0), importer.tensor(node, 1)
+    if left.meaning() is None or right.meaning() is None:
+        together = composed(node, left, right)
+        if together is not None:
+            return together
     if not np.array_equal(left.index, right.index):
         raise UnsupportedError(
             f"{node.label}: joins shapes {left.index.shape} and {right.index.shape}, or orders, that differ; supported "
             "are equal ones, so re-order or pool both sides alike"
         )
-    (scale_a, offset_a), (scale_b, offset_b) = (_meaning(importer, node, tensor) for tensor in (left, right))
+    (scale_a, offset_a), (scale_b, offset_b) = (
+        _meaning(importer, node, tensor, importer.streams[tensor.stream].channels) for tensor in (left, right)
+    )
     scales = np.stack(np.broadcast_arrays(scale_a, scale_b), axis=1)
     grids = []
     for a, b in scales.tolist():
@@ -74,7 +86,7 @@ def add(importer: Importer, node: ModelNode) -> Value:
 
 @handles("Concat")
 def concat(importer: Importer, node: ModelNode) -> Value:
-    """Import Concat of streams whose maps have equal sizes; each channel keeps its scale."""
+    """Import Concat of streams whose maps have equal sizes, or of vectors; each channel keeps its scale."""
     tensors = [importer.tensor(node, position) for position in range(len(node.inputs))]
     axis = int(node.attributes.get("axis", 1)) % (tensors[0].index.ndim + 1)
     if not axis:
@@ -83,9 +95,12 @@ def concat(importer: Importer, node: ModelNode) -> Value:
 
 
 def _concat(importer: Importer, node: ModelNode, a: Tensor, b: Tensor, axis: int) -> Tensor:
-    meanings = [_meaning(importer, node, tensor) for tensor in (a, b)]
-    name = importer.emit(node.name, Concat(), a.stream, b.stream)
-    counts = [importer.streams[tensor.stream].channels for tensor in (a, b)]
+    streams = [importer.streams[tensor.stream] for tensor in (a, b)]
+    # Vectors that are flattened maps of unlike sizes come one after the other, whole.
+    whole = a.index.ndim == b.index.ndim == 1 and not meet(*streams)
+    counts = [stream.size if whole else stream.channels for stream in streams]
+    meanings = [_meaning(importer, node, *pair) for pair in zip((a, b), counts, strict=True)]
+    name = importer.emit(node.name, Concat(whole), a.stream, b.stream)
     index = np.concatenate(
         [
             tensor.index // count * sum(counts) + start + tensor.index % count
@@ -94,7 +109,7 @@ def _concat(importer: Importer, node: ModelNode, a: Tensor, b: Tensor, axis: int
         axis,
     )
     scale, offset = (
-        compact(np.concatenate([np.broadcast_to(part, count) for part, count in zip(parts, counts, strict=True)]))
+        compact(np.concatenate([np.tile(part, count // part.size) for part, count in zip(parts, counts, strict=True)]))
         for parts in zip(*meanings, strict=True)
     )
     importer.describe(name, scale)
@@ -103,33 +118,13 @@ def _concat(importer: Importer, node: ModelNode, a: Tensor, b: Tensor, axis: int
 
 
 def _codes(importer: Importer, node: ModelNode, position: int) -> str:
-    """Return the stream of unsigned codes that a MUX or OR input stands for; raises unless its scale is the node's."""
-    tensor = importer.tensor(node, position)
-    stream = importer.streams[tensor.stream]
-    scale = float(node.attributes.get("scale", 1.0))
-    if tensor.steps or stream.lo < 0 or not is_feature_map(tensor, stream):
-        raise UnsupportedError(
-            f"{node.label}: input {position} is not a map of unsigned codes; put an unsigned activation quantizer on it"
-        )
-    bits = int(node.attributes.get("bits", 1))
-    if stream.hi >= 1 << bits:
-        raise UnsupportedError(
-            f"{node.label}: input {position} holds codes up to {stream.hi}, the node joins {bits} bits; use one shared "
-            "activation quantizer on both inputs"
-        )
-    if tensor.scale.size != 1 or abs(float(tensor.scale[0]) / scale - 1) > 1e-6:
-        raise UnsupportedError(
-            f"{node.label}: input {position} has scale {tensor.scale[0]:g}, the node {scale:g}; use one shared "
-            "activation quantizer on both inputs"
-        )
-    return tensor.stream
+    return unsigned_codes(
+        importer, node, position, float(node.attributes.get("scale", 1.0)), int(node.attributes.get("bits", 1))
+    )
 
 
 def _joined(importer: Importer, node: ModelNode, name: str) -> Tensor:
-    scale = np.array([float(node.attributes.get("scale", 1.0))])
-    importer.describe(name, scale)
-    importer.tensors[name] = node.outputs[0]
-    return Tensor(name, channel_first(importer.streams[name]), scale)
+    return codes_of(importer, node, name, float(node.attributes.get("scale", 1.0)))
 
 
 @handles("MuxJoin", domains=(MUXFLOW,))

@@ -18,32 +18,38 @@ from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import (
     SUPPORTED_MAPS,
     channel_first,
-    check_feature_map,
     is_channel_last,
     natural,
 )
+from muxflow.frontend.importer.maps import padded_map
 from muxflow.frontend.importer.products import multiplied, operand, weight_codes
-from muxflow.frontend.importer.values import Doubles, Generated, Tensor, Value
+from muxflow.frontend.importer.values import Doubles, Generated, Tensor, Value, grown
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.importer.windows import window_of
+from muxflow.frontend.importer.windows import pads_itself, window_of, with_padding
 from muxflow.frontend.model import Constant, ModelNode
 
 
 @handles("Conv")
 def convolution(importer: Importer, node: ModelNode) -> Value:
     """Import Conv: dense, grouped or depthwise; any kernel, stride, padding and dilation, one to three spatial axes."""
-    tensor = importer.tensor(node, 0)
+
+    def takes(inner: Tensor, code: int) -> bool:
+        """Refuse a code that may differ from that of the layer's own zeros, or between channels once they are aligned."""
+        meaning = inner.meaning()
+        zero = code == 0 and meaning is not None and not meaning[1].any()
+        return zero or (inner.scale.size == 1 and not pads_itself(node))
+
+    tensor, around, code = padded_map(importer, node, f"convolutions on {SUPPORTED_MAPS}", takes)
     source = importer.streams[tensor.stream]
-    check_feature_map(node.label, tensor, source, f"convolutions on {SUPPORTED_MAPS}")
     rows, group_channels, kernel, weight_scale = _shape_of_weights(importer, node, source)
     groups = int(node.attributes.get("group", 1))
     if group_channels * groups != source.channels:
         raise UnsupportedError(
             f"{node.label}: weights for {group_channels * groups} channels, input has {source.channels}"
         )
-    window = window_of(node, kernel, source, groups)
+    window = window_of(node, kernel, grown(source.shape[:-1], around), groups)
     tensor, scale, offset = operand(importer, node, tensor, group_channels == 1)
-    window = _with_pad_code(node, window, scale, offset)
+    window = with_padding(_with_pad_code(node, window, scale, offset), around, code)
     stream = tensor.stream
     if prod(kernel) > 1 or prod(window.stride) > 1 or any(window.pads):
         stream = importer.emit(f"{node.name}_window", window, stream)

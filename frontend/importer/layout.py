@@ -29,6 +29,11 @@ def stream_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return (*shape[1:], shape[0]) if len(shape) - 1 <= MOST_SPATIAL else None
 
 
+def stream_axes(rank: int) -> tuple[int, ...]:
+    """Return the order of a stream's axes that makes a channel-first map of it."""
+    return (rank - 1, *range(rank - 1))
+
+
 def natural(stream: Stream) -> IntArray:
     """Return the index of a stream's elements in its own, channel-last order."""
     return np.arange(stream.size).reshape(stream.shape)

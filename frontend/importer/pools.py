@@ -9,25 +9,34 @@ from typing import Literal
 import numpy as np
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.float_chain import constant_step
+from muxflow.frontend.importer.grids import LARGEST_FACTOR
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, check_feature_map
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first
+from muxflow.frontend.importer.maps import feature_map, padded_map
 from muxflow.frontend.importer.products import aligned, sums_exactly
-from muxflow.frontend.importer.values import Tensor, Value
+from muxflow.frontend.importer.values import Tensor, Value, grown
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.importer.windows import whole_map, window_of, with_hanging_windows
+from muxflow.frontend.importer.windows import pads_itself, whole_map, window_of, with_hanging_windows, with_padding
 from muxflow.frontend.model import ModelNode
 
 Mode = Literal["max", "sum"]
+MAPS = f"{SUPPORTED_MAPS} maps"
 
 
 @handles("MaxPool", "AveragePool")
 def pool(importer: Importer, node: ModelNode) -> Value:
-    """Import MaxPool and AveragePool."""
-    tensor = _map(importer, node)
+    """Import MaxPool and AveragePool; padding of a node before them stands in the windows like the map's own pixels."""
+
+    def takes(inner: Tensor, code: int) -> bool:
+        return not pads_itself(node) and not inner.steps and bool((inner.scale > 0).all())
+
+    tensor, around, code = padded_map(importer, node, MAPS, takes)
     source = importer.streams[tensor.stream]
     kernel = tuple(int(size) for size in node.attributes.get("kernel_shape", ()))
     if len(kernel) != len(source.shape) - 1:
@@ -35,8 +44,12 @@ def pool(importer: Importer, node: ModelNode) -> Value:
             f"{node.label}: a window of {kernel} on a map of {len(source.shape) - 1} spatial axes; supported is one size "
             "for each axis"
         )
-    window = window_of(node, kernel, source, source.channels)
-    return _pooled(importer, node, tensor, window, "max" if node.op_type == "MaxPool" else "sum")
+    window = window_of(node, kernel, grown(source.shape[:-1], around), source.channels)
+    mode = _mode(node)
+    if any(around):
+        window = with_padding(window, around, code)
+        return _maximum(importer, node, tensor, window) if mode == "max" else _average(importer, node, tensor, window)
+    return _pooled(importer, node, tensor, window)
 
 
 @handles("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
@@ -54,68 +67,96 @@ def global_pool(importer: Importer, node: ModelNode) -> Value:
                 f"{node.label}: over axes {list(axes)}; supported is the mean or the maximum over all axes after the "
                 f"channels of (N, {', '.join(map(str, tensor.index.shape))})"
             )
-    mode: Mode = "max" if node.op_type in ("GlobalMaxPool", "ReduceMax") else "sum"
-    tensor = _map(importer, node)
-    result = _pooled(importer, node, tensor, whole_map(importer.streams[tensor.stream]), mode)
+    tensor = feature_map(importer, node, MAPS)
+    result = _pooled(importer, node, tensor, whole_map(importer.streams[tensor.stream]))
     return result if keep else replace(result, index=result.index.reshape(-1))
 
 
-def _map(importer: Importer, node: ModelNode) -> Tensor:
-    """Return the first input, which must be a feature map; raises UnsupportedError where a pool cannot read it."""
-    tensor = importer.tensor(node, 0)
-    source = importer.streams[tensor.stream]
-    check_feature_map(node.label, tensor, source, f"{SUPPORTED_MAPS} maps")
-    sizes = [operand.size for step in tensor.steps for operand in step.operands if operand is not None]
-    if max(sizes, default=1) > source.channels:
-        raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before the pool")
-    return tensor
+def _mode(node: ModelNode) -> Mode:
+    return "max" if "Max" in node.op_type else "sum"
 
 
-def _pooled(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow, mode: Mode) -> Tensor:
+def _pooled(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor:
+    """Pool a map by a window that pads as the node itself says."""
     source = importer.streams[tensor.stream]
-    if mode == "max":
+    whole = with_hanging_windows(window, source) if node.attributes.get("ceil_mode", 0) else window
+    if _mode(node) == "max":
         tensor = _rising(importer, node, tensor)
-        window = replace(window, pad_code=importer.streams[tensor.stream].lo)
-    else:
-        _check_averages(node, tensor, window)
-    if node.attributes.get("ceil_mode", 0):
-        hanging = with_hanging_windows(window, source)
-        if mode == "sum" and hanging != window:
-            raise UnsupportedError(
-                f"{node.label}: ceil_mode averages windows that hang over the edge; use ceil_mode=False"
-            )
-        window = hanging
-    pixels = prod(window.kernel)
+        return _maximum(importer, node, tensor, replace(whole, pad_code=importer.streams[tensor.stream].lo))
+    if not node.attributes.get("count_include_pad", 0):
+        counts = _counts(node, whole, source.shape[:-1])
+        return _average(importer, node, tensor, whole, counts)
+    if whole != window:
+        raise UnsupportedError(
+            f"{node.label}: ceil_mode averages windows that hang over the edge, and count_include_pad counts some of what "
+            "is there; use one of them"
+        )
+    return _average(importer, node, tensor, window)
+
+
+def _emitted(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow, mode: Mode) -> str:
+    if tensor.rows > importer.streams[tensor.stream].channels:
+        raise UnsupportedError(f"{node.label}: its input is scaled pixel by pixel; put a quantizer before the pool")
     if window.stride == window.kernel and not any(window.pads) and set(window.dilation) == {1}:
         stream = importer.emit(node.name, Pool(window.kernel, mode), tensor.stream)
     else:
         stream = importer.emit(f"{node.name}_window", window, tensor.stream)
-        stream = importer.emit(node.name, WindowPool(pixels, mode), stream)
-    result = importer.streams[stream]
+        stream = importer.emit(node.name, WindowPool(prod(window.kernel), mode), stream)
     importer.describe(stream, tensor.scale)
-    index = channel_first(result)
-    if mode == "sum":
-        # The mean of an affine map is the map of the mean, so the division may come first.
-        steps = (constant_step("Div", float(pixels), f"{node.label} divisor"), *tensor.steps)
-        exact = tensor.exact and not tensor.steps and sums_exactly(tensor.scale, result)
-        return Tensor(stream, index, tensor.scale, steps, exact)
+    return stream
+
+
+def _maximum(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor:
+    """Pool a tensor whose codes rise with its values."""
+    stream = _emitted(importer, node, tensor, window, "max")
     if not tensor.steps:
         importer.tensors[stream] = node.outputs[0]
-    return replace(tensor, stream=stream, index=index)
+    return replace(tensor, stream=stream, index=channel_first(importer.streams[stream]))
 
 
-def _check_averages(node: ModelNode, tensor: Tensor, window: SlidingWindow) -> None:
-    """Raise UnsupportedError where the average of codes is not that of values."""
+def _average(
+    importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow, counts: IntArray | None = None
+) -> Tensor:
+    """Average what lies in each window, or only `counts` elements of each, in row-major order, and none of the padding.
+
+    Sums of unlike counts come onto one grid: each is multiplied by what its count lacks to the counts' common multiple.
+    """
     meaning = tensor.meaning()
     if meaning is None:
         names = ", ".join(step.name for step in tensor.steps)
         raise UnsupportedError(f"{node.label}: averages {names} without a quantizer; put one before the pool")
-    if any(window.pads) and not node.attributes.get("count_include_pad", 0):
-        raise UnsupportedError(
-            f"{node.label}: averages at the edge have other divisors; use count_include_pad=True or no padding"
-        )
-    if any(window.pads) and meaning[1].any():
+    if counts is None and any(window.pads) and meaning[1].any():
         raise UnsupportedError(f"{node.label}: padding of a tensor with an offset; put a quantizer before the pool")
+    stream = _emitted(importer, node, tensor, window, "sum")
+    divisor = prod(window.kernel)
+    if counts is not None and (counts != divisor).any():
+        divisor = int(np.lcm.reduce(counts))
+        if divisor // int(counts.min()) > LARGEST_FACTOR:
+            raise UnsupportedError(
+                f"{node.label}: its windows hold {len(set(counts.tolist()))} different counts of elements, too many for one "
+                "integer grid; use count_include_pad=True, no padding or a smaller window"
+            )
+        stream = importer.emit(f"{node.name}_grid", Scale((divisor // counts)[:, None]), stream)
+    result = importer.streams[stream]
+    importer.describe(stream, tensor.scale / divisor)
+    # The mean of an affine map is the map of the mean, so the division may come first.
+    steps = (constant_step("Div", float(divisor), f"{node.label} divisor"), *tensor.steps)
+    exact = tensor.exact and not tensor.steps and sums_exactly(tensor.scale, result)
+    return Tensor(stream, channel_first(result), tensor.scale, steps, exact)
+
+
+def _counts(node: ModelNode, window: SlidingWindow, sizes: tuple[int, ...]) -> IntArray:
+    """Count the elements of the map in each window, in row-major order."""
+    counts = np.ones(1, np.int64)
+    axes = zip(
+        sizes, window.pads, window.kernel, window.stride, window.dilation, window.output_size(*sizes), strict=False
+    )
+    for size, before, kernel, stride, dilation, places in axes:
+        at = np.arange(places)[:, None] * stride - before + np.arange(kernel) * dilation
+        counts = (counts[:, None] * ((at >= 0) & (at < size)).sum(axis=1)).reshape(-1)
+    if not counts.all():
+        raise UnsupportedError(f"{node.label}: a window lies in the padding whole, and its average is 0 / 0; pad less")
+    return counts
 
 
 def _rising(importer: Importer, node: ModelNode, tensor: Tensor) -> Tensor:

@@ -13,8 +13,10 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray, Op
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.frontend.importer.float_chain import Floats, constant_step
-from muxflow.frontend.importer.grids import LARGEST_WEIGHT, common_grid
+from muxflow.frontend.importer.grids import LARGEST_CODE, LARGEST_WEIGHT, common_grid
+from muxflow.frontend.importer.leaving import HostComputes
 from muxflow.frontend.importer.values import Doubles, Tensor, compact
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import Constant, ModelNode
@@ -58,7 +60,7 @@ def _recover(values: npt.NDArray[np.float32], node: ModelNode) -> tuple[IntArray
     step = _grid_step(flat)
     steps = [step] * len(flat) if step else [_grid_step(row) for row in flat]
     if not all(steps):
-        raise UnsupportedError(
+        raise HostComputes(
             f"{node.label}: its weights are floats without a quantizer, or span more than {LARGEST_WEIGHT} of their "
             "steps; give the layer a weight quantizer of 1 to 8 bits (Brevitas: weight_quant=...)"
         )
@@ -86,11 +88,23 @@ def aligned(importer: Importer, stream: str, factors: IntArray) -> str:
     return stream if (factors == 1).all() else importer.emit(f"{stream}_aligned", Scale(factors), stream)
 
 
+def _is_whole(steps: Doubles, channels: int) -> bool:
+    """Tell whether offsets are whole steps of the codes, one for each channel, that integers of 32 bits hold."""
+    return steps.size == channels and bool((steps == np.rint(steps)).all() and (np.abs(steps) < LARGEST_CODE).all())
+
+
+def _shifted(importer: Importer, stream: str, steps: IntArray) -> str:
+    """Add a number of steps to each channel of a stream."""
+    source = importer.streams[stream]
+    op = ShiftClip(steps, 0, source.lo + int(steps.min()), source.hi + int(steps.max()))
+    return importer.emit(f"{stream}_shifted", op, stream)
+
+
 def operand(importer: Importer, node: ModelNode, tensor: Tensor, depthwise: bool) -> tuple[Tensor, Doubles, Doubles]:
     """Find what a layer multiplies: the tensor, and scale and offset of its codes.
 
     Both are one number, or one for each channel with `depthwise`. Channels that differ in scale are brought onto one
-    integer grid; raises where there is none.
+    integer grid, and offsets that differ are added to their codes; raises where there is none.
     """
     meaning = tensor.meaning()
     if meaning is None:
@@ -104,7 +118,7 @@ def operand(importer: Importer, node: ModelNode, tensor: Tensor, depthwise: bool
     if depthwise and max(scale.size, offset.size) <= channels:
         return tensor, scale, offset
     grid = common_grid(scale.tolist()) if scale.all() and scale.size in (1, channels) else None
-    if grid is None or offset.size > 1:
+    if grid is None or (offset.size > 1 and not _is_whole(offset / grid[1], channels)):
         raise UnsupportedError(
             f"{node.label}: the channels of its input differ in scale or offset, so their sum is not an integer; "
             "quantize the input with one scale for all channels"
@@ -113,6 +127,9 @@ def operand(importer: Importer, node: ModelNode, tensor: Tensor, depthwise: bool
         factors, unit = np.array(grid[0]), np.array([grid[1]])
         exact = tensor.exact and bool((factors * unit == scale).all())
         tensor, scale = replace(tensor, stream=aligned(importer, tensor.stream, factors), exact=exact), unit
+    if offset.size > 1:
+        shifted = _shifted(importer, tensor.stream, np.rint(offset / scale).astype(np.int64))
+        tensor, offset = replace(tensor, stream=shifted), np.zeros(1)
     return tensor, scale, offset
 
 

@@ -13,11 +13,13 @@ from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.frontend.importer.compositions import functions_of
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.thresholds import find_thresholds
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -99,7 +101,8 @@ def _bits(importer: Importer, node: ModelNode, position: int, most: int) -> int:
     return int(given[0])
 
 
-def _scale(importer: Importer, node: ModelNode, position: int) -> Floats:
+def read_scale(importer: Importer, node: ModelNode, position: int) -> Floats:
+    """Read an input of a quantizer that is its scale; raises MuxflowError where it is not constant and positive."""
     scale = importer.constant(node, position).astype(np.float32)
     if not (scale > 0).all():
         raise MuxflowError(
@@ -108,7 +111,8 @@ def _scale(importer: Importer, node: ModelNode, position: int) -> Floats:
     return scale
 
 
-def _zero_point(importer: Importer, node: ModelNode, position: int) -> Floats:
+def read_zero_point(importer: Importer, node: ModelNode, position: int) -> Floats:
+    """Read an input of a quantizer that is its zero point; raises UnsupportedError where it is no whole number, or too large."""
     zero_point = importer.constant(node, position).astype(np.float32)
     if (zero_point != np.rint(zero_point)).any():
         odd = zero_point[zero_point != np.rint(zero_point)]
@@ -133,12 +137,12 @@ def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quant
 
     Raises MuxflowError when they are not constant, a scale is not positive, or the bits are not 1 to `most_bits`.
     """
-    scale = _scale(importer, node, 1)
+    scale = read_scale(importer, node, 1)
     if node.op_type == "BipolarQuant":
         return Quantizer(scale, np.zeros(1, np.float32), bipolar=True)
     return Quantizer(
         scale,
-        _zero_point(importer, node, 2),
+        read_zero_point(importer, node, 2),
         _bits(importer, node, 3, most_bits),
         bool(node.attributes.get("signed", 1)),
         bool(node.attributes.get("narrow", 0)),
@@ -147,16 +151,25 @@ def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quant
 
 
 @handles("Quant", "IntQuant", "BipolarQuant", domains=QUANTIZED)
+@through_padding
 def quantize(importer: Importer, node: ModelNode) -> Value:
     """Import Quant and BipolarQuant."""
+    return quantized(importer, node, lambda most_bits: read_quantizer(importer, node, most_bits))
+
+
+def quantized(importer: Importer, node: ModelNode, read: Callable[[int], Quantizer]) -> Value:
+    """Quantize what a node reads: a constant, the model's input, or data.
+
+    `read`: gives the quantizer, of codes of at most so many bits.
+    """
     value = importer.values[node.inputs[0]]
     if isinstance(value, Constant):
-        quantizer = read_quantizer(importer, node, CONSTANT_BITS)
+        quantizer = read(CONSTANT_BITS)
         levels = quantizer.levels(value.value.astype(np.float32), quantizer.scale, quantizer.zero_point)
         return Constant(levels, codes_of(levels, quantizer.scale), quantizer.scale.astype(np.float64))
     if isinstance(value, Image) and importer.given_grid(value) is None:
-        return _open_input(importer, node, value, read_quantizer(importer, node, INPUT_BITS))
-    return activation(importer, node, importer.tensor(node, 0), read_quantizer(importer, node, ACTIVATION_BITS))
+        return _open_input(importer, node, value, read(INPUT_BITS))
+    return activation(importer, node, importer.tensor(node, 0), read(ACTIVATION_BITS))
 
 
 def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: Quantizer) -> Tensor:
@@ -181,8 +194,8 @@ def truncate(importer: Importer, node: ModelNode) -> Value:
     """Import Trunc: drops the lowest bits of a sum, as after an average pool."""
     tensor = importer.tensor(node, 0)
     separate = len(node.inputs) == 6
-    before, zero_point = _scale(importer, node, 1), _zero_point(importer, node, 2)
-    scale = _scale(importer, node, 4) if separate else before
+    before, zero_point = read_scale(importer, node, 1), read_zero_point(importer, node, 2)
+    scale = read_scale(importer, node, 4) if separate else before
     width = importer.constant(node, 3).astype(np.float32)
     if max(before.size, zero_point.size, scale.size, width.size) > 1 or zero_point.any():
         raise UnsupportedError(f"{node.label}: scales a channel or a zero point; use one scale and no zero point")
@@ -214,7 +227,8 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
     def codes(values: Doubles) -> IntArray:
         return codes_of(quantizer.levels(evaluator(values.astype(np.float32)), row_scale, row_zero), row_scale)
 
-    op = find_thresholds(lambda sums: codes(sums * unit), rows, stream.lo, stream.hi, where)
+    functions = "".join(f" after {name}" for name in functions_of(tensor.steps))
+    op = find_thresholds(lambda sums: codes(sums * unit), rows, stream.lo, stream.hi, f"{where}{functions}")
     importer.threshold_count += op.thresholds.size
     name = importer.emit(node.name, op, tensor.stream)
     if not tensor.exact or not all(step.rounded_once() for step in tensor.steps):

@@ -61,7 +61,7 @@ def _refuse(where: str, row: int, points: IntArray, values: npt.NDArray[np.integ
         f"{where}: the activation is not monotone in channel {row}: accumulator {points[turn]} gives code "
         f"{values[turn]}, {points[turn + 1]} gives {values[turn + 1]}, the ends give {values[0]} and {values[-1]}; "
         "supported are activations that only rise or only fall, so use one of those (ReLU, clip, sigmoid, tanh, leaky "
-        "ReLU with a positive slope)"
+        "ReLU with a positive slope); SiLU, hard-swish, GELU and Mish only rise before an unsigned quantizer"
     )
 
 

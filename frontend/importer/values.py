@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -10,8 +11,8 @@ import numpy.typing as npt
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.importer.float_chain import Step, affine_of
-from muxflow.frontend.model import Constant
+from muxflow.frontend.importer.float_chain import Floats, Step, affine_of
+from muxflow.frontend.model import Constant, ModelNode
 
 Doubles = npt.NDArray[np.float64]
 Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
@@ -46,6 +47,11 @@ class Tensor:
         """Return the tensor after one more float step."""
         return replace(self, steps=(*self.steps, step))
 
+    @property
+    def rows(self) -> int:
+        """Rows of the stream that the scale or a constant of the steps tells apart: 1, the channels or all elements."""
+        return max(self.scale.size, *(size for step in self.steps for size in step.sizes()), 1)
+
     def meaning(self) -> tuple[Doubles, Doubles] | None:
         """Return (scale, offset) of the codes when all steps are affine, else None."""
         affine = affine_of(self.steps)
@@ -70,6 +76,50 @@ class Image:
     index: IntArray
 
 
+@dataclass(frozen=True, eq=False)
+class Padded:
+    """A map with constant padding, which the window that reads it adds, or else a node of its own.
+
+    `node`: the model's node whose output it is; `inner`: the map; `pads`: positions before all its spatial axes, then after
+    all; `fill`: the value there, shape (1, channels, 1, ...).
+    """
+
+    node: ModelNode
+    inner: Tensor | Image
+    pads: tuple[int, ...]
+    fill: Floats
+
+
+def shape_of(value: Tensor | Image | Padded) -> tuple[int, ...]:
+    """Return the shape of a tensor of the model, without the batch."""
+    if isinstance(value, Padded):
+        channels, *sizes = value.inner.index.shape
+        return (channels, *grown(sizes, value.pads))
+    return value.index.shape
+
+
+def grown(sizes: Sequence[int], pads: Sequence[int]) -> tuple[int, ...]:
+    """Return the sizes of a map's axes with padding before all of them, then after all."""
+    rank = len(sizes)
+    return tuple(map(sum, zip(sizes, pads[:rank], pads[rank:], strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """A tensor at the end of the model that the host has from what leaves the chip.
+
+    `tensor`: what leaves the chip; `name`: which tensor of the model that is, of `indices` the logits whose largest they
+    name. `rest`: labels of the nodes that the host computes from there; `ordered`: whether they keep the order of the
+    elements.
+    """
+
+    tensor: Tensor
+    name: str
+    rest: tuple[str, ...] = ()
+    ordered: bool = True
+    indices: bool = False
+
+
 @dataclass(frozen=True)
 class Unknown:
     """An output of a node that is not supported, or one that Muxflow does not compute; `node` names it."""
@@ -77,7 +127,7 @@ class Unknown:
     node: str
 
 
-Value = Constant | Generated | Tensor | Image | Unknown
+Value = Constant | Generated | Tensor | Image | Padded | Ending | Unknown
 
 
 def compact(rows: Numbers) -> Numbers:

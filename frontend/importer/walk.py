@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,38 +12,53 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.edit import with_nodes
-from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.graph import End, Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_elements, check_nodes
-from muxflow.dataflow.op import Op
+from muxflow.dataflow.op import Op, Role
 from muxflow.frontend.importer.constants import finite, fold
-from muxflow.frontend.importer.handling import handlers
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, stream_shape
-from muxflow.frontend.importer.values import Image, Tensor, Unknown, Value
-from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, ImportOptions, Model, ModelInput, ModelNode, NodeStatus
+from muxflow.frontend.importer.handling import Handler, handlers
+from muxflow.frontend.importer.inputs import Inputs
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, natural
+from muxflow.frontend.importer.leaving import CHOICES, ORDERED, HostComputes, follower
+from muxflow.frontend.importer.padding import with_padding
+from muxflow.frontend.importer.values import Ending, Image, Padded, Tensor, Unknown, Value
+from muxflow.frontend.model import (
+    DESCRIBE,
+    MUXFLOW,
+    STANDARD,
+    Constant,
+    Grid,
+    ImportOptions,
+    Model,
+    ModelInput,
+    ModelNode,
+    NodeStatus,
+)
 
 ADVICE = {
-    "Pad": "give the padding to the convolution or pool after it (padding=...)",
     "Split": "use one convolution a part instead",
     "Slice": "use one convolution a part instead",
-    "Resize": "pool or use a stride instead of scaling maps up",
-    "Upsample": "pool or use a stride instead of scaling maps up",
-    "ConvTranspose": "use Conv",
     "LSTM": "use convolutions over a window of time steps",
     "GRU": "use convolutions over a window of time steps",
     "RNN": "use convolutions over a window of time steps",
-    "ArgMax": "end the model at the logits and ask for the class index with --arg-max",
-    "TopK": "end the model at the logits and ask for the class index with --arg-max",
     "LayerNormalization": "use batch normalisation",
     "InstanceNormalization": "use batch normalisation",
     "FloatQuant": "use an integer quantizer (Quant)",
+    "QuantizeLinear": "put a DequantizeLinear after it, with nothing but Clip between",
+    "DequantizeLinear": "give the model a float input and a QuantizeLinear in front",
+    "DynamicQuantizeLinear": "quantize statically (quantize_static), with scales that are constants",
+    **dict.fromkeys(
+        ("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm", "ConvInteger", "MatMulInteger"),
+        "write the file in QDQ form (quant_format=QuantFormat.QDQ)",
+    ),
     "QuantAvgPool2d": "import the file from before FINN's conversion of average pools",
-    "MVAU": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
-    "Thresholding": "import the file from before FINN's conversion to hardware layers (after step_streamline)",
 }
 """What to do about op types that people often meet here."""
+HARDWARE = "fpgadataflow"
+"""What the domain of FINN's hardware layers holds, or in older files their attribute `backend`."""
 
 
 LONGEST = 200
@@ -70,10 +86,13 @@ class Importer:
         self.streams: dict[str, Stream] = {}
         self.tensors: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
-        self.remarks: list[str] = []
+        self.remarks = list(filter(None, [options.remark()]))
+        self.described = Inputs(model, options)
         self.near_ties = 0
         self.ties: dict[str, tuple[tuple[int, int], ...]] = {}
         self.threshold_count = 0
+        self._collects = False
+        self._blockers: list[str] = []
         self._names: set[str] = set()
 
     # Building blocks for the handlers.
@@ -107,8 +126,8 @@ class Importer:
         self, image: Image, lo: int, hi: int, scale: npt.NDArray[np.float64], *, bipolar: bool = False
     ) -> Tensor:
         """Open the integer stream of an input, the first time something reads it; the same interval ever after."""
-        shape = stream_shape(image.shape)
-        if shape is None:
+        shape, axes = self.described.order(image, self.values)
+        if not shape:
             raise UnsupportedError(
                 f"input {image.name} has shape (N, {', '.join(map(str, image.shape))}); supported are maps "
                 f"{SUPPORTED_MAPS} after the batch, and vectors (N, features)"
@@ -123,29 +142,36 @@ class Importer:
             raise UnsupportedError(
                 f"input {image.name} goes into two different quantizers; quantize it once and share the result"
             )
-        return Tensor(name, channel_first(known).reshape(-1)[image.index], scale, exact=True)
+        return Tensor(name, natural(known).transpose(axes).reshape(-1)[image.index], scale, exact=True)
 
-    def given_grid(self, image: Image) -> tuple[float, int, bool] | None:
-        """Return (step, bits, signed) of an input where the caller or the file says what its integers are."""
-        options, entry = self.options, next(entry for entry in self.model.inputs if entry.name == image.name)
-        if options.input_scale is not None:
-            return options.input_scale, options.input_bits, options.input_signed
-        return None if entry.bits is None else (1.0, entry.bits, entry.signed)
+    def given_grid(self, image: Image) -> Grid | None:
+        """Return the integers of an input where the caller or the file says them."""
+        return self.described.grid(image)
 
     def tensor(self, node: ModelNode, position: int) -> Tensor:
         """Return an input of a node that must be data; a raw image becomes integers by its given grid."""
         value = self.values[node.inputs[position]]
+        if isinstance(value, Padded):
+            return with_padding(self, value, self._data(node, position, value.inner))
+        return self._data(node, position, value)
+
+    def _data(self, node: ModelNode, position: int, value: Value) -> Tensor:
+        """Return the integers of a value that is an input of a node."""
         if isinstance(value, Image):
             grid = self.given_grid(value)
             if grid is None:
-                raise UnsupportedError(
+                message = (
                     f"{node.label} reads the input before any quantizer, so its integer grid is unknown; put an "
-                    "input quantizer (8-bit unsigned) first, or say what one pixel step stands for: "
-                    "input_scale=1/255 (command line: --input-scale 1/255)"
+                    f"input quantizer first, or {DESCRIBE}"
                 )
-            step, bits, signed = grid
-            lo, hi = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-            value = self.open_input(value, lo, hi, np.array([step]))
+                if not self._collects:
+                    raise UnsupportedError(message)
+                if value.name not in self.inputs:
+                    self._blockers.append(message)
+                grid = Grid.of_bits(8)  # whatever it is, what else is in the way shows
+            scale = np.array([grid.scale])
+            opened = self.open_input(value, grid.lo, grid.hi, scale, bipolar=grid.bipolar)
+            value = self.described.normalized(opened, self.streams[opened.stream].channels)
         if not isinstance(value, Tensor):
             raise UnsupportedError(
                 f"{node.label}: input {position} ({node.inputs[position]}) is constant or generated; it must be data"
@@ -165,6 +191,7 @@ class Importer:
 
     def run(self, collect: bool) -> list[NodeStatus]:
         """Visit every node; with `collect` an unsupported node is noted and the walk goes on, else it raises."""
+        self._collects = collect
         check_nodes(f"model {self.name}", len(self.model.nodes))
         self.values[""] = Constant(np.zeros(0, np.float32))
         for name, constant in self.model.constants.items():
@@ -174,20 +201,22 @@ class Importer:
             self.values[entry.name] = _image(entry)
         statuses = []
         for node in self.model.nodes:
+            values: Sequence[Value]
             try:
                 self._check_inputs(node)
-                value = self._visit(node)
-                statuses.append(NodeStatus(node.name, node.op_type, True, ""))
+                values = self._visited(node)
+                message = self._blockers.pop() if self._blockers else ""
+                statuses.append(NodeStatus(node.name, node.shown, not message, message))
             except Exception as error:  # a damaged node makes numpy or the ONNX runtime raise anything
                 message = _complaint(node, error)
                 if not collect:
                     raise UnsupportedError(message) from error
-                value = Unknown(node.label)
-                statuses.append(NodeStatus(node.name, node.op_type, False, message))
+                values = [Unknown(node.label)] * len(node.outputs[:1])
+                reached = not isinstance(error, _NotReached)
+                statuses.append(NodeStatus(node.name, node.shown, False, message, reached))
             for name in node.outputs:
                 self.values[name] = Unknown(f"a further output of {node.label}")
-            if node.outputs:
-                self.values[node.outputs[0]] = value
+            self.values.update(zip(node.outputs, values, strict=False))
         return statuses
 
     def _check_inputs(self, node: ModelNode) -> None:
@@ -201,39 +230,103 @@ class Importer:
                     "(nodes out of order or missing), so export it again"
                 )
             if isinstance(value, Unknown):
+                if node.op_type in ADVICE:
+                    self._handler(node)
                 raise _NotReached(f"not reached: its input comes from {value.node}, which is not supported")
 
-    def _visit(self, node: ModelNode) -> Value:
+    def _visited(self, node: ModelNode) -> Sequence[Value]:
+        """Return the values of a node's first outputs; the host computes nodes at the end that the chip does not."""
+        try:
+            found = self._visit(node)
+        except HostComputes as error:
+            chips = follower(self.model.nodes, node)
+            if chips is not None:
+                raise UnsupportedError(f"{error}; {chips.label} comes after it") from error
+            if not any(one.op.role is Role.SOURCE for one in self.nodes):
+                raise  # nothing of the model would be left
+            found = [self._left_to_host(node)] * len(node.outputs)
+        return found if isinstance(found, Sequence) else (found,)
+
+    def _left_to_host(self, node: ModelNode) -> Ending:
+        """Return what the host computes by a node from the one tensor that leaves the chip before it."""
+        data = [name for name in node.inputs if isinstance(self.values[name], Tensor | Image | Padded | Ending)]
+        ends = [self.readable(name) for name in dict.fromkeys(data)]
+        if len({end.tensor.stream for end in ends}) > 1:
+            names = ", ".join(end.name for end in ends)
+            raise UnsupportedError(f"{node.label}: the host would compute it from {names}; end the model before it")
+        ordered = all(end.ordered for end in ends) and node.op_type in ORDERED
+        rest = dict.fromkeys((*(label for end in ends for label in end.rest), node.label))
+        return replace(ends[0], rest=tuple(rest), ordered=ordered)
+
+    def readable(self, name: str) -> Ending:
+        """Return the last tensor up to a named one that the host can read from the chip, and what it computes then."""
+        value = self.values[name]
+        if isinstance(value, Ending):
+            return value
+        if isinstance(value, Tensor) and value.meaning() is not None:
+            return Ending(value, name)
+        node = next((one for one in self.model.nodes if name in one.outputs), None)
+        if node is None:
+            raise UnsupportedError(f"{self.name}: the host cannot read {name}; put a quantizer before it")
+        return self._left_to_host(node)
+
+    def _visit(self, node: ModelNode) -> Value | Sequence[Value]:
         operands = [self.values[name] for name in node.inputs]
         constants = [value for value in operands if isinstance(value, Constant)]
         if node.domain == STANDARD and len(constants) == len(operands):
             return fold(node, constants, self.opset)
+        if any(isinstance(value, Ending) for value in operands) and node.op_type not in CHOICES:
+            return [self._left_to_host(node)] * len(node.outputs)
         if node.domain != MUXFLOW:
             for name, value in zip(node.inputs, operands, strict=True):
                 if isinstance(value, Constant) and name:
                     _check_type(f"constant {name}", value.value.dtype.name)
+        return self._handler(node)(self, node)
+
+    def _handler(self, node: ModelNode) -> Handler:
+        """Find what imports a node; raises UnsupportedError with what to do where nothing does."""
         known = handlers()
         if (node.domain, node.op_type) in known:
-            return known[node.domain, node.op_type](self, node)
+            return known[node.domain, node.op_type]
         where = f" of domain {node.domain}" if node.domain not in {domain for domain, _ in known} else ""
         advice = ADVICE.get(node.op_type, "replace it, or move it after the output onto the host")
+        if HARDWARE in f"{node.domain} {node.attributes.get('backend', '')}":
+            advice = (
+                "import the file from before FINN's conversion to hardware layers (after step_streamline), of which this is "
+                "one"
+            )
         raise UnsupportedError(
-            f"{node.label}: {node.op_type}{where} is not supported; {advice}. Supported are "
-            f"{', '.join(sorted({op_type for _, op_type in known}))}"
+            f"{node.label}: {node.op_type}{where} is not supported; {advice} (docs/reference/models.md lists what is)"
         )
 
     # The result.
 
     def graph(self) -> Graph:
         """Return the finished graph, cleaned up and checked."""
+        for name in self.model.outputs:
+            if isinstance(self.values.get(name), Padded):
+                self.values[name] = self.tensor(ModelNode(name, "Identity", (name,), ()), 0)
         outputs = {name: self._output(name) for name in self.model.outputs}
-        streams = [tensor.stream for tensor in outputs.values()]
+        streams = [end.tensor.stream for end in outputs.values()]
         if len(set(streams)) < len(self.model.outputs):
             raise UnsupportedError(
                 f"{self.name}: two of its outputs {', '.join(self.model.outputs)} are one stream; keep one of them, the "
                 "host can copy it"
             )
-        readouts = {tensor.stream: self._readout(name, tensor) for name, tensor in outputs.items()}
+        readouts = {
+            end.tensor.stream: self.readout(name, end.tensor) for name, end in outputs.items() if not end.indices
+        }
+        ends = {
+            end.tensor.stream: End(end.name, ", ".join(end.rest), end.ordered)
+            for name, end in outputs.items()
+            if end.name != name
+        }
+        for end in ends.values():
+            if end.rest:
+                what = (
+                    "the outputs are logits" if end.ordered else f"{end.tensor} leaves the chip and is what is compared"
+                )
+                self.remarks.append(f"{end.rest} is left to the host: {what}")
         notes = {**self.model.metadata, "thresholds": str(self.threshold_count), "near_ties": str(self.near_ties)}
         if self.remarks:
             notes["remarks"] = "; ".join(self.remarks)
@@ -260,24 +353,19 @@ class Importer:
         }
         ties = {node.name: self.ties[node.name] for node in nodes if node.name in self.ties}
         empty = Graph(self.name, (), kept, inputs, tuple(streams))
-        full = with_nodes(empty, nodes[::-1], readouts=readouts, notes=notes, tensors=tensors, ties=ties)
+        full = with_nodes(empty, nodes[::-1], readouts=readouts, notes=notes, tensors=tensors, ties=ties, ends=ends)
+        full = replace(full, entries=self.described.entries(self.inputs))
         return run_passes(full, CLEAN_UP)
 
-    def _output(self, name: str) -> Tensor:
-        value = self.values.get(name)
-        if not isinstance(value, Tensor):
+    def _output(self, name: str) -> Ending:
+        if not isinstance(self.values.get(name), Tensor | Ending):
             raise UnsupportedError(f"{self.name}: the output {name} does not depend on the input")
-        return value
+        return self.readable(name)
 
-    def _readout(self, name: str, tensor: Tensor) -> Readout:
+    def readout(self, name: str, tensor: Tensor) -> Readout:
         """Describe how the host reads an output; raises UnsupportedError where it is no affine map of each channel."""
         meaning = tensor.meaning()
-        if meaning is None:
-            raise UnsupportedError(
-                f"{self.name}: between the last integer stream ({tensor.stream}) and the output {name} stands "
-                f"{', '.join(step.op_type for step in tensor.steps)}, which is not affine; end the model with a quantizer, "
-                "or move the last activation onto the host"
-            )
+        assert meaning is not None  # of what `readable` returns
         channels = self.streams[tensor.stream].channels
         scale, offset = (np.broadcast_to(part, (max(part.size, channels),)) for part in meaning)
         if max(scale.size, offset.size) != channels:

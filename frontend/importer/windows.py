@@ -14,21 +14,27 @@ SAME = ("SAME_UPPER", "SAME_LOWER")
 """Ways to pad so that a map keeps its size, strides aside."""
 
 
-def window_of(node: ModelNode, kernel: tuple[int, ...], source: Stream, groups: int) -> SlidingWindow:
-    """Read the sliding window of a Conv or pool node from its attributes.
+def window_of(node: ModelNode, kernel: tuple[int, ...], sizes: Sequence[int], groups: int) -> SlidingWindow:
+    """Read the sliding window of a Conv or pool node from its attributes; `sizes`: of the map that it reads.
 
     Raises UnsupportedError for another way to pad, MuxflowError where an attribute has not one number for each axis.
     """
     rank = len(kernel)
-    stride = _numbers(node, "strides", rank, 1)
-    dilation = _numbers(node, "dilations", rank, 1)
-    pads = _numbers(node, "pads", 2 * rank, 0)
+    stride = numbers(node, "strides", rank, 1)
+    dilation = numbers(node, "dilations", rank, 1)
+    pads = numbers(node, "pads", 2 * rank, 0)
     auto = node.attributes.get("auto_pad", "NOTSET")
     if auto in SAME:
-        pads = same_pads(auto, source.shape[:-1], kernel, stride, dilation)
+        pads = same_pads(auto, sizes, kernel, stride, dilation)
     elif auto not in ("NOTSET", "VALID"):
         raise UnsupportedError(f"{node.label}: auto_pad {auto!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER")
     return SlidingWindow(kernel, stride, dilation, pads, groups)
+
+
+def pads_itself(node: ModelNode) -> bool:
+    """Tell whether a Conv or pool node pads its input, or may do so."""
+    attributes = node.attributes
+    return any(attributes.get("pads", ())) or attributes.get("auto_pad") in SAME or bool(attributes.get("ceil_mode", 0))
 
 
 def same_pads(
@@ -50,6 +56,13 @@ def whole_map(source: Stream) -> SlidingWindow:
     return SlidingWindow(kernel, kernel, (1,) * rank, (0,) * (2 * rank), source.channels)
 
 
+def with_padding(window: SlidingWindow, pads: Sequence[int], code: int) -> SlidingWindow:
+    """Return the window with padding of a code around what it pads itself; the same where there is none."""
+    if not any(pads):
+        return window
+    return replace(window, pads=tuple(map(sum, zip(window.pads, pads, strict=True))), pad_code=code)
+
+
 def with_hanging_windows(window: SlidingWindow, source: Stream) -> SlidingWindow:
     """Return the window with the further padding after each axis that ceil_mode asks for."""
     rank = len(window.kernel)
@@ -65,10 +78,9 @@ def with_hanging_windows(window: SlidingWindow, source: Stream) -> SlidingWindow
     return replace(window, pads=before + tuple(sum(pair) for pair in zip(after, more, strict=True)))
 
 
-def _numbers(node: ModelNode, name: str, count: int, default: int) -> tuple[int, ...]:
-    numbers = tuple(int(number) for number in node.attributes.get(name, (default,) * count))
-    if len(numbers) != count:
-        raise MuxflowError(
-            f"{node.label}: {name} {numbers}; they must be {count} numbers, as its input has such a rank"
-        )
-    return numbers
+def numbers(node: ModelNode, name: str, count: int, default: int) -> tuple[int, ...]:
+    """Read an attribute with one number an axis; raises MuxflowError where there are not `count`."""
+    given = tuple(int(number) for number in node.attributes.get(name, (default,) * count))
+    if len(given) != count:
+        raise MuxflowError(f"{node.label}: {name} {given}; they must be {count} numbers, as its input has such a rank")
+    return given

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ CODE = frozenset(
     "TextVectorization StringLookup IntegerLookup IndexLookup Hashing".split()
 )
 """Classes of Keras that run code from the file, call functions by name or open other files."""
+HGQ1 = re.compile(r"HGQ[.>].*|H(Dense|Conv\dD)(BatchNorm)?|H(Quantize|Activation|Add)")
+"""How files name what is of HGQ 1: its package, and its layers without it."""
 ADVICE = "use layers of Keras, QKeras, HGQ2 and Muxflow that compute with arrays only (Add, Activation, Rescaling, ...)"
 
 
@@ -108,7 +111,7 @@ def _entries(value: Any, within: str) -> Iterator[tuple[dict[str, Any], str]]:
             yield value, within
         for key, part in value.items():
             yield from _entries(part, within)
-            if isinstance(part, str) and (key == "activation" or key.endswith("_quantizer")):
+            if isinstance(part, str) and key.endswith(("activation", "quantizer")):
                 # QKeras calls what stands before the bracket.
                 yield {"class_name": part.split("(")[0]}, within
     elif isinstance(value, list):
@@ -118,11 +121,16 @@ def _entries(value: Any, within: str) -> Iterator[tuple[dict[str, Any], str]]:
 
 def _check_class(where: str, entry: dict[str, Any], names: frozenset[str]) -> None:
     full = entry["class_name"]
+    package = entry.get("module")
+    if any(HGQ1.fullmatch(str(name)) for name in (full, f"{package}.", entry.get("registered_name"))):
+        raise UnsupportedError(
+            f"{where} has a {shown(full)}, a layer of HGQ 1, which is not read; build the network with HGQ2, its successor, "
+            "and save it with Keras 3 (docs/guide/hgq.md)"
+        )
     if not isinstance(full, str) or _plain(full) in CODE:
         raise UnsupportedError(
             f"{where} has a {shown(full)}, which runs code that the file brings; it is not read: {ADVICE}"
         )
-    package = entry.get("module")
     own = package is None or (isinstance(package, str) and package.split(".")[0] in PACKAGES)
     if not own or _plain(full) not in names:
         origin = f" of {shown(package)}" if package else ""

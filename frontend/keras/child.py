@@ -17,6 +17,7 @@ import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.dataflow.text import printable, reason
 from muxflow.frontend.keras.architecture import check_architecture
 from muxflow.frontend.keras.layers import Shape
 from muxflow.frontend.keras.model_file import read_arrays, write_model_file
@@ -24,6 +25,9 @@ from muxflow.frontend.keras.writer import Writer, to_channel_last
 from muxflow.frontend.model import Model
 
 Values = np.ndarray[Any, Any]
+
+HOST_FUNCTIONS = ("softmax", "sigmoid", "tanh")
+"""Keras' functions that are left to the host at the end of a model; the proof compares what they read."""
 
 MOST_MEMORY = 4 * MOST_BYTES
 """Bytes that a process may take to build and describe models."""
@@ -48,13 +52,11 @@ def read_file(path: Path, read: Callable[[str], Any], known: Callable[[], frozen
     except MuxflowError:
         raise
     except Exception as error:  # Keras raises whatever its readers meet first
-        said = " ".join(f"{type(error).__name__}: {error}".split())
         # Keras may advise to switch its own checks off.
-        reason = " ".join(
-            part for part in re.split(r"(?<=[.!]) ", said) if "unsafe" not in part and "safe_mode" not in part
+        said = " ".join(
+            part for part in re.split(r"(?<=[.!]) ", reason(error)) if "unsafe" not in part and "safe_mode" not in part
         )
-        reason = reason[:400]
-        raise MuxflowError(f"model {path}: Keras cannot read it ({reason}); {advice}") from error
+        raise MuxflowError(f"model {path}: Keras cannot read it ({said}); {advice}") from error
 
 
 def channel_first(shape: Shape) -> Shape:
@@ -73,9 +75,7 @@ def check_input(name: str, dtype: str) -> None:
 
 def written_outputs(writer: Writer, names: list[str], ranks: list[int]) -> list[str]:
     """Write the model's outputs in Keras' channel-last order."""
-    writer.layer = "output"
-    for name in names:
-        writer.check_unpadded(name)
+    writer.layer, writer.kind = "output", ""
     return [
         writer.transposed(name, to_channel_last(rank)) if rank > 2 else name
         for name, rank in zip(names, ranks, strict=True)
@@ -93,7 +93,7 @@ def limit_memory() -> None:
 
 
 def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> None:
-    """Describe each of `MODEL OUTPUT ...`; what fails with one does not stop the others."""
+    """Describe each of `MODEL OUTPUT ...`; what fails with one, whatever it is, does not stop the others."""
     if sys.platform == "linux":
         limit_memory()
     for model, output in zip(arguments[::2], arguments[1::2], strict=True):
@@ -102,6 +102,9 @@ def describe_files(arguments: list[str], describe: Callable[[Path], Model]) -> N
             write_model_file(describe(Path(model)), Path(output))
         except MuxflowError as error:
             answer = {"error": str(error), "supported": not isinstance(error, UnsupportedError)}
+        except Exception as error:  # Keras reads some models that it then cannot lay out
+            said = f"model {model}: it cannot be described ({reason(error)}); save it again with model.save"
+            answer = {"error": printable(said), "supported": True}
         print(json.dumps(answer), flush=True)
 
 
@@ -147,8 +150,8 @@ def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
     """Answer for `MODEL FOLDER` until the standard input ends.
 
     Each line there is a JSON list of tensor names; `inputs.npz` in the folder holds a batch of each input, channels last.
-    `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a softmax at the end what it reads: the
-    host computes it), then the named tensors.
+    `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a function at the end that the
+    host computes what it reads), then the named tensors.
     """
     path, folder = Path(arguments[0]), Path(arguments[1])
     predictor: Predictor | None = None

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.floats import observed
+from muxflow.frontend.floats import float_inputs, observed
 from muxflow.frontend.keras.model_file import read_arrays
 from muxflow.frontend.keras.process import Child, Generation, generation_of, keras_child, well_named
 from muxflow.frontend.keras.writer import TENSORFLOW, TORCH
@@ -27,7 +27,8 @@ BACKENDS: dict[Generation, str] = {2: TENSORFLOW, 3: TORCH}
 class KerasExecution:
     """Keras' predict in a process of its own.
 
-    It gives the outputs of every quantizer, max pool and join, and the model's outputs (before a softmax at the end).
+    It gives the outputs of every quantizer, max pool and join, and the model's outputs (before a function at the end that
+    the host computes).
     """
 
     name = "Keras predict"
@@ -41,8 +42,11 @@ class KerasExecution:
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`; raises MismatchError when the graph was not imported from this model."""
-        graph, names = self._graph, list(dict.fromkeys(self._graph.tensors.values()))
-        inputs = ((codes[name] * np.float64(graph.streams[name].scale[0])).astype(np.float32) for name in graph.inputs)
+        graph = self._graph
+        # Of a softmax, sigmoid or tanh at the end Keras gives what it reads; of what else the host computes what is before.
+        cut = {stream: end.tensor for stream, end in graph.ends.items() if not end.ordered}
+        names = list(dict.fromkeys((*graph.tensors.values(), *cut.values())))
+        inputs = (np.moveaxis(values, 1, -1) if values.ndim > 2 else values for values in float_inputs(graph, codes))
         np.savez(self._folder / "inputs.npz", *inputs)
         answer = self._child.ask(json.dumps(names))
         if answer["error"] is not None:
@@ -55,7 +59,9 @@ class KerasExecution:
             )
         # The graph's names mean channels first, as everywhere in the importer; the outputs stay as they are.
         tensors = {stream: _channels_first(inner[tensor]) for stream, tensor in graph.tensors.items()}
-        return observed(graph, ends, tensors)
+        outputs = dict(zip(graph.outputs, ends, strict=True))
+        outputs |= {stream: _channels_first(inner[tensor]) for stream, tensor in cut.items()}
+        return observed(graph, outputs, tensors)
 
 
 @contextmanager

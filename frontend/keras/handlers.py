@@ -11,12 +11,13 @@ from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.quantizers import ACTIVATION_BITS, INPUT_BITS, Quantizer, activation
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.keras.steps import LARGEST
 from muxflow.frontend.keras.writer import TENSORFLOW
-from muxflow.frontend.model import MUXFLOW, ModelNode
+from muxflow.frontend.model import DESCRIBE, MUXFLOW, Constant, ModelNode
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +68,14 @@ def unsupported(importer: Importer, node: ModelNode) -> Value:
 
 
 @handles("Steps", domains=(MUXFLOW,))
+@through_padding
 def import_steps(importer: Importer, node: ModelNode) -> Value:
     """Import a table of steps: see `keras.writer`."""
     quantizer = _read(importer, node)
     value = importer.values[node.inputs[0]]
+    if isinstance(value, Constant):  # padding, one value for each channel
+        levels = quantizer.levels(value.value.reshape(-1), quantizer.scale, quantizer.zero_point)
+        return Constant(levels.reshape(value.value.shape))
     at_input = isinstance(value, Image) and importer.given_grid(value) is None
     one_grid = quantizer.on_one_grid()
     bits = INPUT_BITS if at_input else ACTIVATION_BITS
@@ -149,7 +154,6 @@ def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: St
         raise UnsupportedError(
             f"the input quantizer does not give back its own values (some of the codes from {lo} to "
             f"{hi} are missing or move), so the input is no plain integer; use quantized_bits or quantized_relu with "
-            "alpha=1 at the input (HGQ2: a fixed-point Quantizer with overflow_mode='SAT'), or say what one input step "
-            "stands for: input_scale=1/255 (command line: --input-scale 1/255)"
+            f"alpha=1 at the input (HGQ2: a fixed-point Quantizer with overflow_mode='SAT'), or {DESCRIBE}"
         )
     return importer.open_input(image, lo, hi, quantizer.scale.astype(np.float64), bipolar=bipolar)

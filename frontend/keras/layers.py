@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.text import reason
 from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.writer import Writer, to_channel_first, to_channel_last
 
@@ -59,38 +60,33 @@ LayerHandler = Callable[[Writer, Call], str]
 
 @dataclass(frozen=True)
 class Layers:
-    """All that one generation of Keras has to offer, by class name.
-
-    `take_padding`: layers that can put the zeros of a ZeroPadding layer around their input; `advice`: what to do about layers
-    that people often meet here.
-    """
+    """All that one generation of Keras has to offer, by class name; `advice`: what to do about others that people meet."""
 
     handlers: Mapping[str, LayerHandler]
-    take_padding: frozenset[str]
     advice: Mapping[str, str]
 
 
 def write_layer(writer: Writer, call: Call, layers: Layers) -> str:
     """Write one call of a layer; a layer that is not supported becomes a node that says so."""
     kind = call.kind
-    writer.layer = call.name
+    writer.layer, writer.kind = call.name, kind
     mark = writer.mark()
     try:
         if kind not in layers.handlers:
             advice = layers.advice.get(kind, "replace it, or move it behind the output onto the host")
-            raise UnsupportedError(f"not supported; {advice}. Supported are {', '.join(sorted(layers.handlers))}")
+            raise UnsupportedError(f"not supported; {advice} (docs/reference/models.md lists what is)")
         if call.training:
             raise UnsupportedError("called with training=True, so predict trains; call it without")
         if call.layer.compute_dtype != "float32":
             raise UnsupportedError(
                 f"computes in {call.layer.compute_dtype}; supported is float32, without mixed precision"
             )
-        if kind not in layers.take_padding:
-            for name in call.inputs:
-                writer.check_unpadded(name)
         output = layers.handlers[kind](writer, call)
-    except UnsupportedError as error:
-        output = writer.unsupported(mark, [writer.padding_of(name)[0] for name in call.inputs], f"{kind}: {error}")
+    except Exception as error:  # Keras builds some layers of settings with which they cannot compute
+        message = (
+            str(error) if isinstance(error, UnsupportedError) else f"its settings do not make sense ({reason(error)})"
+        )
+        output = writer.unsupported(mark, call.inputs, message)
     return output if len(writer.nodes) == mark[0] else writer.end_layer()
 
 
@@ -105,24 +101,18 @@ def sizes(given: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in np.ravel(given))
 
 
-def window(layer: Any, pads: tuple[int, ...] | None = None) -> dict[str, Any]:
-    """Return the ONNX attributes of a layer's window; `pads`: zeros that a layer before it puts around its maps."""
+def window(layer: Any) -> dict[str, Any]:
+    """Return the ONNX attributes of a layer's window."""
     check_channels_last(layer)
     if layer.padding not in ("same", "valid", "causal"):
         raise UnsupportedError(f"padding={layer.padding!r}; supported are 'same', 'valid' and 'causal'")
-    strides: dict[str, Any] = {"strides": sizes(layer.strides)}
-    if layer.padding == "causal" and pads is None:
+    found: dict[str, Any] = {"strides": sizes(layer.strides)}
+    if layer.padding == "causal":
         (kernel,), (dilation,) = sizes(layer.kernel_size), sizes(layer.dilation_rate)
-        strides["pads"] = ((kernel - 1) * dilation, 0)
-    elif pads is None:
-        strides["auto_pad"] = "SAME_UPPER" if layer.padding == "same" else "VALID"
-    elif layer.padding == "valid":
-        strides["pads"] = list(pads)
+        found["pads"] = ((kernel - 1) * dilation, 0)
     else:
-        raise UnsupportedError(
-            f"padding={layer.padding!r} behind a ZeroPadding{len(pads) // 2}D; give it padding='valid', or leave one out"
-        )
-    return strides | ({"dilations": sizes(layer.dilation_rate)} if hasattr(layer, "dilation_rate") else {})
+        found["auto_pad"] = "SAME_UPPER" if layer.padding == "same" else "VALID"
+    return found | ({"dilations": sizes(layer.dilation_rate)} if hasattr(layer, "dilation_rate") else {})
 
 
 def _rows_first(kernel: Array) -> Array:
@@ -131,22 +121,50 @@ def _rows_first(kernel: Array) -> Array:
 
 
 def convolved(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
-    """Write a convolution in Keras' order of the kernel, (..., C / groups, filters), with the zeros put around its input."""
-    x, pads = writer.padding_of(call.inputs[0])
+    """Write a convolution in Keras' order of the kernel, (..., C / groups, filters)."""
     weights = writer.weights(kernel.moved(_rows_first))
-    return writer.node("Conv", x, weights, *bias, group=call.channels // kernel.shape[-2], **window(call.layer, pads))
+    groups = call.channels // kernel.shape[-2]
+    return writer.node("Conv", call.inputs[0], weights, *bias, group=groups, **window(call.layer))
+
+
+def convolved_back(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
+    """Write a transposed convolution in Keras' order of the kernel, (..., filters, C)."""
+    layer = call.layer
+    check_channels_last(layer)
+    if layer.padding not in ("same", "valid") or any(size is not None for size in np.ravel(layer.output_padding)):
+        raise UnsupportedError("output_padding, or padding other than 'same' and 'valid'; leave output_padding out")
+    strides, dilations = sizes(layer.strides), sizes(layer.dilation_rate)
+    before, after, more = [], [], []
+    places = zip(call.input_shapes[0][1:-1], call.output_shape[1:-1], kernel.shape, strides, dilations, strict=False)
+    for size, made, k, stride, dilation in places:
+        extent = (k - 1) * dilation + 1
+        cut = max(extent - stride, 0) if layer.padding == "same" else 0
+        before.append(cut // 2)
+        rest = ((size or 0) - 1) * stride + extent - before[-1] - (made or 0)
+        after.append(max(rest, 0))
+        more.append(max(-rest, 0))
+    weights = writer.weights(kernel.moved(lambda values: np.moveaxis(values, (-1, -2), (0, 1))), rows=1)
+    return writer.node(
+        "ConvTranspose",
+        call.inputs[0],
+        weights,
+        *bias,
+        strides=strides,
+        dilations=dilations,
+        pads=(*before, *after),
+        output_padding=more,
+    )
 
 
 def convolved_by_channel(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
-    """Write a depthwise convolution, kernel (..., C, multiplier), with the zeros put around its input."""
-    x, pads = writer.padding_of(call.inputs[0])
+    """Write a depthwise convolution, kernel (..., C, multiplier)."""
     *spatial, channels, multiplier = kernel.shape
 
     def by_row(values: Array) -> Array:
         return np.moveaxis(values, (-2, -1), (0, 1)).reshape(channels * multiplier, 1, *spatial)
 
     weights = writer.weights(kernel.moved(by_row))
-    return writer.node("Conv", x, weights, *bias, group=channels, **window(call.layer, pads))
+    return writer.node("Conv", call.inputs[0], weights, *bias, group=channels, **window(call.layer))
 
 
 def separated(writer: Writer, call: Call, first: Kernel, pointwise: Kernel, *bias: str) -> str:
@@ -196,34 +214,87 @@ def globally_pooled(writer: Writer, call: Call) -> str:
     return x if call.layer.keepdims else writer.node("Flatten", x)
 
 
-def zero_padding(writer: Writer, call: Call) -> str:
-    """Write ZeroPadding of any rank: the convolution after it adds the zeros."""
+def padded(writer: Writer, call: Call) -> str:
+    """Write ZeroPadding and Cropping of any rank."""
+    layer = call.layer
+    check_channels_last(layer)
+    sides = -np.array(layer.cropping) if "Cropping" in call.kind else np.array(layer.padding)
+    return writer.pad(call.inputs[0], sides.reshape(-1, 2).T.reshape(-1).tolist())
+
+
+def upsampled(writer: Writer, call: Call) -> str:
+    """Write UpSampling of any rank to the nearest pixel."""
     check_channels_last(call.layer)
-    own = np.reshape(call.layer.padding, (-1, 2)).T.reshape(-1)  # all begins, all ends
-    x, before = writer.padding_of(call.inputs[0])
-    pads = zip(before or (0,) * own.size, own, strict=True)
-    return writer.padded(x, tuple(int(outer) + int(inner) for outer, inner in pads))
+    mode = getattr(call.layer, "interpolation", "nearest")
+    if mode != "nearest":
+        raise UnsupportedError(f"interpolation={mode!r}; supported is 'nearest'")
+    scales = writer.constant(np.array([1, 1, *sizes(call.layer.size)], np.float32))
+    way = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return writer.node("Resize", call.inputs[0], "", scales, **way)
 
 
-def plain_activation(writer: Writer, x: str, name: str, quantizers: str) -> str:
-    """Write one of Keras' own functions that stay exact; `quantizers` is the advice about the others."""
+FUNCTIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "relu": ("Relu", {}),
+    "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),
+    "elu": ("Elu", {"alpha": 1.0}),
+    "selu": ("Selu", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": 0.2, "beta": 0.5}),
+    "tanh": ("Tanh", {}),
+    "softplus": ("Softplus", {}),
+    "softsign": ("Softsign", {}),
+    "exponential": ("Exp", {}),
+    "gelu": ("Gelu", {}),
+    "mish": ("Mish", {}),
+    "softmax": ("Softmax", {"axis": 1}),
+}
+"""Keras' own functions: operator and attributes, as Keras 2 has them."""
+
+
+def plain_activation(
+    writer: Writer, x: str, name: str, quantizers: str, functions: Mapping[str, tuple[str, dict[str, Any]]] = FUNCTIONS
+) -> str:
+    """Write one of Keras' own functions; `quantizers` is the advice about the others."""
     if name == "linear":
         return x
-    if name not in ("relu", "softmax"):
+    if name in ("silu", "swish"):
+        return writer.node("Mul", x, writer.node("Sigmoid", x))
+    if name == "relu6":
+        return writer.node("Min", writer.node("Relu", x), writer.constant(np.array([6], np.float32)))
+    if name not in functions:
         raise UnsupportedError(
-            f"activation {name} is not supported; supported are linear, relu, softmax at the end, and {quantizers}"
+            f"activation {name} is not supported; supported are {', '.join(sorted((*functions, 'linear', 'relu6', 'silu')))}, "
+            f"and {quantizers}"
         )
-    return writer.node("Relu", x) if name == "relu" else writer.node("Softmax", x, axis=1)
+    op_type, attributes = functions[name]
+    return writer.node(op_type, x, **attributes)
+
+
+def _slope(layer: Any, default: float = 0.0) -> float:
+    """Return what a layer multiplies negative numbers by: newer versions of Keras call it otherwise."""
+    given = getattr(layer, "negative_slope", getattr(layer, "alpha", default))
+    return float(np.asarray(default if given is None else given))
 
 
 def relu(writer: Writer, call: Call) -> str:
-    """Write ReLU, with or without an upper bound."""
-    if call.layer.negative_slope or call.layer.threshold:
-        raise UnsupportedError("a negative slope or a threshold; supported is ReLU with max_value")
-    x = writer.node("Relu", call.inputs[0])
-    if call.layer.max_value is None:
-        return x
-    return writer.node("Min", x, writer.constant(np.array([call.layer.max_value], np.float32)))
+    """Write ReLU and LeakyReLU, with or without an upper bound."""
+    if getattr(call.layer, "threshold", 0):
+        raise UnsupportedError(f"threshold={call.layer.threshold}; supported is 0")
+    slope = _slope(call.layer)
+    x = writer.node("LeakyRelu", call.inputs[0], alpha=slope) if slope else writer.node("Relu", call.inputs[0])
+    highest = getattr(call.layer, "max_value", None)
+    return x if highest is None else writer.node("Min", x, writer.constant(np.array([highest], np.float32)))
+
+
+def elu(writer: Writer, call: Call) -> str:
+    """Write ELU."""
+    return writer.node("Elu", call.inputs[0], alpha=_slope(call.layer, 1.0))
+
+
+def prelu(writer: Writer, call: Call) -> str:
+    """Write PReLU: a slope for each channel, or each element."""
+    slopes = np.asarray(call.layer.alpha, np.float32)
+    return writer.node("PRelu", call.inputs[0], writer.constant(np.moveaxis(slopes, -1, 0)[None]))
 
 
 def softmax(writer: Writer, call: Call) -> str:
@@ -268,6 +339,21 @@ def reshape(writer: Writer, call: Call) -> str:
     return writer.transposed(x, to_channel_first(len(target) + 1)) if len(target) > 1 else x
 
 
+def permute(writer: Writer, call: Call) -> str:
+    """Write Permute, of Keras' channel-last axes."""
+    order = (0, *call.layer.dims)
+    x = writer.transposed(_channel_last(writer, call), order)
+    return writer.transposed(x, to_channel_first(len(order))) if call.spatial else x
+
+
+def rescaled(writer: Writer, call: Call) -> str:
+    """Write Rescaling by one factor and one summand."""
+    factor, summand = (np.asarray(value, np.float32).reshape(-1) for value in (call.layer.scale, call.layer.offset))
+    if max(factor.size, summand.size) > 1:
+        raise UnsupportedError("a scale or an offset for each channel; supported is one for all")
+    return writer.node("Add", writer.node("Mul", call.inputs[0], writer.constant(factor)), writer.constant(summand))
+
+
 def identity(writer: Writer, call: Call) -> str:
     """Pass over layers that do nothing at inference."""
     return call.inputs[0]
@@ -275,16 +361,20 @@ def identity(writer: Writer, call: Call) -> str:
 
 POOLS = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
 GLOBAL_POOLS = tuple(f"Global{kind}" for kind in POOLS)
-SPATIAL_DROPOUTS = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
-ZERO_PADDINGS = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
+DROPOUTS = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "AlphaDropout")
 SHARED: Mapping[str, LayerHandler] = {
-    **dict.fromkeys(ZERO_PADDINGS, zero_padding),
-    "ReLU": relu,
+    **dict.fromkeys((f"{kind}{rank}D" for kind in ("ZeroPadding", "Cropping") for rank in (1, 2, 3)), padded),
+    **dict.fromkeys((f"UpSampling{rank}D" for rank in (1, 2, 3)), upsampled),
+    **dict.fromkeys(("ReLU", "LeakyReLU"), relu),
+    "ELU": elu,
+    "PReLU": prelu,
     "Softmax": softmax,
     "Add": add,
     "Concatenate": concatenate,
     "Flatten": flatten,
     "Reshape": reshape,
-    **dict.fromkeys(("Dropout", *SPATIAL_DROPOUTS, "GaussianNoise", "ActivityRegularization"), identity),
+    "Permute": permute,
+    "Rescaling": rescaled,
+    **dict.fromkeys((*DROPOUTS, "Identity", "GaussianNoise", "ActivityRegularization"), identity),
 }
 """Layers that are the same in every Keras."""

@@ -26,10 +26,10 @@ def write_model_file(model: Model, path: Path) -> None:
     header = {
         "name": model.name,
         "nodes": [
-            (node.name, node.op_type, node.inputs, node.outputs, dict(node.attributes), node.domain)
+            (node.name, node.op_type, node.inputs, node.outputs, dict(node.attributes), node.domain, node.kind)
             for node in model.nodes
         ],
-        "inputs": [(entry.name, entry.shape, entry.bits, entry.signed) for entry in model.inputs],
+        "inputs": [(entry.name, entry.shape) for entry in model.inputs],
         "outputs": model.outputs,
         "constants": list(model.constants),
         "opset": model.opset,

@@ -5,17 +5,21 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from muxflow.dataflow.errors import ToolError, UnsupportedError
+from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.files import ARCHIVE_FAULTS
 from muxflow.dataflow.packages import install_extra
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
@@ -35,6 +39,13 @@ ENVIRONMENT = {
 }
 """Of the child only: Keras 2 as TensorFlow's Keras, no chatter, the kernels that compute alike everywhere, no GPU."""
 LINES = 8
+VERSION = re.compile(r"[\w.+-]{1,40}")
+MOST_METADATA = 1 << 16
+"""Bytes that are read of the part of an archive that says who wrote it: some hundred, where Keras did."""
+VERSION_SECONDS = 60.0
+"""Most that the HDF5 library may take to find the version in a file (decision): some milliseconds, where it is whole."""
+ANSWER_SECONDS = 1800.0
+"""Most that Keras may take to describe a model, or to compute a batch (decision): the largest networks take a minute."""
 
 
 def require_packages() -> None:
@@ -52,18 +63,37 @@ def require_packages() -> None:
 
 
 def keras_version(path: Path) -> str:
-    """Read the version of Keras that wrote a model file; "" when the file does not say, or is none."""
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return str(json.loads(archive.read("metadata.json"))["keras_version"])
-        import h5py
+    """Read the version of Keras that wrote a model file; "" when the file does not say, or is none.
 
-        with h5py.File(path) as file:
-            version = file.attrs.get("keras_version", "")
-            return version.decode() if isinstance(version, bytes) else str(version)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    Raises MuxflowError for a damaged file that the HDF5 library cannot read to its end.
+    """
+    try:
+        about = path.stat()
+        version = _archive_version(path) if zipfile.is_zipfile(path) else _hdf5_version(path, about.st_mtime_ns)
+    except ARCHIVE_FAULTS:
         return ""
+    return version if VERSION.fullmatch(version) else ""
+
+
+def _archive_version(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive, archive.open("metadata.json") as file:
+        return str(json.loads(file.read(MOST_METADATA))["keras_version"])
+
+
+@cache
+def _hdf5_version(path: Path, _changed: int) -> str:
+    """Read the version in an HDF5 file, in a process of its own, once for a file that has not changed."""
+    command = [sys.executable, "-P", str(Path(__file__).with_name("hdf5_version.py")), str(path.absolute())]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=VERSION_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise MuxflowError(
+            f"model {path}: the HDF5 library does not come to its end within {VERSION_SECONDS:g} s (VERSION_SECONDS), so it "
+            "is damaged; save the model again with model.save"
+        ) from None
+    return done.stdout.strip()
 
 
 def generation_of(path: Path) -> Generation:
@@ -98,7 +128,7 @@ def ending_of(path: Path) -> str:
                 return ".h5"
         with zipfile.ZipFile(path) as archive:
             return ".keras" if {"config.json", "metadata.json"} <= set(archive.namelist()) else ""
-    except (OSError, zipfile.BadZipFile):
+    except ARCHIVE_FAULTS:
         return ""
 
 
@@ -126,16 +156,42 @@ class Child:
         return self.answer(self._what)
 
     def answer(self, what: str) -> dict[str, Any]:
-        """Return the next answer; raises ToolError naming `what`, with the child's last lines, when none comes."""
+        """Return the next answer; raises ToolError naming `what`, with the child's last lines, when none comes.
+
+        A child that gives none within ANSWER_SECONDS is killed: Keras runs in circles over some damaged models.
+        """
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(ANSWER_SECONDS, stop)
+        timer.start()
+        try:
+            found = self._next()
+        finally:
+            timer.cancel()
+        if found is not None:
+            return found
+        status = self._process.wait()
+        if late.is_set():
+            raise ToolError(
+                f"{what}: Keras has given no answer within {ANSWER_SECONDS:g} s (ANSWER_SECONDS), and was stopped; see whether "
+                "keras.models.load_model reads it, and save it again with model.save"
+            )
+        self._errors.seek(0)
+        last = "\n".join(self._errors.read().splitlines()[-LINES:])
+        raise ToolError(f"{what}: the process that runs Keras ended with status {status}:\n{last}")
+
+    def _next(self) -> dict[str, Any] | None:
+        """Read up to the next answer; None where the child ends before it."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith("{"):
                 found: dict[str, Any] = json.loads(line)
                 return found
-        status = self._process.wait()
-        self._errors.seek(0)
-        last = "\n".join(self._errors.read().splitlines()[-LINES:])
-        raise ToolError(f"{what}: the process that runs Keras ended with status {status}:\n{last}")
+        return None
 
 
 @contextmanager

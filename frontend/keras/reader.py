@@ -59,10 +59,12 @@ def _describe(paths: Sequence[Path], generation: Generation) -> list[Model | Mux
         pairs = [str(part.resolve()) for pair in zip(models, outputs, strict=True) for part in pair]
         with keras_child(f"keras.v{generation}.export", pairs, "Keras models", generation) as child:
             answers = [child.answer(f"model {path}") for path in paths]
-        return [_described(*parts) for parts in zip(paths, outputs, answers, strict=True)]
+        return [_described(*parts) for parts in zip(paths, models, outputs, answers, strict=True)]
 
 
-def _described(path: Path, output: Path, answer: dict[str, Any]) -> Model | MuxflowError:
+def _described(path: Path, copy: Path, output: Path, answer: dict[str, Any]) -> Model | MuxflowError:
+    """Read what the child answered of a model, which it read from a copy where Keras does not take the file's own name."""
     if answer["error"] is None:
         return replace(read_model_file(output), name=model_name(path))
-    return (MuxflowError if answer["supported"] else UnsupportedError)(str(answer["error"]))
+    message = str(answer["error"]).replace(str(copy.resolve()), str(path.resolve()))
+    return (MuxflowError if answer["supported"] else UnsupportedError)(message)

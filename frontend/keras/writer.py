@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.keras.kernel import Kernel
 from muxflow.frontend.keras.steps import LARGEST, Steps
 from muxflow.frontend.model import MUXFLOW, STANDARD, Constant, Model, ModelInput, ModelNode
@@ -42,14 +41,17 @@ def to_channel_first(rank: int) -> tuple[int, ...]:
 
 
 class Writer:
-    """A collection of nodes and constants; the last tensor of each layer has the layer's name."""
+    """A collection of nodes and constants; the last tensor of each layer has the layer's name.
+
+    `layer`, `kind`: name and class of the layer at hand, which its nodes have in messages.
+    """
 
     def __init__(self, computed_by: str) -> None:
         self.computed_by = computed_by
         self.nodes: list[ModelNode] = []
         self.constants: dict[str, Constant] = {}
         self.layer = ""
-        self._padded: dict[str, tuple[str, tuple[int, ...], str]] = {}
+        self.kind = ""
         self._names: set[str] = set()
 
     def unique(self, name: str) -> str:
@@ -83,7 +85,7 @@ class Writer:
         output = self.unique(f"{self.layer}/{part or op_type}")
         name = f"{self.layer}/{part}" if part else self.layer
         plain = {key: _plain(value) for key, value in attributes.items()}
-        self.nodes.append(ModelNode(name, op_type, inputs, (output,), plain, domain))
+        self.nodes.append(ModelNode(name, op_type, inputs, (output,), plain, domain, self.kind))
         return output
 
     def steps(self, x: str, rows: Sequence[Steps], part: str = "") -> str:
@@ -102,25 +104,19 @@ class Writer:
         """Write the tensor with its axes in another order."""
         return self.node("Transpose", x, perm=order)
 
-    def padded(self, x: str, pads: tuple[int, ...]) -> str:
-        """Make a name for `x` with zeros around its maps, which only `padding_of` takes apart; `pads`: all begins, all ends."""
-        name = self.unique(self.layer)
-        self._padded[name] = (x, pads, self.layer)
-        return name
+    def pad(self, x: str, pads: Sequence[int]) -> str:
+        """Write zeros around the maps of `x`, cropped where negative; `pads`: before all spatial axes, then after all."""
+        rank = len(pads) // 2
+        return self.node("Pad", x, self.constant(np.array([0, 0, *pads[:rank], 0, 0, *pads[rank:]], np.int64)))
 
-    def padding_of(self, name: str) -> tuple[str, tuple[int, ...] | None]:
-        """Return what a name stands for: the tensor, and the zeros around it if there are any."""
-        x, pads, _ = self._padded.get(name, (name, None, ""))
-        return x, pads
-
-    def check_unpadded(self, name: str) -> None:
-        """Raise UnsupportedError when zeros were put around the maps of `name` and the reader cannot add them."""
-        if name in self._padded:
-            _, pads, layer = self._padded[name]
-            raise UnsupportedError(
-                f"reads {layer} (ZeroPadding{len(pads) // 2}D); supported is a convolution with padding='valid' behind "
-                "it, so give this layer padding='same', or swap the two"
-            )
+    def padding_of(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """Return what a `pad` reads and its pads, where a name is that of one's output and it only adds zeros."""
+        node = next((node for node in self.nodes if name in node.outputs), None)
+        if node is None or node.op_type != "Pad":
+            return None
+        given = self.constants[node.inputs[1]].value.tolist()
+        pads = (*given[2 : len(given) // 2], *given[len(given) // 2 + 2 :])
+        return (node.inputs[0], pads) if min(pads) >= 0 else None
 
     def mark(self) -> tuple[int, int]:
         """Mark what `unsupported` goes back to."""

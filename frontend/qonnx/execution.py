@@ -22,14 +22,16 @@ import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of Mux
 from muxflow.dataflow.errors import ExecutionError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.frontend.floats import float_inputs, observed
+from muxflow.frontend.floats import end_of, float_inputs, observed
 from muxflow.frontend.importer.windows import SAME, same_pads
-from muxflow.frontend.model import ModelNode
+from muxflow.frontend.model import CHANNELS_LAST, ModelNode
 from muxflow.frontend.qonnx.reader import described_node, read_model
 from muxflow.proof.execution import Tensor
 
 Array = npt.NDArray[Any]
 TITLE = "QONNX execution"
+SHAPES = {"Reshape": 1, "Resize": 3}
+"""Inputs of operators that say the shape of their output."""
 REASON = 300
 """Most characters of a library's own words in a message."""
 
@@ -42,7 +44,7 @@ class QonnxModel:
         graph = self.model.graph
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.inputs = [entry.name for entry in graph.input if entry.name not in self._constants]
-        self.outputs = [self._before_softmax(entry.name) for entry in graph.output]
+        self.outputs = [entry.name for entry in graph.output]
         self._opsets = {entry.domain: entry.version for entry in self.model.model.opset_import}
         self._nodes = [_Node(node, self._opsets.get("", self._opsets.get("ai.onnx", 20))) for node in graph.node]
         self._annotated = bool(graph.quantization_annotation)
@@ -71,27 +73,21 @@ class QonnxModel:
         proto = node.proto
         if self._annotated:
             sanitize_quant_values(self.model, [name for name in proto.input if name], context)
-        own = OWN.get(proto.op_type) if proto.domain else None
+        own = _Node.moved if proto.domain == CHANNELS_LAST else OWN.get(proto.op_type) if proto.domain else None
         if own is not None:
-            context[proto.output[0]] = own(node, context[proto.input[0]])
+            context[proto.output[0]] = own(node, context)
         elif is_custom_op(proto.domain, proto.op_type):
             version = self._opsets.get(proto.domain, get_preferred_qonnx_opset())
             execute_custom_node(proto, context, self.model.graph, onnx_opset_version=version)
         else:
             given = {name: context[name] for name in proto.input if name}
-            if proto.op_type == "Reshape" and batch and given[proto.input[1]][:1] == 1:
+            shape = SHAPES.get(proto.op_type, len(proto.input))
+            if batch and shape < len(proto.input) and given[proto.input[shape]][:1] == 1:
                 # A file that was exported for one image says 1 where it means the batch.
-                given[proto.input[1]] = np.concatenate([[batch], given[proto.input[1]][1:]])
+                given[proto.input[shape]] = np.concatenate([[batch], given[proto.input[shape]][1:]])
             context.update(zip(filter(None, proto.output), node.run(given), strict=True))
         if self._annotated:
             sanitize_quant_values(self.model, [name for name in proto.output if name], context)
-
-    def _before_softmax(self, output: str) -> str:
-        """Return the tensor that the graph's output stands for: the importer leaves a softmax to the host."""
-        producer = self.model.find_producer(output)
-        if producer is not None and producer.op_type in ("Softmax", "LogSoftmax"):
-            return str(producer.input[0])
-        return output
 
 
 class _Node:
@@ -126,9 +122,12 @@ class _Node:
         standard.domain, standard.op_type = "", self.proto.op_type.removesuffix("NHWC")
         return _Node(standard, self._opset)
 
-    def moved(self, x: Array) -> Array:
-        """Run a node of channel-last maps as the standard operator of channel-first ones."""
-        (found,) = self._channel_first.run({self.proto.input[0]: np.ascontiguousarray(np.moveaxis(x, -1, 1))})
+    def moved(self, context: Mapping[str, Array]) -> Array:
+        """Run a node of channel-last maps, and of weights in that order, as the standard operator of channel-first ones."""
+        count = 2 if self._channel_first.proto.op_type == "Conv" else 1
+        given = {name: context[name] for name in self.proto.input if name}
+        given |= {name: np.ascontiguousarray(np.moveaxis(given[name], -1, 1)) for name in self.proto.input[:count]}
+        (found,) = self._channel_first.run(given)
         return np.moveaxis(found, 1, -1)
 
     def _model(self, given: Mapping[str, Array]) -> onnx.ModelProto:
@@ -139,7 +138,10 @@ class _Node:
         ]
         outputs = [onnx.ValueInfoProto(name=name) for name in proto.output if name]
         graph = helper.make_graph([proto], "node", infos, outputs)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self._opset)], ir_version=8)
+        opsets = {"": self._opset} | ({proto.domain: 1} if proto.domain else {})
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid(*one) for one in opsets.items()], ir_version=8
+        )
 
     def _explicit(self, x: Array) -> onnx.NodeProto:
         """Spell padding out that is called SAME beside dilation, which no library pads."""
@@ -157,9 +159,9 @@ class _Node:
         return helper.make_node(self.proto.op_type, self.proto.input, self.proto.output, self.proto.name, **written)
 
 
-def _im2col(node: _Node, x: Array) -> Array:
+def _im2col(node: _Node, context: Mapping[str, Array]) -> Array:
     """Compute Im2Col, (N, H, W, C) to (N, H', W', kernel x C), for any number of images."""
-    attributes = node.described.attributes
+    attributes, x = node.described.attributes, context[node.proto.input[0]]
     kernel, stride = attributes["kernel_size"], attributes["stride"]
     dilation = attributes.get("dilations", (1, 1))
     top, left, bottom, right = attributes.get("pad_amount", (0, 0, 0, 0))
@@ -170,7 +172,7 @@ def _im2col(node: _Node, x: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(windows, 3, -1)).reshape(*windows.shape[:3], -1)
 
 
-OWN: Mapping[str, Callable[[_Node, Array], Array]] = {"Im2Col": _im2col, "MaxPoolNHWC": _Node.moved}
+OWN: Mapping[str, Callable[[_Node, Mapping[str, Array]], Array]] = {"Im2Col": _im2col, "MaxPoolNHWC": _Node.moved}
 """QONNX' operators that its own code runs for one image only."""
 
 
@@ -187,4 +189,6 @@ class QonnxExecution:
         """See `Execution`; raises ExecutionError naming a node that cannot be run."""
         values = self._model.run(*float_inputs(self._graph, codes))
         inner = {stream: values[name] for stream, name in self._graph.tensors.items()}
-        return observed(self._graph, [values[name] for name in self._model.outputs], inner)
+        ends = zip(self._graph.outputs, self._model.outputs, strict=True)
+        outputs = {stream: values[end_of(self._graph, stream) or name] for stream, name in ends}
+        return observed(self._graph, outputs, inner)

@@ -1,4 +1,4 @@
-"""QONNX custom operators in the domain "muxflow": generated weights and gated residual joins.
+"""QONNX custom operators in the domain "muxflow": generated weights, gated residual joins, thermometer encoding.
 
 Importing this module registers them, so that QONNX can infer shapes and execute exported files. Tensors are NCHW
 float32 and carry `value = scale * code` with unsigned k-bit codes.
@@ -8,6 +8,7 @@ float32 and carry `value = scale * code` with unsigned k-bit codes.
 | AutomatonWeights | x -> W (rows, columns, 1, 1) | rule, ring, seed, burn_in, rows, columns, alphabet, scale |
 | MuxJoin | x, f, thresholds -> y, shape of f | select (string), scale (float), bits (int) |
 | OrJoin | x, f -> y, shape of f | scale (float), bits (int) |
+| ThermometerEncode | x (N, C, H, W) -> y (N, codes * C, H, W) | codes (int), bits (int), input_scale, scale (floats) |
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from qonnx.custom_op.registry import add_op_to_domain
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.ops import thermometer_encode as encoder
 
 DOMAIN = "muxflow"
 DOMAIN_VERSION = 1
@@ -169,12 +171,8 @@ class AutomatonWeights(MuxflowOp):
         self.automaton()
 
 
-class JoinOp(MuxflowOp):
-    """A residual join of codes x and f; the output has the shape of f."""
-
-    def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
-        """Return a standard node of the output's shape."""
-        return onnx.helper.make_node("Identity", [self.onnx_node.input[1]], [self.onnx_node.output[0]])
+class CodesOp(MuxflowOp):
+    """An operator whose output is unsigned codes of attributes `bits` and `scale`."""
 
     def infer_node_datatype(self, model: Any) -> None:
         """Set UINT<bits> at scale one, FLOAT32 otherwise."""
@@ -182,15 +180,23 @@ class JoinOp(MuxflowOp):
         integer = "BINARY" if bits == 1 else f"UINT{bits}"
         model.set_tensor_datatype(self.onnx_node.output[0], self.scaled_datatype(integer))
 
+    def write_codes(self, context: dict[str, Any], codes: Codes) -> None:
+        """Write `scale * codes`."""
+        context[self.onnx_node.output[0]] = codes.astype(np.float32) * np.float32(self.get_nodeattr("scale"))
+
+
+class JoinOp(CodesOp):
+    """A residual join of codes x and f; the output has the shape of f."""
+
+    def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
+        """Return a standard node of the output's shape."""
+        return onnx.helper.make_node("Identity", [self.onnx_node.input[1]], [self.onnx_node.output[0]])
+
     def input_codes(self, context: dict[str, Any]) -> tuple[Codes, Codes]:
         """Return the codes of x and f; raises MuxflowError when they are not codes."""
         name, scale, bits = self.onnx_node.name, self.get_nodeattr("scale"), self.get_nodeattr("bits")
         x, f = (to_codes(name, context[tensor], scale, bits) for tensor in self.onnx_node.input[:2])
         return x, f
-
-    def write_codes(self, context: dict[str, Any], codes: Codes) -> None:
-        """Write `scale * codes`."""
-        context[self.onnx_node.output[0]] = codes.astype(np.float32) * np.float32(self.get_nodeattr("scale"))
 
 
 class MuxJoin(JoinOp):
@@ -236,5 +242,39 @@ class OrJoin(JoinOp):
         self.expect_inputs(2)
 
 
-for _op in (AutomatonWeights, MuxJoin, OrJoin):
+class ThermometerEncode(CodesOp):
+    """Thermometer encoding of 8-bit pixels, see `dataflow.ops.thermometer_encode`; channel c * codes + i holds code i.
+
+    Input (N, C, H, W): pixels times `input_scale`. Output (N, codes * C, H, W): codes times `scale`.
+    Source: ERN (arXiv 2410.11553).
+    """
+
+    def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
+        """Return the attributes of the node, QONNX form."""
+        return {
+            "codes": ("i", True, 10),
+            "bits": ("i", True, 2),
+            "input_scale": ("f", True, 1.0),
+            "scale": ("f", True, 1.0),
+        }
+
+    def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
+        """Return a standard node of the output's shape."""
+        batch, channels, *spatial = model.get_tensor_shape(self.onnx_node.input[0])
+        return self.make_const_shape_op([batch, self.get_nodeattr("codes") * channels, *spatial])
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        """Encode the pixels."""
+        name = self.onnx_node.name
+        pixels = to_codes(name, context[self.onnx_node.input[0]], self.get_nodeattr("input_scale"), 8)
+        op = encoder.ThermometerEncode(self.get_nodeattr("codes"), self.get_nodeattr("bits"))
+        codes = np.moveaxis(op.encoded(pixels), -1, 2)  # (N, C, codes, H, W)
+        self.write_codes(context, codes.reshape(len(codes), -1, *codes.shape[3:]))
+
+    def verify_node(self) -> None:
+        """Raise MuxflowError on wrong inputs."""
+        self.expect_inputs(1)
+
+
+for _op in (AutomatonWeights, MuxJoin, OrJoin, ThermometerEncode):
     add_op_to_domain(DOMAIN, _op)

@@ -22,12 +22,18 @@ import muxflow.frontend.qonnx.ops  # noqa: F401  (QONNX's own tools then know th
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.frontend.importer.grids import is_weight, on_grid
-from muxflow.frontend.model import STANDARD, Constant, Model, ModelInput, ModelNode, model_name
+from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, Grid, Model, ModelInput, ModelNode, model_name
+from muxflow.frontend.qonnx.qdq import with_quantizers
 
 METADATA_PREFIX = "muxflow."
 STANDARD_DOMAINS = ("", "ai.onnx")
 INPUT_BITS = 16
+LONGEST_NUMBER = 3
+"""Digits of a type's sizes that are read."""
 INTEGER_TYPE = re.compile(r"(?P<unsigned>U?)INT(?P<bits>\d+)|BINARY|BIPOLAR|TERNARY")
+FIXED_TYPE = re.compile(r"FIXED<(?P<bits>\d+),(?P<integer>\d+)>")
+FEW_LEVELS = {"BINARY": Grid(0, 1), "BIPOLAR": Grid(-1, 1, bipolar=True), "TERNARY": Grid(-1, 1)}
+QUANTIZERS = frozenset(("Quant", "IntQuant", "BipolarQuant", "Trunc"))
 RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"}
 """Muxflow's operators as older files call them."""
 
@@ -35,8 +41,8 @@ RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"
 def read_model(path: Path) -> onnx.ModelProto:
     """Read a model file; raises MuxflowError naming it when it is absent, empty or not ONNX.
 
-    Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN, and Muxflow's operators their names of
-    today.
+    Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN, Muxflow's operators their names of
+    today, and quantizers without a domain, as in older files, QONNX'.
     """
     path = Path(path)
     if not path.is_file():
@@ -58,12 +64,31 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise MuxflowError(f"model {path}: the file is empty; export the model again")
     if not model.graph.node or not model.graph.output:
         raise MuxflowError(f"model {path}: not a whole ONNX model (no nodes or no output); export the model again")
+    _decode_names(model.graph)
     for node in model.graph.node:
         node.op_type = RENAMED.get(node.op_type, node.op_type)
+        if node.op_type in QUANTIZERS and node.domain in STANDARD_DOMAINS:
+            node.domain = QUANTIZED[0]
         for entry in node.attribute:
             if entry.name == "rounding_mode" and entry.s.upper() == b"ROUND_TO_ZERO":
                 entry.s = b"DOWN"
     return model
+
+
+def _decode_names(graph: onnx.GraphProto) -> None:
+    """Make text of every name in a graph: protobuf gives one that is no UTF-8 as bytes."""
+    entries = [entry for part in (graph.initializer, graph.input, graph.output, graph.node) for entry in part]
+    for entry in [*entries, *(attribute for node in graph.node for attribute in node.attribute)]:
+        entry.name = _decoded(entry.name)
+    for node in graph.node:
+        node.op_type, node.domain = _decoded(node.op_type), _decoded(node.domain)
+        for names in (node.input, node.output):
+            if not all(isinstance(name, str) for name in names):
+                names[:] = [_decoded(name) for name in names]
+
+
+def _decoded(name: str | bytes) -> str:
+    return name if isinstance(name, str) else name.decode(errors="backslashreplace")
 
 
 def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
@@ -73,7 +98,7 @@ def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
 
 
 def read_onnx(path: Path) -> Model:
-    """Read a model file as a description of the float model.
+    """Read a model file as a description of the float model, the quantizers of QDQ files joined.
 
     Raises MuxflowError as `read_model`, UnsupportedError for operators newer than the installed ONNX.
     """
@@ -85,7 +110,7 @@ def read_onnx(path: Path) -> Model:
                 f"model {path}: operators of opset {entry.version}; supported are those up to {newest}, the newest that the "
                 f"installed ONNX {onnx.__version__} has, so export it again with a lower one (opset_version={newest})"
             )
-    return described(proto, model_name(Path(path)))
+    return with_quantizers(described(proto, model_name(Path(path))))
 
 
 def operators(path: Path) -> frozenset[str]:
@@ -151,13 +176,24 @@ def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:
 
 
 def _input(entry: onnx.ValueInfoProto, annotated: str) -> ModelInput:
-    """Read an input of the model; its integers where it is annotated as UINTn or INTn of up to `INPUT_BITS` bits."""
+    """Read an input of the model, with its integers where it is annotated with a type that has them."""
     shape = tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim)[1:]
     dtype = _type_name(entry.type.tensor_type.elem_type)
-    kind = INTEGER_TYPE.fullmatch(annotated)
-    if kind and kind["bits"] and int(kind["bits"]) <= INPUT_BITS:
-        return ModelInput(entry.name, shape, int(kind["bits"]), not kind["unsigned"], dtype)
-    return ModelInput(entry.name, shape, dtype=dtype)
+    return ModelInput(entry.name, shape, _grid(annotated), dtype)
+
+
+def _grid(annotated: str) -> Grid | None:
+    """Return the integers of a data type of QONNX; None for floats, and for more than `INPUT_BITS` bits."""
+    integers, fixed = INTEGER_TYPE.fullmatch(annotated), FIXED_TYPE.fullmatch(annotated)
+    kind = integers or fixed
+    if annotated in FEW_LEVELS or kind is None:
+        return FEW_LEVELS.get(annotated)
+    bits = int(kind["bits"][:LONGEST_NUMBER])
+    if not 1 <= bits <= INPUT_BITS:
+        return None
+    if fixed is None:
+        return Grid.of_bits(bits, not kind["unsigned"])
+    return Grid.of_bits(bits, True, 2.0 ** (int(kind["integer"][:LONGEST_NUMBER]) - bits))
 
 
 def _type_name(number: int) -> str:

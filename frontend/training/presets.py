@@ -7,24 +7,30 @@ from types import ModuleType
 
 from muxflow.dataflow.errors import UsageError
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import zoo, zoo_bnn, zoo_radio
+from muxflow.frontend.training import zoo, zoo_bnn, zoo_ern, zoo_radio
 
-ZOOS: tuple[ModuleType, ...] = (zoo, zoo_bnn, zoo_radio)
+ZOOS: tuple[ModuleType, ...] = (zoo, zoo_bnn, zoo_ern, zoo_radio)
 """Each with PRESETS, `build(name, seed)` and `randomise(model, seed)`."""
 
 
 def names() -> tuple[str, ...]:
-    """List all presets: the MOGNETs, the binary-network classics and the radio networks."""
-    return tuple(sorted(name for family in ZOOS for name in family.PRESETS))
+    """List all presets: the MOGNETs, the binary-network classics, the ERNs and the radio networks."""
+    return tuple(sorted(name for module in ZOOS for name in module.PRESETS))
+
+
+def family(name: str) -> ModuleType:
+    """Find the zoo that preset `name` is of; raises UsageError naming the presets when it is unknown."""
+    for module in ZOOS:
+        if name in module.PRESETS:
+            return module
+    raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(names())}")
 
 
 def export_untrained(name: str, path: Path, seed: int = 0) -> Path:
     """Write preset `name` with random weights and plausible batch statistics as a QONNX file; returns its path.
 
-    Same seed, same bytes. Raises MuxflowError naming the presets when it is unknown.
+    Same seed, same bytes. Raises UsageError naming the presets when it is unknown.
     """
-    for family in ZOOS:
-        if name in family.PRESETS:
-            model = family.randomise(family.build(name, seed), seed)
-            return export(model, path, (1, *model.config.input_shape))
-    raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(names())}")
+    zoo_of = family(name)
+    model = zoo_of.randomise(zoo_of.build(name, seed), seed)
+    return export(model, path, (1, *model.config.input_shape))

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from brevitas.core.utils import StatelessBuffer
-from brevitas.function.ops_ste import binary_sign_ste, ceil_ste, round_ste, tensor_clamp_ste
+from brevitas.function.ops_ste import binary_sign_ste, ceil_ste, floor_ste, round_ste, tensor_clamp_ste
 from brevitas.inject import ExtendedInjector
 from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInjector
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     # Brevitas' exporter warns on import about its own deprecated module and about an optional package.
     warnings.filterwarnings("ignore", message="brevitas.fx is deprecated", category=DeprecationWarning)
     warnings.filterwarnings("ignore", message="fast_hadamard_transform", category=UserWarning)
-    from brevitas.export.onnx.qonnx.function import BrevitasQuantOp
+    from brevitas.export.onnx.qonnx.function import BrevitasQuantTorchScriptFn
     from brevitas.export.onnx.qonnx.handler import BrevitasActQuantProxyHandler, BrevitasWeightQuantProxyHandler
     from brevitas.export.onnx.qonnx.manager import QONNXManager as QONNXManager
 
@@ -161,18 +161,29 @@ def activation_scale(bits: int, scale: ScaleMode = "power_of_two") -> float:
     return 2.0**-bits if scale == "power_of_two" else 1 / (2**bits - 1)
 
 
-class UnsignedTensorQuant(nn.Module):  # type: ignore[misc]
-    """Unsigned k-bit activations: `value = scale * clip(round(x/scale), 0, 2^k - 1)`, half to even; k=1 is 1{x > 0}.
+def half_up_ste(x: Tensor) -> Tensor:
+    """Round half up, with the gradient of the identity."""
+    return floor_ste(x + 0.5)
 
-    One bit is written `clip(ceil(x/scale), 0, 1)`, which is 1{x > 0} for every float (0 and -0 give 0) and which QONNX
-    executes identically (`rounding_mode = CEIL`). The straight-through estimator passes the gradient wherever the code
-    was not clipped: for k = 1 that is -scale < x <= scale.
-    Source: MOGNET (arXiv 2501.09531) in the reported form; the power-of-two scale is a decision.
+
+ROUNDINGS = {"ROUND": round_ste, "CEIL": ceil_ste, "HALF_UP": half_up_ste}
+"""By QONNX's name of the rounding mode."""
+
+
+class UnsignedTensorQuant(nn.Module):  # type: ignore[misc]
+    """Unsigned k-bit activations: `value = scale * clip(round(x/scale), 0, 2^k - 1)`; k=1 is 1{x > 0}.
+
+    `float_to_int_impl_type`: ROUND, half to even; HALF_UP; CEIL, the default for one bit. One bit is written
+    `clip(ceil(x/scale), 0, 1)`, which is 1{x > 0} for every float (0 and -0 give 0). QONNX executes all three identically
+    (`rounding_mode`). The straight-through estimator passes the gradient wherever the code was not clipped: for k = 1 that
+    is -scale < x <= scale.
+    Source: MOGNET (arXiv 2501.09531) in the reported form, ERN (arXiv 2410.11553) for HALF_UP; the power-of-two scale is a
+    decision.
     """
 
-    def __init__(self, activation_bits: int, activation_step: float) -> None:
+    def __init__(self, activation_bits: int, activation_step: float, float_to_int_impl_type: str = "") -> None:
         super().__init__()
-        self.rounding = ceil_ste if activation_bits == 1 else round_ste
+        self.rounding = ROUNDINGS[float_to_int_impl_type or ("CEIL" if activation_bits == 1 else "ROUND")]
         self.scale = StatelessBuffer(torch.tensor(activation_step))
         self.zero_point = StatelessBuffer(torch.tensor(0.0))
         self.bit_width = StatelessBuffer(torch.tensor(float(activation_bits)))
@@ -188,6 +199,22 @@ class UnsignedActQuantProxy(ActQuantProxyFromInjector):  # type: ignore[misc]
     """Activation proxy of its own type, so that its exporter writes `Quant` for one bit too."""
 
 
+class _UnsignedQuantFunction(BrevitasQuantTorchScriptFn):  # type: ignore[misc]
+    """Brevitas' `Quant` node for every rounding of `ROUNDINGS`; Brevitas' own evaluation does not know HALF_UP."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, scale: Tensor, zero: Tensor, bits: Tensor, narrow: bool, signed: bool, mode: str
+    ) -> Tensor:
+        return torch.clamp(ROUNDINGS[mode](x / scale), 0, 2 ** int(bits) - 1) * scale
+
+
+class _UnsignedQuantOp:
+    """How an exporter of Brevitas finds the function."""
+
+    torchscript = _UnsignedQuantFunction
+
+
 class UnsignedActQuantHandler(BrevitasActQuantProxyHandler):  # type: ignore[misc]
     """QONNX export of unsigned activations: always `Quant`.
 
@@ -199,7 +226,7 @@ class UnsignedActQuantHandler(BrevitasActQuantProxyHandler):  # type: ignore[mis
     def prepare_for_export(self, module: Any) -> None:
         """Collect the proxy's scale, zero point and bit width, and choose `Quant`."""
         super().prepare_for_export(module)
-        self.quant_op = BrevitasQuantOp
+        self.quant_op = _UnsignedQuantOp
 
 
 class PrequantizedWeightProxy(WeightQuantProxyFromInjector):  # type: ignore[misc]
@@ -295,6 +322,26 @@ def unsigned_activation(bits: int, scale: ScaleMode = "power_of_two") -> Any:
         activation_bits=bits,
         activation_step=activation_scale(bits, scale),
         float_to_int_impl_type="CEIL" if bits == 1 else "ROUND",
+    )
+
+
+def half_wave_step(bits: int = 2, scale: ScaleMode = "power_of_two") -> float:
+    """Return the value of one half-wave code: 2/2^k (`power_of_two`, decision) or 2/(2^k - 1) (`unit`, published).
+
+    Raises MuxflowError when k is not 1..4 or the scale is unknown.
+    """
+    return 2 * activation_scale(bits, scale)
+
+
+def half_wave_activation(bits: int = 2, scale: ScaleMode = "power_of_two") -> Any:
+    """Make a half-wave activation quantizer: `clip(floor(x / step + 1/2), 0, 2^k - 1)` steps, k = 1..4; export: `Quant`.
+
+    Published for k = 2: `round_half_up(clip(x, 0, 2) * 3/2)`, thresholds at 1/3, 1, 5/3. With a power of two as the step
+    they lie at 3/4 of that, which the batch norm before takes up, and every sum stays exact (decision).
+    Raises MuxflowError when k or the scale is not supported. Source: ERN (arXiv 2410.11553).
+    """
+    return PixelInput.let(
+        activation_bits=bits, activation_step=half_wave_step(bits, scale), float_to_int_impl_type="HALF_UP"
     )
 
 

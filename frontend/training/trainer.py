@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import datasets, zoo
-from muxflow.frontend.training.datasets import Dataset
+from muxflow.frontend.training import presets
+from muxflow.frontend.training.datasets.dataset import Dataset
+from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.layers import MuxJoin
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.result import TrainResult
@@ -84,13 +85,14 @@ def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation
     """Classify a whole data set in evaluation mode (the model's mode is restored); raises MuxflowError when empty."""
     if not len(dataset):
         raise MuxflowError(f"data set {dataset.name} ({dataset.split}): no images to evaluate")
-    images, labels = torch.from_numpy(dataset.tensor_images()), torch.from_numpy(dataset.labels)
     was_training = model.training
     model.eval()
+    correct = 0
     with torch.no_grad():
-        correct = sum(
-            int((model(x).argmax(1) == y).sum()) for x, y in zip(images.split(batch), labels.split(batch), strict=True)
-        )
+        for start in range(0, len(dataset), batch):
+            chosen = slice(start, start + batch)
+            answers = model(torch.from_numpy(dataset.tensor_images(chosen))).argmax(1).numpy()
+            correct += int((answers == dataset.labels[chosen]).sum())
     model.train(was_training)
     return Evaluation(correct, len(dataset))
 
@@ -139,12 +141,11 @@ def train(
     optimizer = torch.optim.Adam(_parameter_groups(model, config), lr=config.lr)
     recipe = _recipe(model, train_set, config)
     start = _restore(checkpoint, recipe, model, optimizer) if resume and checkpoint.exists() else 0
-    images, labels = torch.from_numpy(train_set.tensor_images()), torch.from_numpy(train_set.labels)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress, transient=True) as bar:
         task = bar.add_task("epochs", total=config.epochs, completed=start)
         for epoch in range(start, config.epochs):
-            loss = _epoch(model, optimizer, images, labels, config, epoch)
+            loss = _epoch(model, optimizer, train_set, config, epoch)
             state = {"recipe": recipe, "epoch": epoch + 1, "model": model.state_dict()}
             _write(checkpoint, {**state, "optimizer": optimizer.state_dict()})
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
@@ -153,17 +154,19 @@ def train(
     return evaluate(model, test_set)
 
 
-def _epoch(model: nn.Module, optimizer: Any, images: Tensor, labels: Tensor, config: TrainConfig, epoch: int) -> float:
+def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainConfig, epoch: int) -> float:
     """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     model.train()
     freeze_heq(model, frozen=epoch >= config.epochs - config.freeze)
+    labels = torch.from_numpy(train_set.labels)
     order = torch.randperm(len(labels), generator=generator).split(config.batch)
     total = 0.0
     for step, chosen in enumerate(order):
         for group in optimizer.param_groups:
             group["lr"] = group["factor"] * config.rate(epoch + step / len(order))
-        logits = model(augment(images[chosen], config, generator))
+        images = torch.from_numpy(train_set.tensor_images(chosen.numpy()))
+        logits = model(augment(images, config, generator))
         loss = nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=config.smoothing)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -214,13 +217,21 @@ def _write(path: Path, state: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
+VALIDATION_SHARE = 0.2
+"""Share of the training split that `validate` sets aside (decision)."""
+
 FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
 """What of a training's report travels in the model file."""
+
+IMAGENET = ("ern18_075", "ern18", "ern34", "ern50", "ern101")
 
 RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_digits": ("digits", TrainConfig()),
     "mognet_cifar10": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
     "mognet_cifar100": ("cifar100", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
+    "mognet_mnist": ("mnist_5k", TrainConfig(epochs=40, shift=2, freeze=8)),
+    "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, shift=2)),
+    **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in IMAGENET},
 }
 """Data set and training recipe of each preset (decisions)."""
 
@@ -228,7 +239,7 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
 def train_preset(
     preset: str = "mognet_digits",
     *,
-    select: str = "channel",
+    select: str | None = None,
     data: str | Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
@@ -236,51 +247,59 @@ def train_preset(
     resume: bool = True,
     threads: int = 1,
     progress: bool = True,
+    validate: bool = False,
 ) -> TrainResult:
     """Train a preset on its data set and write `<name>.onnx`, `<name>.pt` and `<name>.json` into the folder `output`.
 
-    `preset`: one of `zoo.PRESETS`; `select`: residual join; `data`: folder of the data set's files (digits need
-    none); `epochs`: None takes the recipe's; `seed`: initial weights and order; `resume`: continue from the checkpoint
-    in `output/<name>/`; `threads`: torch threads, results are reproducible for 1. `<name>` is the preset, followed by
-    the select mode unless that is "channel".
+    `preset`: one of `RECIPES`; `select`: residual join of a MOGNET, None for the preset's; `data`: folder of the data set's
+    files, where no package ships it; `epochs`: None takes the recipe's; `seed`: initial weights and order; `resume`:
+    continue from the checkpoint in `output/<name>/`; `threads`: torch threads, results are reproducible for 1; `validate`:
+    leave the test split alone, and measure on a fifth of the training split that is not trained on, to compare choices.
+    `<name>` is the preset, followed by the select mode unless that is "channel".
     Raises MuxflowError when an option is unknown, the data are absent or broken, or training fails.
     """
-    settings = zoo.preset(preset, select=select)
-    dataset_name, config = RECIPES[preset]
-    config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
+    if preset not in RECIPES:
+        raise UsageError(f"preset {preset!r} has no training recipe; choose from {', '.join(sorted(RECIPES))}")
     if threads < 1:
         raise UsageError(f"training: threads = {threads}; use 1 or more")
-    train_set, test_set = (datasets.load(dataset_name, split, data) for split in ("train", "test"))
+    chosen = {} if select is None else {"select": select}
+    model = presets.family(preset).build(preset, seed, **chosen)
+    dataset_name, config = RECIPES[preset]
+    config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
+    train_set, test_set = (load(dataset_name, split, data) for split in ("train", "test"))
+    whole = len(train_set) + len(test_set)
+    if validate:
+        train_set, test_set = train_set.without(VALIDATION_SHARE)
     folder = Path(output)
-    name = preset if select == "channel" else f"{preset}_{select.replace('-', '_')}"
+    name = preset if select in (None, "channel") else f"{preset}_{select.replace('-', '_')}"
     previous = torch.get_num_threads()
     torch.set_num_threads(threads)
     began = time.monotonic()
     try:
-        model = zoo.build(preset, seed, select=select)
         result = train(model, train_set, test_set, config, folder / name, resume=resume, progress=progress)
     finally:
         torch.set_num_threads(previous)
-    source = "" if dataset_name == "digits" else ", data='.'"
-    call = f"train_preset({preset!r}, select={select!r}, epochs={config.epochs}, seed={seed}{source}, output='.')"
+    options = {**chosen, "epochs": config.epochs, "seed": seed}
+    if dataset_name not in PACKAGED:
+        options["data"] = "."
+    call = ", ".join((repr(preset), *(f"{key}={value!r}" for key, value in options.items()), "output='.'"))
     report = {
-        "command": f'python -c "from muxflow.frontend.training.trainer import train_preset; {call}"',
+        "command": f'python -c "from muxflow.frontend.training.trainer import train_preset; train_preset({call})"',
+        "preset": preset,
         "dataset": dataset_name,
-        "split": f"{test_set.split} ({len(test_set)} images held out of {len(test_set) + len(train_set)})",
+        "split": f"{test_set.split} ({len(test_set)} images held out of {whole})",
         "images": result.images,
         "correct": result.correct,
         "accuracy": round(result.accuracy, 6),
-        "select": select,
-        "network": asdict(settings),
+        **({"select": model.config.select} if hasattr(model.config, "select") else {}),
+        "network": asdict(model.config),
         "recipe": asdict(config),
     }
-    text = {key: str(report[key]) for key in FACTS}
-    path = export(model, folder / f"{name}.onnx", (1, *settings.input_shape), text)
-    _write(folder / f"{name}.pt", model.state_dict())
     summary = folder / f"{name}.json"
+    _write(folder / f"{name}.pt", model.state_dict())
     summary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return TrainResult(
-        path,
+        export_trained(folder / name, folder / f"{name}.onnx"),
         summary,
         dataset_name,
         test_set.split,
@@ -296,7 +315,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 """The digits models that ship with Muxflow, as `train_preset` wrote them."""
 
 
-def load_trained(path: str | Path) -> zoo.Mognet:
+def load_trained(path: str | Path) -> nn.Module:
     """Load the network that `train_preset` left at `<path>.pt`, in evaluation mode; `path` has no suffix.
 
     Raises MuxflowError naming the file that is absent or does not fit the network described in `<path>.json`.
@@ -307,9 +326,8 @@ def load_trained(path: str | Path) -> zoo.Mognet:
         if not file.is_file():
             raise MuxflowError(f"trained network {file}: no such file; `muxflow train` writes it")
     try:
-        settings = json.loads(summary.read_text(encoding="utf-8"))["network"]
-        settings["input_shape"] = tuple(settings["input_shape"])
-        model = zoo.Mognet(zoo.MognetConfig(**settings))
+        report = json.loads(summary.read_text(encoding="utf-8"))
+        model: nn.Module = presets.family(report.get("preset", "mognet_digits")).restore(report["network"])
         model.load_state_dict(torch.load(weights, weights_only=True))
     except MuxflowError:
         raise
@@ -326,4 +344,6 @@ def export_trained(path: str | Path, target: str | Path) -> Path:
     base = Path(path)
     model = load_trained(base)
     report = json.loads(base.with_name(f"{base.name}.json").read_text(encoding="utf-8"))
-    return export(model, target, (1, *model.config.input_shape), {key: str(report[key]) for key in FACTS})
+    return export(
+        model, target, (1, *model.config.input_shape), {key: str(report[key]) for key in FACTS if key in report}
+    )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import brevitas.nn as qnn
-import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.automaton import Alphabet
-from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
 from muxflow.frontend.training.layers import CFLOG, MRB, BatchNorm2d, Join, WeightLevels, conv_bn_act, quant_conv
 from muxflow.frontend.training.quantizers import PixelInput, ScaleMode, heq_bits
 
@@ -150,23 +151,18 @@ PRESETS: dict[str, MognetConfig] = {
     "mognet_cifar10_large": MognetConfig(n=96, g=8),
     "mognet_cifar100": MognetConfig(classes=100),
     "mognet_digits": MognetConfig(n=24, g=8, input_shape=(1, 8, 8)),
+    "mognet_mnist": MognetConfig(n=32, g=4, input_shape=(1, 28, 28)),
 }
 """Configurations by name: CIFAR-10 at 1.00 Mb (n=64, g=4), 0.63 Mb (g=8) and 1.41 Mb (n=96, g=8) of stored weights, 100
-classes, and 8x8 digits."""
+classes, 8x8 digits, and 28x28 digits at 0.25 Mb."""
+
+
+__all__ = ["PRESETS", "Mognet", "MognetConfig", "build", "preset", "randomise", "restore", "storage_bits"]
 
 
 def preset(name: str, **overrides: Any) -> MognetConfig:
-    """Return the configuration called `name`, with fields replaced by `overrides`.
-
-    Raises MuxflowError naming the presets, or the fields, when one is unknown.
-    """
-    if name not in PRESETS:
-        raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(sorted(PRESETS))}")
-    known = {f.name for f in fields(MognetConfig)}
-    unknown = sorted(set(overrides) - known)
-    if unknown:
-        raise UsageError(f"preset {name}: no option {', '.join(unknown)}; options are {', '.join(sorted(known))}")
-    return replace(PRESETS[name], **overrides)
+    """Return the configuration called `name`, with fields replaced by `overrides`; raises as `configured`."""
+    return configured(PRESETS, name, overrides)
 
 
 def build(name: str, seed: int = 0, **overrides: Any) -> Mognet:
@@ -174,31 +170,9 @@ def build(name: str, seed: int = 0, **overrides: Any) -> Mognet:
 
     Raises MuxflowError when the preset or an override is unknown or out of range.
     """
-    config = preset(name, **overrides)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: Mognet = Mognet(config)
-    return model
+    return seeded(Mognet, preset(name, **overrides), seed)
 
 
-def randomise(model: Mognet, seed: int = 0, batches: int = 4) -> Mognet:
-    """Give an untrained network plausible batch statistics, in place, and return it in evaluation mode.
-
-    Runs `batches` batches of 16 uniformly random images in training mode, so that activations are neither all zero nor
-    all saturated: for benchmarks and tests with random weights. Same seed, same statistics.
-    Source: decision.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    momenta = [m.momentum for m in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average over the batches
-    model.train()
-    with torch.no_grad():
-        for _ in range(batches):
-            model(torch.randint(0, 256, (16, *model.config.input_shape), generator=generator) / 256)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.eval()
-    return model
+def restore(settings: Mapping[str, Any]) -> Mognet:
+    """Build the network that a training's report describes."""
+    return Mognet(from_settings(MognetConfig, settings))

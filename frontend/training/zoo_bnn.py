@@ -19,7 +19,8 @@ from brevitas.core.zero_point import ZeroZeroPoint
 from brevitas.quant.solver import ActQuantSolver, WeightQuantSolver
 from torch import Tensor, nn
 
-from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.configuration import configured, seeded
 
 Topology = Literal["cnv", "tfc"]
 Network = TypeVar("Network", bound=nn.Module)
@@ -147,11 +148,7 @@ def build(name: str, seed: int = 0) -> Bnn:
 
     Raises MuxflowError naming the presets when it is unknown.
     """
-    if name not in PRESETS:
-        raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(sorted(PRESETS))}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Bnn(PRESETS[name])
+    return seeded(Bnn, configured(PRESETS, name, {}), seed)
 
 
 def randomise(model: Network, seed: int = 0, images: int = 64) -> Network:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import brevitas.nn as qnn
-import torch
 from brevitas.quant.solver import ActQuantSolver
 from torch import Tensor, nn
 
-from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.configuration import configured, seeded
 from muxflow.frontend.training.layers import BatchNorm1d
 from muxflow.frontend.training.quantizers import unsigned_activation, weight_quantizer
 from muxflow.frontend.training.zoo_bnn import INPUT_SCALE, randomise, signed_quantizer
@@ -102,13 +102,4 @@ def build(name: str, seed: int = 0) -> RadioVgg:
 
     Raises MuxflowError naming the presets when it is unknown.
     """
-    if name not in PRESETS:
-        raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(sorted(PRESETS))}")
-    return seeded(PRESETS[name], seed)
-
-
-def seeded(config: RadioConfig, seed: int = 0) -> RadioVgg:
-    """Build an untrained network of any configuration, weights drawn from `seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return RadioVgg(config)
+    return seeded(RadioVgg, configured(PRESETS, name, {}), seed)

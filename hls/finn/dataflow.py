@@ -44,13 +44,21 @@ def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
     for node in graph.nodes:
         if node.name not in conversion.absorbed:
             conversion.builder.owner = conversion.parts(node)
-            EMITTERS.get(type(node.op), own_nodes.other)(conversion, node)
+            _emitter(conversion, node)(conversion, node)
     model = conversion.builder.model(graph.inputs, graph.outputs)
     model.set_metadata_prop(COUNTS, json.dumps(conversion.counts))
     return model, conversion.builder.owners
 
 
-EMITTERS: Mapping[type[Op], Callable[[Conversion, Node], None]] = {
+def _emitter(into: Conversion, node: Node) -> Emitter:
+    """Choose what adds the FINN nodes of a node; FINN's own take no more lanes than channels."""
+    spans = node.op.elementwise and into.design.folds[node.name].pe > into.graph.streams[node.inputs[0]].channels
+    return own_nodes.other if spans else EMITTERS.get(type(node.op), own_nodes.other)
+
+
+Emitter = Callable[[Conversion, Node], None]
+
+EMITTERS: Mapping[type[Op], Emitter] = {
     WidthConverter: finn_nodes.width_converter,
     SlidingWindow: finn_nodes.sliding_window,
     RomWeights: finn_nodes.nothing,

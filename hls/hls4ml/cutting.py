@@ -253,8 +253,7 @@ def _without_forks(graph: Graph) -> Graph:
         for node in graph.nodes
         if not isinstance(node.op, Fork)
     ]
-    readouts = {before(name): readout for name, readout in graph.readouts.items()}
-    return with_nodes(graph, nodes, outputs=tuple(before(name) for name in graph.outputs), readouts=readouts)
+    return with_nodes(graph, nodes, **graph.renamed_outputs(before))
 
 
 def _bare(stream: Stream) -> Stream:

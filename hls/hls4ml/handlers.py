@@ -18,9 +18,9 @@ from hls4ml.converters.pytorch_to_hls import layer_handlers as pytorch_handlers
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.hls.hls4ml.plan import IntegerLayer
 
-UNPREPARED_ONNX = ("AutomatonWeights", "MuxJoin", "OrJoin")
+UNPREPARED_ONNX = ("AutomatonWeights", "MuxJoin", "OrJoin", "ThermometerEncode")
 UNPREPARED_TORCH = ("QuantIdentity", "QuantConv2d", "QuantLinear", "QuantReLU")
-UNPREPARED_KERAS = ("CellularAutomatonConv2D", "MuxJoin", "OrJoin")
+UNPREPARED_KERAS = ("CellularAutomatonConv2D", "MuxJoin", "OrJoin", "ThermometerEncoder")
 """What a trained network holds and hls4ml would read wrongly or not at all."""
 GROUPABLE_KERAS = ("Conv1D", "Conv2D", "QConv1D", "QConv2D")
 

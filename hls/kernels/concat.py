@@ -19,5 +19,5 @@ class ConcatKernel(Kernel[Concat], op=Concat):
         return Cost(lut + bits // 2 + 1, ff + bits, depth=2, unrolled=fold.pe)
 
     def unit(self, op: Concat, ports: Ports, fold: Fold) -> Unit:
-        a, b = (stream.channels // fold.pe for stream in ports.inputs)
-        return self.call("concat", (("PIXELS", ports.inputs[0].pixels), ("A_FOLD", a), ("B_FOLD", b)))
+        parts, a, b = op.loops(ports, fold)
+        return self.call("concat", (("PARTS", parts), ("A_FOLD", a), ("B_FOLD", b)))

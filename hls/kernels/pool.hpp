@@ -19,8 +19,8 @@ template <bool SUM, class Y, class X> Y pool_step(bool first, const Y& before, c
       after.set(lane, value);
     } else if (SUM) {
       after.set(lane, old + value);
-    } else if (value > old) {
-      after.set(lane, value);
+    } else {
+      after.set(lane, choose(value > old, value, old));
     }
   }
   return after;

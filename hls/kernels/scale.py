@@ -6,7 +6,7 @@ from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
 from muxflow.dataflow.fit.resource_model import PROCESS, estimate, products
 from muxflow.dataflow.graph.stream import width
-from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.op import Fold, IntArray, Ports
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.hls.kernels.base import Kernel, Table, Unit
 from muxflow.hls.kernels.channel_table import channel_table
@@ -18,22 +18,34 @@ class ScaleKernel(Kernel[Scale], op=Scale):
     def cost(self, op: Scale, ports: Ports, fold: Fold) -> Cost:
         """Count a process, and a product for each lane as in a matrix-vector unit, none where all are one power of two."""
         factor_bits = width(int(op.factors.min()), int(op.factors.max()))[0]
-        one = len(set(op.factors.tolist())) == 1 and abs(int(op.factors[0])).bit_count() == 1
+        one = (op.factors == op.factors.flat[0]).all() and abs(int(op.factors.flat[0])).bit_count() == 1
         amounts = {} if one else products(factor_bits, ports.inputs[0].bits, False)
         lane = {amount: fold.pe * share for amount, share in amounts.items()}
         lut, ff = estimate(process=PROCESS, matrix_vector=lane)
+        rows, columns = _table(op, ports, fold).shape
         return Cost(
             lut,
             ff + fold.pe * ports.outputs[0].bits,
-            memories=(Memory("factors", "threshold", len(channel_table(op.factors, fold)), fold.pe * factor_bits),),
+            memories=(Memory("factors", "threshold", rows, columns * factor_bits),),
             depth=3,
             unrolled=fold.pe,
         )
 
     def unit(self, op: Scale, ports: Ports, fold: Fold) -> Unit:
-        table = channel_table(op.factors, fold)
+        table = _table(op, ports, fold)
+        beats = ports.inputs[0].size // fold.pe
+        share = max(1, ports.inputs[0].channels // fold.pe) if op.by_pixel else 1
         return self.call(
             "scale",
-            (("PIXELS", ports.inputs[0].size // table.size), ("CHANNEL_FOLD", len(table))),
+            (("ROUNDS", beats // (len(table) * share)), ("ROWS", len(table)), ("SHARE", share)),
             Table("factors", table, int(table.min()), int(table.max())),
         )
+
+
+def _table(op: Scale, ports: Ports, fold: Fold) -> IntArray:
+    """Give the factors of a beat in each row: one for each lane, or one for all of a pixel's beats."""
+    if not op.by_pixel:
+        return channel_table(op.factors, fold)
+    channels = ports.inputs[0].channels
+    pixels = max(1, fold.pe // channels)
+    return op.factors.reshape(-1, pixels).repeat(channels if pixels > 1 else 1, axis=1)

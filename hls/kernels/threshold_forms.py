@@ -86,9 +86,8 @@ class Form(ABC):
     @property
     def levels(self) -> IntArray:
         """The thresholds, shape (beats, lanes, steps): those below x as its least value, those above as one above it."""
-        x, (rows, steps) = self.ports.inputs[0], self.op.levels.shape
-        levels = np.clip(self.op.levels, x.lo, min(x.hi + 1, np.iinfo(np.int64).max))
-        return (levels.repeat(self.fold.pe, axis=0) if rows == 1 else levels).reshape(-1, self.fold.pe, steps)
+        x = self.ports.inputs[0]
+        return channel_table(np.clip(self.op.levels, x.lo, min(x.hi + 1, np.iinfo(np.int64).max)), self.fold)
 
     @property
     def falling(self) -> Table:

@@ -10,13 +10,17 @@ from muxflow.hls.kernels.base import Kernel, Unit
 
 
 class WindowPoolKernel(Kernel[WindowPool], op=WindowPool):
-    """One pixel of a window a cycle."""
+    """One pixel of a window a cycle, or several."""
 
     def cost(self, op: WindowPool, ports: Ports, fold: Fold) -> Cost:
-        """Count FINN's StreamingMaxPool, which also keeps a row: by the bits of all lanes."""
-        lut, ff = estimate(pool={"constant": 1, "bit": fold.groups * ports.outputs[0].bits})
-        return Cost(lut, ff, depth=2, unrolled=fold.groups)
+        """Count FINN's StreamingMaxPool, which also keeps a row: by the bits of all lanes, those of each pixel counted."""
+        lut, ff = estimate(pool={"constant": 1, "bit": fold.parallel * ports.outputs[0].bits})
+        return Cost(lut, ff, depth=1 + fold.simd.bit_length(), unrolled=fold.parallel)
 
     def unit(self, op: WindowPool, ports: Ports, fold: Fold) -> Unit:
-        windows = ports.outputs[0].size // fold.groups
-        return self.call("window_pool", (("WINDOWS", windows), ("SIZE", op.pixels), ("SUM", op.mode == "sum")))
+        sizes = (
+            ("WINDOWS", ports.outputs[0].size // fold.groups),
+            ("PARTS", op.pixels // fold.simd),
+            ("PIXELS", fold.simd),
+        )
+        return self.call("window_pool", (*sizes, ("SUM", op.mode == "sum")))

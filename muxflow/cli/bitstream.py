@@ -24,7 +24,7 @@ from muxflow.board.bitstream.stages import (
     make_bitstream,
 )
 from muxflow.board.board import Board, boards, find_board
-from muxflow.cli.console import Json, answer, err, out
+from muxflow.cli.console import LIVE, Json, answer, err, out
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.hls.vitis.project import Project
 
@@ -133,7 +133,7 @@ def _show(project: Project, made: Bitstream) -> None:
 def _progress(quiet: bool) -> Iterator[Callable[[str, str], None]]:
     """Keep one line on standard error: the stage, what its tool does, the stage's time."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=quiet or not err.is_terminal, transient=True) as progress:
+    with Progress(*columns, console=err, disable=quiet or not LIVE, transient=True) as progress:
         tasks: dict[str, TaskID] = {}
 
         def tell(stage: str, activity: str) -> None:
@@ -141,7 +141,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, str], None]]:
                 for task in tasks.values():
                     progress.update(task, visible=False)
                 tasks[stage] = progress.add_task(stage)
-                if not quiet and not err.is_terminal:
+                if not quiet and not LIVE:
                     err.print(f"{stage} ...")
             progress.update(tasks[stage], description=f"{stage}: {activity}" if activity else stage)
 

@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import typer
 
 import muxflow
-from muxflow.cli.console import BoardOption, InputScale, Json, ModelArgument, answer, fraction, out, tasks
+from muxflow.cli.console import (
+    BoardOption,
+    Json,
+    ModelArgument,
+    Verbose,
+    answer,
+    next_command,
+    out,
+    tasks,
+)
 from muxflow.cli.fit import (
     BramOption,
     ClockOption,
@@ -21,6 +30,7 @@ from muxflow.cli.fit import (
     SureOption,
     wishes,
 )
+from muxflow.cli.input_options import InputWords, with_input_options
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import check_network
@@ -29,8 +39,10 @@ from muxflow.hls.registry import find
 
 
 @with_target_options
+@with_input_options
 def build(
     model: ModelArgument,
+    inputs: InputWords,
     board: BoardOption = "pynq-z2",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Project folder; build/MODEL when absent.")
@@ -45,10 +57,10 @@ def build(
     target: TargetOption = "vitis",
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
     top_k: Annotated[int | None, typer.Option(min=1, help="Give the indices of the K largest logits instead.")] = None,
-    input_scale: InputScale = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the project of another network in the folder.")
     ] = False,
+    verbose: Verbose = False,
     as_json: Json = False,
     **given: Any,
 ) -> None:
@@ -64,12 +76,12 @@ def build(
     asked = wishes(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
-    scale, name = fraction(input_scale), asked["board"].name
+    name = asked["board"].name
     folder = output or Path("build") / model.stem
     writer.check(options, name, folder)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, input_scale=scale)
+        graph = muxflow.load(model, **inputs.keywords)
         if arg_max:
             graph = append_arg_max(graph)
         if top_k:
@@ -99,9 +111,12 @@ def build(
     facts = {"project": str(written.path), **written.facts}
 
     def show() -> None:
-        out.print(terminal(report))
+        out.print(terminal(report, verbose=verbose))
+        out.print()
         for fact, text in facts.items():
             out.print(f"{fact}: {os.path.relpath(text) if fact == 'project' else text}")
+        if target == "vitis":
+            next_command("csim", os.path.relpath(written.path))
 
     entry: dict[str, Any] = json.loads(to_json(report))
     answer({**entry, **{fact.replace(" ", "_"): text for fact, text in facts.items()}}, as_json, show)

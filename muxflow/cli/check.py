@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
-from rich.table import Table
 from rich.text import Text
 
 import muxflow
-from muxflow.cli.console import InputScale, Json, ModelArgument, answer, fraction, out
+from muxflow.cli.console import Json, ModelArgument, Verbose, answer, next_command, out
+from muxflow.cli.input_options import InputWords, with_input_options
+from muxflow.dataflow.quantities import count, counted
+
+if TYPE_CHECKING:
+    from muxflow.frontend.model import NodeStatus
 
 
-def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = False) -> None:
-    """Say of every node of a model whether it is supported, and what to do about those that are not."""
-    statuses = muxflow.check(model, input_scale=fraction(input_scale))
+@with_input_options
+def check(model: ModelArgument, inputs: InputWords, verbose: Verbose = False, as_json: Json = False) -> None:
+    """Say what of a model is not supported, and what to do about it."""
+    statuses = muxflow.check(model, **inputs.keywords)
     bad = [status for status in statuses if not status.supported]
 
     def show() -> None:
-        table = Table(box=None)
-        for column in ("node", "op", "", "what to do"):
-            table.add_column(column, overflow="fold")
-        for status in statuses:
-            mark = Text("ok", "green") if status.supported else Text("no", "red")
-            table.add_row(status.node, status.op_type, mark, status.message)
-        out.print(table)
-        out.print(f"{len(statuses) - len(bad)} of {len(statuses)} nodes supported")
+        if verbose:
+            _show_nodes(statuses)
+        _show_blockers(model, statuses)
+        if not bad:
+            next_command("fit", model, "--board", "pynq-z2", *inputs.words)
 
     entry = {
         "supported": not bad,
@@ -32,3 +38,28 @@ def check(model: ModelArgument, input_scale: InputScale = None, as_json: Json = 
     answer(entry, as_json, show)
     if bad:
         raise typer.Exit(3)
+
+
+def _show_blockers(model: Path, statuses: Sequence[NodeStatus]) -> None:
+    """Print what is in the way, in the model's order, what several nodes have in common once; the rest as counts."""
+    alike: dict[tuple[str, str], list[NodeStatus]] = {}
+    for status in statuses:
+        if status.reached and not status.supported:
+            alike.setdefault((status.op_type, status.message.replace(status.node, "")), []).append(status)
+    for first, *others in alike.values():
+        more = f" (and {counted(len(others), 'node')} more: {', '.join(one.node for one in others)})" if others else ""
+        out.print(Text.assemble(("no: ", "red"), f"{first.message}{more}"), soft_wrap=True)
+    fine = sum(status.supported for status in statuses)
+    hidden = sum(not status.reached for status in statuses)
+    unreached = f", {count(hidden)} not reached" if hidden else ""
+    out.print(f"{model}: {count(fine)} of {counted(len(statuses), 'node')} ok{unreached}", soft_wrap=True)
+
+
+def _show_nodes(statuses: Sequence[NodeStatus]) -> None:
+    from muxflow.reports.tables import table
+
+    made = table(("node", "op", "", "what to do"))
+    for status in statuses:
+        mark = Text("ok", "green") if status.supported else Text("no", "red")
+        made.add_row(status.node, status.op_type, mark, status.message)
+    out.print(made)

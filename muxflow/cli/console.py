@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,15 +12,21 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import json_text
 from muxflow.reports.terminal import PlainConsole
 
 # A file or a pipe has no width of its own: wide enough for the tables.
 out = PlainConsole(width=None if sys.stdout.isatty() else 120)
 err = PlainConsole(stderr=True)
+LIVE = sys.stderr.isatty() and not err.is_dumb_terminal
+"""Whether lines of progress may be drawn over: never in a log, whatever FORCE_COLOR and the like say of colours."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Print everything: all layers with their nodes, memories, buffers, limits."),
+]
 BoardOption = Annotated[
     str, typer.Option("--board", "-b", help="A board's name (`muxflow boards`), or your own file: path/to/my_board.py.")
 ]
@@ -29,10 +36,6 @@ MODEL = typer.Argument(
 )
 ModelArgument = Annotated[Path, MODEL]
 ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]
-InputScale = Annotated[
-    str | None,
-    typer.Option(help="Value of one step of the integer input, e.g. 1/255: for models without an input quantizer."),
-]
 
 
 @contextmanager
@@ -45,10 +48,10 @@ def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], Non
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err, disable=quiet or not err.is_terminal) as progress:
+    with Progress(*columns, console=err, disable=quiet or not LIVE) as progress:
 
         def begin(title: str, total: int) -> Callable[[int, int], None]:
-            if not quiet and not err.is_terminal:
+            if not quiet and not LIVE:
                 err.print(f"{title} ...")
             task = progress.add_task(title, total=total or 1)
             return lambda done, count: progress.update(task, completed=done, total=count)
@@ -56,15 +59,9 @@ def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], Non
         yield begin
 
 
-def fraction(text: str | None) -> float | None:
-    """Read a number or a fraction such as 1/255; raises UsageError for anything else."""
-    if text is None:
-        return None
-    above, bar, below = text.partition("/")
-    try:
-        return float(above) / (float(below) if bar else 1.0)
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(f"input scale {text!r}; give a number or a fraction such as 1/255") from None
+def next_command(*words: str | Path) -> None:
+    """Print what a user would do next."""
+    out.print(f"next: {shlex.join(['muxflow', *map(str, words)])}", soft_wrap=True)
 
 
 def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:

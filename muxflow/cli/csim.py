@@ -12,8 +12,9 @@ import typer
 from rich.text import Text
 
 import muxflow
-from muxflow.cli.console import Json, ProjectArgument, answer, err, out, tasks
+from muxflow.cli.console import Json, ProjectArgument, Verbose, answer, err, next_command, out, tasks
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.quantities import counted, rate
 from muxflow.hls.design_file import load_design
 from muxflow.hls.registry import Simulated, owner_of
 
@@ -27,7 +28,10 @@ def csim(
         Literal["native", "reference", "both"], typer.Option(help="Plain C++ integers, ap_int types, or both.")
     ] = "both",
     data: Annotated[
-        str | None, typer.Option(help="Data set: digits, cifar10, cifar100, stl10; random codes when absent.")
+        str | None,
+        typer.Option(
+            help="Data set: digits, mnist_5k, mnist, cifar10, cifar100, stl10, imagenet; random codes when absent."
+        ),
     ] = None,
     data_folder: Annotated[Path | None, typer.Option(help="Folder with the data set's files.")] = None,
     split: Annotated[str, typer.Option(help="Split of the data set: train or test.")] = "test",
@@ -40,6 +44,7 @@ def csim(
         typer.Option("--strict", help="Differences at near ties, and a model that cannot be run, are errors too."),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that share the images.")] = os.cpu_count() or 1,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Simulate a project in C and compare every node with the graph, and the graph with the model, bit for bit."""
@@ -53,7 +58,7 @@ def csim(
         _csim_of(owner, project, images_for(graph, data, split, data_folder, count), as_json)
         return
     from muxflow.proof.ladder import is_warning
-    from muxflow.reports.render import terminal, to_json
+    from muxflow.reports.render import proof, terminal, to_json
 
     opened = muxflow.open_project(project)
     images = images_for(opened.design.graph, data, split, data_folder, count)
@@ -68,9 +73,11 @@ def csim(
     report = project_report(opened, muxflow.__version__)
 
     def show() -> None:
-        out.print(terminal(report, nodes=False))
+        out.print(terminal(report) if verbose else proof(report))
+        out.print()
         for name in variants:
-            out.print(f"C simulation, {name}: {speeds[name]:.1f} images/s with every stream recorded")
+            out.print(f"C simulation, {name}: {rate(speeds[name], 'images')} with every stream recorded")
+        next_command("report", os.path.relpath(opened.path))
 
     answer({**json.loads(to_json(report)), "images_per_second": speeds}, as_json, show)
 
@@ -86,6 +93,8 @@ def _csim_of(target: Simulated, path: Path, images: Images, as_json: bool) -> No
     entry = {**asdict(rung(outcome)), "project": str(path)}
 
     def show() -> None:
-        out.print(f"{outcome.title}: equal to the integer graph on {outcome.images} images ({entry['detail']})")
+        out.print(
+            f"{outcome.title}: equal to the integer graph on {counted(outcome.images, 'image')} ({entry['detail']})"
+        )
 
     answer(entry, as_json, show)

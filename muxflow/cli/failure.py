@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from muxflow.cli.signals import Ended
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.text import printable
+from muxflow.dataflow.text import printable, reason
 
 GENERAL, USAGE, INTERNAL, INTERRUPTED, PIPE_CLOSED = 1, 2, 8, 130, 141
 """Exit codes beside those of `MuxflowError` and its kinds; a signal that ends a process gives 128 and its number."""
@@ -72,8 +72,7 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     log = write_log(error, arguments)
     if isinstance(error, MemoryError):
         return Failure(f"not enough memory; use fewer images or a smaller model ({log})", GENERAL)
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return Failure(printable(f"Muxflow itself failed, please report it ({log}): {said}"), INTERNAL)
+    return Failure(printable(f"Muxflow itself failed, please report it ({log}): {reason(error)}"), INTERNAL)
 
 
 def _wrong_use(error: BaseException) -> Failure:

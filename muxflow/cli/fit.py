@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import muxflow
-from muxflow.cli.console import MODEL, BoardOption, InputScale, Json, answer, fraction, out, tasks
+from muxflow.cli.console import (
+    MODEL,
+    BoardOption,
+    Json,
+    Verbose,
+    answer,
+    next_command,
+    out,
+    tasks,
+)
+from muxflow.cli.input_options import OPTIONS, InputWords, with_input_options
 from muxflow.cli.refit import refit
 from muxflow.cli.target_options import flag
 from muxflow.dataflow.files import check_writable, write_atomically
@@ -89,9 +99,21 @@ def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
     plot_frontier(points, clock_mhz=design.clock_mhz, budget=design.allowance, chosen=chosen, title=title, path=path)
 
 
+def _again(context: typer.Context) -> list[str]:
+    """Write the options that `muxflow build` has too as they were given, the board in any case, those of inputs aside."""
+    own = ("model", "project", "frontier", "plot", "output", "verbose", "as_json", *OPTIONS)
+    shared = {name: value for name, value in context.params.items() if name not in own}
+    return [
+        word
+        for name, value in shared.items()
+        if name == "board" or _is_given(context, name)
+        for word in (flag(name), f"{value:g}" if isinstance(value, float) else str(value))
+    ]
+
+
 def _others(context: typer.Context) -> list[str]:
     """List the options that were given beside a project."""
-    own = ("model", "project", "as_json")
+    own = ("model", "project", "verbose", "as_json")
     given = (name for name in context.params if name not in own and _is_given(context, name))
     return [flag(name) for name in given]
 
@@ -101,8 +123,10 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
+@with_input_options
 def fit(
     context: typer.Context,
+    inputs: InputWords,
     model: Annotated[Path | None, MODEL] = None,
     project: FromOption = None,
     board: BoardOption = "pynq-z2",
@@ -118,7 +142,7 @@ def fit(
         Path | None, typer.Option(help="Draw the frontier into this file (needs matplotlib: muxflow[report]).")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON too.")] = None,
-    input_scale: InputScale = None,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Say how a model fits a board: folds, FIFO depths, memories, rate and latency, without writing a project."""
@@ -127,8 +151,9 @@ def fit(
         return
     from muxflow.dataflow.fit import folding
     from muxflow.dataflow.fit.resizing import without_margins
+    from muxflow.reports import tables
     from muxflow.reports.plots import check_ending
-    from muxflow.reports.render import frontier_table, slowdown_table, terminal, to_json
+    from muxflow.reports.render import terminal, to_json
     from muxflow.reports.report import make_report
 
     for path in filter(None, (plot, output)):
@@ -138,10 +163,9 @@ def fit(
     asked = wishes(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
-    scale = fraction(input_scale)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, input_scale=scale)
+        graph = muxflow.load(model, **inputs.keywords)
         done(1, 1)
         done = begin(f"fit {board}", 1)
         design = muxflow.fit(graph, **asked)
@@ -165,13 +189,14 @@ def fit(
         write_atomically(output, json_text(entry).encode())
 
     def show() -> None:
-        out.print(terminal(made))
+        out.print(terminal(made, verbose=verbose))
         if frontier:
-            out.print(frontier_table(points, design.clock_mhz))
+            out.print(tables.frontier(points, design.clock_mhz))
         if curve:
-            out.print(slowdown_table(curve))
-        for path in (plot, output):
-            if path:
-                out.print(os.path.relpath(path))
+            out.print(tables.slowdown(curve))
+        out.print()
+        for path in filter(None, (plot, output)):
+            out.print(f"written: {os.path.relpath(path)}")
+        next_command("build", model, *_again(context), *inputs.words)
 
     answer(entry, as_json, show)

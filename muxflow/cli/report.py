@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import muxflow
-from muxflow.cli.console import Json, ProjectArgument, answer, out
+from muxflow.cli.console import Json, ProjectArgument, Verbose, answer, out
 
 
 def report(
@@ -19,6 +19,7 @@ def report(
         "txt,html,json,csv,tex"
     ),
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; PROJECT/report when absent.")] = None,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Write the report of a project: resources, cycles, memory, proof ladder."""
@@ -31,8 +32,9 @@ def report(
     paths = write_report(made, output or opened.path / "report", chosen)
 
     def show() -> None:
-        out.print(terminal(made))
+        out.print(terminal(made, verbose=verbose))
+        out.print()
         for path in paths:
-            out.print(os.path.relpath(path))
+            out.print(f"written: {os.path.relpath(path)}")
 
     answer({**json.loads(to_json(made)), "files": [str(path) for path in paths]}, as_json, show)

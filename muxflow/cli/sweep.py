@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from muxflow.cli.console import Json, answer, err, out, tasks
+from muxflow.cli.console import LIVE, Json, answer, err, out, tasks
 from muxflow.dataflow.fit.device import Utilisation, check_clock
+from muxflow.dataflow.quantities import count, rounded, si
 from muxflow.sweep import Outcome, plan, run_sweep
 
 
@@ -49,7 +50,7 @@ def sweep(
         done = begin(f"sweep of {len(points)} points", len(points))
 
         def progress(outcome: Outcome, count: int, total: int) -> None:
-            if not as_json and not err.is_terminal:
+            if not as_json and not LIVE:
                 err.print(f"{count}/{total} {_title(outcome)}: {outcome.status}")
             done(count, total)
 
@@ -72,7 +73,7 @@ def _title(outcome: Outcome) -> str:
 def table(outcomes: tuple[Outcome, ...]) -> Table:
     """Lay out one row a point: rates and latency by cycle simulation, or estimates marked *; resources are estimates."""
     shown = Table(box=None)
-    columns = ("model", "board", "MHz", "LUT share", "frames/s", "cycles", "latency ms", "LUT", "BRAM18", "stored Mb")
+    columns = ("model", "board", "MHz", "LUT share", "frames/s", "cycles", "latency", "LUT", "BRAM18", "stored")
     for column in columns:
         shown.add_column(column, justify="left" if column in ("model", "board") else "right")
     for one in outcomes:
@@ -83,11 +84,11 @@ def table(outcomes: tuple[Outcome, ...]) -> Table:
         mark = "" if one.simulated else "*"
         shown.add_row(
             *head,
-            f"{one.frames_per_second:,.0f}{mark}",
-            f"{one.interval:,}{mark}",
-            f"{one.latency_ms:.3f}{mark}",
-            f"{one.lut:,}",
-            f"{one.bram18:,}",
-            f"{one.parameter_bits / 2**20:.2f}",
+            f"{rounded(one.frames_per_second)}{mark}",
+            f"{count(one.interval)}{mark}",
+            f"{si(one.latency_ms / 1000, 's')}{mark}",
+            count(one.lut),
+            count(one.bram18),
+            si(one.parameter_bits, "bit"),
         )
     return shown

@@ -9,6 +9,7 @@ import typer
 
 from muxflow.cli.console import Json, answer, out
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.quantities import counted, percent, rounded
 
 
 def train(
@@ -16,12 +17,18 @@ def train(
         str,
         typer.Argument(
             metavar="PRESET",
-            help="mognet_digits, mognet_cifar10 or mognet_cifar100 (Brevitas); mognet_digits_qkeras or "
-            "residual_digits_qkeras (QKeras, in two minutes and without checkpoints).",
+            help="mognet_digits, mognet_mnist, mognet_cifar10, mognet_cifar100, ern_mnist, ern18_075, ern18, ern34, ern50 or "
+            "ern101 (Brevitas); mognet_digits_qkeras or residual_digits_qkeras (QKeras, in two minutes and without "
+            "checkpoints).",
         ),
     ] = "mognet_digits",
-    select: Annotated[str, typer.Option(help="Residual join: channel, channel-mean, element, always, or.")] = "channel",
-    data: Annotated[Path | None, typer.Option(help="Folder with the data set's files (digits need none).")] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(help="Residual join of a MOGNET: channel (its preset's), channel-mean, element, always, or."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the data set's files (digits and mnist_5k need none).")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs; the preset's recipe when absent.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and order.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder for the model, its weights and its figures.")] = Path(
@@ -29,14 +36,20 @@ def train(
     ),
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
     threads: Annotated[int, typer.Option(help="Torch threads; results are reproducible with 1.")] = 1,
+    validate: Annotated[
+        bool,
+        typer.Option(help="Measure on a fifth of the training split that is kept aside, not on the test split."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a preset and export it as QONNX (Keras: .h5); an interrupted run goes on where it stopped."""
     from muxflow.frontend.training.keras import trainer as keras_training
 
     if preset in keras_training.NAMES:
-        if select != "channel" or data or threads != 1:
-            raise UsageError(f"{preset}: --select, --data and --threads are options of the Brevitas presets only")
+        if select or data or threads != 1 or validate:
+            raise UsageError(
+                f"{preset}: --select, --data, --threads and --validate are options of the Brevitas presets only"
+            )
         result = keras_training.train_keras(preset, epochs=epochs, seed=seed, output=output, progress=not as_json)
     else:
         from muxflow.frontend.training.trainer import train_preset
@@ -51,6 +64,7 @@ def train(
             resume=resume,
             threads=threads,
             progress=not as_json,
+            validate=validate,
         )
     entry = {
         "model": str(result.model),
@@ -67,7 +81,7 @@ def train(
         entry,
         as_json,
         lambda: out.print(
-            f"{result.model}: accuracy {100 * result.accuracy:.2f} % on {result.dataset}, {result.split} split, "
-            f"{result.images} images ({result.epochs} epochs, seed {result.seed}, {result.seconds:.0f} s)"
+            f"{result.model}: accuracy {percent(result.accuracy)} on {result.dataset}, {result.split} split, "
+            f"{counted(result.images, 'image')} ({result.epochs} epochs, seed {result.seed}, {rounded(result.seconds)} s)"
         ),
     )

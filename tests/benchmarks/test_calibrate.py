@@ -54,6 +54,7 @@ def test_check_on_another_table(tmp_path):
     output = tmp_path / "none.toml"
     command = [sys.executable, BENCHMARKS / "calibrate_resources.py", "--check", table, "--output", output]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "16 of 16 lines compared\n" in ran.stdout
     assert "StreamingMaxPool" in ran.stdout and "MVAU" not in ran.stdout and not output.exists()
 
 
@@ -88,16 +89,35 @@ def with_cell(text, column, value):
     ],
 )
 def test_damaged_table(calibrate, tmp_path, change, message):
-    from calibrate.rows import read_nodes
+    from calibrate.rows import read_table
 
     lines = NODES.read_text().splitlines()
     text = "\n".join([lines[0], next(line for line in lines if ",StreamingMaxPool," in line and ",416x416," in line)])
     file = tmp_path / "nodes.csv"
     file.write_text(change(text))
     with pytest.raises(MuxflowError, match=f"{re.escape(str(file))}.*{message}"):
-        read_nodes(file)
+        read_table(file)
     with pytest.raises(MuxflowError, match="cannot be read"):
-        read_nodes(tmp_path / "none.csv")
+        read_table(tmp_path / "none.csv")
+
+
+def test_lines_that_are_left_out_are_counted_and_odd_folds_refused(calibrate, tmp_path):
+    from calibrate.rows import read_table
+
+    whole = read_table(NODES)
+    assert whole.left_out and sum(whole.left_out.values()) + len(whole.rows) == len(NODES.read_text().splitlines()) - 1
+    assert (
+        whole.remark().startswith(f"{len(whole.rows)} of ")
+        and " of a device that ran out of DSP blocks" in whole.remark()
+    )
+    lines = NODES.read_text().splitlines()
+    used = next(row.name for row in whole.rows if row.op == "MVAU")
+    text = "\n".join([lines[0], next(line for line in lines if line.startswith(f"{used},"))])
+    file = tmp_path / "nodes.csv"
+    for lanes, folded in (("PE", "MH"), ("SIMD", "MW")):
+        file.write_text(with_cell(text, lanes, "7919"))
+        with pytest.raises(MuxflowError, match=f"line 2: MVAU: {lanes} is 7919, which does not divide {folded}, "):
+            read_table(file)
 
 
 def test_a_damaged_table_ends_the_command_with_its_name(tmp_path):

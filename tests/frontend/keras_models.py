@@ -368,15 +368,43 @@ def lone():
         QActivation("bernoulli(alpha=1)", name="random")(x),
         QActivation("hard_tanh", name="smooth")(x),
         QActivation("quantized_ulaw(4)", name="ulaw")(x),
-        layers.Activation("sigmoid", name="sigmoid")(x),
         QConv2D(2, 3, padding="same", kernel_quantizer="bernoulli(alpha=1)", name="random_weights")(x),
-        layers.MaxPooling2D(1, name="behind_zeros")(layers.ZeroPadding2D(0, name="zeros")(x)),
-        conv(2, 3, name="twice", padding="same")(layers.ZeroPadding2D(0)(x)),
         layers.Dropout(0.5, name="trains")(x, training=True),
         QActivation(SIGNED, name="half", dtype="float16")(x),
         layers.BatchNormalization(axis=1, name="rows")(x),
     ]
     return Model(image, layers.Concatenate(name="all")(branches))
+
+
+@model
+def resized():
+    """Maps that grow, shrink and are padded; Keras' own functions before quantizers."""
+    return chain(
+        (7, 6, 3),
+        layers.ZeroPadding2D(((1, 0), (2, 1))),
+        layers.MaxPooling2D(2, strides=1, name="pooled"),
+        conv(4, strides=2, padding="same"),
+        layers.LeakyReLU(0.25),
+        QActivation("quantized_bits(4,1,alpha=1)", name="a"),
+        layers.AveragePooling2D(3, strides=2, padding="same"),
+        QActivation("quantized_bits(5,1,alpha=1)", name="b"),
+        layers.Conv2DTranspose(4, 3, strides=2, padding="same", use_bias=False),
+        layers.PReLU(shared_axes=[1, 2]),
+        QActivation("quantized_bits(4,1,alpha=1)", name="c"),
+        layers.UpSampling2D((3, 2), name="larger"),
+        layers.Cropping2D(((1, 0), (0, 2)), name="cropped"),
+        layers.Conv2DTranspose(5, 2, strides=3),
+        layers.Activation("swish"),
+        QActivation("quantized_relu(4,2)", name="d"),
+        layers.ZeroPadding2D(1),
+        conv(3, padding="same", strides=3),
+        layers.Activation("tanh"),
+        QActivation("quantized_bits(4,0,alpha=1)", name="e"),
+        layers.Permute((2, 3, 1)),
+        layers.Flatten(),
+        QDense(4, kernel_quantizer="quantized_bits(4,0,alpha=1)", bias_quantizer="quantized_bits(4,0,alpha=1)"),
+        layers.Activation("sigmoid"),
+    )
 
 
 @model
@@ -420,8 +448,9 @@ def main(folder):
         whole.compile(run_eagerly=name == "grouped")
         values = whole.predict(x.astype(np.float32), verbose=0)
         named = {layer.name: value for layer, value in zip(kept, values, strict=True)}
-        # What a softmax reads: the host computes it.
-        ends = "softmax" in str(getattr(kept[-1], "activation", "")) or isinstance(kept[-1], layers.Softmax)
+        # What a softmax or sigmoid reads: the host computes it.
+        last = getattr(getattr(kept[-1], "activation", None), "__name__", "")
+        ends = last in ("softmax", "sigmoid") or isinstance(kept[-1], layers.Softmax)
         output = values[-2] if ends else whole_output(net, x, eager=name == "grouped")
         np.savez(folder / f"{name}.npz", x=x, output=output, **named)
     for make in PORTS_MODELS:

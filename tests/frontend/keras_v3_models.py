@@ -211,15 +211,39 @@ def lone():
         Quantizer(lane(1, -1, 4, overflow="WRAP"), name="wraps")(x),
         Quantizer(lane(1, 2, 9), name="wide")(x),
         QSubtract(name="difference", iq_confs=lane())([x, x]),
-        layers.Activation("sigmoid", name="sigmoid")(x),
+        layers.Activation("squareplus", name="other")(x),
+        layers.AveragePooling2D(2, strides=1, padding="same", name="edges")(x),
         QUnaryFunctionLUT("silu", name="falls", oq_conf=lane(1, 1, 4), iq_conf=lane(1))(x),
         QUnaryFunctionLUT("tanh", name="no_grid", enable_oq=False, iq_conf=lane(1))(x),
         layers.Dropout(0.5, name="trains")(x, training=True),
         layers.Conv2D(2, 1, dtype="float16", name="half")(x),
-        layers.UpSampling2D(1, name="larger")(x),
+        layers.UpSampling2D(1, interpolation="bilinear", name="larger")(x),
         keras.ops.add(x, 1.0),
     ]
     return Model(image, layers.Concatenate(name="all")(branches))
+
+
+@model
+def resized():
+    """Maps that grow, shrink and are padded."""
+    return chain(
+        (7, 7, 3),
+        Quantizer(PIXELS, name="a"),
+        layers.ZeroPadding2D(((1, 0), (2, 1))),
+        layers.MaxPooling2D(2, strides=1, name="pooled"),
+        layers.Conv2DTranspose(4, 3, strides=2, padding="same"),
+        layers.LeakyReLU(negative_slope=0.25),
+        Quantizer(lane(1, 2, 3), name="b"),
+        layers.AveragePooling2D(3, strides=1, padding="same"),
+        Quantizer(lane(1, 1, 4), name="c"),
+        layers.UpSampling2D((2, 1), name="larger"),
+        layers.Cropping2D(((1, 0), (0, 1)), name="cropped"),
+        QConv2D(6, 3, padding="same", name="d", **confs(lane(1, 1, 4))),
+        layers.ZeroPadding2D(1),
+        QConv2D(3, 3, strides=4, padding="same", name="e", **confs(lane(1, 2, 3))),
+        layers.Flatten(),
+        layers.Dense(3),
+    )
 
 
 @model

@@ -19,9 +19,12 @@ def settle(net, rng):
         if isinstance(layer, Model):
             settle(layer, rng)
             continue
-        if type(layer).__name__ in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"):
+        if type(layer).__name__ in ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Dense"):
             for variable in layer.weights:
                 variable.assign(rng.integers(-3, 4, variable.shape) / 4)
+            continue
+        if type(layer).__name__ == "PReLU":
+            layer.alpha.assign(rng.integers(0, 9, layer.alpha.shape) / 8)
             continue
         if type(layer).__name__.endswith("Batchnorm"):
             settle_norm(layer.batchnorm, rng)

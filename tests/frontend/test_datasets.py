@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.datasets import Dataset, load, load_cifar10, load_cifar100, load_digits, load_stl10
+from muxflow.frontend.training.datasets.cifar import load_cifar10, load_cifar100
+from muxflow.frontend.training.datasets.dataset import Dataset
+from muxflow.frontend.training.datasets.digits import load_digits
+from muxflow.frontend.training.datasets.registry import load
+from muxflow.frontend.training.datasets.stl10 import load_stl10
 
 RNG = np.random.default_rng(0)
 TEN = [f"class{i}" for i in range(10)]
@@ -165,8 +169,8 @@ def test_hostile_and_broken_pickles_are_refused(tmp_path):
 
 
 def test_bad_requests_are_named():
-    with pytest.raises(MuxflowError, match="digits, cifar10, cifar100, stl10"):
-        load("mnist", "train")
+    with pytest.raises(MuxflowError, match="digits, mnist_5k, cifar10, cifar100, imagenet, mnist, stl10"):
+        load("omniglot", "train")
     with pytest.raises(MuxflowError, match="give the folder"):
         load("cifar10", "train")
     with pytest.raises(MuxflowError, match="'train' or 'test'"):

@@ -1,8 +1,13 @@
 """Keras files that bring code or ask for too much: refused by name before Keras builds anything of them."""
 
 import base64
+import io
 import json
 import marshal
+import subprocess
+import sys
+import tempfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 from types import FunctionType
@@ -12,10 +17,15 @@ import h5py
 import numpy as np
 import pytest
 
-from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.frontend.importer.walk import import_model
+from muxflow.frontend.keras import child, process
+from muxflow.frontend.keras.layers import Call, Layers, write_layer
+from muxflow.frontend.keras.process import generation_of
 from muxflow.frontend.keras.reader import describe_models
-from muxflow.frontend.model import Model
+from muxflow.frontend.keras.writer import Writer
+from muxflow.frontend.model import ImportOptions, Model
 
 MARK = "ran"
 
@@ -83,6 +93,7 @@ def files(folder: Path) -> dict[str, tuple[Path, str]]:
         "module.h5": "d has a 'Dense' of 'antigravity', which is not known",
         "class.h5": "d has a 'Sesame', which is not known",
         "call.h5": "d has a 'get_file', which is not known",
+        "plain.h5": "d has a 'get_file', which is not known",
         "both.h5": "calm has a 'Lambda', which runs code",
         "link.h5": "elsewhere is a link to another place",
         "raw.h5": "its data set /raw stands in another file",
@@ -104,6 +115,8 @@ def files(folder: Path) -> dict[str, tuple[Path, str]]:
     write_h5(folder / "module.h5", sequential(dense(module="antigravity")))
     write_h5(folder / "class.h5", sequential({"class_name": "Sesame", "config": {"name": "d"}}))
     write_h5(folder / "call.h5", sequential({**dense(), "config": {"name": "d", "activation": "get_file('x')"}}))
+    start = {"class_name": "Zeros", "config": {"quantizer": "get_file('x')"}}
+    write_h5(folder / "plain.h5", sequential({**dense(), "config": {"name": "d", "kernel_initializer": start}}))
     write_h5(folder / "both.h5", sequential(lambda_layer(folder)))
     with zipfile.ZipFile(folder / "both.h5", "a") as archive:  # a zip that says it is harmless, behind it
         archive.writestr("metadata.json", json.dumps({"keras_version": "2.20.1"}))
@@ -133,13 +146,57 @@ def files(folder: Path) -> dict[str, tuple[Path, str]]:
     return {name: (folder / name, said) for name, said in found.items()}
 
 
+NAMES = (
+    "a\nb",
+    '\n{"error": null}\n',
+    "\x1b[2J[/x]",
+    "\u202e*/ //",
+    "ends \\",
+    "$[exec ran]",
+    "\ud800",
+    "n" * 5000,
+    "",
+)
+
+
+def named_files(folder: Path) -> list[Path]:
+    """Models of either Keras with such names: of the input of both, of the pool of Keras 3 (TensorFlow refuses them)."""
+    found = []
+    for number, name in enumerate(NAMES):
+        shape = [None, 4, 4, 2]
+        start = {"class_name": "InputLayer", "config": {"batch_input_shape": shape, "dtype": "float32", "name": name}}
+        pool = {"class_name": "MaxPooling2D", "config": {"name": "pool", "pool_size": [2, 2]}}
+        config = {"class_name": "Sequential", "config": {"name": name, "layers": [start, pool]}}
+        found.append(write_h5(folder / f"names{number}.h5", config))
+        layers = [
+            in_keras_3("InputLayer", {"batch_shape": shape, "dtype": "float32", "name": name}),
+            in_keras_3("MaxPooling2D", {"name": f"{name}.".replace("/", "|"), "pool_size": [2, 2]}),
+        ]
+        layers[0]["config"]["name"] = name.replace("/", "|")
+        config = in_keras_3("Sequential", {"name": "net", "layers": layers}, "keras")
+        found.append(write_keras(folder / f"names{number}.keras", config))
+        with zipfile.ZipFile(found[-1], "a") as archive, io.BytesIO() as weights:
+            h5py.File(weights, "w").close()
+            archive.writestr("model.weights.h5", weights.getvalue())
+    return found
+
+
+Said = dict[str, tuple[str, Model | MuxflowError]]
+
+
 @pytest.fixture(scope="module")
-def refused(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[str, Model | MuxflowError]]]:
-    """What is said of each file, from one start of either Keras."""
+def described(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said, list[Model | MuxflowError]]:
+    """What is said of each file to refuse, and of those with wild names, from one start of either Keras."""
     folder = tmp_path_factory.mktemp("hostile")
-    given = files(folder)
-    answers = describe_models([path for path, _ in given.values()])
-    return folder, {name: (said, answer) for (name, (_, said)), answer in zip(given.items(), answers, strict=True)}
+    given, named = files(folder), named_files(folder)
+    answers = describe_models([*(path for path, _ in given.values()), *named])
+    said = {name: (part, answer) for (name, (_, part)), answer in zip(given.items(), answers, strict=False)}
+    return folder, said, answers[len(given) :]
+
+
+@pytest.fixture
+def refused(described) -> tuple[Path, Said]:
+    return described[0], described[1]
 
 
 def test_every_file_is_refused_by_the_name_of_what_it_holds(refused) -> None:
@@ -155,3 +212,95 @@ def test_every_file_is_refused_by_the_name_of_what_it_holds(refused) -> None:
 def test_no_code_of_a_file_has_run(refused) -> None:
     folder, _ = refused
     assert not (folder / MARK).exists()
+
+
+def test_wild_names_of_layers_become_identifiers(described) -> None:
+    for answer in described[2]:
+        assert isinstance(answer, Model), answer
+        graph = import_model(answer, ImportOptions(0.25, 3))
+        assert graph.nodes and all(name.isidentifier() and name.isascii() for name in graph.streams)
+
+
+def damaged(folder: Path, kind: str) -> Path:
+    """An archive whose part that says who wrote it cannot be read."""
+    path = folder / f"{kind}.keras"
+    text = {"nested": "[" * 200_000, "list": "[]", "odd": '{"keras_version": "3.\\n\\u001b[2J"}'}.get(kind, "{}")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA if kind == "lzma" else zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("metadata.json", text)
+        archive.writestr("config.json", "{}")
+    data = bytearray(path.read_bytes())
+    for start, flags, method in ((b"PK\x03\x04", 6, 8), (b"PK\x01\x02", 8, 10)):
+        if kind in ("encrypted", "method"):
+            at = data.find(start) + (flags if kind == "encrypted" else method)
+            data[at] = 1 if kind == "encrypted" else 99
+    if kind in ("zlib", "lzma"):
+        at = data.find(b"metadata.json") + len("metadata.json")
+        data[at : at + 10] = b"\xff" * 10
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["nested", "list", "odd", "encrypted", "method", "zlib", "lzma"])
+def test_an_archive_that_does_not_say_who_wrote_it(kind: str, tmp_path: Path) -> None:
+    assert generation_of(damaged(tmp_path, kind)) == 2
+
+
+def test_who_wrote_an_archive_is_not_read_without_end(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "large.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("metadata.json", " " * (1 << 26))
+    tracemalloc.start()
+    assert generation_of(tmp_path / "large.keras") == 2
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()
+
+
+def test_a_file_on_which_the_hdf5_library_runs_in_circles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some damaged files send it there, where not even Ctrl-C helps."""
+    path = write_h5(tmp_path / "net.h5", sequential(dense()), "3.1")
+    assert generation_of(path) == 3
+    monkeypatch.setattr(process, "VERSION_SECONDS", 0.0)
+    assert generation_of(path) == 3  # known
+    path = write_h5(tmp_path / "other.h5", sequential(dense()))
+    with pytest.raises(MuxflowError, match=r"other\.h5: the HDF5 library .* \(VERSION_SECONDS\)"):
+        generation_of(path)
+
+
+def test_a_keras_that_runs_in_circles_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As over inbound nodes that no layer has."""
+    monkeypatch.setattr(process, "ANSWER_SECONDS", 0.1)
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], text=True, **pipes) as running,
+    ):
+        with pytest.raises(ToolError, match=r"^model x: Keras has given no answer within 0\.1 s \(ANSWER_SECONDS\)"):
+            process.Child(running, errors, "batch").answer("model x")
+        assert running.returncode
+
+
+def test_what_fails_with_one_model_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def describe(path: Path) -> Model:
+        raise TypeError(f"{path.name} has\n no sense")
+
+    monkeypatch.setattr(child, "limit_memory", lambda: None)
+    child.describe_files(["a.h5", str(tmp_path / "a"), "b.h5", str(tmp_path / "b")], describe)
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["supported"] for answer in answers] == [True, True]
+    assert answers[1]["error"].startswith("model b.h5: it cannot be described (TypeError: b.h5 has no sense)")
+
+
+def test_a_layer_whose_settings_make_no_sense_is_named() -> None:
+    def handler(writer: Writer, call: Call) -> str:
+        writer.node("Relu", "x")
+        raise TypeError("unsupported operand")
+
+    layer = type("Odd", (), {"compute_dtype": "float32"})()
+    writer = Writer("Keras")
+    write_layer(writer, Call(layer, "first", ["x"], [(None, 4)], (None, 4)), Layers({"Odd": handler}, frozenset(), {}))
+    (node,) = writer.nodes
+    assert node.op_type == "Unsupported"
+    said = node.attributes["message"]
+    assert said == "Odd: its settings do not make sense (TypeError: unsupported operand)"

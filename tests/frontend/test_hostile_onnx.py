@@ -128,12 +128,37 @@ def test_names_of_a_model_are_brought_into_shape(build: Any, save: Any) -> None:
     assert all(name.isascii() and name.isidentifier() and len(name) <= LONGEST + 10 for name in graph.streams)
 
 
-def test_names_that_are_no_text(build: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["name", "op_type", "domain", "output", "attribute", "constant"])
+def test_names_that_are_no_text(build: Any, tmp_path: Path, place: str) -> None:
     made = quantized(build)
-    made.nodes[0].name = "abcdefgh"
-    data = made.model().SerializeToString()
+    made.then("Relu")
+    made.quant(scale=0.25, bits=4.0)
+    model = made.model()
+    node = model.graph.node[1]
+    if place == "output":
+        node.output[0] = model.graph.node[2].input[0] = "abcdefgh"
+    elif place == "attribute":
+        node.attribute.append(helper.make_attribute("abcdefgh", 1))
+    elif place == "constant":
+        model.graph.initializer.append(helper.make_tensor("abcdefgh", TensorProto.FLOAT, [1], [1.0]))
+    else:
+        setattr(node, place, "abcdefgh")
+    data = model.SerializeToString()
     (tmp_path / "net.onnx").write_bytes(data.replace(b"abcdefgh", b"ab\xff\xfeefgh"))
-    assert muxflow.load(tmp_path / "net.onnx").nodes == ()
+    found = muxflow.check(tmp_path / "net.onnx")
+    assert all(isinstance(text, str) for one in found for text in (one.node, one.op_type, one.message))
+    assert found[1].supported == (place not in ("op_type", "domain"))
+    if found[1].supported and place != "attribute":
+        assert muxflow.load(tmp_path / "net.onnx").nodes
+
+
+def test_names_in_messages_stay_in_their_line(build: Any, save: Any) -> None:
+    made = quantized(build)
+    made.then("Cos\nerror: none")
+    made.nodes[-1].name = "a\n\x1b[2Jb" + "n" * 10000
+    with pytest.raises(UnsupportedError, match=r"^a\?\?\[2Jbn+\.\.\. \(Cos\?error: none\): ") as caught:
+        muxflow.load(save(made))
+    assert len(str(caught.value)) < 3000
 
 
 @pytest.mark.parametrize(

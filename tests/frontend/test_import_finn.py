@@ -252,10 +252,25 @@ REFUSED = {
         "lowered for a depthwise convolution; import the file from before",
     ),
     "channel-first": (
-        [custom("Im2Col", ["x"], "y", kernel_size=[2, 2], stride=[1, 1], input_shape="(1,2,2,2)")],
+        [
+            helper.make_node("MaxPool", ["x"], ["t"], kernel_shape=[1, 1]),
+            custom("Im2Col", ["t"], "y", kernel_size=[2, 2], stride=[1, 1], input_shape="(1,2,2,2)"),
+        ],
         {},
         "UINT2",
         "not a channel-last image",
+    ),
+    "hardware of an older FINN": (
+        [helper.make_node("StreamingFCLayer_Batch", ["x", "W"], ["y"], "fc", domain="finn", backend="fpgadataflow")],
+        {"W": [[1], [1]]},
+        "INT4",
+        r"fc \(StreamingFCLayer_Batch\): .*import the file from before FINN's conversion to hardware layers",
+    ),
+    "forks of hardware": (
+        [helper.make_node("DuplicateStreams_Batch", ["x"], ["y", "z"], "d", domain="finn.custom_op.fpgadataflow")],
+        {},
+        "INT4",
+        r"d \(DuplicateStreams_Batch\): .*import the file from before FINN's conversion to hardware layers",
     ),
     "hardware": (
         [helper.make_node("MVAU", ["x", "W"], ["y"], name="MVAU_0", domain="finn.custom_op.fpgadataflow")],

@@ -348,18 +348,6 @@ def test_moves_of_the_batch_axis_are_refused(op, constants, attributes, build, t
         load(path)
 
 
-@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
-def test_softmax_at_the_end_is_left_to_the_host(kind, build, prove, save):
-    b = build((1, 6))
-    b.quant(bits=4)
-    b.node("MatMul", b.last, b.weights(codes(6, 3)))
-    b.then(kind, axis=-1)
-    assert "left to the host" in prove(b).notes["remarks"]
-    b.quant(scale=0.1)
-    with pytest.raises(MuxflowError, match=rf"{kind}_\d .*only as the last node"):
-        load(save(b))
-
-
 def test_identity_and_dropout_vanish(build, prove):
     b = build((1, 6))
     b.then("Identity")

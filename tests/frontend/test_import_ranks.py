@@ -18,6 +18,7 @@ from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.registry import check, load
 from muxflow.frontend.training import zoo_radio
+from muxflow.frontend.training.configuration import seeded as seeded_network
 from muxflow.frontend.training.layers import BatchNorm1d, BatchNorm2d
 from muxflow.frontend.training.presets import export_untrained
 from muxflow.frontend.training.quantizers import unsigned_activation, weight_quantizer
@@ -259,7 +260,7 @@ def test_an_input_that_no_output_needs_and_one_output_twice(build, tmp_path):
 def test_a_small_radio_network(tmp_path):
     """As vgg10_radio, with fewer samples and channels."""
     config = zoo_radio.RadioConfig(samples=128, channels=16, dense=32)
-    model = randomise(zoo_radio.seeded(config), 1)
+    model = randomise(seeded_network(zoo_radio.RadioVgg, config, 0), 1)
     graph, batch = proved(model, tmp_path / "radio.onnx", (1, *config.input_shape))
     assert graph.streams[graph.inputs[0]].shape == (128, 2)
     assert len(np.unique(graph(batch))) > 10

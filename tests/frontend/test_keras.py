@@ -48,6 +48,7 @@ LAYERS = {
     "radio": ["a", "b", "c", "d", "max_pooling1d", "max_pooling1d_1"],
     "padded": ["a", "b", "c"],
     "folded": ["a", "b", "c"],
+    "resized": ["a", "b", "c", "cropped", "d", "e", "larger", "pooled"],
     "digits": ["a", "b", "max_pooling2d_1"],
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
@@ -188,6 +189,15 @@ def test_tensors_of_models_inside_are_compared_too(folder, described):
     assert (len(agreed.streams), agreed.images) == (6, len(x))
 
 
+def test_what_a_sigmoid_at_the_end_reads_is_compared(folder, described):
+    graph = import_model(described["resized"])
+    assert "(Activation) is left to the host" in graph.notes["remarks"]
+    x, _, _ = saved(folder, "resized")
+    with keras_execution(model_file(folder, "resized"), graph) as execution:
+        (agreed,) = compare(graph, [execution], input_codes(graph, x)).outcomes
+    assert len(agreed.streams) == len(LAYERS["resized"]) + 1
+
+
 @pytest.mark.parametrize("name", PORTS)
 def test_several_inputs_and_outputs_up_to_the_simulation(name, folder, described, tmp_path):
     path, (inputs, outputs, tensors) = model_file(folder, name), PORTS[name]
@@ -286,15 +296,12 @@ def test_what_is_not_supported_is_named(described):
     assert "two results for one input" in lone["random"]
     assert "hard_tanh: it has more than 65536 values" in lone["smooth"]
     assert "no multiples of one step" in lone["ulaw"]
-    assert "activation sigmoid is not supported" in lone["sigmoid"]
     assert "kernel quantizer bernoulli(alpha=1) rounds at random" in lone["random_weights"]
-    assert "MaxPooling2D: reads zeros (ZeroPadding2D); supported is a convolution with padding" in lone["behind_zeros"]
-    assert "QConv2D: padding='same' behind a ZeroPadding2D; give it padding='valid'" in lone["twice"]
-    assert "Dropout: called with training=True, so predict trains" in lone["trains"]
-    assert "QActivation: computes in float16; supported is float32" in lone["half"]
-    assert "BatchNormalization: axis=[1]; supported is the last axis" in lone["rows"]
+    assert "trains (Dropout): called with training=True, so predict trains" in lone["trains"]
+    assert "half (QActivation): computes in float16; supported is float32" in lone["half"]
+    assert "rows (BatchNormalization): axis=[1]; supported is the last axis" in lone["rows"]
     assert all("input_scale=1/255" in m or "not reached" in m for m in complaints(described["plain"]).values())
-    with pytest.raises(UnsupportedError, match=r"^wide \(Steps\): a quantizer with codes"):
+    with pytest.raises(UnsupportedError, match=r"^wide \(QActivation\): a quantizer with codes"):
         import_model(described["bad"])
 
 

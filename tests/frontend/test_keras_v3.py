@@ -35,6 +35,7 @@ QUANTIZERS = {
     "plain": ["b", "c", "d", "e", "f", "global_max_pooling2d"],
     "features": ["a/iq", "b/iq", "c/iq", "d/iq", "e/iq"],
     "wraps": ["b/iq", "c/iq", "d"],
+    "resized": ["b", "c", "cropped", "d/iq", "e/iq", "larger", "pooled"],
     "digits": ["b", "b/iq"],
     "nested": [],
     "volume": ["b", "b/iq", "c/iq", "d/iq", "e/iq"],
@@ -173,20 +174,23 @@ def test_input_on_a_grid_of_the_users(described):
 
 def test_what_is_not_supported_is_named(described):
     lone = {status.node: status.message for status in check_model(described["lone"])}
-    assert "QConv2D: its input quantizer has bit widths that differ from pixel to pixel" in lone["pixelwise"]
+    assert (
+        "pixelwise (QConv2D): its input quantizer has bit widths that differ from pixel to pixel" in lone["pixelwise"]
+    )
     assert "heterogeneous_axis=(-1,)" in lone["pixelwise"]
     assert "beyond -0.53125 and 0.46875 (overflow_mode='WRAP'), where values from -1 to 0.99" in lone["wraps"]
     assert "use overflow_mode='SAT'" in lone["wraps"]
     assert "codes from -2048 to 2047; supported are 8 bits" in lone["wide"]
-    assert "QSubtract: not supported; join with QAdd" in lone["difference"]
-    assert "activation sigmoid is not supported; supported are linear, relu" in lone["sigmoid"]
+    assert "difference (QSubtract): not supported; join with QAdd" in lone["difference"]
+    assert "activation squareplus is not supported; supported are elu, exponential," in lone["other"]
+    assert "averages repeated edges; put a ZeroPadding before it" in lone["edges"]
     assert "it falls from 0 at -5.08608055 to -0.0625 at" in lone["falls"]
     assert "no output quantizer, so its numbers lie on no grid; give it enable_oq=True" in lone["no_grid"]
-    assert "Dropout: called with training=True, so predict trains" in lone["trains"]
-    assert "Conv2D: computes in float16; supported is float32" in lone["half"]
-    assert "UpSampling2D: not supported; pool or use a stride" in lone["larger"]
-    assert "keras.ops.Add: not supported" in lone["add"]
-    with pytest.raises(UnsupportedError, match=r"^pixelwise \(Unsupported\): QConv2D: its input quantizer"):
+    assert "trains (Dropout): called with training=True, so predict trains" in lone["trains"]
+    assert "half (Conv2D): computes in float16; supported is float32" in lone["half"]
+    assert "larger (UpSampling2D): interpolation='bilinear'; supported is 'nearest'" in lone["larger"]
+    assert "(keras.ops.Add): not supported" in lone["add"]
+    with pytest.raises(UnsupportedError, match=r"^pixelwise \(QConv2D\): its input quantizer"):
         import_model(described["lone"])
 
 

@@ -14,7 +14,7 @@ from muxflow.frontend import registry
 from muxflow.frontend.importer.handling import handlers, handles
 from muxflow.frontend.importer.values import Value
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.model import ImportOptions, Model, ModelInput, ModelNode, model_name
+from muxflow.frontend.model import Grid, ImportOptions, Model, ModelInput, ModelNode, model_name
 from muxflow.frontend.qonnx.reader import RENAMED, read_model
 from muxflow.proving import model_copy
 
@@ -60,7 +60,13 @@ class Toy:
             ModelNode(f"n{i}", kind, (f"t{i}",), (f"t{i + 1}",), domain="toy" if kind == "Twice" else "")
             for i, kind in enumerate(kinds)
         ]
-        return Model(model_name(path), tuple(nodes), (ModelInput("t0", (int(features),), 8),), (f"t{len(kinds)}",), {})
+        return Model(
+            model_name(path),
+            tuple(nodes),
+            (ModelInput("t0", (int(features),), Grid.of_bits(8)),),
+            (f"t{len(kinds)}",),
+            {},
+        )
 
     @contextmanager
     def execution(self, path, graph):

@@ -11,7 +11,7 @@ import torch
 import muxflow.frontend.training.trainer as training
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.brevitas.export import execute, read_metadata
-from muxflow.frontend.training.datasets import load_digits
+from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.trainer import CHECKPOINT, TrainConfig, augment, evaluate, train, train_preset
 from muxflow.frontend.training.zoo import build
 

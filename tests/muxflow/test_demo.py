@@ -11,7 +11,7 @@ from muxflow.demo import MODELS, run_demo
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.qonnx.execution import QonnxExecution
-from muxflow.frontend.training.datasets import load_digits
+from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.trainer import PRETRAINED, export_trained, load_trained
 from muxflow.proof.compare import compare
 from muxflow.proving import Begin

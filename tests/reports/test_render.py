@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -16,8 +17,9 @@ from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.kernels import KERNELS
-from muxflow.reports.render import FORMATS, to_csv, to_html, to_json, to_latex, to_text, write_report
+from muxflow.reports.render import FORMATS, terminal, to_csv, to_html, to_json, to_latex, to_text, write_report
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
+from muxflow.reports.terminal import PlainConsole
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,7 @@ def test_latex_escapes_names_and_balances_its_environments(report: Report) -> No
     table = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     for line in table.splitlines():
         if line.endswith(r"\\"):
-            assert line.count("&") == 6
+            assert line.count("&") == 7
 
 
 def test_html_is_well_formed_and_escapes(report: Report) -> None:
@@ -107,6 +109,34 @@ def test_html_is_well_formed_and_escapes(report: Report) -> None:
 def test_every_text_says_that_its_figures_are_estimates(report: Report) -> None:
     for text in (to_text(report), to_html(report), to_latex(report), to_json(report)):
         assert "estimate" in text
+
+
+def test_a_short_report_lists_the_slowest_layers_and_how_many_there_are(report: Report) -> None:
+    layers = [replace(report.layers[0], name=f"layer{cycles}", cycles=cycles) for cycles in (3, 9, 4, 8, 5, 7, 6)]
+    console = PlainConsole(file=io.StringIO(), width=150, force_terminal=False)
+    console.print(terminal(replace(report, layers=tuple(layers)), verbose=False))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "the 5 slowest of 7 layers" in text
+    assert re.findall(r"^layer(\d+)", text, re.MULTILINE) == ["9", "8", "7", "6", "5"]
+    assert "memories in primitives" not in text and "shell and DMA" not in text
+
+
+def test_every_node_is_in_one_layer_named_after_what_computes(report: Report) -> None:
+    """Windows, weights and selects are of the layer that reads them, activations and plumbing of the one before."""
+    layers = {layer.name: set(layer.nodes) for layer in report.layers}
+    assert sorted(name for nodes in layers.values() for name in nodes) == sorted(row.name for row in report.nodes)
+    assert list(layers) == ["conv", "mix", "join", "pool", "sum"]
+    assert {"x_fork", "window", "weights", "conv", "act"} <= layers["conv"]
+    assert {"cells", "mix", "act2"} <= layers["mix"]
+    assert layers["join"] == {"select", "join"}
+    for layer in report.layers:
+        rows = [row for row in report.nodes if row.layer == layer.name]
+        assert {row.name for row in rows} == set(layer.nodes)
+        assert layer.cycles == max(row.cycles for row in rows)
+        assert (layer.lut, layer.ff) == (sum(row.lut for row in rows), sum(row.ff for row in rows))
+    conv = report.layers[0]
+    assert (conv.title, conv.output, conv.fold) == ("conv 3x3, 2 groups", "6x6x6 uint3", report.nodes[5].fold)
 
 
 def test_unknown_format_is_refused_and_nothing_is_written(report: Report, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from muxflow.frontend.keras.child import (  # noqa: E402
     written_outputs,
 )
 from muxflow.frontend.keras.layers import Call, Shape, write_layer  # noqa: E402
+from muxflow.frontend.keras.v2.classes import CLASSES, SCHEDULES  # noqa: E402
 from muxflow.frontend.keras.v2.layers import LAYERS  # noqa: E402
 from muxflow.frontend.keras.v2.unfold import unfolded  # noqa: E402
 from muxflow.frontend.keras.writer import TENSORFLOW, Writer  # noqa: E402
@@ -39,16 +40,16 @@ def known_classes() -> frozenset[str]:
     functions = {
         name: one for name, one in vars(quantizers).items() if getattr(one, "__module__", "") == quantizers.__name__
     }
-    return names_of(tf_keras, quantized | functions)
+    return names_of(tf_keras, quantized | functions | CLASSES) | SCHEDULES
 
 
 def read_model(path: Path) -> Any:
-    """Read a Keras 2 model without models inside; raises MuxflowError when the file holds none."""
+    """Read a Keras 2 model without models and pruning wrappers inside; raises MuxflowError when the file holds none."""
     advice = (
         "give a whole model of Keras 2 (TensorFlow with TF_USE_LEGACY_KERAS=1) that model.save wrote, with layers of "
         "Keras, QKeras and Muxflow only"
     )
-    model = read_file(path, lambda name: load_qmodel(name, compile=False), known_classes, advice)
+    model = read_file(path, lambda name: load_qmodel(name, CLASSES, compile=False), known_classes, advice)
     return unfolded(model, f"model {path}")
 
 

@@ -21,13 +21,13 @@ from muxflow.frontend.keras.layers import (
     GLOBAL_POOLS,
     POOLS,
     SHARED,
-    ZERO_PADDINGS,
     Call,
     LayerHandler,
     Layers,
     by_channel,
     check_normalizes_channels,
     convolved,
+    convolved_back,
     convolved_by_channel,
     globally_pooled,
     multiplied,
@@ -135,6 +135,13 @@ def convolution(writer: Writer, call: Call) -> str:
     return activation(writer, convolved(writer, call, kernel, *_bias(writer, layer)), layer.activation)
 
 
+def transposed_convolution(writer: Writer, call: Call) -> str:
+    """Write Conv2DTranspose and its like."""
+    layer = call.layer
+    x = convolved_back(writer, call, kernel_of(None, layer.kernel), *_bias(writer, layer))
+    return activation(writer, x, layer.activation)
+
+
 def _depthwise_kernel(layer: Any) -> Kernel:
     quantizer = getattr(layer, "depthwise_quantizer_internal", None)
     return kernel_of(quantizer, layer.depthwise_kernel, "depthwise kernel")
@@ -147,7 +154,7 @@ def depthwise(writer: Writer, call: Call) -> str:
 
 
 def folded(product: Callable[..., str], quantizer: str) -> LayerHandler:
-    """Write QConv2DBatchnorm and QDepthwiseConv2DBatchnorm at inference.
+    """Write QConv2DBatchnorm, QDepthwiseConv2DBatchnorm and QDenseBatchnorm at inference.
 
     `product` gets kernel and bias that hold the batch norm's moving statistics before they are quantized.
     """
@@ -230,8 +237,9 @@ def activation_layer(writer: Writer, call: Call) -> str:
     return activation(writer, call.inputs[0], call.layer.activation)
 
 
-TAKES_PADDING: Mapping[str, LayerHandler] = {
+CONVOLUTIONS: Mapping[str, LayerHandler] = {
     **dict.fromkeys(("Conv1D", "QConv1D", "Conv2D", "QConv2D", "Conv3D"), convolution),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), transposed_convolution),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "QDepthwiseConv2D"), depthwise),
     **dict.fromkeys(("SeparableConv1D", "QSeparableConv1D", "SeparableConv2D", "QSeparableConv2D"), separable),
     "QConv2DBatchnorm": folded(convolved, "kernel_quantizer_internal"),
@@ -241,18 +249,17 @@ TAKES_PADDING: Mapping[str, LayerHandler] = {
 LAYERS = Layers(
     {
         **SHARED,
-        **TAKES_PADDING,
+        **CONVOLUTIONS,
         **MOGNET_HANDLERS,
         **dict.fromkeys(("Dense", "QDense"), dense),
+        "QDenseBatchnorm": folded(multiplied, "kernel_quantizer_internal"),
         **dict.fromkeys(("BatchNormalization", "QBatchNormalization"), batch_normalization),
         **dict.fromkeys((*POOLS, "QAveragePooling2D"), pool),
         **dict.fromkeys((*GLOBAL_POOLS, "QGlobalAveragePooling2D"), global_pool),
         "QActivation": quantizer_layer,
         "Activation": activation_layer,
     },
-    frozenset((*TAKES_PADDING, *ZERO_PADDINGS)),
     {
-        "UpSampling2D": "pool or use a stride instead of scaling maps up",
         "QAdaptiveActivation": "use QActivation with a fixed quantizer",
     },
 )

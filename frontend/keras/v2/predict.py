@@ -8,14 +8,14 @@ from typing import Any
 
 import tf_keras
 
-from muxflow.frontend.keras.child import Predictor, predict
+from muxflow.frontend.keras.child import HOST_FUNCTIONS, Predictor, predict
 from muxflow.frontend.keras.v2.export import describe, read_model
 
 
 def load(path: Path) -> Predictor:
     """Load the model, ready to predict."""
     model = read_model(path)
-    outputs = [without_softmax(output) for output in model.outputs]
+    outputs = [without_host_part(output) for output in model.outputs]
     if any(own is not output for own, output in zip(outputs, model.outputs, strict=True)):
         model = tf_keras.Model(model.inputs, outputs)
     # TensorFlow fuses convolution and bias in a compiled graph, and then knows no groups.
@@ -29,12 +29,12 @@ def load(path: Path) -> Predictor:
     return Predictor(model.inputs, model.outputs, describe(model).tensors, model_of)
 
 
-def without_softmax(output: Any) -> Any:
-    """Return what a softmax at the end reads; one that is a layer's activation is taken from the layer."""
-    last = output.node.layer
+def without_host_part(output: Any) -> Any:
+    """Return what the host's function at the end reads; one that is a layer's activation is taken from the layer."""
+    last, functions = output.node.layer, [getattr(tf_keras.activations, name) for name in HOST_FUNCTIONS]
     if isinstance(last, tf_keras.layers.Softmax):
         return output.node.keras_inputs[0]
-    if getattr(last, "activation", None) is tf_keras.activations.softmax:
+    if any(getattr(last, "activation", None) is function for function in functions):
         last.activation = tf_keras.activations.linear
     return output
 

@@ -1,4 +1,4 @@
-"""Models inside models, laid out flat; runs in the process that holds TensorFlow."""
+"""Models inside models and pruning wrappers, laid out flat; runs in the process that holds TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import tensorflow as tf
 from qkeras.utils import clone_model
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.frontend.keras.v2.classes import CLASSES, is_pruned, without_pruning
 
 
 def unfolded(model: Any, what: str) -> Any:
     """Unfold models inside: model(a, inner(b, c), d)   becomes   model(a, inner/b, inner/c, d), of copied layers.
 
-    The model itself stays whole; one without models inside is returned as it is.
+    Layers leave their pruning wrappers. The model itself stays whole; one without any of the two is returned as it is.
     Raises UnsupportedError naming `what`, or the model inside, when it is written as a class.
     """
     _check_has_layers(model, what)
-    if not any(isinstance(layer, tf.keras.Model) for layer in model.layers):
+    if not any(isinstance(layer, tf.keras.Model) or is_pruned(layer) for layer in model.layers):
         return model
     inputs = [tf.keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.node.layer.name) for t in model.inputs]
-    outputs = _called(clone_model(model), inputs, "", set())
+    outputs = _called(clone_model(model, CLASSES), inputs, "", set())
     return tf.keras.Model(inputs, outputs, name=model.name)
 
 
@@ -50,7 +51,7 @@ def _called(model: Any, values: list[Any], prefix: str, met: set[int]) -> list[A
             if isinstance(node.layer, tf.keras.Model):
                 results = _inner(node.layer, arguments, options, prefix, met)
             else:
-                results = tf.nest.flatten(_fresh(node.layer, prefix, met)(*arguments, **options))
+                results = tf.nest.flatten(_fresh(without_pruning(node.layer), prefix, met)(*arguments, **options))
             for key, result in zip(node.flat_output_ids, results, strict=True):
                 keep(str(key), result)
     return [tensors[str(id(tensor))].pop() for tensor in model.outputs]

@@ -14,10 +14,10 @@ from keras import ops
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.keras.kernel import Kernel
 from muxflow.frontend.keras.layers import (
+    FUNCTIONS,
     GLOBAL_POOLS,
     POOLS,
     SHARED,
-    ZERO_PADDINGS,
     Call,
     LayerHandler,
     Layers,
@@ -25,6 +25,7 @@ from muxflow.frontend.keras.layers import (
     by_channel,
     check_normalizes_channels,
     convolved,
+    convolved_back,
     convolved_by_channel,
     globally_pooled,
     multiplied,
@@ -32,10 +33,12 @@ from muxflow.frontend.keras.layers import (
     plain_activation,
     pooled,
     separated,
+    sizes,
 )
 from muxflow.frontend.keras.v3.quantizers import is_quantizing, numbers, steps_of, steps_of_values
 from muxflow.frontend.keras.writer import Writer
 
+OWN_FUNCTIONS = {**FUNCTIONS, "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5})}
 QUANTIZERS = "QUnaryFunctionLUT with an output quantizer (enable_oq=True)"
 
 
@@ -45,19 +48,18 @@ def input_quantized(writer: Writer, call: Call, position: int, quantizer: Any) -
     if not is_quantizing(quantizer):
         return name
     steps = steps_of(quantizer, "input quantizer")
-    x, pads = writer.padding_of(name)
-    quantized = writer.steps(x, steps, "iq")
-    inner = quantizer(tensor)
-    if pads is None:
+    inner, padding = quantizer(tensor), writer.padding_of(name)
+    if padding is None or any(row.values[np.searchsorted(row.thresholds, 0, side="right")] for row in steps):
+        quantized = writer.steps(name, steps, "iq")
         call.inner[quantized] = inner
         return quantized
-    if any(row.values[np.searchsorted(row.thresholds, 0, side="right")] for row in steps):
-        raise UnsupportedError("its input quantizer makes another number of the zeros of the ZeroPadding before it")
+    x, pads = padding
+    quantized = writer.steps(x, steps, "iq")
     rank = len(pads) // 2
     sides = tuple(zip(pads[:rank], pads[rank:], strict=True))
     cropping = getattr(keras.layers, f"Cropping{rank}D")
     call.inner[quantized] = cropping(sides if rank > 1 else sides[0])(inner)
-    return writer.padded(quantized, pads)
+    return writer.pad(quantized, pads)
 
 
 def inputs_quantized(writer: Writer, call: Call) -> Call:
@@ -91,7 +93,7 @@ def quantizing(handler: LayerHandler) -> LayerHandler:
 def activation(writer: Writer, x: str, function: Any) -> str:
     """Write an activation that a layer brings with it."""
     name = "linear" if function is None else getattr(function, "__name__", type(function).__name__)
-    return plain_activation(writer, x, name, QUANTIZERS)
+    return plain_activation(writer, x, name, QUANTIZERS, OWN_FUNCTIONS)
 
 
 def _kernel(layer: Any) -> Kernel:
@@ -113,6 +115,13 @@ def convolution(writer: Writer, call: Call) -> str:
     """Write Conv and QConv of one to three axes, dense or grouped."""
     x = convolved(writer, call, _kernel(call.layer), *_bias(writer, call.layer))
     return activation(writer, x, call.layer.activation)
+
+
+def transposed_convolution(writer: Writer, call: Call) -> str:
+    """Write Conv2DTranspose and its like."""
+    layer = call.layer
+    x = convolved_back(writer, call, _kernel(layer), *_bias(writer, layer))
+    return activation(writer, x, layer.activation)
 
 
 def depthwise(writer: Writer, call: Call) -> str:
@@ -152,6 +161,20 @@ def quantized_batch_normalization(writer: Writer, call: Call) -> str:
     return by_channel(writer, call, "Add", by_channel(writer, call, "Mul", call.inputs[0], factor), summand)
 
 
+def average_pool(writer: Writer, call: Call) -> str:
+    """Write AveragePooling; Keras 3 on torch repeats the edges where "same" pads the two sides of an axis unlike."""
+    if call.layer.padding == "same":
+        axes = zip(call.input_shapes[0][1:], sizes(call.layer.pool_size), sizes(call.layer.strides), strict=False)
+        for size, kernel, stride in axes:
+            lacking = max((-(-(size or 0) // stride) - 1) * stride + kernel - (size or 0), 0)
+            if lacking % 2:
+                raise UnsupportedError(
+                    "padding='same' that is not the same on both sides, where Keras 3 on torch averages repeated edges; put a "
+                    "ZeroPadding before it, or use another size"
+                )
+    return pooled(writer, call)
+
+
 def average_pow2(writer: Writer, call: Call) -> str:
     """Write QAveragePow2: a sum times a power of two."""
     return writer.node("Mul", add(writer, call), writer.constant(np.array([call.layer._scale], np.float32)))
@@ -185,18 +208,19 @@ def lookup_table(writer: Writer, call: Call) -> str:
     return writer.steps(x, steps_of(layer.oq, "output quantizer", function), "oq")
 
 
-TAKES_PADDING: Mapping[str, LayerHandler] = {
+CONVOLUTIONS: Mapping[str, LayerHandler] = {
     **dict.fromkeys(("Conv1D", "QConv1D", "Conv2D", "QConv2D", "Conv3D", "QConv3D"), convolution),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), transposed_convolution),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), depthwise),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), separable),
 }
 BETWEEN_QUANTIZERS: Mapping[str, LayerHandler] = {
     **SHARED,
-    **TAKES_PADDING,
+    **CONVOLUTIONS,
     **dict.fromkeys(("Dense", "QDense", "QBatchNormDense"), dense),
     "BatchNormalization": batch_normalization,
     "QBatchNormalization": quantized_batch_normalization,
-    **dict.fromkeys((*POOLS, *(f"Q{name}" for name in POOLS)), pooled),
+    **{f"{q}{name}": pooled if "Max" in name else average_pool for name in POOLS for q in ("", "Q")},
     **dict.fromkeys((*GLOBAL_POOLS, *(f"Q{name}" for name in GLOBAL_POOLS)), globally_pooled),
     "QAdd": add,
     "QAveragePow2": average_pow2,
@@ -208,9 +232,7 @@ LAYERS = Layers(
         "Quantizer": quantizer_layer,
         **dict.fromkeys(("QUnaryFunctionLUT", "QAffinedUnaryFunctionLUT"), lookup_table),
     },
-    frozenset((*TAKES_PADDING, *ZERO_PADDINGS)),
     {
-        "UpSampling2D": "pool or use a stride instead of scaling maps up",
         "QEinsumDense": "use QDense",
         "QSoftmax": "leave it out: the host computes it",
         **dict.fromkeys(("QSubtract", "QMultiply", "QMaximum", "QMinimum", "QDot"), "join with QAdd or Concatenate"),

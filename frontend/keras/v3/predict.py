@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from muxflow.frontend.keras.child import Predictor, predict
+from muxflow.frontend.keras.child import HOST_FUNCTIONS, Predictor, predict
 from muxflow.frontend.keras.v3.export import Walk, read_model
 
 
@@ -16,8 +16,8 @@ def load(path: Path) -> Predictor:
     """Load the model, ready to predict."""
     model = read_model(path)
     walk = Walk(model)
-    # Without a softmax at the end: the host computes it.
-    ends = [layer for layer, _, _ in (output._keras_history for output in walk.outputs) if has_softmax(layer)]
+    # Without the function at the end that the host computes.
+    ends = [layer for layer, _, _ in (output._keras_history for output in walk.outputs) if has_host_part(layer)]
     for layer in ends:
         layer.activation = keras.activations.linear
     if ends:
@@ -29,9 +29,10 @@ def load(path: Path) -> Predictor:
     return Predictor(walk.inputs, [before_softmax(output) for output in walk.outputs], walk.tensors, model_of)
 
 
-def has_softmax(layer: Any) -> bool:
-    """Tell whether a softmax is a layer's activation."""
-    return getattr(layer, "activation", None) is keras.activations.softmax
+def has_host_part(layer: Any) -> bool:
+    """Tell whether a layer's activation is one that the host computes at the end of a model."""
+    functions = [getattr(keras.activations, name) for name in HOST_FUNCTIONS]
+    return any(getattr(layer, "activation", None) is function for function in functions)
 
 
 def before_softmax(output: Any) -> Any:

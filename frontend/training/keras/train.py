@@ -19,7 +19,8 @@ sys.modules["keras"] = tf_keras  # Keras 3 may be installed beside it; QKeras mu
 
 from qkeras import QConv2D  # noqa: E402
 
-from muxflow.frontend.training.datasets import Dataset, load_digits  # noqa: E402
+from muxflow.frontend.training.datasets.dataset import Dataset  # noqa: E402
+from muxflow.frontend.training.datasets.digits import load_digits  # noqa: E402
 from muxflow.frontend.training.keras.zoo import NETWORKS, DenselyGroupedConv2D  # noqa: E402
 
 BATCH, RATE, WARMUP, SHIFT, SMOOTHING = 64, 1e-2, 2, 1, 0.05
@@ -47,7 +48,7 @@ def shifted(images: Images, random: np.random.Generator) -> Images:
 
 def pixels(dataset: Dataset) -> Images:
     """Return what the networks take: (N, H, W, C), pixel p as p/256."""
-    return dataset.images.astype(np.float32) / np.float32(256)
+    return dataset.images[:].astype(np.float32) / np.float32(256)
 
 
 def train(name: str, epochs: int, seed: int) -> tuple[Any, int, int]:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.frontend.keras.process import keras_child
-from muxflow.frontend.training.datasets import load_digits
+from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.result import TrainResult
 
 NAMES = ("mognet_digits_qkeras", "residual_digits_qkeras")

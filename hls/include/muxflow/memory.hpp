@@ -147,6 +147,25 @@ struct Circle : detail::Turning<V, LENGTH,
 
 #endif
 
+/// What was given LENGTH steps ago. At most one step an iteration.
+/// \tparam BLOCK  whether it is planned in block RAM
+template <class V, int LENGTH, bool BLOCK> struct Delay {
+  Circle<V, LENGTH, BLOCK> circle;
+  V step(const V& given) {
+#pragma HLS inline
+    const V before = circle.here();
+    circle.here() = given;
+    circle.next();
+    return before;
+  }
+};
+template <class V, bool BLOCK> struct Delay<V, 0, BLOCK> {
+  V step(const V& given) {
+#pragma HLS inline
+    return given;
+  }
+};
+
 }  // namespace muxflow
 
 #endif

@@ -10,7 +10,10 @@ namespace detail {
 #ifdef MUXFLOW_NATIVE
 
 /// A product in the type of its result.
-template <class To, bool DSP = false, class A, class B> To product(A a, B b) { return static_cast<To>(static_cast<To>(a) * b); }
+template <class To, bool DSP = false, class A, class B> To product(const A& a, const B& b) {
+  To result = static_cast<To>(a);
+  return result *= static_cast<To>(b);
+}
 
 #else
 

@@ -17,13 +17,15 @@ namespace muxflow {
 template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
   static const int ROWS = ROWS_;
   static const int COLUMNS = COLUMNS_;
-  typedef typename Integer<BITS, SIGNED>::type element;
+  typedef typename Integer<BITS, SIGNED>::type compared;  // what a value of the data is compared with an element in
 #ifdef MUXFLOW_NATIVE
+  typedef typename PlainInteger<BITS, SIGNED>::type element;
   static const int WORDS = COLUMNS;
   typedef element word;
   typedef const word Data[ROWS][WORDS];
   static element get(Data& table, int row, int column) { return table[row][column]; }
 #else
+  typedef compared element;
   static const int WIDTH = BITS * COLUMNS;
   static const int WORD = WIDTH <= 64 ? WIDTH : BITS <= 36 ? 36 : 64;
   static const int WORDS = (WIDTH + WORD - 1) / WORD;

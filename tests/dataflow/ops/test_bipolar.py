@@ -49,8 +49,8 @@ def order(groups, pixels, rows, columns):
 
     def run(fold, inputs):
         x, w = inputs
-        parallel, channels = fold.groups, columns // pixels
-        x = x.reshape(-1, groups // parallel, parallel, pixels, channels).swapaxes(2, 3)
+        parallel, at_once = fold.groups, max(fold.simd, columns // pixels)
+        x = x.reshape(-1, groups // parallel, parallel, columns // at_once, at_once).swapaxes(2, 3)
         w = w.reshape(groups // parallel, parallel, rows // groups // fold.pe, fold.pe, columns // fold.simd, fold.simd)
         return x.reshape(-1), w.transpose(0, 2, 4, 5, 1, 3).reshape(-1)
 
@@ -187,7 +187,7 @@ def test_threshold(ladder):
     ladder.add(double, [Stream((1, 1, 4), -9, 9)], slow_threshold(double))
     uneven = Threshold([[-3, 2]], [0], -1)
     assert not uneven.infer(Stream((1, 1, 4), -9, 9))[0].bipolar
-    assert ladder.climb() == 4 + 4 + 3
+    assert ladder.climb() == (4 + 1) + (4 + 1) + 3
 
 
 def test_in_a_graph(tmp_path):

@@ -21,7 +21,7 @@ def slow(a, b):
 
 def slow_vectors(a, b):
     y = [*a.reshape(-1).tolist(), *b.reshape(-1).tolist()]
-    return (np.array(y).reshape(*a.shape[:-1], len(y)),)
+    return (np.array(y).reshape(*(1,) * (a.ndim - 1), len(y)),)
 
 
 def test_ladder(ladder):
@@ -32,7 +32,10 @@ def test_ladder(ladder):
     # Vectors, one of them behind a one-dimensional map.
     for a, b in [((1, 4), (1, 1, 2)), ((1, 1, 2), (1, 4))]:
         ladder.add(Concat(), [Stream(a, 0, 3), Stream(b, 0, 3)], slow_vectors)
-    assert ladder.climb() == 1 + 2 + 2 + 2 + 2 + 2 + 2
+    # Flattened maps, whole.
+    for a, b in [((2, 3, 4), (1, 1, 6)), ((1, 5), (2, 2, 5)), ((3, 1, 1), (2, 1))]:
+        ladder.add(Concat(whole=True), [Stream(a, 0, 3), Stream(b, -2, 1)], slow_vectors, tight=True)
+    assert ladder.climb() == 1 + 2 + 2 + 2 + 2 + 2 + 2 + (2 + 2 + 1)
 
 
 def test_maps_must_agree():

@@ -38,11 +38,11 @@ def order(groups, pixels, rows, columns):
         channels = columns // pixels
         sent = []
         for start in range(0, len(x), groups * columns):
+            at_once = fold.simd if fold.groups > 1 else channels
             for first in range(0, groups, fold.groups):
-                for pixel in range(pixels):
+                for column in range(0, columns, at_once):
                     for lane in range(fold.groups):
-                        for channel in range(channels):
-                            sent.append(x[start + (first + lane) * columns + pixel * channels + channel])
+                        sent += x[start + (first + lane) * columns + column :][:at_once]
         if fold.groups == 1:
             assert sent == x
         tiles = []
@@ -116,8 +116,9 @@ def legal(channels, groups, rows, pixels):
             if group_rows % pe == 0 and (group_channels % simd == 0 or whole):
                 yield Fold(pe, simd)
     for lanes in range(2, groups + 1):
-        if groups % lanes == 0:
-            yield Fold(group_rows, group_channels, lanes)
+        for positions in range(1, pixels + 1):
+            if groups % lanes == 0 and pixels % positions == 0:
+                yield Fold(group_rows, positions * group_channels, lanes)
 
 
 @pytest.mark.parametrize("case", [(12, 1, 6, 9), (12, 3, 6, 4), (5, 5, 10, 9), (1, 1, 1, 1), (30, 2, 14, 3)])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.op import Fold, Ports, divisors
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.hls.kernels import KERNELS
 
@@ -41,15 +41,18 @@ def slow(op):
 
 
 def folds(op, channels):
-    """Lanes that divide a group's channels, or several whole groups; and one fold over more than a pixel."""
+    """Lanes that divide a group's channels, or several whole groups: one kernel position at once."""
     group = channels // op.groups
-    for lanes in range(1, group + 1):
-        if group % lanes == 0:
-            yield Fold(1, lanes)
-    for groups in range(2, op.groups + 1):
-        if op.groups % groups == 0:
-            yield Fold(1, group, groups)
-    yield Fold(1, group * int(np.prod(op.kernel)))
+    for lanes in divisors(group):
+        yield Fold(1, lanes)
+    for groups in divisors(op.groups)[1:]:
+        yield Fold(1, group, groups)
+
+
+def parallel_folds(op, channels):
+    """Several kernel positions at once, any number of groups side by side."""
+    for positions, groups in itertools.product(divisors(int(np.prod(op.kernel)))[1:], divisors(op.groups)):
+        yield Fold(1, positions * channels // op.groups, groups)
 
 
 CASES = [
@@ -104,10 +107,12 @@ VOLUMES = [
 EVERY = [*CASES, *SEQUENCES, *VOLUMES]
 
 
-def add_windows(ladder, cases):
+def add_windows(ladder, cases, some=folds):
     kernels = 0
     for shape, op in cases:
-        chosen = list(dict.fromkeys(folds(op, shape[-1])))
+        chosen = list(some(op, shape[-1]))
+        if not chosen:
+            continue
         kernels += len(chosen)
         ladder.add(op, [Stream(shape, -4, 3)], slow(op), folds=chosen)
     return kernels
@@ -128,11 +133,27 @@ def test_ladder_of_other_ranks(ladder, cases, refused):
     assert ladder.climb(refused=refused) == kernels
 
 
+@pytest.mark.parametrize(
+    ("cases", "refused"),
+    [
+        (CASES[::3], []),
+        (CASES[1::3], []),
+        (CASES[2::3], []),
+        (SEQUENCES, ["finn"]),
+        (VOLUMES[::2], ["finn", "hls4ml"]),
+        (VOLUMES[1::2], ["finn", "hls4ml"]),
+    ],
+)
+def test_ladder_of_parallel_windows(ladder, cases, refused):
+    kernels = add_windows(ladder, cases, parallel_folds)
+    assert ladder.climb(refused=refused) == kernels
+
+
 def folded(op, shape, fold):
     x = Stream(shape, 0, 3)
     ports = Ports((x,), op.infer(x))
-    (lanes,), _ = op.lanes(ports, fold)
-    return Ports((x.with_lanes(lanes),), tuple(y.with_lanes(lanes) for y in ports.outputs))
+    (lanes,), (sent,) = op.lanes(ports, fold)
+    return Ports((x.with_lanes(lanes),), tuple(y.with_lanes(sent) for y in ports.outputs))
 
 
 @pytest.mark.parametrize(("shape", "op"), EVERY)
@@ -188,10 +209,50 @@ def test_numpy_is_the_loops(data):
     (y,) = op.infer(Stream(shape, 0, 3))
     assert y.shape == slow(op)(x)[0].shape
     assert y.lo == (min(0, op.pad_code) if any(pads) else 0)
-    for fold in folds(op, shape[-1]):
+    for fold in (*folds(op, shape[-1]), *parallel_folds(op, shape[-1])):
         ports = folded(op, shape, fold)
         loop = KERNELS.of(op).access(op, ports, fold)
         assert (loop.reads[0].beats, loop.writes[0].beats) == (ports.inputs[0].beats, ports.outputs[0].beats)
+
+
+@pytest.mark.parametrize(("shape", "op"), EVERY)
+def test_a_window_is_sent_as_soon_as_it_is_complete(shape, op):
+    """Parallel windows, played element by element: none is sent before its last pixel, and a loop has no other idle
+    iterations than those of the padding."""
+    for fold in parallel_folds(op, shape[-1]):
+        ports = folded(op, shape, fold)
+        loop = KERNELS.of(op).access(op, ports, fold)
+        tags = np.repeat(np.arange(ports.inputs[0].beats), ports.inputs[0].lanes).reshape(1, *shape)
+        unpadded = SlidingWindow(op.kernel, op.stride, op.dilation, op.pads, op.groups, -1)
+        sent = unpadded.compute(tags)[0][0].reshape(
+            -1, op.groups // fold.groups, fold.groups * ports.outputs[0].channels // op.groups
+        )
+        newest = np.repeat(sent.max(axis=-1).reshape(-1), int(np.prod(op.kernel)) * shape[-1] // op.groups // fold.simd)
+        read_at = np.flatnonzero(loop.reads[0].mask())
+        written_at = np.flatnonzero(loop.writes[0].mask())
+        for step, beat in zip(written_at, newest, strict=True):
+            assert beat < 0 or step >= read_at[beat], (op, fold)
+        assert loop.reads[0].mask()[-1] or loop.writes[0].mask()[-1]
+
+
+def test_a_whole_window_a_cycle_takes_a_map_of_one_pixel_a_cycle():
+    """32 x 32 pixels, 3 x 3 windows: a fill of one row and a pixel at most beyond the pixels that are read."""
+    for op in (SlidingWindow((3, 3), pads=(1, 1, 1, 1)), SlidingWindow((3, 3), pads=(1, 1, 1, 1), stride=(2, 2))):
+        ports = folded(op, (32, 32, 2), Fold(1, 18))
+        assert 0 <= KERNELS.of(op).access(op, ports, Fold(1, 18)).trips - 32 * 32 <= 33
+    ports = folded(op, (32, 32, 2), Fold(1, 6))
+    assert KERNELS.of(op).access(op, ports, Fold(1, 6)).trips == 32 * 32 + 16 * 16 * 2
+
+
+def test_folds_that_no_window_can_keep():
+    op, x = SlidingWindow((3, 3)), Stream((400, 400, 4), 0, 3)
+    ports = Ports((x,), op.infer(x))
+    for simd in (6, 8, 16):
+        with pytest.raises(GraphError, match=f"{simd} columns at once are no whole part of 9 kernel positions"):
+            op.lanes(ports, Fold(1, simd))
+    with pytest.raises(GraphError, match="158404 windows with 3 kernel positions at once; at most 65536"):
+        op.lanes(ports, Fold(1, 12))
+    assert op.lanes(ports, Fold(1, 36)) == ((4,), (36,))
 
 
 def test_bad_attributes():

@@ -20,14 +20,15 @@ def slow(pixels, mode):
     return run
 
 
-def interleave(flat, pixels, lanes, size):
-    """Side by side travel the channels of one block of lanes, pixel by pixel."""
+def interleave(flat, pixels, fold, size):
+    """Side by side travel the channels of one block, some pixels of each."""
     sent = []
     for start in range(0, len(flat), size):
-        for block in range(0, size // pixels, lanes):
-            for pixel in range(pixels):
-                for lane in range(lanes):
-                    sent.append(flat[start + (block + lane) * pixels + pixel])
+        for block in range(0, size // pixels, fold.groups):
+            for first in range(0, pixels, fold.simd):
+                for channel in range(fold.groups):
+                    for pixel in range(fold.simd):
+                        sent.append(flat[start + (block + channel) * pixels + first + pixel])
     return np.array(sent)
 
 
@@ -49,10 +50,10 @@ def test_ladder(ladder, mode):
                 [Stream((*shape, size), lo, hi)],
                 slow(pixels, mode),
                 order=lambda fold, inputs, pixels=pixels, size=size: (
-                    interleave(inputs[0].reshape(-1), pixels, fold.groups, size),
+                    interleave(inputs[0].reshape(-1), pixels, fold, size),
                 ),
             )
-    assert ladder.climb() == 2 * (1 + 4 + 2 + 2 + 4 + 1 + 4)
+    assert ladder.climb() == 2 * (1 + 3 * 4 + 2 * 2 + 2 + 2 * 4 + 2 * 1 + 4 * 4)
 
 
 def test_bad_attributes():

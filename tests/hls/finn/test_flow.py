@@ -29,7 +29,7 @@ from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.floats import image_codes
-from muxflow.frontend.training import datasets
+from muxflow.frontend.training.datasets.registry import load
 from muxflow.hls import finn as finn_flow
 from muxflow.hls.design_file import load_design
 from muxflow.hls.kernels import KERNELS
@@ -111,7 +111,7 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
 @pytest.mark.parametrize("count", [50, pytest.param(450, marks=pytest.mark.exhaustive)])
 def test_held_out_digits_are_equal_in_every_tensor(project: Path, count: int) -> None:
     """FINN's Python execution of the whole digits MOGNET = graph; all 450 images at length."""
-    images = datasets.load("digits", "test").images[:count]
+    images = load("digits", "test").images[:count]
     codes = image_codes(load_design(project)[0].graph, images)
     assert len(codes) == count
     assert finn_flow.check(project, codes) == count

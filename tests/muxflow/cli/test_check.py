@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import onnx
 from command_line import run
+from onnx import TensorProto, helper, numpy_helper
 
 PRETRAINED = Path(__file__).parents[3] / "frontend" / "training" / "pretrained"
 
@@ -14,3 +17,54 @@ def test_check_answers_node_by_node(tmp_path: Path) -> None:
     entry = json.loads(done.stdout)
     assert entry["supported"]
     assert {"Conv", "Quant", "MuxJoin", "AutomatonWeights"} <= {node["op"] for node in entry["nodes"]}
+
+
+def two_mistakes(path: Path) -> Path:
+    """Two convolutions on raw pixels, of which one has float weights; a node after them that nothing imports."""
+    nodes = [
+        helper.make_node("Conv", ["x", "integers"], ["a"], "first", kernel_shape=[1, 1]),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("Conv", ["x", "floats"], ["c"], "second", kernel_shape=[2, 2]),
+        helper.make_node("Relu", ["c"], ["d"], "after"),
+        helper.make_node("LSTM", ["d"], ["e"], "memory"),
+        helper.make_node("LSTM", ["e"], ["f"], "more_memory"),
+    ]
+    weights = {"integers": np.ones((2, 1, 1, 1)), "floats": np.random.default_rng(0).normal(size=(2, 1, 2, 2))}
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 1, 4, 4))],
+        [helper.make_tensor_value_info("f", TensorProto.FLOAT, (1, 2, 4, 4))],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), path)
+    return path
+
+
+def test_check_shows_all_that_is_in_the_way_at_once(tmp_path: Path) -> None:
+    """Past a missing input quantizer too; what is alike once, with a count; no list of all operators."""
+    two_mistakes(tmp_path / "model.onnx")
+    done = run("check", "model.onnx", cwd=tmp_path)
+    assert done.returncode == 3 and not done.stderr
+    quantizer, weights, lstm, counts = done.stdout.splitlines()
+    assert quantizer.startswith("no: first (Conv) reads the input before any quantizer")
+    assert weights.startswith("no: second (Conv): its weights are floats")
+    assert lstm.startswith("no: memory (LSTM): LSTM is not supported; use convolutions over a window")
+    assert lstm.endswith("(and 1 node more: more_memory)")
+    assert "Conv," not in lstm
+    assert counts == "model.onnx: 1 of 6 nodes ok, 1 not reached"
+    entry = json.loads(run("check", "model.onnx", "--json", cwd=tmp_path).stdout)
+    assert [node["node"] for node in entry["nodes"] if node["supported"]] == ["relu"]
+    assert set(entry["nodes"][0]) == {"node", "op", "supported", "message"}
+    given = run("check", "model.onnx", "--input-scale", "1/255", cwd=tmp_path).stdout
+    assert "reads the input" not in given and "2 of 6 nodes ok" in given
+
+
+def test_check_counts_what_is_fine_and_names_the_next_command(tmp_path: Path) -> None:
+    model = PRETRAINED / "mognet_digits.onnx"
+    done = run("check", model, cwd=tmp_path)
+    assert done.stdout.splitlines() == [
+        f"{model}: 110 of 110 nodes ok",
+        f"next: muxflow fit {model} --board pynq-z2",
+    ]
+    assert len(run("check", model, "--verbose", cwd=tmp_path).stdout.splitlines()) == 113

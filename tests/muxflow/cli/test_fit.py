@@ -1,13 +1,15 @@
 """`muxflow fit`."""
 
 import json
+import re
 from pathlib import Path
 
 from command_line import run
 
 
 def test_fit_prints_folds_budget_memory_plan_frontier_and_slowdown(workplace: Path) -> None:
-    done = run("fit", "small.npz", "--frontier", "--slowdown", "10", "--output", "fit.json", cwd=workplace)
+    options = ("--frontier", "--slowdown", "10", "--output", "fit.json", "--verbose")
+    done = run("fit", "small.npz", *options, cwd=workplace)
     assert done.returncode == 0, done.stderr
     for words in (
         "slowest node",
@@ -19,8 +21,9 @@ def test_fit_prints_folds_budget_memory_plan_frontier_and_slowdown(workplace: Pa
         "buffers of the joins",
         "frontier",
         "may slow the pipeline",
-        "of 2 Mb",
-        "fit.json",
+        "stored parameters",
+        "layers and their nodes",
+        "written: fit.json",
     ):
         assert words in done.stdout, words
     entry = json.loads((workplace / "fit.json").read_text())
@@ -28,6 +31,23 @@ def test_fit_prints_folds_budget_memory_plan_frontier_and_slowdown(workplace: Pa
     assert entry["slowdown"][-1]["fifo_bits"] <= entry["slowdown"][0]["fifo_bits"]
     assert entry["memory_plan"]["rows"]
     assert set(entry["margins"]) == set(entry["used"])
+
+
+def test_fit_is_short_and_names_the_next_command(workplace: Path) -> None:
+    """Summary, slowest layers, next command with the options that hold there too; the rest with --verbose."""
+    done = run("fit", "small.npz", "--lut", "0.65", "--frontier", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    short = lines[: lines.index("frontier: the cheapest folds of each rate (estimate)")]
+    assert len(short) <= 20
+    head = short.index("layers, the slowest first (estimate)") + 1
+    assert short[head].split() == ["layer", "type", "output", "fold", "cycles", "LUT", "FF", "BRAM18", "DSP"]
+    cycles = [int(re.split(r"\s{2,}", line)[4].replace(",", "")) for line in short[head + 1 : -1]]
+    assert len(cycles) == 5 and cycles == sorted(cycles, reverse=True)
+    assert lines[-1] == "next: muxflow build small.npz --lut 0.65 --board pynq-z2"
+    again = run(*lines[-1].removeprefix("next: muxflow ").split(), "--output", "next", cwd=workplace)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.rstrip().endswith("next: muxflow csim next")
 
 
 def test_fit_reaches_a_rate_or_a_latency_and_build_does_the_same(workplace: Path) -> None:

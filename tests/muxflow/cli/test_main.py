@@ -6,6 +6,7 @@ import pytest
 from command_line import run
 
 import muxflow
+from muxflow.cli.app import COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,23 @@ def test_help_and_version_answer(tmp_path: Path) -> None:
     for word in (*commands, "Exit codes"):
         assert word in text
     assert run("--version", cwd=tmp_path).stdout == f"muxflow {muxflow.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [(), *((command.__name__,) for command in COMMANDS)], ids=" ".join)
+def test_help_has_a_short_name_too(tmp_path: Path, command: tuple[str, ...]) -> None:
+    long, short = (run(*command, name, cwd=tmp_path) for name in ("--help", "-h"))
+    assert short.returncode == 0, short.stderr
+    assert "Usage: muxflow" in short.stdout
+    assert short.stdout == long.stdout
+
+
+def test_colour_that_is_asked_for_draws_no_progress_into_a_log(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    begun = run("fit", "small.npz", cwd=workplace).stderr
+    assert begun.startswith("import small.npz ...\n")
+    assert "\x1b" not in begun and "\r" not in begun
 
 
 def test_without_a_terminal_there_is_no_progress_bar(workplace: Path) -> None:

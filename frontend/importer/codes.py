@@ -1,0 +1,40 @@
+"""What the operators of the muxflow domain read and give: maps of unsigned codes, all of one scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.frontend.importer.layout import channel_first, is_feature_map
+from muxflow.frontend.importer.values import Tensor
+from muxflow.frontend.importer.walk import Importer
+from muxflow.frontend.model import ModelNode
+
+
+def unsigned_codes(importer: Importer, node: ModelNode, position: int, scale: float, bits: int) -> str:
+    """Return the stream of unsigned codes that an input stands for; raises unless it has `bits` bits and this scale."""
+    tensor = importer.tensor(node, position)
+    stream = importer.streams[tensor.stream]
+    if tensor.steps or stream.lo < 0 or not is_feature_map(tensor, stream):
+        raise UnsupportedError(
+            f"{node.label}: input {position} is not a map of unsigned codes; put an unsigned activation quantizer on it"
+        )
+    if stream.hi >= 1 << bits:
+        raise UnsupportedError(
+            f"{node.label}: input {position} holds codes up to {stream.hi}, the node takes {bits} bits; quantize it with "
+            "an unsigned activation quantizer of these bits, one and the same for all inputs"
+        )
+    if tensor.scale.size != 1 or abs(float(tensor.scale[0]) / scale - 1) > 1e-6:
+        raise UnsupportedError(
+            f"{node.label}: input {position} has scale {tensor.scale[0]:g}, the node {scale:g}; use one shared "
+            "activation quantizer of the node's scale"
+        )
+    return tensor.stream
+
+
+def codes_of(importer: Importer, node: ModelNode, name: str, scale: float) -> Tensor:
+    """Give the stream `name` as the node's output: codes of one scale."""
+    scales = np.array([scale])
+    importer.describe(name, scales)
+    importer.tensors[name] = node.outputs[0]
+    return Tensor(name, channel_first(importer.streams[name]), scales)

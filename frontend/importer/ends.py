@@ -1,0 +1,62 @@
+"""Where a model leaves the chip: nodes at its end that the host computes, and the choice of a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.passes import order_complaint
+from muxflow.dataflow.ops.arg_max import ArgMax
+from muxflow.dataflow.ops.top_k import TopK
+from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.layout import natural
+from muxflow.frontend.importer.leaving import CHOICES, HostComputes
+from muxflow.frontend.importer.values import Ending, Tensor, Value
+from muxflow.frontend.importer.walk import Importer
+from muxflow.frontend.model import ModelNode
+
+
+@handles("Softmax", "LogSoftmax")
+def softmax(importer: Importer, node: ModelNode) -> Value:
+    """Leave Softmax at the end to the host: the logits leave the chip."""
+    raise HostComputes(f"{node.label}: supported only as the last node, where the host computes it")
+
+
+@handles(*sorted(CHOICES))
+def choice(importer: Importer, node: ModelNode) -> Sequence[Value]:
+    """Import ArgMax and TopK at the end, of logits or of a softmax of them; the indices leave the chip.
+
+    Where the order of the integers is not that of the logits, the logits leave the chip, and the host chooses.
+    """
+    end = importer.readable(node.inputs[0])
+    k = 1 if node.op_type == "ArgMax" else int(importer.constant(node, 1).reshape(-1)[0])
+    complaint = _complaint(importer, node, end, k)
+    if complaint:
+        raise HostComputes(f"{node.label}: {complaint}; the host chooses where it is the last node")
+    indices = importer.emit(node.name, ArgMax() if node.op_type == "ArgMax" else TopK(k), end.tensor.stream)
+    chosen = Tensor(indices, natural(importer.streams[indices]), np.ones(1))
+    found = Ending(chosen, end.name, indices=True)
+    if node.op_type == "ArgMax":
+        return (found,)
+    return Ending(end.tensor, end.name, (*end.rest, node.label), ordered=False), found
+
+
+def _complaint(importer: Importer, node: ModelNode, end: Ending, k: int) -> str:
+    """Say why the chip cannot choose, "" where it can."""
+    given = node.attributes
+    shape = end.tensor.index.shape
+    axis = int(given.get("axis", -1 if node.op_type == "TopK" else 0))
+    if len(shape) != 1 or axis not in (1, -1):
+        return f"along axis {axis} of (N, {', '.join(map(str, shape))}), supported is (N, classes) along the classes"
+    if not given.get("largest", 1) or given.get("select_last_index", 0):
+        return "the smallest, or the last of equals; supported are the largest, and of equals the first"
+    if end.indices or not end.ordered:
+        return f"it chooses from {', '.join(end.rest) or 'indices'}"
+    if not 1 <= k <= shape[0]:
+        raise MuxflowError(f"{node.label}: {k} of {shape[0]} classes; export the model again")
+    stream = importer.streams[end.tensor.stream]
+    if stream.pixels > 1:
+        return "the logits are spread over a map"
+    return order_complaint(importer.readout(end.name, end.tensor))

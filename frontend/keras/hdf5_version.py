@@ -1,0 +1,14 @@
+"""Print the version of Keras in an HDF5 file: `python hdf5_version.py FILE`; nothing where it does not say.
+
+A program of its own that needs nothing of Muxflow: on a damaged file the HDF5 library may never come to an end, and no signal
+of Python's stops it then.
+"""
+
+import sys
+
+import h5py
+
+if __name__ == "__main__":
+    with h5py.File(sys.argv[1]) as file:
+        version = file.attrs.get("keras_version", "")
+    print(version.decode(errors="replace") if isinstance(version, bytes) else version)

@@ -1,0 +1,131 @@
+"""CIFAR-10 and CIFAR-100, binary and Python versions."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.datasets.dataset import (
+    Bytes,
+    Dataset,
+    Split,
+    absent,
+    check_split,
+    class_names,
+    find_home,
+    records,
+)
+
+
+def load_cifar10(folder: str | Path, split: Split) -> Dataset:
+    """Load CIFAR-10 from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 10 classes.
+
+    Reads data_batch_1..5.bin / test_batch.bin (3073-byte records) or, without these, the pickled data_batch_1..5 /
+    test_batch, through an unpickler that builds arrays and plain containers only.
+    Raises MuxflowError when files are absent (naming all of them), truncated or not of this format.
+    """
+    check_split("CIFAR-10", split)
+    stems = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
+    return _load_cifar(
+        "CIFAR-10", folder, split, stems, "cifar-10-batches-bin", "cifar-10-batches-py", "batches.meta", 10
+    )
+
+
+def load_cifar100(folder: str | Path, split: Split) -> Dataset:
+    """Load CIFAR-100 (fine labels) from `folder` (or the archive's own subfolder in it): (N, 32, 32, 3), 100 classes.
+
+    Reads train.bin / test.bin (3074-byte records) or, without these, the pickled train / test.
+    Raises MuxflowError as `load_cifar10`.
+    """
+    check_split("CIFAR-100", split)
+    return _load_cifar("CIFAR-100", folder, split, [split], "cifar-100-binary", "cifar-100-python", "meta", 100)
+
+
+def _load_cifar(
+    name: str,
+    folder: str | Path,
+    split: Split,
+    stems: list[str],
+    binary_folder: str,
+    python_folder: str,
+    meta: str,
+    classes: int,
+) -> Dataset:
+    folder = Path(folder)
+    kind = "fine_label_names.txt" if classes == 100 else "batches.meta.txt"
+    binary_names, python_names = [f"{s}.bin" for s in stems] + [kind], [*stems, meta]
+    home = find_home(folder, binary_folder, binary_names)
+    if home is not None:
+        header = 2 if classes == 100 else 1  # CIFAR-100 stores the coarse label first
+        rows = np.concatenate([records(home / f"{s}.bin", header + 3072) for s in stems])
+        labels, pixels = rows[:, header - 1].astype(np.int64), rows[:, header:]
+        names = class_names(home / kind, classes)
+    else:
+        home = find_home(folder, python_folder, python_names)
+        if home is None:
+            raise absent(name, folder, [binary_names, python_names], [binary_folder, python_folder])
+        batches = [_cifar_batch(home / s, "fine_labels" if classes == 100 else "labels") for s in stems]
+        pixels = np.concatenate([p for p, _ in batches])
+        labels = np.concatenate([y for _, y in batches])
+        names = _pickled_names(home / meta, "fine_label_names" if classes == 100 else "label_names", classes)
+    images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return Dataset(name, split, np.ascontiguousarray(images), labels, names)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """An unpickler of numpy arrays and plain containers, which refuses every other name: a pickle can run any code."""
+
+    ALLOWED = frozenset(
+        {
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+            ("numpy.core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "_reconstruct"),
+            ("numpy._core.numeric", "_frombuffer"),
+            ("numpy.core.numeric", "_frombuffer"),
+            ("_codecs", "encode"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Find the named object, when it is one that arrays are made of."""
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def _unpickle(path: Path) -> dict[str, Any]:
+    try:
+        content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise MuxflowError(
+            f"{path}: {path.stat().st_size} bytes, not a readable pickle of arrays ({error}); unpack the archive again"
+        ) from error
+    if not isinstance(content, dict):
+        raise MuxflowError(f"{path}: holds a {type(content).__name__}; expected the dictionary of a CIFAR batch")
+    return {k.decode("latin1") if isinstance(k, bytes) else str(k): v for k, v in content.items()}
+
+
+def _cifar_batch(path: Path, label_key: str) -> tuple[Bytes, npt.NDArray[np.int64]]:
+    content = _unpickle(path)
+    pixels, labels = content.get("data"), content.get(label_key)
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3072:
+        met = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise MuxflowError(f"{path}: 'data' is {met}; expected uint8 (N, 3072)")
+    if not isinstance(labels, list) or len(labels) != len(pixels):
+        met = f"{len(labels)} entries" if isinstance(labels, list) else type(labels).__name__
+        raise MuxflowError(f"{path}: '{label_key}' is {met}; expected a list of {len(pixels)}")
+    return pixels, np.array(labels, np.int64)
+
+
+def _pickled_names(path: Path, key: str, count: int) -> tuple[str, ...]:
+    names = _unpickle(path).get(key)
+    if not isinstance(names, list) or len(names) != count:
+        raise MuxflowError(f"{path}: '{key}' is not a list of {count} class names")
+    return tuple(n.decode("latin1") if isinstance(n, bytes) else str(n) for n in names)

