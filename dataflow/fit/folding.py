@@ -419,11 +419,12 @@ class _Search:
             nearest = solver.nearest(solver.intervals()[-1], self.budget)
             assert nearest is not None
             solution = nearest
-            which, times = "the nearest folding", f"it needs {nearest.resources.share(self.budget):.2f} times the budget"
+            which, times = (
+                "the nearest folding",
+                f"it needs {nearest.resources.share(self.budget):.2f} times the budget",
+            )
         binding = ", ".join(solution.resources.exceeds(self.budget))
-        return (
-            f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binding} binds: {times}"
-        )
+        return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binding} binds: {times}"
 
 
 def _load(resources: Resources, budget: Resources) -> float:

@@ -312,7 +312,9 @@ def _parallel_access(scan: Scan, blocks: int, parts: int) -> Access:
     reads, writes, start = _play(played, blocks, parts)
     bounds = itertools.pairwise([*start[:: stride * columns * blocks].tolist(), len(reads)])
     slices = [(reads[begin:end], writes[begin:end]) for begin, end in bounds]
-    groups = [list(equal) for _, equal in itertools.groupby(slices, key=lambda one: (one[0].tobytes(), one[1].tobytes()))]
+    groups = [
+        list(equal) for _, equal in itertools.groupby(slices, key=lambda one: (one[0].tobytes(), one[1].tobytes()))
+    ]
     longest = max(range(len(groups)), key=lambda index: len(groups[index]))
     counts = [len(group) + (alike if index == longest else 0) for index, group in enumerate(groups)]
     of_reads, of_writes = (

@@ -139,7 +139,9 @@ def fit(
     slowdown: SlowdownOption = 0.0,
     nearest: Annotated[
         bool,
-        typer.Option("--nearest", help="Where nothing fits, find the nearest folding in place of a bound; takes minutes."),
+        typer.Option(
+            "--nearest", help="Where nothing fits, find the nearest folding in place of a bound; takes minutes."
+        ),
     ] = False,
     frontier: Annotated[bool, typer.Option("--frontier", help="Print frame rate against LUTs and block RAM.")] = False,
     plot: Annotated[
