@@ -147,8 +147,9 @@ def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
     """Make FIFOs deeper until no pipelines can wait for each other for ever, whatever the tool makes of them.
 
     Tried are pipelines that stall and ones that drain at the end of each frame, with each of EXTRA_DEPTHS beyond the
-    estimate, and ones of a single stage, because no design may rely on what its pipelines hold. The full FIFOs of a ring of waiting nodes grow by a sixteenth, and by twice as much each time. More depth
-    never makes a deadlock, so that one pass is enough.
+    estimate, and ones of a single stage, because no design may rely on what its pipelines hold. The full FIFOs of a ring
+    of waiting nodes grow by a sixteenth, and by twice as much each time. More depth never makes a deadlock, so that one
+    pass is enough.
     """
     depths = dict(sizing.depths)
     tried = [Simulator.of(folded, style, deeper) for style in ("stalling", "drained") for deeper in EXTRA_DEPTHS]

@@ -196,9 +196,9 @@ def fit(
     `goal`: without one, the smallest interval that fits, then the smallest LUT share plus BRAM18 share; for a frame
     rate, the cheapest design that reaches it; for a latency, the cheapest design of the longest interval at which it is
     reached. `simulated`: FIFO depths come from cycle simulation and the design carries it; otherwise
-    they are conservative and cycles are estimates. `nearest`: where nothing fits, search for the folding that comes nearest,
-    which may take minutes; else a bound on all of them is given, and one that comes close. `slowdown`: per cent that the interval may be above the slowest
-    node's for the sake of smaller FIFOs; a frame rate already says how much.
+    they are conservative and cycles are estimates. `slowdown`: per cent that the interval may be above the slowest
+    node's for the sake of smaller FIFOs; a frame rate already says how much. `nearest`: where nothing fits, search for the
+    folding that comes nearest, which may take minutes; else a bound on all of them is given, and one that comes close.
 
     Folds are exact for the cost model of `Solver`, in which every FIFO holds as many elements as it is expected to. The
     FIFOs of the design found are sized; what they hold is expected next time, until nothing becomes better or `ROUNDS`
