@@ -21,10 +21,11 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.frontend.importer.walk import check_model, import_model
 from muxflow.frontend.keras import process as keras_process
+from muxflow.frontend.keras import reader
 from muxflow.frontend.keras.child import Predictor
 from muxflow.frontend.keras.execution import KerasExecution, keras_execution
-from muxflow.frontend.keras.process import ENVIRONMENT, SUFFIXES
-from muxflow.frontend.keras.reader import describe_models
+from muxflow.frontend.keras.process import ENVIRONMENT, HDF5, SUFFIXES
+from muxflow.frontend.keras.reader import describe_models, read_keras
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.qonnx.ops import mux_join, or_join
 from muxflow.frontend.training import layers
@@ -310,6 +311,14 @@ def test_what_is_not_supported_is_named(described):
 def test_files_that_are_no_models(name, described):
     assert type(described[name]) is MuxflowError
     assert f"{name}: Keras cannot read it (" in str(described[name])
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 99, HDF5 + b"junk" * 99])
+def test_a_broken_file_is_refused_without_a_start_of_keras(content, tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "keras_child", None)
+    (tmp_path / "broken.h5").write_bytes(content)
+    with pytest.raises(MuxflowError, match=r"broken\.h5: Keras cannot read it \("):
+        read_keras(tmp_path / "broken.h5")
 
 
 def test_absent_file_and_absent_extra(folder, tmp_path, monkeypatch):
