@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph.passes import order_complaint
+from muxflow.dataflow.errors import GraphError, MuxflowError
+from muxflow.dataflow.graph.ranking import ordering
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.top_k import TopK
 from muxflow.frontend.importer.handling import handles
@@ -33,10 +33,16 @@ def choice(importer: Importer, node: ModelNode) -> Sequence[Value]:
     """
     end = importer.leaving.readable(node.inputs[0])
     k = 1 if node.op_type == "ArgMax" else int(importer.constant(node, 1).reshape(-1)[0])
-    complaint = _complaint(importer, node, end, k)
+    complaint, stream = _complaint(importer, node, end, k), end.tensor.stream
+    try:
+        ops = [] if complaint else ordering(importer.readout(end.name, end.tensor), importer.streams[stream])
+    except GraphError as error:
+        complaint = str(error)
     if complaint:
         raise HostComputes(f"{node.label}: {complaint}; the host chooses where it is the last node")
-    indices = importer.emit(node.name, ArgMax() if node.op_type == "ArgMax" else TopK(k), end.tensor.stream)
+    for part, op in ops:
+        stream = importer.emit(f"{stream}_{part}", op, stream)
+    indices = importer.emit(node.name, ArgMax() if node.op_type == "ArgMax" else TopK(k), stream)
     chosen = Tensor(indices, natural(importer.streams[indices]), np.ones(1))
     found = Ending(chosen, node.outputs[-1], logits=end.name)
     return (found,) if node.op_type == "ArgMax" else (replace(end, ordered=False), found)
@@ -58,4 +64,4 @@ def _complaint(importer: Importer, node: ModelNode, end: Ending, k: int) -> str:
     stream = importer.streams[end.tensor.stream]
     if stream.pixels > 1:
         return "the logits are spread over a map"
-    return order_complaint(importer.readout(end.name, end.tensor))
+    return ""

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.graph import End
-from muxflow.frontend.importer.values import Constant, Ending, Tensor, Value
-from muxflow.frontend.model import MUXFLOW, QUANTIZED, Model, ModelNode
+from muxflow.frontend.importer.values import Ending, Tensor, Value
+from muxflow.frontend.model import MUXFLOW, QUANTIZED, Constant, Model, ModelNode
 
 ORDERED = frozenset("Softmax LogSoftmax Sigmoid Tanh Identity Dropout Flatten Squeeze Unsqueeze Cast".split())
 """Operators after which the largest of (N, classes) is still the largest."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from muxflow.dataflow.common_grid import LARGEST_FACTOR
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.pool import Pool
@@ -15,7 +16,6 @@ from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.float_chain import constant_step
-from muxflow.frontend.importer.grids import LARGEST_FACTOR
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first
 from muxflow.frontend.importer.maps import feature_map, padded_map

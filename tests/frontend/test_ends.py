@@ -83,9 +83,27 @@ def test_choices_are_made_on_the_chip(case: str, softmax: bool, build: Any, save
         append_arg_max(graph)
 
 
+ALIGNED = {
+    "a falling scale": lambda b: b.then("Neg"),
+    "whole steps of the sums": lambda b: b.then("Add", np.float32([0, 0.5, -1.5, 2])),
+    "scales on one grid": lambda b: b.then("Mul", np.float32([1, 0.5, -1.5, 2])),
+}
+
+
+@pytest.mark.parametrize("case", ALIGNED)
+def test_classes_are_brought_onto_one_grid_before_the_choice(case: str, build: Any, save: Any, prove: Any) -> None:
+    b = classifier(build)
+    ALIGNED[case](b)
+    path = save(ending(b, "TopK", k=3))
+    graph = load(path)
+    given = random_codes(graph.streams[graph.inputs[0]], 60, np.random.default_rng(2))
+    assert not graph.readouts and "remarks" not in graph.notes
+    expected = model_output(path, graph, given)
+    assert np.array_equal(graph(given).reshape(expected.shape), expected)
+
+
 HOST_CHOOSES: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "an offset a class": (lambda b: b.then("Add", np.float32([0, 1, 0.3, 2])), "ArgMax", {"axis": 1}),
-    "a falling scale": (lambda b: b.then("Neg"), "TopK", {"k": 2}),
     "the smallest": (lambda b: None, "TopK", {"k": 2, "largest": 0}),
     "the last of equals": (lambda b: None, "ArgMax", {"axis": 1, "select_last_index": 1}),
     "relu": (lambda b: b.then("Relu"), "ArgMax", {"axis": 1}),
