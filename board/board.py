@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -103,7 +105,8 @@ def find_board(name: str) -> Board:
     module = importlib.util.module_from_spec(spec)
     try:
         try:
-            spec.loader.exec_module(module)
+            with redirect_stdout(sys.stderr):  # what it prints is no part of a command's answer
+                spec.loader.exec_module(module)
         except MuxflowError as error:
             raise MuxflowError(f"cannot be run ({error})") from error
         return _defined(module)

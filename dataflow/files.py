@@ -19,6 +19,8 @@ from muxflow.dataflow.errors import MuxflowError
 
 MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
+MOST_TEXT = 1 << 26
+"""Bytes of a text file that a project or a folder of Muxflow's holds."""
 ARCHIVE_FAULTS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(KeyError, TypeError, ValueError, RuntimeError),
@@ -49,6 +51,17 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def read_bounded(path: Path) -> str:
+    """Read a text file; raises ValueError for one of more than MOST_TEXT bytes, a device or a pipe, OSError as `open` does."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        data = file.read(MOST_TEXT + 1)
+    if len(data) > MOST_TEXT:
+        raise ValueError(f"it has more than {MOST_TEXT:,} bytes (MOST_TEXT)")
+    return data.decode()
+
+
 def check_writable(path: Path) -> None:
     """Raise MuxflowError, before any work, where a file cannot come to be at `path`: a folder, or below a file."""
     if path.is_dir():
@@ -71,9 +84,9 @@ class Manifest:
 def read_manifest(folder: Path) -> Manifest | None:
     """Read what Muxflow wrote into a folder; None where it says nothing, as one of an older version or of somebody else."""
     try:
-        entry = json.loads((folder / MANIFEST).read_text())
+        entry = json.loads(read_bounded(folder / MANIFEST))
         return Manifest(str(entry["network"]), frozenset(map(str, entry["files"])))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -93,6 +93,8 @@ def find(path: Path) -> Frontend:
     """
     if path.is_dir():
         raise MuxflowError(f"{path}: a folder; expected a model file, {supported()}")
+    if path.exists() and not path.is_file():
+        raise MuxflowError(f"{path}: a device or a pipe, which may never end; expected a model file, {supported()}")
     found = recognised(path)
     if found is not None:
         return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.folded import unfolded
@@ -72,7 +73,7 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
     """
     file = folder / DESIGN
     try:
-        text = json.loads(file.read_text())
+        text = json.loads(read_bounded(file))
     except (FileNotFoundError, NotADirectoryError):
         free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
         remedy = f"`muxflow build MODEL --output {folder}` writes a project" if free else "give the folder of a project"

@@ -19,13 +19,6 @@ from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, p
 from muxflow.reports.render import terminal, to_json, write_report
 from muxflow.reports.report import Report
 
-MODELS = {
-    "channel": "mognet_digits",
-    "channel-mean": "mognet_digits_channel_mean",
-    "element": "mognet_digits_element",
-    "always": "mognet_digits_always",
-}
-
 
 @dataclass(frozen=True)
 class DemoResult:
@@ -60,30 +53,33 @@ class DemoResult:
         console.print(f"done in {rounded(self.seconds)} s")
 
 
-def run_demo(output: Path, *, board: str, select: str, begin: Begin) -> DemoResult:
+def run_demo(
+    output: Path, *, network: str = "mognet_digits", board: str, select: str | None = None, begin: Begin
+) -> DemoResult:
     """Take the Brevitas network to QONNX, graph, design, HLS project, C simulation on the whole held-out split and report.
 
-    Nothing is trained or downloaded: the weights ship with Muxflow. Raises MuxflowError for an unknown select mode or
-    board, MismatchError when any two executions differ.
+    Nothing is trained or downloaded: the weights ship with Muxflow. `select`: of a MOGNET, None for the network as it is.
+    Raises MuxflowError for a network, select mode or board that is unknown, MismatchError when any two executions differ.
     """
-    if select not in MODELS:
-        raise UsageError(f"no shipped model with select {select!r}; there are {', '.join(MODELS)}")
     # Torch is slow to load: only when the demo really runs.
     import torch
 
-    from muxflow.frontend.training.trainer import PRETRAINED, export_trained, load_trained
+    from muxflow.frontend.training.trainer import PRETRAINED, export_trained, file_name, load_trained, shipped
 
+    name = file_name(network, select)
+    if name not in shipped():
+        raise UsageError(f"no shipped network {name}; there are {', '.join(shipped())}")
     torch.set_num_threads(1)
     started = time.perf_counter()
-    name = MODELS[select]
     done = begin("export the Brevitas network to QONNX", 1)
     output.mkdir(parents=True, exist_ok=True)
-    network = load_trained(PRETRAINED / name)
+    trained = load_trained(PRETRAINED / name)
+    facts = json.loads((PRETRAINED / f"{name}.json").read_text(encoding="utf-8"))
     model = export_trained(PRETRAINED / name, output / f"{name}.onnx")
     done(1, 1)
     done = begin("import QONNX into the integer graph", 1)
     graph = muxflow.load(model)
-    images = dataset_images(graph, "digits", "test", None, None)
+    images = dataset_images(graph, facts["dataset"], "test", None, None)
     done(1, 1)
     done = begin(f"fit {board}: folds, FIFO depths, memories", 1)
     design = muxflow.fit(graph, board)
@@ -94,7 +90,7 @@ def run_demo(output: Path, *, board: str, select: str, begin: Begin) -> DemoResu
     done = begin("write the HLS project", 1)
     project = muxflow.write(design, output / name, vectors=images.codes, extra={MODEL_FILE: model.read_bytes()})
     done(1, 1)
-    prove(project, images, network=network, jobs=os.cpu_count() or 1, begin=begin)
+    prove(project, images, network=trained, jobs=os.cpu_count() or 1, begin=begin)
     report = project_report(project, muxflow.__version__, bare)
     files = write_report(report, project.path / "report")
     return DemoResult(report, project.path, tuple(files), time.perf_counter() - started)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import read_bounded, write_atomically
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
@@ -110,10 +110,10 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
     if not file.exists():
         return Ladder()
     try:
-        entry = json.loads(file.read_text())
+        entry = json.loads(read_bounded(file))
         kept = from_json(Ladder, {"rungs": entry["rungs"], "accuracy": entry["accuracy"]})
         if entry["digest"] != digest:
             return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
         return kept
-    except (ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error

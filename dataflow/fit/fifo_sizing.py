@@ -25,8 +25,11 @@ MARGIN_SLACK = 1.01
 SINGLE_STAGE = -(1 << 30)
 """Cycles beyond the estimate of pipelines that are one deep, whatever the estimate."""
 
-EXTRA_DEPTHS = (8, 7, 6, 5, 4, 3, 2, 1, 0)
+EXTRA_DEPTHS = (8, 4, 2, 1, 0)
 """Pipeline depths beyond the estimate with which no pipeline may block another for ever, flushing or not."""
+
+SHORT_FRAME = 4096
+"""Cycles of a frame below which those between are tried as well: pipelines hold much of it, and a run is quick (decision)."""
 
 CHECKED_FRAMES = 2
 """Frames of a run that looks for a deadlock: one that comes at all comes while the FIFOs fill."""
@@ -149,12 +152,14 @@ def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
     """Make FIFOs deeper until no pipelines can wait for each other for ever, whatever the tool makes of them.
 
     Tried are pipelines that stall and ones that drain at the end of each frame, with each of EXTRA_DEPTHS beyond the
-    estimate, and ones of a single stage, because no design may rely on what its pipelines hold. The full FIFOs of a ring
-    of waiting nodes grow by a sixteenth, and by twice as much each time. More depth never makes a deadlock, so that one
-    pass is enough.
+    estimate (those between as well where frames are short), and ones of a single stage, because no design may rely on
+    what its pipelines hold. The full FIFOs of a ring of waiting nodes grow by a sixteenth, and by twice as much each
+    time. More depth never makes a deadlock, so that one pass is enough.
     """
     depths = dict(sizing.depths)
-    tried = [Simulator.of(folded, style, deeper) for style in ("stalling", "drained") for deeper in EXTRA_DEPTHS]
+    short = folded.slowest_cycles < SHORT_FRAME
+    depths_tried = range(max(EXTRA_DEPTHS), -1, -1) if short else EXTRA_DEPTHS
+    tried = [Simulator.of(folded, style, deeper) for style in ("stalling", "drained") for deeper in depths_tried]
     tried.append(Simulator.of(folded, deeper=SINGLE_STAGE))
 
     def waits(simulator: Simulator) -> Mapping[str, tuple[str, str]] | None:

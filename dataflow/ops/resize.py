@@ -83,6 +83,13 @@ class Resize(Op):
             raise GraphError(f"resize: mode {self.mode!r}; supported: 'repeat', 'insert'")
 
     @property
+    def detail(self) -> str:
+        """The factors, and whether it pads or crops."""
+        factors = "x".join(map(str, self.factors)) if max(self.factors) > 1 else ""
+        sides = [word for word, some in (("pads", max(self.pads) > 0), ("crops", min(self.pads) < 0)) if some]
+        return " ".join(filter(None, (factors, *sides)))
+
+    @property
     def fills(self) -> bool:
         """Whether `code` stands anywhere in the output."""
         return max(self.pads) > 0 or (self.mode == "insert" and max(self.factors) > 1)

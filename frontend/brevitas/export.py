@@ -1,7 +1,8 @@
 """Export of a trained Brevitas model to one deterministic QONNX file.
 
 The file holds `Quant`, `BipolarQuant`, `Conv`, `Mul`, `Add`, `MaxPool`, `GlobalAveragePool`, `Flatten` and the
-operators of domain "muxflow" (see `qonnx.ops`), with every shape annotated; generated weights are not stored.
+operators of domain "muxflow" (see `qonnx.ops`), with every shape annotated and nodes named by the model's own modules;
+generated weights are not stored.
 """
 
 from __future__ import annotations
@@ -25,10 +26,15 @@ from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
+from muxflow.frontend.brevitas.names import name_nodes, note_modules
+from muxflow.frontend.brevitas.sharing import check_shared_quantizers
 from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
+from muxflow.frontend.training.layers import CellularAutomatonConv2d, MuxJoin, OrJoin
 from muxflow.frontend.training.quantizers import QONNXManager
 
 OPSET = 20
+OWN = (CellularAutomatonConv2d, MuxJoin, OrJoin)
+"""Modules that are exported as operators of Muxflow's own domain."""
 METADATA_PREFIX = "muxflow."
 
 
@@ -63,9 +69,11 @@ def to_qonnx(
 
     `shapes`: of its input, (N, C, H, W), (N, C, L), (N, C, D, H, W) or (N, features), or a tuple of them, one an input;
     N = 1 for hardware. `metadata`: text pairs, stored under "muxflow.<key>".
-    Raises MuxflowError when a shape is another or the model holds no Brevitas layer.
+    Raises MuxflowError when a shape is another or the model holds no Brevitas layer, UnsupportedError when it adds tensors
+    whose quantizers differ.
     """
     inputs = tuple(torch.zeros(shape) for shape in _checked(model, shapes))
+    check_shared_quantizers(model, inputs)
     with warnings.catch_warnings():
         # The TorchScript exporter is the one that can write custom operators; torch announces its successor.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -75,15 +83,15 @@ def to_qonnx(
             args=inputs if len(inputs) > 1 else inputs[0],
             dynamo=False,
             opset_version=OPSET,
-            custom_opsets={DOMAIN: DOMAIN_VERSION},
+            custom_opsets={DOMAIN: DOMAIN_VERSION} if any(isinstance(m, OWN) for m in model.modules()) else {},
         )
+    note_modules(raw, (name for name, _ in model.named_modules()))
     wrapper = cleanup_model(ModelWrapper(raw)).transform(InferDataTypes())
     proto: onnx.ModelProto = wrapper.model
+    name_nodes(proto)
     proto.graph.name = "muxflow"
     proto.doc_string = ""
     proto.graph.doc_string = ""
-    for node in proto.graph.node:
-        node.doc_string = ""
     del proto.metadata_props[:]
     for key, value in sorted((metadata or {}).items()):
         proto.metadata_props.add(key=METADATA_PREFIX + key, value=value)

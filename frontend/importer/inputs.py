@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from itertools import permutations
@@ -12,13 +13,24 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.graph import Entry
+from muxflow.dataflow.limits import check_elements
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.importer.constants import REORDERINGS, fold
 from muxflow.frontend.importer.float_chain import BINARY, UNARY, constant_step
 from muxflow.frontend.importer.layout import MOST_SPATIAL, stream_axes, stream_shape
 from muxflow.frontend.importer.reordering import moved
 from muxflow.frontend.importer.values import Image, Tensor, Value
-from muxflow.frontend.model import CHANNELS_LAST, STANDARD, Constant, Grid, ImportOptions, Layout, Model, ModelNode
+from muxflow.frontend.model import (
+    CHANNELS_LAST,
+    STANDARD,
+    Constant,
+    Grid,
+    ImportOptions,
+    Layout,
+    Model,
+    ModelInput,
+    ModelNode,
+)
 
 PASSING = (
     UNARY
@@ -92,6 +104,29 @@ def _usual(shape: Sizes) -> tuple[Sizes, Sizes]:
     """Return the order of a channel-first map, or of a vector."""
     stream = stream_shape(shape) or ()
     return stream, stream_axes(len(stream))
+
+
+def check_type(what: str, name: str) -> None:
+    """Raise UnsupportedError for floats of another precision than float32, in which all is evaluated, and for no numbers."""
+    if name != "float32" and not re.fullmatch(r"u?int\d+|bool", name):
+        raise UnsupportedError(
+            f"{what} holds {name} numbers; supported are float32 ones, in which thresholds and near ties are found: "
+            "export the model in float32 (torch: model.float())"
+        )
+
+
+def image_of(entry: ModelInput) -> Image:
+    """Return an input before anything has read it; raises UnsupportedError without fixed sizes, or of other numbers."""
+    if entry.dtype:
+        check_type(f"input {entry.name}", entry.dtype)
+    shape = tuple(size or 0 for size in entry.shape)
+    if not shape or min(shape) < 1:
+        raise UnsupportedError(
+            f"input {entry.name} has no fixed shape (N, {', '.join(str(size or '?') for size in shape)}); export the "
+            "model with an example input of fixed size"
+        )
+    count = check_elements(f"input {entry.name}", *shape)
+    return Image(entry.name, shape, np.arange(count).reshape(shape))
 
 
 def stream_of(

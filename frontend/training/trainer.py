@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -35,7 +36,8 @@ class TrainConfig:
     `seed`: order of images and augmentation; `shift`: random translation by up to this many pixels, zero padded;
     `flip`: random left-right flips; `threshold_rate`: factor on `lr` for the thresholds of MuxJoin joins, which are
     counted in codes (0..2^k-1) and at the weights' rate would hardly reach another integer; `freeze`: last epochs with
-    the HEQ steps frozen; `smoothing`: label smoothing.
+    the HEQ steps frozen; `remeasure`: after the last epoch measure batch statistics anew, see
+    `remeasured`; `smoothing`: label smoothing.
     Raises MuxflowError when a field is out of range. Source: decision.
     """
 
@@ -48,6 +50,7 @@ class TrainConfig:
     flip: bool = False
     threshold_rate: float = 10.0
     freeze: int = 10
+    remeasure: bool = False
     smoothing: float = 0.05
 
     def __post_init__(self) -> None:
@@ -151,7 +154,37 @@ def train(
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
             if on_epoch is not None:
                 on_epoch(epoch, loss)
+    if config.remeasure:
+        remeasured(model, train_set)
     return evaluate(model, test_set)
+
+
+def remeasured(model: nn.Module, dataset: Dataset, images: int = 2048, batch: int = 256) -> nn.Module:
+    """Measure the statistics of every batch norm anew, one after the other in the order of evaluation, in place.
+
+    Those before it already have the statistics of evaluation. In networks of few bits a background that lies near a
+    threshold changes its code from batch to batch, and averages over such batches fit none of them. `images` of
+    the data set are drawn (same ones each time) and taken as they are; the model is left in evaluation mode and returned.
+    Source: decision.
+    """
+    drawn = np.random.Generator(np.random.PCG64(0)).permutation(len(dataset))[:images]
+    order: list[nn.modules.batchnorm._BatchNorm] = []
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    hooks = [norm.register_forward_hook(lambda met, *_: order.append(met)) for norm in norms]
+    model.eval()
+    with torch.no_grad():
+        model(torch.from_numpy(dataset.tensor_images(slice(1))))
+        for hook in hooks:
+            hook.remove()
+        for norm in order:
+            momentum, norm.momentum = norm.momentum, None  # a plain average over the batches
+            norm.reset_running_stats()
+            norm.train()
+            for start in range(0, len(drawn), batch):
+                model(torch.from_numpy(dataset.tensor_images(drawn[start : start + batch])))
+            norm.eval()
+            norm.momentum = momentum
+    return model
 
 
 def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainConfig, epoch: int) -> float:
@@ -229,11 +262,16 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_digits": ("digits", TrainConfig()),
     "mognet_cifar10": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
     "mognet_cifar100": ("cifar100", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
-    "mognet_mnist": ("mnist_5k", TrainConfig(epochs=40, shift=2, freeze=8)),
-    "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, shift=2)),
+    "mognet_mnist": ("mnist_5k", TrainConfig(epochs=30, shift=2)),
+    "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in IMAGENET},
 }
 """Data set and training recipe of each preset (decisions)."""
+
+
+def file_name(preset: str, select: str | None) -> str:
+    """Give the name of a trained network's files: the preset's, followed by the select mode unless that is "channel"."""
+    return preset if select in (None, "channel") else f"{preset}_{select.replace('-', '_')}"
 
 
 def train_preset(
@@ -255,7 +293,7 @@ def train_preset(
     files, where no package ships it; `epochs`: None takes the recipe's; `seed`: initial weights and order; `resume`:
     continue from the checkpoint in `output/<name>/`; `threads`: torch threads, results are reproducible for 1; `validate`:
     leave the test split alone, and measure on a fifth of the training split that is not trained on, to compare choices.
-    `<name>` is the preset, followed by the select mode unless that is "channel".
+    `<name>`: see `file_name`.
     Raises MuxflowError when an option is unknown, the data are absent or broken, or training fails.
     """
     if preset not in RECIPES:
@@ -271,7 +309,7 @@ def train_preset(
     if validate:
         train_set, test_set = train_set.without(VALIDATION_SHARE)
     folder = Path(output)
-    name = preset if select in (None, "channel") else f"{preset}_{select.replace('-', '_')}"
+    name = file_name(preset, select)
     previous = torch.get_num_threads()
     torch.set_num_threads(threads)
     began = time.monotonic()
@@ -312,7 +350,12 @@ def train_preset(
 
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-"""The digits models that ship with Muxflow, as `train_preset` wrote them."""
+"""The trained networks that ship with Muxflow, as `train_preset` wrote them."""
+
+
+def shipped() -> tuple[str, ...]:
+    """List the names of the networks that ship with their Brevitas weights."""
+    return tuple(sorted(path.stem for path in PRETRAINED.glob("*.pt")))
 
 
 def load_trained(path: str | Path) -> nn.Module:

@@ -150,6 +150,8 @@ class Ern(nn.Module):  # type: ignore[misc]
         self.stages = nn.Sequential(*stages)
         self.act = _norm_act(channels, c)
         self.classifier = _conv(channels, c.classes, 1)
+        # No batch norm follows: weights of this size give logits that a softmax can train on (decision).
+        nn.init.uniform_(self.classifier.weight, -1.0, 1.0)
         self.pool = nn.AdaptiveAvgPool2d(1)
 
     def forward(self, x: Tensor) -> Tensor:

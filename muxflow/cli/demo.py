@@ -11,18 +11,24 @@ from muxflow.cli.console import BoardOption, Json, answer, out, tasks
 
 
 def demo(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK", help="Which of the shipped networks: mognet_digits, mognet_mnist, ern_mnist."
+        ),
+    ] = "mognet_digits",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path(
         "build/demo"
     ),
     board: BoardOption = "pynq-z2",
     select: Annotated[
-        str, typer.Option(help="Which of the shipped models: channel, channel-mean, element, always.")
-    ] = ("channel"),
+        str | None, typer.Option(help="Select mode of a MOGNET: channel (when absent), channel-mean, element, always.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Do the whole job on the shipped digits network: export, import, fit, project, simulation, report."""
+    """Do the whole job on a shipped network: export, import, fit, project, simulation, report."""
     from muxflow.demo import run_demo
 
     with tasks(as_json) as begin:
-        result = run_demo(output, board=board, select=select, begin=begin)
+        result = run_demo(output, network=network, board=board, select=select, begin=begin)
     answer(result.entry, as_json, lambda: result.show(out))

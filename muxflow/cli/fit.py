@@ -154,9 +154,7 @@ def fit(
         ),
     ] = False,
     frontier: Annotated[bool, typer.Option("--frontier", help="Print frame rate against LUTs and block RAM.")] = False,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw the frontier into this file (needs matplotlib: muxflow[report]).")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the frontier into this file (needs matplotlib).")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON too.")] = None,
     verbose: Verbose = False,
     as_json: Json = False,

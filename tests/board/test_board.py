@@ -82,6 +82,13 @@ def test_a_board_of_ones_own_is_one_file(tmp_path: Path) -> None:
     assert "mine" not in boards()
 
 
+def test_what_a_board_file_prints_is_no_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(f"print('hello')\n{OWN}")
+    find_board(str(file))
+    assert capsys.readouterr() == ("", "hello\n")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

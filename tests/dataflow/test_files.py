@@ -1,11 +1,13 @@
 """Folders that appear whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from muxflow.dataflow import files
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import MANIFEST, check_network, check_replaceable, read_manifest, whole_folder
+from muxflow.dataflow.files import MANIFEST, check_network, check_replaceable, read_bounded, read_manifest, whole_folder
 
 
 def listing(folder):
@@ -121,3 +123,17 @@ def test_another_network_is_named(tmp_path):
     check_network(tmp_path / "absent", "lenet")
     with pytest.raises(MuxflowError, match=r"holds the project of lenet, and this is vgg; .*--force"):
         check_network(tmp_path / "p", "vgg")
+
+
+def test_texts_are_not_read_without_end(tmp_path, monkeypatch):
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("zeros", "pipe"):
+        with pytest.raises(ValueError, match="it is no file"):
+            read_bounded(tmp_path / name)
+    monkeypatch.setattr(files, "MOST_TEXT", 3)
+    (tmp_path / "text").write_text("\u00e91")
+    assert read_bounded(tmp_path / "text") == "\u00e91"
+    (tmp_path / "text").write_text("1234")
+    with pytest.raises(ValueError, match=r"more than 3 bytes \(MOST_TEXT\)"):
+        read_bounded(tmp_path / "text")

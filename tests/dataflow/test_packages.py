@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -48,11 +50,23 @@ def test_an_absent_package_is_named() -> None:
         packages.require("no-such-tool", "1.0", "pip install no-such-tool")
 
 
-def test_an_extra_is_installed_from_the_checkout_or_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_extra_is_installed_from_the_checkout_or_the_wheel_or_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A checkout brings its pins; the command is for this environment, and for any folder."""
     here = Path(__file__).parents[2]
     monkeypatch.setattr(packages, "CHECKOUT", here)
     pip = [sys.executable, "-m", "pip", "install"]
     assert shlex.split(packages.install_extra("hgq")) == [*pip, "-c", f"{here}/constraints.txt", "-e", f"{here}[hgq]"]
     monkeypatch.setattr(packages, "CHECKOUT", tmp_path)
-    assert shlex.split(packages.install_extra("hgq")) == [*pip, "muxflow[hgq]"]
+    record = {"url": ""}
+    requires = ["numpy>=2", 'onnx ; extra == "onnx"', 'torch; extra == "train"', 'muxflow[onnx] ; extra == "train"']
+    installed = SimpleNamespace(read_text=lambda name: json.dumps(record), requires=requires)
+    monkeypatch.setattr(packages, "distribution", lambda name: installed)
+    assert shlex.split(packages.install_extra("train")) == [*pip, "torch", "onnx"]
+    wheel = tmp_path / "my wheels" / "muxflow-1.0-py3-none-any.whl"
+    record["url"] = wheel.as_uri()
+    assert shlex.split(packages.install_extra("train")) == [*pip, "torch", "onnx"]
+    wheel.parent.mkdir()
+    wheel.touch()
+    assert shlex.split(packages.install_extra("train")) == [*pip, f"{wheel}[train]"]

@@ -1,5 +1,6 @@
 """Exported files: equal to the model code by code, deterministic, without generated weights."""
 
+import operator
 import re
 import subprocess
 import sys
@@ -10,11 +11,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from command_line import run
 from torch import nn
 
+import muxflow
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.brevitas.export import execute, export, read_metadata, to_qonnx
 from muxflow.frontend.training.zoo import build, randomise
+from muxflow.proof.compare import compare
+from muxflow.proving import random_images
 
 SMALL = {"n": 8, "ring": 64, "blocks": 1}
 
@@ -167,6 +173,25 @@ def test_the_documented_model_runs(tmp_path, monkeypatch):
     assert read_metadata("model.onnx") == {"split": "test"}
 
 
+def test_the_documented_residual_goes_from_torch_to_the_report(tmp_path, monkeypatch):
+    """The page's own commands: a grouped residual with stock batch norms, simulated on a user's images."""
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(documented("residual.onnx"), names)
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "brevitas.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^muxflow (.*residual.*)$", page, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["check", "build", "csim", "report"]
+    said = {}
+    for command in commands:
+        native = ("--variant", "native") if command.startswith("csim") else ()
+        done = run(*command.split(), *native, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        said[command.split()[0]] = done.stdout
+    assert "100.00 % on images.npz, 20 of 20 images" in said["csim"]
+    assert re.search(r"^block_conv +conv 3x3, 4 groups", said["build"], re.MULTILINE)
+    assert "block_Add" in (tmp_path / "build" / "residual" / "report" / "report.txt").read_text()
+
+
 def test_the_documented_model_of_two_inputs_is_simulated(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -174,6 +199,70 @@ def test_the_documented_model_of_two_inputs_is_simulated(tmp_path, monkeypatch):
     assert names["graph"].inputs == ("global_in", "global_in_1")
     assert np.array_equal(names["result"].outputs, names["graph"]((names["pixels"], names["levels"])))
     assert names["logits"].std() > 0
+
+
+class Residual(nn.Module):
+    """Two branches with a quantizer each, or one that both share."""
+
+    def __init__(self, shared, join=operator.add):
+        super().__init__()
+        self.input = qnn.QuantIdentity(return_quant_tensor=True)
+        self.branches = nn.ModuleList([nn.Sequential(qnn.QuantConv2d(2, 2, 1, bias=False)) for _ in range(2)])
+        self.first = qnn.QuantReLU(bit_width=4, return_quant_tensor=True)
+        self.second = self.first if shared else qnn.QuantReLU(bit_width=4, return_quant_tensor=True)
+        self.join = join
+
+    def forward(self, x):
+        x = self.input(x)
+        return self.join(self.first(self.branches[0](x)), self.second(self.branches[1](x)))
+
+
+@pytest.mark.parametrize("join", [operator.add, lambda a, b: torch.cat([a, b], 1)], ids=["add", "cat"])
+def test_branches_without_a_shared_quantizer_are_named_before_brevitas_does(tmp_path, join):
+    torch.manual_seed(0)
+    model = Residual(shared=False, join=join)
+    model(images(4, (2, 4, 4)) * 3)
+    model.eval()
+    with pytest.raises(MuxflowError, match=r"outputs of first and second, whose quantizers differ .*self.shared\(a\)"):
+        export(model, tmp_path / "net.onnx", (1, 2, 4, 4))
+    assert list(tmp_path.iterdir()) == []
+    shared = Residual(shared=True, join=join).eval()
+    path = export(shared, tmp_path / "net.onnx", (1, 2, 4, 4))
+    x = images(2, (2, 4, 4))
+    expected = shared(x)
+    np.testing.assert_allclose(execute(path, x.numpy())["global_out"], expected.value.detach().numpy(), atol=1e-6)
+
+
+def test_nodes_are_named_by_the_models_own_modules(tmp_path):
+    """A layer has its module's name; a second call, a weight quantizer and a container's own operations say so."""
+    model = Residual(shared=True).eval()
+    names = {(node.name, node.op_type) for node in to_qonnx(model, (1, 2, 4, 4)).graph.node}
+    assert names == {
+        ("input", "Quant"),
+        ("branches.0.0", "Conv"),
+        ("branches.1.0", "Conv"),
+        ("branches.0.0.weight_quant", "Quant"),
+        ("branches.1.0.weight_quant", "Quant"),
+        ("first", "Quant"),
+        ("first_1", "Quant"),
+        ("first.Relu", "Relu"),
+        ("first.Relu_1", "Relu"),
+        ("Add", "Add"),
+    }
+    plain = nn.Sequential(qnn.QuantIdentity(), nn.Sequential(qnn.QuantConv2d(2, 3, 1)), qnn.QuantReLU()).eval()
+    path = export(plain, tmp_path / "plain.onnx", (1, 2, 4, 4))
+    assert {"Quant_0", "Conv_1.0", "Quant_2"} <= {node.name for node in onnx.load(str(path)).graph.node}
+    assert {node.name for node in muxflow.load(path).nodes} == {"Conv_1_0", "Conv_1_0_weights", "Quant_2"}
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (1, 2, 8)], ids=["vector", "sequence"])
+def test_vectors_and_sequences_export_like_images(tmp_path, shape):
+    layer = qnn.QuantLinear(6, 5, bias=False) if len(shape) == 2 else qnn.QuantConv1d(2, 5, 3, bias=False)
+    norm = nn.BatchNorm1d(5)
+    model = nn.Sequential(qnn.QuantIdentity(), layer, norm, qnn.QuantReLU(bit_width=3)).eval()
+    graph = muxflow.load(export(model, tmp_path / "net.onnx", shape))
+    agreed = compare(graph, [TorchExecution(model, graph)], random_images(graph, 9).codes)
+    assert agreed.outcomes[0].images == 9
 
 
 class Ends(nn.Module):

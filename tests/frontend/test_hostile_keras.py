@@ -299,8 +299,8 @@ def test_a_layer_whose_settings_make_no_sense_is_named() -> None:
 
     layer = type("Odd", (), {"compute_dtype": "float32"})()
     writer = Writer("Keras")
-    write_layer(writer, Call(layer, "first", ["x"], [(None, 4)], (None, 4)), Layers({"Odd": handler}, frozenset(), {}))
+    write_layer(writer, Call(layer, "first", ["x"], [(None, 4)], (None, 4)), Layers({"Odd": handler}, {}))
     (node,) = writer.nodes
     assert node.op_type == "Unsupported"
     said = node.attributes["message"]
-    assert said == "Odd: its settings do not make sense (TypeError: unsupported operand)"
+    assert said == "its settings do not make sense (TypeError: unsupported operand)"

@@ -41,6 +41,7 @@ LAYERS = {
     "averages": ["a", "b", "c"],
     "grouped": ["a", "b", "c", "start"],
     "po2": ["a", "b", "c", "d", "e"],
+    "wide": ["a", "b"],
     "float_relu": ["a", "b"],
     "plain": ["a", "b", "c", "d"],
     "features": ["a"],
@@ -291,7 +292,7 @@ def complaints(description):
 
 def test_what_is_not_supported_is_named(described):
     bad, lone = complaints(described["bad"]), complaints(described["lone"])
-    assert "codes from 0 to 4095; supported are 8 bits, and up to 16 at the input" in bad["wide"]
+    assert "it has more than 65536 values" in bad["wide"]
     assert "not reached" in bad["larger"]
     assert "quantized_bits(4,0,1,alpha='auto'): alpha='auto' takes the scale from each batch" in lone["moving"]
     assert "two results for one input" in lone["random"]
@@ -301,8 +302,8 @@ def test_what_is_not_supported_is_named(described):
     assert "trains (Dropout): called with training=True, so predict trains" in lone["trains"]
     assert "half (QActivation): computes in float16; supported is float32" in lone["half"]
     assert "rows (BatchNormalization): axis=[1]; supported is the last axis" in lone["rows"]
-    assert all("input_scale=1/255" in m or "not reached" in m for m in complaints(described["plain"]).values())
-    with pytest.raises(UnsupportedError, match=r"^wide \(QActivation\): a quantizer with codes"):
+    assert "say what its integers are: input_bits=8" in next(iter(complaints(described["plain"]).values()))
+    with pytest.raises(UnsupportedError, match=r"^wide \(QActivation\): activation quantized_relu\(17,2"):
         import_model(described["bad"])
 
 

@@ -1,5 +1,6 @@
 """Readers are found: a toy reader of a format of its own goes all the way, and nothing else knows of it."""
 
+import os
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 
@@ -130,6 +131,16 @@ def test_the_proof_runs_the_copy(toy):
 def test_without_the_toy_its_suffix_is_unknown(toy):
     with pytest.raises(MuxflowError, match=r"a file of type '\.toy'; supported are .*\.onnx \(FINN-ONNX, QONNX\)"):
         muxflow.load(toy)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".h5", ".npz", ""])
+def test_what_never_ends_is_no_model(suffix, tmp_path):
+    """A device gave zeros until the memory was full, a pipe nothing for ever."""
+    (tmp_path / f"zeros{suffix}").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    for name in ("zeros", "pipe"):
+        with pytest.raises(MuxflowError, match=rf"{name}.*: a device or a pipe, which may never end; expected a model"):
+            muxflow.check(tmp_path / f"{name}{suffix}")
 
 
 def test_two_functions_for_one_operator_are_refused():

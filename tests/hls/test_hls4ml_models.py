@@ -107,9 +107,11 @@ def test_what_stays_hls4mls():
     """Dense convolutions and maximum pools are hls4ml's own layers; groups, generated weights and joins are ours."""
     layers = {layer.name: layer for layer in plan(muxflow.load(DIGITS)).layers}
     own = [name for name, layer in layers.items() if isinstance(layer, Convolution)]
-    assert own == [f"Conv_{number}" for number in (0, 1, 4, 7, 10, 13, 16, 19)]
-    assert [name for name, layer in layers.items() if isinstance(layer, MaxPool)] == ["MaxPool_0", "MaxPool_1"]
-    grouped, generated, join = (layers[name] for name in ("Conv_2", "Conv_3", "MuxJoin_0"))
+    assert own == ["stem_0", *(f"stages_{number}_body_expand_0" for number in (0, 1, 3, 4, 6, 7)), "classifier"]
+    assert [name for name, layer in layers.items() if isinstance(layer, MaxPool)] == ["stages_2", "stages_5"]
+    grouped, generated, join = (
+        layers[name] for name in ("stages_0_body_mix_0", "stages_0_body_project_0", "stages_0_join")
+    )
     assert [node.op.kind for node in grouped.graph.nodes] == ["SlidingWindow", "RomWeights", "MatrixVector"]
     assert [node.op.kind for node in generated.graph.nodes] == ["AutomatonWeights", "MatrixVector"]
     assert [node.op.kind for node in join.graph.nodes] == ["Fork", "ChannelSelect", "MuxJoin"]
@@ -192,12 +194,15 @@ def precision(layer, what, given):
     ("change", "message"),
     [
         (
-            precision("Conv_1", "result", "fixed<5,2>"),
-            r"layer Conv_1: its result type .*fixed<5,2.* does not hold \[.*\]",
+            precision("stages_0_body_expand_0", "result", "fixed<5,2>"),
+            r"layer stages_0_body_expand_0: its result type .*fixed<5,2.* does not hold \[.*\]",
         ),
-        (precision("Conv_1", "accum", "fixed<9,3>"), r"layer Conv_1: its accum type .* to 'fixed<\d+,\d+>' or wider"),
+        (
+            precision("stages_0_body_expand_0", "accum", "fixed<9,3>"),
+            r"layer stages_0_body_expand_0: its accum type .* to 'fixed<\d+,\d+>' or wider",
+        ),
         (precision("global_in_values", "result", "fixed<10,3>"), r"layer global_in_values: its result type"),
-        (precision("MaxPool_0", "result", "ufixed<2,0>"), r"layer MaxPool_0: its result type"),
+        (precision("stages_1", "result", "ufixed<2,0>"), r"layer stages_1: its result type"),
     ],
 )
 def test_rounding_layers_are_named(converted, change, message):
@@ -214,8 +219,10 @@ def test_rounded_weights_are_named(tmp_path):
         trained = zoo.randomise(zoo.build("mognet_digits", n=8, g=2, blocks=1))
     model = muxflow.prepare_for_hls4ml(trained, input_shape=(1, 8, 8))
     config = package.utils.config_from_pytorch_model(model, (1, 8, 8), granularity="name", backend="Vitis")
-    config["LayerName"]["conv_1"]["Precision"]["weight"] = "ufixed<2,2>"
-    with pytest.raises(UnsupportedError, match=r"layer conv_1: its weight type .* does not hold the trained weights"):
+    config["LayerName"]["stages_0_body_expand_0"]["Precision"]["weight"] = "ufixed<2,2>"
+    with pytest.raises(
+        UnsupportedError, match=r"layer stages_0_body_expand_0: its weight type .* does not hold the trained weights"
+    ):
         package.converters.convert_from_pytorch_model(
             model, hls_config=config, io_type="io_stream", backend="Vitis", output_dir=str(tmp_path)
         )
@@ -239,7 +246,9 @@ def test_unprepared_models_are_refused(tmp_path):
     only = next(node for node in model.graph.node if node.op_type == "MuxJoin")
     inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8, 8, 8]) for name in only.input]
     graph = onnx.helper.make_graph([only], "one", inputs, [])
-    with pytest.raises(UnsupportedError, match=r"layer MuxJoin_0 \(MuxJoin\): .* muxflow.prepare_for_hls4ml\(model\)"):
+    with pytest.raises(
+        UnsupportedError, match=r"layer stages\.0\.join \(MuxJoin\): .* muxflow.prepare_for_hls4ml\(model\)"
+    ):
         package.converters.parse_onnx_model(onnx.helper.make_model(graph))
 
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 import muxflow
-from muxflow.demo import MODELS, run_demo
+from muxflow.dataflow.errors import UsageError
+from muxflow.demo import run_demo
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.training.datasets.digits import load_digits
-from muxflow.frontend.training.trainer import PRETRAINED, export_trained, load_trained
+from muxflow.frontend.training.trainer import PRETRAINED, export_trained, file_name, load_trained, shipped
 from muxflow.proof.compare import compare
 from muxflow.proving import Begin
 
@@ -22,6 +23,7 @@ def silent(_title: str, _total: int):  # type: ignore[no-untyped-def]
 
 
 BEGIN: Begin = silent
+DIGITS = {select: file_name("mognet_digits", select) for select in ("channel", "channel-mean", "element", "always")}
 
 
 def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
@@ -47,7 +49,12 @@ def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
     assert (result.project / "model.onnx").read_bytes() == (PRETRAINED / "mognet_digits.onnx").read_bytes()
 
 
-@pytest.mark.parametrize("name", MODELS.values())
+def test_a_network_that_is_not_shipped_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no shipped network mognet_digits_or; there are .*mognet_digits_element"):
+        run_demo(tmp_path, board="pynq-z2", select="or", begin=BEGIN)
+
+
+@pytest.mark.parametrize("name", shipped())
 def test_the_shipped_models_are_what_their_weights_export_to(tmp_path: Path, name: str) -> None:
     """The export is reproducible across machines (docs/design/reproducibility.md)."""
     exported = export_trained(PRETRAINED / name, tmp_path / "model.onnx")
@@ -57,7 +64,7 @@ def test_the_shipped_models_are_what_their_weights_export_to(tmp_path: Path, nam
 @pytest.mark.parametrize("select", ["channel-mean", "element", "always"])
 def test_every_select_mode_agrees_and_reaches_its_accuracy(select: str) -> None:
     torch.set_num_threads(1)
-    base = PRETRAINED / MODELS[select]
+    base = PRETRAINED / DIGITS[select]
     graph = muxflow.load(base.with_suffix(".onnx"))
     digits = load_digits("test")
     codes = image_codes(graph, digits.images)
@@ -80,7 +87,7 @@ def test_every_select_mode_agrees_and_reaches_its_accuracy(select: str) -> None:
 )
 def test_every_select_mode_in_simulation(tmp_path: Path, select: str) -> None:
     """The ladders of the joins and selects climb every mode; here the whole networks."""
-    graph = muxflow.load(PRETRAINED / f"{MODELS[select]}.onnx")
+    graph = muxflow.load(PRETRAINED / f"{DIGITS[select]}.onnx")
     codes = image_codes(graph, load_digits("test").images)
     project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project")
     assert len(project.csim(codes, verify=True).outputs) == 450
@@ -88,7 +95,7 @@ def test_every_select_mode_in_simulation(tmp_path: Path, select: str) -> None:
 
 def test_a_frame_holding_select_shows_its_memory_and_element_shows_what_it_saves() -> None:
     bits = {}
-    for select, name in MODELS.items():
+    for select, name in DIGITS.items():
         design = muxflow.fit(muxflow.load(PRETRAINED / f"{name}.onnx"), "pynq-z2")
         bits[select] = sum(row.get("frame", 0) for row in design.memory_bits().values())
     assert bits["channel"] > 0

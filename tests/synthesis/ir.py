@@ -214,7 +214,11 @@ def parse(text: str) -> Module:
     variables: dict[str, str] = {}
     current: Function | None = None
     block = ""
-    for line in text.splitlines():
+    # A switch lists its cases a line each.
+    joined = re.sub(
+        r"(?m)^(  switch [^\n]*\[)\n((?:    [^\n]*\n)*)  \]", lambda m: m[1] + " ".join(m[2].split()) + "]", text
+    )
+    for line in joined.splitlines():
         if line.startswith("define "):
             name = re.search(r'@("[^"]*"|[\w.$-]+)\(', line)
             assert name is not None, line

@@ -53,6 +53,28 @@ template <> struct Ones<3> {
   }
 };
 
+#ifdef MUXFLOW_CSIM
+/// What terms of sums are computed in: the reference simulation adds plain integers, so that trees are loops; ap_int types
+/// hold what is stored, sent and accumulated.
+template <class E> using Term = long long;
+template <int N> struct Flags {
+  bool flag[N];
+  bool& operator[](int i) { return flag[i]; }
+};
+template <int N> int ones(const Flags<N>& flags) {
+  int count = 0;
+  for (int i = 0; i < N; ++i) count += flags.flag[i];
+  return count;
+}
+#else
+template <class E> using Term = E;
+template <int N> using Flags = ap_uint<N>;
+template <int N> ap_uint<BitLength<N>::value> ones(const ap_uint<N>& flags) {
+#pragma HLS inline
+  return Ones<N>::count(flags);
+}
+#endif
+
 /// An element's width and sign, and the signed type that holds it.
 template <class E> struct ElementOf;
 template <int WIDTH> struct ElementOf<ap_int<WIDTH> > {
@@ -86,6 +108,19 @@ template <class E> struct Tree<E, 1> {
   }
 };
 
+#ifdef MUXFLOW_CSIM
+template <int N> struct PlainTree {
+  typedef long long type;
+  static long long of(const long long (&terms)[N]) {
+    long long sum = 0;
+    for (int i = 0; i < N; ++i) sum += terms[i];
+    return sum;
+  }
+};
+template <int N> struct Tree<long long, N> : PlainTree<N> {};
+template <> struct Tree<long long, 1> : PlainTree<1> {};
+#endif
+
 /// A product of LUTs, or of a DSP block: left to itself a tool takes either.
 template <class A, class B, bool DSP> struct Multiplier {
   static const bool SIGNED = ElementOf<A>::SIGNED || ElementOf<B>::SIGNED;
@@ -106,6 +141,15 @@ template <class A, class B> struct Multiplier<A, B, true> {
     return product;
   }
 };
+
+#ifdef MUXFLOW_CSIM
+template <bool DSP> struct PlainMultiplier {
+  typedef long long type;
+  static long long of(long long a, long long b) { return a * b; }
+};
+template <> struct Multiplier<long long, long long, false> : PlainMultiplier<false> {};
+template <> struct Multiplier<long long, long long, true> : PlainMultiplier<true> {};
+#endif
 
 /// A product in the type of its result, of LUTs where it is not to be of a DSP block.
 template <class To, bool DSP = false, class A, class B> To product(const A& a, const B& b) {

@@ -35,12 +35,22 @@ template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
 #pragma HLS inline
     const int low = column * BITS % WORD;
     const int first = column * BITS / WORD;
+#ifdef MUXFLOW_CSIM
+    const uint64_t lower = uint64_t(table[row][first]) >> low;
+    return low + BITS > WORD ? element(lower | uint64_t(table[row][first + 1]) << (WORD - low)) : element(lower);
+#else
     ap_uint<2 * WORD> bits = table[row][first];
     if (low + BITS > WORD) bits.range(2 * WORD - 1, WORD) = ap_uint<WORD>(table[row][first + 1]);
     element value;
     value.range(BITS - 1, 0) = bits.range(low + BITS - 1, low);
     return value;
+#endif
   }
+#ifdef MUXFLOW_CSIM
+  static void copy(Data& table, int row, detail::Packed<WIDTH>& to) {
+    for (int i = 0; i < WORDS; ++i) to.set(i * WORD, i < WORDS - 1 ? WORD : WIDTH - i * WORD, table[row][i]);
+  }
+#endif
 #endif
 };
 

@@ -94,6 +94,11 @@ def test_signs_stay_signs_where_no_other_code_stands():
     assert Resize((2, 2), mode="insert", code=1).infer(signs)[0].bipolar
 
 
+def test_detail_tells_what_it_does():
+    cases = [Resize((2, 2)), Resize((1, 1), (1, 0, 0, 0)), Resize((3, 1), (-1, 0, 1, 0))]
+    assert [op.detail for op in cases] == ["2x2", "pads", "3x1 pads crops"]
+
+
 def test_bad_attributes():
     for factors, pads in [((0, 2), ()), ((1, 1), (1, 1)), ((1, 1, 1, 1), ())]:
         with pytest.raises(GraphError, match="supported: 1 to 3 axes, factors of at least 1"):

@@ -43,7 +43,7 @@ static const muxflow::Table<2, false, 2, 1>::word n_input_factors[2][muxflow::Ta
 #endif
 };
 static void n_input(muxflow::stream<muxflow::BipolarBeat<1>>& x0, muxflow::stream<muxflow::Beat<3, true, 1>>& y0) {
-  muxflow::scale</*PIXELS*/ 6, /*CHANNEL_FOLD*/ 2, muxflow::Table<2, false, 2, 1>>(n_input_factors, x0, y0);
+  muxflow::scale</*ROUNDS*/ 6, /*ROWS*/ 2, /*SHARE*/ 1, muxflow::Table<2, false, 2, 1>>(n_input_factors, x0, y0);
 }
 }  // namespace muxflow_layers
 

@@ -1,0 +1,73 @@
+"""Tensors of several quantizers in one sum or concatenation: which ones they are, and what to write instead."""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import Any
+
+import torch
+from brevitas.quant_tensor import QuantTensor
+from torch import nn
+
+from muxflow.dataflow.errors import UnsupportedError
+
+COMPARED = ("check_scaling_factors_same", "check_zero_points_same", "check_bit_width_same", "check_sign_same")
+"""Functions in which Brevitas compares two tensors and refuses what differs."""
+
+
+def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    """Evaluate a model once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
+
+    Brevitas refuses them too, without a word about where they come from. Any other error of the model is left to its export.
+    """
+    made: list[tuple[str, Any]] = []
+    names = {module: name for name, module in model.named_modules()}
+
+    def note(module: nn.Module, _given: Any, output: Any) -> None:
+        if isinstance(output, QuantTensor):
+            made.append((names[module], output))
+
+    hooks = [module.register_forward_hook(note) for module in names]
+    training = {module: module.training for module in names}
+    try:
+        model.eval()
+        with torch.no_grad():
+            model(*inputs)
+    except RuntimeError as error:
+        frame = _comparing(error)
+        if frame is not None:
+            operands = [frame.f_locals.get(name) for name in ("self", "other")]
+            raise UnsupportedError(_told(str(error), [_maker(made, operand) for operand in operands])) from error
+    except Exception:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, value in training.items():
+            module.training = value
+
+
+def _comparing(error: BaseException) -> FrameType | None:
+    """Return the call in which Brevitas compared two tensors; None for an error of another kind."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name in COMPARED:
+            return trace.tb_frame
+        trace = trace.tb_next
+    return None
+
+
+def _maker(made: list[tuple[str, Any]], operand: Any) -> str:
+    """Name the module whose output an operand is, or that gave it its scale; "" where none is known."""
+    found = [name for name, output in made if output is operand]
+    found = found or [name for name, output in made if output.scale is operand.scale]
+    return found[-1] if found else ""
+
+
+def _told(said: str, makers: list[str]) -> str:
+    where = " and ".join(maker or "an operation of the model's own" for maker in makers)
+    return (
+        f"export: the model adds or concatenates the outputs of {where}, whose quantizers differ ({said}): their codes have no "
+        "common step. Give both one shared quantizer: self.shared = qnn.QuantIdentity(bit_width=4, return_quant_tensor=True) "
+        'in __init__, and self.shared(a) + self.shared(b) in forward (docs/guide/brevitas.md, "Residuals")'
+    )
