@@ -28,6 +28,7 @@ from muxflow.cli.fit import (
     LutOption,
     SlowdownOption,
     SureOption,
+    say_how,
     wishes,
 )
 from muxflow.cli.input_options import InputWords, with_input_options
@@ -112,6 +113,7 @@ def build(
 
     def show() -> None:
         out.print(terminal(report, verbose=verbose))
+        say_how(design)
         out.print()
         for fact, text in facts.items():
             out.print(f"{fact}: {os.path.relpath(text) if fact == 'project' else text}")
