@@ -241,8 +241,9 @@ class Importer:
             chips = follower(self.model.nodes, node)
             if chips is not None:
                 raise UnsupportedError(f"{error}; {chips.label} comes after it") from error
-            if not any(one.op.role is Role.SOURCE for one in self.nodes):
-                raise  # nothing of the model would be left
+            raw = any(isinstance(self.values[name], Image) for name in node.inputs)
+            if raw or not any(one.op.role is Role.SOURCE for one in self.nodes):
+                raise  # it reads the input itself, or nothing of the model would be left
             found = [self._left_to_host(node)] * len(node.outputs)
         return found if isinstance(found, Sequence) else (found,)
 

@@ -28,6 +28,7 @@ from muxflow.cli.fit import (
     LutOption,
     SlowdownOption,
     SureOption,
+    floor,
     wishes,
 )
 from muxflow.cli.input_options import InputWords, with_input_options
@@ -113,6 +114,8 @@ def build(
     def show() -> None:
         out.print(terminal(report, verbose=verbose))
         out.print()
+        if note := floor(asked, design):
+            out.print(note)
         for fact, text in facts.items():
             out.print(f"{fact}: {os.path.relpath(text) if fact == 'project' else text}")
         if target == "vitis":
