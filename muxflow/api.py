@@ -157,6 +157,7 @@ def fit(
     utilisation: Utilisation | None = None,
     sure: float | None = None,
     slowdown: float = 0.0,
+    nearest: bool = False,
     implementations: Implementations = KERNELS,
     progress: Callable[[str], None] | None = None,
 ) -> Design:
@@ -167,6 +168,7 @@ def fit(
     must be to fit (default 80 %); `sure` replaces that.
     `fps`: frames a second, or `latency`: seconds for one image; the cheapest design that reaches it, the fastest one that
     fits when both are None. `slowdown`: per cent of the rate that may be given up for smaller FIFOs.
+    `nearest`: where nothing fits, search for the folding that comes nearest, however long it takes, in place of a bound.
     `implementations`: of the target, the HLS kernels by default.
     Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None.
     Raises MuxflowError for an unknown board or a goal that is not positive, BudgetError naming the nearest point and
@@ -186,6 +188,7 @@ def fit(
         goal=folding.Goal(fps, latency),
         slowdown=slowdown,
         simulated=have_compiler(),
+        nearest=nearest,
         progress=progress,
     )
 

@@ -193,7 +193,7 @@ def _after_windows(folded: Folded) -> dict[str, int]:
         loop = folded.access(node)
         for name, pattern in zip(node.inputs, loop.reads, strict=True):
             if name in names and pattern.beats < pattern.trips:
-                found[name] = max(count for count, used in pattern.runs if used)
+                found[name] = pattern.longest
         after = node.op.role is Role.LAYOUT or (node.op.only_lanes and names)
         if after and node.outputs[0] not in graph.outputs:
             found[node.outputs[0]] = 1

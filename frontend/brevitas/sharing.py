@@ -59,11 +59,9 @@ def _comparing(error: BaseException) -> FrameType | None:
 
 def _maker(made: list[tuple[str, Any]], operand: Any) -> str:
     """Name the module whose output an operand is, or that gave it its scale; "" where none is known."""
-    for same in (lambda output: output is operand, lambda output: output.scale is operand.scale):
-        found = [name for name, output in made if same(output)]
-        if found:
-            return found[-1]
-    return ""
+    found = [name for name, output in made if output is operand]
+    found = found or [name for name, output in made if output.scale is operand.scale]
+    return found[-1] if found else ""
 
 
 def _told(said: str, makers: list[str]) -> str:

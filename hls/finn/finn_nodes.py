@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -51,12 +52,13 @@ def convert_lanes(
 
 
 def sliding_window(into: Conversion, node: Node) -> None:
-    """Add FMPadding --> ConvolutionInputGenerator."""
+    """Add FMPadding --> ConvolutionInputGenerator, with parallel windows where the design sends whole ones."""
     op = node.op
     assert isinstance(op, SlidingWindow)
-    (x,) = into.graph.ports(node).inputs
-    # FINN pads with zeros, and a stream of signs has none.
-    if op.groups > 1 or (any(op.pads) and (op.pad_code or x.bipolar)):
+    (x,), (y,) = (into.graph.ports(node).inputs, into.graph.ports(node).outputs)
+    positions = y.lanes // x.lanes
+    # FINN pads with zeros, and a stream of signs has none; it sends one kernel position at once, or all.
+    if op.groups > 1 or (any(op.pads) and (op.pad_code or x.bipolar)) or 1 < positions < prod(op.kernel):
         own_nodes.other(into, node)
         return
     source, kind = node.inputs[0], into.kind(node.inputs[0])
@@ -67,8 +69,9 @@ def sliding_window(into: Conversion, node: Node) -> None:
         "ConvKernelDim": list(op.kernel),
         "IFMChannels": channels,
         "IFMDim": padded,
-        "OFMDim": list(into.graph.ports(node).outputs[0].shape[:2]),
+        "OFMDim": list(y.shape[:2]),
         "SIMD": x.lanes,
+        "parallel_window": int(positions > 1),
         "Stride": list(op.stride),
         "Dilation": list(op.dilation),
         "inputDataType": kind,

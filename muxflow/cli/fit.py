@@ -120,7 +120,7 @@ def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
 
 def _again(context: typer.Context) -> list[str]:
     """Write the options that `muxflow build` has too as they were given, the board in any case, those of inputs aside."""
-    own = ("model", "project", "frontier", "plot", "output", "verbose", "as_json", *OPTIONS)
+    own = ("model", "project", "nearest", "frontier", "plot", "output", "verbose", "as_json", *OPTIONS)
     shared = {name: value for name, value in context.params.items() if name not in own}
     return [
         word
@@ -156,6 +156,12 @@ def fit(
     bram: BramOption = 0.90,
     sure: SureOption = 0.80,
     slowdown: SlowdownOption = 0.0,
+    nearest: Annotated[
+        bool,
+        typer.Option(
+            "--nearest", help="Where nothing fits, find the nearest folding in place of a bound; takes minutes."
+        ),
+    ] = False,
     frontier: Annotated[bool, typer.Option("--frontier", help="Print frame rate against LUTs and block RAM.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the frontier into this file (needs matplotlib).")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON too.")] = None,
@@ -185,7 +191,7 @@ def fit(
         graph = muxflow.load(model, **inputs.keywords)
         done(1, 1)
         done = begin(f"fit {board}", 1)
-        design = muxflow.fit(graph, **asked)
+        design = muxflow.fit(graph, **asked, nearest=nearest)
         done(1, 1)
         done = begin("FIFO margins", 1)
         bare = without_margins(design)

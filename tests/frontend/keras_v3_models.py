@@ -209,7 +209,7 @@ def lone():
     branches = [
         QConv2D(2, 1, name="pixelwise", **confs(lane(axes=(1, 2, 3))))(x),
         Quantizer(lane(1, -1, 4, overflow="WRAP"), name="wraps")(x),
-        Quantizer(lane(1, 2, 9), name="wide")(x),
+        Quantizer(lane(1, 2, 14), name="wide")(x),
         QSubtract(name="difference", iq_confs=lane())([x, x]),
         layers.Activation("squareplus", name="other")(x),
         layers.AveragePooling2D(2, strides=1, padding="same", name="edges")(x),
