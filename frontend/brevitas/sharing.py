@@ -16,7 +16,7 @@ COMPARED = ("check_scaling_factors_same", "check_zero_points_same", "check_bit_w
 
 
 def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-    """Evaluate a model once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
+    """Run a model once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
 
     Brevitas refuses them too, without a word about where they come from. Any other error of the model is left to its export.
     """

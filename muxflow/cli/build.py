@@ -28,6 +28,7 @@ from muxflow.cli.fit import (
     LutOption,
     SlowdownOption,
     SureOption,
+    floor,
     say_how,
     wishes,
 )
@@ -115,6 +116,8 @@ def build(
         out.print(terminal(report, verbose=verbose))
         say_how(design)
         out.print()
+        if note := floor(asked, design):
+            out.print(note)
         for fact, text in facts.items():
             out.print(f"{fact}: {os.path.relpath(text) if fact == 'project' else text}")
         if target == "vitis":

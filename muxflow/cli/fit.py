@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,11 +27,15 @@ from muxflow.cli.refit import refit
 from muxflow.cli.target_options import flag
 from muxflow.dataflow.files import check_writable, write_atomically
 from muxflow.dataflow.fit.device import Utilisation, check_clock
+from muxflow.dataflow.quantities import rate, si
 from muxflow.dataflow.text import json_text
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
     from muxflow.dataflow.fit.folding import FrontierPoint
+
+SURPASSED = 1.1
+"""How many times better than asked for a design is before that is remarked (decision)."""
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
 LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used, up to 1.")]
@@ -98,6 +102,21 @@ def say_how(design: Design) -> None:
         out.print(
             f"{NO_COMPILER}: not simulated, so FIFOs are deeper than needed and cycles estimates ({INSTALL_COMPILER})"
         )
+
+
+def floor(asked: Mapping[str, Any], design: Design) -> str:
+    """Say that a goal is a floor, or a ceiling, where the cheapest design beyond it is far beyond; "" where it is not."""
+    if asked["fps"] is not None and design.frames_per_second > SURPASSED * asked["fps"]:
+        return (
+            f"--fps is a floor: of the designs that reach {rate(asked['fps'])} the cheapest one does "
+            f"{rate(design.frames_per_second)}"
+        )
+    if asked["latency"] is not None and SURPASSED * design.latency_seconds < asked["latency"]:
+        return (
+            f"--latency-ms is a ceiling: of the designs within {si(asked['latency'], 's')} the cheapest one takes "
+            f"{si(design.latency_seconds, 's')}"
+        )
+    return ""
 
 
 def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
@@ -210,6 +229,8 @@ def fit(
         if curve:
             out.print(tables.slowdown(curve))
         out.print()
+        if note := floor(asked, design):
+            out.print(note)
         for path in filter(None, (plot, output)):
             out.print(f"written: {os.path.relpath(path)}")
         next_command("build", model, *_again(context), *inputs.words)
