@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cached_property, lru_cache
 from inspect import isabstract
+from itertools import groupby
+from operator import itemgetter
 from re import sub
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
@@ -91,28 +93,62 @@ class Register:
     cells: tuple[int, ...]
 
 
+Runs = tuple[tuple[int, bool], ...]
+
+
 @dataclass(frozen=True)
 class Pattern:
-    """In which iterations of a loop a port is used: runs of (iterations, used), the whole played `repeat` times."""
+    """In which iterations of a loop a port is used: runs of (iterations, used), the whole played `repeat` times.
 
-    runs: tuple[tuple[int, bool], ...]
+    A pattern in the place of a run is played there, so that a map of any number of rows is a few runs.
+    """
+
+    runs: tuple[tuple[int, bool] | Pattern, ...]
     repeat: int = 1
+
+    @cached_property
+    def parts(self) -> tuple[tuple[Runs, int], ...]:
+        """List the same as (runs, repeat), one after the other, no run empty."""
+        found: list[tuple[Runs, int]] = []
+        for run in self.runs:
+            if isinstance(run, Pattern):
+                found += run.parts
+            elif run[0]:
+                found.append(((run,), 1))
+        # Neighbours that are played once are one part; so is everything where it is played again and again.
+        parts: list[tuple[Runs, int]] = []
+        for runs, repeat in found:
+            if self.repeat > 1 and len(found) > 1:
+                runs, repeat = runs * repeat, 1
+            if repeat == 1 and parts and parts[-1][1] == 1:
+                runs = parts.pop()[0] + runs
+            parts.append((_merged(runs), repeat))
+        if self.repeat != 1:
+            parts = [(runs, repeat * self.repeat) for runs, repeat in parts if self.repeat]
+        return tuple((((runs[0][0] * n, runs[0][1]),), 1) if len(runs) == 1 else (runs, n) for runs, n in parts)
 
     @property
     def trips(self) -> int:
         """Iterations covered."""
-        return self.repeat * sum(count for count, _ in self.runs)
+        return sum(repeat * sum(count for count, _ in runs) for runs, repeat in self.parts)
 
     @property
     def beats(self) -> int:
         """Iterations in which the port is used."""
-        return self.repeat * sum(count for count, used in self.runs if used)
+        return sum(repeat * sum(count for count, used in runs if used) for runs, repeat in self.parts)
+
+    @property
+    def longest(self) -> int:
+        """The most iterations that one run uses the port in."""
+        return max((count for runs, _ in self.parts for count, used in runs if used), default=0)
 
     def mask(self) -> npt.NDArray[np.bool_]:
         """List one flag an iteration, shape (trips,)."""
-        counts = [count for count, _ in self.runs]
-        flags = [used for _, used in self.runs]
-        return np.tile(np.repeat(np.array(flags, bool), counts), self.repeat)
+        masks = [
+            np.tile(np.repeat([used for _, used in runs], [count for count, _ in runs]), repeat)
+            for runs, repeat in self.parts
+        ]
+        return np.concatenate([np.zeros(0, bool), *masks])
 
     @staticmethod
     def of(mask: npt.NDArray[np.bool_]) -> Pattern:
@@ -285,6 +321,11 @@ class Op(ABC):
 
     def __hash__(self) -> int:
         return hash(self._key)
+
+
+def _merged(runs: Runs) -> Runs:
+    """Join neighbouring runs of the same kind."""
+    return tuple((sum(count for count, _ in equal), used) for used, equal in groupby(runs, key=itemgetter(1)))
 
 
 @lru_cache(maxsize=256)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from muxflow.api import Project
 from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MismatchError, MuxflowError, UsageError
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
@@ -26,6 +24,7 @@ from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import VECTOR_FRAMES
 from muxflow.hls.vitis.project import Project as HlsProject
+from muxflow.images import Images, file_images
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
 from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, says_class, stale
@@ -48,16 +47,6 @@ def model_copy(model: Path) -> dict[str, bytes]:
     return {f"model{registry.kept_suffix(model)}": model.read_bytes()} if registry.find(model).executes else {}
 
 
-@dataclass(frozen=True)
-class Images:
-    """Input codes with, where they come from a data set, labels and its name and split."""
-
-    codes: Batch
-    labels: npt.NDArray[np.int64] | None
-    dataset: str
-    split: str
-
-
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
     """Draw seeded random codes over the whole interval of each input; raises MuxflowError where they would fill the memory."""
     for name in graph.inputs:
@@ -78,8 +67,17 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
     return Images(image_codes(graph, dataset.images[:count]), dataset.labels[:count], name, split)
 
 
-def images_for(graph: Graph, data: str | None, split: str, folder: Path | None, count: int | None) -> Images:
-    """Return the images of a data set, as `dataset_images` does; `count` random ones, 16 when None, without a data set."""
+def images_for(
+    graph: Graph, data: str | None, split: str, folder: Path | None, count: int | None, file: Path | None = None
+) -> Images:
+    """Return the images of a file or a data set; `count` random ones, 16 when None, without either.
+
+    Raises UsageError for both.
+    """
+    if data is not None and file is not None:
+        raise UsageError(f"both --data {data} and --images {file} are given; give one of them")
+    if file is not None:
+        return file_images(graph, file, count)
     if data is None:
         return random_images(graph, RANDOM_IMAGES if count is None else count)
     return dataset_images(graph, data, split, folder, count)

@@ -15,7 +15,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.proof.execution import Execution, Floats, Tensor
 from muxflow.proof.ties import Differences, follow
 
-BATCH = 50
+BATCH = 64
 """Most images that are run and compared at once."""
 BATCH_CODES = 1 << 26
 """Most codes of all streams of a batch, 8 bytes each: what the comparison needs in memory, however many images there are."""

@@ -33,7 +33,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
     if report.accuracy:
         a = report.accuracy
         images = f"{count(a.correct)} of {counted(a.images, 'image')}"
-        rows.append(("accuracy", f"{percent(a.share)} on {a.dataset}, {a.split} split, {images}"))
+        rows.append(("accuracy", f"{percent(a.share)} on {a.source}, {images}"))
     rows += [
         ("slowest node", f"{report.bottleneck}, {count(report.slowest_cycles)} cycles a frame (estimate)"),
         ("what binds", report.ceiling),

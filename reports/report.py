@@ -63,12 +63,17 @@ class NodeRow:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Right answers of the C simulation (or the graph) on a named split."""
+    """Right answers of the C simulation (or the graph) on a named split, "" for a file that is none."""
 
     dataset: str
     split: str
     images: int
     correct: int
+
+    @property
+    def source(self) -> str:
+        """Data set, and split where it has one."""
+        return f"{self.dataset}, {self.split} split" if self.split else self.dataset
 
     @property
     def share(self) -> float:

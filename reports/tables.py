@@ -27,7 +27,7 @@ def grid(rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def table(left: Sequence[str], right: Sequence[str] = ()) -> Table:
-    """Begin a table of columns of text and of numbers."""
+    """Make a table of columns of text and of numbers."""
     begun = Table(box=None, pad_edge=False, padding=(0, 1))
     for column in left:
         begun.add_column(column, overflow="fold")

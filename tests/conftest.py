@@ -207,13 +207,14 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return compare
 
 
-def random_graph(seed: int) -> Graph:
-    """Forks, joins, changes of rate and joins that hold a whole frame, on maps of a few pixels.
+def random_graph(seed: int, rows: int = 0) -> Graph:
+    """Forks, joins, changes of rate and joins that hold a whole frame, on maps of a few pixels, or so many rows of them.
 
     Seeds that end in 7 or 8 fuse a second input, u, late; those that end in 6 or 7 have a second output.
     """
     rng = np.random.default_rng(seed)
     height, width_, channels = int(rng.integers(2, 5)), int(rng.integers(2, 5)), int(rng.choice([2, 3, 4, 6]))
+    height = rows or height
     image = Stream((height, width_, channels), 0, 3)
     nodes: list[Node] = []
 
@@ -260,10 +261,10 @@ def random_graph(seed: int) -> Graph:
     return with_nodes(Graph(f"random{seed}", (), inputs, tuple(inputs), (last, *outputs)), nodes)
 
 
-def random_design(seed: int) -> Design:
-    """A random graph under random legal folds."""
+def random_design(seed: int, rows: int = 0) -> Design:
+    """A random graph under random legal folds; `rows`: see `random_graph`."""
     rng = np.random.default_rng(seed)
-    graph = insert_forks(random_graph(seed))
+    graph = insert_forks(random_graph(seed, rows))
     folds = {}
     for node in graph.nodes:
         if not node.op.folds_with_reader:
@@ -281,7 +282,7 @@ def include(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_random_design() -> Callable[[int], Design]:
+def make_random_design() -> Callable[..., Design]:
     """See `random_design`."""
     return random_design
 

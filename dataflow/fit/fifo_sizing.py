@@ -67,10 +67,12 @@ class _Proof:
 
     def timing(self, depths: Mapping[str, int]) -> Timing | None:
         """Give the timing with the estimated pipelines; None where the depths deadlock or are too slow."""
-        timing = _kept(self.nominal, depths, self.frames, self.allowed)
-        if timing is None or self.deeper is self.nominal:
-            return timing
-        return timing if _kept(self.deeper, depths, self.frames, self.allowed * MARGIN_SLACK) is not None else None
+        if self.deeper is self.nominal:
+            return _kept(self.nominal, depths, self.frames, self.allowed)
+        with ThreadPoolExecutor(1) as thread:
+            deeper = thread.submit(_kept, self.deeper, depths, self.frames, self.allowed * MARGIN_SLACK)
+            timing = _kept(self.nominal, depths, self.frames, self.allowed)
+            return timing if deeper.result() is not None else None
 
 
 def frames_in_flight(simulator: Simulator) -> int:
@@ -193,7 +195,7 @@ def _after_windows(folded: Folded) -> dict[str, int]:
         loop = folded.access(node)
         for name, pattern in zip(node.inputs, loop.reads, strict=True):
             if name in names and pattern.beats < pattern.trips:
-                found[name] = max(count for count, used in pattern.runs if used)
+                found[name] = pattern.longest
         after = node.op.role is Role.LAYOUT or (node.op.only_lanes and names)
         if after and node.outputs[0] not in graph.outputs:
             found[node.outputs[0]] = 1

@@ -112,6 +112,8 @@ def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int |
     By bisection, as what is fast enough for an interval is so for every longer one; `near`: an interval to begin at.
     """
     intervals = [cycles for cycles in solver.intervals() if cycles >= at_least]
+    if near is None and (not intervals or solver.excludes(intervals[-1], budget)):
+        return None
     best = None
     # Invariant: intervals from `high` on fit, those before `low` do not.
     low, high, stride = 0, len(intervals), 1
@@ -186,6 +188,7 @@ def fit(
     goal: Goal | None = None,
     slowdown: float = 0.0,
     simulated: bool = False,
+    nearest: bool = False,
     progress: Progress | None = None,
 ) -> Design:
     """Find the best design for a goal inside the device's budget, FIFOs and width converters included (estimates).
@@ -194,7 +197,8 @@ def fit(
     rate, the cheapest design that reaches it; for a latency, the cheapest design of the longest interval at which it is
     reached. `simulated`: FIFO depths come from cycle simulation and the design carries it; otherwise
     they are conservative and cycles are estimates. `slowdown`: per cent that the interval may be above the slowest
-    node's for the sake of smaller FIFOs; a frame rate already says how much.
+    node's for the sake of smaller FIFOs; a frame rate already says how much. `nearest`: where nothing fits, search for the
+    folding that comes nearest, which may take minutes; else a bound on all of them is given, and one that comes close.
 
     Folds are exact for the cost model of `Solver`, in which every FIFO holds as many elements as it is expected to. The
     FIFOs of the design found are sized; what they hold is expected next time, until nothing becomes better or `ROUNDS`
@@ -234,7 +238,7 @@ def fit(
 
     best, held = _in_rounds(search, sized, secured, tell)
     if best is None:
-        raise BudgetError(search.nearest(held, board))
+        raise BudgetError(search.failure(held, board, nearest))
     if best.timing is not None:
         tell("FIFO depths: cutting")
         fifos = cut_fifos(best.folded, Sizing(best.depths, best.timing, longest(best)), cuts=CUTS)
@@ -305,10 +309,17 @@ class _Search:
         self._limit = self.interval
         self.floor = 0
         self._near: int | None = None
+        self._solver: tuple[Mapping[str, int], Solver] | None = None
+
+    def solver(self, held: Mapping[str, int]) -> Solver:
+        """Give the solver for what FIFOs hold; the one that was asked for last is kept."""
+        if self._solver is None or self._solver[0] != held:
+            self._solver = held, Solver(self.graph, self.implementations, held)
+        return self._solver[1]
 
     def solve(self, held: Mapping[str, int], best: Design | None) -> Solution | None:
         """Find the next design worth sizing; None when nothing fits, or nothing that is better than the best one by far."""
-        solver = Solver(self.graph, self.implementations, held)
+        solver = self.solver(held)
         if self.goal.fps is not None:
             found = solver.solve(self._limit, self.budget)
         elif self.latency is not None:
@@ -365,22 +376,17 @@ class _Search:
     def _latency_of(self, solution: Solution) -> int:
         return schedule(fold_graph(self.graph, solution.folds, self.implementations), timed=True).latency
 
-    def nearest(self, held: Mapping[str, int], board: str) -> str:
-        """Explain why there is no design: the nearest one that fits, or how far the smallest is from fitting."""
-        solver = Solver(self.graph, self.implementations, held)
+    def failure(self, held: Mapping[str, int], board: str, exact: bool) -> str:
+        """Explain why there is no design: the fastest one that fits, or how far the smallest is from fitting.
+
+        `exact`: search for the smallest; else a bound says how large any is.
+        """
+        solver = self.solver(held)
         name = self.graph.name
         nearest = fastest(solver, self.budget)
         advice = "choose a larger board (`muxflow boards`), raise the utilisation, or make the network smaller"
         if nearest is None:
-            cycles = solver.intervals()[-1]
-            smallest = solver.nearest(cycles, self.budget)
-            assert smallest is not None
-            binding = ", ".join(smallest.resources.exceeds(self.budget))
-            return (
-                f"{name} does not fit {board}: the nearest folding needs {smallest.resources} (estimate); an estimate may "
-                f"come to {self.budget}. {binding} binds: it needs {smallest.resources.share(self.budget):.2f} times the budget. "
-                f"Remedy: {advice}"
-            )
+            return f"{name} does not fit {board}: {self._smallest(solver, exact)}. Remedy: {advice}"
         rate = self.clock_mhz * 1e6 / nearest.cycles
         near = f"the nearest point that fits is {rate:,.1f} frames/s ({nearest.cycles} cycles a frame, estimate)"
         faster = [cycles for cycles in solver.intervals() if cycles < nearest.cycles]
@@ -391,7 +397,8 @@ class _Search:
         elif self.goal.fps is not None:
             asked = f"{self.goal.fps:g} frames/s"
             faster = [max([1, *(cycles for cycles in faster if cycles <= self.interval)])]
-        beyond = solver.nearest(faster[-1], self.budget) if faster else None
+        found = solver.smallest(faster[-1], self.budget) if faster else None
+        beyond = found and found[1]
         if beyond is None:
             why = "no fold within the tools' limits on stream width and unrolled work is faster"
         else:
@@ -401,6 +408,23 @@ class _Search:
             f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; an estimate may come "
             f"to {self.budget}. {why}. Remedy: lower the goal, {advice}"
         )
+
+    def _smallest(self, solver: Solver, exact: bool) -> str:
+        """Say what the smallest folding takes, or a small one and a bound on all."""
+        found = solver.smallest(solver.intervals()[-1], self.budget)
+        assert found is not None
+        bound, solution = found
+        which, times = "a small folding", f"any needs at least {bound:.2f} times the budget"
+        if exact or bound <= 1:
+            nearest = solver.nearest(solver.intervals()[-1], self.budget)
+            assert nearest is not None
+            solution = nearest
+            which, times = (
+                "the nearest folding",
+                f"it needs {nearest.resources.share(self.budget):.2f} times the budget",
+            )
+        binding = ", ".join(solution.resources.exceeds(self.budget))
+        return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binding} binds: {times}"
 
 
 def _load(resources: Resources, budget: Resources) -> float:

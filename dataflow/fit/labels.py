@@ -64,6 +64,28 @@ def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
     return best
 
 
+def smallest_share(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> tuple[float, list[int]]:
+    """Bound the largest share of a budget that any path takes from below, and find a path that comes near the bound.
+
+    Whatever the prices, the cheapest path costs no more than the largest share of any; prices grow where shares are large.
+    """
+    scale = 1.0 / np.maximum(1, budget)
+    weights = np.array([0.45, 0.05, 0.45, 0.05])
+    bound, least, found = 0.0, np.inf, []
+    for turn in range(rounds):
+        values = trellis.forward(weights * scale)
+        path, total = trellis.path(weights * scale, values)
+        shares = total * scale
+        bound = max(bound, float(values[-1][0]))
+        if shares.max() < least:
+            least, found = float(shares.max()), path
+        if least < 1.005 * bound:
+            break
+        weights = weights * np.exp(2 * 0.92**turn * (shares / shares.max() - 1))
+        weights /= weights.sum()
+    return bound, found
+
+
 def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
     """Find the path of least LUT share plus BRAM18 share with every resource within the budget, None when there is none.
 

@@ -118,16 +118,22 @@ class PlacedMemory:
         return sum(primitives.bits for primitives in self.primitives)
 
 
-@lru_cache(maxsize=1 << 16)
-def _columns(depth: int, width: int) -> tuple[int, ...]:
-    """Find the width of the last column of a best tiling of each number of bits from 0 to `width`, and its blocks at the end."""
-    best = [0] + [10**9] * width
-    last = [0] * (width + 1)
-    depth = packed_depth(depth)
-    costs = [(width, ceil(depth / deep)) for deep, width in BRAM18_SHAPES if 2 * deep >= min(depth, DEEPEST_SHAPE)]
-    for bits in range(1, width + 1):
-        best[bits], last[bits] = min((best[max(0, bits - column)] + cost, column) for column, cost in costs)
-    return (*last, best[width])
+def _columns(depth: int, width: int) -> tuple[list[int], list[int]]:
+    """Give best tilings of each number of bits from 0 to at least `width`: the blocks, and the width of the last column."""
+    packed = packed_depth(depth)
+    best, last = _tilings(packed)
+    costs = [(width, ceil(packed / deep)) for deep, width in BRAM18_SHAPES if 2 * deep >= min(packed, DEEPEST_SHAPE)]
+    for bits in range(len(best), width + 1):
+        cost, column = min((best[max(0, bits - column)] + cost, column) for column, cost in costs)
+        best.append(cost)
+        last.append(column)
+    return best, last
+
+
+@lru_cache
+def _tilings(packed: int) -> tuple[list[int], list[int]]:
+    """Keep the tilings of a depth that were found, for wider words to begin with."""
+    return [0], [0]
 
 
 def packed_depth(depth: int) -> int:
@@ -142,12 +148,12 @@ def bram18_count(depth: int, width: int) -> int:
     shape exists, so that parity bits are lost beyond 4,096 words. A word may be cut into columns of different shapes, so
     the count is a small knapsack over the width.
     """
-    return _columns(depth, width)[-1]
+    return _columns(depth, width)[0][width]
 
 
 def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], ...]:
     """List the blocks of `bram18_count` as ((depth, width), count), one entry a shape."""
-    last = _columns(depth, width)
+    _, last = _columns(depth, width)
     depth = packed_depth(depth)
     found: dict[tuple[int, int], int] = {}
     left = width

@@ -13,7 +13,7 @@ from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo, groups
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Implementations
-from muxflow.dataflow.fit.labels import Bound, cheapest_path, lagrangian
+from muxflow.dataflow.fit.labels import ROUNDING, Bound, cheapest_path, lagrangian, smallest_share
 from muxflow.dataflow.fit.memory import choices
 from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.graph import Graph
@@ -118,6 +118,22 @@ class Solver:
         path = None if trellis is None else cheapest_path(trellis, _vector(budget))
         return None if trellis is None or path is None else self._solution(trellis, path)
 
+    def excludes(self, cycles: int, budget: Resources) -> bool:
+        """Say whether a bound rules out every design for an interval; where it does not, there may be none all the same."""
+        trellis = self._trellis(cycles)
+        return trellis is None or smallest_share(trellis, _vector(budget))[0] > 1 + ROUNDING
+
+    def smallest(self, cycles: int, budget: Resources) -> tuple[float, Solution] | None:
+        """Bound what share of a budget any design for an interval takes at least, and give a design that comes near it.
+
+        The share is that of the scarcest resource. None when no fold is as fast, whatever it takes.
+        """
+        trellis = self._trellis(cycles)
+        if trellis is None:
+            return None
+        bound, path = smallest_share(trellis, _vector(budget))
+        return bound, self._solution(trellis, path)
+
     def bound(self, cycles: int, budget: Resources) -> Bound | None:
         """Bound what designs cost that need at most so many cycles a frame in every node; None when there is none."""
         trellis = self._trellis(cycles)
@@ -128,18 +144,15 @@ class Solver:
 
         None when no fold is as fast, whatever it takes.
         """
-        if self._trellis(cycles) is None:
+        near = self.smallest(cycles, budget)
+        if near is None:
             return None
-
-        def within(scale: float) -> Solution | None:
-            return self.solve(cycles, Resources(*(int(scale * max(1, amount)) for _, amount in budget.items())))
-
-        low, high = 0.0, 1.0
-        while (found := within(high)) is None:
-            low, high = high, 2 * high
+        low, found = near
+        high = found.resources.share(budget)
         while high - low > 0.01 * high:
             middle = (low + high) / 2
-            closer = within(middle)
+            scaled = Resources(*(int(middle * max(1, amount)) for _, amount in budget.items()))
+            closer = self.solve(cycles, scaled)
             if closer is None:
                 low = middle
             else:

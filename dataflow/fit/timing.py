@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -19,15 +20,23 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.op import Pattern
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Access, Pattern
 from muxflow.dataflow.processes import compiled
 
 COMPILER = "g++"
+NO_COMPILER = f"no {COMPILER} on PATH"
+INSTALL_COMPILER = "Debian and Ubuntu: `apt-get install g++`"
 SOURCE = "host input"
 SINK = "host output"
 """What the host's ends are called; the stream's name follows where there are several."""
 UNBOUNDED = 1 << 40
 FOREVER = (1 << 63) - 1
+ROW = 4
+"""The column of `Simulator.nodes` that holds the iterations of a row."""
+
+FEWEST_CYCLES = 2048
+"""Cycles between two looks at the state, at least: a look takes as long as some cycles."""
 Longs = npt.NDArray[np.int64]
 
 Style = Literal["flushing", "stalling", "drained"]
@@ -96,10 +105,12 @@ class DeadlockError(ToolError):
 class Simulator:
     """A folded graph (lanes on every stream, one reader each) made ready to be simulated many times.
 
-    `nodes`: for each the iterations of a frame, interval, depth, style, numbers of read and write ports; the host's inputs
-    come first, its outputs last. `in_place`: streams that are none in hardware, simulated with a beat or two always ready.
-    `ports`: stream, first run, runs; `runs`: iterations, used. `style`: of the nodes' pipelines. `tail`: frames that come
-    after those that a run looks at, because a pipeline that stands still keeps the end of the last one.
+    `nodes`: for each the iterations of a frame, interval, depth, style, iterations of a row, numbers of read and write
+    ports; the host's inputs come first, its outputs last. `in_place`: streams that are none in hardware, simulated with a
+    beat or two always ready. `ports`: stream, first part, parts; `parts`: first run, runs, how often they are played, their
+    iterations; `runs`: iterations, used. `style`: of the nodes' pipelines. `tail`: frames that come after those that a run
+    looks at, because a pipeline that stands still keeps the end of the last one. `skipping`: whether a run skips the periods
+    in which the whole graph does the same again; what it gives is the same either way.
     """
 
     graph: Graph
@@ -107,9 +118,11 @@ class Simulator:
     in_place: frozenset[str]
     nodes: Longs
     ports: Longs
+    parts: Longs
     runs: Longs
     style: Style = "flushing"
     tail: int = 0
+    skipping: bool = True
 
     @staticmethod
     def of(folded: Folded, style: Style = "flushing", deeper: int = 0) -> Simulator:
@@ -119,23 +132,16 @@ class Simulator:
         """
         graph = folded.graph
         number = {name: i for i, name in enumerate(graph.streams)}
-        runs: list[tuple[int, int]] = []
-        seen: dict[Pattern, tuple[int, int]] = {}
-
-        def pattern_runs(pattern: Pattern) -> tuple[int, int]:
-            if pattern not in seen:
-                kept = [(count, int(used)) for count, used in pattern.runs if count]
-                seen[pattern] = (len(runs), len(kept))
-                runs.extend(kept)
-            return seen[pattern]
-
+        table = _PatternTable([], [])
         names, entries, ports = [], [], []
+        slowest = folded.slowest_cycles
 
         def host(name: str, end: str, reads: int, writes: int) -> None:
-            beats = graph.streams[name].beats
+            stream = graph.streams[name]
             names.append(end)
-            entries.append((beats, 1, 1, STYLES.index("flushing"), reads, writes))
-            ports.append((number[name], *pattern_runs(Pattern.always(beats))))
+            row = _row(Access((Pattern.always(stream.beats),), ()), stream, slowest)
+            entries.append((stream.beats, 1, 1, STYLES.index("flushing"), row, reads, writes))
+            ports.append((number[name], *table.add(Pattern.always(stream.beats))))
 
         for name, end in host_ends(graph.inputs, SOURCE).items():
             host(name, end, 0, 1)
@@ -143,9 +149,11 @@ class Simulator:
             loop, cost = folded.access(node), folded.cost(node)
             names.append(node.name)
             depth = max(1, cost.depth + deeper)
-            entries.append((loop.trips, cost.interval, depth, STYLES.index(style), len(loop.reads), len(loop.writes)))
+            row = _row(loop, graph.streams[node.outputs[0]], slowest)
+            kinds = STYLES.index(style), row, len(loop.reads), len(loop.writes)
+            entries.append((loop.trips, cost.interval, depth, *kinds))
             for name, pattern in zip(node.inputs + node.outputs, loop.reads + loop.writes, strict=True):
-                ports.append((number[name], *pattern_runs(pattern)))
+                ports.append((number[name], *table.add(pattern)))
         for name, end in host_ends(graph.outputs, SINK).items():
             host(name, end, 1, 0)
         return Simulator(
@@ -154,7 +162,8 @@ class Simulator:
             frozenset(folded.in_place),
             np.array(entries, np.int64),
             np.array(ports, np.int64),
-            np.array(runs, np.int64),
+            np.array(table.parts, np.int64),
+            np.array(table.runs, np.int64),
             style,
             _tail(entries) if style == "stalling" else 0,
         )
@@ -169,16 +178,17 @@ class Simulator:
 
         `interval`: at least the beats of an input frame.
         """
-        nodes, ports, runs = self.nodes.copy(), self.ports.copy(), self.runs
+        nodes, ports = self.nodes.copy(), self.ports.copy()
+        table = _PatternTable(self.parts.tolist(), self.runs.tolist())
         for source in range(len(self.graph.inputs)):
             beats = int(self.nodes[source, 0])
             pace = interval // beats
-            spread = [(1, 1), (pace - 1, 0)] * beats + [(interval - pace * beats, 0)]
-            kept = np.array([run for run in spread if run[0]], np.int64)
+            spread = Pattern(((1, True), (pace - 1, False)), beats)
             nodes[source, 0] = interval
-            ports[source, 1:] = len(runs), len(kept)
-            runs = np.concatenate([runs, kept])
-        return replace(self, nodes=nodes, ports=ports, runs=runs)
+            nodes[source, ROW] *= pace
+            ports[source, 1:] = table.add(Pattern((spread, (interval - pace * beats, False))))
+        parts, runs = np.array(table.parts, np.int64), np.array(table.runs, np.int64)
+        return replace(self, nodes=nodes, ports=ports, parts=parts, runs=runs)
 
     def run(self, depths: Mapping[str, int] | None, frames: int) -> Timing:
         """Simulate `frames` frames with those FIFO depths, None for unbounded ones; see `simulate`."""
@@ -213,6 +223,7 @@ class Simulator:
             len(self.names),
             _pointer(self.nodes),
             _pointer(self.ports),
+            _pointer(self.parts),
             _pointer(self.runs),
             len(fifos),
             _pointer(limit_array),
@@ -221,6 +232,7 @@ class Simulator:
             self.tail,
             middle,
             FOREVER if slowest is None else int(slowest * counted),
+            self.skipping,
             _pointer(completions),
             _pointer(shares),
             _pointer(high_water),
@@ -284,6 +296,40 @@ def told(waiting: Iterable[tuple[str, str, str]], depths: Mapping[str, int]) -> 
     ]
 
 
+@dataclass(frozen=True)
+class _PatternTable:
+    """Access patterns as the simulator takes them; `parts`, `runs`: as in `Simulator`."""
+
+    parts: list[tuple[int, int, int, int]]
+    runs: list[tuple[int, int]]
+
+    def add(self, pattern: Pattern) -> tuple[int, int]:
+        """Add a pattern; gives its first part and how many it has."""
+        first = len(self.parts)
+        for runs, repeat in pattern.parts:
+            self.parts.append((len(self.runs), len(runs), repeat, sum(count for count, _ in runs)))
+            self.runs.extend((count, int(used)) for count, used in runs)
+        return first, len(self.parts) - first
+
+
+def _row(loop: Access, output: Stream, cycles: int) -> int:
+    """Choose after how many iterations of a node to look whether the state recurs: its row, or some, or a frame.
+
+    `cycles`: of a frame, where nothing goes faster than the slowest node.
+    """
+    repeated = [
+        (repeat * period, period)
+        for pattern in loop.reads + loop.writes
+        if len(pattern.parts) > 1
+        for period, repeat in ((sum(count for count, _ in runs), repeat) for runs, repeat in pattern.parts)
+    ]
+    rows = prod(output.shape[:-2])
+    row = max(repeated)[1] if repeated else loop.trips // rows if loop.trips % rows == 0 else loop.trips
+    while row * cycles < FEWEST_CYCLES * loop.trips:
+        row *= 2
+    return row
+
+
 def _tail(entries: Sequence[tuple[int, ...]]) -> int:
     """Count the frames that push a frame out of all pipelines: each holds back as many as begin in its depth."""
     return sum(1 + depth // (trips * interval) for trips, interval, depth, *_ in entries)
@@ -317,9 +363,7 @@ def _library() -> ctypes.CDLL:
     """Load the compiled simulator, built once a process; raises ToolError when there is no compiler."""
     compiler = shutil.which(COMPILER)
     if compiler is None:
-        raise ToolError(
-            "no g++ on PATH: the timing simulation needs a C++ compiler (Debian and Ubuntu: `apt-get install g++`)"
-        )
+        raise ToolError(f"{NO_COMPILER}: the timing simulation needs one ({INSTALL_COMPILER})")
     with tempfile.TemporaryDirectory(prefix="muxflow-") as folder:
         target = Path(folder) / "timing.so"
         command = [compiler, "-std=c++14", "-O2", "-shared", "-fPIC", "-o", str(target)]
@@ -330,5 +374,5 @@ def _library() -> ctypes.CDLL:
         library = ctypes.CDLL(str(target))
     library.muxflow_simulate.restype = ctypes.c_int64
     long, many = ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)
-    library.muxflow_simulate.argtypes = [long, many, many, many, long, many, *[long] * 5, *[many] * 5]
+    library.muxflow_simulate.argtypes = [long, many, many, many, many, long, many, *[long] * 6, *[many] * 5]
     return library

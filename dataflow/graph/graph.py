@@ -86,6 +86,11 @@ class End:
     rest: str = ""
     ordered: bool = True
 
+    def remark(self) -> str:
+        """Say what is left to the host."""
+        what = "the outputs are logits" if self.ordered else f"{self.tensor} leaves the chip and is what is compared"
+        return f"{self.rest} is left to the host: {what}"
+
 
 @dataclass(frozen=True)
 class Graph:

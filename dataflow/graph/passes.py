@@ -10,8 +10,9 @@ import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.edit import free_name, with_nodes
-from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.ranking import ordering
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import IntArray, Op
@@ -137,8 +138,8 @@ def _copy_followers(graph: Graph) -> Graph:
 def append_arg_max(graph: Graph) -> Graph:
     """Append ArgMax to logits: the class index leaves the chip in place of the logits.
 
-    Raises GraphError where the integer order of the logits is not the model's order: a scale or an offset that differs
-    between classes, or a falling scale.
+    Classes that differ in scale or offset are brought onto one grid first, see `ranking`. Raises GraphError where there is
+    none, or where the logits leave in another order than the model's.
     """
     return _append(graph, "arg_max", ArgMax(), "label")
 
@@ -156,17 +157,24 @@ def _append(graph: Graph, name: str, op: Op, stream: str) -> Graph:
     nodes, outputs, ends = list(graph.nodes), [], {}
     streams, names = set(graph.streams), {node.name for node in graph.nodes}
     for number, output in enumerate(graph.outputs):
-        _check_order(graph, output)
         suffix = f"_{number}" if len(graph.outputs) > 1 else ""
         outputs.append(free_name(f"{stream}{suffix}", streams))
-        nodes.append(Node(free_name(f"{name}{suffix}", names), op, (output,), (outputs[-1],)))
+        source = output
+        for part, before in _ordering(graph, output):
+            made = free_name(f"{output}_{part}", streams)
+            nodes.append(Node(free_name(f"{output}_{part}", names), before, (source,), (made,)))
+            source = made
+        nodes.append(Node(free_name(f"{name}{suffix}", names), op, (source,), (outputs[-1],)))
         if output in graph.ends:
             ends[outputs[-1]] = replace(graph.ends[output], rest="")
     return with_nodes(graph, nodes, outputs=tuple(outputs), readouts={}, ends=ends)
 
 
-def _check_order(graph: Graph, output: str) -> None:
-    """Raise GraphError where the largest code is not the model's largest logit, or where there are no logits."""
+def _ordering(graph: Graph, output: str) -> list[tuple[str, Op]]:
+    """List the ops after which the largest code of an output is the largest logit, with a name for each.
+
+    Raises GraphError where there are none, or where there are no logits.
+    """
     end, readout = graph.ends.get(output), graph.readouts.get(output)
     if end is not None and not end.ordered:
         raise GraphError(
@@ -175,22 +183,10 @@ def _check_order(graph: Graph, output: str) -> None:
         )
     if end is not None and readout is None:
         raise GraphError(f"{graph.name}: the model gives the class index itself; leave the option out")
-    complaint = "" if readout is None else order_complaint(readout)
-    if complaint:
-        raise GraphError(f"{graph.name}: {complaint}")
-
-
-def order_complaint(readout: Readout) -> str:
-    """Say why the order of an output's codes is not that of the model's logits, "" where it is."""
-    scales, offsets = set(readout.scale), set(readout.offset)
-    if len(scales) > 1 or len(offsets) > 1 or min(scales) <= 0:
-        return (
-            "the classes differ in scale or offset, so the largest integer is not always the largest logit; keep the "
-            "read-out on the host, or train the last layer with one scale and no bias"
-        )
-    if readout.order != tuple(range(len(readout.order))):
-        return "the logits leave in another order than the model's; keep the read-out"
-    return ""
+    try:
+        return [] if readout is None else ordering(readout, graph.streams[output])
+    except GraphError as error:
+        raise GraphError(f"{graph.name}: {error}") from error
 
 
 def writable_seeds(graph: Graph) -> Graph:

@@ -60,23 +60,11 @@ class Pool(Op):
     def access(self, ports: Ports, fold: Fold) -> Access:
         """Read everything; write with the last pixel of each window."""
         x = ports.inputs[0]
-        runs: list[tuple[int, bool]] = [(x.channels // fold.pe, True)]
+        length = x.channels // fold.pe
+        windows = Pattern.always(length)
         # From the innermost axis out: n times (k - 1 sizes without a window's end, one with it), then what is left over.
-        length = runs[0][0]
         for size, kernel in zip(reversed(cube(x.shape[:-1])), reversed(cube(self.kernel)), strict=True):
-            windows = size // kernel
-            rest = (size - windows * kernel) * length
-            runs = [*(((kernel - 1) * length, False), *runs) * windows, (rest, False)]
+            rest = size % kernel * length
+            windows = Pattern((Pattern((((kernel - 1) * length, False), windows), size // kernel), (rest, False)))
             length *= size
-        return Access((Pattern.always(length),), (Pattern(merged(runs)),))
-
-
-def merged(runs: list[tuple[int, bool]]) -> tuple[tuple[int, bool], ...]:
-    """Join neighbouring runs of the same kind and drop empty ones."""
-    found: list[tuple[int, bool]] = []
-    for count, used in runs:
-        if found and found[-1][1] == used:
-            found[-1] = (found[-1][0] + count, used)
-        elif count:
-            found.append((count, used))
-    return tuple(found)
+        return Access((Pattern.always(length),), (windows,))

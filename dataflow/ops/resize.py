@@ -12,7 +12,6 @@ from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_elements
 from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports
-from muxflow.dataflow.ops.pool import merged
 
 
 @dataclass(frozen=True)
@@ -140,13 +139,12 @@ class Resize(Op):
 
 def _nested(axes: tuple[Axis, ...], beats: int, used: Callable[[Axis], range]) -> Pattern:
     """Use a port at those positions of the loop that are used on every axis."""
-    runs: list[tuple[int, bool]] = [(beats, True)]
+    pattern = Pattern.always(beats)
     length = beats
     for axis in reversed(axes):
         places = used(axis)
-        before = [(length * places.start, False)]
-        between = [(length * (places.step - 1), False)]
-        last = [(length * (axis.span - places[-1] - 1), False)]
-        runs = list(merged(before + (runs + between) * (len(places) - 1) + runs + last))
+        between = Pattern((pattern, (length * (places.step - 1), False)), len(places) - 1)
+        last = (length * (axis.span - places[-1] - 1), False)
+        pattern = Pattern(((length * places.start, False), between, pattern, last))
         length *= axis.span
-    return Pattern(tuple(runs))
+    return pattern

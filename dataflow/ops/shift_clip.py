@@ -15,18 +15,20 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, froz
 class ShiftClip(Op):
     """Add a bias, shift right and clip: bit-shift normalisation.
 
-    - Attributes `bias` `(channels,)` or `(1,)`, `shift >= 0`, `lowest <= highest`. Shape kept.
-    - `y_c = min(max((x_c + bias_c) >> shift, lowest), highest)`.
+    - Attributes `bias` `(channels,)` or `(1,)`, `shift >= 0`, `lowest <= highest`, `even` (only with `shift > 0`). Shape kept.
+    - `y_c = min(max((x_c + bias_c) >> shift, lowest), highest)`; with `even` 1 is taken off the sum before the shift where
+      the quotient would be odd, so that with half a step in the bias ties go to the even code.
     - Interval: the formula at `x.lo` with the smallest bias and at `x.hi` with the largest (tight).
     - Loop as Scale.
 
-    Source: 1 Mb encoder (arXiv 2501.05097), layer-shared bit-shift normalisation; bias and clip are decisions.
+    Source: 1 Mb encoder (arXiv 2501.05097), layer-shared bit-shift normalisation; bias, clip and ties are decisions.
     """
 
     bias: IntArray
     shift: int
     lowest: int
     highest: int
+    even: bool = False
 
     elementwise = True
 
@@ -36,18 +38,25 @@ class ShiftClip(Op):
             raise GraphError(
                 f"shift and clip: bias of shape {bias.shape}, shift {self.shift}, range [{self.lowest}, {self.highest}]"
             )
+        if self.even and not self.shift:
+            raise GraphError("shift and clip: ties to even need a shift of at least 1")
         object.__setattr__(self, "bias", bias)
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         (x,) = inputs
         if len(self.bias) not in (1, x.channels):
             raise GraphError(f"shift and clip: {len(self.bias)} biases for {x.channels} channels")
-        lo, hi = (x.lo + int(self.bias.min())) >> self.shift, (x.hi + int(self.bias.max())) >> self.shift
-        lo, hi = (int(np.clip(end, self.lowest, self.highest)) for end in (lo, hi))
+        ends = np.array([x.lo + int(self.bias.min()), x.hi + int(self.bias.max())])
+        lo, hi = self._quotients(ends).tolist()
         return (Stream(x.shape, lo, hi),)
 
+    def _quotients(self, sums: IntArray) -> IntArray:
+        if self.even:
+            sums = sums - (sums >> self.shift & 1)
+        return np.asarray(np.clip(sums >> self.shift, self.lowest, self.highest), np.int64)
+
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
-        return (np.clip((inputs[0] + self.bias) >> self.shift, self.lowest, self.highest),)
+        return (self._quotients(inputs[0] + self.bias),)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         every = Pattern.always(ports.inputs[0].size // fold.pe)

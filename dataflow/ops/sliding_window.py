@@ -8,6 +8,7 @@ from functools import lru_cache
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
@@ -17,6 +18,8 @@ from muxflow.dataflow.ops.spatial import cube
 
 MOST_RUNS = 1 << 16
 """Windows sent in several beats each of which an access pattern may list: beyond them it takes seconds (decision)."""
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,17 +221,15 @@ class SlidingWindow(Op):
         positions = self.positions(ports, fold)
         if positions > 1:
             return _parallel_access(self.scan(ports), self.groups // fold.groups, prod(self.kernel) // positions)
-        reads: list[tuple[int, bool]] = []
-        writes: list[tuple[int, bool]] = []
         # A first output row that lies in the padding needs no fill: the loop begins with its phase.
         phases = [phase for phase in self.phases(ports, fold) if phase != (0, 0)]
-        for index, (read, sent) in enumerate(phases):
-            length = max(read, sent)
-            if index and gap:
-                reads.append((gap, False))
-                writes.append((gap, False))
-            reads += [(read, True), (length - read, False)]
-            writes += [(sent, True), (length - sent, False)]
+        reads: list[Pattern] = []
+        writes: list[Pattern] = []
+        for idle, rows in ((0, phases[:1]), (gap, phases[1:])):
+            for (read, sent), equal in itertools.groupby(rows):
+                length, count = max(read, sent), len(list(equal))
+                reads.append(Pattern(((idle, False), (read, True), (length - read, False)), count))
+                writes.append(Pattern(((idle, False), (sent, True), (length - sent, False)), count))
         return Access((Pattern(tuple(reads)),), (Pattern(tuple(writes)),))
 
     def from_stream_order(self, ports: Ports, fold: Fold, recorded: IntArray) -> IntArray:
@@ -283,13 +284,48 @@ def _scan(op: SlidingWindow, sizes: tuple[int, ...]) -> Scan:
     first = (z * rows + y) * columns + x
     lead = max(0, -first)
     scan = Scan((depth, rows, columns), shape, outputs, stride, lead, first + lead, 0)
-    ends = (counts[-1] for counts in (scan.windows, scan.pixels))
-    return replace(scan, steps=int(max(ends)) + 1)
+    last = (
+        begin + ((counts[0] - 1) * apart[0] * rows + (counts[1] - 1) * apart[1]) * columns + (counts[2] - 1) * apart[2]
+        for begin, counts, apart in ((scan.first, outputs, stride), (lead, shape, (1, 1, 1)))
+    )
+    return replace(scan, steps=max(last) + 1)
 
 
 @lru_cache(maxsize=1 << 7)
 def _parallel_access(scan: Scan, blocks: int, parts: int) -> Access:
-    """Play the loop of parallel windows: `blocks` beats a pixel, each window of a block sent in `parts` iterations."""
+    """Play the loop of parallel windows: `blocks` beats a pixel, each window of a block sent in `parts` iterations.
+
+    Between the rows at either end, as many as padding and windows reach over, all rows of windows are alike: of a map with
+    more of them only so many are played.
+    """
+    (depth, rows, columns), stride = scan.size, scan.stride[1]
+    reach = (scan.first + scan.lead) // columns + abs(rows - scan.shape[1])
+    alike = max(0, scan.outputs[1] - 2 * reach - 8) if depth == 1 else 0
+    lower = alike * stride
+    played = replace(
+        scan,
+        size=(depth, rows - lower, columns),
+        shape=(scan.shape[0], scan.shape[1] - lower, scan.shape[2]),
+        outputs=(scan.outputs[0], scan.outputs[1] - alike, scan.outputs[2]),
+        steps=scan.steps - lower * columns,
+    )
+    reads, writes, start = _play(played, blocks, parts)
+    bounds = itertools.pairwise([*start[:: stride * columns * blocks].tolist(), len(reads)])
+    slices = [(reads[begin:end], writes[begin:end]) for begin, end in bounds]
+    groups = [
+        list(equal) for _, equal in itertools.groupby(slices, key=lambda one: (one[0].tobytes(), one[1].tobytes()))
+    ]
+    longest = max(range(len(groups)), key=lambda index: len(groups[index]))
+    counts = [len(group) + (alike if index == longest else 0) for index, group in enumerate(groups)]
+    of_reads, of_writes = (
+        tuple(Pattern(Pattern.of(group[0][port]).runs, count) for group, count in zip(groups, counts, strict=True))
+        for port in (0, 1)
+    )
+    return Access((Pattern(of_reads),), (Pattern(of_writes),))
+
+
+def _play(scan: Scan, blocks: int, parts: int) -> tuple[BoolArray, BoolArray, IntArray]:
+    """List in which iterations a parallel window reads and writes, and the iteration that begins each block of each step."""
     within = np.arange(blocks)
     iterations = np.ones(scan.steps * blocks, np.int64)
     windows = (scan.windows[:, None] * blocks + within).reshape(-1)
@@ -298,4 +334,4 @@ def _parallel_access(scan: Scan, blocks: int, parts: int) -> Access:
     reads, writes = np.zeros((2, int(iterations.sum())), bool)
     reads[start[(scan.pixels[:, None] * blocks + within).reshape(-1)]] = True
     writes[(start[windows][:, None] + np.arange(parts)).reshape(-1)] = True
-    return Access((Pattern.of(reads),), (Pattern.of(writes),))
+    return reads, writes, start

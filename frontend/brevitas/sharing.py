@@ -16,7 +16,7 @@ COMPARED = ("check_scaling_factors_same", "check_zero_points_same", "check_bit_w
 
 
 def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-    """Evaluate a model once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
+    """Run a model once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
 
     Brevitas refuses them too, without a word about where they come from. Any other error of the model is left to its export.
     """
@@ -59,11 +59,9 @@ def _comparing(error: BaseException) -> FrameType | None:
 
 def _maker(made: list[tuple[str, Any]], operand: Any) -> str:
     """Name the module whose output an operand is, or that gave it its scale; "" where none is known."""
-    for same in (lambda output: output is operand, lambda output: output.scale is operand.scale):
-        found = [name for name, output in made if same(output)]
-        if found:
-            return found[-1]
-    return ""
+    found = [name for name, output in made if output is operand]
+    found = found or [name for name, output in made if output.scale is operand.scale]
+    return found[-1] if found else ""
 
 
 def _told(said: str, makers: list[str]) -> str:

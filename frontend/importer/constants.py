@@ -52,7 +52,7 @@ def fold(node: ModelNode, operands: Sequence[Constant], opset: int) -> Constant:
 
 
 def along_axis(node: ModelNode, parameter: npt.NDArray[Any], rank: int, axis: str = "axis") -> npt.NDArray[Any]:
-    """Shape a scale or a zero point so that it broadcasts against a tensor of a rank, the batch included.
+    """Reshape a scale or a zero point so that it broadcasts against a tensor of a rank, the batch included.
 
     `axis`: the attribute that names the axis of a vector. Raises UnsupportedError for parameters of blocks.
     """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph.passes import order_complaint
+from muxflow.dataflow.errors import GraphError, MuxflowError
+from muxflow.dataflow.graph.ranking import ordering
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.top_k import TopK
 from muxflow.frontend.importer.handling import handles
@@ -30,17 +31,21 @@ def choice(importer: Importer, node: ModelNode) -> Sequence[Value]:
 
     Where the order of the integers is not that of the logits, the logits leave the chip, and the host chooses.
     """
-    end = importer.readable(node.inputs[0])
+    end = importer.leaving.readable(node.inputs[0])
     k = 1 if node.op_type == "ArgMax" else int(importer.constant(node, 1).reshape(-1)[0])
-    complaint = _complaint(importer, node, end, k)
+    complaint, stream = _complaint(importer, node, end, k), end.tensor.stream
+    try:
+        ops = [] if complaint else ordering(importer.readout(end.name, end.tensor), importer.streams[stream])
+    except GraphError as error:
+        complaint = str(error)
     if complaint:
         raise HostComputes(f"{node.label}: {complaint}; the host chooses where it is the last node")
-    indices = importer.emit(node.name, ArgMax() if node.op_type == "ArgMax" else TopK(k), end.tensor.stream)
+    for part, op in ops:
+        stream = importer.emit(f"{stream}_{part}", op, stream)
+    indices = importer.emit(node.name, ArgMax() if node.op_type == "ArgMax" else TopK(k), stream)
     chosen = Tensor(indices, natural(importer.streams[indices]), np.ones(1))
-    found = Ending(chosen, end.name, indices=True)
-    if node.op_type == "ArgMax":
-        return (found,)
-    return Ending(end.tensor, end.name, (*end.rest, node.label), ordered=False), found
+    found = Ending(chosen, node.outputs[-1], logits=end.name)
+    return (found,) if node.op_type == "ArgMax" else (replace(end, ordered=False), found)
 
 
 def _complaint(importer: Importer, node: ModelNode, end: Ending, k: int) -> str:
@@ -52,11 +57,11 @@ def _complaint(importer: Importer, node: ModelNode, end: Ending, k: int) -> str:
         return f"along axis {axis} of (N, {', '.join(map(str, shape))}), supported is (N, classes) along the classes"
     if not given.get("largest", 1) or given.get("select_last_index", 0):
         return "the smallest, or the last of equals; supported are the largest, and of equals the first"
-    if end.indices or not end.ordered:
-        return f"it chooses from {', '.join(end.rest) or 'indices'}"
+    if end.logits or not end.ordered:
+        return "it chooses from what the host computes"
     if not 1 <= k <= shape[0]:
         raise MuxflowError(f"{node.label}: {k} of {shape[0]} classes; export the model again")
     stream = importer.streams[end.tensor.stream]
     if stream.pixels > 1:
         return "the logits are spread over a map"
-    return order_complaint(importer.readout(end.name, end.tensor))
+    return ""

@@ -7,6 +7,7 @@ from functools import reduce
 import numpy as np
 
 from muxflow.dataflow.automaton import Automaton
+from muxflow.dataflow.common_grid import common_grid
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.channel_select import ChannelSelect
@@ -18,7 +19,6 @@ from muxflow.frontend.importer.codes import codes_of, unsigned_codes
 from muxflow.frontend.importer.compositions import composed
 from muxflow.frontend.importer.elementwise import with_constant
 from muxflow.frontend.importer.float_chain import constant_step
-from muxflow.frontend.importer.grids import common_grid
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.products import aligned, sums_exactly
 from muxflow.frontend.importer.values import Doubles, Generated, Tensor, Value, compact

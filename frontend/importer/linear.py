@@ -14,7 +14,7 @@ from muxflow.frontend.importer.float_chain import Floats
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.maps import through_padding
 from muxflow.frontend.importer.quantizers import Quantizer, quantized, read_scale, read_zero_point
-from muxflow.frontend.importer.values import Ending, Generated, Unknown, Value, shape_of
+from muxflow.frontend.importer.values import Image, Padded, Value, shape_of
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import MUXFLOW, Constant, ModelNode
 
@@ -70,8 +70,8 @@ def _parameters(importer: Importer, node: ModelNode, position: int, axis: str) -
     scale = read_scale(importer, node, position)
     zero_point = read_zero_point(importer, node, position + 1) if node.inputs[position + 1] else np.zeros(1, np.float32)
     value = importer.values[node.inputs[0]]
-    if isinstance(value, Generated | Unknown | Ending):
-        raise UnsupportedError(f"{node.label}: generated weights are integers already; leave the quantizer out")
+    if not isinstance(value, Constant | Image | Padded):
+        value = importer.tensor(node, 0)
     rank = value.value.ndim if isinstance(value, Constant) else len(shape_of(value)) + 1
     return along_axis(node, scale, rank, axis), along_axis(node, zero_point, rank, axis)
 

@@ -73,7 +73,7 @@ def _blocks(importer: Importer, node: ModelNode, tensor: Tensor) -> Tensor | Non
 
 
 def in_blocks(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor | None:
-    """Gather the pixels of each of a window's positions into channels; None where constants differ from pixel to pixel."""
+    """Put the pixels of each of a window's positions into channels; None where constants differ from pixel to pixel."""
     channels, pixels = importer.streams[tensor.stream].channels, prod(window.kernel)
     if tensor.rows > channels:
         return None

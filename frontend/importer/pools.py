@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from muxflow.dataflow.common_grid import LARGEST_FACTOR
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.pool import Pool
@@ -15,7 +16,6 @@ from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.float_chain import constant_step
-from muxflow.frontend.importer.grids import LARGEST_FACTOR
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first
 from muxflow.frontend.importer.maps import feature_map, padded_map
@@ -77,7 +77,7 @@ def _mode(node: ModelNode) -> Mode:
 
 
 def _pooled(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor:
-    """Pool a map by a window that pads as the node itself says."""
+    """Apply a pool whose window pads as the node itself says."""
     source = importer.streams[tensor.stream]
     whole = with_hanging_windows(window, source) if node.attributes.get("ceil_mode", 0) else window
     if _mode(node) == "max":
@@ -107,7 +107,7 @@ def _emitted(importer: Importer, node: ModelNode, tensor: Tensor, window: Slidin
 
 
 def _maximum(importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow) -> Tensor:
-    """Pool a tensor whose codes rise with its values."""
+    """Take the maxima of a tensor whose codes rise with its values."""
     stream = _emitted(importer, node, tensor, window, "max")
     if not tensor.steps:
         importer.tensors[stream] = node.outputs[0]
@@ -117,7 +117,7 @@ def _maximum(importer: Importer, node: ModelNode, tensor: Tensor, window: Slidin
 def _average(
     importer: Importer, node: ModelNode, tensor: Tensor, window: SlidingWindow, counts: IntArray | None = None
 ) -> Tensor:
-    """Average what lies in each window, or only `counts` elements of each, in row-major order, and none of the padding.
+    """Give the average of each window, or of the `counts` elements of the map in each, in row-major order.
 
     Sums of unlike counts come onto one grid: each is multiplied by what its count lacks to the counts' common multiple.
     """

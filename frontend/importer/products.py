@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.common_grid import common_grid
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray, Op
@@ -15,7 +16,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.frontend.importer.float_chain import Floats, constant_step
-from muxflow.frontend.importer.grids import LARGEST_CODE, LARGEST_WEIGHT, common_grid
+from muxflow.frontend.importer.grids import LARGEST_CODE, LARGEST_WEIGHT, NARROW_WEIGHT
 from muxflow.frontend.importer.leaving import HostComputes
 from muxflow.frontend.importer.values import Doubles, Tensor, compact
 from muxflow.frontend.importer.walk import Importer
@@ -24,7 +25,7 @@ from muxflow.frontend.model import Constant, ModelNode
 FLOAT_NOISE = 2.0**-20
 """How far, as a share of the largest, float weights may lie from a grid and still stand on it: float32 rounding, of the
 weights and of the x + (q(x) - x) that QKeras computes."""
-NOISY_VALUES = 64 * LARGEST_WEIGHT
+NOISY_VALUES = 64 * NARROW_WEIGHT
 """Most different values of weights on a grid, float noise counted; more are no grid."""
 
 
@@ -49,7 +50,7 @@ def weight_codes(importer: Importer, node: ModelNode, position: int, row_axis: i
         scale = full[:, 0]
     if np.abs(codes).max(initial=0) > LARGEST_WEIGHT:
         raise UnsupportedError(
-            f"{node.label}: weight codes up to {np.abs(codes).max()}; supported are weights of 1 to 8 bits"
+            f"{node.label}: weight codes up to {np.abs(codes).max()}; supported are weights of 1 to 16 bits"
         )
     return codes, compact(scale)
 
@@ -57,25 +58,42 @@ def weight_codes(importer: Importer, node: ModelNode, position: int, row_axis: i
 def _recover(values: npt.NDArray[np.float32], node: ModelNode) -> tuple[IntArray, Doubles]:
     """Find codes and scales of float weights that lie on a grid, one for the tensor or one for each row."""
     flat = values.reshape(len(values), -1).astype(np.float64)
-    step = _grid_step(flat)
-    steps = [step] * len(flat) if step else [_grid_step(row) for row in flat]
-    if not all(steps):
-        raise HostComputes(
-            f"{node.label}: its weights are floats without a quantizer, or span more than {LARGEST_WEIGHT} of their "
-            "steps; give the layer a weight quantizer of 1 to 8 bits (Brevitas: weight_quant=...)"
-        )
-    scale = np.array(steps, np.float64)
-    return np.rint(flat / scale[:, None]).astype(np.int64).reshape(values.shape), scale
+    for find in (_noisy_step, _exact_step):
+        step = find(_sizes(flat))
+        steps = [step] * len(flat) if step else [find(_sizes(row)) for row in flat]
+        if all(steps):
+            scale = np.array(steps, np.float64)
+            return np.rint(flat / scale[:, None]).astype(np.int64).reshape(values.shape), scale
+    raise HostComputes(
+        f"{node.label}: its weights are floats without a quantizer, or span more than {LARGEST_WEIGHT} of their steps; "
+        "give the layer a weight quantizer of 1 to 16 bits (Brevitas: weight_quant=...)"
+    )
 
 
-def _grid_step(values: Doubles) -> float | None:
-    """Find the largest step of which all values are multiples by up to LARGEST_WEIGHT; None where there is none."""
+def _sizes(values: Doubles) -> Doubles:
+    """List the magnitudes of values, in ascending order and without 0."""
     sizes = np.unique(np.abs(values))
-    sizes = sizes[sizes > 0]
+    return sizes[sizes > 0]
+
+
+def _exact_step(sizes: Doubles) -> float | None:
+    """Find the largest step of which float32 magnitudes are whole multiples, by up to LARGEST_WEIGHT; None without one."""
+    if not sizes.size:
+        return 1.0
+    unit = 2.0 ** (np.frexp(sizes)[1].min() - 24.0)  # of the last bit of the smallest
+    if sizes[-1] / unit >= 2.0**53:
+        return None
+    multiples = (sizes / unit).astype(np.int64)
+    divisor = int(np.gcd.reduce(multiples))
+    return divisor * unit if multiples[-1] <= LARGEST_WEIGHT * divisor else None
+
+
+def _noisy_step(sizes: Doubles) -> float | None:
+    """Find the largest step of which magnitudes are multiples by up to NARROW_WEIGHT, float noise aside; None without one."""
     if not 0 < sizes.size <= NOISY_VALUES:
         return None if sizes.size else 1.0
     # Counted from the largest, which float noise moves least.
-    for parts in range(1, LARGEST_WEIGHT + 1):
+    for parts in range(1, NARROW_WEIGHT + 1):
         codes = sizes * (parts / sizes[-1])
         if (np.abs(codes - np.rint(codes)) <= FLOAT_NOISE * parts).all() and codes[0] > 0.5:
             return float(sizes[-1] / parts)

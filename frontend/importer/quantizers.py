@@ -20,7 +20,8 @@ from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
 from muxflow.frontend.importer.maps import through_padding
-from muxflow.frontend.importer.thresholds import find_thresholds
+from muxflow.frontend.importer.shifts import shifted
+from muxflow.frontend.importer.thresholds import MOST_STEPS, find_thresholds
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import QUANTIZED, Constant, ModelNode
@@ -28,7 +29,7 @@ from muxflow.frontend.model import QUANTIZED, Constant, ModelNode
 FLOAT_SLACK = 2.0**-21
 """Relative error that the order of a float32 summation can plausibly cause; thresholds nearer to a tie are counted."""
 ROUNDING_MODES = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
-ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 8, 16, 32
+ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 16, 16, 32
 
 MOST_ZERO_POINT = 1 << INPUT_BITS
 
@@ -230,11 +231,12 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
     functions = "".join(f" after {name}" for name in functions_of(tensor.steps))
     op = find_thresholds(lambda sums: codes(sums * unit), rows, stream.lo, stream.hi, f"{where}{functions}")
     importer.threshold_count += op.thresholds.size
-    name = importer.emit(node.name, op, tensor.stream)
+    many = op.thresholds.shape[1] > MOST_STEPS
+    name = shifted(importer, node, op, tensor.stream) if many else importer.emit(node.name, op, tensor.stream)
     if not tensor.exact or not all(step.rounded_once() for step in tensor.steps):
         count, pairs = _near_ties(op, codes, unit, stream.lo, stream.hi)
         importer.near_ties += count
-        if pairs:
+        if pairs and not many:
             importer.ties[name] = pairs
     importer.describe(name, scale.astype(np.float64))
     output = importer.streams[name]

@@ -17,6 +17,10 @@ EXHAUSTIVE = 1 << 23
 """Accumulator values times rows up to which every one is evaluated; more are bisected and checked on a sample."""
 RESOLUTION = 21
 """Bits that float32 resolves after a few roundings: wider accumulators are rounded before the activation sees them."""
+MOST_STEPS = (1 << 12) - 1
+"""Thresholds of a row (decision): the codes of 12 bits."""
+MOST_THRESHOLDS = 1 << 24
+"""Thresholds of all rows (decision): 128 MiB at 8 bytes each."""
 SAMPLE = 1 << 13
 BLOCK = 1 << 20
 """Evaluations in one call: bounds the memory."""
@@ -65,6 +69,14 @@ def _refuse(where: str, row: int, points: IntArray, values: npt.NDArray[np.integ
     )
 
 
+def _check_count(steps: int, rows: int, where: str) -> None:
+    if steps * rows > MOST_THRESHOLDS:
+        raise UnsupportedError(
+            f"{where}: {steps} steps in each of {rows} rows; at most {MOST_THRESHOLDS:,} (MOST_THRESHOLDS) are searched, so use "
+            "fewer bits, or one scale and bias for all channels"
+        )
+
+
 def _falling(where: str, points: IntArray, values: SmallArray) -> IntArray:
     """Return 1 for each falling row, 0 for each rising one; raises where a row is neither."""
     steps = np.diff(values, axis=0)
@@ -81,6 +93,7 @@ def _exhaustive(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Thresh
     values = _evaluate(codes, points, rows)
     falling = _falling(where, points, values)
     base, top = int(values.min()), int(values.max())
+    _check_count(top - base, rows, where)
     # Count of thresholds reached at each point, in the direction of the row.
     reached = np.where(falling, top - values, values - base)
     wanted = np.arange(1, max(1, top - base) + 1)
@@ -94,7 +107,7 @@ def _bisect(codes: Codes, rows: int, lo: int, hi: int, where: str) -> Threshold:
     falling = _falling(where, points, values)
     base, top = int(values.min()), int(values.max())
     steps = max(1, top - base)
-    check_elements(f"{where}: thresholds", steps, rows)
+    _check_count(steps, rows, where)
     wanted = np.arange(1, steps + 1)[:, None]
     block = max(1, BLOCK // rows)
 

@@ -108,16 +108,15 @@ def grown(sizes: Sequence[int], pads: Sequence[int]) -> tuple[int, ...]:
 class Ending:
     """A tensor at the end of the model that the host has from what leaves the chip.
 
-    `tensor`: what leaves the chip; `name`: which tensor of the model that is, of `indices` the logits whose largest they
-    name. `rest`: labels of the nodes that the host computes from there; `ordered`: whether they keep the order of the
-    elements.
+    `tensor`: what leaves the chip; `name`: which tensor of the model that is; `logits`: where it is indices the tensor
+    whose largest elements they name, else "". `ordered`: whether the nodes up to here, which the host computes, keep the
+    order of the elements.
     """
 
     tensor: Tensor
     name: str
-    rest: tuple[str, ...] = ()
     ordered: bool = True
-    indices: bool = False
+    logits: str = ""
 
 
 @dataclass(frozen=True)

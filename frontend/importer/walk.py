@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.edit import with_nodes
-from muxflow.dataflow.graph.graph import End, Graph, Readout
+from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
@@ -22,7 +22,7 @@ from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import Handler, handlers
 from muxflow.frontend.importer.inputs import Inputs, check_type, image_of
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, natural
-from muxflow.frontend.importer.leaving import CHOICES, ORDERED, HostComputes, follower
+from muxflow.frontend.importer.leaving import CHOICES, HostComputes, Leaving
 from muxflow.frontend.importer.padding import with_padding
 from muxflow.frontend.importer.values import Ending, Image, Padded, Tensor, Unknown, Value
 from muxflow.frontend.model import (
@@ -87,6 +87,7 @@ class Importer:
         self.inputs: dict[str, str] = {}
         self.remarks = list(filter(None, [options.remark()]))
         self.described = Inputs(model, options)
+        self.leaving = Leaving(model, self.values)
         self.near_ties = 0
         self.ties: dict[str, tuple[tuple[int, int], ...]] = {}
         self.threshold_count = 0
@@ -238,36 +239,14 @@ class Importer:
         try:
             found = self._visit(node)
         except HostComputes as error:
-            chips = follower(self.model.nodes, node)
-            if chips is not None:
-                raise UnsupportedError(f"{error}; {chips.label} comes after it") from error
+            self.leaving.check(node, error)
             if not any(one.op.role is Role.SOURCE for one in self.nodes):
                 raise  # nothing of the model would be left
-            found = [self._left_to_host(node)] * len(node.outputs)
+            try:
+                found = [self.leaving.after(node)] * len(node.outputs)
+            except UnsupportedError:
+                raise error from None
         return found if isinstance(found, Sequence) else (found,)
-
-    def _left_to_host(self, node: ModelNode) -> Ending:
-        """Return what the host computes by a node from the one tensor that leaves the chip before it."""
-        data = [name for name in node.inputs if isinstance(self.values[name], Tensor | Image | Padded | Ending)]
-        ends = [self.readable(name) for name in dict.fromkeys(data)]
-        if len({end.tensor.stream for end in ends}) > 1:
-            names = ", ".join(end.name for end in ends)
-            raise UnsupportedError(f"{node.label}: the host would compute it from {names}; end the model before it")
-        ordered = all(end.ordered for end in ends) and node.op_type in ORDERED
-        rest = dict.fromkeys((*(label for end in ends for label in end.rest), node.label))
-        return replace(ends[0], rest=tuple(rest), ordered=ordered)
-
-    def readable(self, name: str) -> Ending:
-        """Return the last tensor up to a named one that the host can read from the chip, and what it computes then."""
-        value = self.values[name]
-        if isinstance(value, Ending):
-            return value
-        if isinstance(value, Tensor) and value.meaning() is not None:
-            return Ending(value, name)
-        node = next((one for one in self.model.nodes if name in one.outputs), None)
-        if node is None:
-            raise UnsupportedError(f"{self.name}: the host cannot read {name}; put a quantizer before it")
-        return self._left_to_host(node)
 
     def _visit(self, node: ModelNode) -> Value | Sequence[Value]:
         operands = [self.values[name] for name in node.inputs]
@@ -275,7 +254,7 @@ class Importer:
         if node.domain == STANDARD and len(constants) == len(operands):
             return fold(node, constants, self.opset)
         if any(isinstance(value, Ending) for value in operands) and node.op_type not in CHOICES:
-            return [self._left_to_host(node)] * len(node.outputs)
+            return [self.leaving.after(node)] * len(node.outputs)
         if node.domain != MUXFLOW:
             for name, value in zip(node.inputs, operands, strict=True):
                 if isinstance(value, Constant) and name:
@@ -313,19 +292,14 @@ class Importer:
                 "host can copy it"
             )
         readouts = {
-            end.tensor.stream: self.readout(name, end.tensor) for name, end in outputs.items() if not end.indices
+            end.tensor.stream: self.readout(name, end.tensor) for name, end in outputs.items() if not end.logits
         }
         ends = {
-            end.tensor.stream: End(end.name, ", ".join(end.rest), end.ordered)
+            end.tensor.stream: self.leaving.end(name, end)
             for name, end in outputs.items()
-            if end.name != name
+            if end.name != name or end.logits
         }
-        for end in ends.values():
-            if end.rest:
-                what = (
-                    "the outputs are logits" if end.ordered else f"{end.tensor} leaves the chip and is what is compared"
-                )
-                self.remarks.append(f"{end.rest} is left to the host: {what}")
+        self.remarks += [end.remark() for end in ends.values() if end.rest]
         notes = {**self.model.metadata, "thresholds": str(self.threshold_count), "near_ties": str(self.near_ties)}
         if self.remarks:
             notes["remarks"] = "; ".join(self.remarks)
@@ -359,7 +333,7 @@ class Importer:
     def _output(self, name: str) -> Ending:
         if not isinstance(self.values.get(name), Tensor | Ending):
             raise UnsupportedError(f"{self.name}: the output {name} does not depend on the input")
-        return self.readable(name)
+        return self.leaving.readable(name)
 
     def readout(self, name: str, tensor: Tensor) -> Readout:
         """Describe how the host reads an output; raises UnsupportedError where it is no affine map of each channel."""

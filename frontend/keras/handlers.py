@@ -12,12 +12,15 @@ from muxflow.frontend.importer.elementwise import spread
 from muxflow.frontend.importer.float_chain import Evaluator, Floats
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.maps import through_padding
-from muxflow.frontend.importer.quantizers import ACTIVATION_BITS, INPUT_BITS, Quantizer, activation
+from muxflow.frontend.importer.quantizers import ACTIVATION_BITS, Quantizer, activation
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.keras.steps import LARGEST
 from muxflow.frontend.keras.writer import TENSORFLOW
 from muxflow.frontend.model import DESCRIBE, MUXFLOW, Constant, ModelNode
+
+SHARED_BITS = 8
+"""Up to so many bits, channels of different types share one grid; beyond, each has its own (decision)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +50,11 @@ class StepQuantizer(Quantizer):
         """Return the smallest and the largest code."""
         return int(self.codes.min()), int(self.codes.max())
 
-    def fits(self, bits: int) -> bool:
-        """Tell whether its codes, from the smallest to the largest, take so many bits."""
+    @property
+    def bits_needed(self) -> int:
+        """Bits that its codes take, from the smallest to the largest."""
         lo, hi = self.interval()
-        return hi - lo < 1 << bits
+        return (hi - lo).bit_length()
 
     def on_one_grid(self) -> StepQuantizer:
         """Return the same with one scale for all rows, that of the finest; itself where the scales are no multiples of it."""
@@ -78,15 +82,11 @@ def import_steps(importer: Importer, node: ModelNode) -> Value:
         return Constant(levels.reshape(value.value.shape))
     at_input = isinstance(value, Image) and importer.given_grid(value) is None
     one_grid = quantizer.on_one_grid()
-    bits = INPUT_BITS if at_input else ACTIVATION_BITS
-    if one_grid.fits(bits) or at_input:
+    if at_input or one_grid.bits_needed <= SHARED_BITS or one_grid.bits_needed == quantizer.bits_needed:
         quantizer = one_grid
-    if not quantizer.fits(bits):
+    if quantizer.bits_needed > ACTIVATION_BITS:
         lo, hi = quantizer.interval()
-        raise UnsupportedError(
-            f"a quantizer with codes from {lo} to {hi}; supported are {bits} bits"
-            f"{' at the input' if at_input else ', and up to 16 at the input'}"
-        )
+        raise UnsupportedError(f"a quantizer with codes from {lo} to {hi}; supported are {ACTIVATION_BITS} bits")
     if isinstance(value, Image) and at_input:
         opened = _open_input(importer, node, value, quantizer)
         if len(quantizer.codes) == 1:
@@ -116,7 +116,7 @@ def _on_rows(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Ste
     ids = spread(importer, tensor, np.arange(count).reshape(by_channel), node.label)
     if quantizer.scale.size > 1 and len(ids) > importer.streams[tensor.stream].channels:
         raise UnsupportedError(
-            f"types that differ by more than {ACTIVATION_BITS} bits within one channel of the map that was flattened; give "
+            f"types that differ by more than {SHARED_BITS} bits within one channel of the map that was flattened; give "
             "the quantizer one type for all (heterogeneous_axis=())"
         )
     scale = quantizer.scale.reshape(by_channel) if quantizer.scale.size > 1 else quantizer.scale

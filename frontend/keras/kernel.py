@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.frontend.importer.float_chain import Floats
-from muxflow.frontend.importer.grids import is_weight, on_grid
+from muxflow.frontend.importer.grids import NARROW_WEIGHT, is_weight, on_grid
 from muxflow.frontend.model import Constant
 
 Array = npt.NDArray[Any]
@@ -37,7 +37,7 @@ class Kernel:
         return Kernel(move(self.values), steps)
 
     def constant(self, rows: int) -> Constant:
-        """Give it codes: on one step for all where they are weights then, else on one for each place on the axis `rows`.
+        """Give it codes, on one step for all where they have 8 bits then, or where one a place on the axis `rows` saves none.
 
         Without codes where the quantizer says no steps, or steps that the values are not on.
         """
@@ -52,4 +52,10 @@ class Kernel:
 
         every = tuple(range(steps.ndim))
         whole = on_grid(values, finest(every))
-        return whole if is_weight(whole) else on_grid(values, finest(every[:rows] + every[rows + 1 :]))
+        if is_weight(whole, NARROW_WEIGHT):
+            return whole
+        by_row = on_grid(values, finest(every[:rows] + every[rows + 1 :]))
+        if whole.codes is None or by_row.codes is None:
+            return by_row
+        bits = [int(np.abs(one.codes).max(initial=0)).bit_length() for one in (whole, by_row) if one.codes is not None]
+        return whole if bits[0] == bits[1] else by_row

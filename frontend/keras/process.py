@@ -29,6 +29,8 @@ SUFFIXES = (".h5", ".hdf5", ".keras")
 """Files that Keras writes; both of its generations write all of them."""
 HDF5 = b"\x89HDF\r\n\x1a\n"
 """How HDF5 files begin."""
+HDF5_FAULT = 3
+"""How `hdf5_version.py` ends on a file that the HDF5 library cannot open."""
 MODULES = ("tensorflow", "tf_keras", "qkeras", "pyparsing")
 INSTALL = install_extra("qkeras")
 ENVIRONMENT = {
@@ -69,7 +71,7 @@ def keras_version(path: Path) -> str:
     """
     try:
         about = path.stat()
-        version = _archive_version(path) if zipfile.is_zipfile(path) else _hdf5_version(path, about.st_mtime_ns)
+        version = _archive_version(path) if zipfile.is_zipfile(path) else _hdf5_version(path, about.st_mtime_ns)[0]
     except ARCHIVE_FAULTS:
         return ""
     return version if VERSION.fullmatch(version) else ""
@@ -80,9 +82,20 @@ def _archive_version(path: Path) -> str:
         return str(json.loads(file.read(MOST_METADATA))["keras_version"])
 
 
+def check_readable(path: Path) -> None:
+    """Raise MuxflowError for a file that no Keras can read, without starting one: neither an archive nor sound HDF5."""
+    if zipfile.is_zipfile(path):
+        return
+    with path.open("rb") as file:
+        hdf5 = file.read(len(HDF5)) == HDF5
+    fault = _hdf5_version(path, path.stat().st_mtime_ns)[1] if hdf5 else "neither an HDF5 file nor an archive of Keras"
+    if fault:
+        raise MuxflowError(f"model {path}: Keras cannot read it ({fault}); give a whole model that model.save wrote")
+
+
 @cache
-def _hdf5_version(path: Path, _changed: int) -> str:
-    """Read the version in an HDF5 file, in a process of its own, once for a file that has not changed."""
+def _hdf5_version(path: Path, _changed: int) -> tuple[str, str]:
+    """Read the version in an HDF5 file, in a process of its own, once for a file that has not changed; and what is wrong."""
     command = [sys.executable, "-P", str(Path(__file__).with_name("hdf5_version.py")), str(path.absolute())]
     try:
         done = subprocess.run(
@@ -93,7 +106,7 @@ def _hdf5_version(path: Path, _changed: int) -> str:
             f"model {path}: the HDF5 library does not come to its end within {VERSION_SECONDS:g} s (VERSION_SECONDS), so it "
             "is damaged; save the model again with model.save"
         ) from None
-    return done.stdout.strip()
+    return done.stdout.strip(), " ".join(done.stderr.split()) if done.returncode == HDF5_FAULT else ""
 
 
 def generation_of(path: Path) -> Generation:

@@ -14,7 +14,7 @@ from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.keras.model_file import read_model_file
-from muxflow.frontend.keras.process import Generation, generation_of, keras_child, well_named
+from muxflow.frontend.keras.process import Generation, check_readable, generation_of, keras_child, well_named
 from muxflow.frontend.model import Model, model_name
 from muxflow.frontend.registry import supported
 
@@ -32,8 +32,10 @@ def describe_models(paths: Sequence[Path]) -> list[Model | MuxflowError]:
     readable: dict[Generation, list[Path]] = {}
     for path in dict.fromkeys(paths):
         try:
-            readable.setdefault(generation_of(path), []).append(path)
-        except UnsupportedError as error:
+            generation = generation_of(path)
+            check_readable(path)
+            readable.setdefault(generation, []).append(path)
+        except MuxflowError as error:
             found[path] = error
     for generation, own in readable.items():
         found |= zip(own, _describe(own, generation), strict=True)

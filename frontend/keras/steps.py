@@ -116,7 +116,7 @@ def _find_jumps(function: Callable[[Floats], Floats], reach: int) -> Steps:
         jumps = np.flatnonzero(values[1:] != values[:-1])
         if len(jumps) >= LEVELS:
             raise UnsupportedError(
-                f"it has more than {LEVELS} values, so it does not quantize; use a quantizer of at most 8 bits"
+                f"it has more than {LEVELS} values, so it does not quantize; use a quantizer of at most 16 bits"
             )
         wide = jumps[keys[jumps + 1] - keys[jumps] > 1]
         if not wide.size:

@@ -167,7 +167,7 @@ def _array(tensor: onnx.TensorProto, name: str) -> npt.NDArray[Any]:
 
 
 def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:
-    """Read an initializer; one that is annotated as integers, of at most 8 bits, is its own codes."""
+    """Read an initializer; one that is annotated as integers, of at most 16 bits, is its own codes."""
     values = _array(tensor, tensor.name)
     if not INTEGER_TYPE.fullmatch(annotated) or not values.ndim:
         return Constant(values)

@@ -262,8 +262,8 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_digits": ("digits", TrainConfig()),
     "mognet_cifar10": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
     "mognet_cifar100": ("cifar100", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
-    "mognet_mnist": ("mnist_5k", TrainConfig(epochs=40, shift=2, freeze=8)),
-    "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, shift=2, remeasure=True)),
+    "mognet_mnist": ("mnist_5k", TrainConfig(epochs=30, shift=2)),
+    "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in IMAGENET},
 }
 """Data set and training recipe of each preset (decisions)."""

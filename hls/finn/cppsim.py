@@ -12,6 +12,7 @@ from pathlib import Path
 from finn.templates import get_templates_folder
 
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import compiled, first_errors
 from muxflow.hls.vitis.csim import COMPILER, ap_types
 
@@ -29,7 +30,7 @@ def compile_simulation(folder: Path, *, compiler: str = COMPILER) -> Path:
         raise ToolError(f"no {compiler} on PATH: a C++ simulation needs a C++17 compiler (`apt-get install g++`)")
     if types is None:
         raise ToolError(
-            "the reference types ap_int.h are not installed; they come with hls4ml: pip install 'muxflow[reference]'"
+            f"the reference types ap_int.h are not installed; they come with hls4ml: {install_extra('reference')}"
         )
     readers = Path(get_templates_folder()) / "npy2stream"
     sources = [*sorted(folder.glob("*.cpp")), readers / "cnpy.cpp"]

@@ -94,20 +94,20 @@ class ShiftClip(MuxflowNode):
     """y = clip((x + bias) >> shift, lowest, highest). Source: 1 Mb encoder (arXiv 2501.05097)."""
 
     def own_attributes(self) -> Attributes:
-        """Return `bias`, one or one a channel; `shift`; `lowest`, `highest`."""
+        """Return `bias`, one or one a channel; `shift`; `lowest`, `highest`; `even`, whether ties go to even quotients."""
         return {
             "bias": ("t", False, np.zeros(1, np.int64)),
             "shift": ("i", True, 0),
             "lowest": ("i", True, 0),
             "highest": ("i", True, 0),
+            "even": ("i", False, 0, {0, 1}),
         }
 
     def build(self) -> Folded:
         """Build one shift and clip."""
-        numbers = (self.get_nodeattr(name) for name in ("shift", "lowest", "highest"))
-        return fold_op(
-            shift_clip.ShiftClip(self.get_nodeattr("bias"), *numbers), self.input_streams(), self.fold(), KERNELS
-        )
+        bias, shift, lowest, highest, even = map(self.get_nodeattr, ("bias", "shift", "lowest", "highest", "even"))
+        op = shift_clip.ShiftClip(bias, shift, lowest, highest, bool(even))
+        return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
 
 class _MatrixNode(MuxflowNode):

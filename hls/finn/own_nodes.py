@@ -86,6 +86,7 @@ def shift_clip(into: Conversion, node: Node) -> None:
     op = node.op
     assert isinstance(op, ShiftClip)
     attributes = {"bias": np.asarray(op.bias), "shift": op.shift, "lowest": op.lowest, "highest": op.highest}
+    attributes |= {"even": int(op.even)}
     into.emit("ShiftClip", node, {**into.shared(node), **attributes})
 
 

@@ -1,6 +1,6 @@
 """hls4ml out: a design as a model of hls4ml, whose compile(), predict() and build() its users know.
 
-Needs the hls4ml package (`pip install 'muxflow[reference]'`); it is imported when one of these functions is called.
+Needs the hls4ml package (the extra `reference`); it is imported when one of these functions is called.
 """
 
 from __future__ import annotations

@@ -16,13 +16,13 @@ class ShiftClipKernel(Kernel[ShiftClip], op=ShiftClip):
     """An addition, a constant shift and two comparisons a lane."""
 
     def _sum_bits(self, op: ShiftClip, x: Stream) -> int:
-        bounds = [x.lo, x.hi, x.lo + int(op.bias.min()), x.hi + int(op.bias.max()), -1, op.lowest, op.highest]
+        bounds = [x.lo, x.hi, x.lo + int(op.bias.min()) - op.even, x.hi + int(op.bias.max()), -1, op.lowest, op.highest]
         return width(min(bounds), max(bounds))[0]
 
     def cost(self, op: ShiftClip, ports: Ports, fold: Fold) -> Cost:
-        """Count a process, one adder, two comparisons at half a LUT a bit each, one choice (derived)."""
+        """Count a process, one adder, two comparisons and a borrow at half a LUT a bit each, one choice (derived)."""
         bits = self._sum_bits(op, ports.inputs[0])
-        lane = 2 * bits + ports.outputs[0].bits
+        lane = 2 * bits + (bits // 2 if op.even else 0) + ports.outputs[0].bits
         bias_bits = width(int(op.bias.min()), int(op.bias.max()))[0]
         lut, ff = estimate(process=PROCESS)
         return Cost(
@@ -46,6 +46,7 @@ class ShiftClipKernel(Kernel[ShiftClip], op=ShiftClip):
                 ("LOWEST", op.lowest),
                 ("HIGHEST", op.highest),
                 ("SUM_BITS", bits),
+                ("EVEN", op.even),
             ),
             Table("bias", table, int(table.min()), int(table.max())),
         )

@@ -36,7 +36,7 @@ void thermometer_encode(stream<X>& x_stream, stream<Y>& y_stream) {
       for (int level = 1; level <= TOP; ++level) {
 #pragma HLS unroll
         least += STEP * CODES;
-        if (value >= least) code = level;
+        code = choose(value >= least, typename Y::element(level), code);
       }
       y.set(lane, code);
     }

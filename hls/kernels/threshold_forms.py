@@ -15,11 +15,11 @@ from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory, choices
 from muxflow.dataflow.fit.resource_model import PROCESS, estimate, products
 from muxflow.dataflow.graph.stream import width
+from muxflow.dataflow.multiply_shift import MultiplyShift, multiply_shift
 from muxflow.dataflow.op import Fold, IntArray, Ports
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels.base import Arguments, Table
 from muxflow.hls.kernels.channel_table import channel_table
-from muxflow.hls.kernels.multiply_shift import MultiplyShift, multiply_shift
 
 DEVICE = Resources(26600, 106400, 249, 219)
 """What shares are of: about what a fit to a PYNQ-Z2 may estimate by default, with LUTs that are 80 % sure to be enough.
@@ -227,7 +227,7 @@ class Multiply(Form):
     def estimate(self) -> Cost:
         """Count a process, a product as in a matrix-vector unit, an adder, two comparisons of half a LUT a bit, a choice.
 
-        Where x is clipped, two more comparisons and a choice.
+        Where x is clipped, two more comparisons and a choice; a borrow of half a LUT a bit for ties to even.
         No product where all factors are one power of two; a DSP block where both sides have more than four bits.
         """
         (x,), (y,) = self.ports.inputs, self.ports.outputs
@@ -239,9 +239,9 @@ class Multiply(Form):
         if not dsp and not self._shifts_only:
             amounts = {name: lanes * share for name, share in products(factor_bits, clipped_bits, False).items()}
         lut, ff = estimate(process=PROCESS, matrix_vector=amounts)
-        bits = self.sum_bits
+        bits, ties = self.sum_bits, self.sum_bits // 2 if self.line.even else 0
         return Cost(
-            lut + lanes * (clip + bits + (bits - self.shift) + y.bits),
+            lut + lanes * (clip + ties + bits + (bits - self.shift) + y.bits),
             ff + lanes * (clipped_bits + bits + y.bits),
             dsp,
             (
@@ -267,6 +267,7 @@ class Multiply(Form):
             ("CLIP_SIGNED", signed),
             ("SHIFT", self.shift),
             ("SUM_BITS", self.sum_bits),
+            ("EVEN", self.line.even),
             ("DSP", self.cost.dsp > 0),
         )
         return (*super().arguments, *own)

@@ -34,7 +34,9 @@ Progress = Callable[[int, int], None]
 
 COMPILER = "g++"
 IMAGES = 32
-"""Images that a simulation on native integers runs side by side."""
+"""Images that a simulation on native integers runs side by side, at most: a power of two."""
+HELD_BYTES = 1 << 29
+"""What codes that are held in FIFOs and buffers may take of memory, whatever the number of images."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     flags = ["-std=c++14", "-w", "-U_FORTIFY_SOURCE", "-DMUXFLOW_CSIM", "-Iinclude", "-Isrc"]
     flags += ["-O1", "-finline-small-functions", "-fstrict-aliasing"]
     if variant == "native":
-        flags += ["-fwrapv", "-march=native", "-faligned-new", "-DMUXFLOW_NATIVE", f"-DMUXFLOW_IMAGES={IMAGES}"]
+        flags += ["-fwrapv", "-march=native", "-faligned-new", "-DMUXFLOW_NATIVE"]
+        flags += [f"-DMUXFLOW_IMAGES={side_by_side(project.design)}"]
     else:
         folder = ap_types()
         if folder is None:
@@ -126,6 +129,17 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     except OSError as error:
         raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
     return executable, time.perf_counter() - started
+
+
+def side_by_side(design: Design) -> int:
+    """Say how many images a simulation on native integers runs side by side: fewer where the network holds large maps."""
+    streams = design.graph.streams
+    held = sum(depth * streams[name].lanes for name, depth in design.depths.items())
+    held += sum(one.memory.bits for placed in design.memories.values() for one in placed if one.memory.writable)
+    images = IMAGES
+    while images > 1 and 4 * held * images > HELD_BYTES:
+        images //= 2
+    return images
 
 
 def _processor() -> str:

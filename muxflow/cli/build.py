@@ -28,6 +28,8 @@ from muxflow.cli.fit import (
     LutOption,
     SlowdownOption,
     SureOption,
+    floor,
+    say_how,
     wishes,
 )
 from muxflow.cli.input_options import InputWords, with_input_options
@@ -112,7 +114,10 @@ def build(
 
     def show() -> None:
         out.print(terminal(report, verbose=verbose))
+        say_how(design)
         out.print()
+        if note := floor(asked, design):
+            out.print(note)
         for fact, text in facts.items():
             out.print(f"{fact}: {os.path.relpath(text) if fact == 'project' else text}")
         if target == "vitis":

@@ -19,7 +19,7 @@ from muxflow.hls.design_file import load_design
 from muxflow.hls.registry import Simulated, owner_of
 
 if TYPE_CHECKING:
-    from muxflow.proving import Images
+    from muxflow.images import Images
 
 
 def csim(
@@ -33,9 +33,18 @@ def csim(
             help="Data set: digits, mnist_5k, mnist, cifar10, cifar100, stl10, imagenet; random codes when absent."
         ),
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--images",
+            help="Your own images, .npz with `images` (N, H, W, C; codes, or the model's floats) and `labels` if any.",
+        ),
+    ] = None,
     data_folder: Annotated[Path | None, typer.Option(help="Folder with the data set's files.")] = None,
     split: Annotated[str, typer.Option(help="Split of the data set: train or test.")] = "test",
-    count: Annotated[int | None, typer.Option(min=1, help="Images; all of a data set, or 16 random ones.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Images; all of a data set or file, or 16 random ones.")
+    ] = None,
     bounded: Annotated[
         bool, typer.Option("--bounded", help="FIFOs have exactly their depths: finds deadlocks.")
     ] = False,
@@ -55,13 +64,13 @@ def csim(
         if bounded:
             raise UsageError(f"{project} is {owner.project}; --bounded is for Muxflow's own projects")
         graph = load_design(project)[0].graph
-        _csim_of(owner, project, images_for(graph, data, split, data_folder, count), as_json)
+        _csim_of(owner, project, images_for(graph, data, split, data_folder, count, file), as_json)
         return
     from muxflow.proof.ladder import is_warning
     from muxflow.reports.render import proof, terminal, to_json
 
     opened = muxflow.open_project(project)
-    images = images_for(opened.design.graph, data, split, data_folder, count)
+    images = images_for(opened.design.graph, data, split, data_folder, count, file)
     variants: Any = ("native", "reference") if variant == "both" else (variant,)
     with tasks(as_json) as begin:
         rungs, _, speeds = prove(

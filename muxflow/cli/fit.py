@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,11 +27,15 @@ from muxflow.cli.refit import refit
 from muxflow.cli.target_options import flag
 from muxflow.dataflow.files import check_writable, write_atomically
 from muxflow.dataflow.fit.device import Utilisation, check_clock
+from muxflow.dataflow.quantities import rate, si
 from muxflow.dataflow.text import json_text
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
     from muxflow.dataflow.fit.folding import FrontierPoint
+
+SURPASSED = 1.1
+"""How many times better than asked for a design is before that is remarked (decision)."""
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
 LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used, up to 1.")]
@@ -90,6 +94,31 @@ def wishes(
     }
 
 
+def say_how(design: Design) -> None:
+    """Say so where a design comes without a simulation, for want of a compiler."""
+    from muxflow.dataflow.fit.timing import INSTALL_COMPILER, NO_COMPILER
+
+    if design.timing is None:
+        out.print(
+            f"{NO_COMPILER}: not simulated, so FIFOs are deeper than needed and cycles estimates ({INSTALL_COMPILER})"
+        )
+
+
+def floor(asked: Mapping[str, Any], design: Design) -> str:
+    """Say that a goal is a floor, or a ceiling, where the cheapest design beyond it is far beyond; "" where it is not."""
+    if asked["fps"] is not None and design.frames_per_second > SURPASSED * asked["fps"]:
+        return (
+            f"--fps is a floor: of the designs that reach {rate(asked['fps'])} the cheapest one does "
+            f"{rate(design.frames_per_second)}"
+        )
+    if asked["latency"] is not None and SURPASSED * design.latency_seconds < asked["latency"]:
+        return (
+            f"--latency-ms is a ceiling: of the designs within {si(asked['latency'], 's')} the cheapest one takes "
+            f"{si(design.latency_seconds, 's')}"
+        )
+    return ""
+
+
 def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
     from muxflow.dataflow.fit.folding import FrontierPoint
     from muxflow.reports.plots import plot_frontier
@@ -101,7 +130,7 @@ def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
 
 def _again(context: typer.Context) -> list[str]:
     """Write the options that `muxflow build` has too as they were given, the board in any case, those of inputs aside."""
-    own = ("model", "project", "frontier", "plot", "output", "verbose", "as_json", *OPTIONS)
+    own = ("model", "project", "nearest", "frontier", "plot", "output", "verbose", "as_json", *OPTIONS)
     shared = {name: value for name, value in context.params.items() if name not in own}
     return [
         word
@@ -137,10 +166,14 @@ def fit(
     bram: BramOption = 0.90,
     sure: SureOption = 0.80,
     slowdown: SlowdownOption = 0.0,
+    nearest: Annotated[
+        bool,
+        typer.Option(
+            "--nearest", help="Where nothing fits, find the nearest folding in place of a bound; takes minutes."
+        ),
+    ] = False,
     frontier: Annotated[bool, typer.Option("--frontier", help="Print frame rate against LUTs and block RAM.")] = False,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw the frontier into this file (needs matplotlib: muxflow[report]).")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the frontier into this file (needs matplotlib).")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON too.")] = None,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -168,14 +201,14 @@ def fit(
         graph = muxflow.load(model, **inputs.keywords)
         done(1, 1)
         done = begin(f"fit {board}", 1)
-        design = muxflow.fit(graph, **asked)
+        design = muxflow.fit(graph, **asked, nearest=nearest)
         done(1, 1)
         done = begin("FIFO margins", 1)
         bare = without_margins(design)
         done(1, 1)
         done = begin("frontier and slowdown", 1)
         points = folding.design_frontier(design) if frontier or plot else ()
-        curve = folding.slowdown_curve(design, slowdown) if slowdown and design.timing else ()
+        curve = folding.slowdown_curve(design, slowdown) if slowdown else ()
         done(1, 1)
     made = make_report(design, version=muxflow.__version__, bare=bare)
     if plot:
@@ -190,11 +223,14 @@ def fit(
 
     def show() -> None:
         out.print(terminal(made, verbose=verbose))
+        say_how(design)
         if frontier:
             out.print(tables.frontier(points, design.clock_mhz))
         if curve:
             out.print(tables.slowdown(curve))
         out.print()
+        if note := floor(asked, design):
+            out.print(note)
         for path in filter(None, (plot, output)):
             out.print(f"written: {os.path.relpath(path)}")
         next_command("build", model, *_again(context), *inputs.words)

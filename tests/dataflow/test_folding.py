@@ -201,8 +201,12 @@ def test_a_graph_with_a_cycle_is_refused(residual, device):
     ],
 )
 def test_too_small_a_device(device, resource):
-    with pytest.raises(BudgetError, match=rf"tiny does not fit b: .* {resource} binds: it needs .* times the budget"):
+    with pytest.raises(
+        BudgetError, match=rf"tiny does not fit b: .* {resource} binds: any needs at least .* times the budget"
+    ):
         fit(network(), KERNELS, device=device, board="b", clock_mhz=100)
+    with pytest.raises(BudgetError, match=rf"tiny does not fit b: .* {resource} binds: it needs .* times the budget"):
+        fit(network(), KERNELS, device=device, board="b", clock_mhz=100, nearest=True)
 
 
 def test_progress_names_the_rounds(device):

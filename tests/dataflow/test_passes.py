@@ -172,13 +172,25 @@ def classifier(make_graph, meaning):
     return with_nodes(graph, list(graph.nodes), readouts={} if meaning is None else {graph.outputs[0]: meaning})
 
 
-@pytest.mark.parametrize("meaning", [None, readout(), readout(offset=(1.5, 1.5))])
+ALIGNED = [
+    readout(scale=(0.5, 0.25)),
+    readout(offset=(0.0, 1.0)),
+    readout(offset=(1.25, -0.25)),  # three steps apart
+    readout(scale=(-0.5, -0.5)),
+    readout(scale=(0.75, -0.5), offset=(2.0, -0.25)),
+]
+
+
+@pytest.mark.parametrize("meaning", [None, readout(), readout(offset=(1.5, 1.5)), *ALIGNED])
 def test_arg_max_is_appended(make_graph, meaning):
+    """Scales and offsets that differ become factors and summands; ties go to the first class."""
     graph = classifier(make_graph, meaning)
     after = append_arg_max(graph)
     assert (after.outputs, dict(after.readouts)) == (("label",), {})
     images = np.random.default_rng(0).integers(-3, 4, (20, 1, 1, 2))
-    np.testing.assert_array_equal(after(images).reshape(-1), graph(images).reshape(-1, 2).argmax(axis=1))
+    if meaning not in ALIGNED:
+        assert len(after.nodes) == len(graph.nodes) + 1
+        np.testing.assert_array_equal(after(images).reshape(-1), graph(images).reshape(-1, 2).argmax(axis=1))
     if meaning is not None:
         np.testing.assert_array_equal(after(images).reshape(-1), meaning(graph(images)).argmax(axis=1))
 
@@ -186,9 +198,10 @@ def test_arg_max_is_appended(make_graph, meaning):
 @pytest.mark.parametrize(
     ("meaning", "message"),
     [
-        (readout(scale=(0.5, 0.25)), "differ in scale or offset"),
-        (readout(offset=(0.0, 1.0)), "differ in scale or offset"),
-        (readout(scale=(-0.5, -0.5)), "differ in scale or offset"),
+        (readout(scale=(0.5, 0.2531)), "the scales of the classes have no common integer grid"),
+        (readout(scale=(0.5, 0.0)), "the scales of the classes have no common integer grid"),
+        (readout(offset=(0.0, 1.01)), "the offsets of the classes have no common integer grid"),
+        (readout(offset=(0.0, 2.0**40)), "the offsets of the classes have no common integer grid"),
         (readout(order=(1, 0)), "another order"),
     ],
 )

@@ -233,6 +233,11 @@ def test_the_nearest_design_needs_least_of_the_scarcest_resource():
     scaled = Resources(*(int(0.97 * share * amount) for _, amount in budget.items()))
     assert solver.solve(cycles, scaled) is None
     assert solver.nearest(0, budget) is None
+    assert solver.smallest(0, budget) is None
+    bound, small = solver.smallest(cycles, budget)
+    assert 1 < bound <= share <= small.resources.share(budget)
+    assert solver.excludes(cycles, budget)
+    assert not solver.excludes(cycles, small.resources)
 
 
 def test_every_fold_over_the_limits(make_graph, monkeypatch):

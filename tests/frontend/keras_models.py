@@ -187,6 +187,20 @@ def po2():
 
 
 @model
+def wide():
+    """Weights and activations of more than 8 bits; power-of-two weights from one end of their range to the other."""
+    return chain(
+        (6, 6, 2),
+        conv(4, bits="quantized_bits(10,2,1,alpha=1)"),
+        QActivation("quantized_relu(10,2)", name="a"),
+        conv(4, 1, bits="quantized_po2(5,1)"),
+        QActivation("quantized_bits(12,3,alpha=1)", name="b"),
+        layers.Flatten(),
+        QDense(3, kernel_quantizer="quantized_bits(12,0,alpha=1)"),
+    )
+
+
+@model
 def float_relu():
     """Float ReLU before the quantizer, dense on a map, Reshape to another map, the legacy Sequential form."""
     return Sequential(
@@ -353,7 +367,7 @@ def bad():
     return chain(
         (6, 6, 2),
         conv(4, bits="quantized_bits(3,0,1,alpha='auto')", name="fine"),
-        QActivation("quantized_relu(12,2)", name="wide"),
+        QActivation("quantized_relu(17,2)", name="wide"),
         layers.UpSampling2D(name="larger"),
     )
 

@@ -16,6 +16,7 @@ from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.dataflow.errors import GraphError, MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.graph.stream import random_codes
+from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.qonnx.execution import QonnxModel
 from muxflow.frontend.registry import check, load
 from muxflow.proof.ladder import says_class
@@ -82,9 +83,27 @@ def test_choices_are_made_on_the_chip(case: str, softmax: bool, build: Any, save
         append_arg_max(graph)
 
 
+ALIGNED = {
+    "a falling scale": lambda b: b.then("Neg"),
+    "whole steps of the sums": lambda b: b.then("Add", np.float32([0, 0.5, -1.5, 2])),
+    "scales on one grid": lambda b: b.then("Mul", np.float32([1, 0.5, -1.5, 2])),
+}
+
+
+@pytest.mark.parametrize("case", ALIGNED)
+def test_classes_are_brought_onto_one_grid_before_the_choice(case: str, build: Any, save: Any, prove: Any) -> None:
+    b = classifier(build)
+    ALIGNED[case](b)
+    path = save(ending(b, "TopK", k=3))
+    graph = load(path)
+    given = random_codes(graph.streams[graph.inputs[0]], 60, np.random.default_rng(2))
+    assert not graph.readouts and "remarks" not in graph.notes
+    expected = model_output(path, graph, given)
+    assert np.array_equal(graph(given).reshape(expected.shape), expected)
+
+
 HOST_CHOOSES: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "an offset a class": (lambda b: b.then("Add", np.float32([0, 1, 0.3, 2])), "ArgMax", {"axis": 1}),
-    "a falling scale": (lambda b: b.then("Neg"), "TopK", {"k": 2}),
     "the smallest": (lambda b: None, "TopK", {"k": 2, "largest": 0}),
     "the last of equals": (lambda b: None, "ArgMax", {"axis": 1, "select_last_index": 1}),
     "relu": (lambda b: b.then("Relu"), "ArgMax", {"axis": 1}),
@@ -172,6 +191,10 @@ def test_what_the_host_cannot_take_over(build: Any, save: Any) -> None:
         with pytest.raises(UnsupportedError, match=message):
             load(save(b))
         assert [status.node for status in check(save(b)) if not status.supported] == ["MatMul_3", b.nodes[-1].name]
+    raw = classifier(build)
+    raw.node("Concat", raw.last, raw.node("MatMul", "x", floats), axis=1)
+    with pytest.raises(UnsupportedError, match=r"MatMul_3 .*floats without a quantizer"):
+        load(save(raw), ImportOptions(1.0, 4, False))  # it reads the input itself
     b = classifier(build, 6)
     logits = b.last
     b.quant(logits, scale=0.5, signed=1)
@@ -205,6 +228,14 @@ def test_a_project_of_a_network_with_a_float_end(build: Any, save: Any, tmp_path
         assert np.array_equal(accelerator.predict(given), graph.read_out(graph(given)))
         with pytest.raises(AcceleratorError, match=r"the host computes Gemm_\d \(Gemm\); give it what predict"):
             accelerator.classify(given)
+
+
+def test_a_long_end_is_named_in_short(build: Any, save: Any) -> None:
+    b = classifier(build)
+    for _ in range(300):
+        b.then("Relu")
+    (end,) = load(save(b)).ends.values()
+    assert end.rest.startswith("Relu_3 (Relu), ") and end.rest.endswith(", 292 more")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,5 +1,6 @@
 """Exported files: equal to the model code by code, deterministic, without generated weights."""
 
+import operator
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from command_line import run
 from torch import nn
 
 import muxflow
@@ -171,6 +173,25 @@ def test_the_documented_model_runs(tmp_path, monkeypatch):
     assert read_metadata("model.onnx") == {"split": "test"}
 
 
+def test_the_documented_residual_goes_from_torch_to_the_report(tmp_path, monkeypatch):
+    """The page's own commands: a grouped residual with stock batch norms, simulated on a user's images."""
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(documented("residual.onnx"), names)
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "brevitas.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^muxflow (.*residual.*)$", page, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["check", "build", "csim", "report"]
+    said = {}
+    for command in commands:
+        native = ("--variant", "native") if command.startswith("csim") else ()
+        done = run(*command.split(), *native, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        said[command.split()[0]] = done.stdout
+    assert "100.00 % on images.npz, 20 of 20 images" in said["csim"]
+    assert re.search(r"^block_conv +conv 3x3, 4 groups", said["build"], re.MULTILINE)
+    assert "block_Add" in (tmp_path / "build" / "residual" / "report" / "report.txt").read_text()
+
+
 def test_the_documented_model_of_two_inputs_is_simulated(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -183,7 +204,7 @@ def test_the_documented_model_of_two_inputs_is_simulated(tmp_path, monkeypatch):
 class Residual(nn.Module):
     """Two branches with a quantizer each, or one that both share."""
 
-    def __init__(self, shared, join=torch.add):
+    def __init__(self, shared, join=operator.add):
         super().__init__()
         self.input = qnn.QuantIdentity(return_quant_tensor=True)
         self.branches = nn.ModuleList([nn.Sequential(qnn.QuantConv2d(2, 2, 1, bias=False)) for _ in range(2)])
@@ -196,7 +217,7 @@ class Residual(nn.Module):
         return self.join(self.first(self.branches[0](x)), self.second(self.branches[1](x)))
 
 
-@pytest.mark.parametrize("join", [torch.add, lambda a, b: torch.cat([a, b], 1)], ids=["add", "cat"])
+@pytest.mark.parametrize("join", [operator.add, lambda a, b: torch.cat([a, b], 1)], ids=["add", "cat"])
 def test_branches_without_a_shared_quantizer_are_named_before_brevitas_does(tmp_path, join):
     torch.manual_seed(0)
     model = Residual(shared=False, join=join)

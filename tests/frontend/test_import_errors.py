@@ -112,7 +112,7 @@ def test_check_lists_every_bad_node_and_what_lies_behind(build, tmp_path):
     b.quant(scale=-1.0)
     good = b.conv(np.ones((2, 3, 1, 1)), x=x)
     b.node("MatMul", good, good)
-    second = b.quant(good, scale=0.5, bits=9)
+    second = b.quant(good, scale=0.5, bits=17)
     b.node("Add", b.last, second)
     path = tmp_path / "net.onnx"
     path.write_bytes(b.model().SerializeToString())
@@ -126,7 +126,7 @@ def test_check_lists_every_bad_node_and_what_lies_behind(build, tmp_path):
     assert messages[1].startswith("not reached: its input comes from Cos_")
     assert messages[2].startswith("not reached: its input comes from Relu_")
     assert "both factors are data" in messages[3]
-    assert "bit width 9" in messages[4]
+    assert "bit width 17" in messages[4]
     assert "not reached: its input comes from Quant_" in messages[5]
     with pytest.raises(UnsupportedError, match="Cos_"):
         load(path)

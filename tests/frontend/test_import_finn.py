@@ -281,6 +281,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Some old-style domain")
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_a_way_out(name: str, tmp_path: Path) -> None:
     nodes, constants, kind, message = REFUSED[name]

@@ -11,7 +11,7 @@ from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
-from muxflow.frontend.importer.products import _grid_step
+from muxflow.frontend.importer.products import _exact_step, _noisy_step, _sizes
 from muxflow.frontend.registry import load
 
 
@@ -346,12 +346,12 @@ REFUSED = {
     "float weights": (
         lambda b: (b.quant(), b.then("Conv", np.random.default_rng(0).normal(size=(2, 3, 3, 3)))),
         (1, 3, 4, 4),
-        r"Conv_1 .*floats without a quantizer, or span more than 255 .*; give the layer a weight quantizer",
+        r"Conv_1 .*floats without a quantizer, or span more than 65535 .*; give the layer a weight quantizer",
     ),
-    "weights of 9 bits": (
-        lambda b: (b.quant(), b.node("Conv", b.last, b.weights([[[[300.0]]]], bits=10))),
+    "weights of 18 bits": (
+        lambda b: (b.quant(), b.node("Conv", b.last, b.weights([[[[70000.0]]]], bits=18))),
         (1, 1, 4, 4),
-        r"Conv_2 .*weight codes up to 300; supported are weights of 1 to 8 bits",
+        r"Conv_2 .*weight codes up to 70000; supported are weights of 1 to 16 bits",
     ),
     "kernel beyond the map": (lambda b: (b.quant(), b.conv(codes(2, 3, 3, 3))), (1, 3, 2, 2), r"Conv_2 .*does not fit"),
     "attention": (
@@ -397,23 +397,28 @@ def test_refusals_name_node_and_fix(case, build, save):
 
 
 def test_arg_max_on_chip_only_where_integers_order_like_logits(build, prove):
-    """One scale and one offset for all classes; else the read-out stays on the host and says so."""
-    for bias, scale, works in (
-        (np.zeros(5), 0.1, True),
-        (np.full(5, 0.3), 0.1, True),
-        (np.arange(5.0), 0.1, False),
-        (np.zeros(5), np.float32([0.1, 0.2, 0.1, 0.1, 0.1]), False),
+    """Scales and offsets on one grid for all classes; else the read-out stays on the host and says so."""
+    for bias, scale, wrong in (
+        (np.zeros(5), 0.1, ""),
+        (np.full(5, 0.3), 0.1, ""),
+        (np.full(5, 1e7), 0.1, ""),
+        (0.1 * np.array([17, -4, 3, 0, 11]), 0.1, ""),  # whole steps of the sums, as Int32Bias has them
+        (0.3 + 0.1 * np.array([17, -4, 3, 0, 11]), 0.1, ""),
+        (np.zeros(5), np.float32([0.1, 0.2, 0.1, 0.1, 0.3]), ""),
+        (np.arange(5.0) * 0.7, np.float32([0.1, 0.2, 0.1, 0.1, 0.1]), ""),
+        (np.arange(5.0) / 3, 0.1, "offsets"),
+        (np.zeros(5), np.float32([0.1, 0.2141, 0.1, 0.1, 0.1]), "scales"),
     ):
         b = build((1, 8))
         b.quant(bits=4)
         b.node("Gemm", b.last, b.weights(codes(8, 5), scale), bias)
         graph = prove(b)
-        if works:
+        if not wrong:
             images = codes(20, 1, 1, 8, low=0, high=16)
             labels = append_arg_max(graph)(images).reshape(-1)
             assert labels.tolist() == graph.read_out(graph(images)).argmax(axis=1).tolist()
         else:
-            with pytest.raises(GraphError, match=r"classes differ in scale or offset.*keep the read-out on the host"):
+            with pytest.raises(GraphError, match=rf"the {wrong} of the classes .*keep the read-out on the host"):
                 append_arg_max(graph)
 
 
@@ -425,7 +430,8 @@ def test_weights_with_the_noise_of_a_quantizer_stand_on_their_grid():
     x = generator.normal(0, 0.3, codes.shape).astype(np.float32)
     noisy = x + ((codes * 0.75 / 8).astype(np.float32) - x)
     assert len(np.unique(noisy)) > 16
-    step = _grid_step(noisy.astype(np.float64))
+    step = _noisy_step(_sizes(noisy.astype(np.float64)))
     assert step is not None
     assert np.array_equal(np.rint(noisy / step).astype(int), codes)
-    assert _grid_step(x.astype(np.float64)) is None
+    assert _noisy_step(_sizes(x.astype(np.float64))) is None
+    assert _exact_step(_sizes(x.astype(np.float64))) is None

@@ -303,9 +303,9 @@ def test_inexact_bias_and_functions_count_towards_near_ties(build, save):
 REFUSED = {
     "zero scale": ({"scale": 0.0}, r"Quant_2 \(Quant\): a scale of 0; scales must be positive"),
     "negative scale": ({"scale": -0.5}, r"a scale of -0.5"),
-    "fractional bits": ({"bits": 2.5}, r"bit width 2.5; supported is one whole number from 1 to 8"),
+    "fractional bits": ({"bits": 2.5}, r"bit width 2.5; supported is one whole number from 1 to 16"),
     "zero bits": ({"bits": 0}, r"bit width 0"),
-    "9 bits": ({"bits": 9}, r"bit width 9.*1 to 8"),
+    "17 bits": ({"bits": 17}, r"bit width 17.*1 to 16"),
     "fractional zero point": ({"zero": 1.5}, r"zero point 1.5 is not an integer"),
     "rounding": ({"rounding": "STOCHASTIC"}, r"rounding mode STOCHASTIC; use one of ROUND"),
     "wrong channels": ({"scale": np.ones((1, 5, 1, 1))}, r"constant of shape \(1, 5, 1, 1\) does not broadcast"),

@@ -21,10 +21,11 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.frontend.importer.walk import check_model, import_model
 from muxflow.frontend.keras import process as keras_process
+from muxflow.frontend.keras import reader
 from muxflow.frontend.keras.child import Predictor
 from muxflow.frontend.keras.execution import KerasExecution, keras_execution
-from muxflow.frontend.keras.process import ENVIRONMENT, SUFFIXES
-from muxflow.frontend.keras.reader import describe_models
+from muxflow.frontend.keras.process import ENVIRONMENT, HDF5, SUFFIXES
+from muxflow.frontend.keras.reader import describe_models, read_keras
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.qonnx.ops import mux_join, or_join
 from muxflow.frontend.training import layers
@@ -40,6 +41,7 @@ LAYERS = {
     "averages": ["a", "b", "c"],
     "grouped": ["a", "b", "c", "start"],
     "po2": ["a", "b", "c", "d", "e"],
+    "wide": ["a", "b"],
     "float_relu": ["a", "b"],
     "plain": ["a", "b", "c", "d"],
     "features": ["a"],
@@ -290,7 +292,7 @@ def complaints(description):
 
 def test_what_is_not_supported_is_named(described):
     bad, lone = complaints(described["bad"]), complaints(described["lone"])
-    assert "codes from 0 to 4095; supported are 8 bits, and up to 16 at the input" in bad["wide"]
+    assert "it has more than 65536 values" in bad["wide"]
     assert "not reached" in bad["larger"]
     assert "quantized_bits(4,0,1,alpha='auto'): alpha='auto' takes the scale from each batch" in lone["moving"]
     assert "two results for one input" in lone["random"]
@@ -300,8 +302,8 @@ def test_what_is_not_supported_is_named(described):
     assert "trains (Dropout): called with training=True, so predict trains" in lone["trains"]
     assert "half (QActivation): computes in float16; supported is float32" in lone["half"]
     assert "rows (BatchNormalization): axis=[1]; supported is the last axis" in lone["rows"]
-    assert all("input_scale=1/255" in m or "not reached" in m for m in complaints(described["plain"]).values())
-    with pytest.raises(UnsupportedError, match=r"^wide \(QActivation\): a quantizer with codes"):
+    assert "say what its integers are: input_bits=8" in next(iter(complaints(described["plain"]).values()))
+    with pytest.raises(UnsupportedError, match=r"^wide \(QActivation\): activation quantized_relu\(17,2"):
         import_model(described["bad"])
 
 
@@ -309,6 +311,14 @@ def test_what_is_not_supported_is_named(described):
 def test_files_that_are_no_models(name, described):
     assert type(described[name]) is MuxflowError
     assert f"{name}: Keras cannot read it (" in str(described[name])
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 99, HDF5 + b"junk" * 99])
+def test_a_broken_file_is_refused_without_a_start_of_keras(content, tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "keras_child", None)
+    (tmp_path / "broken.h5").write_bytes(content)
+    with pytest.raises(MuxflowError, match=r"broken\.h5: Keras cannot read it \("):
+        read_keras(tmp_path / "broken.h5")
 
 
 def test_absent_file_and_absent_extra(folder, tmp_path, monkeypatch):

@@ -99,6 +99,28 @@ def test_jobs_and_progress(project, images):
     assert len(run_csim(project, images[:2], jobs=99).outputs) == 2
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_more_images_than_stand_side_by_side(project, jobs):
+    count = 2 * csim.IMAGES + 5
+    many = np.random.default_rng(1).integers(0, 8, (count, 6, 6, 4))
+    told = []
+    result = run_csim(project, many, jobs=jobs, record=["y"], progress=lambda done, total: told.append((done, total)))
+    expected = project.design.graph.run(many, keep=("y", "g"))
+    np.testing.assert_array_equal(result.streams["y"], expected["y"])
+    np.testing.assert_array_equal(result.outputs, expected["g"].reshape(result.outputs.shape))
+    assert told[-1] == (count, count)
+    assert (csim.IMAGES, count) in told or jobs > 1
+
+
+def test_large_maps_stand_alone(project, images, tmp_path, monkeypatch):
+    """Memory is bounded by fewer images side by side, down to plain integers."""
+    assert csim.side_by_side(project.design) == csim.IMAGES
+    monkeypatch.setattr(csim, "HELD_BYTES", 1)
+    assert csim.side_by_side(project.design) == 1
+    other = copy(project, tmp_path / "p")
+    np.testing.assert_array_equal(run_csim(other, images).outputs, run_csim(project, images, "native").outputs)
+
+
 def test_bad_images(project):
     with pytest.raises(MuxflowError, match="expected \\(N, 6, 6, 4\\)"):
         run_csim(project, np.zeros((1, 4, 6, 6), int))

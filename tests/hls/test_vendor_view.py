@@ -102,6 +102,7 @@ def test_sanitizers(make_random_design, tmp_path):
     design = make_random_design(15)
     project = write_project(design, tmp_path / "p")
     command = ["g++", "-std=c++14", "-g", "-O1", "-DMUXFLOW_CSIM", "-DMUXFLOW_NATIVE", "-Iinclude", "-Isrc", "-w"]
+    command += ["-DMUXFLOW_IMAGES=4", "-faligned-new"]
     command += ["-fsanitize=undefined,address", "-fno-sanitize-recover=all", "src/top.cpp", "sim/main.cpp", "-o", "run"]
     images = np.random.default_rng(0).integers(0, 4, (3, *design.graph.streams["x"].shape))
     (tmp_path / "input").write_bytes(pack(images, design.graph.streams["x"]).tobytes())

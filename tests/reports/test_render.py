@@ -136,11 +136,8 @@ def test_every_node_is_in_one_layer_named_after_what_computes(report: Report) ->
         assert layer.cycles == max(row.cycles for row in rows)
         assert (layer.lut, layer.ff) == (sum(row.lut for row in rows), sum(row.ff for row in rows))
     conv = report.layers[0]
-    assert (conv.title, conv.output, conv.fold) == (
-        "conv 3x3, 2 groups",
-        "6x6x6 uint3",
-        next(row.fold for row in report.nodes if row.name == "conv"),
-    )
+    (fold,) = (row.fold for row in report.nodes if row.name == "conv")
+    assert (conv.title, conv.output, conv.fold) == ("conv 3x3, 2 groups", "6x6x6 uint3", fold)
 
 
 def test_unknown_format_is_refused_and_nothing_is_written(report: Report, tmp_path: Path) -> None:

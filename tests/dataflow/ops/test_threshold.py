@@ -8,10 +8,10 @@ from ladder import Ladder
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.dataflow.multiply_shift import multiply_shift
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS, threshold
-from muxflow.hls.kernels.multiply_shift import multiply_shift
 from muxflow.hls.kernels.threshold_forms import AllAtOnce, Multiply, Search, forms
 
 
@@ -89,6 +89,19 @@ def line(steps, slope, first, rows=1, falling=0):
     return Threshold(levels, [falling] * rows)
 
 
+def to_even(steps, shift, first=0, rows=1, falling=0, base=0, factor=1):
+    """Thresholds of round(factor * (x - first - row) / 2^shift) with ties to even, less what is under the lowest code."""
+    codes = base + np.arange(steps) + 1
+    levels = []
+    for row in range(rows):
+        x = np.arange(-(2**15), 2**15)
+        sums = factor * (x - first - row)
+        found = np.rint((-sums if falling else sums) / 2.0**shift)
+        reached = found[:, None] < codes[::-1] if falling else found[:, None] >= codes
+        levels.append([int(x[column.argmax()]) if column.any() else 2**15 for column in reached.T])
+    return Threshold(levels, [falling] * rows, base)
+
+
 FALLING = [0, 1, 1, 0, 1]
 CASES = [
     # Every x of small intervals; thresholds in any order of distance, some never met, some always.
@@ -117,12 +130,24 @@ LINES = [
     ((256, 1, 3), line(16, 20.9, -30.1, 3, falling=1), 0, 255),
     ((512, 1, 3), line(255, 1.9, -240.3, 3), -256, 255),
     ((41, 1, 3), line(4, 2.5, -6.3), -20, 20),
-    ((41, 1, 5), Threshold(line(3, 4.3, -7.1, 5).thresholds.repeat(2, axis=1), FALLING, base=-1), -20, 20),
+    *(((81, 1, 2), to_even(5, 2, 3, 2, falling, base), -40, 40) for falling in (0, 1) for base in (0, 1, -3, -4)),
+    ((256, 1, 3), to_even(15, 3, -7, 3, factor=3), -128, 127),
+    ((256, 1, 3), to_even(31, 4, -7, base=-16, factor=2), -128, 127),
     ((4, 64, 2), line(255, 103.7, -2e4, 2), -(2**19), 2**19 - 1),  # x is clipped
     ((4, 64, 2), line(255, 103.7, 10.5, 2, falling=1), 0, 2**32 - 1),
     # the product has more bits than what is left after the bias
     ((201, 1, 1), line(100, 1.3, 3 - 2**24), -(2**24), 200 - 2**24),
 ]
+TEN_BITS = [
+    ((64, 64, 1), to_even(1023, 3), -(2**13), 2**13 - 1),  # ten bits
+    ((64, 64, 1), to_even(1023, 3, 1.0, falling=1, base=-512), -(2**33), 2**33),
+    ((41, 1, 5), Threshold(line(3, 4.3, -7.1, 5).thresholds.repeat(2, axis=1), FALLING, base=-1), -20, 20),
+]
+
+
+def cases(form):
+    """What a form takes: only lines for a product, nothing of ten bits for comparisons all at once."""
+    return CASES * (form is not Multiply) + LINES + TEN_BITS * (form is not AllAtOnce)
 
 
 @pytest.mark.parametrize("form", [AllAtOnce, Search, Multiply])
@@ -132,7 +157,7 @@ def test_every_form_on_every_x(form, tmp_path, ladder, monkeypatch):
 
     monkeypatch.setattr(threshold, "cheapest", chosen)
     alone = Ladder(tmp_path, ladder.variants)
-    for shape, op, lo, hi in CASES * (form is not Multiply) + LINES:
+    for shape, op, lo, hi in cases(form):
         x = np.arange(lo, hi + 1) if hi - lo < 1000 else around(op, lo, hi)
         pixels, channels = shape[0] * shape[1], shape[2]
         frames = [
@@ -143,7 +168,7 @@ def test_every_form_on_every_x(form, tmp_path, ladder, monkeypatch):
 
 
 def described(form):
-    for shape, op, lo, hi in CASES * (form is not Multiply) + LINES:
+    for shape, op, lo, hi in cases(form):
         yield (shape, lo, hi), op
 
 
@@ -161,6 +186,8 @@ def around(op, lo, hi):
 def computed(found, op, x):
     """Codes by multiply and shift, shape (x, rows)."""
     sums = found.factors * np.clip(x, found.lowest, found.highest)[:, None] + found.biases
+    if found.even:
+        sums = np.where((sums >> found.shift) + op.base & 1, sums - 1, sums)
     assert found.lo <= sums.min() and sums.max() <= found.hi
     return op.base + op.jump * np.clip(sums >> found.shift, 0, op.levels.shape[1])
 
@@ -172,7 +199,7 @@ def check_multiply_shift(op, lo, hi):
         np.testing.assert_array_equal(computed(found, op, x), op.codes(x[:, None].repeat(len(op.thresholds), axis=1)))
         clipped = max(abs(found.lowest), abs(found.highest + 1)).bit_length() + 1
         factor = int(np.abs(found.factors).max()).bit_length() + 1
-        assert min(clipped, factor) <= 18 and max(clipped, factor) <= 25
+        assert factor <= 2 or (min(clipped, factor) <= 18 and max(clipped, factor) <= 25)
     return found
 
 
@@ -207,6 +234,15 @@ def test_the_shift_is_the_least(steps, seed):
     for factor in range(steps * one + 2):
         codes = np.clip(factor * x + biases >> before, 0, steps)
         assert not (codes == op.codes(x[:, None])[:, 0]).all(axis=1).any(), (op, hi, factor, found)
+
+
+@given(st.data())
+def test_ties_to_even_are_found(data):
+    """As power-of-two scales give them: half of the codes begin at a tie."""
+    shift, steps = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 40))
+    base, falling = data.draw(st.integers(-20, 3)), data.draw(st.integers(0, 1))
+    op = to_even(steps, shift, data.draw(st.integers(-50, 50)), 2, falling, base, data.draw(st.sampled_from([1, 2, 3])))
+    assert check_multiply_shift(op, -3000, 3000) is not None
 
 
 def test_multiply_and_shift_of_eight_bits():

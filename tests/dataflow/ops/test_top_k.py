@@ -79,8 +79,9 @@ def test_pass(make_graph):
     np.testing.assert_array_equal(logits(x), TopK(2).compute(graph(x))[0])
     with pytest.raises(GraphError, match="the input has 5 channels"):
         append_top_k(graph, 6)
-    with pytest.raises(GraphError, match="the classes differ in scale or offset"):
-        append_top_k(with_readout(graph, -0.5), 2)
+    falling = append_top_k(with_readout(graph, -0.5), 2)
+    codes = np.arange(-2, 3).reshape(1, 1, 1, 5)
+    assert falling(codes).ravel().tolist() == append_top_k(graph, 5)(codes).ravel().tolist()[:2:-1]
 
 
 def with_readout(graph, scale):

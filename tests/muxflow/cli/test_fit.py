@@ -61,6 +61,17 @@ def test_fit_reaches_a_rate_or_a_latency_and_build_does_the_same(workplace: Path
     assert quick["used"]["LUT"] > slow["used"]["LUT"]
 
 
+def test_a_goal_that_the_cheapest_design_surpasses_is_said_to_be_a_floor(workplace: Path) -> None:
+    slowest = run("fit", "small.npz", "--fps", "1", cwd=workplace).stdout
+    reached = re.search(r"^pipelined rate +(\S+ frames/s)", slowest, re.MULTILINE)
+    assert reached
+    assert f"--fps is a floor: of the designs that reach 1 frames/s the cheapest one does {reached[1]}\n" in slowest
+    late = run("build", "small.npz", "--latency-ms", "100", "--output", "late", cwd=workplace).stdout
+    assert "--latency-ms is a ceiling: of the designs within 100 ms the cheapest one takes" in late
+    near = str(0.95 * float(reached[1].split()[0].replace(",", "")))
+    assert "is a floor" not in run("fit", "small.npz", "--fps", near, cwd=workplace).stdout
+
+
 def test_fit_draws_the_frontier(workplace: Path) -> None:
     for name in ("one.png", "two.png"):
         done = run("fit", "small.npz", "--plot", name, cwd=workplace)

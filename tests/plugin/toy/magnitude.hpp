@@ -16,9 +16,9 @@ template <int BEATS, int LIMIT, class X, class Y> void magnitude(stream<X>& x_st
     Y y;
     for (int lane = 0; lane < Y::LANES; ++lane) {
 #pragma HLS unroll
-      const int value = x.get(lane);
-      const int size = value < 0 ? -value : value;
-      y.set(lane, size < LIMIT ? size : LIMIT);
+      const Int value = x.get(lane);
+      const Int size = choose(value < 0, Int(-value), value);
+      y.set(lane, choose(size < LIMIT, size, Int(LIMIT)));
     }
     y_stream.write(y);
   }

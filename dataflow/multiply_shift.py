@@ -1,4 +1,4 @@
-"""Thresholds as clip((factor * x + bias) >> shift), where that is exactly what they are."""
+"""Thresholds as clip((factor * x + bias) >> shift), or that with ties to even, where that is exactly what they are."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ TRIED = 8
 
 @dataclass(frozen=True, eq=False)
 class MultiplyShift:
-    """Codes as clip((factors[row] * clip(x, lowest, highest) + biases[row]) >> shift, 0, steps).
+    """Counts of levels as clip(v >> shift, 0, steps) with v = factors[row] * clip(x, lowest, highest) + biases[row].
 
-    `lo` and `hi` bound the sums before the shift.
+    `even`: 1 is taken off v first where base + (v >> shift) is odd. With half a step in the bias that rounds to the nearest
+    code, and to the even one half-way. `lo` and `hi` bound what is shifted.
     """
 
     factors: IntArray
@@ -35,54 +36,70 @@ class MultiplyShift:
     highest: int
     lo: int
     hi: int
+    even: bool = False
 
 
 @lru_cache(maxsize=1 << 10)
 def multiply_shift(op: Threshold, lo: int, hi: int) -> MultiplyShift | None:
     """Find factors and biases at the least common shift that give every code of `op`'s levels for each x in [lo, hi].
 
-    None where there are none that a DSP block multiplies. Where x itself does not do, it is clipped to where codes change,
-    so that it fits the narrow factor of the multiplier. Exact: row by row, all integer solutions are searched.
+    None where there are none that a DSP block multiplies, or whose factors are 0 and 1. Where x itself does not do, it is
+    clipped to where codes change, so that it fits the narrow factor of the multiplier. Exact: row by row, all integer
+    solutions are searched, then all with ties to even.
     """
     levels = np.clip(op.levels, lo, min(hi + 1, np.iinfo(np.int64).max))
     lowest, highest = max(lo, int(levels.min()) - 1), min(hi, int(levels.max()))
-    found = _on_interval(op, levels, lo, hi) if _bits(lo, hi) <= WIDE else None
-    if found is None and _bits(lowest, highest) <= NARROW < _bits(lo, hi):
-        found = _on_interval(op, levels, lowest, highest)
-    return found
+    ends = [(lo, hi)] if _bits(lo, hi) <= SUM else []
+    if _bits(lowest, highest) <= NARROW < _bits(lo, hi):
+        ends.append((lowest, highest))
+    tried = (_on_interval(op, levels, *pair, even) for even in (False, True)[: 3 - op.jump] for pair in ends)
+    return next((found for found in tried if found is not None), None)
 
 
 def _bits(lo: int, hi: int) -> int:
     return width(min(lo, -1), hi)[0]
 
 
-def _on_interval(op: Threshold, levels: IntArray, lo: int, hi: int) -> MultiplyShift | None:
+def _on_interval(op: Threshold, levels: IntArray, lo: int, hi: int, even: bool) -> MultiplyShift | None:
     """Solve all rows for x in [lo, hi]; a row that falls is a rising one with the negative factor."""
-    most = (1 << (NARROW if _bits(lo, hi) > NARROW else WIDE) - 1) - 1
-    if len(levels) > 2 * TRIED and _least_shift(levels[:TRIED], lo, hi, most) is None:
+    bits = _bits(lo, hi)
+    most = 1 if bits > WIDE else (1 << (NARROW if bits > NARROW else WIDE) - 1) - 1
+    late = _late(op, levels.shape[1]) if even else np.zeros((len(levels), 1), np.int64)
+    if len(levels) > 2 * TRIED and _least_shift(levels[:TRIED], late[:TRIED], lo, hi, most) is None:
         return None
-    found = _least_shift(levels, lo, hi, most)
+    found = _least_shift(levels, late, lo, hi, most)
     if found is None:
         return None
     shift, factors, biases = found
     falls = op.falling != 0
     factors = np.where(falls, -factors, factors)
-    biases = np.where(falls, ((levels.shape[1] + 1) << shift) - 1 - biases, biases)
+    biases = np.where(falls, ((levels.shape[1] + 1) << shift) - (not even) - biases, biases)
     ends = np.stack([factors * lo + biases, factors * hi + biases])
-    return MultiplyShift(factors, biases, shift, lo, hi, int(ends.min()), int(ends.max()))
+    return MultiplyShift(factors, biases, shift, lo, hi, int(ends.min()) - even, int(ends.max()), even)
 
 
-def _least_shift(levels: IntArray, lo: int, hi: int, most: int) -> tuple[int, IntArray, IntArray] | None:
+def _late(op: Threshold, steps: int) -> IntArray:
+    """Say by row and step, ties to even, whether a count begins 1 after its multiple of the step: 1 or 0.
+
+    An odd code does. In a row that falls the sum is turned over, which turns the end of a code over, too.
+    """
+    rising = op.base + np.arange(1, steps + 1) & 1
+    return np.where(op.falling[:, None] != 0, 1 - (op.base + np.arange(steps, 0, -1) & 1), rising)
+
+
+def _least_shift(
+    levels: IntArray, late: IntArray, lo: int, hi: int, most: int
+) -> tuple[int, IntArray, IntArray] | None:
     """Find the least shift at which every row has a solution with a factor in [0, most], and one solution a row.
 
     Twice a solution is one at the next shift, and the least factor never falls from one shift to the next: so a row
     without any solution needs a larger shift, one whose factors are all above `most` a smaller one.
     """
-    low, high = 0, SUM - int(levels.shape[1]).bit_length()
+    low, high = int(late.any()), SUM - int(levels.shape[1]).bit_length()
     best = None
     while low <= high:
         shift = (low + high) // 2
-        factors, biases, larger, smaller = _solve(levels, lo, hi, most, shift)
+        factors, biases, larger, smaller = _solve(levels, late, lo, hi, most, shift)
         if larger and smaller:
             return None
         if larger:
@@ -94,21 +111,23 @@ def _least_shift(levels: IntArray, lo: int, hi: int, most: int) -> tuple[int, In
     return best
 
 
-def _solve(levels: IntArray, lo: int, hi: int, most: int, shift: int) -> tuple[IntArray, IntArray, bool, bool]:
+def _solve(
+    levels: IntArray, late: IntArray, lo: int, hi: int, most: int, shift: int
+) -> tuple[IntArray, IntArray, bool, bool]:
     """Find the least factor of each row at one shift, and a bias; tell whether a row needs a larger shift, or a smaller one.
 
-    Code k begins at its threshold t: factor * t + bias >= k << shift, and factor * (t - 1) + bias < k << shift, where
-    t, or t - 1, is in [lo, hi]. A factor leaves the bias an interval, by whose ends a convex function of the factor says
+    Count k begins at its threshold t: factor * t + bias >= (k << shift) + late, and factor * (t - 1) + bias less than that,
+    where t, or t - 1, is in [lo, hi]. A factor leaves the bias an interval, by whose ends a convex function of the factor says
     how much is missing until it is not empty. From 0, each step goes where the line that is met would reach zero: no
     solution lies before it.
     """
-    codes = np.arange(1, levels.shape[1] + 1, dtype=np.int64) << shift
+    begin = (np.arange(1, levels.shape[1] + 1, dtype=np.int64) << shift) + late
     none = np.int64(1) << 61
     factors, biases = np.zeros(len(levels), np.int64), np.zeros(len(levels), np.int64)
     rows = np.arange(len(levels))
     larger = smaller = False
     while len(rows):
-        some, factor = levels[rows], factors[rows, None]
+        some, factor, codes = levels[rows], factors[rows, None], begin[rows]
         least = np.where(some <= hi, codes - factor * some, -none)
         greatest = np.where(some > lo, codes - 1 - factor * (some - 1), none)
         begins, ends = least.argmax(axis=1)[:, None], greatest.argmin(axis=1)[:, None]

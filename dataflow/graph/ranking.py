@@ -1,0 +1,63 @@
+"""Logits on one integer grid, so that the largest integer is the largest logit."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.common_grid import common_grid
+from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.graph.graph import Readout
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import IntArray, Op
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+
+SLACK = 2.0**-22
+"""How far, as a share of the offset, an offset may lie from a whole number of steps: float32 rounding of bias and scale."""
+LARGEST_OFFSET = 2.0**31
+"""In steps of the grid."""
+
+
+def ordering(readout: Readout, x: Stream) -> list[tuple[str, Op]]:
+    """List the ops that bring logits onto one grid, with a name for each; none where the codes of stream `x` are ordered so.
+
+    Scales that differ between classes become integer factors, offsets whole steps that are added.
+    Raises GraphError where scales or offsets have no common grid, or the logits leave in another order than the model's.
+    """
+    if readout.order != tuple(range(len(readout.order))):
+        raise GraphError("the logits leave in another order than the model's; keep the read-out")
+    factors, steps = _on_grid(readout)
+    found: list[tuple[str, Op]] = []
+    if (factors != 1).any():
+        found.append(("aligned", Scale(factors if (factors != factors[0]).any() else factors[:1])))
+    if steps.any():
+        ends = np.outer(factors, (x.lo, x.hi)) + steps[:, None]
+        found.append(("offset", ShiftClip(steps, 0, int(ends.min()), int(ends.max()))))
+    return found
+
+
+def _on_grid(readout: Readout) -> tuple[IntArray, IntArray]:
+    """Return factors and summands of the codes of each class whose order is that of the logits."""
+    scales, offsets = np.array(readout.scale), np.array(readout.offset)
+    grid = common_grid(readout.scale) if scales.all() else None
+    steps = None if grid is None else _whole_steps(offsets, grid[1])
+    if grid is None or steps is None:
+        what = "scale" if grid is None else "offset"
+        raise GraphError(
+            f"the {what}s of the classes have no common integer grid, so the largest integer is not always the largest logit; "
+            "keep the read-out on the host, or train the last layer with one scale and no bias or an integer one (Int32Bias)"
+        )
+    return np.array(grid[0], np.int64), steps
+
+
+def _whole_steps(offsets: npt.NDArray[np.float64], unit: float) -> IntArray | None:
+    """Return offsets in steps, less what all have in common, where they differ by whole ones."""
+    middle = offsets[np.argsort(offsets)[len(offsets) // 2]]
+    steps = (offsets - middle) / unit
+    near = SLACK * (np.abs(offsets) + abs(middle)) / unit
+    differ = steps != 0
+    if np.abs(steps).max() >= LARGEST_OFFSET or (near[differ] >= 0.25).any():
+        return None
+    found = np.asarray(np.rint(steps), np.int64)
+    return found if (np.abs(steps - found) <= near).all() else None

@@ -1,0 +1,126 @@
+"""Images for a simulation, and how they come from a user's own file."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.batch import Batch
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.quantities import share
+
+IMAGES, LABELS = "images", "labels"
+"""Names of the arrays in a file of images."""
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Input codes with, where there are any, labels; the name of the data set or file, and its split, "" for none."""
+
+    codes: Batch
+    labels: npt.NDArray[np.int64] | None
+    dataset: str
+    split: str
+
+
+def file_images(graph: Graph, path: Path, count: int | None) -> Images:
+    """Return the first `count` images of a .npz or .npy file (all when None), channels last.
+
+    The array is called `images`, or is the only one beside `labels`; with several inputs there is one by the name of each.
+    Integers are codes; floats are the model's input values, which become the nearest codes. `labels`: class indices (N,).
+    Raises MuxflowError naming the file, the array, what was met and what is expected.
+    """
+    arrays = _read(path)
+    labels = arrays.pop(LABELS, None)
+    if len(graph.inputs) == 1 and (len(arrays) == 1 or IMAGES in arrays):
+        given = {graph.inputs[0]: arrays[IMAGES] if IMAGES in arrays else next(iter(arrays.values()))}
+    else:
+        missing = [name for name in graph.inputs if name not in arrays]
+        if missing:
+            wanted = " and ".join(graph.inputs) if len(graph.inputs) > 1 else IMAGES
+            raise MuxflowError(
+                f"{path}: holds {', '.join(arrays) or 'no array'}; expected {wanted}, and {LABELS} for the accuracy"
+            )
+        given = {name: arrays[name] for name in graph.inputs}
+    remarks: list[str] = []
+    codes = {
+        name: _codes(f"{path}: {name}", array[:count], graph.streams[name], remarks) for name, array in given.items()
+    }
+    codes = graph.check_codes(codes)
+    frames = graph.frames(codes)
+    return Images(
+        codes, None if labels is None else _labels(path, labels[:count], frames), ", ".join([path.name, *remarks]), ""
+    )
+
+
+def _read(path: Path) -> Arrays:
+    """Read the arrays of a file; nothing in it is run."""
+    try:
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as packed:
+                check_bytes(str(path), sum(entry.file_size for entry in packed.infolist()))
+        loaded = np.load(path, allow_pickle=False)
+        arrays = {IMAGES: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except MuxflowError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        if not path.is_file():
+            raise MuxflowError(f"{path}: no such file; give arrays saved by numpy.savez (images, labels)") from None
+        raise MuxflowError(f"{path}: cannot be read as arrays of NumPy ({error}); save them by numpy.savez") from error
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iufb" or not array.ndim:
+            raise MuxflowError(
+                f"{path}: {name} is {array.ndim}-dimensional of type {array.dtype}; expected arrays of numbers"
+            )
+    return arrays
+
+
+def _codes(where: str, array: npt.NDArray[Any], stream: Stream, remarks: list[str]) -> npt.NDArray[Any]:
+    """Bring an array to the shape of a stream and floats to codes; a remark says how they became that."""
+    shape, wanted = array.shape[1:], stream.shape
+    plain = [tuple(size for size in sizes if size > 1) for sizes in (shape, wanted)]
+    if plain[0] == plain[1]:  # axes of one element say nothing: (N, features), grey images (N, H, W)
+        array = array.reshape(len(array), *wanted)
+    elif (*shape[1:], *shape[:1]) == wanted:
+        raise MuxflowError(
+            f"{where}: shape {array.shape} is channels first; the simulation reads channels last, (N, {_listed(wanted)}): "
+            f"save images.transpose({_listed((0, *range(2, array.ndim), 1))})"
+        )
+    else:
+        raise MuxflowError(f"{where}: shape {array.shape}; expected (N, {_listed(wanted)}), channels last")
+    if array.dtype.kind == "b":
+        return array.astype(np.int64)
+    if array.dtype.kind != "f":
+        return array
+    if not np.isfinite(array).all():
+        raise MuxflowError(f"{where}: holds NaN or infinity; give finite values")
+    scale, offset = (*stream.scale, 1.0)[0], (*stream.offset, 0.0)[0]
+    values = (array.astype(np.float64) - offset) / scale
+    above = np.rint((values - stream.lo) / stream.step)
+    codes = stream.lo + stream.step * np.clip(above, 0, (stream.hi - stream.lo) // stream.step)
+    beyond = int((np.abs(values - codes) > stream.step / 2 + 1e-6).sum())
+    remarks.append(f"floats rounded to codes{f', {share(beyond, codes.size)} of them clipped' if beyond else ''}")
+    return codes.astype(np.int64)
+
+
+def _listed(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _labels(path: Path, labels: npt.NDArray[Any], frames: int) -> npt.NDArray[np.int64]:
+    if labels.shape != (frames,) or labels.dtype.kind not in "iu":
+        raise MuxflowError(
+            f"{path}: labels of shape {labels.shape} and type {labels.dtype}; expected a class index for each of {frames} "
+            f"images, integers of shape ({frames},)"
+        )
+    return labels.astype(np.int64)

@@ -1,0 +1,108 @@
+"""Weights and activations of more than 8 bits, from the file to the C simulation."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+import muxflow
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.graph.stream import random_codes
+from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.frontend.registry import load
+
+
+def numbers(*shape, low=-3, high=4, seed=0):
+    return np.random.default_rng(seed).integers(low, high, shape)
+
+
+def ops(graph, kind):
+    return [node.op for node in graph.nodes if isinstance(node.op, kind)]
+
+
+def net(build, bits, scale, signed=0, weight_bits=8, **options):
+    """Convolution, the quantizer at hand, dense layer."""
+    b = build((1, 2, 3, 3))
+    b.quant(scale=1 / 64)
+    half = 1 << weight_bits - 1
+    x = b.last
+    weights = b.weights(numbers(3, 2, 2, 2, low=1 - half, high=half), 1 / half, bits=weight_bits)
+    b.node("Conv", x, weights)
+    b.quant(scale=scale, bits=bits, signed=signed, **options)
+    x = b.then("Flatten")
+    b.node("Gemm", x, b.weights(numbers(12, 4, low=-500, high=500), bits=10), np.float32([0.5, 0, -1, 0.25]))
+    return b
+
+
+@pytest.mark.parametrize(("bits", "signed"), list(product([9, 10, 12], [0, 1])))
+def test_up_to_12_bits_are_thresholds(bits, signed, build, prove):
+    """As quantized_relu(10, 2): a power-of-two scale, ties to even."""
+    graph = prove(net(build, bits, 2.0**-bits * 8, signed), count=16, tensors=2)
+    assert len(ops(graph, Threshold)) == 1
+    assert graph.notes["near_ties"] == "0"
+
+
+def test_a_float_scale_and_a_row_a_channel(build, prove):
+    b = net(build, 10, 0.00713, signed=1, weight_bits=11)
+    graph = prove(b, count=16)
+    assert len(ops(graph, Threshold)) == 1
+
+
+@pytest.mark.parametrize("rounding", ["ROUND", "FLOOR", "CEIL", "HALF_UP"])
+def test_16_bits_are_a_shift_where_that_is_exact(rounding, build, prove):
+    graph = prove(net(build, 16, 2.0**-11, signed=1, rounding=rounding), count=16, tensors=2)
+    (shift,) = ops(graph, ShiftClip)
+    assert not ops(graph, Threshold)
+    if rounding == "HALF_UP":  # ties away from zero: a factor a little above 1
+        assert len(ops(graph, Scale)) == 1
+    else:
+        assert not ops(graph, Scale)
+        assert (shift.shift, shift.even) == (2, rounding == "ROUND")
+
+
+def test_16_bits_with_a_factor_a_channel(build, prove):
+    """A batch norm of small fractions with a bias; one channel falls."""
+    b = build((1, 2, 4, 4))
+    b.quant(signed=1, bits=6)
+    b.conv(numbers(3, 2, 1, 1, low=-40, high=40))
+    b.then("Mul", np.float32([3, -5, 64]).reshape(3, 1, 1))
+    b.then("Add", np.float32([7, -3, 11]).reshape(3, 1, 1))
+    b.quant(scale=4.0, bits=16, signed=1)
+    b.conv(numbers(2, 3, 1, 1))
+    graph = prove(b, count=16)
+    assert len(ops(graph, ShiftClip)) == len(ops(graph, Scale)) == 1
+
+
+def test_16_bits_that_no_shift_gives_are_refused_by_name(build, save):
+    message = (
+        r"Quant_\d+ \(Quant\): 32472 steps between codes; up to 4095 .* Use at most 12 bits, or power-of-two scales"
+    )
+    with pytest.raises(UnsupportedError, match=message):
+        load(save(net(build, 16, 0.0004137, weight_bits=12)))
+
+
+def test_weights_of_16_bits_with_and_without_a_quantizer(build, prove, searched):
+    matrix = numbers(6, 4, low=-(2**15) + 1, high=2**15, seed=3)
+    for known in (True, False):
+        b = build((1, 6))
+        b.quant(signed=1, bits=7)
+        weights = b.weights(matrix, 2.0**-15, bits=16) if known else np.float32(matrix / 2**15)
+        b.node("Gemm", b.last, weights)
+        graph = prove(b, count=8)
+        assert set(searched) == (set() if known else {"Gemm_1"})
+        assert graph.readouts[graph.outputs[0]].scale == (2.0**-15,) * 4
+
+
+@pytest.mark.parametrize("variant", ["native", "reference"])
+def test_wide_networks_in_c_simulation(variant, build, save, tmp_path):
+    """Ten bits as thresholds, sixteen as a shift, weights of 12 and 10 bits."""
+    for name, b in (
+        ("ten", net(build, 10, 2.0**-8, weight_bits=12)),
+        ("sixteen", net(build, 16, 2.0**-11, signed=1)),
+    ):
+        graph = load(save(b))
+        codes = random_codes(graph.streams[graph.inputs[0]], 3, np.random.default_rng(0))
+        project = muxflow.write(muxflow.fit(graph), tmp_path / name)
+        assert np.array_equal(project.csim(codes, variant=variant).outputs, graph(codes))
