@@ -10,12 +10,12 @@ from typing import Any, TypedDict, Unpack
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.fit.implementation import Implementations
-from muxflow.dataflow.fit.timing import have_compiler
+from muxflow.dataflow.fit.timing import INSTALL_COMPILER, NO_COMPILER, have_compiler
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
@@ -170,7 +170,8 @@ def fit(
     fits when both are None. `slowdown`: per cent of the rate that may be given up for smaller FIFOs.
     `nearest`: where nothing fits, search for the folding that comes nearest, however long it takes, in place of a bound.
     `implementations`: of the target, the HLS kernels by default.
-    Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None.
+    Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None; a slowdown, which
+    is given up in simulations, then raises ToolError.
     Raises MuxflowError for an unknown board or a goal that is not positive, BudgetError naming the nearest point and
     what binds when the goal cannot be met.
     """
@@ -178,6 +179,10 @@ def fit(
     chosen = find_board(board) if isinstance(board, str) else board
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
     shares = utilisation or Utilisation()
+    folding.check_slowdown(slowdown)
+    simulated = have_compiler()
+    if slowdown and not simulated:
+        raise ToolError(f"{NO_COMPILER}: what a slowdown saves is found by simulations ({INSTALL_COMPILER})")
     return folding.fit(
         graph,
         implementations,
@@ -187,7 +192,7 @@ def fit(
         utilisation=shares if sure is None else replace(shares, sure=sure),
         goal=folding.Goal(fps, latency),
         slowdown=slowdown,
-        simulated=have_compiler(),
+        simulated=simulated,
         nearest=nearest,
         progress=progress,
     )

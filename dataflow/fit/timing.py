@@ -25,6 +25,8 @@ from muxflow.dataflow.op import Access, Pattern
 from muxflow.dataflow.processes import compiled
 
 COMPILER = "g++"
+NO_COMPILER = f"no {COMPILER} on PATH"
+INSTALL_COMPILER = "Debian and Ubuntu: `apt-get install g++`"
 SOURCE = "host input"
 SINK = "host output"
 """What the host's ends are called; the stream's name follows where there are several."""
@@ -361,9 +363,7 @@ def _library() -> ctypes.CDLL:
     """Load the compiled simulator, built once a process; raises ToolError when there is no compiler."""
     compiler = shutil.which(COMPILER)
     if compiler is None:
-        raise ToolError(
-            "no g++ on PATH: the timing simulation needs a C++ compiler (Debian and Ubuntu: `apt-get install g++`)"
-        )
+        raise ToolError(f"{NO_COMPILER}: the timing simulation needs one ({INSTALL_COMPILER})")
     with tempfile.TemporaryDirectory(prefix="muxflow-") as folder:
         target = Path(folder) / "timing.so"
         command = [compiler, "-std=c++14", "-O2", "-shared", "-fPIC", "-o", str(target)]

@@ -29,6 +29,7 @@ from muxflow.cli.fit import (
     SlowdownOption,
     SureOption,
     floor,
+    say_how,
     wishes,
 )
 from muxflow.cli.input_options import InputWords, with_input_options
@@ -113,6 +114,7 @@ def build(
 
     def show() -> None:
         out.print(terminal(report, verbose=verbose))
+        say_how(design)
         out.print()
         if note := floor(asked, design):
             out.print(note)

@@ -109,6 +109,16 @@ def floor(asked: Mapping[str, Any], design: Design) -> str:
     return ""
 
 
+def say_how(design: Design) -> None:
+    """Say so where a design comes without a simulation, for want of a compiler."""
+    from muxflow.dataflow.fit.timing import INSTALL_COMPILER, NO_COMPILER
+
+    if design.timing is None:
+        out.print(
+            f"{NO_COMPILER}: not simulated, so FIFOs are deeper than needed and cycles estimates ({INSTALL_COMPILER})"
+        )
+
+
 def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
     from muxflow.dataflow.fit.folding import FrontierPoint
     from muxflow.reports.plots import plot_frontier
@@ -198,7 +208,7 @@ def fit(
         done(1, 1)
         done = begin("frontier and slowdown", 1)
         points = folding.design_frontier(design) if frontier or plot else ()
-        curve = folding.slowdown_curve(design, slowdown) if slowdown and design.timing else ()
+        curve = folding.slowdown_curve(design, slowdown) if slowdown else ()
         done(1, 1)
     made = make_report(design, version=muxflow.__version__, bare=bare)
     if plot:
@@ -213,6 +223,7 @@ def fit(
 
     def show() -> None:
         out.print(terminal(made, verbose=verbose))
+        say_how(design)
         if frontier:
             out.print(tables.frontier(points, design.clock_mhz))
         if curve:

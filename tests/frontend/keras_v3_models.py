@@ -239,8 +239,9 @@ def resized():
         layers.UpSampling2D((2, 1), name="larger"),
         layers.Cropping2D(((1, 0), (0, 1)), name="cropped"),
         QConv2D(6, 3, padding="same", name="d", **confs(lane(1, 1, 4))),
+        Quantizer(lane(1, 2, 3), name="e"),
         layers.ZeroPadding2D(1),
-        QConv2D(3, 3, strides=4, padding="same", name="e", **confs(lane(1, 2, 3))),
+        layers.Conv2D(3, 3, strides=4, padding="same"),
         layers.Flatten(),
         layers.Dense(3),
     )

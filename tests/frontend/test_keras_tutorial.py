@@ -1,16 +1,19 @@
 """hls4ml's tutorial CNN from its file to the C simulation: pruning wrappers, fused batch norms, a float layer at the end."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 import muxflow
-from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.errors import GraphError, UnsupportedError
 from muxflow.dataflow.graph.passes import append_arg_max
+from muxflow.frontend.keras.architecture import check_architecture
 from muxflow.frontend.keras.process import ENVIRONMENT
 from muxflow.proving import model_copy, prove, random_images
 
@@ -49,6 +52,24 @@ def test_pruned_cnn_with_a_float_end(folder, tmp_path):
     assert features.shape == (4, 64) and len(np.unique(features)) > 5
     with pytest.raises(GraphError, match="the host computes output_dense"):
         append_arg_max(graph)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"class_name": "HGQ>HDense"},
+        {"class_name": "HDense", "module": "HGQ.layers.dense", "registered_name": "HGQ>HDense"},
+        {"class_name": "HQuantize"},
+        {"class_name": "FixedPointQuantizer", "module": "HGQ.proxy", "registered_name": "HGQ>FixedPointQuantizer"},
+    ],
+)
+def test_layers_of_hgq_1_are_refused_as_what_they_are(entry, tmp_path):
+    config = {"class_name": "Sequential", "config": {"name": "net", "layers": [{**entry, "config": {"name": "first"}}]}}
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps(config)
+    message = rf"first has a '{entry['class_name']}', a layer of HGQ 1, .*with HGQ2, its successor"
+    with pytest.raises(UnsupportedError, match=message):
+        check_architecture(tmp_path / "model.h5", lambda: frozenset(("Sequential",)))
 
 
 def test_dense_layers_with_batch_norms_in_them(folder, tmp_path):

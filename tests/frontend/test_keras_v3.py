@@ -35,7 +35,7 @@ QUANTIZERS = {
     "plain": ["b", "c", "d", "e", "f", "global_max_pooling2d"],
     "features": ["a/iq", "b/iq", "c/iq", "d/iq", "e/iq"],
     "wraps": ["b/iq", "c/iq", "d"],
-    "resized": ["b", "c", "d/iq", "e/iq", "larger", "pooled"],
+    "resized": ["b", "c", "d/iq", "e", "larger", "pooled"],
     "digits": ["b", "b/iq"],
     "nested": [],
     "volume": ["b", "b/iq", "c/iq", "d/iq", "e/iq"],

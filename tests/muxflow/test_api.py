@@ -7,7 +7,7 @@ import pytest
 
 import muxflow
 from muxflow import api
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.reports.render import to_text
@@ -63,3 +63,5 @@ def test_without_a_compiler_the_fit_is_an_estimate_and_says_so(model: Path, monk
     design = muxflow.fit(muxflow.load(model))
     assert design.timing is None
     assert "estimate, stalls on FIFOs not counted" in to_text(make_report(design))
+    with pytest.raises(ToolError, match=r"no g\+\+ on PATH: what a slowdown saves is found by simulations"):
+        muxflow.fit(muxflow.load(model), slowdown=5)

@@ -68,3 +68,24 @@ def test_check_counts_what_is_fine_and_names_the_next_command(tmp_path: Path) ->
         f"next: muxflow fit {model} --board pynq-z2",
     ]
     assert len(run("check", model, "--verbose", cwd=tmp_path).stdout.splitlines()) == 113
+
+
+def test_inputs_are_described_by_options(tmp_path: Path) -> None:
+    """The same words go on to the next command; what is no number, or lacks the scale, is wrong use."""
+    node = helper.make_node("Conv", ["x", "w"], ["y"], "only", kernel_shape=[1, 1])
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, 4, 4)) for name in "xy"]
+    weights = numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "w")
+    graph = helper.make_graph([node], "g", info[:1], info[1:], [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "model.onnx")
+    words = "--input-scale 1/128 --input-bits 8 --input-signed --input-mean 0.5 --input-std 1/4"
+    done = run("check", "model.onnx", *words.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"next: muxflow fit model.onnx --board pynq-z2 {words}"
+    for given, message in (
+        (["--input-bits", "8"], "bits, sign, mean and standard deviation are said with its scale"),
+        (["--input-scale", "1/0"], "input scale '1/0'; give a number or a fraction such as 1/255"),
+        (["--input-scale", "1", "--input-mean", "a,b"], "input mean 'a,b'; give numbers or fractions with commas"),
+        (["--input-layout", "nhwc"], "channels-last"),
+    ):
+        wrong = run("check", "model.onnx", *given, cwd=tmp_path)
+        assert wrong.returncode == 2 and message in wrong.stderr
