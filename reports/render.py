@@ -36,6 +36,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
         rows.append(("accuracy", f"{percent(a.share)} on {a.source}, {images}"))
     rows += [
         ("slowest node", f"{report.bottleneck}, {count(report.slowest_cycles)} cycles a frame (estimate)"),
+        ("what binds", report.ceiling),
         ("interval", f"{count(report.interval)} cycles between frames ({report.interval_is})"),
         ("pipelined rate", f"{rate(report.frames_per_second)} ({report.interval_is})"),
         (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.node import Node
@@ -89,7 +90,8 @@ class Report:
     Interval and latency are cycle simulations where `simulated`, else estimates; `slowest_cycles` is the cycles of the
     slowest node, which no FIFO depths can beat. `one_at_a_time`: frames do not overlap, so that the interval is the latency.
     `stages`: a table, titles first, that sets the estimates beside what vendor tools said; empty where none has run.
-    `margins`: by resource, what the margins of the FIFOs add; empty where it was not found out.
+    `ceiling`: what stops the design from being faster, and what would lift it. `margins`:
+    by resource, what the margins of the FIFOs add; empty where it was not found out.
     """
 
     network: str
@@ -124,6 +126,7 @@ class Report:
     stages: tuple[tuple[str, ...], ...] = ()
     one_at_a_time: bool = False
     margins: dict[str, int] = field(default_factory=dict)
+    ceiling: str = ""
 
     @property
     def parameter_bits(self) -> int:
@@ -244,6 +247,7 @@ def make_report(
         stages=stages,
         one_at_a_time=one_at_a_time,
         margins={} if bare is None else _more(design.resources, bare.resources),
+        ceiling=str(find_ceiling(design)),
     )
 
 

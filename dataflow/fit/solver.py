@@ -13,7 +13,7 @@ from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo, groups
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.implementation import Implementations
-from muxflow.dataflow.fit.labels import ROUNDING, cheapest_path, smallest_share
+from muxflow.dataflow.fit.labels import ROUNDING, Bound, cheapest_path, lagrangian, smallest_share
 from muxflow.dataflow.fit.memory import choices
 from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.graph import Graph
@@ -133,6 +133,11 @@ class Solver:
             return None
         bound, path = smallest_share(trellis, _vector(budget))
         return bound, self._solution(trellis, path)
+
+    def bound(self, cycles: int, budget: Resources) -> Bound | None:
+        """Bound what designs cost that need at most so many cycles a frame in every node; None when there is none."""
+        trellis = self._trellis(cycles)
+        return None if trellis is None else lagrangian(trellis, _vector(budget))
 
     def nearest(self, cycles: int, budget: Resources) -> Solution | None:
         """Find the design for an interval whose largest share of a budget is smallest, to a hundredth of it.

@@ -1,0 +1,149 @@
+"""What stops a design from being faster, and what would lift it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from muxflow.dataflow.fit.axi import AXI_WORD, axi_lanes, container_bits
+from muxflow.dataflow.fit.candidates import Group
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.fifo_sizing import MARGIN_SLACK
+from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.fit.folding import held_elements
+from muxflow.dataflow.fit.implementation import Limits
+from muxflow.dataflow.fit.solver import Solver
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, Role
+
+LIFTED = {
+    "LUT": "a larger share (--lut) or board, or shorter codes",
+    "FF": "a larger share (--lut) or board, or shorter codes",
+    "BRAM18": "a larger share (--bram) or board, or fewer weight bits",
+    "DSP": "a larger share (--bram) or board, or codes of at most 4 bits, which multiply in LUTs",
+}
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What a faster design would meet: `where` (a node, a port, the budget), `why` it is in the way, what `lifts` it."""
+
+    where: str
+    why: str
+    lifts: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}; lifted by {self.lifts}"
+
+
+def find_ceiling(design: Design) -> Ceiling:
+    """Find what stops a design from being faster than its slowest node (estimates).
+
+    In this order: FIFOs that hold the pipeline up, a port of the host, a node whose every fold within the tools' limits is
+    as slow, lanes that do not meet, the budget; none of them where faster folds fit it.
+    """
+    cycles, graph = design.slowest_cycles, unfolded(design.graph)
+    if design.interval > cycles * MARGIN_SLACK:
+        why = f"they hold the pipeline up, {design.interval:,} cycles a frame where the slowest node takes {cycles:,}"
+        return Ceiling("FIFOs", why, "a larger share of block RAM (--bram), a larger board, or no --slowdown")
+    if (port := _port(graph, cycles)) is not None:
+        return port
+    solver = Solver(graph, design.folded.implementations, held_elements(design))
+    for group in solver.groups:
+        if min(one.cycles for one in group.candidates) >= cycles:
+            return _exhausted(solver, group, cycles)
+    bound = solver.bound(cycles - 1, design.allowance)
+    if bound is None:
+        why = f"no lanes of neighbours meet in less than {cycles:,} cycles a frame"
+        return Ceiling("width converters", why, "channel counts that share factors")
+    if bound.path is not None:
+        why = f"by estimate folds of less than {cycles:,} cycles a frame fit the budget, their FIFOs not counted"
+        return Ceiling(
+            "the rate that was asked for, or FIFOs", why, "a higher --fps, or a larger share of block RAM (--bram)"
+        )
+    shares = [
+        used / max(1, most) for (_, used), (_, most) in zip(_amounts(design), design.allowance.items(), strict=True)
+    ]
+    prices = bound.multipliers if bound.multipliers.any() else np.array(shares)
+    name, used = _amounts(design)[int(prices.argmax())]
+    most = dict(design.allowance.items())[name]
+    why = (
+        f"{used:,} of {most:,} {name} that an estimate may come to, and less than {cycles:,} cycles a frame takes more"
+    )
+    return Ceiling("budget", why, LIFTED[name])
+
+
+def _amounts(design: Design) -> list[tuple[str, int]]:
+    return list(design.resources.items())
+
+
+def _port(graph: Graph, cycles: int) -> Ceiling | None:
+    """Find a port of the host that takes all of a frame's cycles."""
+    for what, names in (("input", graph.inputs), ("output", graph.outputs)):
+        for name in names:
+            stream = graph.streams[name]
+            lanes, bits = axi_lanes(stream), container_bits(stream)
+            if stream.size // lanes >= cycles:
+                each = f"{lanes} elements of {bits} bits a cycle of a port of {AXI_WORD} bits"
+                why = f"{each}, {stream.size // lanes:,} cycles a frame"
+                shorter = f"codes of at most {bits // 2} bits or " if bits > 8 else ""
+                return Ceiling(f"{what} port {name}", why, f"{shorter}a faster clock, or a smaller {what}")
+    return None
+
+
+def _exhausted(solver: Solver, group: Group, cycles: int) -> Ceiling:
+    """Say why no fold of a group is faster: its window, the tools' limits, or all that it can do at once."""
+    smaller = "a faster clock, or a smaller map (a stride or a pool before it)"
+    best = min(group.candidates, key=lambda one: one.cycles)
+    leader, fold = group.leader, best.fold
+    for node in group.members:
+        ports = solver.graph.ports(node)
+        if node.op.role is not Role.LAYOUT:
+            continue
+        beats = ports.inputs[0].size // node.op.lanes(ports, fold)[0][0]
+        if beats >= _cycles(solver, leader, fold):
+            why = f"a window takes a pixel of its groups a cycle, {beats:,} a frame, {cycles:,} cycles with its fill"
+            return Ceiling(node.name, why, smaller)
+    limited = _limited(solver, group, cycles)
+    if limited is not None:
+        return limited
+    vectors = solver.graph.ports(leader).outputs[0].pixels
+    if 2 * fold.parallel > PARALLEL_LIMIT and vectors < _cycles(solver, leader, fold):
+        why = f"its fastest fold ({fold}) is at the limit of {PARALLEL_LIMIT:,} unrolled operations"
+        return Ceiling(leader.name, f"{why}, {best.cycles:,} cycles a frame", "a faster clock, or a narrower layer")
+    why = f"its fastest fold ({fold}) is used, {best.cycles:,} cycles a frame: its parallelism is exhausted"
+    return Ceiling(leader.name, why, smaller)
+
+
+def _cycles(solver: Solver, node: Node, fold: Fold) -> int:
+    found, ports = solver.implementations.of(node.op), solver.graph.ports(node)
+    return found.access(node.op, ports, fold).trips * found.cost(node.op, ports, fold).interval
+
+
+def _limited(solver: Solver, group: Group, cycles: int) -> Ceiling | None:
+    """Find a faster fold of a leading node that only the tools' limits forbid."""
+    node, limits = group.leader, solver.implementations.limits
+    taken = {one.fold for one in group.candidates}
+    faster = [
+        fold
+        for fold in node.op.folds(solver.graph.ports(node))
+        if fold not in taken and _cycles(solver, node, fold) < cycles and not node.op.interleaved(fold)
+    ]
+    for fold in sorted(faster, key=lambda fold: (fold.parallel, fold)):
+        why = _over(solver, node, fold, limits)
+        if why:
+            return Ceiling(node.name, f"the next faster fold ({fold}) takes {why}", "shorter codes or a narrower layer")
+    return None
+
+
+def _over(solver: Solver, node: Node, fold: Fold, limits: Limits) -> str:
+    """Say which of the tools' limits a fold breaks; nothing where it breaks none."""
+    ports = solver.graph.ports(node)
+    lanes = (*node.op.lanes(ports, fold)[0], *node.op.lanes(ports, fold)[1])
+    widest = max(stream.bits * count for stream, count in zip(ports.inputs + ports.outputs, lanes, strict=True))
+    if widest > limits.stream_bits:
+        return f"a stream of {widest:,} bits, and the tools allow {limits.stream_bits:,}"
+    work = solver.implementations.of(node.op).cost(node.op, ports, fold).unrolled
+    return f"{work:,} unrolled operations, and {limits.unrolled:,} are the limit" if work > limits.unrolled else ""
