@@ -94,16 +94,6 @@ def wishes(
     }
 
 
-def say_how(design: Design) -> None:
-    """Say so where a design comes without a simulation, for want of a compiler."""
-    from muxflow.dataflow.fit.timing import INSTALL_COMPILER, NO_COMPILER
-
-    if design.timing is None:
-        out.print(
-            f"{NO_COMPILER}: not simulated, so FIFOs are deeper than needed and cycles estimates ({INSTALL_COMPILER})"
-        )
-
-
 def floor(asked: Mapping[str, Any], design: Design) -> str:
     """Say that a goal is a floor, or a ceiling, where the cheapest design beyond it is far beyond; "" where it is not."""
     if asked["fps"] is not None and design.frames_per_second > SURPASSED * asked["fps"]:
@@ -117,6 +107,16 @@ def floor(asked: Mapping[str, Any], design: Design) -> str:
             f"{si(design.latency_seconds, 's')}"
         )
     return ""
+
+
+def say_how(design: Design) -> None:
+    """Say so where a design comes without a simulation, for want of a compiler."""
+    from muxflow.dataflow.fit.timing import INSTALL_COMPILER, NO_COMPILER
+
+    if design.timing is None:
+        out.print(
+            f"{NO_COMPILER}: not simulated, so FIFOs are deeper than needed and cycles estimates ({INSTALL_COMPILER})"
+        )
 
 
 def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
