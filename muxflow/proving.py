@@ -16,7 +16,7 @@ from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MismatchError, MuxflowError, UsageError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.codec import from_json
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.graph import BATCH, Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.limits import check_elements
 from muxflow.frontend import registry
@@ -52,7 +52,14 @@ def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
     for name in graph.inputs:
         check_elements(f"--count {count}: codes of {name}", count, graph.streams[name].size)
     generator = np.random.default_rng(seed)
-    codes = {name: random_codes(graph.streams[name], count, generator) for name in graph.inputs}
+    codes = {}
+    for name in graph.inputs:
+        stream = graph.streams[name]
+        # Narrow integers, drawn part by part: many images are no more than their codes.
+        codes[name] = np.empty((count, *stream.shape), np.promote_types(*map(np.min_scalar_type, (stream.lo, stream.hi))))
+        for start in range(0, count, BATCH):
+            part = codes[name][start : start + BATCH]
+            part[...] = random_codes(stream, len(part), generator)
     return Images(codes, None, "random codes", f"seed {seed}")
 
 
