@@ -56,7 +56,9 @@ def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
     for name in graph.inputs:
         stream = graph.streams[name]
         # Narrow integers, drawn part by part: many images are no more than their codes.
-        codes[name] = np.empty((count, *stream.shape), np.promote_types(*map(np.min_scalar_type, (stream.lo, stream.hi))))
+        codes[name] = np.empty(
+            (count, *stream.shape), np.promote_types(*map(np.min_scalar_type, (stream.lo, stream.hi)))
+        )
         for start in range(0, count, BATCH):
             part = codes[name][start : start + BATCH]
             part[...] = random_codes(stream, len(part), generator)

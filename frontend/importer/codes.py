@@ -21,8 +21,8 @@ def unsigned_codes(importer: Importer, node: ModelNode, position: int, scale: fl
         )
     if stream.hi >= 1 << bits:
         raise UnsupportedError(
-            f"{node.label}: input {position} holds codes up to {stream.hi}, the node takes {bits} bits; quantize it with "
-            "an unsigned activation quantizer of these bits, one and the same for all inputs"
+            f"{node.label}: input {position} holds codes up to {stream.hi}, the node takes {bits} bits; use one shared "
+            "activation quantizer of so many bits"
         )
     if tensor.scale.size != 1 or abs(float(tensor.scale[0]) / scale - 1) > 1e-6:
         raise UnsupportedError(

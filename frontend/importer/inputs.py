@@ -161,7 +161,7 @@ def _first_map(model: Model, known: Mapping[str, Value], name: str, index: IntAr
         if node.domain == STANDARD and node.op_type in REORDERINGS:
             try:
                 view = moved(node, view, partial(_ahead_of, model, known, views, node))
-            except MuxflowError:
+            except Exception:  # the walk says what is wrong with the node when it comes to it
                 return None
         elif _reads_channels_last(node, view):
             return view
@@ -169,7 +169,7 @@ def _first_map(model: Model, known: Mapping[str, Value], name: str, index: IntAr
             if view.ndim > 1:
                 return np.moveaxis(view, 0, -1)
             continue  # of a vector the order does not matter
-        views[node.outputs[0]] = view
+        views.update(dict.fromkeys(node.outputs[:1], view))
     return None
 
 

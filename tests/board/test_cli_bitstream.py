@@ -141,6 +141,7 @@ def test_help():
 def test_the_stage_its_step_and_its_time_are_shown(monkeypatch):
     shown = io.StringIO()
     monkeypatch.setattr(cli_bitstream, "err", Console(file=shown, force_terminal=True, width=100))
+    monkeypatch.setattr(cli_bitstream, "LIVE", True)  # as on a terminal
     with cli_bitstream._progress(False) as tell:
         tell("csynth", "")
         tell("csynth", "Implementing module 'fc[0]'")

@@ -31,10 +31,12 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.or_join import OrJoin
 from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.resize import Resize
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.thermometer_encode import ThermometerEncode
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.ops.top_k import TopK
 from muxflow.dataflow.ops.width_converter import WidthConverter
@@ -53,11 +55,13 @@ CASES: tuple[tuple[Op, *tuple[Stream, ...]], ...] = (
     (MuxJoin("element", np.array([1, 2])), X, X),
     (OrJoin(), X, X),
     (Pool((2, 1), "max"), X),
+    (Resize((2, 1), (0, 1, 0, 0)), X),
     (RomWeights(np.arange(6).reshape(2, 3)),),
     (Scale(np.array([2])), X),
     (ShiftClip(np.array([1]), 1, 0, 3), X),
     (SlidingWindow((2, 2), pads=(1, 0, 1, 0), groups=2), X),
     (Threshold(np.array([[1, 2, 3]]), np.array([0])), X),
+    (ThermometerEncode(3, 2), X),
     (TopK(2), X),
     (WidthConverter(4, 2), X),
     (WindowPool(2, "sum"), X),

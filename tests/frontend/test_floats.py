@@ -42,7 +42,7 @@ def test_batches_progress_and_counts(case, count):
     assert (len(outcome.streams), outcome.images) == (2, count)
     assert outcome.codes == count * (2 * 3 * 4 + 2 * 3 * 2)
     assert seen[-1] == (count, count)
-    assert len(seen) == -(-count // 50)
+    assert len(seen) == -(-count // 64)
 
 
 def test_changed_threshold_is_found_at_its_stream(case):

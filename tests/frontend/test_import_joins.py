@@ -201,7 +201,7 @@ def test_or_join(channels, build, prove):
     ("options", "message"),
     [
         ({"channels": (3, 3), "scales": (0.5, 0.25)}, r"input 0 has scale 0.5, the node 0.25; use one shared"),
-        ({"channels": (3, 3), "bits": 1}, r"codes up to 3, the node joins 1 bits; use one shared"),
+        ({"channels": (3, 3), "bits": 1}, r"codes up to 3, the node takes 1 bits; use one shared"),
     ],
 )
 def test_refused_or_joins(options, message, build, save):

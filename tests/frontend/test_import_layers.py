@@ -365,7 +365,7 @@ REFUSED = {
         r"MatMul_1 .*on the right",
     ),
     "dense on a map": (
-        lambda b: (b.quant(), b.node("MatMul", b.last, b.weights(codes(4, 2)))),
+        lambda b: (b.quant(), b.conv(codes(3, 3, 1, 1)), b.quant(), b.node("MatMul", b.last, b.weights(codes(4, 2)))),
         (1, 3, 4, 4),
         r"flatten it to \(N, feat",
     ),
@@ -380,11 +380,30 @@ REFUSED = {
         r"GlobalAveragePool_2 .*averages Relu_1 \(Relu\) without a quantizer; put one before",
     ),
     "re-ordered before a convolution": (
-        lambda b: (b.quant(), b.then("Transpose", perm=[0, 1, 3, 2]), b.conv(codes(2, 3, 1, 1))),
+        lambda b: (
+            b.quant(),
+            b.conv(codes(3, 3, 1, 1)),
+            b.quant(),
+            b.then("Transpose", perm=[0, 1, 3, 2]),
+            b.conv(codes(2, 3, 1, 1)),
+        ),
         (1, 3, 4, 4),
-        r"Conv_3 .*not re-ordered before",
+        r"Conv_\d+ .*not re-ordered before",
     ),
 }
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_an_input_that_is_re_ordered_first_is_read_in_that_order(dense, build, prove):
+    """What the host hands over is laid out as the first node reads it; inside a network the same is refused."""
+    b = build((1, 3, 4, 4))
+    b.quant()
+    if dense:
+        b.node("MatMul", b.last, b.weights(codes(4, 2)))
+    else:
+        b.then("Transpose", perm=[0, 1, 3, 2])
+        b.conv(codes(2, 3, 1, 1))
+    prove(b)
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -208,7 +208,7 @@ def test_batch_norm_before_the_first_convolution(build, prove, save):
         else:
             with pytest.raises(MuxflowError, match=r"Conv_2 .*quantize the input with one scale"):
                 prove(b, input_scale=1 / 256)
-    with pytest.raises(MuxflowError, match=r"BatchNormalization_0 .*before any quantizer.*input_scale=1/255"):
+    with pytest.raises(MuxflowError, match=r"BatchNormalization_0 .*before any quantizer.*input_scale="):
         load(save(b))
 
 

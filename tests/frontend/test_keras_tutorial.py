@@ -43,7 +43,7 @@ def test_pruned_cnn_with_a_float_end(folder, tmp_path):
     assert rungs["C simulation, native integers"].status == "equal"
     predict = rungs["Keras predict (TensorFlow)"]
     assert predict.status in ("equal", "equal but for ties")
-    assert "up to output_dense (Gemm), output_softmax (Softmax), which the host computes" in predict.detail
+    assert "up to output_dense (Dense), output_softmax (Activation), which the host computes" in predict.detail
     (end,) = graph.ends.values()
     assert (end.tensor, end.ordered) == ("dense_act_1", False)
     weights = [node.op.weights for node in graph.nodes if node.op.kind == "RomWeights"]

@@ -60,8 +60,8 @@ def test_what_was_compared_is_told(residual: Graph) -> None:
     assert first.codes == 120 * (sizes["codes"] + sizes["sums"] + sizes["g"])
     assert (second.title, second.streams, second.codes) == ("another", ("g",), 120 * sizes["g"])
     assert 0 < first.seconds == pytest.approx(120 / first.images_per_second)
-    assert told == [(50, 120), (100, 120), (120, 120)]
-    assert executions[0].batches == executions[1].batches == [50, 50, 20]
+    assert told == [(64, 120), (120, 120)]
+    assert executions[0].batches == executions[1].batches == [64, 56]
     np.testing.assert_array_equal(agreed.outputs["g"], residual(images(120)))
 
 

@@ -40,7 +40,7 @@ from muxflow.cli.app import COMMANDS
         (["csim", "project", "--data", "imagenet"], 2, "imagenet"),
         (["report", "project", "--format", "docx"], 2, "'docx'"),
         (["train", "resnet"], 2, "resnet"),
-        (["demo", "--select", "best"], 2, "no shipped model with select 'best'"),
+        (["demo", "--select", "best"], 2, "no shipped network mognet_digits_best"),
         (["check", "text.onnx"], 1, "text.onnx"),
         (["build"], 2, "MODEL"),
     ],
