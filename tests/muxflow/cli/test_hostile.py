@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 
-WILD = ("[/x]", "[bold]a[/bold]", ":warning:", "a_b%c&d#e$f{g}h^i~j\\k", "<script>alert(1)</script>")
+WILD = ("[/x]", "[bold]a[/bold]", "a_b%c&d#e$f{g}h^i~j\\k", ":warning:", "<script>alert(1)</script>")
+"""Names of the first nodes; the third is a matrix, by whose name tables call its layer."""
 
 
 def wild(graph: Graph) -> Graph:
