@@ -12,7 +12,16 @@ import muxflow.frontend.training.trainer as training
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.brevitas.export import execute, read_metadata
 from muxflow.frontend.training.datasets.digits import load_digits
-from muxflow.frontend.training.trainer import CHECKPOINT, TrainConfig, augment, evaluate, train, train_preset
+from muxflow.frontend.training.layers import BatchNorm2d
+from muxflow.frontend.training.trainer import (
+    CHECKPOINT,
+    TrainConfig,
+    augment,
+    evaluate,
+    remeasured,
+    train,
+    train_preset,
+)
 from muxflow.frontend.training.zoo import build
 
 CONFIG = TrainConfig(epochs=3, batch=16, warmup=1, freeze=1)
@@ -176,6 +185,28 @@ def test_train_preset_leaves_a_model_and_its_report(tmp_path):
     again = train_preset(select="element", epochs=1, seed=4, output=tmp_path, progress=False)
     assert again.model.read_bytes() == first
     assert replace(again, seconds=0) == replace(result, seconds=0)
+
+
+def test_statistics_are_measured_layer_after_layer():
+    """Each norm gets the statistics of its input under the evaluation form of those before it."""
+    data = digits("train", 40)
+    first, second = BatchNorm2d(1), BatchNorm2d(1)
+    model = torch.nn.Sequential(first, torch.nn.Hardtanh(0.0, 0.5), second)
+    with torch.no_grad():
+        second.running_mean.fill_(9.0)
+    assert not remeasured(model, data, images=40, batch=40).training
+    x = torch.from_numpy(data.tensor_images())
+    with torch.no_grad():
+        inner = model[1](first(x))
+    for norm, values in ((first, x), (second, inner)):
+        assert norm.running_mean.item() == pytest.approx(values.mean().item(), rel=1e-5)
+        assert norm.running_var.item() == pytest.approx(values.var().item(), rel=1e-4)
+        assert norm.momentum == 0.1
+
+
+def test_validation_leaves_the_test_split_alone(tmp_path):
+    result = train_preset("mognet_digits", epochs=1, output=tmp_path, progress=False, validate=True)
+    assert (result.split, result.images) == ("train: validation", 269)
 
 
 def test_train_preset_names_bad_options(tmp_path):
