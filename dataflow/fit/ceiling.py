@@ -63,20 +63,15 @@ def find_ceiling(design: Design) -> Ceiling:
         return Ceiling(
             "the rate that was asked for, or FIFOs", why, "a higher --fps, or a larger share of block RAM (--bram)"
         )
-    shares = [
-        used / max(1, most) for (_, used), (_, most) in zip(_amounts(design), design.allowance.items(), strict=True)
-    ]
+    used, most = dict(design.resources.items()), dict(design.allowance.items())
+    shares = [amount / max(1, most[name]) for name, amount in used.items()]
     prices = bound.multipliers if bound.multipliers.any() else np.array(shares)
-    name, used = _amounts(design)[int(prices.argmax())]
-    most = dict(design.allowance.items())[name]
+    name = list(used)[int(prices.argmax())]
     why = (
-        f"{used:,} of {most:,} {name} that an estimate may come to, and less than {cycles:,} cycles a frame takes more"
+        f"{used[name]:,} of {most[name]:,} {name} that an estimate may come to, and less than {cycles:,} cycles a frame "
+        "takes more"
     )
     return Ceiling("budget", why, LIFTED[name])
-
-
-def _amounts(design: Design) -> list[tuple[str, int]]:
-    return list(design.resources.items())
 
 
 def _port(graph: Graph, cycles: int) -> Ceiling | None:

@@ -19,11 +19,6 @@ MOST_BITS = 4
 """Most bits of a code (decision: as the activations)."""
 
 
-def thermometer_step(codes: int, bits: int) -> int:
-    """Give the distance s of two neighbouring codes' thresholds, `max(1, 255 // (codes * (2^bits - 1)))`."""
-    return max(1, PIXEL_TOP // (codes * int(2**bits - 1)))
-
-
 @dataclass(frozen=True, eq=False)
 class ThermometerEncode(Op):
     """Turn each 8-bit pixel into `codes` codes of `bits` bits, whose thresholds lie a step apart.
@@ -53,8 +48,8 @@ class ThermometerEncode(Op):
 
     @property
     def step(self) -> int:
-        """Distance of two neighbouring codes' thresholds."""
-        return thermometer_step(self.codes, self.bits)
+        """Distance s of two neighbouring codes' thresholds."""
+        return max(1, PIXEL_TOP // (self.codes * self.top))
 
     @property
     def top(self) -> int:

@@ -32,6 +32,8 @@ ScaleMode = Literal["power_of_two", "unit"]
 QuantResult = tuple[Tensor, Tensor, Tensor, Tensor]
 
 ACTIVATION_BITS = (1, 2, 3, 4)
+PIXEL_SCALE = 1 / 256
+"""The value of one pixel code."""
 FIXED_BINARY_SCALE = 1 / 32
 """The constant that replaces mean|W| where a residual add follows (ERN, arXiv 2410.11553)."""
 
@@ -287,7 +289,7 @@ class PixelInput(ExtendedInjector):  # type: ignore[misc]
     proxy_class = UnsignedActQuantProxy
     tensor_quant = UnsignedTensorQuant
     activation_bits = 8
-    activation_step = 1 / 256
+    activation_step = PIXEL_SCALE
     signed = False
     narrow_range = False
     float_to_int_impl_type = "ROUND"

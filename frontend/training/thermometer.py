@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.ops.thermometer_encode import ThermometerEncode
-
-PIXEL_SCALE = 1 / 256
-"""The value of one pixel code, see `quantizers.PixelInput`."""
+from muxflow.frontend.training.quantizers import PIXEL_SCALE
 
 
 class _Encode(torch.autograd.Function):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import presets
+from muxflow.frontend.training import presets, zoo_ern
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.layers import MuxJoin
@@ -256,15 +256,13 @@ VALIDATION_SHARE = 0.2
 FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
 """What of a training's report travels in the model file."""
 
-IMAGENET = ("ern18_075", "ern18", "ern34", "ern50", "ern101")
-
 RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_digits": ("digits", TrainConfig()),
     "mognet_cifar10": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
     "mognet_cifar100": ("cifar100", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
     "mognet_mnist": ("mnist_5k", TrainConfig(epochs=30, shift=2)),
+    **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_ern.PRESETS},
     "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
-    **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in IMAGENET},
 }
 """Data set and training recipe of each preset (decisions)."""
 
