@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,7 +106,7 @@ def _exhausted(solver: Solver, group: Group, cycles: int) -> Ceiling:
     if limited is not None:
         return limited
     vectors = solver.graph.ports(leader).outputs[0].pixels
-    if 2 * fold.parallel > PARALLEL_LIMIT and vectors < _cycles(solver, leader, fold):
+    if 2 * fold.operations > PARALLEL_LIMIT and vectors < _cycles(solver, leader, fold):
         why = f"its fastest fold ({fold}) is at the limit of {PARALLEL_LIMIT:,} unrolled operations"
         return Ceiling(leader.name, f"{why}, {best.cycles:,} cycles a frame", "a faster clock, or a narrower layer")
     why = f"its fastest fold ({fold}) is used, {best.cycles:,} cycles a frame: its parallelism is exhausted"
@@ -126,7 +127,7 @@ def _limited(solver: Solver, group: Group, cycles: int) -> Ceiling | None:
         for fold in node.op.folds(solver.graph.ports(node))
         if fold not in taken and _cycles(solver, node, fold) < cycles and not node.op.interleaved(fold)
     ]
-    for fold in sorted(faster, key=lambda fold: (fold.parallel, fold)):
+    for fold in sorted(faster, key=lambda fold: (fold.operations, fold)):
         why = _over(solver, node, fold, limits)
         if why:
             return Ceiling(node.name, f"the next faster fold ({fold}) takes {why}", "shorter codes or a narrower layer")
@@ -136,8 +137,8 @@ def _limited(solver: Solver, group: Group, cycles: int) -> Ceiling | None:
 def _over(solver: Solver, node: Node, fold: Fold, limits: Limits) -> str:
     """Say which of the tools' limits a fold breaks; nothing where it breaks none."""
     ports = solver.graph.ports(node)
-    lanes = (*node.op.lanes(ports, fold)[0], *node.op.lanes(ports, fold)[1])
-    widest = max(stream.bits * count for stream, count in zip(ports.inputs + ports.outputs, lanes, strict=True))
+    beats = itertools.chain(*node.op.beats(ports, fold))
+    widest = max(stream.bits * beat.lanes for stream, beat in zip(ports.inputs + ports.outputs, beats, strict=True))
     if widest > limits.stream_bits:
         return f"a stream of {widest:,} bits, and the tools allow {limits.stream_bits:,}"
     work = solver.implementations.of(node.op).cost(node.op, ports, fold).unrolled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import prod
@@ -17,9 +18,13 @@ from muxflow.dataflow.fit.labels import ROUNDING, Bound, cheapest_path, lagrangi
 from muxflow.dataflow.fit.memory import choices
 from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.stream import Beat
 from muxflow.dataflow.op import Fold
 
 Ints = npt.NDArray[np.int64]
+
+MOST_LANES = 1 << 14
+"""More lanes than a beat can have, by a wide margin."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,10 @@ class Solution:
 
 @dataclass(frozen=True, eq=False)
 class _Options:
-    """Candidates of a group with their memories placed, one row each, none dominated by another of the same lanes."""
+    """Candidates of a group with their memories placed, one row each, none dominated by another of the same beats.
+
+    `reads`, `writes`: numbers of beats, see `_number`.
+    """
 
     candidate: Ints
     cycles: Ints
@@ -45,7 +53,7 @@ class _Options:
         return _Options(self.candidate[kept], self.cycles[kept], self.cost[kept], self.reads[kept], self.writes[kept])
 
     def pareto(self, columns: Ints) -> _Options:
-        """Drop the rows that another one of the same lanes beats in, or equals in, all columns."""
+        """Drop the rows that another one of the same beats betters in, or equals in, all columns."""
         lanes = np.concatenate([self.reads, self.writes], axis=1)
         order = np.lexsort((*columns.T[::-1], *lanes.T))
         kept: list[int] = []
@@ -62,13 +70,13 @@ class Solver:
     """The search for the folds of a graph (forks inserted) that take least of a budget and are fast enough.
 
     The cost model: logic and memories of every node under its fold (weight sources and sliding windows follow their
-    reader), every memory in LUTs or in block RAM, the width converters that different lanes on the two ends of a stream
+    reader), every memory in LUTs or in block RAM, the width converters that different beats on the two ends of a stream
     cause, the cycles of all these loops, and FIFOs: of depth 2, or deep enough for the elements in `held` (by stream),
     which do not depend on the folds. It is the model of `build_design` with those FIFO depths.
 
     Exact: `solve` returns the design of the smallest LUT share plus BRAM18 share among all that have every resource
-    within the budget and every node within the cycles, or None when there is none. Folds interact by the lanes of
-    the streams between them alone, so the choices are the paths of a layered graph whose states are the lanes of the
+    within the budget and every node within the cycles, or None when there is none. Folds interact by the beats of
+    the streams between them alone, so the choices are the paths of a layered graph whose states are the beats of the
     open streams; the constrained shortest path is found by Lagrangian bounds and labels that they cannot exclude.
 
     `folds`: the folds that a leading node may take, all legal ones where it is absent.
@@ -107,9 +115,11 @@ class Solver:
             ends[name] = {axi_lanes(self.graph.streams[name])}
         for name in self.graph.outputs:
             starts[name] = {axi_lanes(self.graph.streams[name])}
-        for name, lanes in ends.items():
+        for name, numbers in ends.items():
             stream = self.graph.streams[name]
-            found |= {connection(self.implementations, stream, a, b)[1] for a in lanes for b in starts[name]}
+            before, after = (map(_beat, sorted(some)) for some in (numbers, starts[name]))
+            pairs = itertools.product(before, after)
+            found |= {connection(self.implementations, stream, a, b)[1] for a, b in pairs}
         return sorted(found - {0})
 
     def solve(self, cycles: int, budget: Resources) -> Solution | None:
@@ -191,7 +201,7 @@ class Solver:
             sections.append(section)
             opened = [opened[i] for i in kept] + list(group.writes)
         sinks = [graph.streams[name] for name in graph.outputs]
-        fifos = [choices(fifo(sink, axi_lanes(sink), 0))[0].resources for sink in sinks]
+        fifos = [choices(fifo(sink, Beat(axi_lanes(sink)), 0))[0].resources for sink in sinks]
         end = _Options(
             np.zeros(1, np.int64),
             np.zeros(1, np.int64),
@@ -222,7 +232,7 @@ class Solver:
             table = np.zeros((len(sources), len(targets), 5), np.int64)
             for a, before in enumerate(sources):
                 for b, after in enumerate(targets):
-                    taken, slow = connection(self.implementations, self.graph.streams[name], int(before), int(after))
+                    taken, slow = connection(self.implementations, self.graph.streams[name], _beat(before), _beat(after))
                     table[a, b] = (*_vector(taken), slow)
             picked = table[source[:, None], target[None, :]]
             cost += picked[..., :4]
@@ -256,6 +266,17 @@ def _distinct(rows: Ints) -> tuple[Ints, Ints]:
     return rows[first], which
 
 
+def _number(beat: Beat) -> int:
+    """Give a beat as one number: of a beat in the order of the elements, its lanes."""
+    return beat.lanes + (beat.pixels - 1) * MOST_LANES
+
+
+def _beat(number: int | np.int64) -> Beat:
+    """Give the beat of a number."""
+    pixels, lanes = divmod(int(number) - 1, MOST_LANES)
+    return Beat(lanes + 1, pixels + 1)
+
+
 def _vector(resources: Resources) -> Ints:
     return np.array([amount for _, amount in resources.items()], np.int64)
 
@@ -263,6 +284,7 @@ def _vector(resources: Resources) -> Ints:
 def _options(candidates: Sequence[Candidate]) -> _Options:
     rows = []
     for index, candidate in enumerate(candidates):
+        beats = [_number(beat) for beat in candidate.reads + candidate.writes]
         placed = [(candidate.logic.lut, candidate.logic.ff, 0)]
         for memory in candidate.memories:
             sums = sorted(
@@ -277,7 +299,7 @@ def _options(candidates: Sequence[Candidate]) -> _Options:
                 if not placed or one[2] < placed[-1][2]:
                     placed.append(one)
         rows += [
-            (index, candidate.cycles, lut, ff, blocks, candidate.logic.dsp, *candidate.reads, *candidate.writes)
+            (index, candidate.cycles, lut, ff, blocks, candidate.logic.dsp, *beats)
             for lut, ff, blocks in placed
         ]
     table = np.array(rows, np.int64)
