@@ -30,6 +30,7 @@ class MemoryRow:
     lut: int
     ff: int
     bram18: int
+    uram: int
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class KindTotal:
     bram18: int
     lut: int
     ff: int
+    uram: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class MemoryPlan:
                 kind,
                 *(
                     sum(getattr(row, name) for row in self.rows if row.kind == kind)
-                    for name in ("bits", "occupied", "bram18", "lut", "ff")
+                    for name in ("bits", "occupied", "bram18", "lut", "ff", "uram")
                 ),
             )
             for kind in kinds
@@ -108,6 +110,7 @@ def make_memory_plan(design: Design) -> MemoryPlan:
             one.lut,
             one.ff,
             one.bram18,
+            one.uram,
         )
         for node, name, one in placed
     )

@@ -21,7 +21,7 @@ from muxflow.reports.report import KIND_TITLES, KINDS, Report
 from muxflow.reports.terminal import PlainConsole
 
 TEMPLATES = Path(__file__).parent / "templates"
-CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18", "dsp")
+CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18", "dsp", "uram")
 
 
 def summary(report: Report) -> list[tuple[str, str]]:

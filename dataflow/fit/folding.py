@@ -172,7 +172,7 @@ def frontier(
             continue
         solution = solver.solve(cycles, budget)
         assert solution is not None
-        if _load(solution.resources, budget) < _load(found[-1].resources, budget):
+        if solution.resources.load(budget) < found[-1].resources.load(budget):
             found.append(FrontierPoint(solution.cycles, solution.resources))
     return tuple(found)
 
@@ -193,7 +193,7 @@ def fit(
 ) -> Design:
     """Find the best design for a goal inside the device's budget, FIFOs and width converters included (estimates).
 
-    `goal`: without one, the smallest interval that fits, then the smallest LUT share plus BRAM18 share; for a frame
+    `goal`: without one, the smallest interval that fits, then the smallest load (`Resources.load`); for a frame
     rate, the cheapest design that reaches it; for a latency, the cheapest design of the longest interval at which it is
     reached. `simulated`: FIFO depths come from cycle simulation and the design carries it; otherwise
     they are conservative and cycles are estimates. `slowdown`: per cent that the interval may be above the slowest
@@ -331,7 +331,7 @@ class _Search:
         self._near = found.cycles
         if best is not None:
             faster = self.goal == Goal() and found.cycles < best.slowest_cycles
-            cheaper = _load(found.resources, self.budget) < WORTH * _load(best.resources, self.budget)
+            cheaper = found.resources.load(self.budget) < WORTH * best.resources.load(self.budget)
             if not (faster or (cheaper and found.cycles <= best.slowest_cycles)):
                 return None
         return found
@@ -353,7 +353,7 @@ class _Search:
     def rank(self, design: Design) -> tuple[float, float]:
         """Rank a design, smaller is better: the interval where speed is asked for, then shares of the budget."""
         speed = design.interval if self.goal.fps is None and self.latency is None else 0
-        return speed, _load(design.resources, self.budget)
+        return speed, design.resources.load(self.budget)
 
     def _within_latency(self, solver: Solver) -> Solution | None:
         """Find the design of the longest interval whose latency with unbounded FIFOs is short enough."""
@@ -425,7 +425,3 @@ class _Search:
             )
         binding = ", ".join(solution.resources.exceeds(self.budget))
         return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binding} binds: {times}"
-
-
-def _load(resources: Resources, budget: Resources) -> float:
-    return resources.lut / max(1, budget.lut) + resources.bram18 / max(1, budget.bram18)
