@@ -11,7 +11,7 @@ from muxflow.dataflow.graph.node import Node
 TINY_BUDGET = 2 * 2**20
 """Bits of parameters that a tiny accelerator may store: 2 Mb (decision: MOGNET's own budget, 1 Mb = 2^20 bits)."""
 
-PARAMETER_KINDS = ("rom", "threshold")
+PARAMETER_KINDS = ("rom", "loaded", "threshold")
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from muxflow.dataflow.text import shown
 from muxflow.reports.layers import LayerRow, fold_words, layers_of, make_layers, shape_words
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
-KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")
+KINDS = ("rom", "loaded", "threshold", "line", "frame", "fifo", "state")
 KIND_TITLES = {
     "rom": "weight ROM",
+    "loaded": "loaded weights",
     "threshold": "thresholds",
     "line": "line buffers",
     "frame": "frame buffers",

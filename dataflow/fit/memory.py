@@ -13,7 +13,7 @@ import numpy as np
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.resource_model import estimate, model
 
-Kind = Literal["rom", "threshold", "line", "frame", "fifo", "state"]
+Kind = Literal["rom", "loaded", "threshold", "line", "frame", "fifo", "state"]
 Placement = Literal["bram", "uram", "lutram", "register"]
 
 # Depth x width of a RAMB18E1 / RAMB18E2 in simple dual port use (UG473 table 1-7, UG573 table 1-8).
@@ -29,11 +29,10 @@ URAM_DEPTH, URAM_WIDTH = 4096, 72
 class Memory:
     """One memory of a node: `depth` words of `width` bits.
 
-    `kind`: rom (weights), threshold, line (line buffer), frame (frame buffer), fifo, state (everything else).
-    `writable`: False for a table that never changes; weights that are loaded are a writable rom. `banks`: so many memories
-    of equal depth side by side hold the words, one after the other. `lanes`: where above 0, so many such memories, all
-    placed alike, one a lane, which reads it at an address of its own; 0 for one memory that gives all lanes of a beat at
-    once.
+    `kind`: rom (weights), loaded (weights that the host writes), threshold, line (line buffer), frame (frame buffer), fifo,
+    state (everything else). `writable`: False for a table that never changes. `banks`: so many memories of equal depth side
+    by side hold the words, one after the other. `lanes`: where above 0, so many such memories, all placed alike, one a lane,
+    which reads it at an address of its own; 0 for one memory that gives all lanes of a beat at once.
     """
 
     name: str
@@ -276,7 +275,7 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     in_lut = PlacedMemory(memory, "lutram", lut=_lutram(memory))
     blocks = memory.banks * bram18_count(memory.bank_depth, memory.width)
     in_bram = PlacedMemory(memory, "bram", bank_choice(memory.banks, memory.width), blocks)
-    if memory.kind != "rom" or not memory.writable:
+    if memory.kind != "loaded":
         return in_lut, in_bram
     in_uram = PlacedMemory(memory, "uram", uram=uram_count(memory.depth, memory.width))
     return in_lut, in_bram, in_uram

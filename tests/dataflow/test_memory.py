@@ -125,7 +125,7 @@ def test_bram18_as_vivado_packs():
 memories = st.builds(
     Memory,
     st.just("m"),
-    st.sampled_from(["rom", "threshold", "line", "frame", "fifo", "state"]),
+    st.sampled_from(["rom", "loaded", "threshold", "line", "frame", "fifo", "state"]),
     st.integers(1, 3000),
     st.integers(1, 80),
     st.booleans(),
@@ -184,7 +184,7 @@ def test_placement_against_all_placements(held, budget, logic):
 
 def test_loaded_weights_go_into_ultra_ram():
     """Only memories that are written at run time, and only where the part has UltraRAM; no depth is rounded, no bank made."""
-    loaded, stored = (Memory("weights", "rom", 9216, 100, writable, banks=9) for writable in (True, False))
+    loaded, stored = Memory("weights", "loaded", 9216, 100, True, 9), Memory("weights", "rom", 9216, 100, banks=9)
     (placed,) = place_memories([loaded], Resources(), Resources(10**4, 0, 100, 0, 60))
     assert (placed.placement, placed.uram, placed.lut, str(placed.primitives[0])) == ("uram", 6, 0, "6 URAM288 4096x72")
     for memory, blocks in ((stored, 60), (loaded, 5)):
