@@ -86,6 +86,11 @@ class MemoryPlan:
         )
 
     @property
+    def loaded_words(self) -> int:
+        """Words of 64 bits that fill the weights that are loaded; a beat begins with a new one. 0 for none."""
+        return sum(row.depth * -(-row.width // 64) for row in self.rows if row.kind == "loaded")
+
+    @property
     def tiny_budget_share(self) -> float:
         """Stored parameters over the tiny budget; above 1 where they do not fit it."""
         return self.parameter_bits / TINY_BUDGET

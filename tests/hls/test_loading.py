@@ -328,7 +328,7 @@ def test_emulator(project, images, tmp_path):
 def test_loading_while_frames_are_under_way(project, images, monkeypatch):
     with muxflow.Project(project).emulate() as accelerator:
         monkeypatch.setattr(accelerator, "_unpack", lambda words: accelerator.load_weights())
-        with pytest.raises(AcceleratorError, match="net: frames are under way.*load them between calls"):
+        with pytest.raises(AcceleratorError, match=r"net: frames are under way.*load them between calls"):
             accelerator.run(images)
         monkeypatch.undo()
         np.testing.assert_array_equal(accelerator.run(images), network(0)(images))
@@ -341,7 +341,7 @@ def test_a_wrong_checksum(project, images, monkeypatch):
         right = backend.load_weights
         monkeypatch.setattr(backend, "load_weights", lambda words, seconds: right(words, seconds) ^ 1)
         for call in (accelerator.load_weights, lambda: accelerator.run(images)):
-            with pytest.raises(AcceleratorError, match="the checksum of the loaded weights is 0x.*, expected 0x"):
+            with pytest.raises(AcceleratorError, match=r"the checksum of the loaded weights is 0x.*, expected 0x"):
                 call()
         monkeypatch.undo()
         np.testing.assert_array_equal(accelerator.run(images), network(0)(images))
@@ -367,7 +367,7 @@ def test_damaged_files(project, tmp_path):
         file.write_bytes(given)
         with pytest.raises(MuxflowError, match=message):
             project.words(file)
-    with pytest.raises(MuxflowError, match="none.weights: cannot be read"):
+    with pytest.raises(MuxflowError, match=r"none\.weights: cannot be read"):
         project.words(tmp_path / "none.weights")
     with pytest.raises(MuxflowError, match="cannot be read"):
         project.words(tmp_path)
