@@ -79,7 +79,8 @@ class Entry:
 
     def restored(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the values scale * code that normalized ones, (N, *shape of the stream), were made of."""
-        return values * np.array(self.std or 1.0) + np.array(self.mean or 0.0)
+        restored: npt.NDArray[np.float64] = values * np.array(self.std or 1.0) + np.array(self.mean or 0.0)
+        return restored
 
 
 @dataclass(frozen=True)
