@@ -439,6 +439,20 @@ def stochastic():
     )
 
 
+@model
+def sixteen():
+    """Activations of 16 bits and power-of-two scales, as hls4ml's users have them: shifts, not thresholds."""
+    return chain(
+        (5, 6, 2),
+        conv(4, bits="quantized_bits(6,0,alpha=1)", bias_quantizer="quantized_bits(12,2,alpha=1)"),
+        QActivation("quantized_relu(16,6)", name="a"),
+        layers.Flatten(),
+        QDense(6, kernel_quantizer="quantized_bits(4,0,alpha=1)", bias_quantizer="quantized_bits(8,2,alpha=1)"),
+        QActivation("quantized_bits(16,6,alpha=1)", name="b"),
+        QDense(3, kernel_quantizer="quantized_bits(6,0,alpha=1)"),
+    )
+
+
 def main(folder):
     joined(folder)
     for number, (name, make) in enumerate((MODELS | ERN_MODELS).items()):
