@@ -57,7 +57,7 @@ class Resources:
         )
 
     def load(self, budget: Resources) -> float:
-        """Give what a design is made small by: its LUT share plus its BRAM18 share plus its URAM share of a budget."""
+        """Give the sum of the LUT, BRAM18 and URAM shares of a budget, which is made small."""
         return sum(
             used / max(1, limit)
             for used, limit in ((self.lut, budget.lut), (self.bram18, budget.bram18), (self.uram, budget.uram))

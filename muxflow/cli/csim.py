@@ -39,7 +39,7 @@ def csim(
         Path | None,
         typer.Option(
             "--images",
-            help="Your own images, .npz with `images` (N, H, W, C; codes, or the model's floats) and `labels` if any.",
+            help="Your own images, .npz with `images` (N, H, W, C; codes, or floats that the model reads) and `labels` if any.",
         ),
     ] = None,
     data_folder: Annotated[Path | None, typer.Option(help="Folder with the data set's files.")] = None,
