@@ -210,7 +210,8 @@ class Op(ABC):
 
     `inputs`: its input ports as declared. `role`: what it is to the passes. `only_lanes`: whether its output is its input,
     in other lanes. `answer`: what its output is to a user where it ends a network. `pixelwise`: whether pixel i of its
-    output has to do with pixel i of its inputs alone, so that it can take neighbouring ones side by side.
+    output has to do with pixel i of its inputs alone, so that it can take neighbouring ones side by side. `loaded`: whether
+    the host fills its memory at run time.
     """
 
     inputs: ClassVar[tuple[Port, ...]] = (Port("x"),)
@@ -218,6 +219,7 @@ class Op(ABC):
     only_lanes: ClassVar[bool] = False
     answer: ClassVar[Answer] = "codes"
     pixelwise: ClassVar[bool] = False
+    loaded: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

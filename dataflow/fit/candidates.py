@@ -19,6 +19,10 @@ from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.width_converter import WidthConverter
 
 
+PARTS_OF = 4
+"""Most pixels side by side of which beats hold parts that are tried; whole pixels are by any number (decision)."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One fold of a group: cycles of its slowest node, logic, memories, beats of the streams it reads and writes.
@@ -82,6 +86,7 @@ def groups(
         legal = [Fold()] if alone else list(node.op.folds(graph.ports(node)))
         legal = [fold for fold in legal if not node.op.interleaved(fold) or reads_layout(graph, node)]
         legal = [fold for fold in legal if fold.pixels <= implementations.limits.pixels]
+        legal = [fold for fold in legal if fold.pixels == 1 or _is_tried(node, graph.ports(node), fold)]
         if folds is not None and node.name in folds:
             legal = [fold for fold in legal if fold in folds[node.name]]
         tried = (
@@ -96,6 +101,16 @@ def groups(
             )
         found.append(Group(node, tuple(members), reads, node.outputs, row))
     return tuple(found)
+
+
+def _is_tried(node: Node, ports: Ports, fold: Fold) -> bool:
+    """Say whether a fold of neighbouring pixels is among those tried: each number of whole ones, one number of parts."""
+    beats_in, beats_out = node.op.beats(ports, fold)
+    ends = zip(ports.inputs + ports.outputs, beats_in + beats_out, strict=True)
+    if all(beat.pixels == 1 for stream, beat in ends if stream.repeats == 1):
+        return True
+    rows = [stream.row for stream in ports.inputs[:1] + ports.outputs if stream.row > 1]
+    return fold.pixels == max(count for count in range(1, PARTS_OF + 1) if min(rows) % count == 0)
 
 
 def _candidate(
@@ -166,7 +181,7 @@ def fifo(stream: Stream, beat: Beat, held: int) -> Memory:
     return Memory("fifo", "fifo", max(FIFO_DEPTH, -(-held // beat.lanes)), stream.bits * beat.lanes, True)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 18)
 def connection(implementations: Implementations, stream: Stream, source: Beat, target: Beat) -> tuple[Resources, int]:
     """Sum what the width converters of a stream take, the FIFOs before each included, and the cycles of the slowest."""
     total, cycles = Resources(), 0

@@ -12,7 +12,7 @@ from muxflow.dataflow.fit.candidates import Group
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.fifo_sizing import MARGIN_SLACK
 from muxflow.dataflow.fit.folded import unfolded
-from muxflow.dataflow.fit.folding import held_elements
+from muxflow.dataflow.fit.held import held_elements
 from muxflow.dataflow.fit.implementation import Limits
 from muxflow.dataflow.fit.solver import Solver
 from muxflow.dataflow.graph.graph import Graph
@@ -23,6 +23,7 @@ LIFTED = {
     "LUT": "a larger share (--lut) or board, or shorter codes",
     "FF": "a larger share (--lut) or board, or shorter codes",
     "BRAM18": "a larger share (--bram) or board, or fewer weight bits",
+    "URAM": "a larger share (--bram) or board, or fewer weight bits",
     "DSP": "a larger share (--bram) or board, or codes of at most 4 bits, which multiply in LUTs",
 }
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo, groups
-from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.device import AMOUNTS, Resources
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.labels import ROUNDING, Bound, cheapest_path, lagrangian, smallest_share
 from muxflow.dataflow.fit.memory import choices
@@ -70,11 +70,11 @@ class Solver:
     """The search for the folds of a graph (forks inserted) that take least of a budget and are fast enough.
 
     The cost model: logic and memories of every node under its fold (weight sources and sliding windows follow their
-    reader), every memory in LUTs or in block RAM, the width converters that different beats on the two ends of a stream
-    cause, the cycles of all these loops, and FIFOs: of depth 2, or deep enough for the elements in `held` (by stream),
-    which do not depend on the folds. It is the model of `build_design` with those FIFO depths.
+    reader), every memory in LUTs, in block RAM or in UltraRAM, the width converters that different beats on the two ends
+    of a stream cause, the cycles of all these loops, and FIFOs: of depth 2, or deep enough for the elements in `held` (by
+    stream), which do not depend on the folds. It is the model of `build_design` with those FIFO depths.
 
-    Exact: `solve` returns the design of the smallest LUT share plus BRAM18 share among all that have every resource
+    Exact: `solve` returns the design of the smallest load (`Resources.load`) among all that have every resource
     within the budget and every node within the cycles, or None when there is none. Folds interact by the beats of
     the streams between them alone, so the choices are the paths of a layered graph whose states are the beats of the
     open streams; the constrained shortest path is found by Lagrangian bounds and labels that they cannot exclude.
@@ -175,81 +175,117 @@ class Solver:
         return self._latest[1]
 
     def _solution(self, trellis: Trellis, path: Sequence[int]) -> Solution:
-        folds, total, slowest = {}, np.zeros(4, np.int64), 0
-        for group, section, transition in zip((*self.groups, None), trellis.sections, path, strict=True):
+        folds, total, slowest = {}, np.zeros(len(AMOUNTS), np.int64), 0
+        chosen = iter(self.groups)
+        for section, transition in zip(trellis.sections, path, strict=True):
             total += section.cost[transition]
             slowest = max(slowest, int(section.cycles[transition]))
-            if group is not None:
+            if section.choice[transition] >= 0:
+                group = next(chosen)
                 folds[group.leader.name] = group.candidates[int(section.choice[transition])].fold
-        lut, ff, bram18, dsp = map(int, total)
-        return Solution(folds, slowest, Resources(lut, ff, bram18, dsp))
+        return Solution(folds, slowest, Resources(*map(int, total)))
 
     def _build(self, cycles: int) -> Trellis | None:
-        """Build the layered graph of all designs whose nodes are fast enough; None when there is none."""
+        """Build the layered graph of all designs whose nodes are fast enough; None when there is none.
+
+        Before the section in which a group chooses its fold stands one for each stream that it reads, of the width converters
+        that may come before: its states are the beats that these give.
+        """
         graph = self.graph
-        opened = list(graph.inputs)
-        states = np.array([[axi_lanes(graph.streams[name]) for name in opened]], np.int64)
-        sections = []
+        layers = _Layers(self.implementations, graph, cycles)
         for group, every in zip(self.groups, self._options, strict=True):
             options = every.rows(every.cycles <= cycles)
-            options = options.pareto(options.cost)
-            kept = [i for i, name in enumerate(opened) if name not in group.reads]
-            columns = [opened.index(name) for name in group.reads]
-            section, states = self._section(states, columns, kept, group.reads, options, cycles)
-            if not len(states):
-                return None
-            sections.append(section)
-            opened = [opened[i] for i in kept] + list(group.writes)
+            layers.add(group.reads, group.writes, options.pareto(options.cost))
         sinks = [graph.streams[name] for name in graph.outputs]
         fifos = [choices(fifo(sink, Beat(axi_lanes(sink)), 0))[0].resources for sink in sinks]
         end = _Options(
-            np.zeros(1, np.int64),
+            np.full(1, -1),
             np.zeros(1, np.int64),
             np.sum([_vector(one) for one in fifos], axis=0)[None],
             np.array([[axi_lanes(sink) for sink in sinks]], np.int64),
             np.zeros((1, 0), np.int64),
         )
-        columns = [opened.index(name) for name in graph.outputs]
-        section, states = self._section(states, columns, [], graph.outputs, end, cycles)
-        return Trellis((*sections, section)) if len(states) else None
+        layers.add(graph.outputs, (), end)
+        return Trellis(tuple(layers.sections)) if len(layers.states) else None
 
-    def _section(
-        self,
-        states: Ints,
-        columns: list[int],
-        kept: list[int],
-        names: Sequence[str],
-        options: _Options,
-        cycles: int,
-    ) -> tuple[Section, Ints]:
-        """List all moves of one group: from each state by each option to a new state."""
-        shape = (len(states), len(options.cycles))
-        cost = np.broadcast_to(options.cost, (*shape, 4)).copy()
-        slowest = np.broadcast_to(options.cycles, shape).copy()
-        for i, (column, name) in enumerate(zip(columns, names, strict=True)):
-            sources, source = np.unique(states[:, column], return_inverse=True)
-            targets, target = np.unique(options.reads[:, i], return_inverse=True)
-            table = np.zeros((len(sources), len(targets), 5), np.int64)
-            for a, before in enumerate(sources):
-                for b, after in enumerate(targets):
-                    taken, slow = connection(self.implementations, self.graph.streams[name], _beat(before), _beat(after))
-                    table[a, b] = (*_vector(taken), slow)
-            picked = table[source[:, None], target[None, :]]
-            cost += picked[..., :4]
-            np.maximum(slowest, picked[..., 4], out=slowest)
-        state, option = np.nonzero(slowest <= cycles)
-        reached = np.concatenate([states[state][:, kept], options.writes[option]], axis=1)
+
+class _Layers:
+    """The sections of a layered graph so far, and the states that the last one leads to: beats of the open streams."""
+
+    def __init__(self, implementations: Implementations, graph: Graph, cycles: int) -> None:
+        self.implementations = implementations
+        self.graph = graph
+        self.cycles = cycles
+        self.opened = list(graph.inputs)
+        self.states = np.array([[axi_lanes(graph.streams[name]) for name in self.opened]], np.int64)
+        self.sections: list[Section] = []
+
+    def add(self, reads: Sequence[str], writes: Sequence[str], options: _Options) -> None:
+        """Add what a group that has these options may do in each state."""
+        columns = [self.opened.index(name) for name in reads]
+        for number in range(len(reads)):
+            self._convert(reads, columns, number, options)
+        # Which option may follow a state: one that reads what it holds.
+        fitting, wanted = _distinct(options.reads)
+        met = _matches(self.states[:, columns], fitting)
+        order = np.argsort(wanted, kind="stable")
+        starts = np.searchsorted(wanted[order], met)
+        counts = np.searchsorted(wanted[order], met, side="right") - starts
+        state = np.repeat(np.arange(len(met)), counts)
+        option = order[_within(counts) + np.repeat(starts, counts)]
+        kept = [i for i, name in enumerate(self.opened) if name not in reads]
+        reached = np.concatenate([self.states[state][:, kept], options.writes[option]], axis=1)
+        self._section(state, reached, options.candidate[option], options.cost[option], options.cycles[option])
+        self.opened = [self.opened[i] for i in kept] + list(writes)
+
+    def _convert(self, reads: Sequence[str], columns: list[int], number: int, options: _Options) -> None:
+        """Add the width converters of stream `number`; those before it have the beats that an option reads."""
+        before, after = columns[:number], columns[number]
+        fitting, group = _distinct(options.reads[:, :number])
+        pairs = np.unique(np.stack([group, options.reads[:, number]], axis=1), axis=0)
+        met = _matches(self.states[:, before], fitting)
+        starts = np.searchsorted(pairs[:, 0], met)
+        counts = np.searchsorted(pairs[:, 0], met, side="right") - starts
+        state = np.repeat(np.arange(len(met)), counts)
+        target = pairs[_within(counts) + np.repeat(starts, counts), 1]
+        sources, source = np.unique(self.states[:, after], return_inverse=True)
+        targets, column = np.unique(target, return_inverse=True)
+        table = self._connections(reads[number], sources, targets)[source[state], column]
+        fast = table[:, -1] <= self.cycles
+        reached = self.states[state]
+        reached[:, after] = target
+        nothing = np.full(int(fast.sum()), -1)
+        self._section(state[fast], reached[fast], nothing, table[fast, :-1], table[fast, -1])
+
+    def _connections(self, name: str, sources: Ints, targets: Ints) -> Ints:
+        """List what the width converters from each to each beat take, and their cycles."""
+        stream = self.graph.streams[name]
+        table = np.zeros((len(sources), len(targets), len(AMOUNTS) + 1), np.int64)
+        for (a, before), (b, after) in itertools.product(enumerate(map(_beat, sources)), enumerate(map(_beat, targets))):
+            taken, slow = connection(self.implementations, stream, before, after)
+            table[a, b] = (*_vector(taken), slow)
+        return table
+
+    def _section(self, state: Ints, reached: Ints, choice: Ints, cost: Ints, cycles: Ints) -> None:
         fresh, target = _distinct(reached)
-        section = Section(
-            state,
-            target,
-            options.candidate[option],
-            cost[state, option],
-            slowest[state, option],
-            len(states),
-            len(fresh),
-        )
-        return section, fresh
+        self.sections.append(Section(state, target, choice, cost, cycles, len(self.states), len(fresh)))
+        self.states = fresh
+
+
+def _within(counts: Ints) -> Ints:
+    """Number the members of each of so many runs from 0: 2, 3 --> 0, 1, 0, 1, 2."""
+    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _matches(rows: Ints, known: Ints) -> Ints:
+    """Tell for each row which of the different known rows it is, -1 where it is none of them."""
+    if not rows.shape[1]:
+        return np.zeros(len(rows), np.int64)
+    _, both = _distinct(np.concatenate([known, rows]))
+    place = np.full(int(both.max(initial=0)) + 1, -1)
+    place[both[: len(known)]] = np.arange(len(known))
+    found: Ints = place[both[len(known) :]]
+    return found
 
 
 def _distinct(rows: Ints) -> tuple[Ints, Ints]:
@@ -284,28 +320,29 @@ def _vector(resources: Resources) -> Ints:
 def _options(candidates: Sequence[Candidate]) -> _Options:
     rows = []
     for index, candidate in enumerate(candidates):
-        beats = [_number(beat) for beat in candidate.reads + candidate.writes]
-        placed = [(candidate.logic.lut, candidate.logic.ff, 0)]
+        placed = [(candidate.logic.lut, candidate.logic.ff, 0, 0)]
         for memory in candidate.memories:
             sums = sorted(
                 {
-                    (lut + home.lut, ff + home.ff, blocks + home.bram18)
-                    for lut, ff, blocks in placed
+                    (lut + home.lut, ff + home.ff, blocks + home.bram18, ultra + home.uram)
+                    for lut, ff, blocks, ultra in placed
                     for home in choices(memory)
                 }
             )
             placed = []
             for one in sums:
-                if not placed or one[2] < placed[-1][2]:
+                if not any(kept[2] <= one[2] and kept[3] <= one[3] for kept in placed):
                     placed.append(one)
+        ends = [_number(beat) for beat in candidate.reads + candidate.writes]
         rows += [
-            (index, candidate.cycles, lut, ff, blocks, candidate.logic.dsp, *beats)
-            for lut, ff, blocks in placed
+            (index, candidate.cycles, lut, ff, blocks, candidate.logic.dsp, ultra, *ends)
+            for lut, ff, blocks, ultra in placed
         ]
     table = np.array(rows, np.int64)
-    lanes = 6 + len(candidates[0].reads)
-    every = _Options(table[:, 0], table[:, 1], table[:, 2:6], table[:, 6:lanes], table[:, lanes:])
-    return every.pareto(table[:, 1:6])
+    first = 2 + len(AMOUNTS)
+    lanes = first + len(candidates[0].reads)
+    every = _Options(table[:, 0], table[:, 1], table[:, 2:first], table[:, first:lanes], table[:, lanes:])
+    return every.pareto(table[:, 1:first])
 
 
 def _order(graph: Graph, found: Sequence[Group]) -> tuple[Group, ...]:

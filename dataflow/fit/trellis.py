@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Transitions from the states of one layer to those of the next, each with `cost`, shape (n, 4), and `cycles`.
+    """Transitions from the states of one layer to those of the next, each with `cost`, shape (n, resources), and `cycles`.
 
     `source`, `target`: states; `choice`: what the transition stands for; `before`, `after`: states in each layer.
     """
@@ -29,9 +30,13 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Trellis:
-    """Sections from one first state to one last state."""
+    """Sections from one first state to one last state.
+
+    `names`: of a part of another trellis, by section, the numbers that its transitions have there; empty for a whole one.
+    """
 
     sections: tuple[Section, ...]
+    names: tuple[Ints, ...] = ()
 
     def forward(self, prices: Floats) -> list[Floats]:
         """Find the cheapest way to each state of each layer, the first one included."""
@@ -54,7 +59,7 @@ class Trellis:
     def path(self, prices: Floats, values: list[Floats]) -> tuple[list[int], Ints]:
         """Find a cheapest path, one transition a section, from what `forward` gave; and its cost."""
         state, path = 0, []
-        total = np.zeros(4, np.int64)
+        total = np.zeros(self.sections[0].cost.shape[1], np.int64)
         for section, value in zip(reversed(self.sections), reversed(values[:-1]), strict=True):
             into = np.flatnonzero(section.target == state)
             best = int(into[(value[section.source[into]] + section.cost[into] @ prices).argmin()])
@@ -62,3 +67,19 @@ class Trellis:
             total += section.cost[best]
             state = int(section.source[best])
         return path[::-1], total
+
+    def part(self, prices: Floats, most: float) -> Trellis:
+        """Keep the transitions that lie on a path which costs at most so much."""
+        before, after = self.forward(prices), self.backward(prices)
+        sections, names = [], []
+        for i, section in enumerate(self.sections):
+            cost = before[i][section.source] + section.cost @ prices + after[i + 1][section.target]
+            kept = np.flatnonzero(cost <= most)
+            columns = (section.source, section.target, section.choice, section.cost, section.cycles)
+            sections.append(Section(*(column[kept] for column in columns), section.before, section.after))
+            names.append(self.names[i][kept] if self.names else kept)
+        return Trellis(tuple(sections), tuple(names))
+
+    def named(self, path: Sequence[int]) -> list[int]:
+        """Give a path in the numbers of the whole trellis."""
+        return [int(names[move]) for names, move in zip(self.names, path, strict=True)] if self.names else list(path)
