@@ -262,8 +262,9 @@ class Op(ABC):
         """Compute a batch: arrays of shape (N, *stream.shape), weight matrices without the batch axis."""
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """Yield every legal fold: by default the lanes that divide all channel counts, and of a pixelwise op every number
-        of neighbouring pixels.
+        """Yield every legal fold: by default the lanes that divide all channel counts.
+
+        Of a pixelwise op with every number of neighbouring pixels.
         """
         channels = [stream.channels for stream in ports.inputs + ports.outputs]
         counts = pixel_counts(ports.outputs[0]) if self.pixelwise else [1]

@@ -18,7 +18,6 @@ from muxflow.dataflow.graph.stream import Beat, Stream
 from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.width_converter import WidthConverter
 
-
 PARTS_OF = 4
 """Most pixels side by side of which beats hold parts that are tried; whole pixels are by any number (decision)."""
 
@@ -168,7 +167,8 @@ def _beats_and_cost(
         # A follower that cannot keep up with this fold of its reader.
         return None
     widths = (
-        stream.bits * beat.lanes for stream, beat in zip(ports.inputs + ports.outputs, beats_in + beats_out, strict=True)
+        stream.bits * beat.lanes
+        for stream, beat in zip(ports.inputs + ports.outputs, beats_in + beats_out, strict=True)
     )
     if max(widths, default=0) > implementations.limits.stream_bits:
         return None

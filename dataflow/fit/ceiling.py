@@ -99,9 +99,13 @@ def _exhausted(solver: Solver, group: Group, cycles: int) -> Ceiling:
         ports = solver.graph.ports(node)
         if node.op.role is not Role.LAYOUT:
             continue
-        beats = ports.inputs[0].size // node.op.lanes(ports, fold)[0][0]
-        if beats >= _cycles(solver, leader, fold):
-            why = f"a window takes a pixel of its groups a cycle, {beats:,} a frame, {cycles:,} cycles with its fill"
+        beat = ports.inputs[0].with_beat(node.op.beats(ports, fold)[0][0])
+        if beat.beats >= _cycles(solver, leader, fold):
+            several = max(1, node.op.beat_pixels(ports, fold)[0][0])
+            taken = "a pixel" if several == 1 else f"{several} pixels"
+            why = (
+                f"a window takes {taken} of its groups a cycle, {beat.beats:,} a frame, {cycles:,} cycles with its fill"
+            )
             return Ceiling(node.name, why, smaller)
     limited = _limited(solver, group, cycles)
     if limited is not None:

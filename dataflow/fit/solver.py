@@ -261,7 +261,9 @@ class _Layers:
         """List what the width converters from each to each beat take, and their cycles."""
         stream = self.graph.streams[name]
         table = np.zeros((len(sources), len(targets), len(AMOUNTS) + 1), np.int64)
-        for (a, before), (b, after) in itertools.product(enumerate(map(_beat, sources)), enumerate(map(_beat, targets))):
+        for (a, before), (b, after) in itertools.product(
+            enumerate(map(_beat, sources)), enumerate(map(_beat, targets))
+        ):
             taken, slow = connection(self.implementations, stream, before, after)
             table[a, b] = (*_vector(taken), slow)
         return table
@@ -273,7 +275,7 @@ class _Layers:
 
 
 def _within(counts: Ints) -> Ints:
-    """Number the members of each of so many runs from 0: 2, 3 --> 0, 1, 0, 1, 2."""
+    """Count the members of each of so many runs from 0: 2, 3 --> 0, 1, 0, 1, 2."""
     return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
 
 

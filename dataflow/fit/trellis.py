@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,11 @@ class Section:
     cycles: Ints
     before: int
     after: int
+
+    def rows(self, kept: Ints) -> Section:
+        """Keep some of the transitions, between the same states."""
+        columns = {name: getattr(self, name)[kept] for name in ("source", "target", "choice", "cost", "cycles")}
+        return replace(self, **columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +80,7 @@ class Trellis:
         for i, section in enumerate(self.sections):
             cost = before[i][section.source] + section.cost @ prices + after[i + 1][section.target]
             kept = np.flatnonzero(cost <= most)
-            columns = (section.source, section.target, section.choice, section.cost, section.cycles)
-            sections.append(Section(*(column[kept] for column in columns), section.before, section.after))
+            sections.append(section.rows(kept))
             names.append(self.names[i][kept] if self.names else kept)
         return Trellis(tuple(sections), tuple(names))
 

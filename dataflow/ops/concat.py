@@ -23,8 +23,8 @@ class Concat(Op):
       axes of size 1 than each other; the output has those of `a`. With `whole` the inputs are of any shape, flattened
       maps, and the output is the vector `(1, ..., 1, size of a + size of b)` with the axes of `a`.
     - Interval: the hull of both (tight).
-    - `T = pixels / fold.pixels * (A + B) / PE`; in each pixel, of so many side by side (with `whole`: once, with the sizes for `A` and `B`) `a` is read in the
-      first `A / PE` iterations, `b` in the others; the output is written in all.
+    - `T = pixels / fold.pixels * (A + B) / PE`; in each pixel, of so many side by side (with `whole`: once, with the sizes
+      for `A` and `B`), `a` is read in the first `A / PE` iterations, `b` in the others; the output is written in all.
     """
 
     whole: bool = False

@@ -36,8 +36,8 @@ class MatrixVector(Op):
     - Arithmetic in synthesis: bipolar `w` and `x` count equal signs, `y = 2 count - columns`; bipolar `w` alone adds
       the inputs whose weight bit is set, `y = 2 Σ_{w = +1} x - Σ x`, the last sum once a group. The same integers as
       above.
-    - Loop, outermost first: `fold.pixels` vectors, group block, row block (`R / PE`), column block (`columns / SIMD`). `w` is read in
-      every iteration, `x` while the row block is the first (and kept for the others), `y` written in the last column
+    - Loop, outermost first: `fold.pixels` vectors, group block, row block (`R / PE`), column block (`columns / SIMD`). `w`
+      is read in every iteration, `x` while the row block is the first (and kept for the others), `y` written in the last column
       block.
     """
 

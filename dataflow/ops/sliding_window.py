@@ -44,15 +44,15 @@ class SlidingWindow(Op):
       and are counted plane after plane. Phase 0 reads the rows up to the last one of the first output row's windows
       (`min(H, E_h - top)` in rank 2); phase `r + 1` sends the windows of output row `r` and meanwhile reads the rows that
       row `r + 1` adds, the last one all rows that are left. A phase has as many iterations as the longer of the two; reads
-      and writes begin with it. Between two phases stand 4 idle iterations where a beat could otherwise be read back less than 4 iterations
-      after its write (very narrow maps), else none.
+      and writes begin with it. Between two phases stand 4 idle iterations where a beat could otherwise be read back less
+      than 4 iterations after its write (very narrow maps), else none.
     - Loop where `P > 1` (parallel windows): the map is scanned in steps of as many pixels as are read at once, `N` steps
       an axis, the larger of `H` and `(OH - 1) * stride + 1` (likewise on the other axes but the first; along a row with
       `W > 1` counted in steps and beats of `W` windows), each of as many beats as a pixel has blocks of groups; a step
       reads its beat where it lies in the map. Window `o` is complete in the step of its last position
       `o * stride - before + E - 1` (axes counted as one number, a position outside a row being one in the next row; of
-      `W` windows the last one counts), and is sent in that iteration and `K / P - 1` further ones, in which nothing is read. Steps begin at the first beat or
-      the first window, whichever is earlier, and end with the last of both.
+      `W` windows the last one counts), and is sent in that iteration and `K / P - 1` further ones, in which nothing is
+      read. Steps begin at the first beat or the first window, whichever is earlier, and end with the last of both.
 
     Source: the line buffer with overlapped reading and writing is the usual one of streaming convolution, the delay line
     with a register for each kernel position the usual one of image filters; order of groups: decision.
@@ -149,8 +149,14 @@ class SlidingWindow(Op):
     def geometry(self, ports: Ports, fold: Fold) -> Geometry:
         """Give the map and the window as (depth, height, width): with pixels side by side a sequence is a row."""
         (x, y), row = self.ends(ports), fold.pixels > 1
-        sizes = (x.shape[:-1], y.shape[:-1], self.kernel, self.stride, self.dilation)
-        return Geometry(*(cube(numbers, row=row) for numbers in sizes), cube(self.pads[: self.rank], 0, row=row))
+        return Geometry(
+            cube(x.shape[:-1], row=row),
+            cube(y.shape[:-1], row=row),
+            cube(self.kernel, row=row),
+            cube(self.stride, row=row),
+            cube(self.dilation, row=row),
+            cube(self.pads[: self.rank], 0, row=row),
+        )
 
     def beat_lanes(self, ports: Ports, fold: Fold) -> int:
         """Give the lanes of a pixel of the input: those of the output too, unless several kernel positions are sent at once."""

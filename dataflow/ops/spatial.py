@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from muxflow.dataflow.graph.stream import Stream
 
-
 Cube = tuple[int, int, int]
 
 

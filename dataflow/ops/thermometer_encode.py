@@ -31,8 +31,8 @@ class ThermometerEncode(Op):
       `clip(floor(x / (s * k) + 1 - (i + 1) / k), 0, 2^l - 1)`.
     - The input lies in [0, 255]; GraphError otherwise. Interval: code k - 1 at `x.lo`, code 0 at `x.hi` (tight).
     - Folds: PE divides k, or is k times a divisor of the channels. Lanes of each pixel: `max(1, PE / k)` in, PE out.
-    - `T = pixels / fold.pixels * k * C / PE`; written in every iteration; a beat is read in the first of the iterations that send its
-      codes.
+    - `T = pixels / fold.pixels * k * C / PE`; written in every iteration; a beat is read in the first of the iterations
+      that send its codes.
 
     Source: ERN (arXiv 2410.11553), thermometer encoding; the order of the channels is a decision.
     """

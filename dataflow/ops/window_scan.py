@@ -35,13 +35,12 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Scan:
-    """How parallel windows pass over a map: steps of as many pixels as are read at once, the first one 0, rows and planes
-    one after the other.
-
-    `taps`: steps that the windows of a beat span along a row, `apart` from one of them to the next.
+    """How parallel windows pass over a map: steps of a beat, the first one 0, rows and planes one after the other.
 
     `size`: steps along (depth, height, width), `outputs` windows; `shape`: of the map; `lead`: steps before the first
-    pixel is read; `first`: the step that completes the first window; `steps`: all of them.
+    pixel is read; `first`: the step that completes the first window; `steps`: all of them. With windows side by side a
+    beat of the map and one of windows count as one pixel and one window of a row. `taps`: registers that hold what the
+    windows of a beat take of a row, `apart` steps from one of them to the next.
     """
 
     size: tuple[int, int, int]
@@ -73,6 +72,7 @@ class Scan:
 
 @lru_cache(maxsize=1 << 10)
 def scan(geometry: Geometry, windows: int) -> Scan:
+    """Give the steps in which parallel windows, so many side by side, pass over a map."""
     apart = geometry.stride[2]
     word = windows * apart if windows > 1 else 1
     shape = (*geometry.shape[:2], geometry.shape[2] // word)

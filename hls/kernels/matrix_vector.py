@@ -11,14 +11,14 @@ from muxflow.hls.kernels.base import Kernel, Unit
 
 
 class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
-    """PE rows and SIMD columns a cycle, for each of the pixels side by side; the vector stays in a buffer while its further rows are computed."""
+    """PE rows and SIMD columns a cycle of each pixel side by side; the vectors stay in a buffer for their further rows."""
 
     def cost(self, op: MatrixVector, ports: Ports, fold: Fold) -> Cost:
         """Count FINN's matrix-vector unit in HLS without weight streamer, input buffer and thresholds.
 
-        By the bits that come in a beat, the products, and the bits of the accumulators, of all pixels side by side. Weights of -1 and +1 on other
-        inputs: the sum of the inputs is one more row in each group. Products go into DSP blocks where both factors have
-        more than four bits.
+        By the bits that come in a beat, the products, and the bits of the accumulators, of all pixels side by side. Weights
+        of -1 and +1 on other inputs: the sum of the inputs is one more row in each group. Products go into DSP blocks where
+        both factors have more than four bits.
         """
         x, w = ports.inputs
         rows, groups = fold.pe * fold.groups * fold.pixels, fold.groups * fold.pixels

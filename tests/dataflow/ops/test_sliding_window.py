@@ -300,7 +300,9 @@ def test_windows_side_by_side_divide_rows():
     ports = Ports((x,), valid.infer(x))  # 10 windows of 12 pixels
     assert valid.beats(ports, Fold(1, 2, pixels=2)) == ((Beat(4),), (Beat(4, 2),))
     assert valid.beats(ports, Fold(1, 2, pixels=5)) == ((Beat(2),), (Beat(10, 5),))
-    with pytest.raises(GraphError, match="5 windows side by side take 5 pixels at once, which do not divide a row of 12"):
+    with pytest.raises(
+        GraphError, match="5 windows side by side take 5 pixels at once, which do not divide a row of 12"
+    ):
         valid.beats(ports, Fold(1, 6, pixels=5))
 
 
