@@ -379,7 +379,7 @@ def test_files_of_other_designs(project, tmp_path):
     others = [
         (
             built(forked(), tmp_path / "a", {**FOLDS, "conv": Fold(3, 4)}),
-            "rom1 with PE 3 SIMD 4 and 18 words.*PE 2 SIMD 4 and 27",
+            "'rom1' with 'PE 3 SIMD 4' and 18 words.*PE 2 SIMD 4 and 27",
         ),
         (built(forked(limit=8), tmp_path / "b"), "2 memories.*topology, thresholds or scales"),
         (built(insert_forks(load_weights(network())), tmp_path / "c"), "3 memories"),
