@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import scratch_folder, write_atomically
 from muxflow.frontend.keras.process import keras_child
 from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.result import TrainResult
@@ -44,7 +43,7 @@ def train_keras(
     what = f"training of {name}"
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
-        tempfile.TemporaryDirectory(prefix="muxflow_keras_") as scratch,
+        scratch_folder() as scratch,
         Progress(*columns, disable=not progress, transient=True) as bar,
         keras_child("training.keras.train", [name, f"{scratch}/model.h5", str(epochs), str(seed)], what) as child,
     ):
@@ -53,7 +52,7 @@ def train_keras(
             loss = float(child.answer(what)["loss"])
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
         correct = int(child.answer(what)["correct"])
-        write_atomically(model, Path(scratch, "model.h5").read_bytes())
+        write_atomically(model, (scratch / "model.h5").read_bytes())
     accuracy = round(correct / len(test), 6)
     facts = {
         "command": f"muxflow train {name} --epochs {epochs} --seed {seed}",
