@@ -44,7 +44,7 @@ def test_arrays_come_back(kind, order):
     ],
 )
 def test_headers_that_are_wrong(text):
-    with pytest.raises(ValueError, match="an array of|no array of NumPy") as met:
+    with pytest.raises(ValueError, match="array of ") as met:
         npy_array(npy(text))
     assert len(str(met.value)) < 600
 
@@ -58,5 +58,5 @@ def test_other_versions(version):
 def test_files_that_are_cut():
     whole = npy(header())
     for size in range(len(whole)):
-        with pytest.raises(ValueError, match="an array of|no array of NumPy"):
+        with pytest.raises(ValueError, match="array of "):
             npy_array(whole[:size])
