@@ -6,12 +6,11 @@ Nothing heavy is imported before the `try` of `main`: Ctrl-C in the first second
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from muxflow.cli.signals import heed_signals
+from muxflow.cli.signals import heed_signals, leave_signals
 
 
 def main() -> None:
@@ -21,12 +20,12 @@ def main() -> None:
         heed_signals()
         code = _run(sys.argv[1:])
         sys.stdout.flush()
+        leave_signals()
     except BaseException as error:
-        heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C does not come between
         from muxflow.cli.failure import tell
 
         code = tell(error, sys.argv[1:])
-        signal.signal(signal.SIGINT, heeded)
+        leave_signals()
     raise SystemExit(code)
 
 
