@@ -14,6 +14,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
+from muxflow.dataflow.fit.goal import Goal, check_slowdown
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.timing import INSTALL_COMPILER, NO_COMPILER, have_compiler
 from muxflow.dataflow.graph.batch import Batch
@@ -179,7 +180,7 @@ def fit(
     chosen = find_board(board) if isinstance(board, str) else board
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
     shares = utilisation or Utilisation()
-    folding.check_slowdown(slowdown)
+    check_slowdown(slowdown)
     simulated = have_compiler()
     if slowdown and not simulated:
         raise ToolError(f"{NO_COMPILER}: what a slowdown saves is found by simulations ({INSTALL_COMPILER})")
@@ -190,7 +191,7 @@ def fit(
         board=chosen.name,
         clock_mhz=clock,
         utilisation=shares if sure is None else replace(shares, sure=sure),
-        goal=folding.Goal(fps, latency),
+        goal=Goal(fps, latency),
         slowdown=slowdown,
         simulated=simulated,
         nearest=nearest,

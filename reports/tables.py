@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from muxflow.dataflow.fit.folding import FrontierPoint, SlowdownPoint
+from muxflow.dataflow.fit.curves import FrontierPoint, SlowdownPoint
 from muxflow.dataflow.quantities import count, rounded, share
 from muxflow.reports.layers import LayerRow
 from muxflow.reports.report import KIND_TITLES, KINDS, NodeRow, Report, Rung

@@ -11,7 +11,7 @@ from muxflow.dataflow.fit.candidates import Group
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.fifo_sizing import MARGIN_SLACK
 from muxflow.dataflow.fit.folded import unfolded
-from muxflow.dataflow.fit.folding import held_elements
+from muxflow.dataflow.fit.held import held_elements
 from muxflow.dataflow.fit.implementation import Limits
 from muxflow.dataflow.fit.solver import Solver
 from muxflow.dataflow.graph.graph import Graph

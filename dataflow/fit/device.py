@@ -47,6 +47,10 @@ class Resources:
         """Give the largest share of a budget that is used; above 1 where something exceeds it."""
         return max(used / max(1, limit) for (_, used), (_, limit) in zip(self.items(), budget.items(), strict=True))
 
+    def load(self, budget: Resources) -> float:
+        """Give the LUT share plus the BRAM18 share of a budget, which is made small."""
+        return self.lut / max(1, budget.lut) + self.bram18 / max(1, budget.bram18)
+
     def quantile(self, probability: float) -> Resources:
         """Give what a design of this estimate stays below with a probability; block RAM and DSP are taken as exact."""
         lut, ff = (round(amount * ratio(name, probability)) for name, amount in (("lut", self.lut), ("ff", self.ff)))

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from muxflow.dataflow.fit.deadlock import CHECKED_FRAMES, without_deadlock
 from muxflow.dataflow.fit.design import Design, with_depths
-from muxflow.dataflow.fit.fifo_sizing import CHECKED_FRAMES, SLACK, Sizing, cut_fifos, size_fifos, without_deadlock
+from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.implementation import Adjusted, Cost
 from muxflow.dataflow.fit.memory import full_depth
-from muxflow.dataflow.fit.timing import STYLES, Simulator, Style
+from muxflow.dataflow.fit.timing import Simulator
+from muxflow.dataflow.fit.timing_layout import STYLES, Style
 from muxflow.dataflow.op import Fold, Op, Ports
 
 CUTS = 8

@@ -31,8 +31,8 @@ from muxflow.dataflow.quantities import rate, si
 from muxflow.dataflow.text import json_text
 
 if TYPE_CHECKING:
+    from muxflow.dataflow.fit.curves import FrontierPoint
     from muxflow.dataflow.fit.design import Design
-    from muxflow.dataflow.fit.folding import FrontierPoint
 
 SURPASSED = 1.1
 """How many times better than asked for a design is before that is remarked (decision)."""
@@ -77,7 +77,7 @@ def wishes(
     Raises UsageError naming what is out of its range, MuxflowError for a board that is not known.
     """
     from muxflow.board.board import find_board
-    from muxflow.dataflow.fit.folding import Goal, check_slowdown
+    from muxflow.dataflow.fit.goal import Goal, check_slowdown
 
     goal = Goal(fps, None if latency_ms is None else latency_ms / 1000)
     check_slowdown(slowdown)
@@ -120,7 +120,7 @@ def say_how(design: Design) -> None:
 
 
 def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
-    from muxflow.dataflow.fit.folding import FrontierPoint
+    from muxflow.dataflow.fit.curves import FrontierPoint
     from muxflow.reports.plots import plot_frontier
 
     chosen = FrontierPoint(design.interval, design.resources)
@@ -182,7 +182,7 @@ def fit(
     if model is None or project is not None:
         refit(model, project, as_json, _others(context))
         return
-    from muxflow.dataflow.fit import folding
+    from muxflow.dataflow.fit import curves
     from muxflow.dataflow.fit.resizing import without_margins
     from muxflow.reports import tables
     from muxflow.reports.plots import check_ending
@@ -207,8 +207,8 @@ def fit(
         bare = without_margins(design)
         done(1, 1)
         done = begin("frontier and slowdown", 1)
-        points = folding.design_frontier(design) if frontier or plot else ()
-        curve = folding.slowdown_curve(design, slowdown) if slowdown else ()
+        points = curves.design_frontier(design) if frontier or plot else ()
+        curve = curves.slowdown_curve(design, slowdown) if slowdown else ()
         done(1, 1)
     made = make_report(design, version=muxflow.__version__, bare=bare)
     if plot:

@@ -5,7 +5,8 @@ import pytest
 
 from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.device import Device
-from muxflow.dataflow.fit.folding import Goal, fit
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node

@@ -5,6 +5,7 @@ import pytest
 
 import muxflow
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.fit.deadlock import SINGLE_STAGE, rings, without_deadlock
 from muxflow.dataflow.fit.design import build_design, with_depths
 from muxflow.dataflow.fit.fifo_sizing import (
     MARGIN,
@@ -12,13 +13,13 @@ from muxflow.dataflow.fit.fifo_sizing import (
     SLACK,
     cut_fifos,
     size_fifos,
-    without_deadlock,
 )
 from muxflow.dataflow.fit.folded import FIFO_DEPTH
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.fit.memory import full_depth
 from muxflow.dataflow.fit.resizing import without_margins
-from muxflow.dataflow.fit.timing import STYLES, DeadlockError, Simulator, simulate
+from muxflow.dataflow.fit.timing import DeadlockError, Simulator, simulate
+from muxflow.dataflow.fit.timing_layout import STYLES
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import load_project, write_project
@@ -66,6 +67,24 @@ def test_no_pipelines_wait_for_each_other_for_ever(make_random_design, seed):
         for deeper in range(9):
             _, waits = Simulator.of(design.folded, style, deeper).attempt(safe.depths, 6)
             assert waits is None, (style, deeper)
+
+
+def test_parts_deadlock_where_the_whole_graph_does(make_random_design):
+    """Pipelines that stall, drain or have one stage: what happens does not depend on when, nor on what lies around."""
+    stopped = []
+    for seed in range(40):
+        design = make_random_design(seed)
+        rng = np.random.default_rng(seed)
+        parts = rings(design.graph)
+        assert all(part < design.graph.streams.keys() for part in parts)
+        for deepest in (1, 1, 2, 8, 64):
+            depths = {name: int(rng.integers(1, 2 + deepest)) for name in design.graph.streams}
+            for style, deeper in (("stalling", 0), ("stalling", 5), ("drained", 2), ("flushing", SINGLE_STAGE)):
+                whole = Simulator.of(design.folded, style, deeper).attempt(depths, 4)[1] is not None
+                alone = [Simulator.of(design.folded, style, deeper, streams=part) for part in parts]
+                assert any(one.attempt(depths, 5)[1] is not None for one in alone) == whole, (seed, style, deeper)
+                stopped.append(whole)
+    assert 50 < sum(stopped) < len(stopped) - 50
 
 
 def test_the_margin_is_needed_and_a_fit_has_it(residual, device):

@@ -7,19 +7,14 @@ import pytest
 
 from muxflow.dataflow.errors import BudgetError, GraphError, MuxflowError
 from muxflow.dataflow.fit.axi import axi_lanes, container_bits
+from muxflow.dataflow.fit.curves import frontier, slowdown_curve
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.fifo_sizing import SLACK
 from muxflow.dataflow.fit.folded import fold_graph, resolve_folds, unfolded
-from muxflow.dataflow.fit.folding import (
-    Goal,
-    _in_rounds,
-    expected_elements,
-    fit,
-    frontier,
-    held_elements,
-    slowdown_curve,
-)
+from muxflow.dataflow.fit.folding import fit, in_rounds
+from muxflow.dataflow.fit.goal import Goal
+from muxflow.dataflow.fit.held import expected_elements, held_elements
 from muxflow.dataflow.fit.implementation import Limits
 from muxflow.dataflow.fit.resource_model import ratio
 from muxflow.dataflow.fit.solver import Solution
@@ -380,5 +375,5 @@ def test_what_fast_designs_hold_does_not_rule_slow_ones_out(residual, device):
         search.budget = small if solution.cycles == 100 else Search.budget
         return design
 
-    assert _in_rounds(search, sized, lambda found: found, lambda text: None)[0] is design
+    assert in_rounds(search, sized, lambda found: found, lambda text: None)[0] is design
     assert search.floor == 126

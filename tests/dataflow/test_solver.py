@@ -10,9 +10,10 @@ from muxflow.dataflow.errors import BudgetError
 from muxflow.dataflow.fit.design import place
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, converter_chains, fold_graph, unfolded
-from muxflow.dataflow.fit.folding import expected_elements, fastest
+from muxflow.dataflow.fit.held import expected_elements
 from muxflow.dataflow.fit.implementation import Limits
 from muxflow.dataflow.fit.labels import cheapest_path, lagrangian
+from muxflow.dataflow.fit.search import fastest
 from muxflow.dataflow.fit.solver import Solver
 from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.edit import with_nodes

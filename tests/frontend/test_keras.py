@@ -55,6 +55,18 @@ LAYERS = {
     "folded": ["a", "b", "c"],
     "resized": ["a", "b", "c", "cropped", "d", "e", "larger", "pooled"],
     "digits": ["a", "b", "max_pooling2d_1"],
+    "ern_basic": sorted(
+        ["act", "stem0", "stem1", "thermometer", *(f"block{b}_act{i}" for b in ("0_0", "1_0", "1_1") for i in (0, 1))]
+    ),
+    "ern_bottleneck": sorted(
+        [
+            "act",
+            "stem0",
+            "stem1",
+            "thermometer",
+            *(f"block{b}_act{i}" for b in ("0_0", "0_1", "1_0") for i in (0, 1, 2)),
+        ]
+    ),
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
 OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}
