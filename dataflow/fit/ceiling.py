@@ -23,6 +23,7 @@ LIFTED = {
     "LUT": "a larger share (--lut) or board, or shorter codes",
     "FF": "a larger share (--lut) or board, or shorter codes",
     "BRAM18": "a larger share (--bram) or board, or fewer weight bits",
+    "URAM": "a larger share (--bram) or board, or fewer weight bits",
     "DSP": "a larger share (--bram) or board, or codes of at most 4 bits, which multiply in LUTs",
 }
 

@@ -40,7 +40,9 @@ SURPASSED = 1.1
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
 LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used, up to 1.")]
-BramOption = Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used, up to 1.")]
+BramOption = Annotated[
+    float, typer.Option(help="Share of the block RAM, UltraRAM and DSP blocks that may be used, up to 1.")
+]
 SureOption = Annotated[
     float,
     typer.Option(help="Probability with which the design must fit, given how far estimates are from vendor tools."),
@@ -84,7 +86,7 @@ def wishes(
     check_slowdown(slowdown)
     if clock is not None:
         check_clock(clock)
-    shares = Utilisation(lut, lut, bram, bram, sure)
+    shares = Utilisation(lut, lut, bram, bram, bram, sure)
     return {
         "board": find_board(board),
         "clock_mhz": clock,
