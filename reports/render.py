@@ -13,7 +13,8 @@ from rich.console import Group, RenderableType
 
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.fit.fifo_sizing import EXTRA_DEPTHS, MARGIN, MARGIN_SLACK
+from muxflow.dataflow.fit.deadlock import EXTRA_DEPTHS
+from muxflow.dataflow.fit.fifo_sizing import MARGIN, MARGIN_SLACK
 from muxflow.dataflow.quantities import count, counted, percent, rate, share, si
 from muxflow.dataflow.text import json_text, printable
 from muxflow.reports import tables
@@ -35,9 +36,9 @@ def summary(report: Report) -> list[tuple[str, str]]:
         images = f"{count(a.correct)} of {counted(a.images, 'image')}"
         rows.append(("accuracy", f"{percent(a.share)} on {a.source}, {images}"))
     rows += [
-        ("slowest node", f"{report.bottleneck}, {count(report.slowest_cycles)} cycles a frame (estimate)"),
+        ("slowest node", f"{report.bottleneck}, {counted(report.slowest_cycles, 'cycle')} a frame (estimate)"),
         ("what binds", report.ceiling),
-        ("interval", f"{count(report.interval)} cycles between frames ({report.interval_is})"),
+        ("interval", f"{counted(report.interval, 'cycle')} between frames ({report.interval_is})"),
         ("pipelined rate", f"{rate(report.frames_per_second)} ({report.interval_is})"),
         (
             "one-image latency",

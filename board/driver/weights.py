@@ -66,8 +66,8 @@ class WeightMemories:
 
 def parse_memories(entry: Mapping[str, Any]) -> WeightMemories:
     """Read what `WeightMemories.entry` gave; raises KeyError, TypeError or ValueError where it is not whole."""
-    nodes = tuple(LoadedNode(str(one["node"]), str(one["fold"]), int(one["words"])) for one in entry["nodes"])
-    if not nodes or min(one.words for one in nodes) < 1:
+    nodes = tuple(LoadedNode(str(one["node"]), str(one["fold"]), one["words"]) for one in entry["nodes"])
+    if not nodes or not all(type(one.words) is int and one.words > 0 for one in nodes):
         raise ValueError("no memories, or one without words")
     return WeightMemories(str(entry["network"]), str(entry["fingerprint"]), nodes)
 
@@ -114,7 +114,7 @@ def read_weights(path: str | Path, memories: WeightMemories) -> Words:
         if not newline or len(line) > LONGEST_HEADER:
             raise ValueError("no end of the second line")
         header = json.loads(line)
-        found, crc = parse_memories(header), int(header["crc32"])
+        found, crc = parse_memories(header), header["crc32"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise AcceleratorError(f"{file}: its second line is not whole ({error!r}); write the file again") from None
     _check_same(file, found, memories)
@@ -134,11 +134,11 @@ def _check_same(file: Path, found: WeightMemories, memories: WeightMemories) -> 
     for theirs, ours in zip(found.nodes, memories.nodes):
         if theirs != ours:
             raise AcceleratorError(
-                f"{file}: weights of another design (network {found.network}): {theirs.node} with {theirs.fold} and "
+                f"{file}: weights of another design (network {found.network!r}): {theirs.node!r} with {theirs.fold!r} and "
                 f"{theirs.words} words, where this one has {ours.node} with {ours.fold} and {ours.words}; {remedy}"
             )
     if found != memories:
         raise AcceleratorError(
-            f"{file}: weights of another design (network {found.network}, {len(found.nodes)} memories): its topology, "
+            f"{file}: weights of another design (network {found.network!r}, {len(found.nodes)} memories): its topology, "
             f"thresholds or scales are not those of {memories.network}; {remedy}"
         )

@@ -19,7 +19,7 @@ from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.passes import insert_forks, load_weights
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.channel_select import ChannelSelect
 from muxflow.dataflow.ops.concat import Concat
@@ -131,7 +131,12 @@ def concat_network():
     return with_nodes(Graph("concat", (), {"x": Stream((1, 3, 6), 0, 3)}, ("x",), ("y",)), [rom, *nodes])
 
 
-NETWORKS = {"dense": dense_network, "mux": mux_network, "concat": concat_network}
+NETWORKS = {
+    "dense": dense_network,
+    "mux": mux_network,
+    "concat": concat_network,
+    "loaded": lambda: load_weights(dense_network()),
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -160,12 +165,12 @@ def test_the_solver_against_all_designs(name, most):
     luts, ffs = sorted(r.lut for r in large), sorted(r.ff for r in large)
     dsps = sorted(r.dsp for r in large)
     tried = set()
-    for share, bram, ff, dsp in (
-        (0.02, 40, 1, 1),
-        (0.1, 2, 1, 1),
-        (0.3, 0, 1, 1),
-        (0.9, 1, 0.05, 1),
-        (0.9, 3, 1, 0.1),
+    for share, bram, ff, dsp, ultra in (
+        (0.02, 40, 1, 1, 0),
+        (0.1, 2, 1, 1, 1),
+        (0.3, 0, 1, 1, 3),
+        (0.9, 1, 0.05, 1, 1),
+        (0.9, 3, 1, 0.1, 0),
     ):
         device = Device(
             "part",
@@ -173,6 +178,7 @@ def test_the_solver_against_all_designs(name, most):
             ffs[int(ff * (len(ffs) - 1))],
             bram,
             dsps[int(dsp * (len(dsps) - 1))],
+            uram=ultra,
         )
         budget = device.allowance(WHOLE)
         built = [(d.slowest_cycles, d.resources.load(budget), d) for d in designs(device)]

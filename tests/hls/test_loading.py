@@ -278,11 +278,11 @@ def test_ultra_ram_and_its_pragmas(tmp_path):
         )
         assert design.resources.uram == (3 if uram else 0)
         (placed,) = design.memories["rom"]
-        assert placed.memory.banks == 9
+        assert placed.memory.banks == 3
         text = write_project(design, tmp_path / f"{uram}", options=LOADED)
         top = (text.path / "src" / "top.cpp").read_text()
         assert vitis in top
-        assert f"LoadedTable<{1 if uram else 9}, {9216 if uram else 1024}, " in top
+        assert f"LoadedTable<{1 if uram else 3}, {9216 if uram else 3072}, " in top
         assert ("array_partition variable=rom_weights complete dim=1" in top) == (not uram)
         other = write_project(design, tmp_path / f"{uram}v", options=replace(LOADED, tool="vivado_hls"))
         assert vivado in (other.path / "src" / "top.cpp").read_text()
@@ -379,7 +379,7 @@ def test_files_of_other_designs(project, tmp_path):
     others = [
         (
             built(forked(), tmp_path / "a", {**FOLDS, "conv": Fold(3, 4)}),
-            "rom1 with PE 3 SIMD 4 and 18 words.*PE 2 SIMD 4 and 27",
+            "'rom1' with 'PE 3 SIMD 4' and 18 words.*PE 2 SIMD 4 and 27",
         ),
         (built(forked(limit=8), tmp_path / "b"), "2 memories.*topology, thresholds or scales"),
         (built(insert_forks(load_weights(network())), tmp_path / "c"), "3 memories"),
