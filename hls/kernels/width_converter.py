@@ -43,9 +43,9 @@ class WidthConverterKernel(Kernel[WidthConverter], op=WidthConverter):
     def unit(self, op: WidthConverter, ports: Ports, fold: Fold) -> Unit:
         wide, narrow = max(op.source, op.target), min(op.source, op.target)
         if op.regroups:
-            fold = ports.inputs[0].channels * op.source_pixels // op.source
+            beats = ports.inputs[0].channels * op.source_pixels // op.source
             pixels = (("IN", op.source_pixels), ("OUT", op.target_pixels))
-            return self.call("regroup", (("GROUPS", op.loops(ports)[0]), ("GROUP", op.group), ("FOLD", fold), *pixels))
+            return self.call("regroup", (("GROUPS", op.loops(ports)[0]), ("GROUP", op.group), ("FOLD", beats), *pixels))
         function = "widen" if op.target > op.source else "narrow"
         sizes = (("BEATS", ports.inputs[0].elements // wide), ("FACTOR", wide // narrow), ("PIXELS", op.side_by_side))
         return self.call(function, sizes)
