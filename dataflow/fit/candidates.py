@@ -15,11 +15,8 @@ from muxflow.dataflow.fit.memory import Memory, choices
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Beat, Stream
-from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.op import MOST_PIXELS, Fold, Ports
 from muxflow.dataflow.ops.width_converter import WidthConverter
-
-PARTS_OF = 4
-"""Most pixels side by side of which beats hold parts that are tried; whole pixels are by any number (decision)."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +79,7 @@ def groups(
             for name in member.inputs
             if name in inner and reads_in_place(implementations, producers[name].op, member.op)
         }
-        legal = [Fold()] if alone else list(node.op.folds(graph.ports(node)))
-        legal = [fold for fold in legal if not node.op.interleaved(fold) or reads_layout(graph, node)]
-        legal = [fold for fold in legal if fold.pixels <= implementations.limits.pixels]
-        legal = [fold for fold in legal if fold.pixels == 1 or _is_tried(node, graph.ports(node), fold)]
+        legal = [Fold()] if alone else tried_folds(graph, implementations, node)
         if folds is not None and node.name in folds:
             legal = [fold for fold in legal if fold in folds[node.name]]
         tried = (
@@ -102,14 +96,28 @@ def groups(
     return tuple(found)
 
 
-def _is_tried(node: Node, ports: Ports, fold: Fold) -> bool:
-    """Say whether a fold of neighbouring pixels is among those tried: each number of whole ones, one number of parts."""
-    beats_in, beats_out = node.op.beats(ports, fold)
-    ends = zip(ports.inputs + ports.outputs, beats_in + beats_out, strict=True)
-    if all(beat.pixels == 1 for stream, beat in ends if stream.repeats == 1):
-        return True
-    rows = [stream.row for stream in ports.inputs[:1] + ports.outputs if stream.row > 1]
-    return fold.pixels == max(count for count in range(1, PARTS_OF + 1) if min(rows) % count == 0)
+def tried_folds(graph: Graph, implementations: Implementations, node: Node) -> list[Fold]:
+    """List the folds of a leading node that the solver chooses from, where the tools' limits allow them.
+
+    Of neighbouring pixels every number where beats hold whole ones; where they hold parts of them, one number: 4 or 2 where
+    it divides a row, else the least that does (decision: more of them make the search slow, and help little).
+    """
+    ports = graph.ports(node)
+    row = min([stream.row for stream in ports.inputs[:1] + ports.outputs if stream.row > 1], default=1)
+    parts = next((count for count in (4, *range(2, MOST_PIXELS + 1)) if row % count == 0), 1)
+
+    def holds_whole_pixels(fold: Fold) -> bool:
+        beats_in, beats_out = node.op.beats(ports, fold)
+        ends = zip(ports.inputs + ports.outputs, beats_in + beats_out, strict=True)
+        return all(beat.pixels == 1 for stream, beat in ends if stream.repeats == 1)
+
+    return [
+        fold
+        for fold in node.op.folds(ports)
+        if (not node.op.interleaved(fold) or reads_layout(graph, node))
+        and fold.pixels <= implementations.limits.pixels
+        and (fold.pixels in (1, parts) or holds_whole_pixels(fold))
+    ]
 
 
 def _candidate(

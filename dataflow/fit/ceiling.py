@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from muxflow.dataflow.fit.axi import AXI_WORD, axi_lanes, container_bits
-from muxflow.dataflow.fit.candidates import Group
+from muxflow.dataflow.fit.candidates import Group, tried_folds
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.fifo_sizing import MARGIN_SLACK
 from muxflow.dataflow.fit.folded import unfolded
@@ -138,7 +138,7 @@ def _limited(solver: Solver, group: Group, cycles: int) -> Ceiling | None:
     taken = {one.fold for one in group.candidates}
     faster = [
         fold
-        for fold in node.op.folds(solver.graph.ports(node))
+        for fold in tried_folds(solver.graph, solver.implementations, node)
         if fold not in taken and _cycles(solver, node, fold) < cycles and not node.op.interleaved(fold)
     ]
     for fold in sorted(faster, key=lambda fold: (fold.operations, fold)):
