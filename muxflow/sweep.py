@@ -193,7 +193,7 @@ def _work(point: Point, graph: bytes | str) -> _Work | Outcome:
     try:
         board = find_board(point.board)
         clock = board.clock_mhz if point.clock_mhz is None else point.clock_mhz
-        utilisation = Utilisation(point.lut, point.lut, point.bram, point.bram)
+        utilisation = Utilisation(point.lut, point.lut, point.bram, point.bram, point.bram)
     except MuxflowError as error:
         return Outcome(point, "refused", str(error))
     return _Work(point, graph, board.device, board.name, clock, utilisation)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from muxflow.dataflow.errors import ToolError, UsageError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.fit.curves import FrontierPoint
 from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.fit.folding import FrontierPoint
 from muxflow.dataflow.packages import install_extra
 
 ENDINGS = {".png": ("Software",), ".svg": ("Date",), ".pdf": ("CreationDate",)}

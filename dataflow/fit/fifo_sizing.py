@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,18 +20,6 @@ MARGIN = 4
 """Cycles by which a tool may make each pipeline deeper than the estimate, with the interval kept within MARGIN_SLACK."""
 
 MARGIN_SLACK = 1.01
-
-SINGLE_STAGE = -(1 << 30)
-"""Cycles beyond the estimate of pipelines that are one deep, whatever the estimate."""
-
-EXTRA_DEPTHS = (8, 4, 2, 1, 0)
-"""Pipeline depths beyond the estimate with which no pipeline may block another for ever, flushing or not."""
-
-SHORT_FRAME = 4096
-"""Cycles of a frame below which those between are tried as well: pipelines hold much of it, and a run is quick (decision)."""
-
-CHECKED_FRAMES = 2
-"""Frames of a run that looks for a deadlock: one that comes at all comes while the FIFOs fill."""
 
 
 @dataclass(frozen=True)
@@ -146,38 +133,6 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int, margin: int = MARGIN
             guess = (low + high) // 2
         depths[name] = high
     return Sizing(depths, proved, sizing.allowed_interval)
-
-
-def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
-    """Make FIFOs deeper until no pipelines can wait for each other for ever, whatever the tool makes of them.
-
-    Tried are pipelines that stall and ones that drain at the end of each frame, with each of EXTRA_DEPTHS beyond the
-    estimate (those between as well where frames are short), and ones of a single stage, because no design may rely on
-    what its pipelines hold. The full FIFOs of a ring of waiting nodes grow by a sixteenth, and by twice as much each
-    time. More depth never makes a deadlock, so that one pass is enough.
-    """
-    depths = dict(sizing.depths)
-    short = folded.slowest_cycles < SHORT_FRAME
-    depths_tried = range(max(EXTRA_DEPTHS), -1, -1) if short else EXTRA_DEPTHS
-    tried = [Simulator.of(folded, style, deeper) for style in ("stalling", "drained") for deeper in depths_tried]
-    tried.append(Simulator.of(folded, deeper=SINGLE_STAGE))
-
-    def waits(simulator: Simulator) -> Mapping[str, tuple[str, str]] | None:
-        return simulator.attempt(depths, CHECKED_FRAMES)[1]
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        held = [simulator for simulator, ring in zip(tried, threads.map(waits, tried), strict=True) if ring]
-    growth: dict[str, int] = {}
-    for simulator in held:
-        while (waiting := waits(simulator)) is not None:
-            for _, stream, how in simulator.ring(waiting):
-                if how == "writes":
-                    growth[stream] = max(1, depths[stream] // 16, 2 * growth.get(stream, 0))
-                    depths[stream] += growth[stream]
-    if not held:
-        return sizing
-    timing = Simulator.of(folded).run(depths, len(sizing.timing.completions))
-    return Sizing(depths, timing, max(sizing.allowed_interval, timing.interval))
 
 
 def _kept(simulator: Simulator, depths: Mapping[str, int], frames: int, allowed: float) -> Timing | None:

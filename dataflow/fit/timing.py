@@ -4,45 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, get_args
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded
+from muxflow.dataflow.fit.timing_layout import Layout, Longs, Style, layout, stream_ends
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Pattern
 from muxflow.dataflow.processes import compiled, first_errors
 
 COMPILER = "g++"
 NO_COMPILER = f"no {COMPILER} on PATH"
 INSTALL_COMPILER = "Debian and Ubuntu: `apt-get install g++`"
-SOURCE = "host input"
-SINK = "host output"
-"""What the host's ends are called; the stream's name follows where there are several."""
 UNBOUNDED = 1 << 40
 FOREVER = (1 << 63) - 1
-ROW = 4
-"""The column of `Simulator.nodes` that holds the iterations of a row."""
-
-FEWEST_CYCLES = 2048
-"""Cycles between two looks at the state, at least: a look takes as long as some cycles."""
-Longs = npt.NDArray[np.int64]
-
-Style = Literal["flushing", "stalling", "drained"]
-"""What a pipeline does while a beat that its next iteration reads is missing: the iterations in it go on, they stand still,
-or they stand still but for the end of each frame, where the pipeline empties before the next frame begins."""
-STYLES: tuple[Style, ...] = get_args(Style)
 
 
 @dataclass(frozen=True)
@@ -105,106 +87,64 @@ class DeadlockError(ToolError):
 class Simulator:
     """A folded graph (lanes on every stream, one reader each) made ready to be simulated many times.
 
-    `nodes`: for each the iterations of a frame, interval, depth, style, iterations of a row, numbers of read and write
-    ports; the host's inputs come first, its outputs last. `in_place`: streams that are none in hardware, simulated with a
-    beat or two always ready. `ports`: stream, first part, parts; `parts`: first run, runs, how often they are played, their
-    iterations; `runs`: iterations, used. `style`: of the nodes' pipelines. `tail`: frames that come after those that a run
-    looks at, because a pipeline that stands still keeps the end of the last one. `skipping`: whether a run skips the periods
-    in which the whole graph does the same again; what it gives is the same either way.
+    `in_place`: streams that are none in hardware, simulated with a beat or two always ready. `style`: of the nodes'
+    pipelines. `tail`: frames that come after those that a run looks at, because a pipeline that stands still keeps the end
+    of the last one. `skipping`: whether a run skips the periods in which the whole graph does the same again; what it gives
+    is the same either way.
     """
 
     graph: Graph
-    names: tuple[str, ...]
+    layout: Layout
     in_place: frozenset[str]
-    nodes: Longs
-    ports: Longs
-    parts: Longs
-    runs: Longs
     style: Style = "flushing"
     tail: int = 0
     skipping: bool = True
 
     @staticmethod
-    def of(folded: Folded, style: Style = "flushing", deeper: int = 0) -> Simulator:
+    def of(folded: Folded, style: Style = "flushing", deeper: int = 0, *, streams: Set[str] | None = None) -> Simulator:
         """Lay out the access patterns of all nodes, the host at both ends included.
 
         `style`: of the nodes' pipelines; `deeper`: cycles of depth beyond those of its implementation, one cycle at least.
+        `streams`: only these are simulated, with the nodes at their ends; on any other a beat is always there, and room.
         """
-        graph = folded.graph
-        number = {name: i for i, name in enumerate(graph.streams)}
-        table = _PatternTable([], [])
-        names, entries, ports = [], [], []
-        slowest = folded.slowest_cycles
-
-        def host(name: str, end: str, reads: int, writes: int) -> None:
-            stream = graph.streams[name]
-            names.append(end)
-            row = _row(Access((Pattern.always(stream.beats),), ()), stream, slowest)
-            entries.append((stream.beats, 1, 1, STYLES.index("flushing"), row, reads, writes))
-            ports.append((number[name], *table.add(Pattern.always(stream.beats))))
-
-        for name, end in host_ends(graph.inputs, SOURCE).items():
-            host(name, end, 0, 1)
-        for node in graph.nodes:
-            loop, cost = folded.access(node), folded.cost(node)
-            names.append(node.name)
-            depth = max(1, cost.depth + deeper)
-            row = _row(loop, graph.streams[node.outputs[0]], slowest)
-            kinds = STYLES.index(style), row, len(loop.reads), len(loop.writes)
-            entries.append((loop.trips, cost.interval, depth, *kinds))
-            for name, pattern in zip(node.inputs + node.outputs, loop.reads + loop.writes, strict=True):
-                ports.append((number[name], *table.add(pattern)))
-        for name, end in host_ends(graph.outputs, SINK).items():
-            host(name, end, 1, 0)
-        return Simulator(
-            graph,
-            tuple(names),
-            frozenset(folded.in_place),
-            np.array(entries, np.int64),
-            np.array(ports, np.int64),
-            np.array(table.parts, np.int64),
-            np.array(table.runs, np.int64),
-            style,
-            _tail(entries) if style == "stalling" else 0,
-        )
+        tables = layout(folded, style, deeper, streams)
+        tail = tables.tail if style == "stalling" else 0
+        return Simulator(folded.graph, tables, frozenset(folded.in_place), style, tail)
 
     @property
     def slowest_cycles(self) -> int:
         """Cycles of the slowest node for a frame: with FIFOs deep enough the interval is this."""
-        return int((self.nodes[:, 0] * self.nodes[:, 1]).max())
+        return int((self.layout.nodes[:, 0] * self.layout.nodes[:, 1]).max())
 
     def paced(self, interval: int) -> Simulator:
         """Give the same graph a host that spreads the beats of a frame evenly over `interval` cycles.
 
         `interval`: at least the beats of an input frame.
         """
-        nodes, ports = self.nodes.copy(), self.ports.copy()
-        table = _PatternTable(self.parts.tolist(), self.runs.tolist())
-        for source in range(len(self.graph.inputs)):
-            beats = int(self.nodes[source, 0])
-            pace = interval // beats
-            spread = Pattern(((1, True), (pace - 1, False)), beats)
-            nodes[source, 0] = interval
-            nodes[source, ROW] *= pace
-            ports[source, 1:] = table.add(Pattern((spread, (interval - pace * beats, False))))
-        parts, runs = np.array(table.parts, np.int64), np.array(table.runs, np.int64)
-        return replace(self, nodes=nodes, ports=ports, parts=parts, runs=runs)
+        return replace(self, layout=self.layout.paced(len(self.graph.inputs), interval))
 
-    def run(self, depths: Mapping[str, int] | None, frames: int) -> Timing:
-        """Simulate `frames` frames with those FIFO depths, None for unbounded ones; see `simulate`."""
-        timing, waits = self.attempt(depths, frames)
+    def run(self, depths: Mapping[str, int] | None, frames: int, *, to_end: bool = False) -> Timing:
+        """Simulate `frames` frames with those FIFO depths, None for unbounded ones; see `simulate` and `attempt`."""
+        timing, waits = self.attempt(depths, frames, to_end=to_end)
         if waits is not None:
             raise self._deadlock(depths or {}, frames, waits)
         return timing
 
     def attempt(
-        self, depths: Mapping[str, int] | None, frames: int, *, slowest: float | None = None
+        self,
+        depths: Mapping[str, int] | None,
+        frames: int,
+        *,
+        slowest: float | None = None,
+        to_end: bool = False,
     ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
         """Give the timing, and what each node waits for where the run stopped before its end.
 
-        It stops at a deadlock, or as soon as its interval is certain to be above `slowest` (None: never).
+        It stops at a deadlock, or as soon as its interval is certain to be above `slowest` (None: never). Unless it is to go
+        on `to_end` it also stops where its frames repeat: completions and high-water marks are those of the whole run all
+        the same, cycles and shares of the nodes those of what was simulated.
         """
-        fifos = list(self.graph.streams)
+        fifos, tables = list(self.graph.streams), self.layout
         given = dict.fromkeys(fifos, UNBOUNDED) if depths is None else depths
         limits = [FIFO_DEPTH if name in self.in_place else given[name] for name in fifos]
         shallow = [(name, limit) for name, limit in zip(fifos, limits, strict=True) if limit < 1]
@@ -214,25 +154,26 @@ class Simulator:
             raise MuxflowError(f"timing: {frames} frames; simulate at least one")
         limit_array = np.array(limits, np.int64)
         completions = np.zeros(frames, np.int64)
-        shares = np.zeros((len(self.names), 3), np.int64)
+        shares = np.zeros((len(tables.names), 3), np.int64)
         high_water = np.zeros(len(fifos), np.int64)
-        waits = np.zeros(len(self.names), np.int64)
+        waits = np.zeros(len(tables.names), np.int64)
         cycles = np.zeros(1, np.int64)
         middle, counted = second_half(frames)
         outcome = _library().muxflow_simulate(
-            len(self.names),
-            _pointer(self.nodes),
-            _pointer(self.ports),
-            _pointer(self.parts),
-            _pointer(self.runs),
+            len(tables.names),
+            _pointer(tables.nodes),
+            _pointer(tables.ports),
+            _pointer(tables.parts),
+            _pointer(tables.runs),
             len(fifos),
             _pointer(limit_array),
-            len(self.graph.outputs),
+            tables.sinks,
             frames,
             self.tail,
             middle,
             FOREVER if slowest is None else int(slowest * counted),
             self.skipping,
+            to_end,
             _pointer(completions),
             _pointer(shares),
             _pointer(high_water),
@@ -240,7 +181,7 @@ class Simulator:
             _pointer(cycles),
         )
         total = int(cycles[0])
-        rows = zip(self.names, shares, strict=True)
+        rows = zip(tables.names, shares, strict=True)
         timing = Timing(
             tuple(map(int, completions)),
             MappingProxyType({name: NodeTiming(*(float(part) / total for part in row)) for name, row in rows}),
@@ -251,19 +192,17 @@ class Simulator:
             return timing, None
         waiting = {
             name: (fifos[wait // 2], "writes" if wait % 2 else "reads")
-            for name, wait in zip(self.names, waits.tolist(), strict=True)
+            for name, wait in zip(tables.names, waits.tolist(), strict=True)
             if wait >= 0
         }
         return timing, waiting
 
     def ring(self, waits: Mapping[str, tuple[str, str]]) -> tuple[tuple[str, str, str], ...]:
         """Find nodes that wait for each other in what `attempt` says that each waits for: (node, stream, how) in turn."""
-        graph = self.graph
-        writers = {name: node.name for node in graph.nodes for name in node.outputs} | host_ends(graph.inputs, SOURCE)
-        readers = {name: node.name for node in graph.nodes for name in node.inputs} | host_ends(graph.outputs, SINK)
+        ends = stream_ends(self.graph)
         web = nx.DiGraph()
         for node, (stream, how) in waits.items():
-            web.add_edge(node, writers[stream] if how == "reads" else readers[stream])
+            web.add_edge(node, ends[stream][0 if how == "reads" else 1])
         return tuple((edge[0], *waits[edge[0]]) for edge in nx.find_cycle(web))
 
     def _deadlock(self, depths: Mapping[str, int], frames: int, waits: Mapping[str, tuple[str, str]]) -> DeadlockError:
@@ -296,57 +235,13 @@ def told(waiting: Iterable[tuple[str, str, str]], depths: Mapping[str, int]) -> 
     ]
 
 
-@dataclass(frozen=True)
-class _PatternTable:
-    """Access patterns as the simulator takes them; `parts`, `runs`: as in `Simulator`."""
-
-    parts: list[tuple[int, int, int, int]]
-    runs: list[tuple[int, int]]
-
-    def add(self, pattern: Pattern) -> tuple[int, int]:
-        """Add a pattern; gives its first part and how many it has."""
-        first = len(self.parts)
-        for runs, repeat in pattern.parts:
-            self.parts.append((len(self.runs), len(runs), repeat, sum(count for count, _ in runs)))
-            self.runs.extend((count, int(used)) for count, used in runs)
-        return first, len(self.parts) - first
-
-
-def _row(loop: Access, output: Stream, cycles: int) -> int:
-    """Choose after how many iterations of a node to look whether the state recurs: its row, or some, or a frame.
-
-    `cycles`: of a frame, where nothing goes faster than the slowest node.
-    """
-    repeated = [
-        (repeat * period, period)
-        for pattern in loop.reads + loop.writes
-        if len(pattern.parts) > 1
-        for period, repeat in ((sum(count for count, _ in runs), repeat) for runs, repeat in pattern.parts)
-    ]
-    rows = prod(output.shape[:-2])
-    row = max(repeated)[1] if repeated else loop.trips // rows if loop.trips % rows == 0 else loop.trips
-    while row * cycles < FEWEST_CYCLES * loop.trips:
-        row *= 2
-    return row
-
-
-def _tail(entries: Sequence[tuple[int, ...]]) -> int:
-    """Count the frames that push a frame out of all pipelines: each holds back as many as begin in its depth."""
-    return sum(1 + depth // (trips * interval) for trips, interval, depth, *_ in entries)
-
-
-def host_ends(names: Sequence[str], end: str) -> dict[str, str]:
-    """Name the host's end of each outer stream."""
-    return {name: end if len(names) == 1 else f"{end} {name}" for name in names}
-
-
 def simulate(folded: Folded, depths: Mapping[str, int] | None, *, frames: int = 4) -> Timing:
     """Simulate `frames` frames of a folded graph.
 
     `depths`: FIFO depth of each stream in beats, None for unbounded ones; weight streams included.
     Raises DeadlockError when nothing can move, MuxflowError for a depth under 1, ToolError without a compiler.
     """
-    return Simulator.of(folded).run(depths, frames)
+    return Simulator.of(folded).run(depths, frames, to_end=True)
 
 
 def have_compiler() -> bool:
@@ -374,5 +269,5 @@ def _library() -> ctypes.CDLL:
         library = ctypes.CDLL(str(target))
     library.muxflow_simulate.restype = ctypes.c_int64
     long, many = ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)
-    library.muxflow_simulate.argtypes = [long, many, many, many, many, long, many, *[long] * 6, *[many] * 5]
+    library.muxflow_simulate.argtypes = [long, many, many, many, many, long, many, *[long] * 7, *[many] * 5]
     return library

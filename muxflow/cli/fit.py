@@ -20,6 +20,7 @@ from muxflow.cli.console import (
     answer,
     next_command,
     out,
+    stage,
     tasks,
 )
 from muxflow.cli.input_options import OPTIONS, InputWords, with_input_options
@@ -31,15 +32,17 @@ from muxflow.dataflow.quantities import rate, si
 from muxflow.dataflow.text import json_text
 
 if TYPE_CHECKING:
+    from muxflow.dataflow.fit.curves import FrontierPoint
     from muxflow.dataflow.fit.design import Design
-    from muxflow.dataflow.fit.folding import FrontierPoint
 
 SURPASSED = 1.1
 """How many times better than asked for a design is before that is remarked (decision)."""
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
 LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used, up to 1.")]
-BramOption = Annotated[float, typer.Option(help="Share of the block RAM and DSP blocks that may be used, up to 1.")]
+BramOption = Annotated[
+    float, typer.Option(help="Share of the block RAM, UltraRAM and DSP blocks that may be used, up to 1.")
+]
 SureOption = Annotated[
     float,
     typer.Option(help="Probability with which the design must fit, given how far estimates are from vendor tools."),
@@ -77,13 +80,13 @@ def wishes(
     Raises UsageError naming what is out of its range, MuxflowError for a board that is not known.
     """
     from muxflow.board.board import find_board
-    from muxflow.dataflow.fit.folding import Goal, check_slowdown
+    from muxflow.dataflow.fit.goal import Goal, check_slowdown
 
     goal = Goal(fps, None if latency_ms is None else latency_ms / 1000)
     check_slowdown(slowdown)
     if clock is not None:
         check_clock(clock)
-    shares = Utilisation(lut, lut, bram, bram, sure)
+    shares = Utilisation(lut, lut, bram, bram, bram, sure)
     return {
         "board": find_board(board),
         "clock_mhz": clock,
@@ -120,7 +123,7 @@ def say_how(design: Design) -> None:
 
 
 def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
-    from muxflow.dataflow.fit.folding import FrontierPoint
+    from muxflow.dataflow.fit.curves import FrontierPoint
     from muxflow.reports.plots import plot_frontier
 
     chosen = FrontierPoint(design.interval, design.resources)
@@ -182,7 +185,7 @@ def fit(
     if model is None or project is not None:
         refit(model, project, as_json, _others(context))
         return
-    from muxflow.dataflow.fit import folding
+    from muxflow.dataflow.fit import curves
     from muxflow.dataflow.fit.resizing import without_margins
     from muxflow.reports import tables
     from muxflow.reports.plots import check_ending
@@ -197,19 +200,11 @@ def fit(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
     with tasks(as_json) as begin:
-        done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, **inputs.keywords)
-        done(1, 1)
-        done = begin(f"fit {board}", 1)
-        design = muxflow.fit(graph, **asked, nearest=nearest)
-        done(1, 1)
-        done = begin("FIFO margins", 1)
-        bare = without_margins(design)
-        done(1, 1)
-        done = begin("frontier and slowdown", 1)
-        points = folding.design_frontier(design) if frontier or plot else ()
-        curve = folding.slowdown_curve(design, slowdown) if slowdown else ()
-        done(1, 1)
+        graph = stage(begin, f"import {model}", lambda: muxflow.load(model, **inputs.keywords))
+        design = stage(begin, f"fit {board}", lambda: muxflow.fit(graph, **asked, nearest=nearest))
+        bare = stage(begin, "FIFO margins", lambda: without_margins(design))
+        points = stage(begin, "frontier", lambda: curves.design_frontier(design)) if frontier or plot else ()
+        curve = stage(begin, "slowdown", lambda: curves.slowdown_curve(design, slowdown)) if slowdown else ()
     made = make_report(design, version=muxflow.__version__, bare=bare)
     if plot:
         _plot(design, points, plot)

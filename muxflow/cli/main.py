@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from io import TextIOWrapper
 
 from muxflow.cli.signals import heed_signals, leave_signals
+from muxflow.dataflow.errors import MuxflowWarning
+
+VERBOSE = frozenset(("--verbose", "-v"))
 
 
 def main() -> None:
@@ -18,6 +22,8 @@ def main() -> None:
     try:
         _open_streams()
         heed_signals()
+        if not VERBOSE.intersection(sys.argv[1:]):
+            _quieten()
         code = _run(sys.argv[1:])
         sys.stdout.flush()
         leave_signals()
@@ -43,6 +49,14 @@ def _run(arguments: Sequence[str]) -> int:
     except Exit as done:
         return done.exit_code
     return 0
+
+
+def _quieten() -> None:
+    """Keep the logs and warnings of other packages from the terminal; Muxflow's own warnings are one line each."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", MuxflowWarning)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
 
 
 def _open_streams() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.device import Device
-from muxflow.dataflow.fit.folding import Goal, fit
+from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
@@ -65,6 +66,11 @@ def test_a_rate_that_was_asked_for_is_no_ceiling():
     found = ceiling(convolution(channels=4, rows=8), Device("part", 10**6, 10**6, 100, 100), Goal(fps=1000))
     assert found.where == "the rate that was asked for, or FIFOs"
     assert "--fps" in found.lifts
+
+
+def test_what_no_map_makes_faster_is_lifted_by_fewer_elements():
+    graph = dense(30, 8, Node("top", ArgMax(), ("y",), ("z",)))
+    assert ceiling(graph, Device("part", 10**6, 10**6, 10, 10)).lifts == "a faster clock, or fewer elements"
 
 
 def test_a_flattened_map_of_one_channel_comes_as_fast_as_the_port():

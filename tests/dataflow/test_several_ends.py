@@ -11,7 +11,8 @@ import muxflow
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.fit.design import build_design, with_depths
 from muxflow.dataflow.fit.device import Device
-from muxflow.dataflow.fit.timing import SINK, SOURCE, DeadlockError, simulate
+from muxflow.dataflow.fit.timing import DeadlockError, simulate
+from muxflow.dataflow.fit.timing_layout import SINK, SOURCE
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node

@@ -13,7 +13,8 @@ from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, resolve_folds
 from muxflow.dataflow.fit.implementation import Adjusted
 from muxflow.dataflow.fit.schedule import schedule
-from muxflow.dataflow.fit.timing import SINK, SOURCE, STYLES, DeadlockError, Simulator, host_ends, simulate
+from muxflow.dataflow.fit.timing import DeadlockError, Simulator, simulate
+from muxflow.dataflow.fit.timing_layout import SINK, SOURCE, STYLES, host_ends
 from muxflow.dataflow.op import Fold, Op
 from muxflow.hls.kernels import KERNELS
 
@@ -113,7 +114,7 @@ def slow(folded, depths, frames, pace=None, style="flushing", deeper=0):
 
 
 def agree(folded, depths, frames, pace=None, style="flushing", deeper=0):
-    timing = paced_ports(Simulator.of(folded, style, deeper), pace or {}).run(depths, frames)
+    timing = paced_ports(Simulator.of(folded, style, deeper), pace or {}).run(depths, frames, to_end=True)
     completions, shares, high_water, cycles = slow(folded, depths, frames, pace, style, deeper)
     assert list(timing.completions) == completions
     assert dict(timing.high_water) == high_water
@@ -126,11 +127,11 @@ def agree(folded, depths, frames, pace=None, style="flushing", deeper=0):
 
 def paced_ports(simulator, pace):
     """The same simulator with ports of the host that take several cycles for a beat."""
-    graph, nodes = simulator.graph, simulator.nodes.copy()
+    graph, nodes = simulator.graph, simulator.layout.nodes.copy()
     ends = {**host_ends(graph.inputs, SOURCE), **host_ends(graph.outputs, SINK)}
     for name, cycles in pace.items():
-        nodes[simulator.names.index(ends[name]), 1] = cycles
-    return dataclasses.replace(simulator, nodes=nodes)
+        nodes[simulator.layout.names.index(ends[name]), 1] = cycles
+    return dataclasses.replace(simulator, layout=dataclasses.replace(simulator.layout, nodes=nodes))
 
 
 @pytest.mark.parametrize("seed", range(12))

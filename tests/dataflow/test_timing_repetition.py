@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from muxflow.dataflow.fit import timing
+from muxflow.dataflow.fit import timing_layout
 from muxflow.dataflow.fit.folded import fold_graph
-from muxflow.dataflow.fit.timing import STYLES, Simulator
+from muxflow.dataflow.fit.timing import Simulator
+from muxflow.dataflow.fit.timing_layout import STYLES
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
@@ -28,7 +29,7 @@ from muxflow.hls.kernels import KERNELS
 def often():
     """Look for a recurring state more often than is worth it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timing, "FEWEST_CYCLES", 64)
+        patch.setattr(timing_layout, "FEWEST_CYCLES", 64)
         yield
 
 
@@ -43,10 +44,10 @@ def test_skipped_periods_change_nothing(make_random_design, data):
     """Long maps, any style, host, depths (deadlocks among them), and limits of the interval."""
     design = make_random_design(data.draw(st.integers(0, 60)), data.draw(st.integers(5, 200)))
     simulator = Simulator.of(design.folded, data.draw(st.sampled_from(STYLES)), data.draw(st.integers(0, 5)))
-    nodes = simulator.nodes.copy()
+    nodes = simulator.layout.nodes.copy()
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     nodes[:, 1] += rng.integers(0, 4, len(nodes)) // 3
-    simulator = dataclasses.replace(simulator, nodes=nodes)
+    simulator = dataclasses.replace(simulator, layout=dataclasses.replace(simulator.layout, nodes=nodes))
     if data.draw(st.booleans()):
         simulator = simulator.paced(int(simulator.slowest_cycles * data.draw(st.floats(1, 2))))
     kind = data.draw(st.sampled_from(["free", "given", "random", "random"]))
@@ -57,9 +58,12 @@ def test_skipped_periods_change_nothing(make_random_design, data):
     }[kind]
     frames = data.draw(st.integers(1, 8))
     slowest = data.draw(st.none() | st.floats(0.9, 1.3).map(lambda share: share * simulator.slowest_cycles))
-    assert simulator.attempt(depths, frames, slowest=slowest) == plain(simulator).attempt(
-        depths, frames, slowest=slowest
-    )
+    every = plain(simulator).attempt(depths, frames, slowest=slowest, to_end=True)
+    assert simulator.attempt(depths, frames, slowest=slowest, to_end=True) == every
+    timing, waits = simulator.attempt(depths, frames, slowest=slowest)
+    assert (waits is None) == (every[1] is None)
+    if waits is None:
+        assert (timing.completions, timing.high_water) == (every[0].completions, every[0].high_water)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -72,7 +76,7 @@ def test_time_does_not_grow_with_the_map(make_graph, style):
     leaders = {node.name: Fold() for node in graph.nodes if not node.op.folds_with_reader}
     simulator = Simulator.of(fold_graph(graph, leaders, KERNELS), style)
     assert simulator.slowest_cycles > 10_000_000
-    assert len(simulator.runs) < 100
+    assert len(simulator.layout.runs) < 100
     bounded = dict.fromkeys(simulator.graph.streams, 2)
     for one, depths in ((simulator, None), (simulator, bounded), (simulator.paced(2 * simulator.slowest_cycles), None)):
         assert one.run(depths, 3).interval >= one.slowest_cycles

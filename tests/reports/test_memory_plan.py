@@ -10,9 +10,9 @@ import pytest
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit import folding
+from muxflow.dataflow.fit.curves import FrontierPoint
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Device, Resources
-from muxflow.dataflow.fit.folding import FrontierPoint
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.kernels import KERNELS
 from muxflow.reports.memory_plan import TINY_BUDGET, make_memory_plan

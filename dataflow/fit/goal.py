@@ -1,0 +1,38 @@
+"""What a design must reach, and by how much its FIFOs may slow it down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from sys import float_info
+
+from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.limits import check_option
+
+FEWEST_FPS, LONGEST_LATENCY = 1e-6, 1e6
+"""Frames a second and seconds beyond which a goal is a mistake of units (decision), and its cycles no integer of 64 bits."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a design must reach: `fps` frames a second, `latency` seconds for one image, or neither: as fast as fits.
+
+    Raises UsageError for both at once, and for a number that is not positive or beyond `FEWEST_FPS` or `LONGEST_LATENCY`.
+    """
+
+    fps: float | None = None
+    latency: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and self.latency is not None:
+            raise UsageError("both a frame rate and a latency are asked for; give one of them")
+        if self.fps is not None:
+            remedy = f"it must be positive and finite, at least {FEWEST_FPS:g}"
+            check_option(self.fps, FEWEST_FPS, float_info.max, "a goal of {} frames a second", remedy)
+        if self.latency is not None:
+            remedy = f"it must be positive, at most {LONGEST_LATENCY:g}"
+            check_option(self.latency, float_info.min, LONGEST_LATENCY, "a goal of {} seconds of latency", remedy)
+
+
+def check_slowdown(percent: float) -> None:
+    """Raise UsageError for a slowdown outside 0 to 100 per cent."""
+    check_option(percent, 0, 100, "a slowdown of {} %", "give one from 0 to 100")

@@ -1,0 +1,179 @@
+"""Which design of the solver a goal asks for, and why there is none."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+
+from muxflow.dataflow.fit.ceiling import limit_of_folds
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.folded import fold_graph
+from muxflow.dataflow.fit.goal import Goal
+from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.fit.schedule import schedule
+from muxflow.dataflow.fit.solver import Solution, Solver
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.quantities import counted, rate, rounded, si
+
+WORTH = 0.98
+"""A design of the same interval is worth sizing when its shares of the budget are expected to be this much smaller."""
+
+
+def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int | None = None) -> Solution | None:
+    """Find the cheapest of the fastest designs within a budget, None when nothing fits.
+
+    By bisection, as what is fast enough for an interval is so for every longer one; `near`: an interval to begin at.
+    """
+    intervals = [cycles for cycles in solver.intervals() if cycles >= at_least]
+    if near is None and (not intervals or solver.excludes(intervals[-1], budget)):
+        return None
+    best = None
+    # Invariant: intervals from `high` on fit, those before `low` do not.
+    low, high, stride = 0, len(intervals), 1
+    middle = (low + high) // 2 if near is None else min(bisect_left(intervals, near), high - 1)
+    while low < high:
+        found = solver.solve(intervals[middle], budget)
+        if found is None:
+            low = middle + 1
+        else:
+            best, high = found, middle
+        # Near the guess small increments, which grow.
+        middle = (low + high) // 2 if near is None or found is None else max(low, high - stride)
+        stride *= 4
+    return best
+
+
+class Search:
+    """Which solution of the solver a goal asks for."""
+
+    def __init__(
+        self, graph: Graph, implementations: Implementations, goal: Goal, clock_mhz: float, budget: Resources
+    ) -> None:
+        self.graph = graph
+        self.implementations = implementations
+        self.goal = goal
+        self.budget = budget
+        self.clock_mhz = clock_mhz
+        self.interval = 0 if goal.fps is None else int(clock_mhz * 1e6 / goal.fps * (1 + 1e-12))
+        self.latency = None if goal.latency is None else goal.latency * clock_mhz * 1e6
+        self._limit = self.interval
+        self.floor = 0
+        self._near: int | None = None
+        self._solver: tuple[Mapping[str, int], Solver] | None = None
+
+    def solver(self, held: Mapping[str, int]) -> Solver:
+        """Give the solver for what FIFOs hold; the one that was asked for last is kept."""
+        if self._solver is None or self._solver[0] != held:
+            self._solver = held, Solver(self.graph, self.implementations, held)
+        return self._solver[1]
+
+    def solve(self, held: Mapping[str, int], best: Design | None) -> Solution | None:
+        """Find the next design worth sizing; None when nothing fits, or nothing that is better than the best one by far."""
+        solver = self.solver(held)
+        if self.goal.fps is not None:
+            found = solver.solve(self._limit, self.budget)
+        elif self.latency is not None:
+            found = self._within_latency(solver)
+        else:
+            found = fastest(solver, self.budget, at_least=self.floor, near=self._near)
+        if found is None:
+            return None
+        self._near = found.cycles
+        if best is not None:
+            faster = self.goal == Goal() and found.cycles < best.slowest_cycles
+            cheaper = found.resources.load(self.budget) < WORTH * best.resources.load(self.budget)
+            if not (faster or (cheaper and found.cycles <= best.slowest_cycles)):
+                return None
+        return found
+
+    def allowed(self, slowest: int, slowdown: float) -> float:
+        """Give the interval that FIFOs may cause: that of the frame rate, or the slowest node's with the slowdown; 0 for none."""
+        return self.interval or (slowest * (1 + slowdown / 100) if slowdown else 0.0)
+
+    def meets(self, design: Design) -> bool:
+        """Say whether the design, its FIFOs sized, reaches the goal; where not, the next one must be faster."""
+        if self.goal.fps is not None and design.interval > self.interval:
+            self._limit = min(self._limit, design.slowest_cycles) - 1
+            return False
+        if self.latency is not None and design.latency > self.latency:
+            self._limit = design.slowest_cycles - 1
+            return False
+        return True
+
+    def rank(self, design: Design) -> tuple[float, float]:
+        """Rank a design, smaller is better: the interval where speed is asked for, then shares of the budget."""
+        speed = design.interval if self.goal.fps is None and self.latency is None else 0
+        return speed, design.resources.load(self.budget)
+
+    def _within_latency(self, solver: Solver) -> Solution | None:
+        """Find the design of the longest interval whose latency with unbounded FIFOs is short enough."""
+        assert self.latency is not None
+        intervals = [cycles for cycles in solver.intervals() if self._limit == 0 or cycles <= self._limit]
+        best = None
+        low, high = 0, len(intervals)
+        while low < high:
+            middle = (low + high) // 2
+            found = solver.solve(intervals[middle], self.budget)
+            if found is None:
+                low = middle + 1
+                continue
+            if self._latency_of(found) <= self.latency:
+                best, low = found, middle + 1
+            else:
+                high = middle
+        return best
+
+    def _latency_of(self, solution: Solution) -> int:
+        return schedule(fold_graph(self.graph, solution.folds, self.implementations), timed=True).latency
+
+    def failure(self, held: Mapping[str, int], board: str, exact: bool) -> str:
+        """Explain why there is no design: the fastest one that fits, or how far the smallest is from fitting.
+
+        `exact`: search for the smallest; else a bound says how large any is.
+        """
+        solver = self.solver(held)
+        name = self.graph.name
+        nearest = fastest(solver, self.budget)
+        advice = "choose a larger board (`muxflow boards`), raise the utilisation, or make the network smaller"
+        if nearest is None:
+            return f"{name} does not fit {board}: {self._smallest(solver, exact)}. Remedy: {advice}"
+        reached = rate(self.clock_mhz * 1e6 / nearest.cycles)
+        near = f"the nearest point that fits is {reached} ({counted(nearest.cycles, 'cycle')} a frame, estimate)"
+        faster = [cycles for cycles in solver.intervals() if cycles < nearest.cycles]
+        asked = "a rate at which its FIFOs fit too"
+        if self.latency is not None:
+            asked = f"a latency of {si(self.latency / self.clock_mhz / 1e6, 's')}"
+            near += f" with a latency of {si(self._latency_of(nearest) / self.clock_mhz / 1e6, 's')}"
+        elif self.goal.fps is not None:
+            asked = rate(self.goal.fps)
+            faster = [max([1, *(cycles for cycles in faster if cycles <= self.interval)])]
+        found = solver.smallest(faster[-1], self.budget) if faster else None
+        beyond = found and found[1]
+        if beyond is None:
+            stops = limit_of_folds(solver, nearest.cycles)
+            why = str(stops or "no fold within the tools' limits on stream width and unrolled work is faster")
+        else:
+            binding = ", ".join(beyond.resources.exceeds(self.budget)) or "what its FIFOs hold"
+            why = f"{binding} binds: faster takes {beyond.resources}"
+        return (
+            f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; an estimate may come "
+            f"to {self.budget}. {why}. Remedy: lower the goal, {advice}"
+        )
+
+    def _smallest(self, solver: Solver, exact: bool) -> str:
+        """Say what the smallest folding takes, or a small one and a bound on all."""
+        found = solver.smallest(solver.intervals()[-1], self.budget)
+        assert found is not None
+        bound, solution = found
+        which, times = "a small folding", f"any needs at least {rounded(bound)} times the budget"
+        if exact or bound <= 1:
+            nearest = solver.nearest(solver.intervals()[-1], self.budget)
+            assert nearest is not None
+            solution = nearest
+            which, times = (
+                "the nearest folding",
+                f"it needs {rounded(nearest.resources.share(self.budget))} times the budget",
+            )
+        binding = ", ".join(solution.resources.exceeds(self.budget))
+        return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binding} binds: {times}"
