@@ -13,7 +13,8 @@ from rich.console import Group, RenderableType
 
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.fit.fifo_sizing import EXTRA_DEPTHS, MARGIN, MARGIN_SLACK
+from muxflow.dataflow.fit.deadlock import EXTRA_DEPTHS
+from muxflow.dataflow.fit.fifo_sizing import MARGIN, MARGIN_SLACK
 from muxflow.dataflow.quantities import count, counted, percent, rate, share, si
 from muxflow.dataflow.text import json_text, printable
 from muxflow.reports import tables
