@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
+from muxflow.board.driver.weights import WEIGHTS_FILE, weight_file
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.folded import unfolded
@@ -19,6 +20,7 @@ from muxflow.dataflow.op import Answer, IntArray, Role
 from muxflow.dataflow.text import json_text
 from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import axi_port, unpack
+from muxflow.hls.vitis.loading import weight_words
 from muxflow.hls.vitis.project import Project
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
     arrays: dict[str, Any] = {**self_test_set(project)}
     np.savez_compressed(buffer, **arrays)
     contents = {INTERFACE_FILE: entry.encode(), SELF_TEST_FILE: buffer.getvalue()}
+    if project.memories is not None:
+        contents[WEIGHTS_FILE] = weight_file(project.memories, weight_words(project.design.folded))
     contents |= {name: (HERE / "example" / name).read_bytes() for name in EXAMPLES}
     contents |= {f"{DRIVER}/{file.name}": file.read_bytes() for file in sorted((HERE / "driver").glob("*.py"))}
     for name, data in contents.items():
@@ -81,6 +85,7 @@ def interface_entry(project: Project) -> dict[str, Any]:
             }
             for seed in project.seeds
         ],
+        "weights": None if project.memories is None else project.memories.entry(),
     }
 
 

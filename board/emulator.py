@@ -12,8 +12,10 @@ import numpy as np
 
 from muxflow.board.deploy import interface_entry, self_test_set
 from muxflow.board.driver.results import Counters, StreamCounters
+from muxflow.board.driver.weights import WEIGHTS_FILE
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.hls.vitis.csim import compile_csim, seed_options
+from muxflow.hls.packing import pack
+from muxflow.hls.vitis.csim import compile_csim, load_options, seed_options
 from muxflow.hls.vitis.project import load_project
 
 if TYPE_CHECKING:
@@ -41,9 +43,11 @@ class Emulator:
         except MuxflowError as problem:
             raise error(str(problem)) from problem
         self._seeds: dict[str, tuple[int, ...]] = {}
+        self._weights: list[str] = []
         self._loaded = [0, 0]
         self._frames = 0
         self._run: subprocess.Popen[str] | None = None
+        self._log = ""
         self._scratch = tempfile.TemporaryDirectory(prefix="muxflow.")
 
     def _file(self, port: str, slot: int) -> Path:
@@ -64,7 +68,7 @@ class Emulator:
         for option, side in (("--in", "inputs"), ("--out", "outputs")):
             for port in self._ports(side):
                 command += [option, port, str(self._file(port, slot))]
-        command += seed_options(self._project, self._seeds)
+        command += [*seed_options(self._project, self._seeds), *self._weights]
         self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
@@ -79,6 +83,7 @@ class Emulator:
                 "timeout or a smaller batch"
             ) from None
         self._run = None
+        self._log = log
         if run.returncode:
             raise self._error(
                 f"{self.interface['name']}: the simulation ended with code {run.returncode}: {log.strip()}"
@@ -97,6 +102,20 @@ class Emulator:
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
         """Let the next simulation start that generator there."""
         self._seeds[seed.node] = cells
+
+    def load_weights(self, words: Words, seconds: float) -> int:
+        """Let every simulation from now on load these words first; a frame that is dropped gives the checksum."""
+        self._weights = load_options(self._project, self._file(WEIGHTS_FILE, 0), words)
+        graph = self._project.design.graph
+        frames, loaded = self._frames, list(self._loaded)
+        self.load(0, [pack(np.full((1, *s.shape), s.lo), s) for s in map(graph.streams.__getitem__, graph.inputs)])
+        self.start(0)
+        try:
+            self.wait(0, seconds)
+        finally:
+            self.reset()
+            self._frames, self._loaded = frames, loaded
+        return int(next(line.split()[1] for line in self._log.splitlines() if line.startswith("checksum ")), 16)
 
     def counters(self) -> Counters:
         """Tell frames and words; nothing that needs a clock."""

@@ -201,7 +201,8 @@ class Op(ABC):
 
     `inputs`: its input ports as declared. `role`: what it is to the passes. `only_lanes`: whether its output is its input,
     in other lanes. `answer`: what its output is to a user where it ends a network. `elementwise`: whether element i of its
-    streams, all of one shape, has to do with element i of the others alone.
+    streams, all of one shape, has to do with element i of the others alone. `loaded`: whether the host fills its memory at
+    run time.
     """
 
     inputs: ClassVar[tuple[Port, ...]] = (Port("x"),)
@@ -209,6 +210,7 @@ class Op(ABC):
     only_lanes: ClassVar[bool] = False
     answer: ClassVar[Answer] = "codes"
     elementwise: ClassVar[bool] = False
+    loaded: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
@@ -48,19 +49,34 @@ def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
         ("fifo", "bram"): "FIFO_BRAM",
         ("fifo", "lutram"): "FIFO_LUTRAM",
         ("fifo", "srl"): "FIFO_SRL",
+        ("ram_s2p", "bram"): "RAM_2P_BRAM",
+        ("ram_s2p", "lutram"): "RAM_2P_LUTRAM",
+        ("ram_s2p", "uram"): "XPM_MEMORY uram",
     }[(kind, placement)]
     return f"RESOURCE variable={variable} core={core}"
 
 
 def table_pragmas(variable: str, table: Table, placement: str, tool: Tool) -> list[str]:
     """Write what shapes a table's variable and puts it into `placement`; "register": the tool chooses."""
-    # A row of a table is read at once, and each bank, or each lane's part, is a memory of its own.
-    dimensions = [1] if table.lanes or table.banks > 1 else []
-    dimensions += [3 if table.banks else 2] if words(table) > 1 and not table.lanes else []
+    # A row of a table is read at once, and each bank, or each lane's part, is a memory of its own. One that is loaded holds
+    # beats, each of them one word.
+    dimensions = [1] if table.lanes or placed_banks(table, placement) > 1 else []
+    dimensions += [3 if table.banks else 2] if words(table) > 1 and not table.lanes and not table.loaded else []
     pragmas = [f"array_partition variable={variable} complete dim={dimension}" for dimension in dimensions]
     if table.memory and placement != "register":
-        pragmas.append(storage_pragma(variable, placement, "rom_1p", tool))
+        pragmas.append(storage_pragma(variable, placement, "ram_s2p" if table.loaded else "rom_1p", tool))
     return pragmas
+
+
+def placed_banks(table: Table, placement: str) -> int:
+    """Count the banks of a table where it is placed: UltraRAMs are cascaded, whatever their number."""
+    return 1 if placement == "uram" else table.banks
+
+
+def loaded_type(table: Table, placement: str, beat: str) -> str:
+    """Name the C++ type of a table of beats that is loaded."""
+    banks = placed_banks(table, placement)
+    return f"muxflow::LoadedTable<{banks}, {len(table.values) // banks}, muxflow::Constant<{beat}> >"
 
 
 def template_arguments(unit: Unit, in_block_ram: Callable[[str], bool], types: Sequence[str]) -> str:
@@ -78,9 +94,15 @@ def stream_definition(kind: str, variable: str, depth: int, pragma: str = "") ->
     return "\n".join([*lines, f"#pragma HLS {pragma}"] if pragma else lines)
 
 
-def function(name: str, parameters: Sequence[str], pragmas: Sequence[str], lines: Sequence[str]) -> str:
-    """Write a function of statements; `pragmas` without `#pragma HLS`, `lines` without their semicolons."""
-    body = [f"#pragma HLS {pragma}" for pragma in pragmas] + [f"  {line};" for line in lines]
+def function(
+    name: str, parameters: Sequence[str], pragmas: Sequence[str], lines: Sequence[str], statics: Sequence[str] = ()
+) -> str:
+    """Write a function of statements; `pragmas` without `#pragma HLS`, `lines`, and `statics`, without their semicolons.
+
+    `statics`: what the function keeps from call to call.
+    """
+    body = [f"  static {line};" for line in statics]
+    body += [f"#pragma HLS {pragma}" for pragma in pragmas] + [f"  {line};" for line in lines]
     return "\n".join([f"static void {name}({', '.join(parameters)}) {{", *body, "}"]) + "\n"
 
 
@@ -100,11 +122,24 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Load:
+    """The place of a source in the chain of those that are loaded.
+
+    `takes`, `gives`: C++ name and type of the streams before and after it; `after`: words of the sources behind it.
+    """
+
+    takes: tuple[str, str]
+    gives: tuple[str, str]
+    after: int
+
+
+@dataclass(frozen=True)
 class Emitter:
     """The C++ of a folded graph's processes: a node each, with the sources that it reads in place.
 
     `functions`: C++ name by node; `reserved`: names that no table may have. `placement`: of tables. `arguments`: by node,
-    run-time arguments in place of tables. `types`: C++ type of a beat by stream, the full one where it is absent.
+    run-time arguments in place of tables. `types`: C++ type of a beat by stream, the full one where it is absent. `loads`:
+    by node, of sources that are loaded.
     """
 
     folded: Folded
@@ -114,6 +149,7 @@ class Emitter:
     reserved: frozenset[str] = frozenset()
     arguments: Mapping[str, Argument] | None = None
     types: Mapping[str, str] | None = None
+    loads: Mapping[str, Load] = field(default_factory=dict)
 
     @cached_property
     def units(self) -> dict[str, Unit]:
@@ -139,7 +175,7 @@ class Emitter:
 
     def _tables(self, node: Node) -> list[tuple[Node, Table]]:
         """List the tables of a process that stay constants, each with the node that it is of."""
-        return [(part, table) for part in self._parts(node) for table in self._own_tables(part)]
+        return [(part, table) for part in self._parts(node) for table in self._own_tables(part) if not table.loaded]
 
     def _own_tables(self, node: Node) -> list[Table]:
         argument = self._argument(node)
@@ -176,19 +212,53 @@ class Emitter:
         ports |= {f"y{i}": name for i, name in enumerate(node.outputs)}
         streamed = {port: name for port, name in ports.items() if name not in held}
         parameters = stream_parameters([self.type_of(name) for name in streamed.values()], list(streamed))
-        lines = [self._reader(held[name], name, port) for port, name in ports.items() if name in held]
+        lines, statics, placed = [], [], self._tables(node)
+        for port, name in ports.items():
+            if name in held and held[name].op.loaded:
+                load = self._load(held[name])
+                parameters += stream_parameters([load.takes[1], load.gives[1]], [f"{port}_in", f"{port}_out"])
+                statics += self._kept(held[name], name)
+                placed += [(held[name], table) for table in self.units[held[name].name].tables]
+                lines += [self._loaded_reader(held[name], name, port), f"{port}.begin(x0, {port}_in, {port}_out)"]
+            elif name in held:
+                lines.append(self._reader(held[name], name, port))
         values, readers = self._table_arguments(node)
         template = self._template(node, readers)
         lines.append(f"muxflow::{unit.function}<{template}>({', '.join([*values, *ports])})")
         pragmas = [
             pragma
-            for part, table in self._tables(node)
+            for part, table in placed
             for pragma in table_pragmas(
                 self.variables[part.name, table.name], table, self.placement(part.name, table.name), self.tool
             )
         ]
         given = [argument.parameter] if argument else []
-        return function(self.functions[node.name], [*given, *parameters], pragmas, lines)
+        return function(self.functions[node.name], [*given, *parameters], pragmas, lines, statics)
+
+    def _load(self, source: Node) -> Load:
+        """Find the place of a source in the chain; raises UnsupportedError where the target has none."""
+        if source.name not in self.loads:
+            raise UnsupportedError(
+                f"{source.name}: weights that are loaded at run time; use target vitis, `muxflow build`"
+            )
+        return self.loads[source.name]
+
+    def _loaded_type(self, source: Node, stream: str) -> str:
+        (table,) = self.units[source.name].tables
+        beat = loaded_type(table, self.placement(source.name, table.name), self.full_type(stream))
+        arguments = [f"/*{key}*/ {cpp(value)}" for key, value in self.units[source.name].arguments]
+        return f"muxflow::LoadedReader<{', '.join([*arguments, f'/*AFTER*/ {self._load(source).after}', beat])} >"
+
+    def _kept(self, source: Node, stream: str) -> list[str]:
+        """Declare what the process of a loaded source keeps from frame to frame: its memory, and how far a load has come."""
+        (table,) = self.units[source.name].tables
+        variable = self.variables[source.name, table.name]
+        kind = loaded_type(table, self.placement(source.name, table.name), self.full_type(stream))
+        return [f"{kind}::Data {variable}", f"{self._loaded_type(source, stream)}::State loading"]
+
+    def _loaded_reader(self, source: Node, stream: str, port: str) -> str:
+        (table,) = self.units[source.name].tables
+        return f"{self._loaded_type(source, stream)} {port}({self.variables[source.name, table.name]}, loading)"
 
     def _table_arguments(self, node: Node) -> tuple[list[str], list[str]]:
         """Give a kernel's tables as arguments: the variables, and the types that read them."""
@@ -219,7 +289,9 @@ class Emitter:
         argument = self._argument(node)
         streamed = [variables[name] for name in node.inputs + node.outputs if name not in self.folded.in_place]
         given = [argument.name] if argument else []
-        return f"{self.functions[node.name]}({', '.join([*given, *streamed])})"
+        held = (self.folded.in_place[name] for name in node.inputs if name in self.folded.in_place)
+        chain = [end[0] for one in held if one.op.loaded for end in (self._load(one).takes, self._load(one).gives)]
+        return f"{self.functions[node.name]}({', '.join([*given, *streamed, *chain])})"
 
     def definitions(self) -> list[str]:
         """Write, process by process, its tables and its function."""

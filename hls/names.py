@@ -70,6 +70,15 @@ class Names:
     outer: frozenset[str]
 
 
+LOAD_PORTS = ("weights", "checksum")
+"""The ports of a project whose weights are loaded: what takes the words, and what gives the checksum."""
+
+
+def load_streams(memories: int) -> list[str]:
+    """Name the streams of so many memories that are loaded: the port, those between them, the other port."""
+    return [LOAD_PORTS[0], *(f"load_{number}" for number in range(1, memories)), LOAD_PORTS[1]] if memories else []
+
+
 def names_of(folded: Folded) -> Names:
     """Choose the names that a project uses; no two of them are the same."""
     graph = folded.graph
@@ -83,6 +92,7 @@ def names_of(folded: Folded) -> Names:
         texts = identifiers(origin[name] for name in ends)
         ports |= {name: what if len(ends) == 1 else f"{what}_{texts[origin[name]]}" for name in ends}
     outer = {*variables.values(), *types.values(), *ports.values()}
+    outer.update(load_streams(sum(node.op.loaded for node in graph.nodes)))
     (top,) = identifiers([graph.name], outer).values()
     outer |= {top, f"{top}_design"}
     functions = identifiers((node.name for node in graph.nodes), outer)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from muxflow.dataflow.discovery import Registry
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.graph.batch import Batch
@@ -100,6 +100,16 @@ def find(name: str) -> Target:
     if found:
         return found[0]
     raise MuxflowError(f"target {name!r}; there are: {', '.join(target.name for target in TARGETS)}")
+
+
+def check_stored(graph: Graph, whose: str) -> None:
+    """Raise UnsupportedError naming weights that are loaded at run time, which other people's projects have no port for."""
+    for node in graph.nodes:
+        if node.op.loaded:
+            raise UnsupportedError(
+                f"{node.name}: weights that are loaded at run time have no port in {whose}'s projects; fit the graph with "
+                "stored weights, or use target vitis, `muxflow build`"
+            )
 
 
 def owner_of(path: Path) -> Target | None:

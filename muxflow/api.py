@@ -11,6 +11,7 @@ from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
@@ -20,6 +21,10 @@ from muxflow.dataflow.fit.timing import INSTALL_COMPILER, NO_COMPILER, have_comp
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, insert_forks, writable_seeds
+from muxflow.dataflow.op import Op
+from muxflow.dataflow.ops.arg_max import ArgMax
+from muxflow.dataflow.ops.top_k import TopK
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, Layout, NodeStatus
 from muxflow.hls.kernels import KERNELS
@@ -109,29 +114,54 @@ class Project:
         verify: bool = True,
         jobs: int = 1,
         progress: Progress | None = None,
+        weights: str | Path | None = None,
     ) -> csim.CsimResult:
         """Simulate input codes in C, shape (N, *input.shape) an input; with `verify` every node is compared with the graph.
 
         Compared codes of inner streams are dropped; `muxflow.hls.vitis.csim.run_csim` records those asked for.
-        `variant`: "native" or "reference" (ap_int types). `bounded`: FIFOs have exactly their depths.
+        `variant`: "native" or "reference" (ap_int types). `bounded`: FIFOs have exactly their depths. `weights`: a weight
+        file to load, where weights are loaded at run time; the graph is the one with these weights.
         Raises MismatchError at the first difference, ToolError when the compiler is absent or a deadlock is found.
         """
+        file = None if weights is None else Path(weights)
         if not verify:
-            return csim.run_csim(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress)
-        execution = CsimExecution(self.hls, variant, bounded=bounded, jobs=jobs)
-        agreed = compare(self.design.graph, [execution], images, progress)
+            return csim.run_csim(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress, weights=file)
+        graph = self.design.graph if file is None else self.hls.graph_with(file)
+        execution = CsimExecution(self.hls, variant, bounded=bounded, jobs=jobs, weights=file)
+        agreed = compare(graph, [execution], images, progress)
         (outcome,) = agreed.outcomes
         return csim.CsimResult(
             variant, agreed.outputs, self.design.graph.outputs, execution.compile_seconds, outcome.seconds
         )
 
-    def emulate(self, *, batch: int = 64, timeout: float = 600.0) -> Accelerator:
+    def emulate(self, *, batch: int = 64, timeout: float = 600.0, weights: str | Path | None = None) -> Accelerator:
         """Return the driver's `Accelerator`, played by this project's C simulation; raises AcceleratorError."""
-        return Accelerator.emulate(self.path, batch=batch, timeout=timeout)
+        return Accelerator.emulate(self.path, batch=batch, timeout=timeout, weights=weights)
+
+    def write_weights(self, graph: Graph, path: str | Path) -> None:
+        """Write the weights of another network of the same topology into a file that this project loads at run time.
+
+        `graph`: as `muxflow.load` gives it; what `muxflow build` appended to the project's network is appended to it.
+        Raises MuxflowError naming the first node that differs in more than loaded weights, a weight that the memory does not
+        hold, or a project whose weights are stored.
+        """
+        _expect(graph, Graph, "Project.write_weights", "muxflow.load gives one")
+        for node in self.design.graph.nodes:
+            if isinstance(node.op, TopK) and not _has(graph, TopK):
+                graph = append_top_k(graph, node.op.k)
+            elif isinstance(node.op, ArgMax) and not _has(graph, ArgMax):
+                graph = append_arg_max(graph)
+        if self.hls.options.seeds == "writable":
+            graph = writable_seeds(graph)
+        write_atomically(Path(path), self.hls.weight_file(insert_forks(graph)))
 
     def write_driver(self, folder: str | Path) -> list[Path]:
         """Write what runs on the board, the bitstream aside; see `muxflow.board.deploy.write_driver`."""
         return write_driver(self.hls, Path(folder))
+
+
+def _has(graph: Graph, op: type[Op]) -> bool:
+    return any(isinstance(node.op, op) for node in graph.nodes)
 
 
 def write(

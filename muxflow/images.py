@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.arrays import npy_array, npz_arrays
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import ARCHIVE_FAULTS
 from muxflow.dataflow.graph.batch import Batch
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.graph import Entry, Graph
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.quantities import share
+from muxflow.dataflow.text import reason
 
 IMAGES, LABELS = "images", "labels"
 """Names of the arrays in a file of images."""
@@ -37,7 +40,9 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
     """Return the first `count` images of a .npz or .npy file (all when None), channels last.
 
     The array is called `images`, or is the only one beside `labels`; with several inputs there is one by the name of each.
-    Integers are codes; floats are the model's input values, which become the nearest codes. `labels`: class indices (N,).
+    Integers are codes; floats are the model's input values, normalized where the graph has a mean and a standard deviation,
+    and become the nearest codes. Both may stand in the order of a model's input that is not the usual one (`Graph.entries`).
+    `labels`: class indices (N,).
     Raises MuxflowError naming the file, the array, what was met and what is expected.
     """
     arrays = _read(path)
@@ -54,7 +59,8 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
         given = {name: arrays[name] for name in graph.inputs}
     remarks: list[str] = []
     codes = {
-        name: _codes(f"{path}: {name}", array[:count], graph.streams[name], remarks) for name, array in given.items()
+        name: _codes(f"{path}: {name}", array[:count], graph.streams[name], graph.entries.get(name), remarks)
+        for name, array in given.items()
     }
     codes = graph.check_codes(codes)
     frames = graph.frames(codes)
@@ -65,18 +71,20 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
 
 def _read(path: Path) -> Arrays:
     """Read the arrays of a file; nothing in it is run."""
+    if not path.is_file():
+        what = "a folder, a device or a pipe" if path.exists() else "no such file"
+        raise MuxflowError(f"{path}: {what}; give arrays saved by numpy.savez (images, labels)")
     try:
-        if path.suffix == ".npz":
+        check_bytes(str(path), path.stat().st_size)
+        if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as packed:
-                check_bytes(str(path), sum(entry.file_size for entry in packed.infolist()))
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {IMAGES: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except MuxflowError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        if not path.is_file():
-            raise MuxflowError(f"{path}: no such file; give arrays saved by numpy.savez (images, labels)") from None
-        raise MuxflowError(f"{path}: cannot be read as arrays of NumPy ({error}); save them by numpy.savez") from error
+                arrays = npz_arrays(packed, str(path))
+        else:
+            arrays = {IMAGES: npy_array(path.read_bytes())}
+    except ARCHIVE_FAULTS as error:
+        raise MuxflowError(
+            f"{path}: cannot be read as arrays of NumPy ({reason(error)}); save them by numpy.savez"
+        ) from error
     for name, array in arrays.items():
         if array.dtype.kind not in "iufb" or not array.ndim:
             raise MuxflowError(
@@ -85,32 +93,47 @@ def _read(path: Path) -> Arrays:
     return arrays
 
 
-def _codes(where: str, array: npt.NDArray[Any], stream: Stream, remarks: list[str]) -> npt.NDArray[Any]:
+def _codes(
+    where: str, array: npt.NDArray[Any], stream: Stream, entry: Entry | None, remarks: list[str]
+) -> npt.NDArray[Any]:
     """Bring an array to the shape of a stream and floats to codes; a remark says how they became that."""
-    shape, wanted = array.shape[1:], stream.shape
-    plain = [tuple(size for size in sizes if size > 1) for sizes in (shape, wanted)]
-    if plain[0] == plain[1]:  # axes of one element say nothing: (N, features), grey images (N, H, W)
-        array = array.reshape(len(array), *wanted)
-    elif (*shape[1:], *shape[:1]) == wanted:
-        raise MuxflowError(
-            f"{where}: shape {array.shape} is channels first; the simulation reads channels last, (N, {_listed(wanted)}): "
-            f"save images.transpose({_listed((0, *range(2, array.ndim), 1))})"
-        )
-    else:
-        raise MuxflowError(f"{where}: shape {array.shape}; expected (N, {_listed(wanted)}), channels last")
+    array = _arranged(where, array, stream, entry)
     if array.dtype.kind == "b":
         return array.astype(np.int64)
     if array.dtype.kind != "f":
         return array
-    if not np.isfinite(array).all():
-        raise MuxflowError(f"{where}: holds NaN or infinity; give finite values")
     scale, offset = (*stream.scale, 1.0)[0], (*stream.offset, 0.0)[0]
-    values = (array.astype(np.float64) - offset) / scale
-    above = np.rint((values - stream.lo) / stream.step)
+    normalized = entry is not None and bool(entry.mean or entry.std)
+    with np.errstate(over="ignore"):  # what is too large is infinite, or clipped
+        numbers = array.astype(np.float64)
+        values = ((numbers if entry is None else entry.restored(numbers)) - offset) / scale
+        above = np.rint((values - stream.lo) / stream.step)
+    if not np.isfinite(numbers).all():
+        raise MuxflowError(f"{where}: holds NaN or infinity; give finite values")
     codes = stream.lo + stream.step * np.clip(above, 0, (stream.hi - stream.lo) // stream.step)
     beyond = int((np.abs(values - codes) > stream.step / 2 + 1e-6).sum())
-    remarks.append(f"floats rounded to codes{f', {share(beyond, codes.size)} of them clipped' if beyond else ''}")
+    remarks.append(
+        f"floats{' after mean and standard deviation' if normalized else ''} rounded to codes"
+        f"{f', {share(beyond, codes.size)} of them clipped' if beyond else ''}"
+    )
     return codes.astype(np.int64)
+
+
+def _arranged(where: str, array: npt.NDArray[Any], stream: Stream, entry: Entry | None) -> npt.NDArray[Any]:
+    """Bring an array to the shape of a stream; raises MuxflowError for another one."""
+    shape, wanted = array.shape[1:], stream.shape
+    plain = [tuple(size for size in sizes if size > 1) for sizes in (shape, wanted)]
+    if plain[0] == plain[1]:  # axes of one element say nothing: (N, features), grey images (N, H, W)
+        return array.reshape(len(array), *wanted)
+    if (*shape[1:], *shape[:1]) == wanted:
+        raise MuxflowError(
+            f"{where}: shape {array.shape} is channels first; the simulation reads channels last, (N, {_listed(wanted)}): "
+            f"save images.transpose({_listed((0, *range(2, array.ndim), 1))})"
+        )
+    if entry is not None and shape == entry.shape:
+        return entry.reordered(array, wanted)
+    own = f", or as the model's input, (N, {_listed(entry.shape)})" if entry and len(entry.shape) != len(wanted) else ""
+    raise MuxflowError(f"{where}: shape {array.shape}; expected (N, {_listed(wanted)}), channels last{own}")
 
 
 def _listed(shape: tuple[int, ...]) -> str:

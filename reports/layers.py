@@ -29,6 +29,7 @@ class LayerRow:
     ff: int
     bram18: int
     dsp: int
+    uram: int
     nodes: tuple[str, ...]
 
 
@@ -103,6 +104,7 @@ def _row(design: Design, name: str, nodes: list[Node]) -> LayerRow:
         used.ff,
         used.bram18,
         used.dsp,
+        used.uram,
         tuple(node.name for node in nodes),
     )
 

@@ -11,7 +11,7 @@ from muxflow.dataflow.graph.node import Node
 TINY_BUDGET = 2 * 2**20
 """Bits of parameters that a tiny accelerator may store: 2 Mb (decision: MOGNET's own budget, 1 Mb = 2^20 bits)."""
 
-PARAMETER_KINDS = ("rom", "threshold")
+PARAMETER_KINDS = ("rom", "loaded", "threshold")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class MemoryRow:
     lut: int
     ff: int
     bram18: int
+    uram: int
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class KindTotal:
     bram18: int
     lut: int
     ff: int
+    uram: int
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,16 @@ class MemoryPlan:
                 kind,
                 *(
                     sum(getattr(row, name) for row in self.rows if row.kind == kind)
-                    for name in ("bits", "occupied", "bram18", "lut", "ff")
+                    for name in ("bits", "occupied", "bram18", "lut", "ff", "uram")
                 ),
             )
             for kind in kinds
         )
+
+    @property
+    def loaded_words(self) -> int:
+        """Words of 64 bits that fill the weights that are loaded; a beat begins with a new one. 0 for none."""
+        return sum(row.depth * -(-row.width // 64) for row in self.rows if row.kind == "loaded")
 
     @property
     def tiny_budget_share(self) -> float:
@@ -108,6 +115,7 @@ def make_memory_plan(design: Design) -> MemoryPlan:
             one.lut,
             one.ff,
             one.bram18,
+            one.uram,
         )
         for node, name, one in placed
     )

@@ -22,7 +22,7 @@ from muxflow.reports.report import KIND_TITLES, KINDS, Report
 from muxflow.reports.terminal import PlainConsole
 
 TEMPLATES = Path(__file__).parent / "templates"
-CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18", "dsp")
+CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18", "dsp", "uram")
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
@@ -36,9 +36,9 @@ def summary(report: Report) -> list[tuple[str, str]]:
         images = f"{count(a.correct)} of {counted(a.images, 'image')}"
         rows.append(("accuracy", f"{percent(a.share)} on {a.source}, {images}"))
     rows += [
-        ("slowest node", f"{report.bottleneck}, {count(report.slowest_cycles)} cycles a frame (estimate)"),
+        ("slowest node", f"{report.bottleneck}, {counted(report.slowest_cycles, 'cycle')} a frame (estimate)"),
         ("what binds", report.ceiling),
-        ("interval", f"{count(report.interval)} cycles between frames ({report.interval_is})"),
+        ("interval", f"{counted(report.interval, 'cycle')} between frames ({report.interval_is})"),
         ("pipelined rate", f"{rate(report.frames_per_second)} ({report.interval_is})"),
         (
             "one-image latency",
@@ -71,6 +71,15 @@ def details(report: Report) -> list[tuple[str, str]]:
         ),
         ("stored parameters", f"{si(plan.parameter_bits, 'bit')} of weights and thresholds"),
     ]
+    if words := plan.loaded_words:
+        bits = report.memory_bits["loaded"]
+        time = si(words / (report.clock_mhz * 1e6), "s")
+        rows.append(
+            (
+                "loading weights",
+                f"{si(bits, 'bit')} in {count(words)} words, a cycle each: {time} at best, part of no frame",
+            )
+        )
     if report.saved_bits:
         rows.append(("generated weights", f"{si(report.saved_bits, 'bit')} not stored"))
     if not report.near_ties:
@@ -126,6 +135,7 @@ def to_json(report: Report) -> str:
     entry = asdict(report)
     entry["parameter_bits"] = report.parameter_bits
     entry["saved_bits"] = report.saved_bits
+    entry["loaded_words"] = report.memory_plan.loaded_words
     entry["frames_per_second"] = round(report.frames_per_second, 3)
     entry["latency_us"] = round(report.latency_us, 3)
     entry["figures"] = f"resources and node cycles: estimate; interval, rate and latency: {report.interval_is}"

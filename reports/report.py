@@ -14,9 +14,10 @@ from muxflow.dataflow.text import shown
 from muxflow.reports.layers import LayerRow, fold_words, layers_of, make_layers, shape_words
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
 
-KINDS = ("rom", "threshold", "line", "frame", "fifo", "state")
+KINDS = ("rom", "loaded", "threshold", "line", "frame", "fifo", "state")
 KIND_TITLES = {
     "rom": "weight ROM",
+    "loaded": "loaded weights",
     "threshold": "thresholds",
     "line": "line buffers",
     "frame": "frame buffers",
@@ -55,6 +56,7 @@ class NodeRow:
     ff: int
     bram18: int
     dsp: int
+    uram: int
     bits: dict[str, int]
     layer: str
     output: str
@@ -170,9 +172,15 @@ def _between(used: Resources) -> dict[str, tuple[int, int]]:
     return {name: (low, high) for (name, low), (_, high) in ends if low != high}
 
 
-def _more(used: Resources, other: Resources) -> dict[str, int]:
+def _named(design: Design, resources: Resources) -> dict[str, int]:
+    """Give amounts by name, those of UltraRAM only where the part has any."""
+    return {name: amount for name, amount in resources.items() if name != "URAM" or design.device.uram}
+
+
+def _more(design: Design, other: Design) -> dict[str, int]:
     """Give what a design takes more than another one, negative where it takes less."""
-    return {name: amount - less for (name, amount), (_, less) in zip(used.items(), other.items(), strict=True)}
+    less = _named(other, other.resources)
+    return {name: amount - less[name] for name, amount in _named(design, design.resources).items()}
 
 
 def make_report(
@@ -206,6 +214,7 @@ def make_report(
             used.ff,
             used.bram18,
             used.dsp,
+            used.uram,
             {kind: bits[node.name][kind] for kind in KINDS if kind in bits[node.name]},
             layers[node.name],
             shape_words(design.graph.streams[node.outputs[0]]),
@@ -227,10 +236,10 @@ def make_report(
         interval=design.latency if one_at_a_time else design.interval,
         latency=design.latency,
         simulated=design.timing is not None,
-        used=dict(design.resources.items()),
+        used=_named(design, design.resources),
         between=_between(design.resources),
-        budget=dict(design.budget.items()),
-        reserve=dict(design.device.reserve.items()),
+        budget=_named(design, design.budget),
+        reserve=_named(design, design.device.reserve),
         sure=design.utilisation.sure,
         widest_stream_bits=max(placed.memory.width for placed in design.fifos.values()),
         stream_bits_limit=limits.stream_bits,
@@ -246,7 +255,7 @@ def make_report(
         version=version,
         stages=stages,
         one_at_a_time=one_at_a_time,
-        margins={} if bare is None else _more(design.resources, bare.resources),
+        margins={} if bare is None else _more(design, bare),
         ceiling=str(find_ceiling(design)),
     )
 

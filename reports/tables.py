@@ -9,13 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from muxflow.dataflow.fit.curves import FrontierPoint, SlowdownPoint
+from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.quantities import count, rounded, share
 from muxflow.reports.layers import LayerRow
 from muxflow.reports.report import KIND_TITLES, KINDS, NodeRow, Report, Rung
 
 SLOWEST = 5
 """Layers that a short report lists."""
-AMOUNTS = ("cycles", "LUT", "FF", "BRAM18", "DSP")
 
 
 def grid(rows: Iterable[tuple[str, str]]) -> Table:
@@ -63,16 +63,17 @@ def stages(rows: Sequence[Sequence[str]]) -> Group:
 
 def memory(report: Report) -> Group:
     """Tabulate what is stored, by kind."""
-    made = table(("kind",), ("bits", "in primitives of", "BRAM18", "LUT", "FF"))
+    ultra = ("URAM",) if "URAM" in report.used else ()
+    made = table(("kind",), ("bits", "in primitives of", "BRAM18", *ultra, "LUT", "FF"))
     made.add_column("share")
     total = max(1, sum(report.memory_bits.values()))
     for one in report.memory_plan.totals(KINDS):
         if one.bits:
-            numbers = (one.bits, one.occupied, one.bram18, one.lut, one.ff)
+            numbers = (one.bits, one.occupied, one.bram18, *((one.uram,) if ultra else ()), one.lut, one.ff)
             made.add_row(KIND_TITLES[one.kind], *map(count, numbers), "█" * round(30 * one.bits / total))
     if report.saved_bits:
         saved = "░" * round(30 * report.saved_bits / total)
-        made.add_row("generated, not stored", count(report.saved_bits), "", "", "", "", saved)
+        made.add_row("generated, not stored", count(report.saved_bits), *[""] * (4 + len(ultra)), saved)
     return titled("memory", made)
 
 
@@ -89,15 +90,15 @@ def slowest_layers(report: Report) -> Group:
     rows = sorted(report.layers, key=lambda row: -row.cycles)[:SLOWEST]
     which = f"the {len(rows)} slowest of {count(len(report.layers))} layers"
     title = which if len(rows) < len(report.layers) else "layers, the slowest first"
-    made = table(("layer", "type", "output", "fold"), AMOUNTS)
+    made = table(("layer", "type", "output", "fold"), ("cycles", *report.used))
     for row in rows:
-        made.add_row(row.name, row.title, row.output, row.fold, *_amounts(row))
+        made.add_row(row.name, row.title, row.output, row.fold, *_amounts(report, row))
     return titled(f"{title} (estimate)", made)
 
 
 def nodes(report: Report) -> Group:
     """Tabulate every layer and, where it has several, its nodes."""
-    made = table(("node", "type", "output", "fold"), AMOUNTS)
+    made = table(("node", "type", "output", "fold"), ("cycles", *report.used))
     rows = {row.name: row for row in report.nodes}
     for layer in report.layers:
         alone = layer.nodes == (report.bottleneck,)
@@ -107,18 +108,19 @@ def nodes(report: Report) -> Group:
             layer.title,
             layer.output,
             layer.fold,
-            *_amounts(layer),
+            *_amounts(report, layer),
             style=style,
         )
         for row in (rows[name] for name in layer.nodes if len(layer.nodes) > 1):
             slowest = row.name == report.bottleneck
             name = f"  {row.name} <" if slowest else f"  {row.name}"
-            made.add_row(name, row.kind, row.output, row.parallel, *_amounts(row), style="bold" if slowest else None)
+            texts = (name, row.kind, row.output, row.parallel, *_amounts(report, row))
+            made.add_row(*texts, style="bold" if slowest else None)
     return titled("layers and their nodes (estimate; < marks the slowest)", made)
 
 
-def _amounts(row: LayerRow | NodeRow) -> tuple[str, ...]:
-    return tuple(map(count, (row.cycles, row.lut, row.ff, row.bram18, row.dsp)))
+def _amounts(report: Report, row: LayerRow | NodeRow) -> tuple[str, ...]:
+    return tuple(map(count, (row.cycles, *(getattr(row, name.lower()) for name in report.used))))
 
 
 def placements(report: Report) -> Group:
@@ -138,10 +140,12 @@ def placements(report: Report) -> Group:
 
 def frontier(points: Sequence[FrontierPoint], clock_mhz: float) -> Group:
     """Set frame rate against resources."""
-    amounts = ("frames/s", "cycles a frame", "LUT", "FF", "BRAM18", "DSP")
-    made = table((), amounts)
+    ultra = any(point.resources.uram for point in points)
+    names = [name for name, _ in Resources().items() if ultra or name != "URAM"]
+    made = table((), ("frames/s", "cycles a frame", *names))
     for point in points:
-        numbers = (point.interval, *(amount for _, amount in point.resources.items()))
+        amounts = dict(point.resources.items())
+        numbers = (point.interval, *(amounts[name] for name in names))
         made.add_row(rounded(clock_mhz * 1e6 / point.interval), *map(count, numbers))
     return titled("frontier: the cheapest folds of each rate (estimate)", made)
 

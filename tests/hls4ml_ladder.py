@@ -51,7 +51,11 @@ class Hls4mlCases:
     """
 
     name = TARGET.name
-    refusals = ("hls4ml's arrays have at most two spatial axes", f"floating-point numbers, exact up to {2**53}")
+    refusals = (
+        "hls4ml's arrays have at most two spatial axes",
+        f"floating-point numbers, exact up to {2**53}",
+        "weights that are loaded at run time have no port in hls4ml",
+    )
 
     def __init__(self, folder: Path, thorough: bool) -> None:
         self.folder = folder

@@ -13,9 +13,9 @@ from op_cases import Case, OpTarget
 
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold, Op, Pattern, Ports
-from muxflow.hls.emit import beat_type, template_arguments
+from muxflow.hls.emit import beat_type, loaded_type, template_arguments
 from muxflow.hls.headers import copy_headers
-from muxflow.hls.kernels import KERNELS
+from muxflow.hls.kernels import KERNELS, Table
 from muxflow.hls.tables import table_definition, table_type
 from muxflow.hls.vitis.csim import ap_types
 
@@ -63,7 +63,8 @@ class LadderQueue {
     next = 0;
     expect(std::fread(held.data(), 8, held.size(), file) == held.size(), "ends early in the input file");
   }
-  void expect_empty() const { expect(next == held.size(), "is not read whole"); }
+  bool done() const { return next == held.size(); }
+  void expect_empty() const { expect(done(), "is not read whole"); }
   void dump(std::FILE* file) {
     const long long beats = held.size() / lanes / MUXFLOW_IMAGES;
     std::fwrite(&beats, 8, 1, file);
@@ -85,6 +86,7 @@ template <class T> class stream : public LadderQueue {
     }
     return value;
   }
+  bool empty() const { return done(); }
   void write(const T& value) {
     event();
     for (int lane = 0; lane < T::LANES; ++lane) put(value.get(lane));
@@ -140,6 +142,18 @@ def _events(patterns: Sequence[Pattern], names: str) -> list[str]:
     """Ports used, iteration by iteration; iterations that use none are left out."""
     masks = np.stack([pattern.mask() for pattern in patterns])
     return ["".join(name for name, used in zip(names, row, strict=True) if used) for row in masks.T if row.any()]
+
+
+def load_words(codes: Sequence[int], stream: Stream) -> list[int]:
+    """Words of 64 bits that load beats of codes: each beat from the lowest bit of a word on."""
+    words = []
+    for first in range(0, len(codes), stream.lanes):
+        beat = 0
+        for lane, code in enumerate(codes[first : first + stream.lanes]):
+            bits = code > 0 if stream.bipolar else code & (1 << stream.bits) - 1
+            beat |= bits << lane * stream.bits
+        words += [beat >> low & (1 << 64) - 1 for low in range(0, stream.lanes * stream.bits, 64)]
+    return words
 
 
 class Ladder:
@@ -279,6 +293,9 @@ class Ladder:
                     port = chr(ord("a" if letter == "x" else "A") + i)
                     lines.append(f"  hls::stream<{letter}{i}_t> {letter}{i}(\"rung {number}: {letter}{i}\", '{port}');")
                     names.append(f"{letter}{i}")
+            if rung.op.loaded:
+                parts += [*lines, *self._loaded(rung, kernel.tables[0]), "}"]
+                continue
             for table in kernel.tables:
                 assert table.lo <= int(table.values.min()) and int(table.values.max()) <= table.hi
                 lines.append(table_definition(table.name, table))
@@ -297,6 +314,49 @@ class Ladder:
             lines += ["  }", "}"]
             parts += lines
         return "\n".join(parts) + MAIN % "\n".join(f"  rung{number}(in, out);" for number in range(len(self.rungs)))
+
+    @staticmethod
+    def _loaded(rung: Rung, table: Table) -> list[str]:
+        """Runs a source that is loaded: first other contents, then its own, which come to their end before a frame begins."""
+        kernel, (y,) = KERNELS.unit(rung.op, rung.ports, rung.fold), rung.ports.outputs
+        codes = Ladder.source_order(rung, rung.outputs[0][0])[: y.size]
+        own = load_words(codes, y)
+        words = [*load_words([y.lo if code != y.lo else y.hi for code in codes], y), 0, *own, 0]
+        checksum = 0
+        for word in own:
+            checksum = (checksum << 1 | checksum >> 63) & (1 << 64) - 1 ^ word
+        ((_, repeats),) = kernel.arguments
+        return [
+            f"  typedef {loaded_type(table, 'lutram', f'muxflow::{beat_type(y)}')} table_t;",
+            f"  typedef muxflow::LoadedReader<{repeats}, 0, table_t> reader_t;",
+            "  static table_t::Data weights;",
+            "  static reader_t::State state;",
+            "  hls::stream<muxflow::LoadBeat> load(\"load\", '0'), loaded(\"loaded\", '1');",
+            "  hls::stream<y0_t> x(\"x\", '2');",
+            "  x.write(y0_t());",
+            f"  static const unsigned long long words[] = {{{', '.join(f'{word}ULL' for word in words)}}};",
+            f"  for (int i = 0; i < {len(words)}; ++i) load.write(muxflow::LoadPort<muxflow::LoadBeat>::of(words[i]));",
+            "  for (int frame = 0; frame < 2; frame += MUXFLOW_IMAGES) {",
+            "    reader_t reader(weights, state);",
+            "    reader.begin(x, load, loaded);",
+            "    if (frame == 0) {",
+            "      loaded.read();",
+            f"      if ((unsigned long long)loaded.read().get(0) != {checksum}ULL) std::exit(5);",
+            "    }",
+            "    loaded.expect_empty();",
+            "    ladder_events.clear();",
+            "    for (long i = 0; i < reader_t::BEATS; ++i) {",
+            "      const reader_t::W w = reader.read();",
+            "      y0_t y;",
+            "      for (int lane = 0; lane < y0_t::LANES; ++lane) y.set(lane, w.get(lane));",
+            "      y0.write(y);",
+            "    }",
+            "    const long long events = ladder_events.size();",
+            "    std::fwrite(&events, 8, 1, out);",
+            "    std::fwrite(ladder_events.data(), 1, events, out);",
+            "    y0.dump(out);",
+            "  }",
+        ]
 
     def _compare(self, variant: str) -> None:
         data = (self.folder / f"out_{variant}").read_bytes()
@@ -338,13 +398,18 @@ class Ladder:
 
     @staticmethod
     def check_source(rung: Rung, values: IntArray, matrix: IntArray, label: str) -> None:
-        """Weights: each repeat sends, beat by beat, what the matrix-vector loop asks for, in plain loops."""
+        """Weights: each repeat sends, beat by beat, what the matrix-vector loop asks for."""
+        assert values.tolist() == Ladder.source_order(rung, matrix), label
+
+    @staticmethod
+    def source_order(rung: Rung, matrix: IntArray) -> list[int]:
+        """What the matrix-vector loop asks for in a frame, in plain loops."""
         fold, stream = rung.fold, rung.ports.outputs[0]
         groups = getattr(rung.op, "groups", 1)
         rows, columns = matrix.shape
         group_rows = rows // groups
-        expected = [
-            matrix[(g * fold.groups + gl) * group_rows + n * fold.pe + p, k * fold.simd + c]
+        return [
+            int(matrix[(g * fold.groups + gl) * group_rows + n * fold.pe + p, k * fold.simd + c])
             for _ in range(stream.repeats)
             for g in range(groups // fold.groups)
             for n in range(group_rows // fold.pe)
@@ -353,4 +418,3 @@ class Ladder:
             for gl in range(fold.groups)
             for p in range(fold.pe)
         ]
-        assert values.tolist() == expected, label

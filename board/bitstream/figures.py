@@ -168,9 +168,9 @@ def comparison(project: Project, figures: Figures) -> tuple[tuple[str, ...], lis
         columns.append((f"implemented with {figures.vivado}: accelerator", figures.accelerator, ("", "", reached, "")))
         columns.append((f"implemented with {figures.vivado}: all", figures.system, ("", "", reached, "")))
     rows: list[tuple[str, ...]] = []
-    for number, name in enumerate(("LUT", "FF", "BRAM18", "DSP")):
-        amounts = ("" if used is None else f"{used.items()[number][1]:,}" for _, used, _ in columns)
-        rows.append((name, *amounts))
+    for name, _ in Resources().items():
+        if name != "URAM" or design.device.uram:
+            rows.append((name, *("" if used is None else f"{dict(used.items())[name]:,}" for _, used, _ in columns)))
     for number, name in enumerate(("interval, cycles", "latency, cycles", "clock period, ns", "pipelines")):
         rows.append((name, *(texts[number] for _, _, texts in columns)))
     return ("", *(title for title, _, _ in columns)), rows

@@ -101,6 +101,8 @@ def _synthesis_xml(file: Path) -> Synthesised:
         _integer(file, area + "BRAM_18K", text(area + "BRAM_18K")),
         # Vivado HLS calls them DSP48E.
         _integer(file, area + "DSP", text(area + "DSP", area + "DSP48E")),
+        # Vivado HLS and parts without UltraRAM may have no row of it.
+        _integer(file, area + "URAM", root.findtext(area + "URAM") or "0"),
     )
     return Synthesised(
         text("ReportVersion/Version"),
@@ -143,7 +145,13 @@ def _synthesis_text(file: Path) -> Synthesised:
     version = re.search(r"^\* Version:\s*v?(20\d\d\.\d)", text, re.MULTILINE)
     return Synthesised(
         version[1] if version else "",
-        Resources(amount("LUT"), amount("FF"), amount("BRAM_18K"), amount("DSP", "DSP48E")),
+        Resources(
+            amount("LUT"),
+            amount("FF"),
+            amount("BRAM_18K"),
+            amount("DSP", "DSP48E"),
+            amount("URAM") if "URAM" in used else 0,
+        ),
         _number(file, "Timing, Target", clock[1].replace("ns", "")),
         _number(file, "Timing, Estimated", clock[2].replace("ns", "")),
         _number(file, "Timing, Uncertainty", clock[3].replace("ns", "")),
@@ -168,18 +176,21 @@ def read_utilisation(file: Path) -> Resources:
     """
     text = _read(file)
 
-    def amount(title: str, *rows: str) -> float:
+    def amount(title: str, *rows: str, absent: float | None = None) -> float:
         for row in rows:
             match = re.search(rf"^\|\s*{row}\*?\s*\|\s*([\d.]+)\s*\|", text, re.MULTILINE)
             if match:
                 return _number(file, title, match[1])
-        raise _lacks(file, f"{title} ({' or '.join(rows)})")
+        if absent is None:
+            raise _lacks(file, f"{title} ({' or '.join(rows)})")
+        return absent
 
     return Resources(
         round(amount("LUTs", "Slice LUTs", "CLB LUTs")),
         round(amount("registers", "Slice Registers", "CLB Registers", "Register as Flip Flop")),
         math.ceil(2 * amount("block RAM", "Block RAM Tile")),
         round(amount("DSP blocks", "DSPs", "DSP Slices")),
+        round(amount("UltraRAM", "URAM", absent=0)),
     )
 
 

@@ -15,7 +15,7 @@ from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.version import __version__
-from muxflow.hls.names import comment, identifier
+from muxflow.hls.names import LOAD_PORTS, comment, identifier
 from muxflow.hls.vitis.project import Project, vector_name
 
 HERE = Path(__file__).parent
@@ -35,24 +35,16 @@ INTERRUPTS = {"zynq-7000": 16, "zynq-ultrascale+": 8}
 
 @dataclass(frozen=True)
 class Pair:
-    """One DMA and one stream monitor: input `number` and output `number`, one of which may not be there.
+    """One DMA and its stream monitor: an input and an output, one of which may not be there.
 
-    `input`, `output`: the Tcl command that finds the accelerator's pin, None for a port that is not there.
+    `input`, `output`: the Tcl command that finds the accelerator's pin, None for a port that is not there. `dma`, `monitor`:
+    their cells; no monitor counts weights.
     """
 
-    number: int
+    dma: str
+    monitor: str | None
     input: str | None
     output: str | None
-
-    @property
-    def dma(self) -> str:
-        """The DMA's cell."""
-        return f"dma_{self.number}" if self.number else "dma"
-
-    @property
-    def monitor(self) -> str:
-        """The monitor's cell."""
-        return f"monitor_{self.number}" if self.number else "monitor"
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -71,23 +63,33 @@ def port_names(project: Project) -> tuple[list[str], list[str]]:
     return [ports[name] for name in graph.inputs], [ports[name] for name in graph.outputs]
 
 
-def block_pairs(inputs: Sequence[str], outputs: Sequence[str]) -> tuple[Pair, ...]:
-    """Give the DMAs and monitors of an accelerator with these AXI ports, in order."""
+def block_pairs(inputs: Sequence[str], outputs: Sequence[str], loads: Sequence[str] = ()) -> tuple[Pair, ...]:
+    """Give the DMAs and monitors of an accelerator with these AXI ports, in order.
 
-    def pins(ports: Sequence[str], mode: str) -> list[str]:
+    `loads`: the ports that take weights and give their checksum, where weights are loaded; their pair comes last.
+    """
+
+    def pins(ports: Sequence[str], mode: str, other: str) -> list[str]:
         if len(ports) == 1:
             # The name is a word of Verilog, which each version renames in its own way.
-            return [f"stream_pin accelerator {mode}"]
+            return [f"stream_pin accelerator {mode}{other and f' {other}'}"]
         return [f"port_pin accelerator {mode} {port}" for port in ports]
 
-    found = zip_longest(pins(inputs, "Slave"), pins(outputs, "Master"))
-    return tuple(Pair(number, *pair) for number, pair in enumerate(found))
+    take, give = loads or ("", "")
+    found = zip_longest(pins(inputs, "Slave", take), pins(outputs, "Master", give))
+    suffixed = ((f"_{number}" if number else "", pair) for number, pair in enumerate(found))
+    pairs = [Pair(f"dma{suffix}", f"monitor{suffix}", *pair) for suffix, pair in suffixed]
+    if loads:
+        pairs.append(
+            Pair("dma_weights", None, f"port_pin accelerator Slave {take}", f"port_pin accelerator Master {give}")
+        )
+    return tuple(pairs)
 
 
 def _check_ports(project: Project, board: Board, pairs: Sequence[Pair]) -> None:
     """Raise MuxflowError when the block design has no room for so many inputs and outputs."""
     channels = sum(len(pair.kinds) for pair in pairs)
-    registers = 2 * len(pairs) + 1
+    registers = len(pairs) + sum(pair.monitor is not None for pair in pairs) + 1
     for what, met, most in (
         ("DMA channels at a SmartConnect", channels, SMARTCONNECT_PORTS),
         ("register blocks at a SmartConnect", registers, SMARTCONNECT_PORTS),
@@ -120,7 +122,7 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
     """
     design = project.design
     inputs, outputs = port_names(project)
-    pairs = block_pairs(inputs, outputs)
+    pairs = block_pairs(inputs, outputs, LOAD_PORTS if project.loaders else ())
     _check_ports(project, board, pairs)
     values: dict[str, Any] = {
         "version": __version__,
@@ -139,7 +141,11 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
         "channels": [(pair.dma, kind) for pair in pairs for kind in pair.kinds],
         "named": len(pairs) > 1,
         "unpaired": any(pair.unused for pair in pairs),
-        "vectors": [vector_name(port) for port in (*inputs, *outputs)],
+        "loads": bool(project.loaders),
+        "vectors": [
+            *(vector_name(port) for port in (*inputs, *outputs)),
+            *(["weights.dat"] if project.loaders else []),
+        ],
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

@@ -14,6 +14,7 @@ from .interface import CLASSES, Interface, parse_interface, read_interface, read
 from .packing import pack, unpack
 from .registers import DMA_LONGEST_TRANSFER
 from .results import Counters, Measurement
+from .weights import WEIGHTS_FILE, read_weights
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,7 +46,8 @@ class Accelerator:
     """An accelerator on the board, or its C simulation on any machine.
 
     `folder`: the deploy folder. `batch`: most frames in one DMA transfer; larger batches are cut, and two transfers'
-    buffers take turns, so that one is packed while the other is under way. `timeout`: seconds for one transfer.
+    buffers take turns, so that one is packed while the other is under way. `timeout`: seconds for one transfer. `weights`:
+    the weight file that is loaded at first, where weights are loaded at run time; the folder's own without one.
 
     Images are integer codes of the input quantizer, shape (N, *shape): an array for one input; for several a tuple or a
     list in the order of `interface.inputs`, or a dict by name. Several outputs are answered by a tuple in the order of
@@ -55,17 +57,26 @@ class Accelerator:
 
     interface: Interface
 
-    def __init__(self, folder: str | Path = ".", *, batch: int = 64, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        folder: str | Path = ".",
+        *,
+        batch: int = 64,
+        timeout: float = 10.0,
+        weights: str | Path | None = None,
+    ) -> None:
         from .pynq_backend import PynqBackend
 
         path = Path(folder)
         interface = read_interface(path)
         frames = _transfer_frames(interface, batch)
         self_test = read_self_test(path, interface)
-        self._open(interface, self_test, PynqBackend(path, interface, frames), frames, timeout)
+        self._open(interface, self_test, PynqBackend(path, interface, frames), frames, timeout, path, weights)
 
     @classmethod
-    def emulate(cls, project: str | Path, *, batch: int = 64, timeout: float = 600.0) -> Accelerator:
+    def emulate(
+        cls, project: str | Path, *, batch: int = 64, timeout: float = 600.0, weights: str | Path | None = None
+    ) -> Accelerator:
         """Open the accelerator of an HLS project, played by its C simulation; needs Muxflow and a C++ compiler."""
         try:
             emulator = import_module(EMULATOR).Emulator
@@ -81,11 +92,18 @@ class Accelerator:
             backend.close()
             raise
         self = cls.__new__(cls)
-        self._open(interface, backend.self_test, backend, frames, timeout)
+        self._open(interface, backend.self_test, backend, frames, timeout, Path(project), weights)
         return self
 
     def _open(
-        self, interface: Interface, self_test: dict[str, Codes], backend: Backend, frames: int, timeout: float
+        self,
+        interface: Interface,
+        self_test: dict[str, Codes],
+        backend: Backend,
+        frames: int,
+        timeout: float,
+        folder: Path,
+        weights: str | Path | None,
     ) -> None:
         self.interface = interface
         self._self_test = self_test
@@ -94,7 +112,13 @@ class Accelerator:
         self._timeout = timeout
         self._seeds: dict[str, tuple[int, ...]] = {}
         self._stale = False
+        self._own_weights = folder / WEIGHTS_FILE
+        self._words: Words | None = None
+        self._empty = False
+        self._running = False
         try:
+            if interface.weights is not None or weights is not None:
+                self.load_weights(weights)
             if interface.seeds:
                 self.write_seeds({})
             backend.clear_counters()
@@ -137,6 +161,10 @@ class Accelerator:
         """
         if any(self._seeds.get(seed.node) != seed.cells for seed in self.interface.seeds):
             raise AcceleratorError("the self test knows the stored seeds only; write_seeds({}) brings them back")
+        if self._words is not None and not np.array_equal(self._words, self._read_weights(None)):
+            raise AcceleratorError(
+                "the self test knows the weights that the project was built with only; load_weights() brings them back"
+            )
         answers = self._run(self._stored_images())
         for port, met in zip(self.interface.outputs, answers):
             expected = self._self_test[port.port]
@@ -239,8 +267,46 @@ class Accelerator:
         self._stale = True
         self._settle()
 
+    def load_weights(self, file: str | Path | None = None) -> None:
+        """Load a weight file, written by `muxflow weights`, in place of the weights so far; the built ones without a file.
+
+        No frame may be under way. Raises AcceleratorError, and keeps the weights, for a file that is damaged or of another
+        design; and where the checksum that the accelerator gives back is not that of the file.
+        """
+        backend = self._opened()
+        words = self._read_weights(file)
+        if self._running:
+            raise AcceleratorError(
+                f"{self.interface.name}: frames are under way, and weights would change within one; load them between calls"
+            )
+        self._words = words
+        self._load(backend, words)
+
+    def _read_weights(self, file: str | Path | None) -> Words:
+        if self.interface.weights is None:
+            raise AcceleratorError(
+                f"{self.interface.name}: weights are part of the bitstream; build it with --weights loaded "
+                "(docs/guide/loaded_weights.md)"
+            )
+        return read_weights(self._own_weights if file is None else file, self.interface.weights)
+
+    def _load(self, backend: Backend, words: Words) -> None:
+        memories = self.interface.weights
+        assert memories is not None
+        self._empty = True
+        expected, met = memories.checksum(words), backend.load_weights(words, self._timeout)
+        if met != expected:
+            raise AcceleratorError(
+                f"{self.interface.name}: the checksum of the loaded weights is 0x{met:016x}, expected 0x{expected:016x}; the "
+                "bitstream and the folder may be of different projects, or timing was not met"
+            )
+        self._empty = False
+
     def _settle(self) -> None:
-        """Send frames and drop them until none is made from weights of an earlier start."""
+        """Send frames and drop them until none is made from weights of an earlier start; load weights that a reset took."""
+        if self._empty:
+            assert self._words is not None
+            self._load(self._opened(), self._words)
         if self._stale:
             self._stale = False
             ahead = max(seed.frames_ahead for seed in self.interface.seeds)
@@ -289,6 +355,7 @@ class Accelerator:
         backend = self._opened()
         taken = []
         pending = None
+        self._running = True
         try:
             for number, words in enumerate(batches):
                 slot = number % 2
@@ -304,7 +371,10 @@ class Accelerator:
             # A word left in a FIFO would shift every later image: start from a clean state.
             backend.reset()
             self._stale = bool(self._seeds)
+            self._empty = self._words is not None
             raise
+        finally:
+            self._running = False
         return taken
 
 

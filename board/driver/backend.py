@@ -34,6 +34,13 @@ class Backend(Protocol):
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
         """Give a weight generator another start."""
 
+    def load_weights(self, words: Words, seconds: float) -> int:
+        """Fill the memories that are loaded at run time and give the checksum that comes back; a reset empties them.
+
+        `words`: of shape (N,), without the last one, which is 0. Nothing may be under way.
+        """
+        ...
+
     def counters(self) -> Counters:
         """Tell what was counted since `clear_counters`."""
         ...

@@ -11,13 +11,14 @@ import numpy as np
 
 from .errors import AcceleratorError
 from .packing import AxiPort
+from .weights import WeightMemories, parse_memories
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .packing import Codes
 
-FORMAT = 2
+FORMAT = 3
 """Version of `interface.json`; a driver reads its own only."""
 
 INTERFACE_FILE = "interface.json"
@@ -111,7 +112,8 @@ class Interface:
 
     `inputs`, `outputs`: in the model's order; input i and output i share a DMA and a stream monitor.
     `control`: "ap_ctrl_none" runs freely, "s_axilite" is started.
-    `interval_cycles`: cycles between frames, by the means that `interval_source` names, never measured.
+    `interval_cycles`: cycles between frames, by the means that `interval_source` names, never measured. `weights`: the
+    memories that are loaded at run time, None for none.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Interface:
     inputs: tuple[StreamPort, ...]
     outputs: tuple[OutputPort, ...]
     seeds: tuple[Seed, ...]
+    weights: WeightMemories | None
 
     @property
     def ports(self) -> tuple[StreamPort, ...]:
@@ -232,6 +235,7 @@ def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
             tuple(_port(one) for one in entry["inputs"]),
             tuple(_output(one) for one in entry["outputs"]),
             tuple(_seed(one) for one in entry["seeds"]),
+            None if entry["weights"] is None else parse_memories(entry["weights"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise AcceleratorError(f"{source}: not a whole interface ({error!r}); write the deploy folder again") from error

@@ -28,20 +28,17 @@ for _bit in r.DMA_ERRORS:
     BROKEN |= _bit
 
 
-@dataclass(frozen=True)
-class Channel:
-    """The channel of a DMA that carries one port, with the monitor on its way and a buffer a slot.
+LOADED_BYTES = 1 << 20
+"""Bytes of weights in one transfer, at most."""
 
-    `base`: of its registers; `stream`: "input" or "output", as the monitor's registers call it.
-    """
+
+@dataclass(frozen=True)
+class DmaChannel:
+    """A channel of a DMA; `base`: of its registers."""
 
     title: str
-    port: StreamPort
-    stream: str
     base: int
     dma: Any
-    monitor: Any
-    buffers: tuple[Any, Any]
 
     def read(self, offset: int) -> int:
         """Read one of the channel's registers."""
@@ -60,13 +57,30 @@ class Channel:
                 raise AcceleratorError(f"{self.title} does not come out of reset; is the clock of the overlay running?")
         self.write(r.DMA_CONTROL, r.DMA_RUN)
 
-    def start(self, slot: int, frames: int) -> None:
-        """Start a transfer between the slot's buffer and the port."""
-        address = self.buffers[slot].device_address
+    def transfer(self, buffer: Any, words: int) -> None:
+        """Start a transfer of words to or from a buffer."""
+        address = buffer.device_address
         self.write(r.DMA_ADDRESS, address & 0xFFFFFFFF)
         self.write(r.DMA_ADDRESS_HIGH, address >> 32)
         # The length comes last: it starts the channel.
-        self.write(r.DMA_LENGTH, 8 * frames * self.port.words)
+        self.write(r.DMA_LENGTH, 8 * words)
+
+
+@dataclass(frozen=True)
+class Channel(DmaChannel):
+    """The channel that carries one port, with the monitor on its way and a buffer a slot.
+
+    `stream`: "input" or "output", as the monitor's registers call it.
+    """
+
+    port: StreamPort
+    stream: str
+    monitor: Any
+    buffers: tuple[Any, Any]
+
+    def start(self, slot: int, frames: int) -> None:
+        """Start a transfer between the slot's buffer and the port."""
+        self.transfer(self.buffers[slot], frames * self.port.words)
 
     def counters(self) -> StreamCounters:
         """Read what the monitor counted of this port."""
@@ -123,17 +137,62 @@ class PynqBackend:
             for port, suffix, dma, monitor in zip(ports, pairs, self._dmas, self._monitors):
                 name = f"DMA {title}" if len(pairs) == 1 else f"DMA dma{suffix} {title}"
                 buffers = self._buffer(frames * port.words), self._buffer(frames * port.words)
-                made.append(Channel(name, port, stream, base, dma, monitor, buffers))
+                made.append(Channel(name, base, dma, port, stream, monitor, buffers))
             return made
 
         try:
             self._sends = channels(interface.inputs, "send (MM2S)", "input", r.DMA_SEND)
             self._receives = channels(interface.outputs, "receive (S2MM)", "output", r.DMA_RECEIVE)
             self._channels = [*self._sends, *self._receives]
+            self._load_send, self._load_receive = self._load_channels(interface)
             self._set_up()
         except BaseException:
             self.close()
             raise
+
+    def _load_channels(self, interface: Interface) -> tuple[list[DmaChannel], list[DmaChannel]]:
+        """Find the DMA that carries weights, whose words no monitor counts: a channel each way, none where none are loaded."""
+        if interface.weights is None:
+            return [], []
+        dma = self._cell("dma_weights")
+        self._load_buffer = self._buffer(min(interface.weights.words + 1, LOADED_BYTES // 8))
+        self._check_buffer = self._buffer(1)
+        sides = ("send (MM2S)", r.DMA_SEND), ("receive (S2MM)", r.DMA_RECEIVE)
+        send, receive = (DmaChannel(f"DMA dma_weights {title}", base, dma) for title, base in sides)
+        return [send], [receive]
+
+    def load_weights(self, words: Words, seconds: float) -> int:
+        (send,), (receive,) = self._load_send, self._load_receive
+        self._check_buffer.flush()
+        receive.transfer(self._check_buffer, 1)
+        # The last word comes back as the checksum.
+        whole = np.append(words, np.uint64(0))
+        size = len(self._load_buffer)
+        deadline = time.perf_counter() + seconds
+        for first in range(0, len(whole), size):
+            part = whole[first : first + size]
+            self._load_buffer[: len(part)] = part
+            self._load_buffer.flush()
+            send.transfer(self._load_buffer, len(part))
+            self._await_load(send, deadline)
+        self._await_load(receive, deadline)
+        self._check_buffer.invalidate()
+        return int(self._check_buffer[0])
+
+    def _await_load(self, channel: DmaChannel, deadline: float) -> None:
+        """Await the end of a channel's transfer; raises AcceleratorError where it fails or takes too long."""
+        while True:
+            late = time.perf_counter() > deadline
+            state = channel.read(r.DMA_STATUS)
+            if state & r.DMA_IDLE and not state & BROKEN:
+                return
+            if state & BROKEN or late:
+                what = "the transfer failed" if state & BROKEN else "no answer in time"
+                status = r.describe_status(channel.title, state)
+                self.reset()
+                raise AcceleratorError(
+                    f"{self._interface.name}: weights: {what}; the overlay is loaded anew\n  {status}"
+                )
 
     def _cell(self, name: str) -> Any:
         try:
@@ -149,7 +208,7 @@ class PynqBackend:
 
     def _set_up(self) -> None:
         """Bring DMAs, monitors and accelerator from their reset state to work."""
-        for channel in self._channels:
+        for channel in (*self._channels, *self._load_send, *self._load_receive):
             channel.reset()
         for channel in self._sends:
             channel.monitor.write(r.OFFSETS["input_words"], channel.port.words)
@@ -228,7 +287,7 @@ class PynqBackend:
 
     def reset(self) -> None:
         # The DMAs first: they must not write while the logic around them is replaced.
-        for channel in self._channels:
+        for channel in (*self._channels, *self._load_send, *self._load_receive):
             channel.write(r.DMA_CONTROL, r.DMA_RESET)
         self._overlay.download()
         self._set_up()

@@ -132,7 +132,7 @@ class Design:
         return self.latency / (self.clock_mhz * 1e6)
 
     def memory_bits(self) -> dict[str, dict[str, int]]:
-        """Count bits by node, the FIFOs after it included, and by kind: rom, threshold, line, frame, fifo, state."""
+        """Count bits by node, the FIFOs after it included, and by kind: rom, loaded, threshold, line, frame, fifo, state."""
         table: dict[str, dict[str, int]] = {}
         for node in self.graph.nodes:
             row: dict[str, int] = {}
@@ -145,7 +145,7 @@ class Design:
     @property
     def stored_parameter_bits(self) -> int:
         """Bits of weights and thresholds in memories."""
-        kinds = ("rom", "threshold")
+        kinds = ("rom", "loaded", "threshold")
         return sum(m.memory.bits for row in self.memories.values() for m in row if m.memory.kind in kinds)
 
     @property

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.resource_model import ratio
 from muxflow.dataflow.limits import check_option, is_number, number_text
+from muxflow.dataflow.quantities import count
 from muxflow.dataflow.text import shown
 
 LEAST_SURE, MOST_SURE = 0.05, 0.95
@@ -29,39 +30,59 @@ def check_clock(mhz: float) -> None:
 
 @dataclass(frozen=True)
 class Resources:
-    """Amounts of the four resources that a design is budgeted on."""
+    """Amounts of the resources that a design is budgeted on; `uram`: blocks of UltraRAM, which few parts have."""
 
     lut: int = 0
     ff: int = 0
     bram18: int = 0
     dsp: int = 0
+    uram: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(self.lut + other.lut, self.ff + other.ff, self.bram18 + other.bram18, self.dsp + other.dsp)
+        return Resources(
+            self.lut + other.lut,
+            self.ff + other.ff,
+            self.bram18 + other.bram18,
+            self.dsp + other.dsp,
+            self.uram + other.uram,
+        )
 
     def items(self) -> tuple[tuple[str, int], ...]:
         """List (name, amount) pairs in table order."""
-        return (("LUT", self.lut), ("FF", self.ff), ("BRAM18", self.bram18), ("DSP", self.dsp))
+        return (
+            ("LUT", self.lut),
+            ("FF", self.ff),
+            ("BRAM18", self.bram18),
+            ("DSP", self.dsp),
+            ("URAM", self.uram),
+        )
+
+    def load(self, budget: Resources) -> float:
+        """Give the sum of the LUT, BRAM18 and URAM shares of a budget, which is made small."""
+        return sum(
+            used / max(1, limit)
+            for used, limit in ((self.lut, budget.lut), (self.bram18, budget.bram18), (self.uram, budget.uram))
+        )
 
     def share(self, budget: Resources) -> float:
         """Give the largest share of a budget that is used; above 1 where something exceeds it."""
         return max(used / max(1, limit) for (_, used), (_, limit) in zip(self.items(), budget.items(), strict=True))
 
-    def load(self, budget: Resources) -> float:
-        """Give the LUT share plus the BRAM18 share of a budget, which is made small."""
-        return self.lut / max(1, budget.lut) + self.bram18 / max(1, budget.bram18)
-
     def quantile(self, probability: float) -> Resources:
-        """Give what a design of this estimate stays below with a probability; block RAM and DSP are taken as exact."""
+        """Give what a design of this estimate stays below with a probability; block RAM, UltraRAM and DSP are taken as exact."""
         lut, ff = (round(amount * ratio(name, probability)) for name, amount in (("lut", self.lut), ("ff", self.ff)))
-        return Resources(lut, ff, self.bram18, self.dsp)
+        return replace(self, lut=lut, ff=ff)
 
     def __str__(self) -> str:
-        return ", ".join(f"{amount} {name}" for name, amount in self.items())
+        return ", ".join(f"{count(amount)} {name}" for name, amount in self.items() if amount or name != "URAM")
 
     def exceeds(self, budget: Resources) -> list[str]:
         """Name the resources that are over the budget."""
         return [name for (name, used), (_, limit) in zip(self.items(), budget.items(), strict=True) if used > limit]
+
+
+AMOUNTS = tuple(field.name for field in fields(Resources))
+"""The fields of Resources, in table order."""
 
 
 def _check_amount(what: str, amount: object) -> None:
@@ -71,7 +92,9 @@ def _check_amount(what: str, amount: object) -> None:
 
 @dataclass(frozen=True)
 class Device:
-    """What a part offers: LUTs, flip-flops, 18 Kb block RAMs, DSP blocks; `reserve`: what shell and DMA take of them.
+    """What a part offers: LUTs, flip-flops, 18 Kb block RAMs, DSP blocks, 288 Kb UltraRAMs.
+
+    `reserve`: what shell and DMA take of them.
 
     Raises MuxflowError for a part that is no name of a part, an amount that is no whole number from 0 to MOST_AMOUNT, or
     a reserve that is no Resources of such amounts.
@@ -83,30 +106,26 @@ class Device:
     bram18: int
     dsp: int
     reserve: Resources = Resources()
+    uram: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.part, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.part):
             raise MuxflowError(
                 f"device: part {self.part!r}; a part is letters, digits and dashes, as in xc7z020clg400-1"
             )
-        for name in ("lut", "ff", "bram18", "dsp"):
-            amount = getattr(self, name)
-            _check_amount(f"device {self.part}: {name}", amount)
+        for name in AMOUNTS:
+            _check_amount(f"device {self.part}: {name}", getattr(self, name))
         if not isinstance(self.reserve, Resources):
             raise MuxflowError(
-                f"device {self.part}: reserve is {self.reserve!r}; expected Resources(lut, ff, bram18, dsp)"
+                f"device {self.part}: reserve is {self.reserve!r}; expected Resources(lut, ff, bram18, dsp, uram)"
             )
-        for name in ("lut", "ff", "bram18", "dsp"):
+        for name in AMOUNTS:
             _check_amount(f"device {self.part}: reserve.{name}", getattr(self.reserve, name))
 
     def budget(self, utilisation: Utilisation) -> Resources:
         """Give what a design may use of it: the shares, less the reserve."""
-        return Resources(
-            max(0, int(self.lut * utilisation.lut) - self.reserve.lut),
-            max(0, int(self.ff * utilisation.ff) - self.reserve.ff),
-            max(0, int(self.bram18 * utilisation.bram18) - self.reserve.bram18),
-            max(0, int(self.dsp * utilisation.dsp) - self.reserve.dsp),
-        )
+        shares = ((name, getattr(utilisation, name), getattr(self.reserve, name)) for name in AMOUNTS)
+        return Resources(**{name: max(0, int(getattr(self, name) * share) - held) for name, share, held in shares})
 
     def allowance(self, utilisation: Utilisation) -> Resources:
         """Give what the estimate of a design may come to, so that it is as sure as asked for to be inside the budget."""
@@ -114,7 +133,7 @@ class Device:
         lut, ff = (
             int(limit / ratio(name, utilisation.sure)) for name, limit in (("lut", budget.lut), ("ff", budget.ff))
         )
-        return Resources(lut, ff, budget.bram18, budget.dsp)
+        return replace(budget, lut=lut, ff=ff)
 
 
 @dataclass(frozen=True)
@@ -129,10 +148,11 @@ class Utilisation:
     ff: float = 0.70
     bram18: float = 0.90
     dsp: float = 0.90
+    uram: float = 0.90
     sure: float = 0.80
 
     def __post_init__(self) -> None:
-        for name in ("lut", "ff", "bram18", "dsp"):
+        for name in AMOUNTS:
             share = getattr(self, name)
             if not is_number(share) or not 0 < share <= 1:
                 raise UsageError(

@@ -55,8 +55,9 @@ class Folded:
         return self.implementations.of(node.op).cost(node.op, self.graph.ports(node), self.folds[node.name])
 
     def cycles(self, node: Node) -> int:
-        """Count the cycles of a node for one frame when no stream makes it wait (estimate)."""
-        return self.access(node).trips * self.cost(node).interval
+        """Count the cycles of a node, with the sources that it holds, for one frame when no stream makes it wait (estimate)."""
+        held = (self.in_place[name] for name in node.inputs if name in self.in_place)
+        return max(self.access(part).trips * self.cost(part).interval for part in (node, *held))
 
     @property
     def slowest_cycles(self) -> int:

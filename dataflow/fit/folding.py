@@ -45,7 +45,7 @@ def fit(
 ) -> Design:
     """Find the best design for a goal inside the device's budget, FIFOs and width converters included (estimates).
 
-    `goal`: without one, the smallest interval that fits, then the smallest LUT share plus BRAM18 share; for a frame
+    `goal`: without one, the smallest interval that fits, then the smallest load (`Resources.load`); for a frame
     rate, the cheapest design that reaches it; for a latency, the cheapest design of the longest interval at which it is
     reached. `simulated`: FIFO depths come from cycle simulation and the design carries it; otherwise
     they are conservative and cycles are estimates. `slowdown`: per cent that the interval may be above the slowest

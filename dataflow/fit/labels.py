@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from muxflow.dataflow.fit.trellis import Floats, Ints, Trellis
 
-PRICED = np.array([1.0, 0.0, 1.0, 0.0])
-"""What is made small: LUT share plus BRAM18 share."""
+PRICED = np.array([1.0, 0.0, 1.0, 0.0, 1.0])
+"""What is made small: `Resources.load`, the shares of LUTs, block RAM and UltraRAM."""
 
 ROUNDING = 1e-9
 """Slack of comparisons of shares; one LUT of the largest supported parts is a share of 1e-6."""
@@ -19,7 +20,7 @@ ROUNDING = 1e-9
 class Bound:
     """The best Lagrangian bound: no path within the budget costs less than `value`; and the best such path that was met.
 
-    `multipliers`: prices of the four budgets; the largest belongs to the resource that binds.
+    `multipliers`: prices of the budgets; the largest belongs to the resource that binds.
     """
 
     value: float
@@ -29,13 +30,14 @@ class Bound:
 
 
 def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
-    """Ascend the Lagrangian dual of: least LUT share plus BRAM18 share, every share at most 1.
+    """Ascend the Lagrangian dual of: least load, every share at most 1.
 
-    Stops as soon as bound and path meet, or the bound is above 2, which no path within the budget costs.
+    Stops as soon as bound and path meet, or the bound is above what any path within the budget costs.
     """
     scale = 1.0 / np.maximum(1, budget)
     limit = budget * scale
-    multipliers = np.zeros(4)
+    multipliers = np.zeros(len(PRICED))
+    most = _most(trellis, budget)
     best = Bound(-np.inf, multipliers, None, np.inf)
     reach = 1.0
     for _ in range(rounds):
@@ -52,14 +54,14 @@ def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
         else:
             best = Bound(max(value, best.value), multipliers if value > best.value else best.multipliers, kept, cost)
             reach *= 0.7
-        if best.value > 2 + ROUNDING or best.cost - best.value < ROUNDING:
+        if best.value > most + ROUNDING or best.cost - best.value < ROUNDING:
             break
         slope = shares - limit
         slope[(multipliers <= 0) & (slope < 0)] = 0
         length = float(slope @ slope)
         if length == 0:
             break
-        aim = min(best.cost, 2.0) + 0.1 * (best.path is None)
+        aim = min(best.cost, most) + 0.1 * (best.path is None)
         multipliers = np.maximum(0, multipliers + reach * max(aim - value, 1e-4) / length * slope)
     return best
 
@@ -70,7 +72,8 @@ def smallest_share(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> tuple
     Whatever the prices, the cheapest path costs no more than the largest share of any; prices grow where shares are large.
     """
     scale = 1.0 / np.maximum(1, budget)
-    weights = np.array([0.45, 0.05, 0.45, 0.05])
+    weights = np.where(PRICED > 0, 0.45, 0.05) * _used(trellis)
+    weights /= max(weights.sum(), ROUNDING)
     bound, least, found = 0.0, np.inf, []
     for turn in range(rounds):
         values = trellis.forward(weights * scale)
@@ -87,22 +90,25 @@ def smallest_share(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> tuple
 
 
 def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
-    """Find the path of least LUT share plus BRAM18 share with every resource within the budget, None when there is none.
+    """Find the path of least load with every resource within the budget, None when there is none.
 
     Every path that costs at most `bound + gap` is among the labels, `gap` growing until a path is found or the bound
     rules all out: so the path found is a cheapest one.
     """
     bound = lagrangian(trellis, budget)
-    if bound.value > 2 + ROUNDING:
+    most = _most(trellis, budget)
+    if bound.value > most + ROUNDING:
         return None
-    most = min(bound.cost, 2.0)
+    most = min(bound.cost, most)
+    used = _used(trellis)
+    priced, every = (tuple(np.flatnonzero(columns).tolist()) for columns in (used & (PRICED > 0), used))
     gap = 0.002
     while True:
         ceiling = min(most, bound.value + gap) + ROUNDING
         # Flip-flops and DSP blocks rarely bind: they are held against the budget only where the others' path breaks it.
-        found = _search(trellis, budget, bound, ceiling, (0, 2))
+        found = _search(trellis, budget, bound, ceiling, priced)
         if found is not None and (found[1] > budget).any():
-            found = _search(trellis, budget, bound, ceiling, (0, 1, 2, 3))
+            found = _search(trellis, budget, bound, ceiling, every)
         if found is not None:
             return found[0]
         if ceiling >= most:
@@ -110,15 +116,26 @@ def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
         gap *= 4
 
 
+def _used(trellis: Trellis) -> npt.NDArray[np.bool_]:
+    """Say which resources any path takes."""
+    used: npt.NDArray[np.bool_] = np.any([section.cost.any(axis=0) for section in trellis.sections], axis=0)
+    return used
+
+
+def _most(trellis: Trellis, budget: Ints) -> float:
+    """Give the load that no path within the budget exceeds."""
+    return float(PRICED @ (_used(trellis) & (budget > 0)))
+
+
 def _search(
     trellis: Trellis, budget: Ints, bound: Bound, ceiling: float, kept: tuple[int, ...]
 ) -> tuple[list[int], Ints] | None:
     """Find the cheapest path below the ceiling that keeps the budget of the resources in `kept`, and its cost."""
     scale = 1.0 / np.maximum(1, budget)
-    single = [np.eye(4)[i] * scale for i in kept]
+    single = [np.eye(len(PRICED))[i] * scale for i in kept]
     # Prices and the most that a path may cost at them: the Lagrangian, the cost itself, and each kept resource.
     # None may price what is not kept: a label could lose to one that is worse in it, and that one to the price.
-    multipliers = np.where(np.isin(np.arange(4), kept), bound.multipliers, 0.0)
+    multipliers = np.where(np.isin(np.arange(len(PRICED)), kept), bound.multipliers, 0.0)
     tests: list[tuple[Floats, float]] = [
         ((PRICED + multipliers) * scale, ceiling + float(multipliers @ (budget * scale))),
         (PRICED * scale, ceiling),
@@ -134,7 +151,7 @@ def _search(
                 before[i][section.source] + section.cost @ prices + after[i + 1][section.target] <= most + ROUNDING
             )
     columns = list(kept)
-    labels = np.zeros((1, 4), np.int64)
+    labels = np.zeros((1, len(PRICED)), np.int64)
     states = np.zeros(1, np.int64)
     trail: list[tuple[Ints, Ints]] = []
     for i, section in enumerate(trellis.sections):
@@ -167,8 +184,8 @@ def _undominated(state: Ints, cost: Ints) -> Ints:
     order = np.lexsort((*cost.T[::-1], state))
     state, cost = state[order], cost[order]
     # Rows of a state ascend in the first column: what came before is no worse in it.
-    last = cost[:, 1]
     if cost.shape[1] == 2:
+        last = cost[:, 1]
         lowered = last - state * (int(last.max(initial=0)) + 1)
         before = np.minimum.accumulate(np.concatenate([[np.iinfo(np.int64).max], lowered[:-1]])) if len(last) else last
         return order[lowered < before] if len(last) else order

@@ -13,24 +13,26 @@ import numpy as np
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.resource_model import estimate, model
 
-Kind = Literal["rom", "threshold", "line", "frame", "fifo", "state"]
-Placement = Literal["bram", "lutram", "register"]
+Kind = Literal["rom", "loaded", "threshold", "line", "frame", "fifo", "state"]
+Placement = Literal["bram", "uram", "lutram", "register"]
 
 # Depth x width of a RAMB18E1 / RAMB18E2 in simple dual port use (UG473 table 1-7, UG573 table 1-8).
 BRAM18_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 DEEPEST_SHAPE = 16384
 BRAM18_BITS = 18 * 1024
 """Bits of a block, parity included."""
+URAM_DEPTH, URAM_WIDTH = 4096, 72
+"""The one shape of a URAM288 (UG573): the bitstream cannot fill it."""
 
 
 @dataclass(frozen=True)
 class Memory:
     """One memory of a node: `depth` words of `width` bits.
 
-    `kind`: rom (weights), threshold, line (line buffer), frame (frame buffer), fifo, state (everything else).
-    `writable`: False for a table that never changes. `banks`: so many memories of equal depth side by side hold the words,
-    one after the other. `lanes`: where above 0, so many such memories, all placed alike, one a lane, which reads it at an
-    address of its own; 0 for one memory that gives all lanes of a beat at once.
+    `kind`: rom (weights), loaded (weights that the host writes), threshold, line (line buffer), frame (frame buffer), fifo,
+    state (everything else). `writable`: False for a table that never changes. `banks`: so many memories of equal depth side
+    by side hold the words, one after the other. `lanes`: where above 0, so many such memories, all placed alike, one a lane,
+    which reads it at an address of its own; 0 for one memory that gives all lanes of a beat at once.
     """
 
     name: str
@@ -72,18 +74,19 @@ class Primitives:
 
 @dataclass(frozen=True)
 class PlacedMemory:
-    """A memory and the primitives that hold it: `bram18` blocks, `lut` LUTs or `ff` flip-flops (estimates)."""
+    """A memory and the primitives that hold it: `bram18` or `uram` blocks, `lut` LUTs or `ff` flip-flops (estimates)."""
 
     memory: Memory
     placement: Placement
     lut: int = 0
     bram18: int = 0
     ff: int = 0
+    uram: int = 0
 
     @property
     def resources(self) -> Resources:
         """The same as resources."""
-        return Resources(self.lut, self.ff, self.bram18, 0)
+        return Resources(self.lut, self.ff, self.bram18, 0, self.uram)
 
     @property
     def shift_register(self) -> bool:
@@ -101,6 +104,8 @@ class PlacedMemory:
         if self.placement == "bram":
             tiling = bram18_tiling(self.memory.bank_depth, width)
             return tuple(Primitives(count * self.memory.banks, "RAMB18", *shape) for shape, count in tiling)
+        if self.placement == "uram":
+            return (Primitives(self.uram, "URAM288", URAM_DEPTH, URAM_WIDTH),)
         if self.placement == "register" and self.memory.writable:
             return (Primitives(self.ff, "FF", 1, 1),)
         if not self.memory.writable:
@@ -162,6 +167,11 @@ def bram18_tiling(depth: int, width: int) -> tuple[tuple[tuple[int, int], int], 
         found[shape] = found.get(shape, 0) + ceil(depth / shape[0])
         left -= last[left]
     return tuple(sorted(found.items()))
+
+
+def uram_count(depth: int, width: int) -> int:
+    """Count the UltraRAMs for `depth` words of `width` bits: their cascade takes any number of them, so no depth is rounded."""
+    return ceil(depth / URAM_DEPTH) * ceil(width / URAM_WIDTH)
 
 
 SHALLOW = 32
@@ -242,7 +252,9 @@ def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
-    """List where a memory can go: LUTs or block RAM; one of depth 2 or less, or of 32 bits or less, only into registers.
+    """List where a memory can go: LUTs, block RAM or, weights that are loaded, UltraRAM.
+
+    One of depth 2 or less, or of 32 bits or less, goes only into registers. In UltraRAM a memory is not cut into banks.
 
     A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller. Thresholds that are read side
     by side have much in common: in LUTs they are logic that the tool makes smaller than a ROM, by a share that was measured
@@ -262,7 +274,11 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
         return (PlacedMemory(memory, "register", lut=_lutram(memory)),)
     in_lut = PlacedMemory(memory, "lutram", lut=_lutram(memory))
     blocks = memory.banks * bram18_count(memory.bank_depth, memory.width)
-    return in_lut, PlacedMemory(memory, "bram", bank_choice(memory.banks, memory.width), blocks)
+    in_bram = PlacedMemory(memory, "bram", bank_choice(memory.banks, memory.width), blocks)
+    if memory.kind != "loaded":
+        return in_lut, in_bram
+    in_uram = PlacedMemory(memory, "uram", uram=uram_count(memory.depth, memory.width))
+    return in_lut, in_bram, in_uram
 
 
 def _lutram(memory: Memory) -> int:
@@ -293,32 +309,38 @@ def full_depth(placed: PlacedMemory) -> int:
 def place_memories(memories: Sequence[Memory], logic: Resources, budget: Resources) -> tuple[PlacedMemory, ...]:
     """Find the placement of all memories, in order, that leaves the design smallest; a function of its arguments alone.
 
-    `logic`: what the design takes without these memories. Among the placements whose LUTs and block RAMs are within the
-    budget the one with the smallest LUT share plus BRAM18 share is taken; where none is, the one whose larger share is
-    smallest; among equals the one with fewest blocks (decision). Exact: for every number of blocks a knapsack gives the
-    most LUTs that so many blocks can spare.
+    `logic`: what the design takes without these memories. Among the placements whose LUTs, block RAMs and UltraRAMs are
+    within the budget the one of the smallest `Resources.load` is taken; where none is, the one whose largest share is
+    smallest, of those within the UltraRAMs; among equals the one with fewest blocks (decision). Exact: for every number of
+    block RAMs and of UltraRAMs a knapsack gives the most LUTs that so many blocks can spare.
     """
     options = [choices(memory) for memory in memories]
     free = [index for index, row in enumerate(options) if len(row) > 1]
-    most = sum(options[index][1].bram18 for index in free)
-    spared = np.zeros(most + 1, np.int64)
-    taken = np.zeros((len(free), most + 1), bool)
+    most = sum(max(one.bram18 for one in options[index]) for index in free)
+    most_ultra = min(budget.uram, sum(max(one.uram for one in options[index]) for index in free))
+    spared = np.zeros((most + 1, most_ultra + 1), np.int64)
+    taken = np.zeros((len(free), most + 1, most_ultra + 1), np.int8)
     for row, index in enumerate(free):
-        in_lut, in_bram = options[index]
-        # No memory takes 0 blocks, so that each is moved once at most.
-        moved = spared[: most + 1 - in_bram.bram18] + in_lut.lut - in_bram.lut
-        taken[row, in_bram.bram18 :] = moved > spared[in_bram.bram18 :]
-        spared = spared.copy()
-        np.maximum(spared[in_bram.bram18 :], moved, out=spared[in_bram.bram18 :])
+        in_lut, *others = options[index]
+        before, spared = spared, spared.copy()
+        for which, one in enumerate(others, 1):
+            if one.uram <= most_ultra:
+                moved = before[: most + 1 - one.bram18, : most_ultra + 1 - one.uram] + in_lut.lut - one.lut
+                kept = spared[one.bram18 :, one.uram :]
+                better = moved > kept
+                kept[better] = moved[better]
+                taken[row, one.bram18 :, one.uram :][better] = which
     lut = logic.lut + sum(row[0].lut for row in options) - spared
-    blocks = logic.bram18 + np.arange(most + 1)
-    shares = lut / max(1, budget.lut), blocks / max(1, budget.bram18)
-    fits = (lut <= budget.lut) & (blocks <= budget.bram18)
-    score = np.where(fits, shares[0] + shares[1], 2 + np.maximum(*shares)) if fits.any() else np.maximum(*shares)
-    left = int(score.argmin())
+    blocks, ultra = logic.bram18 + np.arange(most + 1)[:, None], logic.uram + np.arange(most_ultra + 1)[None, :]
+    pairs = ((lut, budget.lut), (blocks, budget.bram18), (ultra, budget.uram))
+    shares = [used / max(1, limit) for used, limit in pairs]
+    fits = (lut <= budget.lut) & (blocks <= budget.bram18) & (ultra <= budget.uram)
+    largest = np.maximum(np.maximum(shares[0], shares[1]), shares[2])
+    score = np.where(fits, sum(shares), len(shares) + largest) if fits.any() else largest
+    left, left_ultra = np.unravel_index(int(score.argmin()), score.shape)
     where = [0] * len(options)
     for row in reversed(range(len(free))):
-        if taken[row, left]:
-            where[free[row]] = 1
-            left -= options[free[row]][1].bram18
+        which = where[free[row]] = int(taken[row, left, left_ultra])
+        chosen = options[free[row]][which]
+        left, left_ultra = left - chosen.bram18, left_ultra - chosen.uram
     return tuple(row[choice] for row, choice in zip(options, where, strict=True))

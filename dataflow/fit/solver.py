@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo, groups
-from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.device import AMOUNTS, Resources
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.labels import ROUNDING, Bound, cheapest_path, lagrangian, smallest_share
 from muxflow.dataflow.fit.memory import choices
@@ -62,11 +62,11 @@ class Solver:
     """The search for the folds of a graph (forks inserted) that take least of a budget and are fast enough.
 
     The cost model: logic and memories of every node under its fold (weight sources and sliding windows follow their
-    reader), every memory in LUTs or in block RAM, the width converters that different lanes on the two ends of a stream
-    cause, the cycles of all these loops, and FIFOs: of depth 2, or deep enough for the elements in `held` (by stream),
-    which do not depend on the folds. It is the model of `build_design` with those FIFO depths.
+    reader), every memory in LUTs, in block RAM or in UltraRAM, the width converters that different lanes on the two ends
+    of a stream cause, the cycles of all these loops, and FIFOs: of depth 2, or deep enough for the elements in `held` (by
+    stream), which do not depend on the folds. It is the model of `build_design` with those FIFO depths.
 
-    Exact: `solve` returns the design of the smallest LUT share plus BRAM18 share among all that have every resource
+    Exact: `solve` returns the design of the smallest load (`Resources.load`) among all that have every resource
     within the budget and every node within the cycles, or None when there is none. Folds interact by the lanes of
     the streams between them alone, so the choices are the paths of a layered graph whose states are the lanes of the
     open streams; the constrained shortest path is found by Lagrangian bounds and labels that they cannot exclude.
@@ -165,14 +165,13 @@ class Solver:
         return self._latest[1]
 
     def _solution(self, trellis: Trellis, path: Sequence[int]) -> Solution:
-        folds, total, slowest = {}, np.zeros(4, np.int64), 0
+        folds, total, slowest = {}, np.zeros(len(AMOUNTS), np.int64), 0
         for group, section, transition in zip((*self.groups, None), trellis.sections, path, strict=True):
             total += section.cost[transition]
             slowest = max(slowest, int(section.cycles[transition]))
             if group is not None:
                 folds[group.leader.name] = group.candidates[int(section.choice[transition])].fold
-        lut, ff, bram18, dsp = map(int, total)
-        return Solution(folds, slowest, Resources(lut, ff, bram18, dsp))
+        return Solution(folds, slowest, Resources(*map(int, total)))
 
     def _build(self, cycles: int) -> Trellis | None:
         """Build the layered graph of all designs whose nodes are fast enough; None when there is none."""
@@ -214,19 +213,19 @@ class Solver:
     ) -> tuple[Section, Ints]:
         """List all moves of one group: from each state by each option to a new state."""
         shape = (len(states), len(options.cycles))
-        cost = np.broadcast_to(options.cost, (*shape, 4)).copy()
+        cost = np.broadcast_to(options.cost, (*shape, len(AMOUNTS))).copy()
         slowest = np.broadcast_to(options.cycles, shape).copy()
         for i, (column, name) in enumerate(zip(columns, names, strict=True)):
             sources, source = np.unique(states[:, column], return_inverse=True)
             targets, target = np.unique(options.reads[:, i], return_inverse=True)
-            table = np.zeros((len(sources), len(targets), 5), np.int64)
+            table = np.zeros((len(sources), len(targets), len(AMOUNTS) + 1), np.int64)
             for a, before in enumerate(sources):
                 for b, after in enumerate(targets):
                     taken, slow = connection(self.implementations, self.graph.streams[name], int(before), int(after))
                     table[a, b] = (*_vector(taken), slow)
             picked = table[source[:, None], target[None, :]]
-            cost += picked[..., :4]
-            np.maximum(slowest, picked[..., 4], out=slowest)
+            cost += picked[..., :-1]
+            np.maximum(slowest, picked[..., -1], out=slowest)
         state, option = np.nonzero(slowest <= cycles)
         reached = np.concatenate([states[state][:, kept], options.writes[option]], axis=1)
         fresh, target = _distinct(reached)
@@ -263,27 +262,29 @@ def _vector(resources: Resources) -> Ints:
 def _options(candidates: Sequence[Candidate]) -> _Options:
     rows = []
     for index, candidate in enumerate(candidates):
-        placed = [(candidate.logic.lut, candidate.logic.ff, 0)]
+        placed = [(candidate.logic.lut, candidate.logic.ff, 0, 0)]
         for memory in candidate.memories:
             sums = sorted(
                 {
-                    (lut + home.lut, ff + home.ff, blocks + home.bram18)
-                    for lut, ff, blocks in placed
+                    (lut + home.lut, ff + home.ff, blocks + home.bram18, ultra + home.uram)
+                    for lut, ff, blocks, ultra in placed
                     for home in choices(memory)
                 }
             )
             placed = []
             for one in sums:
-                if not placed or one[2] < placed[-1][2]:
+                if not any(kept[2] <= one[2] and kept[3] <= one[3] for kept in placed):
                     placed.append(one)
+        ends = (*candidate.reads, *candidate.writes)
         rows += [
-            (index, candidate.cycles, lut, ff, blocks, candidate.logic.dsp, *candidate.reads, *candidate.writes)
-            for lut, ff, blocks in placed
+            (index, candidate.cycles, lut, ff, blocks, candidate.logic.dsp, ultra, *ends)
+            for lut, ff, blocks, ultra in placed
         ]
     table = np.array(rows, np.int64)
-    lanes = 6 + len(candidates[0].reads)
-    every = _Options(table[:, 0], table[:, 1], table[:, 2:6], table[:, 6:lanes], table[:, lanes:])
-    return every.pareto(table[:, 1:6])
+    first = 2 + len(AMOUNTS)
+    lanes = first + len(candidates[0].reads)
+    every = _Options(table[:, 0], table[:, 1], table[:, 2:first], table[:, first:lanes], table[:, lanes:])
+    return every.pareto(table[:, 1:first])
 
 
 def _order(graph: Graph, found: Sequence[Group]) -> tuple[Group, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,6 +14,7 @@ import networkx as nx
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded
 from muxflow.dataflow.fit.timing_layout import Layout, Longs, Style, layout, stream_ends
 from muxflow.dataflow.graph.graph import Graph
@@ -259,11 +259,11 @@ def _library() -> ctypes.CDLL:
     compiler = shutil.which(COMPILER)
     if compiler is None:
         raise ToolError(f"{NO_COMPILER}: the timing simulation needs one ({INSTALL_COMPILER})")
-    with tempfile.TemporaryDirectory(prefix="muxflow-") as folder:
-        target = Path(folder) / "timing.so"
+    with scratch_folder() as folder:
+        target = folder / "timing.so"
         command = [compiler, "-std=c++14", "-O2", "-shared", "-fPIC", "-o", str(target)]
         command.append(str(Path(__file__).parent / "timing.cpp"))
-        done = compiled(command, Path(folder), "the timing simulator")
+        done = compiled(command, folder, "the timing simulator")
         if done.returncode:
             raise ToolError("g++ failed on the timing simulator:\n" + "\n".join(done.stderr.splitlines()[-5:]))
         library = ctypes.CDLL(str(target))

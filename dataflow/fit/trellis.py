@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Transitions from the states of one layer to those of the next, each with `cost`, shape (n, 4), and `cycles`.
+    """Transitions from the states of one layer to those of the next, each with `cost`, shape (n, resources), and `cycles`.
 
     `source`, `target`: states; `choice`: what the transition stands for; `before`, `after`: states in each layer.
     """
@@ -54,7 +54,7 @@ class Trellis:
     def path(self, prices: Floats, values: list[Floats]) -> tuple[list[int], Ints]:
         """Find a cheapest path, one transition a section, from what `forward` gave; and its cost."""
         state, path = 0, []
-        total = np.zeros(4, np.int64)
+        total = np.zeros(self.sections[0].cost.shape[1], np.int64)
         for section, value in zip(reversed(self.sections), reversed(values[:-1]), strict=True):
             into = np.flatnonzero(section.target == state)
             best = int(into[(value[section.source[into]] + section.cost[into] @ prices).argmin()])

@@ -72,6 +72,16 @@ class Entry:
         ordered = values.transpose(0, *(1 + axis for axis in self.axes))
         return np.ascontiguousarray(ordered).reshape(len(values), *self.shape)
 
+    def reordered(self, values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """Bring values in the order of the model's input, (N, *self.shape), to a stream's shape."""
+        ordered = values.reshape(len(values), *(shape[axis] for axis in self.axes))
+        return ordered.transpose(0, *(1 + np.argsort(self.axes)))
+
+    def restored(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the values scale * code that normalized ones, (N, *shape of the stream), were made of."""
+        restored: npt.NDArray[np.float64] = values * np.array(self.std or 1.0) + np.array(self.mean or 0.0)
+        return restored
+
 
 @dataclass(frozen=True)
 class End:

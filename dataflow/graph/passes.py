@@ -18,6 +18,7 @@ from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import IntArray, Op
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.loaded_weights import LoadedWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
@@ -198,6 +199,29 @@ def writable_seeds(graph: Graph) -> Graph:
     nodes = [replace(node, op=node.op.with_registers() or node.op) for node in graph.nodes]
     if not any(node.op.registers() for node in nodes):
         raise GraphError(f"{graph.name}: no weights are generated, so there is no seed to write")
+    return with_nodes(graph, nodes)
+
+
+def load_weights(graph: Graph, names: Sequence[str] = ()) -> Graph:
+    """Load stored weights at run time: RomWeights --> w   becomes   LoadedWeights --> w, of any weights of as many bits.
+
+    What `ProjectOptions(weights="loaded")` asks of a graph before it is fitted; accumulators grow. `names`: of the weights'
+    nodes, or of those that read them; all stored weights without any.
+    Raises GraphError for a name that is none of these, or where no weights are stored.
+    """
+    readers = graph.consumers()
+    called = {node.name: {node.name, *(reader.name for reader in readers[node.outputs[0]])} for node in graph.nodes}
+    stored = {node.name: node.op for node in graph.nodes if isinstance(node.op, RomWeights) and not node.op.loaded}
+    there = {name for node in stored for name in called[node]}
+    missing = [name for name in names if name not in there]
+    if missing or not stored:
+        what = f"no stored weights {missing[0]!r}" if missing else "no weights are stored, so there are none to load"
+        known = f"; there are {', '.join(stored)}, or the nodes that read them" if missing and stored else ""
+        raise GraphError(f"{graph.name}: {what}{known}")
+    changed = {name: op for name, op in stored.items() if not names or called[name] & set(names)}
+    nodes = [
+        replace(node, op=LoadedWeights.of(changed[node.name])) if node.name in changed else node for node in graph.nodes
+    ]
     return with_nodes(graph, nodes)
 
 

@@ -20,6 +20,8 @@ LARGEST = float(np.finfo(np.float32).max)
 """Stands for infinity, which an ONNX model from a training should not hold."""
 FLOAT_NOISE = 2.0**-20
 """How far, relatively, values may lie from a grid and still stand on it: a few float32 roundings."""
+REACH = 20
+"""Exponent of two up to which quantizers are evaluated, where nothing speaks against it."""
 FINEST, POINTS = -16, 4096
 """The first points looked at: POINTS in each interval of [-2^e, 2^e], e rising from FINEST."""
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from muxflow.dataflow.automaton import Alphabet, Automaton, layer_automaton, weight_scale
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.qonnx.ops import SELECTS, Select, check_join_shapes, check_select
-from muxflow.frontend.training.quantizers import ScaleMode, activation_scale, unsigned_activation, weight_quantizer
+from muxflow.frontend.training.quantizers import unsigned_activation, weight_quantizer
+from muxflow.frontend.training.scales import ScaleMode, activation_scale
 
 Join = Literal["channel", "channel-mean", "element", "always", "or"]
 JOINS: tuple[str, ...] = (*SELECTS, "or")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from brevitas.core.utils import StatelessBuffer
@@ -19,6 +19,14 @@ from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInject
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.scales import (
+    FIXED_BINARY_SCALE,
+    PIXEL_SCALE,
+    ScaleMode,
+    activation_scale,
+    check_scale_mode,
+    half_wave_step,
+)
 
 with warnings.catch_warnings():
     # Brevitas' exporter warns on import about its own deprecated module and about an optional package.
@@ -28,24 +36,12 @@ with warnings.catch_warnings():
     from brevitas.export.onnx.qonnx.handler import BrevitasActQuantProxyHandler, BrevitasWeightQuantProxyHandler
     from brevitas.export.onnx.qonnx.manager import QONNXManager as QONNXManager
 
-ScaleMode = Literal["power_of_two", "unit"]
 QuantResult = tuple[Tensor, Tensor, Tensor, Tensor]
-
-ACTIVATION_BITS = (1, 2, 3, 4)
-PIXEL_SCALE = 1 / 256
-"""The value of one pixel code."""
-FIXED_BINARY_SCALE = 1 / 32
-"""The constant that replaces mean|W| where a residual add follows (ERN, arXiv 2410.11553)."""
 
 
 def _check_levels(n: int) -> None:
     if not isinstance(n, int) or n < 3 or n % 2 == 0:
         raise MuxflowError(f"HEQ: {n!r} levels; the quantizer is symmetric, so use an odd number from 3 up (3, 5, 7)")
-
-
-def _check_scale_mode(scale: str) -> None:
-    if scale not in get_args(ScaleMode):
-        raise MuxflowError(f"quantizer: scale {scale!r}; supported: 'power_of_two', 'unit'")
 
 
 def heq_step(w: Tensor, n: int) -> Tensor:
@@ -78,7 +74,7 @@ def heq_scale(n: int, scale: ScaleMode = "power_of_two") -> float:
     Raises MuxflowError when n is not odd or the scale is unknown.
     """
     _check_levels(n)
-    _check_scale_mode(scale)
+    check_scale_mode(scale)
     half = (n - 1) // 2
     return 1 / half if scale == "unit" else 2.0 ** -math.ceil(math.log2(half))
 
@@ -150,17 +146,6 @@ class BinaryTensorQuant(nn.Module):  # type: ignore[misc]
         """Quantize the weights `x`; returns (value, scale, zero point, bit width)."""
         scale = x.abs().mean(dim=tuple(range(1, x.dim())), keepdim=True) if self.channel_mean else self.constant()
         return binary_sign_ste(x) * scale, scale, self.zero_point(), self.bit_width()
-
-
-def activation_scale(bits: int, scale: ScaleMode = "power_of_two") -> float:
-    """Return the value of one unsigned activation code: 1/2^k (`power_of_two`, decision) or 1/(2^k - 1) (`unit`, published).
-
-    Raises MuxflowError when k is not 1..4 or the scale is unknown.
-    """
-    if bits not in ACTIVATION_BITS:
-        raise MuxflowError(f"activation quantizer: {bits!r} bits; supported: {', '.join(map(str, ACTIVATION_BITS))}")
-    _check_scale_mode(scale)
-    return 2.0**-bits if scale == "power_of_two" else 1 / (2**bits - 1)
 
 
 def half_up_ste(x: Tensor) -> Tensor:
@@ -325,14 +310,6 @@ def unsigned_activation(bits: int, scale: ScaleMode = "power_of_two") -> Any:
         activation_step=activation_scale(bits, scale),
         float_to_int_impl_type="CEIL" if bits == 1 else "ROUND",
     )
-
-
-def half_wave_step(bits: int = 2, scale: ScaleMode = "power_of_two") -> float:
-    """Return the value of one half-wave code: 2/2^k (`power_of_two`, decision) or 2/(2^k - 1) (`unit`, published).
-
-    Raises MuxflowError when k is not 1..4 or the scale is unknown.
-    """
-    return 2 * activation_scale(bits, scale)
 
 
 def half_wave_activation(bits: int = 2, scale: ScaleMode = "power_of_two") -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.ops.thermometer_encode import ThermometerEncode
-from muxflow.frontend.training.quantizers import PIXEL_SCALE
+from muxflow.frontend.training.scales import PIXEL_SCALE
 
 
 class _Encode(torch.autograd.Function):  # type: ignore[misc]

@@ -6,67 +6,18 @@ The networks of arXiv 2410.11553 (`ern18_075` to `ern101`, ImageNet) and a small
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import brevitas.nn as qnn
 import torch
 from torch import Tensor, nn
 
-from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
+from muxflow.frontend.training.ern_config import BOTTLENECK_EXPANSION, PRESETS, ErnConfig
 from muxflow.frontend.training.layers import BatchNorm2d
-from muxflow.frontend.training.quantizers import (
-    FIXED_BINARY_SCALE,
-    PixelInput,
-    ScaleMode,
-    binary_weight,
-    half_wave_activation,
-    half_wave_step,
-)
+from muxflow.frontend.training.quantizers import PixelInput, binary_weight, half_wave_activation
+from muxflow.frontend.training.scales import FIXED_BINARY_SCALE, half_wave_step
 from muxflow.frontend.training.thermometer import ThermometerEncoder
-
-BOTTLENECK_EXPANSION = 4
-
-
-@dataclass(frozen=True)
-class ErnConfig:
-    """All choices of an ERN.
-
-    `widths`: channels of the stages (of a bottleneck's inside); each but the first halves the map; `blocks`: residual
-    blocks of each stage; `bottleneck`: 1x1, 3x3, 1x1 with four times as many channels, else two 3x3; `stem`: strides of the
-    3x3 convolutions before the blocks, a 1x1 follows; `stem_width`: their channels; `codes`, `code_bits`: of the
-    thermometer; `bits`: of activations; `classes`; `input_shape`: (C, H, W), divisible by all strides; `scale`: activation
-    scale.
-    Raises MuxflowError when a field is out of range.
-    Source: ERN (arXiv 2410.11553), whose ImageNet networks the presets are; `ern_mnist` is a decision.
-    """
-
-    widths: tuple[int, ...] = (64, 128, 256, 512)
-    blocks: tuple[int, ...] = (2, 2, 2, 2)
-    bottleneck: bool = False
-    stem: tuple[int, ...] = (2, 1, 2)
-    stem_width: int = 64
-    codes: int = 10
-    code_bits: int = 2
-    bits: int = 2
-    classes: int = 1000
-    input_shape: tuple[int, int, int] = (3, 256, 256)
-    scale: ScaleMode = "power_of_two"
-
-    def __post_init__(self) -> None:
-        if not self.widths or len(self.widths) != len(self.blocks) or not self.stem:
-            raise MuxflowError(
-                f"ern: {len(self.widths)} widths, {len(self.blocks)} numbers of blocks and {len(self.stem)} strides of the "
-                "stem; give one width and one number of blocks a stage, and one stride or more"
-            )
-        numbers = (*self.widths, *self.blocks, *self.stem, self.stem_width, self.classes, *self.input_shape)
-        if min(numbers) < 1:
-            raise MuxflowError(f"ern: {self} holds a number below 1")
-        down = prod(self.stem) * 2 ** (len(self.widths) - 1)
-        if len(self.input_shape) != 3 or any(size % down for size in self.input_shape[1:]):
-            raise MuxflowError(f"ern: input shape {self.input_shape}; give (C, H, W) with H and W divisible by {down}")
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, residual: bool = False) -> nn.Module:
@@ -160,18 +111,6 @@ class Ern(nn.Module):  # type: ignore[misc]
         logits: Tensor = self.pool(y).flatten(1)
         return logits
 
-
-PRESETS: dict[str, ErnConfig] = {
-    "ern18_075": ErnConfig(widths=(64, 128, 256, 384)),
-    "ern18": ErnConfig(),
-    "ern34": ErnConfig(blocks=(3, 4, 6, 3)),
-    "ern50": ErnConfig(blocks=(3, 4, 6, 3), bottleneck=True),
-    "ern101": ErnConfig(blocks=(3, 4, 23, 3), bottleneck=True),
-    "ern_mnist": ErnConfig(
-        widths=(32, 64), blocks=(1, 1), stem=(2,), stem_width=32, classes=10, input_shape=(1, 28, 28)
-    ),
-}
-"""The ImageNet networks of arXiv 2410.11553, and two stages for 28x28 digits."""
 
 __all__ = ["PRESETS", "Ern", "ErnBlock", "ErnConfig", "build", "randomise", "restore", "weight_bits"]
 

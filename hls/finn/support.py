@@ -5,6 +5,7 @@ from __future__ import annotations
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.hls.registry import check_stored
 
 FLOAT = 2**24
 """FINN's Python execution holds tensors in float32; integers up to this are exact there."""
@@ -19,6 +20,7 @@ def check_graph(graph: Graph) -> None:
                 f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; FINN's float32 tensors are exact up "
                 f"to {FLOAT}: {OTHERWISE}"
             )
+    check_stored(graph, "FINN")
     for node in graph.nodes:
         kernel = node.op.attributes().get("kernel")
         if kernel is not None and len(kernel) != 2:

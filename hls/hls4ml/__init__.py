@@ -17,6 +17,7 @@ from muxflow.hls.hls4ml.plan import check_ends
 from muxflow.hls.hls4ml.writing import CONFIG_FILE as CONFIG_FILE
 from muxflow.hls.hls4ml.writing import write_whole
 from muxflow.hls.names import identifier
+from muxflow.hls.registry import check_stored
 
 Backend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
 Library = Literal["onnx", "torch", "keras"]
@@ -67,6 +68,7 @@ def check_target(board: str, backend: Backend) -> None:
 
 def check_graph(graph: Graph, backend: Backend) -> None:
     """Raise UnsupportedError, before the fit, naming what a back end of hls4ml cannot carry in or out of a graph."""
+    check_stored(graph, "hls4ml")
     check_ends(graph)
     if backend == "VivadoAccelerator" and _several(graph):
         raise UnsupportedError(

@@ -23,7 +23,7 @@ class Table:
     `memory`: True when the table is a memory whose placement is chosen; False when it is wired into the logic.
     `bipolar`: every value is -1 or +1, and stored as one bit. `banks`: so many arrays of equal length side by side hold the
     rows, one after the other; 0: a single array. `lanes`: each column is an array of its own, of a lane that reads it at an
-    address of its own.
+    address of its own. `loaded`: the host writes it at run time, in words of 64 bits.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Table:
     bipolar: bool = False
     banks: int = 0
     lanes: bool = False
+    loaded: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import itertools
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from muxflow.board.driver.weights import WEIGHTS_FILE
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
@@ -28,6 +28,9 @@ from muxflow.dataflow.processes import compiled, first_errors
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.project import Project
 from muxflow.hls.vitis.seeds import seed_texts
+
+if TYPE_CHECKING:
+    from muxflow.board.driver.packing import Words
 
 Variant = Literal["native", "reference"]
 Progress = Callable[[int, int], None]
@@ -107,12 +110,9 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     started = time.perf_counter()
     try:
         folder_out.mkdir(exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder_out, prefix=f".{variant}.")
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with scratch_folder(folder_out, f".{variant}.") as scratch:
             # The main program is small; the sources of the region take nearly all the time.
-            command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(temporary)]
+            command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(scratch / variant)]
             done = compiled(command, project.path, "src/top.cpp")
             if done.returncode:
                 log = folder_out / f"{variant}.log"
@@ -120,12 +120,10 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
                 raise ToolError(
                     f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n{first_errors(done.stderr)}"
                 )
-            for stale in folder_out.glob(f"{variant}-*"):
-                stale.unlink()
-            temporary.chmod(0o755)
-            temporary.rename(executable)
-        finally:
-            temporary.unlink(missing_ok=True)
+            for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}"):
+                if older != executable:
+                    older.unlink(missing_ok=True)
+            (scratch / variant).rename(executable)
     except OSError as error:
         raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
     return executable, time.perf_counter() - started
@@ -162,15 +160,18 @@ def run_csim(
     progress: Progress | None = None,
     compiler: str = COMPILER,
     seeds: Mapping[str, Sequence[int]] | None = None,
+    weights: Path | None = None,
 ) -> CsimResult:
     """Simulate input codes, shape (N, *input.shape) an input, and return the output codes.
 
     `bounded`: every FIFO has exactly its depth; a deadlock raises ToolError with each waiting process and its stream.
     `record`: streams to record in full beside the outputs, none by default.
     `jobs`: processes that share the images. `progress(done, total)` counts images. `seeds`: starts of weight generators by
-    node, where the project's seeds are writable; the stored ones for nodes that are not named.
+    node, where the project's seeds are writable; the stored ones for nodes that are not named. `weights`: the weight file
+    that is loaded, the project's own weights without one; raises MuxflowError for one of another design.
     """
     design = project.design
+    words = project.words(weights)
     codes = design.graph.check_codes(images)
     count = len(codes[design.graph.inputs[0]])
     executable, compile_seconds = compile_csim(project, variant, compiler=compiler)
@@ -179,13 +180,13 @@ def run_csim(
     jobs = max(1, min(jobs, count))
     bounds = np.linspace(0, count, jobs + 1).astype(int)
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=project.path / "csim", prefix=".run.") as scratch:
+    with scratch_folder(project.path / "csim", ".run.") as scratch:
         runs = []
         try:
             for index, (first, last) in enumerate(itertools.pairwise(bounds)):
                 options = [*(["--bounded"] if bounded else []), *seed_options(project, seeds or {})]
                 share = {name: array[first:last] for name, array in codes.items()}
-                runs.append(_Run(project, Path(scratch) / str(index), executable, share, options, streams))
+                runs.append(_Run(project, scratch / str(index), executable, share, options, streams, words))
             _watch(runs, count, progress)
         finally:
             for run in runs:
@@ -234,6 +235,14 @@ def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[s
     return [word for argument, cells in texts.items() for word in ("--seed", argument, cells)]
 
 
+def load_options(project: Project, file: Path, words: Words) -> list[str]:
+    """Write the words that are loaded into a file, and the arguments of the simulation that name it."""
+    if project.memories is None:
+        return []
+    file.write_bytes(words.tobytes())
+    return ["--weights", str(file)]
+
+
 class _Run:
     """One simulation process over a share of the images."""
 
@@ -245,18 +254,22 @@ class _Run:
         codes: Mapping[str, IntArray],
         options: Sequence[str],
         streams: Sequence[str],
+        weights: Words,
     ) -> None:
         self.design, self.names = project.design, project.names
+        self.checksum = None if project.memories is None else project.memories.checksum(weights)
         self.folder = folder
         self.frames = len(next(iter(codes.values())))
         self.log = ""
         self.done = 0
+        self.loaded: int | None = None
         graph = project.design.graph
         self.taps = {name: folder / f"{index}.tap" for index, name in enumerate(streams)}
         try:
             folder.mkdir()
             for name, array in codes.items():
                 self._file(name).write_bytes(pack(array, graph.streams[name]).tobytes())
+            options = [*options, *load_options(project, folder / WEIGHTS_FILE, weights)]
         except OSError as error:
             raise MuxflowError(f"{folder}: the simulation's input cannot be written ({error.strerror})") from error
         command = [str(executable), str(self.frames)]
@@ -279,6 +292,8 @@ class _Run:
         line = self.process.stderr.readline()
         if line.startswith("images "):
             self.done = int(line.split()[1])
+        elif line.startswith("checksum "):
+            self.loaded = int(line.split()[1], 16)
         else:
             self.log += line
         return bool(line)
@@ -295,6 +310,8 @@ class _Run:
             raise ToolError("csim: deadlock with bounded FIFOs\n" + "\n".join(lines))
         if code:
             raise ToolError(f"csim: the simulation ended with code {code}: {self.log.strip()}")
+        if self.loaded != self.checksum:
+            raise ToolError(f"csim: the checksum of the loaded weights is {self.loaded}, expected {self.checksum}")
 
     def _file(self, stream: str) -> Path:
         """Locate the words of an outer stream."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from muxflow.dataflow.op import IntArray
 from muxflow.hls.vitis.csim import Variant, compile_csim, recordable, run_csim
@@ -19,10 +20,19 @@ class CsimExecution:
     """A project's C simulation: the streams of every node, and the output ports.
 
     It is compiled at once, `compile_seconds` tells for how long. `bounded`: every FIFO has exactly its depth; a deadlock
-    raises ToolError. `jobs`: processes that share the images of a batch. Raises ToolError as `compile_csim` does.
+    raises ToolError. `jobs`: processes that share the images of a batch. `weights`: a weight file to load, the project's own
+    weights without one. Raises ToolError as `compile_csim` does.
     """
 
-    def __init__(self, project: Project, variant: Variant = "native", *, bounded: bool = False, jobs: int = 1) -> None:
+    def __init__(
+        self,
+        project: Project,
+        variant: Variant = "native",
+        *,
+        bounded: bool = False,
+        jobs: int = 1,
+        weights: Path | None = None,
+    ) -> None:
         _, self.compile_seconds = compile_csim(project, variant)
         self.title = TITLES[variant]
         self.name = f"csim ({variant})"
@@ -30,11 +40,18 @@ class CsimExecution:
         self._variant = variant
         self._bounded = bounded
         self._jobs = jobs
+        self._weights = weights
         self._record = recordable(project)
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`."""
         result = run_csim(
-            self._project, codes, self._variant, bounded=self._bounded, record=self._record, jobs=self._jobs
+            self._project,
+            codes,
+            self._variant,
+            bounded=self._bounded,
+            record=self._record,
+            jobs=self._jobs,
+            weights=self._weights,
         )
         return result.streams

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import jinja2
 import numpy as np
 
+from muxflow.board.driver.errors import AcceleratorError
+from muxflow.board.driver.weights import WEIGHTS_FILE, WeightMemories, read_weights, weight_file
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_replaceable, read_manifest, whole_folder
 from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.codec import from_json, to_json
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import IntArray
@@ -25,10 +29,22 @@ from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import DESIGN, GRAPH, load_design, save_design
 from muxflow.hls.emit import Emitter, Tool, storage_pragma, stream_definition
 from muxflow.hls.headers import copy_headers
-from muxflow.hls.names import Names, comment, names_of
+from muxflow.hls.names import LOAD_PORTS, Names, comment, names_of
 from muxflow.hls.packing import pack, words_per_frame
 from muxflow.hls.registry import check_project
+from muxflow.hls.vitis.loading import (
+    Loader,
+    loaders,
+    memories_of,
+    same_topology,
+    weight_words,
+    with_contents,
+    with_words,
+)
 from muxflow.hls.vitis.seeds import SeedArgument, seed_arguments
+
+if TYPE_CHECKING:
+    from muxflow.board.driver.packing import Words
 
 Control = Literal["ap_ctrl_none", "s_axilite"]
 Seeds = Literal["fixed", "writable"]
@@ -47,7 +63,9 @@ class ProjectOptions:
 
     `tool`: "vitis_hls" (2020.2 and later) or "vivado_hls" (2019.2). `control`: "ap_ctrl_none" runs freely, "s_axilite"
     is started over AXI-Lite. `seeds`: "fixed", the starts of weight generators are part of the hardware; "writable", they
-    are AXI-Lite registers (the graph went through `passes.writable_seeds`).
+    are AXI-Lite registers (the graph went through `passes.writable_seeds`). `weights`: "stored", in the bitstream;
+    "loaded", all at run time, or those of the nodes whose names are given, separated by commas (the graph went through
+    `passes.load_weights`).
     """
 
     tool: Tool = field(default="vitis_hls", metadata={"help": "Whose syntax to write."})
@@ -56,10 +74,26 @@ class ProjectOptions:
         default="fixed", metadata={"help": "Seeds of generated weights: stored, or AXI-Lite registers."}
     )
 
+    weights: str = field(
+        default="stored",
+        metadata={"help": "Weights in the bitstream: stored; all at run time: loaded; or NODE,NODE,... at run time."},
+    )
+
+    @property
+    def loaded(self) -> tuple[str, ...] | None:
+        """The nodes whose weights are loaded, none for all; None where they are stored."""
+        if self.weights == "stored":
+            return None
+        return () if self.weights == "loaded" else tuple(self.weights.split(","))
+
     def __post_init__(self) -> None:
         for name, choices in (("tool", get_args(Tool)), ("control", get_args(Control)), ("seeds", get_args(Seeds))):
             if getattr(self, name) not in choices:
                 raise MuxflowError(f"{name} {getattr(self, name)!r}; supported: {', '.join(map(repr, choices))}")
+        if not all(self.weights.split(",")):
+            raise MuxflowError(
+                f"weights {self.weights!r}; expected stored, loaded, or names of nodes with commas between"
+            )
 
 
 @dataclass(frozen=True)
@@ -79,11 +113,12 @@ class Project:
     def one_at_a_time(self) -> bool:
         """Whether a frame begins after the one before has ended.
 
-        So it is where frames are started over AXI-Lite and weights are generated: a region is ready for its next start when
-        all its entry processes are, and each weight generator is one; the last of them ends with the frame.
+        So it is where frames are started over AXI-Lite and weights are generated, or loaded: a region is ready for its next
+        start when all its entry processes are, and each weight generator is one, and what reads a port; the last of them
+        ends with the frame.
         """
         generators = any(not node.inputs for node in self.design.folded.processes)
-        return self.options.control == "s_axilite" and generators
+        return self.options.control == "s_axilite" and (generators or bool(self.loaders))
 
     @property
     def interval(self) -> int:
@@ -94,6 +129,43 @@ class Project:
     def seeds(self) -> tuple[SeedArgument, ...]:
         """The starts of weight generators that can be written at run time; none when they are fixed."""
         return seed_arguments(self.design.folded, self.names.seeds) if self.options.seeds == "writable" else ()
+
+    @cached_property
+    def loaders(self) -> tuple[Loader, ...]:
+        """The memories of weights that are loaded at run time, in the order of their words."""
+        return loaders(self.design.folded)
+
+    @cached_property
+    def memories(self) -> WeightMemories | None:
+        """The same as a weight file describes them; None where there are none."""
+        return memories_of(self.design.folded) if self.loaders else None
+
+    def weight_file(self, graph: Graph) -> bytes:
+        """Compose the weight file of a network, forked, whose topology is that of the design; see `same_topology`."""
+        folded, contents = self.design.folded, same_topology(unfolded(self.design.graph), graph)
+        return weight_file(self._memories, weight_words(replace(folded, graph=with_contents(folded.graph, contents))))
+
+    def graph_with(self, weights: Path) -> Graph:
+        """Give the design's graph with the weights of a file; raises MuxflowError for one of another design."""
+        return with_words(self.design.graph, self.design.folded, self.words(weights))
+
+    def words(self, weights: Path | None) -> Words:
+        """Give the words of a weight file, or those of the project's own weights; none where none are loaded.
+
+        Raises MuxflowError for a file that is damaged or of another design, or where none are loaded.
+        """
+        if weights is None:
+            return weight_words(self.design.folded)
+        try:
+            return read_weights(weights, self._memories)
+        except AcceleratorError as error:
+            raise MuxflowError(str(error)) from error
+
+    @property
+    def _memories(self) -> WeightMemories:
+        if self.memories is None:
+            raise MuxflowError(f"{self.path}: its weights are part of the bitstream; build it with --weights loaded")
+        return self.memories
 
     @cached_property
     def digest(self) -> str:
@@ -181,6 +253,12 @@ class _Writer:
         self.design, self.options, self.names = project.design, project.options, project.names
         self.graph = self.design.graph
         self.seeds = project.seeds
+        if self.options.loaded is not None and not project.loaders:
+            raise MuxflowError(
+                f"{self.graph.name}: weights={self.options.weights!r}, but all are stored; pass the graph through "
+                "muxflow.dataflow.graph.passes.load_weights before it is fitted"
+            )
+        self.weights = weight_words(self.design.folded)
         self.emitter = Emitter(
             self.design.folded,
             self.options.tool,
@@ -189,6 +267,7 @@ class _Writer:
             self.names.outer,
             {seed.node: seed.emitted for seed in self.seeds},
             self.names.types,
+            {loader.node.name: loader.emitted for loader in project.loaders},
         )
         self.environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -204,6 +283,10 @@ class _Writer:
             "control": self.options.control,
             "tool": self.options.tool,
             "seeds": self.seeds,
+            "load_streams": [loader.takes for loader in project.loaders[1:]],
+            "load_ports": LOAD_PORTS if project.loaders else (),
+            "load_words": len(self.weights),
+            "load_checksum": "" if project.memories is None else f"{project.memories.checksum(self.weights):016x}",
             "inputs": [self._port(name) for name in self.graph.inputs],
             "outputs": [self._port(name) for name in self.graph.outputs],
         }
@@ -261,6 +344,9 @@ class _Writer:
             standard="c++0x" if vivado else "c++14",
             defines=" -DMUXFLOW_VIVADO_HLS" if vivado else "",
         )
+        if self.project.memories is not None:
+            self.tell("weights")
+            (self.project.path / WEIGHTS_FILE).write_bytes(weight_file(self.project.memories, self.weights))
         self.tell("design")
         save_design(self.design, self.project.path, to_json(self.options))
 
@@ -314,3 +400,7 @@ class _Writer:
         for name in (*self.graph.inputs, *self.graph.outputs):
             words = pack(values[name], self.graph.streams[name]).reshape(-1)
             self.project.vector_file(name).write_text("".join(f"{word:016x}\n" for word in words))
+        if self.project.loaders:
+            # The last word comes back as the checksum.
+            text = "".join(f"{word:016x}\n" for word in [*self.weights.tolist(), 0])
+            (self.project.path / "tb" / "weights.dat").write_text(text)

@@ -19,8 +19,9 @@ from muxflow.cli.fit import fit
 from muxflow.cli.report import report
 from muxflow.cli.sweep import sweep
 from muxflow.cli.train import train
+from muxflow.cli.weights import weights
 
-COMMANDS = (train, check, fit, build, sweep, csim, report, bitstream, boards, doctor, demo)
+COMMANDS = (train, check, fit, build, weights, sweep, csim, report, bitstream, boards, doctor, demo)
 
 app = typer.Typer(
     help="Streaming FPGA accelerators for ultra-low-bit networks, verified bit for bit.\n\n"

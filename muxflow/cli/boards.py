@@ -15,12 +15,12 @@ def boards(as_json: Json = False) -> None:
 
     def show() -> None:
         table = Table(box=None)
-        numeric = ("LUT", "FF", "BRAM18", "DSP", "LUT of the shell", "MHz")
+        numeric = ("LUT", "FF", "BRAM18", "DSP", "URAM", "LUT of the shell", "MHz")
         for column in ("board", "part", *numeric, "tools"):
             table.add_column(column, justify="right" if column in numeric else "left")
         for one in known().values():
             d = one.device
-            numbers = (f"{d.lut:,}", f"{d.ff:,}", str(d.bram18), f"{d.dsp:,}", f"{d.reserve.lut:,}")
+            numbers = (f"{d.lut:,}", f"{d.ff:,}", str(d.bram18), f"{d.dsp:,}", str(d.uram), f"{d.reserve.lut:,}")
             table.add_row(one.name, d.part, *numbers, f"{one.clock_mhz:g}", one.tools)
         out.print(table)
 
@@ -31,6 +31,7 @@ def boards(as_json: Json = False) -> None:
             "ff": b.device.ff,
             "bram18": b.device.bram18,
             "dsp": b.device.dsp,
+            "uram": b.device.uram,
             "reserve": asdict(b.device.reserve),
             "clock_mhz": b.clock_mhz,
             "tools": b.tools,

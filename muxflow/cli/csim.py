@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,6 +20,7 @@ from muxflow.hls.design_file import load_design
 from muxflow.hls.registry import Simulated, owner_of
 
 if TYPE_CHECKING:
+    from muxflow.hls.vitis.csim import Variant
     from muxflow.images import Images
 
 
@@ -37,7 +39,7 @@ def csim(
         Path | None,
         typer.Option(
             "--images",
-            help="Your own images, .npz with `images` (N, H, W, C; codes, or the model's floats) and `labels` if any.",
+            help="Your own images, .npz with `images` (N, H, W, C; codes, or floats that the model reads) and `labels` if any.",
         ),
     ] = None,
     data_folder: Annotated[Path | None, typer.Option(help="Folder with the data set's files.")] = None,
@@ -53,6 +55,10 @@ def csim(
         typer.Option("--strict", help="Differences at near ties, and a model that cannot be run, are errors too."),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that share the images.")] = os.cpu_count() or 1,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A weight file to load in place of the project's own weights; compared with its graph."),
+    ] = None,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -61,8 +67,9 @@ def csim(
 
     owner = owner_of(project)
     if owner is not None and isinstance(owner, Simulated):
-        if bounded:
-            raise UsageError(f"{project} is {owner.project}; --bounded is for Muxflow's own projects")
+        for option, given in (("--bounded", bounded), ("--weights", weights)):
+            if given:
+                raise UsageError(f"{project} is {owner.project}; {option} is for Muxflow's own projects")
         graph = load_design(project)[0].graph
         _csim_of(owner, project, images_for(graph, data, split, data_folder, count, file), as_json)
         return
@@ -72,6 +79,9 @@ def csim(
     opened = muxflow.open_project(project)
     images = images_for(opened.design.graph, data, split, data_folder, count, file)
     variants: Any = ("native", "reference") if variant == "both" else (variant,)
+    if weights is not None:
+        _csim_with(opened, weights, images, variants, bounded, jobs, as_json)
+        return
     with tasks(as_json) as begin:
         rungs, _, speeds = prove(
             opened, images, variants=variants, bounded=bounded, jobs=jobs, begin=begin, strict=strict
@@ -89,6 +99,38 @@ def csim(
         next_command("report", os.path.relpath(opened.path))
 
     answer({**json.loads(to_json(report)), "images_per_second": speeds}, as_json, show)
+
+
+def _csim_with(
+    project: muxflow.Project,
+    weights: Path,
+    images: Images,
+    variants: Sequence[Variant],
+    bounded: bool,
+    jobs: int,
+    as_json: bool,
+) -> None:
+    """Simulate a project with other weights than its own and say what was compared; its proof ladder stays as it is."""
+    found = {}
+    with tasks(as_json) as begin:
+        for name in variants:
+            step = begin(f"C simulation, {name}", 0)
+            found[name] = project.csim(images.codes, name, bounded=bounded, jobs=jobs, progress=step, weights=weights)
+    count = len(next(iter(found[variants[0]].streams.values())))
+    entry = {
+        "project": str(project.path),
+        "weights": str(weights),
+        "images": count,
+        "images_per_second": {name: one.images_per_second for name, one in found.items()},
+    }
+
+    def show() -> None:
+        for name in found:
+            out.print(
+                f"C simulation, {name}, with {weights}: every node equal to the graph on {counted(count, 'image')}"
+            )
+
+    answer(entry, as_json, show)
 
 
 def _csim_of(target: Simulated, path: Path, images: Images, as_json: bool) -> None:

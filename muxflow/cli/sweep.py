@@ -42,7 +42,7 @@ def sweep(
 ) -> None:
     """Fit every model to every board, budget and clock; an interrupted sweep goes on where it stopped."""
     for logic, memory in product(lut or [0.70], bram or [0.90]):
-        Utilisation(logic, logic, memory, memory)
+        Utilisation(logic, logic, memory, memory, memory)
     for one in clock or []:
         check_clock(one)
     points = plan(models, board or ["pynq-z2"], lut or [0.70], bram or [0.90], clock or [None])

@@ -13,7 +13,7 @@ from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.passes import insert_forks, load_weights
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
@@ -30,7 +30,7 @@ sys.path.insert(0, str(STANDIN))
 def make_project(tmp_path):
     """`make_project(board, tool, control)`: a written project of one small layer."""
 
-    def make(board="pynq-z2", tool="vitis_hls", control="ap_ctrl_none", seed=4, name="dense"):
+    def make(board="pynq-z2", tool="vitis_hls", control="ap_ctrl_none", seed=4, name="dense", weights="stored"):
         rng = np.random.default_rng(seed)
         nodes = [
             Node("rom", RomWeights(rng.integers(-2, 2, (6, 40))), (), ("w",)),
@@ -38,6 +38,8 @@ def make_project(tmp_path):
             Node("act", Threshold(np.sort(rng.integers(-60, 60, (6, 3)), axis=1), [0] * 6), ("sums",), ("y",)),
         ]
         graph = with_nodes(Graph("dense", (), {"x": Stream((1, 1, 40), 0, 7)}, ("x",), ("y",)), nodes)
+        if weights == "loaded":
+            graph = load_weights(graph)
         chosen = find_board(board)
         design = build_design(
             insert_forks(graph),
@@ -47,7 +49,7 @@ def make_project(tmp_path):
             board=chosen.name,
             clock_mhz=chosen.clock_mhz,
         )
-        return write_project(design, tmp_path / "build" / name, options=ProjectOptions(tool, control))
+        return write_project(design, tmp_path / "build" / name, options=ProjectOptions(tool, control, weights=weights))
 
     return make
 

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 from standin_pynq import Board, Monitor
 
+import muxflow
 from muxflow.board.deploy import write_driver
-from muxflow.board.driver import Accelerator, AcceleratorError
+from muxflow.board.driver import Accelerator, AcceleratorError, pynq_backend
 from muxflow.board.driver import registers as r
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.passes import writable_seeds
+from muxflow.dataflow.graph.passes import load_weights, writable_seeds
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import ProjectOptions, write_project
 
@@ -229,3 +231,69 @@ def test_without_pynq(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynq", None)
     with pytest.raises(AcceleratorError, match=r"pynq is not installed.*Accelerator\.emulate"):
         Accelerator(folder)
+
+
+def stored(seed=0):
+    rng = np.random.default_rng(seed)
+    nodes = [
+        Node("rom", RomWeights(2 * rng.integers(0, 2, (5, 12)) - 1), (), ("w",)),
+        Node("fc", MatrixVector(), ("x", "w"), ("a",)),
+        Node("rom2", RomWeights(np.append(rng.integers(-3, 4, (3, 5)), [[-3, 3, 0, 0, 0]], axis=0)), (), ("w2",)),
+        Node("out", MatrixVector(), ("a", "w2"), ("y",)),
+    ]
+    return with_nodes(Graph("stored", (), {"x": Stream((1, 1, 12), 0, 7)}, ("x",), ("y",)), nodes)
+
+
+@pytest.fixture(scope="module")
+def loaded(device, tmp_path_factory):
+    """A project whose weights are loaded."""
+    design = fit(load_weights(stored()), KERNELS, device=device, board="pynq-z2", clock_mhz=100)
+    return write_project(design, tmp_path_factory.mktemp("l") / "l", options=ProjectOptions(weights="loaded"))
+
+
+@pytest.mark.parametrize("bytes_at_once", [8, 1 << 20])
+def test_loads_weights(loaded, tmp_path, images, monkeypatch, bytes_at_once):
+    """The built ones at first, others later, and again after the overlay was loaded anew."""
+    monkeypatch.setattr(pynq_backend, "LOADED_BYTES", bytes_at_once)
+    board = Board(loaded)
+    monkeypatch.setitem(sys.modules, "pynq", board.module())
+    folder, other = deployed(loaded, tmp_path / "deploy"), tmp_path / "other.weights"
+    muxflow.Project(loaded).write_weights(stored(1), other)
+    with Accelerator(folder) as accelerator:
+        np.testing.assert_array_equal(accelerator.run(images), stored(0)(images))
+        assert accelerator.self_test() == 16
+        accelerator.load_weights(other)
+        np.testing.assert_array_equal(accelerator.run(images), stored(1)(images))
+        board.inject = "hang"
+        accelerator._timeout = 0.01
+        with pytest.raises(AcceleratorError, match="the overlay is loaded anew"):
+            accelerator.run(images)
+        assert not board.loaded
+        accelerator._timeout = 10
+        np.testing.assert_array_equal(accelerator.run(images), stored(1)(images))
+    with Accelerator(folder, weights=other) as accelerator:
+        np.testing.assert_array_equal(accelerator.run(images), stored(1)(images))
+    assert not board.memory
+    board.emulator.close()
+
+
+def test_weights_that_do_not_arrive(loaded, tmp_path, images, monkeypatch):
+    board = Board(loaded)
+    monkeypatch.setitem(sys.modules, "pynq", board.module())
+    folder = deployed(loaded, tmp_path / "deploy")
+    board.inject = "weights spoilt"
+    with pytest.raises(AcceleratorError, match="the checksum of the loaded weights is 0x"):
+        Accelerator(folder)
+    board.inject = None
+    with Accelerator(folder, timeout=0.01) as accelerator:
+        board.inject = "weights hang"
+        with pytest.raises(AcceleratorError, match=r"stored: weights: no answer in time; .*\n  DMA dma_weights send"):
+            accelerator.load_weights()
+        board.inject = None
+        accelerator._timeout = 10
+        np.testing.assert_array_equal(accelerator.run(images), stored(0)(images))
+    (folder / "weights.bin").unlink()
+    with pytest.raises(AcceleratorError, match=r"weights\.bin: cannot be read"):
+        Accelerator(folder)
+    assert not board.memory
+    board.emulator.close()

@@ -126,6 +126,32 @@ def test_the_block_design_of_several_ports(make_ports, board, ports):
     assert vivado.cells["control"].properties["CONFIG.NUM_MI"] == str(2 * len(suffixes))
 
 
+@pytest.mark.parametrize("board", ["pynq-z2", "zcu104"])
+@pytest.mark.parametrize("ports", [(("input",), ("output",)), PORTS["two inputs"]])
+def test_the_block_design_with_loaded_weights(make_ports, board, ports):
+    """One DMA more, which no monitor watches; the data's pin is the one beside the port of weights."""
+    inputs, outputs = ports
+    names = [
+        (*(f"{port}_r" if len(own) == 1 else port for port in own), more)
+        for own, more in ((inputs, "weights"), (outputs, "checksum"))
+    ]
+    folder = make_ports(inputs, outputs, board, names, weights="loaded")
+    assert run_script(folder / "check.tcl", Vivado().commands()) == 0
+    vivado = run(folder)
+    assert vivado.links["/dma_weights/M_AXIS_MM2S"] == "/accelerator/weights"
+    assert vivado.links["/accelerator/checksum"] == "/dma_weights/S_AXIS_S2MM"
+    assert vivado.links["/monitor/m_in"] == f"/accelerator/{names[0][0]}"
+    assert vivado.links["/accelerator/output_r"] == "/monitor/s_out"
+    register = "/dma_weights/S_AXI_LITE"
+    assert vivado.links[register].startswith("/control/") and register in vivado.addressed
+    assert "monitor_weights" not in vivado.cells
+    count = str(len(inputs) + len(outputs) + 2)
+    assert vivado.cells["memory"].properties["CONFIG.NUM_SI"] == count
+    assert vivado.cells["interrupts"].properties["CONFIG.NUM_PORTS"] == count
+    assert vivado.cells["control"].properties["CONFIG.NUM_MI"] == str(2 * len(inputs) + 1)
+    assert "weights.dat" in (folder / "hls_config.cfg").read_text()
+
+
 def test_a_port_is_found_under_the_name_that_a_tool_gives_it(make_ports):
     names = (("input_left_V", "input_left_r_V"), ("output_r",))
     vivado = run(make_ports(("input_left", "input_left_r"), ("output",), names=names))

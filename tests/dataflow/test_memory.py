@@ -125,7 +125,7 @@ def test_bram18_as_vivado_packs():
 memories = st.builds(
     Memory,
     st.just("m"),
-    st.sampled_from(["rom", "threshold", "line", "frame", "fifo", "state"]),
+    st.sampled_from(["rom", "loaded", "threshold", "line", "frame", "fifo", "state"]),
     st.integers(1, 3000),
     st.integers(1, 80),
     st.booleans(),
@@ -158,25 +158,42 @@ def test_a_memory_a_lane(memory, lanes):
     assert one[0].lut == lutram_count(memory.depth, memory.width, False) >= choices(memory)[0].lut
 
 
-@given(st.lists(memories, max_size=7), st.integers(0, 3000), st.integers(0, 20), st.integers(0, 500), st.integers(0, 4))
-def test_placement_against_all_placements(held, lut, bram18, logic_lut, logic_bram18):
-    """The smallest load of those within the budget; where none is, the smallest largest share."""
-    logic, budget = Resources(logic_lut, 0, logic_bram18, 0), Resources(lut, 10**6, bram18, 0)
+@given(
+    st.lists(memories, max_size=7),
+    st.builds(Resources, st.integers(0, 3000), st.just(10**6), st.integers(0, 20), st.just(0), st.integers(0, 4)),
+    st.builds(Resources, st.integers(0, 500), st.just(0), st.integers(0, 4)),
+)
+def test_placement_against_all_placements(held, budget, logic):
+    """The smallest load of those within the budget; where none is, the smallest largest share within the UltraRAMs."""
     placed = place_memories(held, logic, budget)
     assert [one.memory for one in placed] == held
 
-    def shares(rows):
-        total = sum((row.resources for row in rows), logic)
-        return total.lut / max(1, lut), total.bram18 / max(1, bram18), total.lut <= lut and total.bram18 <= bram18
+    def total(rows):
+        return sum((row.resources for row in rows), logic)
 
-    every = [shares(rows) for rows in itertools.product(*map(choices, held))]
-    one, other, fits = shares(placed)
-    fitting = [a + b for a, b, good in every if good]
-    assert fits == bool(fitting)
+    every = [total(rows) for rows in itertools.product(*map(choices, held))]
+    every = [one for one in every if one.uram <= budget.uram]
+    fitting = [one.load(budget) for one in every if not one.exceeds(budget)]
+    met = total(placed)
+    assert (not met.exceeds(budget)) == bool(fitting)
     if fitting:
-        assert one + other == pytest.approx(min(fitting))
+        assert met.load(budget) == pytest.approx(min(fitting))
     else:
-        assert max(one, other) == pytest.approx(min(max(a, b) for a, b, _ in every))
+        assert met.share(budget) == pytest.approx(min(one.share(budget) for one in every))
+
+
+def test_loaded_weights_go_into_ultra_ram():
+    """Only memories that are written at run time, and only where the part has UltraRAM; no depth is rounded, no bank made."""
+    loaded, stored = Memory("weights", "loaded", 9216, 100, True, 9), Memory("weights", "rom", 9216, 100, banks=9)
+    (placed,) = place_memories([loaded], Resources(), Resources(10**4, 0, 100, 0, 60))
+    assert (placed.placement, placed.uram, placed.lut, str(placed.primitives[0])) == ("uram", 6, 0, "6 URAM288 4096x72")
+    for memory, blocks in ((stored, 60), (loaded, 5)):
+        (placed,) = place_memories([memory], Resources(), Resources(10**4, 0, 100, 0, blocks))
+        assert (placed.placement, placed.uram) == ("bram", 0)
+    # A block RAM and a LUT cost more when they are written than the same bits as constants, or as much.
+    for one, other in zip(choices(loaded), choices(stored), strict=False):
+        assert one.placement == other.placement
+        assert one.lut >= other.lut and one.bram18 >= other.bram18
 
 
 def test_placement_spares_blocks_and_is_the_same_twice():
@@ -191,7 +208,7 @@ def test_placement_spares_blocks_and_is_the_same_twice():
     assert place_memories([], logic, Resources()) == ()
 
 
-@pytest.mark.parametrize("field", ["lut", "ff", "bram18", "dsp"])
+@pytest.mark.parametrize("field", ["lut", "ff", "bram18", "dsp", "uram"])
 @pytest.mark.parametrize("share", [0, -0.5, 1.01, float("nan")])
 def test_bad_utilisation(field, share):
     with pytest.raises(UsageError, match=f"for {field}"):
@@ -199,10 +216,13 @@ def test_bad_utilisation(field, share):
 
 
 def test_budget_and_sums():
-    device = Device("part", lut=1000, ff=2000, bram18=10, dsp=3)
-    assert device.budget(Utilisation(0.5, 1, 0.19, 0.9)) == Resources(500, 2000, 1, 2)
-    assert Resources(1, 2, 3, 4) + Resources(10, 20, 30, 40) == Resources(11, 22, 33, 44)
-    assert Resources(5, 5, 5, 5).exceeds(Resources(5, 4, 5, 4)) == ["FF", "DSP"]
+    device = Device("part", lut=1000, ff=2000, bram18=10, dsp=3, uram=8)
+    assert device.budget(Utilisation(0.5, 1, 0.19, 0.9, 0.5)) == Resources(500, 2000, 1, 2, 4)
+    assert Resources(1, 2, 3, 4, 5) + Resources(10, 20, 30, 40, 50) == Resources(11, 22, 33, 44, 55)
+    assert Resources(5, 5, 5, 5, 5).exceeds(Resources(5, 4, 5, 4, 4)) == ["FF", "DSP", "URAM"]
+    assert Resources(0, 0, 0, 0, 3).share(Resources(1, 1, 1, 1, 2)) == 1.5
+    assert str(Resources(1)) == "1 LUT, 0 FF, 0 BRAM18, 0 DSP"
+    assert str(Resources(1, uram=2)) == "1 LUT, 0 FF, 0 BRAM18, 0 DSP, 2 URAM"
 
 
 def test_budget_reserve_and_sureness():

@@ -19,7 +19,7 @@ from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.passes import insert_forks, load_weights
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.channel_select import ChannelSelect
 from muxflow.dataflow.ops.concat import Concat
@@ -32,7 +32,7 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
 
-WHOLE = Utilisation(1, 1, 1, 1)
+WHOLE = Utilisation(1, 1, 1, 1, 1)
 
 
 def expected_depths(graph, held):
@@ -43,13 +43,13 @@ def expected_depths(graph, held):
     return depths
 
 
-def random_trellis(rng, layers):
+def random_trellis(rng, layers, ultra):
     sizes = [1, *rng.integers(1, 4, layers - 1).tolist(), 1]
     sections = []
     for before, after in itertools.pairwise(sizes):
         pairs = [(a, b) for a in range(before) for b in range(after) for _ in range(int(rng.integers(1, 4)))]
         source, target = np.array(pairs).T
-        cost = rng.integers(0, (1000, 400, 12, 3), (len(pairs), 4))
+        cost = rng.integers(0, (1000, 400, 12, 3, 1 + ultra), (len(pairs), 5))
         sections.append(Section(source, target, np.arange(len(pairs)), cost, np.ones(len(pairs), int), before, after))
     return Trellis(tuple(sections))
 
@@ -59,7 +59,7 @@ def every_path(trellis):
 
     def follow(layer, state):
         if layer == len(trellis.sections):
-            yield (), np.zeros(4, int)
+            yield (), np.zeros(5, int)
             return
         section = trellis.sections[layer]
         for move in np.flatnonzero(section.source == state):
@@ -72,20 +72,21 @@ def every_path(trellis):
 @pytest.mark.parametrize("seed", range(40))
 def test_the_path_is_the_cheapest_within_the_budget(seed):
     rng = np.random.default_rng(seed)
-    trellis = random_trellis(rng, int(rng.integers(1, 6)))
+    trellis = random_trellis(rng, int(rng.integers(1, 6)), 5 * (seed % 2))
     costs = np.array([cost for _, cost in every_path(trellis)])
     for _ in range(6):
         # Between what the smallest and the largest need of each resource, so that any of them can bind.
         budget = rng.integers(costs.min(axis=0), costs.max(axis=0) + 2)
         fitting = costs[(costs <= budget).all(axis=1)]
-        loads = [cost[0] / max(1, budget[0]) + cost[2] / max(1, budget[2]) for cost in fitting]
+        limits = Resources(*map(int, budget))
+        loads = [Resources(*map(int, cost)).load(limits) for cost in fitting]
         path = cheapest_path(trellis, budget)
         if not loads:
             assert path is None
             continue
         cost = sum(section.cost[move] for section, move in zip(trellis.sections, path, strict=True))
         assert (cost <= budget).all()
-        assert cost[0] / max(1, budget[0]) + cost[2] / max(1, budget[2]) == pytest.approx(min(loads))
+        assert Resources(*map(int, cost)).load(limits) == pytest.approx(min(loads))
         assert lagrangian(trellis, budget).value <= min(loads) + 1e-9
 
 
@@ -130,7 +131,12 @@ def concat_network():
     return with_nodes(Graph("concat", (), {"x": Stream((1, 3, 6), 0, 3)}, ("x",), ("y",)), [rom, *nodes])
 
 
-NETWORKS = {"dense": dense_network, "mux": mux_network, "concat": concat_network}
+NETWORKS = {
+    "dense": dense_network,
+    "mux": mux_network,
+    "concat": concat_network,
+    "loaded": lambda: load_weights(dense_network()),
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -159,12 +165,12 @@ def test_the_solver_against_all_designs(name, most):
     luts, ffs = sorted(r.lut for r in large), sorted(r.ff for r in large)
     dsps = sorted(r.dsp for r in large)
     tried = set()
-    for share, bram, ff, dsp in (
-        (0.02, 40, 1, 1),
-        (0.1, 2, 1, 1),
-        (0.3, 0, 1, 1),
-        (0.9, 1, 0.05, 1),
-        (0.9, 3, 1, 0.1),
+    for share, bram, ff, dsp, ultra in (
+        (0.02, 40, 1, 1, 0),
+        (0.1, 2, 1, 1, 1),
+        (0.3, 0, 1, 1, 3),
+        (0.9, 1, 0.05, 1, 1),
+        (0.9, 3, 1, 0.1, 0),
     ):
         device = Device(
             "part",
@@ -172,9 +178,10 @@ def test_the_solver_against_all_designs(name, most):
             ffs[int(ff * (len(ffs) - 1))],
             bram,
             dsps[int(dsp * (len(dsps) - 1))],
+            uram=ultra,
         )
         budget = device.allowance(WHOLE)
-        built = [(d.slowest_cycles, load(d.resources, budget), d) for d in designs(device)]
+        built = [(d.slowest_cycles, d.resources.load(budget), d) for d in designs(device)]
         fitting = [(cycles, cost) for cycles, cost, d in built if not d.resources.exceeds(budget)]
         best = fastest(solver, budget)
         if not fitting:
@@ -187,14 +194,10 @@ def test_the_solver_against_all_designs(name, most):
             assert found is not None
             assert not found.resources.exceeds(budget)
             least = min(cost for slowest, cost in fitting if slowest <= cycles)
-            assert load(found.resources, budget) == pytest.approx(least), (share, cycles)
+            assert found.resources.load(budget) == pytest.approx(least), (share, cycles)
         tried.add(best.cycles)
         assert solver.solve(best.cycles - 1, budget) is None
     assert len(tried) > 1
-
-
-def load(resources, budget):
-    return resources.lut / max(1, budget.lut) + resources.bram18 / max(1, budget.bram18)
 
 
 def test_the_cost_model_is_that_of_the_design(make_random_design):

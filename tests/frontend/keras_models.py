@@ -12,6 +12,8 @@ import tf_keras
 sys.modules["keras"] = tf_keras
 
 import numpy as np  # noqa: E402
+from keras_ern_models import MODELS as ERN_MODELS  # noqa: E402
+from keras_ern_models import measure  # noqa: E402
 from keras_ports_models import MODELS as PORTS_MODELS  # noqa: E402
 from keras_values import joined, settle, whole_output  # noqa: E402
 from qkeras import (  # noqa: E402
@@ -437,9 +439,23 @@ def stochastic():
     )
 
 
+@model
+def sixteen():
+    """Activations of 16 bits and power-of-two scales, as hls4ml's users have them: shifts, not thresholds."""
+    return chain(
+        (5, 6, 2),
+        conv(4, bits="quantized_bits(6,0,alpha=1)", bias_quantizer="quantized_bits(12,2,alpha=1)"),
+        QActivation("quantized_relu(16,6)", name="a"),
+        layers.Flatten(),
+        QDense(6, kernel_quantizer="quantized_bits(4,0,alpha=1)", bias_quantizer="quantized_bits(8,2,alpha=1)"),
+        QActivation("quantized_bits(16,6,alpha=1)", name="b"),
+        QDense(3, kernel_quantizer="quantized_bits(6,0,alpha=1)"),
+    )
+
+
 def main(folder):
     joined(folder)
-    for number, (name, make) in enumerate(MODELS.items()):
+    for number, (name, make) in enumerate((MODELS | ERN_MODELS).items()):
         tf_keras.utils.set_random_seed(number)
         rng = np.random.default_rng(number)
         net = make()
@@ -449,12 +465,15 @@ def main(folder):
             x = load_digits().images[1500:, ..., None].astype(np.float32) / 16
         else:
             settle(net, rng)
-            first = get_quantizer(SIGNED) if name == "plain" else net.get_layer("grid").quantizer
+            grid = "pixels" if name in ERN_MODELS else "grid"
+            first = get_quantizer(SIGNED) if name == "plain" else net.get_layer(grid).quantizer
             x = np.asarray(first(rng.uniform(-1.2, 1.2, (64, *net.input_shape[1:])).astype(np.float32)))
             if name == "features":
                 x = np.asarray(first(x * 20))
             # The straight-through estimator leaves float noise on values beyond the grid's ends.
             x = np.round(x * 2.0**12) / 2.0**12
+            if name in ERN_MODELS:
+                measure(net, x)
         net.save(folder / f"{name}{'.keras' if number % 2 else '.h5'}")
         kept = [layer for layer in net.layers if not isinstance(layer, (layers.InputLayer, Model))]
         whole = Model(net.inputs, [layer.output for layer in kept])

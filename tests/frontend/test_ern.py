@@ -13,7 +13,8 @@ from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.training import zoo_ern
 from muxflow.frontend.training.configuration import randomise, seeded
-from muxflow.frontend.training.quantizers import UnsignedTensorQuant, half_wave_step
+from muxflow.frontend.training.quantizers import UnsignedTensorQuant
+from muxflow.frontend.training.scales import half_wave_step
 from muxflow.frontend.training.thermometer import ThermometerEncoder
 from muxflow.frontend.training.zoo_ern import Ern, ErnConfig
 from muxflow.proof.compare import compare

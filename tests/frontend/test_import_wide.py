@@ -76,11 +76,20 @@ def test_16_bits_with_a_factor_a_channel(build, prove):
 
 
 def test_16_bits_that_no_shift_gives_are_refused_by_name(build, save):
-    message = (
-        r"Quant_\d+ \(Quant\): 32472 steps between codes; up to 4095 .* Use at most 12 bits, or power-of-two scales"
-    )
+    message = r"Quant_\d+ \(Quant\): 32,472 steps between codes; up to 4,095 \(MOST_STEPS\) .* or power-of-two scales"
     with pytest.raises(UnsupportedError, match=message):
         load(save(net(build, 16, 0.0004137, weight_bits=12)))
+
+
+def test_sums_that_float32_rounds_are_named_as_the_reason(build, save):
+    """quantized_bits(16, 6) everywhere: power-of-two scales, and no float model that computes them exactly."""
+    b = build((1, 6))
+    b.quant(scale=2.0**-10, bits=16, signed=1)
+    b.node("Gemm", b.last, b.weights(numbers(6, 4, low=1 - 2**15, high=2**15), 2.0**-10, bits=16))
+    b.quant(scale=2.0**-10, bits=16)
+    message = r"65,535 steps between codes; .* fewer bits in the layer before it: its sums take 3\d, and float32"
+    with pytest.raises(UnsupportedError, match=message):
+        load(save(b))
 
 
 def test_weights_of_16_bits_with_and_without_a_quantizer(build, prove, searched):

@@ -19,6 +19,8 @@ from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.importer.walk import check_model, import_model
 from muxflow.frontend.keras import process as keras_process
 from muxflow.frontend.keras import reader
@@ -42,6 +44,7 @@ LAYERS = {
     "grouped": ["a", "b", "c", "start"],
     "po2": ["a", "b", "c", "d", "e"],
     "wide": ["a", "b"],
+    "sixteen": ["a", "b"],
     "float_relu": ["a", "b"],
     "plain": ["a", "b", "c", "d"],
     "features": ["a"],
@@ -52,6 +55,18 @@ LAYERS = {
     "folded": ["a", "b", "c"],
     "resized": ["a", "b", "c", "cropped", "d", "e", "larger", "pooled"],
     "digits": ["a", "b", "max_pooling2d_1"],
+    "ern_basic": sorted(
+        ["act", "stem0", "stem1", "thermometer", *(f"block{b}_act{i}" for b in ("0_0", "1_0", "1_1") for i in (0, 1))]
+    ),
+    "ern_bottleneck": sorted(
+        [
+            "act",
+            "stem0",
+            "stem1",
+            "thermometer",
+            *(f"block{b}_act{i}" for b in ("0_0", "0_1", "1_0") for i in (0, 1, 2)),
+        ]
+    ),
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
 OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}
@@ -220,6 +235,21 @@ def test_several_inputs_and_outputs_up_to_the_simulation(name, folder, described
     assert all(len(np.unique(streams[output])) > 5 for output in graph.outputs)
 
 
+def test_sixteen_bits_are_shifts_up_to_the_simulation(folder, described, tmp_path):
+    """quantized_relu(16,6) and quantized_bits(16,6): no thresholds, Keras' codes, in both variants of the C simulation."""
+    graph = import_model(described["sixteen"])
+    kinds = [type(node.op) for node in graph.nodes]
+    assert (kinds.count(ShiftClip), kinds.count(Threshold)) == (2, 0)
+    assert graph.notes["near_ties"] == "0"
+    assert max(graph.streams[name].bits for name in graph.tensors) == 16
+    x, output, _ = saved(folder, "sixteen")
+    codes = input_codes(graph, x)[:4]
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path)
+    for variant in ("native", "reference"):
+        found = project.csim(codes, variant).outputs
+        np.testing.assert_allclose(graph.read_out(found), output[:4], rtol=1e-5, atol=1e-6)
+
+
 def test_a_graph_of_other_inputs_and_outputs_is_named(folder, described, tmp_path):
     predictor = Predictor(["x"], ["y"], {}, lambda tensors: None)
     with pytest.raises(MuxflowError, match="the model has 1 inputs, the graph 2: it was not imported from it"):
@@ -307,7 +337,8 @@ def test_what_is_not_supported_is_named(described):
     assert "trains (Dropout): called with training=True, so predict trains" in lone["trains"]
     assert "half (QActivation): computes in float16; supported is float32" in lone["half"]
     assert "rows (BatchNormalization): axis=[1]; supported is the last axis" in lone["rows"]
-    assert "say what its integers are: input_bits=8" in next(iter(complaints(described["plain"]).values()))
+    plain = complaints(described["plain"])
+    assert len(plain) == 1 and "say what its integers are: input_bits=8" in plain["conv2d"]
     with pytest.raises(UnsupportedError, match=r"^wide \(QActivation\): activation quantized_relu\(17,2"):
         import_model(described["bad"])
 

@@ -17,7 +17,6 @@ from muxflow.frontend.training.quantizers import (
     HEQTensorQuant,
     PixelInput,
     UnsignedTensorQuant,
-    activation_scale,
     binary_weight,
     freeze_heq,
     heq_bits,
@@ -27,6 +26,7 @@ from muxflow.frontend.training.quantizers import (
     unsigned_activation,
     weight_quantizer,
 )
+from muxflow.frontend.training.scales import activation_scale
 
 GAUSSIAN = torch.special.ndtri((torch.arange(99_999, dtype=torch.float64) + 1) / 100_000).float()
 

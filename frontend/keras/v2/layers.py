@@ -36,12 +36,12 @@ from muxflow.frontend.keras.layers import (
     pooled,
     separated,
 )
-from muxflow.frontend.keras.steps import find_steps
-from muxflow.frontend.keras.v2.joins import HANDLERS as MOGNET_HANDLERS
+from muxflow.frontend.keras.steps import REACH, find_steps
+from muxflow.frontend.keras.v2.own_layers import HANDLERS as OWN_HANDLERS
 from muxflow.frontend.keras.writer import Writer
 
-REACH, NOISY_REACH = 20, 10
-"""Exponents of two up to which quantizers are evaluated; the second where `settled` must take noise away."""
+NOISY_REACH = 10
+"""Exponent of two up to which quantizers are evaluated where `settled` must take noise away."""
 
 
 def settled(quantizer: Any, values: Floats) -> Floats:
@@ -250,7 +250,7 @@ LAYERS = Layers(
     {
         **SHARED,
         **CONVOLUTIONS,
-        **MOGNET_HANDLERS,
+        **OWN_HANDLERS,
         **dict.fromkeys(("Dense", "QDense"), dense),
         "QDenseBatchnorm": folded(multiplied, "kernel_quantizer_internal"),
         **dict.fromkeys(("BatchNormalization", "QBatchNormalization"), batch_normalization),

@@ -7,47 +7,17 @@ as `quantized_relu(bits, 0)` of QKeras gives them: scale 2^-bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from muxflow.dataflow.automaton import Alphabet, Automaton, layer_automaton, weight_scale
-from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
-from muxflow.dataflow.packages import install_extra
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.qonnx.ops import Select, check_select
+from muxflow.frontend.training.keras.layer import PACKAGE, Gradient, ceiling, floor, registered, rounded
 
-if hasattr(tf.keras, "ops"):  # Keras 3 only; the Keras 2 of tf_keras does not tell its version here
-    raise ToolError(
-        f"the Keras layers of Muxflow are made of Keras 2, but tf.keras is Keras {tf.keras.__version__} in this process; "
-        f"set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported ({install_extra('qkeras')}), and keep Keras 3 "
-        "in a process of its own"
-    )
-
-PACKAGE = "muxflow"
 LARGEST_BITS = 8
-Gradient = Callable[..., Any]
-
-registered = tf.keras.utils.register_keras_serializable(package=PACKAGE)
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def _ceiling(x: Any) -> tuple[Any, Gradient]:
-    """Compute ceil(x), gradient of x: a straight-through estimator without the float noise of `x + (q(x) - x)`."""
-    return tf.math.ceil(x), lambda gradient: gradient
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def _floor(x: Any) -> tuple[Any, Gradient]:
-    """Compute floor(x), gradient of x."""
-    return tf.math.floor(x), lambda gradient: gradient
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def _codes(x: Any) -> tuple[Any, Gradient]:
-    """Compute round(x), gradient of x: the codes of values that carry float noise."""
-    return tf.math.rint(x), lambda gradient: gradient
 
 
 def _step(margin: Any, width: float) -> Any:
@@ -154,7 +124,7 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Join the codes."""
-        x, f = (_codes(value / self.scale) for value in inputs)
+        x, f = (rounded(value / self.scale) for value in inputs)
         joined = self.join(x[..., : self.channels], f[..., : self.channels])
         return tf.concat([joined, f[..., self.channels :]], axis=-1) * self.scale
 
@@ -203,7 +173,7 @@ class MuxJoin(_Join):
 
     def _limits(self) -> Any:
         pixels = self.pixels if self.select == "channel-mean" else 1
-        return _ceiling(self.threshold / self.scale * float(pixels or 1))
+        return ceiling(self.threshold / self.scale * float(pixels or 1))
 
     def integer_thresholds(self) -> list[int]:
         """Return the integers that hardware compares with, one per residual channel; empty for always."""
@@ -211,7 +181,7 @@ class MuxJoin(_Join):
 
     def join(self, x: Any, f: Any) -> Any:
         """Compute `S ? (x + f) >> 1 : f`."""
-        halved = _floor((x + f) / 2)
+        halved = floor((x + f) / 2)
         if self.threshold is None:
             return halved
         if self.select == "element":

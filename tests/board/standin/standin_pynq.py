@@ -166,6 +166,9 @@ class Board:
         for monitor in self.monitors:
             monitor.reset()
         self.accelerator.words = {}
+        # What came over the DMA of weights, and whether it was whole.
+        self.sent = np.zeros(0, np.uint64)
+        self.loaded = self.entry["weights"] is None
 
     def module(self):
         """What `import pynq` finds."""
@@ -181,6 +184,8 @@ class Board:
                     suffix = f"_{number}" if number else ""
                     setattr(self, f"dma{suffix}", board.dmas[number])
                     setattr(self, f"monitor{suffix}", monitor)
+                if board.entry["weights"] is not None:
+                    self.dma_weights = board.dma_weights = Dma(board, "weights", [r.DMA_SEND, r.DMA_RECEIVE])
                 self.accelerator = board.accelerator
                 self.download()
 
@@ -199,7 +204,27 @@ class Board:
         module.Overlay, module.allocate = Overlay, allocate
         return module
 
+    def started_load(self, base):
+        """A transfer of weights: the last of them brings the checksum into the receive that was armed before."""
+        dma = self.dma_weights
+        if base == r.DMA_RECEIVE or self.inject == "weights hang":
+            return
+        words = dma.registers[base + r.DMA_LENGTH] // 8
+        self.sent = np.append(self.sent, self.memory[dma.address(base)][:words])
+        dma.registers[base + r.DMA_STATUS] = r.DMA_IDLE
+        total = sum(node["words"] for node in self.entry["weights"]["nodes"]) + 1
+        assert len(self.sent) <= total
+        if len(self.sent) == total:
+            assert dma.registers[r.DMA_RECEIVE + r.DMA_LENGTH] == 8 and self.sent[-1] == 0
+            checksum = self.emulator.load_weights(self.sent[:-1], 60)
+            self.memory[dma.address(r.DMA_RECEIVE)][0] = checksum ^ (self.inject == "weights spoilt")
+            dma.registers[r.DMA_RECEIVE + r.DMA_STATUS] = r.DMA_IDLE
+            self.sent, self.loaded = self.sent[:0], True
+
     def started(self, number, base):
+        if number == "weights":
+            self.started_load(base)
+            return
         if base == r.DMA_SEND:
             armed = {one for one, other in self.pending if other == r.DMA_RECEIVE}
             assert len(armed) == len(self.words[r.DMA_RECEIVE]), "a send before every receive is armed"
@@ -222,7 +247,7 @@ class Board:
         lengths = {channel: self.pending.pop(channel) // 8 for channel in self.channels}
         inject, self.inject = self.inject, None
         started = self.entry["control"] == "ap_ctrl_none" or self.accelerator.words.get(0) == r.ACCELERATOR_START
-        if self.broken or inject == "hang" or not started:
+        if self.broken or inject == "hang" or not started or not self.loaded:
             self.broken = True
             return
         if isinstance(inject, tuple):

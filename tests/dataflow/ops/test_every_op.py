@@ -51,6 +51,10 @@ def test_has_cases_on_the_ladder(kind: str, target: str) -> None:
     assert file.exists(), (
         f"op {kind} has no cases: write {file.name} with a test that adds them to the ladder and climbs"
     )
+    if op.loaded and target in TARGETS:
+        # Only projects of our own have a port for what is loaded; the file's ladder says that the others refuse all of it.
+        assert f'refused=["{TARGETS[0]}", "{TARGETS[1]}"]' in file.read_text()
+        return
     found = climbed(file.read_text(), target)
     assert op.__name__ in found, f"{file.name}: no test adds {kind} to the ladder and climbs it on target {target}"
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from command_line import run
+from onnx import TensorProto, helper, numpy_helper
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.graph import Entry, Graph
+from muxflow.frontend.floats import float_inputs
 from muxflow.images import file_images
 
 COUNT = 6
@@ -25,6 +29,13 @@ def graph(residual: Graph) -> Graph:
 def drawn(graph: Graph) -> np.ndarray:
     stream = graph.streams[graph.inputs[0]]
     return np.random.default_rng(3).integers(stream.lo, stream.hi + 1, (COUNT, *stream.shape))
+
+
+def described(graph: Graph, entry: Entry) -> Graph:
+    """The graph of a model whose input is made of codes as the entry says."""
+    (name,) = graph.inputs
+    streams = {**graph.streams, name: replace(graph.streams[name], scale=(1 / 15,))}
+    return replace(graph, streams=streams, entries={name: entry})
 
 
 def test_codes_with_labels_give_the_accuracy(workplace: Path, graph: Graph) -> None:
@@ -91,3 +102,72 @@ def test_axes_of_one_element_need_not_be_there(tmp_path: Path) -> None:
         np.save(tmp_path / "grey.npy", grey.reshape(shape).astype(np.uint8))
         found = file_images(graph, tmp_path / "grey.npy", None)
         assert np.array_equal(found.codes[graph.inputs[0]], grey[..., None])  # type: ignore[index]
+
+
+def test_floats_after_mean_and_standard_deviation_become_the_pixels(tmp_path: Path, graph: Graph) -> None:
+    """The model's own input values: raw pixels come back, whatever is normalized behind them."""
+    stream = graph.streams[graph.inputs[0]]
+    mean, std = tuple(np.linspace(0.1, 0.5, stream.channels)), (0.25,)
+    entry = Entry((2, 0, 1), (stream.channels, *stream.shape[:-1]), mean, std)
+    normal = described(graph, entry)
+    codes = drawn(normal)
+    np.save(tmp_path / "x.npy", np.moveaxis(float_inputs(normal, codes)[0], 1, -1))
+    found = file_images(normal, tmp_path / "x.npy", None)
+    assert np.array_equal(found.codes[graph.inputs[0]], codes)  # type: ignore[index]
+    assert found.dataset == "x.npy, floats after mean and standard deviation rounded to codes"
+
+
+@pytest.mark.parametrize("axes", [(2, 0, 1), (0, 1, 2), (1, 2, 0), (2, 1, 0)])
+def test_images_in_the_order_of_a_flat_input(axes: tuple[int, ...], tmp_path: Path, graph: Graph) -> None:
+    """As the model takes them, codes and floats: the same codes as channels last."""
+    (name,) = graph.inputs
+    stream = graph.streams[name]
+    flat = described(graph, Entry(axes, (stream.size,)))
+    codes = drawn(flat)
+    lined = codes.transpose(0, *(1 + axis for axis in axes)).reshape(COUNT, -1)
+    for array in (codes, lined, *float_inputs(flat, codes)):
+        np.save(tmp_path / "x.npy", array)
+        assert np.array_equal(file_images(flat, tmp_path / "x.npy", None).codes[name], codes)  # type: ignore[index]
+    np.save(tmp_path / "x.npy", lined[:, 1:])
+    with pytest.raises(MuxflowError, match=rf"channels last, or as the model's input, \(N, {stream.size}\)"):
+        file_images(flat, tmp_path / "x.npy", None)
+
+
+def write_plain(path: Path) -> None:
+    """A model that reads normalized floats (N, 3, 4, 5): 8 bits, a convolution of whole weights over all of the map, 4 bits."""
+    weights = np.random.default_rng(1).integers(-3, 4, (6, 3, 4, 5)).astype(np.float32)
+    constants = {"w": weights, "s": 1.0, "z": 0, "b": 4, "t": 1 / 32, "e": 8}
+    domain = "qonnx.custom_op.general"
+    nodes = [
+        helper.make_node("Quant", ["x", "t", "z", "e"], ["i"], "first", domain=domain, signed=1, narrow=0),
+        helper.make_node("Conv", ["i", "w"], ["y"], "conv"),
+        helper.make_node("Quant", ["y", "s", "z", "b"], ["q"], "q", domain=domain, signed=0, narrow=0),
+        helper.make_node("Flatten", ["q"], ["out"], "flat"),
+    ]
+    value = helper.make_tensor_value_info
+    inputs, outputs = value("x", TensorProto.FLOAT, [1, 3, 4, 5]), value("out", TensorProto.FLOAT, [1, 6])
+    held = [numpy_helper.from_array(np.asarray(array, np.float32), name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "m", [inputs], [outputs], held)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid(domain, 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+
+
+def test_described_inputs_from_the_command_line_to_the_accuracy(tmp_path: Path) -> None:
+    """Bits, sign, scale, mean and deviation at `build`; normalized floats as torch has them, moved to the end, at `csim`."""
+    pixels = np.random.default_rng(0).integers(0, 16, (COUNT, 4, 5, 3))
+    mean, std = np.float32([0.4, 0.5, 0.3]), np.float32([0.25, 0.5, 0.2])
+    values = (np.float32(pixels / 15) - mean) / std
+    write_plain(tmp_path / "m.onnx")
+    given = ("--input-scale", "1/15", "--input-bits", "4", "--input-unsigned")
+    given += ("--input-mean", "0.4,0.5,0.3", "--input-std", "0.25,0.5,0.2")
+    done = run("build", "m.onnx", "-o", "p", *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    graph = muxflow.open_project(tmp_path / "p").design.graph
+    labels = np.asarray(graph(pixels)).reshape(COUNT, -1).argmax(1)
+    assert len(set(labels.tolist())) > 1
+    np.savez(tmp_path / "x.npz", images=values, labels=labels)
+    done = run("csim", "p", "--variant", "native", "--images", "x.npz", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    accuracy = json.loads(done.stdout)["accuracy"]
+    assert (accuracy["correct"], accuracy["images"]) == (COUNT, COUNT)
+    assert accuracy["dataset"] == "x.npz, floats after mean and standard deviation rounded to codes"

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from muxflow.frontend.keras.layers import Call, LayerHandler
+from muxflow.frontend.keras.steps import REACH, find_steps
 from muxflow.frontend.keras.writer import Writer
+from muxflow.frontend.training.scales import PIXEL_SCALE
 
 
 def generated_convolution(writer: Writer, call: Call) -> str:
@@ -45,8 +47,22 @@ def or_join(writer: Writer, call: Call) -> str:
     return writer.node("OrJoin", *call.inputs, domain="muxflow", scale=call.layer.scale, bits=call.layer.bits)
 
 
+def thermometer_encoder(writer: Writer, call: Call) -> str:
+    """Write ThermometerEncoder."""
+    op = call.layer.op
+    numbers = {"codes": op.codes, "bits": op.bits, "input_scale": PIXEL_SCALE, "scale": call.layer.scale}
+    return writer.node("ThermometerEncode", call.inputs[0], domain="muxflow", **numbers)
+
+
+def half_wave(writer: Writer, call: Call) -> str:
+    """Write HalfWave, by its jumps."""
+    return writer.steps(call.inputs[0], [find_steps(lambda values: np.asarray(call.layer(values)), REACH)])
+
+
 HANDLERS: Mapping[str, LayerHandler] = {
     "CellularAutomatonConv2D": generated_convolution,
     "MuxJoin": mux_join,
     "OrJoin": or_join,
+    "ThermometerEncoder": thermometer_encoder,
+    "HalfWave": half_wave,
 }

@@ -1,0 +1,46 @@
+"""The command `muxflow weights`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import muxflow
+from muxflow.cli.console import Json, ModelArgument, answer, next_command, out, tasks
+from muxflow.cli.input_options import InputWords, with_input_options
+from muxflow.dataflow.files import check_writable
+
+
+@with_input_options
+def weights(
+    model: ModelArgument,
+    inputs: InputWords,
+    project: Annotated[
+        Path, typer.Option("--project", "-p", help="The project that takes them, built with --weights loaded.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Weight file; MODEL.weights beside the model when absent.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the weights of a model of the same topology as a project into a file that the project loads at run time."""
+    opened = muxflow.open_project(project)
+    path = output or model.with_suffix(".weights")
+    check_writable(path)
+    with tasks(as_json) as begin:
+        done = begin(f"import {model}", 1)
+        graph = muxflow.load(model, **inputs.keywords)
+        done(1, 1)
+        opened.write_weights(graph, path)
+    memories = opened.hls.memories
+    assert memories is not None
+    entry = {"file": str(path), "words": memories.words, **memories.entry()}
+
+    def show() -> None:
+        out.print(f"{os.path.relpath(path)}: {len(memories.nodes)} memories, {memories.words:,} words of 64 bits")
+        next_command("csim", os.path.relpath(project), "--weights", os.path.relpath(path))
+
+    answer(entry, as_json, show)
