@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, MuxflowWarning
 
 Alphabet = Literal["binary", "ternary"]
 IntArray = npt.NDArray[np.int64]
@@ -127,6 +127,7 @@ def layer_automaton(
         warnings.warn(
             f"cellular automaton: a ring of {automaton.ring} cells repeats soon and its rows correlate; "
             f"give ring={SMALLEST_GOOD_RING} or more",
+            MuxflowWarning,
             stacklevel=3,
         )
     return automaton

@@ -1,4 +1,4 @@
-"""The one family of errors that Muxflow raises on bad input."""
+"""The one family of errors that Muxflow raises on bad input, and its warnings."""
 
 from __future__ import annotations
 
@@ -64,3 +64,7 @@ class MismatchError(MuxflowError):
     def __init__(self, message: str, execution: str = "") -> None:
         super().__init__(message)
         self.execution = execution
+
+
+class MuxflowWarning(UserWarning):
+    """Something that is done as asked, and may not be what was meant. The command line prints it as one line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import lzma
 import os
@@ -11,14 +12,18 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path, PurePosixPath
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.interruption import undisturbed
 
 MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
+REPLACED = ".replaced"
+"""Ends the name of a folder whose place another one takes."""
 MOST_TEXT = 1 << 26
 """Bytes of a text file that a project or a folder of Muxflow's holds."""
 ARCHIVE_FAULTS = (
@@ -31,24 +36,53 @@ ARCHIVE_FAULTS = (
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file through a temporary sibling, so that an interruption or a full disk leaves the old state.
 
-    Raises MuxflowError naming the file when the disk refuses.
+    A link is followed; a device or a pipe is written to. Raises MuxflowError naming the file when the disk refuses.
     """
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
+        with undisturbed():
+            _write_beside(Path(os.path.realpath(path)), data)
+    except OSError as error:
+        raise MuxflowError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _write_beside(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise MuxflowError(f"{path}: cannot be written ({error.strerror})") from error
     except BaseException:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        os.unlink(temporary)
         raise
+
+
+@contextmanager
+def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> Iterator[Path]:
+    """Make a folder that goes with the block, though a signal comes, in `parent` or where temporary files go.
+
+    Raises MuxflowError where there is no place for temporary files, OSError where `parent` takes none.
+    """
+    folder = None
+    try:
+        with undisturbed():
+            try:
+                folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+            except FileNotFoundError as error:
+                if parent is not None:
+                    raise
+                raise MuxflowError(
+                    f"no place for temporary files ({error.strerror}); set TMPDIR to a folder"
+                ) from error
+        yield folder
+    finally:
+        if folder is not None:
+            with undisturbed():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_bounded(path: Path) -> str:
@@ -96,34 +130,57 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
 
     What stands in the old folder and was not written by Muxflow moves into the new one: its manifest tells; of a folder
     without one all that the new one has not. A link is followed. `network`: the name of what the folder is made of.
+    Where a process is killed amid the replacement, the next one that replaces `path` takes it to its end.
     Raises MuxflowError naming the folder when the disk refuses.
     """
-    path = path.resolve()
-    temporary = None
+    path = Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        temporary.chmod(0o755)
-        yield temporary
-        _write_manifest(temporary, network)
-        if path.exists():
-            retired = temporary.with_name(f"{temporary.name}.old")
-            path.rename(retired)
-            try:
-                temporary.rename(path)
-            except BaseException:
-                retired.rename(path)
-                raise
-            manifest = read_manifest(retired)
-            _move_others(retired, path, frozenset() if manifest is None else manifest.files)
-            shutil.rmtree(retired, ignore_errors=True)
-        else:
-            temporary.rename(path)
+        with scratch_folder(path.parent, f".{path.name}.") as folder:
+            folder.chmod(0o755)
+            yield folder
+            _write_manifest(folder, network)
+            with _alone(path.parent), undisturbed():
+                for old in path.parent.glob(f".{escape(path.name)}.*{REPLACED}"):
+                    _put_back(old, path)
+                _replace(path, folder)
     except OSError as error:
         raise MuxflowError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process replaces what is in a folder; on a file system without locks go on without one."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def _replace(path: Path, new: Path) -> None:
+    """Put a new folder in the place of `path`, with what of the old one is not ours."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = new.with_name(f"{new.name}{REPLACED}")
+    path.rename(old)
+    try:
+        new.rename(path)
+    finally:
+        _put_back(old, path)
+
+
+def _put_back(old: Path, path: Path) -> None:
+    """Move what is not ours from a folder that was replaced into the new one, and remove it; all of it where there is none."""
+    if not path.exists():
+        old.rename(path)
+        return
+    manifest = read_manifest(old)
+    _move_others(old, path, frozenset() if manifest is None else manifest.files)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_manifest(folder: Path, network: str) -> None:
@@ -151,7 +208,7 @@ def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
 
 def check_replaceable(path: Path, marker: str, what: str) -> None:
     """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, a folder without `marker`."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     if path == Path.cwd():
         raise MuxflowError(f"{path} is the current folder, which a new folder cannot replace; choose another folder")
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
@@ -160,7 +217,7 @@ def check_replaceable(path: Path, marker: str, what: str) -> None:
 
 def check_network(path: Path, network: str) -> None:
     """Raise MuxflowError where `path` was made of another network than the one of that name."""
-    manifest = read_manifest(path.resolve())
+    manifest = read_manifest(Path(os.path.realpath(path)))
     if manifest is not None and manifest.network not in ("", network):
         raise MuxflowError(
             f"{path} holds the project of {manifest.network}, and this is {network}; choose another folder, or replace it "

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.arrays import npy_array, npz_arrays
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import ARCHIVE_FAULTS
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Entry, Graph
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.quantities import share
+from muxflow.dataflow.text import reason
 
 IMAGES, LABELS = "images", "labels"
 """Names of the arrays in a file of images."""
@@ -68,18 +71,20 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
 
 def _read(path: Path) -> Arrays:
     """Read the arrays of a file; nothing in it is run."""
+    if not path.is_file():
+        what = "a folder, a device or a pipe" if path.exists() else "no such file"
+        raise MuxflowError(f"{path}: {what}; give arrays saved by numpy.savez (images, labels)")
     try:
-        if path.suffix == ".npz":
+        check_bytes(str(path), path.stat().st_size)
+        if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as packed:
-                check_bytes(str(path), sum(entry.file_size for entry in packed.infolist()))
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {IMAGES: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except MuxflowError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        if not path.is_file():
-            raise MuxflowError(f"{path}: no such file; give arrays saved by numpy.savez (images, labels)") from None
-        raise MuxflowError(f"{path}: cannot be read as arrays of NumPy ({error}); save them by numpy.savez") from error
+                arrays = npz_arrays(packed, str(path))
+        else:
+            arrays = {IMAGES: npy_array(path.read_bytes())}
+    except ARCHIVE_FAULTS as error:
+        raise MuxflowError(
+            f"{path}: cannot be read as arrays of NumPy ({reason(error)}); save them by numpy.savez"
+        ) from error
     for name, array in arrays.items():
         if array.dtype.kind not in "iufb" or not array.ndim:
             raise MuxflowError(
@@ -97,13 +102,14 @@ def _codes(
         return array.astype(np.int64)
     if array.dtype.kind != "f":
         return array
-    if not np.isfinite(array).all():
-        raise MuxflowError(f"{where}: holds NaN or infinity; give finite values")
     scale, offset = (*stream.scale, 1.0)[0], (*stream.offset, 0.0)[0]
     normalized = entry is not None and bool(entry.mean or entry.std)
-    values = array.astype(np.float64) if entry is None else entry.restored(array.astype(np.float64))
-    values = (values - offset) / scale
-    above = np.rint((values - stream.lo) / stream.step)
+    with np.errstate(over="ignore"):  # what is too large is infinite, or clipped
+        numbers = array.astype(np.float64)
+        values = ((numbers if entry is None else entry.restored(numbers)) - offset) / scale
+        above = np.rint((values - stream.lo) / stream.step)
+    if not np.isfinite(numbers).all():
+        raise MuxflowError(f"{where}: holds NaN or infinity; give finite values")
     codes = stream.lo + stream.step * np.clip(above, 0, (stream.hi - stream.lo) // stream.step)
     beyond = int((np.abs(values - codes) > stream.step / 2 + 1e-6).sum())
     remarks.append(

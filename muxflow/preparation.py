@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.registry import load
@@ -58,8 +58,8 @@ def _graph_of_torch(model: Any, input_shape: Shapes | None, options: ImportOptio
         )
     one_input = tuple(size for size in input_shape if not isinstance(size, tuple))
     shapes = tuple(shape for shape in input_shape if isinstance(shape, tuple)) or (one_input,)
-    with tempfile.TemporaryDirectory(prefix="muxflow_hls4ml_") as folder:
-        file = export(model, Path(folder) / "model.onnx", tuple((1, *shape) for shape in shapes))
+    with scratch_folder() as folder:
+        file = export(model, folder / "model.onnx", tuple((1, *shape) for shape in shapes))
         return load(file, options)
 
 
@@ -81,7 +81,7 @@ def _graph_of_onnx(model: Any, options: ImportOptions) -> Graph:
             f"prepare_for_hls4ml: an object of type {type(model).__name__}; supported: a QONNX file, ModelProto or "
             "ModelWrapper, a PyTorch module, a Keras 2 model, a Graph"
         )
-    with tempfile.TemporaryDirectory(prefix="muxflow_hls4ml_") as folder:
-        file = Path(folder) / "model.onnx"
+    with scratch_folder() as folder:
+        file = folder / "model.onnx"
         file.write_bytes(proto.SerializeToString(deterministic=True))
         return load(file, options)

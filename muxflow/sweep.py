@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import multiprocessing
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +19,7 @@ from typing import Literal
 import muxflow
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import scratch_folder, write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
@@ -145,8 +144,8 @@ def run_sweep(
         if progress:
             progress(outcome, len(found), len(points))
 
-    with tempfile.TemporaryDirectory() as scratch:
-        graphs = {model: _graph(model, Path(scratch)) for model in dict.fromkeys(point.model for point in points)}
+    with scratch_folder() as scratch:
+        graphs = {model: _graph(model, scratch) for model in dict.fromkeys(point.model for point in points)}
     waiting: list[_Work] = []
     for point in points:
         work = _work(point, graphs[point.model])
@@ -203,8 +202,8 @@ def _work(point: Point, graph: bytes | str) -> _Work | Outcome:
 def fit_point(work: _Work) -> Outcome:
     """Fit one point; runs in a worker."""
     try:
-        with tempfile.TemporaryDirectory() as scratch:
-            file = Path(scratch) / "graph.npz"
+        with scratch_folder() as scratch:
+            file = scratch / "graph.npz"
             file.write_bytes(work.graph)
             graph = read_graph(file)
         design = folding.fit(

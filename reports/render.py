@@ -36,9 +36,9 @@ def summary(report: Report) -> list[tuple[str, str]]:
         images = f"{count(a.correct)} of {counted(a.images, 'image')}"
         rows.append(("accuracy", f"{percent(a.share)} on {a.source}, {images}"))
     rows += [
-        ("slowest node", f"{report.bottleneck}, {count(report.slowest_cycles)} cycles a frame (estimate)"),
+        ("slowest node", f"{report.bottleneck}, {counted(report.slowest_cycles, 'cycle')} a frame (estimate)"),
         ("what binds", report.ceiling),
-        ("interval", f"{count(report.interval)} cycles between frames ({report.interval_is})"),
+        ("interval", f"{counted(report.interval, 'cycle')} between frames ({report.interval_is})"),
         ("pipelined rate", f"{rate(report.frames_per_second)} ({report.interval_is})"),
         (
             "one-image latency",

@@ -17,6 +17,7 @@ from muxflow.dataflow.fit.solver import Solver
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, Role
+from muxflow.dataflow.quantities import counted
 
 LIFTED = {
     "LUT": "a larger share (--lut) or board, or shorter codes",
@@ -45,16 +46,13 @@ def find_ceiling(design: Design) -> Ceiling:
     In this order: FIFOs that hold the pipeline up, a port of the host, a node whose every fold within the tools' limits is
     as slow, lanes that do not meet, the budget; none of them where faster folds fit it.
     """
-    cycles, graph = design.slowest_cycles, unfolded(design.graph)
+    cycles = design.slowest_cycles
     if design.interval > cycles * MARGIN_SLACK:
         why = f"they hold the pipeline up, {design.interval:,} cycles a frame where the slowest node takes {cycles:,}"
         return Ceiling("FIFOs", why, "a larger share of block RAM (--bram), a larger board, or no --slowdown")
-    if (port := _port(graph, cycles)) is not None:
-        return port
-    solver = Solver(graph, design.folded.implementations, held_elements(design))
-    for group in solver.groups:
-        if min(one.cycles for one in group.candidates) >= cycles:
-            return _exhausted(solver, group, cycles)
+    solver = Solver(unfolded(design.graph), design.folded.implementations, held_elements(design))
+    if (limit := limit_of_folds(solver, cycles)) is not None:
+        return limit
     bound = solver.bound(cycles - 1, design.allowance)
     if bound is None:
         why = f"no lanes of neighbours meet in less than {cycles:,} cycles a frame"
@@ -75,6 +73,14 @@ def find_ceiling(design: Design) -> Ceiling:
     return Ceiling("budget", why, LIFTED[name])
 
 
+def limit_of_folds(solver: Solver, cycles: int) -> Ceiling | None:
+    """Find a port of the host, or a node, that takes so many cycles a frame whatever its folds; None where there is none."""
+    if (port := _port(solver.graph, cycles)) is not None:
+        return port
+    slow = (group for group in solver.groups if min(one.cycles for one in group.candidates) >= cycles)
+    return next((_exhausted(solver, group, cycles) for group in slow), None)
+
+
 def _port(graph: Graph, cycles: int) -> Ceiling | None:
     """Find a port of the host that takes all of a frame's cycles."""
     for what, names in (("input", graph.inputs), ("output", graph.outputs)):
@@ -83,7 +89,7 @@ def _port(graph: Graph, cycles: int) -> Ceiling | None:
             lanes, bits = axi_lanes(stream), container_bits(stream)
             if stream.size // lanes >= cycles:
                 each = f"{lanes} elements of {bits} bits a cycle of a port of {AXI_WORD} bits"
-                why = f"{each}, {stream.size // lanes:,} cycles a frame"
+                why = f"{each}, {counted(stream.size // lanes, 'cycle')} a frame"
                 shorter = f"codes of at most {bits // 2} bits or " if bits > 8 else ""
                 return Ceiling(f"{what} port {name}", why, f"{shorter}a faster clock, or a smaller {what}")
     return None
@@ -91,9 +97,10 @@ def _port(graph: Graph, cycles: int) -> Ceiling | None:
 
 def _exhausted(solver: Solver, group: Group, cycles: int) -> Ceiling:
     """Say why no fold of a group is faster: its window, the tools' limits, or all that it can do at once."""
-    smaller = "a faster clock, or a smaller map (a stride or a pool before it)"
     best = min(group.candidates, key=lambda one: one.cycles)
     leader, fold = group.leader, best.fold
+    pixels = max(stream.pixels for stream in solver.graph.ports(leader).inputs)
+    smaller = f"a faster clock, or {'a smaller map (a stride or a pool before it)' if pixels > 1 else 'fewer elements'}"
     for node in group.members:
         ports = solver.graph.ports(node)
         if node.op.role is not Role.LAYOUT:
@@ -108,8 +115,10 @@ def _exhausted(solver: Solver, group: Group, cycles: int) -> Ceiling:
     vectors = solver.graph.ports(leader).outputs[0].pixels
     if 2 * fold.parallel > PARALLEL_LIMIT and vectors < _cycles(solver, leader, fold):
         why = f"its fastest fold ({fold}) is at the limit of {PARALLEL_LIMIT:,} unrolled operations"
-        return Ceiling(leader.name, f"{why}, {best.cycles:,} cycles a frame", "a faster clock, or a narrower layer")
-    why = f"its fastest fold ({fold}) is used, {best.cycles:,} cycles a frame: its parallelism is exhausted"
+        return Ceiling(
+            leader.name, f"{why}, {counted(best.cycles, 'cycle')} a frame", "a faster clock, or a narrower layer"
+        )
+    why = f"its fastest fold ({fold}) is used, {counted(best.cycles, 'cycle')} a frame: its parallelism is exhausted"
     return Ceiling(leader.name, why, smaller)
 
 

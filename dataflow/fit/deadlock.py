@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import networkx as nx
 
-from muxflow.dataflow.fit.fifo_sizing import Sizing
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.fit.timing_layout import stream_ends
@@ -47,7 +46,7 @@ def rings(graph: Graph) -> tuple[Set[str], ...]:
     return tuple(sorted(found, key=lambda streams: min(map(order.__getitem__, streams))))
 
 
-def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
+def without_deadlock(folded: Folded, depths: Mapping[str, int]) -> dict[str, int]:
     """Make FIFOs deeper until no pipelines can wait for each other for ever, whatever the tool makes of them.
 
     Tried are pipelines that stall and ones that drain at the end of each frame, with each of EXTRA_DEPTHS beyond the
@@ -58,7 +57,7 @@ def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
     Simulated is each part of `rings` alone: what such pipelines do, one beat after another, does not depend on when, and a
     ring waits for nothing outside its part. One frame more pushes those that count out of pipelines that stand still.
     """
-    depths = dict(sizing.depths)
+    depths = dict(depths)
     short = folded.slowest_cycles < SHORT_FRAME
     depths_tried = range(max(EXTRA_DEPTHS), -1, -1) if short else EXTRA_DEPTHS
     parts = rings(folded.graph)
@@ -82,7 +81,4 @@ def without_deadlock(folded: Folded, sizing: Sizing) -> Sizing:
                 if how == "writes":
                     growth[stream] = max(1, depths[stream] // 16, 2 * growth.get(stream, 0))
                     depths[stream] += growth[stream]
-    if not held:
-        return sizing
-    timing = Simulator.of(folded).run(depths, len(sizing.timing.completions))
-    return Sizing(depths, timing, max(sizing.allowed_interval, timing.interval))
+    return depths

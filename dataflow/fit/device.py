@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.resource_model import ratio
 from muxflow.dataflow.limits import check_option, is_number, number_text
+from muxflow.dataflow.quantities import count
 from muxflow.dataflow.text import shown
 
 LEAST_SURE, MOST_SURE = 0.05, 0.95
@@ -73,7 +74,7 @@ class Resources:
         return replace(self, lut=lut, ff=ff)
 
     def __str__(self) -> str:
-        return ", ".join(f"{amount} {name}" for name, amount in self.items() if amount or name != "URAM")
+        return ", ".join(f"{count(amount)} {name}" for name, amount in self.items() if amount or name != "URAM")
 
     def exceeds(self, budget: Resources) -> list[str]:
         """Name the resources that are over the budget."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from muxflow.dataflow.fit.deadlock import CHECKED_FRAMES, without_deadlock
 from muxflow.dataflow.fit.design import Design, with_depths
-from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
+from muxflow.dataflow.fit.fifo_sizing import SLACK, cut_fifos, size_fifos
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.implementation import Adjusted, Cost
 from muxflow.dataflow.fit.memory import full_depth
@@ -75,13 +75,20 @@ def secure(design: Design, allowed: float) -> Design:
     """
     if design.timing is None:
         return design
-    found = without_deadlock(design.folded, Sizing(design.depths, design.timing, allowed))
-    safe = with_depths(design, found.depths, found.timing)
-    full = {**safe.depths, **{name: full_depth(placed) for name, placed in safe.fifos.items()}}
-    timing = Simulator.of(safe.folded).run(full, len(design.timing.completions))
-    filled = with_depths(safe, full, timing)
-    kept = timing.interval <= found.allowed_interval and filled.resources == safe.resources
-    return filled if kept else safe
+    simulator, frames = Simulator.of(design.folded), len(design.timing.completions)
+    depths = without_deadlock(design.folded, design.depths)
+    safe = design if depths == design.depths else with_depths(design, depths, None)
+    full = {**depths, **{name: full_depth(placed) for name, placed in safe.fifos.items()}}
+    filled = with_depths(design, full, None)
+    timing = simulator.run(full, frames) if filled.resources == safe.resources else None
+    if timing is not None and timing.interval <= allowed:
+        return replace(filled, timing=timing)
+    if safe is design:
+        return design
+    needed = simulator.run(depths, frames)
+    if timing is not None and timing.interval <= needed.interval:
+        return replace(filled, timing=timing)
+    return replace(safe, timing=needed)
 
 
 def without_margins(design: Design) -> Design:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 
+from muxflow.dataflow.fit.ceiling import limit_of_folds
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.folded import fold_graph
@@ -13,6 +14,7 @@ from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.solver import Solution, Solver
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.quantities import counted, rate, rounded, si
 
 WORTH = 0.98
 """A design of the same interval is worth sizing when its shares of the budget are expected to be this much smaller."""
@@ -136,20 +138,21 @@ class Search:
         advice = "choose a larger board (`muxflow boards`), raise the utilisation, or make the network smaller"
         if nearest is None:
             return f"{name} does not fit {board}: {self._smallest(solver, exact)}. Remedy: {advice}"
-        rate = self.clock_mhz * 1e6 / nearest.cycles
-        near = f"the nearest point that fits is {rate:,.1f} frames/s ({nearest.cycles} cycles a frame, estimate)"
+        reached = rate(self.clock_mhz * 1e6 / nearest.cycles)
+        near = f"the nearest point that fits is {reached} ({counted(nearest.cycles, 'cycle')} a frame, estimate)"
         faster = [cycles for cycles in solver.intervals() if cycles < nearest.cycles]
         asked = "a rate at which its FIFOs fit too"
         if self.latency is not None:
-            asked = f"a latency of {self.goal.latency:g} s"
-            near += f" with a latency of {self._latency_of(nearest) / self.clock_mhz / 1e6:.3g} s"
+            asked = f"a latency of {si(self.latency / self.clock_mhz / 1e6, 's')}"
+            near += f" with a latency of {si(self._latency_of(nearest) / self.clock_mhz / 1e6, 's')}"
         elif self.goal.fps is not None:
-            asked = f"{self.goal.fps:g} frames/s"
+            asked = rate(self.goal.fps)
             faster = [max([1, *(cycles for cycles in faster if cycles <= self.interval)])]
         found = solver.smallest(faster[-1], self.budget) if faster else None
         beyond = found and found[1]
         if beyond is None:
-            why = "no fold within the tools' limits on stream width and unrolled work is faster"
+            stops = limit_of_folds(solver, nearest.cycles)
+            why = str(stops or "no fold within the tools' limits on stream width and unrolled work is faster")
         else:
             binding = ", ".join(beyond.resources.exceeds(self.budget)) or "what its FIFOs hold"
             why = f"{binding} binds: faster takes {beyond.resources}"
@@ -163,14 +166,14 @@ class Search:
         found = solver.smallest(solver.intervals()[-1], self.budget)
         assert found is not None
         bound, solution = found
-        which, times = "a small folding", f"any needs at least {bound:.2f} times the budget"
+        which, times = "a small folding", f"any needs at least {rounded(bound)} times the budget"
         if exact or bound <= 1:
             nearest = solver.nearest(solver.intervals()[-1], self.budget)
             assert nearest is not None
             solution = nearest
             which, times = (
                 "the nearest folding",
-                f"it needs {nearest.resources.share(self.budget):.2f} times the budget",
+                f"it needs {rounded(nearest.resources.share(self.budget))} times the budget",
             )
         binding = ", ".join(solution.resources.exceeds(self.budget))
         return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binding} binds: {times}"

@@ -22,11 +22,12 @@ bool is_source(const Node& node) {
 // tail: frames that come after the `frames` that count, and push the last of them out of pipelines that stand still.
 // middle, patience: the run is given up when the frames after frame `middle` take longer than `patience` cycles.
 // skipping: whether periods are skipped; the outcome is the same either way.
+// to_end: whether the run goes on when its frames repeat; the completions and high-water marks are the same either way.
 extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, const int64_t* ports, const int64_t* parts,
                                     const int64_t* runs, int64_t fifo_count, const int64_t* depths, int64_t sinks,
                                     int64_t frames, int64_t tail, int64_t middle, int64_t patience, int64_t skipping,
-                                    int64_t* completions, int64_t* shares, int64_t* high_water, int64_t* waits,
-                                    int64_t* cycles) {
+                                    int64_t to_end, int64_t* completions, int64_t* shares, int64_t* high_water,
+                                    int64_t* waits, int64_t* cycles) {
   const Run* run_table = reinterpret_cast<const Run*>(runs);
   const Part* part_table = reinterpret_cast<const Part*>(parts);
   Simulation all(node_count, fifo_count);
@@ -72,8 +73,13 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
     for (int64_t i = node_count - sinks; i < node_count; ++i) {
       if (all.nodes[i].taken < done) done = all.nodes[i].taken;
     }
+    const bool completed = progress.done < done;
     while (progress.done < done) progress.complete(now + 1);
     if (progress.done == frames) break;
+    if (completed && !to_end && repetition.frames_repeat(progress)) {
+      if (progress.done < frames) outcome = OUT_OF_TIME;
+      break;
+    }
     if (!moved && all.agenda.timed == 0) {
       outcome = DEADLOCK;
       break;

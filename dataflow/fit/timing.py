@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,6 +14,7 @@ import networkx as nx
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded
 from muxflow.dataflow.fit.timing_layout import Layout, Longs, Style, layout, stream_ends
 from muxflow.dataflow.graph.graph import Graph
@@ -123,19 +123,26 @@ class Simulator:
         """
         return replace(self, layout=self.layout.paced(len(self.graph.inputs), interval))
 
-    def run(self, depths: Mapping[str, int] | None, frames: int) -> Timing:
-        """Simulate `frames` frames with those FIFO depths, None for unbounded ones; see `simulate`."""
-        timing, waits = self.attempt(depths, frames)
+    def run(self, depths: Mapping[str, int] | None, frames: int, *, to_end: bool = False) -> Timing:
+        """Simulate `frames` frames with those FIFO depths, None for unbounded ones; see `simulate` and `attempt`."""
+        timing, waits = self.attempt(depths, frames, to_end=to_end)
         if waits is not None:
             raise self._deadlock(depths or {}, frames, waits)
         return timing
 
     def attempt(
-        self, depths: Mapping[str, int] | None, frames: int, *, slowest: float | None = None
+        self,
+        depths: Mapping[str, int] | None,
+        frames: int,
+        *,
+        slowest: float | None = None,
+        to_end: bool = False,
     ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
         """Give the timing, and what each node waits for where the run stopped before its end.
 
-        It stops at a deadlock, or as soon as its interval is certain to be above `slowest` (None: never).
+        It stops at a deadlock, or as soon as its interval is certain to be above `slowest` (None: never). Unless it is to go
+        on `to_end` it also stops where its frames repeat: completions and high-water marks are those of the whole run all
+        the same, cycles and shares of the nodes those of what was simulated.
         """
         fifos, tables = list(self.graph.streams), self.layout
         given = dict.fromkeys(fifos, UNBOUNDED) if depths is None else depths
@@ -166,6 +173,7 @@ class Simulator:
             middle,
             FOREVER if slowest is None else int(slowest * counted),
             self.skipping,
+            to_end,
             _pointer(completions),
             _pointer(shares),
             _pointer(high_water),
@@ -233,7 +241,7 @@ def simulate(folded: Folded, depths: Mapping[str, int] | None, *, frames: int = 
     `depths`: FIFO depth of each stream in beats, None for unbounded ones; weight streams included.
     Raises DeadlockError when nothing can move, MuxflowError for a depth under 1, ToolError without a compiler.
     """
-    return Simulator.of(folded).run(depths, frames)
+    return Simulator.of(folded).run(depths, frames, to_end=True)
 
 
 def have_compiler() -> bool:
@@ -251,15 +259,15 @@ def _library() -> ctypes.CDLL:
     compiler = shutil.which(COMPILER)
     if compiler is None:
         raise ToolError(f"{NO_COMPILER}: the timing simulation needs one ({INSTALL_COMPILER})")
-    with tempfile.TemporaryDirectory(prefix="muxflow-") as folder:
-        target = Path(folder) / "timing.so"
+    with scratch_folder() as folder:
+        target = folder / "timing.so"
         command = [compiler, "-std=c++14", "-O2", "-shared", "-fPIC", "-o", str(target)]
         command.append(str(Path(__file__).parent / "timing.cpp"))
-        done = compiled(command, Path(folder), "the timing simulator")
+        done = compiled(command, folder, "the timing simulator")
         if done.returncode:
             raise ToolError("g++ failed on the timing simulator:\n" + "\n".join(done.stderr.splitlines()[-5:]))
         library = ctypes.CDLL(str(target))
     library.muxflow_simulate.restype = ctypes.c_int64
     long, many = ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)
-    library.muxflow_simulate.argtypes = [long, many, many, many, many, long, many, *[long] * 6, *[many] * 5]
+    library.muxflow_simulate.argtypes = [long, many, many, many, many, long, many, *[long] * 7, *[many] * 5]
     return library

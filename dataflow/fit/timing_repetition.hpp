@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "timing_simulation.hpp"
@@ -37,17 +38,28 @@ struct Progress {
 //
 // Looked at is the end of every row of one node, the slowest of those that are at work; compared with the state of a look
 // that is kept until so many looks again have passed, which doubles each time (Brent's method).
+//
+// Looked at is, besides, the end of each frame, and compared with the ends of the last frames. Where all nodes have gone on
+// by as many frames and no FIFO is fuller, the frames to come repeat those between. No beat waits for one of a later frame,
+// in the whole graph, so that this tells when each frame of the run will be complete although frames stop coming; and all
+// high-water marks, as each follows from when the beats before are written and read.
 class Repetition {
+  // What was kept of a state.
+  struct State {
+    int64_t since = 0, done = 0;
+    std::vector<Node> nodes;
+    std::vector<Fifo> fifos;
+    std::vector<Source> sources;
+  };
+  static constexpr std::size_t ENDS = 4;  // ends of frames that are kept
+
   Simulation& all;
   const int64_t sinks;
   int64_t clock = -1;
   int64_t looks = 0, span = 1;
   int64_t stride = 1;  // fewer iterations than a row, as long as most nodes have not begun
-  // What was kept.
-  int64_t since = 0, done = 0;
-  std::vector<Node> nodes;
-  std::vector<Fifo> fifos;
-  std::vector<Source> sources;
+  State kept;
+  std::deque<State> ends;
 
  public:
   Repetition(Simulation& all, int64_t sinks, bool enabled) : all(all), sinks(sinks) {
@@ -57,10 +69,7 @@ class Repetition {
   // Looks whether the state at the end of a cycle is the one kept, and skips the periods that follow.
   void look(Progress& progress) {
     all.marked = false;
-    for (std::size_t i = 0; i < all.nodes.size(); ++i) {
-      all.settle(all.nodes[i], progress.now + 1);
-      all.agenda.wake(i);
-    }
+    wake(progress);
     const int64_t periods = count(progress);
     if (periods > 0) {
       skip(progress, periods);
@@ -74,7 +83,59 @@ class Repetition {
     keep(progress);
   }
 
+  // Looks at the end of a frame; where the frames repeat it tells when the others are complete, those within the limit.
+  bool frames_repeat(Progress& progress) {
+    wake(progress);
+    for (const State& then : ends) {
+      if (!same_frames(then, progress)) continue;
+      const int64_t finished = progress.done - then.done, period = progress.now - then.since;
+      while (progress.done < progress.frames) {
+        const int64_t end = progress.completions[progress.done - finished] + period;
+        if (end > progress.limit) break;
+        progress.complete(end);
+      }
+      return true;
+    }
+    if (ends.size() == ENDS) ends.pop_back();
+    ends.push_front(state(progress));
+    return false;
+  }
+
  private:
+  void wake(const Progress& progress) {
+    for (std::size_t i = 0; i < all.nodes.size(); ++i) {
+      all.settle(all.nodes[i], progress.now + 1);
+      all.agenda.wake(i);
+    }
+  }
+
+  State state(const Progress& progress) const {
+    return {progress.now, progress.done, all.nodes, all.fifos, all.sources};
+  }
+
+  // Whether all are as they were an equal number of frames before.
+  bool same_frames(const State& then, const Progress& progress) {
+    const int64_t finished = progress.done - then.done;
+    for (std::size_t i = 0; i < all.nodes.size(); ++i) {
+      const Node& before = then.nodes[i];
+      Node& node = all.nodes[i];
+      if (node.unvisited) continue;
+      const bool going_on = node.left > 0 && before.left - node.left == finished * node.trips;
+      if (!going_on || before.of_frame != node.of_frame || !same(before, node)) return false;
+    }
+    for (std::size_t i = 0; i < all.fifos.size(); ++i) {
+      const Fifo &before = then.fifos[i], &fifo = all.fifos[i];
+      if (!fifo.source && before.written - before.read != fifo.written - fifo.read) return false;
+    }
+    for (std::size_t i = 0; i < all.sources.size(); ++i) {
+      const Source &before = then.sources[i], &source = all.sources[i];
+      const bool in_phase = before.phase == source.phase || source.frame == source.total;
+      const bool going_on = in_phase && source.reads + 3 <= source.leaving;
+      if (!going_on || !same(then, before, source, progress.now)) return false;
+    }
+    return true;
+  }
+
   void set_mark() {
     Node& node = all.nodes[clock];
     const int64_t row = std::min(node.row, stride);
@@ -97,11 +158,7 @@ class Repetition {
       fifo.peak = 0;
       fifo.least = fifo.written - fifo.read;
     }
-    since = progress.now;
-    done = progress.done;
-    nodes = all.nodes;
-    fifos = all.fifos;
-    sources = all.sources;
+    kept = state(progress);
   }
 
   static int64_t work(const Node& node) { return node.trips * node.interval; }
@@ -109,19 +166,20 @@ class Repetition {
   // How many periods may be skipped; 0 where the state is not the one kept.
   int64_t count(const Progress& progress) {
     int64_t most = FOREVER;
-    const int64_t period = progress.now - since, finished = progress.done - done;
-    for (std::size_t i = 0; i < nodes.size() && most > 0; ++i) {
-      if (!nodes[i].unvisited) most = std::min(most, same(nodes[i], all.nodes[i]) ? room(nodes[i], all.nodes[i]) : 0);
+    const int64_t period = progress.now - kept.since, finished = progress.done - kept.done;
+    for (std::size_t i = 0; i < kept.nodes.size() && most > 0; ++i) {
+      if (!kept.nodes[i].unvisited) most = std::min(most, same(kept.nodes[i], all.nodes[i]) ? room(kept.nodes[i], all.nodes[i]) : 0);
     }
-    for (std::size_t i = 0; i < fifos.size() && most > 0; ++i) {
-      if (!fifos[i].source) most = std::min(most, room(fifos[i], all.fifos[i]));
+    for (std::size_t i = 0; i < kept.fifos.size() && most > 0; ++i) {
+      if (!kept.fifos[i].source) most = std::min(most, room(kept.fifos[i], all.fifos[i]));
     }
-    for (std::size_t i = 0; i < sources.size() && most > 0; ++i) {
-      most = std::min(most, room(sources[i], all.sources[i], progress.now));
+    for (std::size_t i = 0; i < kept.sources.size() && most > 0; ++i) {
+      const Source &then = kept.sources[i], &source = all.sources[i];
+      most = std::min(most, same(kept, then, source, progress.now) ? room(then, source) : 0);
     }
     if (most == FOREVER || most <= 0) return 0;
-    for (std::size_t i = nodes.size() - sinks; i < nodes.size(); ++i) {
-      if (all.nodes[i].taken - nodes[i].taken != finished) return 0;
+    for (std::size_t i = kept.nodes.size() - sinks; i < kept.nodes.size(); ++i) {
+      if (all.nodes[i].taken - kept.nodes[i].taken != finished) return 0;
     }
     int64_t limit = progress.limit;
     if (finished > 0) {
@@ -136,7 +194,7 @@ class Repetition {
   }
 
   // Whether the pipelines are alike.
-  static bool same(Node& then, Node& node) {
+  static bool same(const Node& then, Node& node) {
     const uint64_t flying = node.behind - node.first;
     if ((then.left == 0) != (node.left == 0) || then.cooldown != node.cooldown || then.behind - then.first != flying ||
         then.in_flight() != node.in_flight() ||
@@ -144,7 +202,7 @@ class Repetition {
       return false;
     }
     for (uint64_t i = 0; i < flying; ++i) {
-      const Leaving &one = then.at(then.first + i), &other = node.at(node.first + i);
+      const Leaving &one = then.pipeline[(then.first + i) & (then.pipeline.size() - 1)], &other = node.at(node.first + i);
       if (one.move - then.moves != other.move - node.moves || one.writes != other.writes) return false;
     }
     return true;
@@ -182,41 +240,45 @@ class Repetition {
     return gain > 0 ? (fifo.depth - 1 - fullest) / gain : (fifo.least - 1) / -gain;
   }
 
-  // For how many periods a source goes on alike; three reads make its state anew.
-  int64_t room(const Source& then, const Source& source, int64_t now) const {
-    const int64_t read = source.reads - then.reads;
-    if (read == 0) return then.ready <= since && then.next <= since ? FOREVER : 0;
+  // Whether a source is alike; three reads make its state anew.
+  static bool same(const State& kept, const Source& then, const Source& source, int64_t now) {
+    if (source.reads == then.reads) return then.ready <= kept.since && then.next <= kept.since;
     const int64_t settled = -source.depth - 1;
-    if (read < 3 || std::max(then.ready - since, settled) != std::max(source.ready - now, settled) ||
-        std::max(then.next - since, settled) != std::max(source.next - now, settled)) {
-      return 0;
-    }
+    return source.reads - then.reads >= 3 &&
+           std::max(then.ready - kept.since, settled) == std::max(source.ready - now, settled) &&
+           std::max(then.next - kept.since, settled) == std::max(source.next - now, settled);
+  }
+
+  // For how many periods it goes on alike.
+  static int64_t room(const Source& then, const Source& source) {
+    const int64_t read = source.reads - then.reads;
+    if (read == 0) return FOREVER;
     const int64_t most = (source.leaving - 3 - then.reads) / read - 1;
     return read % source.frame == 0 ? most : std::min(most, (source.frame - 3 - then.phase) / read - 1);
   }
 
   void skip(Progress& progress, int64_t periods) {
-    const int64_t period = progress.now - since;
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      if (!nodes[i].unvisited) skip(nodes[i], all.nodes[i], periods);
+    const int64_t period = progress.now - kept.since;
+    for (std::size_t i = 0; i < kept.nodes.size(); ++i) {
+      if (!kept.nodes[i].unvisited) skip(kept.nodes[i], all.nodes[i], periods);
     }
-    for (std::size_t i = 0; i < fifos.size(); ++i) {
+    for (std::size_t i = 0; i < kept.fifos.size(); ++i) {
       Fifo& fifo = all.fifos[i];
-      const int64_t written = periods * (fifo.written - fifos[i].written), read = periods * (fifo.read - fifos[i].read);
+      const int64_t written = periods * (fifo.written - kept.fifos[i].written), read = periods * (fifo.read - kept.fifos[i].read);
       fifo.written += written;
       fifo.read += read;
       if (written > read) fifo.peak += written - read;
     }
-    for (std::size_t i = 0; i < sources.size(); ++i) {
+    for (std::size_t i = 0; i < kept.sources.size(); ++i) {
       Source& source = all.sources[i];
-      const int64_t read = periods * (source.reads - sources[i].reads);
+      const int64_t read = periods * (source.reads - kept.sources[i].reads);
       if (read == 0) continue;
       source.reads += read;
       source.phase = (source.phase + read) % source.frame;
       for (int64_t* cycle : {&source.before, &source.ready, &source.next}) *cycle += periods * period;
     }
     progress.now += periods * period;
-    const int64_t finished = progress.done - done;
+    const int64_t finished = progress.done - kept.done;
     for (int64_t i = periods * finished; i > 0; --i) progress.complete(progress.completions[progress.done - finished] + period);
   }
 

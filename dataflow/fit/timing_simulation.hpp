@@ -69,6 +69,7 @@ struct Node {
   uint64_t first = 0, behind = 0;
   int64_t busy = 0, starved = 0, blocked = 0;
   Mode mode = AWAKE;
+  const Fifo* awaited = nullptr;  // the FIFO on which it waits for room or a beat
   int64_t since = 0;  // the cycle after which it sleeps
   int64_t until = 0;  // the cycle in which it wakes by itself
 
@@ -160,7 +161,7 @@ class Simulation {
     const uint32_t leaving = node.leaving();
     if (const Fifo* full = full_fifo(node, leaving, now)) {
       ++node.blocked;
-      if (full->written - full->read >= full->depth) sleep(node, self, FOR_ROOM, now, 0);
+      if (full->written - full->read >= full->depth) sleep(node, self, FOR_ROOM, now, 0, full);
       return false;
     }
     if (node.style == STALLING && node.left == 0) {
@@ -173,7 +174,7 @@ class Simulation {
     const Fifo* missing = starts ? missing_beat(node, now) : nullptr;
     if (missing && node.style != FLUSHING) {
       ++node.starved;
-      if (missing->empty()) sleep(node, self, STARVED, now, 0);
+      if (missing->empty()) sleep(node, self, STARVED, now, 0, missing);
       return missing->source && !missing->empty();
     }
     const bool moved = in_flight || node.cooldown > 0 || !missing;
@@ -188,12 +189,13 @@ class Simulation {
       ++node.busy;
     }
     ++node.moves;
-    if (!missing) {
+    if (missing) {
+      if (missing->empty()) starve(node, self, now, missing);
+    } else if (const Fifo* empty = node.style == FLUSHING && node.cooldown == 0 && node.left > 0 ? empty_fifo(node) : nullptr) {
+      // A beat that comes in this cycle wakes it for the next one.
+      starve(node, self, now, empty);
+    } else {
       rest(node, self, now);
-    } else if (missing->empty()) {
-      // It is visited again when the next beat leaves.
-      const int64_t next = node.pending() ? now + 1 + Agenda::reach(node.at(node.first).move - node.moves) : 0;
-      if (next != now + 1) sleep(node, self, STARVED_MOVING, now, next);
     }
     return moved || (missing && missing->source);
   }
@@ -221,12 +223,24 @@ class Simulation {
  private:
   int64_t number(const Fifo& fifo) const { return &fifo - fifos.data(); }
 
-  void sleep(Node& node, int64_t self, Mode mode, int64_t now, int64_t until) {
+  void sleep(Node& node, int64_t self, Mode mode, int64_t now, int64_t until, const Fifo* awaited = nullptr) {
     node.mode = mode;
+    node.awaited = awaited;
     node.since = now;
     node.until = until;
     agenda.sleep(self);
     if (until) agenda.wake_in(until, self);
+  }
+
+  // Lets a node sleep whose pipeline moves on while a beat is missing, until that comes or the next of its own leaves.
+  void starve(Node& node, int64_t self, int64_t now, const Fifo* missing) {
+    const int64_t next = node.pending() ? now + 1 + Agenda::reach(node.at(node.first).move - node.moves) : 0;
+    if (next != now + 1) sleep(node, self, STARVED_MOVING, now, next, missing);
+  }
+
+  // Wakes a node that waits for what happened to a FIFO.
+  void tell(int64_t self, const Fifo& fifo) {
+    if (nodes[self].awaited == &fifo) agenda.wake(self);
   }
 
   // Lets a node sleep through the cycles from the next one on in which its iterations neither read nor write; the last one
@@ -286,6 +300,14 @@ class Simulation {
     return nullptr;
   }
 
+  // The first FIFO without a beat that the next iteration reads, or none.
+  static const Fifo* empty_fifo(const Node& node) {
+    for (const Port& port : node.reads) {
+      if (port.used() && port.fifo->empty()) return port.fifo;
+    }
+    return nullptr;
+  }
+
   // The first full FIFO that the iteration at the end of the pipeline writes, or none.
   const Fifo* full_fifo(const Node& node, uint32_t leaving, int64_t now) const {
     for (std::size_t i = 0; leaving >> i; ++i) {
@@ -303,7 +325,7 @@ class Simulation {
       if (needed > fifo.peak) fifo.peak = needed;
       ++fifo.written;
       fifo.last_write = now;
-      agenda.wake(fifo.reader);
+      tell(fifo.reader, fifo);
     }
     ++node.first;
   }
@@ -318,7 +340,7 @@ class Simulation {
           ++fifo.read;
           fifo.last_read = now;
           if (fifo.written - fifo.read < fifo.least) fifo.least = fifo.written - fifo.read;
-          agenda.wake(fifo.writer);
+          tell(fifo.writer, fifo);
         }
       }
       port.advance();

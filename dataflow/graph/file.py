@@ -7,13 +7,13 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.arrays import npz_arrays
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import ARCHIVE_FAULTS, write_atomically
 from muxflow.dataflow.graph.codec import Load, Store, decode_op, encode_op, from_json, to_json
@@ -145,38 +145,19 @@ def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
     """Read what `_write_npz` wrote; raises MuxflowError naming the file when it cannot, and where it is too large."""
     try:
         with zipfile.ZipFile(path) as archive:
-            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-            check_bytes(str(path), sum(sizes.values()))
-            if sizes.get(HEADER, 0) > MOST_HEADER:
+            size = archive.getinfo(HEADER).file_size
+            if size > MOST_HEADER:
                 raise MuxflowError(
-                    f"{path}: a {HEADER} of {sizes[HEADER]:,} bytes; at most {MOST_HEADER:,} (MOST_HEADER) are supported"
+                    f"{path}: a {HEADER} of {size:,} bytes; at most {MOST_HEADER:,} (MOST_HEADER) are supported"
                 )
             header = json.loads(archive.read(HEADER))
-            arrays: dict[str, npt.NDArray[Any]] = {}
-            elements = 0
-            for name in sizes:
-                if name.endswith(".npy"):
-                    arrays[name.removesuffix(".npy")] = array = _array(archive.read(name))
-                    elements += array.size
-                    check_bytes(str(path), WIDE * elements)
+            arrays = npz_arrays(archive, str(path))
+            check_bytes(str(path), WIDE * sum(array.size for array in arrays.values()))
     except FileNotFoundError:
         raise MuxflowError(f"{path}: no such file") from None
     except ARCHIVE_FAULTS as error:
         raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
     return header, arrays
-
-
-def _array(data: bytes) -> npt.NDArray[Any]:
-    """Read the contents of a `.npy` file; raises ValueError unless it holds all that its header says, and plain numbers."""
-    file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"an array of .npy version {version}")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, columns_first, kind = read(file)
-    if kind.hasobject or prod(shape) * kind.itemsize != len(data) - file.tell():
-        raise ValueError(f"an array of {kind} and shape {shape} in {len(data)} bytes")
-    return np.frombuffer(data, kind, offset=file.tell()).reshape(shape, order="F" if columns_first else "C")
 
 
 def _npy(array: IntArray) -> bytes:

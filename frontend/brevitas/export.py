@@ -7,7 +7,6 @@ generated weights are not stored.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from qonnx.util.cleanup import cleanup_model
 from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.frontend.brevitas.names import name_nodes, note_modules
 from muxflow.frontend.brevitas.sharing import check_shared_quantizers
@@ -115,9 +115,7 @@ def export(
     if not path.parent.is_dir():
         raise MuxflowError(f"export: the folder {path.parent} does not exist; create it or choose another path")
     data = to_qonnx(model, shapes, metadata).SerializeToString(deterministic=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    write_atomically(path, data)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError
+from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import float_inputs, observed
@@ -72,10 +72,10 @@ def keras_execution(path: Path, graph: Graph) -> Iterator[KerasExecution]:
     folder, is not installed.
     """
     what, generation = f"model {path}", generation_of(path)
-    with tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder:
-        arguments = [str(well_named(path, Path(folder)).resolve()), folder]
+    with scratch_folder() as folder:
+        arguments = [str(well_named(path, folder).resolve()), str(folder)]
         with keras_child(f"keras.v{generation}.predict", arguments, what, generation) as child:
-            yield KerasExecution(path, graph, child, Path(folder))
+            yield KerasExecution(path, graph, child, folder)
 
 
 def _channels_first(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
-from muxflow.dataflow.files import ARCHIVE_FAULTS
+from muxflow.dataflow.files import ARCHIVE_FAULTS, scratch_folder
 from muxflow.dataflow.packages import install_extra
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
@@ -216,13 +215,15 @@ def keras_child(module: str, arguments: Sequence[str], what: str, generation: Ge
     """
     if generation == 2:
         require_packages()
-        environment = ENVIRONMENT
+        own = ENVIRONMENT
     else:
-        environment = keras_v3_environment()
+        own = keras_v3_environment()
     command = [sys.executable, "-P", "-m", f"muxflow.frontend.{module}", *arguments]  # -P: nothing from this folder
-    with tempfile.TemporaryFile("w+") as errors:
+    with scratch_folder() as folder, (folder / "errors").open("w+") as errors:
+        # What TensorFlow leaves where temporary files go, because it is killed, goes with the folder.
+        environment = {**os.environ, **own, "TMPDIR": str(folder)}
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
-        with subprocess.Popen(command, text=True, env=os.environ | environment, **pipes) as process:
+        with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
             try:
                 yield Child(process, errors, what)
             finally:

@@ -6,13 +6,13 @@ the list of float32 numbers at which the quantizer itself jumps.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.files import scratch_folder
 from muxflow.frontend.keras.model_file import read_model_file
 from muxflow.frontend.keras.process import Generation, check_readable, generation_of, keras_child, well_named
 from muxflow.frontend.model import Model, model_name
@@ -55,9 +55,9 @@ def read_keras(path: Path) -> Model:
 
 
 def _describe(paths: Sequence[Path], generation: Generation) -> list[Model | MuxflowError]:
-    with tempfile.TemporaryDirectory(prefix="muxflow_keras_") as folder:
-        outputs = [Path(folder) / f"{index}.npz" for index in range(len(paths))]
-        models = [well_named(path, Path(folder)) for path in paths]
+    with scratch_folder() as folder:
+        outputs = [folder / f"{index}.npz" for index in range(len(paths))]
+        models = [well_named(path, folder) for path in paths]
         pairs = [str(part.resolve()) for pair in zip(models, outputs, strict=True) for part in pair]
         with keras_child(f"keras.v{generation}.export", pairs, "Keras models", generation) as child:
             answers = [child.answer(f"model {path}") for path in paths]

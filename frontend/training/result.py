@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+MOST_EPOCHS, MOST_SEED = 10**6, 2**32 - 1
+"""What a training may ask for: a decision, and what the random generators take."""
+
 
 @dataclass(frozen=True)
 class TrainResult:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -17,15 +17,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.limits import check_option
+from muxflow.dataflow.text import reason
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import presets, zoo_ern
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.layers import MuxJoin
 from muxflow.frontend.training.quantizers import freeze_heq
-from muxflow.frontend.training.result import TrainResult
+from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
 
 CHECKPOINT = "checkpoint.pt"
+MOST_THREADS = 1024
+"""Threads that a training may ask for (decision)."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class TrainConfig:
                 raise UsageError(f"training: {name} = {getattr(self, name)}; use 0 or more")
         if not self.lr > 0:
             raise UsageError(f"training: lr = {self.lr}; use a positive learning rate")
+        for name, most in (("epochs", MOST_EPOCHS), ("seed", MOST_SEED)):
+            check_option(getattr(self, name), 0, most, f"training: {name} = {{}}", f"use at most {most}")
 
     def rate(self, progress: float) -> float:
         """Return the learning rate after `progress` epochs (fractions count)."""
@@ -133,10 +140,10 @@ def train(
     Raises MuxflowError when the data sets are empty or differ in classes, when the checkpoint belongs to another recipe
     or is unreadable, or when the loss is not finite.
     """
-    if not len(train_set) or train_set.classes != test_set.classes:
+    if not len(train_set) or not len(test_set) or train_set.classes != test_set.classes:
         raise MuxflowError(
-            f"training: {len(train_set)} training images, classes {train_set.classes[:3]}... and "
-            f"{test_set.classes[:3]}...; give two splits of one data set"
+            f"training: {len(train_set)} training images and {len(test_set)} to test on, classes "
+            f"{train_set.classes[:3]}... and {test_set.classes[:3]}...; give two splits of one data set"
         )
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -231,23 +238,24 @@ def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
     try:
         state = torch.load(path, weights_only=True)
         found, epoch = state["recipe"], int(state["epoch"])
+        if found == recipe:
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
     except Exception as error:  # a damaged file raises nearly anything
-        met = f"{path.stat().st_size} bytes, {type(error).__name__}"
+        met = reason(error)
         raise MuxflowError(f"checkpoint {path} is unreadable ({met}); delete it or train with resume off") from error
     if found != recipe:
         raise MuxflowError(
             f"checkpoint {path} belongs to another run: it has {found}; this run is {recipe}; "
             "use another output folder or train with resume off"
         )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
     return epoch
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    torch.save(state, part)
-    os.replace(part, path)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 VALIDATION_SHARE = 0.2
@@ -296,12 +304,11 @@ def train_preset(
     """
     if preset not in RECIPES:
         raise UsageError(f"preset {preset!r} has no training recipe; choose from {', '.join(sorted(RECIPES))}")
-    if threads < 1:
-        raise UsageError(f"training: threads = {threads}; use 1 or more")
+    check_option(threads, 1, MOST_THREADS, "training: threads = {}", f"use 1 to {MOST_THREADS}")
     chosen = {} if select is None else {"select": select}
-    model = presets.family(preset).build(preset, seed, **chosen)
     dataset_name, config = RECIPES[preset]
     config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
+    model = presets.family(preset).build(preset, seed, **chosen)
     train_set, test_set = (load(dataset_name, split, data) for split in ("train", "test"))
     whole = len(train_set) + len(test_set)
     if validate:
@@ -333,7 +340,7 @@ def train_preset(
     }
     summary = folder / f"{name}.json"
     _write(folder / f"{name}.pt", model.state_dict())
-    summary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_atomically(summary, (json.dumps(report, indent=2) + "\n").encode())
     return TrainResult(
         export_trained(folder / name, folder / f"{name}.onnx"),
         summary,

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 
 from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import check_replaceable, whole_folder
+from muxflow.dataflow.files import check_replaceable, scratch_folder, whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
@@ -173,14 +172,14 @@ def _run(
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run a task of `process.py`; its errors are raised here."""
-    with tempfile.TemporaryDirectory(prefix="muxflow_finn_") as scratch:
+    with scratch_folder() as scratch:
         if codes is not None:
-            np.savez(Path(scratch) / "codes.npz", *codes.values())
+            np.savez(scratch / "codes.npz", *codes.values())
         # Of the child only: a home for FINN's settings, its build folder, and a path of which it reads the version.
-        environment = {**os.environ, "HOME": scratch, "FINN_BUILD_DIR": scratch}
+        environment = {**os.environ, "HOME": str(scratch), "FINN_BUILD_DIR": str(scratch)}
         environment.setdefault("XILINX_VIVADO", "/none/2022.2")
-        command = [sys.executable, "-W", "ignore", "-m", "muxflow.hls.finn.process", task, str(folder), scratch]
-        log = Path(scratch) / "log"
+        command = [sys.executable, "-W", "ignore", "-m", "muxflow.hls.finn.process", task, str(folder), str(scratch)]
+        log = scratch / "log"
         with (
             log.open("w") as chatter,
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=chatter, text=True) as child,

@@ -11,7 +11,7 @@ from typing import Any
 from hls4ml.model.graph import ModelGraph
 from hls4ml.utils.config import create_config
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, MuxflowWarning
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
@@ -57,6 +57,7 @@ def _warn_of_rounding(graph: Graph, name: str) -> None:
         warnings.warn(
             f"{graph.name}: stream {name} holds [{stream.lo}, {stream.hi}]; float32 is exact up to {FLOAT}: "
             "call predict() with float64",
+            MuxflowWarning,
             stacklevel=4,
         )
 

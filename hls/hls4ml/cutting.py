@@ -9,7 +9,7 @@ from math import frexp, log2
 
 import numpy as np
 
-from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.errors import MuxflowWarning, UnsupportedError
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
@@ -71,6 +71,7 @@ class _Planner:
             warnings.warn(
                 f"{self.graph.name}: input {name} has scale {stream.scale} and offset {stream.offset}, which no "
                 "fixed-point type holds: the model takes codes, as `muxflow.frontend.floats.image_codes` makes them",
+                MuxflowWarning,
                 stacklevel=4,
             )
         bits, signed = width(stream.lo, stream.hi)
@@ -210,6 +211,7 @@ class _Planner:
             warnings.warn(
                 f"{self.graph.name}: the logits need {needed} bits after the point, {most} are kept: layer {layer} rounds "
                 f"its factors to 2^-{most}",
+                MuxflowWarning,
                 stacklevel=5,
             )
         fraction = min(needed, most)

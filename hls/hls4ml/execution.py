@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.processes import compiled, first_errors
@@ -57,12 +57,12 @@ class Hls4mlExecution:
         """See `Execution`."""
         graph, frames = self._graph, len(next(iter(codes.values())))
         empty = {name: np.zeros((frames, *graph.streams[name].shape)) for name in graph.outputs}
-        with tempfile.TemporaryDirectory(prefix="muxflow-hls4ml-") as folder:
-            np.savez(Path(folder) / "inputs.npz", *(codes[name].astype(np.float64) for name in graph.inputs))
-            np.savez(Path(folder) / "outputs.npz", *empty.values())
-            command = [sys.executable, "-c", PREDICT, str(self._library), self._function, folder]
+        with scratch_folder() as folder:
+            np.savez(folder / "inputs.npz", *(codes[name].astype(np.float64) for name in graph.inputs))
+            np.savez(folder / "outputs.npz", *empty.values())
+            command = [sys.executable, "-c", PREDICT, str(self._library), self._function, str(folder)]
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
             if done.returncode:
                 raise ToolError(f"{self._library.name} ended with code {done.returncode}: {done.stderr[-400:].strip()}")
-            with np.load(Path(folder) / "outputs.npz") as outputs:
+            with np.load(folder / "outputs.npz") as outputs:
                 return {name: found.astype(np.int64) for name, found in zip(empty, outputs.values(), strict=True)}

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import itertools
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import numpy as np
 
 from muxflow.board.driver.weights import WEIGHTS_FILE
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
@@ -111,12 +110,9 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     started = time.perf_counter()
     try:
         folder_out.mkdir(exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder_out, prefix=f".{variant}.")
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with scratch_folder(folder_out, f".{variant}.") as scratch:
             # The main program is small; the sources of the region take nearly all the time.
-            command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(temporary)]
+            command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(scratch / variant)]
             done = compiled(command, project.path, "src/top.cpp")
             if done.returncode:
                 log = folder_out / f"{variant}.log"
@@ -124,12 +120,10 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
                 raise ToolError(
                     f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n{first_errors(done.stderr)}"
                 )
-            for stale in folder_out.glob(f"{variant}-*"):
-                stale.unlink()
-            temporary.chmod(0o755)
-            temporary.rename(executable)
-        finally:
-            temporary.unlink(missing_ok=True)
+            for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}"):
+                if older != executable:
+                    older.unlink(missing_ok=True)
+            (scratch / variant).rename(executable)
     except OSError as error:
         raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
     return executable, time.perf_counter() - started
@@ -186,13 +180,13 @@ def run_csim(
     jobs = max(1, min(jobs, count))
     bounds = np.linspace(0, count, jobs + 1).astype(int)
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=project.path / "csim", prefix=".run.") as scratch:
+    with scratch_folder(project.path / "csim", ".run.") as scratch:
         runs = []
         try:
             for index, (first, last) in enumerate(itertools.pairwise(bounds)):
                 options = [*(["--bounded"] if bounded else []), *seed_options(project, seeds or {})]
                 share = {name: array[first:last] for name, array in codes.items()}
-                runs.append(_Run(project, Path(scratch) / str(index), executable, share, options, streams, words))
+                runs.append(_Run(project, scratch / str(index), executable, share, options, streams, words))
             _watch(runs, count, progress)
         finally:
             for run in runs:

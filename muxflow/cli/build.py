@@ -18,6 +18,7 @@ from muxflow.cli.console import (
     answer,
     next_command,
     out,
+    stage,
     tasks,
 )
 from muxflow.cli.fit import (
@@ -93,15 +94,11 @@ def build(
         if not force:
             check_network(folder, graph.name)
         done(1, 1)
-        done = begin(f"fit {board}", 1)
-        design = muxflow.fit(graph, **asked, implementations=writer.implementations)
-        done(1, 1)
-        done = begin(f"write {folder}", 1)
-        written = writer.write(design, folder, options, model_copy(model))
-        done(1, 1)
-        done = begin("FIFO margins", 1)
-        bare = without_margins(design)
-        done(1, 1)
+        design = stage(
+            begin, f"fit {board}", lambda: muxflow.fit(graph, **asked, implementations=writer.implementations)
+        )
+        written = stage(begin, f"write {folder}", lambda: writer.write(design, folder, options, model_copy(model)))
+        bare = stage(begin, "FIFO margins", lambda: without_margins(design))
     report = folder_report(
         design,
         written.path,

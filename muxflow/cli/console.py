@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import json_text
 from muxflow.reports.terminal import PlainConsole
+
+T = TypeVar("T")
 
 # A file or a pipe has no width of its own: wide enough for the tables.
 out = PlainConsole(width=None if sys.stdout.isatty() else 120)
@@ -57,6 +59,14 @@ def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], Non
             return lambda done, count: progress.update(task, completed=done, total=count)
 
         yield begin
+
+
+def stage(begin: Callable[[str, int], Callable[[int, int], None]], title: str, work: Callable[[], T]) -> T:
+    """Do one piece of work as a task of `tasks`, and give what it gives."""
+    done = begin(title, 1)
+    result = work()
+    done(1, 1)
+    return result
 
 
 def next_command(*words: str | Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from muxflow.cli.signals import Ended
+from muxflow.cli.signals import Ended, interruption
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import printable, reason
 
@@ -53,12 +53,12 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     left = error.__context__ if isinstance(error, SystemExit) else error  # rich ends the process where a reader leaves
     if isinstance(left, BrokenPipeError):
         return Failure("", PIPE_CLOSED)  # as of `muxflow boards | head -1`: the reader has what it wants
+    if (signal := interruption(error)) is not None:
+        if isinstance(signal, Ended):
+            return Failure(f"ended by the signal {signal.number}", 128 + signal.number, error=False)
+        return Failure("interrupted", INTERRUPTED, error=False)
     if isinstance(error, SystemExit):
         return Failure("", error.code if isinstance(error.code, int) else GENERAL)
-    if isinstance(error, Ended):
-        return Failure(f"ended by the signal {error.number}", 128 + error.number, error=False)
-    if isinstance(error, KeyboardInterrupt):
-        return Failure("interrupted", INTERRUPTED, error=False)
     if isinstance(error, MuxflowError):
         return Failure(str(error), error.exit_code)
     if hasattr(error, "format_message"):  # the command line's parser: its class is private to typer

@@ -20,6 +20,7 @@ from muxflow.cli.console import (
     answer,
     next_command,
     out,
+    stage,
     tasks,
 )
 from muxflow.cli.input_options import OPTIONS, InputWords, with_input_options
@@ -199,19 +200,11 @@ def fit(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
     with tasks(as_json) as begin:
-        done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, **inputs.keywords)
-        done(1, 1)
-        done = begin(f"fit {board}", 1)
-        design = muxflow.fit(graph, **asked, nearest=nearest)
-        done(1, 1)
-        done = begin("FIFO margins", 1)
-        bare = without_margins(design)
-        done(1, 1)
-        done = begin("frontier and slowdown", 1)
-        points = curves.design_frontier(design) if frontier or plot else ()
-        curve = curves.slowdown_curve(design, slowdown) if slowdown else ()
-        done(1, 1)
+        graph = stage(begin, f"import {model}", lambda: muxflow.load(model, **inputs.keywords))
+        design = stage(begin, f"fit {board}", lambda: muxflow.fit(graph, **asked, nearest=nearest))
+        bare = stage(begin, "FIFO margins", lambda: without_margins(design))
+        points = stage(begin, "frontier", lambda: curves.design_frontier(design)) if frontier or plot else ()
+        curve = stage(begin, "slowdown", lambda: curves.slowdown_curve(design, slowdown)) if slowdown else ()
     made = make_report(design, version=muxflow.__version__, bare=bare)
     if plot:
         _plot(design, points, plot)

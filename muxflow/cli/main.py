@@ -6,12 +6,15 @@ Nothing heavy is imported before the `try` of `main`: Ctrl-C in the first second
 from __future__ import annotations
 
 import os
-import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from muxflow.cli.signals import heed_signals
+from muxflow.cli.signals import heed_signals, leave_signals
+from muxflow.dataflow.errors import MuxflowWarning
+
+VERBOSE = frozenset(("--verbose", "-v"))
 
 
 def main() -> None:
@@ -19,14 +22,16 @@ def main() -> None:
     try:
         _open_streams()
         heed_signals()
+        if not VERBOSE.intersection(sys.argv[1:]):
+            _quieten()
         code = _run(sys.argv[1:])
         sys.stdout.flush()
+        leave_signals()
     except BaseException as error:
-        heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C does not come between
         from muxflow.cli.failure import tell
 
         code = tell(error, sys.argv[1:])
-        signal.signal(signal.SIGINT, heeded)
+        leave_signals()
     raise SystemExit(code)
 
 
@@ -44,6 +49,14 @@ def _run(arguments: Sequence[str]) -> int:
     except Exit as done:
         return done.exit_code
     return 0
+
+
+def _quieten() -> None:
+    """Keep the logs and warnings of other packages from the terminal; Muxflow's own warnings are one line each."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", MuxflowWarning)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
 
 
 def _open_streams() -> None:

@@ -68,6 +68,11 @@ def test_a_rate_that_was_asked_for_is_no_ceiling():
     assert "--fps" in found.lifts
 
 
+def test_what_no_map_makes_faster_is_lifted_by_fewer_elements():
+    graph = dense(30, 8, Node("top", ArgMax(), ("y",), ("z",)))
+    assert ceiling(graph, Device("part", 10**6, 10**6, 10, 10)).lifts == "a faster clock, or fewer elements"
+
+
 def test_a_flattened_map_of_one_channel_comes_as_fast_as_the_port():
     """28 x 28 pixels behind a quantizer: the port's 98 cycles, not one value a cycle."""
     rng = np.random.default_rng(0)

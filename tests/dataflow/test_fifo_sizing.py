@@ -59,13 +59,11 @@ def test_no_pipelines_wait_for_each_other_for_ever(make_random_design, seed):
     """Whatever their style and however deep up to 8 deeper beyond the estimate, those between the tried ones included."""
     design = make_random_design(seed)
     sized = size_fifos(design.folded)
-    safe = without_deadlock(design.folded, sized)
-    assert all(safe.depths[name] >= depth for name, depth in sized.depths.items())
-    again = Simulator.of(design.folded).run(safe.depths, len(sized.timing.completions))
-    assert again.completions == safe.timing.completions
+    safe = without_deadlock(design.folded, sized.depths)
+    assert all(safe[name] >= depth for name, depth in sized.depths.items())
     for style in STYLES:
         for deeper in range(9):
-            _, waits = Simulator.of(design.folded, style, deeper).attempt(safe.depths, 6)
+            _, waits = Simulator.of(design.folded, style, deeper).attempt(safe, 6)
             assert waits is None, (style, deeper)
 
 
@@ -109,7 +107,8 @@ def test_what_the_margins_cost_is_the_same_design_without_them(residual, device)
     assert bare.interval <= design.slowest_cycles * SLACK
     assert all(bare.depths[name] <= depth for name, depth in design.depths.items())
     assert sum(bare.depths.values()) < sum(design.depths.values())
-    assert simulate(bare.folded, bare.depths, frames=len(bare.timing.completions)) == bare.timing
+    again = simulate(bare.folded, bare.depths, frames=len(bare.timing.completions))
+    assert (again.completions, again.high_water) == (bare.timing.completions, bare.timing.high_water)
     load = [
         one.resources.lut / one.allowance.lut + one.resources.bram18 / one.allowance.bram18 for one in (bare, design)
     ]
@@ -168,14 +167,15 @@ def test_a_sized_design_is_faster_than_a_conservative_one_and_still_right(residu
     design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
     assert design.timing is None
     assert design.interval == design.slowest_cycles
-    sized = without_deadlock(design.folded, size_fifos(design.folded))
-    before = simulate(design.folded, design.depths, frames=len(sized.timing.completions))
-    after = with_depths(design, sized.depths, sized.timing)
+    sized = size_fifos(design.folded)
+    depths, frames = without_deadlock(design.folded, sized.depths), len(sized.timing.completions)
+    before, timing = (simulate(design.folded, one, frames=frames) for one in (design.depths, depths))
+    after = with_depths(design, depths, timing)
     assert after.interval <= before.interval
-    assert after.latency == sized.timing.latency
+    assert after.latency == timing.latency
     project = write_project(after, tmp_path / "project")
     again = load_project(tmp_path / "project")
-    assert dict(again.design.depths) == {**sized.depths, **dict.fromkeys(design.folded.in_place, 0)}
+    assert dict(again.design.depths) == {**depths, **dict.fromkeys(design.folded.in_place, 0)}
     assert (again.design.interval, again.design.latency) == (after.interval, after.latency)
     assert again.design.resources == after.resources
     assert dict(again.design.memories) == dict(after.memories)

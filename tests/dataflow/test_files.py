@@ -1,13 +1,25 @@
 """Folders that appear whole or not at all."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from muxflow.dataflow import files
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import MANIFEST, check_network, check_replaceable, read_bounded, read_manifest, whole_folder
+from muxflow.dataflow.files import (
+    MANIFEST,
+    check_network,
+    check_replaceable,
+    read_bounded,
+    read_manifest,
+    scratch_folder,
+    whole_folder,
+    write_atomically,
+)
 
 
 def listing(folder):
@@ -54,7 +66,7 @@ def test_the_last_rename_that_fails_puts_the_old_one_back(tmp_path, monkeypatch)
     rename = Path.rename
 
     def failing(self, to):
-        if to == target and not self.name.endswith(".old"):
+        if to == target and not self.name.endswith(".replaced"):
             raise OSError(28, "No space left on device")
         return rename(self, to)
 
@@ -137,3 +149,112 @@ def test_texts_are_not_read_without_end(tmp_path, monkeypatch):
     (tmp_path / "text").write_text("1234")
     with pytest.raises(ValueError, match=r"more than 3 bytes \(MOST_TEXT\)"):
         read_bounded(tmp_path / "text")
+
+
+def project_of_a_user(target):
+    with whole_folder(target) as folder:
+        (folder / "ours").write_text("1")
+    for name in ("mine", "deploy/accelerator.bit"):
+        (target / name).parent.mkdir(exist_ok=True)
+        (target / name).write_text("mine")
+
+
+def rebuild(target):
+    with whole_folder(target) as folder:
+        (folder / "ours").write_text("2")
+
+
+REBUILT = ["p/deploy/accelerator.bit", "p/mine", "p/ours"]
+
+
+def test_a_signal_amid_the_replacement_waits_for_its_end(tmp_path, monkeypatch):
+    project_of_a_user(tmp_path / "p")
+    for name in ("rename", "rmdir"):
+        real = getattr(Path, name)
+        monkeypatch.setattr(Path, name, lambda *given, real=real: (signal.raise_signal(signal.SIGINT), real(*given))[1])
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(tmp_path / "p")
+    assert listing(tmp_path) == REBUILT and (tmp_path / "p" / "ours").read_text() == "2"
+
+
+@pytest.mark.parametrize("moved", range(5))
+def test_what_a_killed_replacement_left_is_put_back(tmp_path, monkeypatch, moved):
+    """Killed after so many renames, as by a power cut: the next build takes it to its end."""
+    project_of_a_user(tmp_path / "p")
+    program = (
+        "import os, sys; from pathlib import Path; from muxflow.dataflow.files import whole_folder\n"
+        "real, left = Path.rename, [int(sys.argv[1])]\n"
+        "def rename(*given):\n"
+        "    left[0] -= 1\n"
+        "    return real(*given) if left[0] >= 0 else os._exit(9)\n"
+        "Path.rename = rename\n"
+        "with whole_folder(Path(sys.argv[2])) as folder: (folder / 'ours').write_text('2')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(moved), str(tmp_path / "p")], check=False)
+    assert done.returncode == (9 if moved < 4 else 0)
+    rebuild(tmp_path / "p")
+    assert [name for name in listing(tmp_path) if name.startswith("p/")] == REBUILT
+    assert not list(tmp_path.glob("*.replaced"))
+
+
+def test_processes_that_replace_one_folder_lose_nothing(tmp_path):
+    project_of_a_user(tmp_path / "p")
+    program = (
+        "import sys; from pathlib import Path; from muxflow.dataflow.files import whole_folder\n"
+        "for number in range(30):\n"
+        "    with whole_folder(Path(sys.argv[1])) as folder: (folder / 'ours').write_text(str(number))\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "p")]) for _ in range(3)]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    assert listing(tmp_path) == REBUILT
+
+
+def test_a_scratch_folder_goes_though_signals_come(tmp_path, monkeypatch):
+    real = os.rmdir
+    monkeypatch.setattr(
+        os, "rmdir", lambda *given, **named: (signal.raise_signal(signal.SIGINT), real(*given, **named))
+    )
+
+    def interrupted():
+        with scratch_folder(tmp_path) as folder:
+            (folder / "part").write_text("1")
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_place_for_temporary_files_is_said(monkeypatch):
+    def nowhere(**_given):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(files.tempfile, "mkdtemp", nowhere)
+    with (
+        pytest.raises(MuxflowError, match=r"no place for temporary files .*; set TMPDIR to a folder"),
+        scratch_folder(),
+    ):
+        pass
+
+
+def test_a_file_behind_a_link_and_a_device_are_written_to(tmp_path):
+    """A link stays one; a device stays one, whoever writes."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to("far/file")
+    write_atomically(tmp_path / "link", b"1")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "far" / "file").read_bytes() == b"1"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(tmp_path / "pipe", b"2")
+    assert os.read(reader, 9) == b"2" and (tmp_path / "pipe").is_fifo()
+    os.close(reader)
+    with pytest.raises(MuxflowError, match="/dev/full: cannot be written"):
+        write_atomically(Path("/dev/full"), b"3")
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_link_that_leads_nowhere(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    check_replaceable(tmp_path / "loop", "marker", "a project")
+    with pytest.raises(MuxflowError, match="loop: cannot be written"):
+        rebuild(tmp_path / "loop")

@@ -114,7 +114,7 @@ def slow(folded, depths, frames, pace=None, style="flushing", deeper=0):
 
 
 def agree(folded, depths, frames, pace=None, style="flushing", deeper=0):
-    timing = paced_ports(Simulator.of(folded, style, deeper), pace or {}).run(depths, frames)
+    timing = paced_ports(Simulator.of(folded, style, deeper), pace or {}).run(depths, frames, to_end=True)
     completions, shares, high_water, cycles = slow(folded, depths, frames, pace, style, deeper)
     assert list(timing.completions) == completions
     assert dict(timing.high_water) == high_water

@@ -58,9 +58,12 @@ def test_skipped_periods_change_nothing(make_random_design, data):
     }[kind]
     frames = data.draw(st.integers(1, 8))
     slowest = data.draw(st.none() | st.floats(0.9, 1.3).map(lambda share: share * simulator.slowest_cycles))
-    assert simulator.attempt(depths, frames, slowest=slowest) == plain(simulator).attempt(
-        depths, frames, slowest=slowest
-    )
+    every = plain(simulator).attempt(depths, frames, slowest=slowest, to_end=True)
+    assert simulator.attempt(depths, frames, slowest=slowest, to_end=True) == every
+    timing, waits = simulator.attempt(depths, frames, slowest=slowest)
+    assert (waits is None) == (every[1] is None)
+    if waits is None:
+        assert (timing.completions, timing.high_water) == (every[0].completions, every[0].high_water)
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -1,7 +1,10 @@
 """MNIST from its files and from a package, ImageNet from folders of JPEG files: small files in the real formats."""
 
 import gzip
+import io
+import os
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -112,3 +115,88 @@ def test_imagenet_folders_that_do_not_fit(imagenet, tmp_path):
     (imagenet / "train" / "n01" / "n01_0.JPEG").write_bytes(b"no image")
     with pytest.raises(MuxflowError, match=r"n01_0.JPEG: not a readable image"):
         load_imagenet(imagenet, "train").images[:1]
+
+
+def test_mnist_files_that_are_made_to_harm(tmp_path, monkeypatch):
+    """Only as much is unpacked as the header says, and a header that says too much is refused."""
+    write_mnist(tmp_path, "train", np.zeros((3, 28, 28)), np.arange(3), zipped=True)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    whole = gzip.decompress(path.read_bytes())
+    read = []
+    real = gzip.GzipFile.read
+    monkeypatch.setattr(gzip.GzipFile, "read", lambda file, size=-1: read.append(size) or real(file, size))
+    path.write_bytes(gzip.compress(whole + bytes(1 << 24)))
+    with pytest.raises(MuxflowError, match="more elements; its header says"):
+        load_mnist(tmp_path, "train")
+    assert max(read) == 3 * 28 * 28 + 1 and min(read) > 0
+    path.write_bytes(gzip.compress(whole[:4] + struct.pack(">3I", *[2**32 - 1] * 3)))
+    with pytest.raises(MuxflowError, match="MOST_BYTES"):
+        load_mnist(tmp_path, "train")
+    for place in range(12, 40):
+        damaged = bytearray(gzip.compress(whole + RNG.integers(0, 256, 100, np.uint8).tobytes()))
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        with pytest.raises(MuxflowError, match=r"train-images-idx3-ubyte\.gz"):
+            load_mnist(tmp_path, "train")
+
+
+def test_a_split_without_images(tmp_path):
+    write_mnist(tmp_path, "train", np.zeros((0, 28, 28)), np.zeros(0))
+    assert [len(part) for part in load_mnist(tmp_path, "train").without(0.2)] == [0, 0]
+
+
+def packed_png(width, height, pixels):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+def encoded(image, kind):
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+def one_image(folder, data):
+    for split in ("train", "val"):
+        (folder / split / "a").mkdir(parents=True, exist_ok=True)
+        (folder / split / "a" / "x.JPEG").write_bytes(data)
+    return load_imagenet(folder, "train").images
+
+
+@pytest.mark.parametrize("size", [(1, 60000), (60000, 1)])
+def test_an_image_that_is_very_long_is_cut_before_it_is_scaled(tmp_path, size):
+    images = one_image(tmp_path, encoded(Image.new("RGB", size, (9, 8, 7)), "PNG"))
+    assert (images[:1] == [9, 8, 7]).all()
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", packed_png(12000, 12000, b""), packed_png(10**9, 10**9, b"")])
+def test_images_that_are_damaged_or_too_large(tmp_path, data):
+    with pytest.raises(MuxflowError, match=r"x\.JPEG: not a readable image"):
+        one_image(tmp_path, data)[:1]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "EPS", "BMP"])
+def test_other_decoders_are_not_run(tmp_path, kind):
+    with pytest.raises(MuxflowError, match="cannot identify image file"):
+        one_image(tmp_path, encoded(Image.new("RGB", (40, 40)), kind))[:1]
+
+
+def test_files_that_are_none(tmp_path):
+    images = one_image(tmp_path, b"")
+    path = tmp_path / "train" / "a" / "x.JPEG"
+    for make in (
+        os.mkfifo,
+        os.mkdir,
+        lambda path: path.symlink_to(path.name),
+        lambda path: path.symlink_to("/dev/zero"),
+    ):
+        path.unlink()
+        make(path)
+        with pytest.raises(MuxflowError, match="it is no file"):
+            images[:1]
+        if path.is_dir():
+            path.rmdir()
+            path.touch()

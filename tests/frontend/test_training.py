@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import muxflow.frontend.training.trainer as training
-from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
 from muxflow.frontend.brevitas.export import execute, read_metadata
 from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.layers import BatchNorm2d
@@ -212,12 +212,40 @@ def test_validation_leaves_the_test_split_alone(tmp_path):
 def test_train_preset_names_bad_options(tmp_path):
     with pytest.raises(MuxflowError, match="choose from"):
         train_preset("resnet", output=tmp_path)
-    with pytest.raises(MuxflowError, match="threads = 0"):
-        train_preset(threads=0, output=tmp_path)
+    for threads in (0, 10**9):
+        with pytest.raises(UsageError, match=f"threads = {threads}; use 1 to 1024"):
+            train_preset(threads=threads, output=tmp_path)
+    for seed in (-1, 2**32, 10**30):
+        with pytest.raises(UsageError, match=f"seed = {seed}"):
+            train_preset(seed=seed, output=tmp_path)
+    for epochs in (0, 10**6 + 1):
+        with pytest.raises(UsageError, match=f"epochs = {epochs}"):
+            train_preset(epochs=epochs, output=tmp_path)
     with pytest.raises(MuxflowError, match="give the folder"):
         train_preset("mognet_cifar10", output=tmp_path)
     with pytest.raises(UnsupportedError, match="always, or"):
         train_preset(select="rows", output=tmp_path)
+
+
+def test_a_checkpoint_of_another_network_and_a_full_disk(tmp_path, monkeypatch):
+    run(small(), tmp_path)
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    torch.save({**state, "model": {}}, tmp_path / CHECKPOINT)
+    with pytest.raises(MuxflowError, match=r"checkpoint .* is unreadable"):
+        run(small(), tmp_path)
+
+    def full(path, data):
+        raise MuxflowError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(training, "write_atomically", full)
+    with pytest.raises(MuxflowError, match=r"checkpoint\.pt: cannot be written"):
+        run(small(), tmp_path / "other")
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_data_set_without_test_images_is_named_before_the_training(tmp_path):
+    with pytest.raises(MuxflowError, match="64 training images and 0 to test on"):
+        train(small(), digits("train"), digits("test", 0), CONFIG, tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("select", ["channel", "channel-mean", "element", "always"])

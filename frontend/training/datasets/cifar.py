@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.text import shown
 from muxflow.frontend.training.datasets.dataset import (
     Bytes,
     Dataset,
@@ -21,6 +23,8 @@ from muxflow.frontend.training.datasets.dataset import (
     find_home,
     records,
 )
+
+MOST_CLASSES = 100
 
 
 def load_cifar10(folder: str | Path, split: Split) -> Dataset:
@@ -101,6 +105,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _unpickle(path: Path) -> dict[str, Any]:
+    check_bytes(str(path), path.stat().st_size)
     try:
         content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     except Exception as error:  # a damaged pickle raises nearly anything
@@ -121,6 +126,9 @@ def _cifar_batch(path: Path, label_key: str) -> tuple[Bytes, npt.NDArray[np.int6
     if not isinstance(labels, list) or len(labels) != len(pixels):
         met = f"{len(labels)} entries" if isinstance(labels, list) else type(labels).__name__
         raise MuxflowError(f"{path}: '{label_key}' is {met}; expected a list of {len(pixels)}")
+    odd = [label for label in labels if type(label) is not int or not 0 <= label < MOST_CLASSES]
+    if odd:
+        raise MuxflowError(f"{path}: '{label_key}' holds {shown(odd[0])}; expected numbers of classes")
     return pixels, np.array(labels, np.int64)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.limits import check_bytes
 
 Split = Literal["train", "test"]
 Bytes = npt.NDArray[np.uint8]
@@ -90,7 +91,7 @@ def held_out(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDAr
     """Mark the held-out images: a `share` of each class (rounded), drawn by PCG64(seed) class after class."""
     rng = np.random.Generator(np.random.PCG64(seed))
     chosen = np.zeros(len(labels), bool)
-    for label in range(int(labels.max()) + 1):
+    for label in range(int(labels.max(initial=-1)) + 1):
         members = rng.permutation(np.flatnonzero(labels == label))
         chosen[members[: round(share * len(members))]] = True
     return chosen
@@ -110,6 +111,7 @@ def absent(name: str, folder: Path, versions: list[list[str]], subfolders: list[
 
 def records(path: Path, size: int) -> Bytes:
     """Read a file of records of `size` bytes, shape (N, size); raises MuxflowError when it is empty or truncated."""
+    check_bytes(str(path), path.stat().st_size)
     data = np.fromfile(path, np.uint8)
     if data.size == 0 or data.size % size:
         raise MuxflowError(f"{path}: {data.size} bytes; expected a positive multiple of {size}; the file is truncated")
@@ -118,6 +120,7 @@ def records(path: Path, size: int) -> Bytes:
 
 def class_names(path: Path, count: int) -> tuple[str, ...]:
     """Read one class name a line; raises MuxflowError unless there are `count`."""
+    check_bytes(str(path), path.stat().st_size)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) != count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.packages import install_extra
+from muxflow.dataflow.text import reason
 from muxflow.frontend.training.datasets.dataset import Bytes, Dataset, Split, check_split
 
 SIZE = 256
 SUFFIXES = (".jpeg", ".jpg", ".png")
+FORMATS = ("JPEG", "PNG")
+"""What may be in the files, whatever their names: other decoders are never run on them."""
 
 
 class ImageFiles:
@@ -45,16 +49,28 @@ class ImageFiles:
         from PIL import Image
 
         try:
-            with Image.open(path) as opened:
-                image: Any = opened.convert("RGB")
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise MuxflowError(f"{path}: not a readable image ({error}); remove it or fetch it again") from error
-        width, height = image.size
-        scale = self.size / min(width, height)
-        width, height = max(self.size, round(width * scale)), max(self.size, round(height * scale))
-        left, top = (width - self.size) // 2, (height - self.size) // 2
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+            if not path.is_file():
+                raise OSError("it is no file")
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(path, formats=FORMATS) as opened:
+                    image: Any = opened.convert("RGB")
+        except Exception as error:  # a damaged image raises nearly anything
+            raise MuxflowError(
+                f"{path}: not a readable image ({reason(error)}); remove it or fetch it again"
+            ) from error
+        (left, right), (top, bottom) = (_middle(length, min(image.size), self.size) for length in image.size)
+        return np.asarray(image.resize((self.size, self.size), Image.Resampling.BILINEAR, (left, top, right, bottom)))
+
+
+def _middle(length: int, shorter: int, size: int) -> tuple[float, float]:
+    """Find the part of a side that `size` pixels in the middle show once the shorter side has that length.
+
+    The image itself is never scaled as a whole: one a pixel high and very wide would fill the memory.
+    """
+    scaled = max(size, round(length * size / shorter))
+    start = (scaled - size) // 2
+    return start * length / scaled, (start + size) * length / scaled
 
 
 def load_imagenet(folder: str | Path, split: Split, size: int = SIZE) -> Dataset:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import struct
+import zlib
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.packages import install_extra
 from muxflow.frontend.training.datasets.dataset import Bytes, Dataset, Split, absent, check_split, held_out
 
@@ -70,14 +73,19 @@ def load_mnist(folder: str | Path, split: Split) -> Dataset:
 
 def _idx(path: Path, rank: int) -> Bytes:
     """Read an IDX file of bytes: 0, 0, 8, its rank, a big-endian size for each axis, then the elements."""
+    size = 4 + 4 * rank
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise MuxflowError(f"{path}: not a readable gzip file ({error}); fetch it again") from error
-    header = 4 + 4 * rank
-    if len(data) < header or data[:4] != bytes((0, 0, 8, rank)):
-        raise MuxflowError(f"{path}: not an IDX file of bytes with {rank} axes")
-    shape = struct.unpack(f">{rank}I", data[4:header])
-    if len(data) - header != int(np.prod(shape, dtype=object)):
-        raise MuxflowError(f"{path}: {len(data) - header} elements; its header says {shape}; the file is truncated")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(size)
+            if len(header) < size or header[:4] != bytes((0, 0, 8, rank)):
+                raise MuxflowError(f"{path}: not an IDX file of bytes with {rank} axes")
+            shape = struct.unpack(f">{rank}I", header[4:])
+            check_bytes(str(path), prod(shape))
+            data = file.read(prod(shape) + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        what = "not a readable gzip file" if path.suffix == ".gz" else "cannot be read"
+        raise MuxflowError(f"{path}: {what} ({error}); fetch it again") from error
+    if len(data) != prod(shape):
+        held = f"{len(data)} elements" if len(data) < prod(shape) else "more elements"
+        raise MuxflowError(f"{path}: {held}; its header says {shape}; the file is truncated, or another one")
+    return np.frombuffer(data, np.uint8).reshape(shape)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import scratch_folder, write_atomically
+from muxflow.dataflow.limits import check_option
 from muxflow.frontend.keras.process import keras_child
 from muxflow.frontend.training.datasets.digits import load_digits
-from muxflow.frontend.training.result import TrainResult
+from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
 
 NAMES = ("mognet_digits_qkeras", "residual_digits_qkeras")
 """The networks of `keras_zoo.NETWORKS`, which only a process with TensorFlow can import."""
@@ -35,8 +35,8 @@ def train_keras(
     epochs = EPOCHS if epochs is None else epochs
     if name not in NAMES:
         raise UsageError(f"network {name!r} is unknown; choose from {', '.join(NAMES)}")
-    if epochs < 1 or seed < 0:
-        raise UsageError(f"training: {epochs} epochs, seed {seed}; use 1 epoch or more, and a seed from 0 up")
+    check_option(epochs, 1, MOST_EPOCHS, "training: {} epochs", f"use 1 to {MOST_EPOCHS}")
+    check_option(seed, 0, MOST_SEED, "training: seed {}", f"use 0 to {MOST_SEED}")
     training, test = load_digits("train"), load_digits("test")
     folder = Path(output)
     model, report = folder / f"{name}.h5", folder / f"{name}.json"
@@ -44,7 +44,7 @@ def train_keras(
     what = f"training of {name}"
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
-        tempfile.TemporaryDirectory(prefix="muxflow_keras_") as scratch,
+        scratch_folder() as scratch,
         Progress(*columns, disable=not progress, transient=True) as bar,
         keras_child("training.keras.train", [name, f"{scratch}/model.h5", str(epochs), str(seed)], what) as child,
     ):
@@ -53,7 +53,7 @@ def train_keras(
             loss = float(child.answer(what)["loss"])
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
         correct = int(child.answer(what)["correct"])
-        write_atomically(model, Path(scratch, "model.h5").read_bytes())
+        write_atomically(model, (scratch / "model.h5").read_bytes())
     accuracy = round(correct / len(test), 6)
     facts = {
         "command": f"muxflow train {name} --epochs {epochs} --seed {seed}",

@@ -213,6 +213,48 @@ def test_ctrl_c_in_the_first_second(tmp_path: Path) -> None:
             assert error == f"{word}\n"
 
 
+INTERRUPTED = """
+import os, signal, sys, time
+import muxflow.doctor as d
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+def fail():
+    try:
+        {first}
+        time.sleep(60)
+    except KeyboardInterrupt:
+        {second}
+        raise {other}
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+        print("cleaned up", file=sys.stderr)
+d.findings = fail
+"""
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"first": "Dropped()"},
+        {"second": "os.kill(os.getpid(), signal.SIGINT)"},
+        {"second": "signal.raise_signal(signal.SIGHUP)"},
+        {"other": "ImportError('somebody made another error of it')"},
+        {"other": "SystemExit(0)"},
+    ],
+)
+def test_a_signal_is_heeded_once_wherever_it_comes(tmp_path: Path, parts: dict[str, str]) -> None:
+    """In a destructor, which drops it; again amid the cleaning up; where a library makes another error of it."""
+    usual = {"first": "os.kill(os.getpid(), signal.SIGTERM)", "second": "pass", "other": ""}
+    done = call(INTERRUPTED.format(**(usual | parts)), tmp_path, "doctor", "--json")
+    assert done.returncode == 143
+    assert done.stderr == "cleaned up\nended by the signal 15\n"
+    assert json.loads(done.stdout) == {"error": "ended by the signal 15", "exit_code": 143}
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_folder_and_no_process(workplace: Path, number: signal.Signals) -> None:
     csim = workplace / "project" / "csim"

@@ -1,5 +1,8 @@
 """What holds for every command: help, version, and one message for bad input."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +96,29 @@ def test_without_a_terminal_there_is_no_progress_bar(workplace: Path) -> None:
     begun, message = run("fit", "README.txt", cwd=workplace).stderr.split("\n", 1)
     assert begun == "import README.txt ..."
     assert message.startswith("error:")
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_warnings_and_logs_of_other_packages_are_shown_with_verbose_only(verbose: bool, tmp_path: Path) -> None:
+    """Muxflow's own warnings are one line in any case."""
+    program = """
+import os, warnings
+from muxflow.cli import main
+from muxflow.dataflow.errors import MuxflowWarning
+def command(arguments):
+    warnings.warn("of another package")
+    warnings.warn("of Muxflow", MuxflowWarning)
+    print("TensorFlow's logs:", os.environ.get("TF_CPP_MIN_LOG_LEVEL"))
+    return 0
+main._run = command
+main.main()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", program, "check", "m.onnx", *(["--verbose"] if verbose else [])]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f"TensorFlow's logs: {None if verbose else 3}\n"
+    assert "of Muxflow" in done.stderr
+    if verbose:
+        assert "UserWarning: of another package" in done.stderr
+    else:
+        assert done.stderr == "warning: of Muxflow\n"
