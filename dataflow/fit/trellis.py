@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,15 @@ class Section:
     before: int
     after: int
 
+    @cached_property
+    def _amounts(self) -> Floats:
+        """The costs as floats, a row for each resource: a product with integers converts them each time."""
+        return np.ascontiguousarray(self.cost.T, np.float64)
+
+    def priced(self, prices: Floats, kept: Ints | slice = slice(None)) -> Floats:
+        """Give the price of each transition that is kept, shape (n,)."""
+        return prices @ self._amounts[:, kept]
+
 
 @dataclass(frozen=True, eq=False)
 class Trellis:
@@ -38,7 +48,7 @@ class Trellis:
         values = [np.zeros(1)]
         for section in self.sections:
             value = np.full(section.after, np.inf)
-            np.minimum.at(value, section.target, values[-1][section.source] + section.cost @ prices)
+            np.minimum.at(value, section.target, values[-1][section.source] + section.priced(prices))
             values.append(value)
         return values
 
@@ -47,7 +57,7 @@ class Trellis:
         values = [np.zeros(1)]
         for section in reversed(self.sections):
             value = np.full(section.before, np.inf)
-            np.minimum.at(value, section.source, values[-1][section.target] + section.cost @ prices)
+            np.minimum.at(value, section.source, values[-1][section.target] + section.priced(prices))
             values.append(value)
         return values[::-1]
 
@@ -57,7 +67,7 @@ class Trellis:
         total = np.zeros(self.sections[0].cost.shape[1], np.int64)
         for section, value in zip(reversed(self.sections), reversed(values[:-1]), strict=True):
             into = np.flatnonzero(section.target == state)
-            best = int(into[(value[section.source[into]] + section.cost[into] @ prices).argmin()])
+            best = int(into[(value[section.source[into]] + section.priced(prices, into)).argmin()])
             path.append(best)
             total += section.cost[best]
             state = int(section.source[best])
