@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_pragmas import check, pragmas
 
 import muxflow
 from muxflow.board.driver.errors import AcceleratorError
@@ -285,7 +286,11 @@ def test_ultra_ram_and_its_pragmas(tmp_path):
         assert f"LoadedTable<{1 if uram else 3}, {9216 if uram else 3072}, " in top
         assert ("array_partition variable=rom_weights complete dim=1" in top) == (not uram)
         other = write_project(design, tmp_path / f"{uram}v", options=replace(LOADED, tool="vivado_hls"))
-        assert vivado in (other.path / "src" / "top.cpp").read_text()
+        old = (other.path / "src" / "top.cpp").read_text()
+        assert vivado in old
+        for source, tool in ((top, "vitis_hls"), (old, "vivado_hls")):
+            for pragma in pragmas(source):
+                check(pragma, tool)
         x = rng.integers(0, 4, (3, 1, 1, 96))
         np.testing.assert_array_equal(run_csim(text, x).outputs, graph(x))
 
