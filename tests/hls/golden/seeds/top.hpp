@@ -25,6 +25,7 @@ typedef muxflow::AxiWord<64> axi_word;
 // Output: 24 elements a frame in containers of 8 bits, 3 words, TLAST on the last.
 const int INPUT_WORDS = 9;
 const int OUTPUT_WORDS = 3;
+
 }  // namespace generated_design
 
 // Runs freely: it takes a frame whenever one arrives.

@@ -20,6 +20,7 @@ typedef muxflow::AxiWord<64> axi_word;
 // Output: 6 elements a frame in containers of 8 bits, 1 words, TLAST on the last.
 const int INPUT_WORDS = 5;
 const int OUTPUT_WORDS = 1;
+
 }  // namespace dense_design
 
 // Runs freely: it takes a frame whenever one arrives.
