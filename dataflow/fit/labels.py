@@ -50,12 +50,11 @@ def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
         if turn in DROPPED:
             best = _dropped(best, budget, most)
         prices = (PRICED + multipliers) * scale
-        values = best.rest.forward(prices)
-        if not np.isfinite(values[-1][0]):
+        price, path, total = best.rest.cheapest(prices)
+        if not path:
             return replace(best, value=best.cost)
-        path, total = best.rest.path(prices, values)
         shares = total * scale
-        value = float(values[-1][0] - multipliers @ limit)
+        value = price - float(multipliers @ limit)
         kept, cost = best.path, best.cost
         if (total <= budget).all() and PRICED @ shares < cost:
             kept, cost = best.rest.named(path), float(PRICED @ shares)
@@ -94,10 +93,9 @@ def smallest_share(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> tuple
     weights /= max(weights.sum(), ROUNDING)
     bound, least, found = 0.0, np.inf, []
     for turn in range(rounds):
-        values = trellis.forward(weights * scale)
-        path, total = trellis.path(weights * scale, values)
+        price, path, total = trellis.cheapest(weights * scale)
         shares = total * scale
-        bound = max(bound, float(values[-1][0]))
+        bound = max(bound, price)
         if shares.max() < least:
             least, found = float(shares.max()), path
         if least < 1.005 * bound:
@@ -166,7 +164,7 @@ def _search(
         ahead.append(after)
         for i, section in enumerate(trellis.sections):
             alive[i] &= (
-                before[i][section.source] + section.cost @ prices + after[i + 1][section.target] <= most + ROUNDING
+                before[i][section.source] + section.priced(prices) + after[i + 1][section.target] <= most + ROUNDING
             )
     columns = list(kept)
     labels = np.zeros((1, len(PRICED)), np.int64)
