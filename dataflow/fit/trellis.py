@@ -82,7 +82,8 @@ class Trellis:
     def cheapest(self, prices: Floats) -> tuple[float, list[int], Ints]:
         """Find a cheapest path under prices: its price, the path as one transition a section, and its cost; or no path."""
         values = self.forward(prices)
-        state, path = 0, []
+        state = 0
+        path: list[int] = []
         total = np.zeros(self.sections[0].cost.shape[1], np.int64)
         if not np.isfinite(values[-1][0]):
             return np.inf, path, total
