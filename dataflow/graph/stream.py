@@ -156,8 +156,10 @@ class Stream:
         if lanes < 1 or self.size % lanes:
             raise GraphError(f"{lanes} lanes do not divide a stream of shape {self.shape}")
         shared = self.repeats > 1
-        parts = shared or pixels == 1 or (lanes % pixels == 0 and self.channels * pixels % lanes == 0)
-        if pixels < 1 or (self.repeats if shared else self.pixels) % pixels or not parts:
+        divides = pixels >= 1 and (self.repeats if shared else self.pixels) % pixels == 0
+        if divides and not shared and pixels > 1:
+            divides = lanes % pixels == 0 and self.channels * pixels % lanes == 0
+        if not divides:
             raise GraphError(f"{lanes} lanes of {pixels} pixels do not divide a stream of shape {self.shape}")
         return Beat(lanes, pixels if shared or lanes < self.channels * pixels else 1)
 
