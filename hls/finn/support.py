@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.fit.folded import Folded
+from muxflow.dataflow.fit.implementation import PixelByPixel
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import check_stored
 
 FLOAT = 2**24
 """FINN's Python execution holds tensors in float32; integers up to this are exact there."""
 OTHERWISE = "use target vitis, `muxflow build`"
+
+IMPLEMENTATIONS = PixelByPixel(KERNELS)
+"""What a design for FINN is fitted for: the kernels, of one pixel at once."""
 
 
 def check_graph(graph: Graph) -> None:
