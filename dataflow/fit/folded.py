@@ -48,11 +48,29 @@ class Folded:
 
     def access(self, node: Node) -> Access:
         """Give the access pattern of a node's hardware."""
-        return self.implementations.of(node.op).access(node.op, self.graph.ports(node), self.folds[node.name])
+        if node.name not in self._accesses:
+            implementation = self.implementations.of(node.op)
+            found = implementation.access(node.op, self.graph.ports(node), self.folds[node.name])
+            self._accesses[node.name] = found
+        return self._accesses[node.name]
 
     def cost(self, node: Node) -> Cost:
         """Give what a node takes (estimate)."""
-        return self.implementations.of(node.op).cost(node.op, self.graph.ports(node), self.folds[node.name])
+        if node.name not in self._costs:
+            implementation = self.implementations.of(node.op)
+            found = implementation.cost(node.op, self.graph.ports(node), self.folds[node.name])
+            self._costs[node.name] = found
+        return self._costs[node.name]
+
+    @cached_property
+    def _accesses(self) -> dict[str, Access]:
+        """What `access` has given, by node."""
+        return {}
+
+    @cached_property
+    def _costs(self) -> dict[str, Cost]:
+        """What `cost` has given, by node."""
+        return {}
 
     def cycles(self, node: Node) -> int:
         """Count the cycles of a node, with the sources that it holds, for one frame when no stream makes it wait (estimate)."""
