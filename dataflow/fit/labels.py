@@ -146,7 +146,7 @@ def _search(
         ahead.append(after)
         for i, section in enumerate(trellis.sections):
             alive[i] &= (
-                before[i][section.source] + section.cost @ prices + after[i + 1][section.target] <= most + ROUNDING
+                before[i][section.source] + section.priced(prices) + after[i + 1][section.target] <= most + ROUNDING
             )
     columns = list(kept)
     labels = np.zeros((1, len(PRICED)), np.int64)

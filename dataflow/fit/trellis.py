@@ -28,9 +28,13 @@ class Section:
     after: int
 
     @cached_property
-    def amounts(self) -> Floats:
-        """The cost as floats, to be priced."""
-        return self.cost.astype(np.float64)
+    def _amounts(self) -> Floats:
+        """The costs as floats, a row for each resource: a product with integers converts them each time."""
+        return np.ascontiguousarray(self.cost.T, np.float64)
+
+    def priced(self, prices: Floats, kept: Ints | slice = slice(None)) -> Floats:
+        """Give the price of each transition that is kept, shape (n,)."""
+        return prices @ self._amounts[:, kept]
 
     @cached_property
     def into(self) -> tuple[Ints, Ints, Ints]:
@@ -51,7 +55,7 @@ class Trellis:
         for section in self.sections:
             value = np.full(section.after, np.inf)
             order, targets, begin = section.into
-            ways = values[-1][section.source] + section.amounts @ prices
+            ways = values[-1][section.source] + section.priced(prices)
             value[targets] = np.minimum.reduceat(ways[order], begin)
             values.append(value)
         return values
@@ -61,7 +65,7 @@ class Trellis:
         values = [np.zeros(1)]
         for section in reversed(self.sections):
             value = np.full(section.before, np.inf)
-            np.minimum.at(value, section.source, values[-1][section.target] + section.amounts @ prices)
+            np.minimum.at(value, section.source, values[-1][section.target] + section.priced(prices))
             values.append(value)
         return values[::-1]
 
@@ -74,7 +78,7 @@ class Trellis:
             order, targets, begin = section.into
             place = int(np.searchsorted(targets, state))
             into = order[begin[place] : begin[place + 1] if place + 1 < len(begin) else None]
-            best = int(into[(value[section.source[into]] + section.amounts[into] @ prices).argmin()])
+            best = int(into[(value[section.source[into]] + section.priced(prices, into)).argmin()])
             path.append(best)
             total += section.cost[best]
             state = int(section.source[best])
