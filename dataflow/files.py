@@ -40,7 +40,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            path.write_bytes(data)
+            # A pipe that nobody reads is refused, not waited for.
+            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            os.set_blocking(handle, True)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
             return
         with undisturbed():
             _write_beside(Path(os.path.realpath(path)), data)

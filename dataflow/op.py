@@ -130,12 +130,12 @@ class Pattern:
     @property
     def trips(self) -> int:
         """Iterations covered."""
-        return sum(repeat * sum(count for count, _ in runs) for runs, repeat in self.parts)
+        return self.repeat * sum(run.trips if isinstance(run, Pattern) else run[0] for run in self.runs)
 
     @property
     def beats(self) -> int:
         """Iterations in which the port is used."""
-        return sum(repeat * sum(count for count, used in runs if used) for runs, repeat in self.parts)
+        return self.repeat * sum(run.beats if isinstance(run, Pattern) else run[0] * run[1] for run in self.runs)
 
     @property
     def longest(self) -> int:

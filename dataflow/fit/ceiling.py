@@ -60,7 +60,7 @@ def find_ceiling(design: Design) -> Ceiling:
     if bound.path is not None:
         why = f"by estimate folds of less than {cycles:,} cycles a frame fit the budget, their FIFOs not counted"
         return Ceiling(
-            "the rate that was asked for, or FIFOs", why, "a higher --fps, or a larger share of block RAM (--bram)"
+            "what was asked for, or FIFOs", why, "a higher --fps, a shorter --latency-ms, or more block RAM (--bram)"
         )
     used, most = dict(design.resources.items()), dict(design.allowance.items())
     shares = [amount / max(1, most[name]) for name, amount in used.items()]

@@ -42,10 +42,9 @@ def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
     reach = 1.0
     for _ in range(rounds):
         prices = (PRICED + multipliers) * scale
-        values = trellis.forward(prices)
-        path, total = trellis.path(prices, values)
+        price, path, total = trellis.cheapest(prices)
         shares = total * scale
-        value = float(values[-1][0] - multipliers @ limit)
+        value = price - float(multipliers @ limit)
         kept, cost = best.path, best.cost
         if (total <= budget).all() and PRICED @ shares < cost:
             kept, cost = path, float(PRICED @ shares)
@@ -76,10 +75,9 @@ def smallest_share(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> tuple
     weights /= max(weights.sum(), ROUNDING)
     bound, least, found = 0.0, np.inf, []
     for turn in range(rounds):
-        values = trellis.forward(weights * scale)
-        path, total = trellis.path(weights * scale, values)
+        price, path, total = trellis.cheapest(weights * scale)
         shares = total * scale
-        bound = max(bound, float(values[-1][0]))
+        bound = max(bound, price)
         if shares.max() < least:
             least, found = float(shares.max()), path
         if least < 1.005 * bound:
@@ -148,7 +146,7 @@ def _search(
         ahead.append(after)
         for i, section in enumerate(trellis.sections):
             alive[i] &= (
-                before[i][section.source] + section.cost @ prices + after[i + 1][section.target] <= most + ROUNDING
+                before[i][section.source] + section.priced(prices) + after[i + 1][section.target] <= most + ROUNDING
             )
     columns = list(kept)
     labels = np.zeros((1, len(PRICED)), np.int64)

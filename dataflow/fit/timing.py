@@ -18,7 +18,7 @@ from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded
 from muxflow.dataflow.fit.timing_layout import Layout, Longs, Style, layout, stream_ends
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.processes import compiled
+from muxflow.dataflow.processes import compiled, first_errors
 
 COMPILER = "g++"
 NO_COMPILER = f"no {COMPILER} on PATH"
@@ -265,7 +265,7 @@ def _library() -> ctypes.CDLL:
         command.append(str(Path(__file__).parent / "timing.cpp"))
         done = compiled(command, folder, "the timing simulator")
         if done.returncode:
-            raise ToolError("g++ failed on the timing simulator:\n" + "\n".join(done.stderr.splitlines()[-5:]))
+            raise ToolError("g++ failed on the timing simulator:\n" + first_errors(done.stderr))
         library = ctypes.CDLL(str(target))
     library.muxflow_simulate.restype = ctypes.c_int64
     long, many = ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)

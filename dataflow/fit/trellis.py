@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,21 @@ class Section:
     before: int
     after: int
 
+    @cached_property
+    def _amounts(self) -> Floats:
+        """The costs as floats, a row for each resource: a product with integers converts them each time."""
+        return np.ascontiguousarray(self.cost.T, np.float64)
+
+    def priced(self, prices: Floats, kept: Ints | slice = slice(None)) -> Floats:
+        """Give the price of each transition that is kept, shape (n,)."""
+        return prices @ self._amounts[:, kept]
+
+    @cached_property
+    def into(self) -> tuple[Ints, Ints, Ints]:
+        """The transitions by their target, ascending; the targets that have one; where the transitions of each begin."""
+        order = np.argsort(self.target, kind="stable")
+        return order, *np.unique(self.target[order], return_index=True)
+
 
 @dataclass(frozen=True, eq=False)
 class Trellis:
@@ -38,7 +54,9 @@ class Trellis:
         values = [np.zeros(1)]
         for section in self.sections:
             value = np.full(section.after, np.inf)
-            np.minimum.at(value, section.target, values[-1][section.source] + section.cost @ prices)
+            order, targets, begin = section.into
+            ways = values[-1][section.source] + section.priced(prices)
+            value[targets] = np.minimum.reduceat(ways[order], begin)
             values.append(value)
         return values
 
@@ -47,18 +65,21 @@ class Trellis:
         values = [np.zeros(1)]
         for section in reversed(self.sections):
             value = np.full(section.before, np.inf)
-            np.minimum.at(value, section.source, values[-1][section.target] + section.cost @ prices)
+            np.minimum.at(value, section.source, values[-1][section.target] + section.priced(prices))
             values.append(value)
         return values[::-1]
 
-    def path(self, prices: Floats, values: list[Floats]) -> tuple[list[int], Ints]:
-        """Find a cheapest path, one transition a section, from what `forward` gave; and its cost."""
+    def cheapest(self, prices: Floats) -> tuple[float, list[int], Ints]:
+        """Find a cheapest path under prices: its price, the path as one transition a section, and its cost."""
+        values = self.forward(prices)
         state, path = 0, []
         total = np.zeros(self.sections[0].cost.shape[1], np.int64)
         for section, value in zip(reversed(self.sections), reversed(values[:-1]), strict=True):
-            into = np.flatnonzero(section.target == state)
-            best = int(into[(value[section.source[into]] + section.cost[into] @ prices).argmin()])
+            order, targets, begin = section.into
+            place = int(np.searchsorted(targets, state))
+            into = order[begin[place] : begin[place + 1] if place + 1 < len(begin) else None]
+            best = int(into[(value[section.source[into]] + section.priced(prices, into)).argmin()])
             path.append(best)
             total += section.cost[best]
             state = int(section.source[best])
-        return path[::-1], total
+        return float(values[-1][0]), path[::-1], total

@@ -143,6 +143,8 @@ def _write_npz(path: Path, header: str, arrays: Mapping[str, IntArray]) -> None:
 
 def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
     """Read what `_write_npz` wrote; raises MuxflowError naming the file when it cannot, and where it is too large."""
+    if path.exists() and not path.is_file():
+        raise MuxflowError(f"{path}: a folder, a device or a pipe; expected a Muxflow graph file")
     try:
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo(HEADER).file_size

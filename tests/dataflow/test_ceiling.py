@@ -64,7 +64,7 @@ def test_causes(graph, luts, where, why):
 
 def test_a_rate_that_was_asked_for_is_no_ceiling():
     found = ceiling(convolution(channels=4, rows=8), Device("part", 10**6, 10**6, 100, 100), Goal(fps=1000))
-    assert found.where == "the rate that was asked for, or FIFOs"
+    assert found.where == "what was asked for, or FIFOs"
     assert "--fps" in found.lifts
 
 

@@ -248,6 +248,8 @@ def test_a_file_behind_a_link_and_a_device_are_written_to(tmp_path):
     write_atomically(tmp_path / "pipe", b"2")
     assert os.read(reader, 9) == b"2" and (tmp_path / "pipe").is_fifo()
     os.close(reader)
+    with pytest.raises(MuxflowError, match="pipe: cannot be written"):
+        write_atomically(tmp_path / "pipe", b"nobody reads it")
     with pytest.raises(MuxflowError, match="/dev/full: cannot be written"):
         write_atomically(Path("/dev/full"), b"3")
     assert Path("/dev/full").is_char_device()

@@ -1,6 +1,7 @@
 """Graphs and graph files that would fill the memory or give orders: refused by name, whoever makes them."""
 
 import json
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -109,3 +110,10 @@ def test_names_that_print_stay_as_they_are(residual: Graph, tmp_path: Path) -> N
     graph = replace(residual, name="net – é [/x] \\ */")
     write_graph(graph, tmp_path / "graph.npz")
     assert read_graph(tmp_path / "graph.npz").name == graph.name
+
+
+def test_a_pipe_is_no_graph(tmp_path: Path) -> None:
+    """It would be waited for without end."""
+    os.mkfifo(tmp_path / "graph.npz")
+    with pytest.raises(MuxflowError, match="a folder, a device or a pipe"):
+        read_graph(tmp_path / "graph.npz")

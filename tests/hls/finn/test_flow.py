@@ -27,6 +27,7 @@ from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training.datasets.registry import load
@@ -247,6 +248,31 @@ def test_more_columns_than_finns_unit_takes() -> None:
     )
     assert slow.get_nodes_by_op_type("GroupedConvolution") and not slow.get_nodes_by_op_type("MVAU")
     assert fast.get_nodes_by_op_type("MVAU") and not fast.get_nodes_by_op_type("GroupedConvolution")
+
+
+@pytest.mark.usefixtures("finn")
+@pytest.mark.parametrize(("positions", "finns"), [(1, True), (3, False), (9, True)])
+def test_parallel_windows_are_finns_where_it_has_them(positions: int, finns: bool) -> None:
+    """FINN sends one kernel position at once, or all; a kernel row is Muxflow's. Every tensor equals the graph."""
+    from qonnx.custom_op.registry import getCustomOp
+
+    from muxflow.hls.finn.dataflow import dataflow_model
+    from muxflow.hls.finn.execution import FinnExecution
+
+    graph = chain(
+        Stream((6, 5, 2), 0, 7),
+        ("window", SlidingWindow((3, 3), pads=(1, 1, 1, 1)), ("x",), ("v",)),
+        ("w0", RomWeights(weights(4, 18, 0), repeats=30), (), ("w",)),
+        ("conv", MatrixVector(1, 9), ("v", "w"), ("y",)),
+    )
+    device = muxflow.fit(graph, "pynq-z2").device
+    folds = {"conv": Fold(2, 2 * positions)}
+    design = build_design(graph, folds, KERNELS, device=device, board="pynq-z2", clock_mhz=100)
+    model, _ = dataflow_model(design)
+    generators = [getCustomOp(node) for node in model.get_nodes_by_op_type("ConvolutionInputGenerator")]
+    assert [one.get_nodeattr("parallel_window") for one in generators] == ([int(positions > 1)] if finns else [])
+    (outcome,) = prove(design.graph, [FinnExecution(model, design.graph)], batch(graph, 4)).outcomes
+    assert {*design.graph.outputs} <= {*outcome.streams}
 
 
 @pytest.mark.usefixtures("finn")
