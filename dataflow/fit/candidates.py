@@ -74,7 +74,7 @@ def groups(
         inner = {name for member in members if member is not node for name in member.outputs}
         reads = tuple(name for member in members for name in member.inputs if name not in inner)
         in_place = {
-            name
+            name: implementations.of(producers[name].op).begin(producers[name].op)
             for member in members
             for name in member.inputs
             if name in inner and reads_in_place(implementations, producers[name].op, member.op)
@@ -102,7 +102,7 @@ def _candidate(
     implementations: Implementations,
     members: list[Node],
     inner: set[str],
-    in_place: set[str],
+    in_place: Mapping[str, int],
     reads: tuple[str, ...],
     leader: Node,
     fold: Fold,
@@ -122,7 +122,7 @@ def _candidate(
         reader_lanes.update(zip(member.inputs, lanes[0], strict=True))
         writer_lanes.update(zip(member.outputs, lanes[1], strict=True))
         trips = implementations.of(member.op).access(member.op, ports, fold).trips
-        cycles = max(cycles, trips * cost.interval)
+        cycles = max(cycles, (trips + sum(in_place.get(name, 0) for name in member.inputs)) * cost.interval)
         logic += cost.logic
         memories += cost.memories
     for name, lanes_read in reader_lanes.items():

@@ -47,11 +47,11 @@ class Folded:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def access(self, node: Node) -> Access:
-        """Give the access pattern of a node's hardware."""
+        """Give the access pattern of a node's hardware; it begins with what the sources that it holds do before a frame."""
         if node.name not in self._accesses:
-            implementation = self.implementations.of(node.op)
-            found = implementation.access(node.op, self.graph.ports(node), self.folds[node.name])
-            self._accesses[node.name] = found
+            held = [self.in_place[name].op for name in node.inputs if name in self.in_place]
+            found = self.implementations.of(node.op).access(node.op, self.graph.ports(node), self.folds[node.name])
+            self._accesses[node.name] = found.delayed(sum(self.implementations.of(op).begin(op) for op in held))
         return self._accesses[node.name]
 
     def cost(self, node: Node) -> Cost:
@@ -73,9 +73,8 @@ class Folded:
         return {}
 
     def cycles(self, node: Node) -> int:
-        """Count the cycles of a node, with the sources that it holds, for one frame when no stream makes it wait (estimate)."""
-        held = (self.in_place[name] for name in node.inputs if name in self.in_place)
-        return max(self.access(part).trips * self.cost(part).interval for part in (node, *held))
+        """Count the cycles of a node for one frame when no stream makes it wait (estimate)."""
+        return self.access(node).trips * self.cost(node).interval
 
     @property
     def slowest_cycles(self) -> int:
