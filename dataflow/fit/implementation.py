@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.op import Access, Fold, Op, Ports
+from muxflow.dataflow.op import MOST_PIXELS, Access, Fold, Op, Ports
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a target's tools can take: bits of the widest stream, operations in one unrolled loop body."""
+    """What a target can take: bits of the widest stream, operations in one unrolled loop body, neighbouring pixels at once."""
 
     stream_bits: int
     unrolled: int
+    pixels: int = MOST_PIXELS
 
 
 class Implementation(Protocol):
@@ -121,3 +122,17 @@ class Adjusted(ABC):
     def holds_sources(self, op: Op) -> bool:
         """Say whether the op's process reads sources in place."""
         return self.base.of(op).holds_sources(op)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelByPixel(Adjusted):
+    """Another target's implementations for one that takes no neighbouring pixels at once."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the target can take."""
+        return replace(self.base.limits, pixels=1)
+
+    def adjusted(self, op: Op, ports: Ports, fold: Fold, cost: Cost) -> Cost:
+        """Leave the cost as it is."""
+        return cost

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.fit.implementation import Implementations, PixelByPixel
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass, rising_thresholds
@@ -30,7 +30,7 @@ class FinnTarget:
     name = "finn"
     title = f"FINN's (needs finn-plus {finn.SUPPORTED})"
     options = FinnOptions
-    implementations: Implementations = KERNELS
+    implementations: Implementations = PixelByPixel(KERNELS)
     packages = (package("finn", "FINN output, `muxflow build --target finn`", finn.install_command(), "finn-plus"),)
     marker = finn.FLOW_FILE
     project = finn.KIND

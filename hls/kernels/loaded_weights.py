@@ -53,4 +53,6 @@ class LoadedWeightsKernel(Kernel[LoadedWeights], op=LoadedWeights):
         banks = self._memory(op, fold.parallel * stream.bits, fold).banks
         tiles = op.tiles(fold)
         table = Table("weights", tiles, stream.lo, stream.hi, bipolar=stream.bipolar, banks=banks)
-        return self.call("", (("REPEATS", op.repeats),), replace(table, loaded=True), reader="LoadedReader")
+        return self.call(
+            "", (("REPEATS", op.repeats // fold.pixels),), replace(table, loaded=True), reader="LoadedReader"
+        )
