@@ -203,6 +203,13 @@ class Access:
         """Iterations in a frame."""
         return (self.reads + self.writes)[0].trips
 
+    def delayed(self, idle: int) -> Access:
+        """Put iterations that use no port before those of a frame."""
+        if not idle:
+            return self
+        reads, writes = (tuple(Pattern(((idle, False), one)) for one in ports) for ports in (self.reads, self.writes))
+        return Access(reads, writes)
+
 
 @dataclass(frozen=True, eq=False)
 class Op(ABC):

@@ -74,7 +74,7 @@ def groups(
         inner = {name for member in members if member is not node for name in member.outputs}
         reads = tuple(name for member in members for name in member.inputs if name not in inner)
         in_place = {
-            name
+            name: implementations.of(producers[name].op).begin(producers[name].op)
             for member in members
             for name in member.inputs
             if name in inner and reads_in_place(implementations, producers[name].op, member.op)
@@ -125,7 +125,7 @@ def _candidate(
     implementations: Implementations,
     members: list[Node],
     inner: set[str],
-    in_place: set[str],
+    in_place: Mapping[str, int],
     reads: tuple[str, ...],
     leader: Node,
     fold: Fold,
@@ -145,7 +145,7 @@ def _candidate(
         read.update(zip(member.inputs, beats[0], strict=True))
         written.update(zip(member.outputs, beats[1], strict=True))
         trips = implementations.of(member.op).access(member.op, ports, fold).trips
-        cycles = max(cycles, trips * cost.interval)
+        cycles = max(cycles, (trips + sum(in_place.get(name, 0) for name in member.inputs)) * cost.interval)
         logic += cost.logic
         memories += cost.memories
     for name, beat in read.items():

@@ -47,17 +47,34 @@ class Folded:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def access(self, node: Node) -> Access:
-        """Give the access pattern of a node's hardware."""
-        return self.implementations.of(node.op).access(node.op, self.graph.ports(node), self.folds[node.name])
+        """Give the access pattern of a node's hardware; it begins with what the sources that it holds do before a frame."""
+        if node.name not in self._accesses:
+            held = [self.in_place[name].op for name in node.inputs if name in self.in_place]
+            found = self.implementations.of(node.op).access(node.op, self.graph.ports(node), self.folds[node.name])
+            self._accesses[node.name] = found.delayed(sum(self.implementations.of(op).begin(op) for op in held))
+        return self._accesses[node.name]
 
     def cost(self, node: Node) -> Cost:
         """Give what a node takes (estimate)."""
-        return self.implementations.of(node.op).cost(node.op, self.graph.ports(node), self.folds[node.name])
+        if node.name not in self._costs:
+            implementation = self.implementations.of(node.op)
+            found = implementation.cost(node.op, self.graph.ports(node), self.folds[node.name])
+            self._costs[node.name] = found
+        return self._costs[node.name]
+
+    @cached_property
+    def _accesses(self) -> dict[str, Access]:
+        """What `access` has given, by node."""
+        return {}
+
+    @cached_property
+    def _costs(self) -> dict[str, Cost]:
+        """What `cost` has given, by node."""
+        return {}
 
     def cycles(self, node: Node) -> int:
-        """Count the cycles of a node, with the sources that it holds, for one frame when no stream makes it wait (estimate)."""
-        held = (self.in_place[name] for name in node.inputs if name in self.in_place)
-        return max(self.access(part).trips * self.cost(part).interval for part in (node, *held))
+        """Count the cycles of a node for one frame when no stream makes it wait (estimate)."""
+        return self.access(node).trips * self.cost(node).interval
 
     @property
     def slowest_cycles(self) -> int:

@@ -57,6 +57,10 @@ class Implementation(Protocol):
         """Say whether the op is a source that the process of its reader can hold and read in place."""
         ...
 
+    def begin(self, op: Op) -> int:
+        """Count the cycles that a source that is held takes of its reader before each frame."""
+        ...
+
     def holds_sources(self, op: Op) -> bool:
         """Say whether the op's process reads such sources in place, without a stream between."""
         ...
@@ -110,6 +114,10 @@ class Adjusted(ABC):
     def is_held(self, op: Op) -> bool:
         """Say whether the process of the op's reader can hold it."""
         return self.base.of(op).is_held(op)
+
+    def begin(self, op: Op) -> int:
+        """Count the cycles that a held source takes of its reader before each frame."""
+        return self.base.of(op).begin(op)
 
     def holds_sources(self, op: Op) -> bool:
         """Say whether the op's process reads sources in place."""
