@@ -54,6 +54,11 @@ def reason(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
 
 
+def cell(value: Any) -> Any:
+    """Return a value for a table in CSV: a spreadsheet takes a text that begins with one of "=+-@" for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+
 def json_text(entry: Any) -> str:
     """Write an object as JSON for people and programs; raises ValueError for a number that JSON does not have."""
     return json.dumps(entry, indent=2, sort_keys=True, allow_nan=False) + "\n"

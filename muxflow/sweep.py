@@ -34,6 +34,7 @@ from muxflow.dataflow.interruption import HELD
 from muxflow.dataflow.limits import is_number, number_text
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import GRACE_SECONDS
+from muxflow.dataflow.text import cell
 from muxflow.hls.kernels import KERNELS
 
 CONNECT_SECONDS = 10
@@ -368,5 +369,6 @@ def to_csv(outcomes: Sequence[Outcome]) -> str:
     writer.writerow([*own, *rest])
     for outcome in outcomes:
         point = asdict(outcome.point).values()
-        writer.writerow([*("" if value is None else value for value in point), *(getattr(outcome, n) for n in rest)])
+        row = [*("" if value is None else value for value in point), *(getattr(outcome, name) for name in rest)]
+        writer.writerow(map(cell, row))
     return buffer.getvalue()

@@ -112,7 +112,9 @@ def read_weights(path: str | Path, memories: WeightMemories) -> Words:
     file = Path(path)
     longest = len(MAGIC) + LONGEST_HEADER + 8 * memories.words
     if file.exists() and not file.is_file():
-        raise AcceleratorError(f"{file}: no file but a folder, a pipe or a device; `muxflow weights` writes a weight file")
+        raise AcceleratorError(
+            f"{file}: no file but a folder, a pipe or a device; `muxflow weights` writes a weight file"
+        )
     try:
         with file.open("rb") as opened:
             data = opened.read(longest + 1)
