@@ -125,7 +125,7 @@ class Argument:
 class Load:
     """The place of a source in the chain of those that are loaded.
 
-    `takes`, `gives`: C++ name and type of the streams before and after it; `after`: words of the sources behind it.
+    `takes`, `gives`: C++ name and type of the streams before and after it; `after`: words of the sources that follow it.
     """
 
     takes: tuple[str, str]

@@ -20,7 +20,7 @@ template <int BANKS_, int ROWS_, class W_> struct LoadedTable {
 /// is loaded and passes on the rest, so that none has an address.
 ///
 /// \tparam REPEATS  how often the matrix is read in a frame
-/// \tparam AFTER    words of the sources behind this one
+/// \tparam AFTER    words of the sources that follow this one
 ///
 /// The last word of a load is the checksum so far; each source adds that of its own words.
 /// Invariant: read i of a frame gives tile i mod TILES; before word i of a load, `state.place` is i and the first i / PARTS

@@ -215,6 +215,7 @@ class _Recorded(Mapping[str, IntArray]):
         graph = self._design.graph
         codes = np.concatenate(self._taps[name])
         producer = graph.producers().get(name)
+        codes = graph.streams[name].in_order(codes)
         if producer is not None:
             codes = producer.op.from_stream_order(graph.ports(producer), self._design.folds[producer.name], codes)
         return codes.reshape(len(codes), *graph.streams[name].shape)

@@ -117,7 +117,7 @@ def with_contents(graph: Graph, contents: Mapping[str, IntArray]) -> Graph:
 
 
 def _weights(folded: Folded, node: Node, words: Words) -> IntArray:
-    """Undo `_words`."""
+    """Read the weights of a memory from its words, as `_words` gave them."""
     op, stream = node.op, folded.graph.streams[node.outputs[0]]
     assert isinstance(op, LoadedWeights)
     beats = np.ascontiguousarray(words, "<u8").reshape(-1, _parts(folded, node)).view(np.uint8)

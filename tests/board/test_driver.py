@@ -258,8 +258,10 @@ BROKEN = [
     (lambda entry: {**entry, "inputs": [{**entry["inputs"][0], "words_per_frame": 5}]}, "words_per_frame and signed"),
     (lambda entry: {**entry, "inputs": []}, "at least one input and one output"),
     (lambda entry: {**entry, "outputs": entry["inputs"]}, "'answer'"),
-    (lambda entry: {**entry, "format": 1}, "format 1, this driver reads 2"),
+    (lambda entry: {**entry, "format": 1}, "format 1, this driver reads 3"),
     (lambda entry: {**entry, "seeds": [{}]}, "not a whole interface"),
+    (lambda entry: {**entry, "weights": {"network": "n", "fingerprint": "", "nodes": []}}, "no memories"),
+    (lambda entry: {**entry, "weights": 7}, "not a whole interface"),
 ]
 
 

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.passes import load_weights
 from muxflow.hls.headers import SHARED, copy_headers, headers
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import ProjectOptions, write_project
@@ -34,7 +36,7 @@ BY_TOOL = {
         r"dataflow",
         rf"RESOURCE variable={NAME} core=(FIFO|FIFO_BRAM|FIFO_LUTRAM|FIFO_SRL)",
         rf"RESOURCE variable={NAME} core=(ROM_1P|ROM_1P_BRAM|ROM_1P_LUTRAM|ROM_2P|ROM_2P_BRAM|ROM_2P_LUTRAM)",
-        rf"RESOURCE variable={NAME} core=(RAM_2P_BRAM|RAM_2P_LUTRAM)",
+        rf"RESOURCE variable={NAME} core=(RAM_2P_BRAM|RAM_2P_LUTRAM|XPM_MEMORY uram)",
         rf"RESOURCE variable={NAME} core=(Mul_LUT|DSP48)",
     ],
 }
@@ -76,8 +78,25 @@ def test_every_kernel_has_a_pipelined_loop():
     texts = {path.stem: path.read_text() for place, path in headers().items() if not (SHARED / place).exists()}
     for name in texts:
         text = texts["residual" if name == "or_join" else name]  # the loop that residual joins share
-        assert "for (long iteration = 0;" in text, name
+        loop = "while (!serving)" if name == "loaded_weights" else "for (long iteration = 0;"  # that one waits
+        assert loop in text, name
         assert PIPELINE["vitis_hls"] in text, name
+
+
+@pytest.mark.parametrize("tool", ["vitis_hls", "vivado_hls"])
+@pytest.mark.parametrize("uram", [0, 64])
+def test_loaded_weights(residual, tmp_path, tool, uram):
+    """Memories that are written, in LUTs, block RAM and UltraRAM: each is the process's own, and named after it was declared."""
+    device = Device("xck26-sfvc784-2LV-c", lut=6000, ff=10**6, bram18=200, dsp=100, uram=uram)
+    design = fit(load_weights(residual), KERNELS, device=device, board="b", clock_mhz=100)
+    project = write_project(design, tmp_path / "p", options=ProjectOptions(tool, weights="loaded"))
+    top = (project.path / "src" / "top.cpp").read_text()
+    for pragma in pragmas(top):
+        check(pragma, tool)
+    declared = {one[1]: one.start() for one in re.finditer(r"::Data (\w+);", top)}
+    assert len(declared) == len(project.loaders)
+    for variable, place in declared.items():
+        assert all(one.start() > place for one in re.finditer(rf"variable={variable}\b", top))
 
 
 @pytest.mark.parametrize("tool", ["vitis_hls", "vivado_hls"])
