@@ -113,7 +113,7 @@ def read_weights(path: str | Path, memories: WeightMemories) -> Words:
     longest = len(MAGIC) + LONGEST_HEADER + 8 * memories.words
     if file.exists() and not file.is_file():
         raise AcceleratorError(
-            f"{file}: no file but a folder, a pipe or a device; `muxflow weights` writes a weight file"
+            f"{file}: cannot be read (it is a folder, a pipe or a device); `muxflow weights` writes one"
         )
     try:
         with file.open("rb") as opened:
