@@ -82,6 +82,7 @@ def train(
         as_json,
         lambda: out.print(
             f"{result.model}: accuracy {percent(result.accuracy)} on {result.dataset}, {result.split} split, "
-            f"{counted(result.images, 'image')} ({result.epochs} epochs, seed {result.seed}, {rounded(result.seconds)} s)"
+            f"{counted(result.images, 'image')} "
+            f"({counted(result.epochs, 'epoch')}, seed {result.seed}, {rounded(result.seconds)} s)"
         ),
     )
