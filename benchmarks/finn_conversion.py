@@ -42,6 +42,7 @@ from muxflow.frontend.training.quantizers import PixelInput, unsigned_activation
 from muxflow.hls import finn
 from muxflow.hls.finn.comparison import Row
 from muxflow.hls.finn.process import prepare_finn
+from muxflow.hls.finn.support import IMPLEMENTATIONS
 
 MODEL = Path(muxflow.frontend.__path__[0]) / "training" / "pretrained" / "mognet_digits.onnx"
 
@@ -115,7 +116,8 @@ def main(
             seconds = f"{time.perf_counter() - started:.0f}"
             table.add_row(title, "FINN's own conversion", f"{equal} of {count}", f"{same} of {count}", seconds)
             started = time.perf_counter()
-            project = finn.write(muxflow.fit(rising_thresholds(graph), board), Path(scratch) / path.stem)
+            design = muxflow.fit(rising_thresholds(graph), board, implementations=IMPLEMENTATIONS)
+            project = finn.write(design, Path(scratch) / path.stem)
             # Compares every tensor of every node, the outputs among them, and raises where one differs.
             checked = finn.check(project, codes)
             seconds = f"{time.perf_counter() - started:.0f}"

@@ -1,16 +1,11 @@
 """Import, fit, write and compile ResNet-18 of ImageNet's size, W1A2 or W2A2 (random weights): CPU seconds and memory.
 
-    make benchmark-resnet18   or    .venv/bin/python benchmarks/resnet18.py [--weight-bits N] [--board NAME]
-
-Seconds are of the processor, this process and its compilers together, so that other work on the machine counts little.
+make benchmark-resnet18   or    .venv/bin/python benchmarks/resnet18.py [--weight-bits N] [--board NAME]
 """
 
 from __future__ import annotations
 
-import os
-import resource
 import tempfile
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +14,7 @@ import torch
 import typer
 from brevitas.quant.solver import ActQuantSolver, WeightQuantSolver
 from rich.console import Console
-from rich.table import Table
+from steps import Steps
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
@@ -103,11 +98,6 @@ def random_network(bits: int) -> ResNet18:
     return model.eval()
 
 
-def _cpu() -> float:
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
-
-
 def main(
     weight_bits: Annotated[int, typer.Option(min=1, max=2, help="Bits of a weight.")] = 1,
     board: Annotated[str, typer.Option(help="Board.")] = "zcu104",
@@ -115,32 +105,21 @@ def main(
     """Run the benchmark."""
     torch.set_num_threads(1)
     threadpool_limits(1)
-    table = Table(title=f"ResNet-18 W{weight_bits}A2, 224x224x3, {board}", title_justify="left")
-    for column in ("step", "CPU", "wall", "peak memory", "aim"):
-        table.add_column(column)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         path = export(random_network(weight_bits), folder / "resnet18.onnx", (1, 3, 224, 224))
-        begun = last = (_cpu(), time.perf_counter())
-
-        def row(step: str, since: tuple[float, float]) -> tuple[float, float]:
-            now = _cpu(), time.perf_counter()
-            peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-            seconds = (f"{after - before:.1f} s" for before, after in zip(since, now, strict=True))
-            table.add_row(step, *seconds, f"{peak / 2**20:.2f} GiB", LIMITS.get(step, ""))
-            return now
-
+        steps = Steps(f"ResNet-18 W{weight_bits}A2, 224x224x3, {board}", LIMITS)
         graph = muxflow.load(path)
-        last = row("import", last)
+        steps.done("import")
         design = muxflow.fit(graph, board)
-        last = row("fit", last)
+        steps.done("fit")
         project = muxflow.write(design, folder / "project")
-        last = row("write", last)
-        row("import + fit + write", begun)
+        steps.done("write")
+        steps.total("import + fit + write")
         compile_csim(project.hls, "native")
-        row("compile (native)", last)
+        steps.done("compile (native)")
     console = Console(width=110)
-    console.print(table)
+    console.print(steps.table)
     console.print(f"interval {design.interval:,} cycles, {design.frames_per_second:,.0f} frames/s; {design.resources}")
 
 

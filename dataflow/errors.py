@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from muxflow.dataflow.text import printable
+from muxflow.dataflow.text import message
 
 
 class MuxflowError(Exception):
     """An input or an environment that Muxflow cannot work with.
 
     The message names the node or file, what was met, what is supported, and what to do; names in it come from files, so
-    that characters which a terminal would obey are shown as "?".
+    that characters which a terminal would obey are shown as "?", and long words are cut.
     The command line prints it without a traceback and exits with `exit_code`.
     """
 
     exit_code = 1
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return message(super().__str__())
 
 
 class UsageError(MuxflowError):

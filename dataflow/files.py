@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path, PurePosixPath
@@ -63,6 +63,26 @@ def _write_beside(path: Path, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+@contextmanager
+def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Make a folder in `parent` that goes with the block, and remove those of the same prefix that killed processes left.
+
+    A folder is locked while its process lives, and so is `parent` while folders come and go; on a file system without locks
+    nothing that is left is removed. Raises OSError where `parent` takes no folder.
+    """
+    with ExitStack() as opened:
+        with _alone(parent):
+            for left in parent.glob(f"{escape(prefix)}*"):
+                with suppress(OSError), _opened(left) as handle:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left, ignore_errors=True)
+            folder = opened.enter_context(scratch_folder(parent, prefix))
+            handle = opened.enter_context(_opened(folder))
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
 
 
 @contextmanager
@@ -155,11 +175,18 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Wait until no other process replaces what is in a folder; on a file system without locks go on without one."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    with _opened(Path(os.path.realpath(folder))) as handle:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """Give the number of a folder that is open during the block; a link is none. Raises OSError where it is no folder."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield handle
     finally:
         os.close(handle)
 

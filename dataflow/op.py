@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cached_property, lru_cache
 from inspect import isabstract
-from itertools import groupby
+from itertools import groupby, product
 from operator import itemgetter
 from re import sub
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream, whole
+from muxflow.dataflow.graph.stream import Beat, Stream, whole
 
 IntArray = npt.NDArray[np.int64]
 
@@ -27,8 +27,8 @@ PARALLEL_LIMIT = 4096
 """Most operations that a node may do in one cycle; beyond it no target's synthesis ends in time (decision)."""
 
 
-PIXEL_LANES = 16
-"""Most elements of several whole pixels that a node takes at once: twice the bytes of a port's word (decision)."""
+MOST_PIXELS = 16
+"""Most neighbouring pixels that a node takes at once: the solver tries every number (decision)."""
 
 
 @dataclass(frozen=True, order=True)
@@ -38,20 +38,29 @@ class Fold:
     `pe`: rows (outputs) at once; for a node without a matrix, the lanes of its streams.
     `simd`: columns (inputs) at once.
     `groups`: groups at once; more than one only when an iteration holds whole groups.
+    `pixels`: neighbouring pixels at once, all with the same weights; they divide a row. Of a pool without a window before
+    it the pixels that it reads, else those that a node writes.
     """
 
     pe: int = 1
     simd: int = 1
     groups: int = 1
+    pixels: int = 1
 
     @property
     def parallel(self) -> int:
-        """Operations a cycle."""
+        """Operations a cycle for one pixel: weights a cycle."""
         return self.pe * self.simd * self.groups
+
+    @property
+    def operations(self) -> int:
+        """Operations a cycle."""
+        return self.parallel * self.pixels
 
     def __str__(self) -> str:
         text = f"PE {self.pe} SIMD {self.simd}"
-        return text if self.groups == 1 else f"{text} groups {self.groups}"
+        text += "" if self.groups == 1 else f" groups {self.groups}"
+        return text if self.pixels == 1 else f"{text} pixels {self.pixels}"
 
 
 @dataclass(frozen=True)
@@ -194,22 +203,29 @@ class Access:
         """Iterations in a frame."""
         return (self.reads + self.writes)[0].trips
 
+    def delayed(self, idle: int) -> Access:
+        """Put iterations that use no port before those of a frame."""
+        if not idle:
+            return self
+        reads, writes = (tuple(Pattern(((idle, False), one)) for one in ports) for ports in (self.reads, self.writes))
+        return Access(reads, writes)
+
 
 @dataclass(frozen=True, eq=False)
 class Op(ABC):
     """One kind of node; a subclass is a frozen dataclass of validated attributes and holds the meaning of the op.
 
     `inputs`: its input ports as declared. `role`: what it is to the passes. `only_lanes`: whether its output is its input,
-    in other lanes. `answer`: what its output is to a user where it ends a network. `elementwise`: whether element i of its
-    streams, all of one shape, has to do with element i of the others alone. `loaded`: whether the host fills its memory at
-    run time.
+    in other lanes. `answer`: what its output is to a user where it ends a network. `pixelwise`: whether pixel i of its
+    output has to do with pixel i of its inputs alone, so that it can take neighbouring ones side by side. `loaded`: whether
+    the host fills its memory at run time.
     """
 
     inputs: ClassVar[tuple[Port, ...]] = (Port("x"),)
     role: ClassVar[Role] = Role.COMPUTE
     only_lanes: ClassVar[bool] = False
     answer: ClassVar[Answer] = "codes"
-    elementwise: ClassVar[bool] = False
+    pixelwise: ClassVar[bool] = False
     loaded: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -253,22 +269,34 @@ class Op(ABC):
         """Compute a batch: arrays of shape (N, *stream.shape), weight matrices without the batch axis."""
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """Yield every legal fold; by default the lanes that divide all channel counts.
+        """Yield every legal fold: by default the lanes that divide all channel counts.
 
-        An elementwise op also takes several whole pixels at once, PIXEL_LANES elements at most: else a map of one channel
-        would pass one value a cycle, where a vector of as many elements may pass all.
+        Of a pixelwise op with every number of neighbouring pixels.
         """
         channels = [stream.channels for stream in ports.inputs + ports.outputs]
-        for lanes in divisors(int(np.gcd.reduce(channels))):
-            yield Fold(pe=lanes)
-        if self.elementwise:
-            for pixels in divisors(ports.inputs[0].pixels)[1:]:
-                if pixels * channels[0] <= PIXEL_LANES:
-                    yield Fold(pe=pixels * channels[0])
+        counts = pixel_counts(ports.outputs[0]) if self.pixelwise else [1]
+        for lanes, pixels in product(divisors(int(np.gcd.reduce(channels))), counts):
+            yield Fold(pe=lanes, pixels=pixels)
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Give the lanes of each input and output under a fold; by default `pe` everywhere."""
-        return (fold.pe,) * len(ports.inputs), (fold.pe,) * len(ports.outputs)
+        """Give the lanes of each input and output under a fold; by default `pe` of each of its pixels."""
+        before, after = self.beat_pixels(ports, fold)
+        return tuple(fold.pe * count for count in before), tuple(fold.pe * count for count in after)
+
+    def beat_pixels(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Give the pixels that lie side by side in a beat of each input and output; by default those of the fold.
+
+        Of weights: that share a beat.
+        """
+        return (fold.pixels,) * len(ports.inputs), (fold.pixels,) * len(ports.outputs)
+
+    def beats(self, ports: Ports, fold: Fold) -> tuple[tuple[Beat, ...], tuple[Beat, ...]]:
+        """Say what a beat of each input and output holds; raises GraphError for a fold that the op cannot keep."""
+        lanes_in, lanes_out = self.lanes(ports, fold)
+        pixels_in, pixels_out = self.beat_pixels(ports, fold)
+        before = zip(ports.inputs, lanes_in, pixels_in, strict=True)
+        after = zip(ports.outputs, lanes_out, pixels_out, strict=True)
+        return tuple(s.beat_of(*beat) for s, *beat in before), tuple(s.beat_of(*beat) for s, *beat in after)
 
     @abstractmethod
     def access(self, ports: Ports, fold: Fold) -> Access:
@@ -378,3 +406,8 @@ def divisors(number: int) -> list[int]:
     """List the divisors of a number, ascending."""
     small = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
     return small + [number // d for d in reversed(small) if d * d != number]
+
+
+def pixel_counts(stream: Stream) -> list[int]:
+    """List how many neighbouring pixels of a map can be taken at once: the divisors of its row, MOST_PIXELS at most."""
+    return [count for count in divisors(stream.row) if count <= MOST_PIXELS]

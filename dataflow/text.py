@@ -8,6 +8,7 @@ for C++ and Tcl; `muxflow.reports.render` for HTML and LaTeX. Identifiers and fi
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 LONGEST_NAME = 1000
@@ -17,9 +18,23 @@ SHOWN, LONGEST_REASON = 60, 400
 """Most characters of a value that a message repeats, and of an error that a library raises."""
 
 
+LONGEST_LINE = 2000
+"""Most characters of a line of a message (decision)."""
+LONG_WORD = re.compile(rf"[^\s/]{{{LONGEST_REASON + 1},}}")
+LONG_LINE = re.compile(rf".{{{LONGEST_LINE + 1},}}")
+"""What a message shortens: text that no reader needs whole, as an argument or a name of thousands of characters."""
+
+
 def printable(text: str) -> str:
     """Return a text whose characters all show, line ends aside: "?" stands for each that moves a cursor or turns text."""
     return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def message(text: str) -> str:
+    """Return a text as a message shows it: every character shows, and long words and lines lose their middle."""
+    for pattern, most in ((LONG_WORD, LONGEST_REASON), (LONG_LINE, LONGEST_LINE)):
+        text = pattern.sub(lambda met, keep=most // 2: f"{met[0][:keep]}...{met[0][-keep:]}", text)  # type: ignore[misc]
+    return printable(text)
 
 
 def shown(value: object) -> str:
@@ -37,6 +52,11 @@ def in_one_line(name: str) -> str:
 def reason(error: BaseException) -> str:
     """Return the kind and the text of somebody else's error in one line, cut where it is long, for a message."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+
+
+def cell(value: Any) -> Any:
+    """Return a value for a table in CSV: a spreadsheet takes a text that begins with one of "=+-@" for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def json_text(entry: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 import muxflow
+from muxflow.board.board import find_board
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.quantities import counted, rounded
@@ -69,6 +70,7 @@ def run_demo(
     name = file_name(network, select)
     if name not in shipped():
         raise UsageError(f"no shipped network {name}; there are {', '.join(shipped())}")
+    find_board(board)
     torch.set_num_threads(1)
     started = time.perf_counter()
     done = begin("export the Brevitas network to QONNX", 1)

@@ -7,14 +7,20 @@ import hashlib
 import io
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import os
+import signal
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from itertools import product
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Literal
+from types import FrameType
+from typing import Literal, NoReturn
 
 import muxflow
 from muxflow.board.board import find_board
@@ -24,8 +30,11 @@ from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.graph.file import read_graph, write_graph
+from muxflow.dataflow.interruption import HELD
 from muxflow.dataflow.limits import is_number, number_text
 from muxflow.dataflow.packages import install_extra
+from muxflow.dataflow.processes import GRACE_SECONDS
+from muxflow.dataflow.text import cell
 from muxflow.hls.kernels import KERNELS
 
 CONNECT_SECONDS = 10
@@ -156,7 +165,7 @@ def run_sweep(
         else:
             waiting.append(work)
     if waiting:
-        with _executor(jobs, scheduler) as executor:
+        with _executor(min(jobs, len(waiting)), scheduler) as executor:
             _run(waiting, executor, folder, record)
         # A process that dies takes the others' results with it; alone, each point shows whether it was the one.
         for work in waiting:
@@ -239,8 +248,10 @@ def fit_point(work: _Work) -> Outcome:
 
 
 def _run(works: Sequence[_Work], executor: Executor, folder: Path, record: Callable[[Outcome], None]) -> None:
-    futures: dict[Future[Outcome], _Work] = {executor.submit(fit_point, work): work for work in works}
+    futures: dict[Future[Outcome], _Work] = {}
     try:
+        with _masked():
+            futures |= {executor.submit(_worked, fit_point, work): work for work in works}
         for future in as_completed(futures):
             work = futures[future]
             try:
@@ -258,6 +269,46 @@ def _run(works: Sequence[_Work], executor: Executor, folder: Path, record: Calla
         raise
 
 
+@contextmanager
+def _masked() -> Iterator[None]:
+    """Hold signals back from this thread, and from the processes that it starts, until the block has ended."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _worked(fit: Callable[[_Work], Outcome], work: _Work) -> Outcome:
+    """Fit one point in a worker; a signal that asks it to end does so once what the point has begun is cleaned up."""
+    with _quietly():
+        return fit(work)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """End a worker where the block is left by `SystemExit`, of which the executor would make a result or a message."""
+    try:
+        yield
+    except SystemExit as asked:
+        os._exit(asked.code if isinstance(asked.code, int) else 1)
+
+
+def _begin_worker() -> None:
+    """Let a worker end without a word where a signal asks for it; the parent has held signals back up to here."""
+    for number in HELD:
+        signal.signal(number, _leave)
+    with _quietly():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """End once; nothing comes between what cleans up."""
+    for other in HELD:
+        signal.signal(other, lambda _number, _frame: None)
+    raise SystemExit(128 + number)
+
+
 def _read(folder: Path, work: _Work) -> Outcome | None:
     """Read the outcome of an earlier run; None where there is none, or where its file is damaged."""
     try:
@@ -271,8 +322,13 @@ def _read(folder: Path, work: _Work) -> Outcome | None:
 def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
     if scheduler is None:
         # Spawned, not forked: the caller may have threads (torch) that a fork would leave locked.
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            yield pool
+        before = set(multiprocessing.active_children())
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker) as pool:
+            try:
+                yield pool
+            except BaseException:
+                _end_workers(set(multiprocessing.active_children()) - before)
+                raise
         return
     try:
         from distributed import Client
@@ -291,6 +347,19 @@ def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
         yield executor
 
 
+def _end_workers(workers: Collection[BaseProcess]) -> None:
+    """Ask workers to end, and kill those that have not after GRACE_SECONDS."""
+    for worker in workers:
+        worker.terminate()
+    waited = {worker.sentinel: worker for worker in workers}
+    until = time.monotonic() + GRACE_SECONDS
+    while waited and (left := until - time.monotonic()) > 0:
+        for ended in wait(list(waited), left):
+            del waited[ended]  # type: ignore[arg-type]
+    for worker in waited.values():
+        worker.kill()
+
+
 def to_csv(outcomes: Sequence[Outcome]) -> str:
     """Write one row a point, the point's own fields first."""
     buffer = io.StringIO()
@@ -300,5 +369,6 @@ def to_csv(outcomes: Sequence[Outcome]) -> str:
     writer.writerow([*own, *rest])
     for outcome in outcomes:
         point = asdict(outcome.point).values()
-        writer.writerow([*("" if value is None else value for value in point), *(getattr(outcome, n) for n in rest)])
+        row = [*("" if value is None else value for value in point), *(getattr(outcome, name) for name in rest)]
+        writer.writerow(map(cell, row))
     return buffer.getvalue()

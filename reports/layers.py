@@ -115,8 +115,9 @@ def shape_words(stream: Stream) -> str:
 
 
 def fold_words(design: Design, node: Node) -> str:
-    """Write what a node does in a cycle: PE and SIMD where it has weights, the lanes that it writes where it has none."""
+    """Write what a node does in a cycle: its fold where it has weights, else the lanes that it writes, and its pixels."""
     if any(port.weights for port in node.op.inputs):
         return str(design.folds[node.name])
-    lanes = design.graph.streams[node.outputs[0]].lanes
-    return f"{lanes} lane{'' if lanes == 1 else 's'}"
+    lanes, pixels = design.graph.streams[node.outputs[0]].lanes, design.folds[node.name].pixels
+    text = f"{lanes} lane{'' if lanes == 1 else 's'}"
+    return text if pixels == 1 else f"{text}, pixels {pixels}"

@@ -16,7 +16,7 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.deadlock import EXTRA_DEPTHS
 from muxflow.dataflow.fit.fifo_sizing import MARGIN, MARGIN_SLACK
 from muxflow.dataflow.quantities import count, counted, percent, rate, share, si
-from muxflow.dataflow.text import json_text, printable
+from muxflow.dataflow.text import cell, json_text, printable
 from muxflow.reports import tables
 from muxflow.reports.report import KIND_TITLES, KINDS, Accuracy, Report
 from muxflow.reports.terminal import PlainConsole
@@ -152,7 +152,9 @@ def to_csv(report: Report) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*CSV_COLUMNS, *(f"{kind}_bits" for kind in KINDS)])
     for row in report.nodes:
-        writer.writerow([*(getattr(row, name) for name in CSV_COLUMNS), *(row.bits.get(kind, 0) for kind in KINDS)])
+        writer.writerow(
+            [*(cell(getattr(row, name)) for name in CSV_COLUMNS), *(row.bits.get(kind, 0) for kind in KINDS)]
+        )
     return printable(out.getvalue())
 
 
@@ -162,6 +164,9 @@ LATEX = {
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
     "\n": " ",
+    **{
+        character: f"{{{character}}}" for character in "[]*"
+    },  # a row that begins with one would be an argument of the last
     "µ": r"\textmu ",
 }
 """How LaTeX writes the characters that give it orders."""

@@ -12,6 +12,7 @@ from hypothesis import settings
 from ladder import TARGETS, Ladder
 from op_cases import OpTarget
 
+from muxflow.dataflow.fit.candidates import groups
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.graph.edit import with_nodes
@@ -265,11 +266,8 @@ def random_design(seed: int, rows: int = 0) -> Design:
     """A random graph under random legal folds; `rows`: see `random_graph`."""
     rng = np.random.default_rng(seed)
     graph = insert_forks(random_graph(seed, rows))
-    folds = {}
-    for node in graph.nodes:
-        if not node.op.folds_with_reader:
-            legal = list(node.op.folds(graph.ports(node)))
-            folds[node.name] = legal[int(rng.integers(len(legal)))]
+    rows = {group.leader.name: [one.fold for one in group.candidates] for group in groups(graph, KERNELS, {})}
+    folds = {name: row[int(rng.integers(len(row)))] for name, row in rows.items()}
     return build_design(graph, folds, KERNELS, device=ZYNQ_7020, board="none", clock_mhz=100)
 
 

@@ -144,6 +144,25 @@ def _events(patterns: Sequence[Pattern], names: str) -> list[str]:
     return ["".join(name for name, used in zip(names, row, strict=True) if used) for row in masks.T if row.any()]
 
 
+def in_beats(values: IntArray, stream: Stream) -> IntArray:
+    """One frame in the order of the beats, from that of its pixels; weights as often as they are sent. In plain loops."""
+    flat, pixels = values.reshape(-1).tolist(), stream.beat_pixels
+    if stream.repeats > 1:
+        return np.array(flat * (stream.repeats // pixels))
+    if pixels == 1:
+        return np.array(flat)
+    channels, part = stream.channels, stream.lanes // pixels
+    return np.array(
+        [
+            flat[(group + pixel) * channels + first + lane]
+            for group in range(0, stream.pixels, pixels)
+            for first in range(0, channels, part)
+            for pixel in range(pixels)
+            for lane in range(part)
+        ]
+    )
+
+
 def load_words(codes: Sequence[int], stream: Stream) -> list[int]:
     """Words of 64 bits that load beats of codes: each beat from the lowest bit of a word on."""
     words = []
@@ -210,10 +229,10 @@ class Ladder:
         assert legal
         self.cases.append(Case(op, ports.inputs, batch, tuple(expected), tuple(legal)))
         for fold in legal:
-            lanes_in, lanes_out = op.lanes(ports, fold)
+            beats_in, beats_out = op.beats(ports, fold)
             folded = Ports(
-                tuple(s.with_lanes(lanes) for s, lanes in zip(streams, lanes_in, strict=True)),
-                tuple(s.with_lanes(lanes) for s, lanes in zip(outputs, lanes_out, strict=True)),
+                tuple(s.with_beat(beat) for s, beat in zip(streams, beats_in, strict=True)),
+                tuple(s.with_beat(beat) for s, beat in zip(outputs, beats_out, strict=True)),
             )
             kernel = KERNELS.of(op)
             loop, cost = kernel.access(op, folded, fold), kernel.cost(op, folded, fold)
@@ -228,7 +247,7 @@ class Ladder:
             for i in range(count):
                 flat = tuple(v.reshape(1, -1) for v in frames_in[i])
                 flat = order(fold, flat) if order else flat
-                arranged.append([np.tile(v.reshape(-1), s.repeats) for v, s in zip(flat, streams, strict=True)])
+                arranged.append([in_beats(v, s) for v, s in zip(flat, folded.inputs, strict=True)])
             inputs = tuple(np.stack(rows) for rows in zip(*arranged, strict=True))
             self.rungs.append(Rung(op, folded, fold, inputs, tuple(expected)))
 
@@ -388,7 +407,7 @@ class Ladder:
                     values = np.frombuffer(data, "<i8", size, position).reshape(-1, len(images)).T
                     position += 8 * size
                     if rung.inputs:
-                        values = rung.op.from_stream_order(rung.ports, rung.fold, values)
+                        values = rung.op.from_stream_order(rung.ports, rung.fold, stream.in_order(values))
                         met = values.reshape(-1, *stream.shape)
                         np.testing.assert_array_equal(met, expected[images], err_msg=label)
                     else:
@@ -410,7 +429,7 @@ class Ladder:
         group_rows = rows // groups
         return [
             int(matrix[(g * fold.groups + gl) * group_rows + n * fold.pe + p, k * fold.simd + c])
-            for _ in range(stream.repeats)
+            for _ in range(stream.repeats // fold.pixels)
             for g in range(groups // fold.groups)
             for n in range(group_rows // fold.pe)
             for k in range(columns // fold.simd)

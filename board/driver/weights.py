@@ -21,6 +21,9 @@ MAGIC = b"muxflow weights 1\n"
 LONGEST_HEADER = 1 << 20
 """Bytes of the second line, at most."""
 
+LONGEST_TEXT = 1000
+"""Characters of a name in it, at most."""
+
 WEIGHTS_FILE = "weights.bin"
 """The built network's own weights, in its project and in the deploy folder."""
 
@@ -66,10 +69,16 @@ class WeightMemories:
 
 def parse_memories(entry: Mapping[str, Any]) -> WeightMemories:
     """Read what `WeightMemories.entry` gave; raises KeyError, TypeError or ValueError where it is not whole."""
-    nodes = tuple(LoadedNode(str(one["node"]), str(one["fold"]), one["words"]) for one in entry["nodes"])
+    nodes = tuple(LoadedNode(_text(one["node"]), _text(one["fold"]), one["words"]) for one in entry["nodes"])
     if not nodes or not all(type(one.words) is int and one.words > 0 for one in nodes):
         raise ValueError("no memories, or one without words")
-    return WeightMemories(str(entry["network"]), str(entry["fingerprint"]), nodes)
+    return WeightMemories(_text(entry["network"]), _text(entry["fingerprint"]), nodes)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise TypeError(f"{type(value).__name__} where a text of at most {LONGEST_TEXT} characters belongs")
+    return value
 
 
 def _turned(value: int, bits: int) -> int:
@@ -102,6 +111,10 @@ def read_weights(path: str | Path, memories: WeightMemories) -> Words:
     """
     file = Path(path)
     longest = len(MAGIC) + LONGEST_HEADER + 8 * memories.words
+    if file.exists() and not file.is_file():
+        raise AcceleratorError(
+            f"{file}: cannot be read (it is a folder, a pipe or a device); `muxflow weights` writes one"
+        )
     try:
         with file.open("rb") as opened:
             data = opened.read(longest + 1)

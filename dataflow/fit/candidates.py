@@ -9,29 +9,29 @@ from functools import lru_cache
 
 from muxflow.dataflow.errors import BudgetError, GraphError
 from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.fit.folded import FIFO_DEPTH, lanes_between, reads_in_place, reads_layout
+from muxflow.dataflow.fit.folded import FIFO_DEPTH, beats_between, reads_in_place, reads_layout
 from muxflow.dataflow.fit.implementation import Cost, Implementations
 from muxflow.dataflow.fit.memory import Memory, choices
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, Ports
+from muxflow.dataflow.graph.stream import Beat, Stream
+from muxflow.dataflow.op import MOST_PIXELS, Fold, Ports
 from muxflow.dataflow.ops.width_converter import WidthConverter
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One fold of a group: cycles of its slowest node, logic, memories, lanes of the streams it reads and writes.
+    """One fold of a group: cycles of its slowest node, logic, memories, beats of the streams it reads and writes.
 
-    Width converters between its nodes are part of it, and so are the FIFOs that its nodes read, at the reader's lanes.
+    Width converters between its nodes are part of it, and so are the FIFOs that its nodes read, in the reader's beats.
     """
 
     fold: Fold
     cycles: int
     logic: Resources
     memories: tuple[Memory, ...]
-    reads: tuple[int, ...]
-    writes: tuple[int, ...]
+    reads: tuple[Beat, ...]
+    writes: tuple[Beat, ...]
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,12 @@ def groups(
         inner = {name for member in members if member is not node for name in member.outputs}
         reads = tuple(name for member in members for name in member.inputs if name not in inner)
         in_place = {
-            name
+            name: implementations.of(producers[name].op).begin(producers[name].op)
             for member in members
             for name in member.inputs
             if name in inner and reads_in_place(implementations, producers[name].op, member.op)
         }
-        legal = [Fold()] if alone else list(node.op.folds(graph.ports(node)))
-        legal = [fold for fold in legal if not node.op.interleaved(fold) or reads_layout(graph, node)]
+        legal = [Fold()] if alone else tried_folds(graph, implementations, node)
         if folds is not None and node.name in folds:
             legal = [fold for fold in legal if fold in folds[node.name]]
         tried = (
@@ -97,12 +96,36 @@ def groups(
     return tuple(found)
 
 
+def tried_folds(graph: Graph, implementations: Implementations, node: Node) -> list[Fold]:
+    """List the folds of a leading node that the solver chooses from, where the tools' limits allow them.
+
+    Of neighbouring pixels every number where beats hold whole ones; where they hold parts of them, one number: 4 or 2 where
+    it divides a row, else the least that does (decision: more of them make the search slow, and help little).
+    """
+    ports = graph.ports(node)
+    row = min([stream.row for stream in ports.inputs[:1] + ports.outputs if stream.row > 1], default=1)
+    parts = next((count for count in (4, *range(2, MOST_PIXELS + 1)) if row % count == 0), 1)
+
+    def holds_whole_pixels(fold: Fold) -> bool:
+        beats_in, beats_out = node.op.beats(ports, fold)
+        ends = zip(ports.inputs + ports.outputs, beats_in + beats_out, strict=True)
+        return all(beat.pixels == 1 for stream, beat in ends if stream.repeats == 1)
+
+    return [
+        fold
+        for fold in node.op.folds(ports)
+        if (not node.op.interleaved(fold) or reads_layout(graph, node))
+        and fold.pixels <= implementations.limits.pixels
+        and (fold.pixels in (1, parts) or holds_whole_pixels(fold))
+    ]
+
+
 def _candidate(
     graph: Graph,
     implementations: Implementations,
     members: list[Node],
     inner: set[str],
-    in_place: set[str],
+    in_place: Mapping[str, int],
     reads: tuple[str, ...],
     leader: Node,
     fold: Fold,
@@ -111,25 +134,25 @@ def _candidate(
     cycles = 0
     logic = Resources()
     memories: list[Memory] = []
-    reader_lanes: dict[str, int] = {}
-    writer_lanes: dict[str, int] = {}
+    read: dict[str, Beat] = {}
+    written: dict[str, Beat] = {}
     for member in members:
         ports = graph.ports(member)
-        found = _lanes_and_cost(member, ports, fold, implementations)
+        found = _beats_and_cost(member, ports, fold, implementations)
         if found is None:
             return None
-        lanes, cost = found
-        reader_lanes.update(zip(member.inputs, lanes[0], strict=True))
-        writer_lanes.update(zip(member.outputs, lanes[1], strict=True))
+        beats, cost = found
+        read.update(zip(member.inputs, beats[0], strict=True))
+        written.update(zip(member.outputs, beats[1], strict=True))
         trips = implementations.of(member.op).access(member.op, ports, fold).trips
-        cycles = max(cycles, trips * cost.interval)
+        cycles = max(cycles, (trips + sum(in_place.get(name, 0) for name in member.inputs)) * cost.interval)
         logic += cost.logic
         memories += cost.memories
-    for name, lanes_read in reader_lanes.items():
+    for name, beat in read.items():
         if name not in in_place:
-            memories.append(fifo(graph.streams[name], lanes_read, held.get(name, 0)))
+            memories.append(fifo(graph.streams[name], beat, held.get(name, 0)))
         if name in inner:
-            taken, slowest = connection(implementations, graph.streams[name], writer_lanes[name], lanes_read)
+            taken, slowest = connection(implementations, graph.streams[name], written[name], beat)
             logic += taken
             cycles = max(cycles, slowest)
     return Candidate(
@@ -137,41 +160,42 @@ def _candidate(
         cycles,
         logic,
         tuple(memories),
-        tuple(reader_lanes[name] for name in reads),
-        tuple(writer_lanes[name] for name in leader.outputs),
+        tuple(read[name] for name in reads),
+        tuple(written[name] for name in leader.outputs),
     )
 
 
-def _lanes_and_cost(
+def _beats_and_cost(
     node: Node, ports: Ports, fold: Fold, implementations: Implementations
-) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], Cost] | None:
-    """Give the lanes of inputs and outputs, and the cost; None for a fold over the limits."""
+) -> tuple[tuple[tuple[Beat, ...], tuple[Beat, ...]], Cost] | None:
+    """Give the beats of inputs and outputs, and the cost; None for a fold over the limits."""
     try:
-        lanes_in, lanes_out = node.op.lanes(ports, fold)
+        beats_in, beats_out = node.op.beats(ports, fold)
     except GraphError:
         # A follower that cannot keep up with this fold of its reader.
         return None
     widths = (
-        stream.bits * lanes for stream, lanes in zip(ports.inputs + ports.outputs, lanes_in + lanes_out, strict=True)
+        stream.bits * beat.lanes
+        for stream, beat in zip(ports.inputs + ports.outputs, beats_in + beats_out, strict=True)
     )
     if max(widths, default=0) > implementations.limits.stream_bits:
         return None
     cost = implementations.of(node.op).cost(node.op, ports, fold)
-    return None if cost.unrolled > implementations.limits.unrolled else ((lanes_in, lanes_out), cost)
+    return None if cost.unrolled > implementations.limits.unrolled else ((beats_in, beats_out), cost)
 
 
-def fifo(stream: Stream, lanes: int, held: int) -> Memory:
-    """Describe the FIFO of a stream that is read `lanes` elements at a time and holds `held` elements."""
-    return Memory("fifo", "fifo", max(FIFO_DEPTH, -(-held // lanes)), stream.bits * lanes, True)
+def fifo(stream: Stream, beat: Beat, held: int) -> Memory:
+    """Describe the FIFO of a stream that is read in such beats and holds `held` elements."""
+    return Memory("fifo", "fifo", max(FIFO_DEPTH, -(-held // beat.lanes)), stream.bits * beat.lanes, True)
 
 
-@lru_cache(maxsize=1 << 16)
-def connection(implementations: Implementations, stream: Stream, source: int, target: int) -> tuple[Resources, int]:
+@lru_cache(maxsize=1 << 18)
+def connection(implementations: Implementations, stream: Stream, source: Beat, target: Beat) -> tuple[Resources, int]:
     """Sum what the width converters of a stream take, the FIFOs before each included, and the cycles of the slowest."""
     total, cycles = Resources(), 0
-    for before, after in itertools.pairwise(lanes_between(stream, source, target, implementations.limits)):
-        op = WidthConverter(before, after)
-        ports = Ports((stream.with_lanes(before),), (stream.with_lanes(after),))
+    for before, after in itertools.pairwise(beats_between(stream, source, target, implementations.limits)):
+        op = WidthConverter.between(before, after)
+        ports = Ports((stream.with_beat(before),), (stream.with_beat(after),))
         found = implementations.of(op)
         cost = found.cost(op, ports, Fold())
         total += cost.logic + choices(fifo(stream, before, 0))[0].resources

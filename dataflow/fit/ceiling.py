@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from muxflow.dataflow.fit.axi import AXI_WORD, axi_lanes, container_bits
-from muxflow.dataflow.fit.candidates import Group
+from muxflow.dataflow.fit.candidates import Group, tried_folds
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.fifo_sizing import MARGIN_SLACK
 from muxflow.dataflow.fit.folded import unfolded
@@ -108,15 +109,19 @@ def _exhausted(solver: Solver, group: Group, cycles: int) -> Ceiling:
         ports = solver.graph.ports(node)
         if node.op.role is not Role.LAYOUT:
             continue
-        beats = ports.inputs[0].size // node.op.lanes(ports, fold)[0][0]
-        if beats >= _cycles(solver, leader, fold):
-            why = f"a window takes a pixel of its groups a cycle, {beats:,} a frame, {cycles:,} cycles with its fill"
+        beat = ports.inputs[0].with_beat(node.op.beats(ports, fold)[0][0])
+        if beat.beats >= _cycles(solver, leader, fold):
+            several = max(1, node.op.beat_pixels(ports, fold)[0][0])
+            taken = "a pixel" if several == 1 else f"{several} pixels"
+            why = (
+                f"a window takes {taken} of its groups a cycle, {beat.beats:,} a frame, {cycles:,} cycles with its fill"
+            )
             return Ceiling(node.name, why, smaller)
     limited = _limited(solver, group, cycles)
     if limited is not None:
         return limited
     vectors = solver.graph.ports(leader).outputs[0].pixels
-    if 2 * fold.parallel > PARALLEL_LIMIT and vectors < _cycles(solver, leader, fold):
+    if 2 * fold.operations > PARALLEL_LIMIT and vectors < _cycles(solver, leader, fold):
         why = f"its fastest fold ({fold}) is at the limit of {PARALLEL_LIMIT:,} unrolled operations"
         return Ceiling(
             leader.name, f"{why}, {counted(best.cycles, 'cycle')} a frame", "a faster clock, or a narrower layer"
@@ -136,10 +141,10 @@ def _limited(solver: Solver, group: Group, cycles: int) -> Ceiling | None:
     taken = {one.fold for one in group.candidates}
     faster = [
         fold
-        for fold in node.op.folds(solver.graph.ports(node))
+        for fold in tried_folds(solver.graph, solver.implementations, node)
         if fold not in taken and _cycles(solver, node, fold) < cycles and not node.op.interleaved(fold)
     ]
-    for fold in sorted(faster, key=lambda fold: (fold.parallel, fold)):
+    for fold in sorted(faster, key=lambda fold: (fold.operations, fold)):
         why = _over(solver, node, fold, limits)
         if why:
             return Ceiling(node.name, f"the next faster fold ({fold}) takes {why}", "shorter codes or a narrower layer")
@@ -149,8 +154,8 @@ def _limited(solver: Solver, group: Group, cycles: int) -> Ceiling | None:
 def _over(solver: Solver, node: Node, fold: Fold, limits: Limits) -> str:
     """Say which of the tools' limits a fold breaks; nothing where it breaks none."""
     ports = solver.graph.ports(node)
-    lanes = (*node.op.lanes(ports, fold)[0], *node.op.lanes(ports, fold)[1])
-    widest = max(stream.bits * count for stream, count in zip(ports.inputs + ports.outputs, lanes, strict=True))
+    beats = itertools.chain(*node.op.beats(ports, fold))
+    widest = max(stream.bits * beat.lanes for stream, beat in zip(ports.inputs + ports.outputs, beats, strict=True))
     if widest > limits.stream_bits:
         return f"a stream of {widest:,} bits, and the tools allow {limits.stream_bits:,}"
     work = solver.implementations.of(node.op).cost(node.op, ports, fold).unrolled

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import gcd
+from math import gcd, lcm
 from types import MappingProxyType
 
 from muxflow.dataflow.errors import BudgetError, GraphError
@@ -18,7 +18,7 @@ from muxflow.dataflow.graph.edit import free_name
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Beat, Stream
 from muxflow.dataflow.op import Access, Fold, Op, Ports, Role
 from muxflow.dataflow.ops.width_converter import WidthConverter
 
@@ -47,11 +47,11 @@ class Folded:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def access(self, node: Node) -> Access:
-        """Give the access pattern of a node's hardware."""
+        """Give the access pattern of a node's hardware; it begins with what the sources that it holds do before a frame."""
         if node.name not in self._accesses:
-            implementation = self.implementations.of(node.op)
-            found = implementation.access(node.op, self.graph.ports(node), self.folds[node.name])
-            self._accesses[node.name] = found
+            held = [self.in_place[name].op for name in node.inputs if name in self.in_place]
+            found = self.implementations.of(node.op).access(node.op, self.graph.ports(node), self.folds[node.name])
+            self._accesses[node.name] = found.delayed(sum(self.implementations.of(op).begin(op) for op in held))
         return self._accesses[node.name]
 
     def cost(self, node: Node) -> Cost:
@@ -73,9 +73,8 @@ class Folded:
         return {}
 
     def cycles(self, node: Node) -> int:
-        """Count the cycles of a node, with the sources that it holds, for one frame when no stream makes it wait (estimate)."""
-        held = (self.in_place[name] for name in node.inputs if name in self.in_place)
-        return max(self.access(part).trips * self.cost(part).interval for part in (node, *held))
+        """Count the cycles of a node for one frame when no stream makes it wait (estimate)."""
+        return self.access(node).trips * self.cost(node).interval
 
     @property
     def slowest_cycles(self) -> int:
@@ -188,41 +187,55 @@ def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
     return folds
 
 
-def lanes_between(stream: Stream, source: int, target: int, limits: Limits) -> tuple[int, ...]:
-    """List the lanes of a stream from its writer to its reader, a width converter between each and the next.
+def beats_between(stream: Stream, source: Beat, target: Beat, limits: Limits) -> tuple[Beat, ...]:
+    """List the beats of a stream from its writer to its reader, a width converter between each and the next.
 
     Lanes of which neither divides the other meet at their least common multiple, or at their greatest common divisor
-    where that would be wider than the target allows.
+    where that would be wider than the target allows. Where the number of pixels changes, the side of fewer pixels says
+    how many lanes of each travel meanwhile; whole pixels are gathered in the order of their elements first.
     """
-    if source == target:
-        return (source,)
-    if source % target == 0 or target % source == 0:
-        return source, target
-    meeting = source * target // gcd(source, target)
-    if meeting * stream.bits > limits.stream_bits:
-        meeting = gcd(source, target)
-    return source, meeting, target
+    if source.pixels > target.pixels:
+        return beats_between(stream, target, source, limits)[::-1]
+    most = limits.stream_bits // stream.bits
+    own, part = source.lanes // source.pixels, target.lanes // target.pixels
+    if own == part:
+        return (source,) if source == target else (source, target)
+    if source.pixels == target.pixels:
+        if own % part == 0 or part % own == 0:
+            return source, target
+        meeting = lcm(own, part) if lcm(own, part) * source.pixels <= most else gcd(own, part)
+        return source, stream.beat_of(meeting * source.pixels, source.pixels), target
+    if own >= stream.channels or stream.channels % own:
+        whole = Beat(stream.channels * target.pixels)
+        if whole.lanes <= most:
+            return (*beats_between(stream, source, whole, limits), target)
+        via = Beat(gcd(own, part))
+    elif own * target.pixels <= most:
+        via = Beat(own * target.pixels, target.pixels)
+    else:
+        via = Beat(part * source.pixels, source.pixels)
+    return (*beats_between(stream, source, via, limits)[:-1], *beats_between(stream, via, target, limits))
 
 
 def fold_graph(
     graph: Graph, leaders: Mapping[str, Fold], implementations: Implementations, *, axi: bool = True
 ) -> Folded:
-    """Give both ends of every stream the same lanes: a /4 --> b /8   becomes   a /4 --> WidthConverter --> /8 b.
+    """Give both ends of every stream the same beats: a /4 --> b /8   becomes   a /4 --> WidthConverter --> /8 b.
 
     `axi`: the graph's inputs and outputs have the lanes of AXI words; False: those of the nodes at its ends.
     Raises GraphError for a fold that does not divide.
     """
     folds = resolve_folds(graph, leaders)
-    reader_lanes: dict[str, int] = {}
-    writer_lanes: dict[str, int] = {}
+    read: dict[str, Beat] = {}
+    written: dict[str, Beat] = {}
     for node in graph.nodes:
-        lanes_in, lanes_out = node.op.lanes(graph.ports(node), folds[node.name])
-        reader_lanes.update(zip(node.inputs, lanes_in, strict=True))
-        writer_lanes.update(zip(node.outputs, lanes_out, strict=True))
+        beats_in, beats_out = node.op.beats(graph.ports(node), folds[node.name])
+        read.update(zip(node.inputs, beats_in, strict=True))
+        written.update(zip(node.outputs, beats_out, strict=True))
     for name in graph.inputs:
-        writer_lanes[name] = axi_lanes(graph.streams[name]) if axi else reader_lanes[name]
+        written[name] = Beat(axi_lanes(graph.streams[name])) if axi else read[name]
     for name in graph.outputs:
-        reader_lanes[name] = axi_lanes(graph.streams[name]) if axi else writer_lanes[name]
+        read[name] = Beat(axi_lanes(graph.streams[name])) if axi else written[name]
 
     nodes: list[Node] = []
     streams: dict[str, Stream] = {}
@@ -231,14 +244,14 @@ def fold_graph(
 
     def join(name: str) -> None:
         stream = graph.streams[name]
-        lanes = lanes_between(stream, writer_lanes[name], reader_lanes[name], implementations.limits)
-        streams[name] = stream.with_lanes(lanes[0])
+        beats = beats_between(stream, written[name], read[name], implementations.limits)
+        streams[name] = stream.with_beat(beats[0])
         final[name] = name
-        for before, after in itertools.pairwise(lanes):
+        for before, after in itertools.pairwise(beats):
             converter = free_name(f"{name}_to{after}", taken)
-            nodes.append(Node(converter, WidthConverter(before, after), (final[name],), (converter,)))
+            nodes.append(Node(converter, WidthConverter.between(before, after), (final[name],), (converter,)))
             folds[converter] = Fold()
-            streams[converter] = stream.with_lanes(after)
+            streams[converter] = stream.with_beat(after)
             final[name] = converter
 
     for name in graph.inputs:
@@ -261,9 +274,9 @@ def fold_op(op: Op, inputs: Sequence[Stream], fold: Fold, implementations: Imple
     if not op.folds_with_reader:
         op.check_folds("node", ports, fold)
     targets = tuple(f"y{i}" for i in range(len(ports.outputs)))
-    lanes_in, lanes_out = op.lanes(ports, fold)
-    ends = zip(sources + targets, ports.inputs + ports.outputs, lanes_in + lanes_out, strict=True)
-    streams = {name: stream.with_lanes(lanes) for name, stream, lanes in ends}
+    beats_in, beats_out = op.beats(ports, fold)
+    ends = zip(sources + targets, ports.inputs + ports.outputs, beats_in + beats_out, strict=True)
+    streams = {name: stream.with_beat(beat) for name, stream, beat in ends}
     graph = Graph(op.kind, (Node("node", op, sources, targets),), streams, sources, targets)
     return Folded(graph, {"node": fold}, implementations)
 
@@ -299,7 +312,7 @@ def unfolded(graph: Graph) -> Graph:
         for node in graph.nodes
         if not node.op.only_lanes
     )
-    streams = {name: replace(stream, lanes=0) for name, stream in graph.streams.items() if name not in converters}
+    streams = {name: stream.without_lanes() for name, stream in graph.streams.items() if name not in converters}
     return replace(graph, nodes=nodes, streams=streams, **graph.renamed_outputs(before))
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.op import Access, Fold, Op, Ports
+from muxflow.dataflow.op import MOST_PIXELS, Access, Fold, Op, Ports
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a target's tools can take: bits of the widest stream, operations in one unrolled loop body."""
+    """What a target can take: bits of the widest stream, operations in one unrolled loop body, neighbouring pixels at once."""
 
     stream_bits: int
     unrolled: int
+    pixels: int = MOST_PIXELS
 
 
 class Implementation(Protocol):
@@ -54,6 +55,10 @@ class Implementation(Protocol):
 
     def is_held(self, op: Op) -> bool:
         """Say whether the op is a source that the process of its reader can hold and read in place."""
+        ...
+
+    def begin(self, op: Op) -> int:
+        """Count the cycles that a source that is held takes of its reader before each frame."""
         ...
 
     def holds_sources(self, op: Op) -> bool:
@@ -110,6 +115,24 @@ class Adjusted(ABC):
         """Say whether the process of the op's reader can hold it."""
         return self.base.of(op).is_held(op)
 
+    def begin(self, op: Op) -> int:
+        """Count the cycles that a held source takes of its reader before each frame."""
+        return self.base.of(op).begin(op)
+
     def holds_sources(self, op: Op) -> bool:
         """Say whether the op's process reads sources in place."""
         return self.base.of(op).holds_sources(op)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelByPixel(Adjusted):
+    """Another target's implementations for one that takes no neighbouring pixels at once."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the target can take."""
+        return replace(self.base.limits, pixels=1)
+
+    def adjusted(self, op: Op, ports: Ports, fold: Fold, cost: Cost) -> Cost:
+        """Leave the cost as it is."""
+        return cost

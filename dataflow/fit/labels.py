@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from muxflow.dataflow.fit.trellis import Floats, Ints, Trellis
 PRICED = np.array([1.0, 0.0, 1.0, 0.0, 1.0])
 """What is made small: `Resources.load`, the shares of LUTs, block RAM and UltraRAM."""
 
+DROPPED = (3, 8, 16, 32)
+"""Rounds of the ascent before which transitions are dropped."""
+
 ROUNDING = 1e-9
 """Slack of comparisons of shares; one LUT of the largest supported parts is a share of 1e-6."""
 
@@ -20,39 +23,45 @@ ROUNDING = 1e-9
 class Bound:
     """The best Lagrangian bound: no path within the budget costs less than `value`; and the best such path that was met.
 
-    `multipliers`: prices of the budgets; the largest belongs to the resource that binds.
+    `multipliers`: prices of the budgets; the largest belongs to the resource that binds. `rest`: the part of the trellis
+    that holds every path within the budget that costs no more than `cost`.
     """
 
     value: float
     multipliers: Floats
     path: list[int] | None
     cost: float
+    rest: Trellis
 
 
 def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
     """Ascend the Lagrangian dual of: least load, every share at most 1.
 
-    Stops as soon as bound and path meet, or the bound is above what any path within the budget costs.
+    Stops as soon as bound and path meet, or the bound is above what any path within the budget costs. Transitions on no
+    path that the bound leaves open are dropped on the way.
     """
     scale = 1.0 / np.maximum(1, budget)
     limit = budget * scale
     multipliers = np.zeros(len(PRICED))
     most = _most(trellis, budget)
-    best = Bound(-np.inf, multipliers, None, np.inf)
+    best = Bound(-np.inf, multipliers, None, np.inf, trellis)
     reach = 1.0
-    for _ in range(rounds):
+    for turn in range(rounds):
+        if turn in DROPPED:
+            best = _dropped(best, budget, most)
         prices = (PRICED + multipliers) * scale
-        price, path, total = trellis.cheapest(prices)
+        price, path, total = best.rest.cheapest(prices)
+        if not path:
+            return replace(best, value=best.cost)
         shares = total * scale
         value = price - float(multipliers @ limit)
         kept, cost = best.path, best.cost
         if (total <= budget).all() and PRICED @ shares < cost:
-            kept, cost = path, float(PRICED @ shares)
-        if value > best.value + 1e-6:
-            best = Bound(value, multipliers, kept, cost)
-        else:
-            best = Bound(max(value, best.value), multipliers if value > best.value else best.multipliers, kept, cost)
+            kept, cost = best.rest.named(path), float(PRICED @ shares)
+        if value <= best.value + 1e-6:
             reach *= 0.7
+        better = (value, multipliers) if value > best.value else (best.value, best.multipliers)
+        best = Bound(*better, kept, cost, best.rest)
         if best.value > most + ROUNDING or best.cost - best.value < ROUNDING:
             break
         slope = shares - limit
@@ -62,7 +71,16 @@ def lagrangian(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> Bound:
             break
         aim = min(best.cost, most) + 0.1 * (best.path is None)
         multipliers = np.maximum(0, multipliers + reach * max(aim - value, 1e-4) / length * slope)
-    return best
+    return _dropped(best, budget, most)
+
+
+def _dropped(bound: Bound, budget: Ints, most: float) -> Bound:
+    """Drop the transitions that lie on no path within the budget which costs at most what the best one does."""
+    if bound.value == -np.inf:
+        return bound
+    scale = 1.0 / np.maximum(1, budget)
+    limit = min(bound.cost, most) + float(bound.multipliers @ (budget * scale)) + ROUNDING
+    return replace(bound, rest=bound.rest.part((PRICED + bound.multipliers) * scale, limit))
 
 
 def smallest_share(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> tuple[float, list[int]]:
@@ -98,7 +116,7 @@ def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
     if bound.value > most + ROUNDING:
         return None
     most = min(bound.cost, most)
-    used = _used(trellis)
+    trellis, used = bound.rest, _used(trellis)
     priced, every = (tuple(np.flatnonzero(columns).tolist()) for columns in (used & (PRICED > 0), used))
     gap = 0.002
     while True:
@@ -108,7 +126,7 @@ def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
         if found is not None and (found[1] > budget).any():
             found = _search(trellis, budget, bound, ceiling, every)
         if found is not None:
-            return found[0]
+            return trellis.named(found[0])
         if ceiling >= most:
             return bound.path
         gap *= 4

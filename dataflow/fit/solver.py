@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import prod
@@ -17,9 +18,13 @@ from muxflow.dataflow.fit.labels import ROUNDING, Bound, cheapest_path, lagrangi
 from muxflow.dataflow.fit.memory import choices
 from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.stream import Beat
 from muxflow.dataflow.op import Fold
 
 Ints = npt.NDArray[np.int64]
+
+MOST_LANES = 1 << 14
+"""More lanes than a beat can have, by a wide margin."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,10 @@ class Solution:
 
 @dataclass(frozen=True, eq=False)
 class _Options:
-    """Candidates of a group with their memories placed, one row each, none dominated by another of the same lanes."""
+    """Candidates of a group with their memories placed, one row each, none dominated by another of the same beats.
+
+    `reads`, `writes`: numbers of beats, see `_number`.
+    """
 
     candidate: Ints
     cycles: Ints
@@ -45,7 +53,7 @@ class _Options:
         return _Options(self.candidate[kept], self.cycles[kept], self.cost[kept], self.reads[kept], self.writes[kept])
 
     def pareto(self, columns: Ints) -> _Options:
-        """Drop the rows that another one of the same lanes beats in, or equals in, all columns."""
+        """Drop the rows that another one of the same beats betters in, or equals in, all columns."""
         lanes = np.concatenate([self.reads, self.writes], axis=1)
         order = np.lexsort((*columns.T[::-1], *lanes.T))
         kept: list[int] = []
@@ -62,13 +70,13 @@ class Solver:
     """The search for the folds of a graph (forks inserted) that take least of a budget and are fast enough.
 
     The cost model: logic and memories of every node under its fold (weight sources and sliding windows follow their
-    reader), every memory in LUTs, in block RAM or in UltraRAM, the width converters that different lanes on the two ends
+    reader), every memory in LUTs, in block RAM or in UltraRAM, the width converters that different beats on the two ends
     of a stream cause, the cycles of all these loops, and FIFOs: of depth 2, or deep enough for the elements in `held` (by
     stream), which do not depend on the folds. It is the model of `build_design` with those FIFO depths.
 
     Exact: `solve` returns the design of the smallest load (`Resources.load`) among all that have every resource
-    within the budget and every node within the cycles, or None when there is none. Folds interact by the lanes of
-    the streams between them alone, so the choices are the paths of a layered graph whose states are the lanes of the
+    within the budget and every node within the cycles, or None when there is none. Folds interact by the beats of
+    the streams between them alone, so the choices are the paths of a layered graph whose states are the beats of the
     open streams; the constrained shortest path is found by Lagrangian bounds and labels that they cannot exclude.
 
     `folds`: the folds that a leading node may take, all legal ones where it is absent.
@@ -107,9 +115,11 @@ class Solver:
             ends[name] = {axi_lanes(self.graph.streams[name])}
         for name in self.graph.outputs:
             starts[name] = {axi_lanes(self.graph.streams[name])}
-        for name, lanes in ends.items():
+        for name, numbers in ends.items():
             stream = self.graph.streams[name]
-            found |= {connection(self.implementations, stream, a, b)[1] for a in lanes for b in starts[name]}
+            before, after = (map(_beat, sorted(some)) for some in (numbers, starts[name]))
+            pairs = itertools.product(before, after)
+            found |= {connection(self.implementations, stream, a, b)[1] for a, b in pairs}
         return sorted(found - {0})
 
     def solve(self, cycles: int, budget: Resources) -> Solution | None:
@@ -166,79 +176,118 @@ class Solver:
 
     def _solution(self, trellis: Trellis, path: Sequence[int]) -> Solution:
         folds, total, slowest = {}, np.zeros(len(AMOUNTS), np.int64), 0
-        for group, section, transition in zip((*self.groups, None), trellis.sections, path, strict=True):
+        chosen = iter(self.groups)
+        for section, transition in zip(trellis.sections, path, strict=True):
             total += section.cost[transition]
             slowest = max(slowest, int(section.cycles[transition]))
-            if group is not None:
+            if section.choice[transition] >= 0:
+                group = next(chosen)
                 folds[group.leader.name] = group.candidates[int(section.choice[transition])].fold
         return Solution(folds, slowest, Resources(*map(int, total)))
 
     def _build(self, cycles: int) -> Trellis | None:
-        """Build the layered graph of all designs whose nodes are fast enough; None when there is none."""
+        """Build the layered graph of all designs whose nodes are fast enough; None when there is none.
+
+        Before the section in which a group chooses its fold stands one for each stream that it reads, of the width converters
+        that may come before: its states are the beats that these give.
+        """
         graph = self.graph
-        opened = list(graph.inputs)
-        states = np.array([[axi_lanes(graph.streams[name]) for name in opened]], np.int64)
-        sections = []
+        layers = _Layers(self.implementations, graph, cycles)
         for group, every in zip(self.groups, self._options, strict=True):
             options = every.rows(every.cycles <= cycles)
-            options = options.pareto(options.cost)
-            kept = [i for i, name in enumerate(opened) if name not in group.reads]
-            columns = [opened.index(name) for name in group.reads]
-            section, states = self._section(states, columns, kept, group.reads, options, cycles)
-            if not len(states):
-                return None
-            sections.append(section)
-            opened = [opened[i] for i in kept] + list(group.writes)
+            layers.add(group.reads, group.writes, options.pareto(options.cost))
         sinks = [graph.streams[name] for name in graph.outputs]
-        fifos = [choices(fifo(sink, axi_lanes(sink), 0))[0].resources for sink in sinks]
+        fifos = [choices(fifo(sink, Beat(axi_lanes(sink)), 0))[0].resources for sink in sinks]
         end = _Options(
-            np.zeros(1, np.int64),
+            np.full(1, -1),
             np.zeros(1, np.int64),
             np.sum([_vector(one) for one in fifos], axis=0)[None],
             np.array([[axi_lanes(sink) for sink in sinks]], np.int64),
             np.zeros((1, 0), np.int64),
         )
-        columns = [opened.index(name) for name in graph.outputs]
-        section, states = self._section(states, columns, [], graph.outputs, end, cycles)
-        return Trellis((*sections, section)) if len(states) else None
+        layers.add(graph.outputs, (), end)
+        return Trellis(tuple(layers.sections)) if len(layers.states) else None
 
-    def _section(
-        self,
-        states: Ints,
-        columns: list[int],
-        kept: list[int],
-        names: Sequence[str],
-        options: _Options,
-        cycles: int,
-    ) -> tuple[Section, Ints]:
-        """List all moves of one group: from each state by each option to a new state."""
-        shape = (len(states), len(options.cycles))
-        cost = np.broadcast_to(options.cost, (*shape, len(AMOUNTS))).copy()
-        slowest = np.broadcast_to(options.cycles, shape).copy()
-        for i, (column, name) in enumerate(zip(columns, names, strict=True)):
-            sources, source = np.unique(states[:, column], return_inverse=True)
-            targets, target = np.unique(options.reads[:, i], return_inverse=True)
-            table = np.zeros((len(sources), len(targets), len(AMOUNTS) + 1), np.int64)
-            for a, before in enumerate(sources):
-                for b, after in enumerate(targets):
-                    taken, slow = connection(self.implementations, self.graph.streams[name], int(before), int(after))
-                    table[a, b] = (*_vector(taken), slow)
-            picked = table[source[:, None], target[None, :]]
-            cost += picked[..., :-1]
-            np.maximum(slowest, picked[..., -1], out=slowest)
-        state, option = np.nonzero(slowest <= cycles)
-        reached = np.concatenate([states[state][:, kept], options.writes[option]], axis=1)
+
+class _Layers:
+    """The sections of a layered graph so far, and the states that the last one leads to: beats of the open streams."""
+
+    def __init__(self, implementations: Implementations, graph: Graph, cycles: int) -> None:
+        self.implementations = implementations
+        self.graph = graph
+        self.cycles = cycles
+        self.opened = list(graph.inputs)
+        self.states = np.array([[axi_lanes(graph.streams[name]) for name in self.opened]], np.int64)
+        self.sections: list[Section] = []
+
+    def add(self, reads: Sequence[str], writes: Sequence[str], options: _Options) -> None:
+        """Add what a group that has these options may do in each state."""
+        columns = [self.opened.index(name) for name in reads]
+        for number in range(len(reads)):
+            self._convert(reads, columns, number, options)
+        # Which option may follow a state: one that reads what it holds.
+        fitting, wanted = _distinct(options.reads)
+        met = _matches(self.states[:, columns], fitting)
+        order = np.argsort(wanted, kind="stable")
+        starts = np.searchsorted(wanted[order], met)
+        counts = np.searchsorted(wanted[order], met, side="right") - starts
+        state = np.repeat(np.arange(len(met)), counts)
+        option = order[_within(counts) + np.repeat(starts, counts)]
+        kept = [i for i, name in enumerate(self.opened) if name not in reads]
+        reached = np.concatenate([self.states[state][:, kept], options.writes[option]], axis=1)
+        self._section(state, reached, options.candidate[option], options.cost[option], options.cycles[option])
+        self.opened = [self.opened[i] for i in kept] + list(writes)
+
+    def _convert(self, reads: Sequence[str], columns: list[int], number: int, options: _Options) -> None:
+        """Add the width converters of stream `number`; those before it have the beats that an option reads."""
+        before, after = columns[:number], columns[number]
+        fitting, group = _distinct(options.reads[:, :number])
+        pairs = np.unique(np.stack([group, options.reads[:, number]], axis=1), axis=0)
+        met = _matches(self.states[:, before], fitting)
+        starts = np.searchsorted(pairs[:, 0], met)
+        counts = np.searchsorted(pairs[:, 0], met, side="right") - starts
+        state = np.repeat(np.arange(len(met)), counts)
+        target = pairs[_within(counts) + np.repeat(starts, counts), 1]
+        sources, source = np.unique(self.states[:, after], return_inverse=True)
+        targets, column = np.unique(target, return_inverse=True)
+        table = self._connections(reads[number], sources, targets)[source[state], column]
+        fast = table[:, -1] <= self.cycles
+        reached = self.states[state]
+        reached[:, after] = target
+        nothing = np.full(int(fast.sum()), -1)
+        self._section(state[fast], reached[fast], nothing, table[fast, :-1], table[fast, -1])
+
+    def _connections(self, name: str, sources: Ints, targets: Ints) -> Ints:
+        """List what the width converters from each to each beat take, and their cycles."""
+        stream = self.graph.streams[name]
+        table = np.zeros((len(sources), len(targets), len(AMOUNTS) + 1), np.int64)
+        for (a, before), (b, after) in itertools.product(
+            enumerate(map(_beat, sources)), enumerate(map(_beat, targets))
+        ):
+            taken, slow = connection(self.implementations, stream, before, after)
+            table[a, b] = (*_vector(taken), slow)
+        return table
+
+    def _section(self, state: Ints, reached: Ints, choice: Ints, cost: Ints, cycles: Ints) -> None:
         fresh, target = _distinct(reached)
-        section = Section(
-            state,
-            target,
-            options.candidate[option],
-            cost[state, option],
-            slowest[state, option],
-            len(states),
-            len(fresh),
-        )
-        return section, fresh
+        self.sections.append(Section(state, target, choice, cost, cycles, len(self.states), len(fresh)))
+        self.states = fresh
+
+
+def _within(counts: Ints) -> Ints:
+    """Count the members of each of so many runs from 0: 2, 3 --> 0, 1, 0, 1, 2."""
+    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _matches(rows: Ints, known: Ints) -> Ints:
+    """Tell for each row which of the different known rows it is, -1 where it is none of them."""
+    if not rows.shape[1]:
+        return np.zeros(len(rows), np.int64)
+    _, both = _distinct(np.concatenate([known, rows]))
+    place = np.full(int(both.max(initial=0)) + 1, -1)
+    place[both[: len(known)]] = np.arange(len(known))
+    found: Ints = place[both[len(known) :]]
+    return found
 
 
 def _distinct(rows: Ints) -> tuple[Ints, Ints]:
@@ -253,6 +302,17 @@ def _distinct(rows: Ints) -> tuple[Ints, Ints]:
     digits = np.array([prod(bases[column + 1 :]) for column in range(len(bases))], np.int64)
     _, first, which = np.unique(rows @ digits, return_index=True, return_inverse=True)
     return rows[first], which
+
+
+def _number(beat: Beat) -> int:
+    """Give a beat as one number: of a beat in the order of the elements, its lanes."""
+    return beat.lanes + (beat.pixels - 1) * MOST_LANES
+
+
+def _beat(number: int | np.int64) -> Beat:
+    """Give the beat of a number."""
+    pixels, lanes = divmod(int(number) - 1, MOST_LANES)
+    return Beat(lanes + 1, pixels + 1)
 
 
 def _vector(resources: Resources) -> Ints:
@@ -275,7 +335,7 @@ def _options(candidates: Sequence[Candidate]) -> _Options:
             for one in sums:
                 if not any(kept[2] <= one[2] and kept[3] <= one[3] for kept in placed):
                     placed.append(one)
-        ends = (*candidate.reads, *candidate.writes)
+        ends = [_number(beat) for beat in candidate.reads + candidate.writes]
         rows += [
             (index, candidate.cycles, lut, ff, blocks, candidate.logic.dsp, ultra, *ends)
             for lut, ff, blocks, ultra in placed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -42,12 +43,21 @@ class Section:
         order = np.argsort(self.target, kind="stable")
         return order, *np.unique(self.target[order], return_index=True)
 
+    def rows(self, kept: Ints) -> Section:
+        """Keep some of the transitions, between the same states."""
+        columns = {name: getattr(self, name)[kept] for name in ("source", "target", "choice", "cost", "cycles")}
+        return replace(self, **columns)
+
 
 @dataclass(frozen=True, eq=False)
 class Trellis:
-    """Sections from one first state to one last state."""
+    """Sections from one first state to one last state.
+
+    `names`: of a part of another trellis, by section, the numbers that its transitions have there; empty for a whole one.
+    """
 
     sections: tuple[Section, ...]
+    names: tuple[Ints, ...] = ()
 
     def forward(self, prices: Floats) -> list[Floats]:
         """Find the cheapest way to each state of each layer, the first one included."""
@@ -70,10 +80,13 @@ class Trellis:
         return values[::-1]
 
     def cheapest(self, prices: Floats) -> tuple[float, list[int], Ints]:
-        """Find a cheapest path under prices: its price, the path as one transition a section, and its cost."""
+        """Find a cheapest path under prices: its price, the path as one transition a section, and its cost; or no path."""
         values = self.forward(prices)
-        state, path = 0, []
+        state = 0
+        path: list[int] = []
         total = np.zeros(self.sections[0].cost.shape[1], np.int64)
+        if not np.isfinite(values[-1][0]):
+            return np.inf, path, total
         for section, value in zip(reversed(self.sections), reversed(values[:-1]), strict=True):
             order, targets, begin = section.into
             place = int(np.searchsorted(targets, state))
@@ -83,3 +96,18 @@ class Trellis:
             total += section.cost[best]
             state = int(section.source[best])
         return float(values[-1][0]), path[::-1], total
+
+    def part(self, prices: Floats, most: float) -> Trellis:
+        """Keep the transitions that lie on a path which costs at most so much."""
+        before, after = self.forward(prices), self.backward(prices)
+        sections, names = [], []
+        for i, section in enumerate(self.sections):
+            cost = before[i][section.source] + section.priced(prices) + after[i + 1][section.target]
+            kept = np.flatnonzero(cost <= most)
+            sections.append(section.rows(kept))
+            names.append(self.names[i][kept] if self.names else kept)
+        return Trellis(tuple(sections), tuple(names))
+
+    def named(self, path: Sequence[int]) -> list[int]:
+        """Give a path in the numbers of the whole trellis."""
+        return [int(names[move]) for names, move in zip(self.names, path, strict=True)] if self.names else list(path)

@@ -37,8 +37,8 @@ def check(graph: Graph, stage: Stage = "imported", folds: Mapping[str, Fold] | N
         _check_folds(graph, folds)
     else:
         for name, stream in graph.streams.items():
-            if stream.lanes:
-                raise GraphError(f"{graph.name}: stream {name} has {stream.lanes} lanes before the graph is folded")
+            if stream.lanes or stream.beat_pixels != 1:
+                raise GraphError(f"{graph.name}: stream {name} has {stream.beat} lanes before the graph is folded")
     return graph
 
 
@@ -183,12 +183,12 @@ def _check_folds(graph: Graph, folds: Mapping[str, Fold]) -> None:
             _check_follower(node, fold, readers, folds)
         else:
             node.op.check_folds(node.name, ports, fold)
-        lanes_in, lanes_out = node.op.lanes(ports, fold)
-        ends = zip(node.inputs + node.outputs, lanes_in + lanes_out, strict=True)
-        for name, lanes in ends:
-            recorded = graph.streams[name].lanes
-            if recorded != lanes:
-                raise GraphError(f"{node}: stream {name} has {recorded} lanes; the fold '{fold}' asks for {lanes}")
+        beats_in, beats_out = node.op.beats(ports, fold)
+        ends = zip(node.inputs + node.outputs, beats_in + beats_out, strict=True)
+        for name, beat in ends:
+            recorded = graph.streams[name].beat
+            if recorded != beat:
+                raise GraphError(f"{node}: stream {name} has {recorded} lanes; the fold '{fold}' asks for {beat}")
     for name in (*graph.inputs, *graph.outputs):
         if graph.streams[name].lanes < 1:
             raise GraphError(f"{graph.name}: stream {name} has no lanes")

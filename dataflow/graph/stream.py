@@ -26,6 +26,22 @@ def whole(value: object, what: str) -> int:
     return int(value)
 
 
+@dataclass(frozen=True, order=True)
+class Beat:
+    """What travels in one cycle: `lanes` elements, an equal part of each of `pixels` neighbouring pixels.
+
+    The beats of a stream follow the order of its elements where `pixels` is 1: so they do wherever they hold whole
+    pixels. Else every `pixels` pixels travel together, [pixel][channel]: the first channels of each, then the next ones.
+    Of weights, which repeat, one beat serves the vectors of so many pixels.
+    """
+
+    lanes: int
+    pixels: int = 1
+
+    def __str__(self) -> str:
+        return str(self.lanes) if self.pixels == 1 else f"{self.pixels}x{self.lanes // self.pixels}"
+
+
 @dataclass(frozen=True)
 class Stream:
     """An edge: what travels from one node to the next in one frame.
@@ -35,7 +51,7 @@ class Stream:
     `repeats`: how often the shape is sent in a frame (a weight matrix: once for each vector).
     `scale`, `offset`: optional affine meaning, value = scale * code + offset, one number or one a channel; only reports
     and the host use it.
-    `lanes`: elements a beat, once the graph is folded; 0 before.
+    `lanes`, `beat_pixels`: what a beat holds (`Beat`) once the graph is folded; 0 and 1 before.
     `bipolar`: every element is -1 or +1, and one bit says which.
     `constant`: the contents where they never change (weights), so that intervals downstream are exact.
 
@@ -50,6 +66,7 @@ class Stream:
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
     lanes: int = 0
+    beat_pixels: int = 1
     bipolar: bool = False
     constant: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
@@ -107,6 +124,11 @@ class Stream:
         return self.size // self.channels
 
     @property
+    def row(self) -> int:
+        """Pixels that are neighbours: the innermost spatial size, the next one out where that is 1."""
+        return next((size for size in reversed(self.shape[:-1]) if size > 1), 1)
+
+    @property
     def elements(self) -> int:
         """Elements in a frame, repeats counted."""
         return self.size * self.repeats
@@ -114,18 +136,53 @@ class Stream:
     @property
     def beats(self) -> int:
         """Beats in a frame; the stream must be folded."""
-        return self.elements // self.lanes
+        return self.size // self.lanes * (self.repeats // self.beat_pixels if self.repeats > 1 else 1)
+
+    @property
+    def beat(self) -> Beat:
+        """What a beat holds; the stream must be folded."""
+        return Beat(self.lanes, self.beat_pixels)
 
     @property
     def beat_bits(self) -> int:
         """Bits of one beat; the stream must be folded."""
         return self.bits * self.lanes
 
-    def with_lanes(self, lanes: int) -> Stream:
-        """Give the same stream, `lanes` elements a beat; raises GraphError when the lanes do not divide a frame."""
+    def beat_of(self, lanes: int, pixels: int = 1) -> Beat:
+        """Give a beat of this stream: whole pixels follow the order of the elements.
+
+        Raises GraphError when `lanes` and `pixels` do not divide the stream.
+        """
         if lanes < 1 or self.size % lanes:
             raise GraphError(f"{lanes} lanes do not divide a stream of shape {self.shape}")
-        return replace(self, lanes=lanes)
+        shared = self.repeats > 1
+        divides = pixels >= 1 and (self.repeats if shared else self.pixels) % pixels == 0
+        if divides and not shared and pixels > 1:
+            divides = lanes % pixels == 0 and self.channels * pixels % lanes == 0
+        if not divides:
+            raise GraphError(f"{lanes} lanes of {pixels} pixels do not divide a stream of shape {self.shape}")
+        return Beat(lanes, pixels if shared or lanes < self.channels * pixels else 1)
+
+    def with_lanes(self, lanes: int, pixels: int = 1) -> Stream:
+        """Give the same stream with `lanes` elements of `pixels` pixels a beat; raises GraphError as `beat_of`."""
+        beat = self.beat_of(lanes, pixels)
+        return replace(self, lanes=beat.lanes, beat_pixels=beat.pixels)
+
+    def with_beat(self, beat: Beat) -> Stream:
+        """Give the same stream with beats of this kind; raises GraphError as `beat_of`."""
+        return self.with_lanes(beat.lanes, beat.pixels)
+
+    def without_lanes(self) -> Stream:
+        """Give the same stream as before the graph was folded."""
+        return replace(self, lanes=0, beat_pixels=1)
+
+    def in_order(self, recorded: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Bring elements in the order of the beats, shape (N, elements), into that of the pixels."""
+        if self.beat_pixels == 1 or self.repeats > 1:
+            return recorded
+        part = self.lanes // self.beat_pixels
+        split = recorded.reshape(len(recorded), -1, self.channels // part, self.beat_pixels, part)
+        return split.swapaxes(2, 3).reshape(recorded.shape)
 
     @property
     def type_name(self) -> str:
@@ -136,7 +193,7 @@ class Stream:
         text = f"{self.type_name}[{'x'.join(map(str, self.shape))}]"
         if self.repeats > 1:
             text += f" x{self.repeats}"
-        return text + (f" /{self.lanes}" if self.lanes else "")
+        return text + (f" /{self.beat}" if self.lanes else "")
 
 
 def random_codes(stream: Stream, frames: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -18,11 +18,11 @@ class AddJoin(Op):
       other; the output has the shape of `a`.
     - `y = a + b`.
     - Interval `[a.lo + b.lo, a.hi + b.hi]` (tight).
-    - `T = size / PE`; both inputs are read and the output written in every iteration.
+    - `T = size / (PE * pixels)`; both inputs are read and the output written in every iteration.
     """
 
     inputs = (Port("a"), Port("b"))
-    elementwise = True
+    pixelwise = True
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         a, b = inputs
@@ -35,5 +35,5 @@ class AddJoin(Op):
         return (a + b.reshape(a.shape),)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
-        every = Pattern.always(ports.inputs[0].size // fold.pe)
+        every = Pattern.always(ports.inputs[0].size // fold.operations)
         return Access((every, every), (every,))

@@ -86,7 +86,7 @@ class AutomatonWeights(Op):
         return max(rows for rows in range(1, CHAIN + 1) if fold.pe % rows == 0)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
-        return Access((), (Pattern.always(ports.outputs[0].elements // fold.parallel),))
+        return Access((), (Pattern.always(ports.outputs[0].elements // fold.operations),))
 
     def saved_bits(self, ports: Ports) -> int:
         """Count the bits of weight memory that the automaton makes unnecessary: one or two a weight, by the alphabet."""

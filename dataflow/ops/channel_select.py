@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, frozen_array
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, frozen_array, pixel_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +22,8 @@ class ChannelSelect(Op):
     - `S_c = 1` where the maximum (the sum) of channel `c` over the frame is `>= thresholds_c`, else 0; channels from
       `m` on are read and ignored.
     - Interval `[0, 1]`.
-    - With `X = channels / PE`: `T = pixels * X`, read in all; written in the first `m / PE` iterations of the last
-      pixel.
+    - With `X = channels / PE`: `T = pixels / fold.pixels * X`, read in all; written in the first `m / PE` iterations of the
+      last pixels. `fold.pixels` pixels are read side by side.
 
     Source: MOGNET, one bit a channel derived from the block's input; the statistic is a decision.
     """
@@ -56,9 +58,17 @@ class ChannelSelect(Op):
         statistic = judged.max(axis=axes, keepdims=True) if self.statistic == "max" else judged.sum(axes, keepdims=True)
         return ((statistic >= self.thresholds).astype(x.dtype),)
 
+    def folds(self, ports: Ports) -> Iterator[Fold]:
+        """Yield the lanes that divide all channels, of every number of neighbouring pixels of the map."""
+        for fold, pixels in product(super().folds(ports), pixel_counts(ports.inputs[0])):
+            yield replace(fold, pixels=pixels)
+
+    def beat_pixels(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return (fold.pixels,), (1,)
+
     def access(self, ports: Ports, fold: Fold) -> Access:
         x, s = ports.inputs[0], ports.outputs[0]
         fold_x, fold_s = x.channels // fold.pe, s.channels // fold.pe
-        trips = x.pixels * fold_x
+        trips = x.pixels // fold.pixels * fold_x
         before = trips - fold_x
         return Access((Pattern.always(trips),), (Pattern(((before, False), (fold_s, True), (fold_x - fold_s, False))),))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import gcd
 
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Port, Ports, divisors
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Port, Ports, divisors, pixel_counts
 from muxflow.dataflow.ops.spatial import meet
 
 
@@ -22,8 +23,8 @@ class Concat(Op):
       axes of size 1 than each other; the output has those of `a`. With `whole` the inputs are of any shape, flattened
       maps, and the output is the vector `(1, ..., 1, size of a + size of b)` with the axes of `a`.
     - Interval: the hull of both (tight).
-    - `T = pixels * (A + B) / PE`; in each pixel (with `whole`: once, with the sizes for `A` and `B`) `a` is read in the
-      first `A / PE` iterations, `b` in the others; the output is written in all.
+    - `T = pixels / fold.pixels * (A + B) / PE`; in each pixel, of so many side by side (with `whole`: once, with the sizes
+      for `A` and `B`), `a` is read in the first `A / PE` iterations, `b` in the others; the output is written in all.
     """
 
     whole: bool = False
@@ -52,16 +53,17 @@ class Concat(Op):
         return (np.concatenate((a, b.reshape(*a.shape[:-1], b.shape[-1])), axis=-1),)
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """Yield the lanes that divide the channels of both inputs."""
+        """Yield the lanes that divide the channels of both inputs, of every number of neighbouring pixels."""
         a, b = (stream.channels for stream in ports.inputs)
-        for lanes in divisors(gcd(a, b)):
-            yield Fold(pe=lanes)
+        counts = [1] if self.whole else pixel_counts(ports.outputs[0])
+        for lanes, pixels in product(divisors(gcd(a, b)), counts):
+            yield Fold(pe=lanes, pixels=pixels)
 
     def loops(self, ports: Ports, fold: Fold) -> tuple[int, int, int]:
         """Count the parts that are joined in a frame, and the beats of `a` and of `b` in one."""
         a, b = ports.inputs
-        parts = 1 if self.whole else a.pixels
-        return parts, a.size // fold.pe // parts, b.size // fold.pe // parts
+        parts = 1 if self.whole else a.pixels // fold.pixels
+        return parts, a.size // fold.operations // parts, b.size // fold.operations // parts
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         pixels, a, b = self.loops(ports, fold)

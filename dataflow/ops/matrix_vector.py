@@ -10,7 +10,7 @@ import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Port, Ports, divisors
+from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Port, Ports, divisors, pixel_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +29,15 @@ class MatrixVector(Op):
       the four corners of their own interval instead.
     - Folds: `PE` divides `R`; `SIMD` divides `columns / pixels`, or is a multiple of it that divides `columns`;
       `fold.groups > 1` divides `groups` and takes `PE = R`, `SIMD` of `columns / pixels` or a multiple of it that divides
-      `columns` (and, where `pixels > 1`, a sliding window right before). `PE * SIMD * groups <= 4096`.
-    - Lanes: `x` `groups * SIMD` in the order group, column; `w` `SIMD * groups * PE` in the order column, group, row;
-      `y` `groups * PE` in the order group, row.
+      `columns` (and, where `pixels > 1`, a sliding window right before). `fold.pixels` neighbouring vectors meet the same
+      weights. `PE * SIMD * groups * fold.pixels <= 4096`.
+    - Lanes: `x` `groups * SIMD` of each pixel in the order group, column; `w` `SIMD * groups * PE` in the order column,
+      group, row; `y` `groups * PE` of each pixel in the order group, row.
     - Arithmetic in synthesis: bipolar `w` and `x` count equal signs, `y = 2 count - columns`; bipolar `w` alone adds
       the inputs whose weight bit is set, `y = 2 Σ_{w = +1} x - Σ x`, the last sum once a group. The same integers as
       above.
-    - Loop, outermost first: vector, group block, row block (`R / PE`), column block (`columns / SIMD`). `w` is read in
-      every iteration, `x` while the row block is the first (and kept for the others), `y` written in the last column
+    - Loop, outermost first: `fold.pixels` vectors, group block, row block (`R / PE`), column block (`columns / SIMD`). `w`
+      is read in every iteration, `x` while the row block is the first (and kept for the others), `y` written in the last column
       block.
     """
 
@@ -105,26 +106,29 @@ class MatrixVector(Op):
         """List the folds.
 
         PE divides the rows of a group; SIMD divides its channels, or is a multiple of them that divides its columns: so many
-        window positions at once; several groups at once only with all rows and channels of each.
+        window positions at once; several groups at once only with all rows and channels of each. Each of them with every
+        number of neighbouring pixels.
         """
         rows, columns = ports.inputs[1].shape
         group_rows, channels = rows // self.groups, columns // self.pixels
         whole = [channels * pixels for pixels in divisors(self.pixels)]
         alone = itertools.product(divisors(group_rows), divisors(channels)[:-1] + whole, (1,))
         side_by_side = itertools.product((group_rows,), whole, divisors(self.groups)[1:])
-        for sizes in itertools.chain(alone, side_by_side):
-            fold = Fold(*sizes)
-            if fold.parallel <= PARALLEL_LIMIT:
+        counts = pixel_counts(ports.outputs[0])
+        for sizes, pixels in itertools.product(itertools.chain(alone, side_by_side), counts):
+            fold = Fold(*sizes, pixels)
+            if fold.operations <= PARALLEL_LIMIT:
                 yield fold
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return (fold.groups * fold.simd, fold.parallel), (fold.groups * fold.pe,)
+        x, y = (fold.groups * fold.pixels * lanes for lanes in (fold.simd, fold.pe))
+        return (x, fold.parallel), (y,)
 
     def loops(self, ports: Ports, fold: Fold) -> tuple[int, int, int, int]:
-        """Count the iterations of the nested loops: vectors, groups, rows of a group, its columns."""
+        """Count the iterations of the nested loops: vectors side by side, groups, rows of a group, its columns."""
         rows, columns = ports.inputs[1].shape
         return (
-            ports.inputs[1].repeats,
+            ports.inputs[1].repeats // fold.pixels,
             self.groups // fold.groups,
             rows // self.groups // fold.pe,
             columns // fold.simd,

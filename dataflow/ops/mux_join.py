@@ -27,9 +27,9 @@ class MuxJoin(ResidualJoin):
       are dropped. `s` is 1 (`always`), `x_c >= thresholds_c` (`element`), `S_c` (`stream`).
     - Interval `[(x.lo + f.lo) >> 1, (x.hi + f.hi) >> 1]`, widened to hold `f`'s where `f` can pass (not `always`, or
       `f.channels > m`).
-    - With `X = x.channels / PE`, `F = f.channels / PE`, `L = max(X, F)`: `T = pixels * L`. In each pixel `x` is read in
-      the first `X` iterations, `f` read and `y` written in the first `F`. `S` is read in the first `min(X, F)`
-      iterations of the frame and held.
+    - With `X = x.channels / PE`, `F = f.channels / PE`, `L = max(X, F)`: `T = pixels / fold.pixels * L`. In each pixel, of
+      so many side by side, that share `S`, `x` is read in the first `X` iterations, `f` read and `y` written in the first
+      `F`. `S` is read in the first `min(X, F)` iterations of the frame and held.
 
     Source: MOGNET, MUX(I0, I1; S) = I1*S + I0*(1-S); I0 = f, I1 = (x + f) >> 1 (floor) and the modes are decisions.
     """
@@ -79,6 +79,10 @@ class MuxJoin(ResidualJoin):
         y = f.copy()
         y[..., :meeting] = mixed
         return (y,)
+
+    def beat_pixels(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        inputs, outputs = super().beat_pixels(ports, fold)
+        return (*inputs[:2], *(1 for _ in inputs[2:])), outputs
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         x, f = self.patterns(ports, fold)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports
-from muxflow.dataflow.ops.spatial import cube
+from muxflow.dataflow.op import MOST_PIXELS, Access, Fold, IntArray, Op, Pattern, Ports, divisors
+from muxflow.dataflow.ops.spatial import Cube, cube
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,10 @@ class Pool(Op):
     - Maximum or sum over each window.
     - Interval: `max`: that of the input (tight). `sum`, with `n` the elements of the window:
       `[min(x.lo, n x.lo), max(x.hi, n x.hi)]`, which holds the partial sums.
-    - With `F = C / PE`: `T = pixels * F`, read in all; a window is written in the iterations of its last pixel.
+    - `fold.pixels` pixels are read side by side: they divide a row of the map, and are a divisor of the window's width or a
+      multiple of it; then as many windows are sent side by side as they hold.
+    - With `F = C / PE`: `T = pixels / fold.pixels * F`, read in all; a window is written in the iterations of its last
+      pixels. With pixels side by side a sequence is a row.
     """
 
     kernel: tuple[int, ...]
@@ -57,13 +62,29 @@ class Pool(Op):
         axes = tuple(range(2, 2 * len(sizes) + 1, 2))
         return (split.max(axis=axes) if self.mode == "max" else split.sum(axis=axes),)
 
+    def folds(self, ports: Ports) -> Iterator[Fold]:
+        """Yield the lanes that divide the channels, of every number of neighbouring pixels that make or cut windows."""
+        x, width = ports.inputs[0], self.kernel[-1]
+        counts = [n for n in divisors(x.shape[-2]) if n <= MOST_PIXELS and (n % width == 0 or width % n == 0)]
+        for lanes, pixels in product(divisors(x.channels), counts):
+            yield Fold(pe=lanes, pixels=pixels)
+
+    def beat_pixels(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return (fold.pixels,), (max(1, fold.pixels // self.kernel[-1]),)
+
+    def steps(self, ports: Ports, fold: Fold) -> tuple[Cube, Cube]:
+        """Give map and window as (depth, height, width), the last in steps of the loop along a row."""
+        (depth, height, width), kernel = (
+            cube(sizes, row=fold.pixels > 1) for sizes in (ports.inputs[0].shape[:-1], self.kernel)
+        )
+        return (depth, height, width // fold.pixels), (*kernel[:2], max(1, kernel[2] // fold.pixels))
+
     def access(self, ports: Ports, fold: Fold) -> Access:
         """Read everything; write with the last pixel of each window."""
-        x = ports.inputs[0]
-        length = x.channels // fold.pe
+        length = ports.inputs[0].channels // fold.pe
         windows = Pattern.always(length)
         # From the innermost axis out: n times (k - 1 sizes without a window's end, one with it), then what is left over.
-        for size, kernel in zip(reversed(cube(x.shape[:-1])), reversed(cube(self.kernel)), strict=True):
+        for size, kernel in zip(*(reversed(sizes) for sizes in self.steps(ports, fold)), strict=True):
             rest = size % kernel * length
             windows = Pattern((Pattern((((kernel - 1) * length, False), windows), size // kernel), (rest, False)))
             length *= size

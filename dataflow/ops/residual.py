@@ -19,6 +19,7 @@ class ResidualJoin(Op):
     """
 
     inputs: ClassVar[tuple[Port, ...]] = (Port("x"), Port("f"))
+    pixelwise: ClassVar[bool] = True
 
     def check_codes(self, x: Stream, f: Stream) -> int:
         """Count the channels that meet; raises GraphError unless both are unsigned maps of one size."""
@@ -36,7 +37,7 @@ class ResidualJoin(Op):
         """Tell in which iterations x and f are read; y is written when f is read."""
         x_fold, f_fold = self.channel_folds(ports, fold)
         longest = max(x_fold, f_fold)
-        pixels = ports.inputs[0].pixels
+        pixels = ports.inputs[0].pixels // fold.pixels
         return (
             Pattern(((x_fold, True), (longest - x_fold, False)), pixels),
             Pattern(((f_fold, True), (longest - f_fold, False)), pixels),

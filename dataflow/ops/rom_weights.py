@@ -18,8 +18,8 @@ class RomWeights(Op):
     - No input; output: the matrix, `repeats` times.
     - Interval: least and largest weight (tight); the stream is constant.
     - Follows. Beats in the order that MatrixVector reads: group block, row block, column block; lanes column, group,
-      row.
-    - `T = repeats * size / lanes`, written in every iteration.
+      row. The matrix is sent once for each `pixels` of the fold.
+    - `T = repeats * size / lanes / pixels`, written in every iteration.
     """
 
     weights: IntArray
@@ -63,4 +63,4 @@ class RomWeights(Op):
         return split.transpose(0, 2, 4, 5, 1, 3).reshape(-1, fold.parallel)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
-        return Access((), (Pattern.always(ports.outputs[0].elements // fold.parallel),))
+        return Access((), (Pattern.always(ports.outputs[0].elements // fold.operations),))

@@ -16,12 +16,12 @@ class Scale(Op):
     - Attribute `factors`: `(channels,)`, `(1,)`, or `(pixels, 1)` in row-major order. Shape kept.
     - `y[p, c] = factors_c * x[p, c]`, or `factors_p * x[p, c]`.
     - Interval: the least and the largest of the four products of `min`/`max` factor and `x.lo`/`x.hi` (tight).
-    - `T = size / PE`; read and written in every iteration.
+    - `T = size / (PE * pixels)`; read and written in every iteration.
     """
 
     factors: IntArray
 
-    elementwise = True
+    pixelwise = True
 
     def __post_init__(self) -> None:
         factors = frozen_array(self.factors)
@@ -48,5 +48,5 @@ class Scale(Op):
         return ((x.reshape(len(x), -1, x.shape[-1]) * self.factors).reshape(x.shape),)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
-        every = Pattern.always(ports.inputs[0].size // fold.pe)
+        every = Pattern.always(ports.inputs[0].size // fold.operations)
         return Access((every,), (every,))

@@ -30,7 +30,7 @@ class ShiftClip(Op):
     highest: int
     even: bool = False
 
-    elementwise = True
+    pixelwise = True
 
     def __post_init__(self) -> None:
         bias = frozen_array(self.bias)
@@ -59,5 +59,5 @@ class ShiftClip(Op):
         return (self._quotients(inputs[0] + self.bias),)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
-        every = Pattern.always(ports.inputs[0].size // fold.pe)
+        every = Pattern.always(ports.inputs[0].size // fold.operations)
         return Access((every,), (every,))

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from math import prod
+from dataclasses import dataclass
+from math import gcd, prod
 
 import numpy as np
-import numpy.typing as npt
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_elements
 from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role
 from muxflow.dataflow.ops.spatial import cube
+from muxflow.dataflow.ops.window_scan import Geometry, Scan, parallel_access, scan
 
 MOST_RUNS = 1 << 16
 """Windows sent in several beats each of which an access pattern may list: beyond them it takes seconds (decision)."""
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +33,26 @@ class SlidingWindow(Op):
     - Window `o`, in the order group, kernel position (row-major), channel of the group, holds
       `x[o * stride - before + k * dilation, channel]` for kernel position `k`, or `pad_code` outside the map.
     - Interval: that of the input, with `pad_code` added where there is padding.
-    - Follows. `SIMD` divides `C / groups`, or is `P * C / groups`: `P` kernel positions at once, `P` dividing `K`. Lanes:
-      `min(SIMD, C / groups) * fold.groups` in, `SIMD * fold.groups` out.
+    - Follows. `SIMD` divides `C / groups`, or is `P * C / groups`: `P` kernel positions at once, `P` dividing `K`.
+      `fold.pixels` `W` neighbouring windows at once divide a row of them. Lanes: `min(SIMD, C / groups) * fold.groups` of
+      each pixel in, `SIMD * fold.groups` of each window out. Pixels read at once: the greatest common divisor of `W` and
+      the map's row where `P` is 1; `W * stride` where `P > 1` and `W > 1`, a fold that there is not where they do not
+      divide the map's row.
     - **Stream order.** With `fold.groups > 1` that many groups travel side by side: group block, block of `P` kernel
       positions, group in the block, kernel position, channel. Only a node that follows directly may fold so.
-    - Loop where `P` is 1: rows lie along the last axis (in rank 1 each element is a row) and are counted plane after
-      plane. Phase 0 reads the rows up to the last one of the first output row's windows (`min(H, E_h - top)` in rank
-      2); phase `r + 1` sends the windows of output row `r` and meanwhile reads the rows that row `r + 1` adds, the last
-      one all rows that are left. A phase has as many iterations as the longer of the two; reads and writes begin with
-      it. Between two phases stand 4 idle iterations where a beat could otherwise be read back less than 4 iterations
-      after its write (very narrow maps), else none.
-    - Loop where `P > 1` (parallel windows): the map is scanned pixel by pixel, `N` steps an axis, the larger of `H` and
-      `(OH - 1) * stride + 1` (likewise on the other axes but the first), each of as many beats as a pixel has blocks of
-      groups; a step reads its beat where it lies in the map. Window `o` is complete in the step of its last position
-      `o * stride - before + E - 1` (axes counted as one number, a position outside a row being one in the next row), and
-      is sent in that iteration and `K / P - 1` further ones, in which nothing is read. Steps begin at the first beat or
-      the first window, whichever is earlier, and end with the last of both.
+    - Loop where `P` is 1: rows lie along the last axis (in rank 1 each element is a row where `W` is 1, else all are one)
+      and are counted plane after plane. Phase 0 reads the rows up to the last one of the first output row's windows
+      (`min(H, E_h - top)` in rank 2); phase `r + 1` sends the windows of output row `r` and meanwhile reads the rows that
+      row `r + 1` adds, the last one all rows that are left. A phase has as many iterations as the longer of the two; reads
+      and writes begin with it. Between two phases stand 4 idle iterations where a beat could otherwise be read back less
+      than 4 iterations after its write (very narrow maps), else none.
+    - Loop where `P > 1` (parallel windows): the map is scanned in steps of as many pixels as are read at once, `N` steps
+      an axis, the larger of `H` and `(OH - 1) * stride + 1` (likewise on the other axes but the first; along a row with
+      `W > 1` counted in steps and beats of `W` windows), each of as many beats as a pixel has blocks of groups; a step
+      reads its beat where it lies in the map. Window `o` is complete in the step of its last position
+      `o * stride - before + E - 1` (axes counted as one number, a position outside a row being one in the next row; of
+      `W` windows the last one counts), and is sent in that iteration and `K / P - 1` further ones, in which nothing is
+      read. Steps begin at the first beat or the first window, whichever is earlier, and end with the last of both.
 
     Source: the line buffer with overlapped reading and writing is the usual one of streaming convolution, the delay line
     with a register for each kernel position the usual one of image filters; order of groups: decision.
@@ -145,17 +146,32 @@ class SlidingWindow(Op):
         order = (*range(rank + 2), *range(rank + 3, 2 * rank + 3), rank + 2)
         return (split.transpose(order).reshape(*sizes, -1),)
 
+    def geometry(self, ports: Ports, fold: Fold) -> Geometry:
+        """Give the map and the window as (depth, height, width): with pixels side by side a sequence is a row."""
+        (x, y), row = self.ends(ports), fold.pixels > 1
+        return Geometry(
+            cube(x.shape[:-1], row=row),
+            cube(y.shape[:-1], row=row),
+            cube(self.kernel, row=row),
+            cube(self.stride, row=row),
+            cube(self.dilation, row=row),
+            cube(self.pads[: self.rank], 0, row=row),
+        )
+
     def beat_lanes(self, ports: Ports, fold: Fold) -> int:
-        """Give the lanes of the input: those of the output too, unless several kernel positions are sent at once."""
+        """Give the lanes of a pixel of the input: those of the output too, unless several kernel positions are sent at once."""
         return min(fold.simd, ports.inputs[0].channels // self.groups) * fold.groups
 
     def positions(self, ports: Ports, fold: Fold) -> int:
-        """Count the kernel positions that are sent at once.
+        """Count the kernel positions of a window that are sent at once.
 
-        Raises GraphError for a fold of other columns than parts of a position or parts of a window, and for windows whose
-        access pattern would be longer than MOST_RUNS.
+        Raises GraphError for a fold of other columns than parts of a position or parts of a window, for more windows side
+        by side than a row can be cut into, and for windows whose access pattern would be longer than MOST_RUNS.
         """
         group = ports.inputs[0].channels // self.groups
+        windows = self.geometry(ports, fold).outputs[2]
+        if windows % fold.pixels:
+            raise GraphError(f"sliding window: {fold.pixels} windows side by side do not divide a row of {windows}")
         if fold.simd <= group:
             return 1
         found, rest = divmod(fold.simd, group)
@@ -165,24 +181,46 @@ class SlidingWindow(Op):
                 f"{group} channels"
             )
         parts = prod(self.kernel) // found
-        sent = ports.outputs[0].pixels * (self.groups // fold.groups if parts > 1 else 1)
-        if sent > MOST_RUNS and (parts > 1 or self.stride[-1] > 1):
+        sent = ports.outputs[0].pixels // fold.pixels * (self.groups // fold.groups if parts > 1 else 1)
+        if sent > MOST_RUNS and (parts > 1 or (self.stride[-1] > 1 and fold.pixels == 1)):
             raise GraphError(
                 f"sliding window: {sent} windows with {found} kernel positions at once; at most {MOST_RUNS} are laid out so"
             )
         return found
 
+    def pixels_read(self, ports: Ports, fold: Fold) -> int:
+        """Count the neighbouring pixels of the map that are read at once.
+
+        With several kernel positions at once as many as the windows side by side lie apart from the next ones, which raises
+        GraphError where these do not divide a row; else as many as windows, or as many of them as divide a row.
+        """
+        geometry = self.geometry(ports, fold)
+        width = geometry.shape[2]
+        if self.positions(ports, fold) == 1 or fold.pixels == 1:
+            return gcd(fold.pixels, width)
+        word = geometry.stride[2] * fold.pixels
+        if width % word:
+            raise GraphError(
+                f"sliding window: {fold.pixels} windows side by side take {word} pixels at once, which do not divide a row "
+                f"of {width}"
+            )
+        return word
+
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
         lanes = self.beat_lanes(ports, fold)
-        return (lanes,), (lanes * self.positions(ports, fold),)
+        sent = lanes * self.positions(ports, fold) * fold.pixels
+        return (lanes * self.pixels_read(ports, fold),), (sent,)
 
-    def rows_needed(self, ports: Ports) -> list[int]:
+    def beat_pixels(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return (self.pixels_read(ports, fold),), (fold.pixels,)
+
+    def rows_needed(self, geometry: Geometry) -> list[int]:
         """List the input rows that must be there before each output row, and all rows at the end.
 
         Rows are counted over the whole map, plane after plane; a window needs all up to its last one.
         """
-        (depth, height, _), (out_depth, out_height, _) = (cube(stream.shape[:-1]) for stream in self.ends(ports))
-        extent, stride, before = cube(self.extent), cube(self.stride), cube(self.pads[: self.rank], 0)
+        (depth, height, _), (out_depth, out_height, _) = geometry.shape, geometry.outputs
+        extent, stride, before = geometry.extent, geometry.stride, geometry.before
         needed, most = [], 0
         for d, h in itertools.product(range(out_depth), range(out_height)):
             plane = min(depth - 1, d * stride[0] - before[0] + extent[0] - 1)
@@ -197,17 +235,17 @@ class SlidingWindow(Op):
 
     def phases(self, ports: Ports, fold: Fold) -> list[tuple[int, int]]:
         """List (beats read, beats sent) in each phase: first the fill, then one phase an output row."""
-        x, y = self.ends(ports)
+        (x, y), geometry = self.ends(ports), self.geometry(ports, fold)
         lanes = self.beat_lanes(ports, fold)
-        row_beats = cube(x.shape[:-1])[2] * x.channels // lanes
-        ends = self.rows_needed(ports)
+        row_beats = geometry.shape[2] * x.channels // (lanes * self.pixels_read(ports, fold))
+        ends = self.rows_needed(geometry)
         reads = [ends[0], *(after - before for before, after in itertools.pairwise(ends))]
-        sends = [0] + [cube(y.shape[:-1])[2] * y.channels // lanes] * (len(ends) - 1)
+        sends = [0] + [geometry.outputs[2] * y.channels // (lanes * fold.pixels)] * (len(ends) - 1)
         return [(rows * row_beats, sent) for rows, sent in zip(reads, sends, strict=True)]
 
-    def scan(self, ports: Ports) -> Scan:
+    def scan(self, ports: Ports, fold: Fold) -> Scan:
         """Give the steps in which parallel windows pass over the map."""
-        return _scan(self, self.ends(ports)[0].shape[:-1])
+        return scan(self.geometry(ports, fold), fold.pixels)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         """Fill, then send the windows of an output row while the rows that the next one adds are read.
@@ -220,7 +258,8 @@ class SlidingWindow(Op):
         """Give the access pattern with `gap` idle iterations between two phases; parallel windows have no phases."""
         positions = self.positions(ports, fold)
         if positions > 1:
-            return _parallel_access(self.scan(ports), self.groups // fold.groups, prod(self.kernel) // positions)
+            parts = prod(self.kernel) // positions
+            return parallel_access(self.scan(ports, fold), self.groups // fold.groups, parts)
         # A first output row that lies in the padding needs no fill: the loop begins with its phase.
         phases = [phase for phase in self.phases(ports, fold) if phase != (0, 0)]
         reads: list[Pattern] = []
@@ -240,98 +279,3 @@ class SlidingWindow(Op):
         blocks, parts = self.groups // fold.groups, pixels // positions
         split = recorded.reshape(-1, y.pixels, blocks, parts, fold.groups, positions * channels)
         return split.transpose(0, 1, 2, 4, 3, 5).reshape(recorded.shape)
-
-
-@dataclass(frozen=True)
-class Scan:
-    """How parallel windows pass over a map: steps of one pixel, the first one 0, rows and planes one after the other.
-
-    `size`: steps along (depth, height, width), `outputs` windows; `shape`: of the map; `lead`: steps before the first
-    pixel is read; `first`: the step that completes the first window; `steps`: all of them.
-    """
-
-    size: tuple[int, int, int]
-    shape: tuple[int, int, int]
-    outputs: tuple[int, int, int]
-    stride: tuple[int, int, int]
-    lead: int
-    first: int
-    steps: int
-
-    def steps_of(self, counts: tuple[int, int, int], strides: tuple[int, int, int]) -> IntArray:
-        """List the steps, from that of the first one, of so many places that lie `strides` apart."""
-        z, y, x = (np.arange(count) * stride for count, stride in zip(counts, strides, strict=True))
-        _, rows, columns = self.size
-        return ((z[:, None, None] * rows + y[:, None]) * columns + x).reshape(-1)
-
-    @property
-    def windows(self) -> IntArray:
-        """List the step that completes each window, in order."""
-        return self.first + self.steps_of(self.outputs, self.stride)
-
-    @property
-    def pixels(self) -> IntArray:
-        """List the step that reads each pixel, in order."""
-        return self.lead + self.steps_of(self.shape, (1, 1, 1))
-
-
-@lru_cache(maxsize=1 << 10)
-def _scan(op: SlidingWindow, sizes: tuple[int, ...]) -> Scan:
-    shape, outputs, stride = cube(sizes), cube(op.output_size(*sizes)), cube(op.stride)
-    reach = zip(shape, outputs, stride, strict=True)
-    depth, rows, columns = (max(size, (count - 1) * step + 1) for size, count, step in reach)
-    z, y, x = (end - 1 - before for end, before in zip(cube(op.extent), cube(op.pads[: op.rank], 0), strict=True))
-    first = (z * rows + y) * columns + x
-    lead = max(0, -first)
-    scan = Scan((depth, rows, columns), shape, outputs, stride, lead, first + lead, 0)
-    last = (
-        begin + ((counts[0] - 1) * apart[0] * rows + (counts[1] - 1) * apart[1]) * columns + (counts[2] - 1) * apart[2]
-        for begin, counts, apart in ((scan.first, outputs, stride), (lead, shape, (1, 1, 1)))
-    )
-    return replace(scan, steps=max(last) + 1)
-
-
-@lru_cache(maxsize=1 << 7)
-def _parallel_access(scan: Scan, blocks: int, parts: int) -> Access:
-    """Play the loop of parallel windows: `blocks` beats a pixel, each window of a block sent in `parts` iterations.
-
-    Between the rows at either end, as many as padding and windows reach over, all rows of windows are alike: of a map with
-    more of them only so many are played.
-    """
-    (depth, rows, columns), stride = scan.size, scan.stride[1]
-    reach = (scan.first + scan.lead) // columns + abs(rows - scan.shape[1])
-    alike = max(0, scan.outputs[1] - 2 * reach - 8) if depth == 1 else 0
-    lower = alike * stride
-    played = replace(
-        scan,
-        size=(depth, rows - lower, columns),
-        shape=(scan.shape[0], scan.shape[1] - lower, scan.shape[2]),
-        outputs=(scan.outputs[0], scan.outputs[1] - alike, scan.outputs[2]),
-        steps=scan.steps - lower * columns,
-    )
-    reads, writes, start = _play(played, blocks, parts)
-    bounds = itertools.pairwise([*start[:: stride * columns * blocks].tolist(), len(reads)])
-    slices = [(reads[begin:end], writes[begin:end]) for begin, end in bounds]
-    groups = [
-        list(equal) for _, equal in itertools.groupby(slices, key=lambda one: (one[0].tobytes(), one[1].tobytes()))
-    ]
-    longest = max(range(len(groups)), key=lambda index: len(groups[index]))
-    counts = [len(group) + (alike if index == longest else 0) for index, group in enumerate(groups)]
-    of_reads, of_writes = (
-        tuple(Pattern(Pattern.of(group[0][port]).runs, count) for group, count in zip(groups, counts, strict=True))
-        for port in (0, 1)
-    )
-    return Access((Pattern(of_reads),), (Pattern(of_writes),))
-
-
-def _play(scan: Scan, blocks: int, parts: int) -> tuple[BoolArray, BoolArray, IntArray]:
-    """List in which iterations a parallel window reads and writes, and the iteration that begins each block of each step."""
-    within = np.arange(blocks)
-    iterations = np.ones(scan.steps * blocks, np.int64)
-    windows = (scan.windows[:, None] * blocks + within).reshape(-1)
-    iterations[windows] = parts
-    start = np.cumsum(iterations) - iterations
-    reads, writes = np.zeros((2, int(iterations.sum())), bool)
-    reads[start[(scan.pixels[:, None] * blocks + within).reshape(-1)]] = True
-    writes[(start[windows][:, None] + np.arange(parts)).reshape(-1)] = True
-    return reads, writes, start

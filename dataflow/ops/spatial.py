@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 from muxflow.dataflow.graph.stream import Stream
 
+Cube = tuple[int, int, int]
 
-def cube(sizes: Sequence[int], fill: int = 1) -> tuple[int, int, int]:
+
+def cube(sizes: Sequence[int], fill: int = 1, *, row: bool = False) -> Cube:
     """Spread one number a spatial axis over (depth, height, width); `fill` stands where there is no axis.
 
-    Sequences of one axis become the height, so that a line buffer holds them element by element.
+    Sequences of one axis become the height, so that a line buffer holds them element by element; with `row` the width, so
+    that their elements are neighbours.
     """
     if len(sizes) == 1:
-        return fill, sizes[0], fill
+        return (fill, fill, sizes[0]) if row else (fill, sizes[0], fill)
     if len(sizes) == 2:
         return fill, sizes[0], sizes[1]
     depth, height, width = sizes

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, divisors
+from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, divisors, pixel_counts
 
 PIXEL_TOP = 255
 """The largest pixel."""
@@ -29,9 +30,9 @@ class ThermometerEncode(Op):
       `y = min((x + s * (k - 1 - i)) // (s * k), 2^l - 1)`, which is
       `clip(floor(x / (s * k) + 1 - (i + 1) / k), 0, 2^l - 1)`.
     - The input lies in [0, 255]; GraphError otherwise. Interval: code k - 1 at `x.lo`, code 0 at `x.hi` (tight).
-    - Folds: PE divides k, or is k times a divisor of the channels. Lanes: `max(1, PE / k)` in, PE out.
-    - `T = pixels * k * C / PE`; written in every iteration; a beat is read in the first of the iterations that send its
-      codes.
+    - Folds: PE divides k, or is k times a divisor of the channels. Lanes of each pixel: `max(1, PE / k)` in, PE out.
+    - `T = pixels / fold.pixels * k * C / PE`; written in every iteration; a beat is read in the first of the iterations
+      that send its codes.
 
     Source: ERN (arXiv 2410.11553), thermometer encoding; the order of the channels is a decision.
     """
@@ -74,18 +75,19 @@ class ThermometerEncode(Op):
         return (self.encoded(x).reshape(*x.shape[:-1], -1),)
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
-        """List the folds: parts of a pixel's codes, or those of whole channels."""
-        for lanes in divisors(self.codes)[:-1] + [self.codes * n for n in divisors(ports.inputs[0].channels)]:
-            yield Fold(pe=lanes)
+        """List the folds: parts of a channel's codes, or those of whole channels, of every number of neighbouring pixels."""
+        channels = divisors(self.codes)[:-1] + [self.codes * n for n in divisors(ports.inputs[0].channels)]
+        for lanes, pixels in product(channels, pixel_counts(ports.outputs[0])):
+            yield Fold(pe=lanes, pixels=pixels)
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return (max(1, fold.pe // self.codes),), (fold.pe,)
+        return (max(1, fold.pe // self.codes) * fold.pixels,), (fold.operations,)
 
     def beats_sent(self, fold: Fold) -> int:
         """Count the beats that a beat of the input becomes."""
         return max(1, self.codes // fold.pe)
 
     def access(self, ports: Ports, fold: Fold) -> Access:
-        trips = ports.outputs[0].size // fold.pe
+        trips = ports.outputs[0].size // fold.operations
         sent = self.beats_sent(fold)
         return Access((Pattern.first_of(sent, trips // sent),), (Pattern.always(trips),))

@@ -30,7 +30,7 @@ class Threshold(Op):
     falling: IntArray
     base: int = 0
 
-    elementwise = True
+    pixelwise = True
 
     def __post_init__(self) -> None:
         thresholds, falling = frozen_array(self.thresholds), frozen_array(self.falling)
@@ -82,10 +82,6 @@ class Threshold(Op):
         every = np.arange(x.lo, x.hi + 1)[:, None].repeat(len(self.thresholds), axis=1)
         return bool((self.codes(every) == every).all())
 
-    def channel_fold(self, fold: Fold) -> int:
-        """Count the beats after which the rows of thresholds repeat."""
-        return max(1, len(self.thresholds) // fold.pe)
-
     def access(self, ports: Ports, fold: Fold) -> Access:
-        every = Pattern.always(ports.inputs[0].size // fold.pe)
+        every = Pattern.always(ports.inputs[0].size // fold.operations)
         return Access((every,), (every,))

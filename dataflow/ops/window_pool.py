@@ -9,7 +9,7 @@ from typing import Literal
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Ports, divisors
+from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Ports, divisors, pixel_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +20,10 @@ class WindowPool(Op):
       maximum or sum over the pixels.
     - Interval as Pool with `n = pixels`.
     - Fold: `groups` channels, dividing `C`, and `SIMD` pixels of each, dividing `pixels`; more than one channel only
-      right after a sliding window, which then sends channel block, pixel block, channel, pixel.
-    - Lanes: `groups * SIMD` in, in the order channel, pixel; `groups` out.
-    - `T = size / (groups * SIMD)`, read in all, written in the last of every `pixels / SIMD`.
+      right after a sliding window, which then sends channel block, pixel block, channel, pixel. `fold.pixels` neighbouring
+      windows at once.
+    - Lanes of each window: `groups * SIMD` in, in the order channel, pixel; `groups` out.
+    - `T = size / (groups * SIMD * fold.pixels)`, read in all, written in the last of every `pixels / SIMD`.
     """
 
     pixels: int
@@ -50,17 +51,18 @@ class WindowPool(Op):
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
         """Yield channels side by side, each a group of its own for the sliding window before, and pixels of each."""
-        for simd, groups in itertools.product(divisors(self.pixels), divisors(ports.outputs[0].channels)):
-            fold = Fold(simd=simd, groups=groups)
-            if fold.parallel <= PARALLEL_LIMIT:
+        y = ports.outputs[0]
+        for simd, groups, pixels in itertools.product(divisors(self.pixels), divisors(y.channels), pixel_counts(y)):
+            fold = Fold(simd=simd, groups=groups, pixels=pixels)
+            if fold.operations <= PARALLEL_LIMIT:
                 yield fold
 
     def lanes(self, ports: Ports, fold: Fold) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return (fold.parallel,), (fold.groups,)
+        return (fold.operations,), (fold.groups * fold.pixels,)
 
     def interleaved(self, fold: Fold) -> bool:
         return fold.groups > 1 and self.pixels > 1
 
     def access(self, ports: Ports, fold: Fold) -> Access:
-        trips, parts = ports.inputs[0].size // fold.parallel, self.pixels // fold.simd
+        trips, parts = ports.inputs[0].size // fold.operations, self.pixels // fold.simd
         return Access((Pattern.always(trips),), (Pattern.last_of(parts, trips // parts),))

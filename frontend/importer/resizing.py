@@ -20,7 +20,7 @@ from muxflow.frontend.importer.maps import feature_map, in_blocks
 from muxflow.frontend.importer.padding import code_of
 from muxflow.frontend.importer.values import Doubles, Image, Numbers, Padded, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.importer.windows import SAME, numbers
+from muxflow.frontend.importer.windows import SAME, check_kernel, numbers
 from muxflow.frontend.model import Constant, ModelNode
 
 MAPS = f"{SUPPORTED_MAPS} maps"
@@ -202,6 +202,7 @@ def transposed_convolution(importer: Importer, node: ModelNode) -> Value:
             f"{node.label}: weights for {weights.value.shape[0]} channels in {groups} groups, input has "
             f"{tensor.index.shape[0]}"
         )
+    check_kernel(node, weights.value.shape[2:])
     stride, dilation = (numbers(node, name, rank, 1) for name in ("strides", "dilations"))
     pads = _around(node, tensor.index.shape[1:], weights.value.shape[2:])
     cropped = tuple(min(size, 0) for size in pads)

@@ -20,6 +20,7 @@ def window_of(node: ModelNode, kernel: tuple[int, ...], sizes: Sequence[int], gr
     Raises UnsupportedError for another way to pad, MuxflowError where an attribute has not one number for each axis.
     """
     rank = len(kernel)
+    check_kernel(node, kernel)
     stride = numbers(node, "strides", rank, 1)
     dilation = numbers(node, "dilations", rank, 1)
     pads = numbers(node, "pads", 2 * rank, 0)
@@ -78,9 +79,21 @@ def with_hanging_windows(window: SlidingWindow, source: Stream) -> SlidingWindow
     return replace(window, pads=before + tuple(sum(pair) for pair in zip(after, more, strict=True)))
 
 
-def numbers(node: ModelNode, name: str, count: int, default: int) -> tuple[int, ...]:
-    """Read an attribute with one number an axis; raises MuxflowError where there are not `count`."""
-    given = tuple(int(number) for number in node.attributes.get(name, (default,) * count))
+def numbers(node: ModelNode, name: str, count: int, least: int) -> tuple[int, ...]:
+    """Read an attribute with one number an axis, each the least when absent.
+
+    Raises MuxflowError where there are not `count`, or one is less.
+    """
+    given = tuple(int(number) for number in node.attributes.get(name, (least,) * count))
     if len(given) != count:
         raise MuxflowError(f"{node.label}: {name} {given}; they must be {count} numbers, as its input has such a rank")
+    if min(given, default=least) < least:
+        raise MuxflowError(f"{node.label}: {name} {given}; they must be at least {least}")
     return given
+
+
+def check_kernel(node: ModelNode, kernel: tuple[int, ...]) -> None:
+    """Raise MuxflowError where a node says another kernel than its weights have."""
+    given = tuple(int(size) for size in node.attributes.get("kernel_shape", kernel))
+    if given != kernel:
+        raise MuxflowError(f"{node.label}: kernel_shape {given}, and its weights have a kernel of {kernel}")

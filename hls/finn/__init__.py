@@ -28,6 +28,7 @@ from muxflow.dataflow.packages import pip_install, require
 from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import load_design, save_design
 from muxflow.hls.finn.comparison import Row
+from muxflow.hls.finn.support import IMPLEMENTATIONS as IMPLEMENTATIONS
 from muxflow.hls.finn.support import check_graph as check_graph
 from muxflow.proof.compare import Outcome
 

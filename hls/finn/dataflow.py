@@ -25,7 +25,7 @@ from muxflow.dataflow.ops.width_converter import WidthConverter
 from muxflow.hls.finn import finn_nodes, own_nodes
 from muxflow.hls.finn.conversion import Conversion
 from muxflow.hls.finn.streams import data_type
-from muxflow.hls.finn.support import check_graph
+from muxflow.hls.finn.support import check_folded, check_graph
 
 COUNTS = "muxflow.counts"
 """Where a model says which of its tensors are counts; see `Conversion`."""
@@ -35,6 +35,7 @@ def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
     """Make the FINN ModelWrapper of a design (see `muxflow.hls.finn.convert`); list by tensor the nodes that write it."""
     graph = design.graph
     check_graph(graph)
+    check_folded(design.folded)
     conversion = Conversion(design)
     for name in graph.inputs:
         conversion.builder.tensor(name, (1, *graph.streams[name].shape), data_type(graph.streams[name]))
@@ -51,9 +52,8 @@ def dataflow_model(design: Design) -> tuple[Any, dict[str, tuple[str, ...]]]:
 
 
 def _emitter(into: Conversion, node: Node) -> Emitter:
-    """Choose what adds the FINN nodes of a node; FINN's own take no more lanes than channels."""
-    spans = node.op.elementwise and into.design.folds[node.name].pe > into.graph.streams[node.inputs[0]].channels
-    return own_nodes.other if spans else EMITTERS.get(type(node.op), own_nodes.other)
+    """Choose what adds the FINN nodes of a node."""
+    return EMITTERS.get(type(node.op), own_nodes.other)
 
 
 Emitter = Callable[[Conversion, Node], None]

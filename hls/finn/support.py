@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.fit.folded import Folded
+from muxflow.dataflow.fit.implementation import PixelByPixel
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import check_stored
 
 FLOAT = 2**24
 """FINN's Python execution holds tensors in float32; integers up to this are exact there."""
 OTHERWISE = "use target vitis, `muxflow build`"
+
+IMPLEMENTATIONS = PixelByPixel(KERNELS)
+"""What a design for FINN is fitted for: the kernels, of one pixel at once."""
 
 
 def check_graph(graph: Graph) -> None:
@@ -31,4 +37,16 @@ def check_graph(graph: Graph) -> None:
             raise UnsupportedError(
                 f"{node.name}: seeds that are written at run time have no port in FINN; fit the graph with fixed "
                 "seeds, or use target vitis"
+            )
+
+
+def check_folded(folded: Folded) -> None:
+    """Raise UnsupportedError naming a node that takes neighbouring pixels at once: FINN's nodes take one after the other."""
+    for node in folded.graph.nodes:
+        fold = folded.folds[node.name]
+        pixels = [folded.graph.streams[name].beat_pixels for name in (*node.inputs, *node.outputs)]
+        if max(fold.pixels, *pixels) > 1:
+            raise UnsupportedError(
+                f"{node} takes {max(fold.pixels, *pixels)} neighbouring pixels at once; FINN's nodes take one after the other: "
+                f"fit the model for FINN, `muxflow build --target finn`, or {OTHERWISE}"
             )

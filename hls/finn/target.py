@@ -14,7 +14,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass, rising_thresholds
 from muxflow.dataflow.packages import package
 from muxflow.hls import finn
-from muxflow.hls.kernels import KERNELS
+from muxflow.hls.finn.support import IMPLEMENTATIONS
 from muxflow.hls.registry import Written
 from muxflow.proof.compare import Outcome
 
@@ -30,7 +30,7 @@ class FinnTarget:
     name = "finn"
     title = f"FINN's (needs finn-plus {finn.SUPPORTED})"
     options = FinnOptions
-    implementations: Implementations = KERNELS
+    implementations: Implementations = IMPLEMENTATIONS
     packages = (package("finn", "FINN output, `muxflow build --target finn`", finn.install_command(), "finn-plus"),)
     marker = finn.FLOW_FILE
     project = finn.KIND

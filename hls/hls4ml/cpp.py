@@ -95,7 +95,9 @@ class LayerText:
             stream = graph.streams[name]
             return Folded(replace(graph, streams={name: stream.with_lanes(_most_lanes(stream))}), {}, KERNELS)
         leader = graph.nodes[-1]
-        legal = {fold: found for fold in leader.op.folds(graph.ports(leader)) if (found := self._under(fold))}
+        # hls4ml's arrays bring one pixel after the other.
+        single = (fold for fold in leader.op.folds(graph.ports(leader)) if fold.pixels == 1)
+        legal = {fold: found for fold in single if (found := self._under(fold))}
         if not legal:
             raise MuxflowError(
                 f"layer {self.layer.name}: no fold of it fits the vendor tools' limits; use target vitis, `muxflow build`"

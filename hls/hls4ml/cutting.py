@@ -260,7 +260,7 @@ def _without_forks(graph: Graph) -> Graph:
 
 def _bare(stream: Stream) -> Stream:
     """Return the stream without what only reports use."""
-    return replace(stream, scale=(), offset=(), constant=None, lanes=0)
+    return replace(stream.without_lanes(), scale=(), offset=(), constant=None)
 
 
 def _fraction(stream: Stream) -> int | None:

@@ -14,9 +14,10 @@ class AddJoinKernel(Kernel[AddJoin], op=AddJoin):
 
     def cost(self, op: AddJoin, ports: Ports, fold: Fold) -> Cost:
         """Count a process, and a LUT for each bit of each lane (derived)."""
-        bits = fold.pe * ports.outputs[0].bits
+        lanes = fold.operations
+        bits = lanes * ports.outputs[0].bits
         lut, ff = estimate(process=PROCESS)
-        return Cost(lut + bits, ff + 2 * bits, depth=2, unrolled=fold.pe)
+        return Cost(lut + bits, ff + 2 * bits, depth=2, unrolled=lanes)
 
     def unit(self, op: AddJoin, ports: Ports, fold: Fold) -> Unit:
-        return self.call("add_join", (("BEATS", ports.inputs[0].size // fold.pe),))
+        return self.call("add_join", (("BEATS", ports.inputs[0].size // fold.operations),))

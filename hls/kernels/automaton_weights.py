@@ -35,7 +35,7 @@ class AutomatonWeightsKernel(Kernel[AutomatonWeights], op=AutomatonWeights):
         return self.call(
             "automaton_weights",
             (
-                ("REPEATS", op.repeats),
+                ("REPEATS", op.repeats // fold.pixels),
                 ("NEURON_FOLD", op.rows // fold.pe),
                 ("SYNAPSE_FOLD", op.columns // fold.simd),
                 ("PE", fold.pe),

@@ -88,6 +88,10 @@ class Kernel(ABC, Generic[OpT]):
         """Say whether the op is a source that the process of its reader can hold: its unit has a `reader` then."""
         return False
 
+    def begin(self, op: OpT) -> int:
+        """Count the cycles that a source that is held takes of its reader before each frame."""
+        return 0
+
     def holds_sources(self, op: OpT) -> bool:
         """Say whether the kernel takes sources that are read in place where it takes streams."""
         return False

@@ -14,9 +14,10 @@ class ConcatKernel(Kernel[Concat], op=Concat):
 
     def cost(self, op: Concat, ports: Ports, fold: Fold) -> Cost:
         """Count a process, and a two-input multiplexer a bit, two of them in a LUT (derived)."""
-        bits = fold.pe * ports.outputs[0].bits
+        lanes = fold.operations
+        bits = lanes * ports.outputs[0].bits
         lut, ff = estimate(process=PROCESS)
-        return Cost(lut + bits // 2 + 1, ff + bits, depth=2, unrolled=fold.pe)
+        return Cost(lut + bits // 2 + 1, ff + bits, depth=2, unrolled=lanes)
 
     def unit(self, op: Concat, ports: Ports, fold: Fold) -> Unit:
         parts, a, b = op.loops(ports, fold)

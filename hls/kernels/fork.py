@@ -15,7 +15,7 @@ class ForkKernel(Kernel[Fork], op=Fork):
     def cost(self, op: Fork, ports: Ports, fold: Fold) -> Cost:
         """Count a process and the handshakes (derived)."""
         lut, ff = estimate(process=PROCESS)
-        return Cost(lut + 2 * op.ways, ff + ports.inputs[0].bits * fold.pe, depth=1)
+        return Cost(lut + 2 * op.ways, ff + ports.inputs[0].bits * fold.operations, depth=1)
 
     def unit(self, op: Fork, ports: Ports, fold: Fold) -> Unit:
-        return self.call("fork", (("BEATS", ports.inputs[0].size // fold.pe),))
+        return self.call("fork", (("BEATS", ports.inputs[0].size // fold.operations),))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory, bank_count
 from muxflow.dataflow.fit.resource_model import estimate
-from muxflow.dataflow.op import Access, Fold, Pattern, Ports
+from muxflow.dataflow.op import Fold, Ports
 from muxflow.dataflow.ops.loaded_weights import LoadedWeights
 from muxflow.hls.kernels.base import Kernel, Table, Unit
 
@@ -20,10 +20,6 @@ WORD = 64
 
 class LoadedWeightsKernel(Kernel[LoadedWeights], op=LoadedWeights):
     """One row of the memory a cycle, inside the process that reads it; between frames a word of a load a cycle."""
-
-    def access(self, op: LoadedWeights, ports: Ports, fold: Fold) -> Access:
-        """Give the beats, after the iterations in which a frame begins."""
-        return Access((), (Pattern(((BEGIN, False), (op.access(ports, fold).trips, True))),))
 
     def cost(self, op: LoadedWeights, ports: Ports, fold: Fold) -> Cost:
         """Count the weight streamer of stored weights, its memory with a second port, and the loader (derived).
@@ -49,9 +45,14 @@ class LoadedWeightsKernel(Kernel[LoadedWeights], op=LoadedWeights):
     def is_held(self, op: LoadedWeights) -> bool:
         return True
 
+    def begin(self, op: LoadedWeights) -> int:
+        return BEGIN
+
     def unit(self, op: LoadedWeights, ports: Ports, fold: Fold) -> Unit:
         stream = ports.outputs[0]
         banks = self._memory(op, fold.parallel * stream.bits, fold).banks
         tiles = op.tiles(fold)
         table = Table("weights", tiles, stream.lo, stream.hi, bipolar=stream.bipolar, banks=banks)
-        return self.call("", (("REPEATS", op.repeats),), replace(table, loaded=True), reader="LoadedReader")
+        return self.call(
+            "", (("REPEATS", op.repeats // fold.pixels),), replace(table, loaded=True), reader="LoadedReader"
+        )

@@ -11,28 +11,28 @@ from muxflow.hls.kernels.base import Kernel, Unit
 
 
 class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
-    """PE rows and SIMD columns a cycle; the vector stays in a buffer while its further rows are computed."""
+    """PE rows and SIMD columns a cycle of each pixel side by side; the vectors stay in a buffer for their further rows."""
 
     def cost(self, op: MatrixVector, ports: Ports, fold: Fold) -> Cost:
         """Count FINN's matrix-vector unit in HLS without weight streamer, input buffer and thresholds.
 
-        By the bits that come in a beat, the products, and the bits of the accumulators. Weights of -1 and +1 on other
-        inputs: the sum of the inputs is one more row in each group. Products go into DSP blocks where both factors have
-        more than four bits.
+        By the bits that come in a beat, the products, and the bits of the accumulators, of all pixels side by side. Weights
+        of -1 and +1 on other inputs: the sum of the inputs is one more row in each group. Products go into DSP blocks where
+        both factors have more than four bits.
         """
         x, w = ports.inputs
-        rows = fold.pe * fold.groups
-        number = rows * fold.simd
+        rows, groups = fold.pe * fold.groups * fold.pixels, fold.groups * fold.pixels
+        number = fold.operations
         amounts = {
             "constant": 1.0,
-            "input_bit": fold.groups * fold.simd * x.bits,
+            "input_bit": groups * fold.simd * x.bits,
             "accumulator_bit": rows * ports.outputs[0].bits,
         }
         in_dsp = min(w.bits, x.bits) > 4
         if in_dsp:
             amounts |= {"dsp": number, "dsp_bit": number * (w.bits + x.bits)}
         else:
-            made = (rows + fold.groups) * fold.simd if w.bipolar and not x.bipolar else number
+            made = (rows + groups) * fold.simd if w.bipolar and not x.bipolar else number
             for amount, share in products(w.bits, x.bits, w.bipolar).items():
                 amounts[amount] = share * made
         lut, ff = estimate(matrix_vector=amounts)
@@ -42,14 +42,15 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
             number if in_dsp else 0,
             self._memories(op, ports, fold),
             depth=4 + fold.simd.bit_length(),
-            unrolled=fold.parallel,
+            unrolled=fold.operations,
         )
 
     def _memories(self, op: MatrixVector, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
         _, _, neuron_fold, synapse_fold = op.loops(ports, fold)
         if neuron_fold == 1:
             return ()
-        return (Memory("x_buffer", "state", synapse_fold, fold.groups * fold.simd * ports.inputs[0].bits, True),)
+        lanes, _ = op.lanes(ports, fold)
+        return (Memory("x_buffer", "state", synapse_fold, lanes[0] * ports.inputs[0].bits, True),)
 
     def holds_sources(self, op: MatrixVector) -> bool:
         return True
@@ -63,6 +64,7 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
                 ("VECTORS", vectors),
                 ("GROUP_FOLD", group_fold),
                 ("GROUP_LANES", fold.groups),
+                ("PIXELS", fold.pixels),
                 ("NEURON_FOLD", neuron_fold),
                 ("SYNAPSE_FOLD", synapse_fold),
                 ("PE", fold.pe),

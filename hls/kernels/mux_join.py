@@ -17,15 +17,16 @@ class MuxJoinKernel(Kernel[MuxJoin], op=MuxJoin):
 
     def cost(self, op: MuxJoin, ports: Ports, fold: Fold) -> Cost:
         """Count a process, and for each lane an adder, a choice of half a LUT a bit, in `element` a comparison (derived)."""
+        lanes = fold.operations
         bits = max(stream.bits for stream in ports.inputs[:2])
         lane = bits + 1 + bits // 2 + 1 + (bits if op.select == "element" else 0)
         lut, ff = estimate(process=PROCESS)
         return Cost(
-            lut + fold.pe * lane,
-            ff + fold.pe * 2 * bits,
+            lut + lanes * lane,
+            ff + lanes * 2 * bits,
             memories=self._memories(op, ports, fold),
             depth=2,
-            unrolled=fold.pe,
+            unrolled=lanes,
         )
 
     def _memories(self, op: MuxJoin, ports: Ports, fold: Fold) -> tuple[Memory, ...]:

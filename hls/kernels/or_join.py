@@ -15,9 +15,10 @@ class OrJoinKernel(Kernel[OrJoin], op=OrJoin):
 
     def cost(self, op: OrJoin, ports: Ports, fold: Fold) -> Cost:
         """Count a process, and a LUT for each bit of each lane (derived)."""
-        bits = fold.pe * ports.outputs[0].bits
+        lanes = fold.operations
+        bits = lanes * ports.outputs[0].bits
         lut, ff = estimate(process=PROCESS)
-        return Cost(lut + bits, ff + 2 * bits, depth=2, unrolled=fold.pe)
+        return Cost(lut + bits, ff + 2 * bits, depth=2, unrolled=lanes)
 
     def unit(self, op: OrJoin, ports: Ports, fold: Fold) -> Unit:
         return self.call("or_join", fold_arguments(op, ports, fold))

@@ -37,7 +37,7 @@ class RomWeightsKernel(Kernel[RomWeights], op=RomWeights):
         banks = self._memory(op, fold.parallel * stream.bits, fold).banks
         return self.call(
             "rom_weights",
-            (("REPEATS", op.repeats), ("BANKS", banks)),
+            (("REPEATS", op.repeats // fold.pixels), ("BANKS", banks)),
             Table("weights", tiles, stream.lo, stream.hi, bipolar=stream.bipolar, banks=banks),
             reader="RomReader",
         )

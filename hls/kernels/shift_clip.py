@@ -21,26 +21,27 @@ class ShiftClipKernel(Kernel[ShiftClip], op=ShiftClip):
 
     def cost(self, op: ShiftClip, ports: Ports, fold: Fold) -> Cost:
         """Count a process, one adder, two comparisons and a borrow at half a LUT a bit each, one choice (derived)."""
-        bits = self._sum_bits(op, ports.inputs[0])
+        x, lanes = ports.inputs[0], fold.operations
+        bits = self._sum_bits(op, x)
         lane = 2 * bits + (bits // 2 if op.even else 0) + ports.outputs[0].bits
         bias_bits = width(int(op.bias.min()), int(op.bias.max()))[0]
         lut, ff = estimate(process=PROCESS)
         return Cost(
-            lut + fold.pe * lane,
-            ff + fold.pe * 2 * bits,
-            memories=(Memory("bias", "threshold", len(channel_table(op.bias, fold)), fold.pe * bias_bits),),
+            lut + lanes * lane,
+            ff + lanes * 2 * bits,
+            memories=(Memory("bias", "threshold", len(channel_table(op.bias, x, fold)), fold.pe * bias_bits),),
             depth=3,
-            unrolled=fold.pe,
+            unrolled=lanes,
         )
 
     def unit(self, op: ShiftClip, ports: Ports, fold: Fold) -> Unit:
-        table = channel_table(op.bias, fold)
         x = ports.inputs[0]
+        table = channel_table(op.bias, x, fold)
         bits = self._sum_bits(op, x)
         return self.call(
             "shift_clip",
             (
-                ("PIXELS", x.size // table.size),
+                ("PIXELS", x.size // (table.size * fold.pixels)),
                 ("CHANNEL_FOLD", len(table)),
                 ("SHIFT", min(op.shift, bits - 1)),  # beyond the width only the sign is left
                 ("LOWEST", op.lowest),

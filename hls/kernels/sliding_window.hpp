@@ -17,12 +17,78 @@ template <int DEPTH, int HEIGHT, int SPAN_D, int SPAN_H> int rows_needed(int win
   if (row > HEIGHT - 1) row = HEIGHT - 1;
   return plane < 0 || row < 0 ? 0 : plane * HEIGHT + row + 1;
 }
+
+/// Where columns stand: of window `window` of a beat, kernel column k is read from bank `of`; a bank gives kernel column k
+/// to window `window_in`, none where that is negative, from `ahead` columns of the bank after the first one of the beat.
+template <int BANKS, int STRIDE, int DILATION, int PAD> struct BankOf {
+  static int turned(int column) {
+#pragma HLS inline
+    return (column % BANKS + BANKS) % BANKS;
+  }
+  static int of(int window, int k) {
+#pragma HLS inline
+    return turned(window * STRIDE + k * DILATION - PAD);
+  }
+  static int window_in(int bank, int k) {
+#pragma HLS inline
+    const int apart = turned(bank - k * DILATION + PAD);
+    return BANKS == 1 ? 0 : apart % STRIDE == 0 ? apart / STRIDE : -1;
+  }
+  static int ahead(int bank, int k) {
+#pragma HLS inline
+    return BANKS == 1 ? 0 : (window_in(bank, k) * STRIDE + k * DILATION - PAD - bank) / BANKS;
+  }
+};
+
+/// The last LEFT of BANKS memories of a line buffer.
+template <class Part, int PLACES, bool BLOCK, int BANKS, int LEFT> struct Banks {
+  static const int BANK = BANKS - LEFT;
+  Rows<Part, PLACES, BLOCK> rows;
+  Banks<Part, PLACES, BLOCK, BANKS, LEFT - 1> others;
+  /// Writes the pixels of a beat into the banks of slot `slot`.
+  template <class X> void write(const X& x, int slot, int place) {
+#pragma HLS inline
+    const int PIXELS = X::LANES / Part::LANES;
+    if (slot == BANK / PIXELS) {
+      Part part;
+      x.take(part, BANK % PIXELS);
+      rows[place] = part;
+    }
+    others.write(x, slot, place);
+  }
+  /// Reads from each bank what it gives to a window of the beat, where that lies in the map; `x`: column of the first one.
+  template <class Of, int KERNEL, int STRIDE, int WIDTH, int COLUMN>
+  void read(Part (&held)[BANKS], bool inside, int x, int kernel_x, int place) {
+#pragma HLS inline
+    int column = -1;
+    int ahead = 0;
+    for (int k = 0; k < KERNEL; ++k) {
+#pragma HLS unroll
+      if ((BANKS == 1 || kernel_x == k) && Of::window_in(BANK, k) >= 0) {
+        column = x + Of::window_in(BANK, k) * STRIDE;
+        ahead = Of::ahead(BANK, k) * COLUMN;
+      }
+    }
+    if (inside && column >= 0 && column < WIDTH) held[BANK] = rows[place + ahead];
+    others.template read<Of, KERNEL, STRIDE, WIDTH, COLUMN>(held, inside, x, kernel_x, place);
+  }
+};
+template <class Part, int PLACES, bool BLOCK, int BANKS> struct Banks<Part, PLACES, BLOCK, BANKS, 0> {
+  template <class X> void write(const X&, int, int) {
+#pragma HLS inline
+  }
+  template <class Of, int KERNEL, int STRIDE, int WIDTH, int COLUMN> void read(Part (&)[BANKS], bool, int, int, int) {
+#pragma HLS inline
+  }
+};
 }  // namespace detail
 
-/// Maps of one and two axes have a depth of 1, those of one axis a width of 1.
+/// Maps of one and two axes have a depth of 1, those of one axis a width of 1, a height of 1 with windows side by side.
 /// \tparam DEPTH, HEIGHT, WIDTH   input map
 /// \tparam BLOCKS                 channel blocks; a window is sent block by block
 /// \tparam BLOCK_FOLD             beats of one pixel of one block
+/// \tparam READS                  neighbouring pixels of a beat that is read
+/// \tparam WINDOWS                neighbouring windows of a beat that is sent
 /// \tparam KERNEL_*, STRIDE_*, DILATION_*  the window
 /// \tparam PAD_FRONT, PAD_TOP, PAD_LEFT  padding before the map (padding after it follows from the sizes)
 /// \tparam OUT_*                  output positions
@@ -36,31 +102,38 @@ template <int DEPTH, int HEIGHT, int SPAN_D, int SPAN_H> int rows_needed(int win
 /// Rows are counted plane after plane. Phase 0 reads the rows of the first output row; a later phase sends the windows
 /// of an output row while it reads the rows that the next one adds. A phase lasts as long as the longer of the two.
 ///
+/// With several windows the columns of a row stand in banks in turn, of which each window reads another one: column c in
+/// bank c mod BANKS.
+///
 /// Invariant: in the phase of an output row the buffer holds every input row that its windows or later ones read, up to
 /// and including the row before read_row; input row r stands in slot (r + PAD_FRONT * HEIGHT + PAD_TOP) mod ROWS. ROWS
 /// is large enough that no row is overwritten before its last window was sent; for one plane, window height + STRIDE_H
 /// rows, because the rows that arrive are STRIDE_H at most.
-template <int DEPTH, int HEIGHT, int WIDTH, int BLOCKS, int BLOCK_FOLD, int KERNEL_D, int KERNEL_H, int KERNEL_W,
-          int STRIDE_D, int STRIDE_H, int STRIDE_W, int DILATION_D, int DILATION_H, int DILATION_W, int PAD_FRONT,
+template <int DEPTH, int HEIGHT, int WIDTH, int BLOCKS, int BLOCK_FOLD, int READS, int WINDOWS, int KERNEL_D,
+          int KERNEL_H, int KERNEL_W, int STRIDE_D, int STRIDE_H, int STRIDE_W, int DILATION_D, int DILATION_H, int DILATION_W, int PAD_FRONT,
           int PAD_TOP, int PAD_LEFT, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, int ROWS, int GAP, int PAD,
           long TRIPS, bool BLOCK, class X, class Y>
 void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline
-  static_assert(X::LANES == Y::LANES, "a sliding window keeps the lanes");
+  static_assert(X::LANES / READS == Y::LANES / WINDOWS, "a sliding window keeps the lanes of a pixel");
+  typedef typename X::template Of<X::LANES / READS>::type Part;
+  const bool SEVERAL = WINDOWS > 1;
+  const int BANKS = SEVERAL ? WINDOWS * STRIDE_W : 1;
   const int PIXEL_BEATS = BLOCKS * BLOCK_FOLD;
-  const int ROW_BEATS = WIDTH * PIXEL_BEATS;
+  const int ROW_BEATS = (WIDTH + BANKS - 1) / BANKS * PIXEL_BEATS;  // places of a row in a bank
   const int SPAN_D = (KERNEL_D - 1) * DILATION_D + 1;
   const int SPAN_H = (KERNEL_H - 1) * DILATION_H + 1;
   const int SPAN_W = (KERNEL_W - 1) * DILATION_W + 1;
   const int PLACES = ROWS * ROW_BEATS;
   // Steps of addresses: to the rows of the next kernel row, kernel plane, output row, and output plane; to the beats of
-  // the next kernel column and output column.
+  // the next kernel column and output column. With several windows a bank knows how far on a kernel column lies.
   const int KERNEL_ROW_STEP = DILATION_H % ROWS * ROW_BEATS;
   const int KERNEL_PLANE_STEP = DILATION_D * HEIGHT % ROWS * ROW_BEATS;
   const int ROW_STEP = STRIDE_H % ROWS * ROW_BEATS;
   const int PLANE_STEP = ((STRIDE_D * HEIGHT - (OUT_HEIGHT - 1) * STRIDE_H) % ROWS + ROWS) % ROWS * ROW_BEATS;
-  const int KERNEL_COLUMN_STEP = DILATION_W * PIXEL_BEATS - (BLOCK_FOLD - 1);
-  const int COLUMN_STEP = STRIDE_W * PIXEL_BEATS - (BLOCKS - 1) * BLOCK_FOLD;
+  const int KERNEL_COLUMN_STEP = (SEVERAL ? 0 : DILATION_W * PIXEL_BEATS) - (BLOCK_FOLD - 1);
+  const int COLUMN_STEP = (SEVERAL ? 1 : STRIDE_W) * PIXEL_BEATS - (BLOCKS - 1) * BLOCK_FOLD;
+  const int COLUMN_START = SEVERAL ? 0 : -PAD_LEFT * PIXEL_BEATS;
   // Coordinates of the input lie between minus the padding and the end of the last window.
   const int REACH_D = PAD_FRONT + OUT_DEPTH * STRIDE_D + SPAN_D;
   const int REACH_H = PAD_TOP + OUT_HEIGHT * STRIDE_H + SPAN_H;
@@ -68,9 +141,11 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
   // Rows that the first output row needs; none where it lies in the padding, and then there is no phase 0.
   const int first = detail::rows_needed<DEPTH, HEIGHT, SPAN_D, SPAN_H>(-PAD_FRONT, -PAD_TOP);
 
-  Rows<X, PLACES, BLOCK> buffer;
+  detail::Banks<Part, PLACES, BLOCK, BANKS, BANKS> buffer;
   typename Counter<DEPTH * HEIGHT + 1>::type read_row = 0;                    // next input row
-  Counter<ROW_BEATS> read_beat;                                               // next beat of it
+  Counter<WIDTH / READS * PIXEL_BEATS> read_beat;                             // next beat of it
+  Counter<PIXEL_BEATS> read_fold;                                             // next beat of its pixels
+  Counter<BANKS / READS> slot;                                                // which banks they stand in
   Counter<PLACES> read_at((PAD_FRONT * HEIGHT + PAD_TOP) % ROWS * ROW_BEATS); // its place
   typename Counter<DEPTH * HEIGHT + 1>::type read_limit = first;              // rows to hold after this phase
   bool leading = first > 0;                                                   // phase 0
@@ -78,7 +153,7 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
   bool starting = !leading;                                // the limit of the present phase is not known yet
   Counter<OUT_DEPTH> out_plane;
   Counter<OUT_HEIGHT> out_row;
-  Counter<OUT_WIDTH> out_column;
+  Counter<OUT_WIDTH / WINDOWS> out_column;
   Counter<BLOCKS> block;
   Counter<KERNEL_D> kernel_z;
   Counter<KERNEL_H> kernel_y;
@@ -91,7 +166,7 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
   // Places of the window's first row, of the first one of kernel plane kernel_z and of the present one, and what beat of
   // a row the window's block begins at and is the present one.
   Counter<PLACES> window_at, plane_at, row_at;
-  typename Signed<REACH_W * PIXEL_BEATS>::type block_at = -PAD_LEFT * PIXEL_BEATS, column_at = -PAD_LEFT * PIXEL_BEATS;
+  typename Signed<REACH_W * PIXEL_BEATS>::type block_at = COLUMN_START, column_at = COLUMN_START;
   typename Counter<GAP + 1>::type idle = 0;
   for (long iteration = 0; iteration < TRIPS; ++iteration) {
 #pragma HLS pipeline II=1 style=flp
@@ -109,21 +184,40 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
     const bool was_idle = idle > 0;
     if (was_idle) --idle;
     if (!was_idle && read_row < read_limit) {
-      buffer[read_at] = x_stream.read();
-      read_at.next();
-      if (read_beat.next()) ++read_row;
+      buffer.write(x_stream.read(), slot, read_at);
+      const bool row_ends = read_beat.next();
+      if (row_ends) ++read_row;
+      if (read_fold.next() && !slot.next() && !row_ends) {
+        read_at.value -= PIXEL_BEATS - 1;  // the next pixels stand at the same places of other banks
+      } else {
+        read_at.next();
+      }
+      if (row_ends) slot = Counter<BANKS / READS>();
     }
     if (!was_idle && sending) {
-      const bool inside = z >= 0 && z < DEPTH && y >= 0 && y < HEIGHT && x >= 0 && x < WIDTH;
-      X held;
-      if (inside) held = buffer[int(row_at) + int(column_at)];
+      typedef detail::BankOf<BANKS, STRIDE_W, DILATION_W, PAD_LEFT> BankOf;
+      const bool row_inside = z >= 0 && z < DEPTH && y >= 0 && y < HEIGHT;
+      Part held[BANKS];
+#pragma HLS array_partition variable=held complete
+      const int place = int(row_at) + int(column_at);
+      buffer.template read<BankOf, KERNEL_W, STRIDE_W, WIDTH, PIXEL_BEATS>(held, row_inside, x, kernel_x, place);
       Y value;
-      for (int lane = 0; lane < Y::LANES; ++lane) {
+      for (int window = 0; window < WINDOWS; ++window) {
 #pragma HLS unroll
-        if (inside) {
-          value.set(lane, held.get(lane));
-        } else {
-          value.set(lane, PAD);
+        const int column = int(x) + window * STRIDE_W;
+        const bool inside = row_inside && column >= 0 && column < WIDTH;
+        Part part = held[0];
+        for (int k = 0; k < (SEVERAL ? KERNEL_W : 0); ++k) {
+#pragma HLS unroll
+          if (kernel_x == k) part = held[BankOf::of(window, k)];
+        }
+        for (int lane = 0; lane < Part::LANES; ++lane) {
+#pragma HLS unroll
+          if (inside) {
+            value.set(window * Part::LANES + lane, part.get(lane));
+          } else {
+            value.set(window * Part::LANES + lane, PAD);
+          }
         }
       }
       y_stream.write(value);
@@ -147,11 +241,11 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
             if (!block.next()) {
               block_at += BLOCK_FOLD;
             } else if (!out_column.next()) {
-              window_x += STRIDE_W;
+              window_x += STRIDE_W * WINDOWS;
               block_at += COLUMN_STEP;
             } else {
               window_x = -PAD_LEFT;
-              block_at = -PAD_LEFT * PIXEL_BEATS;
+              block_at = COLUMN_START;
               sending = false;
             }
           }
@@ -214,6 +308,13 @@ struct Taps<X, PIXELS, KERNEL_H, KERNEL_W, COLUMN, ROW, PLANE, BLOCK_COLUMNS, BL
   }
 };
 
+/// How many pixels after the first one of its first register a window's pixel lies that is `column` after the first pixel of
+/// the first window of a beat: that one lies PAD before a whole number of beats.
+template <int WORD, int PAD> int on(int column) {
+#pragma HLS inline
+  return (PAD + WORD - 1) / WORD * WORD - PAD + column;
+}
+
 /// Which of the kernel positions of an axis lie in the map, for a window that begins at `first`.
 template <int SIZE, int KERNEL, int DILATION, bool EDGES, class T> void inside(bool (&flags)[KERNEL], const T& first) {
 #pragma HLS inline
@@ -225,11 +326,14 @@ template <int SIZE, int KERNEL, int DILATION, bool EDGES, class T> void inside(b
 }
 }  // namespace detail
 
-/// Parallel windows: POSITIONS kernel positions a beat. A delay line holds what lies between the oldest and the newest
-/// pixel of a window, and a register each of its pixels. The map is scanned in steps, SCAN_HEIGHT rows a plane and
+/// Parallel windows: POSITIONS kernel positions of WINDOWS windows a beat. A delay line holds what lies between the oldest and the newest
+/// pixel of a window, and a register each of its pixels. With several windows a beat that is read holds the WINDOWS *
+/// STRIDE_W pixels from one beat of windows to the next, and such beats take the place of pixels. The map is scanned in steps, SCAN_HEIGHT rows a plane and
 /// SCAN_WIDTH pixels a row, which are the map's or as many as lie between the first and the last window.
 /// \tparam GROUP_LANES, CHANNELS  groups in a beat, channels of each
 /// \tparam SCAN_HEIGHT, SCAN_WIDTH  see above
+/// \tparam WINDOWS      neighbouring windows of a beat that is sent
+/// \tparam TAPS         registers of a row: columns of the kernel, or beats that the windows of a beat span
 /// \tparam LEAD         steps before the first pixel is read: windows that begin in the padding
 /// \tparam FIRST        steps before the one that completes the first window
 /// \tparam BLOCK_*      whether the delays along rows, from row to row, and from plane to plane are planned in block RAM
@@ -237,24 +341,29 @@ template <int SIZE, int KERNEL, int DILATION, bool EDGES, class T> void inside(b
 /// The others are as above. Invariant: before step t of the scan, the register of kernel position k holds what was read
 /// as many steps before step t - 1 as lie between k and the last position; those of no pixel of the map are not sent.
 /// `until` is the number of steps before the one that completes the next window.
-template <int DEPTH, int HEIGHT, int WIDTH, int BLOCKS, int GROUP_LANES, int CHANNELS, int KERNEL_D, int KERNEL_H,
-          int KERNEL_W, int STRIDE_D, int STRIDE_H, int STRIDE_W, int DILATION_D, int DILATION_H, int DILATION_W,
+template <int DEPTH, int HEIGHT, int WIDTH, int BLOCKS, int GROUP_LANES, int CHANNELS, int WINDOWS, int KERNEL_D,
+          int KERNEL_H, int KERNEL_W, int STRIDE_D, int STRIDE_H, int STRIDE_W, int DILATION_D, int DILATION_H, int DILATION_W,
           int PAD_FRONT, int PAD_TOP, int PAD_LEFT, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, int POSITIONS,
-          int SCAN_HEIGHT, int SCAN_WIDTH, int LEAD, int FIRST, int PAD, long TRIPS, bool BLOCK_COLUMNS, bool BLOCK_ROWS,
-          bool BLOCK_PLANES, class X, class Y>
+          int SCAN_HEIGHT, int SCAN_WIDTH, int LEAD, int FIRST, int TAPS, int PAD, long TRIPS, bool BLOCK_COLUMNS,
+          bool BLOCK_ROWS, bool BLOCK_PLANES, class X, class Y>
 void parallel_window(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline
-  static_assert(X::LANES == GROUP_LANES * CHANNELS, "input lanes must be GROUP_LANES * CHANNELS");
-  static_assert(Y::LANES == POSITIONS * X::LANES, "output lanes must be POSITIONS times those of the input");
-  const int PIXELS = KERNEL_D * KERNEL_H * KERNEL_W;
-  const int PARTS = PIXELS / POSITIONS;
+  const int WORD = WINDOWS > 1 ? WINDOWS * STRIDE_W : 1;  // pixels of a beat that is read
+  const int PIXEL_LANES = GROUP_LANES * CHANNELS;
+  static_assert(X::LANES == WORD * PIXEL_LANES, "input lanes must be GROUP_LANES * CHANNELS of each pixel");
+  static_assert(Y::LANES == WINDOWS * POSITIONS * PIXEL_LANES, "output lanes must be POSITIONS pixels of each window");
+  typedef typename X::template Of<PIXEL_LANES>::type Pixel;
+  const int PARTS = KERNEL_D * KERNEL_H * KERNEL_W / POSITIONS;
+  const int REGISTERS = KERNEL_D * KERNEL_H * TAPS;
   // Steps of a beat from a position of the kernel, and from a window, to the next one along each axis.
   const int ROW = SCAN_WIDTH * BLOCKS;
+  const int COLUMN = (WINDOWS > 1 ? 1 : DILATION_W) * BLOCKS;
+  const int NEXT = (WINDOWS > 1 ? 1 : STRIDE_W) * BLOCKS;
   const int PLANE = DEPTH > 1 || KERNEL_D > 1 || OUT_DEPTH > 1 ? SCAN_HEIGHT * ROW : 1;
-  const int NEXT_COLUMN = STRIDE_W * BLOCKS - (BLOCKS - 1);
-  const int NEXT_ROW = STRIDE_H * ROW - (OUT_WIDTH - 1) * STRIDE_W * BLOCKS - (BLOCKS - 1);
+  const int NEXT_COLUMN = NEXT - (BLOCKS - 1);
+  const int NEXT_ROW = STRIDE_H * ROW - (OUT_WIDTH / WINDOWS - 1) * NEXT - (BLOCKS - 1);
   const int NEXT_PLANE = OUT_DEPTH > 1 ? STRIDE_D * PLANE - (OUT_HEIGHT - 1) * STRIDE_H * ROW
-                                             - (OUT_WIDTH - 1) * STRIDE_W * BLOCKS - (BLOCKS - 1)
+                                             - (OUT_WIDTH / WINDOWS - 1) * NEXT - (BLOCKS - 1)
                                        : 1;
   const int LONGEST = NEXT_PLANE > NEXT_ROW ? NEXT_PLANE : NEXT_ROW;
   const int MOST = LONGEST > NEXT_COLUMN ? LONGEST : NEXT_COLUMN;
@@ -263,9 +372,9 @@ void parallel_window(stream<X>& x_stream, stream<Y>& y_stream) {
   const bool EDGES_H = PAD_TOP > 0 || (OUT_HEIGHT - 1) * STRIDE_H + (KERNEL_H - 1) * DILATION_H >= HEIGHT;
   const bool EDGES_W = PAD_LEFT > 0 || (OUT_WIDTH - 1) * STRIDE_W + (KERNEL_W - 1) * DILATION_W >= WIDTH;
 
-  detail::Taps<X, PIXELS, KERNEL_H, KERNEL_W, DILATION_W * BLOCKS, DILATION_H * ROW, DILATION_D * PLANE, BLOCK_COLUMNS,
-               BLOCK_ROWS, BLOCK_PLANES> taps;
-  X held[PIXELS];
+  detail::Taps<X, REGISTERS, KERNEL_H, TAPS, COLUMN, DILATION_H * ROW, DILATION_D * PLANE, BLOCK_COLUMNS, BLOCK_ROWS,
+               BLOCK_PLANES> taps;
+  X held[REGISTERS];
 #pragma HLS array_partition variable=held complete
   typename Counter<LEAD * BLOCKS + 1>::type lead = LEAD * BLOCKS;
   Counter<ROW> read_beat;
@@ -276,7 +385,7 @@ void parallel_window(stream<X>& x_stream, stream<Y>& y_stream) {
   bool done = false;
   Counter<OUT_HEIGHT> out_row;
   Counter<OUT_DEPTH> out_plane;
-  Counter<OUT_WIDTH> out_column;
+  Counter<OUT_WIDTH / WINDOWS> out_column;
   Counter<BLOCKS> block;
   Counter<PARTS> part;
   typename Signed<PAD_FRONT + OUT_DEPTH * STRIDE_D>::type window_z = -PAD_FRONT;
@@ -289,7 +398,7 @@ void parallel_window(stream<X>& x_stream, stream<Y>& y_stream) {
       if (lead > 0) {
         --lead;
       } else {
-        if (read_plane < DEPTH && read_row < HEIGHT && read_beat < WIDTH * BLOCKS) newest = x_stream.read();
+        if (read_plane < DEPTH && read_row < HEIGHT && read_beat < WIDTH / WORD * BLOCKS) newest = x_stream.read();
         if (read_beat.next() && read_row.next() && read_plane < DEPTH) ++read_plane;
       }
       taps.step(held, newest);
@@ -297,35 +406,42 @@ void parallel_window(stream<X>& x_stream, stream<Y>& y_stream) {
       if (until > 0) --until;
     }
     if (sending) {
-      bool in_plane[KERNEL_D], in_row[KERNEL_H], in_column[KERNEL_W];
+      bool in_plane[KERNEL_D], in_row[KERNEL_H];
 #pragma HLS array_partition variable=in_plane complete
 #pragma HLS array_partition variable=in_row complete
-#pragma HLS array_partition variable=in_column complete
       detail::inside<DEPTH, KERNEL_D, DILATION_D, EDGES_D>(in_plane, window_z);
       detail::inside<HEIGHT, KERNEL_H, DILATION_H, EDGES_H>(in_row, window_y);
-      detail::inside<WIDTH, KERNEL_W, DILATION_W, EDGES_W>(in_column, window_x);
       Y value;
-      for (int position = 0; position < POSITIONS; ++position) {
+      for (int window = 0; window < WINDOWS; ++window) {
 #pragma HLS unroll
-        X pixel = held[position];
-        bool in_map = false;
-        for (int choice = 0; choice < PARTS; ++choice) {
+        bool in_column[KERNEL_W];
+#pragma HLS array_partition variable=in_column complete
+        detail::inside<WIDTH, KERNEL_W, DILATION_W, EDGES_W>(in_column, int(window_x) + window * STRIDE_W);
+        for (int position = 0; position < POSITIONS; ++position) {
 #pragma HLS unroll
-          const int k = choice * POSITIONS + position;
-          if (part == choice) {
-            pixel = held[k];
-            in_map = in_plane[k / (KERNEL_H * KERNEL_W)] && in_row[k / KERNEL_W % KERNEL_H] && in_column[k % KERNEL_W];
+          Pixel pixel;
+          bool in_map = false;
+          for (int choice = 0; choice < PARTS; ++choice) {
+#pragma HLS unroll
+            const int k = choice * POSITIONS + position;
+            // Pixels from that before the first one of the beat in the first register of the row.
+            const int on = detail::on<WORD, PAD_LEFT>(window * STRIDE_W + k % KERNEL_W * DILATION_W);
+            const int tap = WINDOWS > 1 ? on / WORD : k % KERNEL_W;
+            if (part == choice) {
+              held[k / KERNEL_W * TAPS + tap].take(pixel, WINDOWS > 1 ? on % WORD : 0);
+              in_map = in_plane[k / (KERNEL_H * KERNEL_W)] && in_row[k / KERNEL_W % KERNEL_H] && in_column[k % KERNEL_W];
+            }
           }
-        }
-        for (int group = 0; group < GROUP_LANES; ++group) {
+          for (int group = 0; group < GROUP_LANES; ++group) {
 #pragma HLS unroll
-          for (int channel = 0; channel < CHANNELS; ++channel) {
+            for (int channel = 0; channel < CHANNELS; ++channel) {
 #pragma HLS unroll
-            const int lane = (group * POSITIONS + position) * CHANNELS + channel;
-            if (in_map) {
-              value.set(lane, pixel.get(group * CHANNELS + channel));
-            } else {
-              value.set(lane, PAD);
+              const int lane = ((window * GROUP_LANES + group) * POSITIONS + position) * CHANNELS + channel;
+              if (in_map) {
+                value.set(lane, pixel.get(group * CHANNELS + channel));
+              } else {
+                value.set(lane, PAD);
+              }
             }
           }
         }
@@ -336,7 +452,7 @@ void parallel_window(stream<X>& x_stream, stream<Y>& y_stream) {
         if (!block.next()) {
           until = 0;
         } else if (!out_column.next()) {
-          window_x += STRIDE_W;
+          window_x += STRIDE_W * WINDOWS;
           until = NEXT_COLUMN - 1;
         } else {
           window_x = -PAD_LEFT;

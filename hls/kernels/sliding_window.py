@@ -11,7 +11,7 @@ from muxflow.dataflow.fit.memory import Memory, bank_choice
 from muxflow.dataflow.fit.resource_model import estimate
 from muxflow.dataflow.op import Access, Fold, Ports
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
-from muxflow.dataflow.ops.spatial import cube
+from muxflow.dataflow.ops.window_scan import Geometry
 from muxflow.hls.kernels.base import Kernel, Unit
 
 READ_BACK = 4
@@ -24,7 +24,8 @@ SHORT = 8
 class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
     """A ring of input rows: one phase an output row, which sends its windows and reads what the next one adds.
 
-    Several kernel positions at once: a delay line with a register for each position.
+    Windows side by side read memories of their own, that hold the columns in turn: no copies, which would store each bit
+    as often as there are windows. Several kernel positions at once: a delay line with a register for each position.
     """
 
     def access(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Access:
@@ -34,32 +35,30 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
     def gap(self, op: SlidingWindow, ports: Ports, fold: Fold) -> int:
         """Count the idle iterations between phases: READ_BACK where a beat could be read back sooner than that.
 
-        The last row of a phase is written to its end, so beat (x, block, part) of it is written (width - x) pixels
-        before the next phase starts, less the beats before it in its pixel; the phase reads it at kernel column k of
-        output column o no earlier than o windows and k pixels of a block after its start.
+        The last row of a phase is written to its end, so beat (x, block, part) of it is written (width - x) / pixels read
+        at once * beats of a pixel before the next phase starts, less the beats before it in its pixel; the phase reads it at
+        kernel column k of output column o no earlier than o windows and k pixels of a block after its start.
         """
-        x, y = op.ends(ports)
-        lanes = op.beat_lanes(ports, fold)
+        x, _ = op.ends(ports)
+        geometry = op.geometry(ports, fold)
+        lanes, read = op.beat_lanes(ports, fold), op.pixels_read(ports, fold)
         pixel_beats = x.channels // lanes
         part_beats = x.channels // op.groups * fold.groups // lanes
-        width, out_width = (cube(stream.shape[:-1])[2] for stream in (x, y))
-        kernel, stride, dilation = (cube(part)[2] for part in (op.kernel, op.stride, op.dilation))
-        column, inner = np.arange(out_width)[:, None], np.arange(kernel)
-        at = column * stride - cube(op.pads[: op.rank], 0)[2] + inner * dilation
-        distance = (width - at) * pixel_beats + column * prod(op.kernel) * pixel_beats + inner * part_beats
+        width, out_width = geometry.shape[2], geometry.outputs[2]
+        column, inner = np.arange(out_width)[:, None], np.arange(geometry.kernel[2])
+        at = column * geometry.stride[2] - geometry.before[2] + inner * geometry.dilation[2]
+        distance = (width // read - at // read) * pixel_beats
+        distance = distance + column // fold.pixels * prod(op.kernel) * pixel_beats + inner * part_beats
         return 0 if distance[(at >= 0) & (at < width)].min(initial=READ_BACK) >= READ_BACK else READ_BACK
 
-    def buffer_rows(self, op: SlidingWindow, ports: Ports) -> int:
+    def buffer_rows(self, op: SlidingWindow, geometry: Geometry) -> int:
         """Count the rows of the ring: what a phase sends from, and what it reads meanwhile."""
-        x, y = op.ends(ports)
-        extent, stride = cube(op.extent), cube(op.stride)
-        (depth, height, _), (out_depth, out_height, _) = (cube(stream.shape[:-1]) for stream in (x, y))
+        extent, stride, before = geometry.extent, geometry.stride, geometry.before
+        (depth, height, _), (out_depth, out_height, _) = geometry.shape, geometry.outputs
         if depth == 1 and extent[0] == 1:
             return extent[1] + stride[1]
-        before = cube(op.pads[: op.rank], 0)
-        needed = op.rows_needed(ports)
         rows = extent[1]
-        for number, limit in enumerate(needed[1:]):
+        for number, limit in enumerate(op.rows_needed(geometry)[1:]):
             d, h = divmod(number, out_height)
             lowest = max(0, d * stride[0] - before[0]) * height + max(0, h * stride[1] - before[1])
             if d + 1 < out_depth:
@@ -67,16 +66,26 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
             rows = max(rows, limit - lowest)
         return rows
 
+    def banks(self, op: SlidingWindow, ports: Ports, fold: Fold) -> tuple[int, int]:
+        """Count the memories that hold the columns of a row in turn, and the places of a row in each.
+
+        Windows side by side lie as many columns apart as their stride, so that each finds its pixel in another memory.
+        """
+        x, geometry = ports.inputs[0], op.geometry(ports, fold)
+        banks = fold.pixels * geometry.stride[2] if fold.pixels > 1 else 1
+        return banks, -(-geometry.shape[2] // banks) * x.channels // op.beat_lanes(ports, fold)
+
     def delays(self, op: SlidingWindow, ports: Ports, fold: Fold) -> dict[str, tuple[int, int]]:
-        """Give the delays of parallel windows between kernel positions: how many there are of each kind, and their beats.
+        """Give the delays of parallel windows between registers: how many there are of each kind, and their beats.
 
         Along a row, from row to row, from plane to plane; a register gives a beat of each, which is not counted.
         """
-        (planes, rows, columns), (depth, height, width) = cube(op.kernel), cube(op.dilation)
-        _, scan_height, scan_width = op.scan(ports).size
+        geometry, scan = op.geometry(ports, fold), op.scan(ports, fold)
+        (planes, rows, _), (depth, height, _) = geometry.kernel, geometry.dilation
+        _, scan_height, scan_width = scan.size
         blocks = op.groups // fold.groups
         return {
-            "columns": (planes * rows * (columns - 1), width * blocks - 1),
+            "columns": (planes * rows * (scan.taps - 1), scan.apart * blocks - 1),
             "rows": (planes * (rows - 1), height * scan_width * blocks - 1),
             "planes": (planes - 1, depth * scan_height * scan_width * blocks - 1),
         }
@@ -85,31 +94,38 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
         """Count FINN's window generator in HLS without its memory, and its FMPadding where there is padding.
 
         Several kernel positions at once: a flip-flop a bit of each position and of each short delay, and the choice of the
-        positions of a beat.
+        positions of a beat. Windows side by side without: a memory for each column that lies between the first one and the
+        first of the next beat, and the choice of one for each window by the kernel's column.
         """
         x, y = op.ends(ports)
         lanes, positions = op.beat_lanes(ports, fold), op.positions(ports, fold)
-        bits, width = y.bits * lanes * positions, lanes * x.bits
-        row_beats = cube(x.shape[:-1])[2] * x.channels // lanes
+        bits = y.bits * lanes * positions * fold.pixels
         parts = {
             name: {"constant": 1, "bit": bits} for name in ("sliding_window", *(("padding",) if any(op.pads) else ()))
         }
         lut, ff = estimate(**parts)
+        unrolled = lanes * positions * fold.pixels
+        geometry = op.geometry(ports, fold)
         if positions == 1:
-            rows = Memory("rows", "line", self.buffer_rows(op, ports) * row_beats, width, True)
-            return Cost(lut, ff, memories=(rows,), unrolled=lanes)
+            banks, places = self.banks(op, ports, fold)
+            depth = self.buffer_rows(op, geometry) * places
+            rows = Memory("rows", "line", depth, lanes * x.bits, True, lanes=banks if banks > 1 else 0)
+            choice = bank_choice(geometry.kernel[2], bits) if banks > 1 else 0
+            return Cost(lut + choice, ff, memories=(rows,), unrolled=unrolled)
+        width = lanes * op.pixels_read(ports, fold) * x.bits
         delays = self.delays(op, ports, fold)
-        registers = prod(op.kernel) + sum(count * beats for count, beats in delays.values() if beats < SHORT)
+        registers = prod(geometry.kernel[:2]) * op.scan(ports, fold).taps
+        registers += sum(count * beats for count, beats in delays.values() if beats < SHORT)
         memories = tuple(
             Memory(name, "line", beats, width, True, lanes=count)
             for name, (count, beats) in delays.items()
             if count and beats >= SHORT
         )
         choice = bank_choice(prod(op.kernel) // positions, bits)
-        return Cost(lut + choice, ff + width * registers, memories=memories, unrolled=lanes * positions)
+        return Cost(lut + choice, ff + width * registers, memories=memories, unrolled=unrolled)
 
     def unit(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Unit:
-        x, y = op.ends(ports)
+        x, geometry = ports.inputs[0], op.geometry(ports, fold)
         group = x.channels // op.groups
         block = max(group, group * fold.groups)
         positions = op.positions(ports, fold)
@@ -118,28 +134,30 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
         def add(names: tuple[str, str, str], values: tuple[int, int, int]) -> None:
             arguments.extend(zip(names, values, strict=True))
 
-        add(("DEPTH", "HEIGHT", "WIDTH"), cube(x.shape[:-1]))
-        arguments.append(("BLOCKS", x.channels // block))
+        add(("DEPTH", "HEIGHT", "WIDTH"), geometry.shape)
+        arguments += [("BLOCKS", x.channels // block)]
         if positions > 1:
             arguments += [("GROUP_LANES", fold.groups), ("CHANNELS", group)]
         else:
-            arguments.append(("BLOCK_FOLD", block // op.beat_lanes(ports, fold)))
-        add(("KERNEL_D", "KERNEL_H", "KERNEL_W"), cube(op.kernel))
-        add(("STRIDE_D", "STRIDE_H", "STRIDE_W"), cube(op.stride))
-        add(("DILATION_D", "DILATION_H", "DILATION_W"), cube(op.dilation))
-        add(("PAD_FRONT", "PAD_TOP", "PAD_LEFT"), cube(op.pads[: op.rank], 0))
-        add(("OUT_DEPTH", "OUT_HEIGHT", "OUT_WIDTH"), cube(y.shape[:-1]))
+            arguments += [("BLOCK_FOLD", block // op.beat_lanes(ports, fold)), ("READS", op.pixels_read(ports, fold))]
+        arguments += [("WINDOWS", fold.pixels)]
+        add(("KERNEL_D", "KERNEL_H", "KERNEL_W"), geometry.kernel)
+        add(("STRIDE_D", "STRIDE_H", "STRIDE_W"), geometry.stride)
+        add(("DILATION_D", "DILATION_H", "DILATION_W"), geometry.dilation)
+        add(("PAD_FRONT", "PAD_TOP", "PAD_LEFT"), geometry.before)
+        add(("OUT_DEPTH", "OUT_HEIGHT", "OUT_WIDTH"), geometry.outputs)
         if positions > 1:
-            scan = op.scan(ports)
+            scan = op.scan(ports, fold)
             arguments += [
                 ("POSITIONS", positions),
                 ("SCAN_HEIGHT", scan.size[1]),
                 ("SCAN_WIDTH", scan.size[2]),
                 ("LEAD", scan.lead),
                 ("FIRST", scan.first),
+                ("TAPS", scan.taps),
             ]
         else:
-            arguments += [("ROWS", self.buffer_rows(op, ports)), ("GAP", self.gap(op, ports, fold))]
+            arguments += [("ROWS", self.buffer_rows(op, geometry)), ("GAP", self.gap(op, ports, fold))]
         arguments += [("PAD", op.pad_code), ("TRIPS", self.access(op, ports, fold).trips)]
         if positions > 1:
             return self.call("parallel_window", tuple(arguments), memories=("columns", "rows", "planes"))

@@ -20,23 +20,20 @@ class ThermometerEncodeKernel(Kernel[ThermometerEncode], op=ThermometerEncode):
         x, y = ports.inputs[0], ports.outputs[0]
         sum_bits = (x.hi + op.step * (op.codes - 1)).bit_length()
         moving = sum_bits if op.beats_sent(fold) > 1 else 0
+        lanes, ((held,), _) = fold.operations, op.lanes(ports, fold)
         lut, ff = estimate(process=PROCESS)
         return Cost(
-            lut + fold.pe * (-(-op.top * sum_bits // 2) + y.bits + moving),
-            ff + fold.pe * (y.bits + moving) + self.lanes_in(op, fold) * x.bits,
+            lut + lanes * (-(-op.top * sum_bits // 2) + y.bits + moving),
+            ff + lanes * (y.bits + moving) + held * x.bits,
             depth=3,
-            unrolled=fold.pe,
+            unrolled=lanes,
         )
-
-    def lanes_in(self, op: ThermometerEncode, fold: Fold) -> int:
-        """Count the pixels that are held."""
-        return max(1, fold.pe // op.codes)
 
     def unit(self, op: ThermometerEncode, ports: Ports, fold: Fold) -> Unit:
         return self.call(
             "thermometer_encode",
             (
-                ("BEATS", ports.inputs[0].size // self.lanes_in(op, fold)),
+                ("BEATS", ports.outputs[0].size // fold.operations // op.beats_sent(fold)),
                 ("CODES", op.codes),
                 ("STEP", op.step),
                 ("TOP", op.top),

@@ -59,7 +59,7 @@ class Form(ABC):
     def arguments(self) -> Arguments:
         """The function's integer template arguments."""
         return (
-            ("PIXELS", self.ports.inputs[0].size // (self.channel_fold * self.fold.pe)),
+            ("PIXELS", self.ports.inputs[0].size // (self.channel_fold * self.lanes)),
             ("CHANNEL_FOLD", self.channel_fold),
             ("STEPS", self.steps),
             ("BASE", self.op.base),
@@ -81,18 +81,28 @@ class Form(ABC):
     @property
     def channel_fold(self) -> int:
         """Beats after which the channels repeat."""
-        return self.op.channel_fold(self.fold)
+        return len(self.levels)
+
+    @property
+    def lanes(self) -> int:
+        """Elements of a beat."""
+        return self.fold.operations
+
+    @property
+    def shared(self) -> int:
+        """Rows of thresholds that the lanes of a beat have: pixels side by side share them."""
+        return int(self.levels.shape[1])
 
     @property
     def levels(self) -> IntArray:
-        """The thresholds, shape (beats, lanes, steps): those below x as its least value, those above as one above it."""
+        """The thresholds, shape (beats, rows, steps): those below x as its least value, those above as one above it."""
         x = self.ports.inputs[0]
-        return channel_table(np.clip(self.op.levels, x.lo, min(x.hi + 1, np.iinfo(np.int64).max)), self.fold)
+        return channel_table(np.clip(self.op.levels, x.lo, min(x.hi + 1, np.iinfo(np.int64).max)), x, self.fold)
 
     @property
     def falling(self) -> Table:
         """Whose code falls."""
-        return Table("falling", channel_table(self.op.falling, self.fold), 0, 1, memory=False)
+        return Table("falling", channel_table(self.op.falling, self.ports.inputs[0], self.fold), 0, 1, memory=False)
 
     def _range(self, levels: IntArray) -> tuple[int, int]:
         x = self.ports.inputs[0]
@@ -113,12 +123,12 @@ class AllAtOnce(Form):
     def estimate(self) -> Cost:
         """Count a process, and the bits of all comparisons as inside FINN's matrix-vector unit, the table as a memory."""
         (x,), (y,) = self.ports.inputs, self.ports.outputs
-        bits, lanes, steps = width(*self._range(self.levels))[0], self.fold.pe, self.steps
+        bits, lanes, steps = width(*self._range(self.levels))[0], self.lanes, self.steps
         lut, ff = estimate(process=PROCESS, threshold={"comparison_bit": lanes * steps * bits})
         return Cost(
             lut + lanes * y.bits,
             ff + lanes * (x.bits + steps + y.bits),
-            memories=(Memory("thresholds", "threshold", self.channel_fold, lanes * steps * bits),),
+            memories=(Memory("thresholds", "threshold", self.channel_fold, self.shared * steps * bits),),
             unrolled=lanes * steps,
         )
 
@@ -142,9 +152,10 @@ class Search(Form):
 
     @property
     def padded(self) -> IntArray:
-        """The thresholds with as many above every x as make the search whole."""
+        """The thresholds of every lane with as many above every x as make the search whole."""
         missing = (1 << self.stages) - 1 - self.steps
-        return np.pad(self.levels, ((0, 0), (0, 0), (0, missing)), constant_values=self.ports.inputs[0].hi + 1)
+        levels = np.tile(self.levels, (1, self.lanes // self.shared, 1))
+        return np.pad(levels, ((0, 0), (0, 0), (0, missing)), constant_values=self.ports.inputs[0].hi + 1)
 
     @property
     def compared(self) -> tuple[int, bool]:
@@ -160,7 +171,7 @@ class Search(Form):
     def estimate(self) -> Cost:
         """Count a process, a comparison a stage, flip-flops along the stages, and the memories of all lanes."""
         (x,), (y,) = self.ports.inputs, self.ports.outputs
-        (bits, _), lanes, stages = self.compared, self.fold.pe, self.stages
+        (bits, _), lanes, stages = self.compared, self.lanes, self.stages
         lut, ff = estimate(process=PROCESS, threshold={"comparison_bit": lanes * stages * bits})
         stored = [(table, width(table.lo, table.hi)[0]) for table in self.stage_tables]
         beat = stages * (self.channel_fold - 1).bit_length()
@@ -181,7 +192,7 @@ class Search(Form):
         padded, found = self.padded, []
         for stage in range(self.stages):
             half = 1 << self.stages - 1 - stage
-            columns = padded[:, :, half - 1 :: 2 * half].transpose(0, 2, 1).reshape(-1, self.fold.pe)
+            columns = padded[:, :, half - 1 :: 2 * half].transpose(0, 2, 1).reshape(-1, self.lanes)
             found.append(Table(f"stage_{stage}", columns, int(columns.min()), int(columns.max()), lanes=True))
         return tuple(found)
 
@@ -201,9 +212,10 @@ class Multiply(Form):
 
     @property
     def factors(self) -> IntArray:
-        """The factors by beat and lane; one row where all are the same."""
+        """The factors by beat and row; one beat where all are the same."""
         factors = self.line.factors
-        return channel_table(factors[:1] if (factors == factors[0]).all() else factors, self.fold)
+        one = (factors == factors[0]).all()
+        return channel_table(factors[:1] if one else factors, self.ports.inputs[0], self.fold)
 
     @property
     def sum_bits(self) -> int:
@@ -233,7 +245,7 @@ class Multiply(Form):
         (x,), (y,) = self.ports.inputs, self.ports.outputs
         clipped_bits = width(*self.clipped)[0]
         clip = x.bits + clipped_bits if clipped_bits < x.bits else 0
-        lanes, (factor_bits, bias_bits) = self.fold.pe, (width(table.lo, table.hi)[0] for table in self.tables)
+        lanes, (factor_bits, bias_bits) = self.lanes, (width(table.lo, table.hi)[0] for table in self.tables)
         dsp = lanes if min(factor_bits, clipped_bits) > DSP_BITS and not self._shifts_only else 0
         amounts: dict[str, float] = {"dsp": dsp, "dsp_bit": dsp * (factor_bits + clipped_bits)}
         if not dsp and not self._shifts_only:
@@ -245,8 +257,8 @@ class Multiply(Form):
             ff + lanes * (clipped_bits + bits + y.bits),
             dsp,
             (
-                Memory("factors", "threshold", len(self.factors), factor_bits, lanes=lanes),
-                Memory("biases", "threshold", self.channel_fold, bias_bits, lanes=lanes),
+                Memory("factors", "threshold", len(self.factors), factor_bits, lanes=self.factors.shape[1]),
+                Memory("biases", "threshold", self.channel_fold, bias_bits, lanes=self.shared),
             ),
             depth=6,
             unrolled=lanes,
@@ -275,7 +287,8 @@ class Multiply(Form):
     @property
     def tables(self) -> tuple[Table, ...]:
         """Factors and biases of each lane."""
-        found = (("factors", self.factors), ("biases", channel_table(self.line.biases, self.fold)))
+        biases = channel_table(self.line.biases, self.ports.inputs[0], self.fold)
+        found = (("factors", self.factors), ("biases", biases))
         return tuple(Table(name, table, int(table.min()), int(table.max()), lanes=True) for name, table in found)
 
 

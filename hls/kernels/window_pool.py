@@ -14,12 +14,12 @@ class WindowPoolKernel(Kernel[WindowPool], op=WindowPool):
 
     def cost(self, op: WindowPool, ports: Ports, fold: Fold) -> Cost:
         """Count FINN's StreamingMaxPool, which also keeps a row: by the bits of all lanes, those of each pixel counted."""
-        lut, ff = estimate(pool={"constant": 1, "bit": fold.parallel * ports.outputs[0].bits})
-        return Cost(lut, ff, depth=1 + fold.simd.bit_length(), unrolled=fold.parallel)
+        lut, ff = estimate(pool={"constant": 1, "bit": fold.operations * ports.outputs[0].bits})
+        return Cost(lut, ff, depth=1 + fold.simd.bit_length(), unrolled=fold.operations)
 
     def unit(self, op: WindowPool, ports: Ports, fold: Fold) -> Unit:
         sizes = (
-            ("WINDOWS", ports.outputs[0].size // fold.groups),
+            ("WINDOWS", ports.outputs[0].size // (fold.groups * fold.pixels)),
             ("PARTS", op.pixels // fold.simd),
             ("PIXELS", fold.simd),
         )

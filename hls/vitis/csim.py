@@ -18,7 +18,7 @@ import numpy as np
 
 from muxflow.board.driver.weights import WEIGHTS_FILE
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import scratch_folder
+from muxflow.dataflow.files import held_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
@@ -110,7 +110,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     started = time.perf_counter()
     try:
         folder_out.mkdir(exist_ok=True)
-        with scratch_folder(folder_out, f".{variant}.") as scratch:
+        with held_folder(folder_out, f".{variant}.") as scratch:
             # The main program is small; the sources of the region take nearly all the time.
             command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(scratch / variant)]
             done = compiled(command, project.path, "src/top.cpp")
@@ -180,7 +180,7 @@ def run_csim(
     jobs = max(1, min(jobs, count))
     bounds = np.linspace(0, count, jobs + 1).astype(int)
     started = time.perf_counter()
-    with scratch_folder(project.path / "csim", ".run.") as scratch:
+    with held_folder(project.path / "csim", ".run.") as scratch:
         runs = []
         try:
             for index, (first, last) in enumerate(itertools.pairwise(bounds)):
@@ -215,6 +215,7 @@ class _Recorded(Mapping[str, IntArray]):
         graph = self._design.graph
         codes = np.concatenate(self._taps[name])
         producer = graph.producers().get(name)
+        codes = graph.streams[name].in_order(codes)
         if producer is not None:
             codes = producer.op.from_stream_order(graph.ports(producer), self._design.folds[producer.name], codes)
         return codes.reshape(len(codes), *graph.streams[name].shape)

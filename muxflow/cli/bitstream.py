@@ -24,7 +24,7 @@ from muxflow.board.bitstream.stages import (
     make_bitstream,
 )
 from muxflow.board.board import Board, boards, find_board
-from muxflow.cli.console import LIVE, Json, answer, err, out
+from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.hls.vitis.project import Project
 
@@ -59,7 +59,7 @@ def bitstream(
     ] = False,
     until: Annotated[str, typer.Option(help=f"Last stage: {LAST_STAGES}.")] = "deploy",
     timeout: Annotated[float, typer.Option(help="Minutes that one stage may take.")] = TIMEOUT_MINUTES,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes of Vivado.")] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option(min=1, max=MOST_JOBS, help="Processes of Vivado.")] = os.cpu_count() or 1,
     allow_timing_failure: Annotated[
         bool, typer.Option("--allow-timing-failure", help="Give the bitstream though its timing is not met.")
     ] = False,

@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.text import json_text
+from muxflow.dataflow.text import json_text, message
 from muxflow.reports.terminal import PlainConsole
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ MODEL = typer.Argument(
     metavar="MODEL",
     help="A QONNX, QDQ or FINN-ONNX file (.onnx), a Keras one (.h5, .hdf5, .keras), a graph saved by Muxflow (.npz).",
 )
+MOST_JOBS = 1024
+"""Processes that a command may be asked to start (decision)."""
 ModelArgument = Annotated[Path, MODEL]
 ProjectArgument = Annotated[Path, typer.Argument(metavar="PROJECT", help="A folder that `muxflow build` wrote.")]
 
@@ -53,6 +55,7 @@ def tasks(quiet: bool) -> Iterator[Callable[[str, int], Callable[[int, int], Non
     with Progress(*columns, console=err, disable=quiet or not LIVE) as progress:
 
         def begin(title: str, total: int) -> Callable[[int, int], None]:
+            title = message(title)
             if not quiet and not LIVE:
                 err.print(f"{title} ...")
             task = progress.add_task(title, total=total or 1)

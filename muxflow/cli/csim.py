@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 import muxflow
-from muxflow.cli.console import Json, ProjectArgument, Verbose, answer, err, next_command, out, tasks
+from muxflow.cli.console import MOST_JOBS, Json, ProjectArgument, Verbose, answer, err, next_command, out, tasks
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.quantities import counted, rate
 from muxflow.hls.design_file import load_design
@@ -55,7 +55,8 @@ def csim(
         bool,
         typer.Option("--strict", help="Differences at near ties, and a model that cannot be run, are errors too."),
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that share the images.")] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option(min=1, max=MOST_JOBS, help="Processes that share the images.")] = os.cpu_count()
+    or 1,
     weights: Annotated[
         Path | None,
         typer.Option(help="A weight file to load in place of the project's own weights; compared with its graph."),

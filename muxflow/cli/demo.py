@@ -13,7 +13,9 @@ from muxflow.cli.console import BoardOption, Json, answer, out, tasks
 def demo(
     network: Annotated[
         str,
-        typer.Argument(metavar="NETWORK", help="Which of the shipped networks: mognet_digits, ern_mnist."),
+        typer.Argument(
+            metavar="NETWORK", help="Which of the shipped networks: mognet_digits, mognet_mnist, ern_mnist."
+        ),
     ] = "mognet_digits",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path(
         "build/demo"

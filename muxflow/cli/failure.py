@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from muxflow.cli.signals import Ended, interruption
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.text import printable, reason
+from muxflow.dataflow.text import message, reason
 
 GENERAL, USAGE, INTERNAL, INTERRUPTED, PIPE_CLOSED = 1, 2, 8, 130, 141
 """Exit codes beside those of `MuxflowError` and its kinds; a signal that ends a process gives 128 and its number."""
@@ -66,13 +66,13 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     if isinstance(error, ModuleNotFoundError) and not (error.name or "muxflow").startswith("muxflow"):
         return Failure(f"the package {error.name} is not installed; `muxflow doctor` says how to get it", GENERAL)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return Failure(printable(f"{os.fsdecode(error.filename)}: {error.strerror}"), GENERAL)
+        return Failure(message(f"{os.fsdecode(error.filename)}: {error.strerror}"), GENERAL)
     if isinstance(error, OSError) and error.errno in FULL:
         return Failure(f"the output cannot be written ({error.strerror})", GENERAL)
     log = write_log(error, arguments)
     if isinstance(error, MemoryError):
         return Failure(f"not enough memory; use fewer images or a smaller model ({log})", GENERAL)
-    return Failure(printable(f"Muxflow itself failed, please report it ({log}): {reason(error)}"), INTERNAL)
+    return Failure(message(f"Muxflow itself failed, please report it ({log}): {reason(error)}"), INTERNAL)
 
 
 def _wrong_use(error: BaseException) -> Failure:
@@ -82,7 +82,7 @@ def _wrong_use(error: BaseException) -> Failure:
         return Failure(text, USAGE, error=False)
     context = getattr(error, "ctx", None)
     where = f"; see `{context.command_path} --help`" if context is not None else ""
-    return Failure(printable(text.rstrip(".") + where), USAGE)
+    return Failure(message(text.rstrip(".") + where), USAGE)
 
 
 def write_log(error: BaseException, arguments: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from muxflow.cli.console import LIVE, Json, answer, err, out, tasks
+from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out, tasks
 from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.dataflow.quantities import count, rounded, si
 from muxflow.sweep import Outcome, plan, run_sweep
@@ -34,7 +34,7 @@ def sweep(
         list[float] | None, typer.Option(help="Clock in MHz, many times; each board's own when absent.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path("build/sweep"),
-    jobs: Annotated[int, typer.Option(min=1, help="Local processes.")] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option(min=1, max=MOST_JOBS, help="Local processes.")] = os.cpu_count() or 1,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, instead of local processes.")
     ] = None,

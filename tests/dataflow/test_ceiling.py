@@ -49,12 +49,24 @@ def ceiling(graph, device, goal=None):
 @pytest.mark.parametrize(
     ("graph", "luts", "where", "why"),
     [
-        (convolution(rows=1), 10**6, "window", "a window takes a pixel of its groups a cycle, 144 a frame"),
+        (convolution(17, rows=1), 10**6, "window", "a window takes a pixel of its groups a cycle, 289 a frame"),
+        (
+            convolution(rows=1),
+            10**6,
+            "input port x",
+            "8 elements of 8 bits a cycle of a port of 64 bits, 18 cycles a frame",
+        ),
         (convolution(channels=8, rows=32), 5000, "budget", " LUT that an estimate may come to, and less than"),
         (dense(1, 64), 10**6, "input port x", "8 elements of 8 bits a cycle of a port of 64 bits, 8 cycles a frame"),
         (dense(1024, 8), 10**6, "output port y", "8 elements of 8 bits a cycle"),
         (dense(30, 8, Node("top", ArgMax(), ("y",), ("z",))), 10**6, "top", "its parallelism is exhausted"),
-        (convolution(4, 512, 64, 8), 10**6, "conv", "a stream of 12,288 bits, and the tools allow 4,096"),
+        (convolution(5, 512, 64, 8), 10**6, "conv", "a stream of 12,288 bits, and the tools allow 4,096"),
+        (
+            convolution(4, 512, 64, 8),
+            10**6,
+            "conv",
+            "(PE 8 SIMD 128 pixels 4) is at the limit of 4,096 unrolled operations",
+        ),
     ],
 )
 def test_causes(graph, luts, where, why):

@@ -14,6 +14,7 @@ from muxflow.dataflow.files import (
     MANIFEST,
     check_network,
     check_replaceable,
+    held_folder,
     read_bounded,
     read_manifest,
     scratch_folder,
@@ -260,3 +261,20 @@ def test_a_link_that_leads_nowhere(tmp_path):
     check_replaceable(tmp_path / "loop", "marker", "a project")
     with pytest.raises(MuxflowError, match="loop: cannot be written"):
         rebuild(tmp_path / "loop")
+
+
+def test_a_held_folder_removes_what_killed_processes_left_and_nothing_else(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    (parent / ".run.link").symlink_to(outside)
+    (parent / ".run.file").write_text("the user's")
+    (parent / ".other.left").mkdir()
+    (parent / ".run.left" / "0").mkdir(parents=True)
+    with held_folder(parent, ".run.") as living:
+        assert not (parent / ".run.left").exists()
+        with held_folder(parent, ".run.") as other:
+            assert living.is_dir() and other.is_dir() and living != other
+    assert sorted(one.name for one in parent.iterdir()) == [".other.left", ".run.file", ".run.link"]
+    assert outside.is_dir()

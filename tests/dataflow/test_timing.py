@@ -11,7 +11,7 @@ import pytest
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, resolve_folds
-from muxflow.dataflow.fit.implementation import Adjusted
+from muxflow.dataflow.fit.implementation import Adjusted, PixelByPixel
 from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.timing import DeadlockError, Simulator, simulate
 from muxflow.dataflow.fit.timing_layout import SINK, SOURCE, STYLES, host_ends
@@ -186,7 +186,8 @@ def test_interval_is_never_below_the_slowest_node(make_random_design):
 def test_a_deadlock_names_its_ring_and_the_depth_that_frees_it(residual, device):
     from muxflow.dataflow.fit.folding import fit
 
-    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
+    # One pixel after the other: a beat of several holds as much as a FIFO of two must not.
+    design = fit(residual, PixelByPixel(KERNELS), device=device, board="b", clock_mhz=100)
     held = next(name for name, depth in design.depths.items() if depth > 8 and name in _join_inputs(design))
     shallow = {**design.depths, held: 2}
     with pytest.raises(DeadlockError, match=f"waits for room on {held} \\(depth 2\\)") as caught:

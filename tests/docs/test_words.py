@@ -23,10 +23,10 @@ VERBS = frozenset(
     add answer append apply ascend await bound bring broadcast build call chain check choose classify climb collect
     compare compile compose compute concatenate convert convolve copy count cut declare decode derive describe divide do
     draw drop emit encode end estimate explain export fill find fit fold follow format generate give group handle hash hold
-    import include infer insert join keep lay leave let list load locate look make map mark measure move multiply
+    import include infer insert interrupt join keep lay leave let list load locate look make map mark measure move multiply
     name normalise note open pack pair part pass pick place plan play print put quantize raise rank read rebuild record
     reduce refuse register remove render replace reset reshape return round run say see select send set shift show simulate
-    solve spell spread start stop sum tabulate take tell train turn unfold unpack use visit wrap write yield
+    solve spell spread start stop sum tabulate take tell train turn unfold unpack use visit wait wrap write yield
     """.split()
 )
 

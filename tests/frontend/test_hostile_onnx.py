@@ -221,3 +221,29 @@ def test_an_opset_that_onnx_does_not_know(build: Any, save: Any) -> None:
     onnx.save(model, path)
     with pytest.raises(MuxflowError, match=r"net\.onnx: operators of opset 1000000; supported are those up to \d+"):
         muxflow.load(path)
+
+
+ODD = [
+    ("Conv", {"kernel_shape": [100000, 100000]}, r"kernel_shape \(100000, 100000\), and its weights have a kernel of"),
+    ("Conv", {"kernel_shape": [3]}, r"kernel_shape \(3,\)"),
+    ("Conv", {"strides": [0, 1]}, r"strides \(0, 1\); they must be at least 1"),
+    ("Conv", {"pads": [0, 0, 0, -1]}, r"pads \(0, 0, 0, -1\); they must be at least 0"),
+    ("ConvTranspose", {"kernel_shape": [1, 2]}, r"kernel_shape \(1, 2\)"),
+    ("ConvTranspose", {"strides": [-(2**63), 1]}, r"strides .*; they must be at least 1"),
+    ("ConvTranspose", {"strides": [0, 0]}, r"strides \(0, 0\); they must be at least 1"),
+    ("ConvTranspose", {"output_padding": [-1, 0]}, r"output_padding \(-1, 0\); they must be at least 0"),
+    ("ConvTranspose", {"strides": [2**31, 2**31]}, "MOST_ELEMENTS"),
+]
+
+
+@pytest.mark.parametrize(("operator", "attributes", "message"), ODD)
+def test_attributes_that_no_operator_has(
+    operator: str, attributes: dict[str, Any], message: str, build: Any, tmp_path: Path
+) -> None:
+    """Written without ONNX' inference of shapes, which divides by a stride of 0 and ends the process."""
+    b = build((1, 2, 4, 4))
+    x = b.quant(bits=4)
+    b.node(operator, x, b.weights(np.ones((2, 2, 3, 3))), **attributes)
+    onnx.save(b.model(), tmp_path / "net.onnx")
+    with pytest.raises(MuxflowError, match=rf"{operator}.*{message}"):
+        muxflow.load(tmp_path / "net.onnx")

@@ -11,7 +11,9 @@ import muxflow
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training.datasets.mnist import load_mnist_5k
-from muxflow.frontend.training.trainer import PRETRAINED, load_trained, shipped
+from muxflow.frontend.training.layers import JOINS
+from muxflow.frontend.training.trainer import PRETRAINED, file_name, load_trained, shipped
+from muxflow.frontend.training.zoo import MEGABIT, storage_bits
 from muxflow.proof.compare import compare
 
 NETWORKS = [name for name in shipped() if "mnist" in name]
@@ -30,11 +32,21 @@ def test_the_network_classifies_as_it_claims(name: str) -> None:
     assert (agreed.images, agreed.failed, agreed.ties) == (1000, "", None)
     correct = int((graph.read_out(graph(codes)).argmax(axis=1) == test.labels).sum())
     assert (facts["dataset"], facts["images"], facts["correct"]) == ("mnist_5k", 1000, correct)
-    assert correct >= 965
+    assert correct >= 975
 
 
-def test_ern_in_simulation(tmp_path: Path) -> None:
-    graph = muxflow.load(PRETRAINED / "ern_mnist.onnx")
+def test_mognets_store_less_than_half_a_megabit() -> None:
+    for select in JOINS:
+        if file_name("mognet_mnist", select) in NETWORKS:
+            config = load_trained(PRETRAINED / file_name("mognet_mnist", select)).config
+            assert config.select == select
+            assert storage_bits(config) < MEGABIT / 2
+    assert sum(name.startswith("mognet_mnist") for name in NETWORKS) == 4
+
+
+@pytest.mark.parametrize("name", ["ern_mnist", "mognet_mnist"])
+def test_the_simulation_agrees(name: str, tmp_path: Path) -> None:
+    graph = muxflow.load(PRETRAINED / f"{name}.onnx")
     codes = image_codes(graph, load_mnist_5k("test").images)
     project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project")
     simulated = project.csim(codes, verify=True).outputs

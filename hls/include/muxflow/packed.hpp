@@ -46,9 +46,11 @@ template <int WIDTH, int LANES_> struct PackedLanes {
   template <class N> void push(const N& narrow, int part) {
     word.template copy<WIDTH * N::LANES>(part * WIDTH * N::LANES, narrow.word, 0);
   }
-  template <class N> void pop(N& narrow, int part) {
+  template <class N> void pop(N& narrow, int part) { take(narrow, part); }
+  template <class N> void take(N& narrow, int part) const {
     narrow.word.template copy<WIDTH * N::LANES>(0, word, part * WIDTH * N::LANES);
   }
+  template <class N> void put(const N& narrow, int part) { push(narrow, part); }
 };
 
 }  // namespace detail

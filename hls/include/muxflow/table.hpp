@@ -58,6 +58,7 @@ template <int BITS, bool SIGNED, int ROWS_, int COLUMNS_> struct Table {
 /// them side by side.
 template <int BITS, bool SIGNED, int ROWS_, int LANES> struct LaneTable {
   static const int ROWS = ROWS_;
+  static const int COLUMNS = LANES;
 #ifdef MUXFLOW_NATIVE
   typedef Table<BITS, SIGNED, ROWS, LANES> Lanes;
   typedef typename Lanes::Data Data;

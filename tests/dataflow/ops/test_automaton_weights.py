@@ -54,6 +54,7 @@ def test_ladder(ladder):
             for simd in range(1, columns + 1)
             if rows % pe == 0 and columns % simd == 0
         ]
+        folds += [Fold(1, columns, pixels=repeats)] * (repeats > 1)  # shared by all vectors
         kernels += len(folds)
         ladder.add(op, [], lambda matrix=matrix: (matrix,), folds=folds)
     assert ladder.climb() == kernels

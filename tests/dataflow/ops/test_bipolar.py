@@ -187,7 +187,7 @@ def test_threshold(ladder):
     ladder.add(double, [Stream((1, 1, 4), -9, 9)], slow_threshold(double))
     uneven = Threshold([[-3, 2]], [0], -1)
     assert not uneven.infer(Stream((1, 1, 4), -9, 9))[0].bipolar
-    assert ladder.climb() == (4 + 1) + (4 + 1) + 3
+    assert ladder.climb() == 4 * 2 + 4 * 2 + 3
 
 
 def test_in_a_graph(tmp_path):

@@ -36,7 +36,7 @@ def test_ladder(ladder, statistic):
     # A wide statistic against a negative threshold: mixed signs in C++.
     op = ChannelSelect(statistic, [-1, 2**30])
     ladder.add(op, [Stream((2, 1, 2), 0, 2**31 - 1)], slow(op))
-    assert ladder.climb() == 1 + 4 + 2 + 2 + 2 + 1 + 2
+    assert ladder.climb() == 1 + 4 * 2 + 2 * 2 + 2 * 2 + 2 * 2 + 2 + 2 * 2
 
 
 def test_bad_inputs():

@@ -35,7 +35,7 @@ def test_ladder(ladder):
     # Flattened maps, whole.
     for a, b in [((2, 3, 4), (1, 1, 6)), ((1, 5), (2, 2, 5)), ((3, 1, 1), (2, 1))]:
         ladder.add(Concat(whole=True), [Stream(a, 0, 3), Stream(b, -2, 1)], slow_vectors, tight=True)
-    assert ladder.climb() == 1 + 2 + 2 + 2 + 2 + 2 + 2 + (2 + 2 + 1)
+    assert ladder.climb() == 1 + 2 * 2 + 2 * 2 + 2 * 3 + 2 * 2 + 2 + 2 + (2 + 2 + 1)
 
 
 def test_maps_must_agree():

@@ -11,7 +11,7 @@ from muxflow.dataflow.ops.fork import Fork
 def test_ladder(ladder, ways):
     for shape in [(1, 1, 1), (2, 3, 6), (3, 2, 5)]:
         ladder.add(Fork(ways), [Stream(shape, -4, 3)], lambda x: (x.copy(),) * ways, tight=True)
-    assert ladder.climb() == 1 + (4 + 1) + (2 + 2)
+    assert ladder.climb() == 1 + 4 * 2 + 2 * 2
 
 
 @pytest.mark.parametrize("ways", [-1, 0, 1, 4])

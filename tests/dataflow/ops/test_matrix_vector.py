@@ -31,7 +31,7 @@ def slow(groups):
 
 
 def order(groups, pixels, rows, columns):
-    """What the loop asks for, step by step: x as a sliding window sends it, w tile by tile."""
+    """What the loop asks for of one vector after the other, step by step: x as a sliding window sends it, w tile by tile."""
 
     def run(fold, inputs):
         x, w = (values.reshape(-1).tolist() for values in inputs)
@@ -83,7 +83,7 @@ def test_dense(ladder):
     product(ladder, (1, 2, 3), -9, -3, [[-1, -2, -3], [-9, 0, 0]])  # products of two negatives: an unsigned sum
     every = np.array(list(itertools.product(range(-1, 2), repeat=4))).reshape(1, 81, 1, 4)
     product(ladder, (81, 1, 4), -1, 1, [[1, -1, 1, 0], [2, 1, -1, 1]], values=[every, None], tight=True)
-    assert ladder.climb() == 1 + 8 + 12 + 8 + 2 + 4 + 6
+    assert ladder.climb() == 1 + 8 * 2 + 12 * 2 + 8 + 2 * 2 + 4 * 2 + 6 * 3
 
 
 def test_wide(ladder):
@@ -103,11 +103,32 @@ def test_groups(ladder, channels, groups, rows, pixels):
     rng = np.random.default_rng([channels, groups, rows])
     columns = channels // groups * pixels
     product(ladder, (2, 1, groups * columns), -2, 3, rng.integers(-3, 4, (rows, columns)), groups, pixels)
-    assert ladder.climb() == len(list(legal(channels, groups, rows, pixels)))
+    assert ladder.climb() == 2 * len(list(legal(channels, groups, rows, pixels)))
+
+
+@pytest.mark.parametrize(("lo", "hi", "kind"), [(0, 3, "ternary"), (-1, 1, "bipolar"), (-40, 40, "wide")])
+def test_neighbouring_pixels(ladder, lo, hi, kind):
+    """Several vectors of a row meet the same weights: odd rows, two and three axes, groups, the whole row."""
+    rng = np.random.default_rng([lo + 50, hi])
+
+    def weights(*shape):
+        if kind == "bipolar":
+            return 2 * rng.integers(0, 2, shape) - 1
+        return rng.integers(-1, 2, shape) if kind == "ternary" else rng.integers(-40, 41, shape)
+
+    for shape, rows, groups, pixels in [
+        ((2, 9, 6), 4, 1, 1),
+        ((6, 8), 6, 1, 2),
+        ((1, 2, 14, 3), 3, 1, 1),
+        ((1, 4, 12), 4, 2, 3),
+        ((3, 15, 1), 2, 1, 1),
+    ]:
+        product(ladder, shape, lo, hi, weights(rows, shape[-1] // groups), groups, pixels, frames=2)
+    assert ladder.climb(refused=["finn"] if kind == "wide" else []) > 100
 
 
 def legal(channels, groups, rows, pixels):
-    """All folds by trial."""
+    """All folds of one pixel by trial."""
     group_rows, group_channels = rows // groups, channels // groups
     columns = group_channels * pixels
     for pe in range(1, group_rows + 1):

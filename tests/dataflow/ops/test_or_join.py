@@ -35,7 +35,7 @@ def test_ladder(ladder):
     # Channel counts that differ, either way, with one, two and all lanes.
     ladder.add(OrJoin(), [Stream((2, 3, 2), 0, 3), Stream((2, 3, 4), 0, 7)], slow)
     ladder.add(OrJoin(), [Stream((2, 1, 6), 0, 7), Stream((2, 1, 3), 0, 1)], slow)
-    assert ladder.climb() == 1 + 4 + 2 + 1 + 2 + 2 + 2
+    assert ladder.climb() == 1 + 4 * 2 + 2 * 2 + 3 + 2 * 2 + 2 * 2 + 2 * 2
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ladder import Ladder
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Ports
 from muxflow.dataflow.ops.pool import Pool
 
 
@@ -63,17 +65,40 @@ def add_pools(ladder, mode, maps):
 @pytest.mark.parametrize("mode", ["max", "sum"])
 def test_ladder(ladder, mode):
     add_pools(ladder, mode, MAPS)
-    assert ladder.climb() == 3 * (1 + 4 + 2 + 2 + 2 + 1) + 1
+    assert ladder.climb() == 3 * (1 + 4 * 3 + 2 + 2 * 2 + 2 + 1) + 2
 
 
 @pytest.mark.parametrize("mode", ["max", "sum"])
 @pytest.mark.parametrize(
     ("maps", "folds", "refused"),
-    [(SEQUENCES, 1 + 4 + 2 + 2 + 1, ["finn"]), (VOLUMES, 1 + 4 + 2 + 2 + 1 + 2 + 1, ["finn", "hls4ml"])],
+    [
+        (SEQUENCES, 1 + 4 * 4 + 2 + 2 * 2 + 2, ["finn"]),
+        (VOLUMES, 1 + 4 * 3 + 2 + 2 * 2 + 2 + 2 + 1, ["finn", "hls4ml"]),
+    ],
 )
 def test_ladder_of_other_ranks(ladder, mode, maps, folds, refused):
     add_pools(ladder, mode, maps)
-    assert ladder.climb(refused=refused) == 3 * folds + 1
+    assert ladder.climb(refused=refused) == 3 * folds + 2
+
+
+@pytest.mark.parametrize("mode", ["max", "sum"])
+def test_neighbouring_pixels(tmp_path, ladder, mode):
+    """Windows in parts and side by side, odd rows, what is left over, a row of memory, bipolar codes."""
+    alone = Ladder(tmp_path, ladder.variants)
+    for shape, kernel, counts in [
+        ((4, 28, 6), (2, 2), [1, 2, 4, 14]),
+        ((5, 9, 2), (2, 3), [1, 3, 9]),
+        ((4, 12, 1), (3, 6), [1, 2, 3, 6, 12]),
+        ((6, 14, 3), (1, 4), [1, 2]),  # two columns left over
+        ((24, 5), (2,), [1, 2, 4, 6, 8, 12]),
+        ((4, 2, 6, 1), (2, 2, 3), [1, 3, 6]),
+        ((7, 8, 2), (7, 8), [1, 2, 4, 8]),  # the whole map
+    ]:
+        op, x = Pool(kernel, mode), Stream(shape, -1, 1, bipolar=kernel == (2, 2))
+        found = list(op.folds(Ports((x,), op.infer(x))))
+        assert sorted({fold.pixels for fold in found}) == counts
+        alone.add(op, [x], slow(kernel, mode), frames=2)
+    assert alone.climb() == 54
 
 
 @given(st.data())

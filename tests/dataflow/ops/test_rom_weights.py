@@ -1,5 +1,7 @@
 """Weight source: read-only memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ladder import Ladder
@@ -23,8 +25,9 @@ def test_ladder(ladder):
             for lanes in range(1, groups + 1)
             if group_rows % pe == 0 and columns % simd == 0 and groups % lanes == 0
         ]
+        folds.append(replace(folds[-1], pixels=repeats))  # shared by all vectors
         ladder.add(op, [], lambda weights=weights: (weights,), folds=folds, tight=True)
-    assert ladder.climb() == 1 + 4 * 4 + 2 * 2 * 3 + 9
+    assert ladder.climb() == 1 + 4 * 4 + 2 * 2 * 3 + 9 + 4
 
 
 def test_banks(ladder):

@@ -47,9 +47,9 @@ def test_ladder(ladder):
     every = np.arange(-4, 4).repeat(2).reshape(1, 8, 1, 2)
     ladder.add(Scale([-3, 5]), [Stream((8, 1, 2), -4, 3)], slow([-3, 5]), values=[every], tight=True)
     ladder.add(Scale([70000]), [Stream((1, 1, 2), 0, 70000)], slow([70000]))
-    by_channel = 3 * (1 + (4 + 1) + (2 + 1) + (2 + 1) + (2 + 2))
-    by_pixel = 2 * ((3 + 2) + (2 + 1) + 2)
-    assert ladder.climb() == by_channel + by_pixel + (2 + 3) + 2
+    by_channel = 3 * (1 + 4 * 2 + 2 * 2 + 2 * 2 + 2 * 2)
+    by_pixel = 2 * (3 * 2 + 2 * 2 + 2)
+    assert ladder.climb() == by_channel + by_pixel + 2 * 4 + 2
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=4), st.integers(-9, 9), st.integers(0, 9))

@@ -50,7 +50,7 @@ def test_ladder(ladder):
     ladder.add(op, [Stream((32, 1, 1), -16, 15)], slow(op), values=[every], tight=True)
     op = ShiftClip([2**33], 30, -2, 9)
     ladder.add(op, [Stream((1, 2, 2), -(2**34), 2**34)], slow(op))
-    assert ladder.climb() == 3 * (1 + 2 * (4 + 1) + 4 * (2 + 1)) + 2 * (1 + 4) + (2 + 1)
+    assert ladder.climb() == 3 * (1 + 2 * 4 * 2 + 4 * 2 * 2) + 2 * 5 + 2 * 2
 
 
 @given(

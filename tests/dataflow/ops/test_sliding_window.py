@@ -1,14 +1,16 @@
 """Sliding window."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ladder import Ladder
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Beat, Stream
 from muxflow.dataflow.op import Fold, Ports, divisors
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.hls.kernels import KERNELS
@@ -104,7 +106,26 @@ VOLUMES = [
     ((3, 5, 1, 1), SlidingWindow((3, 2, 1), stride=(1, 2, 1), pads=(2, 0, 0, 1, 1, 0))),  # one column
     ((4, 1, 3, 1), SlidingWindow((2, 1, 2), stride=(1, 1, 3), pads=(0, 2, 1, 0, 2, 1))),  # one row
 ]
-EVERY = [*CASES, *SEQUENCES, *VOLUMES]
+ROWS = [
+    # Odd widths, strides, dilation, padding on one side, one row, one and three axes, channels of no power of two.
+    ((5, 6, 6), SlidingWindow((3, 3), pads=(1, 1, 1, 1))),
+    ((4, 9, 2), SlidingWindow((3, 3), pads=(0, 2, 1, 0), pad_code=-1)),
+    ((3, 28, 1), SlidingWindow((2, 5), pads=(0, 2, 0, 2))),
+    ((6, 12, 3), SlidingWindow((3, 3), stride=(2, 2), pads=(0, 0, 1, 1))),
+    ((5, 10, 2), SlidingWindow((1, 3), stride=(1, 2), pads=(0, 1, 0, 0))),  # 5 windows of 10 columns
+    ((4, 8, 2), SlidingWindow((1, 1), stride=(2, 2))),
+    ((4, 18, 1), SlidingWindow((2, 2), stride=(1, 3), pads=(1, 0, 0, 1))),
+    ((4, 8, 2), SlidingWindow((2, 3), dilation=(1, 3), pads=(0, 3, 1, 3))),
+    ((3, 7, 2), SlidingWindow((3, 2))),  # 6 windows of 7 columns
+    ((1, 6, 4), SlidingWindow((1, 3), pads=(0, 1, 0, 1), groups=2)),  # one row
+    ((3, 4, 6), SlidingWindow((3, 3), pads=(1, 1, 1, 1), groups=6)),  # depthwise
+    ((3, 2, 1), SlidingWindow((1, 1), pads=(1, 5, 0, 5))),  # padding wider than a beat
+    ((9, 2), SlidingWindow((3,), pads=(1, 1))),
+    ((8, 3), SlidingWindow((4,), stride=(2,), dilation=(2,), pads=(3, 3))),
+    ((2, 3, 6, 2), SlidingWindow((2, 2, 3), pads=(1, 0, 1, 0, 1, 1))),
+    ((3, 2, 4, 1), SlidingWindow((2, 1, 2), stride=(2, 1, 2))),
+]
+EVERY = [*CASES, *SEQUENCES, *VOLUMES, *ROWS]
 
 
 def add_windows(ladder, cases, some=folds):
@@ -149,22 +170,44 @@ def test_ladder_of_parallel_windows(ladder, cases, refused):
     assert ladder.climb(refused=refused) == kernels
 
 
+def side_by_side(op, shape, some):
+    """Every number of neighbouring windows that divides their row, with each of the folds that do not."""
+    row = op.output_size(*shape[:-1])[-1]
+    for fold, pixels in itertools.product(some(op, shape[-1]), divisors(row)[1:]):
+        several = replace(fold, pixels=pixels)
+        read = pixels * op.stride[-1]
+        if pixels <= 16 and (some is folds or shape[-2] % read == 0):
+            yield several
+
+
+@pytest.mark.parametrize("cases", [ROWS[::3], ROWS[1::3], ROWS[2::3]])
+@pytest.mark.parametrize("some", [folds, parallel_folds])
+def test_ladder_of_neighbouring_windows(tmp_path, ladder, cases, some):
+    alone, kernels = Ladder(tmp_path, ladder.variants), 0
+    for shape, op in cases:
+        chosen = list(side_by_side(op, shape, some))
+        kernels += len(chosen)
+        if chosen:
+            alone.add(op, [Stream(shape, -4, 3)], slow(op), folds=chosen, frames=2)
+    assert alone.climb() == kernels > 10
+
+
 def folded(op, shape, fold):
     x = Stream(shape, 0, 3)
     ports = Ports((x,), op.infer(x))
-    (lanes,), (sent,) = op.lanes(ports, fold)
-    return Ports((x.with_lanes(lanes),), tuple(y.with_lanes(sent) for y in ports.outputs))
+    (read,), (sent,) = op.beats(ports, fold)
+    return Ports((x.with_beat(read),), tuple(y.with_beat(sent) for y in ports.outputs))
 
 
 @pytest.mark.parametrize(("shape", "op"), EVERY)
 def test_phases(shape, op):
     """The phases read and send the whole frame, and the last step of the loop still moves a beat."""
-    for fold in folds(op, shape[-1]):
+    for fold in (*folds(op, shape[-1]), *side_by_side(op, shape, folds)):
         ports = folded(op, shape, fold)
         phases = op.phases(ports, fold)
         assert sum(read for read, _ in phases) == ports.inputs[0].beats
         assert sum(sent for _, sent in phases) == ports.outputs[0].beats
-        rows = ports.outputs[0].shape[:-1] if op.rank == 1 else ports.outputs[0].shape[:-2]
+        rows = ports.outputs[0].shape[:-1] if op.rank == 1 and fold.pixels == 1 else ports.outputs[0].shape[:-2]
         assert len(phases) == np.prod(rows) + 1
         loop = KERNELS.of(op).access(op, ports, fold)
         lasting = [phase for phase in phases if phase != (0, 0)]  # no fill where the first row is padding
@@ -176,22 +219,24 @@ def test_phases(shape, op):
 def test_no_beat_is_read_back_while_it_is_written(shape, op):
     """The buffer's pragma promises that reads and writes are independent: a beat is read back 4 steps after its write
     or later, here found by playing the loop."""
-    for fold in folds(op, shape[-1]):
+    for fold in (*folds(op, shape[-1]), *side_by_side(op, shape, folds)):
         ports = folded(op, shape, fold)
-        lanes = ports.inputs[0].lanes
+        x, y = ports.inputs[0], ports.outputs[0]
+        lanes = y.lanes // fold.pixels
         loop = KERNELS.of(op).access(op, ports, fold)
         written_at = np.flatnonzero(loop.reads[0].mask())
-        tags = np.repeat(np.arange(ports.inputs[0].beats), lanes).reshape(1, *shape)  # the beat of each element
+        tags = x.in_order(np.repeat(np.arange(x.beats), x.lanes)[None]).reshape(1, *shape)  # the beat of each element
         unpadded = SlidingWindow(op.kernel, op.stride, op.dilation, op.pads, op.groups, -1)
         sent = unpadded.compute(tags)[0][0]
         places, pixels = ports.outputs[0].pixels, int(np.prod(op.kernel))
         split = sent.reshape(places, op.groups // fold.groups, fold.groups, pixels, -1)
-        beats = split.transpose(0, 1, 3, 2, 4).reshape(-1, lanes)
+        beats = split.transpose(0, 1, 3, 2, 4).reshape(places // fold.pixels, fold.pixels, -1, lanes).swapaxes(1, 2)
         read_at = np.flatnonzero(loop.writes[0].mask())
-        for step, beat in zip(read_at, beats, strict=True):
-            assert (beat == beat[0]).all()
-            if beat[0] >= 0:
-                assert step - written_at[beat[0]] >= 4, (op, fold)
+        for step, several in zip(read_at, beats.reshape(-1, fold.pixels, lanes), strict=True):
+            for beat in several:
+                assert (beat == beat[0]).all()
+                if beat[0] >= 0:
+                    assert step - written_at[beat[0]] >= 4, (op, fold)
 
 
 @given(st.data())
@@ -242,6 +287,23 @@ def test_a_whole_window_a_cycle_takes_a_map_of_one_pixel_a_cycle():
         assert 0 <= KERNELS.of(op).access(op, ports, Fold(1, 18)).trips - 32 * 32 <= 33
     ports = folded(op, (32, 32, 2), Fold(1, 6))
     assert KERNELS.of(op).access(op, ports, Fold(1, 6)).trips == 32 * 32 + 16 * 16 * 2
+
+
+def test_windows_side_by_side_divide_rows():
+    op, x = SlidingWindow((3, 3), stride=(1, 2), pads=(1, 1, 1, 0)), Stream((4, 12, 2), 0, 3)
+    ports = Ports((x,), op.infer(x))
+    with pytest.raises(GraphError, match="4 windows side by side do not divide a row of 6"):
+        op.beats(ports, Fold(1, 2, pixels=4))
+    assert op.beats(ports, Fold(1, 1, pixels=3)) == ((Beat(3, 3),), (Beat(3, 3),))
+    assert op.beats(ports, Fold(1, 18, pixels=3)) == ((Beat(12),), (Beat(54),))
+    valid = SlidingWindow((3, 3))
+    ports = Ports((x,), valid.infer(x))  # 10 windows of 12 pixels
+    assert valid.beats(ports, Fold(1, 2, pixels=2)) == ((Beat(4),), (Beat(4, 2),))
+    assert valid.beats(ports, Fold(1, 2, pixels=5)) == ((Beat(2),), (Beat(10, 5),))
+    with pytest.raises(
+        GraphError, match="5 windows side by side take 5 pixels at once, which do not divide a row of 12"
+    ):
+        valid.beats(ports, Fold(1, 6, pixels=5))
 
 
 def test_folds_that_no_window_can_keep():

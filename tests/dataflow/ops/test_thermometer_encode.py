@@ -48,7 +48,7 @@ def test_ladder(ladder):
     every = np.arange(256).reshape(1, 256, 1, 1)
     for k, bits in [(10, 2), (255, 4), (7, 1), (128, 1)]:
         ladder.add(ThermometerEncode(k, bits), [Stream((256, 1, 1), 0, 255)], slow(k, bits), values=[every], tight=True)
-    assert ladder.climb() == 1 + (3 + 2) + (3 + 2) + (2 + 2) + (1 + 2) + 4 + 4 + 8 + 2 + 8
+    assert ladder.climb() == 1 + 5 * 2 + 5 * 2 + 4 + 3 * 2 + 4 * 2 + (4 + 8 + 2 + 8) * 5
 
 
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 255), st.integers(0, 255))

@@ -53,7 +53,7 @@ def test_ladder(ladder, mode):
                     interleave(inputs[0].reshape(-1), pixels, fold, size),
                 ),
             )
-    assert ladder.climb() == 2 * (1 + 3 * 4 + 2 * 2 + 2 + 2 * 4 + 2 * 1 + 4 * 4)
+    assert ladder.climb() == 2 * (1 + 3 * 4 * 2 + 2 * 2 * 2 + 2 * 2 + 2 * 4 * 2 + 2 * 1 + 4 * 4 * 2)
 
 
 def test_bad_attributes():

@@ -33,6 +33,7 @@ from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training.datasets.registry import load
 from muxflow.hls import finn as finn_flow
 from muxflow.hls.design_file import load_design
+from muxflow.hls.finn.support import IMPLEMENTATIONS
 from muxflow.hls.kernels import KERNELS
 from muxflow.proof.compare import compare as prove
 
@@ -45,7 +46,7 @@ DIGITS = Path(muxflow.__file__).parent.parent / "frontend" / "training" / "pretr
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits MOGNET on a Pynq-Z2 as a FINN project."""
-    design = muxflow.fit(rising_thresholds(muxflow.load(DIGITS)), "pynq-z2")
+    design = muxflow.fit(rising_thresholds(muxflow.load(DIGITS)), "pynq-z2", implementations=IMPLEMENTATIONS)
     told: list[str] = []
     path = finn_flow.write(design, tmp_path_factory.mktemp("finn_flow") / "digits", progress=told.append)
     assert told[0] == "FINN model" and told[-1] == "code"
@@ -81,7 +82,7 @@ def test_finns_execution_and_its_steps(name: str, fps: float | None, tmp_path: P
     from muxflow.hls.finn.flow import insert_fifos
 
     graph = rising_thresholds(GRAPHS[name]())
-    design = muxflow.fit(graph, "pynq-z2", fps=fps)
+    design = muxflow.fit(graph, "pynq-z2", fps=fps, implementations=IMPLEMENTATIONS)
     model, owners = dataflow_model(design)
     types = {name: model.get_tensor_datatype(name) for name in owners}
     model = model.transform(InferShapes()).transform(InferDataTypes())
@@ -239,7 +240,7 @@ def test_more_columns_than_finns_unit_takes() -> None:
         ("w0", RomWeights(weights(2, 1500, 5)), (), ("w",)),
         ("fc", MatrixVector(), ("x", "w"), ("y",)),
     )
-    device = muxflow.fit(graph, "pynq-z2").device
+    device = muxflow.fit(graph, "pynq-z2", implementations=IMPLEMENTATIONS).device
     slow, fast = (
         dataflow_model(
             build_design(graph, {"fc": Fold(2, simd)}, KERNELS, device=device, board="pynq-z2", clock_mhz=100)
@@ -265,7 +266,7 @@ def test_parallel_windows_are_finns_where_it_has_them(positions: int, finns: boo
         ("w0", RomWeights(weights(4, 18, 0), repeats=30), (), ("w",)),
         ("conv", MatrixVector(1, 9), ("v", "w"), ("y",)),
     )
-    device = muxflow.fit(graph, "pynq-z2").device
+    device = muxflow.fit(graph, "pynq-z2", implementations=IMPLEMENTATIONS).device
     folds = {"conv": Fold(2, 2 * positions)}
     design = build_design(graph, folds, KERNELS, device=device, board="pynq-z2", clock_mhz=100)
     model, _ = dataflow_model(design)
@@ -281,7 +282,7 @@ def test_a_difference_is_named() -> None:
     from muxflow.hls.finn.execution import FinnExecution
 
     graph = GRAPHS["residual"]()
-    design = muxflow.fit(graph, "pynq-z2")
+    design = muxflow.fit(graph, "pynq-z2", implementations=IMPLEMENTATIONS)
     model, _ = dataflow_model(design)
     (product,) = model.get_nodes_by_op_type("MVAU")
     changed = model.get_initializer(product.input[1]).copy()
@@ -299,10 +300,10 @@ def test_what_finn_cannot_express_is_refused() -> None:
 
     graph = writable_seeds(GRAPHS["bits-generated"]())
     with pytest.raises(UnsupportedError, match="w0: seeds that are written at run time"):
-        dataflow_model(muxflow.fit(graph, "pynq-z2"))
+        dataflow_model(muxflow.fit(graph, "pynq-z2", implementations=IMPLEMENTATIONS))
     wide = chain(Stream((1, 1, 2), 0, 2**25), ("two", Scale(np.array([1, 1])), ("x",), ("y",)))
     with pytest.raises(UnsupportedError, match="float32 tensors are exact up to 16777216"):
-        dataflow_model(muxflow.fit(wide, "pynq-z2"))
+        dataflow_model(muxflow.fit(wide, "pynq-z2", implementations=IMPLEMENTATIONS))
 
 
 @pytest.mark.parametrize("name", ["falling", "residual"])
@@ -338,7 +339,7 @@ def test_rising_thresholds_leaves_what_it_cannot_turn() -> None:
 def test_finn_absent_or_of_another_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from importlib.metadata import PackageNotFoundError
 
-    design = muxflow.fit(GRAPHS["class"](), "pynq-z2")
+    design = muxflow.fit(GRAPHS["class"](), "pynq-z2", implementations=IMPLEMENTATIONS)
 
     def absent(name: str) -> str:
         raise PackageNotFoundError(name)
@@ -357,26 +358,26 @@ def test_finn_absent_or_of_another_release(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(MuxflowError, match="is not a FINN project"):
-        finn_flow.write(muxflow.fit(GRAPHS["class"](), "pynq-z2"), tmp_path)
+        finn_flow.write(muxflow.fit(GRAPHS["class"](), "pynq-z2", implementations=IMPLEMENTATIONS), tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_child_that_dies_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ToolError, match="FINN ended without an answer"):
-        finn_flow.write(muxflow.fit(GRAPHS["class"](), "pynq-z2"), tmp_path / "out")
+        finn_flow.write(muxflow.fit(GRAPHS["class"](), "pynq-z2", implementations=IMPLEMENTATIONS), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_errors_of_the_child_come_through(tmp_path: Path) -> None:
     graph = writable_seeds(GRAPHS["bits-generated"]())
     with pytest.raises(UnsupportedError, match="w0: seeds"):
-        finn_flow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "out")
+        finn_flow.write(muxflow.fit(graph, "pynq-z2", implementations=IMPLEMENTATIONS), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_board_ends_in_a_stitched_ip(tmp_path: Path) -> None:
-    design = replace(muxflow.fit(GRAPHS["class"](), "pynq-z2"), board="arty-z7-20")
+    design = replace(muxflow.fit(GRAPHS["class"](), "pynq-z2", implementations=IMPLEMENTATIONS), board="arty-z7-20")
     script = (finn_flow.write(design, tmp_path / "out") / "build.py").read_text()
     assert 'fpga_part="xc7z020' in script and "STITCHED_IP" in script and "BITFILE" not in script
     compile(script, "build.py", "exec")

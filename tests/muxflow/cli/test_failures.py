@@ -300,3 +300,83 @@ def test_a_signal_ends_the_compiler(workplace: Path, tmp_path: Path) -> None:
     _, error = process.communicate(timeout=60)
     assert process.returncode == 143 and "Traceback" not in error
     assert all(gone(int(pid)) for pid in pids.read_text().split())
+
+
+SWEPT = """
+import os, sys, time
+from pathlib import Path
+import muxflow.sweep as s
+from muxflow.dataflow.files import scratch_folder
+def slow(work):
+    with scratch_folder(Path.cwd(), "busy."):
+        time.sleep(300)
+s.fit_point = slow
+"""
+
+
+@pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+@pytest.mark.parametrize("at_work", [False, True])
+def test_a_sweep_ends_at_once_with_its_workers(
+    tmp_path: Path, workplace: Path, number: int, whole_group: bool, at_work: bool
+) -> None:
+    """A signal to the sweep alone, as of a batch system, or to all of its processes, as of a terminal."""
+    (tmp_path / "slow_fit.py").write_text(SWEPT)
+    arguments = ["sweep", str(workplace / "small.npz"), "--lut", "0.6", "--lut", "0.7", "--lut", "0.8", "--jobs", "2"]
+    session = f"import os; os.setsid(); import slow_fit\n{MAIN}"
+    process = begun(arguments, tmp_path, session, PYTHONPATH=str(tmp_path))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+
+    def reached() -> bool:
+        tools = 3  # two workers, and the process in which Python counts what they share
+        return len(list(tmp_path.glob("busy.*"))) == 2 if at_work else len(children.read_text().split()) == tools
+
+    wait_for(reached, process)
+    workers = children.read_text().split()
+    (os.killpg if whole_group else os.kill)(process.pid, number)
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 128 + number and "Traceback" not in error, error
+    assert not list(tmp_path.glob("busy.*"))
+    until = time.monotonic() + 5
+    while not all(gone(int(worker)) for worker in workers):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_what_a_killed_simulation_left_goes_with_the_next(workplace: Path) -> None:
+    csim = workplace / "project" / "csim"
+    left = csim / ".run.left" / "0"
+    left.mkdir(parents=True)
+    command = [sys.executable, "-m", "muxflow", "csim", "project", "--variant", "native", "--count", "4"]
+    subprocess.run(command, cwd=workplace, capture_output=True, check=True)
+    assert not list(csim.glob(".*"))
+
+
+LONG = "A" * 5000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", LONG],
+        ["fit", "small.npz", "--board", LONG],
+        ["boards", LONG],
+        ["boards", f"--{LONG}"],
+        [LONG],
+        ["boards", "A " * 2500],
+        ["build", "small.npz", "--output", LONG],
+    ],
+)
+def test_a_long_argument_is_shortened(
+    call_muxflow: Call, monkeypatch: pytest.MonkeyPatch, workplace: Path, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    code, said, error = call_muxflow(*arguments, "--json")
+    assert code in (1, 2) and "AAA..." in error.replace("A ", "A") and len(error) < 2500
+    assert json.loads(said)["exit_code"] == code and len(said) < 2500
+
+
+def test_processes_have_a_limit(call_muxflow: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("csim", "sweep", "bitstream"):
+        code, _, error = call_muxflow(command, "none.npz", "--jobs", "1025")
+        assert code == 2 and "'--jobs'" in error

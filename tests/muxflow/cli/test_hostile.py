@@ -1,5 +1,6 @@
 """Names, paths and numbers that a terminal, a report or the memory would suffer from."""
 
+import csv
 import html
 import json
 from dataclasses import replace
@@ -14,7 +15,16 @@ from onnx import TensorProto, helper, numpy_helper
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 
-WILD = ("[/x]", "[bold]a[/bold]", "a_b%c&d#e$f{g}h^i~j\\k", ":warning:", "<script>alert(1)</script>")
+WILD = (
+    "[/x]",
+    "[bold]a[/bold]",
+    "*a_b%c&d#e$f{g}h^i~j\\k[l]",
+    ":warning:",
+    "<script>alert(1)</script>",
+    "=1+1",
+    "*",
+    r"\input{x}",
+)
 """Names of the first nodes; the third is a matrix, by whose name tables call its layer."""
 
 
@@ -43,9 +53,11 @@ def test_reports_show_names_as_they_are(reported: Path) -> None:
     plain = (reported / "report.txt").read_text()
     assert "\x1b" not in plain and all(name in plain for name in WILD)
     page = (reported / "report.html").read_text()
-    assert "<script" not in page and html.escape(WILD[-1]) in page
+    assert "<script" not in page and html.escape("<script>alert(1)</script>") in page
     paper = (reported / "report.tex").read_text()
-    assert r"a\_b\%c\&d\#e\$f\{g\}h\textasciicircum{}i\textasciitilde{}j\textbackslash{}k" in paper
+    assert r"{*}a\_b\%c\&d\#e\$f\{g\}h\textasciicircum{}i\textasciitilde{}j\textbackslash{}k{[}l{]}" in paper
+    table = list(csv.reader(next(reported.glob("*.csv")).read_text().splitlines()))
+    assert "'=1+1" in [row[0] for row in table] and len({len(row) for row in table}) == 1
     assert all(
         name in [row["name"] for row in json.loads((reported / "report.json").read_text())["nodes"]] for name in WILD
     )

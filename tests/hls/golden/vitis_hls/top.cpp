@@ -11,24 +11,24 @@ using namespace dense_design;
 
 // x_to40: WidthConverter, PE 1 SIMD 1, 5 cycles a frame
 static void x_to40(muxflow::stream<x_t>& x0, muxflow::stream<x_to40_t>& y0) {
-  muxflow::widen</*BEATS*/ 1, /*FACTOR*/ 5>(x0, y0);
+  muxflow::widen</*BEATS*/ 1, /*FACTOR*/ 5, /*PIXELS*/ 1>(x0, y0);
 }
 
 // x_to10: WidthConverter, PE 1 SIMD 1, 4 cycles a frame
 static void x_to10(muxflow::stream<x_to40_t>& x0, muxflow::stream<x_to10_t>& y0) {
-  muxflow::narrow</*BEATS*/ 1, /*FACTOR*/ 4>(x0, y0);
+  muxflow::narrow</*BEATS*/ 1, /*FACTOR*/ 4, /*PIXELS*/ 1>(x0, y0);
 }
 
 // fc: MatrixVector, PE 1 SIMD 10, 24 cycles a frame; w read in place
 static void fc(muxflow::stream<x_to10_t>& x0, muxflow::stream<sums_t>& y0) {
 #pragma HLS bind_storage variable=rom_weights type=rom_1p impl=bram
   muxflow::RomReader</*REPEATS*/ 1, /*BANKS*/ 1, muxflow::Table<2, true, 24, 10>, muxflow::Constant<muxflow::Beat<2, true, 10>> > x1(rom_weights);
-  muxflow::matrix_vector</*VECTORS*/ 1, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 6, /*SYNAPSE_FOLD*/ 4, /*PE*/ 1, /*SIMD*/ 10, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ true>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 1, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 6, /*SYNAPSE_FOLD*/ 4, /*PE*/ 1, /*SIMD*/ 10, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ true>(x0, x1, y0);
 }
 
 // sums_to2: WidthConverter, PE 1 SIMD 1, 6 cycles a frame
 static void sums_to2(muxflow::stream<sums_t>& x0, muxflow::stream<sums_to2_t>& y0) {
-  muxflow::widen</*BEATS*/ 3, /*FACTOR*/ 2>(x0, y0);
+  muxflow::widen</*BEATS*/ 3, /*FACTOR*/ 2, /*PIXELS*/ 1>(x0, y0);
 }
 
 // act: Threshold, PE 2 SIMD 1, 3 cycles a frame
