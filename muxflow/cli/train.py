@@ -52,8 +52,11 @@ def train(
             )
         result = keras_training.train_keras(preset, epochs=epochs, seed=seed, output=output, progress=not as_json)
     else:
-        from muxflow.frontend.training.trainer import train_preset
+        from muxflow.frontend.training.trainer import RECIPES, train_preset
 
+        if preset not in RECIPES:
+            known = sorted((*RECIPES, *keras_training.NAMES))
+            raise UsageError(f"preset {preset!r} has no training recipe; choose from {', '.join(known)}")
         result = train_preset(
             preset,
             select=select,
