@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import BATCH, Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.limits import check_elements
+from muxflow.dataflow.op import IntArray
 from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
@@ -141,12 +142,17 @@ def prove(
     rungs = [rung(outcome, remark) for outcome, remark in zip(agreed.outcomes, remarks, strict=True)]
     rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
     rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))
-    accuracy = None
-    if images.labels is not None and says_class(graph):
-        correct = int((predictions(graph, agreed.outputs) == images.labels).sum())
-        accuracy = Accuracy(images.dataset, images.split, count, correct)
+    accuracy = accuracy_of(graph, images, agreed.outputs)
     keep_ladder(project.path, project.hls.digest, Ladder(tuple(rungs), accuracy))
     return tuple(rungs), accuracy, speeds
+
+
+def accuracy_of(graph: Graph, images: Images, outputs: Mapping[str, IntArray]) -> Accuracy | None:
+    """Count the right answers of outputs, codes by name; None without labels, or where the host's layers say the class."""
+    if images.labels is None or not says_class(graph):
+        return None
+    correct = int((predictions(graph, outputs) == images.labels).sum())
+    return Accuracy(images.dataset, images.split, len(images.labels), correct)
 
 
 @contextmanager

@@ -18,11 +18,17 @@ from muxflow.dataflow.fit.fifo_sizing import MARGIN, MARGIN_SLACK
 from muxflow.dataflow.quantities import count, counted, percent, rate, share, si
 from muxflow.dataflow.text import cell, json_text, printable
 from muxflow.reports import tables
-from muxflow.reports.report import KIND_TITLES, KINDS, Report
+from muxflow.reports.report import KIND_TITLES, KINDS, Accuracy, Report
 from muxflow.reports.terminal import PlainConsole
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18", "dsp", "uram")
+
+
+def accuracy_text(found: Accuracy) -> str:
+    """Write an accuracy with its data set and number of images."""
+    images = f"{count(found.correct)} of {counted(found.images, 'image')}"
+    return f"{percent(found.share)} on {found.source}, {images}"
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
@@ -32,9 +38,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
         ("board", f"{report.board} ({report.part}) at {report.clock_mhz:g} MHz"),
     ]
     if report.accuracy:
-        a = report.accuracy
-        images = f"{count(a.correct)} of {counted(a.images, 'image')}"
-        rows.append(("accuracy", f"{percent(a.share)} on {a.source}, {images}"))
+        rows.append(("accuracy", accuracy_text(report.accuracy)))
     rows += [
         ("slowest node", f"{report.bottleneck}, {counted(report.slowest_cycles, 'cycle')} a frame (estimate)"),
         ("what binds", report.ceiling),

@@ -28,6 +28,11 @@ LIFTED = {
     "DSP": "a larger share (--bram) or board, or codes of at most 4 bits, which multiply in LUTs",
 }
 
+ASKED_OR_FIFOS = "what was asked for, or FIFOs"
+"""A design does not say what was asked for: FIFOs are as shallow as a rate, a latency or a slowdown lets them be."""
+
+MORE_ASKED = "a higher --fps, a shorter --latency-ms, or more block RAM (--bram)"
+
 
 @dataclass(frozen=True)
 class Ceiling:
@@ -49,8 +54,8 @@ def find_ceiling(design: Design) -> Ceiling:
     """
     cycles = design.slowest_cycles
     if design.interval > cycles * MARGIN_SLACK:
-        why = f"they hold the pipeline up, {design.interval:,} cycles a frame where the slowest node takes {cycles:,}"
-        return Ceiling("FIFOs", why, "a larger share of block RAM (--bram), a larger board, or no --slowdown")
+        why = f"nodes wait for them, {design.interval:,} cycles a frame where the slowest node takes {cycles:,}"
+        return Ceiling(ASKED_OR_FIFOS, why, f"no --slowdown, {MORE_ASKED}")
     solver = Solver(unfolded(design.graph), design.folded.implementations, held_elements(design))
     if (limit := limit_of_folds(solver, cycles)) is not None:
         return limit
@@ -60,9 +65,7 @@ def find_ceiling(design: Design) -> Ceiling:
         return Ceiling("width converters", why, "channel counts that share factors")
     if bound.path is not None:
         why = f"by estimate folds of less than {cycles:,} cycles a frame fit the budget, their FIFOs not counted"
-        return Ceiling(
-            "what was asked for, or FIFOs", why, "a higher --fps, a shorter --latency-ms, or more block RAM (--bram)"
-        )
+        return Ceiling(ASKED_OR_FIFOS, why, MORE_ASKED)
     used, most = dict(design.resources.items()), dict(design.allowance.items())
     shares = [amount / max(1, most[name]) for name, amount in used.items()]
     prices = bound.multipliers if bound.multipliers.any() else np.array(shares)

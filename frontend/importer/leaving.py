@@ -91,5 +91,6 @@ class Leaving:
             ):
                 wanted.update(node.inputs)
                 rest.append(node.label)
+        rest = list(dict.fromkeys(rest))  # a layer of Keras may be several nodes
         more = [f"{len(rest) - MOST_NAMED} more"] if len(rest) > MOST_NAMED else []
         return End(ending.logits or ending.name, ", ".join([*rest[::-1][:MOST_NAMED], *more]), ending.ordered)

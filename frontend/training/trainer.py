@@ -312,6 +312,7 @@ def train_preset(
     train_set, test_set = (load(dataset_name, split, data) for split in ("train", "test"))
     whole = len(train_set) + len(test_set)
     if validate:
+        whole = len(train_set)
         train_set, test_set = train_set.without(VALIDATION_SHARE)
     folder = Path(output)
     name = file_name(preset, select)
@@ -325,6 +326,8 @@ def train_preset(
     options = {**chosen, "epochs": config.epochs, "seed": seed}
     if dataset_name not in PACKAGED:
         options["data"] = "."
+    if validate:
+        options["validate"] = True
     call = ", ".join((repr(preset), *(f"{key}={value!r}" for key, value in options.items()), "output='.'"))
     report = {
         "command": f'python -c "from muxflow.frontend.training.trainer import train_preset; train_preset({call})"',

@@ -34,7 +34,7 @@ BoardOption = Annotated[
 ]
 MODEL = typer.Argument(
     metavar="MODEL",
-    help="A QONNX or FINN-ONNX file (.onnx), a Keras one (.h5, .hdf5, .keras), a graph saved by Muxflow (.npz).",
+    help="A QONNX, QDQ or FINN-ONNX file (.onnx), a Keras one (.h5, .hdf5, .keras), a graph saved by Muxflow (.npz).",
 )
 MOST_JOBS = 1024
 """Processes that a command may be asked to start (decision)."""

@@ -18,6 +18,7 @@ from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.quantities import counted, rate
 from muxflow.hls.design_file import load_design
 from muxflow.hls.registry import Simulated, owner_of
+from muxflow.hls.vitis.execution import TITLES
 
 if TYPE_CHECKING:
     from muxflow.hls.vitis.csim import Variant
@@ -84,22 +85,29 @@ def csim(
         _csim_with(opened, weights, images, variants, bounded, jobs, as_json)
         return
     with tasks(as_json) as begin:
-        rungs, _, speeds = prove(
+        rungs, accuracy, speeds = prove(
             opened, images, variants=variants, bounded=bounded, jobs=jobs, begin=begin, strict=strict
         )
     for rung in rungs:
         if is_warning(rung):
-            err.print(Text.assemble(("warning:", "bold yellow"), f" {rung.title}: {rung.detail}"), soft_wrap=True)
+            _warn(f"{rung.title}: {rung.detail}")
+    if images.labels is not None and accuracy is None:
+        end = opened.design.graph.ends[opened.design.graph.outputs[0]]
+        _warn(f"no accuracy: the host computes {end.rest}, which decides the class")
     report = project_report(opened, muxflow.__version__)
 
     def show() -> None:
         out.print(terminal(report) if verbose else proof(report))
         out.print()
         for name in variants:
-            out.print(f"C simulation, {name}: {rate(speeds[name], 'images')} with every stream recorded")
+            out.print(f"{TITLES[name]}: {rate(speeds[name], 'images')} with every stream recorded")
         next_command("report", os.path.relpath(opened.path))
 
     answer({**json.loads(to_json(report)), "images_per_second": speeds}, as_json, show)
+
+
+def _warn(text: str) -> None:
+    err.print(Text.assemble(("warning:", "bold yellow"), f" {text}"), soft_wrap=True)
 
 
 def _csim_with(
@@ -112,24 +120,31 @@ def _csim_with(
     as_json: bool,
 ) -> None:
     """Simulate a project with other weights than its own and say what was compared; its proof ladder stays as it is."""
+    from muxflow.proving import accuracy_of
+    from muxflow.reports.render import accuracy_text
+
+    graph = project.hls.graph_with(weights)
     found = {}
     with tasks(as_json) as begin:
         for name in variants:
-            step = begin(f"C simulation, {name}", 0)
+            step = begin(TITLES[name], 0)
             found[name] = project.csim(images.codes, name, bounded=bounded, jobs=jobs, progress=step, weights=weights)
-    count = len(next(iter(found[variants[0]].streams.values())))
+    first = found[variants[0]]
+    count = len(first.streams[first.output_names[0]])
+    accuracy = accuracy_of(graph, images, first.streams)
     entry = {
         "project": str(project.path),
         "weights": str(weights),
         "images": count,
+        "accuracy": accuracy and asdict(accuracy),
         "images_per_second": {name: one.images_per_second for name, one in found.items()},
     }
 
     def show() -> None:
         for name in found:
-            out.print(
-                f"C simulation, {name}, with {weights}: every node equal to the graph on {counted(count, 'image')}"
-            )
+            out.print(f"{TITLES[name]}, with {weights}: every node equal to the graph on {counted(count, 'image')}")
+        if accuracy is not None:
+            out.print(f"accuracy with {weights}: {accuracy_text(accuracy)}")
 
     answer(entry, as_json, show)
 

@@ -31,12 +31,13 @@ OPTIONS: dict[str, Any] = {
     "input_mean": Annotated[
         str | None,
         typer.Option(
-            help="What the model subtracts from the value: one number, or one a channel, by commas.",
+            help="Mean that is subtracted from the value before the model reads it: a number, or one a channel, by commas.",
             rich_help_panel=PANEL,
         ),
     ],
     "input_std": Annotated[
-        str | None, typer.Option(help="What it divides by then, in the same form.", rich_help_panel=PANEL)
+        str | None,
+        typer.Option(help="Standard deviation that it is divided by then, in the same form.", rich_help_panel=PANEL),
     ],
     "input_layout": Annotated[
         Layout | None,

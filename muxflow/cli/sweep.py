@@ -13,7 +13,7 @@ from rich.table import Table
 
 from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out, tasks
 from muxflow.dataflow.fit.device import Utilisation, check_clock
-from muxflow.dataflow.quantities import count, rounded, si
+from muxflow.dataflow.quantities import count, counted, rounded, si
 from muxflow.sweep import Outcome, plan, run_sweep
 
 
@@ -47,7 +47,7 @@ def sweep(
         check_clock(one)
     points = plan(models, board or ["pynq-z2"], lut or [0.70], bram or [0.90], clock or [None])
     with tasks(as_json) as begin:
-        done = begin(f"sweep of {len(points)} points", len(points))
+        done = begin(f"sweep of {counted(len(points), 'point')}", len(points))
 
         def progress(outcome: Outcome, count: int, total: int) -> None:
             if not as_json and not LIVE:
@@ -77,7 +77,8 @@ def table(outcomes: tuple[Outcome, ...]) -> Table:
     for column in columns:
         shown.add_column(column, justify="left" if column in ("model", "board") else "right")
     for one in outcomes:
-        head = (Path(one.point.model).stem, one.point.board, f"{one.clock_mhz:g}", f"{one.point.lut:g}")
+        clock = f"{one.clock_mhz:g}" if one.clock_mhz else "-"
+        head = (Path(one.point.model).stem, one.point.board, clock, f"{one.point.lut:g}")
         if one.status != "fitted":
             shown.add_row(*head, one.status)
             continue

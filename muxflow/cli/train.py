@@ -52,8 +52,11 @@ def train(
             )
         result = keras_training.train_keras(preset, epochs=epochs, seed=seed, output=output, progress=not as_json)
     else:
-        from muxflow.frontend.training.trainer import train_preset
+        from muxflow.frontend.training.trainer import RECIPES, train_preset
 
+        if preset not in RECIPES:
+            known = sorted((*RECIPES, *keras_training.NAMES))
+            raise UsageError(f"preset {preset!r} has no training recipe; choose from {', '.join(known)}")
         result = train_preset(
             preset,
             select=select,
@@ -82,6 +85,7 @@ def train(
         as_json,
         lambda: out.print(
             f"{result.model}: accuracy {percent(result.accuracy)} on {result.dataset}, {result.split} split, "
-            f"{counted(result.images, 'image')} ({result.epochs} epochs, seed {result.seed}, {rounded(result.seconds)} s)"
+            f"{counted(result.images, 'image')} "
+            f"({counted(result.epochs, 'epoch')}, seed {result.seed}, {rounded(result.seconds)} s)"
         ),
     )

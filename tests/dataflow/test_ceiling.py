@@ -1,5 +1,7 @@
 """What stops a design from being faster: each cause on a network made for it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.fit.goal import Goal
+from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
@@ -78,6 +81,18 @@ def test_a_rate_that_was_asked_for_is_no_ceiling():
     found = ceiling(convolution(channels=4, rows=8), Device("part", 10**6, 10**6, 100, 100), Goal(fps=1000))
     assert found.where == "what was asked for, or FIFOs"
     assert "--fps" in found.lifts
+
+
+def test_fifos_that_make_nodes_wait_may_be_what_was_asked_for():
+    """As deep as the rate needs: the design does not tell it from FIFOs that the block RAM does not hold."""
+    device = Device("part", 10**6, 10**6, 100, 100)
+    design = fit(convolution(channels=4, rows=8), KERNELS, device=device, board="b", clock_mhz=100)
+    slow = 2 * design.slowest_cycles
+    completions = tuple(slow * frame for frame in range(1, 9))
+    found = find_ceiling(replace(design, timing=Timing(completions, {}, {}, completions[-1])))
+    assert found.where == "what was asked for, or FIFOs"
+    assert found.why.startswith(f"nodes wait for them, {slow:,} cycles a frame where the slowest node takes")
+    assert "a higher --fps" in found.lifts and "--bram" in found.lifts
 
 
 def test_what_no_map_makes_faster_is_lifted_by_fewer_elements():

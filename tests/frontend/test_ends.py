@@ -137,6 +137,15 @@ def test_softmax_at_the_end_is_left_to_the_host(kind: str, build: Any, prove: An
         load(save(b))
 
 
+def test_a_layer_of_several_nodes_is_named_once(build: Any, save: Any) -> None:
+    b = classifier(build)
+    for _ in range(2):
+        b.then("Sigmoid")
+        b.nodes[-1].name = "head"
+    (end,) = load(save(b)).ends.values()
+    assert end.rest == "head (Sigmoid)"
+
+
 TAILS = {
     "float layer": lambda b: b.then("MatMul", np.random.default_rng(1).standard_normal((4, 3))),
     "with bias and softmax": lambda b: (

@@ -207,6 +207,9 @@ def test_statistics_are_measured_layer_after_layer():
 def test_validation_leaves_the_test_split_alone(tmp_path):
     result = train_preset("mognet_digits", epochs=1, output=tmp_path, progress=False, validate=True)
     assert (result.split, result.images) == ("train: validation", 269)
+    facts = json.loads(result.report.read_text())
+    assert "validate=True" in facts["command"]
+    assert facts["split"] == "train: validation (269 images held out of 1347)"
 
 
 def test_train_preset_names_bad_options(tmp_path):

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph.graph import Entry, Graph
+from muxflow.dataflow.graph.graph import End, Entry, Graph
 from muxflow.frontend.floats import float_inputs
 from muxflow.images import file_images
 
@@ -53,6 +53,17 @@ def test_codes_with_labels_give_the_accuracy(workplace: Path, graph: Graph) -> N
     assert (few["accuracy"]["correct"], few["accuracy"]["images"]) == (0, 2)
     both = run(*arguments, "--data", "digits", cwd=workplace)
     assert both.returncode == 2 and "both --data digits and --images mine.npz are given" in both.stderr
+
+
+def test_labels_of_a_class_that_the_host_decides_are_warned_of(tmp_path: Path, graph: Graph) -> None:
+    (output,) = graph.outputs
+    muxflow.save(replace(graph, ends={output: End("logits", "head (Dense)", False)}), tmp_path / "open.npz")
+    np.savez(tmp_path / "mine.npz", images=drawn(graph), labels=np.zeros(COUNT, int))
+    assert run("build", "open.npz", "-o", "project", cwd=tmp_path).returncode == 0
+    done = run("csim", "project", "--variant", "native", "--images", "mine.npz", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: no accuracy: the host computes head (Dense), which decides the class" in done.stderr
+    assert "accuracy" not in done.stdout
 
 
 def test_floats_become_the_nearest_codes(tmp_path: Path, graph: Graph) -> None:

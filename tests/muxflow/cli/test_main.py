@@ -42,7 +42,7 @@ from muxflow.cli.app import COMMANDS
         (["csim", "project", "--data", "cifar10", "--data-folder", "nowhere"], 1, "nowhere"),
         (["csim", "project", "--data", "imagenet"], 2, "imagenet"),
         (["report", "project", "--format", "docx"], 2, "'docx'"),
-        (["train", "resnet"], 2, "resnet"),
+        (["train", "resnet"], 2, "residual_digits_qkeras"),
         (["demo", "--select", "best"], 2, "no shipped network mognet_digits_best"),
         (["check", "text.onnx"], 1, "text.onnx"),
         (["build"], 2, "MODEL"),

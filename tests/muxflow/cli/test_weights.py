@@ -61,6 +61,20 @@ def test_swap(folder: Path) -> None:
     assert report["used"]["URAM"] <= report["budget"]["URAM"] == 57
 
 
+def test_accuracy_of_other_weights(folder: Path) -> None:
+    graph = muxflow.load(folder / "b.npz")
+    codes = np.random.default_rng(2).integers(0, 4, (4, 4, 4, 64))
+    labels = np.asarray(graph(codes)).reshape(4, -1)[:, 0].copy()
+    labels[0] += 1
+    np.savez(folder / "mine.npz", images=codes, labels=labels)
+    assert run("weights", "b.npz", "--project", "net", "-o", "mine.weights", cwd=folder).returncode == 0
+    words = ("csim", "net", "--weights", "mine.weights", "--variant", "native", "--images", "mine.npz")
+    done = run(*words, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy with mine.weights: 75.00 % on mine.npz, 3 of 4 images" in done.stdout
+    assert json.loads(run(*words, "--json", cwd=folder).stdout)["accuracy"]["correct"] == 3
+
+
 def test_one_node_by_the_name_of_its_reader(folder: Path) -> None:
     done = run("build", "a.npz", "--weights", "fc", "-o", "part", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
