@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 # What ruff's D401 lets pass are words that are no verbs at all; a new verb is added here.
 VERBS = frozenset(
     """
-    add answer append apply ascend await bound bring broadcast build call chain check choose classify climb collect
+    add answer append apply ascend ask await bound bring broadcast build call chain check choose classify climb collect
     compare compile compose compute concatenate convert convolve copy count cut declare decode derive describe divide do
     draw drop emit encode end estimate explain export fill find fit fold follow format generate give group handle hash hold
     import include infer insert interrupt join keep lay leave let list load locate look make map mark measure move multiply

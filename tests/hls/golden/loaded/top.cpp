@@ -15,12 +15,12 @@ using namespace net_design;
 
 // x_to4: WidthConverter, PE 1 SIMD 1, 20 cycles a frame
 static void x_to4(muxflow::stream<x_t>& x0, muxflow::stream<x_to4_t>& y0) {
-  muxflow::narrow</*BEATS*/ 10, /*FACTOR*/ 2>(x0, y0);
+  muxflow::narrow</*BEATS*/ 10, /*FACTOR*/ 2, /*PIXELS*/ 1>(x0, y0);
 }
 
 // window: SlidingWindow, PE 2 SIMD 4, 190 cycles a frame
 static void window(muxflow::stream<x_to4_t>& x0, muxflow::stream<v_t>& y0) {
-  muxflow::sliding_window</*DEPTH*/ 1, /*HEIGHT*/ 4, /*WIDTH*/ 5, /*BLOCKS*/ 1, /*BLOCK_FOLD*/ 1, /*KERNEL_D*/ 1, /*KERNEL_H*/ 3, /*KERNEL_W*/ 3, /*STRIDE_D*/ 1, /*STRIDE_H*/ 1, /*STRIDE_W*/ 1, /*DILATION_D*/ 1, /*DILATION_H*/ 1, /*DILATION_W*/ 1, /*PAD_FRONT*/ 0, /*PAD_TOP*/ 1, /*PAD_LEFT*/ 1, /*OUT_DEPTH*/ 1, /*OUT_HEIGHT*/ 4, /*OUT_WIDTH*/ 5, /*ROWS*/ 4, /*GAP*/ 0, /*PAD*/ 0, /*TRIPS*/ 190, /*BLOCK rows*/ false>(x0, y0);
+  muxflow::sliding_window</*DEPTH*/ 1, /*HEIGHT*/ 4, /*WIDTH*/ 5, /*BLOCKS*/ 1, /*BLOCK_FOLD*/ 1, /*READS*/ 1, /*WINDOWS*/ 1, /*KERNEL_D*/ 1, /*KERNEL_H*/ 3, /*KERNEL_W*/ 3, /*STRIDE_D*/ 1, /*STRIDE_H*/ 1, /*STRIDE_W*/ 1, /*DILATION_D*/ 1, /*DILATION_H*/ 1, /*DILATION_W*/ 1, /*PAD_FRONT*/ 0, /*PAD_TOP*/ 1, /*PAD_LEFT*/ 1, /*OUT_DEPTH*/ 1, /*OUT_HEIGHT*/ 4, /*OUT_WIDTH*/ 5, /*ROWS*/ 4, /*GAP*/ 0, /*PAD*/ 0, /*TRIPS*/ 190, /*BLOCK rows*/ false>(x0, y0);
 }
 
 // conv: MatrixVector, PE 2 SIMD 4, 544 cycles a frame; w1 read in place
@@ -30,7 +30,7 @@ static void conv(muxflow::stream<v_t>& x0, muxflow::stream<a_t>& y0, muxflow::st
 #pragma HLS bind_storage variable=rom1_weights type=ram_s2p impl=lutram
   muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 8, muxflow::LoadedTable<1, 27, muxflow::Constant<muxflow::BipolarBeat<8>> > > x1(rom1_weights, loading);
   x1.begin(x0, x1_in, x1_out);
-  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 9, /*PE*/ 2, /*SIMD*/ 4, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 9, /*PE*/ 2, /*SIMD*/ 4, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // act: Threshold, PE 2 SIMD 1, 60 cycles a frame
@@ -42,7 +42,7 @@ static void act(muxflow::stream<a_t>& x0, muxflow::stream<b_t>& y0) {
 
 // b_to1: WidthConverter, PE 1 SIMD 1, 120 cycles a frame
 static void b_to1(muxflow::stream<b_t>& x0, muxflow::stream<b_to1_t>& y0) {
-  muxflow::narrow</*BEATS*/ 60, /*FACTOR*/ 2>(x0, y0);
+  muxflow::narrow</*BEATS*/ 60, /*FACTOR*/ 2, /*PIXELS*/ 1>(x0, y0);
 }
 
 // b_fork: Fork, PE 1 SIMD 1, 120 cycles a frame
@@ -52,12 +52,12 @@ static void b_fork(muxflow::stream<b_to1_t>& x0, muxflow::stream<b_0_t>& y0, mux
 
 // b_0_to3: WidthConverter, PE 1 SIMD 1, 120 cycles a frame
 static void b_0_to3(muxflow::stream<b_0_t>& x0, muxflow::stream<b_0_to3_t>& y0) {
-  muxflow::widen</*BEATS*/ 40, /*FACTOR*/ 3>(x0, y0);
+  muxflow::widen</*BEATS*/ 40, /*FACTOR*/ 3, /*PIXELS*/ 1>(x0, y0);
 }
 
 // b_1_to3: WidthConverter, PE 1 SIMD 1, 120 cycles a frame
 static void b_1_to3(muxflow::stream<b_1_t>& x0, muxflow::stream<b_1_to3_t>& y0) {
-  muxflow::widen</*BEATS*/ 40, /*FACTOR*/ 3>(x0, y0);
+  muxflow::widen</*BEATS*/ 40, /*FACTOR*/ 3, /*PIXELS*/ 1>(x0, y0);
 }
 
 // wide: MatrixVector, PE 8 SIMD 3, 44 cycles a frame; w2 read in place
@@ -66,19 +66,19 @@ static void wide(muxflow::stream<b_0_to3_t>& x0, muxflow::stream<c_t>& y0, muxfl
   static muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 0, muxflow::LoadedTable<1, 2, muxflow::Constant<muxflow::Beat<9, true, 24>> > >::State loading;
   muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 0, muxflow::LoadedTable<1, 2, muxflow::Constant<muxflow::Beat<9, true, 24>> > > x1(rom2_weights, loading);
   x1.begin(x0, x1_in, x1_out);
-  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 1, /*SYNAPSE_FOLD*/ 2, /*PE*/ 8, /*SIMD*/ 3, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 1, /*SYNAPSE_FOLD*/ 2, /*PE*/ 8, /*SIMD*/ 3, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // c_to4: WidthConverter, PE 1 SIMD 1, 40 cycles a frame
 static void c_to4(muxflow::stream<c_t>& x0, muxflow::stream<c_to4_t>& y0) {
-  muxflow::narrow</*BEATS*/ 20, /*FACTOR*/ 2>(x0, y0);
+  muxflow::narrow</*BEATS*/ 20, /*FACTOR*/ 2, /*PIXELS*/ 1>(x0, y0);
 }
 
 // side: MatrixVector, PE 4 SIMD 3, 80 cycles a frame; w3 read in place
 static void side(muxflow::stream<b_1_to3_t>& x0, muxflow::stream<d_t>& y0) {
 #pragma HLS bind_storage variable=rom3_weights type=rom_1p impl=lutram
   muxflow::RomReader</*REPEATS*/ 20, /*BANKS*/ 1, muxflow::Table<2, true, 4, 12>, muxflow::Constant<muxflow::Beat<2, true, 12>> > x1(rom3_weights);
-  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 4, /*SIMD*/ 3, /*TERNARY*/ true, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 4, /*SIMD*/ 3, /*TERNARY*/ true, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // join: AddJoin, PE 4 SIMD 1, 40 cycles a frame
