@@ -80,7 +80,10 @@ class Hls4mlCases:
             return [Folded(one, fold) for one in networks for fold in one.folds if within_limits(one, fold)]
         few = networks[:: -(-len(networks) // FEW)] if self.ran[kind] < MOST else ()
         self.ran[kind] += len(few)
-        return [Folded(one, one.folds[number % len(one.folds)]) for number, one in enumerate(few)]
+        legal = [[fold for fold in one.folds if within_limits(one, fold)] for one in few]
+        return [
+            Folded(one, folds[number % len(folds)]) for number, (one, folds) in enumerate(zip(few, legal, strict=True))
+        ]
 
     def _run(self, every: Sequence[Folded]) -> None:
         """Have hls4ml write all as one project, compile it without optimization, compare what its bridge gives."""

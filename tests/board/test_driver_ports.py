@@ -57,6 +57,7 @@ def interface(inputs, outputs):
         "latency_cycles": 20,
         "interval_source": "estimate",
         "control": "ap_ctrl_none",
+        "weights": None,
         "bitstream": "accelerator.bit",
         "seeds": [],
         "inputs": [whole(port) for port in inputs],

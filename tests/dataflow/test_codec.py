@@ -27,6 +27,7 @@ from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.channel_select import ChannelSelect
 from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.loaded_weights import LoadedWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.or_join import OrJoin
@@ -51,6 +52,7 @@ CASES: tuple[tuple[Op, *tuple[Stream, ...]], ...] = (
     (ChannelSelect("max", np.array([1, 2])), X),
     (Concat(), X, X),
     (Fork(2), X),
+    (LoadedWeights.of(RomWeights(np.arange(6).reshape(2, 3))),),
     (MatrixVector(), Stream((1, 1, 4), 0, 3), Stream((2, 4), -1, 1)),
     (MuxJoin("element", np.array([1, 2])), X, X),
     (OrJoin(), X, X),

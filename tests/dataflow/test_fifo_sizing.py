@@ -16,6 +16,7 @@ from muxflow.dataflow.fit.fifo_sizing import (
 )
 from muxflow.dataflow.fit.folded import FIFO_DEPTH
 from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.fit.memory import full_depth
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.fit.timing import DeadlockError, Simulator, simulate
@@ -119,7 +120,8 @@ def test_what_the_margins_cost_is_the_same_design_without_them(residual, device)
 
 def test_a_slower_goal_is_kept_without_margins(residual, device):
     """FIFOs that may slow a design down are compared with ones that may slow it down as much."""
-    fast = fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True)
+    goal = Goal(fps=2.3e6)  # a faster design waits for the ports, whatever its FIFOs hold
+    fast = fit(residual, KERNELS, device=device, board="b", clock_mhz=100, simulated=True, goal=goal)
     found = cut_fifos(fast.folded, size_fifos(fast.folded, interval=1.5 * fast.slowest_cycles), cuts=100)
     slow = with_depths(fast, found.depths, found.timing)
     assert slow.timing.interval > fast.slowest_cycles * SLACK
