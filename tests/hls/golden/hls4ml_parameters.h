@@ -26,7 +26,7 @@ static void unpack(muxflow::stream<::input_t>& x0, muxflow::stream<muxflow::Bipo
 // x_to1
 namespace muxflow_layers {
 static void x_to1(muxflow::stream<muxflow::BipolarBeat<4>>& x0, muxflow::stream<muxflow::BipolarBeat<1>>& y0) {
-  muxflow::narrow</*BEATS*/ 3, /*FACTOR*/ 4>(x0, y0);
+  muxflow::narrow</*BEATS*/ 3, /*FACTOR*/ 4, /*PIXELS*/ 1>(x0, y0);
 }
 }  // namespace muxflow_layers
 
@@ -43,14 +43,14 @@ static const muxflow::Table<2, false, 2, 1>::word n_input_factors[2][muxflow::Ta
 #endif
 };
 static void n_input(muxflow::stream<muxflow::BipolarBeat<1>>& x0, muxflow::stream<muxflow::Beat<3, true, 1>>& y0) {
-  muxflow::scale</*ROUNDS*/ 6, /*ROWS*/ 2, /*SHARE*/ 1, muxflow::Table<2, false, 2, 1>>(n_input_factors, x0, y0);
+  muxflow::scale</*ROUNDS*/ 6, /*ROWS*/ 2, /*SHARE*/ 1, /*BY_PIXEL*/ false, muxflow::Table<2, false, 2, 1>>(n_input_factors, x0, y0);
 }
 }  // namespace muxflow_layers
 
 // t0_to2
 namespace muxflow_layers {
 static void t0_to2(muxflow::stream<muxflow::Beat<3, true, 1>>& x0, muxflow::stream<muxflow::Beat<3, true, 2>>& y0) {
-  muxflow::widen</*BEATS*/ 6, /*FACTOR*/ 2>(x0, y0);
+  muxflow::widen</*BEATS*/ 6, /*FACTOR*/ 2, /*PIXELS*/ 1>(x0, y0);
 }
 }  // namespace muxflow_layers
 
@@ -80,7 +80,7 @@ static void frame(muxflow::stream<muxflow::Beat<3, true, 2>>& x0, muxflow::strea
 // t1_to4
 namespace muxflow_layers {
 static void t1_to4(muxflow::stream<muxflow::Beat<2, false, 2>>& x0, muxflow::stream<muxflow::Beat<2, false, 4>>& y0) {
-  muxflow::widen</*BEATS*/ 3, /*FACTOR*/ 2>(x0, y0);
+  muxflow::widen</*BEATS*/ 3, /*FACTOR*/ 2, /*PIXELS*/ 1>(x0, y0);
 }
 }  // namespace muxflow_layers
 
