@@ -20,6 +20,7 @@ from muxflow.frontend.importer.compositions import composed
 from muxflow.frontend.importer.elementwise import with_constant
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.handling import handles
+from muxflow.frontend.importer.layout import axis_of
 from muxflow.frontend.importer.products import aligned, sums_exactly
 from muxflow.frontend.importer.values import Doubles, Generated, Tensor, Value, compact
 from muxflow.frontend.importer.walk import Importer
@@ -88,7 +89,7 @@ def add(importer: Importer, node: ModelNode) -> Value:
 def concat(importer: Importer, node: ModelNode) -> Value:
     """Import Concat of streams whose maps have equal sizes, or of vectors; each channel keeps its scale."""
     tensors = [importer.tensor(node, position) for position in range(len(node.inputs))]
-    axis = int(node.attributes.get("axis", 1)) % (tensors[0].index.ndim + 1)
+    axis = axis_of(node.label, int(node.attributes.get("axis", 1)), tensors[0].index.ndim + 1)
     if not axis:
         raise UnsupportedError(f"{node.label}: joins images along the batch axis; join channels (axis 1)")
     return reduce(lambda a, b: _concat(importer, node, a, b, axis - 1), tensors)

@@ -34,6 +34,16 @@ def stream_axes(rank: int) -> tuple[int, ...]:
     return (rank - 1, *range(rank - 1))
 
 
+def axis_of(label: str, axis: int, rank: int) -> int:
+    """Count an axis of a tensor from the front, the batch included; raises UnsupportedError where it has none of that number.
+
+    `label`: of the node that names it.
+    """
+    if not -rank <= axis < rank:
+        raise UnsupportedError(f"{label}: axis {axis} of a tensor of {rank} axes; export the model again")
+    return int(axis) % rank
+
+
 def natural(stream: Stream) -> IntArray:
     """Return the index of a stream's elements in its own, channel-last order."""
     return np.arange(stream.size).reshape(stream.shape)

@@ -11,7 +11,9 @@ from muxflow.frontend.importer.values import Ending, Tensor, Value
 from muxflow.frontend.model import MUXFLOW, QUANTIZED, Constant, Model, ModelNode
 
 ORDERED = frozenset("Softmax LogSoftmax Sigmoid Tanh Identity Dropout Flatten Squeeze Unsqueeze Cast".split())
-"""Operators after which the largest of (N, classes) is still the largest."""
+"""Operators after which the largest of (N, classes) is still the largest, as `keeps_order` says."""
+FLOATS = (1, 11)
+"""ONNX' numbers of float and double, in which different logits stay different."""
 CHOICES = frozenset(("ArgMax", "TopK"))
 """Operators that choose the largest elements; the chip does so even where a softmax stands before them."""
 MOST_NAMED = 8
@@ -21,6 +23,18 @@ LAYERS = frozenset("Conv ConvTranspose Gemm MatMul LSTM GRU RNN".split())
 
 class HostComputes(UnsupportedError):
     """A node that the chip does not compute, and the host does where the chip need compute nothing after it."""
+
+
+def keeps_order(node: ModelNode) -> bool:
+    """Tell whether the largest of (N, classes) is still the largest after a node.
+
+    Not where it compares images with each other, as a softmax along the batch does, or casts to numbers that are coarser.
+    """
+    if node.op_type in ("Softmax", "LogSoftmax"):
+        return node.attributes.get("axis", -1) in (1, -1)
+    if node.op_type == "Cast":
+        return node.attributes.get("to") in FLOATS
+    return node.op_type in ORDERED
 
 
 class Leaving:
@@ -54,7 +68,7 @@ class Leaving:
         if len({end.tensor.stream for end in ends}) != 1:
             names = ", ".join(end.name for end in ends) or "none"
             raise UnsupportedError(f"{node.label}: the host would compute it from {names}; end the model before it")
-        ordered = all(end.ordered for end in ends) and node.op_type in ORDERED
+        ordered = all(end.ordered for end in ends) and keeps_order(node)
         return replace(ends[0], ordered=ordered)
 
     def _data(self, node: ModelNode) -> list[str]:
@@ -73,7 +87,7 @@ class Leaving:
             data = [] if node is None else self._data(node)
             if node is None or len(data) != 1:
                 raise UnsupportedError(f"the host cannot read {first} from the chip; put a quantizer before it")
-            ordered = ordered and node.op_type in ORDERED
+            ordered = ordered and keeps_order(node)
             (name,) = data
 
     def end(self, output: str, ending: Ending) -> End:

@@ -17,7 +17,7 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.float_chain import constant_step
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, axis_of, channel_first
 from muxflow.frontend.importer.maps import feature_map, padded_map
 from muxflow.frontend.importer.products import aligned, sums_exactly
 from muxflow.frontend.importer.values import Tensor, Value, grown
@@ -62,7 +62,7 @@ def global_pool(importer: Importer, node: ModelNode) -> Value:
         axes = importer.constant(node, 1).tolist() if given else node.attributes.get("axes", ())
         keep = bool(node.attributes.get("keepdims", 1))
         spatial = list(range(2, tensor.index.ndim + 1))
-        if not spatial or sorted(axis % (tensor.index.ndim + 1) for axis in axes) != spatial:
+        if not spatial or sorted(axis_of(node.label, axis, tensor.index.ndim + 1) for axis in axes) != spatial:
             raise UnsupportedError(
                 f"{node.label}: over axes {list(axes)}; supported is the mean or the maximum over all axes after the "
                 f"channels of (N, {', '.join(map(str, tensor.index.shape))})"

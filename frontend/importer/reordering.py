@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
+from muxflow.frontend.importer.layout import axis_of
 from muxflow.frontend.model import ModelNode
 
 Numbers = Callable[[int], npt.NDArray[Any]]
@@ -45,7 +46,7 @@ def _move(node: ModelNode, batch: IntArray, constant: Numbers) -> IntArray:
         # A file that was exported for one image says 1 where it means the batch.
         return batch.reshape([len(batch) if target[0] == 1 else target[0], *target[1:]])
     if kind == "Flatten":
-        axis = int(node.attributes.get("axis", 1)) % batch.ndim
+        axis = axis_of(node.label, int(node.attributes.get("axis", 1)), batch.ndim)
         return batch.reshape(int(np.prod(batch.shape[:axis])), -1)
     if kind == "Transpose":
         return batch.transpose(node.attributes.get("perm", None))

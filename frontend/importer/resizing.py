@@ -15,7 +15,7 @@ from muxflow.dataflow.ops.resize import Resize
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layers import convolution
-from muxflow.frontend.importer.layout import SUPPORTED_MAPS, channel_first, is_channel_last, natural
+from muxflow.frontend.importer.layout import SUPPORTED_MAPS, axis_of, channel_first, is_channel_last, natural
 from muxflow.frontend.importer.maps import feature_map, in_blocks
 from muxflow.frontend.importer.padding import code_of
 from muxflow.frontend.importer.values import Doubles, Image, Numbers, Padded, Tensor, Value
@@ -77,7 +77,7 @@ def _given(importer: Importer, node: ModelNode, position: int, name: str, defaul
 def _padding(importer: Importer, node: ModelNode, rank: int) -> tuple[list[int], list[int]]:
     """Return what a Pad node adds before and after each axis, the batch included."""
     pads = [int(size) for size in _given(importer, node, 1, "pads", ()).reshape(-1)]
-    axes = [int(axis) % rank for axis in _given(importer, node, 3, "axes", range(rank)).reshape(-1)]
+    axes = [axis_of(node.label, axis, rank) for axis in _given(importer, node, 3, "axes", range(rank)).reshape(-1)]
     if len(pads) != 2 * len(axes):
         raise MuxflowError(f"{node.label}: {len(pads)} pads for {len(axes)} axes; they must be two for each")
     before, after = [0] * rank, [0] * rank
@@ -114,7 +114,7 @@ def _factors(importer: Importer, node: ModelNode, shape: tuple[int, ...]) -> tup
     """Return by how much a node scales each axis after the channels; `shape`: of its input, without the batch."""
     rank = len(shape) + 1
     scales = np.ones(rank)
-    axes = [int(axis) % rank for axis in node.attributes.get("axes", range(rank))]
+    axes = [axis_of(node.label, axis, rank) for axis in node.attributes.get("axes", range(rank))]
     older = len(node.inputs) < 3
     given = _given(importer, node, 1 if older else 2, "scales", ()).reshape(-1).astype(np.float64)
     if not given.size and len(node.inputs) > 3:

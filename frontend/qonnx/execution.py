@@ -18,13 +18,13 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import is_custom_op
 from qonnx.util.basic import get_preferred_qonnx_opset, sanitize_quant_values
 
-import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of Muxflow's domain)
 from muxflow.dataflow.errors import ExecutionError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import end_of, float_inputs, observed
 from muxflow.frontend.importer.windows import SAME, same_pads
 from muxflow.frontend.model import CHANNELS_LAST, ModelNode
+from muxflow.frontend.qonnx.attributes import OWN_DOMAINS
 from muxflow.frontend.qonnx.reader import described_node, read_model
 from muxflow.proof.execution import Tensor
 
@@ -76,7 +76,7 @@ class QonnxModel:
         own = _Node.moved if proto.domain == CHANNELS_LAST else OWN.get(proto.op_type) if proto.domain else None
         if own is not None:
             context[proto.output[0]] = own(node, context)
-        elif is_custom_op(proto.domain, proto.op_type):
+        elif proto.domain in OWN_DOMAINS and is_custom_op(proto.domain, proto.op_type):
             version = self._opsets.get(proto.domain, get_preferred_qonnx_opset())
             execute_custom_node(proto, context, self.model.graph, onnx_opset_version=version)
         else:

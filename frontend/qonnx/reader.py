@@ -18,15 +18,14 @@ from onnx.external_data_helper import (
     uses_external_data,
 )
 
-import muxflow.frontend.qonnx.ops  # noqa: F401  (QONNX's own tools then know the operators of what was read)
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, Grid, Model, ModelInput, ModelNode, model_name
+from muxflow.frontend.qonnx.attributes import STANDARD_DOMAINS, check_attributes
 from muxflow.frontend.qonnx.qdq import with_quantizers
 
 METADATA_PREFIX = "muxflow."
-STANDARD_DOMAINS = ("", "ai.onnx")
 INPUT_BITS = 16
 LONGEST_NUMBER = 3
 """Digits of a type's sizes that are read."""
@@ -39,12 +38,23 @@ RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """Read a model file; raises MuxflowError naming it when it is absent, empty or not ONNX.
+    """Read a model file; raises MuxflowError naming it when it is absent, empty or not ONNX, or naming a damaged attribute.
 
     Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN, Muxflow's operators their names of
     today, and quantizers without a domain, as in older files, QONNX'.
     """
-    path = Path(path)
+    model = _parsed(Path(path))
+    for node in model.graph.node:
+        check_attributes(node, _opset(model))
+    return model
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    """Tell which version of ONNX gives the standard operators their meaning."""
+    return next((entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS), 20)
+
+
+def _parsed(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise MuxflowError(f"model {path}: no such file; give a QONNX file, or train one with `muxflow train`")
     model = onnx.ModelProto()
@@ -116,7 +126,7 @@ def read_onnx(path: Path) -> Model:
 def operators(path: Path) -> frozenset[str]:
     """List the op types of a model file; none when it cannot be read."""
     try:
-        return frozenset(node.op_type for node in read_model(path).graph.node)
+        return frozenset(node.op_type for node in _parsed(Path(path)).graph.node)
     except MuxflowError:
         return frozenset()
 
@@ -131,7 +141,7 @@ def described(proto: onnx.ModelProto, name: str) -> Model:
         tuple(_input(entry, types.get(entry.name, "")) for entry in proto.graph.input if entry.name not in constants),
         tuple(entry.name for entry in proto.graph.output),
         constants,
-        next((entry.version for entry in proto.opset_import if entry.domain in STANDARD_DOMAINS), 20),
+        _opset(proto),
         {
             entry.key.removeprefix(METADATA_PREFIX): entry.value
             for entry in proto.metadata_props

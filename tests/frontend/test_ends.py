@@ -125,6 +125,18 @@ def test_choices_that_integers_cannot_make_are_the_hosts(case: str, build: Any, 
         load(save(b))
 
 
+@pytest.mark.parametrize(("axis", "cast"), [(0, 1), (-2, 1), (1, 6), (1, 9)])
+def test_choices_after_what_changes_the_order(axis: int, cast: int, build: Any, prove: Any) -> None:
+    """A softmax along the batch compares images; integers and booleans make equals of unlike classes."""
+    b = classifier(build)
+    b.then("Softmax", axis=axis)
+    b.then("Cast", to=cast)
+    b.then("Cast", to=1)
+    graph = prove(ending(b, "ArgMax", axis=1))
+    (end,) = graph.ends.values()
+    assert not end.ordered and graph.readouts
+
+
 @pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
 def test_softmax_at_the_end_is_left_to_the_host(kind: str, build: Any, prove: Any, save: Any) -> None:
     b = classifier(build)

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import AttributeProto, TensorProto, helper
 
 import muxflow
-from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.errors import ExecutionError, MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import MOST_BYTES
 from muxflow.frontend.importer.quantizers import MOST_ZERO_POINT
 from muxflow.frontend.importer.walk import LONGEST, import_model
 from muxflow.frontend.model import Constant, Model, ModelInput, ModelNode
+from muxflow.frontend.qonnx.execution import QonnxExecution
 
 LIMIT = r"\(MOST_ELEMENTS\)"
 
@@ -247,3 +248,80 @@ def test_attributes_that_no_operator_has(
     onnx.save(b.model(), tmp_path / "net.onnx")
     with pytest.raises(MuxflowError, match=rf"{operator}.*{message}"):
         muxflow.load(tmp_path / "net.onnx")
+
+
+def attribute(name: str, **fields: Any) -> AttributeProto:
+    return AttributeProto(name=name, **fields)
+
+
+INT = AttributeProto.INT
+OTHER_TYPES = [
+    ("Conv", [helper.make_attribute("group", "1")], "group holds a text, expected an integer"),
+    ("Conv", [helper.make_attribute("group", [1])], "group holds integers, expected an integer"),
+    ("Conv", [helper.make_attribute("strides", "11")], "strides holds a text, expected integers"),
+    ("Conv", [helper.make_attribute("pads", 1)], "pads holds an integer, expected integers"),
+    ("Conv", [attribute("group", i=1)], "group holds nothing, expected an integer"),
+    ("Conv", [attribute("group", type=INT, ref_attr_name="g")], "group stands for an attribute of a function"),
+    ("Conv", [attribute("group", type=INT, i=n) for n in (1, 2)], "group is there twice"),
+    ("Quant", [helper.make_attribute("signed", "0")], "signed holds a text, expected an integer"),
+    ("Quant", [helper.make_attribute("narrow", 1.0)], "narrow holds a float, expected an integer"),
+    ("ThermometerEncode", [helper.make_attribute("scale", 1)], "scale holds an integer, expected a float"),
+    ("ThermometerEncode", [helper.make_attribute("codes", "3")], "codes holds a text, expected an integer"),
+    ("MaxPool", [helper.make_attribute("ceil_mode", "0")], "ceil_mode holds a text, expected an integer"),
+]
+
+
+@pytest.mark.parametrize(("operator", "given", "message"), OTHER_TYPES)
+def test_attributes_of_another_type(
+    operator: str, given: list[AttributeProto], message: str, build: Any, tmp_path: Path
+) -> None:
+    """A text "0" is no 0: other libraries read nothing, or another number, where Python would make sense of it."""
+    made = build((1, 2, 4, 4))
+    made.node(operator, "x", domain={"Quant": "onnx.brevitas", "ThermometerEncode": "muxflow"}.get(operator, ""))
+    made.nodes[-1].attribute.extend(given)
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    for read in (muxflow.load, muxflow.check):
+        with pytest.raises(UnsupportedError, match=rf"^{operator}_0 \({operator}\): .*\({message}\); export"):
+            read(tmp_path / "net.onnx")
+
+
+AXES = [
+    ("ArgMax", {"axis": 2}, [], 2),
+    ("ArgMax", {"axis": -3}, [], 2),
+    ("TopK", {"axis": 5}, [np.array([1])], 2),
+    ("Softmax", {"axis": 7}, [], 2),
+    ("Concat", {"axis": 5}, ["t0"], 4),
+    ("Flatten", {"axis": 5}, [], 4),
+    ("ReduceMean", {}, [np.array([2, 7])], 4),
+    ("Pad", {}, [np.zeros(2, np.int64), np.float32(0), np.array([9])], 4),
+    ("Resize", {"axes": [6, 7]}, ["", np.float32([2, 2])], 4),
+]
+
+
+@pytest.mark.parametrize(("operator", "attributes", "inputs", "rank"), AXES)
+def test_axes_that_a_tensor_does_not_have(
+    operator: str, attributes: dict[str, Any], inputs: list[Any], rank: int, build: Any, tmp_path: Path
+) -> None:
+    made = quantized(build, (1, 2, 4, 4) if rank == 4 else (1, 6))
+    made.then(operator, *inputs, **attributes)
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    named = rf"^{operator}_1 \({operator}\): axis -?\d of a tensor of {rank} axes"
+    with pytest.raises(UnsupportedError, match=named):
+        muxflow.load(tmp_path / "net.onnx")
+
+
+def test_no_module_is_imported_because_a_file_names_it(
+    build: Any, save: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QONNX imports the module that a domain is called by; at the end of a model the host may compute anything."""
+    (tmp_path / "evil_module.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = quantized(build, (1, 6))
+    made.then("MatMul", made.weights(np.eye(6)))
+    made.then("Softmax", axis=-1)
+    made.then("Identity", domain="evil_module")
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    graph = muxflow.load(tmp_path / "net.onnx")
+    with pytest.raises(ExecutionError, match=r"^Identity_4 \(Identity\): QONNX execution cannot run it"):
+        QonnxExecution(tmp_path / "net.onnx", graph).run({"x": np.zeros((1, 1, 1, 6), np.int64)})
+    assert not (tmp_path / "ran").exists()

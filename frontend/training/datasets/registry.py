@@ -29,9 +29,12 @@ LOADERS: dict[str, Callable[[Path, Split], Dataset]] = {
 def load(name: str, split: Split, folder: str | Path | None = None) -> Dataset:
     """Load a split by the name of its data set, from `folder` where no package ships it.
 
-    Raises MuxflowError when the name is unknown, a folder is needed and not given, or the loader fails.
+    Raises UsageError when the name is unknown, or a folder is needed and not given or the other way round, MuxflowError
+    when the loader fails.
     """
     if name in PACKAGED:
+        if folder is not None:
+            raise UsageError(f"data set {name}: a package ships it, so it is not read from {folder}; leave the folder out")
         return PACKAGED[name](split)
     if name not in LOADERS:
         raise UsageError(f"data set {name!r} is unknown; choose from {', '.join((*PACKAGED, *LOADERS))}")

@@ -1,0 +1,73 @@
+"""The attributes of nodes in ONNX files: each holds what its operator declares, and is what other libraries read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import onnx
+from onnx import AttributeProto, helper
+from qonnx.custom_op.registry import getCustomOp
+
+import muxflow.frontend.qonnx.ops  # noqa: F401  (registers the operators of Muxflow's domain)
+from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.text import in_one_line
+from muxflow.frontend.model import CHANNELS_LAST, MUXFLOW, QUANTIZED, ModelNode
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+OWN_DOMAINS = {**dict.fromkeys(QUANTIZED, QUANTIZED[0]), CHANNELS_LAST: CHANNELS_LAST, MUXFLOW: MUXFLOW}
+"""Domains whose operators QONNX runs, and under which of them it knows each: it imports the module that a domain names."""
+FIELDS = {"i": "INT", "f": "FLOAT", "s": "STRING", "t": "TENSOR"}
+"""Types as QONNX abbreviates them; the others it spells out."""
+WORDS = {
+    "INT": "an integer",
+    "FLOAT": "a float",
+    "STRING": "a text",
+    "TENSOR": "a tensor",
+    "INTS": "integers",
+    "FLOATS": "floats",
+    "STRINGS": "texts",
+    "UNDEFINED": "nothing",
+}
+"""How messages name a type."""
+
+
+def check_attributes(node: onnx.NodeProto, opset: int) -> None:
+    """Raise UnsupportedError naming a node's attribute that is there twice, stands for another one, or has a wrong type.
+
+    `opset`: of the standard operators. Attributes that the operator does not declare may have any type.
+    """
+    declared = _declared(node.op_type, OWN_DOMAINS.get(node.domain, node.domain), opset)
+    seen: set[str] = set()
+    for entry in node.attribute:
+        kind = AttributeProto.AttributeType.Name(entry.type)
+        wanted = declared.get(entry.name, kind)
+        complaint = ""
+        if entry.name in seen:
+            complaint = "is there twice"
+        elif entry.ref_attr_name:
+            complaint = "stands for an attribute of a function"
+        elif kind != wanted or kind == "UNDEFINED":
+            complaint = f"holds {WORDS.get(kind, kind)}, expected {WORDS.get(wanted, wanted)}"
+        if complaint:
+            name = node.name or next(iter(node.output), node.op_type)
+            label = ModelNode(name, node.op_type, (), ()).label
+            raise UnsupportedError(
+                f"{label}: its attributes do not make sense ({in_one_line(entry.name)} {complaint}); export the model again"
+            )
+        seen.add(entry.name)
+
+
+@cache
+def _declared(op_type: str, domain: str, opset: int) -> Mapping[str, str]:
+    """Give the types of an operator's attributes by name, none of an operator that is not known."""
+    try:
+        if domain in STANDARD_DOMAINS:
+            found = onnx.defs.get_schema(op_type, opset, "").attributes
+            return {name: entry.type.name for name, entry in found.items()}
+        if domain in OWN_DOMAINS:
+            kinds = getCustomOp(helper.make_node(op_type, (), (), domain=domain)).get_nodeattr_types()
+            return {name: FIELDS.get(entry[0], entry[0].upper()) for name, entry in kinds.items()}
+    except (onnx.defs.SchemaError, KeyError):
+        pass
+    return {}
