@@ -14,6 +14,8 @@ from muxflow.dataflow import interruption as holding
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOON = 0.01
 """Seconds after which a signal that came where nothing can be interrupted comes again."""
+LOST = 1.0
+"""Seconds after which a signal comes again where somebody has caught what it raised, and goes on."""
 
 
 class Ended(KeyboardInterrupt):
@@ -35,6 +37,7 @@ def heed_signals() -> None:
 
 def leave_signals() -> None:
     """Let signals end the process at once, when there is nothing left to clean up."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number in HEEDED:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_DFL)
@@ -48,11 +51,15 @@ def interruption(error: BaseException | None) -> KeyboardInterrupt | None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Interrupt what runs, once: a terminal that closes sends two signals, and nothing comes between what cleans up."""
-    if interruption(sys.exc_info()[1]) is not None:
-        return
-    if _opens(frame):
+    """Interrupt what runs, once: a terminal that closes sends two signals, and nothing comes between what cleans up.
+
+    The import of a large package may catch anything and go on, so the signal comes again until the process ends.
+    """
+    if interruption(sys.exc_info()[1]) is None and _opens(frame):
         _again_soon(number)
+        return
+    _again_soon(number, LOST)
+    if interruption(sys.exc_info()[1]) is not None:
         return
     raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)
 
@@ -80,7 +87,7 @@ def _come_again(lost: Any) -> None:
     _again_soon(error.number if isinstance(error, Ended) else signal.SIGINT)
 
 
-def _again_soon(number: int) -> None:
+def _again_soon(number: int, seconds: float = SOON) -> None:
     """Let the handler that stands then meet a signal once more."""
 
     def again(_alarm: int, frame: FrameType | None) -> None:
@@ -89,4 +96,4 @@ def _again_soon(number: int) -> None:
             handler(number, frame)
 
     signal.signal(signal.SIGALRM, again)
-    signal.setitimer(signal.ITIMER_REAL, SOON)
+    signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.frontend.training.datasets.cifar import load_cifar10, load_cifar100
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.digits import load_digits
@@ -173,6 +173,9 @@ def test_bad_requests_are_named():
         load("omniglot", "train")
     with pytest.raises(MuxflowError, match="give the folder"):
         load("cifar10", "train")
+    for packaged in ("digits", "mnist_5k"):
+        with pytest.raises(UsageError, match=f"data set {packaged}: a package ships it, so it is not read from here"):
+            load(packaged, "train", "here")
     with pytest.raises(MuxflowError, match="'train' or 'test'"):
         load_digits("validation")
     with pytest.raises(MuxflowError, match="need uint8"):

@@ -255,6 +255,32 @@ def test_a_signal_is_heeded_once_wherever_it_comes(tmp_path: Path, parts: dict[s
     assert list(tmp_path.iterdir()) == []
 
 
+SWALLOWED = """
+import os, signal, sys, time
+import muxflow.doctor as d
+def fail():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(60)
+        except BaseException:
+            time.sleep(1.5)
+    print("goes on", file=sys.stderr, flush=True)
+    try:
+        time.sleep(60)
+    finally:
+        time.sleep(1.5)
+        print("cleaned up", file=sys.stderr)
+d.findings = fail
+"""
+
+
+def test_a_signal_that_somebody_catches_comes_again(tmp_path: Path) -> None:
+    """As the import of a large package does, for which any error means that an option is not there."""
+    done = call(SWALLOWED, tmp_path, "doctor")
+    assert (done.returncode, done.stderr) == (130, "goes on\ncleaned up\ninterrupted\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_folder_and_no_process(workplace: Path, number: signal.Signals) -> None:
     csim = workplace / "project" / "csim"
