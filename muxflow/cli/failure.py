@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from muxflow.cli.signals import Ended, interruption
+from muxflow.cli.signals import Ended, signal_behind
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import message, reason
 
@@ -53,7 +53,7 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     left = error.__context__ if isinstance(error, SystemExit) else error  # rich ends the process where a reader leaves
     if isinstance(left, BrokenPipeError):
         return Failure("", PIPE_CLOSED)  # as of `muxflow boards | head -1`: the reader has what it wants
-    if (signal := interruption(error)) is not None:
+    if (signal := signal_behind(error)) is not None:
         if isinstance(signal, Ended):
             return Failure(f"ended by the signal {signal.number}", 128 + signal.number, error=False)
         return Failure("interrupted", INTERRUPTED, error=False)

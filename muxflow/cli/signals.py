@@ -17,6 +17,9 @@ SOON = 0.01
 LOST = 1.0
 """Seconds after which a signal comes again where somebody has caught what it raised, and goes on."""
 
+_raised: list[KeyboardInterrupt] = []
+"""What signals have raised since they are heeded, the latest last."""
+
 
 class Ended(KeyboardInterrupt):
     """The process is asked to end by a signal: like Ctrl-C it ends the tools that run and removes temporary folders."""
@@ -28,6 +31,7 @@ class Ended(KeyboardInterrupt):
 
 def heed_signals() -> None:
     """End as after Ctrl-C where a batch system or a terminal that goes away asks for it, unless the caller ignores that."""
+    _raised.clear()
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _come_again
     for number in HEEDED:
@@ -41,6 +45,14 @@ def leave_signals() -> None:
     for number in HEEDED:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_DFL)
+
+
+def signal_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Find the signal after which a command fails; None where none came.
+
+    Where a library catches what a signal raises, the parts that it has not loaded fail later, with errors of their own.
+    """
+    return interruption(error) or (_raised[-1] if _raised else None)
 
 
 def interruption(error: BaseException | None) -> KeyboardInterrupt | None:
@@ -61,7 +73,8 @@ def _end(number: int, frame: FrameType | None) -> None:
     _again_soon(number, LOST)
     if interruption(sys.exc_info()[1]) is not None:
         return
-    raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)
+    _raised.append(KeyboardInterrupt() if number == signal.SIGINT else Ended(number))
+    raise _raised[-1]
 
 
 def _opens(frame: FrameType | None) -> bool:

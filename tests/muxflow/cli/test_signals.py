@@ -47,6 +47,7 @@ def heeded():
     yield
     for number, handler in former.items():
         signal.signal(number, handler)
+    signals._raised.clear()
 
 
 def interrupted_at(moment: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> tuple[bool, int]:
