@@ -94,7 +94,8 @@ def fit(
     if best.timing is not None:
         tell("FIFO depths: cutting")
         fifos = cut_fifos(best.folded, Sizing(best.depths, best.timing, longest(best)), cuts=CUTS)
-        cut = secured(with_depths(best, fifos.depths, fifos.timing))
+        cut = with_depths(best, fifos.depths, fifos.timing)
+        cut = secure(cut, longest(cut), best.depths)
         if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
             best = cut
     return best
