@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -85,7 +85,13 @@ def frames_in_flight(simulator: Simulator) -> int:
     return min(20, -(-simulator.run(None, 1).latency // simulator.slowest_cycles))
 
 
-def size_fifos(folded: Folded, *, interval: float = 0, margin: int = MARGIN) -> Sizing:
+def size_fifos(
+    folded: Folded,
+    *,
+    interval: float = 0,
+    margin: int = MARGIN,
+    fits: Callable[[Mapping[str, int]], bool] = lambda _depths: True,
+) -> Sizing:
     """Find depths that keep an interval, the slowest node's or `interval` where that is longer, proved by simulations.
 
     A host that offers its beats evenly over the interval, and FIFOs without limit, show what each FIFO must hold; the
@@ -96,7 +102,8 @@ def size_fifos(folded: Folded, *, interval: float = 0, margin: int = MARGIN) -> 
     depths are those at which no writer ever waits, and their interval is what is kept.
 
     `margin`: cycles by which each pipeline may turn out deeper than estimated; what FIFOs must hold is seen with them,
-    and the proof is made without and with them. `without_deadlock` and `cut_fifos` go on from there.
+    and the proof is made without and with them. `without_deadlock` and `cut_fifos` go on from there. `fits`: says whether
+    a design may have such depths; where it may not they need no proof, and come with the simulation that showed them.
     """
     graph = folded.graph
     proof = _Proof.of(folded, margin)
@@ -113,7 +120,7 @@ def size_fifos(folded: Folded, *, interval: float = 0, margin: int = MARGIN) -> 
         if free is None:
             continue
         depths = _needed(free, limits | ahead)
-        proved = proof.timing(depths)
+        proved = proof.timing(depths) if fits(depths) else free
         if proved is not None:
             return Sizing(depths, proved, proof.allowed)
     free = proof.deeper.run(limits, proof.frames)
