@@ -40,9 +40,17 @@ def beat_type(stream: Stream) -> str:
 
 
 def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
-    """Write the pragma that puts a memory where the plan wants it, in the tool's own words."""
+    """Write the pragma that puts a memory where the plan wants it, in the tool's own words.
+
+    Raises UnsupportedError naming a FIFO in UltraRAM for a tool that has none.
+    """
     if tool == "vitis_hls":
         return f"bind_storage variable={variable} type={kind} impl={placement}"
+    if (kind, placement) == ("fifo", "uram"):
+        raise UnsupportedError(
+            f"stream {variable}: its FIFO is planned in UltraRAM, and Vivado HLS makes none of it; write the project for "
+            "Vitis HLS, or fit to a board file with uram = 0"
+        )
     core = {
         ("rom_1p", "bram"): "ROM_1P_BRAM",
         ("rom_1p", "lutram"): "ROM_1P_LUTRAM",

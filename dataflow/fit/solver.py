@@ -15,7 +15,7 @@ from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo, 
 from muxflow.dataflow.fit.device import AMOUNTS, Resources
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.labels import ROUNDING, Bound, cheapest_path, lagrangian, smallest_share
-from muxflow.dataflow.fit.memory import choices
+from muxflow.dataflow.fit.memory import choices, without_ultra_fifos
 from muxflow.dataflow.fit.trellis import Section, Trellis
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Beat
@@ -328,7 +328,7 @@ def _options(candidates: Sequence[Candidate]) -> _Options:
                 {
                     (lut + home.lut, ff + home.ff, blocks + home.bram18, ultra + home.uram)
                     for lut, ff, blocks, ultra in placed
-                    for home in choices(memory)
+                    for home in without_ultra_fifos(memory)
                 }
             )
             placed = []

@@ -2,6 +2,7 @@
 #ifndef MUXFLOW_SLIDING_WINDOW_HPP
 #define MUXFLOW_SLIDING_WINDOW_HPP
 
+#include "muxflow/decimate.hpp"
 #include "muxflow/memory.hpp"
 #include "muxflow/parallel_window.hpp"
 #include "muxflow/stream.hpp"

@@ -8,8 +8,8 @@ import numpy as np
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory, bank_choice
-from muxflow.dataflow.fit.resource_model import estimate
-from muxflow.dataflow.op import Access, Fold, Ports
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
+from muxflow.dataflow.op import Access, Fold, Pattern, Ports
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_scan import Geometry
 from muxflow.hls.kernels.base import Kernel, Unit
@@ -25,12 +25,35 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
     """A ring of input rows: one phase an output row, which sends its windows and reads what the next one adds.
 
     Windows side by side read memories of their own, that hold the columns in turn: no copies, which would store each bit
-    as often as there are windows. Several kernel positions at once: a delay line with a register for each position.
+    as often as there are windows. Several kernel positions at once: a delay line with a register for each position. One
+    kernel position without padding: no memory; each pixel is read, and sent where it is kept.
     """
 
+    def decimates(self, op: SlidingWindow, fold: Fold) -> bool:
+        """Say whether the windows are pixels of the map, sent one at a time."""
+        return prod(op.kernel) == 1 and not any(op.pads) and fold.pixels == 1
+
     def access(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Access:
+        if self.decimates(op, fold):
+            return self._decimating_access(op, ports, fold)
         gap = self.gap(op, ports, fold) if op.positions(ports, fold) == 1 else 0
         return op.access_with_gaps(ports, fold, gap)
+
+    def _decimating_access(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Access:
+        """Read in every iteration, and write in those whose pixel is kept."""
+        geometry = op.geometry(ports, fold)
+        count = ports.inputs[0].channels // op.beat_lanes(ports, fold)
+        kept = Pattern(((count, True),))
+        for size, stride, outputs in reversed(
+            list(zip(geometry.shape, geometry.stride, geometry.outputs, strict=True))
+        ):
+            inner = kept.trips
+            last = size - (outputs - 1) * stride - 1
+            steps: list[Pattern | tuple[int, bool]] = [kept, (inner * last, False)]
+            if outputs > 1:
+                steps.insert(0, Pattern((kept, (inner * (stride - 1), False)), outputs - 1))
+            kept = Pattern(tuple(steps))
+        return Access((Pattern.always(kept.trips),), (kept,))
 
     def gap(self, op: SlidingWindow, ports: Ports, fold: Fold) -> int:
         """Count the idle iterations between phases: READ_BACK where a beat could be read back sooner than that.
@@ -95,8 +118,15 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
 
         Several kernel positions at once: a flip-flop a bit of each position and of each short delay, and the choice of the
         positions of a beat. Windows side by side without: a memory for each column that lies between the first one and the
-        first of the next beat, and the choice of one for each window by the kernel's column.
+        first of the next beat, and the choice of one for each window by the kernel's column. Decimation: a process, and two
+        LUTs and a flip-flop a bit of its counters (derived).
         """
+        if self.decimates(op, fold):
+            geometry = op.geometry(ports, fold)
+            sizes = (*geometry.shape, *geometry.stride, ports.inputs[0].channels // op.beat_lanes(ports, fold))
+            counters = sum((size - 1).bit_length() for size in sizes)
+            lut, ff = estimate(process=PROCESS)
+            return Cost(lut + 2 * counters, ff + counters, depth=2, unrolled=op.beat_lanes(ports, fold))
         x, y = op.ends(ports)
         lanes, positions = op.beat_lanes(ports, fold), op.positions(ports, fold)
         bits = y.bits * lanes * positions * fold.pixels
@@ -135,6 +165,10 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
             arguments.extend(zip(names, values, strict=True))
 
         add(("DEPTH", "HEIGHT", "WIDTH"), geometry.shape)
+        if self.decimates(op, fold):
+            arguments += [("FOLD", x.channels // op.beat_lanes(ports, fold))]
+            add(("STRIDE_D", "STRIDE_H", "STRIDE_W"), geometry.stride)
+            return self.call("decimate", tuple(arguments))
         arguments += [("BLOCKS", x.channels // block)]
         if positions > 1:
             arguments += [("GROUP_LANES", fold.groups), ("CHANNELS", group)]
