@@ -133,12 +133,14 @@ class Argument:
 class Load:
     """The place of a source in the chain of those that are loaded.
 
-    `takes`, `gives`: C++ name and type of the streams before and after it; `after`: words of the sources that follow it.
+    `takes`, `gives`: C++ name and type of the streams before and after it; `after`: words of the sources that follow it;
+    `first`: whether none comes before it.
     """
 
     takes: tuple[str, str]
     gives: tuple[str, str]
     after: int
+    first: bool
 
 
 @dataclass(frozen=True)
@@ -254,8 +256,10 @@ class Emitter:
     def _loaded_type(self, source: Node, stream: str) -> str:
         (table,) = self.units[source.name].tables
         beat = loaded_type(table, self.placement(source.name, table.name), self.full_type(stream))
-        arguments = [f"/*{key}*/ {cpp(value)}" for key, value in self.units[source.name].arguments]
-        return f"muxflow::LoadedReader<{', '.join([*arguments, f'/*AFTER*/ {self._load(source).after}', beat])} >"
+        load = self._load(source)
+        named = (*self.units[source.name].arguments, ("AFTER", load.after), ("FIRST", load.first))
+        arguments = [f"/*{key}*/ {cpp(value)}" for key, value in named]
+        return f"muxflow::LoadedReader<{', '.join([*arguments, beat])} >"
 
     def _kept(self, source: Node, stream: str) -> list[str]:
         """Declare what the process of a loaded source keeps from frame to frame: its memory, and how far a load has come."""
