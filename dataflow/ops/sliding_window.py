@@ -54,6 +54,9 @@ class SlidingWindow(Op):
       `W` windows the last one counts), and is sent in that iteration and `K / P - 1` further ones, in which nothing is
       read. Steps begin at the first beat or the first window, whichever is earlier, and end with the last of both.
 
+    - Loop of one kernel position without padding in HLS, one pixel at a time: the map's beats, each read, and sent in the
+      same iteration where its pixel is kept.
+
     Source: the line buffer with overlapped reading and writing is the usual one of streaming convolution, the delay line
     with a register for each kernel position the usual one of image filters; order of groups: decision.
     """
