@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -9,8 +11,8 @@ import numpy as np
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory, bank_choice
 from muxflow.dataflow.fit.resource_model import PROCESS, estimate
-from muxflow.dataflow.op import Access, Fold, Pattern, Ports
-from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.op import Access, Fold, IntArray, Pattern, Ports
+from muxflow.dataflow.ops.sliding_window import MOST_RUNS, SlidingWindow
 from muxflow.dataflow.ops.window_scan import Geometry
 from muxflow.hls.kernels.base import Kernel, Unit
 
@@ -36,8 +38,31 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
     def access(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Access:
         if self.decimates(op, fold):
             return self._decimating_access(op, ports, fold)
+        if self.by_window(op, ports, fold):
+            return _window_by_window(op.geometry(ports, fold), ports.inputs[0].channels // op.beat_lanes(ports, fold))
         gap = self.gap(op, ports, fold) if op.positions(ports, fold) == 1 else 0
         return op.access_with_gaps(ports, fold, gap)
+
+    def by_window(self, op: SlidingWindow, ports: Ports, fold: Fold) -> bool:
+        """Say whether a phase is that of a window: it asks for the pixels that the next one adds, none a row ahead.
+
+        So it is where windows lie a pixel apart, each reaches into the map, and none reads a beat that is still on its way
+        into the buffer.
+        """
+        if op.positions(ports, fold) > 1 or fold.pixels > 1 or prod(op.kernel) == 1:
+            return False
+        geometry = op.geometry(ports, fold)
+        flat = geometry.shape[0] == 1 and geometry.outputs[0] == 1 and geometry.shape[2] > 1
+        reaches = all(max(pair) < extent for pair, extent in zip(op.pairs, op.extent, strict=True))
+        few = ports.outputs[0].pixels <= MOST_RUNS
+        if not (flat and reaches and few and geometry.stride[1:] == (1, 1)):
+            return False
+        return _read_back(geometry, *self._beats(op, ports, fold)) >= READ_BACK
+
+    def _beats(self, op: SlidingWindow, ports: Ports, fold: Fold) -> tuple[int, int]:
+        """Count the beats of a pixel, and those of one block of groups of it."""
+        x, lanes = ports.inputs[0], op.beat_lanes(ports, fold)
+        return x.channels // lanes, x.channels // op.groups * fold.groups // lanes
 
     def _decimating_access(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Access:
         """Read in every iteration, and write in those whose pixel is kept."""
@@ -60,13 +85,14 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
 
         The last row of a phase is written to its end, so beat (x, block, part) of it is written (width - x) / pixels read
         at once * beats of a pixel before the next phase starts, less the beats before it in its pixel; the phase reads it at
-        kernel column k of output column o no earlier than o windows and k pixels of a block after its start.
+        kernel column k of output column o no earlier than o windows and k pixels of a block after its start. Phases of a
+        window are only taken where none is needed.
         """
-        x, _ = op.ends(ports)
+        if self.by_window(op, ports, fold):
+            return 0
         geometry = op.geometry(ports, fold)
-        lanes, read = op.beat_lanes(ports, fold), op.pixels_read(ports, fold)
-        pixel_beats = x.channels // lanes
-        part_beats = x.channels // op.groups * fold.groups // lanes
+        read = op.pixels_read(ports, fold)
+        pixel_beats, part_beats = self._beats(op, ports, fold)
         width, out_width = geometry.shape[2], geometry.outputs[2]
         column, inner = np.arange(out_width)[:, None], np.arange(geometry.kernel[2])
         at = column * geometry.stride[2] - geometry.before[2] + inner * geometry.dilation[2]
@@ -192,7 +218,72 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
             ]
         else:
             arguments += [("ROWS", self.buffer_rows(op, geometry)), ("GAP", self.gap(op, ports, fold))]
+            arguments += [("BY_WINDOW", self.by_window(op, ports, fold))]
         arguments += [("PAD", op.pad_code), ("TRIPS", self.access(op, ports, fold).trips)]
         if positions > 1:
             return self.call("parallel_window", tuple(arguments), memories=("columns", "rows", "planes"))
         return self.call("sliding_window", tuple(arguments), memories=("rows",))
+
+
+def _pixels_needed(geometry: Geometry) -> IntArray:
+    """List the pixels of a map of one plane that must be there before each window, shape (rows, columns)."""
+    (_, height, width), (_, rows, columns) = geometry.shape, geometry.outputs
+    (_, top, left), (_, span_y, span_x) = geometry.before, geometry.extent
+    down = np.minimum(height, np.arange(rows) - top + span_y)
+    along = np.minimum(width, np.arange(columns) - left + span_x)
+    needed = (down[:, None] - 1) * width + along
+    return np.maximum.accumulate(needed.reshape(-1)).reshape(rows, columns)
+
+
+def _added(geometry: Geometry) -> IntArray:
+    """List the pixels that are read while each window is sent, shape (rows, columns); all that are left with the last."""
+    needed = _pixels_needed(geometry)
+    after = np.append(needed.reshape(-1)[1:], prod(geometry.shape))
+    return after.reshape(needed.shape) - needed
+
+
+@lru_cache(maxsize=1 << 10)
+def _read_back(geometry: Geometry, pixel_beats: int, part_beats: int) -> int:
+    """Count the iterations from the write of a beat to its first read, at least, where phases are those of windows."""
+    added = _added(geometry).reshape(-1)
+    lengths = np.maximum(added, prod(geometry.kernel)) * pixel_beats
+    fill = int(_pixels_needed(geometry)[0, 0])
+    starts = fill * pixel_beats + np.cumsum(lengths) - lengths
+    of_pixel = np.repeat(np.arange(len(added)), added)
+    within = np.arange(len(of_pixel)) - (np.cumsum(added) - added)[of_pixel]
+    written = np.concatenate([np.arange(fill) * pixel_beats, starts[of_pixel] + within * pixel_beats])
+    height, width = geometry.shape[1:]
+    row, column = np.divmod(np.arange(len(added)), geometry.outputs[2])
+    least = READ_BACK
+    for k in range(prod(geometry.kernel)):
+        y = row - geometry.before[1] + k // geometry.kernel[2] * geometry.dilation[1]
+        x = column - geometry.before[2] + k % geometry.kernel[2] * geometry.dilation[2]
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        distance = starts[inside] + k * part_beats - written[y[inside] * width + x[inside]]
+        least = min(least, int(distance.min(initial=READ_BACK)))
+    return least
+
+
+@lru_cache(maxsize=1 << 10)
+def _window_by_window(geometry: Geometry, pixel_beats: int) -> Access:
+    """Give the access pattern of phases that are those of windows: what the next window adds is read first."""
+    sent = prod(geometry.kernel) * pixel_beats
+
+    def phases(counts: IntArray) -> tuple[Pattern, Pattern]:
+        reads: list[Pattern] = []
+        writes: list[Pattern] = []
+        for pixels, equal in itertools.groupby(counts.tolist()):
+            read, count = pixels * pixel_beats, len(list(equal))
+            length = max(read, sent)
+            reads.append(Pattern(((read, True), (length - read, False)), count))
+            writes.append(Pattern(((sent, True), (length - sent, False)), count))
+        return Pattern(tuple(reads)), Pattern(tuple(writes))
+
+    fill = int(_pixels_needed(geometry)[0, 0]) * pixel_beats
+    reads: list[Pattern | tuple[int, bool]] = [(fill, True)]
+    writes: list[Pattern | tuple[int, bool]] = [(fill, False)]
+    for _, rows in itertools.groupby(_added(geometry), key=lambda row: row.tobytes()):
+        first, *others = rows
+        for found, row in zip((reads, writes), phases(first), strict=True):
+            found.append(Pattern((row,), 1 + len(others)))
+    return Access((Pattern(tuple(reads)),), (Pattern(tuple(writes)),))
