@@ -14,6 +14,7 @@ from muxflow.board.deploy import interface_entry, self_test_set
 from muxflow.board.driver.results import Counters, StreamCounters
 from muxflow.board.driver.weights import WEIGHTS_FILE
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.interruption import undisturbed
 from muxflow.hls.packing import pack
 from muxflow.hls.vitis.csim import compile_csim, load_options, seed_options
 from muxflow.hls.vitis.project import load_project
@@ -69,7 +70,8 @@ class Emulator:
             for port in self._ports(side):
                 command += [option, port, str(self._file(port, slot))]
         command += [*seed_options(self._project, self._seeds), *self._weights]
-        self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        with undisturbed():
+            self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
         """Read the words of each output of the slot, once the simulation has ended."""

@@ -92,6 +92,7 @@ def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> Iter
     Raises MuxflowError where there is no place for temporary files, OSError where `parent` takes none.
     """
     folder = None
+    removal = undisturbed()  # made here, because a signal may come where a call returns
     try:
         with undisturbed():
             try:
@@ -105,7 +106,7 @@ def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> Iter
         yield folder
     finally:
         if folder is not None:
-            with undisturbed():
+            with removal:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

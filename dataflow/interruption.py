@@ -34,4 +34,13 @@ def undisturbed() -> Iterator[None]:
         for number, handler in former.items():
             signal.signal(number, handler)
         if came:
-            signal.raise_signal(came[0])
+            _deliver(came[0])
+
+
+def _deliver(number: int) -> None:
+    """Give a signal to the handler that stands; one in Python is not told where: it is not put off again."""
+    handler = signal.getsignal(number)
+    if callable(handler):
+        handler(number, None)
+    else:
+        signal.raise_signal(number)

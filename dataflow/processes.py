@@ -6,16 +6,52 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.interruption import undisturbed
 
 GRACE_SECONDS = 5.0
 """What a tool has to end by itself before it is killed (decision)."""
 COMPILE_SECONDS = 3600.0
 """Most that a C++ compiler may take (decision): the largest design of the benchmarks takes a few minutes."""
+
+
+@contextmanager
+def running(command: Sequence[str], *, group: bool = False, **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """Start a tool that is killed at the latest with the block, though a signal comes while it starts or ends.
+
+    `group`: it gets a process group of its own, all of which ends with the block, asked first. `options`: of `Popen`.
+    """
+    process = None
+    ending = undisturbed()  # made here, because a signal may come where a call returns
+    try:
+        with undisturbed():
+            process = subprocess.Popen(command, start_new_session=group, **options)
+        yield process
+    finally:
+        if process is not None:
+            with ending, process:
+                if group:
+                    end_group(process)
+                else:
+                    process.kill()
+
+
+def completed(
+    command: Sequence[str], *, seconds: float | None = None, group: bool = False, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool in a folder and give what it said and its exit code.
+
+    Raises `subprocess.TimeoutExpired` where it does not end within `seconds`.
+    """
+    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with running(command, group=group, cwd=folder, text=True, errors="replace", **pipes) as process:
+        said, errors = process.communicate(timeout=seconds)
+    return subprocess.CompletedProcess(command, process.returncode, said, errors)
 
 
 def compiled(command: Sequence[str], folder: Path, source: str) -> subprocess.CompletedProcess[str]:
@@ -24,19 +60,13 @@ def compiled(command: Sequence[str], folder: Path, source: str) -> subprocess.Co
     `source`: what it compiles, for the message. Raises ToolError naming COMPILE_SECONDS where it does not end by then; its
     whole process group ends with it, and when this is interrupted.
     """
-    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=folder, text=True, errors="replace", start_new_session=True, **pipes) as process:
-        try:
-            said, errors = process.communicate(timeout=COMPILE_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise ToolError(
-                f"{command[0]} has not compiled {source} within {COMPILE_SECONDS:g} s (COMPILE_SECONDS), and was stopped; "
-                "see whether it runs by hand, and whether this machine has memory left"
-            ) from None
-        finally:
-            if process.returncode is None:
-                end_group(process)
-    return subprocess.CompletedProcess(command, process.returncode, said, errors)
+    try:
+        return completed(command, seconds=COMPILE_SECONDS, group=True, folder=folder)
+    except subprocess.TimeoutExpired:
+        raise ToolError(
+            f"{command[0]} has not compiled {source} within {COMPILE_SECONDS:g} s (COMPILE_SECONDS), and was stopped; "
+            "see whether it runs by hand, and whether this machine has memory left"
+        ) from None
 
 
 def first_errors(said: str) -> str:

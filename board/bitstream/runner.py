@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import re
 import selectors
 import shlex
@@ -16,10 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.processes import end_group
+from muxflow.dataflow.processes import running
 
 Tell = Callable[[str, str], None]
 """`tell(stage, activity)`: what its tool does now; no activity, an empty text, when the stage begins."""
@@ -199,21 +199,12 @@ def _follow(
 
     Whatever goes wrong here (interruption, time-out, full disk), the whole group is ended first.
     """
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        bufsize=0,
-    )
-    assert process.stdout is not None
-    rest = b""
-    try:
-        with selectors.DefaultSelector() as selector, process.stdout as pipe:
-            selector.register(pipe, selectors.EVENT_READ)
+    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
+    with running(command, group=True, cwd=folder, env=dict(environment), **pipes) as process:
+        assert process.stdout is not None
+        rest = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
             while True:
                 if time.monotonic() > deadline:
                     raise TimeoutError
@@ -222,7 +213,7 @@ def _follow(
                     if process.poll() is not None:
                         break
                     continue
-                data = os.read(pipe.fileno(), 65536)
+                data = process.stdout.read(65536)
                 if not data:
                     break
                 write(data)
@@ -235,8 +226,6 @@ def _follow(
             if time.monotonic() > deadline:
                 raise TimeoutError
             time.sleep(0.05)
-    finally:
-        end_group(process)
     return process.returncode
 
 

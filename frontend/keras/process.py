@@ -20,6 +20,7 @@ from typing import IO, Any, Literal
 from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.files import ARCHIVE_FAULTS, scratch_folder
 from muxflow.dataflow.packages import install_extra
+from muxflow.dataflow.processes import completed, running
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
@@ -97,9 +98,7 @@ def _hdf5_version(path: Path, _changed: int) -> tuple[str, str]:
     """Read the version in an HDF5 file, in a process of its own, once for a file that has not changed; and what is wrong."""
     command = [sys.executable, "-P", str(Path(__file__).with_name("hdf5_version.py")), str(path.absolute())]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=VERSION_SECONDS, check=False
-        )
+        done = completed(command, seconds=VERSION_SECONDS)
     except subprocess.TimeoutExpired:
         raise MuxflowError(
             f"model {path}: the HDF5 library does not come to its end within {VERSION_SECONDS:g} s (VERSION_SECONDS), so it "
@@ -223,8 +222,5 @@ def keras_child(module: str, arguments: Sequence[str], what: str, generation: Ge
         # What TensorFlow leaves where temporary files go, because it is killed, goes with the folder.
         environment = {**os.environ, **own, "TMPDIR": str(folder)}
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
-        with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
-            try:
-                yield Child(process, errors, what)
-            finally:
-                process.kill()
+        with running(command, text=True, env=environment, **pipes) as process:
+            yield Child(process, errors, what)

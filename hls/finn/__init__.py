@@ -25,6 +25,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import pip_install, require
+from muxflow.dataflow.processes import running
 from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import load_design, save_design
 from muxflow.hls.finn.comparison import Row
@@ -183,13 +184,10 @@ def _run(
         log = scratch / "log"
         with (
             log.open("w") as chatter,
-            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=chatter, text=True) as child,
+            running(command, env=environment, stdout=subprocess.PIPE, stderr=chatter, text=True) as child,
         ):
-            try:
-                answer = _answer(child, progress)
-            finally:
-                child.kill()
-            if answer is not None:
-                return answer
+            answer = _answer(child, progress)
+        if answer is not None:
+            return answer
         last = [line for line in log.read_text().splitlines() if line.strip()][-3:]
         raise ToolError(f"FINN ended without an answer (exit code {child.returncode}):\n" + "\n".join(last))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.processes import compiled, first_errors
+from muxflow.dataflow.processes import compiled, completed, first_errors
 
 SCRIPT = "build_lib.sh"
 
@@ -61,7 +60,7 @@ class Hls4mlExecution:
             np.savez(folder / "inputs.npz", *(codes[name].astype(np.float64) for name in graph.inputs))
             np.savez(folder / "outputs.npz", *empty.values())
             command = [sys.executable, "-c", PREDICT, str(self._library), self._function, str(folder)]
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+            done = completed(command)
             if done.returncode:
                 raise ToolError(f"{self._library.name} ended with code {done.returncode}: {done.stderr[-400:].strip()}")
             with np.load(folder / "outputs.npz") as outputs:

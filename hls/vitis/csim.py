@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,7 +25,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.processes import compiled, first_errors
+from muxflow.dataflow.processes import compiled, first_errors, running
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.project import Project
 from muxflow.hls.vitis.seeds import seed_texts
@@ -182,18 +183,13 @@ def run_csim(
     started = time.perf_counter()
     with held_folder(project.path / "csim", ".run.") as scratch:
         runs = []
-        try:
+        with ExitStack() as processes:
             for index, (first, last) in enumerate(itertools.pairwise(bounds)):
                 options = [*(["--bounded"] if bounded else []), *seed_options(project, seeds or {})]
                 share = {name: array[first:last] for name, array in codes.items()}
-                runs.append(_Run(project, scratch / str(index), executable, share, options, streams, words))
+                folder = scratch / str(index)
+                runs.append(_Run(processes, project, folder, executable, share, options, streams, words))
             _watch(runs, count, progress)
-        finally:
-            for run in runs:
-                run.process.kill()
-                run.process.wait()
-                if run.process.stderr is not None:
-                    run.process.stderr.close()
         # Mapped before the folder goes: the codes stay on the disk until they are asked for.
         taps = {name: [run.tap(name) for run in runs] for name in streams}
         found = {name: np.concatenate([run.output(name) for run in runs]) for name in outputs}
@@ -245,10 +241,11 @@ def load_options(project: Project, file: Path, words: Words) -> list[str]:
 
 
 class _Run:
-    """One simulation process over a share of the images."""
+    """One simulation over a share of the images; its process is one of `processes` and ends with them."""
 
     def __init__(
         self,
+        processes: ExitStack,
         project: Project,
         folder: Path,
         executable: Path,
@@ -285,7 +282,7 @@ class _Run:
                 str(file),
                 str(graph.streams[name].beats * graph.streams[name].lanes),
             ]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.process = processes.enter_context(running(command, stderr=subprocess.PIPE, text=True))
 
     def poll(self) -> bool:
         """Read one line of what the process says; False once it has ended."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import subprocess
 import sys
 from types import FrameType
 from typing import Any
+
+from muxflow.dataflow import interruption as holding
 
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOON = 0.01
@@ -43,10 +47,28 @@ def interruption(error: BaseException | None) -> KeyboardInterrupt | None:
     return error
 
 
-def _end(number: int, _frame: FrameType | None) -> None:
+def _end(number: int, frame: FrameType | None) -> None:
     """Interrupt what runs, once: a terminal that closes sends two signals, and nothing comes between what cleans up."""
-    if interruption(sys.exc_info()[1]) is None:
-        raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)
+    if interruption(sys.exc_info()[1]) is not None:
+        return
+    if _opens(frame):
+        _again_soon(number)
+        return
+    raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)
+
+
+def _opens(frame: FrameType | None) -> bool:
+    """Tell whether a block is about to be entered or left: interrupted there, what it opened is never closed.
+
+    So is the lock that Python takes to ask for the state of a process: interrupted there, it waits for itself later.
+    """
+    if frame is not None:
+        file, name = frame.f_code.co_filename, frame.f_code.co_name
+        if file == contextlib.__file__ or (file, name) == (subprocess.__file__, "_internal_poll"):
+            return True
+    while frame is not None and frame.f_code.co_filename != holding.__file__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _come_again(lost: Any) -> None:
@@ -55,6 +77,16 @@ def _come_again(lost: Any) -> None:
     if not isinstance(error, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
         return
-    number = error.number if isinstance(error, Ended) else signal.SIGINT
-    signal.signal(signal.SIGALRM, lambda _number, _frame: _end(number, None))
+    _again_soon(error.number if isinstance(error, Ended) else signal.SIGINT)
+
+
+def _again_soon(number: int) -> None:
+    """Let the handler that stands then meet a signal once more."""
+
+    def again(_alarm: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(number)
+        if callable(handler):
+            handler(number, frame)
+
+    signal.signal(signal.SIGALRM, again)
     signal.setitimer(signal.ITIMER_REAL, SOON)
