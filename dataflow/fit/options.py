@@ -12,7 +12,7 @@ import numpy.typing as npt
 from muxflow.dataflow.fit.candidates import Candidate, Group, connection, fifo
 from muxflow.dataflow.fit.device import AMOUNTS, Resources
 from muxflow.dataflow.fit.implementation import Implementations
-from muxflow.dataflow.fit.memory import choices
+from muxflow.dataflow.fit.memory import choices, without_ultra_fifos
 from muxflow.dataflow.fit.trellis import Ints
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Beat, Stream
@@ -76,7 +76,7 @@ def _placements(candidate: Candidate, graph: Graph, held: Mapping[str, int]) -> 
             {
                 (lut + home.lut, ff + home.ff, blocks + home.bram18, ultra + home.uram)
                 for lut, ff, blocks, ultra in placed
-                for home in choices(memory)
+                for home in without_ultra_fifos(memory)
             }
         )
         placed = []
