@@ -40,9 +40,17 @@ def beat_type(stream: Stream) -> str:
 
 
 def storage_pragma(variable: str, placement: str, kind: str, tool: Tool) -> str:
-    """Write the pragma that puts a memory where the plan wants it, in the tool's own words."""
+    """Write the pragma that puts a memory where the plan wants it, in the tool's own words.
+
+    Raises UnsupportedError naming a FIFO in UltraRAM for a tool that has none.
+    """
     if tool == "vitis_hls":
         return f"bind_storage variable={variable} type={kind} impl={placement}"
+    if (kind, placement) == ("fifo", "uram"):
+        raise UnsupportedError(
+            f"stream {variable}: its FIFO is planned in UltraRAM, and Vivado HLS makes none of it; write the project for "
+            "Vitis HLS, or fit to a board file with uram = 0"
+        )
     core = {
         ("rom_1p", "bram"): "ROM_1P_BRAM",
         ("rom_1p", "lutram"): "ROM_1P_LUTRAM",
@@ -125,12 +133,14 @@ class Argument:
 class Load:
     """The place of a source in the chain of those that are loaded.
 
-    `takes`, `gives`: C++ name and type of the streams before and after it; `after`: words of the sources that follow it.
+    `takes`, `gives`: C++ name and type of the streams before and after it; `after`: words of the sources that follow it;
+    `first`: whether none comes before it.
     """
 
     takes: tuple[str, str]
     gives: tuple[str, str]
     after: int
+    first: bool
 
 
 @dataclass(frozen=True)
@@ -246,8 +256,10 @@ class Emitter:
     def _loaded_type(self, source: Node, stream: str) -> str:
         (table,) = self.units[source.name].tables
         beat = loaded_type(table, self.placement(source.name, table.name), self.full_type(stream))
-        arguments = [f"/*{key}*/ {cpp(value)}" for key, value in self.units[source.name].arguments]
-        return f"muxflow::LoadedReader<{', '.join([*arguments, f'/*AFTER*/ {self._load(source).after}', beat])} >"
+        load = self._load(source)
+        named = (*self.units[source.name].arguments, ("AFTER", load.after), ("FIRST", load.first))
+        arguments = [f"/*{key}*/ {cpp(value)}" for key, value in named]
+        return f"muxflow::LoadedReader<{', '.join([*arguments, beat])} >"
 
     def _kept(self, source: Node, stream: str) -> list[str]:
         """Declare what the process of a loaded source keeps from frame to frame: its memory, and how far a load has come."""

@@ -266,7 +266,7 @@ def random_design(seed: int, rows: int = 0) -> Design:
     """A random graph under random legal folds; `rows`: see `random_graph`."""
     rng = np.random.default_rng(seed)
     graph = insert_forks(random_graph(seed, rows))
-    rows = {group.leader.name: [one.fold for one in group.candidates] for group in groups(graph, KERNELS, {})}
+    rows = {group.leader.name: [one.fold for one in group.candidates] for group in groups(graph, KERNELS)}
     folds = {name: row[int(rng.integers(len(row)))] for name, row in rows.items()}
     return build_design(graph, folds, KERNELS, device=ZYNQ_7020, board="none", clock_mhz=100)
 

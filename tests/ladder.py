@@ -347,7 +347,7 @@ class Ladder:
         ((_, repeats),) = kernel.arguments
         return [
             f"  typedef {loaded_type(table, 'lutram', f'muxflow::{beat_type(y)}')} table_t;",
-            f"  typedef muxflow::LoadedReader<{repeats}, 0, table_t> reader_t;",
+            f"  typedef muxflow::LoadedReader<{repeats}, 0, true, table_t> reader_t;",
             "  static table_t::Data weights;",
             "  static reader_t::State state;",
             "  hls::stream<muxflow::LoadBeat> load(\"load\", '0'), loaded(\"loaded\", '1');",

@@ -76,7 +76,7 @@ class Pricing:
         self.graph = insert_forks(check(graph))
         self.utilisation = replace(Utilisation(), sure=sure)
         self.implementations = implementations
-        self._groups = groups(self.graph, implementations, {})
+        self._groups = groups(self.graph, implementations)
 
     def leaders(self, layers: LayerFolds) -> tuple[dict[str, Fold], tuple[str, ...]]:
         """Give each leading node the fold that FINN+ has there, and list the ones that are not legal here.

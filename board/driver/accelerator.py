@@ -14,7 +14,7 @@ from .interface import CLASSES, Interface, parse_interface, read_interface, read
 from .packing import pack, unpack
 from .registers import DMA_LONGEST_TRANSFER
 from .results import Counters, Measurement
-from .weights import WEIGHTS_FILE, read_weights
+from .weights import WEIGHTS_FILE, checksum, read_weights
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -294,7 +294,7 @@ class Accelerator:
         memories = self.interface.weights
         assert memories is not None
         self._empty = True
-        expected, met = memories.checksum(words), backend.load_weights(words, self._timeout)
+        expected, met = checksum(words), backend.load_weights(words, self._timeout)
         if met != expected:
             raise AcceleratorError(
                 f"{self.interface.name}: the checksum of the loaded weights is 0x{met:016x}, expected 0x{expected:016x}; the "

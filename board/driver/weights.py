@@ -58,14 +58,6 @@ class WeightMemories:
         nodes = [{"node": one.node, "fold": one.fold, "words": one.words} for one in self.nodes]
         return {"network": self.network, "fingerprint": self.fingerprint, "nodes": nodes}
 
-    def checksum(self, words: Words) -> int:
-        """Give what the accelerator gives back for a load: the checksums of its memories, in a checksum."""
-        first, total = 0, 0
-        for node in self.nodes:
-            total = _turned(total, 1) ^ checksum(words[first : first + node.words])
-            first += node.words
-        return total
-
 
 def parse_memories(entry: Mapping[str, Any]) -> WeightMemories:
     """Read what `WeightMemories.entry` gave; raises KeyError, TypeError or ValueError where it is not whole."""
@@ -86,7 +78,7 @@ def _turned(value: int, bits: int) -> int:
 
 
 def checksum(words: Words) -> int:
-    """Turn by a bit and exclusive-or with the next word, for all words from 0: what each memory does in hardware."""
+    """Turn by a bit and exclusive-or with the next word, for all words from 0: what the accelerator gives back for a load."""
     # Words 64 apart are turned alike.
     padded = np.zeros(-(-len(words) // 64) * 64, np.uint64)
     padded[len(padded) - len(words) :] = words

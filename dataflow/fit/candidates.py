@@ -23,13 +23,15 @@ from muxflow.dataflow.ops.width_converter import WidthConverter
 class Candidate:
     """One fold of a group: cycles of its slowest node, logic, memories, beats of the streams it reads and writes.
 
-    Width converters between its nodes are part of it, and so are the FIFOs that its nodes read, in the reader's beats.
+    Width converters between its nodes are part of it. `queues`: the streams that its nodes read through FIFOs, which are
+    not among the memories, in the reader's beats.
     """
 
     fold: Fold
     cycles: int
     logic: Resources
     memories: tuple[Memory, ...]
+    queues: tuple[tuple[str, Beat], ...]
     reads: tuple[Beat, ...]
     writes: tuple[Beat, ...]
 
@@ -51,12 +53,10 @@ class Group:
 def groups(
     graph: Graph,
     implementations: Implementations,
-    held: Mapping[str, int],
     folds: Mapping[str, Set[Fold]] | None = None,
 ) -> tuple[Group, ...]:
     """List the groups of a graph (forks inserted), in its order, with every fold that the tools' limits allow.
 
-    `held`: elements that the FIFO of a stream is expected to hold, the same for every fold; absent streams need none.
     `folds`: the folds that a leading node may take, all legal ones where it is absent.
     Raises BudgetError naming a node whose every fold is over the limits.
     """
@@ -82,9 +82,7 @@ def groups(
         legal = [Fold()] if alone else tried_folds(graph, implementations, node)
         if folds is not None and node.name in folds:
             legal = [fold for fold in legal if fold in folds[node.name]]
-        tried = (
-            _candidate(graph, implementations, members, inner, in_place, reads, node, fold, held) for fold in legal
-        )
+        tried = (_candidate(graph, implementations, members, inner, in_place, reads, node, fold) for fold in legal)
         row = tuple(candidate for candidate in tried if candidate is not None)
         if not row:
             raise BudgetError(
@@ -129,7 +127,6 @@ def _candidate(
     reads: tuple[str, ...],
     leader: Node,
     fold: Fold,
-    held: Mapping[str, int],
 ) -> Candidate | None:
     cycles = 0
     logic = Resources()
@@ -149,8 +146,6 @@ def _candidate(
         logic += cost.logic
         memories += cost.memories
     for name, beat in read.items():
-        if name not in in_place:
-            memories.append(fifo(graph.streams[name], beat, held.get(name, 0)))
         if name in inner:
             taken, slowest = connection(implementations, graph.streams[name], written[name], beat)
             logic += taken
@@ -160,6 +155,7 @@ def _candidate(
         cycles,
         logic,
         tuple(memories),
+        tuple((name, beat) for name, beat in read.items() if name not in in_place),
         tuple(read[name] for name in reads),
         tuple(written[name] for name in leader.outputs),
     )

@@ -46,7 +46,9 @@ def rings(graph: Graph) -> tuple[Set[str], ...]:
     return tuple(sorted(found, key=lambda streams: min(map(order.__getitem__, streams))))
 
 
-def without_deadlock(folded: Folded, depths: Mapping[str, int]) -> dict[str, int]:
+def without_deadlock(
+    folded: Folded, depths: Mapping[str, int], safe: Mapping[str, int] | None = None
+) -> dict[str, int]:
     """Make FIFOs deeper until no pipelines can wait for each other for ever, whatever the tool makes of them.
 
     Tried are pipelines that stall and ones that drain at the end of each frame, with each of EXTRA_DEPTHS beyond the
@@ -56,11 +58,12 @@ def without_deadlock(folded: Folded, depths: Mapping[str, int]) -> dict[str, int
 
     Simulated is each part of `rings` alone: what such pipelines do, one beat after another, does not depend on when, and a
     ring waits for nothing outside its part. One frame more pushes those that count out of pipelines that stand still.
+    `safe`: depths of which that is known; a part in which none is less needs no simulation.
     """
     depths = dict(depths)
     short = folded.slowest_cycles < SHORT_FRAME
     depths_tried = range(max(EXTRA_DEPTHS), -1, -1) if short else EXTRA_DEPTHS
-    parts = rings(folded.graph)
+    parts = [part for part in rings(folded.graph) if safe is None or any(depths[name] < safe[name] for name in part)]
     tried = [
         Simulator.of(folded, style, deeper, streams=part)
         for style in ("stalling", "drained")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -61,13 +61,37 @@ class _Proof:
             timing = _kept(self.nominal, depths, self.frames, self.allowed)
             return timing if deeper.result() is not None else None
 
+    def after_cut(
+        self, depths: Mapping[str, int], cut: str, latest: Sequence[Timing | None]
+    ) -> list[Timing | None] | None:
+        """Give the timings with the estimated and with the deeper pipelines; None where the depths are too small.
+
+        `latest`: the timings that were before the FIFO of stream `cut` was cut to the depth that it has now, where they are
+        known. One in which its writer would not have waited at this depth either stays as it is.
+        """
+        runs = (self.nominal, self.allowed), (self.deeper, self.allowed * MARGIN_SLACK)
+        timings: list[Timing | None] = []
+        for (simulator, allowed), timing in zip(runs, latest, strict=True):
+            if timing is None or timing.high_water[cut] > depths[cut]:
+                timing = _kept(simulator, depths, self.frames, allowed)
+            if timing is None:
+                return None
+            timings.append(timing)
+        return timings
+
 
 def frames_in_flight(simulator: Simulator) -> int:
     """Count the frames that the pipeline works on at once when nothing holds it up, at least 1 and at most 20."""
     return min(20, -(-simulator.run(None, 1).latency // simulator.slowest_cycles))
 
 
-def size_fifos(folded: Folded, *, interval: float = 0, margin: int = MARGIN) -> Sizing:
+def size_fifos(
+    folded: Folded,
+    *,
+    interval: float = 0,
+    margin: int = MARGIN,
+    fits: Callable[[Mapping[str, int]], bool] = lambda _depths: True,
+) -> Sizing:
     """Find depths that keep an interval, the slowest node's or `interval` where that is longer, proved by simulations.
 
     A host that offers its beats evenly over the interval, and FIFOs without limit, show what each FIFO must hold; the
@@ -78,7 +102,8 @@ def size_fifos(folded: Folded, *, interval: float = 0, margin: int = MARGIN) -> 
     depths are those at which no writer ever waits, and their interval is what is kept.
 
     `margin`: cycles by which each pipeline may turn out deeper than estimated; what FIFOs must hold is seen with them,
-    and the proof is made without and with them. `without_deadlock` and `cut_fifos` go on from there.
+    and the proof is made without and with them. `without_deadlock` and `cut_fifos` go on from there. `fits`: says whether
+    a design may have such depths; where it may not they need no proof, and come with the simulation that showed them.
     """
     graph = folded.graph
     proof = _Proof.of(folded, margin)
@@ -95,7 +120,7 @@ def size_fifos(folded: Folded, *, interval: float = 0, margin: int = MARGIN) -> 
         if free is None:
             continue
         depths = _needed(free, limits | ahead)
-        proved = proof.timing(depths)
+        proved = proof.timing(depths) if fits(depths) else free
         if proved is not None:
             return Sizing(depths, proved, proof.allowed)
     free = proof.deeper.run(limits, proof.frames)
@@ -115,7 +140,8 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int, margin: int = MARGIN
     """
     graph = folded.graph
     proof = _Proof.of(folded, margin, sizing)
-    depths, proved = dict(sizing.depths), sizing.timing
+    depths = dict(sizing.depths)
+    latest: list[Timing | None] = [sizing.timing, None]
     held = frame_edges(graph)
     bits = {name: depths[name] * stream.beat_bits for name, stream in graph.streams.items()}
     weights = graph.weights()
@@ -125,14 +151,15 @@ def cut_fifos(folded: Folded, sizing: Sizing, *, cuts: int, margin: int = MARGIN
         low, high, guess = 0, depths[name], FIFO_DEPTH
         while high > FIFO_DEPTH and high - low > max(1, high // 16) and cuts > 0:
             cuts -= 1
-            timing = proof.timing({**depths, name: guess})
-            if timing is None:
+            timings = proof.after_cut({**depths, name: guess}, name, latest)
+            if timings is None:
                 low = guess
             else:
-                high, proved = guess, timing
+                high, latest = guess, timings
             guess = (low + high) // 2
         depths[name] = high
-    return Sizing(depths, proved, sizing.allowed_interval)
+    assert latest[0] is not None
+    return Sizing(depths, latest[0], sizing.allowed_interval)
 
 
 def _kept(simulator: Simulator, depths: Mapping[str, int], frames: int, allowed: float) -> Timing | None:

@@ -16,6 +16,7 @@ from muxflow.dataflow.fit.resizing import CUTS, secure
 from muxflow.dataflow.fit.schedule import fifo_depths
 from muxflow.dataflow.fit.search import Search
 from muxflow.dataflow.fit.solver import Solution
+from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.spec import check, check_network
@@ -71,14 +72,19 @@ def fit(
     def sized(solution: Solution) -> Design:
         """Build the folded design with FIFO depths and placed memories."""
         folded = fold_graph(forked, solution.folds, implementations)
-        timing = None
-        if simulated:
-            found = size_fifos(folded, interval=search.allowed(solution.cycles, slowdown))
-            depths, timing = found.depths, found.timing
-        else:
-            depths = fifo_depths(folded)
-        placed = folded.with_depths(depths)
-        return place(placed, device=device, board=board, clock_mhz=clock_mhz, utilisation=utilisation, timing=timing)
+
+        def placed(depths: Mapping[str, int], timing: Timing | None = None) -> Design:
+            deep = folded.with_depths(depths)
+            return place(deep, device=device, board=board, clock_mhz=clock_mhz, utilisation=utilisation, timing=timing)
+
+        if not simulated:
+            return placed(fifo_depths(folded))
+        found = size_fifos(
+            folded,
+            interval=search.allowed(solution.cycles, slowdown),
+            fits=lambda depths: not placed(depths).resources.exceeds(budget),
+        )
+        return placed(found.depths, found.timing)
 
     def longest(design: Design) -> float:
         """Give the interval that FIFOs may not make longer."""
@@ -94,7 +100,8 @@ def fit(
     if best.timing is not None:
         tell("FIFO depths: cutting")
         fifos = cut_fifos(best.folded, Sizing(best.depths, best.timing, longest(best)), cuts=CUTS)
-        cut = secured(with_depths(best, fifos.depths, fifos.timing))
+        cut = with_depths(best, fifos.depths, fifos.timing)
+        cut = secure(cut, longest(cut), best.depths)
         if not cut.resources.exceeds(budget) and search.meets(cut) and search.rank(cut) < search.rank(best):
             best = cut
     return best

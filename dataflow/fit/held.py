@@ -22,11 +22,16 @@ def expected_elements(graph: Graph) -> dict[str, int]:
 
 
 def held_elements(design: Design) -> dict[str, int]:
-    """Count the elements that the FIFOs of each stream can hold, counted to the stream before its width converters."""
+    """Count the elements that the FIFOs of each stream can hold, counted to the stream before its width converters.
+
+    FIFOs in UltraRAM count as shallow: they are expected to find their place there again.
+    """
     found: dict[str, int] = {}
     for start, chain in converter_chains(design.graph).items():
         deep = [
-            design.depths[name] * design.graph.streams[name].lanes for name in chain if design.depths[name] > FIFO_DEPTH
+            design.depths[name] * design.graph.streams[name].lanes
+            for name in chain
+            if design.depths[name] > FIFO_DEPTH and not design.fifos[name].uram
         ]
         if deep:
             found[start] = max(deep)

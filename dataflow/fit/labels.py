@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from muxflow.dataflow.fit.trellis import Floats, Ints, Trellis
 
@@ -89,7 +88,7 @@ def smallest_share(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> tuple
     Whatever the prices, the cheapest path costs no more than the largest share of any; prices grow where shares are large.
     """
     scale = 1.0 / np.maximum(1, budget)
-    weights = np.where(PRICED > 0, 0.45, 0.05) * _used(trellis)
+    weights = np.where(PRICED > 0, 0.45, 0.05) * trellis.used
     weights /= max(weights.sum(), ROUNDING)
     bound, least, found = 0.0, np.inf, []
     for turn in range(rounds):
@@ -116,7 +115,7 @@ def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
     if bound.value > most + ROUNDING:
         return None
     most = min(bound.cost, most)
-    trellis, used = bound.rest, _used(trellis)
+    trellis, used = bound.rest, trellis.used
     priced, every = (tuple(np.flatnonzero(columns).tolist()) for columns in (used & (PRICED > 0), used))
     gap = 0.002
     while True:
@@ -132,15 +131,9 @@ def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
         gap *= 4
 
 
-def _used(trellis: Trellis) -> npt.NDArray[np.bool_]:
-    """Say which resources any path takes."""
-    used: npt.NDArray[np.bool_] = np.any([section.cost.any(axis=0) for section in trellis.sections], axis=0)
-    return used
-
-
 def _most(trellis: Trellis, budget: Ints) -> float:
     """Give the load that no path within the budget exceeds."""
-    return float(PRICED @ (_used(trellis) & (budget > 0)))
+    return float(PRICED @ (trellis.used & (budget > 0)))
 
 
 def _search(

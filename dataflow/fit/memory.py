@@ -23,6 +23,8 @@ BRAM18_BITS = 18 * 1024
 """Bits of a block, parity included."""
 URAM_DEPTH, URAM_WIDTH = 4096, 72
 """The one shape of a URAM288 (UG573): the bitstream cannot fill it."""
+ULTRA_FIFO = 4
+"""RAMB18 of a FIFO in block RAM for which an UltraRAM, as large as 16 of them, may stand in (decision)."""
 
 
 @dataclass(frozen=True)
@@ -246,13 +248,18 @@ def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     in_lut, in_lut_ff, _ = _fifo_in_luts(depth, width)
     in_luts = PlacedMemory(memory, "lutram", lut=in_lut, ff=in_lut_ff)
     lut, ff = estimate(block_fifo={"constant": 1})
+    if in_lut <= lut:
+        return (in_luts,)
     in_bram = PlacedMemory(memory, "bram", lut=lut, ff=ff, bram18=bram18_count(depth, width))
-    return (in_luts, in_bram) if in_lut > lut else (in_luts,)
+    ultra = uram_count(depth, width)
+    if in_bram.bram18 < ULTRA_FIFO * ultra:
+        return in_luts, in_bram
+    return in_luts, in_bram, PlacedMemory(memory, "uram", lut=lut, ff=ff, uram=ultra)
 
 
 @lru_cache(maxsize=1 << 16)
 def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
-    """List where a memory can go: LUTs, block RAM or, weights that are loaded, UltraRAM.
+    """List where a memory can go: LUTs, block RAM or, weights that are loaded and large FIFOs, UltraRAM.
 
     One of depth 2 or less, or of 32 bits or less, goes only into registers. In UltraRAM a memory is not cut into banks.
 
@@ -279,6 +286,15 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
         return in_lut, in_bram
     in_uram = PlacedMemory(memory, "uram", uram=uram_count(memory.depth, memory.width))
     return in_lut, in_bram, in_uram
+
+
+def without_ultra_fifos(memory: Memory) -> tuple[PlacedMemory, ...]:
+    """List where a memory can go, FIFOs in UltraRAM left out: only the placement of a sized design weighs those.
+
+    A choice more for every deep FIFO would make the search for folds ten times as slow.
+    """
+    found = choices(memory)
+    return tuple(one for one in found if not one.uram) if memory.kind in ("fifo", "frame") else found
 
 
 def _lutram(memory: Memory) -> int:

@@ -68,15 +68,16 @@ def deadlocks(design: Design) -> dict[Style, tuple[tuple[str, str, str], ...]]:
     return found
 
 
-def secure(design: Design, allowed: float) -> Design:
+def secure(design: Design, allowed: float, known: Mapping[str, int] | None = None) -> Design:
     """Raise FIFO depths until no pipelines wait for each other for ever, then to what their primitives hold anyway.
 
-    `allowed`: the interval that the deeper ones may not exceed. A design without a simulation stays as it is.
+    `allowed`: the interval that the deeper ones may not exceed. `known`: depths of the same folds that were raised so.
+    A design without a simulation stays as it is.
     """
     if design.timing is None:
         return design
     simulator, frames = Simulator.of(design.folded), len(design.timing.completions)
-    depths = without_deadlock(design.folded, design.depths)
+    depths = without_deadlock(design.folded, design.depths, known)
     safe = design if depths == design.depths else with_depths(design, depths, None)
     full = {**depths, **{name: full_depth(placed) for name, placed in safe.fifos.items()}}
     filled = with_depths(design, full, None)

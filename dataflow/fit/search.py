@@ -60,13 +60,15 @@ class Search:
         self._limit = self.interval
         self.floor = 0
         self._near: int | None = None
-        self._solver: tuple[Mapping[str, int], Solver] | None = None
+        self._solver: Solver | None = None
 
     def solver(self, held: Mapping[str, int]) -> Solver:
         """Give the solver for what FIFOs hold; the one that was asked for last is kept."""
-        if self._solver is None or self._solver[0] != held:
-            self._solver = held, Solver(self.graph, self.implementations, held)
-        return self._solver[1]
+        if self._solver is None:
+            self._solver = Solver(self.graph, self.implementations, held)
+        elif self._solver.held != held:
+            self._solver = self._solver.holding(held)
+        return self._solver
 
     def solve(self, held: Mapping[str, int], best: Design | None) -> Solution | None:
         """Find the next design worth sizing; None when nothing fits, or nothing that is better than the best one by far."""

@@ -131,8 +131,8 @@ class _Process:
         return row
 
 
-def _processes(folded: Folded, style: Style, deeper: int) -> Iterable[_Process]:
-    """List the host's inputs, the nodes in their order, and the host's outputs."""
+def _processes(folded: Folded, style: Style, deeper: int, streams: Set[str]) -> Iterable[_Process]:
+    """List the host's inputs, the nodes in their order, and the host's outputs, those at the ends of these streams."""
     graph = folded.graph
 
     def host(name: str, end: str, *, written: bool) -> _Process:
@@ -142,8 +142,11 @@ def _processes(folded: Folded, style: Style, deeper: int) -> Iterable[_Process]:
         return _Process(end, reads, writes, stream.beats, 1, 1, "flushing", stream)
 
     for name, end in host_ends(graph.inputs, SOURCE).items():
-        yield host(name, end, written=True)
+        if name in streams:
+            yield host(name, end, written=True)
     for node in graph.nodes:
+        if streams.isdisjoint((*node.inputs, *node.outputs)):
+            continue
         loop, cost = folded.access(node), folded.cost(node)
         reads, writes = (
             dict(zip(node.inputs, loop.reads, strict=True)),
@@ -154,15 +157,15 @@ def _processes(folded: Folded, style: Style, deeper: int) -> Iterable[_Process]:
             node.name, reads, writes, loop.trips, cost.interval, depth, style, graph.streams[node.outputs[0]]
         )
     for name, end in host_ends(graph.outputs, SINK).items():
-        yield host(name, end, written=False)
+        if name in streams:
+            yield host(name, end, written=False)
 
 
 def layout(folded: Folded, style: Style, deeper: int, streams: Set[str] | None) -> Layout:
     """Lay out the access patterns of all nodes; the arguments are those of `Simulator.of`."""
-    processes = list(_processes(folded, style, deeper))
+    processes = list(_processes(folded, style, deeper, folded.graph.streams.keys() if streams is None else streams))
     if streams is not None:
         processes = [one.within(streams) for one in processes]
-        processes = [one for one in processes if one.reads or one.writes]
         processes.sort(key=lambda one: not one.writes)
     number = {name: i for i, name in enumerate(folded.graph.streams)}
     slowest = max(one.trips * one.interval for one in processes)

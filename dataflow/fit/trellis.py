@@ -59,6 +59,12 @@ class Trellis:
     sections: tuple[Section, ...]
     names: tuple[Ints, ...] = ()
 
+    @cached_property
+    def used(self) -> npt.NDArray[np.bool_]:
+        """Which resources any path takes, shape (resources,)."""
+        found: npt.NDArray[np.bool_] = np.any([section.cost.any(axis=0) for section in self.sections], axis=0)
+        return found
+
     def forward(self, prices: Floats) -> list[Floats]:
         """Find the cheapest way to each state of each layer, the first one included."""
         values = [np.zeros(1)]

@@ -176,6 +176,10 @@ class Stream:
         """Give the same stream as before the graph was folded."""
         return replace(self, lanes=0, beat_pixels=1)
 
+    def without_meaning(self) -> Stream:
+        """Give the same stream without what its numbers stand for: all that hardware and its cost depend on."""
+        return replace(self, scale=(), offset=(), constant=None)
+
     def in_order(self, recorded: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Bring elements in the order of the beats, shape (N, elements), into that of the pixels."""
         if self.beat_pixels == 1 or self.repeats > 1:

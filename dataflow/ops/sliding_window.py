@@ -54,6 +54,12 @@ class SlidingWindow(Op):
       `W` windows the last one counts), and is sent in that iteration and `K / P - 1` further ones, in which nothing is
       read. Steps begin at the first beat or the first window, whichever is earlier, and end with the last of both.
 
+    - Where windows lie a pixel apart in a map of one plane, one at a time, and none lies in the padding alone, a phase in
+      HLS is that of a window: it sends one and meanwhile reads what the next one adds, up to its last pixel in the order of
+      the map; as long as nothing is read back less than 4 iterations after its write.
+    - Loop of one kernel position without padding in HLS, one pixel at a time: the map's beats, each read, and sent in the
+      same iteration where its pixel is kept.
+
     Source: the line buffer with overlapped reading and writing is the usual one of streaming convolution, the delay line
     with a register for each kernel position the usual one of image filters; order of groups: decision.
     """

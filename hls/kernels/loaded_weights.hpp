@@ -21,11 +21,12 @@ template <int BANKS_, int ROWS_, class W_> struct LoadedTable {
 ///
 /// \tparam REPEATS  how often the matrix is read in a frame
 /// \tparam AFTER    words of the sources that follow this one
+/// \tparam FIRST    whether it is the first of the chain
 ///
-/// The last word of a load is the checksum so far; each source adds that of its own words.
+/// The first source keeps the checksum of all words of a load, and adds it to the last one, which is none of a memory.
 /// Invariant: read i of a frame gives tile i mod TILES; before word i of a load, `state.place` is i and the first i / PARTS
 /// tiles are those of this load.
-template <int REPEATS, long AFTER, class T> class LoadedReader {
+template <int REPEATS, long AFTER, bool FIRST, class T> class LoadedReader {
  public:
   typedef typename T::W W;
   static const long BEATS = long(REPEATS) * T::BANKS * T::ROWS;
@@ -37,7 +38,7 @@ template <int REPEATS, long AFTER, class T> class LoadedReader {
     typename Number<T::PARTS>::type part;
     typename Number<T::ROWS>::type row;
     typename Number<T::BANKS>::type bank;
-    LoadWord sum;
+    LoadWord sum;                             // of the first source
     LoadedBeat<W> beat;
   };
 
@@ -68,9 +69,8 @@ template <int REPEATS, long AFTER, class T> class LoadedReader {
  private:
   template <class Out> void take(const LoadWord& word, stream<Out>& out) {
 #pragma HLS inline
-    state_.whole = false;
+    const bool last = state_.place == T::OWN + AFTER;
     if (state_.place < T::OWN) {
-      state_.sum = mixed(state_.sum, word);
       state_.beat.push(word, state_.part);
       if (++state_.part == T::PARTS) {
         state_.part = 0;
@@ -80,16 +80,16 @@ template <int REPEATS, long AFTER, class T> class LoadedReader {
           ++state_.bank;
         }
       }
-      ++state_.place;
-    } else if (state_.place < T::OWN + AFTER) {
-      out.write(LoadPort<Out>::of(word));
-      ++state_.place;
     } else {
-      out.write(LoadPort<Out>::of(mixed(word, state_.sum)));
-      state_.sum = 0;
+      out.write(LoadPort<Out>::of(FIRST && last ? LoadWord(word ^ state_.sum) : word));
+    }
+    if (FIRST) state_.sum = last ? LoadWord(0) : mixed(state_.sum, word);
+    state_.whole = last;
+    if (last) {
       state_.bank = 0;
       state_.place = 0;
-      state_.whole = true;
+    } else {
+      ++state_.place;
     }
   }
 
@@ -99,7 +99,7 @@ template <int REPEATS, long AFTER, class T> class LoadedReader {
   Counter<T::ROWS> row_;
 };
 
-template <int REPEATS, long AFTER, class T> struct BeatOf<LoadedReader<REPEATS, AFTER, T> > {
+template <int REPEATS, long AFTER, bool FIRST, class T> struct BeatOf<LoadedReader<REPEATS, AFTER, FIRST, T> > {
   typedef typename T::W type;
 };
 

@@ -24,9 +24,10 @@ class LoadedWeightsKernel(Kernel[LoadedWeights], op=LoadedWeights):
     def cost(self, op: LoadedWeights, ports: Ports, fold: Fold) -> Cost:
         """Count the weight streamer of stored weights, its memory with a second port, and the loader (derived).
 
-        The loader: a beat that is made of words, in registers; checksum and the word that is passed on, a LUT a bit each,
-        and the checksum's registers; the counters of words, parts, rows and banks, a LUT and a register a bit, and as much
-        again for their ends; the FIFO of two words to the next loader.
+        The loader: a beat that is made of words, in registers; the counters of words, parts, rows and banks, a LUT and a
+        register a bit, and as much again for their ends; the FIFO of two words to the next loader. A word that is passed on
+        passes no logic. The checksum, which the first loader alone keeps, belongs to the ports of the design, which no node
+        counts.
         """
         bits = fold.parallel * ports.outputs[0].bits
         memory = self._memory(op, bits, fold)
@@ -34,8 +35,8 @@ class LoadedWeightsKernel(Kernel[LoadedWeights], op=LoadedWeights):
         counters = sum(count.bit_length() for count in (memory.depth * parts, parts, memory.bank_depth, memory.banks))
         lut, _ = estimate(weight_stream={"constant": 1}, register_fifo={"constant": 1, "bit": WORD})
         _, ff = estimate(weight_stream={"constant": 1, "bit": bits}, register_fifo={"constant": 1, "bit": WORD})
-        lut += 2 * WORD + 2 * counters
-        ff += parts * WORD + WORD + counters
+        lut += 2 * counters
+        ff += parts * WORD + counters
         return Cost(lut, ff, memories=(memory,), depth=3)
 
     def _memory(self, op: LoadedWeights, bits: int, fold: Fold) -> Memory:

@@ -2,6 +2,7 @@
 #ifndef MUXFLOW_SLIDING_WINDOW_HPP
 #define MUXFLOW_SLIDING_WINDOW_HPP
 
+#include "muxflow/decimate.hpp"
 #include "muxflow/memory.hpp"
 #include "muxflow/parallel_window.hpp"
 #include "muxflow/stream.hpp"
@@ -17,6 +18,13 @@ template <int DEPTH, int HEIGHT, int SPAN_D, int SPAN_H> int rows_needed(int win
   if (plane > DEPTH - 1) plane = DEPTH - 1;
   if (row > HEIGHT - 1) row = HEIGHT - 1;
   return plane < 0 || row < 0 ? 0 : plane * HEIGHT + row + 1;
+}
+
+/// Columns of a row that must be there before windows can be sent that begin at this column.
+template <int WIDTH, int SPAN_W> int columns_needed(int window_x) {
+#pragma HLS inline
+  const int columns = window_x + SPAN_W;
+  return columns < 0 ? 0 : columns > WIDTH ? WIDTH : columns;
 }
 
 /// Where columns stand: of window `window` of a beat, kernel column k is read from bank `of`; a bank gives kernel column k
@@ -100,20 +108,24 @@ template <class Part, int PLACES, bool BLOCK, int BANKS> struct Banks<Part, PLAC
 /// \tparam TRIPS                  iterations of the whole frame
 /// \tparam BLOCK                  whether the buffer is planned in block RAM
 ///
+/// \tparam BY_WINDOW              whether a phase is that of a window, not of a row of them
+///
 /// Rows are counted plane after plane. Phase 0 reads the rows of the first output row; a later phase sends the windows
 /// of an output row while it reads the rows that the next one adds. A phase lasts as long as the longer of the two.
+/// BY_WINDOW the same with a window in place of an output row, and the pixels up to its last one in place of rows: pixels
+/// are asked for as evenly as windows leave, and a window leaves once its last pixel is there.
 ///
 /// With several windows the columns of a row stand in banks in turn, of which each window reads another one: column c in
 /// bank c mod BANKS.
 ///
-/// Invariant: in the phase of an output row the buffer holds every input row that its windows or later ones read, up to
-/// and including the row before read_row; input row r stands in slot (r + PAD_FRONT * HEIGHT + PAD_TOP) mod ROWS. ROWS
+/// Invariant: in the phase of an output row (a window) the buffer holds every input row that its windows or later ones
+/// read, up to what stands before (read_row, read_beat); input row r stands in slot (r + PAD_FRONT * HEIGHT + PAD_TOP) mod ROWS. ROWS
 /// is large enough that no row is overwritten before its last window was sent; for one plane, window height + STRIDE_H
 /// rows, because the rows that arrive are STRIDE_H at most.
 template <int DEPTH, int HEIGHT, int WIDTH, int BLOCKS, int BLOCK_FOLD, int READS, int WINDOWS, int KERNEL_D,
           int KERNEL_H, int KERNEL_W, int STRIDE_D, int STRIDE_H, int STRIDE_W, int DILATION_D, int DILATION_H, int DILATION_W, int PAD_FRONT,
-          int PAD_TOP, int PAD_LEFT, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, int ROWS, int GAP, int PAD,
-          long TRIPS, bool BLOCK, class X, class Y>
+          int PAD_TOP, int PAD_LEFT, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, int ROWS, int GAP, bool BY_WINDOW,
+          int PAD, long TRIPS, bool BLOCK, class X, class Y>
 void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline
   static_assert(X::LANES / READS == Y::LANES / WINDOWS, "a sliding window keeps the lanes of a pixel");
@@ -148,9 +160,13 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
   Counter<PIXEL_BEATS> read_fold;                                             // next beat of its pixels
   Counter<BANKS / READS> slot;                                                // which banks they stand in
   Counter<PLACES> read_at((PAD_FRONT * HEIGHT + PAD_TOP) % ROWS * ROW_BEATS); // its place
-  typename Counter<DEPTH * HEIGHT + 1>::type read_limit = first;              // rows to hold after this phase
+  // Rows to hold after this phase, and beats of the row after them.
+  typename Counter<DEPTH * HEIGHT + 1>::type read_limit = BY_WINDOW && first > 0 ? first - 1 : first;
+  typename Counter<WIDTH / READS * PIXEL_BEATS + 1>::type beat_limit =
+      BY_WINDOW && first > 0 ? detail::columns_needed<WIDTH, SPAN_W>(-PAD_LEFT) * PIXEL_BEATS : 0;
   bool leading = first > 0;                                                   // phase 0
   bool sending = !leading;
+  bool row_sent = false;
   bool starting = !leading;                                // the limit of the present phase is not known yet
   Counter<OUT_DEPTH> out_plane;
   Counter<OUT_HEIGHT> out_row;
@@ -174,17 +190,28 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
     if (starting) {
       // The rows that the next output row adds; all that are left with the last one.
       int next = DEPTH * HEIGHT;
-      if (!out_row.last()) {
+      if (BY_WINDOW && !out_column.last()) {
+        next = detail::rows_needed<DEPTH, HEIGHT, SPAN_D, SPAN_H>(window_z, window_y);
+      } else if (!out_row.last()) {
         next = detail::rows_needed<DEPTH, HEIGHT, SPAN_D, SPAN_H>(window_z, window_y + STRIDE_H);
       } else if (!out_plane.last()) {
         next = detail::rows_needed<DEPTH, HEIGHT, SPAN_D, SPAN_H>(window_z + STRIDE_D, -PAD_TOP);
       }
-      if (next > read_limit) read_limit = next;
+      const bool all = out_row.last() && out_plane.last() && (!BY_WINDOW || out_column.last());
+      if (BY_WINDOW && !all && next > 0) {
+        // What is there already is never behind this place.
+        read_limit = next - 1;
+        const int begins = out_column.last() ? -PAD_LEFT : int(window_x) + STRIDE_W;
+        beat_limit = detail::columns_needed<WIDTH, SPAN_W>(begins) * PIXEL_BEATS;
+      } else if (next > read_limit) {
+        read_limit = next;
+        beat_limit = 0;
+      }
       starting = false;
     }
     const bool was_idle = idle > 0;
     if (was_idle) --idle;
-    if (!was_idle && read_row < read_limit) {
+    if (!was_idle && (read_row < read_limit || (BY_WINDOW && read_row == read_limit && read_beat < beat_limit))) {
       buffer.write(x_stream.read(), slot, read_at);
       const bool row_ends = read_beat.next();
       if (row_ends) ++read_row;
@@ -244,9 +271,11 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
             } else if (!out_column.next()) {
               window_x += STRIDE_W * WINDOWS;
               block_at += COLUMN_STEP;
+              if (BY_WINDOW) sending = false;
             } else {
               window_x = -PAD_LEFT;
               block_at = COLUMN_START;
+              row_sent = true;
               sending = false;
             }
           }
@@ -256,9 +285,10 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
         column_at = block_at;
       }
     }
-    if (!was_idle && read_row >= read_limit && !sending) {
-      // Next phase: windows of the next output row.
-      if (!leading) {
+    const bool there = read_row > read_limit || (read_row == read_limit && (!BY_WINDOW || read_beat >= beat_limit));
+    if (!was_idle && there && !sending) {
+      // Next phase: windows of the next output row, or the next window of this one.
+      if (!leading && row_sent) {
         const bool last_of_plane = out_row.next();
         window_at.skip(OUT_DEPTH > 1 && last_of_plane ? PLANE_STEP : ROW_STEP);
         if (last_of_plane) {
@@ -273,6 +303,7 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
         row_at = plane_at = window_at;
       }
       leading = false;
+      row_sent = false;
       sending = true;
       starting = true;
       idle = GAP;

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import lru_cache
 from math import prod
 
 import numpy as np
 
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory, bank_choice
-from muxflow.dataflow.fit.resource_model import estimate
-from muxflow.dataflow.op import Access, Fold, Ports
-from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.fit.resource_model import PROCESS, estimate
+from muxflow.dataflow.op import Access, Fold, IntArray, Pattern, Ports
+from muxflow.dataflow.ops.sliding_window import MOST_RUNS, SlidingWindow
 from muxflow.dataflow.ops.window_scan import Geometry
 from muxflow.hls.kernels.base import Kernel, Unit
 
@@ -25,25 +27,72 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
     """A ring of input rows: one phase an output row, which sends its windows and reads what the next one adds.
 
     Windows side by side read memories of their own, that hold the columns in turn: no copies, which would store each bit
-    as often as there are windows. Several kernel positions at once: a delay line with a register for each position.
+    as often as there are windows. Several kernel positions at once: a delay line with a register for each position. One
+    kernel position without padding: no memory; each pixel is read, and sent where it is kept.
     """
 
+    def decimates(self, op: SlidingWindow, fold: Fold) -> bool:
+        """Say whether the windows are pixels of the map, sent one at a time."""
+        return prod(op.kernel) == 1 and not any(op.pads) and fold.pixels == 1
+
     def access(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Access:
+        if self.decimates(op, fold):
+            return self._decimating_access(op, ports, fold)
+        if self.by_window(op, ports, fold):
+            return _window_by_window(op.geometry(ports, fold), ports.inputs[0].channels // op.beat_lanes(ports, fold))
         gap = self.gap(op, ports, fold) if op.positions(ports, fold) == 1 else 0
         return op.access_with_gaps(ports, fold, gap)
+
+    def by_window(self, op: SlidingWindow, ports: Ports, fold: Fold) -> bool:
+        """Say whether a phase is that of a window: it asks for the pixels that the next one adds, none a row ahead.
+
+        So it is where windows lie a pixel apart, each reaches into the map, and none reads a beat that is still on its way
+        into the buffer.
+        """
+        if op.positions(ports, fold) > 1 or fold.pixels > 1 or prod(op.kernel) == 1:
+            return False
+        geometry = op.geometry(ports, fold)
+        flat = geometry.shape[0] == 1 and geometry.outputs[0] == 1 and geometry.shape[2] > 1
+        reaches = all(max(pair) < extent for pair, extent in zip(op.pairs, op.extent, strict=True))
+        few = ports.outputs[0].pixels <= MOST_RUNS
+        if not (flat and reaches and few and geometry.stride[1:] == (1, 1)):
+            return False
+        return _read_back(geometry, *self._beats(op, ports, fold)) >= READ_BACK
+
+    def _beats(self, op: SlidingWindow, ports: Ports, fold: Fold) -> tuple[int, int]:
+        """Count the beats of a pixel, and those of one block of groups of it."""
+        x, lanes = ports.inputs[0], op.beat_lanes(ports, fold)
+        return x.channels // lanes, x.channels // op.groups * fold.groups // lanes
+
+    def _decimating_access(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Access:
+        """Read in every iteration, and write in those whose pixel is kept."""
+        geometry = op.geometry(ports, fold)
+        count = ports.inputs[0].channels // op.beat_lanes(ports, fold)
+        kept = Pattern(((count, True),))
+        for size, stride, outputs in reversed(
+            list(zip(geometry.shape, geometry.stride, geometry.outputs, strict=True))
+        ):
+            inner = kept.trips
+            last = size - (outputs - 1) * stride - 1
+            steps: list[Pattern | tuple[int, bool]] = [kept, (inner * last, False)]
+            if outputs > 1:
+                steps.insert(0, Pattern((kept, (inner * (stride - 1), False)), outputs - 1))
+            kept = Pattern(tuple(steps))
+        return Access((Pattern.always(kept.trips),), (kept,))
 
     def gap(self, op: SlidingWindow, ports: Ports, fold: Fold) -> int:
         """Count the idle iterations between phases: READ_BACK where a beat could be read back sooner than that.
 
         The last row of a phase is written to its end, so beat (x, block, part) of it is written (width - x) / pixels read
         at once * beats of a pixel before the next phase starts, less the beats before it in its pixel; the phase reads it at
-        kernel column k of output column o no earlier than o windows and k pixels of a block after its start.
+        kernel column k of output column o no earlier than o windows and k pixels of a block after its start. Phases of a
+        window are only taken where none is needed.
         """
-        x, _ = op.ends(ports)
+        if self.by_window(op, ports, fold):
+            return 0
         geometry = op.geometry(ports, fold)
-        lanes, read = op.beat_lanes(ports, fold), op.pixels_read(ports, fold)
-        pixel_beats = x.channels // lanes
-        part_beats = x.channels // op.groups * fold.groups // lanes
+        read = op.pixels_read(ports, fold)
+        pixel_beats, part_beats = self._beats(op, ports, fold)
         width, out_width = geometry.shape[2], geometry.outputs[2]
         column, inner = np.arange(out_width)[:, None], np.arange(geometry.kernel[2])
         at = column * geometry.stride[2] - geometry.before[2] + inner * geometry.dilation[2]
@@ -95,8 +144,16 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
 
         Several kernel positions at once: a flip-flop a bit of each position and of each short delay, and the choice of the
         positions of a beat. Windows side by side without: a memory for each column that lies between the first one and the
-        first of the next beat, and the choice of one for each window by the kernel's column.
+        first of the next beat, and the choice of one for each window by the kernel's column. Phases of a window: the beats
+        of a row that it asks for, a flip-flop a bit, three LUTs for its next value and two comparisons (derived).
+        Decimation: a process, and two LUTs and a flip-flop a bit of its counters (derived).
         """
+        if self.decimates(op, fold):
+            geometry = op.geometry(ports, fold)
+            sizes = (*geometry.shape, *geometry.stride, ports.inputs[0].channels // op.beat_lanes(ports, fold))
+            counters = sum((size - 1).bit_length() for size in sizes)
+            lut, ff = estimate(process=PROCESS)
+            return Cost(lut + 2 * counters, ff + counters, depth=2, unrolled=op.beat_lanes(ports, fold))
         x, y = op.ends(ports)
         lanes, positions = op.beat_lanes(ports, fold), op.positions(ports, fold)
         bits = y.bits * lanes * positions * fold.pixels
@@ -110,8 +167,11 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
             banks, places = self.banks(op, ports, fold)
             depth = self.buffer_rows(op, geometry) * places
             rows = Memory("rows", "line", depth, lanes * x.bits, True, lanes=banks if banks > 1 else 0)
-            choice = bank_choice(geometry.kernel[2], bits) if banks > 1 else 0
-            return Cost(lut + choice, ff, memories=(rows,), unrolled=unrolled)
+            lut += bank_choice(geometry.kernel[2], bits) if banks > 1 else 0
+            if self.by_window(op, ports, fold):
+                asked = (geometry.shape[2] * self._beats(op, ports, fold)[0]).bit_length()
+                lut, ff = lut + 3 * asked, ff + asked
+            return Cost(lut, ff, memories=(rows,), unrolled=unrolled)
         width = lanes * op.pixels_read(ports, fold) * x.bits
         delays = self.delays(op, ports, fold)
         registers = prod(geometry.kernel[:2]) * op.scan(ports, fold).taps
@@ -135,6 +195,10 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
             arguments.extend(zip(names, values, strict=True))
 
         add(("DEPTH", "HEIGHT", "WIDTH"), geometry.shape)
+        if self.decimates(op, fold):
+            arguments += [("FOLD", x.channels // op.beat_lanes(ports, fold))]
+            add(("STRIDE_D", "STRIDE_H", "STRIDE_W"), geometry.stride)
+            return self.call("decimate", tuple(arguments))
         arguments += [("BLOCKS", x.channels // block)]
         if positions > 1:
             arguments += [("GROUP_LANES", fold.groups), ("CHANNELS", group)]
@@ -158,7 +222,72 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
             ]
         else:
             arguments += [("ROWS", self.buffer_rows(op, geometry)), ("GAP", self.gap(op, ports, fold))]
+            arguments += [("BY_WINDOW", self.by_window(op, ports, fold))]
         arguments += [("PAD", op.pad_code), ("TRIPS", self.access(op, ports, fold).trips)]
         if positions > 1:
             return self.call("parallel_window", tuple(arguments), memories=("columns", "rows", "planes"))
         return self.call("sliding_window", tuple(arguments), memories=("rows",))
+
+
+def _pixels_needed(geometry: Geometry) -> IntArray:
+    """List the pixels of a map of one plane that must be there before each window, shape (rows, columns)."""
+    (_, height, width), (_, rows, columns) = geometry.shape, geometry.outputs
+    (_, top, left), (_, span_y, span_x) = geometry.before, geometry.extent
+    down = np.minimum(height, np.arange(rows) - top + span_y)
+    along = np.minimum(width, np.arange(columns) - left + span_x)
+    needed = (down[:, None] - 1) * width + along
+    return np.maximum.accumulate(needed.reshape(-1)).reshape(rows, columns)
+
+
+def _added(geometry: Geometry) -> IntArray:
+    """List the pixels that are read while each window is sent, shape (rows, columns); all that are left with the last."""
+    needed = _pixels_needed(geometry)
+    after = np.append(needed.reshape(-1)[1:], prod(geometry.shape))
+    return after.reshape(needed.shape) - needed
+
+
+@lru_cache(maxsize=1 << 10)
+def _read_back(geometry: Geometry, pixel_beats: int, part_beats: int) -> int:
+    """Count the iterations from the write of a beat to its first read, at least, where phases are those of windows."""
+    added = _added(geometry).reshape(-1)
+    lengths = np.maximum(added, prod(geometry.kernel)) * pixel_beats
+    fill = int(_pixels_needed(geometry)[0, 0])
+    starts = fill * pixel_beats + np.cumsum(lengths) - lengths
+    of_pixel = np.repeat(np.arange(len(added)), added)
+    within = np.arange(len(of_pixel)) - (np.cumsum(added) - added)[of_pixel]
+    written = np.concatenate([np.arange(fill) * pixel_beats, starts[of_pixel] + within * pixel_beats])
+    height, width = geometry.shape[1:]
+    row, column = np.divmod(np.arange(len(added)), geometry.outputs[2])
+    least = READ_BACK
+    for k in range(prod(geometry.kernel)):
+        y = row - geometry.before[1] + k // geometry.kernel[2] * geometry.dilation[1]
+        x = column - geometry.before[2] + k % geometry.kernel[2] * geometry.dilation[2]
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        distance = starts[inside] + k * part_beats - written[y[inside] * width + x[inside]]
+        least = min(least, int(distance.min(initial=READ_BACK)))
+    return least
+
+
+@lru_cache(maxsize=1 << 10)
+def _window_by_window(geometry: Geometry, pixel_beats: int) -> Access:
+    """Give the access pattern of phases that are those of windows: what the next window adds is read first."""
+    sent = prod(geometry.kernel) * pixel_beats
+
+    def phases(counts: IntArray) -> tuple[Pattern, Pattern]:
+        reads: list[Pattern] = []
+        writes: list[Pattern] = []
+        for pixels, equal in itertools.groupby(counts.tolist()):
+            read, count = pixels * pixel_beats, len(list(equal))
+            length = max(read, sent)
+            reads.append(Pattern(((read, True), (length - read, False)), count))
+            writes.append(Pattern(((sent, True), (length - sent, False)), count))
+        return Pattern(tuple(reads)), Pattern(tuple(writes))
+
+    fill = int(_pixels_needed(geometry)[0, 0]) * pixel_beats
+    reads: list[Pattern | tuple[int, bool]] = [(fill, True)]
+    writes: list[Pattern | tuple[int, bool]] = [(fill, False)]
+    for _, rows in itertools.groupby(_added(geometry), key=lambda row: row.tobytes()):
+        first, *others = rows
+        for found, row in zip((reads, writes), phases(first), strict=True):
+            found.append(Pattern((row,), 1 + len(others)))
+    return Access((Pattern(tuple(reads)),), (Pattern(tuple(writes)),))

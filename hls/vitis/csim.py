@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from muxflow.board.driver.weights import WEIGHTS_FILE
+from muxflow.board.driver.weights import WEIGHTS_FILE, checksum
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import held_folder
 from muxflow.dataflow.fit.design import Design
@@ -255,7 +255,7 @@ class _Run:
         weights: Words,
     ) -> None:
         self.design, self.names = project.design, project.names
-        self.checksum = None if project.memories is None else project.memories.checksum(weights)
+        self.checksum = None if project.memories is None else checksum(weights)
         self.folder = folder
         self.frames = len(next(iter(codes.values())))
         self.log = ""

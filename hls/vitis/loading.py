@@ -45,7 +45,7 @@ class Loader:
     def emitted(self) -> Load:
         """Its place as the emitter knows it."""
         takes, gives = ((name, "axi_word" if name in LOAD_PORTS else LOAD_BEAT) for name in (self.takes, self.gives))
-        return Load(takes, gives, self.after)
+        return Load(takes, gives, self.after, self.takes in LOAD_PORTS)
 
 
 def loaders(folded: Folded) -> tuple[Loader, ...]:

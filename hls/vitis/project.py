@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 
 from muxflow.board.driver.errors import AcceleratorError
-from muxflow.board.driver.weights import WEIGHTS_FILE, WeightMemories, read_weights, weight_file
+from muxflow.board.driver.weights import WEIGHTS_FILE, WeightMemories, checksum, read_weights, weight_file
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_replaceable, read_manifest, whole_folder
 from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
@@ -286,7 +286,7 @@ class _Writer:
             "load_streams": [loader.takes for loader in project.loaders[1:]],
             "load_ports": LOAD_PORTS if project.loaders else (),
             "load_words": len(self.weights),
-            "load_checksum": "" if project.memories is None else f"{project.memories.checksum(self.weights):016x}",
+            "load_checksum": "" if project.memories is None else f"{checksum(self.weights):016x}",
             "inputs": [self._port(name) for name in self.graph.inputs],
             "outputs": [self._port(name) for name in self.graph.outputs],
         }

@@ -18,10 +18,12 @@ from muxflow.dataflow.fit.memory import (
     bram18_count,
     bram18_tiling,
     choices,
+    full_depth,
     lutram_count,
     packed_depth,
     place_memories,
     shift_register_count,
+    without_ultra_fifos,
 )
 from muxflow.dataflow.fit.resource_model import estimate
 
@@ -194,6 +196,20 @@ def test_loaded_weights_go_into_ultra_ram():
     for one, other in zip(choices(loaded), choices(stored), strict=False):
         assert one.placement == other.placement
         assert one.lut >= other.lut and one.bram18 >= other.bram18
+
+
+def test_large_fifos_go_into_ultra_ram():
+    """A FIFO of four block RAMs or more for each UltraRAM; the search for folds leaves that out, and knows of weights."""
+    large, small = Memory("fifo", "fifo", 4096, 72, True), Memory("fifo", "fifo", 512, 72, True)
+    budget = Resources(100, 10**4, 10, 0, 2)
+    (placed,) = place_memories([large], Resources(), budget)
+    assert (placed.placement, placed.bram18, placed.uram) == ("uram", 0, 1)
+    assert placed.lut == estimate(block_fifo={"constant": 1})[0]
+    assert full_depth(placed) == 4096 == full_depth(replace(placed, memory=replace(large, depth=1030)))
+    assert [one.placement for one in choices(small)] == ["lutram", "bram"]
+    assert [one.placement for one in without_ultra_fifos(large)] == ["lutram", "bram"]
+    loaded = Memory("weights", "loaded", 9216, 100, True, 9)
+    assert without_ultra_fifos(loaded) == choices(loaded)
 
 
 def test_placement_spares_blocks_and_is_the_same_twice():

@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.passes import load_weights
+from muxflow.hls.emit import storage_pragma
 from muxflow.hls.headers import SHARED, copy_headers, headers
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import ProjectOptions, write_project
@@ -97,6 +99,14 @@ def test_loaded_weights(residual, tmp_path, tool, uram):
     assert len(declared) == len(project.loaders)
     for variable, place in declared.items():
         assert all(one.start() > place for one in re.finditer(rf"variable={variable}\b", top))
+
+
+def test_fifo_in_ultra_ram():
+    found = storage_pragma("s", "uram", "fifo", "vitis_hls")
+    assert found == "bind_storage variable=s type=fifo impl=uram"
+    check(f"HLS {found}", "vitis_hls")
+    with pytest.raises(UnsupportedError, match="stream s: its FIFO is planned in UltraRAM, and Vivado HLS makes none"):
+        storage_pragma("s", "uram", "fifo", "vivado_hls")
 
 
 @pytest.mark.parametrize("tool", ["vitis_hls", "vivado_hls"])

@@ -210,6 +210,8 @@ def test_phases(shape, op):
         rows = ports.outputs[0].shape[:-1] if op.rank == 1 and fold.pixels == 1 else ports.outputs[0].shape[:-2]
         assert len(phases) == np.prod(rows) + 1
         loop = KERNELS.of(op).access(op, ports, fold)
+        if KERNELS.of(op).decimates(op, fold) or KERNELS.of(op).by_window(op, ports, fold):
+            continue  # no phases of rows
         lasting = [phase for phase in phases if phase != (0, 0)]  # no fill where the first row is padding
         assert loop.trips == sum(map(max, phases)) + KERNELS.of(op).gap(op, ports, fold) * (len(lasting) - 1)
         assert loop.reads[0].mask()[-1] or loop.writes[0].mask()[-1]
@@ -220,6 +222,8 @@ def test_no_beat_is_read_back_while_it_is_written(shape, op):
     """The buffer's pragma promises that reads and writes are independent: a beat is read back 4 steps after its write
     or later, here found by playing the loop."""
     for fold in (*folds(op, shape[-1]), *side_by_side(op, shape, folds)):
+        if KERNELS.of(op).decimates(op, fold):
+            continue  # no buffer
         ports = folded(op, shape, fold)
         x, y = ports.inputs[0], ports.outputs[0]
         lanes = y.lanes // fold.pixels
@@ -287,6 +291,34 @@ def test_a_whole_window_a_cycle_takes_a_map_of_one_pixel_a_cycle():
         assert 0 <= KERNELS.of(op).access(op, ports, Fold(1, 18)).trips - 32 * 32 <= 33
     ports = folded(op, (32, 32, 2), Fold(1, 6))
     assert KERNELS.of(op).access(op, ports, Fold(1, 6)).trips == 32 * 32 + 16 * 16 * 2
+
+
+def test_single_pixels_take_no_buffer():
+    """One kernel position without padding: each beat is read, and sent in the same iteration where its pixel is kept."""
+    found = 0
+    for shape, op in EVERY:
+        for fold in folds(op, shape[-1]):
+            ports = folded(op, shape, fold)
+            decimates = np.prod(op.kernel) == 1 and not any(op.pads)
+            kernel = KERNELS.of(op)
+            assert kernel.decimates(op, fold) == decimates
+            assert bool(kernel.cost(op, ports, fold).memories) == (not decimates)
+            if decimates:
+                loop = kernel.access(op, ports, fold)
+                kept = np.zeros(shape[:-1], bool)
+                kept[tuple(slice(None, None, step) for step in op.stride)] = True
+                beats = ports.inputs[0].beats // kept.size
+                assert loop.reads[0].mask().all()
+                np.testing.assert_array_equal(loop.writes[0].mask(), np.repeat(kept.reshape(-1), beats))
+                assert (
+                    kernel.cost(op, ports, fold).lut
+                    < kernel.cost(
+                        SlidingWindow((1,) * op.rank, op.stride, pads=(0,) * op.rank + (1,) * op.rank), ports, fold
+                    ).lut
+                    // 3
+                )
+                found += 1
+    assert found > 10
 
 
 def test_windows_side_by_side_divide_rows():

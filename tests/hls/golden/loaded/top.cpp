@@ -26,9 +26,9 @@ static void window(muxflow::stream<x_to4_t>& x0, muxflow::stream<v_t>& y0) {
 // conv: MatrixVector, PE 2 SIMD 4, 544 cycles a frame; w1 read in place
 static void conv(muxflow::stream<v_t>& x0, muxflow::stream<a_t>& y0, muxflow::stream<axi_word>& x1_in, muxflow::stream<muxflow::LoadBeat>& x1_out) {
   static muxflow::LoadedTable<1, 27, muxflow::Constant<muxflow::BipolarBeat<8>> >::Data rom1_weights;
-  static muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 8, muxflow::LoadedTable<1, 27, muxflow::Constant<muxflow::BipolarBeat<8>> > >::State loading;
+  static muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 8, /*FIRST*/ true, muxflow::LoadedTable<1, 27, muxflow::Constant<muxflow::BipolarBeat<8>> > >::State loading;
 #pragma HLS bind_storage variable=rom1_weights type=ram_s2p impl=lutram
-  muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 8, muxflow::LoadedTable<1, 27, muxflow::Constant<muxflow::BipolarBeat<8>> > > x1(rom1_weights, loading);
+  muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 8, /*FIRST*/ true, muxflow::LoadedTable<1, 27, muxflow::Constant<muxflow::BipolarBeat<8>> > > x1(rom1_weights, loading);
   x1.begin(x0, x1_in, x1_out);
   muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 9, /*PE*/ 2, /*SIMD*/ 4, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
@@ -63,8 +63,8 @@ static void b_1_to3(muxflow::stream<b_1_t>& x0, muxflow::stream<b_1_to3_t>& y0) 
 // wide: MatrixVector, PE 8 SIMD 3, 44 cycles a frame; w2 read in place
 static void wide(muxflow::stream<b_0_to3_t>& x0, muxflow::stream<c_t>& y0, muxflow::stream<muxflow::LoadBeat>& x1_in, muxflow::stream<axi_word>& x1_out) {
   static muxflow::LoadedTable<1, 2, muxflow::Constant<muxflow::Beat<9, true, 24>> >::Data rom2_weights;
-  static muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 0, muxflow::LoadedTable<1, 2, muxflow::Constant<muxflow::Beat<9, true, 24>> > >::State loading;
-  muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 0, muxflow::LoadedTable<1, 2, muxflow::Constant<muxflow::Beat<9, true, 24>> > > x1(rom2_weights, loading);
+  static muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 0, /*FIRST*/ false, muxflow::LoadedTable<1, 2, muxflow::Constant<muxflow::Beat<9, true, 24>> > >::State loading;
+  muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 0, /*FIRST*/ false, muxflow::LoadedTable<1, 2, muxflow::Constant<muxflow::Beat<9, true, 24>> > > x1(rom2_weights, loading);
   x1.begin(x0, x1_in, x1_out);
   muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 1, /*SYNAPSE_FOLD*/ 2, /*PE*/ 8, /*SIMD*/ 3, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
