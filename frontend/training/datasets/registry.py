@@ -34,7 +34,9 @@ def load(name: str, split: Split, folder: str | Path | None = None) -> Dataset:
     """
     if name in PACKAGED:
         if folder is not None:
-            raise UsageError(f"data set {name}: a package ships it, so it is not read from {folder}; leave the folder out")
+            raise UsageError(
+                f"data set {name}: a package ships it, so it is not read from {folder}; leave the folder out"
+            )
         return PACKAGED[name](split)
     if name not in LOADERS:
         raise UsageError(f"data set {name!r} is unknown; choose from {', '.join((*PACKAGED, *LOADERS))}")

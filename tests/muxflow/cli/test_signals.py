@@ -53,7 +53,11 @@ def heeded():
 def interrupted_at(moment: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> tuple[bool, int]:
     """Run with a signal at the moment of that number, and again at the next where it is put off; (whether it came, moments)."""
     due, count = [moment], [0]
-    monkeypatch.setattr(signals, "_again_soon", lambda _number, seconds=signals.SOON: seconds == signals.SOON and due.append(count[0] + 1))
+    monkeypatch.setattr(
+        signals,
+        "_again_soon",
+        lambda _number, seconds=signals.SOON: seconds == signals.SOON and due.append(count[0] + 1),
+    )
 
     def watch(frame: FrameType, event: str, _argument: Any) -> None:
         # Where a function begins, and where one in C has returned, Python looks whether a signal came.
