@@ -144,9 +144,8 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
 
         Several kernel positions at once: a flip-flop a bit of each position and of each short delay, and the choice of the
         positions of a beat. Windows side by side without: a memory for each column that lies between the first one and the
-        first of the next beat, and the choice of one for each window by the kernel's column. Phases of a window: the beats
-        of a row that it asks for, a flip-flop a bit, three LUTs for its next value and two comparisons (derived).
-        Decimation: a process, and two LUTs and a flip-flop a bit of its counters (derived).
+        first of the next beat, and the choice of one for each window by the kernel's column. Decimation: a process, and two
+        LUTs and a flip-flop a bit of its counters (derived).
         """
         if self.decimates(op, fold):
             geometry = op.geometry(ports, fold)
@@ -167,11 +166,8 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
             banks, places = self.banks(op, ports, fold)
             depth = self.buffer_rows(op, geometry) * places
             rows = Memory("rows", "line", depth, lanes * x.bits, True, lanes=banks if banks > 1 else 0)
-            lut += bank_choice(geometry.kernel[2], bits) if banks > 1 else 0
-            if self.by_window(op, ports, fold):
-                asked = (geometry.shape[2] * self._beats(op, ports, fold)[0]).bit_length()
-                lut, ff = lut + 3 * asked, ff + asked
-            return Cost(lut, ff, memories=(rows,), unrolled=unrolled)
+            choice = bank_choice(geometry.kernel[2], bits) if banks > 1 else 0
+            return Cost(lut + choice, ff, memories=(rows,), unrolled=unrolled)
         width = lanes * op.pixels_read(ports, fold) * x.bits
         delays = self.delays(op, ports, fold)
         registers = prod(geometry.kernel[:2]) * op.scan(ports, fold).taps
