@@ -199,7 +199,7 @@ void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
       }
       const bool all = out_row.last() && out_plane.last() && (!BY_WINDOW || out_column.last());
       if (BY_WINDOW && !all && next > 0) {
-        // What is there already is never behind this place.
+        // A window needs no less than the one before it.
         read_limit = next - 1;
         const int begins = out_column.last() ? -PAD_LEFT : int(window_x) + STRIDE_W;
         beat_limit = detail::columns_needed<WIDTH, SPAN_W>(begins) * PIXEL_BEATS;
