@@ -1,6 +1,7 @@
 """Shared by all tests: the ladder of an op, small graphs, golden files, FINN."""
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.interruption import HELD
 from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.arg_max import ArgMax
@@ -339,13 +341,19 @@ def call_muxflow(monkeypatch, capsys):
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["muxflow", *map(str, arguments)])
+        monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
         from muxflow.cli.main import main
 
+        handlers = {number: signal.getsignal(number) for number in HELD}
         try:
             main()
             code = 0
         except SystemExit as error:
             code = error.code or 0
+        finally:
+            # A command that has ended leaves signals to the system: the next one would end the tests.
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         said = capsys.readouterr()
         return code, said.out, said.err
 

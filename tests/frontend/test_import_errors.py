@@ -239,8 +239,12 @@ def test_malformed_nodes(build, tmp_path):
     def scalar_strides(graph):
         graph.node[2].attribute.append(helper.make_attribute("strides", 3))
 
-    for change in (no_inputs, scalar_strides):
-        with pytest.raises(MuxflowError, match=r"Conv_2 \(Conv\): its inputs or attributes do not make sense .*export"):
+    wrong = {
+        no_inputs: "inputs or attributes",
+        scalar_strides: "attributes .*strides holds an integer, expected integers",
+    }
+    for change, what in wrong.items():
+        with pytest.raises(MuxflowError, match=rf"Conv_2 \(Conv\): its {what}.*export"):
             load(with_inputs(build, tmp_path, change))
 
 
