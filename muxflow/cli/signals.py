@@ -105,7 +105,9 @@ def _again_soon(number: int, seconds: float = SOON) -> None:
 
     def again(_alarm: int, frame: FrameType | None) -> None:
         handler = signal.getsignal(number)
-        if callable(handler):
+        if number in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+            signal.raise_signal(number)  # waits until it is let through
+        elif callable(handler):
             handler(number, frame)
 
     signal.signal(signal.SIGALRM, again)
