@@ -12,13 +12,14 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from glob import escape
 from pathlib import Path, PurePosixPath
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.interruption import undisturbed
+from muxflow.dataflow.interruption import ended, undisturbed
 
 MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
@@ -85,29 +86,21 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
         yield folder
 
 
-@contextmanager
-def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> Iterator[Path]:
+def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> AbstractContextManager[Path]:
     """Make a folder that goes with the block, though a signal comes, in `parent` or where temporary files go.
 
     Raises MuxflowError where there is no place for temporary files, OSError where `parent` takes none.
     """
-    folder = None
-    removal = undisturbed()  # made here, because a signal may come where a call returns
-    try:
-        with undisturbed():
-            try:
-                folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
-            except FileNotFoundError as error:
-                if parent is not None:
-                    raise
-                raise MuxflowError(
-                    f"no place for temporary files ({error.strerror}); set TMPDIR to a folder"
-                ) from error
-        yield folder
-    finally:
-        if folder is not None:
-            with removal:
-                shutil.rmtree(folder, ignore_errors=True)
+
+    def make() -> Path:
+        try:
+            return Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+        except FileNotFoundError as error:
+            if parent is not None:
+                raise
+            raise MuxflowError(f"no place for temporary files ({error.strerror}); set TMPDIR to a folder") from error
+
+    return ended(make, partial(shutil.rmtree, ignore_errors=True))
 
 
 def read_bounded(path: Path) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -35,6 +37,20 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
         if came:
             _deliver(came[0])
+
+
+@contextmanager
+def ended(make: Callable[[], T], end: Callable[[T], None]) -> Iterator[T]:
+    """Make something that `end` ends with the block, though a signal comes while it is made or ended."""
+    found: list[T] = []
+    try:
+        with undisturbed():
+            found.append(make())
+        yield found[0]
+    finally:
+        with undisturbed():
+            for made in found:
+                end(made)
 
 
 def _deliver(number: int) -> None:

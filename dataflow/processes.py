@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import ToolError
-from muxflow.dataflow.interruption import undisturbed
+from muxflow.dataflow.interruption import ended
 
 GRACE_SECONDS = 5.0
 """What a tool has to end by itself before it is killed (decision)."""
@@ -20,25 +20,22 @@ COMPILE_SECONDS = 3600.0
 """Most that a C++ compiler may take (decision): the largest design of the benchmarks takes a few minutes."""
 
 
-@contextmanager
-def running(command: Sequence[str], *, group: bool = False, **options: Any) -> Iterator[subprocess.Popen[Any]]:
+def running(
+    command: Sequence[str], *, group: bool = False, **options: Any
+) -> AbstractContextManager[subprocess.Popen[Any]]:
     """Start a tool that is killed at the latest with the block, though a signal comes while it starts or ends.
 
     `group`: it gets a process group of its own, all of which ends with the block, asked first. `options`: of `Popen`.
     """
-    process = None
-    ending = undisturbed()  # made here, because a signal may come where a call returns
-    try:
-        with undisturbed():
-            process = subprocess.Popen(command, start_new_session=group, **options)
-        yield process
-    finally:
-        if process is not None:
-            with ending, process:
-                if group:
-                    end_group(process)
-                else:
-                    process.kill()
+
+    def end(process: subprocess.Popen[Any]) -> None:
+        with process:
+            if group:
+                end_group(process)
+            else:
+                process.kill()
+
+    return ended(lambda: subprocess.Popen(command, start_new_session=group, **options), end)
 
 
 def completed(

@@ -119,9 +119,9 @@ template <class Part, int PLACES, bool BLOCK, int BANKS> struct Banks<Part, PLAC
 /// bank c mod BANKS.
 ///
 /// Invariant: in the phase of an output row (a window) the buffer holds every input row that its windows or later ones
-/// read, up to what stands before (read_row, read_beat); input row r stands in slot (r + PAD_FRONT * HEIGHT + PAD_TOP) mod ROWS. ROWS
-/// is large enough that no row is overwritten before its last window was sent; for one plane, window height + STRIDE_H
-/// rows, because the rows that arrive are STRIDE_H at most.
+/// read, up to what stands before (read_row, read_beat); input row r stands in slot
+/// (r + PAD_FRONT * HEIGHT + PAD_TOP) mod ROWS. ROWS is large enough that no row is overwritten before its last window
+/// was sent; for one plane, window height + STRIDE_H rows, because the rows that arrive are STRIDE_H at most.
 template <int DEPTH, int HEIGHT, int WIDTH, int BLOCKS, int BLOCK_FOLD, int READS, int WINDOWS, int KERNEL_D,
           int KERNEL_H, int KERNEL_W, int STRIDE_D, int STRIDE_H, int STRIDE_W, int DILATION_D, int DILATION_H, int DILATION_W, int PAD_FRONT,
           int PAD_TOP, int PAD_LEFT, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, int ROWS, int GAP, bool BY_WINDOW,

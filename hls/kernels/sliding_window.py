@@ -39,7 +39,7 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
         if self.decimates(op, fold):
             return self._decimating_access(op, ports, fold)
         if self.by_window(op, ports, fold):
-            return _window_by_window(op.geometry(ports, fold), ports.inputs[0].channels // op.beat_lanes(ports, fold))
+            return _window_by_window(op.geometry(ports, fold), self._beats(op, ports, fold)[0])
         gap = self.gap(op, ports, fold) if op.positions(ports, fold) == 1 else 0
         return op.access_with_gaps(ports, fold, gap)
 
@@ -67,8 +67,7 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
     def _decimating_access(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Access:
         """Read in every iteration, and write in those whose pixel is kept."""
         geometry = op.geometry(ports, fold)
-        count = ports.inputs[0].channels // op.beat_lanes(ports, fold)
-        kept = Pattern(((count, True),))
+        kept = Pattern(((self._beats(op, ports, fold)[0], True),))
         for size, stride, outputs in reversed(
             list(zip(geometry.shape, geometry.stride, geometry.outputs, strict=True))
         ):
@@ -149,7 +148,7 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
         """
         if self.decimates(op, fold):
             geometry = op.geometry(ports, fold)
-            sizes = (*geometry.shape, *geometry.stride, ports.inputs[0].channels // op.beat_lanes(ports, fold))
+            sizes = (*geometry.shape, *geometry.stride, self._beats(op, ports, fold)[0])
             counters = sum((size - 1).bit_length() for size in sizes)
             lut, ff = estimate(process=PROCESS)
             return Cost(lut + 2 * counters, ff + counters, depth=2, unrolled=op.beat_lanes(ports, fold))
@@ -192,7 +191,7 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
 
         add(("DEPTH", "HEIGHT", "WIDTH"), geometry.shape)
         if self.decimates(op, fold):
-            arguments += [("FOLD", x.channels // op.beat_lanes(ports, fold))]
+            arguments += [("FOLD", self._beats(op, ports, fold)[0])]
             add(("STRIDE_D", "STRIDE_H", "STRIDE_W"), geometry.stride)
             return self.call("decimate", tuple(arguments))
         arguments += [("BLOCKS", x.channels // block)]

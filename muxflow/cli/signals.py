@@ -11,7 +11,6 @@ from typing import Any
 
 from muxflow.dataflow import interruption as holding
 
-HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOON = 0.01
 """Seconds after which a signal that came where nothing can be interrupted comes again."""
 LOST = 1.0
@@ -34,7 +33,7 @@ def heed_signals() -> None:
     _raised.clear()
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _come_again
-    for number in HEEDED:
+    for number in holding.HELD:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)
 
@@ -42,7 +41,7 @@ def heed_signals() -> None:
 def leave_signals() -> None:
     """Let signals end the process at once, when there is nothing left to clean up."""
     signal.setitimer(signal.ITIMER_REAL, 0)
-    for number in HEEDED:
+    for number in holding.HELD:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_DFL)
 
