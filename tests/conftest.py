@@ -105,6 +105,9 @@ def is_core(path: Path) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what runs in the background so; tests of Ctrl-C, and the processes that they start, need it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     absent = [name for name in (*CORE, *LONGEST) if not (TESTS / name).exists()]
     if absent:
         raise pytest.UsageError(f"tests/conftest.py: CORE or LONGEST names {', '.join(absent)}, which is not there")
