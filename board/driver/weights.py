@@ -113,7 +113,9 @@ def read_weights(path: str | Path, memories: WeightMemories) -> Words:
     except OSError as error:
         raise AcceleratorError(f"{file}: cannot be read ({error.strerror or error})") from None
     if not data.startswith(MAGIC):
-        raise AcceleratorError(f"{file}: no weight file of this version; `muxflow weights` writes one")
+        raise AcceleratorError(
+            f"{file}: no weight file of this version; `muxflow weights MODEL --project PROJECT` writes one"
+        )
     line, newline, body = data[len(MAGIC) :].partition(b"\n")
     try:
         if not newline or len(line) > LONGEST_HEADER:
