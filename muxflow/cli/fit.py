@@ -193,7 +193,7 @@ def fit(
     from muxflow.reports.report import make_report
 
     for path in filter(None, (plot, output)):
-        check_writable(path)
+        check_writable(path, model, Path(board) if board.endswith(".py") else None)
     if plot:
         check_ending(plot)
     asked = wishes(
