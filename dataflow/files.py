@@ -75,7 +75,7 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
     nothing that is left is removed. Raises OSError where `parent` takes no folder.
     """
     with ExitStack() as opened:
-        with _alone(parent):
+        with alone(parent):
             for left in parent.glob(f"{escape(prefix)}*"):
                 with suppress(OSError), _opened(left) as handle:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -177,7 +177,7 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
             folder.chmod(0o755)
             yield folder
             _write_manifest(folder, network)
-            with _alone(path.parent), undisturbed():
+            with alone(path.parent), undisturbed():
                 for old in path.parent.glob(f".{escape(path.name)}.*{REPLACED}"):
                     _put_back(old, path)
                 _replace(path, folder)
@@ -186,7 +186,7 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Wait until no other process replaces what is in a folder; on a file system without locks go on without one."""
     with _opened(Path(os.path.realpath(folder))) as handle:
         with suppress(OSError):

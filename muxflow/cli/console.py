@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,9 +18,18 @@ from muxflow.reports.terminal import PlainConsole
 
 T = TypeVar("T")
 
+
+class _StandardError(PlainConsole):
+    """Where standard error takes nothing, on a full disk, a command goes on without its remarks: the answer counts."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with suppress(OSError):
+            super().print(*objects, **options)
+
+
 # A file or a pipe has no width of its own: wide enough for the tables.
 out = PlainConsole(width=None if sys.stdout.isatty() else 120)
-err = PlainConsole(stderr=True)
+err = _StandardError(stderr=True)
 LIVE = sys.stderr.isatty() and not err.is_dumb_terminal
 """Whether lines of progress may be drawn over: never in a log, whatever FORCE_COLOR and the like say of colours."""
 

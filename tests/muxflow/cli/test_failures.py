@@ -146,6 +146,8 @@ def test_a_standard_output_that_is_closed_or_full(workplace: Path) -> None:
         assert done.returncode in (0, 141) and done.stderr == ""
     done = shell("muxflow boards 2> /dev/full --bad", workplace)
     assert done.returncode == 2
+    done = shell("muxflow fit small.npz 2> /dev/full", workplace)  # remarks on the way there are no part of the answer
+    assert done.returncode == 0 and "cycles" in done.stdout
 
 
 def test_a_terminal_of_ascii(workplace: Path) -> None:
