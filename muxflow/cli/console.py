@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from muxflow.cli.signals import heed_lost
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import json_text, message
 from muxflow.reports.terminal import PlainConsole
@@ -87,7 +88,11 @@ def next_command(*words: str | Path) -> None:
 
 
 def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
-    """Print the result of a command: one JSON object, or what `show` prints; raises MuxflowError where the disk refuses."""
+    """Print the result of a command: one JSON object, or what `show` prints; raises MuxflowError where the disk refuses.
+
+    After a signal that somebody has caught there is no result: it is raised again.
+    """
+    heed_lost()
     try:
         if as_json:
             sys.stdout.write(json_text(entry))
