@@ -260,10 +260,15 @@ def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
         if not entry["inputs"] or not entry["outputs"]:
             raise ValueError("an accelerator has at least one input and one output")
         return Interface(
-            *(text(entry[name]) for name in ("name", "version", "digest", "board")),
+            text(entry["name"]),
+            text(entry["version"]),
+            text(entry["digest"]),
+            text(entry["board"]),
             _number(entry["clock_mhz"]),
             whole(entry["interval_cycles"], 0, LARGEST_CODE),
-            *(text(entry[name]) for name in ("interval_source", "control", "bitstream")),
+            text(entry["interval_source"]),
+            text(entry["control"]),
+            text(entry["bitstream"]),
             tuple(_port(one) for one in entry["inputs"]),
             tuple(_output(one) for one in entry["outputs"]),
             tuple(_seed(one) for one in entry["seeds"]),
