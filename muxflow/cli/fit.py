@@ -199,7 +199,7 @@ def fit(
 
     loaded = ProjectOptions(weights=weights).loaded
     for path in filter(None, (plot, output)):
-        check_writable(path)
+        check_writable(path, model, Path(board) if board.endswith(".py") else None)
     if plot:
         check_ending(plot)
     asked = wishes(

@@ -100,6 +100,9 @@ def test_one_node_by_the_name_of_its_reader(folder: Path) -> None:
             "act (Threshold) of swap is not act (Threshold) of the design; only loaded",
         ),
         (["weights", "a.npz", "-p", "a.npz"], 1, "no project but a model"),
+        (["weights", "a.npz", "-p", "net", "-o", "a.npz"], 1, "a.npz is what the command reads; choose another"),
+        (["weights", "a.npz", "-p", "net", "-o", "net/weights.bin"], 1, "net/weights.bin is what the command reads"),
+        (["fit", "a.npz", "-o", "net/../a.npz"], 1, "a.npz is what the command reads"),
         (["csim", "net", "--weights", "a.npz"], 1, "a.npz: no weight file of this version"),
         (
             ["build", "a.npz", "--weights", "none", "-o", "no"],
