@@ -153,19 +153,19 @@ def half_up_ste(x: Tensor) -> Tensor:
     return floor_ste(x + 0.5)
 
 
-ROUNDINGS = {"ROUND": round_ste, "CEIL": ceil_ste, "HALF_UP": half_up_ste}
+ROUNDINGS = {"ROUND": round_ste, "CEIL": ceil_ste, "FLOOR": floor_ste, "HALF_UP": half_up_ste}
 """By QONNX's name of the rounding mode."""
 
 
 class UnsignedTensorQuant(nn.Module):  # type: ignore[misc]
     """Unsigned k-bit activations: `value = scale * clip(round(x/scale), 0, 2^k - 1)`; k=1 is 1{x > 0}.
 
-    `float_to_int_impl_type`: ROUND, half to even; HALF_UP; CEIL, the default for one bit. One bit is written
-    `clip(ceil(x/scale), 0, 1)`, which is 1{x > 0} for every float (0 and -0 give 0). QONNX executes all three identically
+    `float_to_int_impl_type`: ROUND, half to even; HALF_UP; FLOOR; CEIL, the default for one bit. One bit is written
+    `clip(ceil(x/scale), 0, 1)`, which is 1{x > 0} for every float (0 and -0 give 0). QONNX executes all four identically
     (`rounding_mode`). The straight-through estimator passes the gradient wherever the code was not clipped: for k = 1 that
     is -scale < x <= scale.
-    Source: MOGNET (arXiv 2501.09531) in the reported form, ERN (arXiv 2410.11553) for HALF_UP; the power-of-two scale is a
-    decision.
+    Source: MOGNET (arXiv 2501.09531) in the reported form, ERN (arXiv 2410.11553) for HALF_UP, the 1 Mb encoder
+    (arXiv 2501.05097) for FLOOR; the power-of-two scale is a decision.
     """
 
     def __init__(self, activation_bits: int, activation_step: float, float_to_int_impl_type: str = "") -> None:
@@ -321,6 +321,18 @@ def half_wave_activation(bits: int = 2, scale: ScaleMode = "power_of_two") -> An
     """
     return PixelInput.let(
         activation_bits=bits, activation_step=half_wave_step(bits, scale), float_to_int_impl_type="HALF_UP"
+    )
+
+
+def hwmsb_activation(bits: int = 2, scale: ScaleMode = "power_of_two") -> Any:
+    """Make a half-wave, most-significant-bits quantizer: `clip(floor(x / step), 0, 2^k - 1)` steps, k = 1..4; export: `Quant`.
+
+    The codes are the highest bits of a positive sum. `unit` gives the published values, {0, 1/3, 2/3, 1} for k = 2;
+    with `power_of_two` a step is 2^-k, so that every sum is exact (decision).
+    Raises MuxflowError when k or the scale is not supported. Source: 1 Mb encoder (arXiv 2501.05097).
+    """
+    return PixelInput.let(
+        activation_bits=bits, activation_step=activation_scale(bits, scale), float_to_int_impl_type="FLOOR"
     )
 
 
