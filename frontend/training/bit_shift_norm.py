@@ -61,7 +61,7 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
             self.num_batches_tracked += 1
             share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, share)
-            self.running_var.lerp_(x.var(dim=(0, 2, 3), correction=0), share)
+            self.running_var.lerp_((x - mean.view(1, -1, 1, 1)).square().mean(dim=(0, 2, 3)), share)
         sigma = torch.sqrt(self.running_var + self.eps * self.unit**2) / self.unit
         gamma = (self.weight / self.step).abs().clamp_min(self.eps)
         shift = round_ste(torch.quantile(torch.log2(sigma / gamma), 0.5))
