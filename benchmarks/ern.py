@@ -27,7 +27,6 @@ from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.graph.passes import load_weights
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.frontend.training.presets import export_untrained
 from muxflow.hls.vitis.csim import compile_csim, run_csim
@@ -112,9 +111,9 @@ def main(
             )
             path = export_untrained(name, Path(scratch) / f"{name}.onnx")
             steps = Steps(name, LIMITS)
-            graph = muxflow.load(path)
-            large = [n.name for n in graph.nodes if isinstance(n.op, RomWeights) and n.op.weights.size >= LOADED]
-            graph = load_weights(graph, large)
+            stored = muxflow.load(path)
+            large = [n.name for n in stored.nodes if isinstance(n.op, RomWeights) and n.op.weights.size >= LOADED]
+            graph = muxflow.load(path, loaded=large)
             steps.done("import")
             design = None
             for label, sure in (("80 % sure", 0.8), ("as estimated", 0.5)):

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from muxflow.dataflow.discovery import Registry
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.passes import load_weights
 from muxflow.dataflow.packages import Package
 from muxflow.frontend.kinds import kind_of
 from muxflow.frontend.model import ImportOptions, Model, NodeStatus
@@ -123,12 +124,15 @@ def read(path: Path, options: ImportOptions | None = None) -> Model | Graph:
 def load(path: Path, options: ImportOptions | None = None) -> Graph:
     """Read a model file and make its integer graph.
 
-    Raises UnsupportedError naming the first node that is not supported, else as `read`.
+    Raises UnsupportedError naming the first node that is not supported, GraphError for a name in `options.loaded` that no
+    weights have, else as `read`.
     """
     from muxflow.frontend.importer.walk import import_model
 
+    options = options or ImportOptions()
     found = read(path, options)
-    return found if isinstance(found, Graph) else import_model(found, options)
+    graph = found if isinstance(found, Graph) else import_model(found, options)
+    return graph if options.loaded is None else load_weights(graph, options.loaded)
 
 
 def check(path: Path, options: ImportOptions | None = None) -> list[NodeStatus]:

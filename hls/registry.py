@@ -81,6 +81,21 @@ class Simulated(Protocol):
         ...
 
 
+@runtime_checkable
+class LoadsWeights(Protocol):
+    """Options of a target whose projects may load weights at run time, beside their fields."""
+
+    @property
+    def loaded(self) -> tuple[str, ...] | None:
+        """The nodes whose weights are loaded, none for all; None where they are stored."""
+        ...
+
+
+def loaded_weights(options: object) -> tuple[str, ...] | None:
+    """Give what `muxflow.load` takes as `loaded` for a target's options."""
+    return options.loaded if isinstance(options, LoadsWeights) else None
+
+
 def _wrong(target: Target) -> str | None:
     if isinstance(target.options, type) and is_dataclass(target.options):
         return None

@@ -47,12 +47,12 @@ class InputDescription(TypedDict, total=False):
     input_std: Sequence[float]
 
 
-def _options(given: InputDescription) -> ImportOptions:
+def _options(given: InputDescription, loaded: Sequence[str] | None = None) -> ImportOptions:
     tuples: dict[str, Any] = {name: tuple(given[name]) for name in ("input_mean", "input_std") if name in given}
-    return ImportOptions(**{**given, **tuples})
+    return ImportOptions(**{**given, **tuples}, loaded=None if loaded is None else tuple(loaded))
 
 
-def load(path: str | Path, **inputs: Unpack[InputDescription]) -> Graph:
+def load(path: str | Path, *, loaded: Sequence[str] | None = None, **inputs: Unpack[InputDescription]) -> Graph:
     """Load the integer graph of a model file that a reader takes.
 
     QONNX and FINN-ONNX (`.onnx`), Keras 2 with QKeras or Keras 3 with HGQ2 (`.h5`, `.hdf5`, `.keras`), a graph saved by
@@ -61,11 +61,14 @@ def load(path: str | Path, **inputs: Unpack[InputDescription]) -> Graph:
     for; `input_bits`, `input_signed`: 8 bits without a sign where they are not given; `input_mean`, `input_std`: one number
     or one a channel, value = (scale * code - mean) / std. `input_layout`: "channels-first" or "channels-last", found by
     the first node that reads a map where it is not given.
+    `loaded`: nodes whose weights are loaded at run time, by their names in the graph or those of their weights' nodes; () for
+    all. Intervals and thresholds then hold for any weights of as many bits, so that another training of the same network can
+    be loaded (`Project.write_weights`); None stores all weights.
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
     """
     _check_no_project(Path(path))
-    return registry.load(Path(path), _options(inputs))
+    return registry.load(Path(path), _options(inputs, loaded))
 
 
 def save(graph: Graph, path: str | Path) -> None:
@@ -141,7 +144,8 @@ class Project:
     def write_weights(self, graph: Graph, path: str | Path) -> None:
         """Write the weights of another network of the same topology into a file that this project loads at run time.
 
-        `graph`: as `muxflow.load` gives it; what `muxflow build` appended to the project's network is appended to it.
+        `graph`: as `muxflow.load` gives it with the same nodes `loaded`; what `muxflow build` appended to the project's
+        network is appended to it.
         Raises MuxflowError naming the first node that differs in more than loaded weights, a weight that the memory does not
         hold, or a project whose weights are stored.
         """

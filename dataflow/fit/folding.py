@@ -20,6 +20,7 @@ from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.spec import check, check_network
+from muxflow.dataflow.op import Fold
 
 ROUNDS = 4
 """How often folds are solved again with what the sized FIFOs really hold, to become faster."""
@@ -116,6 +117,7 @@ def in_rounds(
     """
     held: Mapping[str, int] = expected_elements(search.graph)
     best: Design | None = None
+    sized_before: list[Mapping[str, Fold]] = []
     tried = 0
     for turn in range(PATIENCE):
         if best is not None and turn >= ROUNDS:
@@ -128,6 +130,9 @@ def in_rounds(
             continue
         if solution is None:
             break
+        if best is not None and solution.folds in sized_before:
+            break  # the same design again
+        sized_before.append(solution.folds)
         tried = solution.cycles
         tell(f"round {turn + 1}: FIFO depths for {solution.cycles} cycles a frame")
         design = sized(solution)

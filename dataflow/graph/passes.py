@@ -205,20 +205,21 @@ def writable_seeds(graph: Graph) -> Graph:
 def load_weights(graph: Graph, names: Sequence[str] = ()) -> Graph:
     """Load stored weights at run time: RomWeights --> w   becomes   LoadedWeights --> w, of any weights of as many bits.
 
-    What `ProjectOptions(weights="loaded")` asks of a graph before it is fitted; accumulators grow. `names`: of the weights'
-    nodes, or of those that read them; all stored weights without any.
-    Raises GraphError for a name that is none of these, or where no weights are stored.
+    What `ProjectOptions(weights="loaded")` asks of a graph before it is fitted; accumulators grow, thresholds stay: those
+    of an import hold for all weights that may be loaded where it knew of them (`muxflow.load(path, loaded=names)`).
+    `names`: of the weights' nodes, or of those that read them; all weights without any. Those that are loaded stay so.
+    Raises GraphError for a name that is none of these, or where there are no weights.
     """
     readers = graph.consumers()
     called = {node.name: {node.name, *(reader.name for reader in readers[node.outputs[0]])} for node in graph.nodes}
-    stored = {node.name: node.op for node in graph.nodes if isinstance(node.op, RomWeights) and not node.op.loaded}
+    stored = {node.name: node.op for node in graph.nodes if isinstance(node.op, RomWeights)}
     there = {name for node in stored for name in called[node]}
     missing = [name for name in names if name not in there]
     if missing or not stored:
-        what = f"no stored weights {missing[0]!r}" if missing else "no weights are stored, so there are none to load"
+        what = f"no stored weights {missing[0]!r}" if missing else "there are no weights to load"
         known = f"; there are {', '.join(stored)}, or the nodes that read them" if missing and stored else ""
         raise GraphError(f"{graph.name}: {what}{known}")
-    changed = {name: op for name, op in stored.items() if not names or called[name] & set(names)}
+    changed = {name: op for name, op in stored.items() if not op.loaded and (not names or called[name] & set(names))}
     nodes = [
         replace(node, op=LoadedWeights.of(changed[node.name])) if node.name in changed else node for node in graph.nodes
     ]

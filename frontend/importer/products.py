@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,9 @@ from muxflow.dataflow.common_grid import common_grid
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray, Op
+from muxflow.dataflow.ops.loaded_weights import LoadedWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.frontend.importer.float_chain import Floats, constant_step
@@ -167,8 +169,11 @@ def multiplied(
     `operand`: the tensor that `stream` carries; `supply`: source of the weights; `scale`: of each row's sums, or of all;
     `offsets`: what an offset of the operand adds to each row; `order`: the index of the result over its stream.
     """
-    weights = importer.emit(f"{node.name}_weights", supply)
-    name = importer.emit(node.name, op, stream, weights)
+    names = importer.unique(f"{node.name}_weights"), importer.unique(node.name)
+    if isinstance(supply, RomWeights) and loads(importer.options.loaded, names):
+        supply = LoadedWeights.of(supply)
+    weights = importer.place(names[0], supply)
+    name = importer.place(names[1], op, stream, weights)
     importer.describe(name, scale)
     output = importer.streams[name]
     exact = operand.scales_exactly() and sums_exactly(scale, output)
@@ -176,6 +181,11 @@ def multiplied(
     if offsets is not None:
         result = result.then(constant_step("Add", offsets, f"{node.label} offset"))
     return _with_bias(importer, node, result, output.channels)
+
+
+def loads(asked: Collection[str] | None, names: Collection[str]) -> bool:
+    """Tell whether weights that any of these names stands for are loaded at run time; `asked`: see `ImportOptions.loaded`."""
+    return asked is not None and (not asked or not set(asked).isdisjoint(names))
 
 
 def _with_bias(importer: Importer, node: ModelNode, tensor: Tensor, rows: int) -> Tensor:

@@ -110,7 +110,10 @@ class Importer:
 
     def emit(self, name: str, op: Op, *inputs: str) -> str:
         """Add a node; returns its output stream, which has the node's name."""
-        name = self.unique(name)
+        return self.place(self.unique(name), op, *inputs)
+
+    def place(self, name: str, op: Op, *inputs: str) -> str:
+        """Add a node whose name is `unique`; returns its output stream."""
         (stream,) = op.infer(*(self.streams[i] for i in inputs))
         self.nodes.append(Node(name, op, tuple(inputs), (name,)))
         self.streams[name] = stream

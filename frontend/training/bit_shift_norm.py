@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import get_args
 
 import torch
 from brevitas.function.ops_ste import round_ste
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.scales import BiasPer
 
-Bias = Literal["channel", "layer"]
-BIASES: tuple[Bias, ...] = ("channel", "layer")
 MOST_SHIFT = 31
 """Bits by which sums are shifted, at most (decision)."""
 
@@ -24,7 +23,7 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
 
     `weight` (gamma) and `bias` (beta) are the standard deviation and the mean that are asked for, in units of the output's
     values, `running_mean` and `running_var` statistics of the sums' values, all as batch norm has them. In training
-    `p = round(median_c log2(sigma_c / gamma_c))` of the running statistics, sigma in sums and gamma in steps, and
+    `p = max(0, round(median_c log2(sigma_c / gamma_c)))` of the running statistics, sigma in sums and gamma in steps, and
     `bias_c = round(beta_c 2^p - mean_c)`, of the batch's mean; `bias_per` "layer" takes the mean of all channels' instead.
     In evaluation, and once `frozen` (see `freeze_bit_shifts`), the shift is the buffer `shift` and the mean the running one.
     Raises MuxflowError when a unit or an option is unknown, and where the shift leaves 0..MOST_SHIFT.
@@ -41,12 +40,12 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
         *,
         deviation: float = 0.3,
         mean: float = 0.4,
-        bias_per: Bias = "channel",
+        bias_per: BiasPer = "channel",
     ) -> None:
         if not (unit > 0 and step > 0):
             raise MuxflowError(f"bit-shift norm: unit {unit}, step {step}; give positive values of one code")
-        if bias_per not in BIASES:
-            raise MuxflowError(f"bit-shift norm: bias_per {bias_per!r}; supported: {', '.join(BIASES)}")
+        if bias_per not in get_args(BiasPer):
+            raise MuxflowError(f"bit-shift norm: bias_per {bias_per!r}; supported: {', '.join(get_args(BiasPer))}")
         super().__init__(channels)
         nn.init.constant_(self.weight, deviation)
         nn.init.constant_(self.bias, mean)
@@ -64,7 +63,7 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
             self.running_var.lerp_((x - mean.view(1, -1, 1, 1)).square().mean(dim=(0, 2, 3)), share)
         sigma = torch.sqrt(self.running_var + self.eps * self.unit**2) / self.unit
         gamma = (self.weight / self.step).abs().clamp_min(self.eps)
-        shift = round_ste(torch.quantile(torch.log2(sigma / gamma), 0.5))
+        shift = round_ste(torch.quantile(torch.log2(sigma / gamma), 0.5)).clamp_min(0)
         self.shift.copy_(shift.detach())
         return mean, shift
 
@@ -82,8 +81,7 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
         if not 0 <= int(self.shift) <= MOST_SHIFT:
             raise MuxflowError(
                 f"bit-shift norm of {self.num_features} channels: a shift by {int(self.shift)} bits; supported are 0 to "
-                f"{MOST_SHIFT}: sums of this spread are too {'small' if self.shift < 0 else 'large'} for the deviation that "
-                f"is asked for, so {'lower' if self.shift < 0 else 'raise'} it, or the bits of inputs or weights"
+                f"{MOST_SHIFT}: sums this large need more than a shift, so lower the bits of inputs or weights, or train again"
             )
         bias = (self.integer_bias(mean, shift) + 0.5).to(x) * self.unit
         factor = torch.exp2(-shift).to(x) * (self.step / self.unit)

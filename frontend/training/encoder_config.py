@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.scales import ACTIVATION_BITS, ScaleMode, check_scale_mode
+from muxflow.frontend.training.scales import ACTIVATION_BITS, BiasPer, ScaleMode, check_scale_mode
 
+Norm = Literal["bsn", "batch"]
 PATCH = 16
 """Pixels that a patch of the map is high and wide: one place of the last map codes it."""
 
@@ -49,8 +51,8 @@ class EncoderConfig:
     code: int = 64
     input_shape: tuple[int, int, int] = (1, 32, 32)
     scale: ScaleMode = "power_of_two"
-    norm: str = "bsn"
-    bias_per: str = "channel"
+    norm: Norm = "bsn"
+    bias_per: BiasPer = "channel"
 
     def __post_init__(self) -> None:
         if len(self.widths) != 4 or len(self.depths) != 4:
@@ -77,9 +79,11 @@ class EncoderConfig:
                     f"{', '.join(map(str, known))}"
                 )
         check_scale_mode(self.scale)
-        for name, options in (("norm", ("bsn", "batch")), ("bias_per", ("channel", "layer"))):
-            if getattr(self, name) not in options:
-                raise MuxflowError(f"encoder: {name} {getattr(self, name)!r}; supported: {', '.join(options)}")
+        for name, options in (("norm", Norm), ("bias_per", BiasPer)):
+            if getattr(self, name) not in get_args(options):
+                raise MuxflowError(
+                    f"encoder: {name} {getattr(self, name)!r}; supported: {', '.join(get_args(options))}"
+                )
 
     @property
     def trunk_layers(self) -> int:

@@ -30,8 +30,10 @@ class _ExactNorm(nn.modules.batchnorm._BatchNorm):  # type: ignore[misc]
 
     In training it is torch's own; in evaluation `y = x * a + b` with `a = weight / sqrt(var + eps)` and
     `b = bias - mean * a`, in double precision and then rounded once to float32, so that the exported Mul and Add hold
-    the same floats on every machine. Source: decision.
+    the same floats on every machine. `frozen`: evaluation in training mode too. Source: decision.
     """
+
+    frozen = False
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """Reduce the statistics to the factor a and the offset b of evaluation, shape (C,) each."""
@@ -53,7 +55,7 @@ class _ExactNorm(nn.modules.batchnorm._BatchNorm):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` (N, C, ...)."""
-        if self.training:
+        if self.training and not self.frozen:
             return super().forward(x)
         shape = (1, -1, *(1,) * (x.dim() - 2))
         a, b = self.factors()

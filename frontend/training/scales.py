@@ -7,6 +7,8 @@ from typing import Literal, get_args
 from muxflow.dataflow.errors import MuxflowError
 
 ScaleMode = Literal["power_of_two", "unit"]
+BiasPer = Literal["channel", "layer"]
+"""What has one bias of a bit-shift norm."""
 
 ACTIVATION_BITS = (1, 2, 3, 4)
 PIXEL_SCALE = 1 / 256

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -22,11 +21,14 @@ from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.text import reason
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import presets, zoo_ern
+from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.layers import MuxJoin
 from muxflow.frontend.training.quantizers import freeze_heq
+from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
+from muxflow.frontend.training.tasks import Objective, logits_of
 
 CHECKPOINT = "checkpoint.pt"
 MOST_THREADS = 1024
@@ -41,7 +43,7 @@ class TrainConfig:
     `seed`: order of images and augmentation; `shift`: random translation by up to this many pixels, zero padded;
     `flip`: random left-right flips; `threshold_rate`: factor on `lr` for the thresholds of MuxJoin joins, which are
     counted in codes (0..2^k-1) and at the weights' rate would hardly reach another integer; `freeze`: last epochs with
-    the HEQ steps frozen; `remeasure`: after the last epoch measure batch statistics anew, see
+    the HEQ steps and bit shifts frozen; `remeasure`: after the last epoch measure batch statistics anew, see
     `remeasured`; `smoothing`: label smoothing.
     Raises MuxflowError when a field is out of range. Source: decision.
     """
@@ -101,7 +103,7 @@ def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation
     with torch.no_grad():
         for start in range(0, len(dataset), batch):
             chosen = slice(start, start + batch)
-            answers = model(torch.from_numpy(dataset.tensor_images(chosen))).argmax(1).numpy()
+            answers = logits_of(model(torch.from_numpy(dataset.tensor_images(chosen)))).argmax(1).numpy()
             correct += int((answers == dataset.labels[chosen]).sum())
     model.train(was_training)
     return Evaluation(correct, len(dataset))
@@ -128,11 +130,14 @@ def train(
     config: TrainConfig,
     output_dir: str | Path,
     *,
+    objective: Objective | None = None,
     resume: bool = True,
     progress: bool = True,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> Evaluation:
     """Train `model` in place and return its result on `test_set`, which is only looked at once, at the end.
+
+    `objective`: a further task that it is trained for in the same batches.
 
     Each epoch ends with a checkpoint in `output_dir`, written whole or not at all; with `resume`, a run continues from
     it and ends with the same weights as one that was never interrupted (same machine, one thread). `progress` shows a
@@ -148,15 +153,16 @@ def train(
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
-    optimizer = torch.optim.Adam(_parameter_groups(model, config), lr=config.lr)
-    recipe = _recipe(model, train_set, config)
-    start = _restore(checkpoint, recipe, model, optimizer) if resume and checkpoint.exists() else 0
+    parts = model if objective is None else nn.ModuleList([model, objective])
+    optimizer = torch.optim.Adam(_parameter_groups(parts, config), lr=config.lr)
+    recipe = _recipe(model, train_set, config, objective)
+    start = _restore(checkpoint, recipe, parts, optimizer) if resume and checkpoint.exists() else 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress, transient=True) as bar:
         task = bar.add_task("epochs", total=config.epochs, completed=start)
         for epoch in range(start, config.epochs):
-            loss = _epoch(model, optimizer, train_set, config, epoch)
-            state = {"recipe": recipe, "epoch": epoch + 1, "model": model.state_dict()}
+            loss = _epoch(model, objective, optimizer, train_set, config, epoch)
+            state = {"recipe": recipe, "epoch": epoch + 1, "model": parts.state_dict()}
             _write(checkpoint, {**state, "optimizer": optimizer.state_dict()})
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
             if on_epoch is not None:
@@ -166,48 +172,33 @@ def train(
     return evaluate(model, test_set)
 
 
-def remeasured(model: nn.Module, dataset: Dataset, images: int = 2048, batch: int = 256) -> nn.Module:
-    """Measure the statistics of every batch norm anew, one after the other in the order of evaluation, in place.
-
-    Those before it already have the statistics of evaluation. In networks of few bits a background that lies near a
-    threshold changes its code from batch to batch, and averages over such batches fit none of them. `images` of
-    the data set are drawn (same ones each time) and taken as they are; the model is left in evaluation mode and returned.
-    Source: decision.
-    """
-    drawn = np.random.Generator(np.random.PCG64(0)).permutation(len(dataset))[:images]
-    order: list[nn.modules.batchnorm._BatchNorm] = []
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    hooks = [norm.register_forward_hook(lambda met, *_: order.append(met)) for norm in norms]
-    model.eval()
-    with torch.no_grad():
-        model(torch.from_numpy(dataset.tensor_images(slice(1))))
-        for hook in hooks:
-            hook.remove()
-        for norm in order:
-            momentum, norm.momentum = norm.momentum, None  # a plain average over the batches
-            norm.reset_running_stats()
-            norm.train()
-            for start in range(0, len(drawn), batch):
-                model(torch.from_numpy(dataset.tensor_images(drawn[start : start + batch])))
-            norm.eval()
-            norm.momentum = momentum
-    return model
-
-
-def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainConfig, epoch: int) -> float:
+def _epoch(
+    model: nn.Module,
+    objective: Objective | None,
+    optimizer: Any,
+    train_set: Dataset,
+    config: TrainConfig,
+    epoch: int,
+) -> float:
     """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     model.train()
-    freeze_heq(model, frozen=epoch >= config.epochs - config.freeze)
+    for freeze in (freeze_heq, freeze_bit_shifts):
+        freeze(model, frozen=epoch >= config.epochs - config.freeze)
     labels = torch.from_numpy(train_set.labels)
     order = torch.randperm(len(labels), generator=generator).split(config.batch)
     total = 0.0
     for step, chosen in enumerate(order):
         for group in optimizer.param_groups:
             group["lr"] = group["factor"] * config.rate(epoch + step / len(order))
-        images = torch.from_numpy(train_set.tensor_images(chosen.numpy()))
-        logits = model(augment(images, config, generator))
+        images = augment(torch.from_numpy(train_set.tensor_images(chosen.numpy())), config, generator)
+        others = images[:0] if objective is None else objective.images(generator)
+        answer = model(torch.cat([images, others]))
+        logits = logits_of(answer)[: len(images)]
         loss = nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=config.smoothing)
+        if objective is not None:
+            rest = tuple(part[len(images) :] for part in answer) if isinstance(answer, tuple) else answer[len(images) :]
+            loss = loss + objective.loss(rest, others)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise MuxflowError(f"training: the loss is {value} in epoch {epoch + 1}; lower lr = {config.lr:g}")
@@ -226,11 +217,11 @@ def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, A
     return [{"params": rest, "factor": 1.0}, {"params": thresholds, "factor": config.threshold_rate}]
 
 
-def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig) -> str:
+def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig, objective: Objective | None) -> str:
     """Write all that a checkpoint must agree on, as text."""
     network = getattr(model, "config", type(model).__name__)
     data = f"{train_set.name} ({train_set.split}, {len(train_set)} images)"
-    return f"{config}; {network}; {data}"
+    return f"{config}; {network}; {data}" + ("" if objective is None else f"; {objective.description}")
 
 
 def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
@@ -271,6 +262,8 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_mnist": ("mnist_5k", TrainConfig(epochs=30, shift=2, remeasure=True)),
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_ern.PRESETS},
     "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
+    "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=40, shift=2)),
+    "encoder_1mb": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
 }
 """Data set and training recipe of each preset (decisions)."""
 

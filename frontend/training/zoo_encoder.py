@@ -26,7 +26,8 @@ __all__ = ["PRESETS", "Encoder", "EncoderConfig", "build", "randomise", "restore
 def _layer(layer: EncoderLayer, config: EncoderConfig, unit: float, *, code: bool = False) -> nn.Sequential:
     """Chain convolution, norm and activation, which a classifier has not; `unit`: the value of one input code.
 
-    The norm begins with most values inside the activation's range, a code's at as many zeros as ones (decision).
+    The norm begins with most values inside the activation's range, a code's at as many zeros as ones, and logits at a
+    spread that a softmax can train on: a shift shared by all classes cannot grow with them (decisions).
     """
     conv = qnn.QuantConv2d(
         layer.inputs,
@@ -38,10 +39,12 @@ def _layer(layer: EncoderLayer, config: EncoderConfig, unit: float, *, code: boo
         bias=False,
         weight_quant=heq_weight(layer.levels),
     )
+    # HEQ looks at the order of weights only, so their spread sets how fast codes change at a learning rate (decision).
+    nn.init.uniform_(conv.weight, -1.0, 1.0)
     scale = "unit" if code else config.scale
     step = activation_scale(layer.bits, scale) if layer.bits else 1.0
     top = step * 2**layer.bits
-    deviation, mean = (top / 4, top / 2) if layer.bits else (1.0, 0.0)
+    deviation, mean = (top / 4, top / 2) if layer.bits else (4.0, 0.0)
     if config.norm == "bsn":
         norm: nn.Module = BitShiftNorm2d(
             layer.outputs,

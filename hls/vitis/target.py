@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.graph.passes import Pass, load_weights, writable_seeds
+from muxflow.dataflow.graph.passes import Pass, writable_seeds
 from muxflow.dataflow.packages import Package
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
@@ -29,11 +28,8 @@ class VitisTarget:
     usage = "`muxflow csim`, `muxflow report` and `muxflow bitstream` take it"
 
     def passes(self, options: ProjectOptions) -> tuple[Pass, ...]:
-        """Turn the starts of weight generators into registers, and stored weights into loaded ones, where that is asked for."""
-        found: list[Pass] = [writable_seeds] if options.seeds == "writable" else []
-        if options.loaded is not None:
-            found.append(partial(load_weights, names=options.loaded))
-        return tuple(found)
+        """Turn the starts of weight generators into registers where that is asked for."""
+        return (writable_seeds,) if options.seeds == "writable" else ()
 
     def check(self, options: ProjectOptions, board: str, path: Path) -> None:
         """Raise MuxflowError where the folder holds something else."""

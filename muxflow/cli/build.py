@@ -38,7 +38,7 @@ from muxflow.cli.target_options import TargetOption, chosen_options, with_target
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
-from muxflow.hls.registry import find
+from muxflow.hls.registry import find, loaded_weights
 
 
 @with_target_options
@@ -84,7 +84,7 @@ def build(
     writer.check(options, name, folder)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, **inputs.keywords)
+        graph = muxflow.load(model, loaded=loaded_weights(options), **inputs.keywords)
         if arg_max:
             graph = append_arg_max(graph)
         if top_k:

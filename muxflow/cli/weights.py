@@ -32,7 +32,7 @@ def weights(
     check_writable(path)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, **inputs.keywords)
+        graph = muxflow.load(model, loaded=opened.hls.options.loaded, **inputs.keywords)
         done(1, 1)
         opened.write_weights(graph, path)
     memories = opened.hls.memories

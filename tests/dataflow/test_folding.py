@@ -379,3 +379,30 @@ def test_what_fast_designs_hold_does_not_rule_slow_ones_out(residual, device):
 
     assert in_rounds(search, sized, lambda found: found, lambda text: None)[0] is design
     assert search.floor == 126
+
+
+def test_folds_that_come_again_are_not_sized_again(residual, device):
+    """What the FIFOs of the first design hold leads to the same folds: the round after it is the last one."""
+    design = fit(residual, KERNELS, device=device, board="b", clock_mhz=100)
+    solved, built = [], []
+
+    class Search:
+        graph, goal, floor = insert_forks(residual), Goal(), 0
+        budget = device.allowance(Utilisation())
+
+        def solve(self, held, best):
+            solved.append(best)
+            return Solution({"conv": Fold()}, 100, Resources())
+
+        def meets(self, design):
+            return True
+
+        def rank(self, design):
+            return (0.0, 0.0)
+
+    def sized(solution):
+        built.append(solution)
+        return design
+
+    assert in_rounds(Search(), sized, lambda found: found, lambda text: None)[0] is design
+    assert (len(solved), len(built)) == (2, 1)

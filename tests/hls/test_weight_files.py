@@ -19,6 +19,7 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import find
 from muxflow.hls.vitis.project import ProjectOptions, write_project
@@ -130,14 +131,17 @@ def test_what_the_build_appended_is_appended(tmp_path):
 
 
 def test_errors(tmp_path):
+    ends = {"x": Stream((1, 1, 8), 0, 3), "y": Stream((1, 1, 8), 0, 1)}, ("x",), ("y",)
     for names, message in [
         (["none"], r"net: no stored weights 'none'; there are rom1, rom2, rom3, or the nodes that read them"),
         (["act"], "no stored weights 'act'"),
     ]:
         with pytest.raises(GraphError, match=message):
             load_weights(network(), names)
-    with pytest.raises(GraphError, match="no weights are stored, so there are none to load"):
-        load_weights(load_weights(network()))
+    with pytest.raises(GraphError, match="there are no weights to load"):
+        load_weights(Graph("bare", (Node("act", Threshold([[1]], [0]), ("x",), ("y",)),), *ends))
+    once = load_weights(network(), ["conv"])
+    assert load_weights(once, ["rom1", "rom2"]) == load_weights(network(), ["conv", "rom2"])
     graph = insert_forks(network())
     folds = {node.name: FOLDS.get(node.name, Fold()) for node in graph.nodes if not node.op.folds_with_reader}
     stored = build_design(graph, folds, KERNELS, device=ULTRA, board="b", clock_mhz=100)

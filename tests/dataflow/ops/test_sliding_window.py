@@ -217,6 +217,45 @@ def test_phases(shape, op):
         assert loop.reads[0].mask()[-1] or loop.writes[0].mask()[-1]
 
 
+def steps_by_window(op, shape, lanes):
+    """When a window reads and sends, step by step, where a window is sent while the pixels that the next one adds are read."""
+    *_, height, width, channels = (1, 1, *shape)
+    half = len(op.pads) // 2
+    *_, top, left = (0, *op.pads[:half])
+    *_, bottom, right = (0, *op.pads[half:])
+    (*_, kernel_y, kernel_x), (*_, step_y, step_x) = (1, *op.kernel), (1, *op.dilation)
+    needed = []  # pixels of the map, in order, that there must be for each window
+    for row in range(-top, height + bottom - (kernel_y - 1) * step_y):
+        for column in range(-left, width + right - (kernel_x - 1) * step_x):
+            places = itertools.product(range(kernel_y), range(kernel_x))
+            pixels = [(row + y * step_y, column + x * step_x) for y, x in places]
+            inside = [y * width + x + 1 for y, x in pixels if 0 <= y < height and 0 <= x < width]
+            needed.append(max([*needed[-1:], *inside]))
+    beats = channels // lanes
+    sent = kernel_y * kernel_x * beats
+    reads, sends = [1] * needed[0] * beats, [0] * needed[0] * beats
+    for before, after in itertools.pairwise([*needed, height * width]):
+        read = (after - before) * beats
+        steps = range(max(read, sent))
+        reads += [step < read for step in steps]
+        sends += [step < sent for step in steps]
+    return np.array(reads, bool), np.array(sends, bool)
+
+
+def test_windows_ask_for_the_pixels_of_the_next_one_only():
+    met = 0
+    for shape, op in EVERY:
+        for fold in folds(op, shape[-1]):
+            ports = folded(op, shape, fold)
+            if KERNELS.of(op).by_window(op, ports, fold):
+                met += 1
+                loop = KERNELS.of(op).access(op, ports, fold)
+                expected = steps_by_window(op, shape, ports.outputs[0].lanes)
+                for found, right in zip((loop.reads[0], loop.writes[0]), expected, strict=True):
+                    assert np.array_equal(found.mask(), right), (shape, op, fold)
+    assert met > 20
+
+
 @pytest.mark.parametrize(("shape", "op"), EVERY)
 def test_no_beat_is_read_back_while_it_is_written(shape, op):
     """The buffer's pragma promises that reads and writes are independent: a beat is read back 4 steps after its write
