@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 import muxflow
-from muxflow.compression.container import BITS, PATCH, TILE, Compressed, check_size, plane_sizes
+from muxflow.compression.container import BITS, MOST_PIXELS, PATCH, TILE, Compressed, check_size, plane_sizes, unpack
 from muxflow.compression.images import joined, luma_and_chroma
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.graph.file import encode_graph
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.frontend.training.datasets.dataset import Bytes
 from muxflow.proof.compare import Progress
 
@@ -91,6 +94,70 @@ class Codec:
             bits = torch.from_numpy(codes.transpose(2, 0, 1).astype(np.float32))
             planes.append(self.decoder.decode(bits, told).numpy()[:height, :width])
         return joined(tuple(planes))
+
+
+def shipped_graph() -> Graph:
+    """Load the integer graph of the shipped encoder."""
+    return muxflow.load(PRETRAINED / f"{NETWORK}.onnx")
+
+
+def graph_encode(graph: Graph) -> Encode:
+    """Return what codes tiles by the integer graph of an encoder; raises MuxflowError for a graph that has no such output."""
+    output = code_output(graph)
+    return lambda tiles: graph.run(tiles, keep=(output,))[output]
+
+
+def code_output(graph: Graph) -> str:
+    """Find the output of a graph that is the code of a tile; raises MuxflowError where the graph is no such encoder."""
+    side = TILE // PATCH
+    inputs = [graph.streams[name].shape for name in graph.inputs]
+    found = [name for name in graph.outputs if graph.streams[name].shape == (side, side, BITS)]
+    if inputs != [(TILE, TILE, 1)] or len(found) != 1:
+        raise MuxflowError(
+            f"{graph.name}: no encoder of pictures: inputs of shapes {inputs}, {len(found)} outputs of shape "
+            f"{(side, side, BITS)}; expected one input {(TILE, TILE, 1)} and one such output, as {NETWORK} has them"
+        )
+    return found[0]
+
+
+def shipped_codec(encode: Encode | None = None) -> Codec:
+    """Return the codec of the shipped models; `encode`: what codes in place of the integer graph, see `Encode`."""
+    facts = json.loads((PRETRAINED / f"{NETWORK}.json").read_text(encoding="utf-8"))
+    return Codec(
+        encode or graph_encode(shipped_graph()),
+        PRETRAINED / f"{NETWORK}_decoder.pt",
+        bytes.fromhex(facts["compression"]["fingerprint"]),
+    )
+
+
+@contextmanager
+def opened_codec(project: Path | None = None) -> Iterator[Codec]:
+    """Open the codec of the shipped models; the C simulation of `project` codes where one is given, for as long as it lasts.
+
+    Raises MuxflowError when the project is not of the shipped encoder, ToolError without a C++ compiler.
+    """
+    if project is None:
+        yield shipped_codec()
+        return
+    opened = muxflow.open_project(project)
+    shipped, met = insert_forks(shipped_graph()), opened.design.graph
+    if encode_graph(met) != encode_graph(shipped):
+        raise MuxflowError(
+            f"{project}: a project of another network than the shipped {NETWORK}: its codes would mean nothing to the decoder; "
+            f"build {PRETRAINED / NETWORK}.onnx"
+        )
+    with opened.emulate() as accelerator:
+        yield shipped_codec(lambda tiles: accelerator.encode(tiles))
+
+
+def read_compressed(path: Path) -> Compressed:
+    """Read the file of a compressed picture; raises MuxflowError naming it where it is none, or too large."""
+    longest = MOST_PIXELS // PATCH**2 * BITS // 8 * 4
+    if not path.is_file():
+        raise MuxflowError(f"{path}: no such file; give one that `muxflow compress` wrote")
+    with path.open("rb") as file:
+        data = file.read(longest)
+    return unpack(str(path), data)
 
 
 def tiles_of(plane: Bytes) -> tuple[Bytes, tuple[int, int]]:
