@@ -58,7 +58,7 @@ def test_the_largest_channels_of_each_group_stay(model):
         group = output // 4
         assert torch.equal(smaller.trunk[4].conv.weight[output, 0], model.trunk[6].conv.weight[output, rows[group] % 2])
     # Of the blocks after the first of stage 2, that with the larger weights.
-    sizes = [sum(float(model.trunk[n + part].conv.weight.abs().mean()) for part in (0, 1)) for n in (8, 10)]
+    sizes = [sum(model.trunk[n + part].conv.weight.abs().mean().item() for part in (0, 1)) for n in (8, 10)]
     second = (3, 3) if sizes[0] > sizes[1] else (3, 5)
     assert smaller.config.levels == (5, 3, 3, 3, 3, 3, *second, 3, 3, 5, 3)
 
