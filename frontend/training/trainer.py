@@ -20,7 +20,7 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.text import reason
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import presets, zoo_ern
+from muxflow.frontend.training import presets, zoo_ern, zoo_residual
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
@@ -266,6 +266,7 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_ern.PRESETS},
     "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
     "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=40, shift=2)),
+    **{name: ("mnist_5k", TrainConfig(epochs=20, shift=2, remeasure=True)) for name in zoo_residual.PRESETS},
     "encoder_1mb": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
 }
 """Data set and training recipe of each preset (decisions)."""
