@@ -109,7 +109,7 @@ class EncoderConfig:
 
 
 PRESETS: dict[str, EncoderConfig] = {
-    "encoder_digits": EncoderConfig(levels=(5, 5, *(3,) * 6, 5, 3), bits=(3, 3, 2, 2, 2, 2, 2, 2)),
+    "encoder_digits": EncoderConfig(levels=(5, 5, *(3,) * 6, 5, 3), bits=(3, 3, 3, 3, 2, 2, 2, 2)),
     "encoder_1mb": EncoderConfig(
         widths=(64, 128, 256, 256),
         depths=(2, 2, 2, 1),

@@ -20,7 +20,7 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.text import reason
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import presets, zoo_ern
+from muxflow.frontend.training import presets, zoo_ern, zoo_residual
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
@@ -43,8 +43,8 @@ class TrainConfig:
     `seed`: order of images and augmentation; `shift`: random translation by up to this many pixels, zero padded;
     `flip`: random left-right flips; `threshold_rate`: factor on `lr` for the thresholds of MuxJoin joins, which are
     counted in codes (0..2^k-1) and at the weights' rate would hardly reach another integer; `freeze`: last epochs with
-    the HEQ steps and bit shifts frozen; `remeasure`: after the last epoch measure batch statistics anew, see
-    `remeasured`; `smoothing`: label smoothing.
+    the HEQ steps and bit-shift norms frozen, the latter measured anew before; `remeasure`: after the last epoch measure
+    batch statistics anew, see `remeasured`; `smoothing`: label smoothing.
     Raises MuxflowError when a field is out of range. Source: decision.
     """
 
@@ -182,9 +182,12 @@ def _epoch(
 ) -> float:
     """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+    frozen = epoch - (config.epochs - config.freeze)
+    if frozen == 0 and freeze_bit_shifts(model, frozen=False):
+        remeasured(model, train_set, batch=config.batch, objective=objective)
     model.train()
     for freeze in (freeze_heq, freeze_bit_shifts):
-        freeze(model, frozen=epoch >= config.epochs - config.freeze)
+        freeze(model, frozen=frozen >= 0)
     labels = torch.from_numpy(train_set.labels)
     order = torch.randperm(len(labels), generator=generator).split(config.batch)
     total = 0.0
@@ -263,6 +266,7 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_ern.PRESETS},
     "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
     "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=40, shift=2)),
+    **{name: ("mnist_5k", TrainConfig(epochs=20, shift=2, remeasure=True)) for name in zoo_residual.PRESETS},
     "encoder_1mb": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
 }
 """Data set and training recipe of each preset (decisions)."""
