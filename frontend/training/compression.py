@@ -1,211 +1,226 @@
-"""Compression of photographs as a further task of an encoder: what its codes are trained for, and its decoder."""
+"""Compression of photographs: the training of an encoder's codes and of the decoder that rebuilds frames from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d, freeze_bit_shifts
 from muxflow.frontend.training.crops import Crops
 from muxflow.frontend.training.datasets.pictures import Picture
 from muxflow.frontend.training.encoder_config import PATCH
 from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder
 from muxflow.frontend.training.linear_codes import TransformCode, train_transform_code
-from muxflow.frontend.training.tasks import Objective
+from muxflow.frontend.training.quantizers import HEQTensorQuant, freeze_heq, heq_step
+from muxflow.frontend.training.stages import Stage
 from muxflow.frontend.training.zoo_encoder import Encoder
-
-TILE = 32
 
 
 @dataclass(frozen=True)
 class CompressionConfig:
-    """How codes are trained.
+    """How an encoder's codes and their decoder are trained.
 
-    `crops` of `size` pixels in each step, `size` a multiple of 32; `imitate`: share of the steps in which the codes are
-    taught; `steps`: all steps; `most`: bits of one coefficient of the transform code that teaches; `taught`: patches that
-    it is fitted to; `warm`: steps in which the decoder first learns to read that code; `logit`: slope of the bits'
-    probabilities; `taught_weight`, `rebuild_weight`: of the two losses, beside the classes'; `rate`: peak rate of Adam where
-    only the decoder is trained; `finish`: steps of that after the encoder's training, on crops of `wide` pixels; `average`:
-    of the decoder's weights over the last steps.
-    Raises MuxflowError when a field is out of range. Source: decisions.
+    `crops`: of `size` pixels, from which the patches come; `batch`: patches of a step. `read`, `imitate`, `tune`, `frame`:
+    steps of the stages (see `Compression`), `read_rate` to `frame_rate`: their peak rates of Adam; `frozen`: share of the
+    last steps of imitation and tuning in which norms and HEQ steps are frozen, here all of tuning.
+    `most`: bits of one coefficient of the code that is imitated; `spread`: of the thresholds of one channel at first, in
+    standard deviations; `slope`: of a bit's probability in its sum; `kept`: weight of imitation while the codes are tuned;
+    `frames`, `wide`: crops of a step and their size, where the decoder learns whole frames; `average`: decay of the average
+    of the decoder's weights.
+    Raises UsageError when a field is out of range. Source: decisions.
     """
 
-    crops: int = 8
+    crops: int = 8_000
     size: int = 64
-    steps: int = 10_000
-    imitate: float = 0.6
+    batch: int = 256
+    read: int = 1_500
+    imitate: int = 6_000
+    tune: int = 4_000
+    frame: int = 3_000
+    read_rate: float = 3e-3
+    imitate_rate: float = 8e-3
+    tune_rate: float = 1e-3
+    frame_rate: float = 2e-3
     most: int = 5
-    taught: int = 20_000
-    warm: int = 2_000
-    logit: float = 4.0
-    taught_weight: float = 20.0
-    rebuild_weight: float = 400.0
-    rate: float = 2e-3
-    finish: int = 3_000
+    spread: float = 1.8
+    slope: float = 4.0
+    kept: float = 0.3
+    frames: int = 8
     wide: int = 96
     average: float = 0.995
     seed: int = 0
 
     def __post_init__(self) -> None:
-        numbers = (self.crops, self.size, self.steps, self.most, self.taught, self.warm, self.finish, self.wide)
-        if min(numbers) < 1 or self.size % TILE or self.wide % TILE:
-            raise MuxflowError(f"compression: {self} holds a number below 1, or crops that are no whole tiles of {TILE}")
+        for name in ("crops", "size", "batch", "read", "imitate", "tune", "frame", "most", "frames", "wide"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"compression: {name} = {getattr(self, name)}; use 1 or more")
+        for name in ("size", "wide"):
+            if getattr(self, name) % PATCH:
+                raise UsageError(f"compression: {name} = {getattr(self, name)}; use a multiple of {PATCH}")
 
 
-def tiles_of(frames: Tensor) -> Tensor:
-    """Cut frames (N, 1, H, W) into tiles (M, 1, TILE, TILE), frame by frame and row by row."""
-    count, _, height, width = frames.shape
-    tiles = frames.reshape(count, height // TILE, TILE, width // TILE, TILE).transpose(2, 3)
-    return tiles.reshape(-1, 1, TILE, TILE)
+class Compression(nn.Module):  # type: ignore[misc]
+    """The codes of an encoder and their decoder, trained on photographs in four stages.
 
-
-def frames_of(tiles: Tensor, size: int) -> Tensor:
-    """Put what belongs to tiles, (M, C, h, w), together to square frames of `size` pixels, as `tiles_of` cut them."""
-    side = size // TILE
-    channels, height, width = tiles.shape[1:]
-    grid = tiles.reshape(-1, side, side, channels, height, width).permute(0, 3, 1, 4, 2, 5)
-    return grid.reshape(-1, channels, side * height, side * width)
-
-
-class Compression(Objective):
-    """Codes of photographs that a frame decoder can rebuild.
-
-    In its first steps the codes are taught: each bit is to be that of the Gray code of principal components, the best
-    linear code of the same rate. From there on the error of the decoded picture counts: of the whole decoder, which
-    removes block edges, trained together with the encoder.
-    Source: decision; a code that is learned from the error alone hardly gets beyond one bit for each measurement.
+    `read`: the decoder learns to rebuild single patches from the best linear code of the same rate: Gray codes of principal
+    components. `imitate`: the encoder learns to give that code's bits. `tune`: both learn together to rebuild patches, the
+    gradient passing the bits straight through. `frame`: the decoder learns to rebuild whole frames from the finished codes,
+    without block edges.
+    The encoder's own layers of the code are trained (`EncoderConfig.measured`); its classifier is not touched.
+    Source: decision; codes that learn from the error of the picture alone stay near one bit for each linear measurement.
     """
 
-    def __init__(self, model: Encoder, pictures: tuple[Picture, ...], config: CompressionConfig) -> None:
+    def __init__(self, encoder: Encoder, pictures: tuple[Picture, ...], config: CompressionConfig) -> None:
         super().__init__()
-        if model.code is None:
-            raise MuxflowError("compression: the encoder has no code; give it one")
-        self.config = config
-        self.description = f"compression of {', '.join(one.name for one in pictures)}: {config}"
-        self.crops = Crops(pictures, config.size)
-        generator = torch.Generator().manual_seed(config.seed)
-        frames = self.crops.draw(config.taught * PATCH**2 // config.size**2, generator)
-        self.teacher = teacher_of(frames, config)
+        if encoder.code is None or not encoder.config.measured:
+            raise MuxflowError("compression: the encoder has no code with layers of its own; set `measured`")
+        self.config, self.code = config, encoder.code
+        self.wide = Crops(pictures, config.wide)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.decoder = FrameDecoder(DecoderConfig())
-        taught = learn_to_read(self.decoder, self.teacher, frames, config, generator)
-        self.register_buffer("importance", taught)
-        self.register_buffer("step", torch.tensor(0))
-        self._sums: list[Tensor] = []
-        model.code[1].register_forward_hook(lambda module, inputs, output: self._sums.append(output))
-
-    def images(self, generator: torch.Generator) -> Tensor:
-        """Draw crops and cut them into tiles."""
-        self._sums.clear()
-        return tiles_of(self.crops.draw(self.config.crops, generator))
-
-    def loss(self, answer: tuple[Tensor, Tensor], images: Tensor) -> Tensor:
-        """Return the loss of codes: against those that are taught, or of the decoded picture."""
-        c, codes = self.config, answer[1]
-        self.step += 1
-        if int(self.step) <= c.imitate * c.steps:
-            sums = self._sums.pop()[-len(images) :]
-            return c.taught_weight * self._taught(sums, images)
-        frames, codes = frames_of(images, c.size), frames_of(codes, c.size)
-        return c.rebuild_weight * nn.functional.mse_loss(self.decoder(codes), frames)
-
-    def _taught(self, sums: Tensor, tiles: Tensor) -> Tensor:
-        """Return the mean cross entropy of the code layer's sums, each bit as important as it is for the picture."""
-        wanted = teacher_bits(self.teacher, tiles)
-        error = nn.functional.binary_cross_entropy_with_logits(
-            self.config.logit * (sums - 1), wanted, reduction="none"
+            self.decoder = FrameDecoder(DecoderConfig(encoder.config.code))
+        generator = torch.Generator().manual_seed(config.seed)
+        self.patches = patches_of(Crops(pictures, config.size).draw(config.crops, generator))
+        pixels = flattened(self.patches)
+        self.teacher = train_transform_code(pixels[:: max(1, len(pixels) // 20_000)], encoder.config.code, config.most)
+        self.bits = torch.from_numpy(self.teacher.bits(pixels)).float()
+        self.register_buffer("importance", torch.ones(encoder.config.code))
+        self.average = torch.optim.swa_utils.AveragedModel(
+            self.decoder, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average)
         )
-        return (error.mean((0, 2, 3)) * self.importance).mean()
+
+    def stages(self) -> tuple[Stage, ...]:
+        """List the stages in order."""
+        c = self.config
+        alone = (self.decoder.patch, self.decoder.pixels)
+        return (
+            Stage("learn to read", c.read, c.read_rate, alone, self._read),
+            Stage("imitate", c.imitate, c.imitate_rate, (self.code,), self._imitate, begin=self._prepare),
+            Stage("tune", c.tune, c.tune_rate, (self.code, *alone), self._tune, begin=self._freeze),
+            Stage(
+                "whole frames",
+                c.frame,
+                c.frame_rate,
+                (self.decoder,),
+                self._frame,
+                begin=self.code.eval,
+                after=lambda: self.average.update_parameters(self.decoder),
+            ),
+        )
+
+    def finished(self) -> FrameDecoder:
+        """Return the decoder with the average of its last weights, in evaluation mode."""
+        self.decoder.load_state_dict(self.average.module.state_dict())
+        return self.decoder.eval()
+
+    def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw patches (N, 1, 16, 16) and the bits that the teacher gives them, (N, bits)."""
+        chosen = torch.randint(len(self.patches), (self.config.batch,), generator=generator)
+        return self.patches[chosen], self.bits[chosen]
+
+    def _read(self, generator: torch.Generator, progress: float) -> Tensor:
+        patches, bits = self._draw(generator)
+        return nn.functional.mse_loss(self.decoder.alone(bits[..., None, None]), patches)
+
+    @torch.no_grad()
+    def _prepare(self) -> None:
+        """Weigh the bits by what they mean to the picture, and begin with measurements of principal components."""
+        bits = self.bits[:2000, :, None, None]
+        read = self.decoder.alone(bits)
+        for bit in range(bits.shape[1]):
+            other = bits.clone()
+            other[:, bit] = 1 - other[:, bit]
+            self.importance[bit] = (self.decoder.alone(other) - read).square().mean().sqrt()
+        self.importance /= self.importance.mean()
+        generator = torch.Generator().manual_seed(self.config.seed + 1)
+        measure_components(self.code[0].conv.weight, self.teacher, generator)
+        spread_thresholds(self.code, self.patches[:4000], self.config.spread, generator)
+        self.code.train()
+
+    def _imitate(self, generator: torch.Generator, progress: float) -> Tensor:
+        freeze_heq(self.code, frozen=progress > 0.9 or generator.initial_seed() % 8 != 0)
+        patches, bits = self._draw(generator)
+        return self._taught(self._sums(patches), bits)
+
+    def _sums(self, patches: Tensor) -> Tensor:
+        """Compute what the last activation of the code makes bits of, (N, bits)."""
+        *first, last = self.code
+        for layer in first:
+            patches = layer(patches)
+        sums: Tensor = last.norm(last.conv(patches))
+        return sums[..., 0, 0]
+
+    def _taught(self, sums: Tensor, bits: Tensor) -> Tensor:
+        error = nn.functional.binary_cross_entropy_with_logits(
+            self.config.slope * (sums - 1), bits, reduction="none"
+        ).mean(0)
+        return (error * self.importance).mean()
+
+    def _freeze(self) -> None:
+        freeze_heq(self.code)
+        freeze_bit_shifts(self.code)
+        self.code.train()
+
+    def _tune(self, generator: torch.Generator, progress: float) -> Tensor:
+        patches, bits = self._draw(generator)
+        sums = self._sums(patches)
+        codes = self.code[-1].act(sums[..., None, None])
+        error = nn.functional.mse_loss(self.decoder.alone(codes), patches)
+        return 20 * error + self.config.kept * self._taught(sums, bits)
+
+    def _frame(self, generator: torch.Generator, progress: float) -> Tensor:
+        frames = self.wide.draw(self.config.frames, generator)
+        with torch.no_grad():
+            codes = self.code(frames)
+        return nn.functional.mse_loss(self.decoder(codes), frames)
 
 
-def teacher_of(frames: Tensor, config: CompressionConfig) -> TransformCode:
-    """Fit the code that teaches to the patches of frames (N, 1, H, W)."""
-    return train_transform_code(patches_of(frames), DecoderConfig().code, config.most)
-
-
-def patches_of(frames: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Cut frames (N, 1, H, W) into patches (M, pixels) of 8-bit pixels, frame by frame and row by row."""
+def patches_of(frames: Tensor) -> Tensor:
+    """Cut frames (N, 1, H, W) into patches (M, 1, 16, 16), frame by frame and row by row."""
     count, _, height, width = frames.shape
     patches = frames.reshape(count, height // PATCH, PATCH, width // PATCH, PATCH).transpose(2, 3)
-    return (patches.reshape(-1, PATCH**2).numpy() * 256).astype(np.float64)
+    return patches.reshape(-1, 1, PATCH, PATCH)
 
 
-def teacher_bits(teacher: TransformCode, frames: Tensor) -> Tensor:
-    """Code frames (N, 1, H, W) as the teacher does: bits 0 and 1, (N, bits, H / 16, W / 16)."""
-    count, _, height, width = frames.shape
-    bits = torch.from_numpy(teacher.bits(patches_of(frames))).float()
-    return bits.reshape(count, height // PATCH, width // PATCH, -1).permute(0, 3, 1, 2)
+def flattened(patches: Tensor) -> npt.NDArray[np.float64]:
+    """Return patches (N, 1, 16, 16), pixels p/256, as 8-bit pixels (N, 256)."""
+    return patches.reshape(len(patches), -1).double().numpy() * 256
 
 
-def learn_to_read(
-    decoder: FrameDecoder, teacher: TransformCode, frames: Tensor, config: CompressionConfig, generator: torch.Generator
-) -> Tensor:
-    """Train the decoder's part that rebuilds patches by themselves on the teacher's codes of frames, in place.
+def measure_components(weight: Tensor, teacher: TransformCode, generator: torch.Generator) -> None:
+    """Begin a convolution of whole patches with principal components, in place, and some noise.
 
-    Returns the importance of each bit, mean 1: the square root of the error that its inversion makes.
+    `weight` (channels, 1, 16, 16). A component has channels in proportion to the levels that it is quantised to.
     """
-    codes = teacher_bits(teacher, frames).permute(0, 2, 3, 1).reshape(-1, decoder.config.code, 1, 1)
-    patches = torch.from_numpy(patches_of(frames) / 256).float().reshape(-1, 1, PATCH, PATCH)
-    layers = (decoder.patch, decoder.pixels)
-    optimizer = torch.optim.Adam([p for layer in layers for p in layer.parameters()], betas=(0.9, 0.99))
-    for step in range(config.warm):
-        chosen = torch.randint(len(codes), (512,), generator=generator)
-        loss = nn.functional.mse_loss(decoder.alone(codes[chosen]), patches[chosen])
-        descend(optimizer, loss, cosine(1.5 * config.rate, step / config.warm))
-    with torch.no_grad():
-        some = codes[:2000]
-        read = decoder.alone(some)
-        error = []
-        for bit in range(codes.shape[1]):
-            other = some.clone()
-            other[:, bit] = 1 - other[:, bit]
-            error.append((decoder.alone(other) - read).square().mean().sqrt())
-    found = torch.stack(error)
-    return found / found.mean()
+    shares = torch.tensor([float(len(levels)) for levels in teacher.quantiser.levels])
+    chosen = torch.multinomial(shares, len(weight), replacement=True, generator=generator)
+    rows = torch.from_numpy(teacher.basis.T.copy()).float()[chosen]
+    signs = torch.randint(2, (len(weight), 1), generator=generator) * 2.0 - 1
+    rows = rows / rows.std(1, keepdim=True) * signs + 0.3 * torch.randn(rows.shape, generator=generator)
+    weight.copy_((rows * 0.5).reshape(weight.shape))
 
 
-def cosine(peak: float, progress: float, warmup: float = 0.02) -> float:
-    """Return the learning rate at a progress from 0 to 1: it rises, then falls as half a cosine."""
-    return peak * min(1.0, (progress + 1e-4) / warmup) * 0.5 * (1 + float(np.cos(np.pi * progress)))
+def spread_thresholds(code: nn.Sequential, patches: Tensor, spread: float, generator: torch.Generator) -> None:
+    """Spread the norms' means over what their sums reach on patches, layer by layer, in place.
 
-
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
-    """Do one step of an optimizer down the gradient of a loss."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
-def finish(
-    task: Compression, model: Encoder, progress: Callable[[int, float], None] | None = None
-) -> FrameDecoder:
-    """Train the decoder on the codes of the finished encoder, on larger crops; returns the average of its last weights.
-
-    `progress(step, loss)` is called after each step.
+    With one shift for all channels a channel of large sums sees but a part of their range: many such channels with other
+    means see all of it. `spread`: in standard deviations of a channel's sums.
     """
-    c, decoder = task.config, task.decoder
-    wide = Crops(task.crops.pictures, c.wide)
-    generator = torch.Generator().manual_seed(c.seed + 1)
-    optimizer = torch.optim.Adam(decoder.parameters(), betas=(0.9, 0.99))
-    average = torch.optim.swa_utils.AveragedModel(
-        decoder, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(c.average)
-    )
-    model.eval()
-    for step in range(c.finish):
-        frames = wide.draw(c.crops, generator)
-        with torch.no_grad():
-            codes = frames_of(model(tiles_of(frames))[1], c.wide)
-        loss = nn.functional.mse_loss(decoder(codes), frames)
-        descend(optimizer, loss, cosine(c.rate, step / c.finish))
-        average.update_parameters(decoder)
-        if progress is not None:
-            progress(step, float(loss.detach()))
-    decoder.load_state_dict(average.module.state_dict())
-    return decoder.eval()
+    for layer in code:
+        layer.train()
+        norm: BitShiftNorm2d = layer.norm
+        momentum, norm.momentum = norm.momentum, None
+        norm.reset_running_stats()
+        quantizer: HEQTensorQuant = layer.conv.weight_quant.tensor_quant
+        quantizer.step.copy_(heq_step(layer.conv.weight, quantizer.levels))
+        norm(layer.conv(patches))
+        norm.momentum = momentum
+        if layer is not code[-1]:
+            reached = norm.running_var.sqrt() * torch.exp2(-norm.shift.float()) * norm.step / norm.unit
+            norm.bias.add_((torch.rand(len(reached), generator=generator) * 2 - 1) * spread * reached)
+        patches = layer(patches)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
@@ -35,7 +34,8 @@ class EncoderConfig:
     `groups` and a dense 1x1 in each stage; the first 3x3 is dense. `levels`: HEQ levels of the weights, 3, 5 or 7, and
     `bits`: of the activations, 1, 2 or 3: one number for all, or one for each layer, the trunk's in order, then the
     classifier's and the code's (whose activation has one bit: it is not in `bits`). `classes`; `code`: bits for a
-    patch of 16x16 pixels, 0 for no code; `input_shape`: (C, H, W), H and W divisible by 16; `scale`: activation scale;
+    patch of 16x16 pixels, 0 for no code; `measured`: channels of the code's own layers, of which the first measures the
+    pixels of whole patches and the others are 1x1; none where the code is read from the trunk; `input_shape`: (C, H, W), H and W divisible by 16; `scale`: activation scale;
     `norm`: "bsn" or "batch"; `bias_per`: of bit-shift norm, "channel" or "layer".
     Raises MuxflowError when a field is out of range.
     Source: 1 Mb encoder (arXiv 2501.05097): quinary and ternary weights, activations of 3, 2 and 1 bits, grouped
@@ -49,6 +49,7 @@ class EncoderConfig:
     bits: tuple[int, ...] = (2,)
     classes: int = 10
     code: int = 64
+    measured: tuple[int, ...] = ()
     input_shape: tuple[int, int, int] = (1, 32, 32)
     scale: ScaleMode = "power_of_two"
     norm: Norm = "bsn"
@@ -60,7 +61,7 @@ class EncoderConfig:
                 f"encoder: {len(self.widths)} widths and {len(self.depths)} depths; give one a stage, for the four that "
                 f"bring a patch of {PATCH}x{PATCH} pixels to one place"
             )
-        if min(*self.widths, *self.depths, self.groups, self.classes) < 1 or self.code < 0:
+        if min(*self.widths, *self.depths, *self.measured, self.groups, self.classes) < 1 or self.code < 0:
             raise MuxflowError(f"encoder: {self} holds a number below 1 (below 0: code)")
         if any(width % self.groups for width in self.widths):
             raise MuxflowError(f"encoder: {self.groups} groups do not divide the widths {self.widths}")
@@ -69,8 +70,8 @@ class EncoderConfig:
                 f"encoder: input shape {self.input_shape}; give (C, H, W) with H and W divisible by {PATCH}"
             )
         for name, known, count in (
-            ("levels", (3, 5, 7), self.trunk_layers + 1 + bool(self.code)),
-            ("bits", ACTIVATION_BITS[:3], self.trunk_layers),
+            ("levels", (3, 5, 7), self.trunk_layers + 1 + self.code_layers),
+            ("bits", ACTIVATION_BITS[:3], self.trunk_layers + max(self.code_layers - 1, 0)),
         ):
             given = getattr(self, name)
             if len(given) not in (1, count) or not set(given) <= set(known):
@@ -90,6 +91,11 @@ class EncoderConfig:
         """Count the convolutions before the heads."""
         return 2 * sum(self.depths)
 
+    @property
+    def code_layers(self) -> int:
+        """Count the convolutions of the code."""
+        return len(self.measured) + 1 if self.code else 0
+
     def layers(self) -> tuple[EncoderLayer, ...]:
         """List the convolutions: the trunk's in order, the classifier, and the code's where there is one."""
         shapes: list[tuple[int, int, int, int, int]] = []
@@ -99,17 +105,25 @@ class EncoderConfig:
                 shapes.append((channels, width, 3, 1 if block else 2, self.groups if shapes else 1))
                 shapes.append((width, width, 1, 1, 1))
                 channels = width
-        heads = [(channels, outputs, 1, 1, 1) for outputs in (self.classes, self.code) if outputs]
-        levels = self.levels if len(self.levels) > 1 else self.levels * (len(shapes) + len(heads))
-        bits = self.bits if len(self.bits) > 1 else self.bits * len(shapes)
+        shapes.append((channels, self.classes, 1, 1, 1))
+        if self.measured:
+            channels = self.input_shape[0]
+        for place, outputs in enumerate((*self.measured, self.code) if self.code else ()):
+            side = PATCH if self.measured and not place else 1
+            shapes.append((channels, outputs, side, side, 1))
+            channels = outputs
+        levels = self.levels if len(self.levels) > 1 else self.levels * len(shapes)
+        bits = list(self.bits if len(self.bits) > 1 else self.bits * (len(shapes) - 1 - bool(self.code)))
+        bits.insert(self.trunk_layers, 0)
         return tuple(
-            EncoderLayer(*shape, number, width)
-            for shape, number, width in zip(chain(shapes, heads), levels, chain(bits, (0, 1)), strict=False)
+            EncoderLayer(*shape, number, width) for shape, number, width in zip(shapes, levels, (*bits, 1), strict=False)
         )
 
 
 PRESETS: dict[str, EncoderConfig] = {
-    "encoder_digits": EncoderConfig(levels=(5, 5, *(3,) * 6, 5, 3), bits=(3, 3, 3, 3, 2, 2, 2, 2)),
+    "encoder_digits": EncoderConfig(
+        measured=(256, 256), levels=(5, 5, *(3,) * 6, 5, 5, 3, 5), bits=(3, 3, 3, 3, 2, 2, 2, 2, 3, 3)
+    ),
     "encoder_1mb": EncoderConfig(
         widths=(64, 128, 256, 256),
         depths=(2, 2, 2, 1),

@@ -34,7 +34,7 @@ def _layer(layer: EncoderLayer, config: EncoderConfig, unit: float, *, code: boo
         layer.outputs,
         layer.kernel,
         stride=layer.stride,
-        padding=layer.kernel // 2,
+        padding=layer.kernel // 2 if layer.kernel % 2 else 0,
         groups=layer.groups,
         bias=False,
         weight_quant=heq_weight(layer.levels),
@@ -67,6 +67,8 @@ def _layer(layer: EncoderLayer, config: EncoderConfig, unit: float, *, code: boo
 class Encoder(nn.Module):  # type: ignore[misc]
     """Encoder: a trunk that brings 16x16 pixels to one place, a classifier over all places, a binary code of each.
 
+    The code reads the trunk, or the pixels in layers of its own (`EncoderConfig.measured`).
+
     Input (N, C, H, W): pixels p/256. Output: logits (N, classes), and with `config.code` a pair of them and the codes,
     (N, code, H / 16, W / 16) of 0 and 1: the code of a patch stands at the patch's place. `config` holds every choice.
     Source: 1 Mb encoder (arXiv 2501.05097); see `EncoderConfig` for what is a decision.
@@ -77,20 +79,25 @@ class Encoder(nn.Module):  # type: ignore[misc]
         self.config = config
         self.pixels = qnn.QuantIdentity(act_quant=PixelInput)
         count = config.trunk_layers
-        layers, unit, trunk = config.layers(), PIXEL_SCALE, []
+        layers, unit, trunk, code = config.layers(), PIXEL_SCALE, [], []
         for layer in layers[:count]:
             trunk.append(_layer(layer, config, unit))
             unit = activation_scale(layer.bits, config.scale)
         self.trunk = nn.Sequential(*trunk)
         self.classifier = _layer(layers[count], config, unit)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.code = _layer(layers[count + 1], config, unit, code=True) if config.code else None
+        unit = PIXEL_SCALE if config.measured else unit
+        for layer in layers[count + 1 :]:
+            code.append(_layer(layer, config, unit, code=layer is layers[-1]))
+            unit = activation_scale(layer.bits, config.scale)
+        self.code = nn.Sequential(*code) if config.code else None
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Compute the logits, and the codes where there are some, of images `x`."""
-        features = self.trunk(self.pixels(x))
+        pixels = self.pixels(x)
+        features = self.trunk(pixels)
         logits: Tensor = self.pool(self.classifier(features)).flatten(1)
-        return logits if self.code is None else (logits, self.code(features))
+        return logits if self.code is None else (logits, self.code(pixels if self.config.measured else features))
 
 
 def build(name: str, seed: int = 0, **overrides: Any) -> Encoder:
