@@ -90,7 +90,7 @@ def simulate(design: Design, folder: Path, images: int, steps: Steps) -> str:
 
 def main(
     network: Annotated[list[str] | None, typer.Option(help="Presets.")] = None,
-    images: Annotated[int, typer.Option(min=0, help="Images to simulate of the first network.")] = 1,
+    images: Annotated[int, typer.Option(min=0, help="Images to simulate of the first network, side by side.")] = 8,
 ) -> None:
     """Run the benchmark."""
     console = Console(width=140)

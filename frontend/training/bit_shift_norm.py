@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import torch
 from brevitas.function.ops_ste import round_ste
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.scales import BiasPer
-
-MOST_SHIFT = 31
-"""Bits by which sums are shifted, at most (decision)."""
+from muxflow.frontend.training.scales import BIASES, MOST_SHIFT, BiasPer
 
 
 class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
@@ -44,8 +39,8 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
     ) -> None:
         if not (unit > 0 and step > 0):
             raise MuxflowError(f"bit-shift norm: unit {unit}, step {step}; give positive values of one code")
-        if bias_per not in get_args(BiasPer):
-            raise MuxflowError(f"bit-shift norm: bias_per {bias_per!r}; supported: {', '.join(get_args(BiasPer))}")
+        if bias_per not in BIASES:
+            raise MuxflowError(f"bit-shift norm: bias_per {bias_per!r}; supported: {', '.join(BIASES)}")
         super().__init__(channels)
         nn.init.constant_(self.weight, deviation)
         nn.init.constant_(self.bias, mean)

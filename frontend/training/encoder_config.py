@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.scales import ACTIVATION_BITS, BiasPer, ScaleMode, check_scale_mode
+from muxflow.frontend.training.scales import ACTIVATION_BITS, BiasPer, ScaleMode, activation_scale, check_scale_mode
 
 Norm = Literal["bsn", "batch"]
 PATCH = 16
@@ -24,6 +24,19 @@ class EncoderLayer:
     groups: int
     levels: int
     bits: int
+
+    def aims(self, scale: ScaleMode) -> tuple[float, float, float]:
+        """Return the step of the activation, and the standard deviation and the mean that the norm before it begins with.
+
+        Most values lie inside the activation's range, as many of a code of one bit on either side of its threshold. Without
+        an activation these are logits: of a spread that a softmax can train on, as a shift that all classes share
+        cannot grow with them (decisions).
+        """
+        if not self.bits:
+            return 1.0, 4.0, 0.0
+        step = activation_scale(self.bits, scale)
+        top = step * 2**self.bits
+        return step, top / 4, top / 2
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,14 @@ from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
 from muxflow.frontend.training.encoder_config import PRESETS, EncoderConfig, EncoderLayer
 from muxflow.frontend.training.layers import BatchNorm2d
-from muxflow.frontend.training.quantizers import PixelInput, heq_scale, heq_weight, hwmsb_activation
-from muxflow.frontend.training.scales import PIXEL_SCALE, activation_scale
+from muxflow.frontend.training.quantizers import PixelInput, heq_weight, hwmsb_activation
+from muxflow.frontend.training.scales import PIXEL_SCALE, activation_scale, heq_scale
 
 __all__ = ["PRESETS", "Encoder", "EncoderConfig", "build", "randomise", "restore"]
 
 
 def _layer(layer: EncoderLayer, config: EncoderConfig, unit: float, *, code: bool = False) -> nn.Sequential:
-    """Chain convolution, norm and activation, which a classifier has not; `unit`: the value of one input code.
-
-    The norm begins with most values inside the activation's range, a code's at as many zeros as ones, and logits at a
-    spread that a softmax can train on: a shift shared by all classes cannot grow with them (decisions).
-    """
+    """Chain convolution, norm and activation, which a classifier has not; `unit`: the value of one input code."""
     conv = qnn.QuantConv2d(
         layer.inputs,
         layer.outputs,
@@ -42,9 +38,7 @@ def _layer(layer: EncoderLayer, config: EncoderConfig, unit: float, *, code: boo
     # HEQ looks at the order of weights only, so their spread sets how fast codes change at a learning rate (decision).
     nn.init.uniform_(conv.weight, -1.0, 1.0)
     scale = "unit" if code else config.scale
-    step = activation_scale(layer.bits, scale) if layer.bits else 1.0
-    top = step * 2**layer.bits
-    deviation, mean = (top / 4, top / 2) if layer.bits else (4.0, 0.0)
+    step, deviation, mean = layer.aims(scale)
     if config.norm == "bsn":
         norm: nn.Module = BitShiftNorm2d(
             layer.outputs,

@@ -70,7 +70,7 @@ LAYERS = {
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
 OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}
-PORTS = {"fusion": (2, 1, 5), "heads": (1, 2, 3)}
+PORTS = {"fusion": (2, 1, 5), "heads": (1, 2, 3), "encoder_mixed": (1, 2, 10), "encoder_shared_bias": (1, 2, 10)}
 """Inputs, outputs and compared tensors of models of several; what Keras computes of them is asked for in the tests."""
 FILES = [*LAYERS, "bad", "lone", *PORTS]
 
@@ -232,7 +232,14 @@ def test_several_inputs_and_outputs_up_to_the_simulation(name, folder, described
     assert list(equal) == ["Keras predict (TensorFlow)", "C simulation, native integers"]
     assert equal["Keras predict (TensorFlow)"].detail.startswith(f"{tensors} tensors")
     streams = graph.evaluate(images.codes, graph.constants())
-    assert all(len(np.unique(streams[output])) > 5 for output in graph.outputs)
+    for output in graph.outputs:
+        span = graph.streams[output].hi - graph.streams[output].lo
+        assert len(np.unique(streams[output])) > min(5, span)  # both values of a code of one bit
+
+
+def test_an_encoder_of_keras_is_shifts(described):
+    kinds = [type(node.op) for node in import_model(described["encoder_mixed"]).nodes]
+    assert (kinds.count(ShiftClip), kinds.count(Threshold)) == (7, 2)  # activations of one bit are comparisons
 
 
 def test_sixteen_bits_are_shifts_up_to_the_simulation(folder, described, tmp_path):
