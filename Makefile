@@ -16,6 +16,7 @@
 #   make benchmark-hls4ml  C simulation of that network here, through hls4ml, and by hls4ml alone
 #   make benchmark-finn    CNV and TFC here and through FINN+, both searched (makes FINN+'s environment, 2.3 GB)
 #   make benchmark-finn-conversion  the digits network in FINN, by FINN's conversion and by Muxflow's, and both estimates
+#   make compression-table  held-out photographs by the shipped encoder and decoder, linear codes and JPEG
 #   make presets           the CIFAR-10 MOGNETs of 0.6, 1.0 and 1.4 Mb, fitted to five boards
 #   make calibrate         fit the resource model to results of vendor tools, print its errors (CHECK=file.csv: of another table)
 #   make calibrate-yosys   the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
@@ -42,7 +43,7 @@ PIP_OPTIONS := --quiet --disable-pip-version-check
 PYTEST_OPTIONS := -n $(JOBS) --dist loadfile
 
 .PHONY: demo test test-all test-core lint build csim report bitstream train presets calibrate calibrate-yosys calibrate-designs venv extras update-golden clean \
-  benchmark benchmark-resnet18 benchmark-ern benchmark-hls4ml benchmark-finn benchmark-finn-conversion docs-semantics
+  benchmark benchmark-resnet18 benchmark-ern benchmark-hls4ml benchmark-finn benchmark-finn-conversion compression-table docs-semantics
 
 demo: $(READY)
 	$(BIN)/muxflow demo --board $(BOARD) --select $(SELECT)
@@ -94,6 +95,9 @@ benchmark-finn: $(READY) build/finn/.ready
 
 benchmark-finn-conversion: $(TEST_READY)
 	$(BIN)/python -W ignore benchmarks/finn_conversion.py
+
+compression-table: $(READY)
+	$(BIN)/python -W ignore benchmarks/compression.py
 
 presets: $(READY)
 	$(BIN)/muxflow sweep mognet_cifar10_small mognet_cifar10 mognet_cifar10_large \

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.progress import TaskID
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d, freeze_bit_shifts
 from muxflow.frontend.training.crops import Crops
-from muxflow.frontend.training.datasets.pictures import Picture
+from muxflow.frontend.training.datasets.dataset import Bytes
+from muxflow.frontend.training.datasets.pictures import Picture, load_photographs
 from muxflow.frontend.training.encoder_config import PATCH
-from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder
+from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder, fingerprint, stored_precision
 from muxflow.frontend.training.linear_codes import TransformCode, train_transform_code
+from muxflow.frontend.training.measures import psnr
 from muxflow.frontend.training.quantizers import HEQTensorQuant, freeze_heq, heq_step
-from muxflow.frontend.training.stages import Stage
+from muxflow.frontend.training.stages import Stage, run_stages, training_bar
 from muxflow.frontend.training.zoo_encoder import Encoder
+
+CHECKPOINT = "compression.pt"
+WEIGHTS = 1 / 16
+"""How far weights reach at first: HEQ knows their order only, so it sets how fast their codes change at a learning rate."""
+
+SETTLED, MOMENTUM = 0.3, 0.02
+"""Share of imitation after which shifts and means are frozen, and how fast they follow a batch before."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +38,9 @@ class CompressionConfig:
     """How an encoder's codes and their decoder are trained.
 
     `crops`: of `size` pixels, from which the patches come; `batch`: patches of a step. `read`, `imitate`, `tune`, `frame`:
-    steps of the stages (see `Compression`), `read_rate` to `frame_rate`: their peak rates of Adam; `frozen`: share of the
-    last steps of imitation and tuning in which norms and HEQ steps are frozen, here all of tuning.
-    `most`: bits of one coefficient of the code that is imitated; `spread`: of the thresholds of one channel at first, in
-    standard deviations; `slope`: of a bit's probability in its sum; `kept`: weight of imitation while the codes are tuned;
+    steps of the stages (see `Compression`); `read_rate` to `frame_rate`: their peak rates of Adam. `most`: bits of one
+    coefficient of the code that is imitated; `spread`: of the thresholds of one channel at first, in standard deviations;
+    `slope`: of a bit's logit in its sum; `weight`: of the loss while the codes are tuned;
     `frames`, `wide`: crops of a step and their size, where the decoder learns whole frames; `average`: decay of the average
     of the decoder's weights.
     Raises UsageError when a field is out of range. Source: decisions.
@@ -40,16 +51,16 @@ class CompressionConfig:
     batch: int = 256
     read: int = 1_500
     imitate: int = 6_000
-    tune: int = 4_000
-    frame: int = 3_000
+    tune: int = 5_000
+    frame: int = 4_000
     read_rate: float = 3e-3
-    imitate_rate: float = 8e-3
-    tune_rate: float = 1e-3
+    imitate_rate: float = 3e-3
+    tune_rate: float = 2e-3
     frame_rate: float = 2e-3
     most: int = 5
     spread: float = 1.8
     slope: float = 4.0
-    kept: float = 0.3
+    weight: float = 20.0
     frames: int = 8
     wide: int = 96
     average: float = 0.995
@@ -63,13 +74,19 @@ class CompressionConfig:
             if getattr(self, name) % PATCH:
                 raise UsageError(f"compression: {name} = {getattr(self, name)}; use a multiple of {PATCH}")
 
+    def scaled(self, share: float) -> CompressionConfig:
+        """Return the same recipe with a share of its steps, one at least."""
+        steps = {name: max(1, round(getattr(self, name) * share)) for name in ("read", "imitate", "tune", "frame")}
+        return replace(self, **steps)
+
 
 class Compression(nn.Module):  # type: ignore[misc]
     """The codes of an encoder and their decoder, trained on photographs in four stages.
 
     `read`: the decoder learns to rebuild single patches from the best linear code of the same rate: Gray codes of principal
-    components. `imitate`: the encoder learns to give that code's bits. `tune`: both learn together to rebuild patches, the
-    gradient passing the bits straight through. `frame`: the decoder learns to rebuild whole frames from the finished codes,
+    components. `imitate`: the encoder learns to give that code's bits. `tune`: both learn together: the decoder to rebuild
+    patches, the encoder to give those bits with which the decoder comes nearest, each as important as the error that its
+    inversion makes. `frame`: the decoder learns to rebuild whole frames from the finished codes,
     without block edges.
     The encoder's own layers of the code are trained (`EncoderConfig.measured`); its classifier is not touched.
     Source: decision; codes that learn from the error of the picture alone stay near one bit for each linear measurement.
@@ -138,12 +155,19 @@ class Compression(nn.Module):  # type: ignore[misc]
             self.importance[bit] = (self.decoder.alone(other) - read).square().mean().sqrt()
         self.importance /= self.importance.mean()
         generator = torch.Generator().manual_seed(self.config.seed + 1)
+        freeze_bit_shifts(self.code, frozen=False)
+        for layer in self.code:
+            layer.conv.weight.mul_(WEIGHTS)
+            layer.norm.momentum = MOMENTUM
         measure_components(self.code[0].conv.weight, self.teacher, generator)
         spread_thresholds(self.code, self.patches[:4000], self.config.spread, generator)
         self.code.train()
 
     def _imitate(self, generator: torch.Generator, progress: float) -> Tensor:
-        freeze_heq(self.code, frozen=progress > 0.9 or generator.initial_seed() % 8 != 0)
+        freeze_bit_shifts(self.code, frozen=progress > SETTLED)
+        freeze_heq(
+            self.code, frozen=progress > 0.9 or round(progress * self.config.imitate) % 8 != 0
+        )  # it sorts weights
         patches, bits = self._draw(generator)
         return self._taught(self._sums(patches), bits)
 
@@ -156,10 +180,12 @@ class Compression(nn.Module):  # type: ignore[misc]
         return sums[..., 0, 0]
 
     def _taught(self, sums: Tensor, bits: Tensor) -> Tensor:
-        error = nn.functional.binary_cross_entropy_with_logits(
-            self.config.slope * (sums - 1), bits, reduction="none"
-        ).mean(0)
-        return (error * self.importance).mean()
+        missed = nn.functional.binary_cross_entropy_with_logits(self._logits(sums), bits, reduction="none")
+        return (missed * self.importance).mean()
+
+    def _logits(self, sums: Tensor) -> Tensor:
+        """Take the sums for logits of the bits: a bit is set from 1 on."""
+        return self.config.slope * (sums - 1)
 
     def _freeze(self) -> None:
         freeze_heq(self.code)
@@ -167,17 +193,81 @@ class Compression(nn.Module):  # type: ignore[misc]
         self.code.train()
 
     def _tune(self, generator: torch.Generator, progress: float) -> Tensor:
-        patches, bits = self._draw(generator)
+        patches, _ = self._draw(generator)
         sums = self._sums(patches)
-        codes = self.code[-1].act(sums[..., None, None])
+        codes = self.code[-1].act(sums[..., None, None]).detach()
+        costs = flip_costs(self.decoder, codes[..., 0, 0], patches)
+        wanted = torch.where(costs < 0, 1 - codes[..., 0, 0], codes[..., 0, 0])
+        missed = nn.functional.binary_cross_entropy_with_logits(self._logits(sums), wanted, reduction="none")
         error = nn.functional.mse_loss(self.decoder.alone(codes), patches)
-        return 20 * error + self.config.kept * self._taught(sums, bits)
+        return self.config.weight * (error + (missed * costs.abs()).sum(1).mean())
 
     def _frame(self, generator: torch.Generator, progress: float) -> Tensor:
         frames = self.wide.draw(self.config.frames, generator)
         with torch.no_grad():
             codes = self.code(frames)
         return nn.functional.mse_loss(self.decoder(codes), frames)
+
+
+def train_compression(
+    encoder: Encoder,
+    folder: Path,
+    config: CompressionConfig,
+    *,
+    resume: bool = True,
+    progress: bool = True,
+    validate: bool = False,
+) -> tuple[FrameDecoder, dict[str, Any]]:
+    """Train an encoder's codes in place on the photographs that packages ship; returns the decoder and what to report.
+
+    `folder`: for the checkpoint; `validate`: measure on the validation pictures, not on those of the test.
+    Raises MuxflowError as `run_stages` does, and where a picture is absent.
+    """
+    pictures = load_photographs("train")
+    task = Compression(encoder, pictures, config)
+    names = [picture.name for picture in pictures]
+    folder.mkdir(parents=True, exist_ok=True)
+    with training_bar(progress) as bar:
+        lines: dict[str, TaskID] = {}
+
+        def told(name: str, step: int, steps: int, loss: float) -> None:
+            if name not in lines:
+                lines[name] = bar.add_task(name, total=steps)
+            bar.update(lines[name], completed=step, description=f"{name}: loss {loss:.4f}")
+
+        run_stages(
+            task,
+            task.stages(),
+            folder / CHECKPOINT,
+            f"{config}; {encoder.config}; {names}",
+            config.seed,
+            resume=resume,
+            told=told,
+        )
+    decoder = stored_precision(task.finished())
+    encoder.eval()
+    split = "validation" if validate else "test"
+    return decoder, {
+        "pictures": names,
+        "split": split,
+        "psnr": {
+            one.name: round(psnr(one.luma(), rebuilt(encoder, decoder, one.luma())), 3)
+            for one in load_photographs(split)
+        },
+        "fingerprint": fingerprint(encoder, decoder).hex(),
+        "decoder": asdict(decoder.config),
+        "recipe": asdict(config),
+    }
+
+
+@torch.no_grad()
+def rebuilt(encoder: Encoder, decoder: FrameDecoder, plane: Bytes) -> Bytes:
+    """Code grey values (H, W) and rebuild them; the last row and column are repeated to whole patches."""
+    padded = np.pad(plane, [(0, -size % PATCH) for size in plane.shape], mode="edge").astype(np.float32)
+    assert encoder.code is not None
+    codes = encoder.code(torch.from_numpy(padded[None, None] / np.float32(256)))
+    whole: Bytes = decoder.decode(codes[0]).numpy()
+    return whole[: plane.shape[0], : plane.shape[1]]
 
 
 def patches_of(frames: Tensor) -> Tensor:
@@ -192,6 +282,26 @@ def flattened(patches: Tensor) -> npt.NDArray[np.float64]:
     return patches.reshape(len(patches), -1).double().numpy() * 256
 
 
+@torch.no_grad()
+def flip_costs(decoder: FrameDecoder, codes: Tensor, patches: Tensor) -> Tensor:
+    """Return by how much the mean squared error of each patch grows when a bit is inverted, (N, bits).
+
+    `codes` (N, bits) of 0 and 1, `patches` (N, 1, 16, 16): the decoder's part for single patches is asked.
+    """
+    first, _, second = decoder.patch
+    weight = first.weight[..., 0, 0]
+    hidden = nn.functional.linear(2 * codes - 1, weight, first.bias)
+    last, offset = decoder.pixels[0], patches.flatten(1)
+    linear = last.weight[..., 0, 0] @ second.weight[..., 0, 0]
+    offset = last.weight[..., 0, 0] @ second.bias + last.bias - offset
+
+    def error(inner: Tensor, others: Tensor) -> Tensor:
+        return nn.functional.linear(torch.relu(inner), linear).add_(others).square_().mean(-1)
+
+    flipped = hidden[:, None] - 2 * (2 * codes - 1)[..., None] * weight.T
+    return error(flipped, offset[:, None]) - error(hidden, offset)[:, None]
+
+
 def measure_components(weight: Tensor, teacher: TransformCode, generator: torch.Generator) -> None:
     """Begin a convolution of whole patches with principal components, in place, and some noise.
 
@@ -202,7 +312,7 @@ def measure_components(weight: Tensor, teacher: TransformCode, generator: torch.
     rows = torch.from_numpy(teacher.basis.T.copy()).float()[chosen]
     signs = torch.randint(2, (len(weight), 1), generator=generator) * 2.0 - 1
     rows = rows / rows.std(1, keepdim=True) * signs + 0.3 * torch.randn(rows.shape, generator=generator)
-    weight.copy_((rows * 0.5).reshape(weight.shape))
+    weight.copy_((rows * WEIGHTS / 2).reshape(weight.shape))
 
 
 def spread_thresholds(code: nn.Sequential, patches: Tensor, spread: float, generator: torch.Generator) -> None:

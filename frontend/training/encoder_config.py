@@ -48,7 +48,8 @@ class EncoderConfig:
     `bits`: of the activations, 1, 2 or 3: one number for all, or one for each layer, the trunk's in order, then the
     classifier's and the code's (whose activation has one bit: it is not in `bits`). `classes`; `code`: bits for a
     patch of 16x16 pixels, 0 for no code; `measured`: channels of the code's own layers, of which the first measures the
-    pixels of whole patches and the others are 1x1; none where the code is read from the trunk; `input_shape`: (C, H, W), H and W divisible by 16; `scale`: activation scale;
+    pixels of whole patches and the others are 1x1; none where the code is read from the trunk;
+    `input_shape`: (C, H, W), H and W divisible by 16; `scale`: activation scale;
     `norm`: "bsn" or "batch"; `bias_per`: of bit-shift norm, "channel" or "layer".
     Raises MuxflowError when a field is out of range.
     Source: 1 Mb encoder (arXiv 2501.05097): quinary and ternary weights, activations of 3, 2 and 1 bits, grouped
@@ -129,7 +130,8 @@ class EncoderConfig:
         bits = list(self.bits if len(self.bits) > 1 else self.bits * (len(shapes) - 1 - bool(self.code)))
         bits.insert(self.trunk_layers, 0)
         return tuple(
-            EncoderLayer(*shape, number, width) for shape, number, width in zip(shapes, levels, (*bits, 1), strict=False)
+            EncoderLayer(*shape, number, width)
+            for shape, number, width in zip(shapes, levels, (*bits, 1), strict=False)
         )
 
 

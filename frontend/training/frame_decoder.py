@@ -133,6 +133,12 @@ def fingerprint(*models: nn.Module) -> bytes:
     return digest.digest()[:8]
 
 
+def stored_precision(decoder: FrameDecoder) -> FrameDecoder:
+    """Round a decoder's weights in place to half precision, in which they are stored."""
+    decoder.load_state_dict({name: tensor.half().float() for name, tensor in decoder.state_dict().items()})
+    return decoder
+
+
 def decoder_bytes(decoder: FrameDecoder) -> bytes:
     """Write a decoder as a file of PyTorch's, weights in half precision."""
     buffer = io.BytesIO()

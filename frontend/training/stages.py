@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
@@ -19,6 +21,12 @@ WARMUP = 0.02
 """Share of a stage's steps in which its rate rises."""
 EVERY = 500
 """Steps between two checkpoints."""
+
+
+def training_bar(shown: bool) -> Progress:
+    """Make the display of a training's progress, which goes when it ends; nothing is shown unless `shown`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, disable=not shown, transient=True)
 
 
 def nothing() -> None:
@@ -63,7 +71,7 @@ def run_stages(
     never interrupted (same machine, one thread). `told(name, step, steps, loss)` is called after each step.
     Raises MuxflowError when the checkpoint belongs to another recipe or is unreadable, or a loss is not finite.
     """
-    state = _read(checkpoint, recipe) if resume and checkpoint.is_file() else None
+    state = read_checkpoint(checkpoint, recipe) if resume and checkpoint.is_file() else None
     first, start = (0, 0) if state is None else (state["stage"], state["step"])
     if state is not None:
         model.load_state_dict(state["model"])
@@ -92,17 +100,21 @@ def run_stages(
                 told(stage.name, step + 1, stage.steps, value)
             if (step + 1) % EVERY == 0:
                 met = {"stage": place, "step": step + 1, "model": model.state_dict()}
-                _write(checkpoint, {"recipe": recipe, **met, "optimizer": optimizer.state_dict()})
+                write_state(checkpoint, {"recipe": recipe, **met, "optimizer": optimizer.state_dict()})
 
 
-def _read(path: Path, recipe: str) -> dict[str, object]:
+def unreadable(path: Path, error: BaseException) -> MuxflowError:
+    """Make the error of a checkpoint that cannot be used."""
+    return MuxflowError(f"checkpoint {path} is unreadable ({reason(error)}); delete it or train with resume off")
+
+
+def read_checkpoint(path: Path, recipe: str) -> dict[str, Any]:
+    """Read a checkpoint; raises MuxflowError when it belongs to another recipe or is unreadable."""
     try:
-        state: dict[str, object] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, weights_only=True)
         found = state["recipe"]
     except Exception as error:  # a damaged file raises nearly anything
-        raise MuxflowError(
-            f"checkpoint {path} is unreadable ({reason(error)}); delete it or train with resume off"
-        ) from error
+        raise unreadable(path, error) from error
     if found != recipe:
         raise MuxflowError(
             f"checkpoint {path} belongs to another run: it has {found}; this run is {recipe}; "
@@ -111,7 +123,8 @@ def _read(path: Path, recipe: str) -> dict[str, object]:
     return state
 
 
-def _write(path: Path, state: dict[str, object]) -> None:
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors and what describes them as a file of PyTorch's, whole or not at all."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_atomically(path, buffer.getvalue())

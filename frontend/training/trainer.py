@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import time
@@ -12,22 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.limits import check_option
-from muxflow.dataflow.text import reason
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import presets, zoo_ern, zoo_residual
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
+from muxflow.frontend.training.compression import CompressionConfig, train_compression
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
+from muxflow.frontend.training.frame_decoder import decoder_bytes
 from muxflow.frontend.training.layers import MuxJoin
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
+from muxflow.frontend.training.stages import read_checkpoint, training_bar, unreadable, write_state
 from muxflow.frontend.training.tasks import Objective, logits_of
 
 CHECKPOINT = "checkpoint.pt"
@@ -157,13 +157,12 @@ def train(
     optimizer = torch.optim.Adam(_parameter_groups(parts, config), lr=config.lr)
     recipe = _recipe(model, train_set, config, objective)
     start = _restore(checkpoint, recipe, parts, optimizer) if resume and checkpoint.exists() else 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not progress, transient=True) as bar:
+    with training_bar(progress) as bar:
         task = bar.add_task("epochs", total=config.epochs, completed=start)
         for epoch in range(start, config.epochs):
             loss = _epoch(model, objective, optimizer, train_set, config, epoch)
             state = {"recipe": recipe, "epoch": epoch + 1, "model": parts.state_dict()}
-            _write(checkpoint, {**state, "optimizer": optimizer.state_dict()})
+            write_state(checkpoint, {**state, "optimizer": optimizer.state_dict()})
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
             if on_epoch is not None:
                 on_epoch(epoch, loss)
@@ -229,31 +228,20 @@ def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig, objective
 
 def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
     """Load a checkpoint into model and optimizer; returns the number of finished epochs."""
+    state = read_checkpoint(path, recipe)
     try:
-        state = torch.load(path, weights_only=True)
-        found, epoch = state["recipe"], int(state["epoch"])
-        if found == recipe:
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["epoch"])
     except Exception as error:  # a damaged file raises nearly anything
-        met = reason(error)
-        raise MuxflowError(f"checkpoint {path} is unreadable ({met}); delete it or train with resume off") from error
-    if found != recipe:
-        raise MuxflowError(
-            f"checkpoint {path} belongs to another run: it has {found}; this run is {recipe}; "
-            "use another output folder or train with resume off"
-        )
-    return epoch
-
-
-def _write(path: Path, state: dict[str, Any]) -> None:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_atomically(path, buffer.getvalue())
+        raise unreadable(path, error) from error
 
 
 VALIDATION_SHARE = 0.2
 """Share of the training split that `validate` sets aside (decision)."""
+
+DECODER = ".decoder"
+"""Suffix of the file beside a trained encoder that holds the decoder of its codes."""
 
 FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
 """What of a training's report travels in the model file."""
@@ -296,7 +284,8 @@ def train_preset(
     files, where no package ships it; `epochs`: None takes the recipe's; `seed`: initial weights and order; `resume`:
     continue from the checkpoint in `output/<name>/`; `threads`: torch threads, results are reproducible for 1; `validate`:
     leave the test split alone, and measure on a fifth of the training split that is not trained on, to compare choices.
-    `<name>`: see `file_name`.
+    `<name>`: see `file_name`. An encoder whose codes have layers of their own is trained for compression too, on the
+    photographs that packages ship, and `<name>.decoder` is written.
     Raises MuxflowError when an option is unknown, the data are absent or broken, or training fails.
     """
     if preset not in RECIPES:
@@ -316,8 +305,11 @@ def train_preset(
     previous = torch.get_num_threads()
     torch.set_num_threads(threads)
     began = time.monotonic()
+    compression: dict[str, Any] = {}
     try:
         result = train(model, train_set, test_set, config, folder / name, resume=resume, progress=progress)
+        if getattr(model.config, "measured", ()):
+            compression = _compression(model, folder / name, epochs, config, resume, progress, validate)
     finally:
         torch.set_num_threads(previous)
     options = {**chosen, "epochs": config.epochs, "seed": seed}
@@ -337,9 +329,10 @@ def train_preset(
         **({"select": model.config.select} if hasattr(model.config, "select") else {}),
         "network": asdict(model.config),
         "recipe": asdict(config),
+        **compression,
     }
     summary = folder / f"{name}.json"
-    _write(folder / f"{name}.pt", model.state_dict())
+    write_state(folder / f"{name}.pt", model.state_dict())
     write_atomically(summary, (json.dumps(report, indent=2) + "\n").encode())
     return TrainResult(
         export_trained(folder / name, folder / f"{name}.onnx"),
@@ -352,6 +345,24 @@ def train_preset(
         seed,
         time.monotonic() - began,
     )
+
+
+def _compression(
+    model: nn.Module,
+    folder: Path,
+    epochs: int | None,
+    config: TrainConfig,
+    resume: bool,
+    progress: bool,
+    validate: bool,
+) -> dict[str, Any]:
+    """Train an encoder's codes and write `<folder>.decoder`; steps are as many times fewer as `epochs` are."""
+    recipe = CompressionConfig(seed=config.seed)
+    if epochs is not None:
+        recipe = recipe.scaled(epochs / RECIPES["encoder_digits"][1].epochs)
+    decoder, report = train_compression(model, folder, recipe, resume=resume, progress=progress, validate=validate)
+    write_atomically(folder.with_name(f"{folder.name}{DECODER}"), decoder_bytes(decoder))
+    return {"compression": report}
 
 
 PRETRAINED = Path(__file__).parent / "pretrained"

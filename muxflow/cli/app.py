@@ -23,7 +23,22 @@ from muxflow.cli.sweep import sweep
 from muxflow.cli.train import train
 from muxflow.cli.weights import weights
 
-COMMANDS = (train, check, fit, build, weights, sweep, csim, report, bitstream, boards, doctor, demo, compress, decompress)
+COMMANDS = (
+    train,
+    check,
+    fit,
+    build,
+    weights,
+    sweep,
+    csim,
+    report,
+    bitstream,
+    boards,
+    doctor,
+    demo,
+    compress,
+    decompress,
+)
 
 app = typer.Typer(
     help="Streaming FPGA accelerators for ultra-low-bit networks, verified bit for bit.\n\n"

@@ -12,7 +12,8 @@ from muxflow.dataflow.files import check_writable, write_atomically
 from muxflow.dataflow.quantities import rounded
 
 PROJECT = typer.Option(
-    metavar="FOLDER", help="An HLS project of the shipped encoder, whose C simulation codes in place of the integer graph."
+    metavar="FOLDER",
+    help="An HLS project of the shipped encoder, whose C simulation codes in place of the integer graph.",
 )
 
 

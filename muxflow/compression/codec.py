@@ -125,7 +125,7 @@ def shipped_codec(encode: Encode | None = None) -> Codec:
     facts = json.loads((PRETRAINED / f"{NETWORK}.json").read_text(encoding="utf-8"))
     return Codec(
         encode or graph_encode(shipped_graph()),
-        PRETRAINED / f"{NETWORK}_decoder.pt",
+        PRETRAINED / f"{NETWORK}.decoder",
         bytes.fromhex(facts["compression"]["fingerprint"]),
     )
 

@@ -103,7 +103,9 @@ def unpack(name: str, data: bytes) -> Compressed:
             f"{name}: version {version} of the format; this Muxflow reads version {VERSION}, so use a newer one"
         )
     if planes not in (1, 3) or zero:
-        raise MuxflowError(f"{name}: {planes} planes and {zero} in bytes 10 and 11; expected 1 or 3, and 0: it is damaged")
+        raise MuxflowError(
+            f"{name}: {planes} planes and {zero} in bytes 10 and 11; expected 1 or 3, and 0: it is damaged"
+        )
     check_size(name, width, height)
     shapes = [code_shape(*size) for size in plane_sizes(width, height, planes)]
     length = sum(prod(shape) // 8 for shape in shapes)

@@ -107,5 +107,3 @@ def joined(planes: tuple[Bytes, ...]) -> Bytes:
     wide = (2 * chroma[0].width, 2 * chroma[0].height)
     scaled = [plane.resize(wide, Image.Resampling.BICUBIC).crop((0, 0, *size)) for plane in chroma]
     return np.asarray(Image.merge("YCbCr", (luma, *scaled)).convert("RGB"))
-
-

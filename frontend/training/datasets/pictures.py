@@ -23,18 +23,27 @@ FORMATS = ("JPEG", "PNG")
 SKIMAGE, SKLEARN = ("skimage", "data"), ("sklearn", "datasets", "images")
 """Packages that ship photographs, with the folder in each."""
 
-TEST = {SKIMAGE: ("camera.png", "chelsea.png", "coffee.png", "rocket.jpg")}
-"""Whole pictures that are never trained on, nor looked at to choose anything."""
-TRAIN = {
-    SKIMAGE: (
-        *("astronaut.png", "brick.png", "cell.png", "clock_motion.png", "coins.png", "grass.png", "gravel.png"),
-        *("hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "motorcycle_right.png", "page.png"),
-        *("retina.jpg", "text.png"),
-    ),
-    SKLEARN: ("china.jpg", "flower.jpg"),
+PHOTOGRAPHS: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {
+    "test": {SKIMAGE: ("camera.png", "chelsea.png", "coffee.png", "rocket.jpg")},
+    "validation": {SKIMAGE: ("astronaut.png",)},
+    "train": {
+        SKIMAGE: (
+            *("brick.png", "cell.png", "clock_motion.png", "coins.png", "grass.png", "gravel.png"),
+            *(
+                "hubble_deep_field.jpg",
+                "ihc.png",
+                "moon.png",
+                "motorcycle_left.png",
+                "motorcycle_right.png",
+                "page.png",
+            ),
+            *("retina.jpg", "text.png"),
+        ),
+        SKLEARN: ("china.jpg", "flower.jpg"),
+    },
 }
-VALIDATION = ("astronaut.png",)
-"""Of the training pictures, those left out of the training where choices are compared."""
+"""Whole pictures by split: of the test, never trained on nor looked at to choose anything; those that choices are compared
+on, not trained on either; those to train on."""
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the grey value (ITU-R BT.601)."""
 
@@ -80,18 +89,15 @@ def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Any:
     return image
 
 
-def load_photographs(split: Split) -> tuple[Picture, ...]:
-    """List the photographs that scikit-image and scikit-learn ship, of the test split or of the training split.
+def load_photographs(split: str) -> tuple[Picture, ...]:
+    """List the photographs that scikit-image and scikit-learn ship, of a split of `PHOTOGRAPHS`.
 
-    Raises MuxflowError when the split is unknown, or a package or a picture of it is absent.
+    Raises UsageError when the split is unknown, MuxflowError when a package or a picture of it is absent.
     Source: split: decision; texts and microscopy are among the pictures to train on.
     """
-    check_split("photographs", split)
-    return tuple(
-        Picture(_shipped(package, name))
-        for package, names in (TEST if split == "test" else TRAIN).items()
-        for name in names
-    )
+    if split not in PHOTOGRAPHS:
+        raise UsageError(f"data set photographs: split {split!r}; use {', '.join(map(repr, PHOTOGRAPHS))}")
+    return tuple(Picture(_shipped(package, name)) for package, names in PHOTOGRAPHS[split].items() for name in names)
 
 
 def _shipped(package: tuple[str, ...], name: str) -> Path:
