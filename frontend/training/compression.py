@@ -29,7 +29,7 @@ CHECKPOINT = "compression.pt"
 WEIGHTS = 1 / 16
 """How far weights reach at first: HEQ knows their order only, so it sets how fast their codes change at a learning rate."""
 
-SETTLED, MOMENTUM = 0.3, 0.02
+SETTLED, MOMENTUM = 0.15, 0.02
 """Share of imitation after which shifts and means are frozen, and how fast they follow a batch before."""
 
 
@@ -48,11 +48,11 @@ class CompressionConfig:
 
     crops: int = 8_000
     size: int = 64
-    batch: int = 256
+    batch: int = 128
     read: int = 1_500
-    imitate: int = 6_000
-    tune: int = 5_000
-    frame: int = 4_000
+    imitate: int = 7_000
+    tune: int = 4_000
+    frame: int = 3_000
     read_rate: float = 3e-3
     imitate_rate: float = 3e-3
     tune_rate: float = 2e-3
@@ -97,6 +97,8 @@ class Compression(nn.Module):  # type: ignore[misc]
         if encoder.code is None or not encoder.config.measured:
             raise MuxflowError("compression: the encoder has no code with layers of its own; set `measured`")
         self.config, self.code = config, encoder.code
+        for layer in self.code:
+            layer.norm.momentum = MOMENTUM
         self.wide = Crops(pictures, config.wide)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -118,14 +120,13 @@ class Compression(nn.Module):  # type: ignore[misc]
         return (
             Stage("learn to read", c.read, c.read_rate, alone, self._read),
             Stage("imitate", c.imitate, c.imitate_rate, (self.code,), self._imitate, begin=self._prepare),
-            Stage("tune", c.tune, c.tune_rate, (self.code, *alone), self._tune, begin=self._freeze),
+            Stage("tune", c.tune, c.tune_rate, (self.code, *alone), self._tune),
             Stage(
                 "whole frames",
                 c.frame,
                 c.frame_rate,
                 (self.decoder,),
                 self._frame,
-                begin=self.code.eval,
                 after=lambda: self.average.update_parameters(self.decoder),
             ),
         )
@@ -158,12 +159,11 @@ class Compression(nn.Module):  # type: ignore[misc]
         freeze_bit_shifts(self.code, frozen=False)
         for layer in self.code:
             layer.conv.weight.mul_(WEIGHTS)
-            layer.norm.momentum = MOMENTUM
         measure_components(self.code[0].conv.weight, self.teacher, generator)
         spread_thresholds(self.code, self.patches[:4000], self.config.spread, generator)
-        self.code.train()
 
     def _imitate(self, generator: torch.Generator, progress: float) -> Tensor:
+        self.code.train()
         freeze_bit_shifts(self.code, frozen=progress > SETTLED)
         freeze_heq(
             self.code, frozen=progress > 0.9 or round(progress * self.config.imitate) % 8 != 0
@@ -187,12 +187,10 @@ class Compression(nn.Module):  # type: ignore[misc]
         """Take the sums for logits of the bits: a bit is set from 1 on."""
         return self.config.slope * (sums - 1)
 
-    def _freeze(self) -> None:
-        freeze_heq(self.code)
-        freeze_bit_shifts(self.code)
-        self.code.train()
-
     def _tune(self, generator: torch.Generator, progress: float) -> Tensor:
+        self.code.train()
+        freeze_bit_shifts(self.code)
+        freeze_heq(self.code)
         patches, _ = self._draw(generator)
         sums = self._sums(patches)
         codes = self.code[-1].act(sums[..., None, None]).detach()
@@ -203,6 +201,7 @@ class Compression(nn.Module):  # type: ignore[misc]
         return self.config.weight * (error + (missed * costs.abs()).sum(1).mean())
 
     def _frame(self, generator: torch.Generator, progress: float) -> Tensor:
+        self.code.eval()
         frames = self.wide.draw(self.config.frames, generator)
         with torch.no_grad():
             codes = self.code(frames)

@@ -38,8 +38,8 @@ class Stage:
     """Steps of Adam on some modules.
 
     `rate`: the peak rate, after which it falls as half a cosine; `loss(generator, progress)`: the loss of a step, whose
-    random draws all come from the generator, `progress` from 0 to 1; `begin`: called before the first step, `after`: after
-    each one.
+    random draws all come from the generator, `progress` from 0 to 1; `begin`: called once, before
+    the first step, `after`: after each one. What a loss needs besides the model's state, as frozen parts, it sets itself.
     """
 
     name: str

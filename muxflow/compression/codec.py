@@ -17,6 +17,7 @@ import muxflow
 from muxflow.compression.container import BITS, MOST_PIXELS, PATCH, TILE, Compressed, check_size, plane_sizes, unpack
 from muxflow.compression.images import joined, luma_and_chroma
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.file import encode_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
@@ -140,7 +141,7 @@ def opened_codec(project: Path | None = None) -> Iterator[Codec]:
         yield shipped_codec()
         return
     opened = muxflow.open_project(project)
-    shipped, met = insert_forks(shipped_graph()), opened.design.graph
+    shipped, met = insert_forks(shipped_graph()), unfolded(opened.design.graph)
     if encode_graph(met) != encode_graph(shipped):
         raise MuxflowError(
             f"{project}: a project of another network than the shipped {NETWORK}: its codes would mean nothing to the decoder; "

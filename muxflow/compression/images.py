@@ -34,8 +34,6 @@ def read_image(path: Path) -> Bytes:
 
     image = open_picture(path, FORMATS)
     check_size(str(path), *image.size)
-    if getattr(image, "n_frames", 1) > 1:
-        raise UnsupportedError(f"{path}: {image.n_frames} frames; one is supported, so save one of them")
     image = _without_alpha(path, ImageOps.exif_transpose(image))
     if image.mode in DEEP:
         values = np.asarray(image)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.text import reason
 from muxflow.frontend.training.datasets.dataset import Bytes, Split, check_split
@@ -71,7 +71,8 @@ class Picture:
 def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Any:
     """Decode an image file that is of one of Pillow's `formats`, into an image of Pillow's.
 
-    Raises MuxflowError naming the file when it is none, is damaged, or has more pixels than Pillow takes for harmless.
+    Raises MuxflowError naming the file when it is none, is damaged, or has more pixels than Pillow takes for harmless,
+    UnsupportedError where it has several frames.
     """
     try:
         from PIL import Image
@@ -82,10 +83,14 @@ def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Any:
             raise OSError("it is no file")
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=formats)
-            image.load()
+            with Image.open(path, formats=formats) as opened:
+                frames = getattr(opened, "n_frames", 1)
+                opened.load()
+                image = opened.copy()
     except Exception as error:  # a damaged image raises nearly anything
         raise MuxflowError(f"{path}: not a readable image ({reason(error)}); remove it or fetch it again") from error
+    if frames > 1:
+        raise UnsupportedError(f"{path}: {frames} frames; one is supported, so save one of them")
     return image
 
 
