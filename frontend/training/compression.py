@@ -32,13 +32,16 @@ WEIGHTS = 1 / 16
 SETTLED, MOMENTUM = 0.15, 0.02
 """Share of imitation after which shifts and means are frozen, and how fast they follow a batch before."""
 
+STEPS = ("read", "imitate", "tune", "frame", "together")
+"""The stages by the fields that hold their steps."""
+
 
 @dataclass(frozen=True)
 class CompressionConfig:
     """How an encoder's codes and their decoder are trained.
 
-    `crops`: of `size` pixels, from which the patches come; `batch`: patches of a step. `read`, `imitate`, `tune`, `frame`:
-    steps of the stages (see `Compression`); `read_rate` to `frame_rate`: their peak rates of Adam. `most`: bits of one
+    `crops`: of `size` pixels, from which the patches come; `batch`: patches of a step. `read` to `together`:
+    steps of the stages (see `Compression`); `read_rate` to `together_rate`: their peak rates of Adam. `most`: bits of one
     coefficient of the code that is imitated; `spread`: of the thresholds of one channel at first, in standard deviations;
     `slope`: of a bit's logit in its sum; `weight`: of the loss while the codes are tuned;
     `frames`, `wide`: crops of a step and their size, where the decoder learns whole frames; `average`: decay of the average
@@ -53,10 +56,12 @@ class CompressionConfig:
     imitate: int = 7_000
     tune: int = 4_000
     frame: int = 3_000
+    together: int = 2_000
     read_rate: float = 3e-3
     imitate_rate: float = 3e-3
     tune_rate: float = 2e-3
     frame_rate: float = 2e-3
+    together_rate: float = 1e-3
     most: int = 5
     spread: float = 1.8
     slope: float = 4.0
@@ -67,7 +72,7 @@ class CompressionConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("crops", "size", "batch", "read", "imitate", "tune", "frame", "most", "frames", "wide"):
+        for name in (*STEPS, "crops", "size", "batch", "most", "frames", "wide"):
             if getattr(self, name) < 1:
                 raise UsageError(f"compression: {name} = {getattr(self, name)}; use 1 or more")
         for name in ("size", "wide"):
@@ -76,18 +81,18 @@ class CompressionConfig:
 
     def scaled(self, share: float) -> CompressionConfig:
         """Return the same recipe with a share of its steps, one at least."""
-        steps = {name: max(1, round(getattr(self, name) * share)) for name in ("read", "imitate", "tune", "frame")}
+        steps = {name: max(1, round(getattr(self, name) * share)) for name in STEPS}
         return replace(self, **steps)
 
 
 class Compression(nn.Module):  # type: ignore[misc]
-    """The codes of an encoder and their decoder, trained on photographs in four stages.
+    """The codes of an encoder and their decoder, trained on photographs in five stages.
 
     `read`: the decoder learns to rebuild single patches from the best linear code of the same rate: Gray codes of principal
     components. `imitate`: the encoder learns to give that code's bits. `tune`: both learn together: the decoder to rebuild
     patches, the encoder to give those bits with which the decoder comes nearest, each as important as the error that its
-    inversion makes. `frame`: the decoder learns to rebuild whole frames from the finished codes,
-    without block edges.
+    inversion makes. `frame`: the decoder learns to rebuild whole frames from these codes,
+    without block edges. `together`: as `tune`, but in whole frames, so that bits say what neighbours do not.
     The encoder's own layers of the code are trained (`EncoderConfig.measured`); its classifier is not touched.
     Source: decision; codes that learn from the error of the picture alone stay near one bit for each linear measurement.
     """
@@ -127,9 +132,20 @@ class Compression(nn.Module):  # type: ignore[misc]
                 c.frame_rate,
                 (self.decoder,),
                 self._frame,
-                after=lambda: self.average.update_parameters(self.decoder),
+                after=self._averaged,
+            ),
+            Stage(
+                "together",
+                c.together,
+                c.together_rate,
+                (self.code, self.decoder),
+                self._together,
+                after=self._averaged,
             ),
         )
+
+    def _averaged(self) -> None:
+        self.average.update_parameters(self.decoder)
 
     def finished(self) -> FrameDecoder:
         """Return the decoder with the average of its last weights, in evaluation mode."""
@@ -188,17 +204,25 @@ class Compression(nn.Module):  # type: ignore[misc]
         return self.config.slope * (sums - 1)
 
     def _tune(self, generator: torch.Generator, progress: float) -> Tensor:
+        patches, _ = self._draw(generator)
+        sums, codes = self._coded(patches)
+        error = nn.functional.mse_loss(self.decoder.alone(codes[..., None, None]), patches)
+        return self.config.weight * (error + self._missed(sums, codes, patches))
+
+    def _coded(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute sums and bits of patches, (N, bits) each, as the finished encoder does; the sums have gradients."""
         self.code.train()
         freeze_bit_shifts(self.code)
         freeze_heq(self.code)
-        patches, _ = self._draw(generator)
         sums = self._sums(patches)
-        codes = self.code[-1].act(sums[..., None, None]).detach()
-        costs = flip_costs(self.decoder, codes[..., 0, 0], patches)
-        wanted = torch.where(costs < 0, 1 - codes[..., 0, 0], codes[..., 0, 0])
+        return sums, self.code[-1].act(sums[..., None, None])[..., 0, 0].detach()
+
+    def _missed(self, sums: Tensor, codes: Tensor, patches: Tensor) -> Tensor:
+        """Return the mean cross entropy against the bits with which the decoder comes nearer to patches, by their worth."""
+        costs = flip_costs(self.decoder, codes, patches)
+        wanted = torch.where(costs < 0, 1 - codes, codes)
         missed = nn.functional.binary_cross_entropy_with_logits(self._logits(sums), wanted, reduction="none")
-        error = nn.functional.mse_loss(self.decoder.alone(codes), patches)
-        return self.config.weight * (error + (missed * costs.abs()).sum(1).mean())
+        return (missed * costs.abs()).sum(1).mean()
 
     def _frame(self, generator: torch.Generator, progress: float) -> Tensor:
         self.code.eval()
@@ -206,6 +230,17 @@ class Compression(nn.Module):  # type: ignore[misc]
         with torch.no_grad():
             codes = self.code(frames)
         return nn.functional.mse_loss(self.decoder(codes), frames)
+
+    def _together(self, generator: torch.Generator, progress: float) -> Tensor:
+        frames = self.wide.draw(self.config.frames, generator)
+        side = self.config.wide // PATCH
+        sums, codes = self._coded(patches_of(frames))
+        placed = codes.reshape(len(frames), side, side, -1).permute(0, 3, 1, 2)
+        decoded = self.decoder(placed)
+        with torch.no_grad():  # what neighbours add is left as it is while a bit is inverted
+            left = frames - decoded + self.decoder.alone(placed)
+        error = nn.functional.mse_loss(decoded, frames)
+        return self.config.weight * (error + self._missed(sums, codes, patches_of(left)))
 
 
 def train_compression(

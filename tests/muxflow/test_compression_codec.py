@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import muxflow
-from muxflow.compression from muxflow.compression.codec import (
+from muxflow.compression.codec import (
     Codec,
     code_output,
     codes_of,
