@@ -149,8 +149,10 @@ class Compression(nn.Module):  # type: ignore[misc]
 
     def finished(self) -> FrameDecoder:
         """Return the decoder with the average of its last weights, in evaluation mode."""
-        self.decoder.load_state_dict(self.average.module.state_dict())
-        return self.decoder.eval()
+        decoder: FrameDecoder = self.decoder
+        decoder.load_state_dict(self.average.module.state_dict())
+        decoder.eval()
+        return decoder
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw patches (N, 1, 16, 16) and the bits that the teacher gives them, (N, bits)."""
@@ -161,22 +163,22 @@ class Compression(nn.Module):  # type: ignore[misc]
         patches, bits = self._draw(generator)
         return nn.functional.mse_loss(self.decoder.alone(bits[..., None, None]), patches)
 
-    @torch.no_grad()
     def _prepare(self) -> None:
         """Weigh the bits by what they mean to the picture, and begin with measurements of principal components."""
-        bits = self.bits[:2000, :, None, None]
-        read = self.decoder.alone(bits)
-        for bit in range(bits.shape[1]):
-            other = bits.clone()
-            other[:, bit] = 1 - other[:, bit]
-            self.importance[bit] = (self.decoder.alone(other) - read).square().mean().sqrt()
-        self.importance /= self.importance.mean()
-        generator = torch.Generator().manual_seed(self.config.seed + 1)
-        freeze_bit_shifts(self.code, frozen=False)
-        for layer in self.code:
-            layer.conv.weight.mul_(WEIGHTS)
-        measure_components(self.code[0].conv.weight, self.teacher, generator)
-        spread_thresholds(self.code, self.patches[:4000], self.config.spread, generator)
+        with torch.no_grad():
+            bits = self.bits[:2000, :, None, None]
+            read = self.decoder.alone(bits)
+            for bit in range(bits.shape[1]):
+                other = bits.clone()
+                other[:, bit] = 1 - other[:, bit]
+                self.importance[bit] = (self.decoder.alone(other) - read).square().mean().sqrt()
+            self.importance /= self.importance.mean()
+            generator = torch.Generator().manual_seed(self.config.seed + 1)
+            freeze_bit_shifts(self.code, frozen=False)
+            for layer in self.code:
+                layer.conv.weight.mul_(WEIGHTS)
+            measure_components(self.code[0].conv.weight, self.teacher, generator)
+            spread_thresholds(self.code, self.patches[:4000], self.config.spread, generator)
 
     def _imitate(self, generator: torch.Generator, progress: float) -> Tensor:
         self.code.train()
@@ -294,14 +296,14 @@ def train_compression(
     }
 
 
-@torch.no_grad()
 def rebuilt(encoder: Encoder, decoder: FrameDecoder, plane: Bytes) -> Bytes:
     """Code grey values (H, W) and rebuild them; the last row and column are repeated to whole patches."""
-    padded = np.pad(plane, [(0, -size % PATCH) for size in plane.shape], mode="edge").astype(np.float32)
-    assert encoder.code is not None
-    codes = encoder.code(torch.from_numpy(padded[None, None] / np.float32(256)))
-    whole: Bytes = decoder.decode(codes[0]).numpy()
-    return whole[: plane.shape[0], : plane.shape[1]]
+    with torch.no_grad():
+        padded = np.pad(plane, [(0, -size % PATCH) for size in plane.shape], mode="edge").astype(np.float32)
+        assert encoder.code is not None
+        codes = encoder.code(torch.from_numpy(padded[None, None] / np.float32(256)))
+        whole: Bytes = decoder.decode(codes[0]).numpy()
+        return whole[: plane.shape[0], : plane.shape[1]]
 
 
 def patches_of(frames: Tensor) -> Tensor:
@@ -313,27 +315,28 @@ def patches_of(frames: Tensor) -> Tensor:
 
 def flattened(patches: Tensor) -> npt.NDArray[np.float64]:
     """Return patches (N, 1, 16, 16), pixels p/256, as 8-bit pixels (N, 256)."""
-    return patches.reshape(len(patches), -1).double().numpy() * 256
+    pixels: npt.NDArray[np.float64] = patches.reshape(len(patches), -1).double().numpy() * 256
+    return pixels
 
 
-@torch.no_grad()
 def flip_costs(decoder: FrameDecoder, codes: Tensor, patches: Tensor) -> Tensor:
     """Return by how much the mean squared error of each patch grows when a bit is inverted, (N, bits).
 
     `codes` (N, bits) of 0 and 1, `patches` (N, 1, 16, 16): the decoder's part for single patches is asked.
     """
-    first, _, second = decoder.patch
-    weight = first.weight[..., 0, 0]
-    hidden = nn.functional.linear(2 * codes - 1, weight, first.bias)
-    last, offset = decoder.pixels[0], patches.flatten(1)
-    linear = last.weight[..., 0, 0] @ second.weight[..., 0, 0]
-    offset = last.weight[..., 0, 0] @ second.bias + last.bias - offset
+    with torch.no_grad():
+        first, _, second = decoder.patch
+        weight = first.weight[..., 0, 0]
+        hidden = nn.functional.linear(2 * codes - 1, weight, first.bias)
+        last, offset = decoder.pixels[0], patches.flatten(1)
+        linear = last.weight[..., 0, 0] @ second.weight[..., 0, 0]
+        offset = last.weight[..., 0, 0] @ second.bias + last.bias - offset
 
-    def error(inner: Tensor, others: Tensor) -> Tensor:
-        return nn.functional.linear(torch.relu(inner), linear).add_(others).square_().mean(-1)
+        def error(inner: Tensor, others: Tensor) -> Tensor:
+            return nn.functional.linear(torch.relu(inner), linear).add_(others).square_().mean(-1)
 
-    flipped = hidden[:, None] - 2 * (2 * codes - 1)[..., None] * weight.T
-    return error(flipped, offset[:, None]) - error(hidden, offset)[:, None]
+        flipped = hidden[:, None] - 2 * (2 * codes - 1)[..., None] * weight.T
+        return error(flipped, offset[:, None]) - error(hidden, offset)[:, None]
 
 
 def measure_components(weight: Tensor, teacher: TransformCode, generator: torch.Generator) -> None:

@@ -76,4 +76,5 @@ class Crops:
         turned = np.rot90(grey, int(4 * draws[7]))
         if draws[8] < 0.5:
             turned = turned[:, ::-1]
-        return np.rint(turned).clip(0, 255).astype(np.uint8)
+        pixels: Bytes = np.rint(turned).clip(0, 255).astype(np.uint8)
+        return pixels

@@ -106,21 +106,21 @@ class FrameDecoder(nn.Module):  # type: ignore[misc]
         y: Tensor = self.pixels(features) + self.frame(features)
         return y
 
-    @torch.no_grad()
     def decode(self, codes: Tensor, progress: Callable[[int, int], None] | None = None) -> Tensor:
         """Rebuild one frame of codes (code, rows, columns) as 8-bit pixels, uint8 (16 rows, 16 columns).
 
         Works through strips of STRIP rows of patches with as many more as reach into it, so that there are no seams;
         `progress` is told the rows that are done and all of them.
         """
-        rows, reach, strips = codes.shape[1], self.config.reach, []
-        for start in range(0, rows, STRIP):
-            above = min(start, reach)
-            strip = self(codes[None, :, start - above : start + STRIP + reach])[0, 0, above * PATCH :]
-            strips.append((strip[: STRIP * PATCH] * 256).round().clamp(0, 255).to(torch.uint8))
-            if progress is not None:
-                progress(min(start + STRIP, rows), rows)
-        return torch.cat(strips)
+        with torch.no_grad():
+            rows, reach, strips = codes.shape[1], self.config.reach, []
+            for start in range(0, rows, STRIP):
+                above = min(start, reach)
+                strip = self(codes[None, :, start - above : start + STRIP + reach])[0, 0, above * PATCH :]
+                strips.append((strip[: STRIP * PATCH] * 256).round().clamp(0, 255).to(torch.uint8))
+                if progress is not None:
+                    progress(min(start + STRIP, rows), rows)
+            return torch.cat(strips)
 
 
 def fingerprint(*models: nn.Module) -> bytes:

@@ -148,7 +148,7 @@ def opened_codec(project: Path | None = None) -> Iterator[Codec]:
             f"build {PRETRAINED / NETWORK}.onnx"
         )
     with opened.emulate() as accelerator:
-        yield shipped_codec(lambda tiles: accelerator.encode(tiles))
+        yield shipped_codec(lambda tiles: np.asarray(accelerator.encode(tiles)))
 
 
 def read_compressed(path: Path) -> Compressed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ class Picture:
         return np.asarray(open_picture(self.path).convert("L"))
 
 
-def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Any:
+def open_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Any:
     """Decode an image file that is of one of Pillow's `formats`, into an image of Pillow's.
 
     Raises MuxflowError naming the file when it is none, is damaged, or has more pixels than Pillow takes for harmless,
