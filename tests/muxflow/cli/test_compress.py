@@ -8,6 +8,7 @@ from command_line import run
 from PIL import Image
 
 from muxflow.compression.container import Compressed, pack
+from muxflow.compression.images import read_image
 from muxflow.frontend.training.datasets.pictures import load_photographs
 
 RNG = np.random.default_rng(0)
@@ -23,7 +24,7 @@ def test_there_and_back(tmp_path):
     done = run("decompress", "a.mfx", "-o", "b.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "b.png: 40 x 70 pixels" in done.stdout
-    assert Image.open(tmp_path / "b.png").size == (40, 70)
+    assert read_image(tmp_path / "b.png").shape == (70, 40, 3)
 
 
 @pytest.mark.parametrize(
