@@ -21,8 +21,9 @@ from muxflow.frontend.training.encoder_config import PATCH
 from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder, fingerprint, stored_precision
 from muxflow.frontend.training.linear_codes import TransformCode, train_transform_code
 from muxflow.frontend.training.measures import psnr
+from muxflow.frontend.training.progress import epochs_bar
 from muxflow.frontend.training.quantizers import HEQTensorQuant, freeze_heq, heq_step
-from muxflow.frontend.training.stages import Stage, run_stages, training_bar
+from muxflow.frontend.training.stages import Stage, run_stages
 from muxflow.frontend.training.zoo_encoder import Encoder
 
 CHECKPOINT = "compression.pt"
@@ -263,7 +264,7 @@ def train_compression(
     task = Compression(encoder, pictures, config)
     names = [picture.name for picture in pictures]
     folder.mkdir(parents=True, exist_ok=True)
-    with training_bar(progress) as bar:
+    with epochs_bar(progress) as bar:
         lines: dict[str, TaskID] = {}
 
         def told(name: str, step: int, steps: int, loss: float) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
@@ -21,12 +20,6 @@ WARMUP = 0.02
 """Share of a stage's steps in which its rate rises."""
 EVERY = 500
 """Steps between two checkpoints."""
-
-
-def training_bar(shown: bool) -> Progress:
-    """Make the display of a training's progress, which goes when it ends; nothing is shown unless `shown`."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, disable=not shown, transient=True)
 
 
 def nothing() -> None:

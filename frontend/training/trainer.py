@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import alone, write_atomically
 from muxflow.dataflow.limits import check_option
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import presets, zoo_ern, zoo_residual
@@ -24,10 +24,11 @@ from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.frame_decoder import decoder_bytes
 from muxflow.frontend.training.layers import MuxJoin
+from muxflow.frontend.training.progress import epochs_bar
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
-from muxflow.frontend.training.stages import read_checkpoint, training_bar, unreadable, write_state
+from muxflow.frontend.training.stages import read_checkpoint, unreadable, write_state
 from muxflow.frontend.training.tasks import Objective, logits_of
 
 CHECKPOINT = "checkpoint.pt"
@@ -157,7 +158,7 @@ def train(
     optimizer = torch.optim.Adam(_parameter_groups(parts, config), lr=config.lr)
     recipe = _recipe(model, train_set, config, objective)
     start = _restore(checkpoint, recipe, parts, optimizer) if resume and checkpoint.exists() else 0
-    with training_bar(progress) as bar:
+    with epochs_bar(progress) as bar:
         task = bar.add_task("epochs", total=config.epochs, completed=start)
         for epoch in range(start, config.epochs):
             loss = _epoch(model, objective, optimizer, train_set, config, epoch)
@@ -253,7 +254,7 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_mnist": ("mnist_5k", TrainConfig(epochs=30, shift=2, remeasure=True)),
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_ern.PRESETS},
     "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
-    "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=40, lr=3e-2, shift=2, freeze=5)),
+    "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=64, lr=3e-2, shift=2)),
     **{name: ("mnist_5k", TrainConfig(epochs=20, shift=2, remeasure=True)) for name in zoo_residual.PRESETS},
     "encoder_1mb": ("cifar10", TrainConfig(epochs=200, batch=128, lr=3e-2, shift=4, flip=True, freeze=20)),
 }
@@ -332,10 +333,12 @@ def train_preset(
         **compression,
     }
     summary = folder / f"{name}.json"
-    write_state(folder / f"{name}.pt", model.state_dict())
-    write_atomically(summary, (json.dumps(report, indent=2) + "\n").encode())
+    with alone(folder):  # the files of another training would mix with these
+        write_state(folder / f"{name}.pt", model.state_dict())
+        write_atomically(summary, (json.dumps(report, indent=2) + "\n").encode())
+        exported = export_trained(folder / name, folder / f"{name}.onnx")
     return TrainResult(
-        export_trained(folder / name, folder / f"{name}.onnx"),
+        exported,
         summary,
         dataset_name,
         test_set.split,

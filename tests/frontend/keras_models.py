@@ -14,6 +14,7 @@ sys.modules["keras"] = tf_keras
 import numpy as np  # noqa: E402
 from keras_encoder_models import MODELS as ENCODER_MODELS  # noqa: E402
 from keras_encoder_models import measure as measure_shifts  # noqa: E402
+from keras_encoder_models import twins as encoder_twins  # noqa: E402
 from keras_ern_models import MODELS as ERN_MODELS  # noqa: E402
 from keras_ern_models import measure  # noqa: E402
 from keras_ports_models import MODELS as PORTS_MODELS  # noqa: E402
@@ -457,6 +458,7 @@ def sixteen():
 
 def main(folder):
     joined(folder)
+    encoder_twins(folder)
     for number, (name, make) in enumerate((MODELS | ERN_MODELS).items()):
         tf_keras.utils.set_random_seed(number)
         rng = np.random.default_rng(number)

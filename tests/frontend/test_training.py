@@ -1,6 +1,9 @@
 """Training: deterministic, resumable, honest about its inputs; the shipped models."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +14,12 @@ import torch
 import muxflow.frontend.training.trainer as training
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
 from muxflow.frontend.brevitas.export import execute, read_metadata
+from muxflow.frontend.training import zoo_encoder
+from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
 from muxflow.frontend.training.datasets.digits import load_digits
+from muxflow.frontend.training.datasets.mnist import load_mnist_5k_padded
 from muxflow.frontend.training.layers import BatchNorm2d
+from muxflow.frontend.training.tasks import Objective
 from muxflow.frontend.training.trainer import (
     CHECKPOINT,
     TrainConfig,
@@ -168,7 +175,7 @@ def test_data_sets_must_fit(tmp_path):
         train(small(), digits("train", 0), digits("test"), CONFIG, tmp_path, progress=False)
 
 
-def test_train_preset_leaves_a_model_and_its_report(tmp_path):
+def test_train_preset_leaves_a_model_and_its_report(tmp_path, capsys):
     result = train_preset("mognet_digits", select="element", epochs=1, seed=4, output=tmp_path, progress=False)
     assert (result.model.name, result.report.name) == ("mognet_digits_element.onnx", "mognet_digits_element.json")
     assert (result.dataset, result.split, result.images, result.epochs, result.seed) == ("digits", "test", 450, 1, 4)
@@ -182,9 +189,31 @@ def test_train_preset_leaves_a_model_and_its_report(tmp_path):
     assert set(metadata) == {"command", "dataset", "split", "images", "accuracy", "select"}
     assert metadata["accuracy"] == str(report["accuracy"])
     first = result.model.read_bytes()
-    again = train_preset(select="element", epochs=1, seed=4, output=tmp_path, progress=False)
+    again = train_preset(select="element", epochs=1, seed=4, output=tmp_path)
+    assert capsys.readouterr().out == ""  # the answer's place, which may be closed or full
     assert again.model.read_bytes() == first
     assert replace(again, seconds=0) == replace(result, seconds=0)
+
+
+def test_files_of_two_trainings_in_one_folder_do_not_mix(tmp_path, monkeypatch):
+    both, write, trained = threading.Barrier(2), training._write, {}
+
+    def write_together(path, state):
+        write(path, state)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1)
+
+    def train_at_once(model, train_set, test_set, config, *_, **__):
+        trained[config.seed] = model
+        return training.Evaluation(config.seed, 100)
+
+    monkeypatch.setattr(training, "_write", write_together)
+    monkeypatch.setattr(training, "train", train_at_once)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda seed: train_preset(output=tmp_path, seed=seed, progress=False), (1, 2)))
+    told = json.loads((tmp_path / "mognet_digits.json").read_text())["correct"]
+    assert equal(trained[told], training.load_trained(tmp_path / "mognet_digits"))
+    assert read_metadata(tmp_path / "mognet_digits.onnx")["accuracy"] == str(told / 100)
 
 
 def test_statistics_are_measured_layer_after_layer():
@@ -267,3 +296,46 @@ def test_shipped_models_classify_as_they_claim(select):
     data = load_digits("test")
     logits = execute(path, data.tensor_images()[:6])["global_out"]
     assert np.mean(logits.argmax(1) == data.labels[:6]) >= 5 / 6
+
+
+class Tiles(Objective):
+    """Brings the mean of the codes of bright tiles to one, of dark tiles to zero, by a trained factor."""
+
+    description = "tiles"
+
+    def __init__(self):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(1.0))
+        self.seen = []
+
+    def images(self, generator):
+        bright = torch.randint(0, 2, (6, 1, 1, 1), generator=generator).float()
+        return (bright * 200 / 256).expand(6, 1, 32, 32).contiguous()
+
+    def loss(self, answer, images):
+        logits, code = answer
+        self.seen.append((len(logits), tuple(code.shape)))
+        return ((self.factor * code.mean(dim=(1, 2, 3)) - (images[:, 0, 0, 0] > 0.5).float()) ** 2).mean()
+
+
+def encoder_run(folder, **options):
+    model = zoo_encoder.build("encoder_digits", widths=(8, 8, 8, 8), code=4, levels=(3,), bits=(2,))
+    padded = load_mnist_5k_padded("train")
+    few = replace(padded, images=padded.images[:48], labels=padded.labels[:48])
+    tiles = Tiles()
+    result = train(model, few, few, CONFIG, folder, objective=tiles, progress=False, **options)
+    return model, tiles, result
+
+
+def test_a_further_task_is_trained_in_the_same_batches_and_resumed(tmp_path):
+    model, tiles, result = encoder_run(tmp_path / "whole")
+    assert result.images == 48 and set(tiles.seen) == {(6, (6, 4, 2, 2))}
+    assert tiles.factor.item() != 1.0
+    with pytest.raises(KeyboardInterrupt):
+        encoder_run(tmp_path / "parts", on_epoch=stop)
+    again, other, _ = encoder_run(tmp_path / "parts")
+    assert equal(model, again) and equal(tiles, other)
+    # Frozen in the last epoch: what was trained is what is evaluated.
+    assert all(norm.frozen for norm in model.modules() if isinstance(norm, BitShiftNorm2d))
+    with pytest.raises(MuxflowError, match="belongs to another run"):
+        run(zoo_encoder.build("encoder_digits", widths=(8, 8, 8, 8)), tmp_path / "parts")

@@ -65,8 +65,9 @@ def most_significant_bits(writer: Writer, call: Call) -> str:
     """Write MostSignificantBits, as a quantizer that rounds down."""
     layer = call.layer
     numbers = (writer.constant(np.float32(number)) for number in (layer.step, 0, layer.bits))
-    options = {"signed": 0, "narrow": 0, "rounding_mode": "FLOOR"}
-    return writer.node("Quant", call.inputs[0], *numbers, domain=QUANTIZED[0], **options)
+    return writer.node(
+        "Quant", call.inputs[0], *numbers, domain=QUANTIZED[0], signed=0, narrow=0, rounding_mode="FLOOR"
+    )
 
 
 def bit_shift_normalization(writer: Writer, call: Call) -> str:

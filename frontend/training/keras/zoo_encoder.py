@@ -37,8 +37,8 @@ def _layer(
     scale = "unit" if code else config.scale
     step, deviation, mean = layer.aims(scale)
     if config.norm == "bsn":
-        options = {"deviation": deviation, "mean": mean, "bias_per": config.bias_per, "name": f"{name}_norm"}
-        x = BitShiftNormalization(unit * heq_scale(layer.levels), step, **options)(x)
+        options: dict[str, Any] = {"deviation": deviation, "mean": mean, "bias_per": config.bias_per}
+        x = BitShiftNormalization(unit * heq_scale(layer.levels), step, name=f"{name}_norm", **options)(x)
     else:
         x = batch_norm(f"{name}_norm", deviation, mean)(x)
     return MostSignificantBits(layer.bits, scale, name=f"{name}_act")(x) if layer.bits else x
