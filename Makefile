@@ -12,10 +12,12 @@
 #   make train             train the digits network again (SELECT=channel|channel-mean|element|always)
 #   make benchmark         measure import, fit, compile and simulation of a CIFAR-sized network
 #   make benchmark-resnet18  ... of ResNet-18 of ImageNet's size, W1A2 on ZCU104, without simulation
-#   make benchmark-ern  ERN at 256x256 on KV260, beside the published figures
+#   make benchmark-encoder encoders on PYNQ-Z2, and what their parts cost
+#   make benchmark-ern     ERN at 256x256 on KV260, beside the published figures
 #   make benchmark-hls4ml  C simulation of that network here, through hls4ml, and by hls4ml alone
 #   make benchmark-finn    CNV and TFC here and through FINN+, both searched (makes FINN+'s environment, 2.3 GB)
 #   make benchmark-finn-conversion  the digits network in FINN, by FINN's conversion and by Muxflow's, and both estimates
+#   make compression-table  held-out photographs by the shipped encoder and decoder, linear codes and JPEG
 #   make presets           the CIFAR-10 MOGNETs of 0.6, 1.0 and 1.4 Mb, fitted to five boards
 #   make calibrate         fit the resource model to results of vendor tools, print its errors (CHECK=file.csv: of another table)
 #   make calibrate-yosys   the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
@@ -42,7 +44,7 @@ PIP_OPTIONS := --quiet --disable-pip-version-check
 PYTEST_OPTIONS := -n $(JOBS) --dist loadfile
 
 .PHONY: demo test test-all test-core lint build csim report bitstream train presets calibrate calibrate-yosys calibrate-designs venv extras update-golden clean \
-  benchmark benchmark-resnet18 benchmark-ern benchmark-hls4ml benchmark-finn benchmark-finn-conversion docs-semantics
+  benchmark benchmark-resnet18 benchmark-ern benchmark-encoder benchmark-hls4ml benchmark-finn benchmark-finn-conversion compression-table docs-semantics
 
 demo: $(READY)
 	$(BIN)/muxflow demo --board $(BOARD) --select $(SELECT)
@@ -83,6 +85,9 @@ benchmark: $(READY)
 benchmark-resnet18: $(READY)
 	$(BIN)/python -W ignore benchmarks/resnet18.py
 
+benchmark-encoder: $(READY)
+	$(BIN)/python -W ignore benchmarks/encoder.py
+
 benchmark-ern: $(READY)
 	$(BIN)/python -W ignore benchmarks/ern.py
 
@@ -94,6 +99,9 @@ benchmark-finn: $(READY) build/finn/.ready
 
 benchmark-finn-conversion: $(TEST_READY)
 	$(BIN)/python -W ignore benchmarks/finn_conversion.py
+
+compression-table: $(READY)
+	$(BIN)/python -W ignore benchmarks/compression.py
 
 presets: $(READY)
 	$(BIN)/muxflow sweep mognet_cifar10_small mognet_cifar10 mognet_cifar10_large \

@@ -317,6 +317,10 @@ class Op(ABC):
         """Count the bits of weight memory that the op makes unnecessary; 0 for most."""
         return 0
 
+    def saved_threshold_bits(self, ports: Ports) -> int:
+        """Count the bits that thresholds of the same codes would take more than what the op stores; 0 for most."""
+        return 0
+
     def registers(self) -> tuple[Register, ...]:
         """List the state that the host may write at run time; none by default."""
         return ()

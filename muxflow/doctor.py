@@ -37,6 +37,7 @@ PACKAGES = (
     package("brevitas", "training and export", install_extra("train")),
     package("torch", "training and export", install_extra("train")),
     package("sklearn", "the bundled digits data set", install_extra("train"), "scikit-learn"),
+    package("skimage", "photographs to train compression on", install_extra("train"), "scikit-image"),
     package("matplotlib", "plots", install_extra("report")),
     package("distributed", "sweeps on a Dask cluster", install_extra("sweep")),
 )

@@ -28,7 +28,7 @@ from muxflow.hls.vitis.project import Project as HlsProject
 from muxflow.images import Images, file_images
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
-from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, says_class, stale
+from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 MODEL_FILE = "model.onnx"
@@ -149,7 +149,7 @@ def prove(
 
 def accuracy_of(graph: Graph, images: Images, outputs: Mapping[str, IntArray]) -> Accuracy | None:
     """Count the right answers of outputs, codes by name; None without labels, or where the host's layers say the class."""
-    if images.labels is None or not says_class(graph):
+    if images.labels is None or not graph.says_class(graph.outputs[0]):
         return None
     correct = int((predictions(graph, outputs) == images.labels).sum())
     return Accuracy(images.dataset, images.split, len(images.labels), correct)

@@ -74,12 +74,6 @@ def differs(executions: Sequence[Execution], error: MismatchError) -> Ladder:
     )
 
 
-def says_class(graph: Graph) -> bool:
-    """Tell whether the first output says the class: not where the host computes layers after it."""
-    end = graph.ends.get(graph.outputs[0])
-    return end is None or end.ordered
-
-
 def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:
     """Return the predicted classes, shape (N,), from output codes by name: of the first output, where there are several.
 

@@ -64,13 +64,15 @@ class KindTotal:
 class MemoryPlan:
     """Every memory and FIFO of a design, and the buffers of its joins.
 
-    `parameter_bits`: weights and thresholds that are stored; `saved_bits`: weights that are generated instead.
+    `parameter_bits`: weights and thresholds that are stored; `saved_bits`: weights that are generated instead;
+    `saved_threshold_bits`: thresholds that a bias and a shift stand for, the bias taken off.
     """
 
     rows: tuple[MemoryRow, ...]
     joins: tuple[JoinRow, ...]
     parameter_bits: int
     saved_bits: int
+    saved_threshold_bits: int
 
     def totals(self, kinds: tuple[str, ...]) -> tuple[KindTotal, ...]:
         """Return the sums of each kind, in the order of `kinds`."""
@@ -120,7 +122,7 @@ def make_memory_plan(design: Design) -> MemoryPlan:
         for node, name, one in placed
     )
     joins = tuple(_join(design, n) for n in design.graph.nodes if len(design.graph.data_inputs(n)) > 1)
-    return MemoryPlan(rows, joins, design.stored_parameter_bits, design.saved_bits)
+    return MemoryPlan(rows, joins, design.stored_parameter_bits, design.saved_bits, design.saved_threshold_bits)
 
 
 def _join(design: Design, node: Node) -> JoinRow:

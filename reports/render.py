@@ -86,6 +86,8 @@ def details(report: Report) -> list[tuple[str, str]]:
         )
     if report.saved_bits:
         rows.append(("generated weights", f"{si(report.saved_bits, 'bit')} not stored"))
+    if saved := plan.saved_threshold_bits:
+        rows.append(("bit shifts", f"{si(saved, 'bit')} of thresholds not stored: a bias and a shift give the codes"))
     if not report.near_ties:
         rows.append(_near_ties(report))
     return rows

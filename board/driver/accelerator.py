@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, Tu
 import numpy as np
 
 from .errors import AcceleratorError
-from .interface import CLASSES, Interface, parse_interface, read_interface, read_self_test
+from .interface import Interface, parse_interface, read_interface, read_self_test
 from .packing import pack, unpack
 from .registers import DMA_LONGEST_TRANSFER
 from .results import Counters, Measurement
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .backend import Backend
-    from .interface import OutputPort
     from .packing import Codes, Words
 
     Images = Union[npt.ArrayLike, Sequence[npt.ArrayLike], Mapping[str, npt.ArrayLike]]
@@ -138,23 +137,16 @@ class Accelerator:
         return _each(tuple(port.predict(codes) for port, codes in zip(self.interface.outputs, answers)))
 
     def classify(self, images: Images, output: str | None = None) -> Each[npt.NDArray[np.int64]]:
-        """Give the class of each image, shape (N,), by the output of that name or by every output."""
-        wanted = self.interface.outputs if output is None else (self.interface.output(output),)
-        for port in wanted:
-            if port.answer not in CLASSES:
-                raise AcceleratorError(f"{self.interface.name}: {self._no_classes(port)}")
+        """Give the class of each image, shape (N,), by the output of that name or by every output that says the class."""
+        wanted = self.interface.answering(output, classes=True)
         answers = dict(zip(self.interface.outputs, self._run(self.interface.check(images))))
         return _each(tuple(port.classify(answers[port]) for port in wanted))
 
-    def _no_classes(self, port: OutputPort) -> str:
-        if port.rest:
-            return f"the host computes {port.rest}; give it what predict() gives of output {port.name}"
-        if len(self.interface.outputs) == 1:
-            return "the output is codes without a read-out, not classes; use run() and read them"
-        return (
-            f"output {port.name} is codes without a read-out, not classes; use run() and read them, or ask for another "
-            "one: classify(images, output=NAME)"
-        )
+    def encode(self, images: Images, output: str | None = None) -> Each[Codes]:
+        """Give the codes, shape (N, *shape), of the output of that name or of every output that says no class."""
+        wanted = self.interface.answering(output, classes=False)
+        answers = dict(zip(self.interface.outputs, self._run(self.interface.check(images))))
+        return _each(tuple(answers[port] for port in wanted))
 
     def self_test(self) -> int:
         """Run the stored images and compare with the stored outputs; gives how many images agreed.

@@ -151,6 +151,26 @@ class Interface:
             f"{self.name}: no output {name!r}; there are {', '.join(port.name for port in self.outputs)}"
         )
 
+    def answering(self, name: str | None, classes: bool) -> tuple[OutputPort, ...]:
+        """Give the output of that name, or all, of those that say the class or of those that do not.
+
+        Raises AcceleratorError when there is none.
+        """
+        asked = self.outputs if name is None else (self.output(name),)
+        wanted = tuple(port for port in asked if (port.answer in CLASSES) is classes)
+        if wanted:
+            return wanted
+        port = asked[0]
+        if not classes:
+            complaint = f"output {port.name} says the class, it is no code; use classify() or run()"
+        elif port.rest:
+            complaint = f"the host computes {port.rest}; give it what predict() gives of output {port.name}"
+        else:
+            complaint = f"output {port.name} is codes, not classes; use encode() or run() and read them"
+            if len(self.outputs) > 1:
+                complaint += ", or ask for another one: classify(images, output=NAME)"
+        raise AcceleratorError(f"{self.name}: {complaint}")
+
     def check(self, images: Any) -> tuple[Codes, ...]:
         """Give the codes of each input, int64, shape (N, *shape).
 

@@ -153,6 +153,11 @@ class Design:
         """Bits of weights that are generated and not stored."""
         return sum(node.op.saved_bits(self.graph.ports(node)) for node in self.graph.nodes)
 
+    @property
+    def saved_threshold_bits(self) -> int:
+        """Bits of thresholds that are not stored, because a bias and a shift give the same codes."""
+        return sum(node.op.saved_threshold_bits(self.graph.ports(node)) for node in self.graph.nodes)
+
 
 def build_design(
     graph: Graph,

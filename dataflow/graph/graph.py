@@ -166,6 +166,16 @@ class Graph:
             "ends": {name(output): end for output, end in self.ends.items()},
         }
 
+    def says_class(self, output: str) -> bool:
+        """Tell whether the largest value of an output with a read-out, or its first code without one, is the class.
+
+        Not where the host computes layers after it that change the order, nor of a map of pixels or of elements of one bit.
+        """
+        end, readout, stream = self.ends.get(output), self.readouts.get(output), self.streams[output]
+        if end is not None and not end.ordered:
+            return False
+        return readout is None or (sum(size > 1 for size in readout.shape) < 2 and (stream.lo, stream.hi) != (0, 1))
+
     def weights(self) -> frozenset[str]:
         """Collect the streams of weight sources: they wait for nothing and repeat in every frame."""
         return frozenset(name for node in self.nodes if node.op.role is Role.SOURCE for name in node.outputs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, frozen_array
 
 
@@ -57,6 +57,13 @@ class ShiftClip(Op):
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         return (self._quotients(inputs[0] + self.bias),)
+
+    def saved_threshold_bits(self, ports: Ports) -> int:
+        """Compare a threshold for each step with the bias; 0 without a shift, which is no activation."""
+        if not self.shift:
+            return 0
+        thresholds = (self.highest - self.lowest) * ports.inputs[0].bits
+        return len(self.bias) * max(0, thresholds - width(int(self.bias.min()), int(self.bias.max()))[0])
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         every = Pattern.always(ports.inputs[0].size // fold.operations)

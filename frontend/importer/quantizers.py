@@ -20,7 +20,7 @@ from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
 from muxflow.frontend.importer.maps import through_padding
-from muxflow.frontend.importer.shifts import shifted
+from muxflow.frontend.importer.shifts import bit_shift, shifted
 from muxflow.frontend.importer.thresholds import MOST_STEPS, find_thresholds
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -230,20 +230,34 @@ def activation(importer: Importer, node: ModelNode, tensor: Tensor, quantizer: Q
 
     functions = "".join(f" after {name}" for name in functions_of(tensor.steps))
     op = find_thresholds(lambda sums: codes(sums * unit), rows, stream.lo, stream.hi, f"{where}{functions}")
-    importer.threshold_count += op.thresholds.size
-    many = op.thresholds.shape[1] > MOST_STEPS
-    name = shifted(importer, node, op, tensor.stream) if many else importer.emit(node.name, op, tensor.stream)
-    if not tensor.exact or not all(step.rounded_once() for step in tensor.steps):
-        count, pairs = _near_ties(op, codes, unit, stream.lo, stream.hi)
-        importer.near_ties += count
-        if pairs and not many:
-            importer.ties[name] = pairs
+    exact = tensor.exact and all(step.rounded_once() for step in tensor.steps)
+    count, pairs = (0, ()) if exact else _near_ties(op, codes, unit, stream.lo, stream.hi)
+    importer.near_ties += count
+    floors = quantizer.rounding == "FLOOR" and quantizer.cut is None
+    name = _emitted(importer, node, op, tensor.stream, pairs, floors)
     importer.describe(name, scale.astype(np.float64))
     output = importer.streams[name]
     model_order = channel_first(output) if tensor.index.ndim > 1 else np.arange(output.size)
     if np.array_equal(tensor.index, model_order) and scale.size <= output.channels:
         importer.tensors[name] = node.outputs[0]
     return Tensor(name, tensor.index, scale.astype(np.float64))
+
+
+def _emitted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ties: Ties, floors: bool) -> str:
+    """Emit thresholds; where a quantizer `floors` a shift with the same codes, and where they are too many a product.
+
+    Returns the stream.
+    """
+    shift = bit_shift(op, importer.streams[stream]) if floors and not ties else None
+    if shift is not None:
+        return importer.emit(node.name, shift, stream)
+    importer.threshold_count += op.thresholds.size
+    if op.thresholds.shape[1] > MOST_STEPS:
+        return shifted(importer, node, op, stream)
+    name = importer.emit(node.name, op, stream)
+    if ties:
+        importer.ties[name] = ties
+    return name
 
 
 def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -> tuple[int, Ties]:

@@ -1,4 +1,4 @@
-"""Activations of more steps than are stored as thresholds: a product, a shift and a clip with the same codes."""
+"""Activations that are computed, not compared: a shift and a clip, and a product where there are too many steps to store."""
 
 from __future__ import annotations
 
@@ -15,8 +15,36 @@ from muxflow.frontend.importer.values import compact
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import ModelNode
 
+MOST_SHIFT = 62
+"""Bits of a shift, at most: sums then fit 64 bits."""
+
 FLOAT_BITS = 24
 """Bits of the whole numbers that float32 holds."""
+
+
+def bit_shift(op: Threshold, x: Stream) -> ShiftClip | None:
+    """Find bias and shift that give the codes of thresholds for everything that a stream holds; None where there are none.
+
+    None also for one step: that is a comparison with one number a channel, as the bias would be.
+    """
+    lo, hi, (rows, steps) = x.lo, x.hi, op.thresholds.shape
+    if rows not in (1, x.channels) or steps < 2 or op.jump != 1 or op.falling.any():
+        return None
+    levels = np.clip(op.thresholds, lo, hi + 1)
+    met = (levels > lo) & (levels <= hi)
+    gaps = np.diff(levels, axis=1)[met[:, 1:] & met[:, :-1]]
+    step = int(gaps[0]) if gaps.size else 1 << (hi - lo).bit_length()
+    shift = step.bit_length() - 1
+    if step != 1 << shift or shift > MOST_SHIFT:
+        return None
+    # By the first threshold that is met; a channel whose code never changes gets one that puts the others out of reach.
+    first = np.where(met.any(axis=1), met.argmax(axis=1), (levels <= lo).sum(axis=1) - 1)
+    at = np.where(met.any(axis=1), np.take_along_axis(levels, first.clip(0)[:, None], axis=1)[:, 0], lo)
+    bias = np.where(first < 0, -hi - 1 + step, (first + 1 << shift) - at)
+    found = (np.arange(1, steps + 1) << shift) - bias[:, None]
+    if not np.array_equal(np.clip(found, lo, hi + 1), levels):
+        return None
+    return ShiftClip(compact(bias) + (op.base << shift), shift, op.base, op.base + steps)
 
 
 def shifted(importer: Importer, node: ModelNode, op: Threshold, stream: str) -> str:

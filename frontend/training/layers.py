@@ -148,9 +148,9 @@ def conv_bn_act(conv: nn.Module, channels: int, bits: int, scale: ScaleMode = "p
 
 
 def quant_conv(
-    in_channels: int, out_channels: int, kernel: int, weight_levels: WeightLevels = 3, groups: int = 1
+    in_channels: int, out_channels: int, kernel: int, weight_levels: WeightLevels = 3, groups: int = 1, stride: int = 1
 ) -> nn.Module:
-    """Make a convolution without bias, stride 1, same padding, with HEQ (odd number of levels) or binary weights.
+    """Make a convolution without bias, padded by half the kernel, with HEQ (odd number of levels) or binary weights.
 
     Raises MuxflowError when the channels do not divide into `groups` or the levels are unknown.
     """
@@ -162,6 +162,7 @@ def quant_conv(
         in_channels,
         out_channels,
         kernel,
+        stride=stride,
         padding=kernel // 2,
         groups=groups,
         bias=False,

@@ -24,8 +24,10 @@ from muxflow.frontend.training.scales import (
     PIXEL_SCALE,
     ScaleMode,
     activation_scale,
-    check_scale_mode,
+    check_levels,
     half_wave_step,
+    heq_bits,
+    heq_scale,
 )
 
 with warnings.catch_warnings():
@@ -39,11 +41,6 @@ with warnings.catch_warnings():
 QuantResult = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def _check_levels(n: int) -> None:
-    if not isinstance(n, int) or n < 3 or n % 2 == 0:
-        raise MuxflowError(f"HEQ: {n!r} levels; the quantizer is symmetric, so use an odd number from 3 up (3, 5, 7)")
-
-
 def heq_step(w: Tensor, n: int) -> Tensor:
     """Find the HEQ step s whose thresholds fit the n-quantiles of `w`, so that the n levels are equally populated.
 
@@ -53,7 +50,7 @@ def heq_step(w: Tensor, n: int) -> Tensor:
     Raises MuxflowError when n is not odd, or when `w` has no spread or is not finite (no step exists).
     Source: HEQ (arXiv 2501.04517) aligns thresholds with quantiles; the least-squares form is a decision.
     """
-    _check_levels(n)
+    check_levels(n)
     flat = w.detach().flatten().float()
     index = torch.arange(n - 1, dtype=torch.float32, device=flat.device)
     centre = index - (n - 2) / 2
@@ -64,25 +61,6 @@ def heq_step(w: Tensor, n: int) -> Tensor:
             "it must be positive and finite, so give weights that are finite and not all equal"
         )
     return step
-
-
-def heq_scale(n: int, scale: ScaleMode = "power_of_two") -> float:
-    """Return the value of one HEQ weight code: codes run over -(n-1)/2 .. (n-1)/2.
-
-    `unit` gives the published 2/(n-1) (levels span [-1, 1]); `power_of_two` gives the largest power of two that is not
-    above it (3 -> 1, 5 -> 1/2, 7 -> 1/4), a decision that keeps sums exact.
-    Raises MuxflowError when n is not odd or the scale is unknown.
-    """
-    _check_levels(n)
-    check_scale_mode(scale)
-    half = (n - 1) // 2
-    return 1 / half if scale == "unit" else 2.0 ** -math.ceil(math.log2(half))
-
-
-def heq_bits(n: int) -> int:
-    """Count the bits of a signed narrow integer that holds one of n HEQ levels: 3 -> 2, 5 -> 3, 7 -> 3. Raises MuxflowError."""
-    _check_levels(n)
-    return math.ceil(math.log2((n - 1) // 2 + 1)) + 1
 
 
 class HEQTensorQuant(nn.Module):  # type: ignore[misc]
@@ -153,19 +131,19 @@ def half_up_ste(x: Tensor) -> Tensor:
     return floor_ste(x + 0.5)
 
 
-ROUNDINGS = {"ROUND": round_ste, "CEIL": ceil_ste, "HALF_UP": half_up_ste}
+ROUNDINGS = {"ROUND": round_ste, "CEIL": ceil_ste, "FLOOR": floor_ste, "HALF_UP": half_up_ste}
 """By QONNX's name of the rounding mode."""
 
 
 class UnsignedTensorQuant(nn.Module):  # type: ignore[misc]
     """Unsigned k-bit activations: `value = scale * clip(round(x/scale), 0, 2^k - 1)`; k=1 is 1{x > 0}.
 
-    `float_to_int_impl_type`: ROUND, half to even; HALF_UP; CEIL, the default for one bit. One bit is written
-    `clip(ceil(x/scale), 0, 1)`, which is 1{x > 0} for every float (0 and -0 give 0). QONNX executes all three identically
+    `float_to_int_impl_type`: ROUND, half to even; HALF_UP; FLOOR; CEIL, the default for one bit. One bit is written
+    `clip(ceil(x/scale), 0, 1)`, which is 1{x > 0} for every float (0 and -0 give 0). QONNX executes all four identically
     (`rounding_mode`). The straight-through estimator passes the gradient wherever the code was not clipped: for k = 1 that
     is -scale < x <= scale.
-    Source: MOGNET (arXiv 2501.09531) in the reported form, ERN (arXiv 2410.11553) for HALF_UP; the power-of-two scale is a
-    decision.
+    Source: MOGNET (arXiv 2501.09531) in the reported form, ERN (arXiv 2410.11553) for HALF_UP, the 1 Mb encoder
+    (arXiv 2501.05097) for FLOOR; the power-of-two scale is a decision.
     """
 
     def __init__(self, activation_bits: int, activation_step: float, float_to_int_impl_type: str = "") -> None:
@@ -321,6 +299,18 @@ def half_wave_activation(bits: int = 2, scale: ScaleMode = "power_of_two") -> An
     """
     return PixelInput.let(
         activation_bits=bits, activation_step=half_wave_step(bits, scale), float_to_int_impl_type="HALF_UP"
+    )
+
+
+def hwmsb_activation(bits: int = 2, scale: ScaleMode = "power_of_two") -> Any:
+    """Make a half-wave, most-significant-bits quantizer: `clip(floor(x / step), 0, 2^k - 1)` steps, k = 1..4; export: `Quant`.
+
+    The codes are the highest bits of a positive sum. `unit` gives the published values, {0, 1/3, 2/3, 1} for k = 2;
+    with `power_of_two` a step is 2^-k, so that every sum is exact (decision).
+    Raises MuxflowError when k or the scale is not supported. Source: 1 Mb encoder (arXiv 2501.05097).
+    """
+    return PixelInput.let(
+        activation_bits=bits, activation_step=activation_scale(bits, scale), float_to_int_impl_type="FLOOR"
     )
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
 
 ScaleMode = Literal["power_of_two", "unit"]
+BiasPer = Literal["channel", "layer"]
+"""What has one bias of a bit-shift norm."""
+BIASES: tuple[str, ...] = get_args(BiasPer)
+MOST_SHIFT = 31
+"""Bits by which a bit-shift norm shifts sums, at most (decision)."""
 
 ACTIVATION_BITS = (1, 2, 3, 4)
 PIXEL_SCALE = 1 / 256
@@ -38,3 +44,28 @@ def half_wave_step(bits: int = 2, scale: ScaleMode = "power_of_two") -> float:
     Raises MuxflowError when k is not 1..4 or the scale is unknown.
     """
     return 2 * activation_scale(bits, scale)
+
+
+def check_levels(n: int) -> None:
+    """Raise MuxflowError unless a number of HEQ levels is odd and 3 or more."""
+    if not isinstance(n, int) or n < 3 or n % 2 == 0:
+        raise MuxflowError(f"HEQ: {n!r} levels; the quantizer is symmetric, so use an odd number from 3 up (3, 5, 7)")
+
+
+def heq_scale(n: int, scale: ScaleMode = "power_of_two") -> float:
+    """Return the value of one HEQ weight code: codes run over -(n-1)/2 .. (n-1)/2.
+
+    `unit` gives the published 2/(n-1) (levels span [-1, 1]); `power_of_two` gives the largest power of two that is not
+    above it (3 -> 1, 5 -> 1/2, 7 -> 1/4), a decision that keeps sums exact.
+    Raises MuxflowError when n is not odd or the scale is unknown.
+    """
+    check_levels(n)
+    check_scale_mode(scale)
+    half = (n - 1) // 2
+    return 1 / half if scale == "unit" else 2.0 ** -math.ceil(math.log2(half))
+
+
+def heq_bits(n: int) -> int:
+    """Count the bits of a signed narrow integer that holds one of n HEQ levels: 3 -> 2, 5 -> 3, 7 -> 3. Raises MuxflowError."""
+    check_levels(n)
+    return math.ceil(math.log2((n - 1) // 2 + 1)) + 1

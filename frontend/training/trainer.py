@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import time
@@ -11,22 +10,26 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import alone, write_atomically
 from muxflow.dataflow.limits import check_option
-from muxflow.dataflow.text import reason
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import presets, zoo_ern
+from muxflow.frontend.training import presets, zoo_ern, zoo_residual
+from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
+from muxflow.frontend.training.compression import CompressionConfig, train_compression
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
+from muxflow.frontend.training.frame_decoder import decoder_bytes
 from muxflow.frontend.training.layers import MuxJoin
 from muxflow.frontend.training.progress import epochs_bar
 from muxflow.frontend.training.quantizers import freeze_heq
+from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
+from muxflow.frontend.training.stages import read_checkpoint, unreadable, write_state
+from muxflow.frontend.training.tasks import Objective, logits_of
 
 CHECKPOINT = "checkpoint.pt"
 MOST_THREADS = 1024
@@ -41,8 +44,8 @@ class TrainConfig:
     `seed`: order of images and augmentation; `shift`: random translation by up to this many pixels, zero padded;
     `flip`: random left-right flips; `threshold_rate`: factor on `lr` for the thresholds of MuxJoin joins, which are
     counted in codes (0..2^k-1) and at the weights' rate would hardly reach another integer; `freeze`: last epochs with
-    the HEQ steps frozen; `remeasure`: after the last epoch measure batch statistics anew, see
-    `remeasured`; `smoothing`: label smoothing.
+    the HEQ steps and bit-shift norms frozen, the latter measured anew before; `remeasure`: after the last epoch measure
+    batch statistics anew, see `remeasured`; `smoothing`: label smoothing.
     Raises MuxflowError when a field is out of range. Source: decision.
     """
 
@@ -101,7 +104,7 @@ def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation
     with torch.no_grad():
         for start in range(0, len(dataset), batch):
             chosen = slice(start, start + batch)
-            answers = model(torch.from_numpy(dataset.tensor_images(chosen))).argmax(1).numpy()
+            answers = logits_of(model(torch.from_numpy(dataset.tensor_images(chosen)))).argmax(1).numpy()
             correct += int((answers == dataset.labels[chosen]).sum())
     model.train(was_training)
     return Evaluation(correct, len(dataset))
@@ -128,11 +131,14 @@ def train(
     config: TrainConfig,
     output_dir: str | Path,
     *,
+    objective: Objective | None = None,
     resume: bool = True,
     progress: bool = True,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> Evaluation:
     """Train `model` in place and return its result on `test_set`, which is only looked at once, at the end.
+
+    `objective`: a further task that it is trained for in the same batches.
 
     Each epoch ends with a checkpoint in `output_dir`, written whole or not at all; with `resume`, a run continues from
     it and ends with the same weights as one that was never interrupted (same machine, one thread). `progress` shows a
@@ -148,15 +154,16 @@ def train(
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
-    optimizer = torch.optim.Adam(_parameter_groups(model, config), lr=config.lr)
-    recipe = _recipe(model, train_set, config)
-    start = _restore(checkpoint, recipe, model, optimizer) if resume and checkpoint.exists() else 0
+    parts = model if objective is None else nn.ModuleList([model, objective])
+    optimizer = torch.optim.Adam(_parameter_groups(parts, config), lr=config.lr)
+    recipe = _recipe(model, train_set, config, objective)
+    start = _restore(checkpoint, recipe, parts, optimizer) if resume and checkpoint.exists() else 0
     with epochs_bar(progress) as bar:
         task = bar.add_task("epochs", total=config.epochs, completed=start)
         for epoch in range(start, config.epochs):
-            loss = _epoch(model, optimizer, train_set, config, epoch)
-            state = {"recipe": recipe, "epoch": epoch + 1, "model": model.state_dict()}
-            _write(checkpoint, {**state, "optimizer": optimizer.state_dict()})
+            loss = _epoch(model, objective, optimizer, train_set, config, epoch)
+            state = {"recipe": recipe, "epoch": epoch + 1, "model": parts.state_dict()}
+            write_state(checkpoint, {**state, "optimizer": optimizer.state_dict()})
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
             if on_epoch is not None:
                 on_epoch(epoch, loss)
@@ -165,48 +172,36 @@ def train(
     return evaluate(model, test_set)
 
 
-def remeasured(model: nn.Module, dataset: Dataset, images: int = 2048, batch: int = 256) -> nn.Module:
-    """Measure the statistics of every batch norm anew, one after the other in the order of evaluation, in place.
-
-    Those before it already have the statistics of evaluation. In networks of few bits a background that lies near a
-    threshold changes its code from batch to batch, and averages over such batches fit none of them. `images` of
-    the data set are drawn (same ones each time) and taken as they are; the model is left in evaluation mode and returned.
-    Source: decision.
-    """
-    drawn = np.random.Generator(np.random.PCG64(0)).permutation(len(dataset))[:images]
-    order: list[nn.modules.batchnorm._BatchNorm] = []
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    hooks = [norm.register_forward_hook(lambda met, *_: order.append(met)) for norm in norms]
-    model.eval()
-    with torch.no_grad():
-        model(torch.from_numpy(dataset.tensor_images(slice(1))))
-        for hook in hooks:
-            hook.remove()
-        for norm in order:
-            momentum, norm.momentum = norm.momentum, None  # a plain average over the batches
-            norm.reset_running_stats()
-            norm.train()
-            for start in range(0, len(drawn), batch):
-                model(torch.from_numpy(dataset.tensor_images(drawn[start : start + batch])))
-            norm.eval()
-            norm.momentum = momentum
-    return model
-
-
-def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainConfig, epoch: int) -> float:
+def _epoch(
+    model: nn.Module,
+    objective: Objective | None,
+    optimizer: Any,
+    train_set: Dataset,
+    config: TrainConfig,
+    epoch: int,
+) -> float:
     """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+    frozen = epoch - (config.epochs - config.freeze)
+    if frozen == 0 and freeze_bit_shifts(model, frozen=False):
+        remeasured(model, train_set, batch=config.batch, objective=objective)
     model.train()
-    freeze_heq(model, frozen=epoch >= config.epochs - config.freeze)
+    for freeze in (freeze_heq, freeze_bit_shifts):
+        freeze(model, frozen=frozen >= 0)
     labels = torch.from_numpy(train_set.labels)
     order = torch.randperm(len(labels), generator=generator).split(config.batch)
     total = 0.0
     for step, chosen in enumerate(order):
         for group in optimizer.param_groups:
             group["lr"] = group["factor"] * config.rate(epoch + step / len(order))
-        images = torch.from_numpy(train_set.tensor_images(chosen.numpy()))
-        logits = model(augment(images, config, generator))
+        images = augment(torch.from_numpy(train_set.tensor_images(chosen.numpy())), config, generator)
+        others = images[:0] if objective is None else objective.images(generator)
+        answer = model(torch.cat([images, others]))
+        logits = logits_of(answer)[: len(images)]
         loss = nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=config.smoothing)
+        if objective is not None:
+            rest = tuple(part[len(images) :] for part in answer) if isinstance(answer, tuple) else answer[len(images) :]
+            loss = loss + objective.loss(rest, others)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise MuxflowError(f"training: the loss is {value} in epoch {epoch + 1}; lower lr = {config.lr:g}")
@@ -225,40 +220,29 @@ def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, A
     return [{"params": rest, "factor": 1.0}, {"params": thresholds, "factor": config.threshold_rate}]
 
 
-def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig) -> str:
+def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig, objective: Objective | None) -> str:
     """Write all that a checkpoint must agree on, as text."""
     network = getattr(model, "config", type(model).__name__)
     data = f"{train_set.name} ({train_set.split}, {len(train_set)} images)"
-    return f"{config}; {network}; {data}"
+    return f"{config}; {network}; {data}" + ("" if objective is None else f"; {objective.description}")
 
 
 def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
     """Load a checkpoint into model and optimizer; returns the number of finished epochs."""
+    state = read_checkpoint(path, recipe)
     try:
-        state = torch.load(path, weights_only=True)
-        found, epoch = state["recipe"], int(state["epoch"])
-        if found == recipe:
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["epoch"])
     except Exception as error:  # a damaged file raises nearly anything
-        met = reason(error)
-        raise MuxflowError(f"checkpoint {path} is unreadable ({met}); delete it or train with resume off") from error
-    if found != recipe:
-        raise MuxflowError(
-            f"checkpoint {path} belongs to another run: it has {found}; this run is {recipe}; "
-            "use another output folder or train with resume off"
-        )
-    return epoch
-
-
-def _write(path: Path, state: dict[str, Any]) -> None:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_atomically(path, buffer.getvalue())
+        raise unreadable(path, error) from error
 
 
 VALIDATION_SHARE = 0.2
 """Share of the training split that `validate` sets aside (decision)."""
+
+DECODER = ".decoder"
+"""Suffix of the file beside a trained encoder that holds the decoder of its codes."""
 
 FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
 """What of a training's report travels in the model file."""
@@ -270,6 +254,9 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_mnist": ("mnist_5k", TrainConfig(epochs=30, shift=2, remeasure=True)),
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_ern.PRESETS},
     "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
+    "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=64, lr=3e-2, shift=2)),
+    **{name: ("mnist_5k", TrainConfig(epochs=20, shift=2, remeasure=True)) for name in zoo_residual.PRESETS},
+    "encoder_1mb": ("cifar10", TrainConfig(epochs=200, batch=128, lr=3e-2, shift=4, flip=True, freeze=20)),
 }
 """Data set and training recipe of each preset (decisions)."""
 
@@ -298,7 +285,8 @@ def train_preset(
     files, where no package ships it; `epochs`: None takes the recipe's; `seed`: initial weights and order; `resume`:
     continue from the checkpoint in `output/<name>/`; `threads`: torch threads, results are reproducible for 1; `validate`:
     leave the test split alone, and measure on a fifth of the training split that is not trained on, to compare choices.
-    `<name>`: see `file_name`.
+    `<name>`: see `file_name`. An encoder whose codes have layers of their own is trained for compression too, on the
+    photographs that packages ship, and `<name>.decoder` is written.
     Raises MuxflowError when an option is unknown, the data are absent or broken, or training fails.
     """
     if preset not in RECIPES:
@@ -318,8 +306,11 @@ def train_preset(
     previous = torch.get_num_threads()
     torch.set_num_threads(threads)
     began = time.monotonic()
+    compression: dict[str, Any] = {}
     try:
         result = train(model, train_set, test_set, config, folder / name, resume=resume, progress=progress)
+        if getattr(model.config, "measured", ()):
+            compression = _compression(model, folder / name, epochs, config, resume, progress, validate)
     finally:
         torch.set_num_threads(previous)
     options = {**chosen, "epochs": config.epochs, "seed": seed}
@@ -339,10 +330,11 @@ def train_preset(
         **({"select": model.config.select} if hasattr(model.config, "select") else {}),
         "network": asdict(model.config),
         "recipe": asdict(config),
+        **compression,
     }
     summary = folder / f"{name}.json"
     with alone(folder):  # the files of another training would mix with these
-        _write(folder / f"{name}.pt", model.state_dict())
+        write_state(folder / f"{name}.pt", model.state_dict())
         write_atomically(summary, (json.dumps(report, indent=2) + "\n").encode())
         exported = export_trained(folder / name, folder / f"{name}.onnx")
     return TrainResult(
@@ -356,6 +348,24 @@ def train_preset(
         seed,
         time.monotonic() - began,
     )
+
+
+def _compression(
+    model: nn.Module,
+    folder: Path,
+    epochs: int | None,
+    config: TrainConfig,
+    resume: bool,
+    progress: bool,
+    validate: bool,
+) -> dict[str, Any]:
+    """Train an encoder's codes and write `<folder>.decoder`; steps are as many times fewer as `epochs` are."""
+    recipe = CompressionConfig(seed=config.seed)
+    if epochs is not None:
+        recipe = recipe.scaled(epochs / RECIPES["encoder_digits"][1].epochs)
+    decoder, report = train_compression(model, folder, recipe, resume=resume, progress=progress, validate=validate)
+    write_atomically(folder.with_name(f"{folder.name}{DECODER}"), decoder_bytes(decoder))
+    return {"compression": report}
 
 
 PRETRAINED = Path(__file__).parent / "pretrained"

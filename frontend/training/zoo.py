@@ -13,8 +13,8 @@ from muxflow.dataflow.automaton import Alphabet
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
 from muxflow.frontend.training.layers import CFLOG, MRB, BatchNorm2d, Join, WeightLevels, conv_bn_act, quant_conv
-from muxflow.frontend.training.quantizers import PixelInput, heq_bits
-from muxflow.frontend.training.scales import ScaleMode
+from muxflow.frontend.training.quantizers import PixelInput
+from muxflow.frontend.training.scales import ScaleMode, heq_bits
 
 MEGABIT = 2**20
 

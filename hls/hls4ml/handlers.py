@@ -20,7 +20,15 @@ from muxflow.hls.hls4ml.plan import IntegerLayer
 
 UNPREPARED_ONNX = ("AutomatonWeights", "MuxJoin", "OrJoin", "ThermometerEncode")
 UNPREPARED_TORCH = ("QuantIdentity", "QuantConv2d", "QuantLinear", "QuantReLU")
-UNPREPARED_KERAS = ("CellularAutomatonConv2D", "MuxJoin", "OrJoin", "ThermometerEncoder", "HalfWave")
+UNPREPARED_KERAS = (
+    "CellularAutomatonConv2D",
+    "MuxJoin",
+    "OrJoin",
+    "ThermometerEncoder",
+    "HalfWave",
+    "MostSignificantBits",
+    "BitShiftNormalization",
+)
 """What a trained network holds and hls4ml would read wrongly or not at all."""
 GROUPABLE_KERAS = ("Conv1D", "Conv2D", "QConv1D", "QConv2D")
 

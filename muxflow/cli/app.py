@@ -11,8 +11,10 @@ from muxflow.cli.bitstream import bitstream
 from muxflow.cli.boards import boards
 from muxflow.cli.build import build
 from muxflow.cli.check import check
+from muxflow.cli.compress import compress
 from muxflow.cli.console import out
 from muxflow.cli.csim import csim
+from muxflow.cli.decompress import decompress
 from muxflow.cli.demo import demo
 from muxflow.cli.doctor import doctor
 from muxflow.cli.fit import fit
@@ -21,7 +23,22 @@ from muxflow.cli.sweep import sweep
 from muxflow.cli.train import train
 from muxflow.cli.weights import weights
 
-COMMANDS = (train, check, fit, build, weights, sweep, csim, report, bitstream, boards, doctor, demo)
+COMMANDS = (
+    train,
+    check,
+    fit,
+    build,
+    weights,
+    sweep,
+    csim,
+    report,
+    bitstream,
+    boards,
+    doctor,
+    demo,
+    compress,
+    decompress,
+)
 
 app = typer.Typer(
     help="Streaming FPGA accelerators for ultra-low-bit networks, verified bit for bit.\n\n"

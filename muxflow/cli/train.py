@@ -17,9 +17,9 @@ def train(
         str,
         typer.Argument(
             metavar="PRESET",
-            help="mognet_digits, mognet_mnist, mognet_cifar10, mognet_cifar100, ern_mnist, ern18_075, ern18, ern34, ern50 or "
-            "ern101 (Brevitas); mognet_digits_qkeras or residual_digits_qkeras (QKeras, in two minutes and without "
-            "checkpoints).",
+            help="mognet_digits, mognet_mnist, mognet_cifar10, mognet_cifar100, ern_mnist, ern18_075, ern18, ern34, ern50, "
+            "ern101, encoder_digits, encoder_1mb, or_resnet, mux_resnet or add_resnet (Brevitas); mognet_digits_qkeras or "
+            "residual_digits_qkeras (QKeras, in two minutes and without checkpoints).",
         ),
     ] = "mognet_digits",
     select: Annotated[
@@ -27,7 +27,8 @@ def train(
         typer.Option(help="Residual join of a MOGNET: channel (its preset's), channel-mean, element, always, or."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder with the data set's files (digits and mnist_5k need none).")
+        Path | None,
+        typer.Option(help="Folder with the data set's files (digits, mnist_5k and mnist_5k_padded need none)."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs; the preset's recipe when absent.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and order.")] = 0,

@@ -117,7 +117,7 @@ def test_emulator_equals_the_graph(projects, images, answer):
         assert accelerator.self_test() == 16
         accelerator.clear_counters()
         if answer == "codes":
-            with pytest.raises(AcceleratorError, match="codes without a read-out, not classes"):
+            with pytest.raises(AcceleratorError, match="is codes, not classes"):
                 accelerator.classify(images)
         else:
             np.testing.assert_array_equal(accelerator.classify(images), logits()(images).reshape(21, -1).argmax(axis=1))

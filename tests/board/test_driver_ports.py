@@ -168,14 +168,18 @@ def test_predict_and_classify(make):
             accelerator.classify(codes, output="small")
 
 
-def test_classes_of_codes(make):
+def test_classes_and_codes(make):
     _, folder = make("two outputs")
     codes = images((LEFT,))["left"]
     with Accelerator(folder) as accelerator:
+        with pytest.raises(AcceleratorError, match=r"output copy is codes, not classes.*output=NAME"):
+            accelerator.classify(codes, output="copy")
+        with pytest.raises(AcceleratorError, match=r"output largest says the class, it is no code; use classify"):
+            accelerator.encode(codes, output="largest")
+        for output in (None, "largest"):  # without a name by every output that says the class
+            np.testing.assert_array_equal(accelerator.classify(codes, output=output), codes[:, 0].argmax(axis=1))
         for output in (None, "copy"):
-            with pytest.raises(AcceleratorError, match=r"output copy is codes without a read-out.*output=NAME"):
-                accelerator.classify(codes, output=output)
-        np.testing.assert_array_equal(accelerator.classify(codes, output="largest"), codes[:, 0].argmax(axis=1))
+            np.testing.assert_array_equal(accelerator.encode(codes, output=output), codes)
 
 
 GOOD = images((LEFT, RIGHT), 3)

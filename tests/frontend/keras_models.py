@@ -12,6 +12,9 @@ import tf_keras
 sys.modules["keras"] = tf_keras
 
 import numpy as np  # noqa: E402
+from keras_encoder_models import MODELS as ENCODER_MODELS  # noqa: E402
+from keras_encoder_models import measure as measure_shifts  # noqa: E402
+from keras_encoder_models import twins as encoder_twins  # noqa: E402
 from keras_ern_models import MODELS as ERN_MODELS  # noqa: E402
 from keras_ern_models import measure  # noqa: E402
 from keras_ports_models import MODELS as PORTS_MODELS  # noqa: E402
@@ -455,6 +458,7 @@ def sixteen():
 
 def main(folder):
     joined(folder)
+    encoder_twins(folder)
     for number, (name, make) in enumerate((MODELS | ERN_MODELS).items()):
         tf_keras.utils.set_random_seed(number)
         rng = np.random.default_rng(number)
@@ -486,10 +490,13 @@ def main(folder):
         ends = last in ("softmax", "sigmoid") or isinstance(kept[-1], layers.Softmax)
         output = values[-2] if ends else whole_output(net, x, eager=name == "grouped")
         np.savez(folder / f"{name}.npz", x=x, output=output, **named)
-    for make in PORTS_MODELS:
+    for make in (*PORTS_MODELS, *ENCODER_MODELS):
         tf_keras.utils.set_random_seed(0)
         net = make()
-        settle(net, np.random.default_rng(0))
+        rng = np.random.default_rng(0)
+        settle(net, rng)
+        if make in ENCODER_MODELS:
+            measure_shifts(net, rng.integers(0, 256, (64, *net.input_shape[1:])).astype(np.float32) / 256)
         net.save(folder / f"{make.__name__}.keras")
 
 

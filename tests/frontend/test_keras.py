@@ -31,6 +31,8 @@ from muxflow.frontend.keras.reader import describe_models, read_keras
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.qonnx.ops import mux_join, or_join
 from muxflow.frontend.training import layers
+from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
+from muxflow.frontend.training.quantizers import HEQTensorQuant
 from muxflow.proof.compare import compare
 from muxflow.proving import model_copy, prove, random_images
 
@@ -70,7 +72,7 @@ LAYERS = {
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
 OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}
-PORTS = {"fusion": (2, 1, 5), "heads": (1, 2, 3)}
+PORTS = {"fusion": (2, 1, 5), "heads": (1, 2, 3), "encoder_mixed": (1, 2, 11), "encoder_shared_bias": (1, 2, 11)}
 """Inputs, outputs and compared tensors of models of several; what Keras computes of them is asked for in the tests."""
 FILES = [*LAYERS, "bad", "lone", *PORTS]
 
@@ -232,7 +234,38 @@ def test_several_inputs_and_outputs_up_to_the_simulation(name, folder, described
     assert list(equal) == ["Keras predict (TensorFlow)", "C simulation, native integers"]
     assert equal["Keras predict (TensorFlow)"].detail.startswith(f"{tensors} tensors")
     streams = graph.evaluate(images.codes, graph.constants())
-    assert all(len(np.unique(streams[output])) > 5 for output in graph.outputs)
+    for output in graph.outputs:
+        span = graph.streams[output].hi - graph.streams[output].lo
+        assert len(np.unique(streams[output])) > min(5, span)  # both values of a code of one bit
+
+
+def test_the_layers_of_an_encoder_are_those_of_torch(folder):
+    """Values, shifts and gradients of HEQ and of the bit-shift norm, for a bias a channel and one for all."""
+    found = {name: torch.from_numpy(value) for name, value in np.load(folder / "encoder_twins.npz").items()}
+    for levels in (3, 5, 7):
+        w = found["weights"].requires_grad_()
+        values = HEQTensorQuant(levels, "power_of_two", 1.0, [w])(w)[0]
+        assert torch.equal(values, found[f"heq{levels}"])
+        (gradient,) = torch.autograd.grad((values * found["pulls"]).sum(), w)
+        torch.testing.assert_close(gradient, found[f"dheq{levels}"])
+    sums, pull = (found[name].permute(0, 3, 1, 2) for name in ("sums", "pull"))
+    for bias_per in ("channel", "layer"):
+        norm = BitShiftNorm2d(6, 1 / 8, 1 / 4, deviation=0.25, mean=0.5, bias_per=bias_per)
+        x = sums.clone().requires_grad_()
+        y = norm(x)
+        (y * pull).sum().backward()
+        assert float(norm.shift) == float(found[f"{bias_per}_shift"]) > 0
+        assert torch.equal(y, found[f"{bias_per}_y"].permute(0, 3, 1, 2))
+        torch.testing.assert_close(x.grad, found[f"{bias_per}_dx"].permute(0, 3, 1, 2), rtol=1e-4, atol=1e-5)
+        for name, weight in (("dbeta", norm.bias), ("dgamma", norm.weight)):
+            torch.testing.assert_close(weight.grad, found[f"{bias_per}_{name}"], rtol=1e-3, atol=1e-3)
+        with torch.no_grad():
+            assert torch.equal(norm.eval()(sums), found[f"{bias_per}_after"].permute(0, 3, 1, 2))
+
+
+def test_an_encoder_of_keras_is_shifts(described):
+    kinds = [type(node.op) for node in import_model(described["encoder_mixed"]).nodes]
+    assert (kinds.count(ShiftClip), kinds.count(Threshold)) == (7, 2)  # activations of one bit are comparisons
 
 
 def test_sixteen_bits_are_shifts_up_to_the_simulation(folder, described, tmp_path):

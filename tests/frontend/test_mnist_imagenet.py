@@ -63,6 +63,10 @@ def test_mnist_files_that_do_not_fit(tmp_path):
 
 def test_the_packaged_mnist_is_split_by_class():
     train, test = load_mnist_5k("train"), load("mnist_5k", "test")
+    padded = load("mnist_5k_padded", "test")
+    assert (padded.images.shape, padded.name) == ((1000, 32, 32, 1), "mnist_5k_padded")
+    assert np.array_equal(padded.images[:, 2:-2, 2:-2], test.images) and np.array_equal(padded.labels, test.labels)
+    assert padded.images[:].sum(dtype=np.int64) == test.images[:].sum(dtype=np.int64)  # zeros around
     assert np.bincount(train.labels).tolist() == [400] * 10
     assert np.bincount(test.labels).tolist() == [100] * 10
     assert test.images.shape == (1000, 28, 28, 1)

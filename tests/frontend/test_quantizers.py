@@ -19,14 +19,12 @@ from muxflow.frontend.training.quantizers import (
     UnsignedTensorQuant,
     binary_weight,
     freeze_heq,
-    heq_bits,
-    heq_scale,
     heq_step,
     heq_weight,
     unsigned_activation,
     weight_quantizer,
 )
-from muxflow.frontend.training.scales import activation_scale
+from muxflow.frontend.training.scales import activation_scale, heq_bits, heq_scale
 
 GAUSSIAN = torch.special.ndtri((torch.arange(99_999, dtype=torch.float64) + 1) / 100_000).float()
 

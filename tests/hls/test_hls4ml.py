@@ -20,6 +20,9 @@ from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.training.configuration import randomise, seeded
+from muxflow.frontend.training.zoo_encoder import Encoder, EncoderConfig
 from muxflow.hls import hls4ml
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import ap_types
@@ -38,12 +41,13 @@ from muxflow.hls.vitis.project import load_project
 folder, backend = Path(sys.argv[1]), sys.argv[2]
 model = convert(load_project(folder).design, folder / "hls4ml", backend=backend)
 model.compile()
-np.save(folder / "outputs.npy", model.predict(np.load(folder / "images.npy")))
+outputs = model.predict(np.load(folder / "images.npy"))
+np.savez(folder / "outputs.npz", *(outputs if isinstance(outputs, list) else [outputs]))
 """
 
 
 def predict(design, folder, backend, images):
-    """Output codes of hls4ml's own write, compile and predict, in the graph's shape."""
+    """Output codes of hls4ml's own write, compile and predict, in the graph's shape; a tuple of several outputs."""
     write_project(design, folder)
     np.save(folder / "images.npy", images.astype(np.float32))
     command = [sys.executable, "-c", PREDICT, str(folder), backend]
@@ -51,8 +55,13 @@ def predict(design, folder, backend, images):
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     # hls::stream of the simulation complains of beats that nobody reads, and of reads of nothing.
     assert "hls::stream" not in (done.stdout + done.stderr).lower()
-    outputs = np.load(folder / "outputs.npy")
-    return outputs.reshape(len(images), *design.graph.streams[design.graph.outputs[0]].shape)
+    graph = design.graph
+    with np.load(folder / "outputs.npz") as saved:
+        outputs = [
+            saved[f"arr_{number}"].reshape(len(images), *graph.streams[name].shape)
+            for number, name in enumerate(graph.outputs)
+        ]
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 def images_of(design, count):
@@ -106,6 +115,16 @@ def test_digits_network(tmp_path):
     design = muxflow.fit(muxflow.load(model), fps=1000)
     images = images_of(design, 3)
     np.testing.assert_array_equal(predict(design, tmp_path / "p", "Vitis", images), design.graph(images))
+
+
+def test_an_encoder_of_two_outputs(tmp_path):
+    """Bit shifts in place of thresholds, quinary weights, classes and codes."""
+    config = EncoderConfig(widths=(4, 8, 8, 8), groups=2, levels=(5,), classes=3, code=16)
+    model = export(randomise(seeded(Encoder, config, 2)), tmp_path / "encoder.onnx", (1, *config.input_shape))
+    design = muxflow.fit(muxflow.load(model), fps=1000)
+    images = images_of(design, 3)
+    for met, wanted in zip(predict(design, tmp_path / "p", "Vitis", images), design.graph(images), strict=True):
+        np.testing.assert_array_equal(met, wanted)
 
 
 DOORS = r"""

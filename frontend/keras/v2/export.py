@@ -16,7 +16,8 @@ sys.modules["keras"] = tf_keras  # Keras 3 may be installed beside it; QKeras mu
 from qkeras import quantizers  # noqa: E402
 from qkeras.utils import _add_supported_quantized_objects, load_qmodel  # noqa: E402
 
-import muxflow.frontend.training.keras.ern  # noqa: E402  (makes Keras know Muxflow's layers)
+import muxflow.frontend.training.keras.encoder  # noqa: E402  (makes Keras know Muxflow's layers)
+import muxflow.frontend.training.keras.ern  # noqa: E402
 import muxflow.frontend.training.keras.mognet  # noqa: E402, F401
 from muxflow.frontend.keras.architecture import names_of  # noqa: E402
 from muxflow.frontend.keras.child import (  # noqa: E402

@@ -86,6 +86,8 @@ def _steps(quantizer: Any, values: Floats) -> Array | None:
     kind = type(quantizer).__name__
     if kind == "quantized_po2":
         return np.asarray(np.abs(values), np.float64)
+    if kind == "HEQ":
+        return np.asarray(quantizer.scale, np.float64)
     if kind not in ("quantized_bits", "binary", "stochastic_binary", "ternary", "stochastic_ternary"):
         return None
     magnitude = quantizer.bits - quantizer.keep_negative if kind == "quantized_bits" else 0

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from muxflow.frontend.keras.layers import Call, LayerHandler
+from muxflow.frontend.keras.layers import Call, LayerHandler, by_channel
 from muxflow.frontend.keras.steps import REACH, find_steps
 from muxflow.frontend.keras.writer import Writer
+from muxflow.frontend.model import QUANTIZED
+from muxflow.frontend.training.keras.encoder import constants
 from muxflow.frontend.training.scales import PIXEL_SCALE
 
 
@@ -59,10 +61,28 @@ def half_wave(writer: Writer, call: Call) -> str:
     return writer.steps(call.inputs[0], [find_steps(lambda values: np.asarray(call.layer(values)), REACH)])
 
 
+def most_significant_bits(writer: Writer, call: Call) -> str:
+    """Write MostSignificantBits, as a quantizer that rounds down."""
+    layer = call.layer
+    numbers = (writer.constant(np.float32(number)) for number in (layer.step, 0, layer.bits))
+    return writer.node(
+        "Quant", call.inputs[0], *numbers, domain=QUANTIZED[0], signed=0, narrow=0, rounding_mode="FLOOR"
+    )
+
+
+def bit_shift_normalization(writer: Writer, call: Call) -> str:
+    """Write BitShiftNormalization: an addition and a product by a power of two."""
+    added, factor = constants(call.layer)
+    x = by_channel(writer, call, "Add", call.inputs[0], added)
+    return writer.node("Mul", x, writer.constant(factor.reshape(1)))
+
+
 HANDLERS: Mapping[str, LayerHandler] = {
     "CellularAutomatonConv2D": generated_convolution,
     "MuxJoin": mux_join,
     "OrJoin": or_join,
     "ThermometerEncoder": thermometer_encoder,
     "HalfWave": half_wave,
+    "MostSignificantBits": most_significant_bits,
+    "BitShiftNormalization": bit_shift_normalization,
 }

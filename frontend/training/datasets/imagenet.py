@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.text import reason
 from muxflow.frontend.training.datasets.dataset import Bytes, Dataset, Split, check_split
+from muxflow.frontend.training.datasets.pictures import SUFFIXES, open_picture
 
 SIZE = 256
-SUFFIXES = (".jpeg", ".jpg", ".png")
-FORMATS = ("JPEG", "PNG")
-"""What may be in the files, whatever their names: other decoders are never run on them."""
 
 
 class ImageFiles:
@@ -48,17 +43,7 @@ class ImageFiles:
     def _decode(self, path: Path) -> Bytes:
         from PIL import Image
 
-        try:
-            if not path.is_file():
-                raise OSError("it is no file")
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(path, formats=FORMATS) as opened:
-                    image: Any = opened.convert("RGB")
-        except Exception as error:  # a damaged image raises nearly anything
-            raise MuxflowError(
-                f"{path}: not a readable image ({reason(error)}); remove it or fetch it again"
-            ) from error
+        image = open_picture(path).convert("RGB")
         (left, right), (top, bottom) = (_middle(length, min(image.size), self.size) for length in image.size)
         return np.asarray(image.resize((self.size, self.size), Image.Resampling.BILINEAR, (left, top, right, bottom)))
 

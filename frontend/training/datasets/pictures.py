@@ -1,0 +1,146 @@
+"""Pictures of any size for compression: photographs that packages ship, folders as of Kodak and CLIC, files of a user."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
+from muxflow.dataflow.packages import install_extra
+from muxflow.dataflow.text import reason
+from muxflow.frontend.training.datasets.dataset import Bytes, Split, check_split
+
+SUFFIXES = (".jpeg", ".jpg", ".png")
+FORMATS = ("JPEG", "PNG")
+"""What may be in the files of a data set, whatever their names: other decoders are never run on them."""
+
+SKIMAGE, SKLEARN = ("skimage", "data"), ("sklearn", "datasets", "images")
+"""Packages that ship photographs, with the folder in each."""
+
+PHOTOGRAPHS: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {
+    "test": {SKIMAGE: ("camera.png", "chelsea.png", "coffee.png", "rocket.jpg")},
+    "validation": {SKIMAGE: ("astronaut.png",)},
+    "train": {
+        SKIMAGE: (
+            *("brick.png", "cell.png", "clock_motion.png", "coins.png", "grass.png", "gravel.png"),
+            *(
+                "hubble_deep_field.jpg",
+                "ihc.png",
+                "moon.png",
+                "motorcycle_left.png",
+                "motorcycle_right.png",
+                "page.png",
+            ),
+            *("retina.jpg", "text.png"),
+        ),
+        SKLEARN: ("china.jpg", "flower.jpg"),
+    },
+}
+"""Whole pictures by split: of the test, never trained on nor looked at to choose anything; those that choices are compared
+on, not trained on either; those to train on."""
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the grey value (ITU-R BT.601)."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a data set, which is decoded as it is asked for."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The name of the file without its suffix."""
+        return self.path.stem
+
+    def pixels(self) -> Bytes:
+        """Decode the colours, (H, W, 3); raises MuxflowError naming a file that is no image."""
+        return np.asarray(open_picture(self.path).convert("RGB"))
+
+    def luma(self) -> Bytes:
+        """Decode the grey values, (H, W); raises MuxflowError naming a file that is no image."""
+        return np.asarray(open_picture(self.path).convert("L"))
+
+
+def open_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Any:
+    """Decode an image file that is of one of Pillow's `formats`, into an image of Pillow's.
+
+    Raises MuxflowError naming the file when it is none, is damaged, or has more pixels than Pillow takes for harmless,
+    UnsupportedError where it has several frames.
+    """
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise MuxflowError(f"{path}: Pillow is not installed: {install_extra('train')}") from error
+    try:
+        if not path.is_file():
+            raise OSError("it is no file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=formats) as opened:
+                frames = getattr(opened, "n_frames", 1)
+                opened.load()
+                image = opened.copy()
+    except Exception as error:  # a damaged image raises nearly anything
+        raise MuxflowError(f"{path}: not a readable image ({reason(error)}); remove it or fetch it again") from error
+    if frames > 1:
+        raise UnsupportedError(f"{path}: {frames} frames; one is supported, so save one of them")
+    return image
+
+
+def load_photographs(split: str) -> tuple[Picture, ...]:
+    """List the photographs that scikit-image and scikit-learn ship, of a split of `PHOTOGRAPHS`.
+
+    Raises UsageError when the split is unknown, MuxflowError when a package or a picture of it is absent.
+    Source: split: decision; texts and microscopy are among the pictures to train on.
+    """
+    if split not in PHOTOGRAPHS:
+        raise UsageError(f"data set photographs: split {split!r}; use {', '.join(map(repr, PHOTOGRAPHS))}")
+    return tuple(Picture(_shipped(package, name)) for package, names in PHOTOGRAPHS[split].items() for name in names)
+
+
+def _shipped(package: tuple[str, ...], name: str) -> Path:
+    """Find a picture in a package, which is not imported."""
+    found = importlib.util.find_spec(package[0])
+    if found is None or not found.submodule_search_locations:
+        released_as = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[package[0]]
+        raise MuxflowError(f"data set photographs: {released_as} is not installed: {install_extra('train')}")
+    path = Path(found.submodule_search_locations[0]).joinpath(*package[1:], name)
+    if not path.is_file():
+        raise MuxflowError(f"data set photographs: no file {path}; install {package[0]} again")
+    return path
+
+
+def load_picture_folder(name: str, folder: str | Path, split: Split) -> tuple[Picture, ...]:
+    """List the pictures of Kodak or CLIC, or of a folder like theirs.
+
+    `name`: "kodak", PNG files in `folder` itself, all of which are the split "test" (there is no other); "clic", files in
+    `folder`/train (the split "train") and `folder`/valid or `folder`/test (the split "test", the first that is there),
+    in them or one folder below. Files are decoded when they are used, so that the set need not fit the memory.
+    Raises UsageError for another name or split, MuxflowError when there is no folder or no picture.
+    """
+    check_split(name, split)
+    if name not in PICTURE_FOLDERS:
+        raise UsageError(f"data set {name!r} is unknown; choose from {', '.join(PICTURE_FOLDERS)}")
+    if name == "kodak" and split == "train":
+        raise UsageError("data set kodak: its pictures are for tests only; use the split 'test'")
+    homes = [Path(folder) / below for below in PICTURE_FOLDERS[name][split]]
+    home = next((one for one in homes if one.is_dir()), None)
+    if home is None:
+        raise MuxflowError(f"data set {name}: no folder {' nor '.join(map(str, homes))}; unpack the archive")
+    files = sorted(path for path in (*home.glob("*"), *home.glob("*/*")) if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise MuxflowError(f"data set {name}: no pictures in {home}; expected files such as {home / 'kodim01.png'}")
+    return tuple(map(Picture, files))
+
+
+PICTURE_FOLDERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "kodak": {"test": (".",)},
+    "clic": {"train": ("train",), "test": ("valid", "test")},
+}
+"""Folders, by the split, in which a data set of pictures keeps its files."""

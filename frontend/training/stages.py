@@ -1,0 +1,123 @@
+"""Training in stages that go on where they were interrupted."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.text import reason
+
+WARMUP = 0.02
+"""Share of a stage's steps in which its rate rises."""
+EVERY = 500
+"""Steps between two checkpoints."""
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Steps of Adam on some modules.
+
+    `rate`: the peak rate, after which it falls as half a cosine; `loss(generator, progress)`: the loss of a step, whose
+    random draws all come from the generator, `progress` from 0 to 1; `begin`: called once, before
+    the first step, `after`: after each one. What a loss needs besides the model's state, as frozen parts, it sets itself.
+    """
+
+    name: str
+    steps: int
+    rate: float
+    modules: tuple[nn.Module, ...]
+    loss: Callable[[torch.Generator, float], Tensor]
+    begin: Callable[[], object] = nothing
+    after: Callable[[], object] = nothing
+
+    def rate_at(self, progress: float) -> float:
+        """Return the rate at a progress from 0 to 1."""
+        return self.rate * min(1.0, (progress + 1e-4) / WARMUP) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def run_stages(
+    model: nn.Module,
+    stages: Sequence[Stage],
+    checkpoint: Path,
+    recipe: str,
+    seed: int,
+    *,
+    resume: bool = True,
+    told: Callable[[str, int, int, float], None] | None = None,
+) -> None:
+    """Run stages one after the other; `model` holds all that they change.
+
+    Goes on from the file `checkpoint`, which is written every EVERY steps, and ends with the same weights as a run that was
+    never interrupted (same machine, one thread). `told(name, step, steps, loss)` is called after each step.
+    Raises MuxflowError when the checkpoint belongs to another recipe or is unreadable, or a loss is not finite.
+    """
+    state = read_checkpoint(checkpoint, recipe) if resume and checkpoint.is_file() else None
+    first, start = (0, 0) if state is None else (state["stage"], state["step"])
+    if state is not None:
+        model.load_state_dict(state["model"])
+    for place, stage in enumerate(stages[first:], first):
+        begun = state is not None and place == first
+        if not begun or start == 0:
+            stage.begin()
+        parameters = [parameter for module in stage.modules for parameter in module.parameters()]
+        optimizer = torch.optim.Adam(parameters, betas=(0.9, 0.99))
+        if begun and state is not None:
+            optimizer.load_state_dict(state["optimizer"])
+        for step in range(start if begun else 0, stage.steps):
+            generator = torch.Generator().manual_seed((seed * 101 + place) * 1_000_003 + step)
+            progress = step / stage.steps
+            loss = stage.loss(generator, progress)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise MuxflowError(f"training: the loss is {value} at step {step + 1} of {stage.name}; lower its rate")
+            for group in optimizer.param_groups:
+                group["lr"] = stage.rate_at(progress)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            stage.after()
+            if told is not None:
+                told(stage.name, step + 1, stage.steps, value)
+            if (step + 1) % EVERY == 0:
+                met = {"stage": place, "step": step + 1, "model": model.state_dict()}
+                write_state(checkpoint, {"recipe": recipe, **met, "optimizer": optimizer.state_dict()})
+
+
+def unreadable(path: Path, error: BaseException) -> MuxflowError:
+    """Make the error of a checkpoint that cannot be used."""
+    return MuxflowError(f"checkpoint {path} is unreadable ({reason(error)}); delete it or train with resume off")
+
+
+def read_checkpoint(path: Path, recipe: str) -> dict[str, Any]:
+    """Read a checkpoint; raises MuxflowError when it belongs to another recipe or is unreadable."""
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        found = state["recipe"]
+    except Exception as error:  # a damaged file raises nearly anything
+        raise unreadable(path, error) from error
+    if found != recipe:
+        raise MuxflowError(
+            f"checkpoint {path} belongs to another run: it has {found}; this run is {recipe}; "
+            "use another output folder or train with resume off"
+        )
+    return state
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors and what describes them as a file of PyTorch's, whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,96 @@
+"""Image files of a user: every kind that is read, those that are refused by name, planes and back."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from muxflow.compression.container import MOST_SIDE
+from muxflow.compression.images import joined, luma_and_chroma, read_image, write_image
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
+from muxflow.frontend.training.datasets.pictures import load_photographs
+
+RNG = np.random.default_rng(0)
+COLOURS = RNG.integers(0, 256, (5, 7, 3), np.uint8)
+GREY = RNG.integers(0, 256, (5, 7), np.uint8)
+
+
+def saved(folder, image, name="x.png", **options):
+    image.save(folder / name, **options)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.bmp", "x.ppm", "named.anyhow"])
+def test_grey_values_and_colours(tmp_path, name):
+    options = {"format": "PNG"} if name == "named.anyhow" else {}
+    for pixels in (COLOURS, GREY):
+        if name == "x.ppm" and pixels.ndim == 2:
+            continue
+        assert np.array_equal(read_image(saved(tmp_path, Image.fromarray(pixels), name, **options)), pixels)
+
+
+def test_opaque_alpha_palettes_and_bits(tmp_path):
+    opaque = np.dstack([COLOURS, np.full((5, 7), 255, np.uint8)])
+    assert np.array_equal(read_image(saved(tmp_path, Image.fromarray(opaque, "RGBA"))), COLOURS)
+    grey = np.dstack([GREY, np.full((5, 7), 255, np.uint8)])
+    assert np.array_equal(read_image(saved(tmp_path, Image.fromarray(grey, "LA"))), GREY)
+    palette = Image.fromarray(COLOURS).convert("P")
+    assert np.array_equal(read_image(saved(tmp_path, palette)), np.asarray(palette.convert("RGB")))
+    bits = Image.fromarray(GREY).convert("1")
+    assert np.array_equal(read_image(saved(tmp_path, bits)), np.asarray(bits) * np.uint8(255))
+
+
+def test_sixteen_bits_keep_their_upper_half(tmp_path):
+    deep = RNG.integers(0, 2**16, (5, 7), np.uint16)
+    assert np.array_equal(read_image(saved(tmp_path, Image.fromarray(deep))), (deep >> 8).astype(np.uint8))
+
+
+def test_pictures_are_turned_as_they_say(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    assert np.array_equal(read_image(saved(tmp_path, Image.fromarray(GREY), exif=turned)), np.rot90(GREY, -1))
+
+
+def refused(tmp_path, image, kind, message, name="x.png", **options):
+    with pytest.raises(kind, match=message):
+        read_image(saved(tmp_path, image, name, **options))
+
+
+def test_what_is_refused_by_name(tmp_path):
+    clear = np.dstack([COLOURS, GREY])
+    refused(tmp_path, Image.fromarray(clear, "RGBA"), UnsupportedError, "transparent pixels")
+    palette = Image.fromarray(COLOURS).convert("P")
+    refused(tmp_path, palette, UnsupportedError, "transparent pixels", transparency=int(np.asarray(palette)[0, 0]))
+    refused(tmp_path, Image.fromarray(COLOURS).convert("CMYK"), UnsupportedError, "mode CMYK", "x.jpg")
+    frames = [Image.fromarray(GREY), Image.fromarray(GREY.T.copy().reshape(5, 7))]
+    refused(tmp_path, frames[0], UnsupportedError, "2 frames", "x.png", save_all=True, append_images=frames[1:])
+    refused(tmp_path, Image.fromarray(GREY), MuxflowError, "cannot identify", "x.gif")
+    refused(tmp_path, Image.new("L", (MOST_SIDE + 1, 1)), MuxflowError, "MOST_SIDE")
+    with pytest.raises(MuxflowError, match="it is no file"):
+        read_image(tmp_path / "absent.png")
+
+
+def test_written_images_are_the_pixels(tmp_path):
+    for name, pixels in (("a.png", COLOURS), ("a.bmp", GREY), ("a.PPM", COLOURS), ("a.pgm", GREY)):
+        write_image(tmp_path / name, pixels)
+        assert np.array_equal(read_image(tmp_path / name), pixels)
+    with pytest.raises(UsageError, match=r"written as \.png"):
+        write_image(tmp_path / "a.jpg", GREY)
+    with pytest.raises(UsageError, match="holds grey values"):
+        write_image(tmp_path / "b.pgm", COLOURS)
+    assert not (tmp_path / "b.pgm").exists()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 7), (8, 8)])
+def test_planes_of_every_size(size):
+    pixels = RNG.integers(0, 256, (*size, 3), np.uint8)
+    luma, *chroma = luma_and_chroma(pixels)
+    assert luma.shape == size
+    assert {plane.shape for plane in chroma} == {((size[0] + 1) // 2, (size[1] + 1) // 2)}
+    assert joined((luma, *chroma)).shape == pixels.shape
+    assert joined(luma_and_chroma(luma)) is luma
+
+
+def test_smooth_colours_survive_their_planes():
+    coffee = load_photographs("test")[2].pixels()
+    rebuilt = joined(luma_and_chroma(coffee))
+    assert np.abs(rebuilt.astype(int) - coffee).mean() < 3
