@@ -7,14 +7,14 @@ from types import ModuleType
 
 from muxflow.dataflow.errors import UsageError
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import zoo, zoo_bnn, zoo_ern, zoo_radio
+from muxflow.frontend.training import zoo, zoo_bnn, zoo_ern, zoo_mobilenet, zoo_radio
 
-ZOOS: tuple[ModuleType, ...] = (zoo, zoo_bnn, zoo_ern, zoo_radio)
+ZOOS: tuple[ModuleType, ...] = (zoo, zoo_bnn, zoo_ern, zoo_mobilenet, zoo_radio)
 """Each with PRESETS, `build(name, seed)` and `randomise(model, seed)`."""
 
 
 def names() -> tuple[str, ...]:
-    """List all presets: the MOGNETs, the binary-network classics, the ERNs and the radio networks."""
+    """List all presets: the MOGNETs, the binary-network classics, the ERNs, the MobileNets and the radio networks."""
     return tuple(sorted(name for module in ZOOS for name in module.PRESETS))
 
 

@@ -21,12 +21,13 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.text import reason
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import presets, zoo_ern
+from muxflow.frontend.training import presets, zoo_ern, zoo_mobilenet
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.layers import MuxJoin
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
+from muxflow.frontend.training.staged import Staged
 
 CHECKPOINT = "checkpoint.pt"
 MOST_THREADS = 1024
@@ -271,6 +272,12 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_mnist": ("mnist_5k", TrainConfig(epochs=30, shift=2, remeasure=True)),
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_ern.PRESETS},
     "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
+    **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_mobilenet.PRESETS},
+    **{
+        name: ("mnist_5k", TrainConfig(epochs=40, lr=5e-3, shift=2, remeasure=True))
+        for name in zoo_mobilenet.PRESETS
+        if "mnist" in name
+    },
 }
 """Data set and training recipe of each preset (decisions)."""
 
@@ -320,7 +327,13 @@ def train_preset(
     torch.set_num_threads(threads)
     began = time.monotonic()
     try:
-        result = train(model, train_set, test_set, config, folder / name, resume=resume, progress=progress)
+        stage = config
+        if isinstance(model, Staged) and config.epochs > 1:
+            stage = replace(config, epochs=config.epochs // 2)
+            trained = model.first_stage()
+            train(trained, train_set, train_set, stage, folder / f"{name}_first", resume=resume, progress=progress)
+            model, stage = model.second_stage(trained, train_set), replace(config, epochs=config.epochs - stage.epochs)
+        result = train(model, train_set, test_set, stage, folder / name, resume=resume, progress=progress)
     finally:
         torch.set_num_threads(previous)
     options = {**chosen, "epochs": config.epochs, "seed": seed}
