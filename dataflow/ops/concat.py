@@ -50,7 +50,9 @@ class Concat(Op):
         if not self.whole and not meet(a, b):
             raise GraphError(f"concat: inputs {a} and {b}; height and width must agree")
         if self.sides is not None and np.bincount(self.sides, minlength=2).tolist() != [a.channels, b.channels]:
-            raise GraphError(f"concat: inputs {a} and {b}, and sides for {np.bincount(self.sides, minlength=2).tolist()}")
+            raise GraphError(
+                f"concat: inputs {a} and {b}, and sides for {np.bincount(self.sides, minlength=2).tolist()}"
+            )
         flat = (*(1,) * (len(a.shape) - 1), a.size + b.size)
         return (
             Stream(

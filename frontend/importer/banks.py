@@ -5,12 +5,13 @@ Ternary rows are chosen in LUTs, rows of more bits multiplied, and each kind is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.ops.rom_weights import RomWeights
 
 LEAST_SHARE = 1 / 4
 """Of a matrix's stored bits that a second product must save: more than rows of one quantizer differ by chance (decision)."""
@@ -20,26 +21,33 @@ LEAST_BITS = 1024
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """A matrix in two parts: `sides`, 1 for rows of few bits, else 0, shape (rows,); `bits`: of side 0 and of side 1."""
+    """A matrix in two parts.
+
+    `sides`: to which part each row belongs, 0 or 1, the first row to 0; `parts`: their rows, in order; `bits`: of their
+    weights. `factors`: by what the sums of each row are to be multiplied, shape (rows,).
+    """
 
     sides: IntArray
+    parts: tuple[RomWeights, RomWeights]
     bits: tuple[int, int]
+    factors: IntArray
 
 
-def shared_factors(matrix: IntArray) -> IntArray:
-    """Find what all weights of each row are multiples of, at least 1: it belongs to the row's scale; shape (rows,)."""
-    return np.maximum(np.gcd.reduce(matrix, axis=1), 1)
+def find_bank(supply: RomWeights) -> Bank | None:
+    """Divide the rows of a matrix by their bits where that saves most; None where one product is as good.
 
-
-def find_bank(matrix: IntArray) -> Bank | None:
-    """Divide the rows of a matrix by their bits where that saves most; None where one product is as good."""
+    What all weights of a row are multiples of counts for nothing: it belongs to the row's scale.
+    """
+    factors = np.maximum(np.gcd.reduce(supply.weights, axis=1), 1)
+    matrix = supply.weights // factors[:, None]
     ends = zip(matrix.min(axis=1).tolist(), matrix.max(axis=1).tolist(), strict=True)
     bits = np.array([width(min(lo, -1), hi)[0] for lo, hi in ends])
-    most, saved = int(bits.max()), 0
-    found = None
-    for few in np.unique(bits)[:-1].tolist():
-        narrow = bits <= few
-        less = int(narrow.sum()) * matrix.shape[1] * (most - few)
-        if less > saved:
-            found, saved = Bank(narrow.astype(np.int64), (most, few)), less
-    return found if saved >= max(LEAST_BITS, LEAST_SHARE * matrix.size * most) else None
+    most = int(bits.max())
+    saved = {few: int((bits <= few).sum()) * matrix.shape[1] * (most - few) for few in np.unique(bits)[:-1].tolist()}
+    few = max(saved, key=saved.__getitem__, default=most)
+    if saved.get(few, 0) < max(LEAST_BITS, LEAST_SHARE * matrix.size * most):
+        return None
+    narrow = bits <= few
+    sides = (narrow != narrow[0]).astype(np.int64)
+    first, second = (replace(supply, weights=matrix[sides == side]) for side in (0, 1))
+    return Bank(sides, (first, second), (few, most) if narrow[0] else (most, few), factors)

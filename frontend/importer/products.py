@@ -18,7 +18,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.shift_clip import ShiftClip
-from muxflow.frontend.importer.banks import Bank, find_bank, shared_factors
+from muxflow.frontend.importer.banks import Bank, find_bank
 from muxflow.frontend.importer.float_chain import Floats, constant_step
 from muxflow.frontend.importer.grids import LARGEST_CODE, LARGEST_WEIGHT, NARROW_WEIGHT
 from muxflow.frontend.importer.leaving import HostComputes
@@ -175,14 +175,13 @@ def multiplied(
     if isinstance(supply, RomWeights) and loads(importer.options.loaded, names):
         supply = LoadedWeights.of(supply)
     bank = None
-    if isinstance(supply, RomWeights) and op.groups == 1:
-        factors = shared_factors(supply.weights)
-        bank = find_bank(supply.weights // factors[:, None])
+    if isinstance(supply, RomWeights) and not supply.loaded and op.groups == 1:
+        bank = find_bank(supply)
     if bank is None:
         name = importer.place(names[1], op, stream, importer.place(names[0], supply))
     else:
-        scale = compact(scale * factors)
-        name = _banked(importer, names, replace(supply, weights=supply.weights // factors[:, None]), bank, op, stream)
+        scale = compact(scale * bank.factors)
+        name = _banked(importer, names, bank, op, stream)
     importer.describe(name, scale)
     output = importer.streams[name]
     exact = operand.scales_exactly() and sums_exactly(scale, output)
@@ -192,19 +191,14 @@ def multiplied(
     return _with_bias(importer, node, result, output.channels)
 
 
-def _banked(
-    importer: Importer, names: tuple[str, str], supply: RomWeights, bank: Bank, op: MatrixVector, stream: str
-) -> str:
+def _banked(importer: Importer, names: tuple[str, str], bank: Bank, op: MatrixVector, stream: str) -> str:
     """Multiply by a matrix in two parts, and put the rows into their order again; `names`: of its weights and the result."""
-    sides = bank.sides if bank.sides[0] == 0 else 1 - bank.sides
     parts = []
-    for side in (0, 1):
-        rows = replace(supply, weights=supply.weights[sides == side])
-        bits = bank.bits[int(bank.sides[sides == side][0])]
-        weights = importer.emit(f"{names[0]}_{bits}bit", rows)
+    for supply, bits in zip(bank.parts, bank.bits, strict=True):
+        weights = importer.emit(f"{names[0]}_{bits}bit", supply)
         parts.append(importer.emit(f"{names[1]}_{bits}bit", op, stream, weights))
-    in_order = bool((np.diff(sides) >= 0).all())
-    return importer.place(names[1], Concat(sides=None if in_order else sides), *parts)
+    in_order = bool((np.diff(bank.sides) >= 0).all())
+    return importer.place(names[1], Concat(sides=None if in_order else bank.sides), *parts)
 
 
 def loads(asked: Collection[str] | None, names: Collection[str]) -> bool:

@@ -110,7 +110,7 @@ class HybridTensorQuant(nn.Module):  # type: ignore[misc]
         return _StraightThrough.apply(x, values), torch.cat([fine, coarse]).view(shape), self.zero_point(), bits
 
 
-class HybridWeightProxy(PrequantizedWeightProxy):  # type: ignore[misc]
+class HybridWeightProxy(PrequantizedWeightProxy):
     """Weight proxy of its own type, so that its exporter takes one bit width a row."""
 
 

@@ -58,7 +58,7 @@ def test_ladder(ladder):
 def test_sides_must_be_those_of_the_inputs():
     a, b = Stream((2, 2, 1), 0, 1), Stream((2, 2, 2), 0, 1)
     for sides in ((0, 1, 0), (0, 0, 1, 1)):
-        with pytest.raises(GraphError, match="concat: inputs .* and sides for"):
+        with pytest.raises(GraphError, match="and sides for"):
             Concat(sides=np.array(sides)).infer(a, b)
     with pytest.raises(GraphError, match="expected 0 or 1 for each channel"):
         Concat(sides=np.array((0, 2)))
