@@ -114,7 +114,7 @@ def estimate_energy(design: Design, energies: Energies | None = None) -> tuple[E
         ports = design.graph.ports(node)
         if isinstance(node.op, MatrixVector):
             (x, w), (y,) = ports.inputs, ports.outputs
-            chosen = -1 <= w.lo and w.hi <= 1
+            chosen = w.lo >= -1 and w.hi <= 1
             if not chosen:
                 add("products", w.elements, prices.product(w.bits, x.bits))
             add("additions", w.elements, prices.addition(y.bits))

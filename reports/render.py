@@ -88,7 +88,9 @@ def details(report: Report) -> list[tuple[str, str]]:
     if stored < uniform:
         text = f"{si(stored, 'bit')}, {share(uniform - stored, uniform)} less than {si(uniform, 'bit')} of one grid a layer"
         rows.append(("hybrid banks", text))
-    rows.append(("energy", f"{rounded(report.microjoules)} µJ a frame (estimate, no measurement; {report.energy_source})"))
+    rows.append(
+        ("energy", f"{rounded(report.microjoules)} µJ a frame (estimate, no measurement; {report.energy_source})")
+    )
     if report.saved_bits:
         rows.append(("generated weights", f"{si(report.saved_bits, 'bit')} not stored"))
     if not report.near_ties:

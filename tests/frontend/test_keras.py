@@ -67,6 +67,7 @@ LAYERS = {
             *(f"block{b}_act{i}" for b in ("0_0", "0_1", "1_0") for i in (0, 1, 2)),
         ]
     ),
+    "mobilenet_hybrid": ["block0", "block0_act", "block1", "block1_act", "pooled", "stem"],
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
 OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}
@@ -183,7 +184,8 @@ def test_no_grid_is_searched_for(described, searched, without_codes):
         for node, other in zip(graph.nodes, found.nodes, strict=True):
             if isinstance(node.op, RomWeights):
                 assert np.array_equal(node.op.weights, other.op.weights)
-    assert by_channel == {"batch_norm", "binary_net", "ern_basic", "ern_bottleneck", "folded", "stochastic"}
+    own = {"ern_basic", "ern_bottleneck", "mobilenet_hybrid"}
+    assert by_channel == {"batch_norm", "binary_net", "folded", "stochastic"} | own
 
 
 def test_groups_stay_groups(described):
