@@ -87,8 +87,10 @@ def ours(design: Design) -> tuple[str, ...]:
     )
 
 
-def theirs(design: FinnDesign) -> tuple[str, ...]:
-    """Format what FINN+ says of a design; no rate for folds that it was given."""
+def theirs(design: FinnDesign | None) -> tuple[str, ...]:
+    """Format what FINN+ says of a design; no rate for folds that it was given, nothing for those that it has not."""
+    if design is None:
+        return "", "no such folds", ""
     rate = f"{design.frames_per_second:,.0f}" if design.target_fps else ""
     return rate, f"{design.resources.lut:,} + {design.converter_lut:,}", f"{design.resources.bram18}"
 
@@ -135,9 +137,8 @@ class Benchmark:
         goals = [(sure, fps) for sure in levels for fps in (None, *filter(None, [AIMS.get(self.name)]))]
         fitted = [(sure, fps, design) for sure, fps in goals if (design := self.fit(sure, fps)) is not None]
         self.tell("FINN+ folds for its targets")
-        found = run_finn(python, self.path, self.targets, [design for *_, design in fitted], tell=self.tell)
-        last = len(found) - len(fitted)
-        swept, given = found[:last], found[last:]
+        designs = [design for *_, design in fitted]
+        swept, given = run_finn(python, self.path, self.targets, designs, tell=self.tell)
         self.tell(f"{len(swept)} distinct designs of FINN+")
         best: Priced | None = None
         for sure in levels:

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
 from muxflow.board.driver.weights import WEIGHTS_FILE, weight_file
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import read_bounded, write_atomically
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.codec import to_json
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.graph.stream import random_codes
+from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Answer, IntArray, Role
 from muxflow.dataflow.text import json_text
 from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import axi_port, unpack
 from muxflow.hls.vitis.loading import weight_words
 from muxflow.hls.vitis.project import Project
-
-if TYPE_CHECKING:
-    from muxflow.board.driver.packing import Words
 
 HERE = Path(__file__).parent
 DRIVER = "muxflow_driver"
@@ -144,15 +141,16 @@ def self_test_set(project: Project) -> dict[str, IntArray]:
     images = {}
     for name in graph.inputs:
         stream = graph.streams[name]
-        recorded = unpack(_recorded_words(project.vector_file(name)), stream)
+        recorded = _recorded(project.vector_file(name), stream)
         random = random_codes(stream, max(0, SELF_TEST_IMAGES - len(recorded)), generator)
         images[name] = np.concatenate([recorded, random])
     expected = graph.run(images, keep=graph.outputs)
     return {ports[name]: codes for name, codes in (*images.items(), *expected.items())}
 
 
-def _recorded_words(file: Path) -> Words:
+def _recorded(file: Path, stream: Stream) -> IntArray:
+    """Read the codes that the test bench's words stand for."""
     try:
-        return np.array([int(line, 16) for line in file.read_text().split()], np.uint64)
-    except (OSError, ValueError) as error:
+        return unpack(np.array([int(line, 16) for line in read_bounded(file).split()], np.uint64), stream)
+    except (OSError, ValueError, OverflowError, MuxflowError) as error:
         raise MuxflowError(f"{file}: cannot be read ({error}); build the project again") from error

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from glob import escape
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.interruption import ended, undisturbed
@@ -74,7 +75,7 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
     nothing that is left is removed. Raises OSError where `parent` takes no folder.
     """
     with ExitStack() as opened:
-        with _alone(parent):
+        with alone(parent):
             for left in parent.glob(f"{escape(prefix)}*"):
                 with suppress(OSError), _opened(left) as handle:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,8 +115,26 @@ def read_bounded(path: Path) -> str:
     return data.decode()
 
 
-def check_writable(path: Path) -> None:
-    """Raise MuxflowError, before any work, where a file cannot come to be at `path`: a folder, or below a file."""
+def read_json(path: Path) -> Any:
+    """Read a JSON file of Muxflow's; raises ValueError for one that holds none, or is too deep, and as `read_bounded`."""
+    try:
+        return json.loads(read_bounded(path))
+    except RecursionError:
+        raise ValueError("its tables are nested too deep") from None
+
+
+def check_writable(path: Path, *sources: Path | None) -> None:
+    """Raise MuxflowError, before any work, where a file cannot come to be at `path`: a folder, or below a file.
+
+    Nor where it would take the place of one of `sources`, which the command reads: a file, or one that Muxflow wrote into a
+    folder.
+    """
+    target = Path(os.path.realpath(path))
+    for source in filter(None, sources):
+        folder = Path(os.path.realpath(source))
+        manifest = read_manifest(folder)
+        if target == folder or (manifest and target in {folder / name for name in (*manifest.files, MANIFEST)}):
+            raise MuxflowError(f"{path} is what the command reads; choose another file for what it writes")
     if path.is_dir():
         raise MuxflowError(f"{path} is a folder; give the name of a file")
     above = next((one for one in path.absolute().parents if one.exists()), None)
@@ -136,9 +155,9 @@ class Manifest:
 def read_manifest(folder: Path) -> Manifest | None:
     """Read what Muxflow wrote into a folder; None where it says nothing, as one of an older version or of somebody else."""
     try:
-        entry = json.loads(read_bounded(folder / MANIFEST))
+        entry = read_json(folder / MANIFEST)
         return Manifest(str(entry["network"]), frozenset(map(str, entry["files"])))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -158,7 +177,7 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
             folder.chmod(0o755)
             yield folder
             _write_manifest(folder, network)
-            with _alone(path.parent), undisturbed():
+            with alone(path.parent), undisturbed():
                 for old in path.parent.glob(f".{escape(path.name)}.*{REPLACED}"):
                     _put_back(old, path)
                 _replace(path, folder)
@@ -167,7 +186,7 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Wait until no other process replaces what is in a folder; on a file system without locks go on without one."""
     with _opened(Path(os.path.realpath(folder))) as handle:
         with suppress(OSError):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import read_bounded
+from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.folded import unfolded
@@ -73,12 +72,12 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
     """
     file = folder / DESIGN
     try:
-        text = json.loads(read_bounded(file))
+        text = read_json(file)
     except (FileNotFoundError, NotADirectoryError):
         free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
         remedy = f"`muxflow build MODEL --output {folder}` writes a project" if free else "give the folder of a project"
         raise MuxflowError(f"{file}: no such file; {remedy}") from None
-    except (ValueError, RecursionError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise MuxflowError(f"{file}: not a Muxflow design ({error}); build the project again") from error
     graph = read_graph(folder / GRAPH)
     try:

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, Unpack
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
 from muxflow.board.driver import Accelerator
-from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
@@ -68,6 +68,8 @@ def load(path: str | Path, *, loaded: Sequence[str] | None = None, **inputs: Unp
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
     """
     _check_no_project(Path(path))
+    if isinstance(loaded, str):
+        raise UsageError(f"muxflow.load: loaded={loaded!r}; give a list of names, or () for all weights")
     return registry.load(Path(path), _options(inputs, loaded))
 
 

@@ -23,6 +23,9 @@ from muxflow.dataflow.text import reason
 IMAGES, LABELS = "images", "labels"
 """Names of the arrays in a file of images."""
 
+CODES_AS_FLOATS = 2
+"""How many times an input's largest value codes must be to be told from values (decision)."""
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -103,6 +106,7 @@ def _codes(
     if array.dtype.kind != "f":
         return array
     scale, offset = (*stream.scale, 1.0)[0], (*stream.offset, 0.0)[0]
+    top = max(abs(stream.lo), abs(stream.hi), 1)
     normalized = entry is not None and bool(entry.mean or entry.std)
     with np.errstate(over="ignore"):  # what is too large is infinite, or clipped
         numbers = array.astype(np.float64)
@@ -110,6 +114,12 @@ def _codes(
         above = np.rint((values - stream.lo) / stream.step)
     if not np.isfinite(numbers).all():
         raise MuxflowError(f"{where}: holds NaN or infinity; give finite values")
+    are_codes = (numbers == np.clip(np.rint(numbers), stream.lo, stream.hi)).all()
+    if are_codes and not normalized and np.abs(values).max(initial=0) > CODES_AS_FLOATS * top:
+        raise MuxflowError(
+            f"{where}: whole numbers up to {np.abs(numbers).max():g} as floats, and the input's values end at "
+            f"{top * scale:g}; give codes as integers, or multiply them by their scale, {scale:g}"
+        )
     codes = stream.lo + stream.step * np.clip(above, 0, (stream.hi - stream.lo) // stream.step)
     beyond = int((np.abs(values - codes) > stream.step / 2 + 1e-6).sum())
     remarks.append(

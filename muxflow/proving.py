@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ import numpy as np
 from muxflow.api import Project
 from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MismatchError, MuxflowError, UsageError
+from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import BATCH, Graph
@@ -253,8 +253,8 @@ def _vendor_figures(folder: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     try:
-        entry: dict[str, Any] = json.loads(file.read_text())
+        entry: dict[str, Any] = read_json(file)
         comparison = from_json(tuple[tuple[str, ...], ...], entry.get("comparison", []), path="comparison")
         return {**entry, "digest": entry["digest"], "comparison": comparison}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MuxflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not figures of Muxflow ({error!r}); run `muxflow bitstream` again") from error

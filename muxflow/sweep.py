@@ -25,7 +25,7 @@ from typing import Literal, NoReturn
 import muxflow
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
-from muxflow.dataflow.files import scratch_folder, write_atomically
+from muxflow.dataflow.files import read_json, scratch_folder, write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
@@ -312,7 +312,7 @@ def _leave(number: int, _frame: FrameType | None) -> NoReturn:
 def _read(folder: Path, work: _Work) -> Outcome | None:
     """Read the outcome of an earlier run; None where there is none, or where its file is damaged."""
     try:
-        entry = json.loads((folder / "points" / f"{work.key}.json").read_text())
+        entry = read_json(folder / "points" / f"{work.key}.json")
         return Outcome(**{**entry, "point": work.point})
     except (OSError, ValueError, TypeError):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.files import read_bounded, write_atomically
+from muxflow.dataflow.files import read_json, write_atomically
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
@@ -110,10 +109,10 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
     if not file.exists():
         return Ladder()
     try:
-        entry = json.loads(read_bounded(file))
+        entry = read_json(file)
         kept = from_json(Ladder, {"rungs": entry["rungs"], "accuracy": entry["accuracy"]})
         if entry["digest"] != digest:
             return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
         return kept
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, MuxflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, MuxflowError) as error:
         raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error

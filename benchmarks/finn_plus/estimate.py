@@ -8,8 +8,9 @@ Every rate is tried with every limit (`mvau_wwidth_max`: bits of the weights of 
 more PEs), with and without the second pass that makes all nodes as slow as the slowest one; a design that was met before,
 the same folds in all nodes, is left out.
 
-`--folds FILE` adds designs of given folds, with target_fps 0: a JSON list of objects of lists of [PE, SIMD], in the order
-of the network, for "MVAU", "ConvolutionInputGenerator" (those of convolutions) and "Pool" (its window generator follows it).
+`--folds FILE` adds designs of given folds, with target_fps 0: a JSON list of objects of lists of [PE, SIMD,
+parallel_window], in the order of the network, for "MVAU", "ConvolutionInputGenerator" (those of convolutions) and "Pool"
+(its window generator follows it).
 
 The steps are those of FINN+'s estimate flow: conversion, streamlining, hardware layers, smallest widths, partition,
 specialisation once, then folding and estimates for every design. No vendor tool is needed.
@@ -149,10 +150,10 @@ def estimate(
             instance = getCustomOp(node)
             if op == "ConvolutionInputGenerator" and instance.get_nodeattr("depthwise"):
                 continue
-            pe, simd = next(left[op])
+            pe, simd, whole = next(left[op])
             if op == "Pool":
                 getCustomOp(folded.find_producer(node.input[0])).set_nodeattr("SIMD", pe)
-            for name, value in zip(FOLD, (pe, simd, 0), strict=True):
+            for name, value in zip(FOLD, (pe, simd, whole), strict=True):
                 if name in instance.get_nodeattr_types():
                     instance.set_nodeattr(name, value)
 

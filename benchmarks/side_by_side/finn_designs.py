@@ -8,6 +8,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -117,18 +118,25 @@ def parse_designs(text: str) -> tuple[FinnDesign, ...]:
     return tuple(FinnDesign.parse(entry) for entry in json.loads(text)["designs"])
 
 
-def finn_folds(design: Design) -> dict[str, list[tuple[int, int]]]:
-    """Write a design's folds as `estimate.py --folds` takes them."""
-    folds: dict[str, list[tuple[int, int]]] = {"MVAU": [], "ConvolutionInputGenerator": [], "Pool": []}
+def finn_folds(design: Design) -> dict[str, list[tuple[int, int, int]]] | None:
+    """Write a design's folds as `estimate.py --folds` takes them: PE, SIMD, whether a window is sent whole.
+
+    None where FINN+ has no such folds: several neighbouring pixels at once, or a part of a window's positions.
+    """
+    folds: dict[str, list[tuple[int, int, int]]] = {"MVAU": [], "ConvolutionInputGenerator": [], "Pool": []}
     for node in design.graph.nodes:
-        fold = design.folds[node.name]
+        fold, ports = design.folds[node.name], design.graph.ports(node)
+        if fold.pixels > 1:
+            return None
         if isinstance(node.op, MatrixVector):
-            folds["MVAU"].append((fold.pe, fold.simd))
+            folds["MVAU"].append((fold.pe, fold.simd, 0))
         elif isinstance(node.op, SlidingWindow):
-            (lanes,), _ = node.op.lanes(design.graph.ports(node), fold)
-            folds["ConvolutionInputGenerator"].append((1, lanes))
+            positions = node.op.positions(ports, fold)
+            if positions not in (1, prod(node.op.kernel)):
+                return None
+            folds["ConvolutionInputGenerator"].append((1, node.op.beat_lanes(ports, fold), int(positions > 1)))
         elif isinstance(node.op, Pool):
-            folds["Pool"].append((fold.pe, 1))
+            folds["Pool"].append((fold.pe, 1, 0))
     return folds
 
 
@@ -139,16 +147,18 @@ def run_finn(
     ours: Sequence[Design],
     widths: Sequence[int] = WIDTHS,
     tell: Callable[[str], None] = lambda _: None,
-) -> tuple[FinnDesign, ...]:
-    """Run FINN+'s estimate flow in its own environment, for the targets and widths and last for the folds of `ours`.
+) -> tuple[tuple[FinnDesign, ...], tuple[FinnDesign | None, ...]]:
+    """Run FINN+'s estimate flow in its own environment, for the targets and widths, and for the folds of `ours`.
 
-    Its JSON is kept beside the model; `tell` is called with its progress. Raises SystemExit with the end of its messages
-    when it fails.
+    Returns the designs of both; None for folds that FINN+ has not. Its JSON is kept beside the model; `tell` is called with
+    its progress. Raises SystemExit with the end of its messages when it fails.
     """
     if not python.is_file():
         raise SystemExit(f"no FINN+ environment at {python}: `make benchmark-finn` makes it")
     folds = model.with_suffix(".folds.json")
-    folds.write_text(json.dumps([finn_folds(design) for design in ours]))
+    given = [finn_folds(design) for design in ours]
+    known = [entry for entry in given if entry is not None]
+    folds.write_text(json.dumps(known))
     command = [str(python), str(ESTIMATE), str(model), "--folds", str(folds)]
     command += ["--board", FINN_BOARD, "--clock-mhz", str(CLOCK_MHZ), "--fps", *map(str, targets)]
     command += ["--mvau-wwidth-max", *map(str, widths)]
@@ -165,4 +175,6 @@ def run_finn(
         answer.seek(0)
         text = answer.read()
     model.with_suffix(".finn.json").write_text(text)
-    return parse_designs(text)
+    found = parse_designs(text)
+    last = iter(found[len(found) - len(known) :])
+    return found[: len(found) - len(known)], tuple(None if entry is None else next(last) for entry in given)

@@ -57,7 +57,7 @@ def synthesis_report(results: Path, top: str) -> Path:
 def facts(file: Path) -> dict[str, str]:
     """Read the "name value" lines that a script left; empty where it has not run."""
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(errors="replace").splitlines()
     except OSError:
         return {}
     return {name: value.strip() for name, _, value in (line.partition(" ") for line in lines)}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import read_json, write_atomically
 from muxflow.dataflow.processes import running
 
 Tell = Callable[[str, str], None]
@@ -170,7 +170,7 @@ def _key(stage: Stage, keys: Mapping[str, str]) -> str:
 
 def _stamped(stamp: Path) -> str | None:
     try:
-        key = json.loads(stamp.read_text())["key"]
+        key = read_json(stamp)["key"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return key if isinstance(key, str) else None

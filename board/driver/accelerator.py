@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, Tuple, TypeVar, Union
@@ -115,7 +117,7 @@ class Accelerator:
         self._own_weights = folder / WEIGHTS_FILE
         self._words: Words | None = None
         self._empty = False
-        self._running = False
+        self._busy = threading.Lock()
         try:
             if interface.weights is not None or weights is not None:
                 self.load_weights(weights)
@@ -274,13 +276,17 @@ class Accelerator:
         design; and where the checksum that the accelerator gives back is not that of the file.
         """
         backend = self._opened()
-        words = self._read_weights(file)
-        if self._running:
-            raise AcceleratorError(
-                f"{self.interface.name}: frames are under way, and weights would change within one; load them between calls"
-            )
-        self._words = words
-        self._load(backend, words)
+        self._load(backend, self._read_weights(file))
+
+    @contextmanager
+    def _alone(self, remedy: str) -> Iterator[None]:
+        """Hold the accelerator; raises AcceleratorError where frames or weights are under way, as of another thread."""
+        if not self._busy.acquire(blocking=False):
+            raise AcceleratorError(f"{self.interface.name}: frames or weights are under way; {remedy}")
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     def _read_weights(self, file: str | Path | None) -> Words:
         if self.interface.weights is None:
@@ -291,16 +297,16 @@ class Accelerator:
         return read_weights(self._own_weights if file is None else file, self.interface.weights)
 
     def _load(self, backend: Backend, words: Words) -> None:
-        memories = self.interface.weights
-        assert memories is not None
-        self._empty = True
-        expected, met = checksum(words), backend.load_weights(words, self._timeout)
-        if met != expected:
-            raise AcceleratorError(
-                f"{self.interface.name}: the checksum of the loaded weights is 0x{met:016x}, expected 0x{expected:016x}; the "
-                "bitstream and the folder may be of different projects, or timing was not met"
-            )
-        self._empty = False
+        with self._alone("weights would change within a frame; load them between calls"):
+            self._words = words
+            self._empty = True
+            expected, met = checksum(words), backend.load_weights(words, self._timeout)
+            if met != expected:
+                raise AcceleratorError(
+                    f"{self.interface.name}: the checksum of the loaded weights is 0x{met:016x}, expected 0x{expected:016x}; the "
+                    "bitstream and the folder may be of different projects, or timing was not met"
+                )
+            self._empty = False
 
     def _settle(self) -> None:
         """Send frames and drop them until none is made from weights of an earlier start; load weights that a reset took."""
@@ -355,26 +361,24 @@ class Accelerator:
         backend = self._opened()
         taken = []
         pending = None
-        self._running = True
-        try:
-            for number, words in enumerate(batches):
-                slot = number % 2
-                backend.load(slot, words)
-                done = None if pending is None else backend.wait(pending, self._timeout)
-                backend.start(slot)
-                pending = slot
-                if done is not None:
-                    taken.append(take(done))
-            if pending is not None:
-                taken.append(take(backend.wait(pending, self._timeout)))
-        except BaseException:
-            # A word left in a FIFO would shift every later image: start from a clean state.
-            backend.reset()
-            self._stale = bool(self._seeds)
-            self._empty = self._words is not None
-            raise
-        finally:
-            self._running = False
+        with self._alone("one thread at a time may use it"):
+            try:
+                for number, words in enumerate(batches):
+                    slot = number % 2
+                    backend.load(slot, words)
+                    done = None if pending is None else backend.wait(pending, self._timeout)
+                    backend.start(slot)
+                    pending = slot
+                    if done is not None:
+                        taken.append(take(done))
+                if pending is not None:
+                    taken.append(take(backend.wait(pending, self._timeout)))
+            except BaseException:
+                # A word left in a FIFO would shift every later image: start from a clean state.
+                backend.reset()
+                self._stale = bool(self._seeds)
+                self._empty = self._words is not None
+                raise
         return taken
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Mapping
 import numpy as np
 
 from .errors import AcceleratorError
-from .packing import AxiPort
-from .weights import WeightMemories, parse_memories
+from .packing import CONTAINERS, AxiPort
+from .weights import LONGEST_REASON, SHOWN, WeightMemories, parse_memories, text, whole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,6 +27,12 @@ SELF_TEST_FILE = "self_test.npz"
 ANSWERS = ("logits", "label", "top_k", "values", "codes")
 CLASSES = ("logits", "label", "top_k")
 """Answers that say the class."""
+
+LARGEST_SIZE, LARGEST_CODE, MOST_AHEAD = 1 << 31, 1 << 62, 1 << 20
+"""Of a dimension, of a code, of frames that were made ahead: more than any accelerator has."""
+
+LARGEST_NUMBER = 1e100
+"""Of a scale, an offset, a clock: products with codes stay finite."""
 
 
 @dataclass(frozen=True)
@@ -188,27 +195,57 @@ class Interface:
         return list(images)
 
 
+def _number(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= LARGEST_NUMBER:
+        raise TypeError(f"{value!r:.{SHOWN}} where a number up to {LARGEST_NUMBER:g} belongs")
+    return float(value)
+
+
+def _numbers(values: Any, *lengths: int) -> tuple[float, ...]:
+    if len(values) not in lengths:
+        raise ValueError(f"{len(values)} numbers; expected {' or '.join(map(str, lengths))}")
+    return tuple(map(_number, values))
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    return tuple(whole(size, 1, LARGEST_SIZE) for size in values)
+
+
 def _port(entry: Mapping[str, Any]) -> StreamPort:
-    shape = tuple(int(size) for size in entry["shape"])
-    code = shape, entry["lowest"], entry["highest"], entry["step"], entry["container_bits"]
-    grid = tuple(entry["scale"]), tuple(entry["offset"])
-    port = StreamPort(*code, str(entry["name"]), str(entry["port"]), *grid)
+    shape, container = _sizes(entry["shape"]), entry["container_bits"]
+    if container not in CONTAINERS or not shape:
+        raise ValueError(f"elements of {container!r:.{SHOWN}} bits, or none")
+    lowest = whole(entry["lowest"], -LARGEST_CODE, LARGEST_CODE)
+    highest = whole(entry["highest"], lowest, LARGEST_CODE)
+    code = shape, lowest, highest, whole(entry["step"], 1, LARGEST_CODE), int(container)
+    grid = (_numbers(entry[name], 0, 1, shape[-1]) for name in ("scale", "offset"))
+    port = StreamPort(*code, text(entry["name"]), text(entry["port"]), *grid)
     if port.words != entry["words_per_frame"] or port.signed != entry["signed"]:
-        raise KeyError("words_per_frame and signed do not fit the other entries")
+        raise ValueError("words_per_frame and signed do not fit the other entries")
     return port
 
 
+def _readout(entry: Mapping[str, Any], port: StreamPort) -> Readout:
+    scale, offset = (_numbers(entry[name], 1, port.shape[-1]) for name in ("scale", "offset"))
+    order = tuple(whole(place, 0, port.size - 1) for place in entry["order"])
+    shape = _sizes(entry["shape"])
+    if math.prod(shape) != len(order):
+        raise ValueError(f"{len(order)} elements for an output of {math.prod(shape)}")
+    return Readout(scale, offset, order, shape)
+
+
 def _output(entry: Mapping[str, Any]) -> OutputPort:
-    answer, readout = str(entry["answer"]), entry["readout"]
+    port, answer, readout = _port(entry), entry["answer"], entry["readout"]
     if answer not in ANSWERS:
-        raise KeyError(f"answer {answer}")
-    values = None if readout is None else Readout(**{name: tuple(values) for name, values in readout.items()})
-    return OutputPort(**vars(_port(entry)), answer=answer, readout=values, rest=str(entry.get("rest", "")))
+        raise ValueError(f"answer {answer!r:.{SHOWN}}")
+    values = None if readout is None else _readout(readout, port)
+    return OutputPort(**vars(port), answer=answer, readout=values, rest=text(entry.get("rest", "")))
 
 
 def _seed(entry: Mapping[str, Any]) -> Seed:
-    cells = tuple(int(cell) for cell in entry["cells"])
-    return Seed(entry["node"], entry["argument"], cells, int(entry["offset"]), int(entry["frames_ahead"]))
+    cells = tuple("01".index(cell) for cell in text(entry["cells"]))
+    offset, ahead = whole(entry["offset"], 0, LARGEST_SIZE), whole(entry["frames_ahead"], 0, MOST_AHEAD)
+    return Seed(text(entry["node"]), text(entry["argument"]), cells, offset, ahead)
 
 
 def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
@@ -216,29 +253,31 @@ def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
     found = entry.get("format") if isinstance(entry, dict) else None
     if found != FORMAT:
         raise AcceleratorError(
-            f"{source}: format {found!r}, this driver reads {FORMAT}; driver and folder are of different versions of Muxflow. "
-            "Copy the whole deploy folder to the board"
+            f"{source}: format {found!r:.{SHOWN}}, this driver reads {FORMAT}; driver and folder are of different versions "
+            "of Muxflow. Copy the whole deploy folder to the board"
         )
     try:
         if not entry["inputs"] or not entry["outputs"]:
-            raise KeyError("an accelerator has at least one input and one output")
+            raise ValueError("an accelerator has at least one input and one output")
         return Interface(
-            entry["name"],
-            entry["version"],
-            entry["digest"],
-            entry["board"],
-            float(entry["clock_mhz"]),
-            int(entry["interval_cycles"]),
-            entry["interval_source"],
-            entry["control"],
-            entry["bitstream"],
+            text(entry["name"]),
+            text(entry["version"]),
+            text(entry["digest"]),
+            text(entry["board"]),
+            _number(entry["clock_mhz"]),
+            whole(entry["interval_cycles"], 0, LARGEST_CODE),
+            text(entry["interval_source"]),
+            text(entry["control"]),
+            text(entry["bitstream"]),
             tuple(_port(one) for one in entry["inputs"]),
             tuple(_output(one) for one in entry["outputs"]),
             tuple(_seed(one) for one in entry["seeds"]),
             None if entry["weights"] is None else parse_memories(entry["weights"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise AcceleratorError(f"{source}: not a whole interface ({error!r}); write the deploy folder again") from error
+        raise AcceleratorError(
+            f"{source}: not a whole interface ({error!r:.{LONGEST_REASON}}); write the deploy folder again"
+        ) from error
 
 
 def read_interface(folder: Path) -> Interface:
@@ -248,8 +287,10 @@ def read_interface(folder: Path) -> Interface:
         entry = json.loads(file.read_text())
     except FileNotFoundError:
         raise AcceleratorError(f"{file}: no such file; give the deploy folder that `muxflow bitstream` made") from None
-    except (ValueError, OSError) as error:
-        raise AcceleratorError(f"{file}: cannot be read ({error}); copy the deploy folder again") from error
+    except (ValueError, RecursionError, OSError) as error:
+        raise AcceleratorError(
+            f"{file}: cannot be read ({error!s:.{LONGEST_REASON}}); copy the deploy folder again"
+        ) from error
     return parse_interface(entry, str(file))
 
 
@@ -265,4 +306,6 @@ def read_self_test(folder: Path, interface: Interface) -> dict[str, Codes]:
     except FileNotFoundError:
         raise AcceleratorError(f"{file}: no such file; copy the whole deploy folder to the board") from None
     except Exception as error:  # a damaged zip file raises many kinds
-        raise AcceleratorError(f"{file}: cannot be read ({error}); copy the deploy folder again") from error
+        raise AcceleratorError(
+            f"{file}: cannot be read ({error!s:.{LONGEST_REASON}}); copy the deploy folder again"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     Words = npt.NDArray[np.uint64]
     Codes = npt.NDArray[np.int64]
 
+CONTAINERS = (8, 16, 32, 64)
 WORD_BITS = 64
 """Bits of an AXI-Stream word."""
 
@@ -24,7 +26,7 @@ class AxiPort:
     """The AXI port of an input or an output of an accelerator.
 
     `shape`: of one frame, channel last. `lowest`, `highest`, `step`: every code is one of lowest, lowest + step, ...,
-    highest. `container`: bits that an element takes in a word, 8, 16, 32 or 64.
+    highest. `container`: bits that an element takes in a word, one of CONTAINERS.
     """
 
     shape: tuple[int, ...]
@@ -36,7 +38,7 @@ class AxiPort:
     @property
     def size(self) -> int:
         """Elements of a frame."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def signed(self) -> bool:

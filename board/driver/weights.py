@@ -24,6 +24,12 @@ LONGEST_HEADER = 1 << 20
 LONGEST_TEXT = 1000
 """Characters of a name in it, at most."""
 
+MOST_WORDS = 1 << 32
+"""Words of a memory, at most: more than any device has."""
+
+SHOWN, LONGEST_REASON = 60, 240
+"""Characters of what does not fit that a message repeats, and of what is wrong with a file, at most."""
+
 WEIGHTS_FILE = "weights.bin"
 """The built network's own weights, in its project and in the deploy folder."""
 
@@ -61,15 +67,25 @@ class WeightMemories:
 
 def parse_memories(entry: Mapping[str, Any]) -> WeightMemories:
     """Read what `WeightMemories.entry` gave; raises KeyError, TypeError or ValueError where it is not whole."""
-    nodes = tuple(LoadedNode(_text(one["node"]), _text(one["fold"]), one["words"]) for one in entry["nodes"])
-    if not nodes or not all(type(one.words) is int and one.words > 0 for one in nodes):
-        raise ValueError("no memories, or one without words")
-    return WeightMemories(_text(entry["network"]), _text(entry["fingerprint"]), nodes)
+    nodes = tuple(
+        LoadedNode(text(one["node"]), text(one["fold"]), whole(one["words"], 1, MOST_WORDS)) for one in entry["nodes"]
+    )
+    if not nodes:
+        raise ValueError("no memories")
+    return WeightMemories(text(entry["network"]), text(entry["fingerprint"]), nodes)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise TypeError(f"{type(value).__name__} where a text of at most {LONGEST_TEXT} characters belongs")
+def text(value: Any) -> str:
+    """Give a text of a file, at most LONGEST_TEXT characters that all show; raises TypeError for anything else."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT or not value.isprintable():
+        raise TypeError(f"{value!r:.{SHOWN}} where a text of at most {LONGEST_TEXT} characters that show belongs")
+    return value
+
+
+def whole(value: Any, lowest: int, highest: int) -> int:
+    """Give a whole number of a file; raises TypeError for anything else, and for one out of its range."""
+    if type(value) is not int or not lowest <= value <= highest:
+        raise TypeError(f"{value!r:.{SHOWN}} where a whole number from {lowest} to {highest} belongs")
     return value
 
 
@@ -113,7 +129,9 @@ def read_weights(path: str | Path, memories: WeightMemories) -> Words:
     except OSError as error:
         raise AcceleratorError(f"{file}: cannot be read ({error.strerror or error})") from None
     if not data.startswith(MAGIC):
-        raise AcceleratorError(f"{file}: no weight file of this version; `muxflow weights` writes one")
+        raise AcceleratorError(
+            f"{file}: no weight file of this version; `muxflow weights MODEL --project PROJECT` writes one"
+        )
     line, newline, body = data[len(MAGIC) :].partition(b"\n")
     try:
         if not newline or len(line) > LONGEST_HEADER:
@@ -121,7 +139,9 @@ def read_weights(path: str | Path, memories: WeightMemories) -> Words:
         header = json.loads(line)
         found, crc = parse_memories(header), header["crc32"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise AcceleratorError(f"{file}: its second line is not whole ({error!r}); write the file again") from None
+        raise AcceleratorError(
+            f"{file}: its second line is not whole ({error!r:.{LONGEST_REASON}}); write the file again"
+        ) from None
     _check_same(file, found, memories)
     if len(body) != 8 * memories.words:
         many = "more than" if len(body) > 8 * memories.words else f"{len(body)} of"

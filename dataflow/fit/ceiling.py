@@ -18,6 +18,7 @@ from muxflow.dataflow.fit.solver import Solver
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, Role
+from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.quantities import counted
 
 LIFTED = {
@@ -27,6 +28,8 @@ LIFTED = {
     "URAM": "a larger share (--bram) or board, or fewer weight bits",
     "DSP": "a larger share (--bram) or board, or codes of at most 4 bits, which multiply in LUTs",
 }
+
+IN_ULTRA_RAM = ", or weights in UltraRAM, loaded at run time (--weights loaded)"
 
 ASKED_OR_FIFOS = "what was asked for, or FIFOs"
 """A design does not say what was asked for: FIFOs are as shallow as a rate, a latency or a slowdown lets them be."""
@@ -74,7 +77,9 @@ def find_ceiling(design: Design) -> Ceiling:
         f"{used[name]:,} of {most[name]:,} {name} that an estimate may come to, and less than {cycles:,} cycles a frame "
         "takes more"
     )
-    return Ceiling("budget", why, LIFTED[name])
+    stored = any(isinstance(node.op, RomWeights) and not node.op.loaded for node in design.graph.nodes)
+    spare = name == "BRAM18" and used["URAM"] < most["URAM"] and stored
+    return Ceiling("budget", why, LIFTED[name] + (IN_ULTRA_RAM if spare else ""))
 
 
 def limit_of_folds(solver: Solver, cycles: int) -> Ceiling | None:

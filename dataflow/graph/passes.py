@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -216,9 +217,14 @@ def load_weights(graph: Graph, names: Sequence[str] = ()) -> Graph:
     there = {name for node in stored for name in called[node]}
     missing = [name for name in names if name not in there]
     if missing or not stored:
-        what = f"no stored weights {missing[0]!r}" if missing else "there are no weights to load"
-        known = f"; there are {', '.join(stored)}, or the nodes that read them" if missing and stored else ""
-        raise GraphError(f"{graph.name}: {what}{known}")
+        if not missing or not stored:
+            raise GraphError(f"{graph.name}: there are no weights to load")
+        near = get_close_matches(missing[0], sorted(there), n=1)
+        layers = (reader.name for node in graph.nodes if node.name in stored for reader in readers[node.outputs[0]])
+        raise GraphError(
+            f"{graph.name}: no weights {missing[0]!r}{f' (is it {near[0]}?)' if near else ''}; those of these nodes may be "
+            f"loaded: {', '.join(layers)}"
+        )
     changed = {name: op for name, op in stored.items() if not op.loaded and (not names or called[name] & set(names))}
     nodes = [
         replace(node, op=LoadedWeights.of(changed[node.name])) if node.name in changed else node for node in graph.nodes

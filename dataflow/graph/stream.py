@@ -55,8 +55,8 @@ class Stream:
     `bipolar`: every element is -1 or +1, and one bit says which.
     `constant`: the contents where they never change (weights), so that intervals downstream are exact.
 
-    Raises GraphError on an empty shape, an empty interval, or a bipolar interval other than [-1, 1]; MuxflowError on more
-    elements than `limits.MOST_ELEMENTS`.
+    Raises GraphError on an empty shape, an empty interval, a bipolar interval other than [-1, 1], or beats of no pixel;
+    MuxflowError on more elements than `limits.MOST_ELEMENTS`.
     """
 
     shape: tuple[int, ...]
@@ -83,6 +83,8 @@ class Stream:
             raise GraphError(f"bipolar stream interval [{self.lo}, {self.hi}]; it must be [-1, 1]")
         if self.repeats < 1:
             raise GraphError(f"stream repeats {self.repeats} times; at least 1")
+        if self.lanes < 0 or self.beat_pixels < 1:
+            raise GraphError(f"stream beats of {self.lanes} lanes in {self.beat_pixels} pixels; at least 0 and 1")
         if not -(2**63) <= self.lo <= self.hi < 2**63:
             raise GraphError(f"stream interval [{self.lo}, {self.hi}] is beyond integers of 64 bits with a sign")
         for name in ("scale", "offset"):

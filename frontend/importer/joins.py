@@ -15,7 +15,7 @@ from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.or_join import OrJoin
 from muxflow.dataflow.ops.spatial import meet
-from muxflow.frontend.importer.codes import codes_of, unsigned_codes
+from muxflow.frontend.importer.codes import attribute, codes_of, scale_of, unsigned_codes, whole
 from muxflow.frontend.importer.compositions import composed
 from muxflow.frontend.importer.elementwise import with_constant
 from muxflow.frontend.importer.float_chain import constant_step
@@ -119,20 +119,18 @@ def _concat(importer: Importer, node: ModelNode, a: Tensor, b: Tensor, axis: int
 
 
 def _codes(importer: Importer, node: ModelNode, position: int) -> str:
-    return unsigned_codes(
-        importer, node, position, float(node.attributes.get("scale", 1.0)), int(node.attributes.get("bits", 1))
-    )
+    return unsigned_codes(importer, node, position, scale_of(node), whole(node, "bits"))
 
 
 def _joined(importer: Importer, node: ModelNode, name: str) -> Tensor:
-    return codes_of(importer, node, name, float(node.attributes.get("scale", 1.0)))
+    return codes_of(importer, node, name, scale_of(node))
 
 
 @handles("MuxJoin", domains=(MUXFLOW,))
 def mux_join(importer: Importer, node: ModelNode) -> Value:
     """Import MuxJoin of the muxflow domain, in its four select modes."""
     x, f = _codes(importer, node, 0), _codes(importer, node, 1)
-    select = str(node.attributes.get("select", "channel"))
+    select = str(attribute(node, "select"))
     name = node.name
     if select == "always":
         return _joined(importer, node, importer.emit(name, MuxJoin("always"), x, f))
@@ -163,12 +161,6 @@ def or_join(importer: Importer, node: ModelNode) -> Value:
 @handles("AutomatonWeights", domains=(MUXFLOW,))
 def automaton_weights(importer: Importer, node: ModelNode) -> Value:
     """Import AutomatonWeights of the muxflow domain; its input only keeps it from being folded into a constant."""
-    automaton = Automaton(
-        int(node.attributes.get("ring", 0)),
-        int(node.attributes.get("rule", 30)),
-        int(node.attributes.get("seed", 0)),
-        int(node.attributes.get("burn_in", 0)),
-        node.attributes.get("alphabet", "binary"),
-    )
-    rows, columns = int(node.attributes.get("rows", 0)), int(node.attributes.get("columns", 0))
-    return Generated(automaton, rows, columns, float(node.attributes.get("scale", 1.0)))
+    numbers = {name: whole(node, name) for name in ("ring", "rule", "seed", "burn_in")}
+    automaton = Automaton(**numbers, alphabet=attribute(node, "alphabet"))
+    return Generated(automaton, whole(node, "rows"), whole(node, "columns"), scale_of(node))

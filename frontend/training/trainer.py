@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import alone, write_atomically
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.text import reason
 from muxflow.frontend.brevitas.export import export
@@ -25,6 +24,7 @@ from muxflow.frontend.training import presets, zoo_ern, zoo_mobilenet
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.layers import MuxJoin
+from muxflow.frontend.training.progress import epochs_bar
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
 from muxflow.frontend.training.staged import Staged
@@ -152,8 +152,7 @@ def train(
     optimizer = torch.optim.Adam(_parameter_groups(model, config), lr=config.lr)
     recipe = _recipe(model, train_set, config)
     start = _restore(checkpoint, recipe, model, optimizer) if resume and checkpoint.exists() else 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not progress, transient=True) as bar:
+    with epochs_bar(progress) as bar:
         task = bar.add_task("epochs", total=config.epochs, completed=start)
         for epoch in range(start, config.epochs):
             loss = _epoch(model, optimizer, train_set, config, epoch)
@@ -355,10 +354,12 @@ def train_preset(
         "recipe": asdict(config),
     }
     summary = folder / f"{name}.json"
-    _write(folder / f"{name}.pt", model.state_dict())
-    write_atomically(summary, (json.dumps(report, indent=2) + "\n").encode())
+    with alone(folder):  # the files of another training would mix with these
+        _write(folder / f"{name}.pt", model.state_dict())
+        write_atomically(summary, (json.dumps(report, indent=2) + "\n").encode())
+        exported = export_trained(folder / name, folder / f"{name}.onnx")
     return TrainResult(
-        export_trained(folder / name, folder / f"{name}.onnx"),
+        exported,
         summary,
         dataset_name,
         test_set.split,

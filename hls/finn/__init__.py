@@ -20,7 +20,7 @@ import numpy as np
 
 from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import check_replaceable, scratch_folder, whole_folder
+from muxflow.dataflow.files import check_replaceable, read_json, scratch_folder, whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
@@ -127,7 +127,7 @@ def estimates(path: Path) -> list[Row]:
     Raises MuxflowError when the project does not hold them.
     """
     try:
-        entries = json.loads((Path(path) / COMPARISON).read_text())
+        entries = read_json(Path(path) / COMPARISON)
         return [Row(**{**entry, "finn_nodes": tuple(entry["finn_nodes"])}) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MuxflowError(f"{path}: no FINN project ({error}); write it with `muxflow build --target finn`") from error

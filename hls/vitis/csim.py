@@ -309,7 +309,10 @@ class _Run:
         if code:
             raise ToolError(f"csim: the simulation ended with code {code}: {self.log.strip()}")
         if self.loaded != self.checksum:
-            raise ToolError(f"csim: the checksum of the loaded weights is {self.loaded}, expected {self.checksum}")
+            raise ToolError(
+                f"csim: the checksum of the loaded weights is {self.loaded}, expected {self.checksum}; are the sources and the "
+                "design of one build? Build the project again"
+            )
 
     def _file(self, stream: str) -> Path:
         """Locate the words of an outer stream."""

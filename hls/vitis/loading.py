@@ -157,10 +157,13 @@ def _fingerprint(folded: Folded) -> str:
 def same_topology(graph: Graph, other: Graph) -> dict[str, IntArray]:
     """Find the weights of another network for the loaded memories of `graph`, by node.
 
-    Both before width converters and forked; `other` may store them, and names of nodes do not matter. Raises MuxflowError
-    naming the first node in which they differ: all but loaded weights is part of the bitstream.
+    Both before width converters and forked; which weights `other` stores or loads, and names of nodes, do not matter. Raises
+    MuxflowError naming the first node in which they differ, or all whose stored weights differ: all but loaded weights is
+    part of the bitstream.
     """
     contents: dict[str, IntArray] = {}
+    stored: list[str] = []
+    readers = graph.consumers()
     if len(graph.nodes) != len(other.nodes):
         raise MuxflowError(
             f"{other.name} has {len(other.nodes)} nodes, the design of {graph.name} {len(graph.nodes)}; {SAME}"
@@ -169,15 +172,26 @@ def same_topology(graph: Graph, other: Graph) -> dict[str, IntArray]:
     for node, given in zip(graph.nodes, other.nodes, strict=True):
         op, new = node.op, given.op
         wired = [places[name] for name in node.inputs] == [theirs[name] for name in given.inputs]
-        if isinstance(op, LoadedWeights) and isinstance(new, RomWeights):
+        if isinstance(op, RomWeights) and isinstance(new, RomWeights):
             alike = (op.weights.shape, op.groups, op.repeats) == (new.weights.shape, new.groups, new.repeats)
             contents[node.name] = new.weights
+            if not op.loaded and alike and (op.weights != new.weights).any():
+                stored.append(readers[node.outputs[0]][0].name)
         else:
             alike = op == new
         if not (alike and wired):
+            sizes = [str(one.streams[name]) for one, name in ((other, given.outputs[0]), (graph, node.outputs[0]))]
+            what = f", which gives {sizes[0]} in place of {sizes[1]}," if sizes[0] != sizes[1] else ""
             raise MuxflowError(
-                f"{given.name} ({new.kind}) of {other.name} is not {node.name} ({op.kind}) of the design; {SAME}"
+                f"{given.name} ({new.kind}) of {other.name}{what} is not {node.name} ({op.kind}) of the design; {SAME}"
             )
+    if stored:
+        loaded = [readers[node.outputs[0]][0].name for node in graph.nodes if node.op.loaded]
+        raise MuxflowError(
+            f"{other.name} has other weights in {', '.join(stored)}, which the design of {graph.name} stores; build it with "
+            f"--weights {','.join((*loaded, *stored))}"
+        )
+    contents = {node.name: contents[node.name] for node in graph.nodes if node.op.loaded}
     ends = [[places[name] for name in graph.outputs], [theirs[name] for name in other.outputs]]
     shapes = [[str(one.streams[name]) for name in one.inputs] for one in (graph, other)]
     if ends[0] != ends[1] or shapes[0] != shapes[1]:

@@ -84,13 +84,13 @@ class ProjectOptions:
         """The nodes whose weights are loaded, none for all; None where they are stored."""
         if self.weights == "stored":
             return None
-        return () if self.weights == "loaded" else tuple(self.weights.split(","))
+        return () if self.weights == "loaded" else tuple(name.strip() for name in self.weights.split(","))
 
     def __post_init__(self) -> None:
         for name, choices in (("tool", get_args(Tool)), ("control", get_args(Control)), ("seeds", get_args(Seeds))):
             if getattr(self, name) not in choices:
                 raise MuxflowError(f"{name} {getattr(self, name)!r}; supported: {', '.join(map(repr, choices))}")
-        if not all(self.weights.split(",")):
+        if not all(name.strip() for name in self.weights.split(",")):
             raise MuxflowError(
                 f"weights {self.weights!r}; expected stored, loaded, or names of nodes with commas between"
             )
@@ -142,8 +142,9 @@ class Project:
 
     def weight_file(self, graph: Graph) -> bytes:
         """Compose the weight file of a network, forked, whose topology is that of the design; see `same_topology`."""
-        folded, contents = self.design.folded, same_topology(unfolded(self.design.graph), graph)
-        return weight_file(self._memories, weight_words(replace(folded, graph=with_contents(folded.graph, contents))))
+        memories, folded = self._memories, self.design.folded
+        contents = same_topology(unfolded(self.design.graph), graph)
+        return weight_file(memories, weight_words(replace(folded, graph=with_contents(folded.graph, contents))))
 
     def graph_with(self, weights: Path) -> Graph:
         """Give the design's graph with the weights of a file; raises MuxflowError for one of another design."""

@@ -5,22 +5,32 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from muxflow.cli.signals import heed_lost
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import json_text, message
 from muxflow.reports.terminal import PlainConsole
 
 T = TypeVar("T")
 
+
+class _StandardError(PlainConsole):
+    """Where standard error takes nothing, on a full disk, a command goes on without its remarks: the answer counts."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with suppress(OSError):
+            super().print(*objects, **options)
+
+
 # A file or a pipe has no width of its own: wide enough for the tables.
 out = PlainConsole(width=None if sys.stdout.isatty() else 120)
-err = PlainConsole(stderr=True)
+err = _StandardError(stderr=True)
 LIVE = sys.stderr.isatty() and not err.is_dumb_terminal
 """Whether lines of progress may be drawn over: never in a log, whatever FORCE_COLOR and the like say of colours."""
 
@@ -78,7 +88,11 @@ def next_command(*words: str | Path) -> None:
 
 
 def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
-    """Print the result of a command: one JSON object, or what `show` prints; raises MuxflowError where the disk refuses."""
+    """Print the result of a command: one JSON object, or what `show` prints; raises MuxflowError where the disk refuses.
+
+    After a signal that somebody has caught there is no result: it is raised again.
+    """
+    heed_lost()
     try:
         if as_json:
             sys.stdout.write(json_text(entry))

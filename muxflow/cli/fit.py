@@ -59,6 +59,9 @@ FromOption = Annotated[
         help="A project whose synthesis has run, in place of a model: size its FIFOs for the reported pipelines.",
     ),
 ]
+WeightsOption = Annotated[
+    str, typer.Option(help="Weights in the bitstream: stored; all at run time: loaded; or NODE,NODE,... at run time.")
+]
 SlowdownOption = Annotated[
     float, typer.Option(help="Per cent of the interval that may be given up for smaller FIFOs; prints what they save.")
 ]
@@ -169,6 +172,7 @@ def fit(
     bram: BramOption = 0.90,
     sure: SureOption = 0.80,
     slowdown: SlowdownOption = 0.0,
+    weights: WeightsOption = "stored",
     nearest: Annotated[
         bool,
         typer.Option(
@@ -187,20 +191,22 @@ def fit(
         return
     from muxflow.dataflow.fit import curves
     from muxflow.dataflow.fit.resizing import without_margins
+    from muxflow.hls.vitis.project import ProjectOptions
     from muxflow.reports import tables
     from muxflow.reports.plots import check_ending
     from muxflow.reports.render import terminal, to_json
     from muxflow.reports.report import make_report
 
+    loaded = ProjectOptions(weights=weights).loaded
     for path in filter(None, (plot, output)):
-        check_writable(path)
+        check_writable(path, model, Path(board) if board.endswith(".py") else None)
     if plot:
         check_ending(plot)
     asked = wishes(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
     with tasks(as_json) as begin:
-        graph = stage(begin, f"import {model}", lambda: muxflow.load(model, **inputs.keywords))
+        graph = stage(begin, f"import {model}", lambda: muxflow.load(model, loaded=loaded, **inputs.keywords))
         design = stage(begin, f"fit {board}", lambda: muxflow.fit(graph, **asked, nearest=nearest))
         bare = stage(begin, "FIFO margins", lambda: without_margins(design))
         points = stage(begin, "frontier", lambda: curves.design_frontier(design)) if frontier or plot else ()

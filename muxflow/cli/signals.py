@@ -44,6 +44,7 @@ def leave_signals() -> None:
     for number in holding.HELD:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_DFL)
+    _raised.clear()
 
 
 def signal_behind(error: BaseException) -> KeyboardInterrupt | None:
@@ -52,6 +53,12 @@ def signal_behind(error: BaseException) -> KeyboardInterrupt | None:
     Where a library catches what a signal raises, the parts that it has not loaded fail later, with errors of their own.
     """
     return interruption(error) or (_raised[-1] if _raised else None)
+
+
+def heed_lost() -> None:
+    """Raise a signal again where somebody has caught what it raised: what asked for the end gets no answer."""
+    if _raised:
+        raise _raised[-1]
 
 
 def interruption(error: BaseException | None) -> KeyboardInterrupt | None:

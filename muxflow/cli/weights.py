@@ -29,7 +29,7 @@ def weights(
     """Write the weights of a model of the same topology as a project into a file that the project loads at run time."""
     opened = muxflow.open_project(project)
     path = output or model.with_suffix(".weights")
-    check_writable(path)
+    check_writable(path, model, project)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
         graph = muxflow.load(model, loaded=opened.hls.options.loaded, **inputs.keywords)

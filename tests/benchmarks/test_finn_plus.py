@@ -6,19 +6,27 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import muxflow
 from muxflow.board.board import find_board
+from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.device import Resources, Utilisation
 from muxflow.dataflow.fit.resource_model import ratio
 from muxflow.dataflow.fit.timing import have_compiler
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import zoo_bnn
+from muxflow.hls.kernels import KERNELS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -185,8 +193,41 @@ def test_our_folds_are_handed_over_in_the_order_of_the_network(graph):
     design = muxflow.fit(graph, "pynq-z2")
     folds = finn_designs.finn_folds(design)
     assert [len(folds[kind]) for kind in ("MVAU", "ConvolutionInputGenerator", "Pool")] == [4, 0, 0]
-    for (rows, columns), (pe, simd) in zip(SHAPES, folds["MVAU"], strict=True):
-        assert rows % pe == 0 and columns % simd == 0
+    for (rows, columns), (pe, simd, whole) in zip(SHAPES, folds["MVAU"], strict=True):
+        assert rows % pe == 0 and columns % simd == 0 and whole == 0
+
+
+@pytest.mark.parametrize(
+    ("fold", "expected"),
+    [
+        (Fold(2, 1), {"MVAU": [(2, 1, 0)], "ConvolutionInputGenerator": [(1, 1, 0)], "Pool": []}),
+        (Fold(2, 2 * 4), {"MVAU": [(2, 8, 0)], "ConvolutionInputGenerator": [(1, 2, 1)], "Pool": []}),  # whole windows
+        (Fold(2, 2 * 2), None),  # half a window
+        (Fold(2, 2, 1, 2), None),  # two pixels
+    ],
+)
+def test_folds_of_windows_that_finn_has(fold, expected):
+    board = find_board("pynq-z2")
+    design = build_design(convolution(), {"conv": fold}, KERNELS, device=board.device, board=board.name, clock_mhz=100)
+    assert finn_designs.finn_folds(design) == expected
+
+
+def test_no_fold_of_several_pixels_stands_for_one_that_is_not_legal_here():
+    # PE 1 SIMD 2 with four pixels would be nearest of those with 64 cycles.
+    layers = finn_designs.LayerFolds(((1, 3),), slowest_cycles=64)
+    folds, adapted = same_model.Pricing(convolution(), 0.8).leaders(layers)
+    assert folds["conv"] in (Fold(1, 8), Fold(2, 4))
+    assert len(adapted) == 1
+
+
+def convolution():
+    weights = np.arange(32).reshape(4, 8) % 3 - 1
+    nodes = (
+        Node("window", SlidingWindow((2, 2)), ("x",), ("v",)),
+        Node("rom", RomWeights(weights, 1, 16), (), ("w",)),
+        Node("conv", MatrixVector(1, 4), ("v", "w"), ("y",)),
+    )
+    return with_nodes(Graph("net", (), {"x": Stream((5, 5, 2), 0, 3)}, ("x",), ("y",)), nodes)
 
 
 STAND_IN = """#!{python}
@@ -195,10 +236,10 @@ sys.stderr.write("progress: 1 of 2 tried\\n")
 shapes = {shapes}
 (given,) = [json.load(open(after)) for flag, after in zip(sys.argv, sys.argv[1:]) if flag == "--folds"]
 designs = []
-for number, folds in enumerate([{{"MVAU": [[1, 1]] * len(shapes)}}, *given]):
+for number, folds in enumerate([{{"MVAU": [[1, 1, 0]] * len(shapes)}}, *given]):
     nodes = [
         dict(name="m", op="MVAU_hls", cycles=h * w // pe // simd, lut=9, bram18=1, dsp=0, PE=pe, SIMD=simd, MH=h, MW=w)
-        for (h, w), (pe, simd) in zip(shapes, folds["MVAU"], strict=True)
+        for (h, w), (pe, simd, _) in zip(shapes, folds["MVAU"], strict=True)
     ]
     slowest = max(node["cycles"] for node in nodes)
     head = dict(target_fps=0 if number else 1000, wwidth_max=36, slowest_cycles=slowest, frames_per_second=1e8 / slowest)
@@ -230,16 +271,16 @@ def test_a_missing_environment_names_the_target_that_makes_it(graph, tmp_path):
 def test_the_figures_of_the_other_side_are_taken_from_its_standard_output(graph, tmp_path):
     design = muxflow.fit(graph, "pynq-z2")
     stand_in = tmp_path / "python"
-    answer = json.dumps({"designs": [entry(1000, 784, 1917, 10)]})
+    answer = json.dumps({"designs": [entry(1000, 784, 1917, 10), entry(0, 98, 1917, 10)]})
     stand_in.write_text(
         f"#!/bin/sh\necho \"$@\" > {tmp_path}/arguments\necho noise >&2\necho progress: 7 of 9 tried >&2\necho '{answer}'\n"
     )
     stand_in.chmod(0o755)
     model = tmp_path / "net.onnx"
     told: list[str] = []
-    (found,) = finn_designs.run_finn(stand_in, model, (1000, 2000), [design], (36, 512), told.append)
+    (found,), (same,) = finn_designs.run_finn(stand_in, model, (1000, 2000), [design], (36, 512), told.append)
     assert told == ["7 of 9 tried"]
-    assert found.slowest_cycles == 784
+    assert (found.slowest_cycles, same.slowest_cycles) == (784, 98)
     (folds,) = json.loads(model.with_suffix(".folds.json").read_text())
     assert folds["MVAU"]
     assert "--fps 1000 2000 --mvau-wwidth-max 36 512" in (tmp_path / "arguments").read_text()

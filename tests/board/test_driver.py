@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edited import BAD, places, put
 from hypothesis import given
 from hypothesis import strategies as st
 
 import muxflow
 import muxflow.board.driver
-from muxflow.board.deploy import write_driver
+from muxflow.board.deploy import interface_entry, write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
-from muxflow.board.driver.interface import FORMAT, read_interface
+from muxflow.board.driver.interface import FORMAT, parse_interface, read_interface
 from muxflow.board.driver.packing import AxiPort, pack, unpack
 from muxflow.board.execution import DriverExecution
 from muxflow.dataflow.errors import MuxflowError
@@ -254,7 +255,7 @@ BROKEN = [
     (lambda entry: {**entry, "format": FORMAT + 1}, "of different versions of Muxflow"),
     (lambda entry: [], "format None"),
     (lambda entry: {name: value for name, value in entry.items() if name != "clock_mhz"}, "'clock_mhz'"),
-    (lambda entry: {**entry, "outputs": [{**entry["outputs"][0], "answer": "poem"}]}, "answer poem"),
+    (lambda entry: {**entry, "outputs": [{**entry["outputs"][0], "answer": "poem"}]}, "answer 'poem'"),
     (lambda entry: {**entry, "inputs": [{**entry["inputs"][0], "words_per_frame": 5}]}, "words_per_frame and signed"),
     (lambda entry: {**entry, "inputs": []}, "at least one input and one output"),
     (lambda entry: {**entry, "outputs": entry["inputs"]}, "'answer'"),
@@ -288,6 +289,42 @@ def test_broken_deploy_folder(deploy, tmp_path):
         Accelerator(deploy)
     with pytest.raises(AcceleratorError, match=r"interface\.json: no such file; give the deploy folder"):
         Accelerator(tmp_path / "nowhere")
+
+
+def test_every_entry_of_an_interface_may_be_anything(projects):
+    """It is refused in a few words, or all that is derived of it can be computed."""
+    seed = {"node": "s", "argument": "seed", "cells": "011", "offset": 16, "frames_ahead": 1}
+    entry = {**interface_entry(projects["logits"]), "seeds": [seed]}
+    for place in places(entry):
+        for bad in (*BAD, 3, 2**63, float("inf"), [float("inf")], [10**9] * 3, "9" * 10**5):
+            interface, refusal = None, ""
+            try:
+                interface = parse_interface(put(entry, place, bad), "f.json")
+            except AcceleratorError as error:
+                refusal = str(error)
+            assert refusal.isprintable() and len(refusal) < 400, place
+            if interface is None:
+                continue
+            assert str(interface).isprintable() and all(seed.words(seed.cells) for seed in interface.seeds)
+            if max(port.size for port in interface.ports) < 1000:
+                (port,), (output,) = interface.inputs, interface.outputs
+                assert pack(*interface.check(port.random(2)), port).shape == (2, port.words)
+                assert np.isfinite(output.predict(output.random(2))).all()
+
+
+def test_nesting_without_end(tmp_path):
+    (tmp_path / "interface.json").write_text("[" * 10**6)
+    with pytest.raises(AcceleratorError, match="cannot be read"):
+        read_interface(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["-1", "1" + 16 * "0", "zz", "1\n", "\xff"])
+def test_edited_vectors(projects, tmp_path, text):
+    edited = tmp_path / "p"
+    shutil.copytree(projects["logits"].path, edited, ignore=shutil.ignore_patterns("csim"))
+    (edited / "tb" / "input.dat").write_text(text, encoding="latin-1")
+    with pytest.raises(MuxflowError, match=r"input\.dat: cannot be read \(.*build the project again"):
+        write_driver(replace(projects["logits"], path=edited), tmp_path / "deploy")
 
 
 SOURCES = [*sorted((BOARD / "driver").glob("*.py")), BOARD / "example" / "example.py"]

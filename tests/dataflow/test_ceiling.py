@@ -13,6 +13,7 @@ from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.passes import load_weights
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
@@ -113,3 +114,16 @@ def test_a_flattened_map_of_one_channel_comes_as_fast_as_the_port():
     design = fit(graph, KERNELS, device=Device("part", 10**5, 10**6, 280, 220), board="b", clock_mhz=100)
     assert design.slowest_cycles == 98
     assert find_ceiling(design).where == "input port x"
+
+
+def test_weights_in_ultra_ram_lift_what_block_ram_binds():
+    graph = dense(512, 512)
+    without, beside = (Device("part", 11_000, 10**5, 34, 100, uram=uram) for uram in (0, 16))
+    found = [ceiling(graph, device) for device in (without, beside)]
+    assert all("BRAM18 that an estimate may come to" in one.why for one in found), found
+    assert [one.lifts.endswith("weights in UltraRAM, loaded at run time (--weights loaded)") for one in found] == [
+        False,
+        True,
+    ]
+    loaded = ceiling(load_weights(graph), beside)
+    assert "--weights" not in loaded.lifts

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edited import BAD, places, put
 
 from muxflow.dataflow.errors import GraphError, MuxflowError
-from muxflow.dataflow.graph.file import MOST_HEADER, read_graph, write_graph
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.file import HEADER, MOST_HEADER, read_graph, write_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.limits import MOST_BYTES, MOST_ELEMENTS, MOST_NODES
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
-from muxflow.dataflow.text import LONGEST_NAME
+from muxflow.dataflow.ops.thermometer_encode import ThermometerEncode
+from muxflow.dataflow.text import LONGEST_NAME, printable
 
 ORDERS = ("a\nb", "a\x1b[31m", "a\u202eb", "a\u2028b", "a\rb", "", "n" * (LONGEST_NAME + 1), "\ud800")
 
@@ -43,6 +46,27 @@ def test_names_are_printable_wherever_they_come_in(name: str, residual: Graph, t
             archive.writestr(member, data)
     with pytest.raises(MuxflowError, match=r"odd\.npz: "):
         read_graph(tmp_path / "odd.npz")
+
+
+def test_every_entry_of_a_graph_file_may_be_anything(tmp_path: Path) -> None:
+    """It is refused in a few words, or the graph can be called."""
+    file = tmp_path / "edited.npz"
+    node = Node("encode", ThermometerEncode(3, 2), ("x",), ("y",))
+    write_graph(with_nodes(Graph("net", (), {"x": Stream((3, 5, 2), 0, 255)}, ("x",), ("y",)), [node]), file)
+    with zipfile.ZipFile(file) as archive:
+        header = json.loads(archive.read(HEADER))
+    for place in places(header):
+        for bad in (*BAD, 2, 256, 2**31, 2**63, [0, 256], [10**9] * 3, [0, 1, 1], "3", 3.5):
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr(HEADER, json.dumps(put(header, place, bad)))
+            graph, refusal = None, ""
+            try:
+                graph = read_graph(file)
+            except MuxflowError as error:
+                refusal = str(error)
+            assert printable(refusal) == refusal and len(refusal) < 1500, place
+            if graph is not None and graph.streams[graph.inputs[0]].size < 1000:
+                graph(random_codes(graph.streams[graph.inputs[0]], 2, np.random.default_rng(0)))
 
 
 def test_messages_hold_nothing_that_a_terminal_obeys() -> None:

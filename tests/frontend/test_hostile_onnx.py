@@ -285,6 +285,58 @@ def test_attributes_of_another_type(
             read(tmp_path / "net.onnx")
 
 
+OWN = {
+    "MuxJoin": {"select": "always", "scale": 0.25, "bits": 4},
+    "OrJoin": {"scale": 0.25, "bits": 4},
+    "ThermometerEncode": {"codes": 3, "bits": 2, "input_scale": 0.25, "scale": 0.5},
+    "AutomatonWeights": {
+        "rule": 30,
+        "ring": 8,
+        "seed": 3,
+        "burn_in": 0,
+        "rows": 2,
+        "columns": 4,
+        "alphabet": "binary",
+        "scale": 1.0,
+    },
+}
+LEFT_OUT = [(operator, {name: None}, f"no attribute {name}") for operator, given in OWN.items() for name in given]
+OUT_OF_RANGE = [
+    *[
+        (operator, {name: value}, rf"{name} .*; it must be positive, .*\(LEAST_SCALE, LARGEST_SCALE\)")
+        for operator, given in OWN.items()
+        for name in given
+        if "scale" in name
+        for value in (0.0, -1.0, 1e-45, 3e38, float("nan"), float("inf"))
+    ],
+    *[
+        (operator, {"bits": value}, rf"codes of {value} bits; supported are 1 to 16 \(MOST_BITS\)")
+        for operator in ("MuxJoin", "OrJoin")
+        for value in (0, -(2**63), 17, 2**31, 2**63 - 1)
+    ],
+    *[
+        ("ThermometerEncode", {name: value}, r"codes of .* bits; supported are 1 to 255 codes of 1 to 4 bits")
+        for name in ("codes", "bits")
+        for value in (0, -1, 256, 2**63 - 1)
+    ],
+]
+
+
+@pytest.mark.parametrize(("operator", "changed", "message"), [*LEFT_OUT, *OUT_OF_RANGE])
+def test_attributes_of_own_operators(
+    operator: str, changed: dict[str, Any], message: str, build: Any, tmp_path: Path
+) -> None:
+    made = quantized(build)
+    given = {name: value for name, value in {**OWN[operator], **changed}.items() if value is not None}
+    inputs = ["t0"] * (2 if operator.endswith("Join") else 1)
+    made.node(operator, *inputs, domain="muxflow", **given)
+    if operator == "AutomatonWeights":
+        made.node("Conv", "t0", made.last)
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    with pytest.raises(MuxflowError, match=rf"^{operator}_1 \({operator}\): .*{message}"):
+        muxflow.load(tmp_path / "net.onnx")
+
+
 AXES = [
     ("ArgMax", {"axis": 2}, [], 2),
     ("ArgMax", {"axis": -3}, [], 2),

@@ -1,6 +1,9 @@
 """Training: deterministic, resumable, honest about its inputs; the shipped models."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,7 +171,7 @@ def test_data_sets_must_fit(tmp_path):
         train(small(), digits("train", 0), digits("test"), CONFIG, tmp_path, progress=False)
 
 
-def test_train_preset_leaves_a_model_and_its_report(tmp_path):
+def test_train_preset_leaves_a_model_and_its_report(tmp_path, capsys):
     result = train_preset("mognet_digits", select="element", epochs=1, seed=4, output=tmp_path, progress=False)
     assert (result.model.name, result.report.name) == ("mognet_digits_element.onnx", "mognet_digits_element.json")
     assert (result.dataset, result.split, result.images, result.epochs, result.seed) == ("digits", "test", 450, 1, 4)
@@ -182,9 +185,31 @@ def test_train_preset_leaves_a_model_and_its_report(tmp_path):
     assert set(metadata) == {"command", "dataset", "split", "images", "accuracy", "select"}
     assert metadata["accuracy"] == str(report["accuracy"])
     first = result.model.read_bytes()
-    again = train_preset(select="element", epochs=1, seed=4, output=tmp_path, progress=False)
+    again = train_preset(select="element", epochs=1, seed=4, output=tmp_path)
+    assert capsys.readouterr().out == ""  # the answer's place, which may be closed or full
     assert again.model.read_bytes() == first
     assert replace(again, seconds=0) == replace(result, seconds=0)
+
+
+def test_files_of_two_trainings_in_one_folder_do_not_mix(tmp_path, monkeypatch):
+    both, write, trained = threading.Barrier(2), training._write, {}
+
+    def write_together(path, state):
+        write(path, state)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1)
+
+    def train_at_once(model, train_set, test_set, config, *_, **__):
+        trained[config.seed] = model
+        return training.Evaluation(config.seed, 100)
+
+    monkeypatch.setattr(training, "_write", write_together)
+    monkeypatch.setattr(training, "train", train_at_once)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda seed: train_preset(output=tmp_path, seed=seed, progress=False), (1, 2)))
+    told = json.loads((tmp_path / "mognet_digits.json").read_text())["correct"]
+    assert equal(trained[told], training.load_trained(tmp_path / "mognet_digits"))
+    assert read_metadata(tmp_path / "mognet_digits.onnx")["accuracy"] == str(told / 100)
 
 
 def test_statistics_are_measured_layer_after_layer():

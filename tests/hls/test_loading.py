@@ -271,8 +271,13 @@ def test_emulator(project, images, tmp_path):
 def test_loading_while_frames_are_under_way(project, images, monkeypatch):
     with muxflow.Project(project).emulate() as accelerator:
         monkeypatch.setattr(accelerator, "_unpack", lambda words: accelerator.load_weights())
-        with pytest.raises(AcceleratorError, match=r"net: frames are under way.*load them between calls"):
+        with pytest.raises(AcceleratorError, match=r"net: frames or weights are under way.*load them between calls"):
             accelerator.run(images)
+        monkeypatch.undo()
+        # Nor do frames come while another thread loads.
+        monkeypatch.setattr(accelerator._backend, "load_weights", lambda *_: accelerator.run(images))
+        with pytest.raises(AcceleratorError, match=r"net: frames or weights are under way; .*load them between calls"):
+            accelerator.load_weights()
         monkeypatch.undo()
         np.testing.assert_array_equal(accelerator.run(images), network(0)(images))
 

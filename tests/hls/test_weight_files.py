@@ -41,6 +41,7 @@ def test_damaged_files(project, tmp_path):
         (MAGIC + b"[1]\n" + body, "its second line is not whole"),
         (MAGIC + b"[" * 100000 + b"\n" + body, "its second line is not whole"),
         (data.replace(b'"network": "', b'"network": "' + b"n" * 1001), "a text of at most 1000 characters"),
+        (MAGIC + b"\xff" * 100000 + b"\n" + body, r"its second line is not whole \(UnicodeDecodeError.{,240}\); write"),
         (MAGIC + b"{" + b" " * (1 << 21) + b"}\n", "its second line is not whole"),
         (head.replace(b'"words": 27', b'"words": 0') + body, "its second line is not whole"),
         (head.replace(b'"words": 27', b'"words": 1e999') + body, "its second line is not whole"),
@@ -92,7 +93,14 @@ def test_networks_of_other_topologies(project, tmp_path):
             network(limit=8),
             r"act \(Threshold\) of net is not act \(Threshold\) of the design; only loaded weights may differ",
         ),
-        (changed("rom3", weights=rng.integers(-1, 2, (8, 6))), r"rom3 \(RomWeights\) of net is not rom3"),
+        (
+            changed("rom3", weights=rng.integers(-1, 2, (8, 6))),
+            "other weights in side, which the design of net stores; build it with --weights conv,wide,side$",
+        ),
+        (
+            changed("act", thresholds=[[-9, 0, 9, 10]] * 6),
+            r"act \(Threshold\) of net, which gives uint3.* in place of uint2.*, is not act",
+        ),
         (
             changed("rom2", weights=np.full((8, 6), 256)),
             r"rom2: loaded weights: values in \[256, 256\]; .* \[-255, 255\]",
@@ -104,8 +112,9 @@ def test_networks_of_other_topologies(project, tmp_path):
             opened.write_weights(other, file)
     assert not file.exists()
     stored = muxflow.Project(built_stored(tmp_path))
-    with pytest.raises(MuxflowError, match="its weights are part of the bitstream; build it with --weights loaded"):
-        stored.write_weights(network(), file)
+    for other in (network(), network(limit=8)):
+        with pytest.raises(MuxflowError, match="its weights are part of the bitstream; build it with --weights loaded"):
+            stored.write_weights(other, file)
     with stored.emulate() as accelerator, pytest.raises(AcceleratorError, match="weights are part of the bitstream"):
         accelerator.load_weights()
     with pytest.raises(AcceleratorError, match="weights are part of the bitstream"):
@@ -133,8 +142,9 @@ def test_what_the_build_appended_is_appended(tmp_path):
 def test_errors(tmp_path):
     ends = {"x": Stream((1, 1, 8), 0, 3), "y": Stream((1, 1, 8), 0, 1)}, ("x",), ("y",)
     for names, message in [
-        (["none"], r"net: no stored weights 'none'; there are rom1, rom2, rom3, or the nodes that read them"),
-        (["act"], "no stored weights 'act'"),
+        (["none"], "net: no weights 'none'; those of these nodes may be loaded: conv, wide, side"),
+        (["act"], "no weights 'act'"),
+        (["convs"], r"no weights 'convs' \(is it conv\?\)"),
     ]:
         with pytest.raises(GraphError, match=message):
             load_weights(network(), names)

@@ -7,7 +7,7 @@ import pytest
 
 import muxflow
 from muxflow import api
-from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.reports.render import to_text
@@ -65,3 +65,8 @@ def test_without_a_compiler_the_fit_is_an_estimate_and_says_so(model: Path, monk
     assert "estimate, stalls on FIFOs not counted" in to_text(make_report(design))
     with pytest.raises(ToolError, match=r"no g\+\+ on PATH: what a slowdown saves is found by simulations"):
         muxflow.fit(muxflow.load(model), slowdown=5)
+
+
+def test_one_name_of_loaded_weights_is_no_list(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="loaded='fc'; give a list of names"):
+        muxflow.load(tmp_path / "a.npz", loaded="fc")

@@ -1,13 +1,11 @@
 """What a project keeps of proofs and vendor's tools, edited: one message that names the file, in every part of it."""
 
-import copy
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from edited import BAD, places, put
 
 import muxflow
 from muxflow.board.bitstream.figures import FIGURES_FILE
@@ -16,26 +14,6 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.proof.ladder import PROOF_FILE
 from muxflow.proving import project_report
 from muxflow.reports.render import FORMATS
-
-BAD = (None, -1, 0, 10**30, 1e308, float("nan"), "\x1b[2J\n#", [], {}, True, "x" * 1000, [[[[1]]]], "\ud800")
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    if isinstance(value, dict | list):
-        for key in list(value) if isinstance(value, dict) else range(len(value)):
-            yield from places(value[key], (*path, key))
-
-
-def put(value: Any, path: tuple[Any, ...], part: Any) -> Any:
-    if not path:
-        return part
-    changed = copy.deepcopy(value)
-    inner = changed
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = part
-    return changed
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,12 @@ import json
 import time
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import scratch_folder, write_atomically
+from muxflow.dataflow.files import alone, scratch_folder, write_atomically
 from muxflow.dataflow.limits import check_option
 from muxflow.frontend.keras.process import keras_child
 from muxflow.frontend.training.datasets.digits import load_digits
+from muxflow.frontend.training.progress import epochs_bar
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
 
 NAMES = ("mognet_digits_qkeras", "residual_digits_qkeras")
@@ -42,10 +41,9 @@ def train_keras(
     model, report = folder / f"{name}.h5", folder / f"{name}.json"
     began = time.monotonic()
     what = f"training of {name}"
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         scratch_folder() as scratch,
-        Progress(*columns, disable=not progress, transient=True) as bar,
+        epochs_bar(progress) as bar,
         keras_child("training.keras.train", [name, f"{scratch}/model.h5", str(epochs), str(seed)], what) as child,
     ):
         task = bar.add_task("epochs", total=epochs)
@@ -53,7 +51,7 @@ def train_keras(
             loss = float(child.answer(what)["loss"])
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
         correct = int(child.answer(what)["correct"])
-        write_atomically(model, (scratch / "model.h5").read_bytes())
+        trained = (scratch / "model.h5").read_bytes()
     accuracy = round(correct / len(test), 6)
     facts = {
         "command": f"muxflow train {name} --epochs {epochs} --seed {seed}",
@@ -63,7 +61,10 @@ def train_keras(
         "correct": correct,
         "accuracy": accuracy,
     }
-    write_atomically(report, (json.dumps(facts, indent=2) + "\n").encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):  # the files of another training would mix with these
+        write_atomically(model, trained)
+        write_atomically(report, (json.dumps(facts, indent=2) + "\n").encode())
     return TrainResult(
         model, report, test.name, test.split, len(test), accuracy, epochs, seed, time.monotonic() - began
     )

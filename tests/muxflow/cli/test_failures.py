@@ -146,6 +146,8 @@ def test_a_standard_output_that_is_closed_or_full(workplace: Path) -> None:
         assert done.returncode in (0, 141) and done.stderr == ""
     done = shell("muxflow boards 2> /dev/full --bad", workplace)
     assert done.returncode == 2
+    done = shell("muxflow fit small.npz 2> /dev/full", workplace)  # remarks on the way there are no part of the answer
+    assert done.returncode == 0 and "cycles" in done.stdout
 
 
 def test_a_terminal_of_ascii(workplace: Path) -> None:
@@ -281,10 +283,12 @@ def test_a_signal_that_somebody_catches_comes_again(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (130, "goes on\ncleaned up\ninterrupted\n")
 
 
-@pytest.mark.parametrize("error", ["AttributeError('half a module')", "ToolError('absent')", "SystemExit(0)"])
-def test_what_fails_after_a_signal_that_somebody_caught_is_the_signal(tmp_path: Path, error: str) -> None:
+@pytest.mark.parametrize(
+    "end", ["raise AttributeError('half a module')", "raise ToolError('absent')", "raise SystemExit(0)", "return []"]
+)
+def test_what_ends_after_a_signal_that_somebody_caught_is_the_signal(tmp_path: Path, end: str) -> None:
     fail = SWALLOWED.partition("    print")[0].replace("1.5", "0")
-    program = f"{fail}    from muxflow.dataflow.errors import ToolError\n    raise {error}\nd.findings = fail\n"
+    program = f"{fail}    from muxflow.dataflow.errors import ToolError\n    {end}\nd.findings = fail\n"
     done = call(program, tmp_path, "doctor")
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
     assert list(tmp_path.iterdir()) == []

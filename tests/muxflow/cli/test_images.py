@@ -81,6 +81,19 @@ def test_floats_become_the_nearest_codes(tmp_path: Path, graph: Graph) -> None:
     assert found.dataset.endswith("100 % of them clipped")
 
 
+def test_codes_as_floats_are_refused(tmp_path: Path, graph: Graph) -> None:
+    (name,) = graph.inputs
+    eighths = replace(graph, streams={**graph.streams, name: replace(graph.streams[name], scale=(1 / 8,))})
+    np.save(tmp_path / "codes.npy", drawn(graph).astype(np.float32))
+    with pytest.raises(
+        MuxflowError, match=r"whole numbers up to 7 as floats, .* end at 0\.875; give codes as integers"
+    ):
+        file_images(eighths, tmp_path / "codes.npy", None)
+    assert np.array_equal(file_images(graph, tmp_path / "codes.npy", None).codes[name], drawn(graph))  # type: ignore[index]
+    np.save(tmp_path / "black_and_white.npy", (drawn(graph) > 3).astype(np.float32))
+    assert "of them clipped" in file_images(eighths, tmp_path / "black_and_white.npy", None).dataset
+
+
 def test_files_that_do_not_fit_are_named_and_channels_first_is_hinted(tmp_path: Path, graph: Graph) -> None:
     codes = drawn(graph)
     shape = ", ".join(map(str, codes.shape[1:]))

@@ -75,6 +75,15 @@ def test_accuracy_of_other_weights(folder: Path) -> None:
     assert json.loads(run(*words, "--json", cwd=folder).stdout)["accuracy"]["correct"] == 3
 
 
+def test_fit_says_what_loaded_weights_take(folder: Path) -> None:
+    done = run("fit", "a.npz", "--weights", " fc", "--board", "kv260", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    bits = json.loads(done.stdout)["memory_bits"]
+    assert (bits["loaded"], bits["rom"]) == (10 * 1024, 64 * 64)
+    told = run("fit", "a.npz", "--weights", "fc", "--board", "kv260", cwd=folder).stdout
+    assert "--weights fc" in told[told.index("next: muxflow build a.npz") :]
+
+
 def test_one_node_by_the_name_of_its_reader(folder: Path) -> None:
     done = run("build", "a.npz", "--weights", "fc", "-o", "part", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -91,8 +100,15 @@ def test_one_node_by_the_name_of_its_reader(folder: Path) -> None:
             "act (Threshold) of swap is not act (Threshold) of the design; only loaded",
         ),
         (["weights", "a.npz", "-p", "a.npz"], 1, "no project but a model"),
+        (["weights", "a.npz", "-p", "net", "-o", "a.npz"], 1, "a.npz is what the command reads; choose another"),
+        (["weights", "a.npz", "-p", "net", "-o", "net/weights.bin"], 1, "net/weights.bin is what the command reads"),
+        (["fit", "a.npz", "-o", "net/../a.npz"], 1, "a.npz is what the command reads"),
         (["csim", "net", "--weights", "a.npz"], 1, "a.npz: no weight file of this version"),
-        (["build", "a.npz", "--weights", "none", "-o", "no"], 4, "no stored weights 'none'; there are rom, rom2"),
+        (
+            ["build", "a.npz", "--weights", "none", "-o", "no"],
+            4,
+            "no weights 'none'; those of these nodes may be loaded: conv, fc",
+        ),
         (["build", "a.npz", "--weights", "rom,,fc", "-o", "no"], 1, "expected stored, loaded, or names of nodes"),
         (["build", "a.npz", "--weights", "loaded", "--target", "finn", "-o", "no"], 2, "is no option of --target finn"),
         (

@@ -1,0 +1,41 @@
+"""JSON files that somebody has edited: every part of them in turn, and what may stand there."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+BAD: tuple[Any, ...] = (
+    None,
+    -1,
+    0,
+    10**30,
+    1e308,
+    float("nan"),
+    "\x1b[2J\n#",
+    [],
+    {},
+    True,
+    "x" * 1000,
+    [[[[1]]]],
+    "\ud800",
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Give the path to every part of a JSON value, itself first."""
+    yield path
+    if isinstance(value, dict | list):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*path, key))
+
+
+def put(value: Any, path: tuple[Any, ...], part: Any) -> Any:
+    """Give a JSON value with another part at a path."""
+    if not path:
+        return part
+    changed = copy.deepcopy(value)
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = part
+    return changed
