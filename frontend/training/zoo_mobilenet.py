@@ -111,7 +111,7 @@ class Mobilenet(nn.Module):  # type: ignore[misc]
 
 
 def _scores(model: Mobilenet, train_set: Dataset, config: MobilenetConfig) -> list[Tensor]:
-    """Score the filters of each pointwise layer: how much it harms to make each ternary."""
+    """Tell of the filters of each pointwise layer how much it harms to make each ternary."""
     weights = [bank.weight for bank in model.banks()]
     if config.measure == "error":
         return [ternarisation_errors(weight) for weight in weights]

@@ -48,7 +48,7 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
         )
 
     def forms(self, op: MatrixVector, ports: Ports, fold: Fold) -> tuple[Fold, ...]:
-        """Offer DSP blocks for products in LUTs of more than four bits by three or four: those of fewer are small there."""
+        """Give products of more than four bits by three or four the choice of DSP blocks: those of fewer are small in LUTs."""
         fewer, more = sorted(stream.bits for stream in ports.inputs)
         return (fold, replace(fold, dsp=True)) if 2 < fewer <= 4 < more else (fold,)
 

@@ -14,7 +14,8 @@ def demo(
     network: Annotated[
         str,
         typer.Argument(
-            metavar="NETWORK", help="Which of the shipped networks: mognet_digits, mognet_mnist, ern_mnist."
+            metavar="NETWORK",
+            help="Which of the shipped networks: mognet_digits, mognet_mnist, ern_mnist, mobilenet_hybrid_mnist.",
         ),
     ] = "mognet_digits",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path(

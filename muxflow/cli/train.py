@@ -17,9 +17,9 @@ def train(
         str,
         typer.Argument(
             metavar="PRESET",
-            help="mognet_digits, mognet_mnist, mognet_cifar10, mognet_cifar100, ern_mnist, ern18_075, ern18, ern34, ern50 or "
-            "ern101 (Brevitas); mognet_digits_qkeras or residual_digits_qkeras (QKeras, in two minutes and without "
-            "checkpoints).",
+            help="mognet_digits, mognet_mnist, mognet_cifar10, mognet_cifar100, ern_mnist, ern18_075, ern18, ern34, ern50, "
+            "ern101, mobilenet_hybrid or mobilenet_hybrid_mnist (Brevitas); mognet_digits_qkeras or residual_digits_qkeras "
+            "(QKeras, in two minutes and without checkpoints).",
         ),
     ] = "mognet_digits",
     select: Annotated[

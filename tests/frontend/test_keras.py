@@ -184,8 +184,7 @@ def test_no_grid_is_searched_for(described, searched, without_codes):
         for node, other in zip(graph.nodes, found.nodes, strict=True):
             if isinstance(node.op, RomWeights):
                 assert np.array_equal(node.op.weights, other.op.weights)
-    own = {"ern_basic", "ern_bottleneck", "mobilenet_hybrid"}
-    assert by_channel == {"batch_norm", "binary_net", "folded", "stochastic"} | own
+    assert by_channel == {"batch_norm", "binary_net", "ern_basic", "ern_bottleneck", "folded", "stochastic"}
 
 
 def test_groups_stay_groups(described):
