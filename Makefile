@@ -14,6 +14,7 @@
 #   make benchmark-resnet18  ... of ResNet-18 of ImageNet's size, W1A2 on ZCU104, without simulation
 #   make benchmark-encoder encoders on PYNQ-Z2, and what their parts cost
 #   make benchmark-ern     ERN at 256x256 on KV260, beside the published figures
+#   make benchmark-mobilenet  MobileNet with hybrid banks beside its twins, on one board
 #   make benchmark-hls4ml  C simulation of that network here, through hls4ml, and by hls4ml alone
 #   make benchmark-finn    CNV and TFC here and through FINN+, both searched (makes FINN+'s environment, 2.3 GB)
 #   make benchmark-finn-conversion  the digits network in FINN, by FINN's conversion and by Muxflow's, and both estimates
@@ -44,7 +45,7 @@ PIP_OPTIONS := --quiet --disable-pip-version-check
 PYTEST_OPTIONS := -n $(JOBS) --dist loadfile
 
 .PHONY: demo test test-all test-core lint build csim report bitstream train presets calibrate calibrate-yosys calibrate-designs venv extras update-golden clean \
-  benchmark benchmark-resnet18 benchmark-ern benchmark-encoder benchmark-hls4ml benchmark-finn benchmark-finn-conversion compression-table docs-semantics
+  benchmark benchmark-resnet18 benchmark-ern benchmark-encoder benchmark-mobilenet benchmark-hls4ml benchmark-finn benchmark-finn-conversion compression-table docs-semantics
 
 demo: $(READY)
 	$(BIN)/muxflow demo --board $(BOARD) --select $(SELECT)
@@ -90,6 +91,9 @@ benchmark-encoder: $(READY)
 
 benchmark-ern: $(READY)
 	$(BIN)/python -W ignore benchmarks/ern.py
+
+benchmark-mobilenet: $(READY)
+	$(BIN)/python -W ignore benchmarks/mobilenet.py
 
 benchmark-hls4ml: $(READY)
 	$(BIN)/python benchmarks/hls4ml_csim.py

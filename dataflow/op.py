@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import cached_property, lru_cache
 from inspect import isabstract
@@ -40,12 +40,14 @@ class Fold:
     `groups`: groups at once; more than one only when an iteration holds whole groups.
     `pixels`: neighbouring pixels at once, all with the same weights; they divide a row. Of a pool without a window before
     it the pixels that it reads, else those that a node writes.
+    `dsp`: whether its products stand in DSP blocks where a target has them in either (see `Implementation.forms`).
     """
 
     pe: int = 1
     simd: int = 1
     groups: int = 1
     pixels: int = 1
+    dsp: bool = False
 
     @property
     def parallel(self) -> int:
@@ -57,10 +59,16 @@ class Fold:
         """Operations a cycle."""
         return self.parallel * self.pixels
 
+    @property
+    def plain(self) -> Fold:
+        """The same loops, nothing said of DSP blocks: how sources and layouts fold that feed the node."""
+        return replace(self, dsp=False)
+
     def __str__(self) -> str:
         text = f"PE {self.pe} SIMD {self.simd}"
         text += "" if self.groups == 1 else f" groups {self.groups}"
-        return text if self.pixels == 1 else f"{text} pixels {self.pixels}"
+        text += "" if self.pixels == 1 else f" pixels {self.pixels}"
+        return f"{text} DSP" if self.dsp else text
 
 
 @dataclass(frozen=True)
@@ -340,7 +348,7 @@ class Op(ABC):
     def check_folds(self, node: str, ports: Ports, fold: Fold) -> None:
         """Raise GraphError naming the node and its legal folds when `fold` is not one of them."""
         legal = list(self.folds(ports))
-        if fold not in legal:
+        if fold.plain not in legal or (fold.dsp and not self.operations(ports)):
             shown = ", ".join(str(option) for option in legal[:12]) + (" ..." if len(legal) > 12 else "")
             raise GraphError(
                 f"{node} ({self.kind}): the fold '{fold}' does not divide its shapes; legal folds: {shown}"

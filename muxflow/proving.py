@@ -29,6 +29,7 @@ from muxflow.images import Images, file_images
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
 from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
+from muxflow.reports.energy import Energies
 from muxflow.reports.report import Accuracy, Report, Rung, make_report
 
 MODEL_FILE = "model.onnx"
@@ -197,22 +198,32 @@ def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, be
     return simulation
 
 
-def project_report(project: Project, version: str, bare: Design | None = None) -> Report:
+def project_report(
+    project: Project, version: str, bare: Design | None = None, energies: Energies | None = None
+) -> Report:
     """Make the report of a project, with what its last simulation found: stale where its sources have changed since.
 
-    `bare`: as `make_report` takes it.
+    `bare`, `energies`: as `make_report` takes them.
     """
     hls = project.hls
-    return folder_report(hls.design, hls.path, hls.digest, version, one_at_a_time=hls.one_at_a_time, bare=bare)
+    more: dict[str, Any] = {"one_at_a_time": hls.one_at_a_time, "bare": bare, "energies": energies}
+    return folder_report(hls.design, hls.path, hls.digest, version, **more)
 
 
 def folder_report(
-    design: Design, folder: Path, digest: str, version: str, *, one_at_a_time: bool = False, bare: Design | None = None
+    design: Design,
+    folder: Path,
+    digest: str,
+    version: str,
+    *,
+    one_at_a_time: bool = False,
+    bare: Design | None = None,
+    energies: Energies | None = None,
 ) -> Report:
     """Make the report of a design whose project stands in a folder.
 
     `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap;
-    `bare`: as `make_report` takes it.
+    `bare`, `energies`: as `make_report` takes them.
     """
     kept = kept_ladder(folder, digest)
     ladder = kept.rungs
@@ -232,6 +243,7 @@ def folder_report(
         stages=stages,
         one_at_a_time=one_at_a_time,
         bare=bare,
+        energies=energies,
     )
 
 

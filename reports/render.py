@@ -15,7 +15,7 @@ from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.deadlock import EXTRA_DEPTHS
 from muxflow.dataflow.fit.fifo_sizing import MARGIN, MARGIN_SLACK
-from muxflow.dataflow.quantities import count, counted, percent, rate, share, si
+from muxflow.dataflow.quantities import count, counted, percent, rate, rounded, share, si
 from muxflow.dataflow.text import cell, json_text, printable
 from muxflow.reports import tables
 from muxflow.reports.report import KIND_TITLES, KINDS, Accuracy, Report
@@ -84,6 +84,13 @@ def details(report: Report) -> list[tuple[str, str]]:
                 f"{si(bits, 'bit')} in {count(words)} words, a cycle each: {time} at best, part of no frame",
             )
         )
+    stored, uniform = report.weight_bits
+    if stored < uniform:
+        text = f"{si(stored, 'bit')}, {share(uniform - stored, uniform)} less than {si(uniform, 'bit')} of one grid a layer"
+        rows.append(("hybrid banks", text))
+    rows.append(
+        ("energy", f"{rounded(report.microjoules)} µJ a frame (estimate, no measurement; {report.energy_source})")
+    )
     if report.saved_bits:
         rows.append(("generated weights", f"{si(report.saved_bits, 'bit')} not stored"))
     if saved := plan.saved_threshold_bits:
@@ -125,6 +132,9 @@ def terminal(report: Report, *, verbose: bool = True) -> RenderableType:
     if not verbose:
         return Group(*parts, tables.slowest_layers(report))
     parts.append(tables.memory(report))
+    if report.hybrid:
+        parts.append(tables.weights(report))
+    parts.append(tables.energy(report))
     if report.memory_plan.joins:
         parts.append(tables.joins(report))
     return Group(*parts, tables.nodes(report), tables.placements(report))
@@ -141,6 +151,8 @@ def to_json(report: Report) -> str:
     entry = asdict(report)
     entry["parameter_bits"] = report.parameter_bits
     entry["saved_bits"] = report.saved_bits
+    entry["weight_bits"], entry["uniform_weight_bits"] = report.weight_bits
+    entry["microjoules"] = round(report.microjoules, 6)
     entry["loaded_words"] = report.memory_plan.loaded_words
     entry["frames_per_second"] = round(report.frames_per_second, 3)
     entry["latency_us"] = round(report.latency_us, 3)

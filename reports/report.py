@@ -11,8 +11,10 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.text import shown
+from muxflow.reports.energy import Energies, EnergyPart, estimate_energy, published
 from muxflow.reports.layers import LayerRow, fold_words, layers_of, make_layers, shape_words
 from muxflow.reports.memory_plan import MemoryPlan, make_memory_plan
+from muxflow.reports.weights import WeightRow, weight_rows
 
 KINDS = ("rom", "loaded", "threshold", "line", "frame", "fifo", "state")
 KIND_TITLES = {
@@ -93,7 +95,8 @@ class Report:
     slowest node, which no FIFO depths can beat. `one_at_a_time`: frames do not overlap, so that the interval is the latency.
     `stages`: a table, titles first, that sets the estimates beside what vendor tools said; empty where none has run.
     `ceiling`: what stops the design from being faster, and what would lift it. `margins`:
-    by resource, what the margins of the FIFOs add; empty where it was not found out.
+    by resource, what the margins of the FIFOs add; empty where it was not found out. `weights`: what layers store of
+    weights, by kind. `energy`: an estimate for a frame, of the single energies that `energy_source` names.
     """
 
     network: str
@@ -129,6 +132,24 @@ class Report:
     one_at_a_time: bool = False
     margins: dict[str, int] = field(default_factory=dict)
     ceiling: str = ""
+    weights: tuple[WeightRow, ...] = ()
+    energy: tuple[EnergyPart, ...] = ()
+    energy_source: str = ""
+
+    @property
+    def weight_bits(self) -> tuple[int, int]:
+        """Bits of all stored weights, and what they would be, were all filters of a layer as its most precise ones."""
+        return sum(row.stored for row in self.weights), sum(row.uniform for row in self.weights)
+
+    @property
+    def hybrid(self) -> bool:
+        """Whether a layer has filters of different grids."""
+        return any(len(row.kinds) > 1 for row in self.weights)
+
+    @property
+    def microjoules(self) -> float:
+        """Energy of a frame in microjoules (estimate)."""
+        return sum(part.picojoules for part in self.energy) / 1e6
 
     @property
     def parameter_bits(self) -> int:
@@ -192,11 +213,13 @@ def make_report(
     stages: tuple[tuple[str, ...], ...] = (),
     one_at_a_time: bool = False,
     bare: Design | None = None,
+    energies: Energies | None = None,
 ) -> Report:
     """Make the report of a design; `ladder`, `accuracy` and `stages` come from whoever ran comparisons and tools.
 
     `one_at_a_time`: whether the project lets a frame begin only after the one before has ended. `bare`: the design without
-    the margins of its FIFOs (`without_margins`), where what they cost is to be said.
+    the margins of its FIFOs (`without_margins`), where what they cost is to be said. `energies`: of single operations, those
+    that ship with Muxflow when None.
     """
     bits = design.memory_bits()
     plan = make_memory_plan(design)
@@ -257,6 +280,9 @@ def make_report(
         one_at_a_time=one_at_a_time,
         margins={} if bare is None else _more(design, bare),
         ceiling=str(find_ceiling(design)),
+        weights=weight_rows(design),
+        energy=estimate_energy(design, energies),
+        energy_source=(energies or published()).source,
     )
 
 

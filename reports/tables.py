@@ -77,6 +77,25 @@ def memory(report: Report) -> Group:
     return titled("memory", made)
 
 
+def weights(report: Report) -> Group:
+    """Tabulate what each layer stores of weights, by kind."""
+    made = table(("layer", "filters x weights x bits"), ("bits", "saved"))
+    for row in report.weights:
+        kinds = " + ".join(f"{count(one.filters)} x {count(one.columns)} x {one.bits}" for one in row.kinds)
+        made.add_row(row.layer, kinds, count(row.stored), share(row.uniform - row.stored, row.uniform))
+    return titled("weights; saved against all filters of a layer on its finest grid", made)
+
+
+def energy(report: Report) -> Group:
+    """Tabulate the estimated energy of a frame."""
+    made = table(("work",), ("a frame", "µJ", "share"))
+    total = max(1e-9, report.microjoules)
+    for part in report.energy:
+        here = part.picojoules / 1e6
+        made.add_row(part.kind, count(part.count), rounded(here), f"{100 * here / total:.0f} %")
+    return titled(f"energy of a frame: estimate, no measurement; {report.energy_source}", made)
+
+
 def joins(report: Report) -> Group:
     """Tabulate what joins of several streams cost in buffers."""
     made = table(("join", "op", "select"), ("frame buffers", "other FIFOs"))

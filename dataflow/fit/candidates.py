@@ -110,11 +110,12 @@ def tried_folds(graph: Graph, implementations: Implementations, node: Node) -> l
         return all(beat.pixels == 1 for stream, beat in ends if stream.repeats == 1)
 
     return [
-        fold
+        form
         for fold in node.op.folds(ports)
         if (not node.op.interleaved(fold) or reads_layout(graph, node))
         and fold.pixels <= implementations.limits.pixels
         and (fold.pixels in (1, parts) or holds_whole_pixels(fold))
+        for form in implementations.of(node.op).forms(node.op, ports, fold)
     ]
 
 

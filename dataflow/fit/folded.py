@@ -172,7 +172,7 @@ def resolve_folds(graph: Graph, leaders: Mapping[str, Fold]) -> dict[str, Fold]:
     for node in reversed(graph.nodes):
         if node.op.folds_with_reader:
             found = readers[node.outputs[0]]
-            folds[node.name] = folds[found[0].name] if found else Fold()
+            folds[node.name] = folds[found[0].name].plain if found else Fold()
         elif node.name in leaders:
             fold = leaders[node.name]
             node.op.check_folds(node.name, graph.ports(node), fold)

@@ -53,6 +53,10 @@ class Implementation(Protocol):
         """Give the cost under a fold."""
         ...
 
+    def forms(self, op: Op, ports: Ports, fold: Fold) -> tuple[Fold, ...]:
+        """List in what forms a fold can be built: with its products in LUTs, in DSP blocks, or the only one there is."""
+        ...
+
     def is_held(self, op: Op) -> bool:
         """Say whether the op is a source that the process of its reader can hold and read in place."""
         ...
@@ -111,6 +115,10 @@ class Adjusted(ABC):
     def adjusted(self, op: Op, ports: Ports, fold: Fold, cost: Cost) -> Cost:
         """Give what takes the place of a cost of `base`."""
 
+    def forms(self, op: Op, ports: Ports, fold: Fold) -> tuple[Fold, ...]:
+        """List in what forms a fold can be built."""
+        return self.base.of(op).forms(op, ports, fold)
+
     def is_held(self, op: Op) -> bool:
         """Say whether the process of the op's reader can hold it."""
         return self.base.of(op).is_held(op)
@@ -126,12 +134,16 @@ class Adjusted(ABC):
 
 @dataclass(frozen=True, eq=False)
 class PixelByPixel(Adjusted):
-    """Another target's implementations for one that takes no neighbouring pixels at once."""
+    """Another target's implementations for one that takes no neighbouring pixels at once, and places products itself."""
 
     @property
     def limits(self) -> Limits:
         """What the target can take."""
         return replace(self.base.limits, pixels=1)
+
+    def forms(self, op: Op, ports: Ports, fold: Fold) -> tuple[Fold, ...]:
+        """Leave the fold as it is."""
+        return (fold,)
 
     def adjusted(self, op: Op, ports: Ports, fold: Fold, cost: Cost) -> Cost:
         """Leave the cost as it is."""

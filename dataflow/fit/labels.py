@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from muxflow.dataflow.fit.trellis import Floats, Ints, Trellis
 
@@ -16,6 +18,10 @@ DROPPED = (3, 8, 16, 32)
 
 ROUNDING = 1e-9
 """Slack of comparisons of shares; one LUT of the largest supported parts is a share of 1e-6."""
+
+
+WIDE = 0.03
+"""Gap beyond which paths are bounded by all shares together too, where none is known (decision)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,26 +88,40 @@ def _dropped(bound: Bound, budget: Ints, most: float) -> Bound:
     return replace(bound, rest=bound.rest.part((PRICED + bound.multipliers) * scale, limit))
 
 
-def smallest_share(trellis: Trellis, budget: Ints, *, rounds: int = 60) -> tuple[float, list[int]]:
-    """Bound the largest share of a budget that any path takes from below, and find a path that comes near the bound.
+@dataclass(frozen=True, eq=False)
+class Share:
+    """A bound from below on the largest share of a budget that any path takes, and a path that comes near it.
+
+    `weights`: of the shares, which sum up to 1 and to `bound` or more on every path.
+    """
+
+    bound: float
+    path: list[int]
+    weights: Floats
+
+
+def smallest_share(trellis: Trellis, budget: Ints, counted: Floats | None = None, *, rounds: int = 60) -> Share:
+    """Bound the largest share of a budget that any path takes; `counted`: 1 for the resources that matter, all when None.
 
     Whatever the prices, the cheapest path costs no more than the largest share of any; prices grow where shares are large.
     """
     scale = 1.0 / np.maximum(1, budget)
-    weights = np.where(PRICED > 0, 0.45, 0.05) * trellis.used
+    weights = np.where(PRICED > 0, 0.45, 0.05) * trellis.used * (1.0 if counted is None else counted)
     weights /= max(weights.sum(), ROUNDING)
-    bound, least, found = 0.0, np.inf, []
+    bound, best, least, found = 0.0, weights, np.inf, []
     for turn in range(rounds):
         price, path, total = trellis.cheapest(weights * scale)
         shares = total * scale
-        bound = max(bound, price)
-        if shares.max() < least:
-            least, found = float(shares.max()), path
+        if price > bound:
+            bound, best = price, weights
+        largest = float(shares[weights > 0].max(initial=0))
+        if largest < least:
+            least, found = largest, path
         if least < 1.005 * bound:
             break
-        weights = weights * np.exp(2 * 0.92**turn * (shares / shares.max() - 1))
+        weights = weights * np.exp(2 * 0.92**turn * (shares / largest - 1))
         weights /= weights.sum()
-    return bound, found
+    return Share(bound, found, best)
 
 
 def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
@@ -116,14 +136,21 @@ def cheapest_path(trellis: Trellis, budget: Ints) -> list[int] | None:
         return None
     most = min(bound.cost, most)
     trellis, used = bound.rest, trellis.used
-    priced, every = (tuple(np.flatnonzero(columns).tolist()) for columns in (used & (PRICED > 0), used))
+    kept = used & (PRICED > 0)
     gap = 0.002
     while True:
         ceiling = min(most, bound.value + gap) + ROUNDING
-        # Flip-flops and DSP blocks rarely bind: they are held against the budget only where the others' path breaks it.
-        found = _search(trellis, budget, bound, ceiling, priced)
-        if found is not None and (found[1] > budget).any():
-            found = _search(trellis, budget, bound, ceiling, every)
+        # Flip-flops and DSP blocks rarely bind: each is held against the budget only where the others' path breaks it.
+        weights = None
+        if bound.path is None and gap > WIDE:
+            share = smallest_share(trellis, budget, kept.astype(float))
+            if share.bound > 1 + ROUNDING:
+                return None
+            weights = share.weights
+        found = _search(trellis, budget, bound, ceiling, kept, weights)
+        while found is not None and (found[1] > budget).any():
+            kept = kept | (found[1] > budget)
+            found = _search(trellis, budget, bound, ceiling, kept, weights)
         if found is not None:
             return trellis.named(found[0])
         if ceiling >= most:
@@ -137,19 +164,30 @@ def _most(trellis: Trellis, budget: Ints) -> float:
 
 
 def _search(
-    trellis: Trellis, budget: Ints, bound: Bound, ceiling: float, kept: tuple[int, ...]
+    trellis: Trellis,
+    budget: Ints,
+    bound: Bound,
+    ceiling: float,
+    kept: npt.NDArray[np.bool_],
+    weights: Floats | None,
 ) -> tuple[list[int], Ints] | None:
-    """Find the cheapest path below the ceiling that keeps the budget of the resources in `kept`, and its cost."""
+    """Find the cheapest path below the ceiling that keeps the budget of the resources in `kept`, and its cost.
+
+    `weights`: of shares of these that bound what a path can do with all of them, which sum up to 1; see `Share`.
+    """
     scale = 1.0 / np.maximum(1, budget)
-    single = [np.eye(len(PRICED))[i] * scale for i in kept]
+    columns = np.flatnonzero(kept)
+    single = [np.eye(len(PRICED))[i] * scale for i in columns]
     # Prices and the most that a path may cost at them: the Lagrangian, the cost itself, and each kept resource.
     # None may price what is not kept: a label could lose to one that is worse in it, and that one to the price.
-    multipliers = np.where(np.isin(np.arange(len(PRICED)), kept), bound.multipliers, 0.0)
+    multipliers = np.where(kept, bound.multipliers, 0.0)
     tests: list[tuple[Floats, float]] = [
         ((PRICED + multipliers) * scale, ceiling + float(multipliers @ (budget * scale))),
         (PRICED * scale, ceiling),
-        *((prices, 1.0 if budget[i] else 0.0) for prices, i in zip(single, kept, strict=True)),
+        *((prices, 1.0 if budget[i] else 0.0) for prices, i in zip(single, columns, strict=True)),
     ]
+    if weights is not None:
+        tests.append((weights * scale, 1.0))
     alive = [np.ones(len(section.source), bool) for section in trellis.sections]
     ahead = []
     for prices, most in tests:
@@ -159,7 +197,6 @@ def _search(
             alive[i] &= (
                 before[i][section.source] + section.priced(prices) + after[i + 1][section.target] <= most + ROUNDING
             )
-    columns = list(kept)
     labels = np.zeros((1, len(PRICED)), np.int64)
     states = np.zeros(1, np.int64)
     trail: list[tuple[Ints, Ints]] = []
@@ -198,6 +235,8 @@ def _undominated(state: Ints, cost: Ints) -> Ints:
         lowered = last - state * (int(last.max(initial=0)) + 1)
         before = np.minimum.accumulate(np.concatenate([[np.iinfo(np.int64).max], lowered[:-1]])) if len(last) else last
         return order[lowered < before] if len(last) else order
+    if cost.shape[1] == 3:
+        return order[_staircase(state, cost)]
     kept: list[int] = []
     first = 0
     for row in range(len(order)):
@@ -206,3 +245,27 @@ def _undominated(state: Ints, cost: Ints) -> Ints:
         if not (cost[kept[first:]] <= cost[row]).all(axis=1).any():
             kept.append(row)
     return order[np.array(kept, np.int64)]
+
+
+def _staircase(state: Ints, cost: Ints) -> Ints:
+    """Do so for three columns, of rows that ascend by state and columns.
+
+    Of the rows of a state so far those count that no other beats in the last two columns: a staircase, which falls in the
+    third column where it rises in the second.
+    """
+    kept: list[int] = []
+    seconds: list[int] = []
+    thirds: list[int] = []
+    present = -1
+    for row, (where, second, third) in enumerate(zip(state.tolist(), *cost.T[1:].tolist(), strict=True)):
+        if where != present:
+            present, seconds, thirds = where, [], []
+        after = bisect_right(seconds, second)
+        if after and thirds[after - 1] <= third:
+            continue
+        while after < len(thirds) and thirds[after] >= third:
+            after += 1
+        first = bisect_left(seconds, second)
+        seconds[first:after], thirds[first:after] = [second], [third]
+        kept.append(row)
+    return np.array(kept, np.int64)

@@ -106,7 +106,7 @@ class Solver:
     def excludes(self, cycles: int, budget: Resources) -> bool:
         """Say whether a bound rules out every design for an interval; where it does not, there may be none all the same."""
         trellis = self._trellis(cycles)
-        return trellis is None or smallest_share(trellis, amounts(budget))[0] > 1 + ROUNDING
+        return trellis is None or smallest_share(trellis, amounts(budget)).bound > 1 + ROUNDING
 
     def smallest(self, cycles: int, budget: Resources) -> tuple[float, Solution] | None:
         """Bound what share of a budget any design for an interval takes at least, and give a design that comes near it.
@@ -116,8 +116,8 @@ class Solver:
         trellis = self._trellis(cycles)
         if trellis is None:
             return None
-        bound, path = smallest_share(trellis, amounts(budget))
-        return bound, self._solution(trellis, path)
+        near = smallest_share(trellis, amounts(budget))
+        return near.bound, self._solution(trellis, near.path)
 
     def bound(self, cycles: int, budget: Resources) -> Bound | None:
         """Bound what designs cost that need at most so many cycles a frame in every node; None when there is none."""

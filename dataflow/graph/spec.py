@@ -198,6 +198,6 @@ def _check_follower(node: Node, fold: Fold, readers: Mapping[str, list[Node]], f
     found = readers[node.outputs[0]]
     while found and found[0].op.only_lanes:
         found = readers[found[0].outputs[0]]
-    reader, expected = (found[0], folds[found[0].name]) if found else ("the host", Fold())
+    reader, expected = (found[0], folds[found[0].name].plain) if found else ("the host", Fold())
     if fold != expected:
         raise GraphError(f"{node}: has the fold '{fold}'; it folds as its reader, {reader}: '{expected}'")

@@ -23,6 +23,8 @@ DIVISORS = frozenset(("strides", "dilations", "kernel_shape", "blocksize", "grou
 SIZES = 256
 """Most numbers of a constant that may be sizes."""
 REORDERINGS = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
+MOVES = (*REORDERINGS, "Concat", "Gather", "Slice")
+"""Nodes that only move elements."""
 
 
 def finite(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
@@ -43,11 +45,11 @@ def fold(node: ModelNode, operands: Sequence[Constant], opset: int) -> Constant:
         return _dequantized(node, operands)
     values = [operand.value for operand in operands]
     result = _evaluate(node, values, opset)
-    first = operands[0] if operands else None
-    if node.op_type not in REORDERINGS or first is None or first.codes is None:
+    moved = operands if node.op_type == "Concat" else operands[:1]
+    if node.op_type not in MOVES or not moved or any(one.codes is None for one in moved):
         return Constant(result)
-    scale = np.broadcast_to(first.scale, first.codes.shape)
-    codes, scale = (_evaluate(node, [part, *values[1:]], opset) for part in (first.codes, scale))
+    parts = [(one.codes, np.broadcast_to(one.scale, one.codes.shape)) for one in moved if one.codes is not None]
+    codes, scale = (_evaluate(node, [*part, *values[len(moved) :]], opset) for part in zip(*parts, strict=True))
     return Constant(result, codes, scale)
 
 

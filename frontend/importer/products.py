@@ -12,11 +12,13 @@ from muxflow.dataflow.common_grid import common_grid
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray, Op
+from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.loaded_weights import LoadedWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.shift_clip import ShiftClip
+from muxflow.frontend.importer.banks import Bank, find_bank
 from muxflow.frontend.importer.float_chain import Floats, constant_step
 from muxflow.frontend.importer.grids import LARGEST_CODE, LARGEST_WEIGHT, NARROW_WEIGHT
 from muxflow.frontend.importer.leaving import HostComputes
@@ -172,8 +174,14 @@ def multiplied(
     names = importer.unique(f"{node.name}_weights"), importer.unique(node.name)
     if isinstance(supply, RomWeights) and loads(importer.options.loaded, names):
         supply = LoadedWeights.of(supply)
-    weights = importer.place(names[0], supply)
-    name = importer.place(names[1], op, stream, weights)
+    bank = None
+    if isinstance(supply, RomWeights) and not supply.loaded and op.groups == 1:
+        bank = find_bank(supply)
+    if bank is None:
+        name = importer.place(names[1], op, stream, importer.place(names[0], supply))
+    else:
+        scale = compact(scale * bank.factors)
+        name = _banked(importer, names, bank, op, stream)
     importer.describe(name, scale)
     output = importer.streams[name]
     exact = operand.scales_exactly() and sums_exactly(scale, output)
@@ -181,6 +189,16 @@ def multiplied(
     if offsets is not None:
         result = result.then(constant_step("Add", offsets, f"{node.label} offset"))
     return _with_bias(importer, node, result, output.channels)
+
+
+def _banked(importer: Importer, names: tuple[str, str], bank: Bank, op: MatrixVector, stream: str) -> str:
+    """Multiply by a matrix in two parts, and put the rows into their order again; `names`: of its weights and the result."""
+    parts = []
+    for supply, bits in zip(bank.parts, bank.bits, strict=True):
+        weights = importer.emit(f"{names[0]}_{bits}bit", supply)
+        parts.append(importer.emit(f"{names[1]}_{bits}bit", op, stream, weights))
+    in_order = bool((np.diff(bank.sides) >= 0).all())
+    return importer.place(names[1], Concat(sides=None if in_order else bank.sides), *parts)
 
 
 def loads(asked: Collection[str] | None, names: Collection[str]) -> bool:

@@ -34,6 +34,7 @@ with warnings.catch_warnings():
     # Brevitas' exporter warns on import about its own deprecated module and about an optional package.
     warnings.filterwarnings("ignore", message="brevitas.fx is deprecated", category=DeprecationWarning)
     warnings.filterwarnings("ignore", message="fast_hadamard_transform", category=UserWarning)
+    from brevitas.export.onnx.qonnx.function import BrevitasQuantOp as BrevitasQuantOp
     from brevitas.export.onnx.qonnx.function import BrevitasQuantTorchScriptFn
     from brevitas.export.onnx.qonnx.handler import BrevitasActQuantProxyHandler, BrevitasWeightQuantProxyHandler
     from brevitas.export.onnx.qonnx.manager import QONNXManager as QONNXManager

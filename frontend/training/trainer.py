@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import alone, write_atomically
 from muxflow.dataflow.limits import check_option
-from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import presets, zoo_ern, zoo_residual
+from muxflow.frontend.training import presets, zoo_ern, zoo_mobilenet, zoo_residual
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.compression import CompressionConfig, train_compression
 from muxflow.frontend.training.datasets.dataset import Dataset
@@ -28,8 +27,10 @@ from muxflow.frontend.training.progress import epochs_bar
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
+from muxflow.frontend.training.staged import Staged
 from muxflow.frontend.training.stages import read_checkpoint, unreadable, write_state
 from muxflow.frontend.training.tasks import Objective, logits_of
+from muxflow.frontend.training.trained import export_trained
 
 CHECKPOINT = "checkpoint.pt"
 MOST_THREADS = 1024
@@ -244,9 +245,6 @@ VALIDATION_SHARE = 0.2
 DECODER = ".decoder"
 """Suffix of the file beside a trained encoder that holds the decoder of its codes."""
 
-FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
-"""What of a training's report travels in the model file."""
-
 RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "mognet_digits": ("digits", TrainConfig()),
     "mognet_cifar10": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
@@ -257,6 +255,12 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=64, lr=3e-2, shift=2)),
     **{name: ("mnist_5k", TrainConfig(epochs=20, shift=2, remeasure=True)) for name in zoo_residual.PRESETS},
     "encoder_1mb": ("cifar10", TrainConfig(epochs=200, batch=128, lr=3e-2, shift=4, flip=True, freeze=20)),
+    **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_mobilenet.PRESETS},
+    **{
+        name: ("mnist_5k", TrainConfig(epochs=40, lr=5e-3, shift=2, remeasure=True))
+        for name in zoo_mobilenet.PRESETS
+        if "mnist" in name
+    },
 }
 """Data set and training recipe of each preset (decisions)."""
 
@@ -308,7 +312,13 @@ def train_preset(
     began = time.monotonic()
     compression: dict[str, Any] = {}
     try:
-        result = train(model, train_set, test_set, config, folder / name, resume=resume, progress=progress)
+        stage = config
+        if isinstance(model, Staged) and config.epochs > 1:
+            stage = replace(config, epochs=config.epochs // 2)
+            trained = model.first_stage()
+            train(trained, train_set, train_set, stage, folder / f"{name}_first", resume=resume, progress=progress)
+            model, stage = model.second_stage(trained, train_set), replace(config, epochs=config.epochs - stage.epochs)
+        result = train(model, train_set, test_set, stage, folder / name, resume=resume, progress=progress)
         if getattr(model.config, "measured", ()):
             compression = _compression(model, folder / name, epochs, config, resume, progress, validate)
     finally:
@@ -366,46 +376,3 @@ def _compression(
     decoder, report = train_compression(model, folder, recipe, resume=resume, progress=progress, validate=validate)
     write_atomically(folder.with_name(f"{folder.name}{DECODER}"), decoder_bytes(decoder))
     return {"compression": report}
-
-
-PRETRAINED = Path(__file__).parent / "pretrained"
-"""The trained networks that ship with Muxflow, as `train_preset` wrote them."""
-
-
-def shipped() -> tuple[str, ...]:
-    """List the names of the networks that ship with their Brevitas weights."""
-    return tuple(sorted(path.stem for path in PRETRAINED.glob("*.pt")))
-
-
-def load_trained(path: str | Path) -> nn.Module:
-    """Load the network that `train_preset` left at `<path>.pt`, in evaluation mode; `path` has no suffix.
-
-    Raises MuxflowError naming the file that is absent or does not fit the network described in `<path>.json`.
-    """
-    base = Path(path)
-    weights, summary = base.with_name(f"{base.name}.pt"), base.with_name(f"{base.name}.json")
-    for file in (weights, summary):
-        if not file.is_file():
-            raise MuxflowError(f"trained network {file}: no such file; `muxflow train` writes it")
-    try:
-        report = json.loads(summary.read_text(encoding="utf-8"))
-        model: nn.Module = presets.family(report.get("preset", "mognet_digits")).restore(report["network"])
-        model.load_state_dict(torch.load(weights, weights_only=True))
-    except MuxflowError:
-        raise
-    except Exception as error:  # a damaged file raises nearly anything
-        raise MuxflowError(
-            f"trained network {weights}: does not fit {summary} ({type(error).__name__}: {error})"
-        ) from error
-    model.eval()
-    return model
-
-
-def export_trained(path: str | Path, target: str | Path) -> Path:
-    """Export the network at `<path>.pt` to the QONNX file `target`, with the facts of its training as metadata."""
-    base = Path(path)
-    model = load_trained(base)
-    report = json.loads(base.with_name(f"{base.name}.json").read_text(encoding="utf-8"))
-    return export(
-        model, target, (1, *model.config.input_shape), {key: str(report[key]) for key in FACTS if key in report}
-    )

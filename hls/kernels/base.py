@@ -84,6 +84,10 @@ class Kernel(ABC, Generic[OpT]):
     def cost(self, op: OpT, ports: Ports, fold: Fold) -> Cost:
         """Estimate the cost under a fold; the docstring derives the formula."""
 
+    def forms(self, op: OpT, ports: Ports, fold: Fold) -> tuple[Fold, ...]:
+        """List in what forms a fold can be built: with its products in LUTs, in DSP blocks, or the only one there is."""
+        return (fold,)
+
     def is_held(self, op: OpT) -> bool:
         """Say whether the op is a source that the process of its reader can hold: its unit has a `reader` then."""
         return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
 from muxflow.dataflow.fit.resource_model import estimate, products
@@ -17,8 +19,8 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
         """Count FINN's matrix-vector unit in HLS without weight streamer, input buffer and thresholds.
 
         By the bits that come in a beat, the products, and the bits of the accumulators, of all pixels side by side. Weights
-        of -1 and +1 on other inputs: the sum of the inputs is one more row in each group. Products go into DSP blocks where
-        both factors have more than four bits.
+        of -1 and +1 on other inputs: the sum of the inputs is one more row in each group. Products go into DSP blocks, one
+        in each, where both factors have more than four bits, or the fold has it so.
         """
         x, w = ports.inputs
         rows, groups = fold.pe * fold.groups * fold.pixels, fold.groups * fold.pixels
@@ -28,7 +30,7 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
             "input_bit": groups * fold.simd * x.bits,
             "accumulator_bit": rows * ports.outputs[0].bits,
         }
-        in_dsp = min(w.bits, x.bits) > 4
+        in_dsp = fold.dsp or min(w.bits, x.bits) > 4
         if in_dsp:
             amounts |= {"dsp": number, "dsp_bit": number * (w.bits + x.bits)}
         else:
@@ -44,6 +46,11 @@ class MatrixVectorKernel(Kernel[MatrixVector], op=MatrixVector):
             depth=4 + fold.simd.bit_length(),
             unrolled=fold.operations,
         )
+
+    def forms(self, op: MatrixVector, ports: Ports, fold: Fold) -> tuple[Fold, ...]:
+        """Give products of more than four bits by three or four the choice of DSP blocks: those of fewer are small in LUTs."""
+        fewer, more = sorted(stream.bits for stream in ports.inputs)
+        return (fold, replace(fold, dsp=True)) if 2 < fewer <= 4 < more else (fold,)
 
     def _memories(self, op: MatrixVector, ports: Ports, fold: Fold) -> tuple[Memory, ...]:
         _, _, neuron_fold, synapse_fold = op.loops(ports, fold)

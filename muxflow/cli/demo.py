@@ -15,7 +15,8 @@ def demo(
         str,
         typer.Argument(
             metavar="NETWORK",
-            help="Which of the shipped networks: mognet_digits, mognet_mnist, ern_mnist, encoder_digits.",
+            help="Which of the shipped networks: mognet_digits, mognet_mnist, ern_mnist, encoder_digits, "
+            "mobilenet_hybrid_mnist.",
         ),
     ] = "mognet_digits",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path(

@@ -19,15 +19,19 @@ def report(
         "txt,html,json,csv,tex"
     ),
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; PROJECT/report when absent.")] = None,
+    energy: Annotated[
+        Path | None, typer.Option(help="File of the energies of single operations; those of 45 nm when absent.")
+    ] = None,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Write the report of a project: resources, cycles, memory, proof ladder."""
     from muxflow.proving import project_report
+    from muxflow.reports.energy import read_energies
     from muxflow.reports.render import terminal, to_json, write_report
 
     opened = muxflow.open_project(project)
-    made = project_report(opened, muxflow.__version__)
+    made = project_report(opened, muxflow.__version__, energies=None if energy is None else read_energies(energy))
     chosen = tuple(name.strip() for name in formats.split(",") if name.strip())
     paths = write_report(made, output or opened.path / "report", chosen)
 

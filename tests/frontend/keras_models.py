@@ -17,6 +17,7 @@ from keras_encoder_models import measure as measure_shifts  # noqa: E402
 from keras_encoder_models import twins as encoder_twins  # noqa: E402
 from keras_ern_models import MODELS as ERN_MODELS  # noqa: E402
 from keras_ern_models import measure  # noqa: E402
+from keras_mobilenet_models import MODELS as MOBILENET_MODELS  # noqa: E402
 from keras_ports_models import MODELS as PORTS_MODELS  # noqa: E402
 from keras_values import joined, settle, whole_output  # noqa: E402
 from qkeras import (  # noqa: E402
@@ -38,6 +39,8 @@ from tf_keras import Model, Sequential, layers  # noqa: E402
 from muxflow.frontend.training.keras.mognet import CellularAutomatonConv2D, MuxJoin, OrJoin  # noqa: E402
 
 MODELS = {}
+ZOO_MODELS = ERN_MODELS | MOBILENET_MODELS
+"""Of the ready-made networks, which begin with pixels."""
 SIGNED = "quantized_bits(8,0,alpha=1)"
 
 
@@ -459,7 +462,7 @@ def sixteen():
 def main(folder):
     joined(folder)
     encoder_twins(folder)
-    for number, (name, make) in enumerate((MODELS | ERN_MODELS).items()):
+    for number, (name, make) in enumerate((MODELS | ZOO_MODELS).items()):
         tf_keras.utils.set_random_seed(number)
         rng = np.random.default_rng(number)
         net = make()
@@ -469,14 +472,14 @@ def main(folder):
             x = load_digits().images[1500:, ..., None].astype(np.float32) / 16
         else:
             settle(net, rng)
-            grid = "pixels" if name in ERN_MODELS else "grid"
+            grid = "pixels" if name in ZOO_MODELS else "grid"
             first = get_quantizer(SIGNED) if name == "plain" else net.get_layer(grid).quantizer
             x = np.asarray(first(rng.uniform(-1.2, 1.2, (64, *net.input_shape[1:])).astype(np.float32)))
             if name == "features":
                 x = np.asarray(first(x * 20))
             # The straight-through estimator leaves float noise on values beyond the grid's ends.
             x = np.round(x * 2.0**12) / 2.0**12
-            if name in ERN_MODELS:
+            if name in ZOO_MODELS:
                 measure(net, x)
         net.save(folder / f"{name}{'.keras' if number % 2 else '.h5'}")
         kept = [layer for layer in net.layers if not isinstance(layer, (layers.InputLayer, Model))]

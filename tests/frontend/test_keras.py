@@ -69,6 +69,7 @@ LAYERS = {
             *(f"block{b}_act{i}" for b in ("0_0", "0_1", "1_0") for i in (0, 1, 2)),
         ]
     ),
+    "mobilenet_hybrid": ["block0", "block0_act", "block1", "block1_act", "pooled", "stem"],
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
 OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}

@@ -5,7 +5,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.datasets.mnist import load_mnist_5k_padded
 from muxflow.frontend.training.layers import BatchNorm2d
 from muxflow.frontend.training.tasks import Objective
+from muxflow.frontend.training.trained import PRETRAINED, load_trained
 from muxflow.frontend.training.trainer import (
     CHECKPOINT,
     TrainConfig,
@@ -32,7 +32,6 @@ from muxflow.frontend.training.trainer import (
 from muxflow.frontend.training.zoo import build
 
 CONFIG = TrainConfig(epochs=3, batch=16, warmup=1, freeze=1)
-PRETRAINED = Path(training.__file__).parent / "pretrained"
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +211,7 @@ def test_files_of_two_trainings_in_one_folder_do_not_mix(tmp_path, monkeypatch):
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda seed: train_preset(output=tmp_path, seed=seed, progress=False), (1, 2)))
     told = json.loads((tmp_path / "mognet_digits.json").read_text())["correct"]
-    assert equal(trained[told], training.load_trained(tmp_path / "mognet_digits"))
+    assert equal(trained[told], load_trained(tmp_path / "mognet_digits"))
     assert read_metadata(tmp_path / "mognet_digits.onnx")["accuracy"] == str(told / 100)
 
 

@@ -22,7 +22,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.datasets.pictures import load_photographs
 from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder, decoder_bytes, fingerprint
 from muxflow.frontend.training.measures import blockiness, psnr
-from muxflow.frontend.training.trainer import PRETRAINED, load_trained
+from muxflow.frontend.training.trained import PRETRAINED, load_trained
 
 RNG = np.random.default_rng(0)
 FACTS = json.loads((PRETRAINED / "encoder_digits.json").read_text(encoding="utf-8"))

@@ -19,6 +19,19 @@ def slow(a, b):
     return (y,)
 
 
+def interleaved(sides):
+    def slow_sides(a, b):
+        y = np.zeros((*a.shape[:2], len(sides)), np.int64)
+        for i in range(a.shape[0]):
+            for j in range(a.shape[1]):
+                left = [list(a[i, j]), list(b[i, j])]
+                for c, side in enumerate(sides):
+                    y[i, j, c] = left[side].pop(0)
+        return (y,)
+
+    return slow_sides
+
+
 def slow_vectors(a, b):
     y = [*a.reshape(-1).tolist(), *b.reshape(-1).tolist()]
     return (np.array(y).reshape(*(1,) * (a.ndim - 1), len(y)),)
@@ -35,7 +48,22 @@ def test_ladder(ladder):
     # Flattened maps, whole.
     for a, b in [((2, 3, 4), (1, 1, 6)), ((1, 5), (2, 2, 5)), ((3, 1, 1), (2, 1))]:
         ladder.add(Concat(whole=True), [Stream(a, 0, 3), Stream(b, -2, 1)], slow_vectors, tight=True)
-    assert ladder.climb() == 1 + 2 * 2 + 2 * 2 + 2 * 3 + 2 * 2 + 2 + 2 + (2 + 2 + 1)
+    # Interleaved: lanes are those that come from one input.
+    for sides, pixels in [((0, 1, 1, 0, 1), (2, 3)), ((1, 1, 0, 0, 1, 1, 1, 1, 0, 0), (1, 2)), ((1, 0), (3, 1))]:
+        a, b = (Stream((*pixels, sides.count(side)), *ends) for side, ends in ((0, (0, 3)), (1, (-9, 8))))
+        ladder.add(Concat(sides=np.array(sides)), [a, b], interleaved(sides), tight=True)
+    assert ladder.climb() == 1 + 2 * 2 + 2 * 2 + 2 * 3 + 2 * 2 + 2 + 2 + (2 + 2 + 1) + (2 + 2 * 2 + 2)
+
+
+def test_sides_must_be_those_of_the_inputs():
+    a, b = Stream((2, 2, 1), 0, 1), Stream((2, 2, 2), 0, 1)
+    for sides in ((0, 1, 0), (0, 0, 1, 1)):
+        with pytest.raises(GraphError, match="and sides for"):
+            Concat(sides=np.array(sides)).infer(a, b)
+    with pytest.raises(GraphError, match="expected 0 or 1 for each channel"):
+        Concat(sides=np.array((0, 2)))
+    with pytest.raises(GraphError, match="not with whole"):
+        Concat(True, np.array((0, 1)))
 
 
 def test_maps_must_agree():

@@ -1,0 +1,129 @@
+"""The choices of a MobileNet with hybrid filter banks, and those of the ready-made ones; no training library is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal, get_args
+
+from muxflow.dataflow.errors import MuxflowError
+
+Measure = Literal["error", "loss"]
+TERNARY_BITS = 2
+"""Stored bits of a weight of -1, 0 or +1."""
+PRECISE_BITS = (4, 5, 6, 7, 8)
+"""What a precise filter's weights may have."""
+LEAST_CHANNELS, STEP = 8, 8
+"""Of a layer whose width is multiplied: at least 8 channels, in steps of 8, as MobileNets have it."""
+
+
+@dataclass(frozen=True)
+class MobilenetConfig:
+    """All choices of a depthwise-separable MobileNet (version 1) with hybrid banks in its pointwise layers.
+
+    `widths`: channels of the stem and of each block; `strides`: of the same; `multiplier`: of all widths; `bits`: of
+    activations, 1 to 4; `precise_bits`: of precise filters, and of the stem, the depthwise layers and the classifier;
+    `share`: of each pointwise layer's filters that stay precise, 0..1; `size`: where it is not 0 the stored weight bits to
+    aim at, in place of `share`; `measure`: of the filters to keep, "error" (the ternarisation error) or "loss" (the
+    increase of the loss, to first order); `precise`: number of precise filters of each pointwise layer, which training
+    finds; () before; `classes`; `input_shape`: (C, H, W), divisible by all strides.
+    Raises MuxflowError when a field is out of range.
+    Source: MobileNet (arXiv 1704.04861) with the banks of arXiv 1911.01028, which start at a share of 1/4; 8 bits, 4-bit
+    activations and `mobilenet_hybrid_mnist` are decisions.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
+    strides: tuple[int, ...] = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+    multiplier: float = 1.0
+    bits: int = 4
+    precise_bits: int = 8
+    share: float = 0.25
+    size: int = 0
+    measure: Measure = "error"
+    precise: tuple[int, ...] = ()
+    classes: int = 1000
+    input_shape: tuple[int, int, int] = (3, 224, 224)
+
+    def __post_init__(self) -> None:
+        if len(self.widths) < 2 or len(self.widths) != len(self.strides):
+            raise MuxflowError(
+                f"mobilenet: {len(self.widths)} widths and {len(self.strides)} strides; give one of each for the stem and "
+                "for every block"
+            )
+        if min((*self.widths, *self.strides, self.classes, *self.input_shape)) < 1 or not 0 < self.multiplier <= 16:
+            raise MuxflowError(f"mobilenet: {self} holds a number below 1, or a multiplier outside of 0 to 16")
+        down = prod(self.strides)
+        if len(self.input_shape) != 3 or any(size % down for size in self.input_shape[1:]):
+            raise MuxflowError(
+                f"mobilenet: input shape {self.input_shape}; give (C, H, W) with H and W divisible by {down}"
+            )
+        if self.precise_bits not in PRECISE_BITS:
+            raise MuxflowError(f"mobilenet: precise filters of {self.precise_bits!r} bits; supported are 4 to 8")
+        if not 0 <= self.share <= 1:
+            raise MuxflowError(f"mobilenet: a share of {self.share:g}; it must be 0 (all ternary) to 1 (none)")
+        if self.measure not in get_args(Measure):
+            raise MuxflowError(f"mobilenet: measure {self.measure!r}; supported: 'error', 'loss'")
+        self._check_counts()
+
+    def _check_counts(self) -> None:
+        filters = self.channels[1:]
+        if self.precise and (
+            len(self.precise) != len(filters)
+            or any(not 0 <= some <= every for some, every in zip(self.precise, filters, strict=True))
+        ):
+            raise MuxflowError(
+                f"mobilenet: {self.precise} precise filters for pointwise layers of {filters}; give one number a layer"
+            )
+        if self.size and not self.stored_bits((0,) * len(filters)) <= self.size:
+            raise MuxflowError(
+                f"mobilenet: a size of {self.size} bits; with all pointwise filters ternary it takes "
+                f"{self.stored_bits((0,) * len(filters))}"
+            )
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the stem and of each block, the multiplier taken in."""
+        if self.multiplier == 1:
+            return self.widths
+        return tuple(max(LEAST_CHANNELS, round(w * self.multiplier / STEP) * STEP) for w in self.widths)
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """List (inputs, filters) of each pointwise layer."""
+        return tuple(zip(self.channels, self.channels[1:], strict=False))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Precise filters of each pointwise layer: `precise` where it is known, else by `share`."""
+        return self.precise or tuple(round(self.share * filters) for filters in self.channels[1:])
+
+    def stored_bits(self, precise: tuple[int, ...] | None = None) -> int:
+        """Count the bits of all weights, with so many precise filters in the pointwise layers (those of `counts` when None)."""
+        channels = self.channels
+        rest = 9 * self.input_shape[0] * channels[0] + 9 * sum(channels[:-1]) + channels[-1] * self.classes
+        banks = sum(
+            inputs * (some * self.precise_bits + (filters - some) * TERNARY_BITS)
+            for (inputs, filters), some in zip(self.pairs, self.counts if precise is None else precise, strict=True)
+        )
+        return rest * self.precise_bits + banks
+
+
+_DIGITS = MobilenetConfig(
+    widths=(16, 32, 64, 64, 128, 128), strides=(2, 1, 2, 1, 1, 1), classes=10, input_shape=(1, 28, 28)
+)
+
+
+def _digits(share: float) -> MobilenetConfig:
+    return MobilenetConfig(_DIGITS.widths, _DIGITS.strides, share=share, classes=10, input_shape=(1, 28, 28))
+
+
+PRESETS: dict[str, MobilenetConfig] = {
+    "mobilenet_hybrid": MobilenetConfig(),
+    "mobilenet_hybrid_075": MobilenetConfig(multiplier=0.75),
+    "mobilenet_hybrid_050": MobilenetConfig(multiplier=0.5),
+    "mobilenet_hybrid_025": MobilenetConfig(multiplier=0.25),
+    "mobilenet_hybrid_mnist": _digits(0.25),
+    "mobilenet_hybrid_mnist_precise": _digits(1.0),
+    "mobilenet_hybrid_mnist_ternary": _digits(0.0),
+}
+"""ImageNet by width multiplier, and 28x28 digits: hybrid, its twin without ternary filters, and without precise ones."""

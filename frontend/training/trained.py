@@ -1,0 +1,58 @@
+"""Trained networks as files: those that ship, their weights, their export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.training import presets
+
+FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
+"""What of a training's report travels in the model file."""
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""The trained networks that ship with Muxflow, as `train_preset` wrote them."""
+
+
+def shipped() -> tuple[str, ...]:
+    """List the names of the networks that ship with their Brevitas weights."""
+    return tuple(sorted(path.stem for path in PRETRAINED.glob("*.pt")))
+
+
+def load_trained(path: str | Path) -> nn.Module:
+    """Load the network that `train_preset` left at `<path>.pt`, in evaluation mode; `path` has no suffix.
+
+    Raises MuxflowError naming the file that is absent or does not fit the network described in `<path>.json`.
+    """
+    base = Path(path)
+    weights, summary = base.with_name(f"{base.name}.pt"), base.with_name(f"{base.name}.json")
+    for file in (weights, summary):
+        if not file.is_file():
+            raise MuxflowError(f"trained network {file}: no such file; `muxflow train` writes it")
+    try:
+        report = json.loads(summary.read_text(encoding="utf-8"))
+        model: nn.Module = presets.family(report.get("preset", "mognet_digits")).restore(report["network"])
+        model.load_state_dict(torch.load(weights, weights_only=True))
+    except MuxflowError:
+        raise
+    except Exception as error:  # a damaged file raises nearly anything
+        raise MuxflowError(
+            f"trained network {weights}: does not fit {summary} ({type(error).__name__}: {error})"
+        ) from error
+    model.eval()
+    return model
+
+
+def export_trained(path: str | Path, target: str | Path) -> Path:
+    """Export the network at `<path>.pt` to the QONNX file `target`, with the facts of its training as metadata."""
+    base = Path(path)
+    model = load_trained(base)
+    report = json.loads(base.with_name(f"{base.name}.json").read_text(encoding="utf-8"))
+    return export(
+        model, target, (1, *model.config.input_shape), {key: str(report[key]) for key in FACTS if key in report}
+    )

@@ -1,0 +1,76 @@
+"""The stored weights of a design, layer by layer and kind by kind, and what hybrid filter banks save of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.op import Role
+from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+
+
+@dataclass(frozen=True)
+class WeightKind:
+    """Filters of a layer that have the same grid: `filters` of `columns` weights of `bits`."""
+
+    filters: int
+    columns: int
+    bits: int
+
+    @property
+    def stored(self) -> int:
+        """Bits of all its weights."""
+        return self.filters * self.columns * self.bits
+
+
+@dataclass(frozen=True)
+class WeightRow:
+    """A layer's weights, the kind of most bits first."""
+
+    layer: str
+    kinds: tuple[WeightKind, ...]
+
+    @property
+    def stored(self) -> int:
+        """Bits of all its weights."""
+        return sum(kind.stored for kind in self.kinds)
+
+    @property
+    def uniform(self) -> int:
+        """Bits that it would store, were all filters as the most precise ones."""
+        return sum(kind.filters * kind.columns * self.kinds[0].bits for kind in self.kinds)
+
+
+def weight_rows(design: Design) -> tuple[WeightRow, ...]:
+    """List the layers with stored weights, in the graph's order; the two products of a hybrid bank are one layer."""
+    graph = design.graph
+    banks = {part.name: join.name for join in graph.nodes for part in _parts(graph, join)}
+    found: dict[str, list[WeightKind]] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, MatrixVector):
+            weights = graph.streams[node.inputs[1]]
+            if weights.constant is not None:
+                kind = WeightKind(*weights.shape, weights.bits)
+                found.setdefault(banks.get(node.name, node.name), []).append(kind)
+    return tuple(WeightRow(name, tuple(sorted(kinds, key=lambda kind: -kind.bits))) for name, kinds in found.items())
+
+
+def _parts(graph: Graph, join: Node) -> tuple[Node, ...]:
+    """Return the two products of a hybrid bank that a node joins: of one input, with different grids; () for any other node."""
+    if not isinstance(join.op, Concat):
+        return ()
+    found = [_source(graph, name)[0] for name in join.inputs]
+    parts = tuple(node for node in found if node is not None and isinstance(node.op, MatrixVector))
+    same = len(parts) == 2 and len({_source(graph, part.inputs[0]) for part in parts}) == 1
+    return parts if same and len({graph.streams[part.inputs[1]].bits for part in parts}) == 2 else ()
+
+
+def _source(graph: Graph, name: str) -> tuple[Node | None, str]:
+    """Find the node and the stream that a stream comes from, forks, width converters and copies of a window aside."""
+    producers = graph.producers()
+    while (node := producers.get(name)) is not None and node.op.role in (Role.PLUMBING, Role.LAYOUT):
+        name = node.inputs[0]
+    return node, name
