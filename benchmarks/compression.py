@@ -137,7 +137,9 @@ def measured(picture: Picture, codes: dict[str, Code]) -> list[tuple[Row, Bytes]
 
 def table_of(rows: list[Row]) -> Table:
     """Lay the rows out, and the mean of each code over all pictures."""
-    table = Table(title="held-out photographs, luma; blockiness: steps of the error across block edges over those inside")
+    table = Table(
+        title="held-out photographs, luma; blockiness: steps of the error across block edges over those inside"
+    )
     for name in ("picture", "code", "bytes", "bits a pixel", "PSNR dB", "SSIM", "blockiness"):
         table.add_column(name, justify="left" if name in ("picture", "code") else "right")
     means = [mean_of([row for row in rows if row.code == code]) for code in dict.fromkeys(row.code for row in rows)]
@@ -180,7 +182,9 @@ def page(found: list[tuple[Row, Bytes]], originals: dict[str, Bytes]) -> str:
 
 def main(
     output: Annotated[Path, typer.Option(help="Folder for the page with the pictures.")] = Path("build/compression"),
-    kodak: Annotated[Path | None, typer.Option(help="Folder of Kodak's pictures, in place of those of packages.")] = None,
+    kodak: Annotated[
+        Path | None, typer.Option(help="Folder of Kodak's pictures, in place of those of packages.")
+    ] = None,
 ) -> None:
     """Print the table and write the page."""
     torch.set_num_threads(1)

@@ -57,12 +57,12 @@ class CompressionConfig:
     imitate: int = 7_000
     tune: int = 4_000
     frame: int = 3_000
-    together: int = 2_000
+    together: int = 1_000
     read_rate: float = 3e-3
     imitate_rate: float = 3e-3
     tune_rate: float = 2e-3
     frame_rate: float = 2e-3
-    together_rate: float = 1e-3
+    together_rate: float = 8e-4
     most: int = 5
     spread: float = 1.8
     slope: float = 4.0
@@ -298,7 +298,7 @@ def train_compression(
 
 
 def rebuilt(encoder: Encoder, decoder: FrameDecoder, plane: Bytes) -> Bytes:
-    """Code grey values (H, W) and rebuild them; the last row and column are repeated to whole patches."""
+    """Encode grey values (H, W) and rebuild them; the last row and column are repeated to whole patches."""
     with torch.no_grad():
         padded = np.pad(plane, [(0, -size % PATCH) for size in plane.shape], mode="edge").astype(np.float32)
         assert encoder.code is not None
@@ -341,7 +341,7 @@ def flip_costs(decoder: FrameDecoder, codes: Tensor, patches: Tensor) -> Tensor:
 
 
 def measure_components(weight: Tensor, teacher: TransformCode, generator: torch.Generator) -> None:
-    """Begin a convolution of whole patches with principal components, in place, and some noise.
+    """Set the weights of a convolution of whole patches to principal components, in place, and some noise.
 
     `weight` (channels, 1, 16, 16). A component has channels in proportion to the levels that it is quantised to.
     """
