@@ -165,7 +165,7 @@ class Compression(nn.Module):  # type: ignore[misc]
         return nn.functional.mse_loss(self.decoder.alone(bits[..., None, None]), patches)
 
     def _prepare(self) -> None:
-        """Weigh the bits by what they mean to the picture, and begin with measurements of principal components."""
+        """Measure what each bit means to the picture, and start from measurements of principal components."""
         with torch.no_grad():
             bits = self.bits[:2000, :, None, None]
             read = self.decoder.alone(bits)
