@@ -40,7 +40,7 @@ from muxflow.frontend.training.linear_codes import (
 )
 from muxflow.frontend.training.measures import blockiness, psnr, ssim
 
-CROPS, CROP, SEED = 1500, 64, 0
+CROPS, CROP, SEED = 2000, 64, 0
 QUALITIES = range(1, 96)
 SHIPPED = "shipped encoder and full-frame decoder"
 
