@@ -38,11 +38,17 @@ from muxflow.frontend.training.linear_codes import (
     train_measurement_code,
     train_transform_code,
 )
-from muxflow.frontend.training.measures import blockiness, psnr, ssim
+from muxflow.frontend.training.measures import BLOCK, blockiness, psnr, ssim
 
-CROPS, CROP, SEED = 1500, 64, 0
+CROPS, CROP, SEED = 2000, 64, 0
 QUALITIES = range(1, 96)
-SHIPPED = "shipped encoder and full-frame decoder"
+SHIPPED, WIDE, JPEG = (
+    "shipped encoder and full-frame decoder",
+    "principal components, 32x32",
+    "JPEG, at most as large a file",
+)
+BLOCKS = {WIDE: 32, JPEG: 8}
+"""Pixels of the blocks whose edges are looked at, where they are not 16."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def linear_codes() -> dict[str, Code]:
 
     return {
         "principal components, 16x16": of_patches(train_transform_code(patches(16), 64), 16, 64),
-        "principal components, 32x32": of_patches(train_transform_code(patches(32), 256), 32, 256),
+        WIDE: of_patches(train_transform_code(patches(32), 256), 32, 256),
         "random measurements of 1 bit": of_patches(train_measurement_code(patches(16), 64, 1), 16, 64),
         "random measurements of 2 bits": of_patches(train_measurement_code(patches(16), 64, 2), 16, 64),
     }
@@ -117,7 +123,7 @@ def measured(picture: Picture, codes: dict[str, Code]) -> list[tuple[Row, Bytes]
     """Measure one picture by all codes, and by JPEG at the file size of the first."""
     plane = picture.luma()
     decoded = {name: code(plane) for name, code in codes.items()}
-    decoded["JPEG, at most as large a file"] = jpeg(plane, next(iter(decoded.values()))[1])
+    decoded[JPEG] = jpeg(plane, next(iter(decoded.values()))[1])
     return [
         (
             Row(
@@ -127,7 +133,7 @@ def measured(picture: Picture, codes: dict[str, Code]) -> list[tuple[Row, Bytes]
                 8 * size / plane.size,
                 psnr(plane, image),
                 ssim(plane, image),
-                blockiness(image, plane, 8 if name.startswith("JPEG") else 16),
+                blockiness(image, plane, BLOCKS.get(name, BLOCK)),
             ),
             image,
         )

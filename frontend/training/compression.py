@@ -33,7 +33,7 @@ WEIGHTS = 1 / 16
 SETTLED, MOMENTUM = 0.15, 0.02
 """Share of imitation after which shifts and means are frozen, and how fast they follow a batch before."""
 
-STEPS = ("read", "imitate", "tune", "frame", "together")
+STEPS = ("read", "imitate", "tune", "frame")
 """The stages by the fields that hold their steps."""
 
 
@@ -41,8 +41,8 @@ STEPS = ("read", "imitate", "tune", "frame", "together")
 class CompressionConfig:
     """How an encoder's codes and their decoder are trained.
 
-    `crops`: of `size` pixels, from which the patches come; `batch`: patches of a step. `read` to `together`:
-    steps of the stages (see `Compression`); `read_rate` to `together_rate`: their peak rates of Adam. `most`: bits of one
+    `crops`: of `size` pixels, from which the patches come; `batch`: patches of a step. `read` to `frame`:
+    steps of the stages (see `Compression`); `read_rate` to `frame_rate`: their peak rates of Adam. `most`: bits of one
     coefficient of the code that is imitated; `spread`: of the thresholds of one channel at first, in standard deviations;
     `slope`: of a bit's logit in its sum; `weight`: of the loss while the codes are tuned;
     `frames`, `wide`: crops of a step and their size, where the decoder learns whole frames; `average`: decay of the average
@@ -57,12 +57,10 @@ class CompressionConfig:
     imitate: int = 7_000
     tune: int = 4_000
     frame: int = 3_000
-    together: int = 2_000
     read_rate: float = 3e-3
     imitate_rate: float = 3e-3
     tune_rate: float = 2e-3
     frame_rate: float = 2e-3
-    together_rate: float = 1e-3
     most: int = 5
     spread: float = 1.8
     slope: float = 4.0
@@ -87,13 +85,13 @@ class CompressionConfig:
 
 
 class Compression(nn.Module):  # type: ignore[misc]
-    """The codes of an encoder and their decoder, trained on photographs in five stages.
+    """The codes of an encoder and their decoder, trained on photographs in four stages.
 
     `read`: the decoder learns to rebuild single patches from the best linear code of the same rate: Gray codes of principal
     components. `imitate`: the encoder learns to give that code's bits. `tune`: both learn together: the decoder to rebuild
     patches, the encoder to give those bits with which the decoder comes nearest, each as important as the error that its
     inversion makes. `frame`: the decoder learns to rebuild whole frames from these codes,
-    without block edges. `together`: as `tune`, but in whole frames, so that bits say what neighbours do not.
+    without block edges.
     The encoder's own layers of the code are trained (`EncoderConfig.measured`); its classifier is not touched.
     Source: decision; codes that learn from the error of the picture alone stay near one bit for each linear measurement.
     """
@@ -135,14 +133,6 @@ class Compression(nn.Module):  # type: ignore[misc]
                 self._frame,
                 after=self._averaged,
             ),
-            Stage(
-                "together",
-                c.together,
-                c.together_rate,
-                (self.code, self.decoder),
-                self._together,
-                after=self._averaged,
-            ),
         )
 
     def _averaged(self) -> None:
@@ -165,7 +155,7 @@ class Compression(nn.Module):  # type: ignore[misc]
         return nn.functional.mse_loss(self.decoder.alone(bits[..., None, None]), patches)
 
     def _prepare(self) -> None:
-        """Weigh the bits by what they mean to the picture, and begin with measurements of principal components."""
+        """Measure what each bit means to the picture, and start from measurements of principal components."""
         with torch.no_grad():
             bits = self.bits[:2000, :, None, None]
             read = self.decoder.alone(bits)
@@ -234,17 +224,6 @@ class Compression(nn.Module):  # type: ignore[misc]
             codes = self.code(frames)
         return nn.functional.mse_loss(self.decoder(codes), frames)
 
-    def _together(self, generator: torch.Generator, progress: float) -> Tensor:
-        frames = self.wide.draw(self.config.frames, generator)
-        side = self.config.wide // PATCH
-        sums, codes = self._coded(patches_of(frames))
-        placed = codes.reshape(len(frames), side, side, -1).permute(0, 3, 1, 2)
-        decoded = self.decoder(placed)
-        with torch.no_grad():  # what neighbours add is left as it is while a bit is inverted
-            left = frames - decoded + self.decoder.alone(placed)
-        error = nn.functional.mse_loss(decoded, frames)
-        return self.config.weight * (error + self._missed(sums, codes, patches_of(left)))
-
 
 def train_compression(
     encoder: Encoder,
@@ -298,7 +277,7 @@ def train_compression(
 
 
 def rebuilt(encoder: Encoder, decoder: FrameDecoder, plane: Bytes) -> Bytes:
-    """Code grey values (H, W) and rebuild them; the last row and column are repeated to whole patches."""
+    """Encode grey values (H, W) and rebuild them; the last row and column are repeated to whole patches."""
     with torch.no_grad():
         padded = np.pad(plane, [(0, -size % PATCH) for size in plane.shape], mode="edge").astype(np.float32)
         assert encoder.code is not None
@@ -341,7 +320,7 @@ def flip_costs(decoder: FrameDecoder, codes: Tensor, patches: Tensor) -> Tensor:
 
 
 def measure_components(weight: Tensor, teacher: TransformCode, generator: torch.Generator) -> None:
-    """Begin a convolution of whole patches with principal components, in place, and some noise.
+    """Set the weights of a convolution of whole patches to principal components, in place, and some noise.
 
     `weight` (channels, 1, 16, 16). A component has channels in proportion to the levels that it is quantised to.
     """

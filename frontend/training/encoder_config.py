@@ -25,6 +25,11 @@ class EncoderLayer:
     levels: int
     bits: int
 
+    @property
+    def padding(self) -> int:
+        """Pixels of zeros on each side: none where a whole patch is measured."""
+        return self.kernel // 2 if self.kernel % 2 else 0
+
     def aims(self, scale: ScaleMode) -> tuple[float, float, float]:
         """Return the step of the activation, and the standard deviation and the mean that the norm before it begins with.
 

@@ -22,7 +22,7 @@ class PatchCode(Protocol):
     """A code of patches: gives what its decoder makes of the code of each."""
 
     def __call__(self, patches: Floats) -> Floats:
-        """Code and decode patches, (N, pixels)."""
+        """Encode and decode patches, (N, pixels)."""
 
 
 def patches_of(plane: Bytes, side: int) -> Floats:
@@ -91,11 +91,11 @@ class TransformCode:
     quantiser: Quantiser
 
     def __call__(self, patches: Floats) -> Floats:
-        """Code and decode patches, (N, pixels)."""
+        """Encode and decode patches, (N, pixels)."""
         return self.quantiser.values(self._indices(patches)) @ self.basis.T + self.mean
 
     def bits(self, patches: Floats) -> Bytes:
-        """Code patches (N, pixels) to bits 0 and 1, (N, bits)."""
+        """Encode patches (N, pixels) to bits 0 and 1, (N, bits)."""
         return self.quantiser.gray_bits(self._indices(patches))
 
     def _indices(self, patches: Floats) -> Indices:
@@ -136,7 +136,7 @@ class MeasurementCode:
     quantiser: Quantiser
 
     def __call__(self, patches: Floats) -> Floats:
-        """Code and decode patches, (N, pixels)."""
+        """Encode and decode patches, (N, pixels)."""
         measured = self.quantiser.indices((patches - self.mean) @ self.matrix)
         return self.quantiser.values(measured) @ self.decoder + self.mean
 

@@ -38,7 +38,7 @@ def ssim(original: Bytes, decoded: Bytes) -> float:
 
 
 def _smooth(plane: Plane) -> Plane:
-    """Filter rows and columns with the window; what does not fit inside is left out."""
+    """Convolve rows and columns with the window; what does not fit inside is left out."""
     places = np.arange(WINDOW) - WINDOW // 2
     window = np.exp(-(places**2) / (2 * SIGMA**2))
     window /= window.sum()

@@ -21,7 +21,7 @@ def pruned(model: Encoder, keep: Sequence[float], *, multiple: int = 8, depths: 
     it, rounded down, so that layers fold into as many parts; the groups divide it. `depths`: blocks that each stage keeps,
     all by default; the first one, which halves the map, always stays. The channels of a layer that stay have the filters
     of the largest mean size, as many of each group; the blocks those whose weights are largest. Weights, HEQ steps,
-    statistics and shifts of what stays are copied.
+    statistics and shifts of what stays are copied; layers that measure patches for the code stay as they are.
     Raises MuxflowError where nothing of a stage would be left, or a number is out of range.
     Source: 1 Mb encoder (arXiv 2501.05097), structural pruning; what is important is a decision.
     """
@@ -35,7 +35,7 @@ def pruned(model: Encoder, keep: Sequence[float], *, multiple: int = 8, depths: 
         widths=widths,
         depths=old.depths if depths is None else tuple(depths),
         levels=_chosen(old.levels, [*layers, *heads]),
-        bits=_chosen(old.bits, layers),
+        bits=_chosen(old.bits, [*layers, *range(old.trunk_layers, len(old.bits))]),
     )
     smaller = Encoder(config)
     kept = torch.arange(old.input_shape[0])
@@ -44,10 +44,11 @@ def pruned(model: Encoder, keep: Sequence[float], *, multiple: int = 8, depths: 
         outputs = _largest(weight, config.layers()[number].outputs, old.groups)
         _copy(model.trunk[layer], smaller.trunk[number], kept, outputs, old.layers()[layer].groups)
         kept = outputs
-    for name in ("classifier", "code"):
-        if getattr(model, name) is not None:
-            head = getattr(model, name)
-            _copy(head, getattr(smaller, name), kept, torch.arange(len(head.conv.weight)), 1)
+    parts = [(model.classifier, smaller.classifier)]
+    parts += zip(model.code or (), smaller.code or (), strict=True)
+    for place, (head, its) in enumerate(parts):
+        inputs = torch.arange(head.conv.weight.shape[1]) if place and old.measured else kept
+        _copy(head, its, inputs, torch.arange(len(head.conv.weight)), 1)
     return smaller
 
 

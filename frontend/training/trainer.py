@@ -21,7 +21,7 @@ from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.compression import CompressionConfig, train_compression
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
-from muxflow.frontend.training.frame_decoder import decoder_bytes
+from muxflow.frontend.training.frame_decoder import FrameDecoder, decoder_bytes
 from muxflow.frontend.training.layers import MuxJoin
 from muxflow.frontend.training.progress import epochs_bar
 from muxflow.frontend.training.quantizers import freeze_heq
@@ -310,6 +310,7 @@ def train_preset(
     previous = torch.get_num_threads()
     torch.set_num_threads(threads)
     began = time.monotonic()
+    decoder: FrameDecoder | None = None
     compression: dict[str, Any] = {}
     try:
         stage = config
@@ -320,7 +321,10 @@ def train_preset(
             model, stage = model.second_stage(trained, train_set), replace(config, epochs=config.epochs - stage.epochs)
         result = train(model, train_set, test_set, stage, folder / name, resume=resume, progress=progress)
         if getattr(model.config, "measured", ()):
-            compression = _compression(model, folder / name, epochs, config, resume, progress, validate)
+            recipe = CompressionConfig(seed=seed).scaled(config.epochs / RECIPES[preset][1].epochs)
+            decoder, compression = train_compression(
+                model, folder / name, recipe, resume=resume, progress=progress, validate=validate
+            )
     finally:
         torch.set_num_threads(previous)
     options = {**chosen, "epochs": config.epochs, "seed": seed}
@@ -340,11 +344,13 @@ def train_preset(
         **({"select": model.config.select} if hasattr(model.config, "select") else {}),
         "network": asdict(model.config),
         "recipe": asdict(config),
-        **compression,
+        **({"compression": compression} if decoder else {}),
     }
     summary = folder / f"{name}.json"
     with alone(folder):  # the files of another training would mix with these
         write_state(folder / f"{name}.pt", model.state_dict())
+        if decoder is not None:
+            write_atomically(folder / f"{name}{DECODER}", decoder_bytes(decoder))
         write_atomically(summary, (json.dumps(report, indent=2) + "\n").encode())
         exported = export_trained(folder / name, folder / f"{name}.onnx")
     return TrainResult(
@@ -358,21 +364,3 @@ def train_preset(
         seed,
         time.monotonic() - began,
     )
-
-
-def _compression(
-    model: nn.Module,
-    folder: Path,
-    epochs: int | None,
-    config: TrainConfig,
-    resume: bool,
-    progress: bool,
-    validate: bool,
-) -> dict[str, Any]:
-    """Train an encoder's codes and write `<folder>.decoder`; steps are as many times fewer as `epochs` are."""
-    recipe = CompressionConfig(seed=config.seed)
-    if epochs is not None:
-        recipe = recipe.scaled(epochs / RECIPES["encoder_digits"][1].epochs)
-    decoder, report = train_compression(model, folder, recipe, resume=resume, progress=progress, validate=validate)
-    write_atomically(folder.with_name(f"{folder.name}{DECODER}"), decoder_bytes(decoder))
-    return {"compression": report}

@@ -30,7 +30,7 @@ def _layer(layer: EncoderLayer, config: EncoderConfig, unit: float, *, code: boo
         layer.outputs,
         layer.kernel,
         stride=layer.stride,
-        padding=layer.kernel // 2 if layer.kernel % 2 else 0,
+        padding=layer.padding,
         groups=layer.groups,
         bias=False,
         weight_quant=heq_weight(layer.levels),

@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 VERBS = frozenset(
     """
     add answer append apply ascend ask await bound bring broadcast build call chain check choose classify climb collect
-    compare compile compose compute concatenate convert convolve copy count cut declare decode derive describe divide do
+    compare compile compose compress compute concatenate convert convolve copy count cut declare decode derive describe divide do
     draw drop emit encode end estimate explain export fill find fit fold follow format freeze generate give group handle hash hold
     import include infer insert interrupt join keep lay leave let list load locate look make map mark measure move multiply
     name normalise note open pack pair part pass pick place plan play print put quantize raise rank read rebuild record

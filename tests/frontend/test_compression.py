@@ -42,9 +42,7 @@ RNG = np.random.default_rng(0)
 SMALL = EncoderConfig(
     widths=(4, 4, 4, 4), groups=1, classes=3, measured=(32, 32), levels=(3,), bits=(3,), input_shape=(1, 32, 32)
 )
-RECIPE = CompressionConfig(
-    crops=40, size=32, batch=32, read=30, imitate=40, tune=10, frame=5, together=5, frames=1, wide=32
-)
+RECIPE = CompressionConfig(crops=40, size=32, batch=32, read=30, imitate=40, tune=10, frame=5, frames=1, wide=32)
 TINY = DecoderConfig(code=64, hidden=8, features=8, widths=(4, 4), blocks=(1, 1))
 
 

@@ -136,6 +136,7 @@ def kinds(graph):
         replace(SMALL, scale="unit", bits=(2,), levels=(3,)),
         replace(SMALL, norm="batch"),
         replace(SMALL, code=0, levels=(3,)),
+        replace(SMALL, measured=(6, 7), levels=(*SMALL.levels[:-1], 5, 3, 7), bits=(*SMALL.bits, 3, 2)),
     ],
 )
 def test_torch_qonnx_and_graph_agree_on_both_outputs(tmp_path, config):
@@ -153,9 +154,10 @@ def test_torch_qonnx_and_graph_agree_on_both_outputs(tmp_path, config):
         values = graph.read_out((logits, code))[1]
         assert np.array_equal(values, code.transpose(0, 3, 1, 2))
     if config.norm == "bsn":
-        compared = [layer.bits for layer in config.layers()].count(1)
+        bits = [layer.bits for layer in config.layers()]
+        compared = bits.count(1)
         assert (kinds(graph).count(ShiftClip), kinds(graph).count(Threshold)) == (
-            config.trunk_layers + bool(config.code) - compared,
+            len(bits) - bits.count(0) - compared,
             compared,
         )
     else:

@@ -40,6 +40,16 @@ def test_keeping_all_changes_nothing(model):
         assert all(torch.equal(a, b) for a, b in zip(model(images), same(images), strict=True))
 
 
+def test_layers_that_measure_patches_stay_as_they_are():
+    config = replace(CONFIG, measured=(8,), levels=(3,), bits=(*CONFIG.bits, 3))
+    model = randomise(seeded(Encoder, config, 3))
+    smaller = pruned(model, (1, 0.5, 0.5, 0.5), multiple=4, depths=(1, 1, 2, 1)).eval()
+    assert smaller.config.bits == (3, 2, 2, 2, *smaller.config.bits[4:-1], 3)
+    images = torch.randint(0, 256, (4, 1, 32, 32), generator=torch.Generator().manual_seed(0)) / 256
+    with torch.no_grad():
+        assert torch.equal(model(images)[1], smaller(images)[1])
+
+
 def test_the_largest_channels_of_each_group_stay(model):
     with torch.no_grad():
         model = randomise(seeded(Encoder, CONFIG, 3))

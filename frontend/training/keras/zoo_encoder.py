@@ -22,8 +22,8 @@ def _layer(
     x: Any, layer: EncoderLayer, config: EncoderConfig, unit: float, name: str, convolution: Any, *, code: bool = False
 ) -> Any:
     """Chain convolution, norm and activation, which a classifier has not; `unit`: the value of one input code."""
-    if layer.kernel > 1:
-        x = layers.ZeroPadding2D(layer.kernel // 2, name=f"{name}_pad")(x)
+    if layer.padding:
+        x = layers.ZeroPadding2D(layer.padding, name=f"{name}_pad")(x)
     x = convolution(
         layer.outputs,
         layer.kernel,
@@ -53,7 +53,7 @@ def encoder(config: EncoderConfig, convolution: Any = QConv2D) -> Any:
     """
     channels, *size = config.input_shape
     image = layers.Input((*size, channels), name="image")
-    x = QActivation(PIXELS, name="pixels")(image)
+    x = pixels = QActivation(PIXELS, name="pixels")(image)
     unit, plan = PIXEL_SCALE, config.layers()
     for index, layer in enumerate(plan[: config.trunk_layers]):
         x = _layer(x, layer, config, unit, f"trunk{index}", convolution)
@@ -62,5 +62,9 @@ def encoder(config: EncoderConfig, convolution: Any = QConv2D) -> Any:
     logits = layers.GlobalAveragePooling2D(name="logits")(scores)
     if not config.code:
         return tf.keras.Model(image, logits, name="encoder")
-    code = _layer(x, plan[-1], config, unit, "code", convolution, code=True)
+    code, unit = (pixels, PIXEL_SCALE) if config.measured else (x, unit)
+    heads = plan[config.trunk_layers + 1 :]
+    for index, layer in enumerate(heads):
+        code = _layer(code, layer, config, unit, f"code{index}", convolution, code=layer is heads[-1])
+        unit = activation_scale(layer.bits, config.scale)
     return tf.keras.Model(image, [logits, code], name="encoder")
