@@ -53,7 +53,8 @@ def weight_rows(design: Design) -> tuple[WeightRow, ...]:
         if isinstance(node.op, MatrixVector):
             weights = graph.streams[node.inputs[1]]
             if weights.constant is not None:
-                kind = WeightKind(*weights.shape, weights.bits)
+                filters, columns = weights.shape
+                kind = WeightKind(filters, columns, weights.bits)
                 found.setdefault(banks.get(node.name, node.name), []).append(kind)
     return tuple(WeightRow(name, tuple(sorted(kinds, key=lambda kind: -kind.bits))) for name, kinds in found.items())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from math import gcd
 
@@ -20,7 +20,7 @@ class Concat(Op):
     """Concatenate channels: of each pixel those of `a`, then those of `b`; with `whole` all of `a`, then all of `b`.
 
     - Attributes `whole`; `sides`, `(A + B,)`: from which input each channel of the output comes, 0 for `a`, 1 for `b`,
-      each giving its own in their order; absent: `a` first. Inputs `(*S, A)` and `(*S, B)`; output `(*S, A + B)`.
+      each giving its own in their order; empty: `a` first. Inputs `(*S, A)` and `(*S, B)`; output `(*S, A + B)`.
       Vectors, one pixel each, may have other axes of size 1 than each other; the output has those of `a`. With `whole`
       the inputs are of any shape, flattened maps, and the output is the vector `(1, ..., 1, size of a + size of b)` with
       the axes of `a`; it takes no `sides`.
@@ -31,15 +31,13 @@ class Concat(Op):
     """
 
     whole: bool = False
-    sides: IntArray | None = None
+    sides: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     inputs = (Port("a"), Port("b"))
 
     def __post_init__(self) -> None:
-        if self.sides is None:
-            return
         sides = frozen_array(self.sides)
-        if self.whole or sides.ndim != 1 or not np.isin(sides, (0, 1)).all():
+        if (self.whole and sides.size) or sides.ndim != 1 or not np.isin(sides, (0, 1)).all():
             raise GraphError(
                 f"concat: sides of shape {sides.shape}; expected 0 or 1 for each channel of the output, and not with whole"
             )
@@ -49,10 +47,9 @@ class Concat(Op):
         a, b = inputs
         if not self.whole and not meet(a, b):
             raise GraphError(f"concat: inputs {a} and {b}; height and width must agree")
-        if self.sides is not None and np.bincount(self.sides, minlength=2).tolist() != [a.channels, b.channels]:
-            raise GraphError(
-                f"concat: inputs {a} and {b}, and sides for {np.bincount(self.sides, minlength=2).tolist()}"
-            )
+        taken = np.bincount(self.sides, minlength=2).tolist()
+        if self.sides.size and taken != [a.channels, b.channels]:
+            raise GraphError(f"concat: inputs {a} and {b}, and sides for {taken[0]} and {taken[1]} channels")
         flat = (*(1,) * (len(a.shape) - 1), a.size + b.size)
         return (
             Stream(
@@ -70,14 +67,14 @@ class Concat(Op):
             return (flat.reshape(len(a), *(1,) * (a.ndim - 2), -1),)
         joined = np.concatenate((a, b.reshape(*a.shape[:-1], b.shape[-1])), axis=-1)
         # A stable order of the sides is where each channel of a, then each of b, belongs.
-        return (joined if self.sides is None else joined[..., np.argsort(np.argsort(self.sides, kind="stable"))],)
+        return (joined[..., np.argsort(np.argsort(self.sides, kind="stable"))] if self.sides.size else joined,)
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
         """Yield the lanes that come from one input each, of every number of neighbouring pixels."""
         a, b = (stream.channels for stream in ports.inputs)
         counts = [1] if self.whole else pixel_counts(ports.outputs[0])
         for lanes, pixels in product(divisors(gcd(a, b)), counts):
-            if self.sides is None or not np.ptp(self.sides.reshape(-1, lanes), axis=1).any():
+            if not np.ptp(self.sides.reshape(-1, lanes), axis=1).any():
                 yield Fold(pe=lanes, pixels=pixels)
 
     def loops(self, ports: Ports, fold: Fold) -> tuple[int, int, int]:
@@ -89,7 +86,7 @@ class Concat(Op):
     def order(self, ports: Ports, fold: Fold) -> IntArray:
         """List from which input each beat of a part comes, 0 for `a`, 1 for `b`."""
         _, a, b = self.loops(ports, fold)
-        return np.repeat((0, 1), (a, b)) if self.sides is None else self.sides[:: fold.pe]
+        return self.sides[:: fold.pe] if self.sides.size else np.repeat((0, 1), (a, b))
 
     def access(self, ports: Ports, fold: Fold) -> Access:
         parts, a, b = self.loops(ports, fold)

@@ -197,8 +197,8 @@ def _banked(importer: Importer, names: tuple[str, str], bank: Bank, op: MatrixVe
     for supply, bits in zip(bank.parts, bank.bits, strict=True):
         weights = importer.emit(f"{names[0]}_{bits}bit", supply)
         parts.append(importer.emit(f"{names[1]}_{bits}bit", op, stream, weights))
-    in_order = bool((np.diff(bank.sides) >= 0).all())
-    return importer.place(names[1], Concat(sides=None if in_order else bank.sides), *parts)
+    mixed = bool((np.diff(bank.sides) < 0).any())
+    return importer.place(names[1], Concat(sides=bank.sides) if mixed else Concat(), *parts)
 
 
 def loads(asked: Collection[str] | None, names: Collection[str]) -> bool:

@@ -45,7 +45,7 @@ class _StraightThrough(torch.autograd.Function):  # type: ignore[misc]
 
 
 def ternary_codes(rows: Tensor) -> Tensor:
-    """Quantize each filter to three values, shape (rows, columns): the sign where a weight is above 0.7 of the mean magnitude, else 0."""
+    """Quantize filters, shape (rows, columns), to the sign where a weight is above 0.7 of its filter's mean, else to 0."""
     sizes = rows.abs()
     return torch.sign(rows) * (sizes > TERNARY_THRESHOLD * sizes.mean(dim=1, keepdim=True))
 

@@ -128,7 +128,7 @@ def _scores(model: Mobilenet, train_set: Dataset, config: MobilenetConfig) -> li
 
 
 def _move_to_front(model: Mobilenet, scores: list[Tensor]) -> None:
-    """Order the filters of each pointwise layer by falling score, and all that follows with them; in place.
+    """Bring the filters of each pointwise layer into the order of falling scores, and all that follows with them; in place.
 
     The network computes the same. Only its first filters are precise, so these are the ones of the highest scores.
     """

@@ -17,12 +17,12 @@ class ConcatKernel(Kernel[Concat], op=Concat):
         lanes = fold.operations
         bits = lanes * ports.outputs[0].bits
         lut, ff = estimate(process=PROCESS)
-        table = 0 if op.sides is None else -(-len(op.order(ports, fold)) // 64)
+        table = -(-len(op.order(ports, fold)) // 64) if op.sides.size else 0
         return Cost(lut + bits // 2 + 1 + table, ff + bits, depth=2, unrolled=lanes)
 
     def unit(self, op: Concat, ports: Ports, fold: Fold) -> Unit:
         parts, a, b = op.loops(ports, fold)
         loops = (("PARTS", parts), ("A_FOLD", a), ("B_FOLD", b))
-        if op.sides is None:
+        if not op.sides.size:
             return self.call("concat", loops)
         return self.call("interleave", loops, Table("sides", op.order(ports, fold)[:, None], 0, 1, memory=False))
