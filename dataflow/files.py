@@ -21,6 +21,7 @@ from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.interruption import ended, undisturbed
+from muxflow.dataflow.limits import check_bytes
 
 MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
@@ -159,6 +160,26 @@ def read_manifest(folder: Path) -> Manifest | None:
         return Manifest(str(entry["network"]), frozenset(map(str, entry["files"])))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def check_sources(folder: Path, *parts: str) -> None:
+    """Raise MuxflowError where files and folders in a written folder, `parts`, cannot be read whole by a tool or a hash.
+
+    That is where one that Muxflow wrote is gone, where a device or a pipe stands, for which a tool waits without end, and
+    where a file is larger than any model.
+    """
+    manifest = read_manifest(folder)
+    ours = {folder / name for name in (manifest.files if manifest else ())}
+    for part in parts:
+        above = folder / part
+        inside = {file for file in ours if file.is_relative_to(above)}
+        for file in sorted({above, *above.rglob("*"), *inside}):
+            if file.is_file():
+                check_bytes(str(file), file.stat().st_size)
+            elif file in inside:
+                raise MuxflowError(f"{file} is gone; build the project again")
+            elif file.exists() and not file.is_dir():
+                raise MuxflowError(f"{file}: a device or a pipe, which may never end; build the project again")
 
 
 @contextmanager

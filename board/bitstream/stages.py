@@ -27,9 +27,9 @@ from muxflow.board.bitstream.vendor_reports import read_synthesis
 from muxflow.board.bitstream.vendor_tcl import hls_results, top_name, write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
-from muxflow.dataflow.files import whole_folder, write_atomically
+from muxflow.dataflow.files import check_sources, whole_folder, write_atomically
 from muxflow.dataflow.limits import is_number
-from muxflow.hls.vitis.project import Project
+from muxflow.hls.vitis.project import MARKER, SOURCES, Project
 
 StageName = Literal["check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
@@ -104,6 +104,7 @@ def make_bitstream(
     refusal = cosimulation_refusal(project) if options.cosim else ""
     if refusal and options.until == "cosim":
         raise MuxflowError(f"{project.path}: {refusal}")
+    check_sources(project.path, *SOURCES, "tb", MARKER)
     folder = project.path / "bitstream"
     last = ORDER[options.until]
     try:

@@ -20,7 +20,7 @@ import numpy as np
 
 from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import check_replaceable, read_json, scratch_folder, whole_folder
+from muxflow.dataflow.files import check_replaceable, check_sources, read_json, scratch_folder, whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
@@ -39,7 +39,7 @@ REQUIREMENTS = "requirements.txt"
 FLOW_FILE = "finn.json"
 """Marks a folder that `write` made."""
 KIND = "a FINN project of Muxflow"
-COMPARISON = "comparison.json"
+COMPARISON, MODEL = "comparison.json", "model.onnx"
 CHECKED_FRAMES = 4
 """Random frames on which FINN's execution of a new model is compared with the graph, tensor by tensor."""
 BOARDS = {
@@ -146,6 +146,7 @@ def outcome(path: Path, codes: Batch, *, progress: Callable[[str], None] | None 
     """Compare as `check` does, and say what was compared."""
     check_version()
     design, _ = load_design(Path(path))
+    check_sources(Path(path), MODEL)
     checked = design.graph.check_codes(codes)
     found = _run("check", Path(path).absolute(), codes=checked, progress=progress)
     return Outcome(**{**found, "streams": tuple(found["streams"])})

@@ -20,10 +20,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.stream import random_codes
-from muxflow.hls.finn import CHECKED_FRAMES, COMPARISON, comparison
-from muxflow.hls.finn.dataflow import dataflow_model
+from muxflow.dataflow.text import reason
+from muxflow.hls.finn import CHECKED_FRAMES, COMPARISON, MODEL, comparison
+from muxflow.hls.finn.dataflow import COUNTS, dataflow_model
 from muxflow.hls.finn.execution import FinnExecution
 from muxflow.proof.compare import compare
 
@@ -35,7 +37,7 @@ def build(design: Design, folder: Path, scratch: Path, say: Callable[[str], None
     """
     say("FINN model")
     model, owners = dataflow_model(design)
-    model.save(str(folder / "model.onnx"))
+    model.save(str(folder / MODEL))
     say("FINN's execution against the graph")
     graph, generator = design.graph, np.random.default_rng(0)
     frames = {name: random_codes(graph.streams[name], CHECKED_FRAMES, generator) for name in graph.inputs}
@@ -89,5 +91,11 @@ def _keep_code(model: Any, folder: Path) -> None:
 
 
 def load_model(path: Path) -> Any:
-    """Load a written model."""
-    return ModelWrapper(str(path))
+    """Load a written model; raises MuxflowError naming the file where it is none that `dataflow_model` made."""
+    try:
+        model = ModelWrapper(str(path))
+    except Exception as error:  # protobuf's DecodeError has no stable import path
+        raise MuxflowError(f"{path}: not a model of FINN ({reason(error)}); build the project again") from error
+    if model.get_metadata_prop(COUNTS) is None:
+        raise MuxflowError(f"{path}: not a model that Muxflow wrote; build the project again")
+    return model

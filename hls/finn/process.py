@@ -34,12 +34,13 @@ def _build(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str,
 
 def _check(folder: Path, scratch: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Compare FINN's execution of `model.onnx` with the graph on the codes in SCRATCH/codes.npz, in the order of the inputs."""
+    from muxflow.hls.finn import MODEL
     from muxflow.hls.finn.execution import FinnExecution
     from muxflow.hls.finn.flow import load_model
     from muxflow.proof.compare import compare
 
     graph = load_design(folder)[0].graph
-    execution = FinnExecution(load_model(folder / "model.onnx"), graph)
+    execution = FinnExecution(load_model(folder / MODEL), graph)
     with np.load(scratch / "codes.npz") as codes:
         batch = dict(zip(graph.inputs, codes.values(), strict=True))
     return asdict(compare(graph, [execution], batch).outcomes[0])

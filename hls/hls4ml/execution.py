@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import scratch_folder
+from muxflow.dataflow.files import check_sources, read_bounded, scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.processes import compiled, completed, first_errors
@@ -42,7 +42,11 @@ class Hls4mlExecution:
 
     def __init__(self, path: Path, graph: Graph) -> None:
         self._graph = graph
-        script = (path / SCRIPT).read_text()
+        check_sources(path, "firmware", *(file.name for file in path.iterdir() if not file.is_dir()), SCRIPT)
+        try:
+            script = read_bounded(path / SCRIPT)
+        except (OSError, ValueError) as error:
+            raise MuxflowError(f"{path / SCRIPT}: cannot be read ({error}); build the project again") from error
         named = [re.search(rf"^{key}=(\w+)$", script, re.MULTILINE) for key in ("PROJECT", "LIB_STAMP")]
         if None in named:
             raise MuxflowError(f"{path / SCRIPT}: no PROJECT and LIB_STAMP in it; build the project again")

@@ -15,7 +15,7 @@ import numpy as np
 from muxflow.board.driver.errors import AcceleratorError
 from muxflow.board.driver.weights import WEIGHTS_FILE, WeightMemories, checksum, read_weights, weight_file
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import check_replaceable, read_manifest, whole_folder
+from muxflow.dataflow.files import check_replaceable, check_sources, whole_folder
 from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
@@ -227,10 +227,7 @@ def load_project(path: Path) -> Project:
     path = Path(path).absolute()
     check_project(path, "vitis")
     design, options = load_design(path)
-    manifest = read_manifest(path)
-    for name in sorted(manifest.files if manifest else ()):
-        if name.startswith(tuple(f"{folder}/" for folder in SOURCES)) and not (path / name).is_file():
-            raise MuxflowError(f"{path / name} is gone; build the project again")
+    check_sources(path, *SOURCES)
     try:
         return Project(path, design, from_json(ProjectOptions, options, path="options"))
     except MuxflowError as error:

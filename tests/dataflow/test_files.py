@@ -14,6 +14,7 @@ from muxflow.dataflow.files import (
     MANIFEST,
     check_network,
     check_replaceable,
+    check_sources,
     held_folder,
     read_bounded,
     read_manifest,
@@ -21,6 +22,7 @@ from muxflow.dataflow.files import (
     whole_folder,
     write_atomically,
 )
+from muxflow.dataflow.limits import MOST_BYTES
 
 
 def listing(folder):
@@ -278,3 +280,28 @@ def test_a_held_folder_removes_what_killed_processes_left_and_nothing_else(tmp_p
             assert living.is_dir() and other.is_dir() and living != other
     assert sorted(one.name for one in parent.iterdir()) == [".other.left", ".run.file", ".run.link"]
     assert outside.is_dir()
+
+
+def test_what_a_tool_would_wait_for_or_never_end_with_is_refused(tmp_path):
+    target = tmp_path / "project"
+    with whole_folder(target) as folder:
+        (folder / "src").mkdir()
+        for name in ("src/a", "src/b", "main", "other"):
+            (folder / name).write_text("1")
+    own = target / "src" / "own"
+    check_sources(target, "src", "main", "absent")
+    for file, said in ((own, "a device or a pipe"), (target / "src" / "a", "is gone"), (target / "main", "is gone")):
+        file.unlink(missing_ok=True)
+        os.mkfifo(file)
+        with pytest.raises(MuxflowError, match=f"{file}.*{said}.*build the project again"):
+            check_sources(target, "src", "main")
+        file.unlink()
+        file.write_text("1")
+    with own.open("r+b") as opened:
+        opened.truncate(MOST_BYTES + 1)
+    with pytest.raises(MuxflowError, match=r"own: 2,147,483,649 bytes.*MOST_BYTES"):
+        check_sources(target, "src")
+    own.unlink()
+    own.symlink_to(own.name)
+    (target / "other").unlink()
+    check_sources(target, "src", "main")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,15 @@ def test_writes_the_whole_project_and_says_what_finn_estimates(tmp_path: Path) -
     done = CliRunner().invoke(app, ["csim", str(target), "--count", "2", "--json"], catch_exceptions=False)
     rung = json.loads(done.output)
     assert (rung["title"], rung["status"], rung["images"]) == ("FINN execution", "equal", 2)
+    model = target / "model.onnx"
+    for damaged, said in ((b"", "not a model that Muxflow wrote"), (b"\xff" * 99, "not a model of FINN")):
+        model.write_bytes(damaged)
+        with pytest.raises(MuxflowError, match=rf"model\.onnx: {said}.*build the project again"):
+            CliRunner().invoke(app, ["csim", str(target), "--count", "2"], catch_exceptions=False)
+    model.unlink()
+    os.mkfifo(model)
+    with pytest.raises(MuxflowError, match=r"model\.onnx is gone; build the project again"):
+        CliRunner().invoke(app, ["csim", str(target), "--count", "2"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize(

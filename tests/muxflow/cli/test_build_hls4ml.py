@@ -1,6 +1,7 @@
 """`muxflow build --target hls4ml`: the whole project, or an error before any work."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from networks import NETWORKS, batch, each
 
+from muxflow.dataflow.files import MOST_TEXT
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 
@@ -89,6 +91,17 @@ def test_the_whole_project_for_the_pynq_z2(workplace: Path, residual: Graph) -> 
     changed.write_text("no C++")
     done = run("csim", "project", cwd=workplace)
     assert done.returncode == 6 and "build_lib.sh failed" in done.stderr
+    changed.unlink()
+    os.mkfifo(changed)
+    done = run("csim", "project", cwd=workplace)
+    assert done.returncode == 1 and "parameters.h is gone; build the project again" in done.stderr
+    changed.unlink()
+    changed.write_text("no C++")
+    script = project / "build_lib.sh"
+    for damaged in (b"\xff", b"", b"#" * (MOST_TEXT + 1)):
+        script.write_bytes(damaged)
+        done = run("csim", "project", cwd=workplace)
+        assert done.returncode == 1 and "build the project again" in done.stderr, done.stderr
     done = run("csim", "project", "--bounded", cwd=workplace)
     assert done.returncode == 2 and "--bounded is for Muxflow's own projects" in " ".join(done.stderr.split())
 
