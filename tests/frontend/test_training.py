@@ -195,7 +195,7 @@ def test_train_preset_leaves_a_model_and_its_report(tmp_path, capsys):
 
 
 def test_files_of_two_trainings_in_one_folder_do_not_mix(tmp_path, monkeypatch):
-    both, write, trained = threading.Barrier(2), training._write, {}
+    both, write, trained = threading.Barrier(2), training.write_state, {}
 
     def write_together(path, state):
         write(path, state)
@@ -206,7 +206,7 @@ def test_files_of_two_trainings_in_one_folder_do_not_mix(tmp_path, monkeypatch):
         trained[config.seed] = model
         return training.Evaluation(config.seed, 100)
 
-    monkeypatch.setattr(training, "_write", write_together)
+    monkeypatch.setattr(training, "write_state", write_together)
     monkeypatch.setattr(training, "train", train_at_once)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda seed: train_preset(output=tmp_path, seed=seed, progress=False), (1, 2)))
@@ -268,7 +268,7 @@ def test_a_checkpoint_of_another_network_and_a_full_disk(tmp_path, monkeypatch):
     def full(path, data):
         raise MuxflowError(f"{path}: cannot be written (No space left on device)")
 
-    monkeypatch.setattr(training, "write_atomically", full)
+    monkeypatch.setattr("muxflow.frontend.training.stages.write_atomically", full)
     with pytest.raises(MuxflowError, match=r"checkpoint\.pt: cannot be written"):
         run(small(), tmp_path / "other")
     assert list((tmp_path / "other").iterdir()) == []
