@@ -171,7 +171,9 @@ def _legal(group: Group, wanted: Fold, slowest: int) -> Fold:
 
     if any(candidate.fold == wanted for candidate in group.candidates):
         return wanted
-    enough = [candidate for candidate in group.candidates if candidate.cycles <= slowest and candidate.fold.groups == 1]
+    # FINN+ has no folds of several groups or neighbouring pixels.
+    known = [candidate for candidate in group.candidates if candidate.fold.groups == candidate.fold.pixels == 1]
+    enough = [candidate for candidate in known if candidate.cycles <= slowest]
     if not enough:
-        return min(group.candidates, key=lambda candidate: candidate.cycles).fold
+        return min(known, key=lambda candidate: candidate.cycles).fold
     return min(enough, key=distance).fold

@@ -45,10 +45,16 @@ class ErnConfig:
             )
         numbers = (*self.widths, *self.blocks, *self.stem, self.stem_width, self.classes, *self.input_shape)
         if min(numbers) < 1:
-            raise MuxflowError(f"ern: {self} holds a number below 1")
+            raise MuxflowError(
+                f"ern: widths {self.widths}, blocks {self.blocks}, stem {self.stem}, stem_width {self.stem_width}, classes "
+                f"{self.classes}, input_shape {self.input_shape}; each number is 1 or more"
+            )
         down = prod(self.stem) * 2 ** (len(self.widths) - 1)
         if len(self.input_shape) != 3 or any(size % down for size in self.input_shape[1:]):
-            raise MuxflowError(f"ern: input shape {self.input_shape}; give (C, H, W) with H and W divisible by {down}")
+            raise MuxflowError(
+                f"ern: input shape {self.input_shape}; give (C, H, W) with H and W divisible by "
+                f"{down}, the product of all strides"
+            )
 
 
 PRESETS: dict[str, ErnConfig] = {

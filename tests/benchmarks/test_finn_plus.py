@@ -207,16 +207,27 @@ def test_our_folds_are_handed_over_in_the_order_of_the_network(graph):
     ],
 )
 def test_folds_of_windows_that_finn_has(fold, expected):
+    board = find_board("pynq-z2")
+    design = build_design(convolution(), {"conv": fold}, KERNELS, device=board.device, board=board.name, clock_mhz=100)
+    assert finn_designs.finn_folds(design) == expected
+
+
+def test_no_fold_of_several_pixels_stands_for_one_that_is_not_legal_here():
+    # PE 1 SIMD 2 with four pixels would be nearest of those with 64 cycles.
+    layers = finn_designs.LayerFolds(((1, 3),), slowest_cycles=64)
+    folds, adapted = same_model.Pricing(convolution(), 0.8).leaders(layers)
+    assert folds["conv"] in (Fold(1, 8), Fold(2, 4))
+    assert len(adapted) == 1
+
+
+def convolution():
     weights = np.arange(32).reshape(4, 8) % 3 - 1
     nodes = (
         Node("window", SlidingWindow((2, 2)), ("x",), ("v",)),
         Node("rom", RomWeights(weights, 1, 16), (), ("w",)),
         Node("conv", MatrixVector(1, 4), ("v", "w"), ("y",)),
     )
-    graph = with_nodes(Graph("net", (), {"x": Stream((5, 5, 2), 0, 3)}, ("x",), ("y",)), nodes)
-    board = find_board("pynq-z2")
-    design = build_design(graph, {"conv": fold}, KERNELS, device=board.device, board=board.name, clock_mhz=100)
-    assert finn_designs.finn_folds(design) == expected
+    return with_nodes(Graph("net", (), {"x": Stream((5, 5, 2), 0, 3)}, ("x",), ("y",)), nodes)
 
 
 STAND_IN = """#!{python}
