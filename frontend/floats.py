@@ -125,6 +125,8 @@ def _output(graph: Graph, name: str, values: npt.NDArray[Any]) -> Tensor:
     if readout is None:
         return Logits(flat)
     stream = graph.streams[name]
+    if flat.shape[1] != stream.size:
+        raise MismatchError(f"{name}: the model gives {flat.shape[1]} values, the graph {stream.size}")
     ordered = np.empty((len(values), stream.size))
     ordered[:, list(readout.order)] = flat
     # A channel with factor 0 tells nothing of its codes, but its value must be the offset.

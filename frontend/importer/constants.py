@@ -20,6 +20,8 @@ ATTRIBUTES = (str, int, float, tuple, np.ndarray)
 """What an attribute can be that is no graph."""
 DIVISORS = frozenset(("strides", "dilations", "kernel_shape", "blocksize", "group", "num_outputs"))
 """Attributes by which ONNX divides."""
+KERNELS = {"Conv": 1, "ConvInteger": 1, "ConvTranspose": 1, "DeformConv": 1, "QLinearConv": 3}
+"""Convolutions, and which of their inputs is the kernel."""
 SIZES = 256
 """Most numbers of a constant that may be sizes."""
 REORDERINGS = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
@@ -97,6 +99,12 @@ def _check_size(node: ModelNode, inputs: Sequence[npt.NDArray[Any]], opset: int)
     for name in DIVISORS & set(node.attributes):
         if np.less(node.attributes[name], 1).any():  # ONNX would divide by it
             raise UnsupportedError(f"{node.label}: {name} {node.attributes[name]} must be at least 1")
+    if node.op_type in KERNELS:
+        ranks = [value.ndim for value in (*inputs[:1], *inputs[KERNELS[node.op_type] :][:1])]
+        if len(ranks) < 2 or ranks[0] != ranks[1] or ranks[0] < 3:  # ONNX would end the process
+            raise UnsupportedError(
+                f"{node.label}: a convolution of {ranks} axes; map and kernel must have as many, 3 or more"
+            )
     given = {name: value for name, value in zip(node.inputs, inputs, strict=True) if name}
     kinds = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in given.items()}
     infos = [helper.make_tensor_value_info(name, kinds[name], value.shape) for name, value in given.items()]

@@ -211,7 +211,7 @@ def _with_bias(importer: Importer, node: ModelNode, tensor: Tensor, rows: int) -
     if len(node.inputs) < 3 or not node.inputs[2]:
         return tensor
     bias = importer.constant(node, 2).astype(np.float32).reshape(-1)
-    if bias.size not in (1, rows):
+    if bias.size != rows and (bias.size != 1 or node.op_type == "Conv"):  # a convolution repeats none
         raise UnsupportedError(f"{node.label}: a bias of {bias.size} values for {rows} outputs")
     if not bias.any():
         return tensor

@@ -126,6 +126,17 @@ def read_zero_point(importer: Importer, node: ModelNode, position: int) -> Float
     return zero_point
 
 
+def _check_parameters(importer: Importer, node: ModelNode) -> None:
+    """Raise UnsupportedError where a parameter is of integers in which QONNX' own arithmetic overflows, as 2 ** (bits - 1)."""
+    for position in range(1, len(node.inputs)):
+        kind = importer.constant(node, position).dtype
+        if kind.kind not in "if" or kind.itemsize < 4:
+            raise UnsupportedError(
+                f"{node.label}: input {position} ({node.inputs[position]}) is of type {kind.name}; QONNX computes with it, so "
+                "export it as float32"
+            )
+
+
 def _rounding(node: ModelNode, default: str) -> str:
     mode = str(node.attributes.get("rounding_mode", default)).upper()
     if mode not in ROUNDING_MODES:
@@ -138,6 +149,7 @@ def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quant
 
     Raises MuxflowError when they are not constant, a scale is not positive, or the bits are not 1 to `most_bits`.
     """
+    _check_parameters(importer, node)
     scale = read_scale(importer, node, 1)
     if node.op_type == "BipolarQuant":
         return Quantizer(scale, np.zeros(1, np.float32), bipolar=True)
@@ -194,6 +206,7 @@ def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: Qu
 def truncate(importer: Importer, node: ModelNode) -> Value:
     """Import Trunc: drops the lowest bits of a sum, as after an average pool."""
     tensor = importer.tensor(node, 0)
+    _check_parameters(importer, node)
     separate = len(node.inputs) == 6
     before, zero_point = read_scale(importer, node, 1), read_zero_point(importer, node, 2)
     scale = read_scale(importer, node, 4) if separate else before

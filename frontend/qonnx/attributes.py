@@ -32,8 +32,15 @@ WORDS = {
 """How messages name a type."""
 
 
+FLAGS = frozenset(
+    ("ceil_mode", "count_include_pad", "keepdims", "largest", "narrow", "noop_with_empty_axes", "select_last_index")
+    + ("signed", "storage_order", "training_mode", "transA", "transB", "allowzero")
+)
+"""Attributes that say yes or no, each by 1 or 0: libraries differ on what another number says."""
+
+
 def check_attributes(node: onnx.NodeProto, opset: int) -> None:
-    """Raise UnsupportedError naming a node's attribute that is there twice, stands for another one, or has a wrong type.
+    """Raise UnsupportedError naming a node's attribute that is there twice, stands for another one, has a wrong type, or is no flag.
 
     `opset`: of the standard operators. Attributes that the operator does not declare may have any type.
     """
@@ -49,6 +56,8 @@ def check_attributes(node: onnx.NodeProto, opset: int) -> None:
             complaint = "stands for an attribute of a function"
         elif kind != wanted or kind == "UNDEFINED":
             complaint = f"holds {WORDS.get(kind, kind)}, expected {WORDS.get(wanted, wanted)}"
+        elif entry.name in FLAGS and entry.name in declared and entry.i not in (0, 1):
+            complaint = f"is {entry.i}, expected 0 or 1"
         if complaint:
             name = node.name or next(iter(node.output), node.op_type)
             label = ModelNode(name, node.op_type, (), ()).label

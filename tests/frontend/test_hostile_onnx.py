@@ -9,8 +9,10 @@ import pytest
 from onnx import AttributeProto, TensorProto, helper
 
 import muxflow
-from muxflow.dataflow.errors import ExecutionError, MuxflowError, UnsupportedError
+from muxflow.dataflow.errors import ExecutionError, MismatchError, MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.frontend.floats import observed
+from muxflow.frontend.importer.constants import KERNELS, fold
 from muxflow.frontend.importer.quantizers import MOST_ZERO_POINT
 from muxflow.frontend.importer.walk import LONGEST, import_model
 from muxflow.frontend.model import Constant, Model, ModelInput, ModelNode
@@ -377,3 +379,50 @@ def test_no_module_is_imported_because_a_file_names_it(
     with pytest.raises(ExecutionError, match=r"^Identity_4 \(Identity\): QONNX execution cannot run it"):
         QonnxExecution(tmp_path / "net.onnx", graph).run({"x": np.zeros((1, 1, 1, 6), np.int64)})
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("op", KERNELS)
+def test_a_convolution_of_constants_of_unequal_axes(op: str) -> None:
+    """The library that infers its shape would end the process."""
+    values = [np.ones((4, 5), np.float32), *[np.ones((2, 4, 1, 1), np.float32)] * KERNELS[op]]
+    names = tuple(f"c{i}" for i in range(len(values)))
+    with pytest.raises(UnsupportedError, match=rf"^n \({op}\): a convolution of \[2, 4\] axes"):
+        fold(ModelNode("n", op, names, ("y",)), [Constant(value) for value in values], 20)
+
+
+@pytest.mark.parametrize(("op", "flag"), [("MaxPool", "ceil_mode"), ("Quant", "signed")])
+def test_a_flag_is_0_or_1(build: Any, save: Any, op: str, flag: str) -> None:
+    made = quantized(build)
+    options: dict[str, Any] = {flag: 4}
+    if op == "MaxPool":
+        made.then(op, kernel_shape=[3, 3], strides=[2, 2], **options)
+    else:
+        made.quant(scale=0.5, bits=4.0, **options)
+    with pytest.raises(UnsupportedError, match=rf"{flag} is 4, expected 0 or 1"):
+        muxflow.load(save(made))
+
+
+def test_a_bias_that_a_convolution_would_read_beyond(build: Any, save: Any) -> None:
+    made = quantized(build)
+    made.conv(np.ones((2, 4, 1, 1)), np.float32([1]))
+    with pytest.raises(UnsupportedError, match=r"\(Conv\): a bias of 1 values for 2 outputs"):
+        muxflow.load(save(made))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "bool"])
+def test_parameters_in_which_a_quantizer_overflows(build: Any, save: Any, kind: str) -> None:
+    made = quantized(build)
+    scale, zero = np.float32(0.5), np.float32(0)
+    made.then("Quant", scale, zero, np.array(1, kind), domain="qonnx.custom_op.general", signed=1, narrow=0)
+    with pytest.raises(
+        UnsupportedError, match=rf"\(Quant\): input 3 \(.*\) is of type {kind}; .* export it as float32"
+    ):
+        muxflow.load(save(made))
+
+
+def test_an_output_of_another_size_than_the_graph_s_differs(build: Any, save: Any) -> None:
+    made = quantized(build)
+    made.conv(np.ones((2, 4, 1, 1)))
+    graph = muxflow.load(save(made))
+    with pytest.raises(MismatchError, match="the model gives 3 values, the graph 128"):
+        observed(graph, {graph.outputs[0]: np.zeros((1, 3))}, {})
