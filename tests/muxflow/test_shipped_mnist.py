@@ -45,7 +45,7 @@ def test_mognets_store_less_than_half_a_megabit() -> None:
     assert sum(name.startswith("mognet_mnist") for name in NETWORKS) == 4
 
 
-@pytest.mark.parametrize("name", ["ern_mnist", "mognet_mnist"])
+@pytest.mark.parametrize("name", ["ern_mnist", "mobilenet_hybrid_mnist", "mognet_mnist"])
 def test_the_simulation_agrees(name: str, tmp_path: Path) -> None:
     graph = muxflow.load(PRETRAINED / f"{name}.onnx")
     codes = image_codes(graph, load_mnist_5k("test").images)
