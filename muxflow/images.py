@@ -156,4 +156,7 @@ def _labels(path: Path, labels: npt.NDArray[Any], frames: int) -> npt.NDArray[np
             f"{path}: labels of shape {labels.shape} and type {labels.dtype}; expected a class index for each of {frames} "
             f"images, integers of shape ({frames},)"
         )
-    return labels.astype(np.int64)
+    indices = labels.astype(np.int64)
+    if (indices < 0).any():
+        raise MuxflowError(f"{path}: labels hold {labels[indices < 0][0]}, which is no class; leave out such images")
+    return indices

@@ -33,14 +33,14 @@ WORDS = {
 
 
 FLAGS = frozenset(
-    ("ceil_mode", "count_include_pad", "keepdims", "largest", "narrow", "noop_with_empty_axes", "select_last_index")
-    + ("signed", "storage_order", "training_mode", "transA", "transB", "allowzero")
+    "ceil_mode count_include_pad keepdims largest narrow noop_with_empty_axes select_last_index signed storage_order "
+    "training_mode transA transB allowzero".split()
 )
 """Attributes that say yes or no, each by 1 or 0: libraries differ on what another number says."""
 
 
 def check_attributes(node: onnx.NodeProto, opset: int) -> None:
-    """Raise UnsupportedError naming a node's attribute that is there twice, stands for another one, has a wrong type, or is no flag.
+    """Raise UnsupportedError naming a node's attribute that is there twice, stands for another one, or has a wrong type or value.
 
     `opset`: of the standard operators. Attributes that the operator does not declare may have any type.
     """

@@ -74,6 +74,8 @@ def _parsed(path: Path) -> onnx.ModelProto:
         raise MuxflowError(f"model {path}: the file is empty; export the model again")
     if not model.graph.node or not model.graph.output:
         raise MuxflowError(f"model {path}: not a whole ONNX model (no nodes or no output); export the model again")
+    if not all(entry.name for entry in (*model.graph.input, *model.graph.output)):
+        raise MuxflowError(f"model {path}: an input or output has no name; give it one")
     _decode_names(model.graph)
     for node in model.graph.node:
         node.op_type = RENAMED.get(node.op_type, node.op_type)

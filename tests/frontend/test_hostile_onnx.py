@@ -426,3 +426,13 @@ def test_an_output_of_another_size_than_the_graph_s_differs(build: Any, save: An
     graph = muxflow.load(save(made))
     with pytest.raises(MismatchError, match="the model gives 3 values, the graph 128"):
         observed(graph, {graph.outputs[0]: np.zeros((1, 3))}, {})
+
+
+@pytest.mark.parametrize("end", ["input", "output"])
+def test_an_end_without_a_name(build: Any, tmp_path: Path, end: str) -> None:
+    """Names of no letters are those of outputs that a node leaves out."""
+    model = quantized(build).model()
+    getattr(model.graph, end)[0].name = ""
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(MuxflowError, match=r"net\.onnx: an input or output has no name"):
+        muxflow.load(tmp_path / "net.onnx")

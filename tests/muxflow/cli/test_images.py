@@ -104,6 +104,11 @@ def test_files_that_do_not_fit_are_named_and_channels_first_is_hinted(tmp_path: 
         ({"images": codes / 0.0 if codes.all() else np.full(codes.shape, np.nan)}, "NaN or infinity"),
         ({"images": codes, "labels": np.zeros(COUNT - 1, int)}, rf"a class index for each of {COUNT} images"),
         ({"images": codes, "labels": np.zeros((COUNT, 4), int)}, "expected a class index"),
+        ({"images": codes, "labels": np.full(COUNT, -1)}, "labels hold -1, which is no class"),
+        (
+            {"images": codes, "labels": np.full(COUNT, 1 << 63, np.uint64)},
+            "labels hold 9223372036854775808, which is no class",
+        ),
         ({"a": codes, "b": codes}, "holds a, b; expected images, and labels for the accuracy"),
         ({"images": codes.astype(str)}, "expected arrays of numbers"),
         ({"images": np.array([None])}, "cannot be read as arrays of NumPy"),
