@@ -21,7 +21,11 @@ def encoder_shared_bias():
     return encoder(EncoderConfig(**SIZES, scale="unit", bias_per="layer"))
 
 
-MODELS = (encoder_mixed, encoder_shared_bias)
+def encoder_measured():
+    return encoder(EncoderConfig(**SIZES, measured=(6, 7), levels=(3,), bits=(*(2,) * 8, 3, 2)))
+
+
+MODELS = (encoder_mixed, encoder_shared_bias, encoder_measured)
 
 
 def measure(net, x):

@@ -73,7 +73,13 @@ LAYERS = {
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
 OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}
-PORTS = {"fusion": (2, 1, 5), "heads": (1, 2, 3), "encoder_mixed": (1, 2, 11), "encoder_shared_bias": (1, 2, 11)}
+PORTS = {
+    "fusion": (2, 1, 5),
+    "heads": (1, 2, 3),
+    "encoder_mixed": (1, 2, 11),
+    "encoder_shared_bias": (1, 2, 11),
+    "encoder_measured": (1, 2, 13),
+}
 """Inputs, outputs and compared tensors of models of several; what Keras computes of them is asked for in the tests."""
 FILES = [*LAYERS, "bad", "lone", *PORTS]
 
