@@ -242,7 +242,11 @@ def changed(**changes: Any) -> dict[str, Any]:
         (Mapping[str, Fold], {"fc": {"pe": "2"}}, "folds.fc.pe: '2'; expected int"),
         (Mapping[str, Fold], {"fc": {"pe": True}}, "folds.fc.pe: True; expected int"),
         (Mapping[str, Fold], {"fc": {"pe": 2.0}}, "folds.fc.pe: 2.0; expected int"),
-        (Mapping[str, Fold], {"fc": {"lanes": 2}}, "folds.fc: no field 'lanes'; Fold has dsp, groups, pe, pixels, simd"),
+        (
+            Mapping[str, Fold],
+            {"fc": {"lanes": 2}},
+            "folds.fc: no field 'lanes'; Fold has dsp, groups, pe, pixels, simd",
+        ),
         (Mapping[str, Fold], [], "folds: []; expected a table"),
         (Stream, {"lo": 0}, "folds: no value for shape, hi of Stream"),
         (Outer, changed(name=None), "folds.name: None; expected str"),
