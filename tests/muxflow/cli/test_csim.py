@@ -7,6 +7,7 @@ import pytest
 from command_line import run
 
 from muxflow.hls.registry import TARGETS
+from muxflow.reports.energy import FILE
 
 
 def test_csim_compares_every_node_and_report_shows_the_ladder(workplace: Path) -> None:
@@ -25,6 +26,22 @@ def test_csim_compares_every_node_and_report_shows_the_ladder(workplace: Path) -
     assert "equal" in done.stdout
     written = sorted(path.name for path in (workplace / "project" / "report").iterdir())
     assert written == ["report.csv", "report.html", "report.json", "report.tex", "report.txt"]
+
+
+def test_energies_of_a_file_take_the_place_of_the_published_ones(workplace: Path) -> None:
+    text = FILE.read_text().replace("= 10.0", "= 20.0")
+    (workplace / "mine.toml").write_text(text.replace('source = "45 nm', 'source = "twice 45 nm'))
+    entries = []
+    for options in ([], ["--energy", "mine.toml"]):
+        done = run("report", "project", "--json", *options, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        entries.append(json.loads(done.stdout))
+    published, mine = entries
+    assert mine["energy_source"].startswith("twice 45 nm")
+    assert published["microjoules"] < mine["microjoules"] < 2 * published["microjoules"]
+    done = run("report", "project", "--energy", "absent.toml", cwd=workplace)
+    assert done.returncode == 1
+    assert "absent.toml: not a file of energies" in done.stderr
 
 
 def test_a_changed_source_makes_csim_fail_with_the_node_and_loses_its_proof(workplace: Path) -> None:
