@@ -8,19 +8,15 @@ from torch import nn
 
 from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
 from muxflow.frontend.training.datasets.dataset import Dataset
-from muxflow.frontend.training.tasks import Objective
 
 
-def remeasured(
-    model: nn.Module, dataset: Dataset, images: int = 2048, batch: int = 256, objective: Objective | None = None
-) -> nn.Module:
+def remeasured(model: nn.Module, dataset: Dataset, images: int = 2048, batch: int = 256) -> nn.Module:
     """Measure the statistics of every batch norm anew, one after the other in the order of evaluation, in place.
 
     Those before it already have the statistics of evaluation. In networks of few bits a background that lies near a
     threshold changes its code from batch to batch, and averages over such batches fit none of them. Frozen bit-shift norms
     are left alone: the last epochs trained with their statistics. `images` of the data set are drawn (same ones each time)
-    and taken as they are, `objective`'s beside each batch; the model is left in evaluation mode and returned.
-    Source: decision.
+    and taken as they are; the model is left in evaluation mode and returned. Source: decision.
     """
     drawn = np.random.Generator(np.random.PCG64(0)).permutation(len(dataset))[:images]
     order: list[nn.modules.batchnorm._BatchNorm] = []
@@ -40,10 +36,8 @@ def remeasured(
             momentum, norm.momentum = norm.momentum, None  # a plain average over the batches
             norm.reset_running_stats()
             norm.train()
-            generator = torch.Generator().manual_seed(0)
             for start in range(0, len(drawn), batch):
-                part = torch.from_numpy(dataset.tensor_images(drawn[start : start + batch]))
-                model(part if objective is None else torch.cat([part, objective.images(generator)]))
+                model(torch.from_numpy(dataset.tensor_images(drawn[start : start + batch])))
             norm.eval()
             norm.momentum = momentum
     return model

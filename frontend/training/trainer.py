@@ -29,7 +29,6 @@ from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
 from muxflow.frontend.training.staged import Staged
 from muxflow.frontend.training.stages import read_checkpoint, unreadable, write_state
-from muxflow.frontend.training.tasks import Objective, logits_of
 from muxflow.frontend.training.trained import export_trained
 
 CHECKPOINT = "checkpoint.pt"
@@ -95,6 +94,11 @@ class Evaluation:
         return self.correct / self.images
 
 
+def logits_of(answer: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """Return the logits of a network's answer: the first of several outputs."""
+    return answer[0] if isinstance(answer, tuple) else answer
+
+
 def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation:
     """Classify a whole data set in evaluation mode (the model's mode is restored); raises MuxflowError when empty."""
     if not len(dataset):
@@ -132,14 +136,11 @@ def train(
     config: TrainConfig,
     output_dir: str | Path,
     *,
-    objective: Objective | None = None,
     resume: bool = True,
     progress: bool = True,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> Evaluation:
     """Train `model` in place and return its result on `test_set`, which is only looked at once, at the end.
-
-    `objective`: a further task that it is trained for in the same batches.
 
     Each epoch ends with a checkpoint in `output_dir`, written whole or not at all; with `resume`, a run continues from
     it and ends with the same weights as one that was never interrupted (same machine, one thread). `progress` shows a
@@ -155,15 +156,14 @@ def train(
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
-    parts = model if objective is None else nn.ModuleList([model, objective])
-    optimizer = torch.optim.Adam(_parameter_groups(parts, config), lr=config.lr)
-    recipe = _recipe(model, train_set, config, objective)
-    start = _restore(checkpoint, recipe, parts, optimizer) if resume and checkpoint.exists() else 0
+    optimizer = torch.optim.Adam(_parameter_groups(model, config), lr=config.lr)
+    recipe = _recipe(model, train_set, config)
+    start = _restore(checkpoint, recipe, model, optimizer) if resume and checkpoint.exists() else 0
     with epochs_bar(progress) as bar:
         task = bar.add_task("epochs", total=config.epochs, completed=start)
         for epoch in range(start, config.epochs):
-            loss = _epoch(model, objective, optimizer, train_set, config, epoch)
-            state = {"recipe": recipe, "epoch": epoch + 1, "model": parts.state_dict()}
+            loss = _epoch(model, optimizer, train_set, config, epoch)
+            state = {"recipe": recipe, "epoch": epoch + 1, "model": model.state_dict()}
             write_state(checkpoint, {**state, "optimizer": optimizer.state_dict()})
             bar.update(task, advance=1, description=f"loss {loss:.3f}")
             if on_epoch is not None:
@@ -173,19 +173,12 @@ def train(
     return evaluate(model, test_set)
 
 
-def _epoch(
-    model: nn.Module,
-    objective: Objective | None,
-    optimizer: Any,
-    train_set: Dataset,
-    config: TrainConfig,
-    epoch: int,
-) -> float:
+def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainConfig, epoch: int) -> float:
     """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     frozen = epoch - (config.epochs - config.freeze)
     if frozen == 0 and freeze_bit_shifts(model, frozen=False):
-        remeasured(model, train_set, batch=config.batch, objective=objective)
+        remeasured(model, train_set, batch=config.batch)
     model.train()
     for freeze in (freeze_heq, freeze_bit_shifts):
         freeze(model, frozen=frozen >= 0)
@@ -196,13 +189,8 @@ def _epoch(
         for group in optimizer.param_groups:
             group["lr"] = group["factor"] * config.rate(epoch + step / len(order))
         images = augment(torch.from_numpy(train_set.tensor_images(chosen.numpy())), config, generator)
-        others = images[:0] if objective is None else objective.images(generator)
-        answer = model(torch.cat([images, others]))
-        logits = logits_of(answer)[: len(images)]
+        logits = logits_of(model(images))
         loss = nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=config.smoothing)
-        if objective is not None:
-            rest = tuple(part[len(images) :] for part in answer) if isinstance(answer, tuple) else answer[len(images) :]
-            loss = loss + objective.loss(rest, others)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise MuxflowError(f"training: the loss is {value} in epoch {epoch + 1}; lower lr = {config.lr:g}")
@@ -221,11 +209,11 @@ def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, A
     return [{"params": rest, "factor": 1.0}, {"params": thresholds, "factor": config.threshold_rate}]
 
 
-def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig, objective: Objective | None) -> str:
+def _recipe(model: nn.Module, train_set: Dataset, config: TrainConfig) -> str:
     """Write all that a checkpoint must agree on, as text."""
     network = getattr(model, "config", type(model).__name__)
     data = f"{train_set.name} ({train_set.split}, {len(train_set)} images)"
-    return f"{config}; {network}; {data}" + ("" if objective is None else f"; {objective.description}")
+    return f"{config}; {network}; {data}"
 
 
 def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
