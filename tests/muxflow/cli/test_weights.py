@@ -20,11 +20,13 @@ from muxflow.dataflow.ops.threshold import Threshold
 def network(seed: int, threshold: int = 5) -> Graph:
     rng = np.random.default_rng(seed)
     signs = 2 * rng.integers(0, 2, (64, 64)) - 1
+    last = 2 * rng.integers(0, 2, (10, 1024)) - 1
+    last[0] = 1  # the first code is the class where there is no read-out: none below 0
     nodes = [
         Node("rom", RomWeights(signs, 1, 16), (), ("w",)),
         Node("conv", MatrixVector(), ("x", "w"), ("a",)),
         Node("act", Threshold([[-threshold, 0, threshold]] * 64, [0] * 64), ("a",), ("b",)),
-        Node("rom2", RomWeights(2 * rng.integers(0, 2, (10, 1024)) - 1), (), ("w2",)),
+        Node("rom2", RomWeights(last), (), ("w2",)),
         Node("fc", MatrixVector(), ("b", "w2"), ("y",)),
     ]
     return with_nodes(Graph("swap", (), {"x": Stream((4, 4, 64), 0, 3)}, ("x",), ("y",)), nodes)
