@@ -28,7 +28,7 @@ def compress(
     from muxflow.compression.container import pack
     from muxflow.compression.images import read_image
 
-    check_writable(output)
+    check_writable(output, image)
     pixels = read_image(image)
     with tasks(as_json) as begin, opened_codec(project) as codec:
         data = pack(codec.compress(pixels, begin("compress, tiles of 32x32 pixels", 0)))
@@ -47,6 +47,6 @@ def compress(
 
     def show() -> None:
         out.print(f"{output}: {width} x {height} pixels in {len(data):,} bytes, {rounded(rate)} bits a pixel")
-        next_command("decompress", output, "-o", output.with_suffix(".png"))
+        next_command("decompress", output, "-o", output.with_name(f"{output.stem}_decoded.png"))
 
     answer(entry, as_json, show)

@@ -23,7 +23,7 @@ def decompress(
     from muxflow.compression.images import check_image_name, write_image
 
     check_image_name(output)
-    check_writable(output)
+    check_writable(output, file)
     picture = read_compressed(file)
     with tasks(as_json) as begin:
         pixels = shipped_codec().decompress(picture, begin("decompress, rows of patches", 0))

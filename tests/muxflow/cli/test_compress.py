@@ -21,6 +21,8 @@ def test_there_and_back(tmp_path):
     entry = json.loads(done.stdout)
     assert (entry["width"], entry["height"], entry["planes"]) == (40, 70, 3)
     assert entry["bytes"] == (tmp_path / "a.mfx").stat().st_size == 32 + 32 * (6 + 2 + 2)
+    told = run("compress", "a.png", "-o", "a.mfx", cwd=tmp_path).stdout
+    assert "muxflow decompress a.mfx -o a_decoded.png" in told  # a.png may be the picture itself
     done = run("decompress", "a.mfx", "-o", "b.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "b.png: 40 x 70 pixels" in done.stdout
@@ -32,10 +34,12 @@ def test_there_and_back(tmp_path):
     [
         (("compress", "clear.png", "-o", "x.mfx"), 3, "transparent pixels"),
         (("compress", "a.png", "-o", "."), 1, "is a folder"),
+        (("compress", "a.png", "-o", "./a.png"), 1, "is what the command reads"),
         (("compress", "a.png", "-o", "x.mfx", "--project", "absent"), 1, "absent"),
         (("decompress", "a.png", "-o", "x.png"), 1, "no picture that `muxflow compress` wrote"),
         (("decompress", "other.mfx", "-o", "x.png"), 1, "compressed by the model"),
         (("decompress", "other.mfx", "-o", "x.jpg"), 2, "written as"),
+        (("decompress", "a.png", "-o", "a.png"), 1, "is what the command reads"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(tmp_path, arguments, code, message):
