@@ -17,7 +17,7 @@ from rich.table import Table
 
 import muxflow
 from muxflow.dataflow.quantities import rounded
-from muxflow.frontend.training.trained import PRETRAINED
+from muxflow.frontend.training.result import PRETRAINED
 from muxflow.reports.report import Report, make_report
 
 NETWORKS = ("mobilenet_hybrid_mnist", "mobilenet_hybrid_mnist_precise", "mobilenet_hybrid_mnist_ternary")

@@ -65,7 +65,8 @@ def run_demo(
     # Torch is slow to load: only when the demo really runs.
     import torch
 
-    from muxflow.frontend.training.trained import PRETRAINED, export_trained, load_trained, shipped
+    from muxflow.frontend.training.result import PRETRAINED
+    from muxflow.frontend.training.trained import export_trained, load_trained, shipped
     from muxflow.frontend.training.trainer import file_name
 
     name = file_name(network, select)

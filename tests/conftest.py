@@ -135,6 +135,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: a training's results are the same on one only."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def ladder(tmp_path: Path, request: pytest.FixtureRequest) -> Ladder:
     """A fresh ladder; without targets, and perhaps without the last rung of the kernels, only in the core tier."""
     core = is_core_tier(request.config)

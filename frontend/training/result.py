@@ -1,4 +1,4 @@
-"""The result of a training run."""
+"""The result of a training run, and where the networks are that ship."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 MOST_EPOCHS, MOST_SEED = 10**6, 2**32 - 1
 """What a training may ask for: a decision, and what the random generators take."""
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""The trained networks that ship with Muxflow, as `train_preset` and `train_keras` wrote them."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,10 @@ from torch import nn
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import presets
+from muxflow.frontend.training.result import PRETRAINED
 
 FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
 """What of a training's report travels in the model file."""
-
-PRETRAINED = Path(__file__).parent / "pretrained"
-"""The trained networks that ship with Muxflow, as `train_preset` wrote them."""
 
 
 def shipped() -> tuple[str, ...]:

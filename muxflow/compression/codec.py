@@ -22,6 +22,7 @@ from muxflow.dataflow.graph.file import encode_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.frontend.training.datasets.dataset import Bytes
+from muxflow.frontend.training.result import PRETRAINED
 from muxflow.proof.compare import Progress
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 NETWORK = "encoder_digits"
 """The shipped network whose code compresses pictures."""
-PRETRAINED = Path(muxflow.frontend.__file__).parent / "training" / "pretrained"
 BATCH = 64
 """Tiles that go through the encoder at once."""
 

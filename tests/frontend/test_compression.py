@@ -38,20 +38,14 @@ from muxflow.frontend.training.linear_codes import patches_of as patches_of_plan
 from muxflow.frontend.training.measures import blockiness, psnr, ssim
 from muxflow.frontend.training.stages import Stage, run_stages
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RNG = np.random.default_rng(0)
 SMALL = EncoderConfig(
     widths=(4, 4, 4, 4), groups=1, classes=3, measured=(32, 32), levels=(3,), bits=(3,), input_shape=(1, 32, 32)
 )
 RECIPE = CompressionConfig(crops=40, size=32, batch=32, read=30, imitate=40, tune=10, frame=5, frames=1, wide=32)
 TINY = DecoderConfig(code=64, hidden=8, features=8, widths=(4, 4), blocks=(1, 1))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def smooth(count=200, side=16):
@@ -127,7 +121,8 @@ def test_measures():
 
 
 def test_ssim_is_that_of_scikit_image():
-    metrics = pytest.importorskip("skimage.metrics")
+    from skimage import metrics
+
     plane = RNG.integers(0, 256, (60, 50), np.uint8)
     other = np.clip(plane + RNG.normal(0, 20, plane.shape), 0, 255).astype(np.uint8)
     expected = metrics.structural_similarity(

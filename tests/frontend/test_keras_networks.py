@@ -21,7 +21,8 @@ from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.frontend.importer.walk import import_model
 from muxflow.frontend.keras.execution import keras_execution
 from muxflow.frontend.keras.reader import describe_models
-from muxflow.frontend.training.keras.trainer import NAMES, PRETRAINED, train_keras
+from muxflow.frontend.training.keras.trainer import NAMES, train_keras
+from muxflow.frontend.training.result import PRETRAINED
 from muxflow.proof.compare import compare
 from muxflow.proving import dataset_images, model_copy, project_report, prove
 

@@ -22,7 +22,7 @@ from muxflow.frontend.training.hybrid import (
     ternarisation_errors,
 )
 from muxflow.frontend.training.mobilenet_config import PRESETS, MobilenetConfig
-from muxflow.frontend.training.trained import PRETRAINED
+from muxflow.frontend.training.result import PRETRAINED
 from muxflow.frontend.training.zoo_mobilenet import Mobilenet
 from muxflow.proof.compare import compare
 

@@ -18,7 +18,8 @@ from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
 from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.datasets.mnist import load_mnist_5k_padded
 from muxflow.frontend.training.layers import BatchNorm2d
-from muxflow.frontend.training.trained import PRETRAINED, load_trained
+from muxflow.frontend.training.result import PRETRAINED
+from muxflow.frontend.training.trained import load_trained
 from muxflow.frontend.training.trainer import (
     CHECKPOINT,
     TrainConfig,
@@ -30,15 +31,9 @@ from muxflow.frontend.training.trainer import (
 )
 from muxflow.frontend.training.zoo import build
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = TrainConfig(epochs=3, batch=16, warmup=1, freeze=1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def digits(split, count=64):

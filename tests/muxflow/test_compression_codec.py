@@ -22,18 +22,13 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.datasets.pictures import load_photographs
 from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder, decoder_bytes, fingerprint
 from muxflow.frontend.training.measures import blockiness, psnr
-from muxflow.frontend.training.trained import PRETRAINED, load_trained
+from muxflow.frontend.training.result import PRETRAINED
+from muxflow.frontend.training.trained import load_trained
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 RNG = np.random.default_rng(0)
 FACTS = json.loads((PRETRAINED / "encoder_digits.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training.datasets.registry import load
 from muxflow.frontend.training.presets import export_untrained
-from muxflow.frontend.training.trained import PRETRAINED, load_trained
+from muxflow.frontend.training.result import PRETRAINED
+from muxflow.frontend.training.trained import load_trained
 from muxflow.frontend.training.zoo import MEGABIT
 from muxflow.proof.compare import compare
 

@@ -17,8 +17,6 @@ from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
 NAMES = ("mognet_digits_qkeras", "residual_digits_qkeras")
 """The networks of `keras_zoo.NETWORKS`, which only a process with TensorFlow can import."""
 EPOCHS = 60
-PRETRAINED = Path(__file__).parents[1] / "pretrained"
-"""The shipped models, as `train_keras` wrote them: `<name>.h5` and `<name>.json`."""
 
 
 def train_keras(
