@@ -175,6 +175,8 @@ def same_topology(graph: Graph, other: Graph) -> dict[str, IntArray]:
         if isinstance(op, RomWeights) and isinstance(new, RomWeights):
             alike = (op.weights.shape, op.groups, op.repeats) == (new.weights.shape, new.groups, new.repeats)
             contents[node.name] = new.weights
+            if alike and isinstance(op, LoadedWeights) and isinstance(new, LoadedWeights):
+                _check_memory(op, new, readers[node.outputs[0]][0].name, other.name)
             if not op.loaded and alike and (op.weights != new.weights).any():
                 stored.append(readers[node.outputs[0]][0].name)
         else:
@@ -203,6 +205,16 @@ SAME = (
     "only loaded weights may differ: thresholds, scales and stored weights are part of the bitstream. Build the network as a "
     "project of its own"
 )
+
+
+def _check_memory(memory: LoadedWeights, given: LoadedWeights, reader: str, network: str) -> None:
+    """Raise MuxflowError naming the reader of a memory for weights of other bits: intervals after it hold for its own."""
+    held, met = ((one.lo, one.hi, one.bipolar) for one in (memory, given))
+    if held != met:
+        spans = ["-1 and +1" if bipolar else f"[{lo}, {hi}]" for lo, hi, bipolar in (met, held)]
+        raise MuxflowError(
+            f"{reader}: {network} has weights of {spans[0]}, the memory of the design holds those of {spans[1]}; {SAME}"
+        )
 
 
 def _places(graph: Graph) -> dict[str, tuple[int, int]]:

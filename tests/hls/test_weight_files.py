@@ -106,6 +106,10 @@ def test_networks_of_other_topologies(project, tmp_path):
             r"rom2: loaded weights: values in \[256, 256\]; .* \[-255, 255\]",
         ),
         (changed("rom1", weights=np.zeros((6, 36), np.int64)), "rom1: loaded weights: a value other than -1 and"),
+        (
+            load_weights(changed("rom2", weights=np.full((8, 6), 256)), ("rom2",)),
+            r"wide: net has weights of \[0, 511\], the memory of the design holds those of \[-255, 255\]; only loaded",
+        ),
         (append_arg_max(network()), "nodes, the design of net"),
     ]:
         with pytest.raises(MuxflowError, match=message):
