@@ -155,7 +155,8 @@ def load_decoder(path: Path) -> FrameDecoder:
     try:
         stored = read_state(path)
         config = from_settings(DecoderConfig, {k: _plain(v) for k, v in stored["config"].items()})
-        return restored(lambda: FrameDecoder(config).half(), stored["state"]).float()
+        decoder: FrameDecoder = restored(lambda: FrameDecoder(config).half(), stored["state"]).float()
+        return decoder
     except Exception as error:  # a damaged file raises nearly anything
         raise MuxflowError(f"frame decoder {path}: cannot be read ({reason(error)})") from error
 
