@@ -172,7 +172,7 @@ def _tensors(value: Any, layers: Mapping[str, Any]) -> Iterator[tuple[str, Any]]
         for part in value.values():
             yield from _tensors(part, layers)
     elif isinstance(value, list):
-        if len(value) >= 3 and isinstance(value[0], str) and value[0] in layers:
+        if len(value) >= 3 and isinstance(value[0], str) and value[0] in layers and isinstance(value[2], int):
             yield value[0], value[1] if isinstance(value[1], int) else None
         for part in value:
             yield from _tensors(part, layers)

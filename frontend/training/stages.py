@@ -102,7 +102,9 @@ def read_checkpoint(path: Path, recipe: str) -> dict[str, Any]:
     """Read a checkpoint; raises MuxflowError when it belongs to another recipe or is unreadable."""
     try:
         state = read_state(path)
-        found = str(state["recipe"])
+        found = state["recipe"]
+        if not isinstance(found, str):
+            raise ValueError("its recipe is no text")
     except Exception as error:  # a damaged file raises nearly anything
         raise unreadable(path, error) from error
     if found != recipe:

@@ -16,7 +16,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import MOST_BYTES
 from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder, decoder_bytes, load_decoder
 from muxflow.frontend.training.result import PRETRAINED
-from muxflow.frontend.training.stages import Stage, run_stages
+from muxflow.frontend.training.stages import Stage, read_checkpoint, run_stages
 from muxflow.frontend.training.state_file import read_state, write_state
 from muxflow.frontend.training.trained import load_trained
 
@@ -150,3 +150,12 @@ def test_a_checkpoint_that_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match="it is no file"):
         read_state(tmp_path / "checkpoint.pt")
+
+
+def test_a_recipe_that_is_no_text(tmp_path: Path) -> None:
+    recipe: list[Any] = []
+    for _ in range(64):  # in a message it would have 2^64 brackets
+        recipe = [recipe, recipe]
+    write_state(tmp_path / "checkpoint.pt", {"recipe": recipe})
+    with pytest.raises(MuxflowError, match=r"is unreadable .*no text"):
+        read_checkpoint(tmp_path / "checkpoint.pt", "recipe")
