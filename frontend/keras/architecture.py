@@ -10,6 +10,7 @@ import io
 import json
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ CONFIG, WEIGHTS, ATTRIBUTE = "config.json", "model.weights.h5", "model_config"
 TRAINING = "compile_config"
 """Of the training, which Keras is told to leave out; inside models it is read."""
 PACKAGES = frozenset(("keras", "tf_keras", "qkeras", "hgq", "quantizers", "muxflow"))
+INPUT = "InputLayer"
+"""The layer whose tensor is there without a call."""
 MARKERS = frozenset(
     "Functional Sequential Model __keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__".split()
 )
@@ -141,15 +144,22 @@ def _check_class(where: str, entry: dict[str, Any], names: frozenset[str]) -> No
 
 
 def check_calls(where: str, config: Any) -> None:
-    """Raise MuxflowError naming a layer that a model calls on a tensor that no layer before gives: Keras waits for it for ever.
+    """Raise MuxflowError naming a layer that a model calls on a tensor that no layer before gives, or that is there twice.
 
-    A call is named by its layer and its number among those of that layer; of a model inside they count from 0 or from 1.
+    Keras 2 waits for such calls for ever. A call is named by its layer and its number among those of that layer; of a model
+    inside they count from 0 or from 1.
     """
     layers = config.get("layers") if isinstance(config, dict) else None
     found = [layer for layer in (layers if isinstance(layers, list) else ()) if isinstance(layer, dict)]
-    calls = {layer["name"]: layer.get("inbound_nodes") for layer in found if isinstance(layer.get("name"), str)}
-    models = {layer.get("name") for layer in found if "layers" in layer.get("config", ())}
-    given = {(name, 0) for name, nodes in calls.items() if not nodes}
+    named = [layer for layer in found if isinstance(layer.get("name"), str)]
+    (name, count), *_ = Counter(layer["name"] for layer in named).most_common(1) or [("", 0)]
+    if count > 1:
+        raise MuxflowError(
+            f"{where}: {count} of its layers are called {shown(name)}; save the model again with model.save"
+        )
+    calls = {layer["name"]: layer.get("inbound_nodes") for layer in named}
+    models = {layer["name"] for layer in named if "layers" in layer.get("config", ())}
+    given: set[tuple[str, Any]] = {(layer["name"], 0) for layer in named if layer.get("class_name") == INPUT}
     waiting = [
         (name, number, frozenset(_tensors(node, calls)))
         for name, nodes in calls.items()

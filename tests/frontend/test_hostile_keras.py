@@ -267,13 +267,24 @@ def test_names_that_a_file_leaves_out_are_the_same_each_time(described) -> None:
     assert tensors[0] == tensors[1] and tensors[2] == tensors[3]
 
 
+WAITS = r"^net: its layer 'one' is called on a tensor that no layer before it gives"
+
+
 @pytest.mark.parametrize("number", [1, -1, 2.5, None, "0", 10**30])
 def test_a_call_that_no_layer_has_would_be_waited_for(number: Any) -> None:
     for node in ([["start", number, 0, {}]], {"args": [tensor_of("start", number)], "kwargs": {}}):
-        with pytest.raises(
-            MuxflowError, match=r"^net: its layer 'one' is called on a tensor that no layer before it gives"
-        ):
+        with pytest.raises(MuxflowError, match=WAITS):
             check_calls("net", called(node)["config"])
+
+
+def test_layers_that_are_not_called_or_there_twice() -> None:
+    config = called([["two", 0, 0, {}]])["config"]
+    config["layers"].append({**dense(), "name": "two", "inbound_nodes": []})
+    with pytest.raises(MuxflowError, match=WAITS):
+        check_calls("net", config)
+    config["layers"].append(config["layers"][-1])
+    with pytest.raises(MuxflowError, match=r"^net: 2 of its layers are called 'two'"):
+        check_calls("net", config)
 
 
 def test_calls_in_any_order_and_of_models_inside() -> None:
@@ -285,9 +296,8 @@ def test_calls_in_any_order_and_of_models_inside() -> None:
         "one": [[["start", 0, 0, {"other": ["start", 0, 0]}]]],
         "start": [],
     }
-    layers = [
-        {**(inside if name == "inside" else dense()), "name": name, "inbound_nodes": n} for name, n in calls.items()
-    ]
+    kinds = {"inside": inside, "start": {"class_name": "InputLayer"}}
+    layers = [{**kinds.get(name, dense()), "name": name, "inbound_nodes": nodes} for name, nodes in calls.items()]
     check_calls("net", {"layers": layers})
     for odd in ({}, [], None, {"layers": 1}, {"layers": [1, {"name": 1}, {"name": "a", "inbound_nodes": 3}]}):
         check_calls("net", odd)
