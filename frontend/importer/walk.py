@@ -274,7 +274,7 @@ class Importer:
         known = handlers()
         if (node.domain, node.op_type) in known:
             return known[node.domain, node.op_type]
-        where = f" of domain {node.domain}" if node.domain not in {domain for domain, _ in known} else ""
+        where = f" of domain {node.domain}" if node.domain != STANDARD else ""
         advice = ADVICE.get(node.op_type, "replace it, or move it after the output onto the host")
         if HARDWARE in f"{node.domain} {node.attributes.get('backend', '')}":
             advice = (
