@@ -134,12 +134,12 @@ def mux_join(importer: Importer, node: ModelNode) -> Value:
     name = node.name
     if select == "always":
         return _joined(importer, node, importer.emit(name, MuxJoin("always"), x, f))
-    given = importer.constant(node, 2).reshape(-1)
+    given = importer.constant(node, 2)
     if (given != np.rint(given)).any():
         raise UnsupportedError(f"{node.label}: thresholds that are not integers; export the model with muxflow again")
     meeting = min(importer.streams[x].channels, importer.streams[f].channels)
-    if given.size != meeting:
-        raise UnsupportedError(f"{node.label}: {given.size} thresholds for {meeting} channels")
+    if given.shape != (meeting,):
+        raise UnsupportedError(f"{node.label}: thresholds of shape {given.shape} for {meeting} channels")
     thresholds = given.astype(np.int64)
     if select == "element":
         return _joined(importer, node, importer.emit(name, MuxJoin("element", thresholds), x, f))

@@ -225,6 +225,11 @@ class Importer:
     def _check_inputs(self, node: ModelNode) -> None:
         if not node.outputs:
             raise MuxflowError(f"{node.label} has no output; the file is not a valid model, so export it again")
+        again = next((name for name in node.outputs if name and name in self.values), None)
+        if again is not None:
+            raise MuxflowError(
+                f"{node.label} writes {again}, which is there before; the file is not a valid model, so export it again"
+            )
         for name in node.inputs:
             value = self.values.get(name)
             if value is None:
@@ -269,7 +274,7 @@ class Importer:
         known = handlers()
         if (node.domain, node.op_type) in known:
             return known[node.domain, node.op_type]
-        where = f" of domain {node.domain}" if node.domain not in {domain for domain, _ in known} else ""
+        where = f" of domain {node.domain}" if node.domain != STANDARD else ""
         advice = ADVICE.get(node.op_type, "replace it, or move it after the output onto the host")
         if HARDWARE in f"{node.domain} {node.attributes.get('backend', '')}":
             advice = (

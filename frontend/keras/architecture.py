@@ -10,6 +10,7 @@ import io
 import json
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ CONFIG, WEIGHTS, ATTRIBUTE = "config.json", "model.weights.h5", "model_config"
 TRAINING = "compile_config"
 """Of the training, which Keras is told to leave out; inside models it is read."""
 PACKAGES = frozenset(("keras", "tf_keras", "qkeras", "hgq", "quantizers", "muxflow"))
+INPUT = "InputLayer"
+"""The layer whose tensor is there without a call."""
 MARKERS = frozenset(
     "Functional Sequential Model __keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__".split()
 )
@@ -42,15 +45,18 @@ ADVICE = "use layers of Keras, QKeras, HGQ2 and Muxflow that compute with arrays
 def check_architecture(path: Path, known: Callable[[], frozenset[str]]) -> None:
     """Raise unless a model file builds nothing but classes in `known` that only compute, of a bounded size.
 
-    Raises UnsupportedError naming the layer and its class, MuxflowError for too many bytes or data that stand in other
-    files, and whatever the file's parts raise when they are damaged. A file that holds no architecture passes.
+    Raises UnsupportedError naming the layer and its class, MuxflowError for too many bytes, data that stand in other files
+    or a call on a tensor that no layer gives, and whatever the file's parts raise when they are damaged. A file that holds
+    no architecture passes.
     """
     names: frozenset[str] = frozenset()
     for config in _architectures(path):
         names = names or known() | MARKERS
         whole = {key: part for key, part in config.items() if key != TRAINING} if isinstance(config, dict) else config
         for entry, within in _entries(whole, ""):
-            _check_class(f"model {path}: {within or 'the model'}", entry, names)
+            where = f"model {path}: {within or 'the model'}"
+            _check_class(where, entry, names)
+            check_calls(where, entry.get("config"))
 
 
 def _architectures(path: Path) -> Iterator[Any]:
@@ -127,11 +133,56 @@ def _check_class(where: str, entry: dict[str, Any], names: frozenset[str]) -> No
             f"{where} has a {shown(full)}, a layer of HGQ 1, which is not read; build the network with HGQ2, its successor, "
             "and save it with Keras 3 (docs/guide/hgq.md)"
         )
-    if not isinstance(full, str) or _plain(full) in CODE:
+    if isinstance(full, str) and _plain(full) in CODE:
         raise UnsupportedError(
             f"{where} has a {shown(full)}, which runs code that the file brings; it is not read: {ADVICE}"
         )
     own = package is None or (isinstance(package, str) and package.split(".")[0] in PACKAGES)
-    if not own or _plain(full) not in names:
+    if not own or not isinstance(full, str) or _plain(full) not in names:
         origin = f" of {shown(package)}" if package else ""
         raise UnsupportedError(f"{where} has a {shown(full)}{origin}, which is not known; {ADVICE}")
+
+
+def check_calls(where: str, config: Any) -> None:
+    """Raise MuxflowError naming a layer that a model calls on a tensor that no layer before gives, or that is there twice.
+
+    Keras 2 waits for such calls for ever. A call is named by its layer and its number among those of that layer; of a model
+    inside they count from 0 or from 1.
+    """
+    layers = config.get("layers") if isinstance(config, dict) else None
+    found = [layer for layer in (layers if isinstance(layers, list) else ()) if isinstance(layer, dict)]
+    named = [layer for layer in found if isinstance(layer.get("name"), str)]
+    (name, count), *_ = Counter(layer["name"] for layer in named).most_common(1) or [("", 0)]
+    if count > 1:
+        raise MuxflowError(
+            f"{where}: {count} of its layers are called {shown(name)}; save the model again with model.save"
+        )
+    calls = {layer["name"]: layer.get("inbound_nodes") for layer in named}
+    models = {layer["name"] for layer in named if "layers" in layer.get("config", ())}
+    given: set[tuple[str, Any]] = {(layer["name"], 0) for layer in named if layer.get("class_name") == INPUT}
+    waiting = [
+        (name, number, frozenset(_tensors(node, calls)))
+        for name, nodes in calls.items()
+        for number, node in enumerate(nodes if isinstance(nodes, list) else ())
+    ]
+    while waiting:
+        ready = {(name, number) for name, number, needed in waiting if needed <= given}
+        if not ready:
+            raise MuxflowError(
+                f"{where}: its layer {shown(waiting[0][0])} is called on a tensor that no layer before it gives; save the "
+                "model again with model.save"
+            )
+        given |= ready | {(name, number + 1) for name, number in ready if name in models}
+        waiting = [call for call in waiting if call[:2] not in ready]
+
+
+def _tensors(value: Any, layers: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the calls whose tensors a call reads, as layer and number: a list of both and an output, wherever it stands."""
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from _tensors(part, layers)
+    elif isinstance(value, list):
+        if len(value) >= 3 and isinstance(value[0], str) and value[0] in layers and isinstance(value[2], int):
+            yield value[0], value[1] if isinstance(value[1], int) else None
+        for part in value:
+            yield from _tensors(part, layers)

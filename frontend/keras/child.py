@@ -151,7 +151,7 @@ def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
 
     Each line there is a JSON list of tensor names; `inputs.npz` in the folder holds a batch of each input, channels last.
     `outputs.npz` there then holds what Keras' predict gives: the model's outputs (of a function at the end that the
-    host computes what it reads), then the named tensors.
+    host computes what it reads), then the named tensors. An answer with an error says whether the model `ran`.
     """
     path, folder = Path(arguments[0]), Path(arguments[1])
     predictor: Predictor | None = None
@@ -162,5 +162,7 @@ def predict(arguments: list[str], load: Callable[[Path], Predictor]) -> None:
             batch = read_arrays(folder / "inputs.npz")
             np.savez(folder / "outputs.npz", *predictor.run(json.loads(question), batch))
         except MuxflowError as error:
-            answer = {"error": str(error)}
+            answer = {"error": str(error), "ran": True}
+        except Exception as error:  # Keras builds some layers that its backend then does not compute
+            answer = {"error": printable(reason(error)), "ran": False}
         print(json.dumps(answer), flush=True)

@@ -1,4 +1,4 @@
-"""The attributes of nodes in ONNX files: each holds what its operator declares, and is what other libraries read."""
+"""Nodes in ONNX files against what their operators declare, so that they are what other libraries read."""
 
 from __future__ import annotations
 
@@ -59,12 +59,33 @@ def check_attributes(node: onnx.NodeProto, opset: int) -> None:
         elif entry.name in FLAGS and entry.name in declared and entry.i not in (0, 1):
             complaint = f"is {entry.i}, expected 0 or 1"
         if complaint:
-            name = node.name or next(iter(node.output), node.op_type)
-            label = ModelNode(name, node.op_type, (), ()).label
             raise UnsupportedError(
-                f"{label}: its attributes do not make sense ({in_one_line(entry.name)} {complaint}); export the model again"
+                f"{_label(node)}: its attributes do not make sense ({in_one_line(entry.name)} {complaint}); export the model "
+                "again"
             )
         seen.add(entry.name)
+
+
+def check_ends(node: onnx.NodeProto, opset: int) -> None:
+    """Raise UnsupportedError naming a node of a standard operator with more inputs or outputs than it has.
+
+    Other libraries refuse it; the import would leave out what is too many.
+    """
+    if node.domain not in STANDARD_DOMAINS:
+        return
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+    except onnx.defs.SchemaError:
+        return
+    for what, names, most in (("inputs", node.input, schema.max_input), ("outputs", node.output, schema.max_output)):
+        if len(names) > most:
+            raise UnsupportedError(
+                f"{_label(node)}: {len(names)} {what}, where the operator has {most} at most; export the model again"
+            )
+
+
+def _label(node: onnx.NodeProto) -> str:
+    return ModelNode(node.name or next(iter(node.output), node.op_type), node.op_type, (), ()).label
 
 
 @cache

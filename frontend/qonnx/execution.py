@@ -21,6 +21,7 @@ from qonnx.util.basic import get_preferred_qonnx_opset, sanitize_quant_values
 from muxflow.dataflow.errors import ExecutionError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.text import reason
 from muxflow.frontend.floats import end_of, float_inputs, observed
 from muxflow.frontend.importer.windows import SAME, same_pads
 from muxflow.frontend.model import CHANNELS_LAST, ModelNode
@@ -32,15 +33,13 @@ Array = npt.NDArray[Any]
 TITLE = "QONNX execution"
 SHAPES = {"Reshape": 1, "Resize": 3}
 """Inputs of operators that say the shape of their output."""
-REASON = 300
-"""Most characters of a library's own words in a message."""
 
 
 class QonnxModel:
     """An ONNX file that is executed batch by batch, of whatever size; `inputs` and `outputs` are the names of its tensors."""
 
     def __init__(self, path: Path) -> None:
-        self.model = ModelWrapper(read_model(path))
+        self.model = _wrapped(path)
         graph = self.model.graph
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.inputs = [entry.name for entry in graph.input if entry.name not in self._constants]
@@ -62,8 +61,7 @@ class QonnxModel:
             try:
                 self._execute(node, context, len(inputs[0]) if node.proto.input and node.proto.input[0] in data else 0)
             except Exception as error:  # the libraries raise whatever they meet
-                reason = " ".join(str(error).split())[:REASON]
-                raise ExecutionError(f"{node.described.label}: {TITLE} cannot run it ({reason})") from error
+                raise ExecutionError(f"{node.described.label}: {TITLE} cannot run it ({reason(error)})") from error
             if data.intersection(node.proto.input):
                 data.update(node.proto.output)
         return context
@@ -88,6 +86,19 @@ class QonnxModel:
             context.update(zip(filter(None, proto.output), node.run(given), strict=True))
         if self._annotated:
             sanitize_quant_values(self.model, [name for name in proto.output if name], context)
+
+
+def _wrapped(path: Path) -> ModelWrapper:
+    """Read a file as QONNX holds it, which takes a tensor of the model's end for an inner one where it is listed as both."""
+    model = read_model(path)
+    ends = {entry.name for entry in (*model.graph.input, *model.graph.output)}
+    inner = [entry for entry in model.graph.value_info if entry.name not in ends]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(inner)
+    try:
+        return ModelWrapper(model)
+    except Exception as error:  # it raises whatever it meets
+        raise ExecutionError(f"model {path}: {TITLE} cannot run it ({reason(error)})") from error
 
 
 class _Node:
@@ -182,11 +193,15 @@ class QonnxExecution:
     title = name = TITLE
 
     def __init__(self, path: Path, graph: Graph) -> None:
-        self._model = QonnxModel(path)
+        self._path = path
         self._graph = graph
 
+    @cached_property
+    def _model(self) -> QonnxModel:
+        return QonnxModel(self._path)
+
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
-        """See `Execution`; raises ExecutionError naming a node that cannot be run."""
+        """See `Execution`; raises ExecutionError naming a node, or the file, that cannot be run."""
         values = self._model.run(*float_inputs(self._graph, codes))
         inner = {stream: values[name] for stream, name in self._graph.tensors.items()}
         ends = zip(self._graph.outputs, self._model.outputs, strict=True)

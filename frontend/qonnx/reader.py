@@ -22,7 +22,7 @@ from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, Grid, Model, ModelInput, ModelNode, model_name
-from muxflow.frontend.qonnx.attributes import STANDARD_DOMAINS, check_attributes
+from muxflow.frontend.qonnx.attributes import STANDARD_DOMAINS, check_attributes, check_ends
 from muxflow.frontend.qonnx.qdq import with_quantizers
 
 METADATA_PREFIX = "muxflow."
@@ -38,15 +38,30 @@ RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """Read a model file; raises MuxflowError naming it when it is absent, empty or not ONNX, or naming a damaged attribute.
+    """Read a model file.
+
+    Raises MuxflowError naming it when it is absent, empty or not ONNX, UnsupportedError when its operators are newer than the
+    installed ONNX, or naming a node that has what its operator has not.
 
     Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN, Muxflow's operators their names of
     today, and quantizers without a domain, as in older files, QONNX'.
     """
     model = _parsed(Path(path))
+    _check_opset(path, model)
     for node in model.graph.node:
         check_attributes(node, _opset(model))
+        check_ends(node, _opset(model))
     return model
+
+
+def _check_opset(path: Path, model: onnx.ModelProto) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    for entry in model.opset_import:
+        if entry.domain in STANDARD_DOMAINS and not 1 <= entry.version <= newest:
+            raise UnsupportedError(
+                f"model {path}: operators of opset {entry.version}; supported are 1 to {newest}, the newest that the installed "
+                f"ONNX {onnx.__version__} has, so export it again with one of those (opset_version={newest})"
+            )
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -77,6 +92,10 @@ def _parsed(path: Path) -> onnx.ModelProto:
     if not all(entry.name for entry in (*model.graph.input, *model.graph.output)):
         raise MuxflowError(f"model {path}: an input or output has no name; give it one")
     _decode_names(model.graph)
+    for what, entries in (("inputs", model.graph.input), ("constants", model.graph.initializer)):
+        names = [entry.name for entry in entries]
+        if len(set(names)) < len(names):
+            raise MuxflowError(f"model {path}: two of its {what} have one name; export the model again")
     for node in model.graph.node:
         node.op_type = RENAMED.get(node.op_type, node.op_type)
         if node.op_type in QUANTIZERS and node.domain in STANDARD_DOMAINS:
@@ -112,17 +131,9 @@ def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
 def read_onnx(path: Path) -> Model:
     """Read a model file as a description of the float model, the quantizers of QDQ files joined.
 
-    Raises MuxflowError as `read_model`, UnsupportedError for operators newer than the installed ONNX.
+    Raises MuxflowError as `read_model`.
     """
-    proto = read_model(path)
-    newest = onnx.defs.onnx_opset_version()
-    for entry in proto.opset_import:
-        if entry.domain in STANDARD_DOMAINS and entry.version > newest:
-            raise UnsupportedError(
-                f"model {path}: operators of opset {entry.version}; supported are those up to {newest}, the newest that the "
-                f"installed ONNX {onnx.__version__} has, so export it again with a lower one (opset_version={newest})"
-            )
-    return with_quantizers(described(proto, model_name(Path(path))))
+    return with_quantizers(described(read_model(path), model_name(Path(path))))
 
 
 def operators(path: Path) -> frozenset[str]:

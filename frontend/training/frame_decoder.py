@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import reason
 from muxflow.frontend.training.configuration import from_settings
 from muxflow.frontend.training.encoder_config import PATCH
+from muxflow.frontend.training.state_file import read_state, restored
 
 STRIP = 32
 """Rows of patches that are decoded at once: bounds the memory that a large frame takes."""
@@ -152,13 +153,12 @@ def load_decoder(path: Path) -> FrameDecoder:
     if not path.is_file():
         raise MuxflowError(f"frame decoder {path}: no such file; `muxflow train` writes it")
     try:
-        stored: Mapping[str, Any] = torch.load(path, weights_only=True)
-        decoder = FrameDecoder(from_settings(DecoderConfig, {k: _plain(v) for k, v in stored["config"].items()}))
-        decoder.load_state_dict({name: tensor.float() for name, tensor in stored["state"].items()})
+        stored = read_state(path)
+        config = from_settings(DecoderConfig, {k: _plain(v) for k, v in stored["config"].items()})
+        decoder: FrameDecoder = restored(lambda: FrameDecoder(config).half(), stored["state"]).float()
+        return decoder
     except Exception as error:  # a damaged file raises nearly anything
         raise MuxflowError(f"frame decoder {path}: cannot be read ({reason(error)})") from error
-    decoder.eval()
-    return decoder
 
 
 def _plain(value: Any) -> Any:

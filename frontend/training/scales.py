@@ -6,6 +6,7 @@ import math
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.text import shown
 
 ScaleMode = Literal["power_of_two", "unit"]
 BiasPer = Literal["channel", "layer"]
@@ -14,6 +15,8 @@ BIASES: tuple[str, ...] = get_args(BiasPer)
 MOST_SHIFT = 31
 """Bits by which a bit-shift norm shifts sums, at most (decision)."""
 
+MOST_LEVELS = 255
+"""Levels of an HEQ weight, at most (decision): 8 bits; each level is a quantile that is looked for."""
 ACTIVATION_BITS = (1, 2, 3, 4)
 PIXEL_SCALE = 1 / 256
 """The value of one pixel code."""
@@ -47,9 +50,12 @@ def half_wave_step(bits: int = 2, scale: ScaleMode = "power_of_two") -> float:
 
 
 def check_levels(n: int) -> None:
-    """Raise MuxflowError unless a number of HEQ levels is odd and 3 or more."""
-    if not isinstance(n, int) or n < 3 or n % 2 == 0:
-        raise MuxflowError(f"HEQ: {n!r} levels; the quantizer is symmetric, so use an odd number from 3 up (3, 5, 7)")
+    """Raise MuxflowError unless a number of HEQ levels is odd, and from 3 to MOST_LEVELS."""
+    if not isinstance(n, int) or not 3 <= n <= MOST_LEVELS or n % 2 == 0:
+        raise MuxflowError(
+            f"HEQ: {shown(n)} levels; the quantizer is symmetric, so use an odd number from 3 (3, 5, 7) up to {MOST_LEVELS} "
+            "(MOST_LEVELS)"
+        )
 
 
 def heq_scale(n: int, scale: ScaleMode = "power_of_two") -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.text import reason
+from muxflow.frontend.training.state_file import read_state, write_state
 
 WARMUP = 0.02
 """Share of a stage's steps in which its rate rises."""
@@ -65,9 +64,7 @@ def run_stages(
     Raises MuxflowError when the checkpoint belongs to another recipe or is unreadable, or a loss is not finite.
     """
     state = read_checkpoint(checkpoint, recipe) if resume and checkpoint.is_file() else None
-    first, start = (0, 0) if state is None else (state["stage"], state["step"])
-    if state is not None:
-        model.load_state_dict(state["model"])
+    first, start = (0, 0) if state is None else _restore(checkpoint, state, model, stages)
     for place, stage in enumerate(stages[first:], first):
         begun = state is not None and place == first
         if not begun or start == 0:
@@ -75,7 +72,7 @@ def run_stages(
         parameters = [parameter for module in stage.modules for parameter in module.parameters()]
         optimizer = torch.optim.Adam(parameters, betas=(0.9, 0.99))
         if begun and state is not None:
-            optimizer.load_state_dict(state["optimizer"])
+            restore_optimizer(checkpoint, state, optimizer)
         for step in range(start if begun else 0, stage.steps):
             generator = torch.Generator().manual_seed((seed * 101 + place) * 1_000_003 + step)
             progress = step / stage.steps
@@ -104,8 +101,10 @@ def unreadable(path: Path, error: BaseException) -> MuxflowError:
 def read_checkpoint(path: Path, recipe: str) -> dict[str, Any]:
     """Read a checkpoint; raises MuxflowError when it belongs to another recipe or is unreadable."""
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state = read_state(path)
         found = state["recipe"]
+        if not isinstance(found, str):
+            raise ValueError("its recipe is no text")
     except Exception as error:  # a damaged file raises nearly anything
         raise unreadable(path, error) from error
     if found != recipe:
@@ -116,8 +115,24 @@ def read_checkpoint(path: Path, recipe: str) -> dict[str, Any]:
     return state
 
 
-def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors and what describes them as a file of PyTorch's, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_atomically(path, buffer.getvalue())
+def _restore(path: Path, state: Mapping[str, Any], model: nn.Module, stages: Sequence[Stage]) -> tuple[int, int]:
+    """Load a checkpoint into a model; returns the stage and the number of its finished steps."""
+    try:
+        model.load_state_dict(state["model"])
+        place, step = int(state["stage"]), int(state["step"])
+        if not (0 <= place < len(stages) and 0 < step <= stages[place].steps):
+            raise ValueError(f"step {step} of stage {place}")
+        return place, step
+    except Exception as error:  # a damaged file raises nearly anything
+        raise unreadable(path, error) from error
+
+
+def restore_optimizer(path: Path, state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Load a checkpoint into the optimizer of what it goes on with; raises MuxflowError where it does not fit."""
+    try:
+        optimizer.load_state_dict(state["optimizer"])
+        for parameter, met in optimizer.state.items():
+            if any(isinstance(one, Tensor) and one.dim() and one.shape != parameter.shape for one in met.values()):
+                raise ValueError(f"averages of another shape than {tuple(parameter.shape)}")
+    except Exception as error:  # a damaged file raises nearly anything
+        raise unreadable(path, error) from error

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import read_json
+from muxflow.dataflow.text import reason
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import presets
 from muxflow.frontend.training.result import PRETRAINED
+from muxflow.frontend.training.state_file import read_state, restored
 
 FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
 """What of a training's report travels in the model file."""
@@ -33,17 +35,12 @@ def load_trained(path: str | Path) -> nn.Module:
         if not file.is_file():
             raise MuxflowError(f"trained network {file}: no such file; `muxflow train` writes it")
     try:
-        report = json.loads(summary.read_text(encoding="utf-8"))
-        model: nn.Module = presets.family(report.get("preset", "mognet_digits")).restore(report["network"])
-        model.load_state_dict(torch.load(weights, weights_only=True))
-    except MuxflowError:
-        raise
+        report = read_json(summary)
+        restore = presets.family(report.get("preset", "mognet_digits")).restore
+        model: nn.Module = restored(lambda: restore(report["network"]), read_state(weights))
+        return model
     except Exception as error:  # a damaged file raises nearly anything
-        raise MuxflowError(
-            f"trained network {weights}: does not fit {summary} ({type(error).__name__}: {error})"
-        ) from error
-    model.eval()
-    return model
+        raise MuxflowError(f"trained network {weights}: does not fit {summary} ({reason(error)})") from error
 
 
 def export_trained(path: str | Path, target: str | Path) -> Path:

@@ -28,7 +28,8 @@ from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
 from muxflow.frontend.training.staged import Staged
-from muxflow.frontend.training.stages import read_checkpoint, unreadable, write_state
+from muxflow.frontend.training.stages import read_checkpoint, restore_optimizer, unreadable
+from muxflow.frontend.training.state_file import write_state
 from muxflow.frontend.training.trained import export_trained
 
 CHECKPOINT = "checkpoint.pt"
@@ -221,10 +222,13 @@ def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
     state = read_checkpoint(path, recipe)
     try:
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        return int(state["epoch"])
+        epoch = int(state["epoch"])
+        if epoch < 1:
+            raise ValueError(f"epoch {epoch}")
     except Exception as error:  # a damaged file raises nearly anything
         raise unreadable(path, error) from error
+    restore_optimizer(path, state, optimizer)
+    return epoch
 
 
 VALIDATION_SHARE = 0.2

@@ -17,10 +17,13 @@ import h5py
 import numpy as np
 import pytest
 
-from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.errors import ExecutionError, MuxflowError, ToolError, UnsupportedError
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.limits import MOST_BYTES
 from muxflow.frontend.importer.walk import import_model
 from muxflow.frontend.keras import child, process
+from muxflow.frontend.keras.architecture import check_calls
+from muxflow.frontend.keras.execution import KerasExecution
 from muxflow.frontend.keras.layers import Call, Layers, write_layer
 from muxflow.frontend.keras.process import generation_of
 from muxflow.frontend.keras.reader import describe_models
@@ -84,6 +87,22 @@ def layer_3(name: str, module: str, **config: Any) -> dict[str, Any]:
     return {"module": module, "class_name": name, "config": {"name": "odd", **config}, "registered_name": None}
 
 
+def called(node: Any) -> dict[str, Any]:
+    """A model of one dense layer, `one`, and its one call."""
+    start = {
+        "class_name": "InputLayer",
+        "config": {"batch_input_shape": [None, 4], "dtype": "float32", "name": "start"},
+    }
+    layers = [{**start, "name": "start", "inbound_nodes": []}, {**dense(), "name": "one", "inbound_nodes": [node]}]
+    ends = {"input_layers": [["start", 0, 0]], "output_layers": [["one", 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": "net", "layers": layers, **ends}}
+
+
+def tensor_of(layer: str, number: Any) -> dict[str, Any]:
+    """What a file of Keras 3 holds for a tensor: the layer that gives it, at which of its calls."""
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [layer, number, 0]}}
+
+
 def files(folder: Path) -> dict[str, tuple[Path, str]]:
     """Files by name, with what their refusal says."""
     found = {
@@ -95,6 +114,9 @@ def files(folder: Path) -> dict[str, tuple[Path, str]]:
         "call.h5": "d has a 'get_file', which is not known",
         "plain.h5": "d has a 'get_file', which is not known",
         "both.h5": "calm has a 'Lambda', which runs code",
+        "number.h5": "d has a 7, which is not known",
+        "calls.h5": "net: its layer 'one' is called on a tensor that no layer before it gives",
+        "calls3.keras": "net: its layer 'one' is called on a tensor that no layer before it gives",
         "link.h5": "elsewhere is a link to another place",
         "raw.h5": "its data set /raw stands in another file",
         "large.h5": f"bytes once it is read; at most {MOST_BYTES:,} (MOST_BYTES)",
@@ -117,6 +139,9 @@ def files(folder: Path) -> dict[str, tuple[Path, str]]:
     write_h5(folder / "call.h5", sequential({**dense(), "config": {"name": "d", "activation": "get_file('x')"}}))
     start = {"class_name": "Zeros", "config": {"quantizer": "get_file('x')"}}
     write_h5(folder / "plain.h5", sequential({**dense(), "config": {"name": "d", "kernel_initializer": start}}))
+    write_h5(folder / "number.h5", sequential(dense(class_name=7)))
+    write_h5(folder / "calls.h5", called([["start", 2.5, 0, {}]]))
+    write_keras(folder / "calls3.keras", called({"args": [tensor_of("one", 0)], "kwargs": {}}))
     write_h5(folder / "both.h5", sequential(lambda_layer(folder)))
     with zipfile.ZipFile(folder / "both.h5", "a") as archive:  # a zip that says it is harmless, behind it
         archive.writestr("metadata.json", json.dumps({"keras_version": "2.20.1"}))
@@ -181,14 +206,29 @@ def named_files(folder: Path) -> list[Path]:
     return found
 
 
+def unnamed_files(folder: Path) -> list[Path]:
+    """Of either Keras the same model twice, a pool of which has no name."""
+    start: dict[str, Any] = {"dtype": "float32", "name": "start"}
+    pool = {"class_name": "MaxPooling2D", "config": {"pool_size": [2, 2]}}
+    first = {"class_name": "InputLayer", "config": {**start, "batch_input_shape": [None, 4, 4, 2]}}
+    config = {"class_name": "Sequential", "config": {"name": "net", "layers": [first, pool]}}
+    found = [write_h5(folder / f"unnamed{number}.h5", config) for number in range(2)]
+    layers = [
+        in_keras_3("InputLayer", {**start, "batch_shape": [None, 4, 4, 2]}),
+        in_keras_3("MaxPooling2D", pool["config"]),
+    ]
+    config = in_keras_3("Sequential", {"name": "net", "layers": layers}, "keras")
+    return found + [write_h5(folder / f"unnamed{number}.h5", config, "3.15.1") for number in range(2, 4)]
+
+
 Said = dict[str, tuple[str, Model | MuxflowError]]
 
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said, list[Model | MuxflowError]]:
-    """What is said of each file to refuse, and of those with wild names, from one start of either Keras."""
+    """What is said of each file to refuse, of those with wild names and of four without, from one start of either Keras."""
     folder = tmp_path_factory.mktemp("hostile")
-    given, named = files(folder), named_files(folder)
+    given, named = files(folder), [*named_files(folder), *unnamed_files(folder)]
     answers = describe_models([*(path for path, _ in given.values()), *named])
     said = {name: (part, answer) for (name, (_, part)), answer in zip(given.items(), answers, strict=False)}
     return folder, said, answers[len(given) :]
@@ -219,6 +259,48 @@ def test_wild_names_of_layers_become_identifiers(described) -> None:
         assert isinstance(answer, Model), answer
         graph = import_model(answer, ImportOptions(0.25, 3))
         assert graph.nodes and all(name.isidentifier() and name.isascii() for name in graph.streams)
+
+
+def test_names_that_a_file_leaves_out_are_the_same_each_time(described) -> None:
+    """Keras counts them up from one model to the next, so that a proof would not find them again."""
+    tensors = [[node.outputs for node in answer.nodes] for answer in described[2][-4:]]
+    assert tensors[0] == tensors[1] and tensors[2] == tensors[3]
+
+
+WAITS = r"^net: its layer 'one' is called on a tensor that no layer before it gives"
+
+
+@pytest.mark.parametrize("number", [1, -1, 2.5, None, "0", 10**30])
+def test_a_call_that_no_layer_has_would_be_waited_for(number: Any) -> None:
+    for node in ([["start", number, 0, {}]], {"args": [tensor_of("start", number)], "kwargs": {}}):
+        with pytest.raises(MuxflowError, match=WAITS):
+            check_calls("net", called(node)["config"])
+
+
+def test_layers_that_are_not_called_or_there_twice() -> None:
+    config = called([["two", 0, 0, {}]])["config"]
+    config["layers"].append({**dense(), "name": "two", "inbound_nodes": []})
+    with pytest.raises(MuxflowError, match=WAITS):
+        check_calls("net", config)
+    config["layers"].append(config["layers"][-1])
+    with pytest.raises(MuxflowError, match=r"^net: 2 of its layers are called 'two'"):
+        check_calls("net", config)
+
+
+def test_calls_in_any_order_and_of_models_inside() -> None:
+    """Their calls count from 1, because they have been called once when they were made."""
+    inside = {"class_name": "Functional", "name": "inside", "config": {"layers": []}}
+    calls = {
+        "last": [[["inside", 2, 0, {}]]],
+        "inside": [[["one", 0, 0, {}]], [["inside", 1, 0, {}]]],
+        "one": [[["start", 0, 0, {"other": ["start", 0, 0]}]]],
+        "start": [],
+    }
+    kinds = {"inside": inside, "start": {"class_name": "InputLayer"}}
+    layers = [{**kinds.get(name, dense()), "name": name, "inbound_nodes": nodes} for name, nodes in calls.items()]
+    check_calls("net", {"layers": layers})
+    for odd in ({}, [], None, {"layers": 1}, {"layers": [1, {"name": 1}, {"name": "a", "inbound_nodes": 3}]}):
+        check_calls("net", odd)
 
 
 def damaged(folder: Path, kind: str) -> Path:
@@ -290,6 +372,27 @@ def test_what_fails_with_one_model_does_not_stop_the_others(
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["supported"] for answer in answers] == [True, True]
     assert answers[1]["error"].startswith("model b.h5: it cannot be described (TypeError: b.h5 has no sense)")
+
+
+def test_a_model_that_its_library_does_not_compute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TensorFlow knows no depthwise convolution of unequal strides; Keras builds one, and it can be imported."""
+
+    def load(_: Path) -> child.Predictor:
+        raise ValueError("no\nkernel")
+
+    np.savez(tmp_path / "inputs.npz", np.zeros(1))
+    monkeypatch.setattr("sys.stdin", io.StringIO("[]\n"))
+    child.predict(["net.h5", str(tmp_path)], load)
+    answer = json.loads(capsys.readouterr().out)
+    assert answer == {"error": "ValueError: no kernel", "ran": False}
+    said: Any = type("Child", (), {"ask": lambda _self, _question: answer})()
+    graph = Graph("g", (), {}, (), ())
+    execution = object.__new__(KerasExecution)
+    vars(execution).update(_what="model net.h5", _graph=graph, _child=said, _folder=tmp_path)
+    with pytest.raises(ExecutionError, match=r"^model net\.h5: Keras predict cannot run it \(ValueError: no kernel\)"):
+        execution.run({})
 
 
 def test_a_layer_whose_settings_make_no_sense_is_named() -> None:

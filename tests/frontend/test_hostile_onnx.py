@@ -214,15 +214,16 @@ def test_numbers_that_are_none(build: Any, save: Any) -> None:
         muxflow.load(save(made))
 
 
-def test_an_opset_that_onnx_does_not_know(build: Any, save: Any) -> None:
+@pytest.mark.parametrize("opset", [10**6, 2**40, 0, -1])
+def test_an_opset_that_onnx_does_not_know(opset: int, build: Any, save: Any) -> None:
     made = quantized(build)
     made.then("Relu")
     made.quant(scale=0.25, bits=4.0)
     model = made.model()
-    model.opset_import[0].version = 10**6
+    model.opset_import[0].version = opset
     path = save(made)
     onnx.save(model, path)
-    with pytest.raises(MuxflowError, match=r"net\.onnx: operators of opset 1000000; supported are those up to \d+"):
+    with pytest.raises(MuxflowError, match=rf"net\.onnx: operators of opset {opset}; supported are 1 to \d+"):
         muxflow.load(path)
 
 

@@ -85,6 +85,7 @@ UNSUPPORTED = {
     "Cos": (lambda b: b.then("Cos"), "replace it, or move it after the output"),
     "FloatQuant": (lambda b: b.then("FloatQuant", domain="qonnx.custom_op.general"), "use an integer quantizer"),
     "foreign domain": (lambda b: b.node("Relu", b.last, domain="com.example"), "Relu of domain com.example is not sup"),
+    "another domain": (lambda b: b.node("Relu", b.last, domain="muxflow"), "Relu of domain muxflow is not supported"),
     "Max of three": (lambda b: b.then("Max", np.float32(1), np.float32(2)), "3 inputs; supported are two"),
 }
 

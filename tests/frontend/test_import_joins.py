@@ -214,7 +214,7 @@ def test_refused_or_joins(options, message, build, save):
     [
         ({"select": "sometimes"}, r"MuxJoin_\d+ .*select 'sometimes'; supported: 'channel'"),
         ({"thresholds": [1.5, 2]}, r"thresholds that are not integers; export"),
-        ({"thresholds": [1.0]}, r"1 thresholds for 2 channels"),
+        ({"thresholds": [1.0]}, r"thresholds of shape \(1,\) for 2 channels"),
         ({"signed": 1}, r"input 0 is not a map of unsigned codes; put"),
     ],
 )

@@ -24,7 +24,7 @@ from muxflow.frontend.training.quantizers import (
     unsigned_activation,
     weight_quantizer,
 )
-from muxflow.frontend.training.scales import activation_scale, heq_bits, heq_scale
+from muxflow.frontend.training.scales import MOST_LEVELS, activation_scale, heq_bits, heq_scale
 
 GAUSSIAN = torch.special.ndtri((torch.arange(99_999, dtype=torch.float64) + 1) / 100_000).float()
 
@@ -199,3 +199,11 @@ def test_brevitas_exporter_writes_what_the_model_computes(weights, op, bits, sca
     expected = model(x).detach().numpy()
     assert len(np.unique(expected)) > 1
     assert np.array_equal(result, expected)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 4, -3, MOST_LEVELS + 2, 10**9 + 1, 10**400 + 1, 3.0, "3", None])
+def test_levels_of_weights_are_odd_and_few(levels):
+    """Each is a quantile that is looked for: a billion of them would take the memory, or years."""
+    with pytest.raises(MuxflowError, match=rf"HEQ: .* levels; .* odd number from 3 .* up to {MOST_LEVELS}") as caught:
+        heq_weight(levels)
+    assert len(str(caught.value)) < 300

@@ -262,7 +262,7 @@ def test_a_checkpoint_of_another_network_and_a_full_disk(tmp_path, monkeypatch):
     def full(path, data):
         raise MuxflowError(f"{path}: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("muxflow.frontend.training.stages.write_atomically", full)
+    monkeypatch.setattr("muxflow.frontend.training.state_file.write_atomically", full)
     with pytest.raises(MuxflowError, match=r"checkpoint\.pt: cannot be written"):
         run(small(), tmp_path / "other")
     assert list((tmp_path / "other").iterdir()) == []

@@ -51,6 +51,7 @@ def read_model(path: Path) -> Any:
         "give a whole model of Keras 2 (TensorFlow with TF_USE_LEGACY_KERAS=1) that model.save wrote, with layers of "
         "Keras, QKeras and Muxflow only"
     )
+    tf_keras.backend.clear_session()  # names of layers that a file leaves out count up from one model to the next
     model = read_file(path, lambda name: load_qmodel(name, CLASSES, compile=False), known_classes, advice)
     return unfolded(model, f"model {path}")
 

@@ -45,6 +45,7 @@ def _subclasses(cls: Any) -> Iterator[Any]:
 def read_model(path: Path) -> Any:
     """Read a Keras 3 model; raises MuxflowError when the file holds none."""
     advice = "give a whole model of Keras 3 that model.save wrote, with layers of Keras and HGQ2 only"
+    keras.utils.clear_session()  # names of layers that a file leaves out count up from one model to the next
     return read_file(path, lambda name: keras.models.load_model(name, compile=False), known_classes, advice)
 
 
