@@ -71,10 +71,9 @@ class Browser:
             assert one, "the browser ended"
             text += one
         message: dict[str, Any] = json.loads(text)
-        if page := self._pages.get(message.get("sessionId", "")):
-            if "method" in message:
-                page.note(message)
-                self._events.add((message["sessionId"], message["method"]))
+        if (page := self._pages.get(message.get("sessionId", ""))) and "method" in message:
+            page.note(message)
+            self._events.add((message["sessionId"], message["method"]))
         return message
 
     def send(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:

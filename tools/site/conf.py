@@ -41,12 +41,14 @@ html_show_search_summary = False  # a browser fetches no page from disk
 
 
 def contents(index: str) -> str:
-    """Make the tables of contents that the sidebar shows, one a section, of the links in the index page."""
+    """Make the tables of contents that the sidebar shows, one a section with a list, of the links in the index page."""
     tables = []
     for section in index.split("\n## ")[1:]:
-        caption = section.partition("\n")[0].partition(":")[0]
-        pages = re.findall(r"\]\(([^):]+)\.(?:md|ipynb)\)", section)
-        tables.append("\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"]))
+        title, *lines = section.splitlines()
+        listed = "\n".join(line for line in lines if line.startswith(("- ", "  ")))
+        if pages := re.findall(r"\]\(([^):]+)\.(?:md|ipynb)\)", listed):
+            head = ["```{toctree}", ":hidden:", f":caption: {title.partition(':')[0]}", ""]
+            tables.append("\n".join([*head, *pages, "```"]))
     return "\n\n".join(tables)
 
 
