@@ -9,6 +9,7 @@ folder then holds a project a system, `table.md`, and in `pages/reports/` the re
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def table(rows: list[str], figures: str, board: str) -> str:
 def make_report(name: str, folder: Path) -> dict[str, Any]:
     """Fit a shipped network, write its project and its report, and give what the report says."""
     project = str(folder / name)
-    model = str(PRETRAINED / f"{name}.onnx")
+    model = os.path.relpath(PRETRAINED / f"{name}.onnx")
     for words in (
         ("build", model, "--board", BOARD, "--output", project),
         ("report", project, "--format", "html,json"),
