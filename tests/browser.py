@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 EXECUTABLE = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -58,9 +58,9 @@ class Page:
 class Browser:
     """A running browser; `open` shows a page in a window of a given size."""
 
-    def __init__(self, commands: int, answers: int) -> None:
+    def __init__(self, commands: int, answers: BinaryIO) -> None:
         self._commands = commands
-        self._answers = os.fdopen(answers, "rb")
+        self._answers = answers
         self._numbers = itertools.count(1)
         self._pages: dict[str, Page] = {}
         self._events: set[tuple[str, str]] = set()
@@ -127,8 +127,11 @@ def running(executable: str, profile: Path) -> Iterator[Browser]:
     os.close(from_here)
     os.close(to_here)
     try:
-        yield Browser(commands, answers)
+        with os.fdopen(answers, "rb") as readable:
+            yield Browser(commands, readable)
+            process.terminate()
+            process.wait(30)
     finally:
-        process.terminate()
-        process.wait(30)
+        process.kill()
+        process.wait()
         os.close(commands)

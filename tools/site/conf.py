@@ -6,6 +6,7 @@ that is a script, so that no server is asked for anything.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sphinx.application import Sphinx
 
 from muxflow.dataflow.version import __version__
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hls4ml brings TensorFlow into its notebook
 GALLERY = Path(__file__).parents[2] / "build" / "gallery"
 
 project = "Muxflow"
@@ -35,6 +37,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_extra_path = [str(GALLERY / "pages")] if GALLERY.is_dir() else []
 html_copy_source = False
+html_use_index = False
 html_show_sphinx = False
 html_show_copyright = False
 html_show_search_summary = False  # a browser fetches no page from disk

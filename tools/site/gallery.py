@@ -16,11 +16,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from muxflow.dataflow.quantities import count, percent, rate, si
+from muxflow.dataflow.quantities import count, percent, rate, share, si
 from muxflow.frontend.training.result import PRETRAINED
 
 BOARD = "pynq-z2"
-COLUMNS = ("network", "right of the images held out", "stored", "rate", "latency", "LUT", "BRAM18", "C simulation")
+COLUMNS = (
+    "network",
+    "right of the images held out",
+    "stored weights and thresholds",
+    "pipelined rate",
+    "one-image latency",
+    "LUT, of the budget",
+    "BRAM18, of the budget",
+    "C simulation",
+)
 
 
 def systems(names: list[str]) -> list[str]:
@@ -37,7 +46,8 @@ def proof(report: dict[str, Any]) -> str:
 
 def card(name: str, facts: dict[str, Any], report: dict[str, Any]) -> str:
     """Write a system's row of the table, its name a link to its report."""
-    resources = (f"{count(report['used'][kind])} of {count(report['budget'][kind])}" for kind in ("LUT", "BRAM18"))
+    used, budget = report["used"], report["budget"]
+    resources = (f"{count(used[kind])}, {share(used[kind], budget[kind])}" for kind in ("LUT", "BRAM18"))
     cells = (
         f'<a href="../reports/{name}.html"><code>{name}</code></a>',
         f"{percent(facts['accuracy'])} of {count(facts['images'])} ({facts['dataset']})",
