@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,16 +18,14 @@ LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "sourc
 OWN_SCHEMES = ("", "data")
 
 
-@dataclass
 class Page(HTMLParser):
     """The names in a page that links may lead to, where its links lead, and what it loads."""
 
-    names: set[str] = field(default_factory=set)
-    links: list[str] = field(default_factory=list)
-    loads: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        self.names: set[str] = set()
+        self.links: list[str] = []
+        self.loads: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Keep what a tag names, links to and loads."""
