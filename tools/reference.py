@@ -80,17 +80,33 @@ def code(text: str) -> str:
     return f"```python\n{text}\n```\n"
 
 
+def split(text: str) -> list[str]:
+    """Cut parameters at the commas between them, not at those within brackets."""
+    parts, depth = [""], 0
+    for sign in text:
+        depth += (sign in "([{") - (sign in ")]}")
+        if sign == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return [part.strip() for part in parts]
+
+
 def signature(function: Callable[..., Any]) -> str:
-    """Render how a function is called, from its source: defaults and types as they are written there."""
+    """Render how a function is called, from its source: defaults and types as they are written there.
+
+    In one line, or where that is too long with a line for each parameter, as ruff formats it.
+    """
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     assert isinstance(tree, ast.FunctionDef)
     if tree.args.args and tree.args.args[0].arg in ("self", "cls"):
         tree.args.args.pop(0)
     given = re.sub(r"(?<=\S)=(?=\S)", " = ", ast.unparse(tree.args)).replace("'", '"')
     result = "" if tree.returns is None or tree.name == "__init__" else f" -> {ast.unparse(tree.returns)}"
-    text = f"def {tree.name}({given}){result}: ...".replace(" ", JOINED).replace(f",{JOINED}", ", ")
-    filled = textwrap.fill(text, WIDTH - 4, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    return filled.replace(JOINED, " ")
+    line = f"def {tree.name}({given}){result}: ..."
+    if len(line) <= WIDTH - 4:
+        return line
+    return "\n".join([f"def {tree.name}(", *(f"    {part}," for part in split(given)), f"){result}: ..."])
 
 
 def function_section(function: Callable[..., Any], title: str, level: str = "###") -> str:

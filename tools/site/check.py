@@ -38,7 +38,7 @@ class Page(HTMLParser):
 
 
 def read(file: Path) -> Page:
-    """Parse a page."""
+    """Read a page."""
     page = Page()
     page.feed(file.read_text(encoding="utf-8"))
     return page

@@ -64,5 +64,5 @@ def complete(_app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what is done to pages as they are read."""
+    """Let pages be completed as they are read."""
     app.connect("source-read", complete)
