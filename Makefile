@@ -130,7 +130,7 @@ update-golden: $(TEST_READY)
 
 docs: $(DOCS_READY) build/gallery/table.md
 	@echo "docs: pages and notebooks ..."
-	$(BIN)/sphinx-build -q -W --keep-going -c tools/site -d build/doctrees docs build/docs
+	$(BIN)/sphinx-build -W --keep-going -c tools/site -d build/doctrees docs build/docs
 	$(BIN)/python tools/site/check.py build/docs
 
 build/gallery/table.md: $(SHOWN) | $(DOCS_READY)
