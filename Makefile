@@ -130,6 +130,7 @@ update-golden: $(TEST_READY)
 
 docs: $(DOCS_READY) build/gallery/table.md
 	@echo "docs: pages and notebooks ..."
+	rm -rf build/docs
 	$(BIN)/sphinx-build -W --keep-going -c tools/site -d build/doctrees docs build/docs
 	$(BIN)/python tools/site/check.py build/docs
 
@@ -164,7 +165,7 @@ $(TEST_READY): $(READY) hls/finn/requirements.txt $(HGQ_REQUIREMENTS)
 	@touch $(TEST_READY)
 
 $(DOCS_READY): $(TEST_READY)
-	@echo "installing what only the docs need (Sphinx, a Jupyter kernel: about 150 MB) ..."
+	@echo "installing what only the docs need (Sphinx, a Jupyter kernel: about 200 MB) ..."
 	$(BIN)/pip install $(PIP_OPTIONS) -c constraints.txt --no-build-isolation -e '.[docs]'
 	@touch $(DOCS_READY)
 

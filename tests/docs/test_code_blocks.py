@@ -94,10 +94,12 @@ def run(folder: Path, *parts: str) -> None:
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 
 
+@pytest.mark.needs("brevitas")
 def test_a_model_of_ones_own_in_brevitas(tmp_path: Path) -> None:
     run(tmp_path, block("docs/guide/brevitas.md", "call freeze_heq(model)"), "assert logits.shape == (1, 10)")
 
 
+@pytest.mark.needs("brevitas")
 def test_from_a_residual_network_to_its_project(tmp_path: Path) -> None:
     """What the guide makes goes through its own commands, and through the code of the first pages."""
     page = "docs/guide/brevitas.md"
@@ -118,6 +120,7 @@ def test_from_a_residual_network_to_its_project(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.needs("brevitas")
 def test_several_inputs(tmp_path: Path) -> None:
     run(tmp_path, block("docs/guide/brevitas.md", "class Fusion("))
 
@@ -136,6 +139,7 @@ def test_a_board_of_ones_own(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.needs("brevitas")
 def test_layers_of_the_built_in_networks(tmp_path: Path) -> None:
     run(
         tmp_path,
@@ -147,6 +151,7 @@ def test_layers_of_the_built_in_networks(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.needs("qkeras")
 def test_networks_in_keras(tmp_path: Path) -> None:
     page = "docs/guide/qkeras.md"
     run(
@@ -159,6 +164,7 @@ def test_networks_in_keras(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.needs("qkeras")
 def test_a_mognet_in_keras_is_read_again(tmp_path: Path) -> None:
     digits = "import numpy as np\nimages = np.zeros((4, 8, 8, 1))\nlabels = np.zeros(4)"
     run(tmp_path, digits, block("docs/guide/qkeras.md", 'model.save("mognet.h5")'))
