@@ -24,7 +24,8 @@
 #   make calibrate-yosys   the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
 #   make calibrate-designs whole designs that others placed against the resource model at their folds
 #   make lint              ruff, mypy and hadolint only
-#   make docs-semantics    write docs/reference/semantics.md from the docstrings of the ops
+#   make docs              docs/ as a site in build/docs, notebooks executed, with a report of each shipped system
+#   make docs-reference    write docs/reference/semantics.md and api.md from docstrings
 #   make clean             remove build/ and .venv/
 
 PYTHON ?= python3
@@ -39,13 +40,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.ready-for-tests
+DOCS_READY := $(VENV)/.ready-for-docs
 HGQ := $(VENV)/share/muxflow/hgq
 HGQ_REQUIREMENTS := frontend/keras/v3/requirements.txt
 PIP_OPTIONS := --quiet --disable-pip-version-check
+# What the reports of the gallery and the notebooks' outputs depend on; the proofs, where csim has run on a report's project.
+SHOWN = $(shell find board dataflow frontend hls muxflow proof reports -type f -not -path '*/__pycache__/*') \
+  $(wildcard build/gallery/*/proof.json) tools/site/gallery.py
 PYTEST_OPTIONS := -n $(JOBS) --dist loadfile
 
 .PHONY: demo test test-all test-core lint build csim report bitstream train presets calibrate calibrate-yosys calibrate-designs venv extras update-golden clean \
-  benchmark benchmark-resnet18 benchmark-ern benchmark-encoder benchmark-mobilenet benchmark-hls4ml benchmark-finn benchmark-finn-conversion compression-table docs-semantics
+  benchmark benchmark-resnet18 benchmark-ern benchmark-encoder benchmark-mobilenet benchmark-hls4ml benchmark-finn benchmark-finn-conversion compression-table docs docs-reference
 
 demo: $(READY)
 	$(BIN)/muxflow demo --board $(BOARD) --select $(SELECT)
@@ -123,8 +128,18 @@ calibrate-yosys: $(READY) build/yosys/.ready
 update-golden: $(TEST_READY)
 	$(BIN)/pytest --update-golden tests/hls tests/reports tests/board
 
-docs-semantics: $(READY)
-	$(BIN)/python tools/semantics.py
+docs: $(DOCS_READY) build/gallery/table.md
+	@echo "docs: pages and notebooks ..."
+	rm -rf build/docs
+	$(BIN)/sphinx-build -W --keep-going -c tools/site -d build/doctrees docs build/docs
+	$(BIN)/python tools/site/check.py build/docs
+
+build/gallery/table.md: $(SHOWN) | $(DOCS_READY)
+	rm -rf build/doctrees
+	$(BIN)/python -W ignore tools/site/gallery.py build/gallery
+
+docs-reference: $(READY)
+	$(BIN)/python tools/reference.py
 
 venv: $(READY)
 
@@ -148,6 +163,11 @@ $(TEST_READY): $(READY) hls/finn/requirements.txt $(HGQ_REQUIREMENTS)
 	$(BIN)/pip install $(PIP_OPTIONS) --no-deps -r hls/finn/requirements.txt
 	$(BIN)/pip install $(PIP_OPTIONS) --no-deps --upgrade --target $(HGQ) -r $(HGQ_REQUIREMENTS)
 	@touch $(TEST_READY)
+
+$(DOCS_READY): $(TEST_READY)
+	@echo "installing what only the docs need (Sphinx, a Jupyter kernel: about 200 MB) ..."
+	$(BIN)/pip install $(PIP_OPTIONS) -c constraints.txt --no-build-isolation -e '.[docs]'
+	@touch $(DOCS_READY)
 
 # An environment of its own, build/NAME, from tools/environments/NAME.txt and, last and without their requirements, the
 # packages of NAME.no-deps.txt where there is one.

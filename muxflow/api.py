@@ -179,7 +179,12 @@ def write(
     extra: Mapping[str, bytes] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Project:
-    """Write the HLS project of a design; see `muxflow.hls.vitis.project.write_project`."""
+    """Write the HLS project of a design into a folder, whole or not at all.
+
+    `options`: the tool, how it is started, which seeds and weights can be written. `vectors`: input codes whose first frames
+    the test bench plays, seeded random ones when None. `extra`: further files by name. `progress`: is told what is written.
+    Raises MuxflowError when `path` holds something that is not a Muxflow project, or cannot be written.
+    """
     _expect(design, Design, "write", "muxflow.fit gives one")
     return Project(write_project(design, Path(path), options=options, vectors=vectors, extra=extra, progress=progress))
 
@@ -200,6 +205,8 @@ def fit(
 ) -> Design:
     """Find the best design that fits the board, by the resource estimate, FIFOs sized by cycle simulation.
 
+    Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None; a slowdown, which
+    is given up in simulations, then raises ToolError.
     `board`: a name, a path to a board file, or a Board; `clock_mhz`: the board's own when None; `utilisation`: shares of
     the device that may be used (default 70 % of LUTs and flip-flops, 90 % of block RAM and DSP), and how sure the design
     must be to fit (default 80 %); `sure` replaces that.
@@ -207,8 +214,6 @@ def fit(
     fits when both are None. `slowdown`: per cent of the rate that may be given up for smaller FIFOs.
     `nearest`: where nothing fits, search for the folding that comes nearest, however long it takes, in place of a bound.
     `implementations`: of the target, the HLS kernels by default.
-    Without a C++ compiler FIFO depths are conservative, cycles are estimates, and `Design.timing` is None; a slowdown, which
-    is given up in simulations, then raises ToolError.
     Raises MuxflowError for an unknown board or a goal that is not positive, BudgetError naming the nearest point and
     what binds when the goal cannot be met.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs" / "guide"
+DOCS = Path(__file__).parents[1] / "docs" / "notebooks"
 NOTEBOOKS = sorted(path.name for path in DOCS.glob("*.ipynb"))
 
 # A process of its own: compiled code may end it, and registering layers changes hls4ml and FINN for good.

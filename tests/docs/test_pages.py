@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from pages import DOCS, PAGES, ROOT, Page
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)]+)\)")
 WIDTH = 100
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-
-
-def prose(page: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a page outside code blocks."""
-    code = False
-    for number, line in enumerate(page.read_text().splitlines(), 1):
-        if line.lstrip().startswith("```"):
-            code = not code
-        elif not code:
-            yield number, line
-
-
-def anchors(page: Path) -> set[str]:
-    """The names by which GitHub lets a page's headings be linked to."""
-    headings = [line.lstrip("#").strip() for _, line in prose(page) if line.startswith("#")]
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+each_page = pytest.mark.parametrize("page", PAGES, ids=str)
+each_text = pytest.mark.parametrize("page", [page for page in PAGES if page.file.suffix == ".md"], ids=str)
 
 
 def test_the_readme_is_read_in_one_go() -> None:
@@ -37,15 +19,22 @@ def test_the_readme_is_read_in_one_go() -> None:
 
 
 @each_page
-def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
-    for number, line in prose(page):
-        for target in LINK.findall(line):
-            if "://" in target:
-                continue
-            name, _, anchor = target.partition("#")
-            file = page.parent / name if name else page
-            assert file.is_file(), f"{page}:{number}: {target}: no such file"
-            assert not anchor or anchor in anchors(file), f"{page}:{number}: {target}: no such heading"
+def test_every_relative_link_leads_to_a_file_and_a_heading(page: Page) -> None:
+    for line, target in page.links():
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.file.parent / name if name else page.file
+        assert file.is_file(), f"{page}:{line}: {target}: no such file"
+        assert not anchor or anchor in Page(file).anchors, f"{page}:{line}: {target}: no such heading"
+
+
+@pytest.mark.parametrize("page", DOCS, ids=str)
+def test_no_link_of_the_docs_leads_out_of_them(page: Page) -> None:
+    """The site holds the docs alone."""
+    for line, target in page.links():
+        file = (page.file.parent / target.partition("#")[0]).resolve()
+        assert "://" in target or file.is_relative_to(ROOT / "docs"), f"{page}:{line}: {target}"
 
 
 def test_every_page_that_the_code_names_is_there() -> None:
@@ -58,19 +47,25 @@ def test_every_page_that_the_code_names_is_there() -> None:
     assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
 
 
-@each_page
-def test_no_line_is_wider_than_a_reader_likes(page: Path) -> None:
+@each_text
+def test_no_line_is_wider_than_a_reader_likes(page: Page) -> None:
     """Tables, code blocks and links aside."""
     wide = [
         f"{page}:{number}: {len(line)}"
-        for number, line in prose(page)
+        for number, line in page.prose()
         if not line.startswith("|") and len(LINK.sub("", line)) > WIDTH
     ]
     assert not wide
 
 
+@each_text
+def test_every_page_has_one_title(page: Page) -> None:
+    assert [token.map for token in page.tokens if token.tag == "h1" and token.nesting == 1] == [[0, 1]]
+
+
 def test_the_index_lists_every_page() -> None:
-    index = ROOT / "docs" / "index.md"
-    linked = {(index.parent / target).resolve() for target in LINK.findall(index.read_text())}
-    pages = {path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".ipynb")} - {index}
-    assert pages == linked
+    """The sidebar of the site is made of it."""
+    (index,) = (page for page in DOCS if page.file == ROOT / "docs" / "index.md")
+    listed = "\n".join(line for _, line in index.prose() if line.startswith(("- ", "  ")))
+    linked = [(index.file.parent / target).resolve() for target in LINK.findall(listed)]
+    assert sorted(linked) == sorted(page.file for page in DOCS if page != index)
