@@ -36,7 +36,9 @@ class Bank:
 def find_bank(supply: RomWeights) -> Bank | None:
     """Divide the rows of a matrix by their bits where that saves most; None where one product is as good.
 
-    What all weights of a row are multiples of counts for nothing: it belongs to the row's scale.
+    What all weights of a row are multiples of counts for nothing: it belongs to the row's scale. A matrix in groups is
+    divided where each has as many rows of few bits as any other, so that both parts read all channels. Depthwise layers are
+    not: parts that read some channels each take windows and slices of their own, which cost more than they save (decision).
     """
     factors = np.maximum(np.gcd.reduce(supply.weights, axis=1), 1)
     matrix = supply.weights // factors[:, None]
@@ -49,5 +51,7 @@ def find_bank(supply: RomWeights) -> Bank | None:
         return None
     narrow = bits <= few
     sides = (narrow != narrow[0]).astype(np.int64)
+    if np.ptp(sides.reshape(supply.groups, -1).sum(axis=1)):
+        return None
     first, second = (replace(supply, weights=matrix[sides == side]) for side in (0, 1))
     return Bank(sides, (first, second), (few, most) if narrow[0] else (most, few), factors)

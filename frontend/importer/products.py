@@ -174,9 +174,7 @@ def multiplied(
     names = importer.unique(f"{node.name}_weights"), importer.unique(node.name)
     if isinstance(supply, RomWeights) and loads(importer.options.loaded, names):
         supply = LoadedWeights.of(supply)
-    bank = None
-    if isinstance(supply, RomWeights) and not supply.loaded and op.groups == 1:
-        bank = find_bank(supply)
+    bank = find_bank(supply) if isinstance(supply, RomWeights) and not supply.loaded else None
     if bank is None:
         name = importer.place(names[1], op, stream, importer.place(names[0], supply))
     else:

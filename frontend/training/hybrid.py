@@ -1,4 +1,4 @@
-"""Hybrid filter banks: the first rows of a weight tensor have 4 to 8 bits, the others are ternary.
+"""Hybrid filter banks: some rows of a weight tensor have 4 to 8 bits, the others are ternary.
 
 Which filters stay precise is chosen between two stages of training (`precise_counts`); they are moved to the front, so that
 hardware has each kind in one piece and joins them without re-ordering. Scales are powers of two, one a filter, so every
@@ -16,8 +16,7 @@ from brevitas.core.utils import StatelessBuffer
 from brevitas.inject import ExtendedInjector
 from torch import Tensor, nn
 
-from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.mobilenet_config import PRECISE_BITS, TERNARY_BITS
+from muxflow.frontend.training.mobilenet_config import LEAST_SCALE, TERNARY_BITS, TERNARY_THRESHOLD, check_bank
 from muxflow.frontend.training.quantizers import (
     BrevitasQuantOp,
     PrequantizedWeightHandler,
@@ -25,11 +24,6 @@ from muxflow.frontend.training.quantizers import (
     QONNXManager,
     QuantResult,
 )
-
-TERNARY_THRESHOLD = 0.7
-"""Weights of at most this share of their filter's mean magnitude become 0 (ternary weight networks, arXiv 1605.04711)."""
-LEAST_SCALE = 2.0**-20
-"""Of a filter whose weights are all zero (decision)."""
 
 
 class _StraightThrough(torch.autograd.Function):  # type: ignore[misc]
@@ -80,17 +74,27 @@ def ternarisation_errors(weights: Tensor) -> Tensor:
 
 
 class HybridTensorQuant(nn.Module):  # type: ignore[misc]
-    """Weights whose first `precise` rows are signed, narrow integers of `precise_bits`, and whose other rows are ternary.
+    """Weights of which `precise` rows are signed, narrow integers of `precise_bits`, and the other rows ternary.
 
-    Shape (rows, ...) in and out; the scale of each row is a power of two. The gradient passes as it is.
+    Shape (rows, ...) in and out; the scale of each row is a power of two. The gradient passes as it is. The first rows are
+    the precise ones; with `rows`, their number, those that come first in the buffer `order`, for a layer whose rows keep
+    their places.
     """
 
-    def __init__(self, precise: int, precise_bits: int) -> None:
+    order: Tensor | None
+
+    def __init__(self, precise: int, precise_bits: int, rows: int = 0) -> None:
         super().__init__()
         self.precise = precise
         self.top = 2 ** (precise_bits - 1) - 1
         self.precise_bits = precise_bits
         self.zero_point = StatelessBuffer(torch.tensor(0.0))
+        self.register_buffer("order", torch.arange(rows) if rows else None)
+
+    def kinds(self, rows: int) -> tuple[tuple[Tensor, int], tuple[Tensor, int]]:
+        """List the precise rows with their bits, and the ternary ones with theirs."""
+        order = torch.arange(rows) if self.order is None else self.order
+        return (order[: self.precise], self.precise_bits), (order[self.precise :], TERNARY_BITS)
 
     def forward(self, x: Tensor) -> QuantResult:
         """Quantize the weights `x`; returns (value, scale, zero point, bit width).
@@ -98,16 +102,17 @@ class HybridTensorQuant(nn.Module):  # type: ignore[misc]
         One scale a row, shape (rows, 1, ...); one bit width a row, or a single one where all rows have the same.
         """
         rows = x.detach().flatten(1)
-        head, tail = rows[: self.precise], rows[self.precise :]
-        codes = ternary_codes(tail)
-        fine = _power_of_two(head.abs().amax(dim=1, keepdim=True) / self.top, up=True)
-        coarse = _power_of_two(_mean_kept(tail, codes), up=False)
-        values = torch.cat([torch.round(head / fine) * fine, codes * coarse]).view_as(x)
+        (fine, _), (coarse, _) = kinds = self.kinds(len(rows))
+        codes, scale, bits = torch.empty_like(rows), rows.new_empty(len(rows), 1), rows.new_empty(len(rows), 1)
+        scale[fine] = _power_of_two(rows[fine].abs().amax(dim=1, keepdim=True) / self.top, up=True)
+        codes[fine] = torch.round(rows[fine] / scale[fine])
+        codes[coarse] = ternary_codes(rows[coarse])
+        scale[coarse] = _power_of_two(_mean_kept(rows[coarse], codes[coarse]), up=False)
+        for chosen, width in kinds:
+            bits[chosen] = width
         shape = (-1, *(1,) * (x.dim() - 1))
-        bits = torch.full((len(rows), 1), float(TERNARY_BITS))
-        bits[: self.precise] = self.precise_bits
         bits = bits[0] if self.precise in (0, len(rows)) else bits.view(shape)
-        return _StraightThrough.apply(x, values), torch.cat([fine, coarse]).view(shape), self.zero_point(), bits
+        return _StraightThrough.apply(x, (codes * scale).view_as(x)), scale.view(shape), self.zero_point(), bits
 
 
 class HybridWeightProxy(PrequantizedWeightProxy):
@@ -115,7 +120,7 @@ class HybridWeightProxy(PrequantizedWeightProxy):
 
 
 class HybridWeightHandler(PrequantizedWeightHandler):
-    """QONNX export of hybrid banks: a `Quant` node of one bit width for each kind of rows, and `Concat`."""
+    """QONNX export of hybrid banks: a `Quant` node of one bit width for each kind of rows, `Concat`, and `Gather` to order."""
 
     handled_layer = HybridWeightProxy
 
@@ -124,11 +129,11 @@ class HybridWeightHandler(PrequantizedWeightHandler):
         (layer,) = module.tracked_module_list
         self.whole = layer.quant_weight()
         bank = module.tensor_quant
-        kinds = ((slice(0, bank.precise), bank.precise_bits), (slice(bank.precise, None), TERNARY_BITS))
+        self.places = None if bank.order is None else torch.argsort(bank.order)
         self.parts = [
             (self.whole.value[rows].clone(), self.whole.scale[rows].clone(), torch.tensor(float(bits)))
-            for rows, bits in kinds
-            if len(self.whole.value[rows])
+            for rows, bits in bank.kinds(len(self.whole.value))
+            if len(rows)
         ]
 
     def symbolic_execution(self, x: Tensor) -> QuantResult:
@@ -139,6 +144,8 @@ class HybridWeightHandler(PrequantizedWeightHandler):
             for value, scale, bits in self.parts
         ]
         value = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if self.places is not None:
+            value = torch.index_select(value, 0, self.places)
         return value, self.whole.scale, zero, self.whole.bit_width
 
 
@@ -147,27 +154,26 @@ if HybridWeightHandler not in QONNXManager.handlers:
 
 
 class HybridWeight(ExtendedInjector):  # type: ignore[misc]
-    """Weight quantizer of a hybrid bank; options: `precise` rows of `precise_bits`; export: `Quant`, signed, narrow."""
+    """Weight quantizer of a hybrid bank; options: see `HybridTensorQuant`; export: `Quant`, signed, narrow."""
 
     proxy_class = HybridWeightProxy
     tensor_quant = HybridTensorQuant
     precise = 0
     precise_bits = 8
+    rows = 0
     signed = True
     narrow_range = True
     float_to_int_impl_type = "ROUND"
 
 
-def hybrid_weight(precise: int, precise_bits: int = 8) -> Any:
-    """Make the quantizer of a bank whose first `precise` filters have 4 to 8 bits, and whose others are ternary.
+def hybrid_weight(precise: int, precise_bits: int = 8, rows: int = 0) -> Any:
+    """Make the quantizer of a bank of which `precise` filters have 4 to 8 bits, and the others are ternary.
 
-    Raises MuxflowError when a number is out of range.
+    `rows`: 0 where the first filters are the precise ones, see `HybridTensorQuant`. Raises MuxflowError when a number is out
+    of range.
     """
-    if precise < 0 or precise_bits not in PRECISE_BITS:
-        raise MuxflowError(
-            f"hybrid bank: {precise} filters of {precise_bits} bits; give a number from 0, and 4 to 8 bits"
-        )
-    return HybridWeight.let(precise=precise, precise_bits=precise_bits)
+    check_bank(precise, precise_bits)
+    return HybridWeight.let(precise=precise, precise_bits=precise_bits, rows=rows)
 
 
 def precise_counts(scores: Sequence[Tensor], columns: Sequence[int], bits: int) -> tuple[int, ...]:

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
 
 Measure = Literal["error", "loss"]
+Banks = Literal["pointwise", "all"]
 TERNARY_BITS = 2
 """Stored bits of a weight of -1, 0 or +1."""
 PRECISE_BITS = (4, 5, 6, 7, 8)
 """What a precise filter's weights may have."""
+TERNARY_THRESHOLD = 0.7
+"""Weights of at most this share of their filter's mean magnitude become 0 (ternary weight networks, arXiv 1605.04711)."""
+LEAST_SCALE = 2.0**-20
+"""Of a filter whose weights are all zero (decision)."""
 LEAST_CHANNELS, STEP = 8, 8
 """Of a layer whose width is multiplied: at least 8 channels, in steps of 8, as MobileNets have it."""
 
 
+def check_bank(precise: int, precise_bits: int) -> None:
+    """Raise MuxflowError when a bank cannot have so many precise filters of so many bits."""
+    if precise < 0 or precise_bits not in PRECISE_BITS:
+        raise MuxflowError(
+            f"hybrid bank: {precise} filters of {precise_bits} bits; give a number from 0, and 4 to 8 bits"
+        )
+
+
 @dataclass(frozen=True)
 class MobilenetConfig:
-    """All choices of a depthwise-separable MobileNet (version 1) with hybrid banks in its pointwise layers.
+    """All choices of a depthwise-separable MobileNet (version 1) with hybrid banks in its pointwise layers, or in all.
 
     `widths`: channels of the stem and of each block; `strides`: of the same; `multiplier`: of all widths; `bits`: of
-    activations, 1 to 4; `precise_bits`: of precise filters, and of the stem, the depthwise layers and the classifier;
-    `share`: of each pointwise layer's filters that stay precise, 0..1; `size`: where it is not 0 the stored weight bits to
+    activations, 1 to 4; `banks`: which layers are hybrid, "pointwise" or "all", where the depthwise filter of a channel is
+    precise if the filter that makes the channel is; `precise_bits`: of precise filters, and of the layers that are not
+    hybrid; `share`: of each bank's filters that stay precise, 0..1; `size`: where it is not 0 the stored weight bits to
     aim at, in place of `share`; `measure`: of the filters to keep, "error" (the ternarisation error) or "loss" (the
-    increase of the loss, to first order); `precise`: number of precise filters of each pointwise layer, which training
-    finds; () before; `classes`; `input_shape`: (C, H, W), divisible by all strides.
+    increase of the loss, to first order); `precise`: number of precise filters of each bank (see `filters`), which
+    training finds; () before; `classes`; `input_shape`: (C, H, W), divisible by all strides.
     Raises MuxflowError when a field is out of range.
     Source: MobileNet (arXiv 1704.04861) with the banks of arXiv 1911.01028, which start at a share of 1/4; 8 bits, 4-bit
     activations and `mobilenet_hybrid_mnist` are decisions.
@@ -36,6 +50,7 @@ class MobilenetConfig:
     strides: tuple[int, ...] = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
     multiplier: float = 1.0
     bits: int = 4
+    banks: Banks = "pointwise"
     precise_bits: int = 8
     share: float = 0.25
     size: int = 0
@@ -63,20 +78,22 @@ class MobilenetConfig:
             raise MuxflowError(f"mobilenet: a share of {self.share:g}; it must be 0 (all ternary) to 1 (none)")
         if self.measure not in get_args(Measure):
             raise MuxflowError(f"mobilenet: measure {self.measure!r}; supported: 'error', 'loss'")
+        if self.banks not in get_args(Banks):
+            raise MuxflowError(f"mobilenet: banks {self.banks!r}; supported: 'pointwise', 'all'")
         self._check_counts()
 
     def _check_counts(self) -> None:
-        filters = self.channels[1:]
+        filters = self.filters
         if self.precise and (
             len(self.precise) != len(filters)
             or any(not 0 <= some <= every for some, every in zip(self.precise, filters, strict=True))
         ):
             raise MuxflowError(
-                f"mobilenet: {self.precise} precise filters for pointwise layers of {filters}; give one number a layer"
+                f"mobilenet: {self.precise} precise filters for banks of {filters}; give one number a bank"
             )
         if self.size and not self.stored_bits((0,) * len(filters)) <= self.size:
             raise MuxflowError(
-                f"mobilenet: a size of {self.size} bits; with all pointwise filters ternary it takes "
+                f"mobilenet: a size of {self.size} bits; with all filters of its banks ternary it takes "
                 f"{self.stored_bits((0,) * len(filters))}"
             )
 
@@ -93,19 +110,34 @@ class MobilenetConfig:
         return tuple(zip(self.channels, self.channels[1:], strict=False))
 
     @property
+    def filters(self) -> tuple[int, ...]:
+        """Filters of each bank: the pointwise layers; with `banks` "all" the stem, the pointwise layers, the classifier."""
+        return self.channels[1:] if self.banks == "pointwise" else (*self.channels, self.classes)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Weights of a filter of each bank, with "all" those of the depthwise filter that follows among them."""
+        inputs = self.channels[:-1]
+        if self.banks == "pointwise":
+            return inputs
+        stem = 9 * self.input_shape[0]
+        return (*(count + 9 for count in (stem, *inputs[:-1])), inputs[-1], self.channels[-1])
+
+    @property
     def counts(self) -> tuple[int, ...]:
-        """Precise filters of each pointwise layer: `precise` where it is known, else by `share`."""
-        return self.precise or tuple(round(self.share * filters) for filters in self.channels[1:])
+        """Precise filters of each bank: `precise` where it is known, else by `share`."""
+        return self.precise or tuple(round(self.share * filters) for filters in self.filters)
 
     def stored_bits(self, precise: tuple[int, ...] | None = None) -> int:
-        """Count the bits of all weights, with so many precise filters in the pointwise layers (those of `counts` when None)."""
+        """Count the bits of all weights, with so many precise filters in the banks (those of `counts` when None)."""
         channels = self.channels
         rest = 9 * self.input_shape[0] * channels[0] + 9 * sum(channels[:-1]) + channels[-1] * self.classes
+        counts = self.counts if precise is None else precise
         banks = sum(
-            inputs * (some * self.precise_bits + (filters - some) * TERNARY_BITS)
-            for (inputs, filters), some in zip(self.pairs, self.counts if precise is None else precise, strict=True)
+            columns * (some * self.precise_bits + (filters - some) * TERNARY_BITS)
+            for columns, filters, some in zip(self.columns, self.filters, counts, strict=True)
         )
-        return rest * self.precise_bits + banks
+        return banks + (rest * self.precise_bits if self.banks == "pointwise" else 0)
 
 
 _DIGITS = MobilenetConfig(
@@ -113,8 +145,8 @@ _DIGITS = MobilenetConfig(
 )
 
 
-def _digits(share: float) -> MobilenetConfig:
-    return MobilenetConfig(_DIGITS.widths, _DIGITS.strides, share=share, classes=10, input_shape=(1, 28, 28))
+def _digits(share: float, banks: Banks = "pointwise") -> MobilenetConfig:
+    return replace(_DIGITS, share=share, banks=banks)
 
 
 PRESETS: dict[str, MobilenetConfig] = {
@@ -125,5 +157,7 @@ PRESETS: dict[str, MobilenetConfig] = {
     "mobilenet_hybrid_mnist": _digits(0.25),
     "mobilenet_hybrid_mnist_precise": _digits(1.0),
     "mobilenet_hybrid_mnist_ternary": _digits(0.0),
+    "mobilenet_hybrid_mnist_all": _digits(0.25, "all"),
 }
-"""ImageNet by width multiplier, and 28x28 digits: hybrid, its twin without ternary filters, and without precise ones."""
+"""ImageNet by width multiplier, and 28x28 digits: hybrid, its twin without ternary filters, without precise ones in pointwise
+layers, and hybrid in all layers."""

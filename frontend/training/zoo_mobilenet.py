@@ -1,4 +1,4 @@
-"""Depthwise-separable MobileNets with hybrid filter banks: part of each pointwise layer's filters precise, the rest ternary.
+"""Depthwise-separable MobileNets with hybrid filter banks: part of a layer's filters precise, the rest ternary.
 
 ImageNet networks by width multiplier, and a small one for 28x28 digits with its twins (`mobilenet_config`). Training has two
 stages: all filters precise first; then those with the largest ternarisation error stay so, and the network is trained on.
@@ -45,23 +45,26 @@ class Mobilenet(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.config = c = config
         self.pixels = qnn.QuantIdentity(act_quant=PixelInput)
-        self.stem = self._layer(c.input_shape[0], c.channels[0], 3, c.strides[0])
+        everywhere = c.banks == "all"
+        # Precise filters of stem and pointwise layers, and of depthwise layers (those before the last) and classifier.
+        made = c.counts[:-1] if everywhere else (c.channels[0], *c.counts)
+        kept = c.counts if everywhere else (*c.channels, c.classes)
+        self.stem = self._layer(c.input_shape[0], c.channels[0], 3, made[0], c.strides[0])
         self.blocks = nn.Sequential()
-        for (inputs, filters), precise, stride in zip(c.pairs, c.counts, c.strides[1:], strict=True):
-            depthwise = self._layer(inputs, inputs, 3, stride, groups=inputs)
-            self.blocks.append(nn.Sequential(depthwise, self._layer(inputs, filters, 1, precise=precise)))
+        for (inputs, filters), same, precise, stride in zip(c.pairs, kept[:-2], made[1:], c.strides[1:], strict=True):
+            depthwise = self._layer(inputs, inputs, 3, same, stride, groups=inputs)
+            self.blocks.append(nn.Sequential(depthwise, self._layer(inputs, filters, 1, precise)))
         self.pool = nn.AdaptiveAvgPool2d(1)
         pooled = PixelInput.let(activation_bits=POOLED_BITS, activation_step=PIXEL_SCALE)
         self.pooled = qnn.QuantIdentity(act_quant=pooled)
-        self.classifier = qnn.QuantLinear(
-            c.channels[-1], c.classes, bias=False, weight_quant=hybrid_weight(c.classes, c.precise_bits)
-        )
+        quantizer = hybrid_weight(kept[-1], c.precise_bits, c.classes if everywhere else 0)
+        self.classifier = qnn.QuantLinear(c.channels[-1], c.classes, bias=False, weight_quant=quantizer)
 
     def _layer(
-        self, inputs: int, filters: int, kernel: int, stride: int = 1, groups: int = 1, precise: int | None = None
+        self, inputs: int, filters: int, kernel: int, precise: int, stride: int = 1, groups: int = 1
     ) -> nn.Sequential:
-        """Chain convolution, batch norm and activation; `precise`: of its filters, None for all."""
-        quantizer = hybrid_weight(filters if precise is None else precise, self.config.precise_bits)
+        """Chain convolution, batch norm and activation; `precise`: of its filters."""
+        quantizer = hybrid_weight(precise, self.config.precise_bits)
         conv = qnn.QuantConv2d(
             inputs,
             filters,
@@ -80,9 +83,16 @@ class Mobilenet(nn.Module):  # type: ignore[misc]
         logits: Tensor = self.classifier(y)
         return logits
 
-    def banks(self) -> tuple[nn.Module, ...]:
-        """List the pointwise convolutions."""
-        return tuple(block[1][0] for block in self.blocks)
+    def layers(self) -> list[nn.Module]:
+        """List stem, depthwise and pointwise layers: convolution, batch norm and activation each."""
+        return [self.stem, *(layer for block in self.blocks for layer in block)]
+
+    def banks(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """List the layers of each bank, see `MobilenetConfig.filters`: those whose filters are kept or not together."""
+        convs = [layer[0] for layer in self.layers()]
+        if self.config.banks == "pointwise":
+            return tuple((conv,) for conv in convs[2::2])
+        return (*(tuple(convs[first : first + 2]) for first in range(0, len(convs), 2)), (self.classifier,))
 
     def first_stage(self) -> Mobilenet:
         """Give the same network with all filters precise, with these weights: what the first stage of training trains."""
@@ -106,15 +116,15 @@ class Mobilenet(nn.Module):  # type: ignore[misc]
         c = self.config
         if c.precise or not c.size:
             return c.counts
-        more = [inputs * (c.precise_bits - TERNARY_BITS) for inputs, _ in c.pairs]
-        return precise_counts(scores, more, c.size - c.stored_bits((0,) * len(c.pairs)))
+        more = [columns * (c.precise_bits - TERNARY_BITS) for columns in c.columns]
+        return precise_counts(scores, more, c.size - c.stored_bits((0,) * len(more)))
 
 
 def _scores(model: Mobilenet, train_set: Dataset, config: MobilenetConfig) -> list[Tensor]:
-    """Tell of the filters of each pointwise layer how much it harms to make each ternary."""
-    weights = [bank.weight for bank in model.banks()]
+    """Tell of the filters of each bank how much it harms to make each ternary, in all of the bank's layers (sum)."""
+    weights = [[layer.weight for layer in bank] for bank in model.banks()]
     if config.measure == "error":
-        return [ternarisation_errors(weight) for weight in weights]
+        return [torch.stack([ternarisation_errors(one) for one in bank]).sum(dim=0) for bank in weights]
     drawn = np.random.Generator(np.random.PCG64(0)).permutation(len(train_set))[:LOSS_IMAGES]
     model.eval()
     model.zero_grad()
@@ -122,26 +132,31 @@ def _scores(model: Mobilenet, train_set: Dataset, config: MobilenetConfig) -> li
         chosen = drawn[start : start + LOSS_BATCH]
         labels = torch.from_numpy(train_set.labels[chosen])
         nn.functional.cross_entropy(model(torch.from_numpy(train_set.tensor_images(chosen))), labels).backward()
-    changes = [(ternary_form(weight) - weight.detach()) * weight.grad for weight in weights]
+    changes = [
+        [((ternary_form(one) - one.detach()) * one.grad).flatten(1).sum(dim=1) for one in bank] for bank in weights
+    ]
     model.zero_grad()
-    return [change.flatten(1).sum(dim=1).abs() for change in changes]
+    return [torch.stack(bank).sum(dim=0).abs() for bank in changes]
 
 
 def _move_to_front(model: Mobilenet, scores: list[Tensor]) -> None:
-    """Bring the filters of each pointwise layer into the order of falling scores, and all that follows with them; in place.
+    """Bring the filters of each bank into the order of falling scores, and all that follows with them; in place.
 
-    The network computes the same. Only its first filters are precise, so these are the ones of the highest scores.
+    The network computes the same. Only a bank's first filters are precise, so these are the ones of the highest scores. The
+    classifier's stay where they are, as each is a class: its quantizer keeps their order.
     """
-    layers = [layer for block in model.blocks for layer in block]
+    layers = model.layers()
+    everywhere = model.config.banks == "all"
+    orders = [torch.argsort(score, descending=True, stable=True) for score in scores]
     with torch.no_grad():
-        for index, score in enumerate(scores):
-            order = torch.argsort(score, descending=True, stable=True)
-            pointwise, after = layers[2 * index + 1], layers[2 * index + 2 :][:2]
-            for layer in (pointwise, *after[:1]):
+        if everywhere:
+            model.classifier.weight_quant.tensor_quant.order.copy_(orders.pop())
+        for place, order in zip(range(0 if everywhere else 2, len(layers), 2), orders, strict=True):
+            for layer in layers[place : place + 2]:
                 layer[0].weight.copy_(layer[0].weight[order])
                 for part in (layer[1].weight, layer[1].bias, layer[1].running_mean, layer[1].running_var):
                     part.copy_(part[order])
-            reader = after[1][0] if after else model.classifier
+            reader = layers[place + 2][0] if place + 2 < len(layers) else model.classifier
             reader.weight.copy_(reader.weight[:, order])
 
 

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from muxflow.dataflow.errors import UnsupportedError
+import muxflow
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.registry import load
 
@@ -105,18 +108,86 @@ def test_banks_that_save_too_little_are_one_product(precise, ternary, bits, buil
     assert not joins(graph)
 
 
-def test_layers_in_groups_and_loaded_weights_stay_whole(build, save, prove):
-    b = build((1, 16, 3, 3))
+def grouped(b, order, groups, columns=1, kernel=5, **attributes):
+    """A convolution in groups of which half the filters have eight bits, in an order."""
+    x, half = b.last, len(order) // 2
+    parts = [quantized(b, rows_of(bits, half, columns, kernel, kernel, seed=bits), bits, 0.5) for bits in (8, 2)]
+    weights = b.node("Gather", b.node("Concat", *parts, axis=0), np.asarray(order), axis=0)
+    b.node("Conv", x, weights, group=groups, pads=[kernel // 2] * 4, **attributes)
+
+
+def ops(graph, kind):
+    return [node.op for node in graph.nodes if isinstance(node.op, kind)]
+
+
+def agrees(graph, folder):
+    """The simulation of a fitted design equals the graph."""
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), folder / "project")
+    codes = random_codes(graph.streams[graph.inputs[0]], 3, np.random.default_rng(0))
+    assert np.array_equal(project.csim(codes, verify=True).outputs, graph(codes))
+
+
+SHUFFLED = np.random.default_rng(7).permutation(32)
+GROUPS = {
+    # As many of each kind in every group: both products read the same windows.
+    "each group alike": ([*range(8), *range(16, 24), *range(8, 16), *range(24, 32)], 2, 8, [2, 2]),
+    "each group alike, mixed": (np.arange(32).reshape(2, 16).T.reshape(-1), 2, 8, [2, 2]),
+    "two filters a channel": (np.arange(32).reshape(2, 16).T.reshape(-1), 16, 1, [16, 16]),
+    # Otherwise one product of the largest bits.
+    "groups of one kind": (range(32), 4, 4, [4]),
+    "groups of unlike mixtures": ([*range(15), *range(16, 32), 15], 2, 8, [2]),
+    "depthwise": (SHUFFLED, 32, 1, [32]),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_layers_in_groups(name, build, prove, tmp_path):
+    order, groups, columns, parts = GROUPS[name]
+    b = build((1, groups * columns, 5, 4))
     b.quant(scale=1 / 256)
-    x = b.last
-    parts = [quantized(b, rows_of(bits, 32, 1, 3, 3), bits, 0.5) for bits in (8, 2)]
-    b.node("Conv", x, b.node("Concat", *parts, axis=0), group=16)
+    grouped(b, order, groups, columns, strides=[2, 1])
     b.then("Relu")
     b.quant(scale=1 / 8, bits=4)
-    bank(b, 4, 12, inputs=64)
     graph = prove(b, tensors=2)
-    assert [rows for _, rows in products(graph)] == [64, 4, 12]
-    assert [rows for _, rows in products(load(save(b), ImportOptions(loaded=())))] == [64, 16]
+    assert [op.groups for op in ops(graph, MatrixVector)] == parts
+    assert len(ops(graph, SlidingWindow)) == 1
+    agrees(graph, tmp_path)
+
+
+def test_a_pointwise_layer_in_groups(build, prove, tmp_path):
+    b = build((1, 64, 3, 2))
+    b.quant(scale=1 / 256)
+    grouped(b, GROUPS["each group alike, mixed"][0], 2, 32, kernel=1)
+    graph = prove(b, tensors=1)
+    assert [op.groups for op in ops(graph, MatrixVector)] == [2, 2]
+    agrees(graph, tmp_path)
+
+
+def test_loaded_weights_stay_whole(build, save):
+    b = build((1, 16, 3, 3))
+    b.quant(scale=1 / 256)
+    bank(b, 4, 12)
+    assert [rows for _, rows in products(load(save(b), ImportOptions(loaded=())))] == [16]
+
+
+@pytest.mark.parametrize(
+    ("groups", "columns", "message"),
+    [(3, 4, "weights for 12 channels, input has 16"), (5, 3, "channels"), (16, 2, "weights for 32 channels")],
+)
+def test_groups_that_do_not_divide_are_named(groups, columns, message, build, save):
+    b = build((1, 16, 5, 4))
+    b.quant(scale=1 / 256)
+    grouped(b, range(32), groups, columns)
+    with pytest.raises(MuxflowError, match=rf"Conv.*{message}"):
+        load(save(b))
+
+
+def test_groups_that_do_not_divide_the_filters_are_named(build, save):
+    b = build((1, 12, 5, 4))
+    b.quant(scale=1 / 256)
+    grouped(b, range(32), 3, 4)
+    with pytest.raises(MuxflowError, match=r"Conv.*3 groups do not divide 32 rows"):
+        load(save(b))
 
 
 def test_a_bit_width_for_each_row_is_refused(build, save):

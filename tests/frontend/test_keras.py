@@ -17,6 +17,7 @@ from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError, Unsu
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.shift_clip import ShiftClip
@@ -70,6 +71,7 @@ LAYERS = {
         ]
     ),
     "mobilenet_hybrid": ["block0", "block0_act", "block1", "block1_act", "pooled", "stem"],
+    "mobilenet_all": ["block0", "block0_act", "pooled", "stem"],
 }
 """Quantizers and pools whose codes are compared, the logits aside."""
 OPTIONS = {"plain": ImportOptions(1 / 128, 8, True)}
@@ -422,3 +424,11 @@ def test_layers_under_keras_3_say_what_to_do():
 def test_importing_starts_no_tensorflow():
     code = "import sys, muxflow.frontend.keras.reader; assert not {'tensorflow', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def test_banks_in_all_layers_are_divided(described):
+    """One quantizer for filters of two kinds: stem, pointwise layer and classifier become two products each."""
+    graph = import_model(described["mobilenet_all"])
+    assert sum(isinstance(node.op, Concat) for node in graph.nodes) == 3
+    rows = [graph.streams[node.inputs[1]] for node in graph.nodes if isinstance(node.op, MatrixVector)]
+    assert sorted(len(w.constant) for w in rows) == [3, 8, 8, 9, 24, 24, 32]

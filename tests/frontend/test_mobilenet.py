@@ -1,6 +1,7 @@
 """MobileNets: hybrid weights, the choice of precise filters, torch = QONNX = graph, and the network of FINN's examples."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.qonnx.execution import QonnxExecution
-from muxflow.frontend.training import zoo_mobilenet
+from muxflow.frontend.training import trainer, zoo_mobilenet
 from muxflow.frontend.training.configuration import randomise, seeded
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.hybrid import (
@@ -23,6 +24,7 @@ from muxflow.frontend.training.hybrid import (
 )
 from muxflow.frontend.training.mobilenet_config import PRESETS, MobilenetConfig
 from muxflow.frontend.training.result import PRETRAINED
+from muxflow.frontend.training.trainer import TrainConfig, train, train_preset
 from muxflow.frontend.training.zoo_mobilenet import Mobilenet
 from muxflow.proof.compare import compare
 
@@ -81,33 +83,39 @@ def test_filters_of_all_layers_compete_for_a_size():
     assert precise_counts(scores, [10, 100], 10**6) == (2, 3)
 
 
+@pytest.mark.parametrize("banks", ["pointwise", "all"])
 @pytest.mark.parametrize("measure", ["error", "loss"])
-def test_the_second_stage_keeps_the_network_and_the_best_filters(measure):
-    config = MobilenetConfig(**SMALL, size=0, share=0.25, measure=measure)
+def test_the_second_stage_keeps_the_network_and_the_best_filters(measure, banks):
+    config = MobilenetConfig(**SMALL, size=0, share=0.25, measure=measure, banks=banks)
     model = seeded(Mobilenet, config, 0)
     trained = randomise(model.first_stage(), 0)
     rng = np.random.default_rng(0)
     data = Dataset("made", "train", rng.integers(0, 256, (70, 8, 8, 2), np.uint8), np.arange(70) % 3, tuple("abc"))
     scores = [score.sort(descending=True).values for score in zoo_mobilenet._scores(trained, data, config)]
     second = model.second_stage(trained, data)
-    assert second.config.precise == (4, 6)
+    assert second.config.precise == ((4, 6) if banks == "pointwise" else (1, 4, 6, 1))
     # With all filters precise again it computes what the first stage did.
     twin = second.first_stage().eval()
     x = torch.from_numpy(data.tensor_images(slice(0, 8)))
     with torch.no_grad():
         assert torch.equal(twin(x), trained.eval()(x))
     if measure == "error":
-        for bank, score in zip(second.banks(), scores, strict=True):
-            torch.testing.assert_close(ternarisation_errors(bank.weight), score)
+        orders = [torch.arange(len(score)) for score in scores]
+        if banks == "all":
+            orders[-1] = second.classifier.weight_quant.tensor_quant.order
+        for bank, order, score in zip(second.banks(), orders, scores, strict=True):
+            errors = sum(ternarisation_errors(layer.weight) for layer in bank)
+            torch.testing.assert_close(errors[order], score)
 
 
-def test_a_target_size_is_reached():
-    config = MobilenetConfig(**SMALL)
-    least, most = config.stored_bits((0, 0)), config.stored_bits((16, 24))
+@pytest.mark.parametrize("banks", ["pointwise", "all"])
+def test_a_target_size_is_reached(banks):
+    config = MobilenetConfig(**SMALL, banks=banks)
+    least, most = config.stored_bits((0,) * len(config.filters)), config.stored_bits(config.filters)
     for size in (least, (least + most) // 2, most):
-        model = seeded(Mobilenet, MobilenetConfig(**SMALL, size=size), 0)
+        model = seeded(Mobilenet, MobilenetConfig(**SMALL, size=size, banks=banks), 0)
         counts = model.second_stage(model.first_stage(), None).config
-        assert size - 6 * 16 < counts.stored_bits() <= size
+        assert size - 6 * max(config.columns) < counts.stored_bits() <= size
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
@@ -132,12 +140,14 @@ def test_torch_qonnx_and_graph_agree(tmp_path, share):
     [
         ({"share": 1.5}, "a share of 1.5; it must be 0"),
         ({"precise_bits": 3}, "precise filters of 3 bits; supported are 4 to 8"),
-        ({"precise": (1, 25)}, "precise filters for pointwise layers of"),
-        ({"precise": (1,)}, "give one number a layer"),
-        ({"size": 100}, "a size of 100 bits; with all pointwise filters ternary it takes"),
+        ({"precise": (1, 25)}, "precise filters for banks of"),
+        ({"precise": (1,)}, "give one number a bank"),
+        ({"size": 100}, "a size of 100 bits; with all filters of its banks ternary it takes"),
         ({"strides": (2, 1)}, "3 widths and 2 strides"),
         ({"input_shape": (1, 6, 8)}, "divisible by 4"),
         ({"measure": "luck"}, "measure 'luck'; supported: 'error', 'loss'"),
+        ({"banks": "none"}, "banks 'none'; supported: 'pointwise', 'all'"),
+        ({"banks": "all", "precise": (1, 2)}, r"precise filters for banks of \(4, 16, 24, 3\)"),
         ({"multiplier": 0.0}, "a multiplier outside of 0 to 16"),
         ({"multiplier": float("nan")}, "a multiplier outside of 0 to 16"),
         ({"bits": 5}, "5 bits; supported: 1, 2, 3, 4"),
@@ -188,3 +198,47 @@ def test_the_4_bit_mobilenet_of_the_brevitas_examples(brevitas, prove):
     assert sum(isinstance(node.op, MatrixVector) for node in graph.nodes) == 1 + 2 * 13 + 1
     design = muxflow.fit(graph, "zcu104")
     assert not design.resources.exceeds(design.allowance)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_banks_in_all_layers_from_training_to_simulation(tmp_path):
+    """Stem, depthwise layers and classifier in two kinds too: trained network = QONNX = graph = C simulation."""
+    config = MobilenetConfig((32, 48, 64), (2, 1, 2), banks="all", classes=12, input_shape=(2, 8, 8))
+    rng = np.random.default_rng(2)
+    data = Dataset(
+        "made", "train", rng.integers(0, 256, (32, 8, 8, 2), np.uint8), np.arange(32) % 12, tuple("abcdefghijkl")
+    )
+    first = seeded(Mobilenet, config, 1).first_stage()
+    stage = TrainConfig(epochs=1, batch=8, warmup=0, freeze=0)
+    train(first, data, data, stage, tmp_path / "first", progress=False)
+    model = seeded(Mobilenet, config, 1).second_stage(first, data)
+    train(model, data, data, stage, tmp_path / "second", progress=False)
+    again = zoo_mobilenet.restore(json.loads(json.dumps(asdict(model.config))))
+    again.load_state_dict(model.state_dict())
+    path = export(again.eval(), tmp_path / "mobilenet.onnx", (1, *config.input_shape))
+    graph = muxflow.load(path)
+    codes = rng.integers(0, 256, (8, 8, 8, 2))
+    model.eval()
+    outcomes = compare(graph, [TorchExecution(model, graph), QonnxExecution(path, graph)], codes).outcomes
+    assert [(outcome.images, outcome.ties) for outcome in outcomes] == [(8, None)] * 2
+    products = [graph.streams[node.inputs[1]] for node in graph.nodes if isinstance(node.op, MatrixVector)]
+    assert len(products) == 2 * 4 + 2
+    # Depthwise layers stay one product, of the largest bits.
+    whole = sum(9 * (channels - kept) for channels, kept in zip((32, 48), model.config.precise, strict=False))
+    assert sum(w.size * w.bits for w in products) == model.config.stored_bits() + 6 * whole
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project")
+    assert np.array_equal(project.csim(codes, verify=True).outputs, graph(codes))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_staged_training_gives_the_same_bytes_again(tmp_path, monkeypatch):
+    """Both stages of the shipped network's training, an epoch each on a twentieth of the images."""
+    loads = trainer.load
+    monkeypatch.setattr(trainer, "load", lambda *which: loads(*which).without(0.05)[1])
+    for folder in ("once", "again"):
+        train_preset("mobilenet_hybrid_mnist", epochs=2, output=tmp_path / folder, progress=False)
+    for suffix in ("pt", "json", "onnx"):
+        once, again = (
+            (tmp_path / folder / f"mobilenet_hybrid_mnist.{suffix}").read_bytes() for folder in ("once", "again")
+        )
+        assert once == again

@@ -23,6 +23,7 @@ from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training.configuration import randomise, seeded
 from muxflow.frontend.training.zoo_encoder import Encoder, EncoderConfig
+from muxflow.frontend.training.zoo_mobilenet import Mobilenet, MobilenetConfig
 from muxflow.hls import hls4ml
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import ap_types
@@ -125,6 +126,17 @@ def test_an_encoder_of_two_outputs(tmp_path):
     images = images_of(design, 3)
     for met, wanted in zip(predict(design, tmp_path / "p", "Vitis", images), design.graph(images), strict=True):
         np.testing.assert_array_equal(met, wanted)
+
+
+@pytest.mark.parametrize("banks", ["pointwise", "all"])
+def test_hybrid_filter_banks(tmp_path, banks):
+    """Two products of one input, joined: of a pointwise layer, with "all" of a window and of a classifier too."""
+    config = MobilenetConfig((32, 32), (2, 1), banks=banks, classes=12, input_shape=(2, 8, 8))
+    model = export(randomise(seeded(Mobilenet, config, 1)), tmp_path / "bank.onnx", (1, *config.input_shape))
+    design = muxflow.fit(muxflow.load(model), fps=20000)
+    assert sum(node.op.kind == "Concat" for node in design.graph.nodes) == (3 if banks == "all" else 1)
+    images = images_of(design, 3)
+    np.testing.assert_array_equal(predict(design, tmp_path / "p", "Vitis", images), design.graph(images))
 
 
 DOORS = r"""

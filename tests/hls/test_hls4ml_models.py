@@ -18,6 +18,8 @@ from muxflow.dataflow.graph.graph import Readout
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import zoo
+from muxflow.frontend.training.configuration import randomise, seeded
+from muxflow.frontend.training.zoo_mobilenet import Mobilenet, MobilenetConfig
 from muxflow.hls import hls4ml
 from muxflow.hls.hls4ml.cutting import plan
 from muxflow.hls.hls4ml.plan import Convolution, MaxPool
@@ -88,6 +90,17 @@ def execute(model, values: np.ndarray) -> np.ndarray:
 def test_prepared_onnx_is_the_trained_network(tmp_path, select):
     """Values in, values out, by QONNX' execution of both files."""
     path = small_mognet(tmp_path, select=select)
+    graph = muxflow.load(path)
+    codes = random_codes(graph.streams[graph.inputs[0]], 3, np.random.default_rng(0))
+    values = execute(muxflow.prepare_for_hls4ml(path), (codes / 256).astype(np.float32))
+    np.testing.assert_array_equal(values, graph.read_out(graph(codes)).astype(np.float32))
+
+
+@pytest.mark.parametrize("banks", ["pointwise", "all"])
+def test_prepared_hybrid_filter_banks(tmp_path, banks):
+    config = MobilenetConfig((32, 32), (2, 1), banks=banks, classes=12, input_shape=(2, 8, 8))
+    model = randomise(seeded(Mobilenet, config, 1))
+    path = export(model, tmp_path / "bank.onnx", (1, *config.input_shape))
     graph = muxflow.load(path)
     codes = random_codes(graph.streams[graph.inputs[0]], 3, np.random.default_rng(0))
     values = execute(muxflow.prepare_for_hls4ml(path), (codes / 256).astype(np.float32))

@@ -18,6 +18,7 @@ from qkeras.utils import _add_supported_quantized_objects, load_qmodel  # noqa: 
 
 import muxflow.frontend.training.keras.encoder  # noqa: E402  (makes Keras know Muxflow's layers)
 import muxflow.frontend.training.keras.ern  # noqa: E402
+import muxflow.frontend.training.keras.hybrid  # noqa: E402
 import muxflow.frontend.training.keras.mognet  # noqa: E402, F401
 from muxflow.frontend.keras.architecture import names_of  # noqa: E402
 from muxflow.frontend.keras.child import (  # noqa: E402

@@ -34,6 +34,7 @@ from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training.configuration import randomise, seeded
 from muxflow.frontend.training.datasets.registry import load
 from muxflow.frontend.training.zoo_encoder import Encoder, EncoderConfig
+from muxflow.frontend.training.zoo_mobilenet import Mobilenet, MobilenetConfig
 from muxflow.hls import finn as finn_flow
 from muxflow.hls.design_file import load_design
 from muxflow.hls.finn.support import IMPLEMENTATIONS
@@ -143,6 +144,18 @@ def test_an_encoder_is_carried_with_both_outputs(tmp_path: Path) -> None:
     arguments = ["build", str(model), "--target", "finn", "--fps", "1000", "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert "every tensor equals the integer graph on 4 random frames" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("banks", ["pointwise", "all"])
+def test_hybrid_filter_banks_are_carried(banks: str, tmp_path: Path) -> None:
+    """Two products of one input, joined: of a pointwise layer, with "all" of a window and of a classifier too."""
+    config = MobilenetConfig((32, 32), (2, 1), banks=banks, classes=12, input_shape=(2, 8, 8))
+    model = export(randomise(seeded(Mobilenet, config, 1)), tmp_path / "bank.onnx", (1, *config.input_shape))
+    arguments = ["build", str(model), "--target", "finn", "--fps", "20000", "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "every tensor equals the integer graph on 4 random frames" in " ".join(done.output.split())
+    design = load_design(tmp_path / "out")[0]
+    assert sum(node.op.kind == "Concat" for node in design.graph.nodes) == (3 if banks == "all" else 1)
 
 
 def test_project_is_the_same_every_time_and_holds_no_path_of_this_machine(project: Path, tmp_path: Path) -> None:
