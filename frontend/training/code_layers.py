@@ -99,7 +99,7 @@ def write_encoder(code: nn.Sequential, found: Comparisons) -> None:
     """Make comparisons the weights and biases of an encoder's code layers, in place, frozen.
 
     `code`: a convolution of whole patches with activations of one bit, and a ternary one of the bits, with bit-shift norm.
-    HEQ's step is 1, so that the weights are their codes. What is left of the channels stays zero.
+    HEQ's step is 1, so that weights round to their codes. What is left of the channels stays zero.
     Raises MuxflowError when the layers are others, or the channels too few. Source: decision.
     """
     needed, channels = len(found.limits), code[0].conv.weight.shape[0]
@@ -119,13 +119,23 @@ def write_encoder(code: nn.Sequential, found: Comparisons) -> None:
     ):
         conv, norm, quantizer = layer.conv, layer.norm, layer.conv.weight_quant.tensor_quant
         with torch.no_grad():
-            conv.weight.copy_(torch.from_numpy(weights).reshape(conv.weight.shape))
+            conv.weight.copy_(torch.from_numpy(within_levels(weights)).reshape(conv.weight.shape))
             quantizer.step.fill_(1.0)
             norm.running_mean.zero_()
             norm.shift.zero_()
             norm.bias.copy_(torch.from_numpy(biases * norm.step))
     freeze_heq(code)
     freeze_bit_shifts(code)
+
+
+def within_levels(codes: Floats) -> Floats:
+    """Spread the zeros of whole weights over the middle of their level, in order: a file is loaded by way of HEQ's quantiles.
+
+    Same shape; each value rounds to its code. Quantiles of weights that are mostly equal would give no step (decision).
+    """
+    values, zeros = codes.copy(), codes == 0
+    values[zeros] = np.linspace(-0.4, 0.4, int(zeros.sum()))
+    return values
 
 
 def write_decoder(decoder: FrameDecoder, transform: TransformCode) -> None:
