@@ -176,7 +176,7 @@ def train(
 def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainConfig, epoch: int) -> float:
     """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
-    frozen = epoch - (config.epochs - config.freeze)
+    frozen = epoch - max(config.epochs - config.freeze, 0)
     if frozen == 0 and freeze_bit_shifts(model, frozen=False):
         remeasured(model, train_set, batch=config.batch)
     model.train()
