@@ -26,7 +26,9 @@ def collect(unpacked: Path, folder: Path) -> int:
     found = {Picture(path).digest(): path for path in sorted(unpacked.rglob("*")) if path.suffix.lower() in SUFFIXES}
     missing = sorted(name for digest, name in wanted.items() if digest not in found)
     if missing:
-        raise MuxflowError(f"{unpacked}: {len(missing)} photographs are not there: {', '.join(missing)}; unpack their packages")
+        raise MuxflowError(
+            f"{unpacked}: {len(missing)} photographs are not there: {', '.join(missing)}; unpack their packages"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for digest, name in wanted.items():
         shutil.copyfile(found[digest], folder / f"{name}{found[digest].suffix.lower()}")
