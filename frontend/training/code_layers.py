@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
+from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d, freeze_bit_shifts
 from muxflow.frontend.training.frame_decoder import FrameDecoder
 from muxflow.frontend.training.linear_codes import Floats, Quantiser, TransformCode
 from muxflow.frontend.training.quantizers import freeze_heq
@@ -62,14 +62,14 @@ def _descend(row: Floats, vector: Floats, covariance: Floats, top: int) -> bool:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """A transform code as comparisons: bit b is `sum_i signs[b, i] * (rows[i] @ pixels > limits[i])`.
+    """A transform code as comparisons: bit b is `sum_i signs[b, i] * (rows[i] @ pixels > thresholds[i])`.
 
-    `rows` (comparisons, pixels): whole numbers of -TOP..TOP; `limits` (comparisons,): whole; `signs` (bits, comparisons): of
+    `rows` (comparisons, pixels): whole numbers of -TOP..TOP; `thresholds` (comparisons,): whole; `signs` (bits, comparisons): of
     -1, 0, 1. Pixels have 8 bits.
     """
 
     rows: Floats
-    limits: Floats
+    thresholds: Floats
     signs: Floats
 
 
@@ -77,17 +77,17 @@ def comparisons(transform: TransformCode, patches: Floats) -> Comparisons:
     """Write a transform code as comparisons; `patches` (N, pixels): to whose statistics rows are rounded.
 
     From one level of a coefficient to the next a bit of the Gray code goes up, goes down or stays, so it is the sum of the
-    changes at all limits that a patch lies above. Source: decision.
+    changes at all thresholds that a patch lies above. Source: decision.
     """
     covariance = np.cov((patches - transform.mean).T)
-    rows, limits, signs = [], [], []
+    rows, thresholds, signs = [], [], []
     for vector, levels in zip(transform.basis.T, transform.quantiser.levels, strict=True):
         row, scale = whole_row(vector, covariance)
         between = np.floor((levels[1:] + levels[:-1]) / 2 / scale + row @ transform.mean)
         rows.append(np.tile(row, (len(between), 1)))
-        limits.append(between)
+        thresholds.append(between)
         signs.append(torch.from_numpy(np.diff(gray_bits(len(levels)), axis=0).T))
-    return Comparisons(np.concatenate(rows), np.concatenate(limits), torch.block_diag(*signs).numpy())
+    return Comparisons(np.concatenate(rows), np.concatenate(thresholds), torch.block_diag(*signs).numpy())
 
 
 def gray_bits(levels: int) -> Floats:
@@ -102,9 +102,16 @@ def write_encoder(code: nn.Sequential, found: Comparisons) -> None:
     HEQ's step is 1, so that weights round to their codes. What is left of the channels stays zero.
     Raises MuxflowError when the layers are others, or the channels too few. Source: decision.
     """
-    needed, channels = len(found.limits), code[0].conv.weight.shape[0]
+    needed, channels = len(found.thresholds), code[0].conv.weight.shape[0]
+    norms = [layer.norm for layer in code if isinstance(layer.norm, BitShiftNorm2d)]
     if len(code) != 2 or code[0].act.act_quant.bit_width() != 1:
         raise MuxflowError("code layers: comparisons need one measured layer, with activations of one bit")
+    if [norm.bias_per for norm in norms] != ["channel"] * 2 or code[
+        0
+    ].conv.weight_quant.tensor_quant.levels < 2 * TOP + 1:
+        raise MuxflowError(
+            "code layers: comparisons need bit-shift norm with a bias for each channel, and quinary weights that measure"
+        )
     if channels < needed:
         raise MuxflowError(
             f"code layers: {channels} measured channels; the code has {needed} comparisons: lower `most`"
@@ -114,7 +121,7 @@ def write_encoder(code: nn.Sequential, found: Comparisons) -> None:
     signs = np.zeros((len(found.signs), channels))
     signs[:, :needed] = found.signs
     for layer, weights, biases in (
-        (code[0], rows, np.pad(-found.limits, (0, channels - needed))),
+        (code[0], rows, np.pad(-found.thresholds, (0, channels - needed))),
         (code[1], signs, np.zeros(len(signs))),
     ):
         conv, norm, quantizer = layer.conv, layer.norm, layer.conv.weight_quant.tensor_quant

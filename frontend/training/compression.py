@@ -146,7 +146,7 @@ def train_compression(
     Raises MuxflowError as `run_stages` does, and where a picture is absent.
     """
     task = Compression(encoder, photographs, config)
-    names = [picture.name for picture in photographs]
+    pictures = {picture.name: picture.digest() for picture in photographs}
     folder.mkdir(parents=True, exist_ok=True)
     with epochs_bar(progress) as bar:
         lines: dict[str, TaskID] = {}
@@ -160,7 +160,7 @@ def train_compression(
             task,
             task.stages(),
             folder / CHECKPOINT,
-            f"{config}; {encoder.config}; {names}",
+            f"{config}; {encoder.config}; {pictures}",
             config.seed,
             resume=resume,
             told=told,
@@ -169,7 +169,7 @@ def train_compression(
     encoder.eval()
     split = "validation" if validate else "test"
     return decoder, {
-        "pictures": {picture.name: picture.digest() for picture in photographs},
+        "pictures": pictures,
         "split": split,
         "psnr": {
             one.name: round(psnr(one.luma(), rebuilt(encoder, decoder, one.luma())), 3)

@@ -109,7 +109,7 @@ def train_transform_code(
     """Fit a transform code of `bits` for a patch to patches (N, pixels), `most` of them for one coefficient.
 
     Bits go one after the other to the coefficient whose error they lower most, which is optimal where errors are convex.
-    `comparisons`: how many limits between levels there may be in all, `bits` at least; None for any number.
+    `comparisons`: how many thresholds between levels there may be in all, `bits` at least; None for any number.
     Raises MuxflowError where these are fewer.
     """
     limit = bits * 2**most if comparisons is None else comparisons

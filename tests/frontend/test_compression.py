@@ -206,10 +206,10 @@ def test_comparisons_are_the_bits_of_the_code(bits):
     patches = natural()
     transform = train_transform_code(patches, bits, 5)
     found = comparisons(transform, patches)
-    met = found.signs @ (found.rows @ patches.T > found.limits[:, None])
+    met = found.signs @ (found.rows @ patches.T > found.thresholds[:, None])
     assert met.shape == (bits, len(patches)) and set(np.unique(met)) == {0, 1}
     assert float((transform.bits(patches) == met.T).mean()) > 0.95  # rows are rounded
-    assert len(found.limits) == sum(len(levels) - 1 for levels in transform.quantiser.levels)
+    assert len(found.thresholds) == sum(len(levels) - 1 for levels in transform.quantiser.levels)
 
 
 def test_an_encoder_gives_the_bits_of_its_comparisons_and_its_decoder_inverts_the_code():
@@ -225,7 +225,7 @@ def test_an_encoder_gives_the_bits_of_its_comparisons_and_its_decoder_inverts_th
         encoder.train(mode)
         with torch.no_grad():
             codes = encoder.code(pixels)
-        wanted = found.signs @ (found.rows @ patches.T > found.limits[:, None])
+        wanted = found.signs @ (found.rows @ patches.T > found.thresholds[:, None])
         assert np.array_equal(codes[..., 0, 0].numpy().T, wanted)
     with torch.no_grad():
         alone = decoder.alone(torch.from_numpy(transform.bits(patches)).float()[..., None, None])
@@ -240,6 +240,9 @@ def test_codes_that_do_not_fit():
         (replace(SMALL, measured=(64,)), r"64 measured channels; the code has \d+ comparisons"),
         (replace(SMALL, measured=(160, 64), levels=(3,), bits=(1,)), "need one measured layer"),
         (replace(SMALL, bits=(3,)), "activations of one bit"),
+        (replace(SMALL, norm="batch"), "need bit-shift norm with a bias for each channel"),
+        (replace(SMALL, bias_per="layer"), "need bit-shift norm with a bias for each channel"),
+        (replace(SMALL, levels=(3,)), "quinary weights that measure"),
     ):
         with pytest.raises(MuxflowError, match=message):
             write_encoder(zoo_encoder.Encoder(other).code, found)
