@@ -27,6 +27,7 @@ from rich.table import Table
 from muxflow.compression.codec import shipped_codec
 from muxflow.compression.container import pack, unpack
 from muxflow.dataflow.files import write_atomically
+from muxflow.frontend.training.compression import training_pictures
 from muxflow.frontend.training.crops import Crops
 from muxflow.frontend.training.datasets.dataset import Bytes
 from muxflow.frontend.training.datasets.pictures import Picture, load_photographs, load_picture_folder
@@ -90,9 +91,9 @@ def of_patches(fitted: PatchCode, side: int, bits: int) -> Code:
     return code
 
 
-def linear_codes() -> dict[str, Code]:
-    """Fit the linear codes to crops of the training pictures."""
-    crops = Crops(load_photographs("train"), CROP).draw(CROPS, torch.Generator().manual_seed(SEED))
+def linear_codes(pictures: tuple[Picture, ...]) -> dict[str, Code]:
+    """Fit the linear codes to crops of pictures."""
+    crops = Crops(pictures, CROP).draw(CROPS, torch.Generator().manual_seed(SEED))
     planes = (crops[:, 0] * 256).numpy().astype(np.uint8)
 
     def patches(side: int) -> Floats:
@@ -191,11 +192,14 @@ def main(
     kodak: Annotated[
         Path | None, typer.Option(help="Folder of Kodak's pictures, in place of those of packages.")
     ] = None,
+    training: Annotated[
+        Path | None, typer.Option(help="Folder of photographs to fit the linear codes to, besides those of packages.")
+    ] = None,
 ) -> None:
     """Print the table and write the page."""
     torch.set_num_threads(1)
     pictures = load_photographs("test") if kodak is None else load_picture_folder("kodak", kodak, "test")
-    codes = {SHIPPED: shipped(), **linear_codes()}
+    codes = {SHIPPED: shipped(), **linear_codes(training_pictures(training))}
     found = [one for picture in pictures for one in measured(picture, codes)]
     console = Console(width=130)
     console.print(table_of([row for row, _ in found]))

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from op_cases import Case, OpTarget
 
+from muxflow.dataflow.access import Pattern
 from muxflow.dataflow.graph.stream import Stream, random_codes
-from muxflow.dataflow.op import Fold, Op, Pattern, Ports
+from muxflow.dataflow.op import Fold, Op, Ports
 from muxflow.hls.emit import beat_type, loaded_type, template_arguments
 from muxflow.hls.headers import copy_headers
 from muxflow.hls.kernels import KERNELS, Table

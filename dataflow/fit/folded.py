@@ -9,6 +9,7 @@ from functools import cached_property
 from math import gcd, lcm
 from types import MappingProxyType
 
+from muxflow.dataflow.access import Access
 from muxflow.dataflow.errors import BudgetError, GraphError
 from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.device import Resources
@@ -19,7 +20,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import Beat, Stream
-from muxflow.dataflow.op import Access, Fold, Op, Ports, Role
+from muxflow.dataflow.op import Fold, Op, Ports, Role
 from muxflow.dataflow.ops.width_converter import WidthConverter
 
 FIFO_DEPTH = 2

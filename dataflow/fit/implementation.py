@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from muxflow.dataflow.access import Access
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.memory import Memory
-from muxflow.dataflow.op import MOST_PIXELS, Access, Fold, Op, Ports
+from muxflow.dataflow.op import MOST_PIXELS, Fold, Op, Ports
 
 
 @dataclass(frozen=True)

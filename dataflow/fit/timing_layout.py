@@ -10,10 +10,10 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.access import Pattern
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Pattern
 
 SOURCE = "host input"
 SINK = "host output"

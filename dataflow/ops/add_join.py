@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Port, Ports
+from muxflow.dataflow.op import Fold, IntArray, Op, Port, Ports
 from muxflow.dataflow.ops.spatial import meet
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.automaton import Alphabet, Automaton
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Register, Role, frozen_array
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports, Register, Role, frozen_array
 
 CHAIN = 4
 """Most rows that are made in one cycle, each from the one before: a longer chain of steps is too slow (decision)."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, frozen_array, pixel_counts
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports, frozen_array, pixel_counts
 
 
 @dataclass(frozen=True, eq=False)

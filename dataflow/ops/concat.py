@@ -9,9 +9,10 @@ from math import gcd
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Port, Ports, divisors, frozen_array, pixel_counts
+from muxflow.dataflow.op import Fold, IntArray, Op, Port, Ports, divisors, frozen_array, pixel_counts
 from muxflow.dataflow.ops.spatial import meet
 
 

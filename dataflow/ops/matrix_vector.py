@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Port, Ports, divisors, pixel_counts
+from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, IntArray, Op, Port, Ports, divisors, pixel_counts
 
 
 @dataclass(frozen=True, eq=False)

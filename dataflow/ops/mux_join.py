@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Pattern, Port, Ports, frozen_array
+from muxflow.dataflow.op import Fold, IntArray, Port, Ports, frozen_array
 from muxflow.dataflow.ops.residual import ResidualJoin
 
 NO_THRESHOLDS = frozen_array(np.zeros(0))

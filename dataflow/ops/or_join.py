@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from muxflow.dataflow.access import Access
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Ports
+from muxflow.dataflow.op import Fold, IntArray, Ports
 from muxflow.dataflow.ops.residual import ResidualJoin
 
 

@@ -8,9 +8,10 @@ from itertools import product
 from math import prod
 from typing import Literal
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import MOST_PIXELS, Access, Fold, IntArray, Op, Pattern, Ports, divisors
+from muxflow.dataflow.op import MOST_PIXELS, Fold, IntArray, Op, Ports, divisors
 from muxflow.dataflow.ops.spatial import Cube, cube
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from muxflow.dataflow.access import Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, Op, Pattern, Port, Ports
+from muxflow.dataflow.op import Fold, Op, Port, Ports
 
 
 @dataclass(frozen=True, eq=False)

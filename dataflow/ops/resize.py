@@ -8,10 +8,11 @@ from typing import Literal
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_elements
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports
 
 
 @dataclass(frozen=True)

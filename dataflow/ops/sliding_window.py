@@ -8,10 +8,11 @@ from math import gcd, prod
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_elements
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports, Role
 from muxflow.dataflow.ops.spatial import cube
 from muxflow.dataflow.ops.window_scan import Geometry, Scan, parallel_access, scan
 

@@ -8,9 +8,10 @@ from itertools import product
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, divisors, pixel_counts
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports, divisors, pixel_counts
 
 PIXEL_TOP = 255
 """The largest pixel."""

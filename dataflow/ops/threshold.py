@@ -7,9 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, frozen_array
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports, frozen_array
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import lcm
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Beat, Stream
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Pattern, Ports, Role
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports, Role
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import PARALLEL_LIMIT, Access, Fold, IntArray, Op, Pattern, Ports, divisors, pixel_counts
+from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, IntArray, Op, Ports, divisors, pixel_counts
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.op import Access, IntArray, Pattern
+from muxflow.dataflow.access import Access, Pattern
+from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.spatial import Cube
 
 BoolArray = npt.NDArray[np.bool_]

@@ -16,6 +16,8 @@ from muxflow.frontend.training.datasets.pictures import LUMA, Picture, open_pict
 
 SCALES = (1.0, 0.7, 0.5, 0.35, 0.25)
 """Sizes at which a picture is cut: scaled down, a photograph has the statistics of another one."""
+MOST_SIDE = 1024
+"""Pixels of a picture's longer side: a larger one is first scaled down to it, as crops of it would be smooth (decision)."""
 RARE = {
     **dict.fromkeys(("brick", "hubble_deep_field", "moon"), 0.2),
     **dict.fromkeys(("cell", "grass", "gravel", "page", "text"), 0.15),
@@ -43,6 +45,7 @@ class Crops:
         weights: list[float] = []
         for picture in self.pictures:
             image = open_picture(picture.path).convert("RGB")
+            image.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
             for scale in SCALES:
                 size = tuple(round(side * scale) for side in image.size)
                 if min(size) >= self.size:

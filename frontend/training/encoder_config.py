@@ -142,7 +142,7 @@ class EncoderConfig:
 
 PRESETS: dict[str, EncoderConfig] = {
     "encoder_digits": EncoderConfig(
-        measured=(256, 256), levels=(5, 5, *(3,) * 6, 5, 5, 3, 5), bits=(3, 3, 3, 3, 2, 2, 2, 2, 3, 3)
+        measured=(224,), levels=(5, 5, *(3,) * 6, 5, 5, 3), bits=(3, 3, 3, 3, 2, 2, 2, 2, 1)
     ),
     "encoder_1mb": EncoderConfig(
         widths=(64, 128, 256, 256),

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.datasets.dataset import Bytes
 
 Floats = npt.NDArray[np.float64]
@@ -102,19 +103,27 @@ class TransformCode:
         return self.quantiser.indices((patches - self.mean) @ self.basis)
 
 
-def train_transform_code(patches: Floats, bits: int, most: int = MOST_BITS) -> TransformCode:
+def train_transform_code(
+    patches: Floats, bits: int, most: int = MOST_BITS, comparisons: int | None = None
+) -> TransformCode:
     """Fit a transform code of `bits` for a patch to patches (N, pixels), `most` of them for one coefficient.
 
     Bits go one after the other to the coefficient whose error they lower most, which is optimal where errors are convex.
+    `comparisons`: how many thresholds between levels there may be in all, `bits` at least; None for any number.
+    Raises MuxflowError where these are fewer.
     """
+    limit = bits * 2**most if comparisons is None else comparisons
+    if limit < bits:
+        raise MuxflowError(f"transform code: {limit} comparisons for {bits} bits; each bit needs one at least")
     mean = patches.mean(0)
     values, vectors = np.linalg.eigh(np.cov((patches - mean).T))
     basis = vectors[:, np.argsort(values)[::-1][:bits]]
     coefficients = (patches - mean) @ basis
     found = [[lloyd_max(column, 1), lloyd_max(column, 2)] for column in coefficients.T]
     given = [0] * bits
-    for _ in range(bits):
-        gains = [q[g][1] - q[g + 1][1] if g < most else 0.0 for q, g in zip(found, given, strict=True)]
+    for left in reversed(range(bits)):
+        free = limit - left - sum(2**g - 1 for g in given)
+        gains = [q[g][1] - q[g + 1][1] if g < most and 2**g <= free else 0.0 for q, g in zip(found, given, strict=True)]
         best = int(np.argmax(gains))
         given[best] += 1
         if given[best] < most:

@@ -6,6 +6,7 @@ import brevitas.nn as qnn
 from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d, freeze_bit_shifts
 from muxflow.frontend.training.layers import BatchNorm1d, BatchNorm2d
 from muxflow.frontend.training.quantizers import BinaryTensorQuant, HEQTensorQuant, freeze_heq
 
@@ -22,8 +23,9 @@ def freeze_bitstream(model: nn.Module) -> tuple[str, ...]:
     """Freeze all that is part of a bitstream, so that training changes weights alone that a design can load.
 
     Weights of fixed scale (binary ones with a constant, HEQ) stay trainable; the names that their layers have in the graph
-    ("stages_0_shortcut") come back, in the order of the network. Batch statistics, HEQ steps and every other parameter are
-    frozen, in training mode too. Call it again after `load_state_dict`, which rebuilds the Brevitas quantizers.
+    ("stages_0_shortcut") come back, in the order of the network. Batch statistics, the shifts of bit-shift norms, HEQ steps
+    and every other parameter are frozen, in training mode too. Call it again after `load_state_dict`, which rebuilds the
+    Brevitas quantizers.
     Raises MuxflowError when no layer has weights of fixed scale, or a batch norm is not of `layers`. Source: decision.
     """
     layers = {
@@ -39,11 +41,12 @@ def freeze_bitstream(model: nn.Module) -> tuple[str, ...]:
     for name, layer in model.named_modules():
         if isinstance(layer, BatchNorm1d | BatchNorm2d):
             layer.frozen = True
-        elif isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        elif isinstance(layer, nn.modules.batchnorm._BatchNorm) and not isinstance(layer, BitShiftNorm2d):
             raise MuxflowError(
                 f"{name}: {type(layer).__name__} of torch follows its batches; use BatchNorm1d or BatchNorm2d of "
                 "muxflow.frontend.training.layers"
             )
+    freeze_bit_shifts(model)
     freeze_heq(model)
     for parameter in model.parameters():
         parameter.requires_grad_(False)

@@ -29,7 +29,8 @@ def nothing() -> None:
 class Stage:
     """Steps of Adam on some modules.
 
-    `rate`: the peak rate, after which it falls as half a cosine; `loss(generator, progress)`: the loss of a step, whose
+    `rate`: the peak rate, after which it falls as half a cosine; `factors`: on the rate, one a module, 1 where none are given;
+    `loss(generator, progress)`: the loss of a step, whose
     random draws all come from the generator, `progress` from 0 to 1; `begin`: called once, before
     the first step, `after`: after each one. What a loss needs besides the model's state, as frozen parts, it sets itself.
     """
@@ -41,6 +42,16 @@ class Stage:
     loss: Callable[[torch.Generator, float], Tensor]
     begin: Callable[[], object] = nothing
     after: Callable[[], object] = nothing
+    factors: tuple[float, ...] = ()
+
+    def optimizer(self) -> torch.optim.Adam:
+        """Make Adam on the modules' parameters, in groups with their `factor`."""
+        factors = self.factors or (1.0,) * len(self.modules)
+        groups = [
+            {"params": list(module.parameters()), "factor": factor}
+            for module, factor in zip(self.modules, factors, strict=True)
+        ]
+        return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
     def rate_at(self, progress: float) -> float:
         """Return the rate at a progress from 0 to 1."""
@@ -69,8 +80,7 @@ def run_stages(
         begun = state is not None and place == first
         if not begun or start == 0:
             stage.begin()
-        parameters = [parameter for module in stage.modules for parameter in module.parameters()]
-        optimizer = torch.optim.Adam(parameters, betas=(0.9, 0.99))
+        optimizer = stage.optimizer()
         if begun and state is not None:
             restore_optimizer(checkpoint, state, optimizer)
         for step in range(start if begun else 0, stage.steps):
@@ -81,7 +91,7 @@ def run_stages(
             if not math.isfinite(value):
                 raise MuxflowError(f"training: the loss is {value} at step {step + 1} of {stage.name}; lower its rate")
             for group in optimizer.param_groups:
-                group["lr"] = stage.rate_at(progress)
+                group["lr"] = group["factor"] * stage.rate_at(progress)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

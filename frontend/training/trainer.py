@@ -18,7 +18,7 @@ from muxflow.dataflow.files import alone, write_atomically
 from muxflow.dataflow.limits import check_option
 from muxflow.frontend.training import presets, zoo_ern, zoo_mobilenet, zoo_residual
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
-from muxflow.frontend.training.compression import CompressionConfig, train_compression
+from muxflow.frontend.training.compression import CompressionConfig, train_compression, training_pictures
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.frame_decoder import FrameDecoder, decoder_bytes
@@ -177,7 +177,7 @@ def train(
 def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainConfig, epoch: int) -> float:
     """Run one pass over the shuffled images, mean loss; every random draw depends on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
-    frozen = epoch - (config.epochs - config.freeze)
+    frozen = epoch - max(config.epochs - config.freeze, 0)
     if frozen == 0 and freeze_bit_shifts(model, frozen=False):
         remeasured(model, train_set, batch=config.batch)
     model.train()
@@ -267,6 +267,7 @@ def train_preset(
     *,
     select: str | None = None,
     data: str | Path | None = None,
+    pictures: str | Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
     output: str | Path,
@@ -282,7 +283,7 @@ def train_preset(
     continue from the checkpoint in `output/<name>/`; `threads`: torch threads, results are reproducible for 1; `validate`:
     leave the test split alone, and measure on a fifth of the training split that is not trained on, to compare choices.
     `<name>`: see `file_name`. An encoder whose codes have layers of their own is trained for compression too, on the
-    photographs that packages ship, and `<name>.decoder` is written.
+    photographs that packages ship and those in the folder `pictures`, and `<name>.decoder` is written.
     Raises MuxflowError when an option is unknown, the data are absent or broken, or training fails.
     """
     if preset not in RECIPES:
@@ -292,6 +293,10 @@ def train_preset(
     dataset_name, config = RECIPES[preset]
     config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
     model = presets.family(preset).build(preset, seed, **chosen)
+    compresses = bool(getattr(model.config, "measured", ()))
+    if pictures is not None and not compresses:
+        raise UsageError(f"preset {preset!r} does not compress pictures, so it is not trained on {pictures}")
+    photographs = training_pictures(pictures) if compresses else ()
     train_set, test_set = (load(dataset_name, split, data) for split in ("train", "test"))
     whole = len(train_set) + len(test_set)
     if validate:
@@ -312,16 +317,18 @@ def train_preset(
             train(trained, train_set, train_set, stage, folder / f"{name}_first", resume=resume, progress=progress)
             model, stage = model.second_stage(trained, train_set), replace(config, epochs=config.epochs - stage.epochs)
         result = train(model, train_set, test_set, stage, folder / name, resume=resume, progress=progress)
-        if getattr(model.config, "measured", ()):
+        if compresses:
             recipe = CompressionConfig(seed=seed).scaled(config.epochs / RECIPES[preset][1].epochs)
             decoder, compression = train_compression(
-                model, folder / name, recipe, resume=resume, progress=progress, validate=validate
+                model, photographs, folder / name, recipe, resume=resume, progress=progress, validate=validate
             )
     finally:
         torch.set_num_threads(previous)
     options = {**chosen, "epochs": config.epochs, "seed": seed}
     if dataset_name not in PACKAGED:
         options["data"] = "."
+    if pictures is not None:
+        options["pictures"] = "."
     if validate:
         options["validate"] = True
     call = ", ".join((repr(preset), *(f"{key}={value!r}" for key, value in options.items()), "output='.'"))

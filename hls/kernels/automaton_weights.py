@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
 from muxflow.dataflow.fit.resource_model import PROCESS, estimate
-from muxflow.dataflow.op import Access, Fold, Pattern, Ports, frozen_array
+from muxflow.dataflow.op import Fold, Ports, frozen_array
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.hls.kernels.base import Kernel, Table, Unit
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from muxflow.dataflow.access import Access
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.fit.implementation import Cost, Limits
-from muxflow.dataflow.op import Access, Fold, IntArray, Op, Ports
+from muxflow.dataflow.op import Fold, IntArray, Op, Ports
 
 Arguments = tuple[tuple[str, int | bool], ...]
 """Template arguments by name, in order."""

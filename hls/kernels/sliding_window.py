@@ -8,10 +8,11 @@ from math import prod
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory, bank_choice
 from muxflow.dataflow.fit.resource_model import PROCESS, estimate
-from muxflow.dataflow.op import Access, Fold, IntArray, Pattern, Ports
+from muxflow.dataflow.op import Fold, IntArray, Ports
 from muxflow.dataflow.ops.sliding_window import MOST_RUNS, SlidingWindow
 from muxflow.dataflow.ops.window_scan import Geometry
 from muxflow.hls.kernels.base import Kernel, Unit

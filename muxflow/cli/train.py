@@ -31,6 +31,10 @@ def train(
         Path | None,
         typer.Option(help="Folder with the data set's files (digits, mnist_5k and mnist_5k_padded need none)."),
     ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="Folder with photographs to train encoder_digits on, besides those that packages ship."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs; the preset's recipe when absent.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and order.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder for the model, its weights and its figures.")] = Path(
@@ -48,9 +52,9 @@ def train(
     from muxflow.frontend.training.keras import trainer as keras_training
 
     if preset in keras_training.NAMES:
-        if select or data or threads != 1 or validate:
+        if select or data or pictures or threads != 1 or validate:
             raise UsageError(
-                f"{preset}: --select, --data, --threads and --validate are options of the Brevitas presets only"
+                f"{preset}: --select, --data, --pictures, --threads and --validate are options of the Brevitas presets only"
             )
         result = keras_training.train_keras(preset, epochs=epochs, seed=seed, output=output, progress=not as_json)
     else:
@@ -63,6 +67,7 @@ def train(
             preset,
             select=select,
             data=data,
+            pictures=pictures,
             epochs=epochs,
             seed=seed,
             output=output,

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream, width
-from muxflow.dataflow.op import Access, Pattern, divisors
+from muxflow.dataflow.op import divisors
 
 
 @given(st.integers(-(2**40), 2**40), st.integers(0, 2**41))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from muxflow.dataflow.access import Pattern
 from muxflow.dataflow.fit import timing_layout
 from muxflow.dataflow.fit.folded import fold_graph
 from muxflow.dataflow.fit.timing import Simulator
@@ -17,7 +18,7 @@ from muxflow.dataflow.fit.timing_layout import STYLES
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.op import Fold, Pattern
+from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.rom_weights import RomWeights

@@ -9,14 +9,15 @@ from PIL import Image
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.frontend.training import compression, zoo_encoder
+from muxflow.frontend.training.code_layers import comparisons, gray_bits, whole_row, write_decoder, write_encoder
 from muxflow.frontend.training.compression import (
     Compression,
     CompressionConfig,
-    flip_costs,
-    patches_of,
+    rebuilt,
     train_compression,
+    training_pictures,
 )
-from muxflow.frontend.training.datasets.pictures import Picture
+from muxflow.frontend.training.datasets.pictures import Picture, load_photographs
 from muxflow.frontend.training.encoder_config import EncoderConfig
 from muxflow.frontend.training.frame_decoder import (
     STRIP,
@@ -30,11 +31,11 @@ from muxflow.frontend.training.frame_decoder import (
 from muxflow.frontend.training.linear_codes import (
     Quantiser,
     lloyd_max,
+    patches_of,
     plane_of,
     train_measurement_code,
     train_transform_code,
 )
-from muxflow.frontend.training.linear_codes import patches_of as patches_of_plane
 from muxflow.frontend.training.measures import blockiness, psnr, ssim
 from muxflow.frontend.training.stages import Stage, run_stages
 
@@ -42,9 +43,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 RNG = np.random.default_rng(0)
 SMALL = EncoderConfig(
-    widths=(4, 4, 4, 4), groups=1, classes=3, measured=(32, 32), levels=(3,), bits=(3,), input_shape=(1, 32, 32)
+    widths=(4, 4, 4, 4), groups=1, classes=3, measured=(160,), levels=(*(3,) * 9, 5, 3), bits=(*(3,) * 8, 1)
 )
-RECIPE = CompressionConfig(crops=40, size=32, batch=32, read=30, imitate=40, tune=10, frame=5, frames=1, wide=32)
+RECIPE = CompressionConfig(crops=40, size=32, most=5, steps=10, frames=1, wide=32)
 TINY = DecoderConfig(code=64, hidden=8, features=8, widths=(4, 4), blocks=(1, 1))
 
 
@@ -58,6 +59,13 @@ def smooth(count=200, side=16):
         + waves[:, 2:3, None] * columns
         + waves[:, 3:, None] * rows * columns
     ).reshape(count, -1)
+
+
+def natural(count=400):
+    """Patches whose neighbouring pixels are alike, and no two components of one size."""
+    steps = RNG.normal(0, 1, (count, 16, 16))
+    walks = steps.cumsum(1).cumsum(2).reshape(count, -1) + 3 * RNG.normal(0, 1, (count, 1))
+    return (128 + 4 * walks).round().clip(0, 255)
 
 
 def test_gray_codes_change_one_bit_a_level():
@@ -104,7 +112,7 @@ def test_measurements_are_worse_than_components_and_better_than_nothing():
 @pytest.mark.parametrize("shape", [(1, 1), (16, 16), (17, 40)])
 def test_planes_and_patches(shape):
     plane = RNG.integers(0, 256, shape, np.uint8)
-    assert np.array_equal(plane_of(patches_of_plane(plane, 16), shape), plane)
+    assert np.array_equal(plane_of(patches_of(plane, 16), shape), plane)
 
 
 def test_measures():
@@ -177,20 +185,82 @@ def test_decoder_files(tmp_path):
         DecoderConfig(widths=(0, 4))
 
 
-def test_the_cost_of_a_flip_is_the_error_that_it_makes():
-    torch.manual_seed(0)
-    decoder = FrameDecoder(TINY)
-    patches, codes = torch.rand(3, 1, 16, 16), torch.randint(2, (3, 64)).float()
-    costs = flip_costs(decoder, codes, patches)
+def test_whole_rows_measure_as_components_do():
+    """The error of rounding lies where patches hold little: the nearest whole numbers measure several times worse."""
+    patches = natural()
+    covariance = np.cov(patches.T)
+    vector = np.linalg.eigh(covariance)[1][:, -2]
+    row, scale = whole_row(vector, covariance)
+    assert set(row) <= {-2, -1, 0, 1, 2} and scale > 0
 
-    def error(bits):
+    def missed(measured):
+        return float((measured - vector) @ covariance @ (measured - vector) / (vector @ covariance @ vector))
+
+    nearest = np.rint(2 * vector / (2 * vector.std())).clip(-2, 2)
+    best = vector @ covariance @ nearest / (nearest @ covariance @ nearest)
+    assert missed(scale * row) < min(1e-3, missed(best * nearest) / 4)
+
+
+@pytest.mark.parametrize("bits", [3, 24, 64])
+def test_comparisons_are_the_bits_of_the_code(bits):
+    patches = natural()
+    transform = train_transform_code(patches, bits, 5)
+    found = comparisons(transform, patches)
+    met = found.signs @ (found.rows @ patches.T > found.thresholds[:, None])
+    assert met.shape == (bits, len(patches)) and set(np.unique(met)) == {0, 1}
+    assert float((transform.bits(patches) == met.T).mean()) > 0.95  # rows are rounded
+    assert len(found.thresholds) == sum(len(levels) - 1 for levels in transform.quantiser.levels)
+
+
+def test_an_encoder_gives_the_bits_of_its_comparisons_and_its_decoder_inverts_the_code():
+    patches = natural()
+    transform = train_transform_code(patches, 64, 5, 160)
+    found = comparisons(transform, patches)
+    encoder = zoo_encoder.build("encoder_digits")
+    write_encoder(encoder.code, found)
+    decoder = FrameDecoder(DecoderConfig())
+    write_decoder(decoder, transform)
+    pixels = torch.from_numpy(patches.reshape(-1, 1, 16, 16) / 256).float()
+    for mode in (True, False):  # frozen: as many steps of training as one likes leave the code alone
+        encoder.train(mode)
         with torch.no_grad():
-            return (decoder.alone(bits[..., None, None]) - patches).square().mean((1, 2, 3))
+            codes = encoder.code(pixels)
+        wanted = found.signs @ (found.rows @ patches.T > found.thresholds[:, None])
+        assert np.array_equal(codes[..., 0, 0].numpy().T, wanted)
+    with torch.no_grad():
+        alone = decoder.alone(torch.from_numpy(transform.bits(patches)).float()[..., None, None])
+    assert alone.reshape(-1, 256).numpy() * 256 == pytest.approx(transform(patches), abs=0.01)
 
-    for bit in (0, 17, 63):
-        flipped = codes.clone()
-        flipped[:, bit] = 1 - flipped[:, bit]
-        assert torch.allclose(costs[:, bit], error(flipped) - error(codes), atol=1e-6)
+
+def test_codes_that_do_not_fit():
+    patches = natural()
+    transform = train_transform_code(patches, 64, 5)
+    found = comparisons(transform, patches)
+    for other, message in (
+        (replace(SMALL, measured=(64,)), r"64 measured channels; the code has \d+ comparisons"),
+        (replace(SMALL, measured=(160, 64), levels=(3,), bits=(1,)), "need one measured layer"),
+        (replace(SMALL, bits=(3,)), "activations of one bit"),
+        (replace(SMALL, norm="batch"), "need bit-shift norm with a bias for each channel"),
+        (replace(SMALL, bias_per="layer"), "need bit-shift norm with a bias for each channel"),
+        (replace(SMALL, levels=(3,)), "quinary weights that measure"),
+    ):
+        with pytest.raises(MuxflowError, match=message):
+            write_encoder(zoo_encoder.Encoder(other).code, found)
+    with pytest.raises(MuxflowError, match="hidden = 8; the code needs"):
+        write_decoder(FrameDecoder(TINY), transform)
+    with pytest.raises(MuxflowError, match="features = 8; the code needs"):
+        write_decoder(FrameDecoder(replace(TINY, hidden=512)), transform)
+    with pytest.raises(MuxflowError, match="63 comparisons for 64 bits"):
+        train_transform_code(patches, 64, 5, 63)
+
+
+def test_bits_are_given_as_far_as_comparisons_last():
+    patches = natural()
+    for limit in (64, 80, 160):
+        code = train_transform_code(patches, 64, 5, limit)
+        assert sum(len(levels) - 1 for levels in code.quantiser.levels) <= limit
+        assert code.bits(patches).shape[1] == 64
+    assert gray_bits(4).tolist() == [[0, 0], [0, 1], [1, 1], [1, 0]]
 
 
 @pytest.fixture
@@ -206,7 +276,7 @@ def pictures(tmp_path, monkeypatch):
 
 
 def trained(folder, encoder):
-    return encoder, *train_compression(encoder, folder, RECIPE, progress=False)
+    return encoder, *train_compression(encoder, training_pictures(None), folder, RECIPE, progress=False)
 
 
 def test_training_is_deterministic_and_resumes(tmp_path, pictures, monkeypatch):
@@ -228,8 +298,8 @@ def test_training_is_deterministic_and_resumes(tmp_path, pictures, monkeypatch):
             raise Stopped
         return real(self, generator, progress)
 
-    real = Compression._tune
-    monkeypatch.setattr(Compression, "_tune", loss)
+    real = Compression._frame
+    monkeypatch.setattr(Compression, "_frame", loss)
     with pytest.raises(Stopped):
         trained(tmp_path / "c", encoders[2])
     third, resumed, _ = trained(tmp_path / "c", encoders[2])
@@ -260,20 +330,43 @@ def test_recipes_and_encoders_that_do_not_fit(pictures):
     for name, value in (("crops", 0), ("size", 40), ("wide", 24)):
         with pytest.raises(UsageError, match=name):
             replace(RECIPE, **{name: value})
-    assert RECIPE.scaled(0.1).imitate == 4 and RECIPE.scaled(1e-9).tune == 1
-    for other in (replace(SMALL, code=0, measured=()), replace(SMALL, measured=())):
+    assert replace(RECIPE, steps=40).scaled(0.1).steps == 4 and RECIPE.scaled(1e-9).steps == 1
+    plain = replace(SMALL, measured=(), levels=(3,), bits=(3,))
+    for other in (plain, replace(plain, code=0)):
         with pytest.raises(MuxflowError, match="layers of its own"):
             Compression(zoo_encoder.Encoder(other), pictures, RECIPE)
 
 
-def test_codes_learn(tmp_path, pictures):
-    """The codes of a trained encoder say more than those of an untrained one, though it saw them for a second only."""
-    task = Compression(
-        zoo_encoder.seeded(zoo_encoder.Encoder, SMALL, 0), pictures, replace(RECIPE, read=300, imitate=150)
-    )
-    run_stages(task, task.stages()[:2], tmp_path / "c.pt", "x", 0)
-    task.code.eval()
-    with torch.no_grad():
-        errors = (task.code(task.patches)[..., 0, 0] != task.bits).float().mean(0)
-    assert float((errors * task.importance).mean()) < 0.4 and float(errors[0]) < 0.1
-    assert patches_of(torch.rand(2, 1, 32, 48)).shape == (12, 1, 16, 16)
+def test_decoders_learn(tmp_path, pictures):
+    """A second of training brings frames nearer than the inverse of the code that a decoder begins as."""
+    encoder = zoo_encoder.seeded(zoo_encoder.Encoder, SMALL, 0)
+    task = Compression(encoder, pictures, replace(RECIPE, steps=60, frames=4))
+    before = [psnr(one.luma(), rebuilt(encoder.eval(), task.decoder, one.luma())) for one in pictures]
+    run_stages(task, task.stages(), tmp_path / "c.pt", "x", 0)
+    after = [psnr(one.luma(), rebuilt(encoder.eval(), task.finished(), one.luma())) for one in pictures]
+    assert min(before) > 20 and sum(after) > sum(before) + 0.1
+
+
+def test_parts_of_a_network_learn_at_rates_of_their_own(tmp_path):
+    parts = [torch.nn.Linear(1, 1, bias=False) for _ in range(2)]
+    both = torch.nn.ModuleList(parts)
+    before = [float(part.weight.detach()) for part in parts]
+
+    def loss(generator, progress):
+        return sum(part.weight.sum() for part in parts)
+
+    run_stages(both, (Stage("s", 1, 1e-3, tuple(parts), loss, factors=(1.0, 0.25)),), tmp_path / "c.pt", "x", 0)
+    moved = [was - float(part.weight.detach()) for was, part in zip(before, parts, strict=True)]
+    assert moved[0] > 0 and moved[1] == pytest.approx(moved[0] / 4, rel=1e-3)
+
+
+def test_pictures_of_a_folder_are_trained_on_too_unless_they_are_held_out(tmp_path):
+    values = smooth(30).reshape(5, 6, 16, 16).swapaxes(1, 2).reshape(80, 96).clip(0, 255).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "mine.png")
+    names = [one.name for one in training_pictures(tmp_path)]
+    assert names == [*(one.name for one in training_pictures(None)), "mine"]
+    held_out = load_photographs("test")[1]
+    with Image.open(held_out.path) as image:
+        image.convert("L").resize((200, 150)).point(lambda value: 255 - value // 2).save(tmp_path / "z.jpg")
+    with pytest.raises(MuxflowError, match=r"z\.jpg: shows what chelsea shows, which is held out"):
+        training_pictures(tmp_path)

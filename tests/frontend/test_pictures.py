@@ -70,7 +70,7 @@ def test_kodak_and_clic_folders(tmp_path):
 
 
 def test_picture_folders_that_do_not_fit(tmp_path):
-    with pytest.raises(UsageError, match="'nothing' is unknown; choose from kodak, clic"):
+    with pytest.raises(UsageError, match="'nothing' is unknown; choose from kodak, clic, photographs"):
         load_picture_folder("nothing", tmp_path, "test")
     with pytest.raises(UsageError, match="for tests only"):
         load_picture_folder("kodak", tmp_path, "train")

@@ -1,5 +1,7 @@
 """Two trainings of one network, exported and loaded in turn into one design: the same C simulation is both networks."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -9,14 +11,18 @@ from torch import nn
 import muxflow
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
 from muxflow.frontend.training.configuration import randomise, seeded
-from muxflow.frontend.training.datasets.digits import load_digits
+from muxflow.frontend.training.datasets.registry import load
 from muxflow.frontend.training.layers import BatchNorm2d, quant_conv
 from muxflow.frontend.training.loaded import freeze_bitstream
 from muxflow.frontend.training.quantizers import BinaryTensorQuant, HEQTensorQuant
+from muxflow.frontend.training.zoo_encoder import Encoder, EncoderConfig
 from muxflow.frontend.training.zoo_ern import Ern, ErnConfig
 
 CONFIG = ErnConfig(widths=(4, 8), blocks=(1, 1), stem=(1,), stem_width=4, codes=4, classes=10, input_shape=(1, 8, 8))
+
+ENCODER = EncoderConfig(widths=(4, 4, 8, 8), groups=2, levels=(5, *(3,) * 7, 5), code=0)
 
 
 def train(model, images, labels, steps):
@@ -32,11 +38,19 @@ def train(model, images, labels, steps):
     return model.eval()
 
 
-def test_a_second_training_is_loaded_into_the_design_of_the_first(tmp_path):
-    digits = load_digits("train")
+@pytest.mark.parametrize(
+    ("kind", "config", "dataset", "stored"),
+    [
+        # Thresholds of stored weights end where their own sums end, so that these networks do not fit each other.
+        (Ern, CONFIG, "digits", pytest.raises(MuxflowError, match="only loaded weights may differ")),
+        (Encoder, ENCODER, "mnist_5k_padded", nullcontext()),  # no thresholds: shifts and biases
+    ],
+)
+def test_a_second_training_is_loaded_into_the_design_of_the_first(tmp_path, kind, config, dataset, stored):
+    digits = load(dataset, "train")
     images, labels = torch.from_numpy(digits.tensor_images(slice(0, 1024))), torch.from_numpy(digits.labels[:1024])
-    model = train(seeded(Ern, CONFIG, 0), images, labels, 30)
-    shape = (1, *CONFIG.input_shape)
+    model = train(seeded(kind, config, 0), images, labels, 30)
+    shape = (1, *config.input_shape)
     names = freeze_bitstream(model)
     first = export(model.eval(), tmp_path / "first.onnx", shape)
     # The other task: odd against even.
@@ -56,8 +70,7 @@ def test_a_second_training_is_loaded_into_the_design_of_the_first(tmp_path):
     for result, graph in zip((built, swapped), graphs, strict=True):
         assert np.array_equal(result.outputs, graph(codes))
     assert not np.array_equal(built.outputs, swapped.outputs)
-    # Thresholds of stored weights end where their own sums end, so that these networks do not fit each other.
-    with pytest.raises(MuxflowError, match="only loaded weights may differ"):
+    with stored:
         project.write_weights(graphs[1], tmp_path / "stored.weights")
 
 
@@ -80,6 +93,18 @@ def binary(module):
 
 def dotted(model, name):
     return next(n for n, _ in model.named_modules() if n.replace(".", "_") == name)
+
+
+def test_shifts_and_their_means_stay():
+    model = randomise(seeded(Encoder, ENCODER, 0))
+    names = freeze_bitstream(model)
+    assert names == (*(f"trunk_{place}_conv" for place in range(8)), "classifier_conv")
+    norms = [m for m in model.modules() if isinstance(m, BitShiftNorm2d)]
+    before = [(m.running_mean.clone(), m.shift.clone()) for m in norms]
+    with torch.no_grad():
+        model.train()(torch.rand(4, 1, 32, 32))
+    for norm, (mean, shift) in zip(norms, before, strict=True):
+        assert torch.equal(norm.running_mean, mean) and torch.equal(norm.shift, shift)
 
 
 def test_heq_steps_stay():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import warnings
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
 from muxflow.dataflow.packages import install_extra
@@ -43,6 +45,8 @@ PHOTOGRAPHS: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Whole pictures by split: of the test, never trained on nor looked at to choose anything; those that choices are compared
 on, not trained on either; those to train on."""
+ALIKE, THUMBNAIL = 0.95, 16
+"""Correlation from which two pictures are taken for the same, of their grey values in so many pixels a side (decision)."""
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the grey value (ITU-R BT.601)."""
 
@@ -65,6 +69,17 @@ class Picture:
     def luma(self) -> Bytes:
         """Decode the grey values, (H, W); raises MuxflowError naming a file that is no image."""
         return np.asarray(open_picture(self.path).convert("L"))
+
+    def digest(self) -> str:
+        """Return the first 16 digits of the SHA-256 of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
+
+    def thumbnail(self) -> npt.NDArray[np.float64]:
+        """Return the grey values in THUMBNAIL pixels a side, of mean 0 and norm 1 (0 where all are equal)."""
+        small = open_picture(self.path).convert("L").resize((THUMBNAIL, THUMBNAIL))
+        values = np.asarray(small, np.float64).ravel()
+        values -= values.mean()
+        return values / max(float(np.linalg.norm(values)), 1e-9)
 
 
 def open_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Any:
@@ -116,19 +131,32 @@ def _shipped(package: tuple[str, ...], name: str) -> Path:
     return path
 
 
+def check_apart(pictures: tuple[Picture, ...], held_out: tuple[Picture, ...]) -> None:
+    """Raise MuxflowError naming a picture that is one of those held out, in whatever file, size or contrast."""
+    for picture in pictures:
+        thumbnail = picture.thumbnail()
+        for other in held_out:
+            if abs(thumbnail @ other.thumbnail()) > ALIKE:
+                raise MuxflowError(
+                    f"{picture.path}: shows what {other.name} shows, which is held out; remove it from the pictures to train on"
+                )
+
+
 def load_picture_folder(name: str, folder: str | Path, split: Split) -> tuple[Picture, ...]:
     """List the pictures of Kodak or CLIC, or of a folder like theirs.
 
     `name`: "kodak", PNG files in `folder` itself, all of which are the split "test" (there is no other); "clic", files in
     `folder`/train (the split "train") and `folder`/valid or `folder`/test (the split "test", the first that is there),
-    in them or one folder below. Files are decoded when they are used, so that the set need not fit the memory.
+    in them or one folder below; "photographs", files in `folder` or one folder below, all of the
+    split "train". Files are decoded when they are used, so that the set need not fit the memory.
     Raises UsageError for another name or split, MuxflowError when there is no folder or no picture.
     """
     check_split(name, split)
     if name not in PICTURE_FOLDERS:
         raise UsageError(f"data set {name!r} is unknown; choose from {', '.join(PICTURE_FOLDERS)}")
-    if name == "kodak" and split == "train":
-        raise UsageError("data set kodak: its pictures are for tests only; use the split 'test'")
+    if split not in PICTURE_FOLDERS[name]:
+        (only,) = PICTURE_FOLDERS[name]
+        raise UsageError(f"data set {name}: its pictures are for {SPLIT_USE[only]} only; use the split {only!r}")
     homes = [Path(folder) / below for below in PICTURE_FOLDERS[name][split]]
     home = next((one for one in homes if one.is_dir()), None)
     if home is None:
@@ -139,8 +167,12 @@ def load_picture_folder(name: str, folder: str | Path, split: Split) -> tuple[Pi
     return tuple(map(Picture, files))
 
 
+SPLIT_USE = {"train": "training", "test": "tests"}
+"""What the pictures of a split are for, in words."""
+
 PICTURE_FOLDERS: dict[str, dict[str, tuple[str, ...]]] = {
     "kodak": {"test": (".",)},
     "clic": {"train": ("train",), "test": ("valid", "test")},
+    "photographs": {"train": (".",)},
 }
 """Folders, by the split, in which a data set of pictures keeps its files."""
