@@ -31,6 +31,8 @@ DOMAIN_VERSION = 1
 
 Select = Literal["channel", "channel-mean", "element", "always"]
 SELECTS: tuple[str, ...] = get_args(Select)
+Mix = Literal["mean", "or"]
+MIXES: tuple[str, ...] = get_args(Mix)
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -42,11 +44,17 @@ def check_select(select: str) -> None:
         raise UnsupportedError(f"MuxJoin: select {select!r}; supported: {', '.join(SELECTS)}")
 
 
+def check_mix(mix: str) -> None:
+    """Raise UnsupportedError, naming the mixes, when `mix` is none of them."""
+    if mix not in MIXES:
+        raise UnsupportedError(f"MuxJoin: mix {mix!r}; supported: {', '.join(MIXES)}")
+
+
 def check_join_shapes(name: str, x: tuple[int, ...], f: tuple[int, ...]) -> None:
-    """Raise MuxflowError unless both shapes are (N, C, H, W) and agree in all but the channels."""
-    if len(x) != 4 or len(f) != 4 or x[0] != f[0] or x[2:] != f[2:]:
+    """Raise MuxflowError unless both shapes are (N, C, ...), maps of one to three axes, that agree in all but channels."""
+    if not 3 <= len(x) == len(f) <= 5 or x[0] != f[0] or x[2:] != f[2:]:
         raise MuxflowError(
-            f"{name}: inputs of shape {x} and {f}; both must be (N, C, H, W) with equal N, H and W, "
+            f"{name}: inputs of shape {x} and {f}; both must be (N, C, ...), equal in all but the channels, "
             "so keep the stride at 1 inside a residual body and pool between blocks"
         )
 

@@ -22,12 +22,12 @@ from muxflow.frontend.training.compression import CompressionConfig, train_compr
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.frame_decoder import FrameDecoder, decoder_bytes
-from muxflow.frontend.training.layers import MuxJoin
+from muxflow.frontend.training.joins import MuxJoin
 from muxflow.frontend.training.progress import epochs_bar
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
-from muxflow.frontend.training.staged import Staged
+from muxflow.frontend.training.staged import Staged, stage_epochs
 from muxflow.frontend.training.stages import read_checkpoint, unreadable, write_state
 from muxflow.frontend.training.trained import export_trained
 
@@ -116,16 +116,17 @@ def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation
 
 
 def augment(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Shift and flip copies of `images` (N, C, H, W) at random, as `config` says; shape and range stay."""
-    count, _, height, width = images.shape
+    """Shift and flip copies of `images` (N, C, ..., H, W) at random, as `config` says; shape and range stay."""
+    count, height, width = len(images), *images.shape[-2:]
     if config.shift:
         offsets = torch.randint(0, 2 * config.shift + 1, (2, count, 1), generator=generator)
         rows, columns = offsets[0] + torch.arange(height), offsets[1] + torch.arange(width)
-        padded = nn.functional.pad(images, [config.shift] * 4).permute(0, 2, 3, 1)
-        images = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        padded = nn.functional.pad(images, [config.shift] * 4).movedim((-2, -1), (1, 2))
+        moved = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+        images = moved.movedim((1, 2), (-2, -1))
     if config.flip:
         chosen = torch.rand(count, generator=generator) < 0.5
-        images = torch.where(chosen[:, None, None, None], images.flip(3), images)
+        images = torch.where(chosen.view(-1, *(1 for _ in images.shape[1:])), images.flip(-1), images)
     return images
 
 
@@ -227,6 +228,30 @@ def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
         raise unreadable(path, error) from error
 
 
+def _train_stages(
+    model: Any, train_set: Dataset, test_set: Dataset, config: TrainConfig, folder: Path, resume: bool, progress: bool
+) -> tuple[Any, Evaluation]:
+    """Train in the stages of a network that has some, else at once; returns what the last leaves, and its result.
+
+    Checkpoints are in `folder`, those of earlier stages beside it. The test set is only looked at after the last stage.
+    """
+    if not isinstance(model, Staged):
+        return model, train(model, train_set, test_set, config, folder, resume=resume, progress=progress)
+    whole, trained = model, model
+    *earlier, last = stage_epochs(model.shares, config.epochs)
+    for number, epochs in enumerate(earlier):
+        if epochs:
+            trained = whole.stage(number, trained, train_set)
+            beside = folder.with_name(f"{folder.name}_stage_{number + 1}")
+            train(
+                trained, train_set, train_set, replace(config, epochs=epochs), beside, resume=resume, progress=progress
+            )
+    trained = whole.stage(len(earlier), trained, train_set)
+    return trained, train(
+        trained, train_set, test_set, replace(config, epochs=last), folder, resume=resume, progress=progress
+    )
+
+
 VALIDATION_SHARE = 0.2
 """Share of the training split that `validate` sets aside (decision)."""
 
@@ -301,13 +326,7 @@ def train_preset(
     decoder: FrameDecoder | None = None
     compression: dict[str, Any] = {}
     try:
-        stage = config
-        if isinstance(model, Staged) and config.epochs > 1:
-            stage = replace(config, epochs=config.epochs // 2)
-            trained = model.first_stage()
-            train(trained, train_set, train_set, stage, folder / f"{name}_first", resume=resume, progress=progress)
-            model, stage = model.second_stage(trained, train_set), replace(config, epochs=config.epochs - stage.epochs)
-        result = train(model, train_set, test_set, stage, folder / name, resume=resume, progress=progress)
+        model, result = _train_stages(model, train_set, test_set, config, folder / name, resume, progress)
         if getattr(model.config, "measured", ()):
             recipe = CompressionConfig(seed=seed).scaled(config.epochs / RECIPES[preset][1].epochs)
             decoder, compression = train_compression(

@@ -85,14 +85,14 @@ def test_filters_of_all_layers_compete_for_a_size():
 def test_the_second_stage_keeps_the_network_and_the_best_filters(measure):
     config = MobilenetConfig(**SMALL, size=0, share=0.25, measure=measure)
     model = seeded(Mobilenet, config, 0)
-    trained = randomise(model.first_stage(), 0)
+    trained = randomise(model.precise_twin(), 0)
     rng = np.random.default_rng(0)
     data = Dataset("made", "train", rng.integers(0, 256, (70, 8, 8, 2), np.uint8), np.arange(70) % 3, tuple("abc"))
     scores = [score.sort(descending=True).values for score in zoo_mobilenet._scores(trained, data, config)]
-    second = model.second_stage(trained, data)
+    second = model.chosen(trained, data)
     assert second.config.precise == (4, 6)
     # With all filters precise again it computes what the first stage did.
-    twin = second.first_stage().eval()
+    twin = second.precise_twin().eval()
     x = torch.from_numpy(data.tensor_images(slice(0, 8)))
     with torch.no_grad():
         assert torch.equal(twin(x), trained.eval()(x))
@@ -106,7 +106,7 @@ def test_a_target_size_is_reached():
     least, most = config.stored_bits((0, 0)), config.stored_bits((16, 24))
     for size in (least, (least + most) // 2, most):
         model = seeded(Mobilenet, MobilenetConfig(**SMALL, size=size), 0)
-        counts = model.second_stage(model.first_stage(), None).config
+        counts = model.chosen(model.precise_twin(), None).config
         assert size - 6 * 16 < counts.stored_bits() <= size
 
 

@@ -106,7 +106,9 @@ def moving_digits(digits: Bytes, clips: int, seed: int) -> tuple[Bytes, npt.NDAr
     made = np.empty((count, FRAMES, FIELD, FIELD, 1), np.uint8)
     for first in range(0, count, 64):  # what is in between takes 200 times the memory of the clips
         chosen = slice(first, first + 64)
-        part = Motion(*({name: values[chosen] for name, values in parts.items()} for parts in (motion.start, motion.change)))
+        part = Motion(
+            *({name: values[chosen] for name, values in parts.items()} for parts in (motion.start, motion.change))
+        )
         made[chosen] = render(digits[np.arange(count)[chosen] // clips], part)
     return made, labels
 
