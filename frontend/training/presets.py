@@ -32,7 +32,7 @@ ZOOS: tuple[ModuleType, ...] = (
 
 
 def names() -> tuple[str, ...]:
-    """List all presets: MOGNETs, BILLNETs, binary-network classics, encoders, ERNs, MobileNets, gated residual and radio networks."""
+    """List all presets: MOGNETs, BILLNETs, binary classics, encoders, ERNs, MobileNets, gated residual and radio networks."""
     return tuple(sorted(name for module in ZOOS for name in module.PRESETS))
 
 
