@@ -174,13 +174,13 @@ def quant_conv(
         raise MuxflowError(
             f"convolution {in_channels} -> {out_channels}: {groups} groups do not divide both channel counts"
         )
-    clips = isinstance(kernel, tuple)
-    return (qnn.QuantConv3d if clips else qnn.QuantConv2d)(
+    layer = qnn.QuantConv3d if isinstance(kernel, tuple) else qnn.QuantConv2d
+    return layer(
         in_channels,
         out_channels,
         kernel,
         stride=stride,
-        padding=tuple(size // 2 for size in kernel) if clips else kernel // 2,
+        padding=tuple(size // 2 for size in kernel) if isinstance(kernel, tuple) else kernel // 2,
         groups=groups,
         bias=False,
         weight_quant=weight_quantizer(weight_levels),

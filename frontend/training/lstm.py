@@ -53,7 +53,7 @@ class _LstmCell(torch.autograd.Function):  # type: ignore[misc]
 class QuantLstm(nn.Module):  # type: ignore[misc]
     """LSTM on binary codes with binary or ternary weights, gates of few bits, an integer cell and a binary hidden state.
 
-    Input x (N, T, inputs): codes 0, 1 times 1/2. Output (N, T, units), or (N, units) of the last step with `last`: the
+    Input x (N, T, inputs): codes 0, 1 times 1/2. Output (N, T, units), or with `last` (N, units) of the last step: the
     hidden state h, codes 0, 1 times 1/2. With k = `gate_bits`, kc = `cell_bits`, a = `fraction_bits`, gates i, f, g, o:
 
     - `z = x W^T + h U^T + b`; the weights have one scale, a power of two.
@@ -64,7 +64,8 @@ class QuantLstm(nn.Module):  # type: ignore[misc]
     C and h are 0 before the first step.
 
     `precision` is set by the stages of training: "float", real weights, gates and states, the step of h a ramp; "gates",
-    quantised weights and gates; "state", all of the above. `file_every`: whether all steps are given, as `last` is not.
+    quantised weights and gates; "state", all of the above. In training mode all steps are given, so that each can be
+    trained.
     Raises MuxflowError when an option is out of range.
     Source: BILLNET (arXiv 2501.14495), a fully quantised LSTM trained in stages; all of the arithmetic is a decision.
     """
@@ -155,4 +156,4 @@ class QuantLstm(nn.Module):  # type: ignore[misc]
             ramp = self.product_unit
             hidden = (Step.apply(margin, ramp) if whole else (margin / ramp + 0.5).clamp(0, 1)) * self.scale
             given.append(hidden)
-        return hidden if self.last else torch.stack(given, 1)
+        return hidden if self.last and not self.training else torch.stack(given, 1)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import alone, write_atomically
 from muxflow.dataflow.limits import check_option
-from muxflow.frontend.training import presets, zoo_ern, zoo_mobilenet, zoo_residual
+from muxflow.frontend.training import presets, zoo_billnet, zoo_ern, zoo_mobilenet, zoo_residual
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.compression import CompressionConfig, train_compression
 from muxflow.frontend.training.datasets.dataset import Dataset
@@ -117,7 +117,7 @@ def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation
 
 def augment(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Tensor:
     """Shift and flip copies of `images` (N, C, ..., H, W) at random, as `config` says; shape and range stay."""
-    count, height, width = len(images), *images.shape[-2:]
+    count, (height, width) = len(images), images.shape[-2:]
     if config.shift:
         offsets = torch.randint(0, 2 * config.shift + 1, (2, count, 1), generator=generator)
         rows, columns = offsets[0] + torch.arange(height), offsets[1] + torch.arange(width)
@@ -191,7 +191,7 @@ def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainCo
             group["lr"] = group["factor"] * config.rate(epoch + step / len(order))
         images = augment(torch.from_numpy(train_set.tensor_images(chosen.numpy())), config, generator)
         logits = logits_of(model(images))
-        loss = nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=config.smoothing)
+        loss = _loss(logits, labels[chosen], config.smoothing)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise MuxflowError(f"training: the loss is {value} in epoch {epoch + 1}; lower lr = {config.lr:g}")
@@ -200,6 +200,14 @@ def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainCo
         optimizer.step()
         total += value * len(chosen)
     return total / len(labels)
+
+
+def _loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Compute the loss of logits (N, classes), or of those after each frame, (N, T, classes), all of which have the label."""
+    rows = logits.flatten(0, -2)
+    return nn.functional.cross_entropy(
+        rows, labels.repeat_interleave(len(rows) // len(labels)), label_smoothing=smoothing
+    )
 
 
 def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
@@ -267,6 +275,12 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
     "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=64, lr=3e-2, shift=2)),
     **{name: ("mnist_5k", TrainConfig(epochs=20, shift=2, remeasure=True)) for name in zoo_residual.PRESETS},
+    "billnet": ("jester", TrainConfig(epochs=40, batch=16, lr=4e-3, shift=8, remeasure=True)),
+    **{
+        name: ("moving_digits", TrainConfig(epochs=12, batch=32, warmup=0, shift=0, remeasure=True))
+        for name in zoo_billnet.PRESETS
+        if "digits" in name
+    },
     "encoder_1mb": ("cifar10", TrainConfig(epochs=200, batch=128, lr=3e-2, shift=4, flip=True, freeze=20)),
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_mobilenet.PRESETS},
     **{

@@ -1,31 +1,111 @@
 """BILLNET: binarised Conv3D and a quantised LSTM for video, with MUX-OR-gated residuals.
 
-A network for Jester's gestures, and a small one for clips of moving digits with its twins (`billnet_config`). Training has
+A network for Jester's gestures, and a small one for clips of moving digits with its twins. Training has
 three stages, one for each precision of the LSTM.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, Literal, get_args
 
 import brevitas.nn as qnn
 from torch import Tensor, nn
 
-from muxflow.frontend.training.billnet_config import PRESETS, BillnetConfig
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
 from muxflow.frontend.training.datasets.dataset import Dataset
-from muxflow.frontend.training.joins import MRB
+from muxflow.frontend.training.joins import JOINS, MRB, Join
 from muxflow.frontend.training.layers import WeightLevels, bn_act, conv_bn_act, quant_conv
-from muxflow.frontend.training.lstm import PRECISIONS, QuantLstm
+from muxflow.frontend.training.lstm import PRECISIONS, LstmWeights, QuantLstm
 from muxflow.frontend.training.quantizers import PixelInput, binary_weight
 
 __all__ = ["PRESETS", "Billnet", "BillnetConfig", "FactorisedConv3d", "build", "randomise", "restore"]
 
+Memory = Literal["lstm", "mean"]
+"""What makes one answer of a clip's frames: an LSTM, or the mean over time of each frame's class scores."""
 BITS = 1
 """Of all activations: the Heaviside step, in {0, 1}."""
 LOGIT_SCALE = 1 / 4
 """Of the classifier's binary weights: logits of some units on which a softmax can train (decision)."""
+
+
+@dataclass(frozen=True)
+class BillnetConfig:
+    """All choices of a BILLNET.
+
+    `n`: channels of the stem, of which all other widths are multiples; `multiples`: of the blocks' outputs; `pools`: of the
+    blocks that a 1x2x2 max pooling comes before, one flag a block; `group`: channels of a group of the 3x3x3 convolutions;
+    `stem`: kernel (odd) and stride of the first convolution in space; `frames`: kernel of all convolutions in time, odd, 1
+    for none; `select`: of the MUX-OR residuals; `features`: of a frame, after the pooling over space; `memory`; `units`,
+    `weights`, `gate_bits`, `cell_bits`, `fraction_bits`: of the LSTM (see `lstm.QuantLstm`); `every_frame`: logits after
+    each frame in place of those after the last; `classes`; `input_shape`: (C, T, H, W), H and W divisible by the stem's
+    stride and all pools.
+    Raises MuxflowError when a field is out of range.
+    Source: BILLNET (arXiv 2501.14495), Jester's 16 frames of 96x128; widths, kernels, groups and bits are decisions.
+    """
+
+    n: int = 16
+    multiples: tuple[int, ...] = (1, 2, 4, 4)
+    pools: tuple[bool, ...] = (True, True, True, True)
+    group: int = 8
+    stem: tuple[int, int] = (3, 2)
+    frames: int = 3
+    select: Join = "channel"
+    features: int = 128
+    memory: Memory = "lstm"
+    units: int = 128
+    weights: LstmWeights = "binary"
+    gate_bits: int = 3
+    cell_bits: int = 6
+    fraction_bits: int = 2
+    every_frame: bool = False
+    classes: int = 27
+    input_shape: tuple[int, int, int, int] = (3, 16, 96, 128)
+
+    def __post_init__(self) -> None:
+        if not self.multiples or len(self.multiples) != len(self.pools):
+            raise MuxflowError(
+                f"billnet: {len(self.multiples)} multiples and {len(self.pools)} pools; give one of each for every block"
+            )
+        numbers = (
+            self.n,
+            *self.multiples,
+            self.group,
+            *self.stem,
+            self.frames,
+            self.features,
+            self.units,
+            self.classes,
+        )
+        if min(*numbers, *self.input_shape) < 1:
+            raise MuxflowError(f"billnet: {self} holds a number below 1")
+        if self.stem[0] % 2 == 0 or self.frames % 2 == 0:
+            raise MuxflowError(f"billnet: kernels of {self.stem[0]} pixels and {self.frames} frames; use odd sizes")
+        if any(width % self.group for width in self.widths):
+            raise MuxflowError(
+                f"billnet: widths {self.widths} in groups of {self.group} channels; use a divisor of all"
+            )
+        for name, met, known in (("select", self.select, JOINS), ("memory", self.memory, get_args(Memory))):
+            if met not in known:
+                raise MuxflowError(f"billnet: {name} {met!r}; supported: {', '.join(known)}")
+        if len(self.input_shape) != 4 or any(size % self.down for size in self.input_shape[2:]):
+            raise MuxflowError(
+                f"billnet: input shape {self.input_shape}; give (C, T, H, W) with H and W divisible by {self.down}, the "
+                "stem's stride and all pools"
+            )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the stem and of each block."""
+        return (self.n, *(self.n * multiple for multiple in self.multiples))
+
+    @property
+    def down(self) -> int:
+        """By how much the map before the last pooling is smaller than a frame, a side."""
+        return self.stem[1] * prod(2 for pool in self.pools if pool)
 
 
 class FactorisedConv3d(nn.Sequential):  # type: ignore[misc]
@@ -63,7 +143,7 @@ class Billnet(nn.Module):  # type: ignore[misc]
     """BILLNET: stem, MUX-OR-gated blocks of factorised convolutions, pooling over space, LSTM over time, classifier.
 
     Input (N, C, T, H, W): pixels p/256. Output: logits (N, classes) of a clip; with `every_frame` (N, T, classes), those
-    after each frame. `config` holds every choice. Without an LSTM a clip's logits are the mean of its frames'.
+    after each frame, as in training. `config` holds every choice. Without an LSTM a clip's logits are the mean of its frames'.
     Source: BILLNET (arXiv 2501.14495); see `BillnetConfig`.
     """
 
@@ -100,13 +180,34 @@ class Billnet(nn.Module):  # type: ignore[misc]
         logits: Tensor = self.classifier(y if self.lstm is None else self.lstm(y))
         return logits if self.lstm is not None or self.config.every_frame else logits.mean(1)
 
-    shares = (2, 1, 1)
+    shares = (1, 1, 2)
 
     def stage(self, number: int, trained: Billnet, train_set: Dataset) -> Billnet:
         """Set the precision of the LSTM that a stage trains, and return the network."""
         if trained.lstm is not None:
             trained.lstm.precision = PRECISIONS[number]
         return trained
+
+
+_DIGITS = BillnetConfig(
+    multiples=(1, 2, 4),
+    pools=(False, True, False),
+    group=16,
+    stem=(5, 4),
+    select="element",
+    features=64,
+    units=64,
+    classes=13,
+    input_shape=(1, 16, 32, 32),
+)
+
+PRESETS: dict[str, BillnetConfig] = {
+    "billnet": BillnetConfig(),
+    "billnet_moving_digits": _DIGITS,
+    "billnet_moving_digits_mean": replace(_DIGITS, memory="mean"),
+    "billnet_moving_digits_frames": replace(_DIGITS, frames=1),
+}
+"""Jester, clips of moving digits, and the same network without an LSTM, or without convolutions over time."""
 
 
 def build(name: str, seed: int = 0, **overrides: Any) -> Billnet:

@@ -19,11 +19,11 @@ CLASSES = (*DIRECTIONS, "zoom in", "zoom out", "rotate left", "rotate right", "s
 CLIPS = {"train": 4, "test": 1}
 """Clips of each digit image, by split (decision)."""
 SEEDS = {"train": 0, "test": 1}
-SPEED = (0.6, 1.6)
+SPEED = (1.0, 2.0)
 """Pixels a frame."""
-ZOOM = (0.04, 0.08)
+ZOOM = (0.06, 0.1)
 """Octaves of the digit's size a frame."""
-TURN = (4.0, 9.0)
+TURN = (8.0, 14.0)
 """Degrees a frame."""
 LARGEST, OCTAVES = 1.0, 1.0
 """Largest size, of the digit's own, and how many octaves below it the smallest lies."""
@@ -91,7 +91,8 @@ def render(digits: Bytes, motion: Motion) -> Bytes:
     which = np.arange(count)[:, None, None, None]
     upper = padded[which, top, left] * (1 - beside) + padded[which, top, left + 1] * beside
     lower = padded[which, top + 1, left] * (1 - beside) + padded[which, top + 1, left + 1] * beside
-    return np.floor(upper * (1 - below) + lower * below + 0.5).astype(np.uint8)[..., None]
+    drawn: Bytes = np.floor(upper * (1 - below) + lower * below + 0.5).astype(np.uint8)
+    return drawn[..., None]
 
 
 def moving_digits(digits: Bytes, clips: int, seed: int) -> tuple[Bytes, npt.NDArray[np.int64]]:

@@ -1,0 +1,138 @@
+"""BILLNET's network: its choices, its stages of training, its parts against slow references."""
+
+import numpy as np
+import pytest
+import torch
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.configuration import seeded
+from muxflow.frontend.training.lstm import PRECISIONS
+from muxflow.frontend.training.staged import Staged, stage_epochs
+from muxflow.frontend.training.zoo_billnet import (
+    PRESETS,
+    Billnet,
+    BillnetConfig,
+    FactorisedConv3d,
+    build,
+    randomise,
+    restore,
+)
+
+SMALL = dict(
+    n=4,
+    multiples=(1, 2),
+    pools=(True, False),
+    group=2,
+    stem=(3, 2),
+    features=8,
+    units=6,
+    classes=3,
+    input_shape=(2, 5, 8, 12),
+)
+
+
+def small(seed=0, **options):
+    return randomise(seeded(Billnet, BillnetConfig(**SMALL | options), seed), seed)
+
+
+def clips(count, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, *SMALL["input_shape"]), generator=generator) / 256
+
+
+def test_a_factorised_convolution_equals_its_loops():
+    layer = small(1).stages[2].body
+    x = torch.randint(0, 2, (1, 4, 3, 4, 5), generator=torch.Generator().manual_seed(2)) / 2
+    value = x[0].numpy().astype(np.float64)
+    for part, groups, side in zip(layer, (1, 2, 1), (1, 3, 1), strict=True):
+        weights = part[0].quant_weight().value.detach().numpy().astype(np.float64)
+        factor, offset = (numbers.detach().numpy().astype(np.float64) for numbers in part[1].factors())
+        outputs, inside = weights.shape[:2]
+        margin = side // 2
+        padded = np.pad(value, ((0, 0), *((margin, margin) for _ in range(3))))
+        sums = np.zeros((outputs, *value.shape[1:]))
+        for o, t, h, w in np.ndindex(sums.shape):
+            first = o // (outputs // groups) * inside
+            window = padded[first : first + inside, t : t + side, h : h + side, w : w + side]
+            sums[o, t, h, w] = (window * weights[o]).sum()
+        value = (sums * factor[:, None, None, None] + offset[:, None, None, None] > 0) / 2
+    with torch.no_grad():
+        assert np.array_equal(layer(x)[0].numpy(), value)
+
+
+@pytest.mark.parametrize("select", ["channel", "channel-mean", "element", "always"])
+def test_every_select_mode_gives_logits_of_clips(select):
+    model = small(select=select)
+    x = clips(3)
+    with torch.no_grad():
+        logits = model(x)
+        assert logits.shape == (3, 3)
+        assert torch.equal(model(x[1:2]), logits[1:2])
+
+
+def test_logits_after_every_frame_end_in_those_of_the_clip():
+    model = small()
+    every = Billnet(BillnetConfig(**SMALL, every_frame=True))
+    every.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert torch.equal(every.eval()(clips(4))[:, -1], model(clips(4)))
+
+
+def test_without_an_lstm_the_logits_are_a_mean_over_time():
+    model = small(memory="mean")
+    every = Billnet(BillnetConfig(**SMALL, memory="mean", every_frame=True))
+    every.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert torch.equal(every.eval()(clips(4)).mean(1), model(clips(4)))
+
+
+def test_without_kernels_over_time_a_frame_alone_decides_its_score():
+    model = small(frames=1, memory="mean")
+    order = torch.randperm(5, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(model(clips(4)), model(clips(4)[:, :, order]))
+        assert not torch.equal(small(memory="mean")(clips(4)), small(memory="mean")(clips(4)[:, :, order]))
+
+
+def test_stages_set_the_precision_of_the_lstm():
+    model = small()
+    assert isinstance(model, Staged)
+    assert model.lstm.precision == "state"
+    assert [model.stage(number, model, None).lstm.precision for number in range(3)] == list(PRECISIONS)
+    assert restore({"n": 8, "group": 4, "input_shape": [3, 16, 96, 128]}).lstm.precision == "state"
+
+
+@pytest.mark.parametrize(
+    ("shares", "epochs", "parts"),
+    [((1, 1), 5, (2, 3)), ((1, 1), 1, (0, 1)), ((2, 1, 1), 8, (4, 2, 2)), ((2, 1, 1), 3, (1, 1, 1)), ((1,), 4, (4,))],
+)
+def test_epochs_are_parted_by_shares(shares, epochs, parts):
+    assert stage_epochs(shares, epochs) == parts
+    assert sum(parts) == epochs
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_presets_build(name):
+    with torch.device("meta"):
+        model = build(name)
+    assert model.config == PRESETS[name]
+    assert model.classifier.out_features == len(model.classifier.bias)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pools": (True,)}, "2 multiples and 1 pools"),
+        ({"n": 0}, "holds a number below 1"),
+        ({"stem": (4, 2)}, "kernels of 4 pixels and 3 frames; use odd sizes"),
+        ({"frames": 2}, "kernels of 3 pixels and 2 frames; use odd sizes"),
+        ({"group": 3}, r"widths \(4, 4, 8\) in groups of 3 channels"),
+        ({"select": "row"}, "select 'row'; supported: channel, channel-mean, element, always, or"),
+        ({"memory": "gru"}, "memory 'gru'; supported: lstm, mean"),
+        ({"input_shape": (2, 5, 8, 10)}, "divisible by 4"),
+        ({"input_shape": (2, 8, 8)}, r"give \(C, T, H, W\)"),
+    ],
+)
+def test_bad_choices_are_named(options, message):
+    with pytest.raises(MuxflowError, match=message):
+        BillnetConfig(**SMALL | options)
