@@ -40,6 +40,19 @@ def _corners(*factors: Interval) -> Interval:
     return min(products), max(products)
 
 
+def sum_interval(x: Stream, w: Stream, output: Interval) -> Interval:
+    """Give the least and the largest of what the gates compare, every partial sum of the recurrent product included."""
+    lo, hi = output
+    if w.constant is None:
+        least, most = _corners((w.lo, w.hi), output)
+        least, most = w.channels * min(0, least), w.channels * max(0, most)
+    else:
+        positive = np.maximum(w.constant, 0).sum(axis=1)
+        negative = np.minimum(w.constant, 0).sum(axis=1)
+        least, most = int((positive * lo + negative * hi).min()), int((positive * hi + negative * lo).max())
+    return least + min(x.lo, 0), most + max(x.hi, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class LstmCell(Op):
     """Run a recurrent layer over the positions of a frame, one time step each: an LSTM whose gates are thresholds.
@@ -136,18 +149,6 @@ class LstmCell(Op):
         """The least and the largest product of output gate and state."""
         return _corners(self.gate_intervals[3], self.limits)
 
-    def sum_interval(self, x: Stream, w: Stream) -> Interval:
-        """Give the least and the largest of what the gates compare, every partial sum of the recurrent product included."""
-        lo, hi = self.output_interval
-        if w.constant is None:
-            corner = _corners((w.lo, w.hi), (lo, hi))
-            least, most = (self.units * min(0, corner[0]), self.units * max(0, corner[1]))
-        else:
-            positive = np.maximum(w.constant, 0).sum(axis=1)
-            negative = np.minimum(w.constant, 0).sum(axis=1)
-            least, most = int((positive * lo + negative * hi).min()), int((positive * hi + negative * lo).max())
-        return least + min(x.lo, 0), most + max(x.hi, 0)
-
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         x, w = inputs
         rows = GATES * self.units
@@ -159,7 +160,7 @@ class LstmCell(Op):
         if w.repeats != x.pixels:
             raise GraphError(f"LSTM cell: weights come {w.repeats} times a frame, the input has {x.pixels} steps")
         for name, ends in {
-            "what the gates compare": self.sum_interval(x, w),
+            "what the gates compare": sum_interval(x, w, self.output_interval),
             "the state before its shift": self.update_interval,
             "the product of output gate and state": self.product_interval,
         }.items():

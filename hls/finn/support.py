@@ -35,7 +35,9 @@ def check_graph(graph: Graph) -> None:
                 f"{node}: a window of {len(kernel)} axes; FINN's nodes take maps of height and width: {OTHERWISE}"
             )
         if any(port.weights for port in node.op.inputs) and not isinstance(node.op, MatrixVector):
-            raise UnsupportedError(f"{node}: FINN has no node of a layer that is recurrent; {OTHERWISE}, or target hls4ml")
+            raise UnsupportedError(
+                f"{node}: FINN has no node of a layer that is recurrent; {OTHERWISE}, or target hls4ml"
+            )
         if isinstance(node.op, AutomatonWeights) and node.op.writable:
             raise UnsupportedError(
                 f"{node.name}: seeds that are written at run time have no port in FINN; fit the graph with fixed "

@@ -9,7 +9,7 @@ from muxflow.dataflow.fit.memory import Memory
 from muxflow.dataflow.fit.resource_model import estimate, products
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import Access, Fold, IntArray, Ports
-from muxflow.dataflow.ops.lstm_cell import Interval, LstmCell
+from muxflow.dataflow.ops.lstm_cell import Interval, LstmCell, sum_interval
 from muxflow.hls.kernels.base import Kernel, Table, Unit
 
 
@@ -58,7 +58,7 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
         x, w = ports.inputs
         gates = [min(ends) for ends in zip(*op.gate_intervals, strict=True)][0], max(hi for _, hi in op.gate_intervals)
         ends = {
-            "sum": op.sum_interval(x, w),
+            "sum": sum_interval(x, w, op.output_interval),
             "gate": gates,
             "update": op.update_interval,
             "state": op.limits,
