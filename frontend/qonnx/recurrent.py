@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 from qonnx.custom_op.registry import add_op_to_domain
 
 from muxflow.dataflow.errors import MuxflowError
@@ -72,9 +73,9 @@ class LstmCell(MuxflowOp):
 
     def make_shape_compatible_op(self, model: Any) -> Any:
         """Return a standard node of the output's shape."""
-        batch, steps, _ = model.get_tensor_shape(self.onnx_node.input[0])
-        units = model.get_tensor_shape(self.onnx_node.input[2])[1]
-        return self.make_const_shape_op([batch, units] if self.get_nodeattr("last") else [batch, steps, units])
+        sent = "nh" if self.get_nodeattr("last") else "nth"
+        inputs, output = self.onnx_node.input[:3], self.onnx_node.output[0]
+        return onnx.helper.make_node("Einsum", inputs, [output], equation=f"ntc,gc,gh->{sent}")
 
     def infer_node_datatype(self, model: Any) -> None:
         """Set BINARY at scale one, FLOAT32 otherwise."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import brevitas.nn as qnn
+import numpy as np
 import torch
 from brevitas.function.ops_ste import ceil_ste, floor_ste, round_ste
 from torch import Tensor, nn
 
 from muxflow.dataflow.automaton import weight_scale
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.limits import check_option
+from muxflow.frontend.qonnx.recurrent import CellArithmetic
 from muxflow.frontend.training.joins import Step
 from muxflow.frontend.training.quantizers import binary_weight, heq_weight
 from muxflow.frontend.training.scales import activation_scale, heq_scale
@@ -26,7 +27,6 @@ FORGET_BIAS = 1.5
 """Of the forget gate at the start: 3/4 of the cell state is kept (decision)."""
 START_THRESHOLD = 0.125
 """Of the hidden units at the start, in values of O * C (decision)."""
-MOST_GATE_BITS, MOST_CELL_BITS, MOST_FRACTION_BITS = 8, 16, 8
 
 
 class _LstmCell(torch.autograd.Function):  # type: ignore[misc]
@@ -66,7 +66,7 @@ class QuantLstm(nn.Module):  # type: ignore[misc]
     `precision` is set by the stages of training: "float", real weights, gates and states, the step of h a ramp; "gates",
     quantised weights and gates; "state", all of the above. In training mode all steps are given, so that each can be
     trained.
-    Raises MuxflowError when an option is out of range.
+    Raises MuxflowError when an option is unknown or out of range.
     Source: BILLNET (arXiv 2501.14495), a fully quantised LSTM trained in stages; all of the arithmetic is a decision.
     """
 
@@ -84,19 +84,13 @@ class QuantLstm(nn.Module):  # type: ignore[misc]
         super().__init__()
         if weights not in get_args(LstmWeights):
             raise MuxflowError(f"LSTM: weights {weights!r}; supported: 'binary', 'ternary'")
-        numbers = (
-            ("gate_bits", gate_bits, 2, MOST_GATE_BITS),
-            ("cell_bits", cell_bits, 2, MOST_CELL_BITS),
-            ("fraction_bits", fraction_bits, 0, MOST_FRACTION_BITS),
-        )
-        for name, value, least, most in numbers:
-            check_option(value, least, most, f"LSTM: {name} = {{}}", f"use {least} to {most}")
         scale = 2 * weight_scale(inputs + units) if weights == "binary" else heq_scale(3)
         quantizer = binary_weight(scale) if weights == "binary" else heq_weight(3)
         self.input, self.recurrent = (
             qnn.QuantLinear(columns, 4 * units, bias=False, weight_quant=quantizer) for columns in (inputs, units)
         )
         self.scale, self.weight_scale = activation_scale(1), scale
+        CellArithmetic(gate_bits, cell_bits, fraction_bits, np.float32(self.scale * scale))
         for layer in (self.input, self.recurrent):
             nn.init.uniform_(layer.weight, -2 * scale, 2 * scale)
         self.bias = nn.Parameter(torch.zeros(4 * units))

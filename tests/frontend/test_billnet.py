@@ -12,7 +12,6 @@ from muxflow.frontend.training.zoo_billnet import (
     PRESETS,
     Billnet,
     BillnetConfig,
-    FactorisedConv3d,
     build,
     randomise,
     restore,

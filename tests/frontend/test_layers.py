@@ -16,7 +16,6 @@ from muxflow.frontend.training.joins import MRB, MuxJoin
 from muxflow.frontend.training.layers import (
     CFLOG,
     BatchNorm2d,
-    BatchNorm3d,
     CellularAutomatonConv2d,
     conv_bn_act,
     quant_conv,

@@ -113,9 +113,9 @@ def test_thresholds_are_integers_above_zero():
     ("options", "message"),
     [
         ({"weights": "float"}, "weights 'float'; supported: 'binary', 'ternary'"),
-        ({"gate_bits": 1}, "gate_bits = 1; use 2 to 8"),
-        ({"cell_bits": 17}, "cell_bits = 17; use 2 to 16"),
-        ({"fraction_bits": -1}, "fraction_bits = -1; use 0 to 8"),
+        ({"gate_bits": 1}, "gate_bits 1; supported are 2 to 8"),
+        ({"cell_bits": 17}, "cell_bits 17; supported are 2 to 16"),
+        ({"fraction_bits": -1}, "fraction_bits -1; supported are 0 to 8"),
     ],
 )
 def test_bad_options_are_named(options, message):
