@@ -1,4 +1,4 @@
-"""Gated residual joins of MOGNET, BILLNET and HEQ as torch layers, on codes of maps with any number of axes."""
+"""Gated residual joins of MOGNET, BILLNET and HEQ as torch layers, on codes of images or clips."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from brevitas.function.ops_ste import ceil_ste, floor_ste, round_ste
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import UnsupportedError
-from muxflow.frontend.qonnx.ops import SELECTS, Mix, Select, check_join_shapes, check_mix, check_select
+from muxflow.dataflow.ops.mux_join import Mix
+from muxflow.frontend.qonnx.ops import SELECTS, Select, check_join_shapes, check_mix, check_select
 from muxflow.frontend.training.scales import ScaleMode, activation_scale
 
 Join = Literal["channel", "channel-mean", "element", "always", "or"]
@@ -72,7 +73,7 @@ class _MuxJoin(torch.autograd.Function):  # type: ignore[misc]
 class MuxJoin(nn.Module):  # type: ignore[misc]
     """Residual join on codes by a select bit S for each channel or element: `y = S ? mix(x, f) : f`.
 
-    Inputs x (N, in_channels, ...) and f (N, out_channels, ...), maps of one to three axes: unsigned `bits`-bit codes times
+    Inputs x (N, in_channels, ...) and f (N, out_channels, ...), maps of two or three axes: unsigned `bits`-bit codes times
     the same scale. Output: same codes, shape of f; the first min(in, out) channels join, the others pass f.
     `mix`: mean, `(x + f) >> 1`; or, bitwise. `select`: channel, S_c = 1{max over the map of x_c >= ceil(t_c)};
     channel-mean, S_c = 1{sum over the map of x_c >= ceil(t_c pixels)}; element, S = 1{x >= ceil(t_c)}; always, S = 1.

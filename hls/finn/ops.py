@@ -33,17 +33,18 @@ TENSOR = ("t", False, np.zeros(0, np.int64))
 
 
 class MuxJoin(MuxflowNode):
-    """MUX-bitshift residual join: y = S ? (x + f) >> 1 : f; inputs x, f and, where `select` is "stream", S.
+    """MUX residual join: y = S ? (x + f) >> 1 : f, or S ? x | f : f; inputs x, f and, where `select` is "stream", S.
 
     `select`: "always"; "element", S = x >= `thresholds` of its channel; "stream", S is an input of shape (1, 1, 1, c),
     one bit a channel, made by `ChannelSelect`. x and f may differ in channels: the first c meet, the rest of f passes.
-    Source: MOGNET (arXiv 2501.09531), MUX residual block.
+    `mix`: "mean" or "or". Source: MOGNET (arXiv 2501.09531), MUX residual block; BILLNET (arXiv 2501.14495), "or".
     """
 
     def own_attributes(self) -> Attributes:
-        """Return `select`, and `thresholds`, one a meeting channel, for "element"."""
+        """Return `select`, `mix`, and `thresholds`, one a meeting channel, for "element"."""
         return {
             "select": ("s", True, "always", {"always", "element", "stream"}),
+            "mix": ("s", False, "mean", {"mean", "or"}),
             "thresholds": TENSOR,
             "inFIFODepths": ("ints", False, [2, 2, 2]),
         }
@@ -58,7 +59,7 @@ class MuxJoin(MuxflowNode):
 
     def build(self) -> Folded:
         """Build one MUX join."""
-        op = mux_join.MuxJoin(self.get_nodeattr("select"), self.get_nodeattr("thresholds"))
+        op = mux_join.MuxJoin(*(self.get_nodeattr(name) for name in ("select", "thresholds", "mix")))
         return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
 

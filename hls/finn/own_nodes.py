@@ -62,7 +62,7 @@ def mux_join(into: Conversion, node: Node) -> None:
     """Add a MuxJoin."""
     op = node.op
     assert isinstance(op, MuxJoin)
-    attributes = {**into.shared(node), "select": op.select}
+    attributes = {**into.shared(node), "select": op.select, "mix": op.mix}
     if op.thresholds.size:
         attributes["thresholds"] = np.asarray(op.thresholds)
     into.emit("MuxJoin", node, attributes)

@@ -125,7 +125,7 @@ def test_groups_must_divide():
     bits=st.integers(1, 4),
     c_x=st.integers(1, 4),
     c_f=st.integers(1, 4),
-    size=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    size=st.lists(st.integers(1, 4), min_size=2, max_size=3),
     seed=st.integers(0, 99),
 )
 @settings(max_examples=120, deadline=None)
