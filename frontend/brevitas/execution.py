@@ -99,4 +99,7 @@ def _evaluated(graph: Graph) -> list[str]:
 
 
 def _is_active(module: nn.Module) -> bool:
+    """Tell whether the graph compares what a module gives: an LSTM's steps are no map, only its last one is."""
+    if isinstance(module, QuantLstm):
+        return module.last
     return not isinstance(module, ActQuantProxyFromInjector) or bool(module.is_quant_enabled)

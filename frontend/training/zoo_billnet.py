@@ -164,21 +164,27 @@ class Billnet(nn.Module):  # type: ignore[misc]
         self.pool = nn.AvgPool3d((1, height, width))
         self.pooled = nn.Sequential(*bn_act(c.features, BITS, axes=3))
         self.lstm: Any = None
+        weights = {"bias": True, "weight_quant": binary_weight(LOGIT_SCALE)}
         if c.memory == "lstm":
             options = {name: getattr(c, name) for name in ("weights", "gate_bits", "cell_bits", "fraction_bits")}
             self.lstm = QuantLstm(c.features, c.units, **options, last=not c.every_frame)
-        quantizer = binary_weight(LOGIT_SCALE)
-        self.classifier = qnn.QuantLinear(
-            c.units if self.lstm else c.features, c.classes, bias=True, weight_quant=quantizer
-        )
+            self.classifier = qnn.QuantLinear(c.units, c.classes, **weights)
+        else:
+            self.classifier = qnn.QuantConv3d(c.features, c.classes, 1, **weights)
+            self.mean = nn.AvgPool3d((c.input_shape[1], 1, 1))
         nn.init.uniform_(self.classifier.weight, -1.0, 1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits of clips `x`."""
         y = self.pooled(self.pool(self.features(self.stages(self.pixels(x)))))
-        y = y.flatten(2).transpose(1, 2)
-        logits: Tensor = self.classifier(y if self.lstm is None else self.lstm(y))
-        return logits if self.lstm is not None or self.config.every_frame else logits.mean(1)
+        logits: Tensor
+        if self.lstm is not None:
+            logits = self.classifier(self.lstm(y.flatten(2).transpose(1, 2)))
+        elif self.config.every_frame:
+            logits = self.classifier(y).flatten(2).transpose(1, 2)
+        else:
+            logits = self.mean(self.classifier(y)).flatten(1)
+        return logits
 
     shares = (1, 1, 2)
 

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+import muxflow
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.brevitas.execution import TorchExecution
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.training.configuration import seeded
 from muxflow.frontend.training.lstm import PRECISIONS
 from muxflow.frontend.training.staged import Staged, stage_epochs
@@ -16,6 +20,7 @@ from muxflow.frontend.training.zoo_billnet import (
     randomise,
     restore,
 )
+from muxflow.proof.compare import compare
 
 SMALL = dict(
     n=4,
@@ -82,7 +87,7 @@ def test_without_an_lstm_the_logits_are_a_mean_over_time():
     every = Billnet(BillnetConfig(**SMALL, memory="mean", every_frame=True))
     every.load_state_dict(model.state_dict())
     with torch.no_grad():
-        assert torch.equal(every.eval()(clips(4)).mean(1), model(clips(4)))
+        torch.testing.assert_close(every.eval()(clips(4)).mean(1), model(clips(4)))
 
 
 def test_without_kernels_over_time_a_frame_alone_decides_its_score():
@@ -115,7 +120,7 @@ def test_presets_build(name):
     with torch.device("meta"):
         model = build(name)
     assert model.config == PRESETS[name]
-    assert model.classifier.out_features == len(model.classifier.bias)
+    assert len(model.classifier.bias) == model.config.classes
 
 
 @pytest.mark.parametrize(
@@ -135,3 +140,27 @@ def test_presets_build(name):
 def test_bad_choices_are_named(options, message):
     with pytest.raises(MuxflowError, match=message):
         BillnetConfig(**SMALL | options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"select": "channel"},
+        {"select": "channel-mean"},
+        {"weights": "ternary"},
+        {"every_frame": True},
+        {"memory": "mean"},
+    ],
+)
+def test_torch_qonnx_and_graph_agree(tmp_path, options):
+    config = BillnetConfig(**SMALL | {"select": "element"} | options)
+    model = randomise(seeded(Billnet, config, 1))
+    path = export(model, tmp_path / "billnet.onnx", (1, *config.input_shape))
+    graph = muxflow.load(path)
+    codes = np.random.default_rng(0).integers(0, 256, (8, 5, 8, 12, 2))
+    agreed = compare(graph, [TorchExecution(model, graph), QonnxExecution(path, graph)], {graph.inputs[0]: codes})
+    names = {node.name for node in graph.nodes}
+    for outcome in agreed.outcomes:
+        assert outcome.images == 8
+        assert ("lstm" in names and not config.every_frame) == ("lstm" in outcome.streams)
+        assert {"stages_2_join", "stages_3_join", "pooled_1"} <= set(outcome.streams)
