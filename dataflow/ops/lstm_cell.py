@@ -236,10 +236,13 @@ class LstmCell(Op):
         return ports.inputs[1].elements
 
     def registers(self) -> tuple[Register, ...]:
-        return (Register("carry", (1,)),) if self.stateful else ()
+        return (Register("carry", (1,), carry=True),) if self.stateful else ()
 
-    def carried_on(self) -> LstmCell:
-        """Give the same cell whose frames go on with the state of the frame before."""
+    @property
+    def carries(self) -> bool:
+        return self.stateful
+
+    def carried_on(self) -> Op:
         return replace(self, stateful=True)
 
 

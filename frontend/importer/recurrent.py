@@ -38,9 +38,10 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
     arithmetic = CellArithmetic(*(whole(node, name) for name in ("gate_bits", "cell_bits", "fraction_bits")), unit)
     x = _sequence(importer, node, scale)
     steps, features = x.index.shape
-    last = whole(node, "last")
-    if last not in (0, 1):
-        raise UnsupportedError(f"{node.label}: last is {last}; 0 or 1")
+    last, stateful = whole(node, "last"), int(node.attributes.get("stateful", 0))
+    for name, flag in (("last", last), ("stateful", stateful)):
+        if flag not in (0, 1):
+            raise UnsupportedError(f"{node.label}: {name} is {flag}; 0 or 1")
     of_input, recurrent = (_weights(importer, node, position) for position in (1, 2))
     units = len(recurrent) // GATES
     if of_input.shape != (GATES * units, features) or recurrent.shape != (GATES * units, units):
@@ -73,11 +74,10 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
         limits=(-arithmetic.most, arithmetic.most),
         outputs=theta.astype(np.int64)[:, None],
         last=bool(last),
+        stateful=bool(stateful),
     )
     name = importer.emit(node.name, op, product.stream, source)
     importer.describe(name, np.array([scale]))
-    if op.last:
-        importer.tensors[name] = node.outputs[0]
     index = np.arange(importer.streams[name].size)
     return Tensor(name, index if op.last else index.reshape(steps, units), np.array([scale]))
 

@@ -3,7 +3,7 @@
 | operator | inputs -> output | attributes |
 |---|---|---|
 | LstmCell | x (N, T, C), W (4H, C), U (4H, H), b (4H), theta (H) -> h (N, T, H), (N, H) where `last` | gate_bits, cell_bits,
-fraction_bits, last (ints), scale, weight_scale (floats) |
+fraction_bits, last, stateful (ints), scale, weight_scale (floats) |
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LstmCell(MuxflowOp):
     """A recurrent layer, see `lstm_cell`.
 
     Inputs: x (N, T, C), `scale` times unsigned codes; W and U, `weight_scale` times integers; b; theta, integers as
-    float32. Output: `scale` times 0 or 1. Source: BILLNET (arXiv 2501.14495), a fully quantised LSTM.
+    float32. Output: `scale` times 0 or 1. `stateful`: sequences of a batch go on from each other. Source: BILLNET (arXiv 2501.14495), a fully quantised LSTM.
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
@@ -63,6 +63,7 @@ class LstmCell(MuxflowOp):
             "scale": ("f", True, 1.0),
             "weight_scale": ("f", True, 1.0),
             "last": ("i", True, 0, {0, 1}),
+            "stateful": ("i", False, 0, {0, 1}),
         }
 
     def arithmetic(self) -> CellArithmetic:
@@ -90,7 +91,10 @@ class LstmCell(MuxflowOp):
         if not np.array_equal(limits, theta):
             raise MuxflowError(f"node {name}: theta is not made of integers; export writes ceil(theta)")
         given = to_codes(name, x, scale, INPUT_BITS)
+        if self.get_nodeattr("stateful"):
+            given = given.reshape(1, -1, given.shape[2])
         outputs = lstm_cell(given, weights, bias.astype(np.float32), limits, self.arithmetic())
+        outputs = outputs.reshape(*x.shape[:2], -1)
         sent = outputs[:, -1] if self.get_nodeattr("last") else outputs
         context[self.onnx_node.output[0]] = sent.astype(np.float32) * np.float32(scale)
 

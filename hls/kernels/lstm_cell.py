@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from muxflow.dataflow.fit.implementation import Cost
@@ -79,7 +81,7 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
             ),
         )
 
-    def _tables(self, op: LstmCell, ports: Ports, fold: Fold) -> tuple[Table, Table]:
+    def _tables(self, op: LstmCell, ports: Ports, fold: Fold) -> tuple[Table, ...]:
         ends = self._ends(op, ports)
         return (
             _steps("gates", op.thresholds, fold.pe, ends["sum"]),
@@ -120,9 +122,11 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
             "BITS_H": y.bits,
             "SIGNED_H": y.signed,
         }
-        return self.call(
-            "lstm_cell", tuple(arguments.items()), *self._tables(op, ports, fold), memories=("outputs", "state")
-        )
+        tables = self._tables(op, ports, fold)
+        for register in op.registers():
+            tables += (Table(register.name, np.array([register.cells]), 0, 1, memory=False),)
+        found = self.call("lstm_cell", tuple(arguments.items()), *tables, memories=("outputs", "state"))
+        return replace(found, keeps=op.carries)
 
 
 def _steps(name: str, thresholds: IntArray, rows: int, ends: Interval) -> Table:
