@@ -23,6 +23,7 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.cleanup import cleanup_model
 from torch import nn
 
+import muxflow.frontend.qonnx.recurrent  # noqa: F401  registers LstmCell
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place

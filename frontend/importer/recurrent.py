@@ -78,6 +78,8 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
     )
     name = importer.emit(node.name, op, product.stream, source)
     importer.describe(name, np.array([scale]))
+    if op.last:
+        importer.tensors[name] = node.outputs[0]
     index = np.arange(importer.streams[name].size)
     return Tensor(name, index if op.last else index.reshape(steps, units), np.array([scale]))
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.automaton import weight_scale
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.qonnx.recurrent import CellArithmetic
+from muxflow.frontend.recurrent import CellArithmetic
 from muxflow.frontend.training.joins import Step
 from muxflow.frontend.training.quantizers import binary_weight, heq_weight
 from muxflow.frontend.training.scales import activation_scale, heq_scale
