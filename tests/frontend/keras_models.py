@@ -290,8 +290,8 @@ def joins():
     parts = [
         (MuxJoin("channel", name="a"), dict(filters=4, seed=3)),
         (MuxJoin("channel-mean", name="b"), dict(filters=6, ring=40, rule=45, burn_in=2)),
-        (MuxJoin("element", name="c"), dict(filters=5, ring=24, alphabet="ternary", seed=1)),
-        (MuxJoin("always", name="d"), dict(filters=5, ring=30)),
+        (MuxJoin("element", "or", name="c"), dict(filters=5, ring=24, alphabet="ternary", seed=1)),
+        (MuxJoin("always", "or", name="d"), dict(filters=5, ring=30)),
         (OrJoin(name="e"), dict(filters=7, ring=24, seed=2)),
     ]
     for number, (join, options) in enumerate(parts):
