@@ -55,13 +55,13 @@ class CellArithmetic:
     def sigmoid(self, sums: Codes, bias: Floats) -> Codes:
         """Compute the codes of the gates i, f and o, 0 to 2^k - 1: the line (z + 3) / 6, rounded half to even."""
         z = (self._sums(sums, bias) + np.float32(3)) * np.float32(2**self.gate_bits / 6)
-        return np.clip(np.rint(z), 0, 2**self.gate_bits - 1).astype(np.int64)
+        return np.asarray(np.clip(np.rint(z), 0, 2**self.gate_bits - 1), np.int64)
 
     def tanh(self, sums: Codes, bias: Floats) -> Codes:
         """Compute the codes of the gate g, -(2^(k-1) - 1) to 2^(k-1) - 1: the line z, rounded half to even."""
         half = 1 << self.gate_bits - 1
         z = self._sums(sums, bias) * np.float32(half)
-        return np.clip(np.rint(z), 1 - half, half - 1).astype(np.int64)
+        return np.asarray(np.clip(np.rint(z), 1 - half, half - 1), np.int64)
 
     def step(self, sums: Codes, bias: Floats, state: Codes, theta: Codes) -> tuple[Codes, Codes]:
         """Compute state and output, (N, H), of a step from the sums, (N, 4 H) gate by gate, and the state before."""

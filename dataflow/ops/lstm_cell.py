@@ -248,4 +248,4 @@ class LstmCell(Op):
 
 def _reached(thresholds: IntArray, values: IntArray) -> IntArray:
     """Count the thresholds of each row that values, shape (N, rows), reach."""
-    return (values[..., None] >= thresholds).sum(axis=-1)
+    return np.asarray((values[..., None] >= thresholds).sum(axis=-1), np.int64)

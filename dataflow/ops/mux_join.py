@@ -25,9 +25,10 @@ class MuxJoin(ResidualJoin):
     - Inputs `x`, `f`: unsigned codes of one spatial size, `lo >= 0`, of `mean` at most 30 bits; for `stream` also `S` of shape
       `(1, ..., 1, m)`, from a ChannelSelect. Output: the shape of `f`.
     - For channels `c < m`: `y_c = s ? (x_c + f_c) >> 1 : f_c`, or with `or` `s ? x_c | f_c : f_c`, bitwise; for `c >= m`:
-      `y_c = f_c`. Channels of `x` from `m` on are dropped. `s` is 1 (`always`), `x_c >= thresholds_c` (`element`), `S_c` (`stream`).
-    - Interval `[(x.lo + f.lo) >> 1, (x.hi + f.hi) >> 1]`, with `or` that of OrJoin, widened to hold `f`'s where `f` can pass (not `always`, or
-      `f.channels > m`).
+      `y_c = f_c`. Channels of `x` from `m` on are dropped. `s` is 1 (`always`), `x_c >= thresholds_c` (`element`), `S_c`
+      (`stream`).
+    - Interval `[(x.lo + f.lo) >> 1, (x.hi + f.hi) >> 1]`, with `or` that of OrJoin, widened to hold `f`'s where `f` can pass
+      (not `always`, or `f.channels > m`).
     - With `X = x.channels / PE`, `F = f.channels / PE`, `L = max(X, F)`: `T = pixels / fold.pixels * L`. In each pixel, of
       so many side by side, that share `S`, `x` is read in the first `X` iterations, `f` read and `y` written in the first
       `F`. `S` is read in the first `min(X, F)` iterations of the frame and held.

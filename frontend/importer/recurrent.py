@@ -35,7 +35,8 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
     """
     scale = scale_of(node)
     unit = np.float32(scale) * np.float32(scale_of(node, "weight_scale"))
-    arithmetic = CellArithmetic(*(whole(node, name) for name in ("gate_bits", "cell_bits", "fraction_bits")), unit)
+    gate_bits, cell_bits, fraction_bits = (whole(node, name) for name in ("gate_bits", "cell_bits", "fraction_bits"))
+    arithmetic = CellArithmetic(gate_bits, cell_bits, fraction_bits, unit)
     x = _sequence(importer, node, scale)
     steps, features = x.index.shape
     last, stateful = whole(node, "last"), int(node.attributes.get("stateful", 0))

@@ -213,8 +213,8 @@ class JoinOp(CodesOp):
 class MuxJoin(JoinOp):
     """MUX residual join, see `mux_join`.
 
-    Inputs x, f: (N, C, H, W) or (N, C, T, H, W); thresholds: 1-D initializer of min(C_x, C_f) integers as float32, absent for "always".
-    Source: MOGNET (arXiv 2501.09531), MUX residual block.
+    Inputs x, f: (N, C, H, W) or (N, C, T, H, W); thresholds: 1-D initializer of min(C_x, C_f) integers as float32, absent
+    for "always". Source: MOGNET (arXiv 2501.09531), MUX residual block.
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:

@@ -51,7 +51,8 @@ class LstmCell(MuxflowOp):
     """A recurrent layer, see `lstm_cell`.
 
     Inputs: x (N, T, C), `scale` times unsigned codes; W and U, `weight_scale` times integers; b; theta, integers as
-    float32. Output: `scale` times 0 or 1. `stateful`: sequences of a batch go on from each other. Source: BILLNET (arXiv 2501.14495), a fully quantised LSTM.
+    float32. Output: `scale` times 0 or 1. `stateful`: sequences of a batch go on from each other.
+    Source: BILLNET (arXiv 2501.14495), a fully quantised LSTM.
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
@@ -68,9 +69,9 @@ class LstmCell(MuxflowOp):
 
     def arithmetic(self) -> CellArithmetic:
         """Make what the attributes describe; raises UnsupportedError when they are out of range."""
-        bits = (self.get_nodeattr(name) for name in ("gate_bits", "cell_bits", "fraction_bits"))
+        gate, cell, fraction = (self.get_nodeattr(name) for name in ("gate_bits", "cell_bits", "fraction_bits"))
         unit = np.float32(self.get_nodeattr("scale")) * np.float32(self.get_nodeattr("weight_scale"))
-        return CellArithmetic(*bits, unit)
+        return CellArithmetic(gate, cell, fraction, unit)
 
     def make_shape_compatible_op(self, model: Any) -> Any:
         """Return a standard node of the output's shape."""
@@ -86,7 +87,8 @@ class LstmCell(MuxflowOp):
         """Run the steps of each sequence."""
         name, scale = self.onnx_node.name, self.get_nodeattr("scale")
         x, of_input, recurrent, bias, theta = (context[tensor] for tensor in self.onnx_node.input)
-        weights = tuple(weight_codes(name, one, self.get_nodeattr("weight_scale")) for one in (of_input, recurrent))
+        step = self.get_nodeattr("weight_scale")
+        weights = weight_codes(name, of_input, step), weight_codes(name, recurrent, step)
         limits = theta.astype(np.int64)
         if not np.array_equal(limits, theta):
             raise MuxflowError(f"node {name}: theta is not made of integers; export writes ceil(theta)")

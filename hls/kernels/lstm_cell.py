@@ -34,8 +34,7 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
         The comparisons are those of the gates of PE rows and of the outputs of the units that are finished at once. The
         products are of gates and state, which are of few bits, in LUTs.
         """
-        x, w = ports.inputs
-        units, (y,) = op.finished(fold), ports.outputs
+        w, units, (y,) = ports.inputs[1], op.finished(fold), ports.outputs
         bits = {name: width(*ends)[0] for name, ends in self._ends(op, ports).items()}
         amounts = {"constant": 1.0, "input_bit": fold.simd * y.bits, "accumulator_bit": fold.pe * bits["sum"]}
         made = (fold.pe + 1) * fold.simd if w.bipolar else fold.parallel
@@ -58,10 +57,10 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
     def _ends(self, op: LstmCell, ports: Ports) -> dict[str, Interval]:
         """Give the intervals of what the kernel computes, all of signed types."""
         x, w = ports.inputs
-        gates = [min(ends) for ends in zip(*op.gate_intervals, strict=True)][0], max(hi for _, hi in op.gate_intervals)
+        lowest, highest = zip(*op.gate_intervals, strict=True)
         ends = {
             "sum": sum_interval(x, w, op.output_interval),
-            "gate": gates,
+            "gate": (min(lowest), max(highest)),
             "update": op.update_interval,
             "state": op.limits,
             "product": op.product_interval,

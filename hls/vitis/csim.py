@@ -169,9 +169,10 @@ def run_csim(
 
     `bounded`: every FIFO has exactly its depth; a deadlock raises ToolError with each waiting process and its stream.
     `record`: streams to record in full beside the outputs, none by default.
-    `jobs`: processes that share the images, which one alone has where they are a sequence. `progress(done, total)` counts images. `seeds`: starts of weight generators by
-    node, where the project's seeds are writable; the stored ones for nodes that are not named. `weights`: the weight file
-    that is loaded, the project's own weights without one; raises MuxflowError for one of another design.
+    `jobs`: processes that share the images, which one alone has where they are a sequence. `progress(done, total)` counts
+    images. `seeds`: starts of weight generators by node, where the project's seeds are writable; the stored ones for nodes
+    that are not named. `weights`: the weight file that is loaded, the project's own weights without one; raises MuxflowError
+    for one of another design.
     """
     design = project.design
     words = project.words(weights)

@@ -104,6 +104,8 @@ def test_graph_equals_the_file(tmp_path, steps, features, units, options):
     given = constants(rng, features, units)
     for name in "WU":
         given[name] = given[name] / 0.25 * options.get("weight_scale", 0.25)
+    if options.get("pooled"):
+        given["theta"] += 9
     path = write(tmp_path / "model.onnx", given, steps, features, **options)
     graph = load(path)
     (cell,) = (node.op for node in graph.nodes if isinstance(node.op, LstmCell))
@@ -189,5 +191,22 @@ def test_a_float_lstm_is_refused_by_name(tmp_path):
     )
     with pytest.raises(
         UnsupportedError, match=r"recurrent \(LSTM\): LSTM is not supported; its gates and state are floats"
+    ):
+        load(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_lstm_of_brevitas_is_refused_by_name(tmp_path):
+    import torch
+    from brevitas.nn import QuantLSTM
+
+    from muxflow.frontend.training.quantizers import QONNXManager
+
+    path, x = tmp_path / "model.onnx", torch.rand(1, 4, 3)
+    model = QuantLSTM(3, 2, batch_first=True)
+    model(x)  # its quantizers take their scales from what they see
+    QONNXManager.export(model.eval(), args=x, export_path=str(path), dynamo=False, opset_version=20)
+    with pytest.raises(
+        UnsupportedError, match=r"\(QuantLSTMCell\): QuantLSTMCell is not supported; Brevitas' QuantLSTM rounds"
     ):
         load(path)

@@ -29,7 +29,7 @@ def slow(op, stateful=False):
                 op.bases[r % 4] + sum(int(t) <= sums[r] for t in op.thresholds[r].tolist()) for r in range(4 * units)
             ]
             for u in range(units):
-                i, f, g, o = codes[4 * u : 4 * u + 4]
+                i, f, g, _ = codes[4 * u : 4 * u + 4]
                 update = (op.factors[0] * f * c[u] + op.factors[1] * i * g) // 2**op.shift
                 c[u] = max(op.limits[0], min(op.limits[1], update))
             kept["c"] = c
@@ -123,12 +123,11 @@ def test_thresholds_beyond_the_sums(ladder):
     assert ladder.climb(refused=["finn"]) == 3
 
 
-def test_state_carried_on(ladder):
+def test_state_carried_on():
     """A stateful cell takes frames as one sequence; a cell that is not begins each of them anew."""
     rng = np.random.default_rng(4)
     op = cell(rng, 3, 4)
     weights = weights_of(rng, "ternary", 3)
-    (w,) = RomWeights(weights, 1, 4).infer()
     x = rng.integers(-5, 6, (6, 4, 12))
     (whole,) = op.compute(x.reshape(1, 24, 12), weights)
     (carried,) = op.carried_on().compute(x, weights)
@@ -190,7 +189,7 @@ def test_bad_attributes():
 def test_bad_inputs():
     op = cell(np.random.default_rng(3), 2, 3)
     (w,) = RomWeights(np.ones((8, 2)), 1, 5).infer()
-    with pytest.raises(GraphError, match="2 units with an input .* expected 8 channels"):
+    with pytest.raises(GraphError, match=r"2 units with an input .* expected 8 channels"):
         op.infer(Stream((5, 4), -1, 1), w)
     with pytest.raises(GraphError, match="weights come 5 times a frame, the input has 4 steps"):
         op.infer(Stream((4, 8), -1, 1), w)
@@ -199,10 +198,10 @@ def test_bad_inputs():
 def test_what_overflows_is_an_error_that_names_its_bits():
     op = cell(np.random.default_rng(3), 1, 3)
     (w,) = RomWeights(np.ones((4, 1)), 1, 2).infer()
-    with pytest.raises(GraphError, match="what the gates compare .* takes 33 bits; supported are 31"):
+    with pytest.raises(GraphError, match=r"what the gates compare .* takes 33 bits; supported are 31"):
         op.infer(Stream((2, 4), -(2**31), 2**31), w)
     x = Stream((2, 4), -1, 1)
-    with pytest.raises(GraphError, match="the state before its shift .* takes 3[0-9] bits"):
+    with pytest.raises(GraphError, match=r"the state before its shift .* takes 3[0-9] bits"):
         replace(op, limits=(-(2**27), 2**27 - 1), factors=(2**4, 1)).infer(x, w)
-    with pytest.raises(GraphError, match="the product of output gate and state .* takes 32 bits"):
+    with pytest.raises(GraphError, match=r"the product of output gate and state .* takes 32 bits"):
         replace(op, limits=(0, 2**29), factors=(1, 1), bases=(0, 0, 0, 3)).infer(x, w)
