@@ -19,6 +19,7 @@ from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
+from muxflow.reports.plots import check_ending, plot_video
 from muxflow.reports.render import terminal, to_json, write_report
 from muxflow.reports.report import Report
 from muxflow.video import CLIPS, Arrival, check_clips, watch
@@ -28,7 +29,8 @@ from muxflow.video import CLIPS, Arrival, check_clips, watch
 class DemoResult:
     """What a demo run made: the report, the project's folder, the written files, seconds taken.
 
-    `video`: the data set of which clips are played when the result is shown, "" for none.
+    `video`: the data set of which clips are played when the result is shown, "" for none; `plot`: the file into which
+    their pictures are drawn then.
     """
 
     report: Report
@@ -36,6 +38,7 @@ class DemoResult:
     files: tuple[Path, ...]
     seconds: float
     video: str = ""
+    plot: Path | None = None
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -53,8 +56,16 @@ class DemoResult:
         from muxflow.frontend.training.datasets.registry import load
 
         dataset = load(self.video, "test")
+        clips = dataset.images[:CLIPS]
+        arrivals = []
         with Accelerator.emulate(self.project) as accelerator:
-            yield from watch(accelerator, dataset.images[:CLIPS], dataset.labels[:CLIPS].tolist(), dataset.classes)
+            for arrival in watch(accelerator, clips, dataset.labels[:CLIPS].tolist(), dataset.classes):
+                arrivals.append(arrival)
+                yield arrival
+        if self.plot is not None:
+            title = f"{self.report.network}: the class of the last {clips.shape[1]} pictures, as each arrives"
+            captions = [arrival.caption for arrival in arrivals]
+            plot_video(clips.reshape(-1, *clips.shape[2:]), captions, title=title, path=self.plot)
 
     def show(self, console: Console) -> None:
         """Print the result for a reader."""
@@ -80,12 +91,13 @@ def run_demo(
     board: str,
     select: str | None = None,
     video: bool = False,
+    plot: Path | None = None,
     begin: Begin,
 ) -> DemoResult:
     """Take the Brevitas network to QONNX, graph, design, HLS project, C simulation on the whole held-out split and report.
 
     Nothing is trained or downloaded: the weights ship with Muxflow. `select`: of a MOGNET, None for the network as it is;
-    `video`: clips are played when the result is shown.
+    `video`: clips are played when the result is shown, and drawn into the file `plot`.
     Raises MuxflowError for a network, select mode or board that is unknown, or a video of a network that takes no clips,
     MismatchError when any two executions differ.
     """
@@ -100,6 +112,10 @@ def run_demo(
     if name not in shipped():
         raise UsageError(f"no shipped network {name}; there are {', '.join(shipped())}")
     find_board(board)
+    if plot is not None:
+        if not video:
+            raise UsageError(f"--plot {plot} draws a video; add --video")
+        check_ending(plot)
     torch.set_num_threads(1)
     started = time.perf_counter()
     done = begin("export the Brevitas network to QONNX", 1)
@@ -127,4 +143,4 @@ def run_demo(
     report = project_report(project, muxflow.__version__, bare)
     files = write_report(report, project.path / "report")
     played = facts["dataset"] if video else ""
-    return DemoResult(report, project.path, tuple(files), time.perf_counter() - started, played)
+    return DemoResult(report, project.path, tuple(files), time.perf_counter() - started, played, plot)

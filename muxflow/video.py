@@ -25,9 +25,14 @@ class Arrival:
     shown: str
 
     @property
+    def caption(self) -> str:
+        """Give what stands below the picture in a plot."""
+        return self.label or "-"
+
+    @property
     def line(self) -> str:
         """Give it as a line of text."""
-        return f"frame {self.frame:>3}   shown: {self.shown:<14} class: {self.label or '-'}"
+        return f"frame {self.frame:>3}   shown: {self.shown:<14} class: {self.caption}"
 
 
 def check_clips(graph: Graph) -> None:

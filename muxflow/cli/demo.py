@@ -33,11 +33,14 @@ def demo(
             help="Of a network on clips: play some in the emulator, and print the class as each frame arrives.",
         ),
     ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --video: draw its pictures with their classes; .png, .svg or .pdf.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Do the whole job on a shipped network: export, import, fit, project, simulation, report."""
     from muxflow.demo import run_demo
 
     with tasks(as_json) as begin:
-        result = run_demo(output, network=network, board=board, select=select, begin=begin, video=video)
+        result = run_demo(output, network=network, board=board, select=select, begin=begin, video=video, plot=plot)
     answer(result.entry, as_json, lambda: result.show(out))

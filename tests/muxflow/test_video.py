@@ -6,6 +6,8 @@ import pytest
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.demo import run_demo
+from muxflow.reports.plots import plot_video
 from muxflow.video import Arrival, check_clips, watch
 
 
@@ -35,6 +37,26 @@ def test_the_last_frames_are_classified_as_each_arrives():
 def test_a_line_says_frame_and_classes():
     assert Arrival(7, "up", "down").line == "frame   7   shown: down           class: up"
     assert Arrival(12, "", "still").line == "frame  12   shown: still          class: -"
+
+
+def test_pictures_are_drawn_with_their_classes(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
+    captions = [f"class {number}" for number in range(20)]
+    first, again = (
+        plot_video(pictures, captions, title="t", path=tmp_path / name).read_bytes() for name in ("a.svg", "b.svg")
+    )
+    assert first == again
+    assert first.count(b"<image") == 20
+    assert b"class 19" in first
+    assert plot_video(np.repeat(pictures, 3, -1), captions, title="t", path=tmp_path / "c.png").stat().st_size > 1000
+
+
+def test_a_plot_without_a_video_is_refused(tmp_path):
+    options = {"board": "pynq-z2", "begin": None}
+    with pytest.raises(UsageError, match=r"--plot .*x.png draws a video; add --video"):
+        run_demo(tmp_path, plot=tmp_path / "x.png", **options)
+    with pytest.raises(UsageError, match="a plot ends in"):
+        run_demo(tmp_path, plot=tmp_path / "x.bmp", video=True, **options)
 
 
 def test_only_clips_are_played():
