@@ -1,5 +1,7 @@
 """BILLNET's network: its choices, its stages of training, its parts against slow references."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,13 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.qonnx.execution import QonnxExecution
+from muxflow.frontend.training import trainer as training
 from muxflow.frontend.training.configuration import seeded
+from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.lstm import PRECISIONS
 from muxflow.frontend.training.staged import Staged, stage_epochs
+from muxflow.frontend.training.trained import load_trained
+from muxflow.frontend.training.trainer import train_preset
 from muxflow.frontend.training.zoo_billnet import (
     PRESETS,
     Billnet,
@@ -20,6 +26,7 @@ from muxflow.frontend.training.zoo_billnet import (
     randomise,
     restore,
 )
+from muxflow.images import file_images
 from muxflow.proof.compare import compare
 
 SMALL = dict(
@@ -164,3 +171,59 @@ def test_torch_qonnx_and_graph_agree(tmp_path, options):
         assert outcome.images == 8
         assert ("lstm" in names and not config.every_frame) == ("lstm" in outcome.streams)
         assert {"stages_2_join", "stages_3_join", "pooled_1"} <= set(outcome.streams)
+
+
+def small_clips(split):
+    """A few clips each split, of which the mean brightness tells the class."""
+    count = 24 if split == "train" else 9
+    labels = np.arange(count) % 3
+    images = np.random.default_rng(count).integers(0, 60, (count, 5, 8, 12, 2)) + 80 * labels.reshape(-1, 1, 1, 1, 1)
+    return Dataset("small_clips", split, images.astype(np.uint8), labels, tuple("abc"))
+
+
+@pytest.fixture
+def small_preset(monkeypatch):
+    """Make `billnet_moving_digits` a small network on small clips, and note each training's folder and epochs."""
+    monkeypatch.setitem(PRESETS, "billnet_moving_digits", BillnetConfig(**SMALL, select="element"))
+    monkeypatch.setattr(training, "load", lambda _name, split, _folder: small_clips(split))
+    trained = []
+    train = training.train
+
+    def noted(model, *others, **options):
+        precision = model.lstm.precision
+        result = train(model, *others, **options)
+        trained.append((others[3].name, others[2].epochs, precision))
+        return result
+
+    monkeypatch.setattr(training, "train", noted)
+    return trained
+
+
+def test_training_goes_through_three_stages_and_resumes(tmp_path, small_preset, one_thread):
+    whole = train_preset("billnet_moving_digits", epochs=4, output=tmp_path / "whole", progress=False)
+    stages = [("billnet_moving_digits_stage_1", 1, "float"), ("billnet_moving_digits_stage_2", 1, "gates")]
+    assert small_preset == [*stages, ("billnet_moving_digits", 2, "state")]
+    folder = tmp_path / "again"
+    train_preset("billnet_moving_digits", epochs=4, output=folder, progress=False)
+    (folder / "billnet_moving_digits" / "checkpoint.pt").unlink()  # as if interrupted after the second stage
+    again = train_preset("billnet_moving_digits", epochs=4, output=folder, progress=False)
+    assert again.model.read_bytes() == whole.model.read_bytes()
+    model = load_trained(folder / "billnet_moving_digits")
+    assert model.lstm.precision == "state"
+    graph = muxflow.load(again.model)
+    codes = {graph.inputs[0]: small_clips("test").images[:]}
+    outcome = compare(graph, [TorchExecution(model, graph)], codes).outcomes[0]
+    assert (outcome.images, "lstm" in outcome.streams) == (9, True)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 8, 12, 2), (2, 0, 8, 12, 2), (2, 5, 8, 10, 2), (5, 8, 12, 2)])
+def test_clips_of_another_shape_are_named(tmp_path, shape):
+    config = BillnetConfig(**SMALL, select="element")
+    graph = muxflow.load(export(small(select="element"), tmp_path / "net.onnx", (1, *config.input_shape)))
+    file = tmp_path / "clips.npz"
+    np.savez(file, images=np.zeros(shape, np.uint8))
+    with pytest.raises(MuxflowError, match=re.escape(f"shape {shape}; expected (N, 5, 8, 12, 2), channels last")):
+        file_images(graph, file, None)
+    np.savez(file, images=np.zeros((0, 5, 8, 12, 2), np.uint8))
+    with pytest.raises(MuxflowError, match="a batch of no images; give at least one"):
+        file_images(graph, file, None)
