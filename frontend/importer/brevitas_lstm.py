@@ -118,8 +118,8 @@ def _power_of_two(node: ModelNode, what: str, scale: Floats | Doubles) -> None:
     """Raise UnsupportedError where a scale is not one power of two."""
     if scale.size != 1 or np.frexp(scale)[0].item() != 0.5:
         raise UnsupportedError(
-            f"{node.label}: {what} has a scale of {', '.join(f'{one:g}' for one in scale.reshape(-1)[:3])}; sums and products are "
-            "exact, and so importable, where every scale is one power of two: use quantizers of brevitas.quant.fixed_point "
+            f"{node.label}: {what} has a scale of {', '.join(f'{one:g}' for one in scale.reshape(-1)[:3])}; sums and products "
+            "are exact, and so importable, where every scale is one power of two: use quantizers of brevitas.quant.fixed_point "
             "for weights, biases, gates, state and output"
         )
 

@@ -72,8 +72,8 @@ template <class B> void clear(B& beat) {
 /// \tparam T, H, Q       tables of the thresholds of gates, outputs and state; R: of the bit that says whether a frame goes on
 ///
 /// x: PE elements a beat, w: SIMD * PE, [column][row]; y: the units that are finished at once.
-/// Invariant: before the first iteration of a step that is not idle, half `held.half` of `held.outputs` is the output of
-/// the step before; before that of row block r, the units of the blocks before it are in the other half and in
+/// Invariant: before the first iteration of a step that is not idle, the half `held.upper` of `held.outputs` is the output
+/// of the step before; before that of row block r, the units of the blocks before it are in the other half and in
 /// `held.state`. WAIT is long enough for the last write of a step to come before the first read of the next one.
 template <int STEPS, int ROW_FOLD, int COLUMN_FOLD, int WAIT, int PE, int SIMD, bool LAST, bool TERNARY, bool DSP,
           int SUM_BITS, int GATE_STEPS, int GATE_BITS, int BASE_I, int BASE_F, int BASE_G, int BASE_O, int KEPT, int ADDED,
@@ -97,9 +97,9 @@ class lstm_cell {
  public:
   /// What it holds from step to step: outputs of the present step and of the one before, in words of SIMD, and the state.
   struct State {
-    Rows<Word, 2 * COLUMN_FOLD, BLOCK_H> outputs;
-    Rows<Cells, ROW_FOLD / PARTS, BLOCK_C> state;
-    Counter<2> half;
+    Kept<Word, 2 * COLUMN_FOLD, BLOCK_H> outputs;
+    Kept<Cells, ROW_FOLD / PARTS, BLOCK_C> state;
+    bool upper;  // whether the step before is the upper half of `outputs`
   };
 
   /// A frame begins with the state 0.
@@ -108,6 +108,7 @@ class lstm_cell {
             Weights& weights, stream<Y>& y_stream) {
 #pragma HLS inline
     State held;
+    held.upper = false;
     run(held, false, gates, outputs, squash, x_stream, weights, y_stream);
   }
   /// A frame goes on with the state that the one before left, where the host has it so.
@@ -180,6 +181,8 @@ class lstm_cell {
 #pragma HLS array_partition variable=sums complete
     Gates gates;
     Word word;
+    held.outputs.placed();
+    held.state.placed();
     bool fresh = !carried;
     Counter<WAIT + WORK> place;
     Counter<COLUMN_FOLD> column, written;
@@ -197,7 +200,7 @@ class lstm_cell {
         if (fresh) {
           detail::clear(before.value);
         } else {
-          before.value = held.outputs[held.half * COLUMN_FOLD + column];
+          before.value = held.outputs[(held.upper ? COLUMN_FOLD : 0) + column];
         }
         typename Product::Operand fetched;
         const typename Product::Operand& h = Product::fetch(fetched, true, before);
@@ -232,14 +235,14 @@ class lstm_cell {
             if (!LAST || step.last()) y_stream.write(y);
             word.push(y, in_word);
             if (in_word.next()) {
-              held.outputs[(1 - held.half) * COLUMN_FOLD + written] = word;
+              held.outputs[(held.upper ? 0 : COLUMN_FOLD) + written] = word;
               written.next();
             }
             unit.next();
           }
           if (row.next()) {
             fresh = false;
-            held.half.next();
+            held.upper = !held.upper;
             step.next();
           }
         }
