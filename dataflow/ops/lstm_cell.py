@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -30,6 +30,8 @@ GATES = 4
 """Gates of a unit, in this order: input, forget, cell (what may be added to the state) and output."""
 MOST_BITS = 31
 """Bits of any sum or product inside a cell (decision): what native integers compute without a wider type."""
+
+NO_STEPS = frozen_array(np.zeros(0))
 
 Interval = tuple[int, int]
 
@@ -58,16 +60,19 @@ class LstmCell(Op):
     """Run a recurrent layer over the positions of a frame, one time step each: an LSTM whose gates are thresholds.
 
     - Attributes `thresholds` `(4 H, steps)`, of the gates, not descending in a row; `bases`: the lowest code of each of the
-      gates i, f, g, o; `factors`, `shift`, `limits`: of the state; `outputs` `(H, steps)`: thresholds of the output, not
-      descending in a row, and `output_base`, its lowest code; `last`: whether only the last step's output is sent;
-      `stateful`: whether a frame goes on with the state of the frame before.
+      gates i, f, g, o; `factors`, `shift`, `limits`: of the state, and `each`: whether its summands are rounded one by one;
+      `squash`, not descending, and `squash_base`: of what becomes of the state before the output; `outputs` `(H, steps)`:
+      thresholds of the output, not descending in a row, and `output_base`, its lowest code; `last`: whether only the last
+      step's output is sent; `stateful`: whether a frame goes on with the state of the frame before.
     - Inputs `x` `(*S, 4 H)`: the product of a layer's input and its weights, a step each pixel in row-major order, channel
       `4 u + q` for gate `q` of unit `u`; and the recurrent weights `w` `(4 H, H)`, rows in that order, once a step.
     - Output `(*S, H)`, or `(1, ..., 1, H)` where `last`.
     - With the state `c` and the output `h` of the step before, 0 in the first step of a frame: `a = x + w h`; gate code
       `q = bases_q + |{k : thresholds[4 u + q, k] <= a_{4 u + q}}|`;
-      `c' = clip((factors_0 * f * c + factors_1 * i * g) >> shift, *limits)` (floor);
-      `h' = output_base + |{k : outputs[u, k] <= o * c'}|`. With `stateful` the first step of a frame takes `c` and `h` of
+      `c' = clip((factors_0 * f * c + factors_1 * i * g) >> shift, *limits)` (floor), or with `each`
+      `clip(q(factors_0 * f * c) + q(factors_1 * i * g), *limits)`, `q(v)` being `v / 2^shift`, rounded half to even and
+      clipped to `limits`; `s = squash_base + |{k : squash[k] <= c'}|`, or `c'` where `squash` is empty;
+      `h' = output_base + |{k : outputs[u, k] <= o * s}|`. With `stateful` the first step of a frame takes `c` and `h` of
       the last step of the frame before; frames of a batch follow each other, and the first begins at 0.
     - Interval of the output: `output_base` to `output_base + steps`, which must hold 0. `c` saturates at `limits`, which hold
       0; every other sum and product must fit 31 bits, which is checked. Nothing wraps.
@@ -79,7 +84,8 @@ class LstmCell(Op):
       **The recurrence**: the first row block of a step needs the outputs of all units of the step before, so hardware
       waits between two steps until they are there: in iterations of its own, or in a longer interval.
 
-    Source: BILLNET (arXiv 2501.14495), a fully quantised LSTM; all of its arithmetic is a decision.
+    Source: BILLNET (arXiv 2501.14495), a fully quantised LSTM; all of its arithmetic is a decision. `each` and `squash` are
+    what Brevitas' QuantLSTM computes.
     """
 
     thresholds: IntArray
@@ -91,6 +97,9 @@ class LstmCell(Op):
     output_base: int = 0
     last: bool = False
     stateful: bool = False
+    each: bool = False
+    squash: IntArray = field(default_factory=lambda: NO_STEPS)
+    squash_base: int = 0
 
     inputs = (Port("x"), Port("w", weights=True))
 
@@ -102,6 +111,10 @@ class LstmCell(Op):
             if (table[:, 1:] < table[:, :-1]).any():
                 raise GraphError(f"LSTM cell: the {name} of a row must not descend")
             object.__setattr__(self, name, table)
+        squash = frozen_array(self.squash)
+        if squash.ndim != 1 or (squash[1:] < squash[:-1]).any():
+            raise GraphError(f"LSTM cell: squash of shape {squash.shape}; expected (steps,), not descending")
+        object.__setattr__(self, "squash", squash)
         if len(self.thresholds) != GATES * self.units:
             raise GraphError(
                 f"LSTM cell: {len(self.thresholds)} rows of thresholds for {self.units} units; {GATES} gates of each"
@@ -142,12 +155,19 @@ class LstmCell(Op):
             _corners(pair, ends, (factor, factor))
             for pair, ends, factor in ((f, self.limits, self.factors[0]), (i, g, self.factors[1]))
         )
-        return min(kept[0] + added[0], kept[0], added[0]), max(kept[1] + added[1], kept[1], added[1])
+        half = (1 << self.shift) >> 1 if self.each else 0
+        lo, hi = min(kept[0] + added[0], kept[0], added[0]), max(kept[1] + added[1], kept[1], added[1])
+        return min(lo, 2 * self.limits[0]), max(hi + half, 2 * self.limits[1])
 
     @cached_property
     def product_interval(self) -> Interval:
-        """The least and the largest product of output gate and state."""
-        return _corners(self.gate_intervals[3], self.limits)
+        """The least and the largest product of output gate and state, squashed."""
+        return _corners(self.gate_intervals[3], self.squash_interval)
+
+    @property
+    def squash_interval(self) -> Interval:
+        """The least and the largest state as the output gate meets it."""
+        return (self.squash_base, self.squash_base + self.squash.size) if self.squash.size else self.limits
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         x, w = inputs
@@ -190,9 +210,20 @@ class LstmCell(Op):
         """Compute state and output of a step from what the gates compare, (N, 4 H), and the state before, (N, H)."""
         counts = _reached(self.thresholds, sums).reshape(len(sums), self.units, GATES)
         i, f, g, o = (counts[..., gate] + base for gate, base in enumerate(self.bases))
-        kept, added = self.factors
-        c = np.clip((kept * f * c + added * i * g) >> self.shift, *self.limits)
-        return c, self.output_base + _reached(self.outputs, o * c)
+        kept, added = self.factors[0] * f * c, self.factors[1] * i * g
+        if self.each:
+            c = np.clip(
+                np.clip(self._rounded(kept), *self.limits) + np.clip(self._rounded(added), *self.limits), *self.limits
+            )
+        else:
+            c = np.clip((kept + added) >> self.shift, *self.limits)
+        squashed = self.squash_base + _reached(self.squash, c) if self.squash.size else c
+        return c, self.output_base + _reached(self.outputs, o * squashed)
+
+    def _rounded(self, values: IntArray) -> IntArray:
+        """Divide by 2^shift, half to even."""
+        half = (1 << self.shift) >> 1
+        return values if not half else (values + half - 1 + ((values >> self.shift) & 1)) >> self.shift
 
     def folds(self, ports: Ports) -> Iterator[Fold]:
         for pe in divisors(GATES * self.units):

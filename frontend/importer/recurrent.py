@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -18,8 +17,8 @@ from muxflow.frontend.importer.codes import MOST_BITS, scale_of, whole
 from muxflow.frontend.importer.float_chain import Floats
 from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
-from muxflow.frontend.importer.layout import is_pixel_by_pixel, natural
-from muxflow.frontend.importer.products import loads, multiplied, weight_codes
+from muxflow.frontend.importer.layout import is_pixel_by_pixel
+from muxflow.frontend.importer.products import loads, weight_codes
 from muxflow.frontend.importer.thresholds import find_thresholds
 from muxflow.frontend.importer.values import Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -37,7 +36,12 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
     unit = np.float32(scale) * np.float32(scale_of(node, "weight_scale"))
     gate_bits, cell_bits, fraction_bits = (whole(node, name) for name in ("gate_bits", "cell_bits", "fraction_bits"))
     arithmetic = CellArithmetic(gate_bits, cell_bits, fraction_bits, unit)
-    x = _sequence(importer, node, scale)
+    x = sequence(importer, node)
+    if abs(float(x.scale[0]) / scale - 1) > 1e-6 or importer.streams[x.stream].lo < 0:
+        raise UnsupportedError(
+            f"{node.label}: its input has scale {x.scale[0]:g} or a sign, the node scale {scale:g} and none; use an unsigned "
+            "activation quantizer of the node's scale"
+        )
     steps, features = x.index.shape
     last, stateful = whole(node, "last"), int(node.attributes.get("stateful", 0))
     for name, flag in (("last", last), ("stateful", stateful)):
@@ -55,20 +59,16 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
         raise UnsupportedError(
             f"{node.label}: theta that are not integers of 32 bits; export the model with muxflow again"
         )
-    order = np.arange(GATES * units).reshape(GATES, units).T.reshape(-1)
-    # The product of the input has neither a bias nor what else the node reads.
-    own = replace(node, name=f"{node.name}_input", inputs=node.inputs[:2])
-    supply = RomWeights(of_input[order], repeats=steps)
-    product = multiplied(importer, own, x, x.stream, supply, MatrixVector(), np.array([unit]), None, natural)
-    source = _recurrent_source(importer, node, recurrent[order], steps)
-    ends = sum_interval(importer.streams[product.stream], importer.streams[source], (0, 1))
+    streams = products(importer, node, x, of_input.reshape(GATES, units, -1), recurrent.reshape(GATES, units, -1))
+    importer.describe(streams[0], np.array([unit]))
+    ends = sum_interval(*(importer.streams[name] for name in streams), (0, 1))
     gates = [
         _gate(arithmetic.tanh if gate == 2 else arithmetic.sigmoid, one, ends, f"{node.label}, gate {'ifgo'[gate]}")
         for gate, one in enumerate(np.split(bias, GATES))
     ]
     importer.threshold_count += sum(gate.thresholds.size for gate in gates)
     op = LstmCell(
-        _laid_out(gates, units, ends[1] + 1),
+        laid_out(gates, units, ends[1] + 1),
         bases=tuple(gate.base for gate in gates),  # type: ignore[arg-type]
         factors=(1, 1 << arithmetic.fraction_bits),
         shift=arithmetic.gate_bits,
@@ -77,7 +77,7 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
         last=bool(last),
         stateful=bool(stateful),
     )
-    name = importer.emit(node.name, op, product.stream, source)
+    name = importer.emit(node.name, op, *streams)
     importer.describe(name, np.array([scale]))
     if op.last:
         importer.tensors[name] = node.outputs[0]
@@ -85,21 +85,18 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
     return Tensor(name, index if op.last else index.reshape(steps, units), np.array([scale]))
 
 
-def _sequence(importer: Importer, node: ModelNode, scale: float) -> Tensor:
-    """Return the sequence of unsigned codes that a node reads, (T, C); raises UnsupportedError where it is none."""
+def sequence(importer: Importer, node: ModelNode) -> Tensor:
+    """Return the sequence of codes of one scale that a node reads, (T, C); raises UnsupportedError where it is none."""
     tensor = importer.tensor(node, 0)
     stream = importer.streams[tensor.stream]
-    if tensor.steps or stream.lo < 0 or tensor.index.ndim != 2 or not is_pixel_by_pixel(tensor, stream):
+    if tensor.steps or tensor.scale.size != 1 or tensor.index.ndim != 2 or not is_pixel_by_pixel(tensor, stream):
         raise UnsupportedError(
             f"{node.label}: its input has shape (N, {', '.join(map(str, tensor.index.shape))}) and is no sequence (N, steps, "
-            "features) of unsigned codes; put an unsigned activation quantizer on it, and transpose it where features come first"
+            "features) of codes; put an activation quantizer of one scale on it, and transpose it where features come first"
         )
-    if stream.hi >= 1 << MOST_BITS:
-        raise UnsupportedError(f"{node.label}: its input holds codes up to {stream.hi}; supported are {MOST_BITS} bits")
-    if tensor.scale.size != 1 or abs(float(tensor.scale[0]) / scale - 1) > 1e-6:
+    if stream.bits > MOST_BITS:
         raise UnsupportedError(
-            f"{node.label}: its input has scale {tensor.scale[0]:g}, the node {scale:g}; use an activation quantizer of the "
-            "node's scale"
+            f"{node.label}: its input holds codes of {stream.bits} bits; supported are {MOST_BITS} bits"
         )
     return tensor
 
@@ -125,12 +122,23 @@ def _vector(importer: Importer, node: ModelNode, position: int, size: int) -> Fl
     return values
 
 
-def _recurrent_source(importer: Importer, node: ModelNode, weights: IntArray, steps: int) -> str:
-    """Emit the source of the recurrent weights; returns its stream."""
-    name = importer.unique(f"{node.name}_recurrent_weights")
-    stored = RomWeights(weights, repeats=steps)
-    supply = LoadedWeights.of(stored) if loads(importer.options.loaded, (name, node.name)) else stored
-    return importer.place(name, supply)
+def products(
+    importer: Importer, node: ModelNode, x: Tensor, of_input: IntArray, recurrent: IntArray
+) -> tuple[str, str]:
+    """Emit the product of a sequence and its weights, and the source of the recurrent weights; returns both streams.
+
+    `of_input`, `recurrent`: gate by gate, of shape (4, H, ...); their rows are put unit by unit.
+    """
+
+    def source(matrix: IntArray, part: str) -> str:
+        name = importer.unique(f"{node.name}_{part}_weights")
+        stored = RomWeights(matrix.swapaxes(0, 1).reshape(-1, matrix.shape[2]), repeats=x.index.shape[0])
+        return importer.place(
+            name, LoadedWeights.of(stored) if loads(importer.options.loaded, (name, node.name)) else stored
+        )
+
+    product = importer.emit(f"{node.name}_input", MatrixVector(), x.stream, source(of_input, "input"))
+    return product, source(recurrent, "recurrent")
 
 
 def _gate(
@@ -140,7 +148,7 @@ def _gate(
     return find_thresholds(lambda sums: function(sums, bias), bias.size, *ends, where)
 
 
-def _laid_out(gates: list[Threshold], units: int, never: int) -> IntArray:
+def laid_out(gates: list[Threshold], units: int, never: int) -> IntArray:
     """Lay the thresholds of the gates out unit by unit; those that a gate has fewer are `never` reached."""
     steps = max(gate.thresholds.shape[1] for gate in gates)
     rows = [

@@ -44,8 +44,6 @@ ADVICE = {
     "as LstmCell",
     "GRU": "use an LSTM (muxflow.frontend.training.lstm.QuantLstm), or convolutions over a window of time steps",
     "RNN": "use an LSTM (muxflow.frontend.training.lstm.QuantLstm), or convolutions over a window of time steps",
-    "QuantLSTMCell": "Brevitas' QuantLSTM rounds both summands of its state by themselves and takes a tanh of it, which LstmCell "
-    "does not; use muxflow.frontend.training.lstm.QuantLstm",
     "LayerNormalization": "use batch normalisation",
     "InstanceNormalization": "use batch normalisation",
     "FloatQuant": "use an integer quantizer (Quant)",

@@ -14,6 +14,8 @@ from muxflow.dataflow.op import Access, Fold, IntArray, Ports
 from muxflow.dataflow.ops.lstm_cell import Interval, LstmCell, sum_interval
 from muxflow.hls.kernels.base import Kernel, Table, Unit
 
+NOTHING = np.zeros((1, 1), np.int64)
+
 
 class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
     """PE rows and SIMD columns a cycle; outputs of two steps and the state in memories; idle cycles between steps."""
@@ -40,18 +42,18 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
         made = (fold.pe + 1) * fold.simd if w.bipolar else fold.parallel
         for amount, share in products(w.bits, y.bits, w.bipolar).items():
             amounts[amount] = share * made
-        for one, other in (("gate", "state"), ("gate", "gate"), ("gate", "state")):
+        for one, other in (("gate", "state"), ("gate", "gate"), ("gate", "squashed")):
             for amount, share in products(bits[one], bits[other], False).items():
                 amounts[amount] = amounts.get(amount, 0) + share * units
         gates, outputs = op.thresholds.shape[1], op.outputs.shape[1]
-        compared = fold.pe * gates * bits["sum"] + units * outputs * bits["product"]
+        compared = fold.pe * gates * bits["sum"] + units * (op.squash.size * bits["state"] + outputs * bits["product"])
         lut, ff = estimate(matrix_vector=amounts, threshold={"comparison_bit": compared})
         return Cost(
             lut,
             ff,
             memories=self._memories(op, ports, fold),
             depth=self.depth(fold),
-            unrolled=fold.parallel + fold.pe * gates + units * (3 + outputs),
+            unrolled=fold.parallel + fold.pe * gates + units * (3 + op.squash.size + outputs),
         )
 
     def _ends(self, op: LstmCell, ports: Ports) -> dict[str, Interval]:
@@ -63,6 +65,7 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
             "gate": (min(lowest), max(highest)),
             "update": op.update_interval,
             "state": op.limits,
+            "squashed": op.squash_interval,
             "product": op.product_interval,
         }
         return {name: (min(lo, -1), max(hi, 0)) for name, (lo, hi) in ends.items()}
@@ -77,6 +80,7 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
             *(
                 Memory(table.name, "threshold", rows, columns * width(table.lo, table.hi)[0])
                 for table, (rows, columns) in tables
+                if table.memory
             ),
         )
 
@@ -85,6 +89,8 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
         return (
             _steps("gates", op.thresholds, fold.pe, ends["sum"]),
             _steps("sent", op.outputs, op.finished(fold), ends["product"]),
+            # Of no steps: a table that the kernel does not read.
+            replace(_steps("squash", op.squash[None] if op.squash.size else NOTHING, 1, ends["state"]), memory=False),
         )
 
     def holds_sources(self, op: LstmCell) -> bool:
@@ -112,9 +118,13 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
             "ADDED": op.factors[1],
             "UPDATE_BITS": bits["update"],
             "SHIFT": op.shift,
+            "EACH": op.each,
             "STATE_BITS": bits["state"],
             "LOWEST": op.limits[0],
             "HIGHEST": op.limits[1],
+            "STEPS_Q": op.squash.size,
+            "BASE_Q": op.squash_base,
+            "BITS_Q": bits["squashed"],
             "PRODUCT_BITS": bits["product"],
             "STEPS_H": op.outputs.shape[1],
             "BASE_H": op.output_base,

@@ -138,7 +138,7 @@ def test_gates_that_never_leave_a_code(tmp_path):
         ({"gate_bits": 9}, "gate_bits 9; supported are 2 to 8"),
         ({"cell_bits": 1}, "cell_bits 1; supported are 2 to 16"),
         ({"fraction_bits": -1}, "fraction_bits -1; supported are 0 to 8"),
-        ({"scale": 0.5}, "has scale 1, the node 0.5"),
+        ({"scale": 0.5}, "has scale 1 or a sign, the node scale 0.5 and none"),
         ({"weight_scale": 0.2}, "weights have a scale of 0.25, the node says 0.2"),
         ({"scale": float("nan")}, "scale nan; it must be positive"),
         ({"last": 2}, "last is 2; 0 or 1"),
@@ -195,18 +195,58 @@ def test_a_float_lstm_is_refused_by_name(tmp_path):
         load(path)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_the_lstm_of_brevitas_is_refused_by_name(tmp_path):
+def brevitas_file(tmp_path, fixed, **options):
+    """(a file of Brevitas' QuantLSTM, what torch makes of sequences, the sequences)"""
     import torch
     from brevitas.nn import QuantLSTM
+    from brevitas.quant import fixed_point
 
     from muxflow.frontend.training.quantizers import QONNXManager
 
-    path, x = tmp_path / "model.onnx", torch.rand(1, 4, 3)
-    model = QuantLSTM(3, 2, batch_first=True)
+    torch.manual_seed(3)
+    signed, unsigned = fixed_point.Int8ActPerTensorFixedPoint, fixed_point.Uint8ActPerTensorFixedPoint
+    quantizers = {name: signed for name in ("io_quant", "gate_acc_quant", "tanh_quant", "cell_state_quant")}
+    quantizers |= {"sigmoid_quant": unsigned, "weight_quant": fixed_point.Int8WeightPerTensorFixedPoint}
+    given = {f"{name}_bit_width": bits for name, bits in options.items()}
+    model = QuantLSTM(3, 4, batch_first=True, **(quantizers if fixed else {}), **given)
+    x = torch.randn(64, 6, 3)
     model(x)  # its quantizers take their scales from what they see
-    QONNXManager.export(model.eval(), args=x, export_path=str(path), dynamo=False, opset_version=20)
+    model.eval()
+    path = tmp_path / "model.onnx"
+
+    class Outputs(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = model
+
+        def forward(self, given):
+            return self.layer(given)[0]
+
+    whole = Outputs().eval()
+    with torch.no_grad():
+        answers = whole(x).numpy()
+    QONNXManager.export(whole, args=x[:1], export_path=str(path), dynamo=False, opset_version=20)
+    return path, answers, x.numpy()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("bits", [{}, {"io": 4, "cell_state": 5, "sigmoid": 4, "tanh": 4, "weight": 3, "gate_acc": 6}])
+def test_the_lstm_of_brevitas_with_power_of_two_scales_is_exact(tmp_path, bits):
+    path, answers, x = brevitas_file(tmp_path, True, **bits)
+    graph = load(path)
+    (cell,) = (node.op for node in graph.nodes if isinstance(node.op, LstmCell))
+    assert cell.each
+    (stream,) = (graph.streams[name] for name in graph.inputs)
+    codes = np.clip(np.rint(x / stream.scale[0]), stream.lo, stream.hi).astype(np.int64)
+    met = graph.read_out(graph(codes))
+    assert len(np.unique(answers)) > 2
+    np.testing.assert_array_equal(np.asarray(met).reshape(answers.shape), answers)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_lstm_of_brevitas_with_other_scales_is_refused_by_name(tmp_path):
+    path, _, _ = brevitas_file(tmp_path, False)
     with pytest.raises(
-        UnsupportedError, match=r"\(QuantLSTMCell\): QuantLSTMCell is not supported; Brevitas' QuantLSTM rounds"
+        UnsupportedError, match=r"\(QuantLSTMCell\): output_quant has a scale of .* use quantizers of brevitas"
     ):
         load(path)

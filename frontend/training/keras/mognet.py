@@ -146,7 +146,8 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
 class MuxJoin(_Join):
     """MUX residual join on codes: `y = S ? (x + f) >> 1 : f`, with one select bit S per channel or element.
 
-    `mix`: "mean", or "or" for `S ? x | f : f`. Called on [x, f]: unsigned `bits`-bit codes times `scale` (None: 2^-bits). `select`: channel, S_c = 1{max over
+    `mix`: "mean", or "or" for `S ? x | f : f`.
+    Called on [x, f]: unsigned `bits`-bit codes times `scale` (None: 2^-bits). `select`: channel, S_c = 1{max over
     H x W of x_c >= ceil(t_c)}; channel-mean, S_c = 1{sum over H x W of x_c >= ceil(t_c H W)}; element,
     S = 1{x >= ceil(t_c)}; always, S = 1. The weight `threshold` is trained through straight-through estimators; it is
     t times `scale`, an activation's value, so that it moves as fast as the activations do (torch's twin trains t

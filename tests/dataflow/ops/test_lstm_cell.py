@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,31 +14,44 @@ from muxflow.dataflow.ops.lstm_cell import LstmCell, sum_interval
 from muxflow.dataflow.ops.rom_weights import RomWeights
 
 
+def clip(value, lowest, highest):
+    return max(lowest, min(highest, value))
+
+
+def squashed(op, c):
+    return op.squash_base + sum(t <= c for t in op.squash.tolist()) if op.squash.size else c
+
+
 def slow(op, stateful=False):
     """One frame after the other in plain integers."""
     units = len(op.outputs)
-    kept = {"c": [0] * units, "h": [0] * units}
+    held = {"c": [0] * units, "h": [0] * units}
 
     def run(x, w):
         if not stateful:
-            kept.update(c=[0] * units, h=[0] * units)
+            held.update(c=[0] * units, h=[0] * units)
         sent = []
         for given in x.reshape(-1, 4 * units).tolist():
-            c, h = kept["c"], kept["h"]
+            c, h = held["c"], held["h"]
             sums = [given[r] + sum(int(w[r, k]) * h[k] for k in range(units)) for r in range(4 * units)]
             codes = [
                 op.bases[r % 4] + sum(int(t) <= sums[r] for t in op.thresholds[r].tolist()) for r in range(4 * units)
             ]
             for u in range(units):
                 i, f, g, _ = codes[4 * u : 4 * u + 4]
-                update = (op.factors[0] * f * c[u] + op.factors[1] * i * g) // 2**op.shift
-                c[u] = max(op.limits[0], min(op.limits[1], update))
-            kept["c"] = c
-            kept["h"] = [
-                op.output_base + sum(int(t) <= codes[4 * u + 3] * c[u] for t in op.outputs[u].tolist())
+                kept, added = op.factors[0] * f * c[u], op.factors[1] * i * g
+                if op.each:
+                    # Python's round is half to even, and these fractions are exact.
+                    kept, added = (clip(round(Fraction(v, 2**op.shift)), *op.limits) for v in (kept, added))
+                    c[u] = clip(kept + added, *op.limits)
+                else:
+                    c[u] = clip((kept + added) // 2**op.shift, *op.limits)
+            held["c"] = c
+            held["h"] = [
+                op.output_base + sum(int(t) <= codes[4 * u + 3] * squashed(op, c[u]) for t in op.outputs[u].tolist())
                 for u in range(units)
             ]
-            sent.append(kept["h"])
+            sent.append(held["h"])
         y = np.array(sent[-1:] if op.last else sent)
         return (y.reshape(*([1] * (x.ndim - 1) if op.last else x.shape[:-1]), units),)
 
@@ -97,6 +111,17 @@ def test_ladder(ladder, kind):
     op = cell(rng, 2, 9, gate_steps=7, output_steps=3, output_base=-1, factors=(3, 1), shift=0, limits=(-31, 20))
     add(ladder, op, (6,), -9, 9, weights_of(rng, kind, 2), frames=5)
     assert ladder.climb(refused=["finn"]) == 56
+
+
+def test_summands_rounded_one_by_one_and_a_squashed_state(ladder):
+    """As Brevitas' QuantLSTM has it; every product of gate and state among them, ties to even."""
+    rng = np.random.default_rng(9)
+    options = {"each": True, "limits": (-8, 7), "gate_steps": 4, "output_steps": 5, "output_base": -2}
+    for shape, units, shift in [((6,), 1, 1), ((9,), 2, 3), ((5,), 4, 0)]:
+        squash = np.sort(rng.integers(-8, 8, 6)) if units < 4 else []
+        op = cell(rng, units, 6, shift=shift, factors=(2, 3), squash=squash, squash_base=-3, **options)
+        add(ladder, op, shape, -6, 6, weights_of(rng, "wide", units), frames=6)
+    assert ladder.climb(refused=["finn"]) > 12
 
 
 def test_every_sequence(ladder):
@@ -179,6 +204,7 @@ def test_bad_attributes():
         "8 rows of thresholds for 1 units; 4 gates of each": {"thresholds": [[0]] * 8},
         "a shift of 32 bits; 0 to 31": {"shift": 32},
         "2 from 1 on": {"factors": (0, 1)},
+        r"squash of shape \(2,\); expected \(steps,\), not descending": {"squash": [2, 1]},
         r"the state in \[1, 3\]; it begins at 0": {"limits": (1, 3)},
         r"the output in \[1, 2\]; it begins at 0": {"output_base": 1},
     }.items():
