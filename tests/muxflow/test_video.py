@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
+import muxflow
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.demo import run_demo
+from muxflow.frontend.brevitas.export import export
+from muxflow.frontend.training.configuration import seeded
+from muxflow.frontend.training.zoo_billnet import Billnet, BillnetConfig, randomise
 from muxflow.reports.plots import plot_video
 from muxflow.video import Arrival, check_clips, watch
 
@@ -63,3 +67,20 @@ def test_only_clips_are_played():
     check_clips(Graph("g", (), {"x": Stream((4, 8, 8, 1), 0, 255)}, ("x",), ("x",)))
     with pytest.raises(UsageError, match=r"input has shape \(8, 8, 1\); it needs one of clips"):
         check_clips(Graph("g", (), {"x": Stream((8, 8, 1), 0, 255)}, ("x",), ("x",)))
+
+
+def test_the_emulator_says_the_class_of_every_window(tmp_path):
+    options = dict(
+        n=4, multiples=(1,), pools=(True,), group=2, features=6, units=4, classes=3, input_shape=(1, 4, 8, 8)
+    )
+    model = randomise(seeded(Billnet, BillnetConfig(select="element", **options), 3))
+    graph = muxflow.load(export(model, tmp_path / "net.onnx", (1, *model.config.input_shape)))
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project")
+    clips = np.random.default_rng(0).integers(0, 256, (3, 4, 8, 8, 1), np.uint8)
+    frames = clips.reshape(12, 8, 8, 1)
+    windows = np.stack([frames[end - 4 : end] for end in range(4, 13)]).astype(np.int64)
+    expected = ["abc"[number] for number in graph.read_out(graph(windows)).argmax(1)]
+    with muxflow.Accelerator.emulate(project.path) as accelerator:
+        arrivals = list(watch(accelerator, clips, [0, 1, 2], tuple("abc")))
+    assert [arrival.label for arrival in arrivals] == ["", "", "", *expected]
+    assert [arrival.shown for arrival in arrivals] == list("aaaabbbbcccc")
