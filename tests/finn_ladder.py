@@ -31,7 +31,6 @@ class FinnCases:
         "a window of [13] axes; FINN's nodes take maps of height and width",
         "FINN's float32 tensors are exact up to 16777216",
         "weights that are loaded at run time have no port in FINN",
-        r"\(LstmCell\): FINN has no node of a layer that is recurrent; use target vitis",
         "seeds that are written at run time have no port in FINN",
         "takes [0-9]+ neighbouring pixels at once; FINN's nodes take one after the other",
     )

@@ -89,7 +89,7 @@ def quant_lstm(importer: Importer, node: ModelNode) -> Value:
         raise UnsupportedError(f"{node.label}: the shapes of its weights do not fit; export the model again")
     matrices = (np.stack([gate.of_input for gate in gates]), np.stack([gate.recurrent for gate in gates]))
     streams = products(importer, node, x, *matrices)
-    ends = sum_interval(*(importer.streams[name] for name in streams), output.interval())
+    ends = sum_interval(importer.streams[streams[0]], importer.streams[streams[1]], output.interval())
     found = [_thresholds(importer, node, number, gate, ends) for number, gate in enumerate(gates)]
     cell = quantizers["cell_state"]
     squash = _squash(importer, node, cell, quantizers["hidden_state_tanh"])

@@ -61,7 +61,7 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
         )
     streams = products(importer, node, x, of_input.reshape(GATES, units, -1), recurrent.reshape(GATES, units, -1))
     importer.describe(streams[0], np.array([unit]))
-    ends = sum_interval(*(importer.streams[name] for name in streams), (0, 1))
+    ends = sum_interval(importer.streams[streams[0]], importer.streams[streams[1]], (0, 1))
     gates = [
         _gate(arithmetic.tanh if gate == 2 else arithmetic.sigmoid, one, ends, f"{node.label}, gate {'ifgo'[gate]}")
         for gate, one in enumerate(np.split(bias, GATES))

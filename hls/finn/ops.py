@@ -168,6 +168,7 @@ class MuxflowOp(_MatrixNode):
     """Any op of Muxflow's integer graph that FINN has no node for, with one or more inputs and outputs.
 
     `op`: its name; `attributes`: its fields as JSON (`muxflow.dataflow.graph.codec`); `shapes`: of the inputs, as "8x8x24".
+    `Weights`: of an op with stored weights, its last input, (rows, columns), which no tensor carries.
     """
 
     def own_attributes(self) -> Attributes:
@@ -176,6 +177,7 @@ class MuxflowOp(_MatrixNode):
             "op": ("s", True, "", set(OPS)),
             "attributes": ("s", True, "{}"),
             "shapes": ("strings", True, []),
+            "Weights": TENSOR,
             "SIMD": ("i", False, 1),
             "ParallelGroups": ("i", False, 1),
             "inFIFODepths": ("ints", False, [2, 2, 2]),
@@ -191,7 +193,18 @@ class MuxflowOp(_MatrixNode):
     def build(self) -> Folded:
         """Build one node of the op."""
         op = decode_op({"op": self.get_nodeattr("op"), "attributes": json.loads(self.get_nodeattr("attributes"))})
-        return fold_op(op, self.input_streams(), self.fold(), KERNELS)
+        weights = self.get_nodeattr("Weights")
+        if not weights.size:
+            return fold_op(op, self.input_streams(), self.fold(), KERNELS)
+        (x,) = self.input_streams()
+        nodes = [
+            Node("weights", RomWeights(weights, repeats=x.pixels), (), ("weights",)),
+            Node("node", op, ("x", "weights"), ("y",)),
+        ]
+        folded = fold_graph(
+            with_nodes(Graph(op.kind, (), {"x": x}, ("x",), ("y",)), nodes), {"node": self.fold()}, KERNELS, axi=False
+        )
+        return folded.with_depths(fifo_depths(folded))
 
 
 def _register(kind: type[MuxflowNode]) -> None:

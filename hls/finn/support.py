@@ -7,7 +7,6 @@ from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.implementation import PixelByPixel
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
-from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import check_stored
 
@@ -33,10 +32,6 @@ def check_graph(graph: Graph) -> None:
         if kernel is not None and len(kernel) != 2:
             raise UnsupportedError(
                 f"{node}: a window of {len(kernel)} axes; FINN's nodes take maps of height and width: {OTHERWISE}"
-            )
-        if any(port.weights for port in node.op.inputs) and not isinstance(node.op, MatrixVector):
-            raise UnsupportedError(
-                f"{node}: FINN has no node of a layer that is recurrent; {OTHERWISE}, or target hls4ml"
             )
         if isinstance(node.op, AutomatonWeights) and node.op.writable:
             raise UnsupportedError(
