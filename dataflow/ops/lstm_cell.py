@@ -89,10 +89,10 @@ class LstmCell(Op):
     """
 
     thresholds: IntArray
-    bases: tuple[int, int, int, int]
-    factors: tuple[int, int]
+    bases: tuple[int, ...]
+    factors: tuple[int, ...]
     shift: int
-    limits: tuple[int, int]
+    limits: tuple[int, ...]
     outputs: IntArray
     output_base: int = 0
     last: bool = False
@@ -126,7 +126,7 @@ class LstmCell(Op):
             )
         if not 0 <= self.shift <= MOST_BITS:
             raise GraphError(f"LSTM cell: a shift of {self.shift} bits; 0 to {MOST_BITS}")
-        for name, (lo, hi) in {"the state": self.limits, "the output": self.output_interval}.items():
+        for name, (lo, hi) in {"the state": self.state_interval, "the output": self.output_interval}.items():
             if not lo <= 0 <= hi:
                 raise GraphError(f"LSTM cell: {name} in [{lo}, {hi}]; it begins at 0, which must be among them")
 
@@ -139,6 +139,12 @@ class LstmCell(Op):
     def output_interval(self) -> Interval:
         """The least and the largest code of the output."""
         return self.output_base, self.output_base + self.outputs.shape[1]
+
+    @property
+    def state_interval(self) -> Interval:
+        """The least and the largest state."""
+        lo, hi = self.limits
+        return lo, hi
 
     @cached_property
     def gate_intervals(self) -> tuple[Interval, Interval, Interval, Interval]:
@@ -153,7 +159,7 @@ class LstmCell(Op):
         i, f, g, _ = self.gate_intervals
         kept, added = (
             _corners(pair, ends, (factor, factor))
-            for pair, ends, factor in ((f, self.limits, self.factors[0]), (i, g, self.factors[1]))
+            for pair, ends, factor in ((f, self.state_interval, self.factors[0]), (i, g, self.factors[1]))
         )
         half = (1 << self.shift) >> 1 if self.each else 0
         lo, hi = min(kept[0] + added[0], kept[0], added[0]), max(kept[1] + added[1], kept[1], added[1])
@@ -167,7 +173,7 @@ class LstmCell(Op):
     @property
     def squash_interval(self) -> Interval:
         """The least and the largest state as the output gate meets it."""
-        return (self.squash_base, self.squash_base + self.squash.size) if self.squash.size else self.limits
+        return (self.squash_base, self.squash_base + self.squash.size) if self.squash.size else self.state_interval
 
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         x, w = inputs

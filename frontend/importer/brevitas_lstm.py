@@ -97,7 +97,7 @@ def quant_lstm(importer: Importer, node: ModelNode) -> Value:
     factors, shift = _state(gates, cell)
     op = LstmCell(
         laid_out(found, units, ends[1] + 1),
-        bases=tuple(one.base for one in found),  # type: ignore[arg-type]
+        bases=tuple(one.base for one in found),
         factors=factors,
         shift=shift,
         limits=cell.interval(),

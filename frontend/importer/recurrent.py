@@ -69,7 +69,7 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
     importer.threshold_count += sum(gate.thresholds.size for gate in gates)
     op = LstmCell(
         laid_out(gates, units, ends[1] + 1),
-        bases=tuple(gate.base for gate in gates),  # type: ignore[arg-type]
+        bases=tuple(gate.base for gate in gates),
         factors=(1, 1 << arithmetic.fraction_bits),
         shift=arithmetic.gate_bits,
         limits=(-arithmetic.most, arithmetic.most),

@@ -97,8 +97,8 @@ class lstm_cell {
  public:
   /// What it holds from step to step: outputs of the present step and of the one before, in words of SIMD, and the state.
   struct State {
-    Kept<Word, 2 * COLUMN_FOLD, BLOCK_H> outputs;
-    Kept<Cells, ROW_FOLD / PARTS, BLOCK_C> state;
+    Lasting<Word, 2 * COLUMN_FOLD, BLOCK_H> outputs;
+    Lasting<Cells, ROW_FOLD / PARTS, BLOCK_C> state;
     bool upper;  // whether the step before is the upper half of `outputs`
   };
 

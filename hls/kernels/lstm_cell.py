@@ -64,7 +64,7 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
             "sum": sum_interval(x, w, op.output_interval),
             "gate": (min(lowest), max(highest)),
             "update": op.update_interval,
-            "state": op.limits,
+            "state": op.state_interval,
             "squashed": op.squash_interval,
             "product": op.product_interval,
         }

@@ -15,6 +15,7 @@ from muxflow.hls.finn.support import check_graph
 from muxflow.hls.registry import check_stored
 from muxflow.hls.vitis.csim import run_csim
 from muxflow.hls.vitis.execution import CsimExecution
+from muxflow.hls.vitis.project import ProjectOptions
 from muxflow.proof.compare import compare
 
 QONNX = "qonnx.custom_op.general"
@@ -144,6 +145,16 @@ def test_a_state_that_goes_on(video, tmp_path):
         np.testing.assert_array_equal(accelerator.run(codes[:6]).reshape(6, -1), outputs[:6].reshape(6, -1))
         assert accelerator.self_test() > 0
         np.testing.assert_array_equal(accelerator.run(codes[:1]).reshape(1, -1), outputs[:1].reshape(1, -1))
+
+
+def test_recurrent_weights_that_are_loaded(video, tmp_path):
+    """Thresholds and intervals hold for any weights of as many bits; those of the file give the same as stored ones."""
+    graph = muxflow.load(video, loaded=())
+    design = muxflow.fit(graph, "pynq-z2", fps=1000)
+    project = muxflow.write(design, tmp_path / "video", options=ProjectOptions(weights="loaded")).hls
+    batch = clips(graph, 5)
+    (outputs,) = compare(design.graph, [CsimExecution(project)], batch).outputs.values()
+    np.testing.assert_array_equal(outputs, muxflow.load(video)(batch))
 
 
 def test_clips_that_begin_anew_have_no_state_to_reset(video, tmp_path):

@@ -16,10 +16,10 @@ template <class V, int PLACES, int DISTANCE, bool BLOCK> struct Places {
   V data[PLACES];
   V& operator[](int place) { return data[place]; }
 };
-template <class V, int PLACES, bool BLOCK> struct Kept : Places<V, PLACES, 0, BLOCK> {
+template <class V, int PLACES, bool BLOCK> struct Lasting : Places<V, PLACES, 0, BLOCK> {
   void placed() {}
 };
-template <class V, int PLACES, bool BLOCK> struct Rows : Kept<V, PLACES, BLOCK> {};
+template <class V, int PLACES, bool BLOCK> struct Rows : Lasting<V, PLACES, BLOCK> {};
 
 template <class V, int LENGTH, bool BLOCK> struct Circle {
   V data[LENGTH];
@@ -80,7 +80,7 @@ template <class V, int PLACES, int DISTANCE, bool BLOCK> struct Places {
 
 /// A memory in which no iteration, nor the next few, reads what it writes: the caller sees to that. It has no constructor, so
 /// that it can be static and last from frame to frame: `placed` says where it is planned.
-template <class V, int PLACES, bool BLOCK> struct Kept {
+template <class V, int PLACES, bool BLOCK> struct Lasting {
   V data[PLACES];
   void placed() {
 #pragma HLS inline
@@ -93,7 +93,7 @@ template <class V, int PLACES, bool BLOCK> struct Kept {
     return data[place];
   }
 };
-template <class V, int PLACES> struct Kept<V, PLACES, true> {
+template <class V, int PLACES> struct Lasting<V, PLACES, true> {
   V data[PLACES];
   void placed() {
 #pragma HLS inline
@@ -108,7 +108,7 @@ template <class V, int PLACES> struct Kept<V, PLACES, true> {
 };
 
 /// The same, of one frame.
-template <class V, int PLACES, bool BLOCK> struct Rows : Kept<V, PLACES, BLOCK> {
+template <class V, int PLACES, bool BLOCK> struct Rows : Lasting<V, PLACES, BLOCK> {
   Rows() {
 #pragma HLS inline
     this->placed();
