@@ -121,7 +121,10 @@ def test_summands_rounded_one_by_one_and_a_squashed_state(ladder):
         squash = np.sort(rng.integers(-8, 8, 6)) if units < 4 else []
         op = cell(rng, units, 6, shift=shift, factors=(2, 3), squash=squash, squash_base=-3, **options)
         add(ladder, op, shape, -6, 6, weights_of(rng, "wide", units), frames=6)
-    assert ladder.climb() > 12
+    # Weights and outputs of more than four bits: products in DSP blocks.
+    op = cell(rng, 2, 90, shift=2, factors=(1, 2), **{**options, "output_steps": 20, "output_base": -9})
+    add(ladder, op, (4,), -60, 60, rng.integers(-30, 31, (8, 2)), frames=6)
+    assert ladder.climb() == 3 + 7 + 12 + 7
 
 
 def test_every_sequence(ladder):
