@@ -219,10 +219,12 @@ class LstmCell(Op):
         kept, added = self.factors[0] * f * c, self.factors[1] * i * g
         if self.each:
             c = np.clip(
-                np.clip(self._rounded(kept), *self.limits) + np.clip(self._rounded(added), *self.limits), *self.limits
+                np.clip(self._rounded(kept), *self.state_interval)
+                + np.clip(self._rounded(added), *self.state_interval),
+                *self.state_interval,
             )
         else:
-            c = np.clip((kept + added) >> self.shift, *self.limits)
+            c = np.clip((kept + added) >> self.shift, *self.state_interval)
         squashed = self.squash_base + _reached(self.squash, c) if self.squash.size else c
         return c, self.output_base + _reached(self.outputs, o * squashed)
 

@@ -18,7 +18,7 @@ CHOICES = frozenset(("ArgMax", "TopK"))
 """Operators that choose the largest elements; the chip does so even where a softmax stands before them."""
 MOST_NAMED = 8
 """Nodes of the host that are named."""
-LAYERS = frozenset("Conv ConvTranspose Gemm MatMul LSTM GRU RNN QuantLSTMCell LstmCell".split())
+LAYERS = frozenset("Conv ConvTranspose Gemm MatMul LSTM GRU RNN".split())
 
 
 class HostComputes(UnsupportedError):

@@ -34,14 +34,18 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
         """Count a matrix-vector product, all comparisons of thresholds at once, three products a unit (derived).
 
         The comparisons are those of the gates of PE rows and of the outputs of the units that are finished at once. The
-        products are of gates and state, which are of few bits, in LUTs.
+        products of a unit, of gates and state, are of few bits, in LUTs; those of weights and outputs go into DSP blocks where
+        both have more than four bits, as in a matrix-vector product.
         """
         w, units, (y,) = ports.inputs[1], op.finished(fold), ports.outputs
         bits = {name: width(*ends)[0] for name, ends in self._ends(op, ports).items()}
         amounts = {"constant": 1.0, "input_bit": fold.simd * y.bits, "accumulator_bit": fold.pe * bits["sum"]}
-        made = (fold.pe + 1) * fold.simd if w.bipolar else fold.parallel
-        for amount, share in products(w.bits, y.bits, w.bipolar).items():
-            amounts[amount] = share * made
+        if self._in_dsp(ports):
+            amounts |= {"dsp": fold.parallel, "dsp_bit": fold.parallel * (w.bits + y.bits)}
+        else:
+            made = (fold.pe + 1) * fold.simd if w.bipolar else fold.parallel
+            for amount, share in products(w.bits, y.bits, w.bipolar).items():
+                amounts[amount] = share * made
         for one, other in (("gate", "state"), ("gate", "gate"), ("gate", "squashed")):
             for amount, share in products(bits[one], bits[other], False).items():
                 amounts[amount] = amounts.get(amount, 0) + share * units
@@ -51,10 +55,15 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
         return Cost(
             lut,
             ff,
-            memories=self._memories(op, ports, fold),
+            fold.parallel if self._in_dsp(ports) else 0,
+            self._memories(op, ports, fold),
             depth=self.depth(fold),
             unrolled=fold.parallel + fold.pe * gates + units * (3 + op.squash.size + outputs),
         )
+
+    def _in_dsp(self, ports: Ports) -> bool:
+        """Say whether products of weights and outputs stand in DSP blocks."""
+        return min(ports.inputs[1].bits, ports.outputs[0].bits) > 4
 
     def _ends(self, op: LstmCell, ports: Ports) -> dict[str, Interval]:
         """Give the intervals of what the kernel computes, all of signed types."""
@@ -109,7 +118,7 @@ class LstmCellKernel(Kernel[LstmCell], op=LstmCell):
             "SIMD": fold.simd,
             "LAST": op.last,
             "TERNARY": w.lo >= -1 and w.hi <= 1 and not w.bipolar,
-            "DSP": False,
+            "DSP": self._in_dsp(ports),
             "SUM_BITS": bits["sum"],
             "GATE_STEPS": op.thresholds.shape[1],
             "GATE_BITS": bits["gate"],
