@@ -22,6 +22,7 @@ from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import axi_port, unpack
 from muxflow.hls.vitis.loading import weight_words
 from muxflow.hls.vitis.project import Project
+from muxflow.hls.vitis.seeds import SeedArgument
 
 HERE = Path(__file__).parent
 DRIVER = "muxflow_driver"
@@ -72,17 +73,20 @@ def interface_entry(project: Project) -> dict[str, Any]:
         "bitstream": f"{BITSTREAM}.bit",
         "inputs": [_port(project, name, name) for name in design.graph.inputs],
         "outputs": _outputs(project),
-        "seeds": [
-            {
-                "node": seed.node,
-                "argument": seed.argument,
-                "cells": seed.text,
-                "offset": seed.offset,
-                "frames_ahead": seed.frames_ahead,
-            }
-            for seed in project.seeds
-        ],
+        "seeds": [_register(one) for one in project.seeds],
+        "states": [_register(one) for one in project.states],
         "weights": None if project.memories is None else project.memories.entry(),
+    }
+
+
+def _register(one: SeedArgument) -> dict[str, Any]:
+    """Describe what is written at run time."""
+    return {
+        "node": one.node,
+        "argument": one.argument,
+        "cells": one.text,
+        "offset": one.offset,
+        "frames_ahead": one.frames_ahead,
     }
 
 

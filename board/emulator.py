@@ -28,7 +28,8 @@ class Emulator:
     """An HLS project as a backend of `Accelerator`: a slot's words go through one run of the compiled simulation.
 
     `interface`, `self_test`: what the deploy folder would hold. `error`: the exception type of the driver that asks,
-    which may be a copy of Muxflow's own; it is raised with the text of any MuxflowError.
+    which may be a copy of Muxflow's own; it is raised with the text of any MuxflowError. A run of the simulation begins with the
+    state 0, so that of a sequence all frames since it began are simulated again.
     Only frames and words are counted: the C simulation has no clock.
     """
 
@@ -45,7 +46,9 @@ class Emulator:
             raise error(str(problem)) from problem
         self._seeds: dict[str, tuple[int, ...]] = {}
         self._weights: list[str] = []
+        self._sequence: list[Sequence[Words]] = []  # what has been sent since it began
         self._loaded = [0, 0]
+        self._before = [0, 0]
         self._frames = 0
         self._run: subprocess.Popen[str] | None = None
         self._log = ""
@@ -60,12 +63,16 @@ class Emulator:
     def load(self, slot: int, words: Sequence[Words]) -> None:
         """Write the slot's file of each input."""
         self._loaded[slot] = len(words[0])
-        for port, one in zip(self._ports("inputs"), words, strict=True):
-            self._file(port, slot).write_bytes(one.tobytes())
+        self._before[slot] = sum(len(one[0]) for one in self._sequence)
+        sent = [*self._sequence, words]
+        if self.interface["states"]:
+            self._sequence = sent
+        for number, port in enumerate(self._ports("inputs")):
+            self._file(port, slot).write_bytes(b"".join(one[number].tobytes() for one in sent))
 
     def start(self, slot: int) -> None:
         """Start the simulation on the slot's input files."""
-        command = [str(self._executable), str(self._loaded[slot])]
+        command = [str(self._executable), str(self._before[slot] + self._loaded[slot])]
         for option, side in (("--in", "inputs"), ("--out", "outputs")):
             for port in self._ports(side):
                 command += [option, port, str(self._file(port, slot))]
@@ -92,7 +99,8 @@ class Emulator:
             )
         self._frames += frames
         files = (self._file(port, slot) for port in self._ports("outputs"))
-        return tuple(np.fromfile(file, "<u8").reshape(frames, -1) for file in files)
+        whole = self._before[slot] + frames
+        return tuple(np.fromfile(file, "<u8").reshape(whole, -1)[self._before[slot] :] for file in files)
 
     def reset(self) -> None:
         """End a simulation that runs."""
@@ -102,8 +110,10 @@ class Emulator:
             run.communicate()
 
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
-        """Let the next simulation start that generator there."""
+        """Let the next simulation start that generator there; a state that is not carried on begins a sequence."""
         self._seeds[seed.node] = cells
+        if cells == (0,) and any(one["node"] == seed.node for one in self.interface["states"]):
+            self._sequence = []
 
     def load_weights(self, words: Words, seconds: float) -> int:
         """Let every simulation from now on load these words first; a frame that is dropped gives the checksum."""

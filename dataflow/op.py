@@ -104,10 +104,14 @@ class Port:
 
 @dataclass(frozen=True)
 class Register:
-    """State of a node that the host may write at run time: `cells` bits, the stored start, cell 0 first."""
+    """State of a node that the host may write at run time: `cells` bits, the stored start, cell 0 first.
+
+    `carry`: whether it is the one bit that says whether a frame goes on with the state that the one before left.
+    """
 
     name: str
     cells: tuple[int, ...]
+    carry: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +230,15 @@ class Op(ABC):
 
     def with_registers(self) -> Op | None:
         """Give the same op with its state writable at run time; None for an op without any."""
+        return None
+
+    @property
+    def carries(self) -> bool:
+        """Whether a frame goes on with what the one before left: frames of a batch follow each other then."""
+        return False
+
+    def carried_on(self) -> Op | None:
+        """Give the same op whose frames go on with what the one before left; None for an op without a state."""
         return None
 
     def from_stream_order(self, ports: Ports, fold: Fold, recorded: IntArray) -> IntArray:

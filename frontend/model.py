@@ -160,7 +160,7 @@ class ImportOptions:
     `input_layout`: where the channels of maps are in the model's inputs; None takes it from the first node that reads
     them as maps.
     `loaded`: nodes whose weights are loaded at run time, by their names in the graph, () for all, None for none: intervals
-    and thresholds then hold for any weights of as many bits.
+    and thresholds then hold for any weights of as many bits. `stateful`: whether recurrent layers go on from frame to frame.
     Raises UsageError when a field is out of range.
     """
 
@@ -171,6 +171,7 @@ class ImportOptions:
     input_mean: tuple[float, ...] = ()
     input_std: tuple[float, ...] = ()
     loaded: tuple[str, ...] | None = None
+    stateful: bool = False
 
     def __post_init__(self) -> None:
         if self.input_scale is not None:

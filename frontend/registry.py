@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from muxflow.dataflow.discovery import Registry
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.dataflow.graph.passes import load_weights
+from muxflow.dataflow.graph.passes import carry_state, load_weights
 from muxflow.dataflow.packages import Package
 from muxflow.frontend.kinds import kind_of
 from muxflow.frontend.model import ImportOptions, Model, NodeStatus
@@ -125,13 +125,15 @@ def load(path: Path, options: ImportOptions | None = None) -> Graph:
     """Read a model file and make its integer graph.
 
     Raises UnsupportedError naming the first node that is not supported, GraphError for a name in `options.loaded` that no
-    weights have, else as `read`.
+    weights have, or where `options.stateful` asks for a state that there is not, else as `read`.
     """
     from muxflow.frontend.importer.walk import import_model
 
     options = options or ImportOptions()
     found = read(path, options)
     graph = found if isinstance(found, Graph) else import_model(found, options)
+    if options.stateful:
+        graph = carry_state(graph)
     return graph if options.loaded is None else load_weights(graph, options.loaded)
 
 

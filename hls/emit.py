@@ -234,7 +234,11 @@ class Emitter:
                 lines.append(self._reader(held[name], name, port))
         values, readers = self._table_arguments(node)
         template = self._template(node, readers)
-        lines.append(f"muxflow::{unit.function}<{template}>({', '.join([*values, *ports])})")
+        kept = []
+        if unit.keeps:
+            statics.append(f"muxflow::{unit.function}<{template}>::State kept")
+            kept.append("kept")
+        lines.append(f"muxflow::{unit.function}<{template}>({', '.join([*kept, *values, *ports])})")
         pragmas = [
             pragma
             for part, table in placed

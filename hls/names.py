@@ -97,8 +97,11 @@ def names_of(folded: Folded) -> Names:
     outer |= {top, f"{top}_design"}
     functions = identifiers((node.name for node in graph.nodes), outer)
     outer.update(functions.values())
-    with_state = [node.name for node in graph.nodes if node.op.with_registers() is not None]
-    keys = {name: f"{functions[name]} seed" for name in with_state}
+    keys = {
+        node.name: f"{functions[node.name]} {'carry' if node.op.carries else 'seed'}"
+        for node in graph.nodes
+        if node.op.carries or node.op.with_registers() is not None
+    }
     texts = identifiers(keys.values(), outer)
     seeds = {name: texts[key] for name, key in keys.items()}
     return Names(top, variables, types, ports, functions, seeds, frozenset(outer | set(seeds.values())))

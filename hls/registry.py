@@ -118,8 +118,13 @@ def find(name: str) -> Target:
 
 
 def check_stored(graph: Graph, whose: str) -> None:
-    """Raise UnsupportedError naming weights that are loaded at run time, which other people's projects have no port for."""
+    """Raise UnsupportedError naming what other people's projects have no port for: weights that are loaded, state carried on."""
     for node in graph.nodes:
+        if node.op.carries:
+            raise UnsupportedError(
+                f"{node}: a state that goes on from frame to frame is begun anew by a register, which {whose}'s projects do "
+                "not have; leave --stateful out, or use target vitis, `muxflow build`"
+            )
         if node.op.loaded:
             raise UnsupportedError(
                 f"{node.name}: weights that are loaded at run time have no port in {whose}'s projects; fit the graph with "

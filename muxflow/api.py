@@ -47,12 +47,18 @@ class InputDescription(TypedDict, total=False):
     input_std: Sequence[float]
 
 
-def _options(given: InputDescription, loaded: Sequence[str] | None = None) -> ImportOptions:
+def _options(given: InputDescription, loaded: Sequence[str] | None = None, stateful: bool = False) -> ImportOptions:
     tuples: dict[str, Any] = {name: tuple(given[name]) for name in ("input_mean", "input_std") if name in given}
-    return ImportOptions(**{**given, **tuples}, loaded=None if loaded is None else tuple(loaded))
+    return ImportOptions(**{**given, **tuples}, loaded=None if loaded is None else tuple(loaded), stateful=stateful)
 
 
-def load(path: str | Path, *, loaded: Sequence[str] | None = None, **inputs: Unpack[InputDescription]) -> Graph:
+def load(
+    path: str | Path,
+    *,
+    loaded: Sequence[str] | None = None,
+    stateful: bool = False,
+    **inputs: Unpack[InputDescription],
+) -> Graph:
     """Load the integer graph of a model file that a reader takes.
 
     QONNX and FINN-ONNX (`.onnx`), Keras 2 with QKeras or Keras 3 with HGQ2 (`.h5`, `.hdf5`, `.keras`), a graph saved by
@@ -63,14 +69,15 @@ def load(path: str | Path, *, loaded: Sequence[str] | None = None, **inputs: Unp
     the first node that reads a map where it is not given.
     `loaded`: nodes whose weights are loaded at run time, by their names in the graph or those of their weights' nodes; () for
     all. Intervals and thresholds then hold for any weights of as many bits, so that another training of the same network can
-    be loaded (`Project.write_weights`); None stores all weights.
+    be loaded (`Project.write_weights`); None stores all weights. `stateful`: recurrent layers go on from frame to frame, for a
+    video without end; else each frame, which is a clip, begins anew.
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
     """
     _check_no_project(Path(path))
     if isinstance(loaded, str):
         raise UsageError(f"muxflow.load: loaded={loaded!r}; give a list of names, or () for all weights")
-    return registry.load(Path(path), _options(inputs, loaded))
+    return registry.load(Path(path), _options(inputs, loaded, stateful))
 
 
 def save(graph: Graph, path: str | Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,31 @@ from rich.console import Console
 
 import muxflow
 from muxflow.board.board import find_board
+from muxflow.board.driver import Accelerator
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
+from muxflow.reports.plots import check_ending, plot_video
 from muxflow.reports.render import terminal, to_json, write_report
 from muxflow.reports.report import Report
+from muxflow.video import CLIPS, Arrival, check_clips, watch
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What a demo run made: the report, the project's folder, the written files, seconds taken."""
+    """What a demo run made: the report, the project's folder, the written files, seconds taken.
+
+    `video`: the data set of which clips are played when the result is shown, "" for none; `plot`: the file into which
+    their pictures are drawn then.
+    """
 
     report: Report
     project: Path
     files: tuple[Path, ...]
     seconds: float
+    video: str = ""
+    plot: Path | None = None
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -38,7 +48,24 @@ class DemoResult:
             "project": str(self.project),
             "files": [str(path) for path in self.files],
             "seconds": round(self.seconds, 1),
+            **({"video": [asdict(arrival) for arrival in self.arrivals()]} if self.video else {}),
         }
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Play the first clips of the held-out split in the emulator, frame by frame."""
+        from muxflow.frontend.training.datasets.registry import load
+
+        dataset = load(self.video, "test")
+        clips = dataset.images[:CLIPS]
+        arrivals = []
+        with Accelerator.emulate(self.project) as accelerator:
+            for arrival in watch(accelerator, clips, dataset.labels[:CLIPS].tolist(), dataset.classes):
+                arrivals.append(arrival)
+                yield arrival
+        if self.plot is not None:
+            title = f"{self.report.network}: the class of the last {clips.shape[1]} pictures, as each arrives"
+            captions = [arrival.caption for arrival in arrivals]
+            plot_video(clips.reshape(-1, *clips.shape[2:]), captions, title=title, path=self.plot)
 
     def show(self, console: Console) -> None:
         """Print the result for a reader."""
@@ -52,15 +79,27 @@ class DemoResult:
         console.print(f"project: {os.path.relpath(self.project)}")
         console.print(f"report:  {os.path.relpath(next(path for path in self.files if path.suffix == '.html'))}")
         console.print(f"done in {rounded(self.seconds)} s")
+        if self.video:
+            for arrival in self.arrivals():
+                console.print(arrival.line)
 
 
 def run_demo(
-    output: Path, *, network: str = "mognet_digits", board: str, select: str | None = None, begin: Begin
+    output: Path,
+    *,
+    network: str = "mognet_digits",
+    board: str,
+    select: str | None = None,
+    video: bool = False,
+    plot: Path | None = None,
+    begin: Begin,
 ) -> DemoResult:
     """Take the Brevitas network to QONNX, graph, design, HLS project, C simulation on the whole held-out split and report.
 
-    Nothing is trained or downloaded: the weights ship with Muxflow. `select`: of a MOGNET, None for the network as it is.
-    Raises MuxflowError for a network, select mode or board that is unknown, MismatchError when any two executions differ.
+    Nothing is trained or downloaded: the weights ship with Muxflow. `select`: of a MOGNET, None for the network as it is;
+    `video`: clips are played when the result is shown, and drawn into the file `plot`.
+    Raises MuxflowError for a network, select mode or board that is unknown, or a video of a network that takes no clips,
+    MismatchError when any two executions differ.
     """
     # Torch is slow to load: only when the demo really runs.
     import torch
@@ -73,6 +112,10 @@ def run_demo(
     if name not in shipped():
         raise UsageError(f"no shipped network {name}; there are {', '.join(shipped())}")
     find_board(board)
+    if plot is not None:
+        if not video:
+            raise UsageError(f"--plot {plot} draws a video; add --video")
+        check_ending(plot)
     torch.set_num_threads(1)
     started = time.perf_counter()
     done = begin("export the Brevitas network to QONNX", 1)
@@ -83,6 +126,8 @@ def run_demo(
     done(1, 1)
     done = begin("import QONNX into the integer graph", 1)
     graph = muxflow.load(model)
+    if video:
+        check_clips(graph)
     images = dataset_images(graph, facts["dataset"], "test", None, None)
     done(1, 1)
     done = begin(f"fit {board}: folds, FIFO depths, memories", 1)
@@ -97,4 +142,5 @@ def run_demo(
     prove(project, images, network=trained, jobs=os.cpu_count() or 1, begin=begin)
     report = project_report(project, muxflow.__version__, bare)
     files = write_report(report, project.path / "report")
-    return DemoResult(report, project.path, tuple(files), time.perf_counter() - started)
+    played = facts["dataset"] if video else ""
+    return DemoResult(report, project.path, tuple(files), time.perf_counter() - started, played, plot)

@@ -136,6 +136,8 @@ def _slices(graph: Graph, codes: Batch | Iterator[Batch]) -> Iterator[dict[str, 
     frame = sum(stream.size for name, stream in graph.streams.items() if name not in weights)
     size = min(BATCH, max(1, BATCH_CODES // frame))
     for given in codes if isinstance(codes, Iterator) else (codes,):
+        if graph.carries:
+            size = max(1, graph.frames(given))  # one sequence
         for _, batch in graph.batches(given, size):
             for array in batch.values():
                 array.flags.writeable = False  # all executions and the graph see the same codes

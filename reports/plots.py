@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from muxflow.dataflow.errors import ToolError, UsageError
 from muxflow.dataflow.files import write_atomically
@@ -31,13 +35,7 @@ def plot_frontier(
     where the disk refuses.
     """
     check_ending(path)
-    try:
-        import matplotlib
-    except ImportError:
-        raise ToolError(f"plots need matplotlib: {install_extra('report')}; or leave out --plot") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
     rates = [clock_mhz * 1e6 / point.interval for point in points]
     for axis, name in zip(axes, ("LUT", "BRAM18"), strict=True):
@@ -51,8 +49,44 @@ def plot_frontier(
     axes[0].set_yscale("log")
     axes[0].legend()
     figure.suptitle(title)
+    return _written(figure, path)
+
+
+PICTURES_A_ROW = 16
+
+
+def plot_video(pictures: npt.NDArray[np.uint8], captions: Sequence[str], *, title: str, path: Path) -> Path:
+    """Draw the pictures of a video (N, H, W, C) in rows, a caption below each, into a file as `plot_frontier` does."""
+    check_ending(path)
+    pyplot = _pyplot()
+    rows = -(-len(pictures) // PICTURES_A_ROW)
+    columns = min(len(pictures), PICTURES_A_ROW)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(columns, 1.3 * rows), squeeze=False, layout="constrained")
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, picture, caption in zip(axes.flat, pictures, captions, strict=False):
+        axis.imshow(picture if picture.shape[-1] == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=255)
+        axis.set_title(caption, fontsize=6, y=-0.25)
+    figure.suptitle(title, fontsize=8)
+    return _written(figure, path)
+
+
+def _pyplot() -> Any:
+    """Load matplotlib; raises ToolError when it is absent."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise ToolError(f"plots need matplotlib: {install_extra('report')}; or leave out --plot") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _written(figure: Any, path: Path) -> Path:
+    """Write a figure and close it; no date and no random names are in the file: the same figure gives the same bytes."""
+    pyplot = _pyplot()
     drawn = BytesIO()
-    # No date and no random names in the file: the same points give the same bytes.
     ending = path.suffix.lower()
     with pyplot.rc_context({"svg.hashsalt": "muxflow"}):
         figure.savefig(drawn, format=ending[1:], metadata={key: None for key in ENDINGS[ending]})

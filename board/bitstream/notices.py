@@ -16,10 +16,15 @@ WITHDRAWN = re.compile(r"^.*\[HLS 200-1553\].*$", re.MULTILINE)
 
 def cosimulation_refusal(project: Project) -> str:
     """Say why the vendor's co-simulation refuses the project; empty where it does not."""
-    if project.seeds and project.options.control == "ap_ctrl_none":
+    if project.registers and project.options.control == "ap_ctrl_none":
+        what, instead = (
+            ("writable seeds are registers", "`--seeds fixed`")
+            if project.seeds
+            else ("what begins a state anew is a register", "a build without --stateful")
+        )
         return (
             "the tools co-simulate a free-running region (ap_ctrl_none) only where all its ports are streams (UG1399), and "
-            "writable seeds are registers; `--seeds fixed`, or `--control s_axilite`, can be co-simulated"
+            f"{what}; {instead}, or `--control s_axilite`, can be co-simulated"
         )
     return ""
 

@@ -113,6 +113,7 @@ class Accelerator:
         self._timeout = timeout
         self._seeds: dict[str, tuple[int, ...]] = {}
         self._stale = False
+        self._anew = bool(interface.states)
         self._own_weights = folder / WEIGHTS_FILE
         self._words: Words | None = None
         self._empty = False
@@ -159,7 +160,9 @@ class Accelerator:
             raise AcceleratorError(
                 "the self test knows the weights that the project was built with only; load_weights() brings them back"
             )
+        self._anew = bool(self.interface.states)
         answers = self._run(self._stored_images())
+        self._anew = bool(self.interface.states)
         for port, met in zip(self.interface.outputs, answers):
             expected = self._self_test[port.port]
             if np.array_equal(met, expected):
@@ -178,7 +181,10 @@ class Accelerator:
         return tuple(self._self_test[port.port] for port in self.interface.inputs)
 
     def measure(self, batch: int = 256) -> Measurement:
-        """Measure the frame rate, pipelined over `batch` images, the latency of one image, and the real clock."""
+        """Measure the frame rate, pipelined over `batch` images, the latency of one image, and the real clock.
+
+        Recurrent layers begin anew after it.
+        """
         if batch < 1:
             raise AcceleratorError(f"a batch of {batch} images; measure at least one")
         images = tuple(stored[np.arange(batch) % len(stored)] for stored in self._stored_images())
@@ -189,6 +195,7 @@ class Accelerator:
         pipelined = _seconds(lambda: self._stream(self._cut(words), len))
         packed = _seconds(lambda: self._run(images))
         latencies = sorted(_seconds(lambda: self._stream(iter([first]), len)) for _ in range(LATENCY_RUNS))
+        self._anew = bool(self.interface.states)
         return Measurement(
             batch,
             batch / pipelined,
@@ -261,6 +268,19 @@ class Accelerator:
         self._stale = True
         self._settle()
 
+    def reset_state(self) -> None:
+        """Let recurrent layers begin anew with the next frame, as they do after opening and after an error.
+
+        Without a call every frame goes on with the state that the one before left.
+        """
+        if not self.interface.states:
+            raise AcceleratorError(
+                f"{self.interface.name}: every frame begins anew; build it with --stateful to carry a state on "
+                "(docs/guide/driver.md)"
+            )
+        self._opened()
+        self._anew = True
+
     def load_weights(self, file: str | Path | None = None) -> None:
         """Load a weight file, written by `muxflow weights`, in place of the weights so far; the built ones without a file.
 
@@ -292,6 +312,7 @@ class Accelerator:
         with self._alone("weights would change within a frame; load them between calls"):
             self._words = words
             self._empty = True
+            self._anew = bool(self.interface.states)
             expected, met = checksum(words), backend.load_weights(words, self._timeout)
             if met != expected:
                 raise AcceleratorError(
@@ -307,6 +328,7 @@ class Accelerator:
             self._load(self._opened(), self._words)
         if self._stale:
             self._stale = False
+            self._anew = bool(self.interface.states)
             ahead = max(seed.frames_ahead for seed in self.interface.seeds)
             frames = (np.full((ahead, *port.shape), port.lowest, np.int64) for port in self.interface.inputs)
             self._stream(self._cut(self._pack(tuple(frames))), len)
@@ -342,8 +364,23 @@ class Accelerator:
     def _run(self, codes: tuple[Codes, ...]) -> tuple[Codes, ...]:
         """Run the frames and return the codes of each output."""
         self._settle()
-        batches = (self._pack(part) for part in self._cut(codes))
-        return tuple(np.concatenate(parts) for parts in zip(*self._stream(batches, self._unpack)))
+        taken: list[tuple[Codes, ...]] = []
+        for part in self._sequences(codes):
+            taken += self._stream((self._pack(one) for one in self._cut(part)), self._unpack)
+        return tuple(np.concatenate(parts) for parts in zip(*taken))
+
+    def _sequences(self, codes: tuple[Codes, ...]) -> Iterator[tuple[Codes, ...]]:
+        """Cut frames where registers change in between: the first one alone where a state begins anew with it."""
+        if self._anew:
+            for carry in (0, 1):
+                for state in self.interface.states:
+                    self._opened().write_seed(state, (carry,))
+                if carry == 0:
+                    yield tuple(one[:1] for one in codes)
+            self._anew = False
+            codes = tuple(one[1:] for one in codes)
+        if len(codes[0]):
+            yield codes
 
     def _stream(self, batches: Iterator[tuple[Words, ...]], take: Callable[[tuple[Words, ...]], T]) -> list[T]:
         """Send batches of input words and take what comes back.
@@ -369,6 +406,7 @@ class Accelerator:
                 # A word left in a FIFO would shift every later image: start from a clean state.
                 backend.reset()
                 self._stale = bool(self._seeds)
+                self._anew = bool(self.interface.states)
                 self._empty = self._words is not None
                 raise
         return taken

@@ -120,7 +120,8 @@ class Interface:
     `inputs`, `outputs`: in the model's order; input i and output i share a DMA and a stream monitor.
     `control`: "ap_ctrl_none" runs freely, "s_axilite" is started.
     `interval_cycles`: cycles between frames, by the means that `interval_source` names, never measured. `weights`: the
-    memories that are loaded at run time, None for none.
+    memories that are loaded at run time, None for none. `states`: the bits that say whether recurrent layers go on from
+    frame to frame, each as a start of one cell.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Interface:
     inputs: tuple[StreamPort, ...]
     outputs: tuple[OutputPort, ...]
     seeds: tuple[Seed, ...]
+    states: tuple[Seed, ...]
     weights: WeightMemories | None
 
     @property
@@ -292,6 +294,7 @@ def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
             tuple(_port(one) for one in entry["inputs"]),
             tuple(_output(one) for one in entry["outputs"]),
             tuple(_seed(one) for one in entry["seeds"]),
+            tuple(_seed(one) for one in entry.get("states", ())),
             None if entry["weights"] is None else parse_memories(entry["weights"]),
         )
     except (KeyError, TypeError, ValueError) as error:

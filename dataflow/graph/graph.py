@@ -198,7 +198,7 @@ class Graph:
         keep: Sequence[str] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> dict[str, IntArray]:
-        """Compute every stream's codes by name (or those in `keep`), `BATCH` frames at a time.
+        """Compute every stream's codes by name (or those in `keep`), `BATCH` frames at a time, or all where it `carries`.
 
         Weight matrices come without a batch axis. `progress` is told the number of frames finished so far.
         """
@@ -207,13 +207,14 @@ class Graph:
         wanted = tuple(self.streams) if keep is None else tuple(dict.fromkeys(keep))
         parts: dict[str, list[IntArray]] = {name: [] for name in wanted}
         fixed = self.constants()
-        for start in range(0, count, BATCH):
-            values = self.evaluate({name: array[start : start + BATCH] for name, array in codes.items()}, fixed)
+        size = max(1, count) if self.carries else BATCH
+        for start in range(0, count, size):
+            values = self.evaluate({name: array[start : start + size] for name, array in codes.items()}, fixed)
             for name in wanted:
                 if name not in fixed:
                     parts[name].append(values[name])
             if progress:
-                progress(min(start + BATCH, count))
+                progress(min(start + size, count))
         return {name: fixed[name] if name in fixed else np.concatenate(parts[name]) for name in wanted}
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
@@ -248,6 +249,11 @@ class Graph:
         check_counts(self.name, arrays)
         for start in range(0, self.frames(arrays), size):
             yield start, self.check_codes({name: array[start : start + size] for name, array in arrays.items()})
+
+    @property
+    def carries(self) -> bool:
+        """Whether a frame goes on with what the one before left: frames are one sequence, which no batch may cut."""
+        return any(node.op.carries for node in self.nodes)
 
     def frames(self, batch: Batch) -> int:
         """Count the frames of a batch, of the longest input where they are not of one length."""

@@ -203,6 +203,17 @@ def writable_seeds(graph: Graph) -> Graph:
     return with_nodes(graph, nodes)
 
 
+def carry_state(graph: Graph) -> Graph:
+    """Let recurrent layers go on from frame to frame, for a stream without end: LstmCell   becomes   LstmCell, stateful.
+
+    Raises GraphError where there is no such layer.
+    """
+    nodes = [replace(node, op=node.op.carried_on() or node.op) for node in graph.nodes]
+    if not any(node.op.carries for node in nodes):
+        raise GraphError(f"{graph.name}: no layer is recurrent, so there is no state to carry on; leave stateful out")
+    return with_nodes(graph, nodes)
+
+
 def load_weights(graph: Graph, names: Sequence[str] = ()) -> Graph:
     """Load stored weights at run time: RomWeights --> w   becomes   LoadedWeights --> w, of any weights of as many bits.
 

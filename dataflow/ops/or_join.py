@@ -19,7 +19,7 @@ class OrJoin(ResidualJoin):
       Channels of `x` from `m` on are dropped.
     - Interval `[max(x.lo, f.lo), 2^n - 1]`, `n` the larger width of `x.hi` and `f.hi` (the width is tight, the ends
       need not be); the lower end is that of `f` where channels of `f` pass.
-    - Loop as MuxJoin without the select stream.
+    - Loop as MuxJoin without the select stream, of which this is `always` with the mix `or`.
 
     Source: HEQ (arXiv 2501.04517); bitwise for more than one bit, and the channel rule, are decisions.
     """
@@ -27,7 +27,7 @@ class OrJoin(ResidualJoin):
     def infer(self, *inputs: Stream) -> tuple[Stream, ...]:
         x, f = inputs
         meeting = self.check_codes(x, f)
-        lo, hi = max(x.lo, f.lo), (1 << max(x.hi.bit_length(), f.hi.bit_length())) - 1
+        lo, hi = self.or_interval(x, f)
         if f.channels > meeting:
             lo = min(lo, f.lo)
         return (Stream(f.shape, lo, hi),)

@@ -30,6 +30,10 @@ class ResidualJoin(Op):
             raise GraphError(f"{self.kind}: inputs {x} and {f}; it joins unsigned codes")
         return min(x.channels, f.channels)
 
+    def or_interval(self, x: Stream, f: Stream) -> tuple[int, int]:
+        """Give the interval of the bitwise OR of channels that meet: the width of its upper end is tight."""
+        return max(x.lo, f.lo), (1 << max(x.hi.bit_length(), f.hi.bit_length())) - 1
+
     def channel_folds(self, ports: Ports, fold: Fold) -> tuple[int, int]:
         """Count the beats of a pixel of x and of f."""
         return ports.inputs[0].channels // fold.pe, ports.inputs[1].channels // fold.pe

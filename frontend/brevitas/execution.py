@@ -15,15 +15,16 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.frontend.floats import float_inputs, observed
-from muxflow.frontend.training.layers import MuxJoin, OrJoin
+from muxflow.frontend.training.joins import MuxJoin
+from muxflow.frontend.training.lstm import QuantLstm
 from muxflow.frontend.training.thermometer import ThermometerEncoder
 from muxflow.proof.execution import Tensor
 
-OBSERVED = (ActQuantProxyFromInjector, MuxJoin, OrJoin, ThermometerEncoder)
+OBSERVED = (ActQuantProxyFromInjector, MuxJoin, QuantLstm, ThermometerEncoder)
 
 
 class TorchExecution:
-    """A Brevitas network: the outputs of every activation quantizer, MUX or OR join and encoder, and the logits.
+    """A Brevitas network: the outputs of every activation quantizer, join, LSTM and encoder, and the logits.
 
     The graph's streams are matched with them in the order of evaluation: the operands of a join from left to right.
     """
@@ -98,4 +99,7 @@ def _evaluated(graph: Graph) -> list[str]:
 
 
 def _is_active(module: nn.Module) -> bool:
+    """Tell whether the graph compares what a module gives: an LSTM's steps are no map, only its last one is."""
+    if isinstance(module, QuantLstm):
+        return module.last
     return not isinstance(module, ActQuantProxyFromInjector) or bool(module.is_quant_enabled)

@@ -23,17 +23,20 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.cleanup import cleanup_model
 from torch import nn
 
+import muxflow.frontend.qonnx.recurrent  # noqa: F401  registers LstmCell
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.frontend.brevitas.names import name_nodes, note_modules
 from muxflow.frontend.brevitas.sharing import check_shared_quantizers
 from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
-from muxflow.frontend.training.layers import CellularAutomatonConv2d, MuxJoin, OrJoin
+from muxflow.frontend.training.joins import MuxJoin
+from muxflow.frontend.training.layers import CellularAutomatonConv2d
+from muxflow.frontend.training.lstm import QuantLstm
 from muxflow.frontend.training.quantizers import QONNXManager
 
 OPSET = 20
-OWN = (CellularAutomatonConv2d, MuxJoin, OrJoin)
+OWN = (CellularAutomatonConv2d, MuxJoin, QuantLstm)
 """Modules that are exported as operators of Muxflow's own domain."""
 METADATA_PREFIX = "muxflow."
 

@@ -10,7 +10,7 @@ import onnx
 
 INNER = re.compile(r"\.?(act_quant|input_quant|output_quant|weight_quant|bias_quant)(\..*)?$")
 """Where a Brevitas layer keeps its quantizers; that of an activation layer is what the layer does."""
-LEADING = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Quant", "BipolarQuant")
+LEADING = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LstmCell", "Quant", "BipolarQuant")
 """Operators after which a module of several nodes is named, before any others."""
 
 

@@ -42,8 +42,8 @@ PASSING = (
 """Operators that work on elements, whatever the order of the axes."""
 ASIDE = frozenset(("Shape", "AutomatonWeights"))
 """Operators that read no elements."""
-LAST = frozenset(("Im2Col", "MaxPoolNHWC"))
-"""Operators of channel-last maps in other domains than `CHANNELS_LAST`."""
+LAST = frozenset(("Im2Col", "MaxPoolNHWC", "LstmCell", "QuantLSTMCell"))
+"""Operators of channel-last maps and sequences in other domains than `CHANNELS_LAST`."""
 
 Sizes = tuple[int, ...]
 

@@ -128,12 +128,12 @@ def _joined(importer: Importer, node: ModelNode, name: str) -> Tensor:
 
 @handles("MuxJoin", domains=(MUXFLOW,))
 def mux_join(importer: Importer, node: ModelNode) -> Value:
-    """Import MuxJoin of the muxflow domain, in its four select modes."""
+    """Import MuxJoin of the muxflow domain, in its four select modes and with either mix."""
     x, f = _codes(importer, node, 0), _codes(importer, node, 1)
     select = str(attribute(node, "select"))
-    name = node.name
+    name, mix = node.name, node.attributes.get("mix", "mean")  # older files have none
     if select == "always":
-        return _joined(importer, node, importer.emit(name, MuxJoin("always"), x, f))
+        return _joined(importer, node, importer.emit(name, MuxJoin("always", mix=mix), x, f))
     given = importer.constant(node, 2)
     if (given != np.rint(given)).any():
         raise UnsupportedError(f"{node.label}: thresholds that are not integers; export the model with muxflow again")
@@ -142,13 +142,13 @@ def mux_join(importer: Importer, node: ModelNode) -> Value:
         raise UnsupportedError(f"{node.label}: thresholds of shape {given.shape} for {meeting} channels")
     thresholds = given.astype(np.int64)
     if select == "element":
-        return _joined(importer, node, importer.emit(name, MuxJoin("element", thresholds), x, f))
+        return _joined(importer, node, importer.emit(name, MuxJoin("element", thresholds, mix), x, f))
     if select not in ("channel", "channel-mean"):
         raise UnsupportedError(
             f"{node.label}: select {select!r}; supported: 'channel', 'channel-mean', 'element', 'always'"
         )
     bits = importer.emit(f"{name}_select", ChannelSelect("max" if select == "channel" else "sum", thresholds), x)
-    return _joined(importer, node, importer.emit(name, MuxJoin("stream"), x, f, bits))
+    return _joined(importer, node, importer.emit(name, MuxJoin("stream", mix=mix), x, f, bits))
 
 
 @handles("OrJoin", domains=(MUXFLOW,))

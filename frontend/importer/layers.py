@@ -18,7 +18,7 @@ from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import (
     SUPPORTED_MAPS,
     channel_first,
-    is_channel_last,
+    is_pixel_by_pixel,
     natural,
 )
 from muxflow.frontend.importer.maps import padded_map
@@ -123,7 +123,7 @@ def product(importer: Importer, node: ModelNode) -> Value:
     if (
         not isinstance(value, Tensor)
         or not isinstance(weights, Constant)
-        or not is_channel_last(value, importer.streams[value.stream])
+        or not is_pixel_by_pixel(value, importer.streams[value.stream])
     ):
         return dense(importer, node)
     codes, weight_scale = weight_codes(importer, node, 1, 1)
@@ -136,7 +136,11 @@ def product(importer: Importer, node: ModelNode) -> Value:
     supply = RomWeights(codes, repeats=importer.streams[tensor.stream].pixels)
     offsets = codes.sum(axis=1) * weight_scale * offset if offset.any() else None
     op = MatrixVector(1, pixels)
-    return multiplied(importer, node, tensor, tensor.stream, supply, op, scale * weight_scale, offsets, natural)
+
+    def order(stream: Stream) -> IntArray:
+        return natural(stream).reshape(*value.index.shape[:-1], stream.channels)
+
+    return multiplied(importer, node, tensor, tensor.stream, supply, op, scale * weight_scale, offsets, order)
 
 
 @handles("Gemm")

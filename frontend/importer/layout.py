@@ -71,3 +71,9 @@ def check_feature_map(label: str, tensor: Tensor, stream: Stream, supported: str
 def is_channel_last(tensor: Tensor, stream: Stream) -> bool:
     """Tell whether the tensor is the stream's map in the stream's own order, as after a Transpose."""
     return tensor.index.ndim > 1 and np.array_equal(tensor.index, natural(stream))
+
+
+def is_pixel_by_pixel(tensor: Tensor, stream: Stream) -> bool:
+    """Tell whether the tensor holds the stream's pixels in order, channels last, whatever axes the pixels have."""
+    last = tensor.index.ndim > 1 and tensor.index.shape[-1] == stream.channels
+    return last and np.array_equal(tensor.index.reshape(-1), np.arange(stream.size))

@@ -22,7 +22,7 @@ from muxflow.frontend.importer.maps import feature_map, padded_map
 from muxflow.frontend.importer.products import aligned, sums_exactly
 from muxflow.frontend.importer.values import Tensor, Value, grown
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.importer.windows import pads_itself, whole_map, window_of, with_hanging_windows, with_padding
+from muxflow.frontend.importer.windows import pads_itself, whole_windows, window_of, with_hanging_windows, with_padding
 from muxflow.frontend.model import ModelNode
 
 Mode = Literal["max", "sum"]
@@ -54,22 +54,25 @@ def pool(importer: Importer, node: ModelNode) -> Value:
 
 @handles("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
 def global_pool(importer: Importer, node: ModelNode) -> Value:
-    """Import GlobalMaxPool, GlobalAveragePool, and ReduceMean or ReduceMax over all spatial axes."""
-    tensor = importer.tensor(node, 0)
+    """Import GlobalMaxPool, GlobalAveragePool, and ReduceMean or ReduceMax over spatial axes, all of them or some."""
+    shape = importer.tensor(node, 0).index.shape
+    axes = set(range(1, len(shape)))
     keep = True
     if node.op_type.startswith("Reduce"):
         given = len(node.inputs) > 1 and node.inputs[1]
-        axes = importer.constant(node, 1).tolist() if given else node.attributes.get("axes", ())
+        named = importer.constant(node, 1).tolist() if given else node.attributes.get("axes", ())
         keep = bool(node.attributes.get("keepdims", 1))
-        spatial = list(range(2, tensor.index.ndim + 1))
-        if not spatial or sorted(axis_of(node.label, axis, tensor.index.ndim + 1) for axis in axes) != spatial:
+        reduced = {axis_of(node.label, axis, len(shape) + 1) - 1 for axis in named}
+        if not reduced or not reduced <= axes or len(reduced) < len(named):
             raise UnsupportedError(
-                f"{node.label}: over axes {list(axes)}; supported is the mean or the maximum over all axes after the "
-                f"channels of (N, {', '.join(map(str, tensor.index.shape))})"
+                f"{node.label}: over axes {list(named)}; supported is the mean or the maximum over axes after the channels of "
+                f"(N, {', '.join(map(str, shape))})"
             )
+        axes = reduced
     tensor = feature_map(importer, node, MAPS)
-    result = _pooled(importer, node, tensor, whole_map(importer.streams[tensor.stream]))
-    return result if keep else replace(result, index=result.index.reshape(-1))
+    kernel = tuple(size if axis in axes else 1 for axis, size in enumerate(shape) if axis)
+    result = _pooled(importer, node, tensor, whole_windows(kernel, importer.streams[tensor.stream]))
+    return result if keep else replace(result, index=np.squeeze(result.index, tuple(axes)))
 
 
 def _mode(node: ModelNode) -> Mode:

@@ -40,9 +40,10 @@ from muxflow.frontend.model import (
 ADVICE = {
     "Split": "use one convolution a part instead",
     "Slice": "use one convolution a part instead",
-    "LSTM": "use convolutions over a window of time steps",
-    "GRU": "use convolutions over a window of time steps",
-    "RNN": "use convolutions over a window of time steps",
+    "LSTM": "its gates and state are floats; use the quantized layer, muxflow.frontend.training.lstm.QuantLstm, which exports "
+    "as LstmCell",
+    "GRU": "use an LSTM (muxflow.frontend.training.lstm.QuantLstm), or convolutions over a window of time steps",
+    "RNN": "use an LSTM (muxflow.frontend.training.lstm.QuantLstm), or convolutions over a window of time steps",
     "LayerNormalization": "use batch normalisation",
     "InstanceNormalization": "use batch normalisation",
     "FloatQuant": "use an integer quantizer (Quant)",

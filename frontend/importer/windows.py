@@ -50,9 +50,8 @@ def same_pads(
     return tuple(before for before, _ in halves) + tuple(after for _, after in halves)
 
 
-def whole_map(source: Stream) -> SlidingWindow:
-    """Return the one window that is as large as the map."""
-    kernel = source.shape[:-1]
+def whole_windows(kernel: tuple[int, ...], source: Stream) -> SlidingWindow:
+    """Return windows of this size that lie side by side without padding; the map's own size is one window."""
     rank = len(kernel)
     return SlidingWindow(kernel, kernel, (1,) * rank, (0,) * (2 * rank), source.channels)
 

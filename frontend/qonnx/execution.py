@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from qonnx.core.execute_custom_node import execute_custom_node
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import is_custom_op
+from qonnx.custom_op.registry import getCustomOp, is_custom_op
 from qonnx.util.basic import get_preferred_qonnx_opset, sanitize_quant_values
 
 from muxflow.dataflow.errors import ExecutionError
@@ -24,7 +24,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.text import reason
 from muxflow.frontend.floats import end_of, float_inputs, observed
 from muxflow.frontend.importer.windows import SAME, same_pads
-from muxflow.frontend.model import CHANNELS_LAST, ModelNode
+from muxflow.frontend.model import CHANNELS_LAST, MUXFLOW, ModelNode
 from muxflow.frontend.qonnx.attributes import OWN_DOMAINS
 from muxflow.frontend.qonnx.reader import described_node, read_model
 from muxflow.proof.execution import Tensor
@@ -65,6 +65,12 @@ class QonnxModel:
             if data.intersection(node.proto.input):
                 data.update(node.proto.output)
         return context
+
+    def carry_state(self) -> None:
+        """Let recurrent layers go on from image to image, which are a sequence then."""
+        for node in self.model.graph.node:
+            if node.domain == MUXFLOW and node.op_type == "LstmCell":
+                getCustomOp(node).set_nodeattr("stateful", 1)
 
     def _execute(self, node: _Node, context: dict[str, Array], batch: int) -> None:
         """Write a node's outputs into the context; `batch`: images in its first input, 0 where that is constant."""
@@ -198,7 +204,10 @@ class QonnxExecution:
 
     @cached_property
     def _model(self) -> QonnxModel:
-        return QonnxModel(self._path)
+        model = QonnxModel(self._path)
+        if self._graph.carries:
+            model.carry_state()
+        return model
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`; raises ExecutionError naming a node, or the file, that cannot be run."""

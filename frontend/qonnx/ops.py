@@ -6,7 +6,7 @@ float32 and carry `value = scale * code` with unsigned k-bit codes.
 | operator | inputs -> output | attributes |
 |---|---|---|
 | AutomatonWeights | x -> W (rows, columns, 1, 1) | rule, ring, seed, burn_in, rows, columns, alphabet, scale |
-| MuxJoin | x, f, thresholds -> y, shape of f | select (string), scale (float), bits (int) |
+| MuxJoin | x, f, thresholds -> y, shape of f | select, mix (strings), scale (float), bits (int) |
 | OrJoin | x, f -> y, shape of f | scale (float), bits (int) |
 | ThermometerEncode | x (N, C, H, W) -> y (N, codes * C, H, W) | codes (int), bits (int), input_scale, scale (floats) |
 """
@@ -25,12 +25,14 @@ from qonnx.custom_op.registry import add_op_to_domain
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.ops import thermometer_encode as encoder
+from muxflow.dataflow.ops.mux_join import Mix
 
 DOMAIN = "muxflow"
 DOMAIN_VERSION = 1
 
 Select = Literal["channel", "channel-mean", "element", "always"]
 SELECTS: tuple[str, ...] = get_args(Select)
+MIXES: tuple[str, ...] = get_args(Mix)
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -42,11 +44,17 @@ def check_select(select: str) -> None:
         raise UnsupportedError(f"MuxJoin: select {select!r}; supported: {', '.join(SELECTS)}")
 
 
+def check_mix(mix: str) -> None:
+    """Raise UnsupportedError, naming the mixes, when `mix` is none of them."""
+    if mix not in MIXES:
+        raise UnsupportedError(f"MuxJoin: mix {mix!r}; supported: {', '.join(MIXES)}")
+
+
 def check_join_shapes(name: str, x: tuple[int, ...], f: tuple[int, ...]) -> None:
-    """Raise MuxflowError unless both shapes are (N, C, H, W) and agree in all but the channels."""
-    if len(x) != 4 or len(f) != 4 or x[0] != f[0] or x[2:] != f[2:]:
+    """Raise MuxflowError unless both shapes are maps, (N, C, H, W) or (N, C, T, H, W), that agree in all but the channels."""
+    if len(x) not in (4, 5) or len(f) != len(x) or x[0] != f[0] or x[2:] != f[2:]:
         raise MuxflowError(
-            f"{name}: inputs of shape {x} and {f}; both must be (N, C, H, W) with equal N, H and W, "
+            f"{name}: inputs of shape {x} and {f}; both must be (N, C, H, W) with equal N, H and W, or (N, C, T, H, W), "
             "so keep the stride at 1 inside a residual body and pool between blocks"
         )
 
@@ -54,33 +62,36 @@ def check_join_shapes(name: str, x: tuple[int, ...], f: tuple[int, ...]) -> None
 def select_bits(x: Codes, thresholds: Codes, select: str) -> npt.NDArray[np.bool_]:
     """Compute the binary select S of a MuxJoin node, broadcastable against `x`.
 
-    `x`: codes (N, c, H, W); `thresholds`: c integers (unused for "always").
-    channel: max over H x W of x_c >= t_c; channel-mean: sum over H x W of x_c >= t_c; element: x >= t_c; always: 1.
+    `x`: codes (N, c, H, W) or (N, c, T, H, W); `thresholds`: c integers (unused for "always").
+    channel: max over the map of x_c >= t_c; channel-mean: sum over the map of x_c >= t_c; element: x >= t_c; always: 1.
     Raises UnsupportedError on another mode. Source: MOGNET's one bit per channel; the four modes are decisions.
     """
     check_select(select)
     if select == "always":
-        return np.ones((1, 1, 1, 1), bool)
-    limit = thresholds.reshape(1, -1, 1, 1)
+        return np.ones((1,) * x.ndim, bool)
+    limit, axes = thresholds.reshape(1, -1, *(1,) * (x.ndim - 2)), tuple(range(2, x.ndim))
     if select == "element":
         return x >= limit
-    pooled = x.max(axis=(2, 3), keepdims=True) if select == "channel" else x.sum(axis=(2, 3), keepdims=True)
+    pooled = x.max(axis=axes, keepdims=True) if select == "channel" else x.sum(axis=axes, keepdims=True)
     above: npt.NDArray[np.bool_] = pooled >= limit
     return above
 
 
-def mux_join(x: Codes, f: Codes, thresholds: Codes, select: str) -> Codes:
-    """Compute `y = S ? (x + f) >> 1 : f` on integer codes, shape of `f`; channels beyond the smaller count pass `f`.
+def mux_join(x: Codes, f: Codes, thresholds: Codes, select: str, mix: str = "mean") -> Codes:
+    """Compute `y = S ? (x + f) >> 1 : f`, or with `mix` "or" `S ? x | f : f`, on integer codes, shape of `f`.
 
-    `x`, `f`: codes (N, C, H, W) with equal N, H, W; `thresholds`: min(C_x, C_f) integers.
-    Raises MuxflowError on shapes that do not fit. Source: MOGNET, MUX residual; operands are decisions.
+    `x`, `f`: codes (N, C, H, W) or (N, C, T, H, W), equal but for C; `thresholds`: min(C_x, C_f) integers. Channels beyond
+    the smaller count pass `f`. Raises MuxflowError on shapes that do not fit.
+    Source: MOGNET, MUX residual; BILLNET (arXiv 2501.14495), "or"; operands are decisions.
     """
+    check_mix(mix)
     check_join_shapes("MuxJoin", x.shape, f.shape)
     common = min(x.shape[1], f.shape[1])
     if select != "always" and thresholds.shape != (common,):
         raise MuxflowError(f"MuxJoin: thresholds of shape {thresholds.shape}; one per residual channel: ({common},)")
-    x, y = x[:, :common], f.copy()
-    y[:, :common] = np.where(select_bits(x, thresholds, select), (x + f[:, :common]) >> 1, f[:, :common])
+    x, met, y = x[:, :common], f[:, :common], f.copy()
+    mixed = (x + met) >> 1 if mix == "mean" else x | met
+    y[:, :common] = np.where(select_bits(x, thresholds, select), mixed, met)
     return y
 
 
@@ -200,15 +211,20 @@ class JoinOp(CodesOp):
 
 
 class MuxJoin(JoinOp):
-    """MUX-bitshift residual join, see `mux_join`.
+    """MUX residual join, see `mux_join`.
 
-    Inputs x, f: (N, C, H, W); thresholds: 1-D initializer of min(C_x, C_f) integers as float32, absent for "always".
-    Source: MOGNET (arXiv 2501.09531), MUX residual block.
+    Inputs x, f: (N, C, H, W) or (N, C, T, H, W); thresholds: 1-D initializer of min(C_x, C_f) integers as float32, absent
+    for "always". Source: MOGNET (arXiv 2501.09531), MUX residual block.
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
         """Return the attributes of the node, QONNX form."""
-        return {"select": ("s", True, "channel", set(SELECTS)), "scale": ("f", True, 1.0), "bits": ("i", True, 1)}
+        return {
+            "select": ("s", True, "channel", set(SELECTS)),
+            "mix": ("s", False, "mean", set(MIXES)),
+            "scale": ("f", True, 1.0),
+            "bits": ("i", True, 1),
+        }
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         """Join the codes of x and f."""
@@ -219,7 +235,7 @@ class MuxJoin(JoinOp):
             thresholds = given.astype(np.int64)
             if not np.array_equal(thresholds, given):
                 raise MuxflowError(f"node {self.onnx_node.name}: thresholds are not integers; export writes ceil(t)")
-        self.write_codes(context, mux_join(*self.input_codes(context), thresholds, select))
+        self.write_codes(context, mux_join(*self.input_codes(context), thresholds, select, self.get_nodeattr("mix")))
 
     def verify_node(self) -> None:
         """Raise MuxflowError on wrong inputs."""

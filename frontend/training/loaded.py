@@ -7,10 +7,10 @@ from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d, freeze_bit_shifts
-from muxflow.frontend.training.layers import BatchNorm1d, BatchNorm2d
+from muxflow.frontend.training.layers import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from muxflow.frontend.training.quantizers import BinaryTensorQuant, HEQTensorQuant, freeze_heq
 
-WEIGHTED = (qnn.QuantConv1d, qnn.QuantConv2d, qnn.QuantLinear)
+WEIGHTED = (qnn.QuantConv1d, qnn.QuantConv2d, qnn.QuantConv3d, qnn.QuantLinear)
 
 
 def _fixed_scale(layer: nn.Module) -> bool:
@@ -39,11 +39,11 @@ def freeze_bitstream(model: nn.Module) -> tuple[str, ...]:
             "use binary_weight(1/32) or heq_weight in the layers that are to be loaded"
         )
     for name, layer in model.named_modules():
-        if isinstance(layer, BatchNorm1d | BatchNorm2d):
+        if isinstance(layer, BatchNorm1d | BatchNorm2d | BatchNorm3d):
             layer.frozen = True
         elif isinstance(layer, nn.modules.batchnorm._BatchNorm) and not isinstance(layer, BitShiftNorm2d):
             raise MuxflowError(
-                f"{name}: {type(layer).__name__} of torch follows its batches; use BatchNorm1d or BatchNorm2d of "
+                f"{name}: {type(layer).__name__} of torch follows its batches; use BatchNorm1d, 2d or 3d of "
                 "muxflow.frontend.training.layers"
             )
     freeze_bit_shifts(model)

@@ -7,14 +7,32 @@ from types import ModuleType
 
 from muxflow.dataflow.errors import UsageError
 from muxflow.frontend.brevitas.export import export
-from muxflow.frontend.training import zoo, zoo_bnn, zoo_encoder, zoo_ern, zoo_mobilenet, zoo_radio, zoo_residual
+from muxflow.frontend.training import (
+    zoo,
+    zoo_billnet,
+    zoo_bnn,
+    zoo_encoder,
+    zoo_ern,
+    zoo_mobilenet,
+    zoo_radio,
+    zoo_residual,
+)
 
-ZOOS: tuple[ModuleType, ...] = (zoo, zoo_bnn, zoo_encoder, zoo_ern, zoo_mobilenet, zoo_radio, zoo_residual)
+ZOOS: tuple[ModuleType, ...] = (
+    zoo,
+    zoo_billnet,
+    zoo_bnn,
+    zoo_encoder,
+    zoo_ern,
+    zoo_mobilenet,
+    zoo_radio,
+    zoo_residual,
+)
 """Each with PRESETS, `build(name, seed)` and `randomise(model, seed)`."""
 
 
 def names() -> tuple[str, ...]:
-    """List all presets: MOGNETs, binary-network classics, encoders, ERNs, MobileNets, gated residual and radio networks."""
+    """List all presets: MOGNETs, BILLNETs, binary classics, encoders, ERNs, MobileNets, gated residual and radio networks."""
     return tuple(sorted(name for module in ZOOS for name in module.PRESETS))
 
 

@@ -1,4 +1,4 @@
-"""What a network is that trains in two stages."""
+"""What a network is that trains in several stages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,21 @@ from muxflow.frontend.training.datasets.dataset import Dataset
 
 @runtime_checkable
 class Staged(Protocol):
-    """A network of which the first half of the epochs trains another form (`first_stage`), the rest what that becomes."""
+    """A network that trains in stages, each of which goes on from what the one before left."""
 
-    def first_stage(self) -> Any:
-        """Give the network that is trained first, with the weights of this one."""
+    shares: tuple[int, ...]
+    """Of the epochs, for each stage."""
 
-    def second_stage(self, trained: Any, train_set: Dataset) -> Any:
-        """Give the network that goes on from the trained one; only training images may decide what it looks like."""
+    def stage(self, number: int, trained: Any, train_set: Dataset) -> Any:
+        """Give the network that stage `number` trains, from the `trained` one of the stage before (first: this network).
+
+        Only training images may decide what it looks like.
+        """
+
+
+def stage_epochs(shares: tuple[int, ...], epochs: int) -> tuple[int, ...]:
+    """Part epochs by shares; where there are fewer than stages the last one gets all."""
+    if epochs < len(shares):
+        return (*(0 for _ in shares[1:]), epochs)
+    ends = [epochs * sum(shares[: place + 1]) // sum(shares) for place in range(len(shares))]
+    return tuple(end - start for start, end in zip((0, *ends), ends, strict=False))

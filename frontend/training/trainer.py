@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import alone, write_atomically
 from muxflow.dataflow.limits import check_option
-from muxflow.frontend.training import presets, zoo_ern, zoo_mobilenet, zoo_residual
+from muxflow.frontend.training import presets, zoo_billnet, zoo_ern, zoo_mobilenet, zoo_residual
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.compression import CompressionConfig, train_compression, training_pictures
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
 from muxflow.frontend.training.frame_decoder import FrameDecoder, decoder_bytes
-from muxflow.frontend.training.layers import MuxJoin
+from muxflow.frontend.training.joins import MuxJoin
 from muxflow.frontend.training.progress import epochs_bar
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.remeasure import remeasured
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
-from muxflow.frontend.training.staged import Staged
+from muxflow.frontend.training.staged import Staged, stage_epochs
 from muxflow.frontend.training.stages import read_checkpoint, restore_optimizer, unreadable
 from muxflow.frontend.training.state_file import write_state
 from muxflow.frontend.training.trained import export_trained
@@ -117,16 +117,17 @@ def evaluate(model: nn.Module, dataset: Dataset, batch: int = 256) -> Evaluation
 
 
 def augment(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Shift and flip copies of `images` (N, C, H, W) at random, as `config` says; shape and range stay."""
-    count, _, height, width = images.shape
+    """Shift and flip copies of `images` (N, C, ..., H, W) at random, as `config` says; shape and range stay."""
+    count, (height, width) = len(images), images.shape[-2:]
     if config.shift:
         offsets = torch.randint(0, 2 * config.shift + 1, (2, count, 1), generator=generator)
         rows, columns = offsets[0] + torch.arange(height), offsets[1] + torch.arange(width)
-        padded = nn.functional.pad(images, [config.shift] * 4).permute(0, 2, 3, 1)
-        images = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        padded = nn.functional.pad(images, [config.shift] * 4).movedim((-2, -1), (1, 2))
+        moved = padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+        images = moved.movedim((1, 2), (-2, -1))
     if config.flip:
         chosen = torch.rand(count, generator=generator) < 0.5
-        images = torch.where(chosen[:, None, None, None], images.flip(3), images)
+        images = torch.where(chosen.view(-1, *(1 for _ in images.shape[1:])), images.flip(-1), images)
     return images
 
 
@@ -191,7 +192,7 @@ def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainCo
             group["lr"] = group["factor"] * config.rate(epoch + step / len(order))
         images = augment(torch.from_numpy(train_set.tensor_images(chosen.numpy())), config, generator)
         logits = logits_of(model(images))
-        loss = nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=config.smoothing)
+        loss = _loss(logits, labels[chosen], config.smoothing)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise MuxflowError(f"training: the loss is {value} in epoch {epoch + 1}; lower lr = {config.lr:g}")
@@ -200,6 +201,14 @@ def _epoch(model: nn.Module, optimizer: Any, train_set: Dataset, config: TrainCo
         optimizer.step()
         total += value * len(chosen)
     return total / len(labels)
+
+
+def _loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Compute the loss of logits (N, classes), or of those after each frame, (N, T, classes), all of which have the label."""
+    rows = logits.flatten(0, -2)
+    return nn.functional.cross_entropy(
+        rows, labels.repeat_interleave(len(rows) // len(labels)), label_smoothing=smoothing
+    )
 
 
 def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
@@ -231,6 +240,30 @@ def _restore(path: Path, recipe: str, model: nn.Module, optimizer: Any) -> int:
     return epoch
 
 
+def _train_stages(
+    model: Any, train_set: Dataset, test_set: Dataset, config: TrainConfig, folder: Path, resume: bool, progress: bool
+) -> tuple[Any, Evaluation]:
+    """Train in the stages of a network that has some, else at once; returns what the last leaves, and its result.
+
+    Checkpoints are in `folder`, those of earlier stages beside it. The test set is only looked at after the last stage.
+    """
+    if not isinstance(model, Staged):
+        return model, train(model, train_set, test_set, config, folder, resume=resume, progress=progress)
+    whole, trained = model, model
+    *earlier, last = stage_epochs(model.shares, config.epochs)
+    for number, epochs in enumerate(earlier):
+        if epochs:
+            trained = whole.stage(number, trained, train_set)
+            beside = folder.with_name(f"{folder.name}_stage_{number + 1}")
+            train(
+                trained, train_set, train_set, replace(config, epochs=epochs), beside, resume=resume, progress=progress
+            )
+    trained = whole.stage(len(earlier), trained, train_set)
+    return trained, train(
+        trained, train_set, test_set, replace(config, epochs=last), folder, resume=resume, progress=progress
+    )
+
+
 VALIDATION_SHARE = 0.2
 """Share of the training split that `validate` sets aside (decision)."""
 
@@ -246,6 +279,12 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
     "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=64, lr=3e-2, shift=2)),
     **{name: ("mnist_5k", TrainConfig(epochs=20, shift=2, remeasure=True)) for name in zoo_residual.PRESETS},
+    "billnet": ("jester", TrainConfig(epochs=40, batch=16, lr=4e-3, shift=8, remeasure=True)),
+    **{
+        name: ("moving_digits", TrainConfig(epochs=24, batch=32, warmup=0, shift=0, remeasure=True))
+        for name in zoo_billnet.PRESETS
+        if "digits" in name
+    },
     "encoder_1mb": ("cifar10", TrainConfig(epochs=200, batch=128, lr=3e-2, shift=4, flip=True, freeze=20)),
     **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_mobilenet.PRESETS},
     **{
@@ -310,13 +349,7 @@ def train_preset(
     decoder: FrameDecoder | None = None
     compression: dict[str, Any] = {}
     try:
-        stage = config
-        if isinstance(model, Staged) and config.epochs > 1:
-            stage = replace(config, epochs=config.epochs // 2)
-            trained = model.first_stage()
-            train(trained, train_set, train_set, stage, folder / f"{name}_first", resume=resume, progress=progress)
-            model, stage = model.second_stage(trained, train_set), replace(config, epochs=config.epochs - stage.epochs)
-        result = train(model, train_set, test_set, stage, folder / name, resume=resume, progress=progress)
+        model, result = _train_stages(model, train_set, test_set, config, folder / name, resume, progress)
         if compresses:
             recipe = CompressionConfig(seed=seed).scaled(config.epochs / RECIPES[preset][1].epochs)
             decoder, compression = train_compression(

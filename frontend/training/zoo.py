@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from muxflow.dataflow.automaton import Alphabet
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
-from muxflow.frontend.training.layers import CFLOG, MRB, BatchNorm2d, Join, WeightLevels, conv_bn_act, quant_conv
+from muxflow.frontend.training.joins import MRB, Join
+from muxflow.frontend.training.layers import CFLOG, BatchNorm2d, WeightLevels, conv_bn_act, quant_conv
 from muxflow.frontend.training.quantizers import PixelInput
 from muxflow.frontend.training.scales import ScaleMode, heq_bits
 

@@ -94,14 +94,20 @@ class Mobilenet(nn.Module):  # type: ignore[misc]
             return tuple((conv,) for conv in convs[2::2])
         return (*(tuple(convs[first : first + 2]) for first in range(0, len(convs), 2)), (self.classifier,))
 
-    def first_stage(self) -> Mobilenet:
-        """Give the same network with all filters precise, with these weights: what the first stage of training trains."""
+    shares = (1, 1)
+
+    def stage(self, number: int, trained: Mobilenet, train_set: Dataset) -> Mobilenet:
+        """Give the network with all filters precise to the first stage, that of chosen precise ones to the second."""
+        return self.chosen(trained, train_set) if number else trained.precise_twin()
+
+    def precise_twin(self) -> Mobilenet:
+        """Give the same network with all filters precise, with these weights."""
         twin = Mobilenet(replace(self.config, share=1.0, size=0, precise=()))
         twin.load_state_dict(self.state_dict())
         return twin
 
-    def second_stage(self, trained: Mobilenet, train_set: Dataset) -> Mobilenet:
-        """Give the network that goes on from the first stage: precise filters chosen, and moved to the front.
+    def chosen(self, trained: Mobilenet, train_set: Dataset) -> Mobilenet:
+        """Give the network that goes on from the trained one: precise filters chosen, and moved to the front.
 
         Neither validation nor test images decide: `train_set` is what the loss is estimated on, where that measures.
         """

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
-from muxflow.frontend.training.layers import JOINS, MRB, BatchNorm2d, Join, conv_bn_act, quant_conv
+from muxflow.frontend.training.joins import JOINS, MRB, Join
+from muxflow.frontend.training.layers import BatchNorm2d, conv_bn_act, quant_conv
 from muxflow.frontend.training.quantizers import PixelInput, unsigned_activation
 from muxflow.frontend.training.scales import ScaleMode
 
@@ -22,7 +23,7 @@ __all__ = ["PRESETS", "GatedResNet", "ResidualConfig", "build", "randomise", "re
 class ResidualConfig:
     """All choices of a gated residual network.
 
-    `join`: "or", a select mode of MUX (`layers.JOINS`), or "add", a plain sum that is quantised anew; `widths`: channels of
+    `join`: "or", a select mode of MUX (`joins.JOINS`), or "add", a plain sum that is quantised anew; `widths`: channels of
     the stages, a 2x2 max pooling before each but the first; `blocks`: residual blocks of each stage; `bits`: of
     activations, 1..4; `levels`: HEQ levels of the weights; `classes`; `input_shape`: (C, H, W), divisible by two once for
     each stage; `scale`: activation scale.

@@ -86,11 +86,16 @@ class Conversion:
     def parts(self, node: Node) -> tuple[str, ...]:
         """List the design's nodes that become one in FINN, `node` last."""
         if not isinstance(node.op, MatrixVector):
-            return (node.name,)
+            return (*(one.name for one in self.stored(node)), node.name)
         before = self.before(node) if self.is_ours(node) else []
         source = self.producers[node.inputs[1]]
         stored = [source] if isinstance(source.op, RomWeights) else []
         return tuple(part.name for part in (*before, *stored, node))
+
+    def stored(self, node: Node) -> list[Node]:
+        """List the memories whose weights a node reads."""
+        sources = (self.producers.get(name) for name in node.inputs)
+        return [one for one in sources if one is not None and isinstance(one.op, RomWeights)]
 
     def before(self, node: Node) -> list[Node]:
         """List the converters and the window in front of a product, nearest first.

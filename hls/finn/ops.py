@@ -33,17 +33,18 @@ TENSOR = ("t", False, np.zeros(0, np.int64))
 
 
 class MuxJoin(MuxflowNode):
-    """MUX-bitshift residual join: y = S ? (x + f) >> 1 : f; inputs x, f and, where `select` is "stream", S.
+    """MUX residual join: y = S ? (x + f) >> 1 : f, or S ? x | f : f; inputs x, f and, where `select` is "stream", S.
 
     `select`: "always"; "element", S = x >= `thresholds` of its channel; "stream", S is an input of shape (1, 1, 1, c),
     one bit a channel, made by `ChannelSelect`. x and f may differ in channels: the first c meet, the rest of f passes.
-    Source: MOGNET (arXiv 2501.09531), MUX residual block.
+    `mix`: "mean" or "or". Source: MOGNET (arXiv 2501.09531), MUX residual block; BILLNET (arXiv 2501.14495), "or".
     """
 
     def own_attributes(self) -> Attributes:
-        """Return `select`, and `thresholds`, one a meeting channel, for "element"."""
+        """Return `select`, `mix`, and `thresholds`, one a meeting channel, for "element"."""
         return {
             "select": ("s", True, "always", {"always", "element", "stream"}),
+            "mix": ("s", False, "mean", {"mean", "or"}),
             "thresholds": TENSOR,
             "inFIFODepths": ("ints", False, [2, 2, 2]),
         }
@@ -58,7 +59,7 @@ class MuxJoin(MuxflowNode):
 
     def build(self) -> Folded:
         """Build one MUX join."""
-        op = mux_join.MuxJoin(self.get_nodeattr("select"), self.get_nodeattr("thresholds"))
+        op = mux_join.MuxJoin(*(self.get_nodeattr(name) for name in ("select", "thresholds", "mix")))
         return fold_op(op, self.input_streams(), self.fold(), KERNELS)
 
 
@@ -167,6 +168,7 @@ class MuxflowOp(_MatrixNode):
     """Any op of Muxflow's integer graph that FINN has no node for, with one or more inputs and outputs.
 
     `op`: its name; `attributes`: its fields as JSON (`muxflow.dataflow.graph.codec`); `shapes`: of the inputs, as "8x8x24".
+    `Weights`: of an op with stored weights, its last input, (rows, columns), which no tensor carries.
     """
 
     def own_attributes(self) -> Attributes:
@@ -175,6 +177,7 @@ class MuxflowOp(_MatrixNode):
             "op": ("s", True, "", set(OPS)),
             "attributes": ("s", True, "{}"),
             "shapes": ("strings", True, []),
+            "Weights": TENSOR,
             "SIMD": ("i", False, 1),
             "ParallelGroups": ("i", False, 1),
             "inFIFODepths": ("ints", False, [2, 2, 2]),
@@ -190,7 +193,18 @@ class MuxflowOp(_MatrixNode):
     def build(self) -> Folded:
         """Build one node of the op."""
         op = decode_op({"op": self.get_nodeattr("op"), "attributes": json.loads(self.get_nodeattr("attributes"))})
-        return fold_op(op, self.input_streams(), self.fold(), KERNELS)
+        weights = self.get_nodeattr("Weights")
+        if not weights.size:
+            return fold_op(op, self.input_streams(), self.fold(), KERNELS)
+        (x,) = self.input_streams()
+        nodes = [
+            Node("weights", RomWeights(weights, repeats=x.pixels), (), ("weights",)),
+            Node("node", op, ("x", "weights"), ("y",)),
+        ]
+        folded = fold_graph(
+            with_nodes(Graph(op.kind, (), {"x": x}, ("x",), ("y",)), nodes), {"node": self.fold()}, KERNELS, axi=False
+        )
+        return folded.with_depths(fifo_depths(folded))
 
 
 def _register(kind: type[MuxflowNode]) -> None:

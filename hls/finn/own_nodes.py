@@ -62,7 +62,7 @@ def mux_join(into: Conversion, node: Node) -> None:
     """Add a MuxJoin."""
     op = node.op
     assert isinstance(op, MuxJoin)
-    attributes = {**into.shared(node), "select": op.select}
+    attributes = {**into.shared(node), "select": op.select, "mix": op.mix}
     if op.thresholds.size:
         attributes["thresholds"] = np.asarray(op.thresholds)
     into.emit("MuxJoin", node, attributes)
@@ -91,14 +91,21 @@ def shift_clip(into: Conversion, node: Node) -> None:
 
 
 def other(into: Conversion, node: Node) -> None:
-    """Add any op that FINN has no node for."""
+    """Add any op that FINN has no node for; stored weights that it reads are part of it."""
     fold = into.design.folds[node.name]
-    attributes = {
-        **into.shared(node),
+    stored = {name: into.producers[name].op for part in into.stored(node) for name in part.outputs}
+    names = tuple(name for name in node.inputs if name not in stored)
+    attributes: dict[str, Any] = {
+        **into.shared(node, names),
         "op": node.op.kind,
         "attributes": json.dumps(to_json(node.op), sort_keys=True),
-        "shapes": ["x".join(map(str, into.graph.streams[name].shape)) for name in node.inputs],
+        "shapes": ["x".join(map(str, into.graph.streams[name].shape)) for name in names],
         "SIMD": fold.simd,
         "ParallelGroups": fold.groups,
     }
-    into.emit("MuxflowOp", node, attributes)
+    for source in stored.values():
+        assert isinstance(source, RomWeights)
+        attributes["Weights"] = np.asarray(source.weights)
+    depths = into.depths(node)
+    given = [depth for name, depth in zip(node.inputs, depths[0], strict=True) if name in names]
+    into.builder.add("MuxflowOp", node.name, list(names), node.outputs, attributes, (given, depths[1]))

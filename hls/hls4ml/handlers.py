@@ -18,7 +18,7 @@ from hls4ml.converters.pytorch_to_hls import layer_handlers as pytorch_handlers
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.hls.hls4ml.plan import IntegerLayer
 
-UNPREPARED_ONNX = ("AutomatonWeights", "MuxJoin", "OrJoin", "ThermometerEncode")
+UNPREPARED_ONNX = ("AutomatonWeights", "LstmCell", "MuxJoin", "OrJoin", "ThermometerEncode")
 UNPREPARED_TORCH = ("QuantIdentity", "QuantConv2d", "QuantLinear", "QuantReLU")
 UNPREPARED_KERAS = (
     "CellularAutomatonConv2D",

@@ -45,6 +45,7 @@ class Unit:
     `memories`: those of its cost whose place the kernel takes as further template arguments, true for block RAM. The
     call's arguments are the tables, then the input streams, then the output streams. `reader`: of a source, the C++ class
     that reads it in place, made of the tables; its template arguments are those of the function, then the type of a beat.
+    `keeps`: whether the function is a class with a `State` that lasts from frame to frame, the first argument of the call.
     """
 
     header: str
@@ -53,6 +54,7 @@ class Unit:
     tables: tuple[Table, ...] = ()
     memories: tuple[str, ...] = ()
     reader: str = ""
+    keeps: bool = False
 
 
 OpT = TypeVar("OpT", bound=Op)

@@ -7,7 +7,7 @@
 namespace muxflow {
 
 /// Which places of an axis are kept: the first one, and every STRIDE-th from there.
-template <int SIZE, int STRIDE> struct Kept {
+template <int SIZE, int STRIDE> struct Strided {
   Counter<SIZE> at;
   Counter<STRIDE> skipped;
   bool here() const {
@@ -36,9 +36,9 @@ void decimate(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline
   static_assert(X::LANES == Y::LANES, "decimation keeps the lanes");
   Counter<FOLD> fold;
-  Kept<WIDTH, STRIDE_W> x;
-  Kept<HEIGHT, STRIDE_H> y;
-  Kept<DEPTH, STRIDE_D> z;
+  Strided<WIDTH, STRIDE_W> x;
+  Strided<HEIGHT, STRIDE_H> y;
+  Strided<DEPTH, STRIDE_D> z;
   for (long iteration = 0; iteration < long(DEPTH) * HEIGHT * WIDTH * FOLD; ++iteration) {
 #pragma HLS pipeline II=1 style=flp
     const X value = x_stream.read();

@@ -1,4 +1,4 @@
-"""The MUX-bitshift join in HLS."""
+"""The MUX join in HLS."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from muxflow.hls.kernels.residual import fold_arguments
 
 
 class MuxJoinKernel(Kernel[MuxJoin], op=MuxJoin):
-    """An adder and a choice a lane; select bits of a frame are held."""
+    """An adder, or an OR, and a choice a lane; select bits of a frame are held."""
 
     def cost(self, op: MuxJoin, ports: Ports, fold: Fold) -> Cost:
-        """Count a process, and for each lane an adder, a choice of half a LUT a bit, in `element` a comparison (derived)."""
+        """Count a process, and for each lane an adder, a choice of half a LUT a bit, in `element` a comparison (derived).
+
+        An OR and the choice are a LUT a bit together.
+        """
         lanes = fold.operations
         bits = max(stream.bits for stream in ports.inputs[:2])
-        lane = bits + 1 + bits // 2 + 1 + (bits if op.select == "element" else 0)
+        lane = bits if op.mix == "or" else bits + 1 + bits // 2 + 1
+        lane += bits if op.select == "element" else 0
         lut, ff = estimate(process=PROCESS)
         return Cost(
             lut + lanes * lane,
@@ -42,7 +46,7 @@ class MuxJoinKernel(Kernel[MuxJoin], op=MuxJoin):
         return min(0, int(op.thresholds.min())), max(ports.inputs[0].hi, int(op.thresholds.max()))
 
     def unit(self, op: MuxJoin, ports: Ports, fold: Fold) -> Unit:
-        arguments = fold_arguments(op, ports, fold)
+        arguments = (*fold_arguments(op, ports, fold), ("OR", op.mix == "or"))
         if op.select != "element":
             memories = ("select",) if op.select == "stream" else ()
             return self.call(f"mux_join_{op.select}", arguments, memories=memories)

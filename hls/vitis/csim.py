@@ -134,6 +134,8 @@ def side_by_side(design: Design) -> int:
     """Say how many images a simulation on native integers runs side by side: fewer where the network holds large maps."""
     streams = design.graph.streams
     held = sum(depth * streams[name].lanes for name, depth in design.depths.items())
+    if design.graph.carries:
+        return 1  # one sequence
     held += sum(one.memory.bits for placed in design.memories.values() for one in placed if one.memory.writable)
     images = IMAGES
     while images > 1 and 4 * held * images > HELD_BYTES:
@@ -167,9 +169,10 @@ def run_csim(
 
     `bounded`: every FIFO has exactly its depth; a deadlock raises ToolError with each waiting process and its stream.
     `record`: streams to record in full beside the outputs, none by default.
-    `jobs`: processes that share the images. `progress(done, total)` counts images. `seeds`: starts of weight generators by
-    node, where the project's seeds are writable; the stored ones for nodes that are not named. `weights`: the weight file
-    that is loaded, the project's own weights without one; raises MuxflowError for one of another design.
+    `jobs`: processes that share the images, which one alone has where they are a sequence. `progress(done, total)` counts
+    images. `seeds`: starts of weight generators by node, where the project's seeds are writable; the stored ones for nodes
+    that are not named. `weights`: the weight file that is loaded, the project's own weights without one; raises MuxflowError
+    for one of another design.
     """
     design = project.design
     words = project.words(weights)
@@ -178,7 +181,7 @@ def run_csim(
     executable, compile_seconds = compile_csim(project, variant, compiler=compiler)
     outputs = design.graph.outputs
     streams = tuple(name for name in record or () if name not in outputs)
-    jobs = max(1, min(jobs, count))
+    jobs = 1 if design.graph.carries else max(1, min(jobs, count))
     bounds = np.linspace(0, count, jobs + 1).astype(int)
     started = time.perf_counter()
     with held_folder(project.path / "csim", ".run.") as scratch:
@@ -228,7 +231,7 @@ def seed_options(project: Project, seeds: Mapping[str, Sequence[int]]) -> list[s
 
     Raises MuxflowError for a start that does not fit.
     """
-    texts = seed_texts(project.seeds, seeds)
+    texts = seed_texts(project.registers, seeds)
     return [word for argument, cells in texts.items() for word in ("--seed", argument, cells)]
 
 

@@ -41,7 +41,7 @@ from muxflow.hls.vitis.loading import (
     with_contents,
     with_words,
 )
-from muxflow.hls.vitis.seeds import SeedArgument, seed_arguments
+from muxflow.hls.vitis.seeds import SeedArgument, register_arguments
 
 if TYPE_CHECKING:
     from muxflow.board.driver.packing import Words
@@ -125,10 +125,20 @@ class Project:
         """Cycles between frames, at most: the design's, or its latency where frames come one at a time."""
         return self.design.latency if self.one_at_a_time else self.design.interval
 
+    @cached_property
+    def registers(self) -> tuple[SeedArgument, ...]:
+        """What can be written at run time: starts of weight generators, and of states."""
+        return register_arguments(self.design.folded, self.names.seeds, self.options.seeds == "writable")
+
     @property
     def seeds(self) -> tuple[SeedArgument, ...]:
         """The starts of weight generators that can be written at run time; none when they are fixed."""
-        return seed_arguments(self.design.folded, self.names.seeds) if self.options.seeds == "writable" else ()
+        return tuple(one for one in self.registers if not one.carry)
+
+    @property
+    def states(self) -> tuple[SeedArgument, ...]:
+        """The bits that say whether states go on from frame to frame; none where each frame begins anew."""
+        return tuple(one for one in self.registers if one.carry)
 
     @cached_property
     def loaders(self) -> tuple[Loader, ...]:
@@ -250,7 +260,7 @@ class _Writer:
         self.project, self.tell = project, tell
         self.design, self.options, self.names = project.design, project.options, project.names
         self.graph = self.design.graph
-        self.seeds = project.seeds
+        self.registers = project.registers
         if self.options.loaded is not None and not project.loaders:
             raise MuxflowError(
                 f"{self.graph.name}: weights={self.options.weights!r}, but all are stored; pass the graph through "
@@ -263,7 +273,7 @@ class _Writer:
             self.names.functions,
             self._placement,
             self.names.outer,
-            {seed.node: seed.emitted for seed in self.seeds},
+            {one.node: one.emitted for one in self.registers},
             self.names.types,
             {loader.node.name: loader.emitted for loader in project.loaders},
         )
@@ -280,7 +290,7 @@ class _Writer:
             "word": AXI_WORD,
             "control": self.options.control,
             "tool": self.options.tool,
-            "seeds": self.seeds,
+            "seeds": self.registers,
             "load_streams": [loader.takes for loader in project.loaders[1:]],
             "load_ports": LOAD_PORTS if project.loaders else (),
             "load_words": len(self.weights),

@@ -1,4 +1,4 @@
-"""Starts of weight generators that are written at run time: arguments of the top function on AXI-Lite."""
+"""What is written at run time, starts of weight generators and of states: arguments of the top function on AXI-Lite."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ FIRST_OFFSET = 0x20
 class SeedArgument:
     """One argument `argument` of the top function: the start of the generator `node`, which is its `register`.
 
+    Or, where `carry`, the bit that says whether the recurrent layer `node` goes on with the state of the frame before.
     `cells`: the start when nothing is written. `offset`: of its first AXI-Lite register, bytes; cell 0 is the lowest bit.
     `frames_ahead`: frames whose weights may already be made, or begun, when another start is written.
     """
@@ -27,6 +28,7 @@ class SeedArgument:
     cells: tuple[int, ...]
     offset: int
     frames_ahead: int
+    carry: bool = False
 
     @property
     def text(self) -> str:
@@ -49,16 +51,16 @@ class SeedArgument:
         return f"interface s_axilite port={self.argument} bundle=control offset=0x{self.offset:x}"
 
 
-def seed_arguments(folded: Folded, names: Mapping[str, str]) -> tuple[SeedArgument, ...]:
-    """List the arguments of a design whose seeds are writable, in node order; `names`: node to the argument's name.
+def register_arguments(folded: Folded, names: Mapping[str, str], seeds: bool) -> tuple[SeedArgument, ...]:
+    """List the arguments of a design in node order; `names`: node to the argument's name; `seeds`: whether they are writable.
 
-    Raises MuxflowError when no weights are generated, or the graph's intervals hold for the stored start only.
+    Raises MuxflowError when seeds are, and no weights are generated, or the graph's intervals hold for the stored start only.
     """
     found = []
     offset = FIRST_OFFSET
     graph = folded.graph
     for node in graph.nodes:
-        if node.op.with_registers() is None:
+        if not node.op.carries and (not seeds or node.op.with_registers() is None):
             continue
         if not node.op.registers():
             raise MuxflowError(
@@ -68,11 +70,12 @@ def seed_arguments(folded: Folded, names: Mapping[str, str]) -> tuple[SeedArgume
         stream = graph.streams[node.outputs[0]]
         (register,) = node.op.registers()
         # A frame under way in the generator, those in the FIFO, and one that is being read.
-        ahead = 2 + -(-folded.depths[node.outputs[0]] // stream.beats)
-        found.append(SeedArgument(node.name, register.name, names[node.name], register.cells, offset, ahead))
+        ahead = 0 if register.carry else 2 + -(-folded.depths[node.outputs[0]] // stream.beats)
+        cells, carry = register.cells, register.carry
+        found.append(SeedArgument(node.name, register.name, names[node.name], cells, offset, ahead, carry))
         # The vendor's rule: as many words as hold the value, and one for the port's control.
         offset += 4 * (-(-len(register.cells) // 32) + 1)
-    if not found:
+    if seeds and all(one.carry for one in found):
         raise MuxflowError(f"{graph.name}: no weights are generated, so seeds='writable' has nothing to write")
     return tuple(found)
 

@@ -28,6 +28,7 @@ from muxflow.cli.fit import (
     LatencyOption,
     LutOption,
     SlowdownOption,
+    StatefulOption,
     SureOption,
     floor,
     say_how,
@@ -57,6 +58,7 @@ def build(
     bram: BramOption = 0.90,
     sure: SureOption = 0.80,
     slowdown: SlowdownOption = 0.0,
+    stateful: StatefulOption = False,
     target: TargetOption = "vitis",
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
     top_k: Annotated[int | None, typer.Option(min=1, help="Give the indices of the K largest logits instead.")] = None,
@@ -84,7 +86,7 @@ def build(
     writer.check(options, name, folder)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, loaded=loaded_weights(options), **inputs.keywords)
+        graph = muxflow.load(model, loaded=loaded_weights(options), stateful=stateful, **inputs.keywords)
         if arg_max:
             graph = append_arg_max(graph)
         if top_k:

@@ -33,8 +33,8 @@ def csim(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Data set: digits, mnist_5k, mnist_5k_padded, mnist, cifar10, cifar100, stl10, imagenet; random codes when "
-            "absent."
+            help="Data set: digits, mnist_5k, mnist_5k_padded, moving_digits, mnist, cifar10, cifar100, stl10, imagenet, "
+            "jester; random codes when absent."
         ),
     ] = None,
     file: Annotated[

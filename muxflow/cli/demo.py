@@ -16,7 +16,7 @@ def demo(
         typer.Argument(
             metavar="NETWORK",
             help="Which of the shipped networks: mognet_digits, mognet_mnist, ern_mnist, encoder_digits, "
-            "mobilenet_hybrid_mnist.",
+            "mobilenet_hybrid_mnist, billnet_moving_digits.",
         ),
     ] = "mognet_digits",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path(
@@ -26,11 +26,21 @@ def demo(
     select: Annotated[
         str | None, typer.Option(help="Select mode of a MOGNET: channel (when absent), channel-mean, element, always.")
     ] = None,
+    video: Annotated[
+        bool,
+        typer.Option(
+            "--video",
+            help="Of a network on clips: play some in the emulator, and print the class as each frame arrives.",
+        ),
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --video: draw its pictures with their classes; .png, .svg or .pdf.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Do the whole job on a shipped network: export, import, fit, project, simulation, report."""
     from muxflow.demo import run_demo
 
     with tasks(as_json) as begin:
-        result = run_demo(output, network=network, board=board, select=select, begin=begin)
+        result = run_demo(output, network=network, board=board, select=select, begin=begin, video=video, plot=plot)
     answer(result.entry, as_json, lambda: result.show(out))

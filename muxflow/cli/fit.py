@@ -62,6 +62,9 @@ FromOption = Annotated[
 WeightsOption = Annotated[
     str, typer.Option(help="Weights in the bitstream: stored; all at run time: loaded; or NODE,NODE,... at run time.")
 ]
+StatefulOption = Annotated[
+    bool, typer.Option("--stateful", help="Let recurrent layers go on from frame to frame, for a video without end.")
+]
 SlowdownOption = Annotated[
     float, typer.Option(help="Per cent of the interval that may be given up for smaller FIFOs; prints what they save.")
 ]
@@ -142,7 +145,9 @@ def _again(context: typer.Context) -> list[str]:
         word
         for name, value in shared.items()
         if name == "board" or _is_given(context, name)
-        for word in (flag(name), f"{value:g}" if isinstance(value, float) else str(value))
+        for word in (
+            (flag(name),) if value is True else (flag(name), f"{value:g}" if isinstance(value, float) else str(value))
+        )
     ]
 
 
@@ -173,6 +178,7 @@ def fit(
     sure: SureOption = 0.80,
     slowdown: SlowdownOption = 0.0,
     weights: WeightsOption = "stored",
+    stateful: StatefulOption = False,
     nearest: Annotated[
         bool,
         typer.Option(
@@ -206,7 +212,9 @@ def fit(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
     with tasks(as_json) as begin:
-        graph = stage(begin, f"import {model}", lambda: muxflow.load(model, loaded=loaded, **inputs.keywords))
+        graph = stage(
+            begin, f"import {model}", lambda: muxflow.load(model, loaded=loaded, stateful=stateful, **inputs.keywords)
+        )
         design = stage(begin, f"fit {board}", lambda: muxflow.fit(graph, **asked, nearest=nearest))
         bare = stage(begin, "FIFO margins", lambda: without_margins(design))
         points = stage(begin, "frontier", lambda: curves.design_frontier(design)) if frontier or plot else ()

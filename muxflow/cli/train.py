@@ -18,9 +18,9 @@ def train(
         typer.Argument(
             metavar="PRESET",
             help="mognet_digits, mognet_mnist, mognet_cifar10, mognet_cifar100, ern_mnist, ern18_075, ern18, ern34, ern50, "
-            "ern101, encoder_digits, encoder_1mb, or_resnet, mux_resnet, add_resnet, mobilenet_hybrid or "
-            "mobilenet_hybrid_mnist (Brevitas); mognet_digits_qkeras or residual_digits_qkeras (QKeras, in two minutes and "
-            "without checkpoints).",
+            "ern101, encoder_digits, encoder_1mb, or_resnet, mux_resnet, add_resnet, mobilenet_hybrid, "
+            "mobilenet_hybrid_mnist, billnet or billnet_moving_digits (Brevitas); mognet_digits_qkeras or "
+            "residual_digits_qkeras (QKeras, in two minutes and without checkpoints).",
         ),
     ] = "mognet_digits",
     select: Annotated[
@@ -29,7 +29,9 @@ def train(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with the data set's files (digits, mnist_5k and mnist_5k_padded need none)."),
+        typer.Option(
+            help="Folder with the data set's files (digits, mnist_5k, mnist_5k_padded, moving_digits need none)."
+        ),
     ] = None,
     pictures: Annotated[
         Path | None,

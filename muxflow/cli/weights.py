@@ -32,7 +32,8 @@ def weights(
     check_writable(path, model, project)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, loaded=opened.hls.options.loaded, **inputs.keywords)
+        stateful = opened.hls.design.graph.carries
+        graph = muxflow.load(model, loaded=opened.hls.options.loaded, stateful=stateful, **inputs.keywords)
         done(1, 1)
         opened.write_weights(graph, path)
     memories = opened.hls.memories

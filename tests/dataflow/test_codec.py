@@ -28,6 +28,7 @@ from muxflow.dataflow.ops.channel_select import ChannelSelect
 from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.fork import Fork
 from muxflow.dataflow.ops.loaded_weights import LoadedWeights
+from muxflow.dataflow.ops.lstm_cell import LstmCell
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.or_join import OrJoin
@@ -53,6 +54,11 @@ CASES: tuple[tuple[Op, *tuple[Stream, ...]], ...] = (
     (Concat(), X, X),
     (Fork(2), X),
     (LoadedWeights.of(RomWeights(np.arange(6).reshape(2, 3))),),
+    (
+        LstmCell(np.zeros((8, 2)), (0, 0, -1, 0), (1, 2), 3, (-7, 7), np.ones((2, 1))),
+        Stream((3, 8), -2, 2),
+        Stream((8, 2), -1, 1, 3),
+    ),
     (MatrixVector(), Stream((1, 1, 4), 0, 3), Stream((2, 4), -1, 1)),
     (MuxJoin("element", np.array([1, 2])), X, X),
     (OrJoin(), X, X),

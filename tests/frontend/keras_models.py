@@ -21,6 +21,7 @@ from keras_mobilenet_models import MODELS as MOBILENET_MODELS  # noqa: E402
 from keras_ports_models import MODELS as PORTS_MODELS  # noqa: E402
 from keras_values import joined, settle, whole_output  # noqa: E402
 from qkeras import (  # noqa: E402
+    QLSTM,
     QActivation,
     QAveragePooling2D,
     QBatchNormalization,
@@ -289,8 +290,8 @@ def joins():
     parts = [
         (MuxJoin("channel", name="a"), dict(filters=4, seed=3)),
         (MuxJoin("channel-mean", name="b"), dict(filters=6, ring=40, rule=45, burn_in=2)),
-        (MuxJoin("element", name="c"), dict(filters=5, ring=24, alphabet="ternary", seed=1)),
-        (MuxJoin("always", name="d"), dict(filters=5, ring=30)),
+        (MuxJoin("element", "or", name="c"), dict(filters=5, ring=24, alphabet="ternary", seed=1)),
+        (MuxJoin("always", "or", name="d"), dict(filters=5, ring=30)),
         (OrJoin(name="e"), dict(filters=7, ring=24, seed=2)),
     ]
     for number, (join, options) in enumerate(parts):
@@ -378,6 +379,25 @@ def bad():
         QActivation("quantized_relu(17,2)", name="wide"),
         layers.UpSampling2D(name="larger"),
     )
+
+
+@model
+def recurrent():
+    """A recurrent layer between layers that are supported."""
+    sequence = layers.Input((6, 3), name="sequence")
+    x = QActivation(SIGNED, name="grid")(sequence)
+    quantizers = dict.fromkeys(
+        ("kernel_quantizer", "recurrent_quantizer", "bias_quantizer"), "quantized_bits(3,0,1,alpha=1)"
+    )
+    x = QLSTM(
+        4,
+        activation="quantized_tanh(4)",
+        recurrent_activation="quantized_sigmoid(4)",
+        state_quantizer="quantized_bits(6,1,1,alpha=1)",
+        name="memory",
+        **quantizers,
+    )(x)
+    return Model(sequence, QActivation(SIGNED, name="codes")(x))
 
 
 @model

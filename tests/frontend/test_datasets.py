@@ -170,12 +170,13 @@ def test_hostile_and_broken_pickles_are_refused(tmp_path):
 
 def test_bad_requests_are_named():
     with pytest.raises(
-        MuxflowError, match="digits, mnist_5k, mnist_5k_padded, cifar10, cifar100, imagenet, mnist, stl10"
+        MuxflowError,
+        match="digits, mnist_5k, mnist_5k_padded, moving_digits, cifar10, cifar100, imagenet, jester, mnist, stl10",
     ):
         load("omniglot", "train")
     with pytest.raises(MuxflowError, match="give the folder"):
         load("cifar10", "train")
-    for packaged in ("digits", "mnist_5k", "mnist_5k_padded"):
+    for packaged in ("digits", "mnist_5k", "mnist_5k_padded", "moving_digits"):
         with pytest.raises(UsageError, match=f"data set {packaged}: a package ships it, so it is not read from here"):
             load(packaged, "train", "here")
     with pytest.raises(MuxflowError, match="'train' or 'test'"):

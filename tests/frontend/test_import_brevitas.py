@@ -16,15 +16,8 @@ from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.registry import check, load
 from muxflow.frontend.training import zoo
-from muxflow.frontend.training.layers import (
-    CFLOG,
-    MRB,
-    BatchNorm2d,
-    CellularAutomatonConv2d,
-    MuxJoin,
-    OrJoin,
-    conv_bn_act,
-)
+from muxflow.frontend.training.joins import MRB, MuxJoin
+from muxflow.frontend.training.layers import CFLOG, BatchNorm2d, CellularAutomatonConv2d, conv_bn_act
 from muxflow.frontend.training.quantizers import PixelInput, binary_weight, heq_weight, unsigned_activation
 from muxflow.proof.compare import compare
 
@@ -330,7 +323,7 @@ def test_blocks_of_one_bit(brevitas, prove, against_torch):
             super().__init__()
             self.first = conv_bn_act(qnn.QuantConv2d(4, 4, 1, bias=False, weight_quant=binary_weight()), 4, 1)
             self.second = CFLOG(4, 4, 4, 2, bits=1, weight_levels="binary", automaton={"ring": 32})
-            self.join = OrJoin(bits=1)
+            self.join = MuxJoin(4, 4, "always", mix="or", bits=1)
 
         def forward(self, x):
             x = self.first(x)

@@ -80,7 +80,10 @@ def test_weights_in_a_missing_file(build, tmp_path):
 
 UNSUPPORTED = {
     "Split": (lambda b: b.then("Split", num_outputs=2, axis=1), "Split is not supported; use one convolution a part"),
-    "LSTM": (lambda b: b.then("LSTM", np.ones((1, 4, 2)), np.ones((1, 4, 1)), hidden_size=1), "window of time steps"),
+    "LSTM": (
+        lambda b: b.then("LSTM", np.ones((1, 4, 2)), np.ones((1, 4, 1)), hidden_size=1),
+        "QuantLstm, which exports as",
+    ),
     "LayerNormalization": (lambda b: b.then("LayerNormalization", np.ones(3)), "use batch normalisation"),
     "Cos": (lambda b: b.then("Cos"), "replace it, or move it after the output"),
     "FloatQuant": (lambda b: b.then("FloatQuant", domain="qonnx.custom_op.general"), "use an integer quantizer"),

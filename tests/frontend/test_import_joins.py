@@ -7,6 +7,7 @@ from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
+from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.frontend.registry import check, load
 
@@ -183,6 +184,22 @@ def test_mux_join(select, channels, build, prove):
     assert graph.operations() > 0
 
 
+@pytest.mark.parametrize("select", ["channel", "channel-mean", "element", "always"])
+def test_mux_or_join_of_clips(select, build, prove):
+    """Maps of three axes: a select bit stands for the whole clip."""
+    b = build((1, 2, 3, 4, 3))
+    b.quant(bits=1)
+    x = b.quant(b.conv(codes(3, 2, 1, 1, 1)), bits=1)
+    f = b.quant(b.conv(codes(4, 3, 3, 3, 3, seed=1), x=x, pads=[1] * 6), bits=1)
+    thresholds = np.float32([9, 20, 30] if select == "channel-mean" else [1, 1, 2])
+    inputs = [x, f] + ([] if select == "always" else [thresholds])
+    b.node("MuxJoin", *inputs, domain="muxflow", select=select, mix="or", scale=1.0, bits=1)
+    b.conv(codes(2, 4, 1, 1, 1))
+    graph = prove(b, tensors=4)
+    (join,) = (node.op for node in graph.nodes if isinstance(node.op, MuxJoin))
+    assert join.mix == "or"
+
+
 def or_model(build, channels, scales=(0.25, 0.25), bits=2):
     b = build((1, 2, 3, 4))
     b.quant(scale=1 / 8, bits=3)
@@ -213,6 +230,7 @@ def test_refused_or_joins(options, message, build, save):
     ("change", "message"),
     [
         ({"select": "sometimes"}, r"MuxJoin_\d+ .*select 'sometimes'; supported: 'channel'"),
+        ({"mix": "xor"}, r"mix 'xor'; supported: 'mean', 'or'"),
         ({"thresholds": [1.5, 2]}, r"thresholds that are not integers; export"),
         ({"thresholds": [1.0]}, r"thresholds of shape \(1,\) for 2 channels"),
         ({"signed": 1}, r"input 0 is not a map of unsigned codes; put"),
@@ -223,7 +241,8 @@ def test_refused_mux_joins(change, message, build, save):
     b.quant(scale=0.5, bits=3, signed=change.get("signed", 0))
     x = b.last
     thresholds = np.float32(change.get("thresholds", [1, 2]))
-    b.node("MuxJoin", x, x, thresholds, domain="muxflow", select=change.get("select", "channel"), scale=0.5, bits=3)
+    chosen = {"select": change.get("select", "channel"), "mix": change.get("mix", "mean")}
+    b.node("MuxJoin", x, x, thresholds, domain="muxflow", scale=0.5, bits=3, **chosen)
     with pytest.raises(MuxflowError, match=message):
         load(save(b))
 

@@ -83,7 +83,7 @@ PORTS = {
     "encoder_measured": (1, 2, 13),
 }
 """Inputs, outputs and compared tensors of models of several; what Keras computes of them is asked for in the tests."""
-FILES = [*LAYERS, "bad", "lone", *PORTS]
+FILES = [*LAYERS, "bad", "lone", "recurrent", *PORTS]
 
 
 @pytest.fixture(scope="session")
@@ -383,6 +383,14 @@ def test_what_is_not_supported_is_named(described):
     assert len(plain) == 1 and "say what its integers are: input_bits=8" in plain["conv2d"]
     with pytest.raises(UnsupportedError, match=r"^wide \(QActivation\): activation quantized_relu\(17,2"):
         import_model(described["bad"])
+
+
+def test_a_recurrent_layer_is_named_with_what_to_do(described):
+    complaint = complaints(described["recurrent"])["memory"]
+    assert (
+        "memory (QLSTM): not supported; QKeras' recurrent layers take their activations of a state before" in complaint
+    )
+    assert "QuantLstm), which exports as LstmCell" in complaint
 
 
 @pytest.mark.parametrize("name", ["junk.h5", "junk.keras", "empty.h5", "cut.h5"])

@@ -11,14 +11,12 @@ from torch import nn
 
 from muxflow.dataflow.automaton import Automaton
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.qonnx.ops import mux_join, or_join
+from muxflow.frontend.qonnx.ops import MIXES, mux_join, or_join
+from muxflow.frontend.training.joins import MRB, MuxJoin
 from muxflow.frontend.training.layers import (
     CFLOG,
-    MRB,
     BatchNorm2d,
     CellularAutomatonConv2d,
-    MuxJoin,
-    OrJoin,
     conv_bn_act,
     quant_conv,
 )
@@ -122,30 +120,32 @@ def test_groups_must_divide():
 
 @given(
     select=st.sampled_from(["channel", "channel-mean", "element", "always"]),
+    mix=st.sampled_from(MIXES),
     scale=st.sampled_from(["power_of_two", "unit"]),
     bits=st.integers(1, 4),
     c_x=st.integers(1, 4),
     c_f=st.integers(1, 4),
-    size=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    size=st.lists(st.integers(1, 4), min_size=2, max_size=3),
     seed=st.integers(0, 99),
 )
 @settings(max_examples=120, deadline=None)
-def test_mux_join_equals_its_integer_definition(select, scale, bits, c_x, c_f, size, seed):
+def test_mux_join_equals_its_integer_definition(select, mix, scale, bits, c_x, c_f, size, seed):
     x, f = codes((2, c_x, *size), bits, seed), codes((2, c_f, *size), bits, seed + 1)
-    join = MuxJoin(c_x, c_f, select, bits=bits, scale=scale)
+    join = MuxJoin(c_x, c_f, select, mix=mix, bits=bits, scale=scale)
     if join.threshold is not None:
         with torch.no_grad():
             join.threshold.uniform_(-0.5, 2**bits, generator=torch.Generator().manual_seed(seed))
     thresholds = np.array(join.integer_thresholds(*size), np.int64)
-    expected = mux_join(x.numpy(), f.numpy(), thresholds, select)
+    expected = mux_join(x.numpy(), f.numpy(), thresholds, select, mix)
     result = join(x * join.scale, f * join.scale)
     assert np.array_equal((result / join.scale).round().detach().numpy(), expected)
     assert torch.equal(result.detach(), torch.tensor(expected) * join.scale)
 
 
+@pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("select", ["channel", "channel-mean", "element"])
-def test_thresholds_and_inputs_train(select):
-    join = MuxJoin(4, 4, select)
+def test_thresholds_and_inputs_train(select, mix):
+    join = MuxJoin(4, 4, select, mix=mix)
     x, f = (codes((2, 4, 3, 3), 3, s) / 8 for s in (0, 1))
     x.requires_grad_(), f.requires_grad_()
     (join(x, f) ** 2).sum().backward()
@@ -167,16 +167,16 @@ def test_integer_thresholds_are_the_ceiling():
 
 @pytest.mark.parametrize(("c_x", "c_f"), [(3, 3), (2, 5), (5, 2)])
 @pytest.mark.parametrize("bits", [1, 3])
-def test_or_join_equals_its_integer_definition(c_x, c_f, bits):
+def test_an_or_that_is_always_on_equals_its_integer_definition(c_x, c_f, bits):
     x, f = codes((2, c_x, 3, 3), bits, 0), codes((2, c_f, 3, 3), bits, 1)
-    join = OrJoin(bits=bits)
+    join = MuxJoin(c_x, c_f, "always", mix="or", bits=bits)
     result = join(x * join.scale, f * join.scale) / join.scale
     assert np.array_equal(result.numpy(), or_join(x.numpy(), f.numpy()))
 
 
 def test_one_bit_or_has_the_gradient_of_its_twin():
     x, f = (codes((1, 2, 3, 3), 1, s).float().requires_grad_() for s in (0, 1))
-    join = OrJoin(bits=1, scale="unit")
+    join = MuxJoin(2, 2, "always", mix="or", bits=1, scale="unit")
     (join(x, f) * torch.arange(18.0).view(1, 2, 3, 3)).sum().backward()
     gradients = x.grad.clone(), f.grad.clone()
     x.grad = f.grad = None
@@ -194,8 +194,10 @@ def test_bad_joins_are_named():
         MRB(nn.Identity(), 2, 2, "add")
     with pytest.raises(MuxflowError, match="stride at 1"):
         MuxJoin(2, 2)(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2))
+    with pytest.raises(UnsupportedError, match="mix 'and'; supported: mean, or"):
+        MuxJoin(2, 2, mix="and")
     with pytest.raises(MuxflowError, match="stride at 1"):
-        OrJoin()(torch.zeros(1, 2, 4, 4), torch.zeros(2, 2, 4, 4))
+        MuxJoin(2, 2)(torch.zeros(1, 2, 4, 4), torch.zeros(2, 2, 4, 4))
 
 
 @pytest.mark.parametrize("select", ["channel", "or"])

@@ -88,14 +88,14 @@ def test_filters_of_all_layers_compete_for_a_size():
 def test_the_second_stage_keeps_the_network_and_the_best_filters(measure, banks):
     config = MobilenetConfig(**SMALL, size=0, share=0.25, measure=measure, banks=banks)
     model = seeded(Mobilenet, config, 0)
-    trained = randomise(model.first_stage(), 0)
+    trained = randomise(model.precise_twin(), 0)
     rng = np.random.default_rng(0)
     data = Dataset("made", "train", rng.integers(0, 256, (70, 8, 8, 2), np.uint8), np.arange(70) % 3, tuple("abc"))
     scores = [score.sort(descending=True).values for score in zoo_mobilenet._scores(trained, data, config)]
-    second = model.second_stage(trained, data)
+    second = model.chosen(trained, data)
     assert second.config.precise == ((4, 6) if banks == "pointwise" else (1, 4, 6, 1))
     # With all filters precise again it computes what the first stage did.
-    twin = second.first_stage().eval()
+    twin = second.precise_twin().eval()
     x = torch.from_numpy(data.tensor_images(slice(0, 8)))
     with torch.no_grad():
         assert torch.equal(twin(x), trained.eval()(x))
@@ -114,7 +114,7 @@ def test_a_target_size_is_reached(banks):
     least, most = config.stored_bits((0,) * len(config.filters)), config.stored_bits(config.filters)
     for size in (least, (least + most) // 2, most):
         model = seeded(Mobilenet, MobilenetConfig(**SMALL, size=size, banks=banks), 0)
-        counts = model.second_stage(model.first_stage(), None).config
+        counts = model.chosen(model.precise_twin(), None).config
         assert size - 6 * max(config.columns) < counts.stored_bits() <= size
 
 
@@ -208,10 +208,10 @@ def test_banks_in_all_layers_from_training_to_simulation(tmp_path):
     data = Dataset(
         "made", "train", rng.integers(0, 256, (32, 8, 8, 2), np.uint8), np.arange(32) % 12, tuple("abcdefghijkl")
     )
-    first = seeded(Mobilenet, config, 1).first_stage()
+    first = seeded(Mobilenet, config, 1).precise_twin()
     stage = TrainConfig(epochs=1, batch=8, warmup=0, freeze=0)
     train(first, data, data, stage, tmp_path / "first", progress=False)
-    model = seeded(Mobilenet, config, 1).second_stage(first, data)
+    model = seeded(Mobilenet, config, 1).chosen(first, data)
     train(model, data, data, stage, tmp_path / "second", progress=False)
     again = zoo_mobilenet.restore(json.loads(json.dumps(asdict(model.config))))
     again.load_state_dict(model.state_dict())

@@ -58,6 +58,18 @@ def test_mux_join_by_hand(select, thresholds, first, second):
     assert (run(node, x=X / 8, f=F / 8) * 8).tolist() == y.tolist()
 
 
+def test_mux_or_join_of_clips_by_hand():
+    """The mix is bitwise; S is of the whole clip."""
+    x, f = np.array([[[[[1, 0]], [[0, 0]]]]]), np.array([[[[[2, 2]], [[0, 1]]]]])
+    assert mux_join(x, f, np.array([1]), "channel", "or").tolist() == [[[[[3, 2]], [[0, 1]]]]]
+    assert mux_join(x, f, np.array([2]), "channel", "or").tolist() == f.tolist()
+    assert mux_join(x, f, np.array([1]), "element", "or").tolist() == [[[[[3, 2]], [[0, 1]]]]]
+    node = model("MuxJoin", {"x": x.shape, "f": f.shape}, f.shape, [1], select="channel", mix="or", scale=0.25, bits=2)
+    assert (run(node, x=x / 4, f=f / 4) * 4).tolist() == [[[[[3, 2]], [[0, 1]]]]]
+    with pytest.raises(UnsupportedError, match="mix 'xor'; supported: mean, or"):
+        mux_join(x, f, np.array([1]), "channel", "xor")
+
+
 def test_or_join_by_hand():
     expected = [[[[7, 3], [3, 1]], [[5, 5], [5, 5]], [[4, 4], [4, 4]]]]
     assert or_join(X, F).tolist() == expected

@@ -19,7 +19,7 @@ SMALL = ResidualConfig(widths=(4, 6), blocks=2, classes=3, input_shape=(1, 8, 12
 
 
 @pytest.mark.parametrize(
-    ("join", "kind"), [("or", "OrJoin"), ("channel", "MuxJoin"), ("element", "MuxJoin"), ("add", "AddJoin")]
+    ("join", "kind"), [("or", "MuxJoin"), ("channel", "MuxJoin"), ("element", "MuxJoin"), ("add", "AddJoin")]
 )
 def test_torch_qonnx_and_graph_agree(tmp_path, join, kind):
     config = replace(SMALL, join=join)

@@ -5,7 +5,7 @@ import torch
 from brevitas.nn import QuantIdentity
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.training.layers import MRB
+from muxflow.frontend.training.joins import MRB
 from muxflow.frontend.training.zoo import MEGABIT, PRESETS, Mognet, MognetConfig, build, preset, randomise, storage_bits
 
 SMALL = {"n": 8, "ring": 64, "blocks": 1}

@@ -11,7 +11,7 @@ import muxflow
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training.datasets.mnist import load_mnist_5k
-from muxflow.frontend.training.layers import JOINS
+from muxflow.frontend.training.joins import JOINS
 from muxflow.frontend.training.result import PRETRAINED
 from muxflow.frontend.training.trained import load_trained, shipped
 from muxflow.frontend.training.trainer import file_name

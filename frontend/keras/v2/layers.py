@@ -263,6 +263,11 @@ LAYERS = Layers(
     },
     {
         "QAdaptiveActivation": "use QActivation with a fixed quantizer",
+        **dict.fromkeys(
+            ("QLSTM", "QGRU", "QSimpleRNN", "LSTM", "GRU", "SimpleRNN"),
+            "QKeras' recurrent layers take their activations of a state before its quantizer, so it has no integers of few "
+            "bits; train the layer in torch (muxflow.frontend.training.lstm.QuantLstm), which exports as LstmCell",
+        ),
     },
 )
 """Layers of Keras 2, QKeras and Muxflow."""

@@ -39,9 +39,8 @@ def mux_join(writer: Writer, call: Call) -> str:
     layer = call.layer
     thresholds = layer.integer_thresholds()
     limits = [writer.constant(np.array(thresholds, np.float32))] if thresholds else []
-    return writer.node(
-        "MuxJoin", *call.inputs, *limits, domain="muxflow", select=layer.select, scale=layer.scale, bits=layer.bits
-    )
+    options = {name: getattr(layer, name) for name in ("select", "mix", "scale", "bits")}
+    return writer.node("MuxJoin", *call.inputs, *limits, domain="muxflow", **options)
 
 
 def or_join(writer: Writer, call: Call) -> str:

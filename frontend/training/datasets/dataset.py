@@ -19,7 +19,7 @@ Chosen = slice | npt.NDArray[Any]
 
 
 class Images(Protocol):
-    """Images uint8 (N, H, W, C) from which some can be taken: an array, or files that are decoded then."""
+    """Images uint8 (N, H, W, C), or clips (N, T, H, W, C), from which some can be taken: an array, or files decoded then."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -31,7 +31,7 @@ class Images(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(N, H, W, C)."""
+        """(N, H, W, C), or (N, T, H, W, C)."""
 
     def __getitem__(self, chosen: Chosen, /) -> Bytes:
         """Give the chosen images."""
@@ -41,6 +41,7 @@ class Images(Protocol):
 class Dataset:
     """One split of a data set: images uint8 (N, H, W, C), labels int64 (N,) in 0..len(classes)-1, class names.
 
+    Clips have an axis of frames more, (N, T, H, W, C). `sources`: where several are made of one picture, its number, (N,).
     Raises MuxflowError when shapes, types or labels do not fit together.
     """
 
@@ -49,11 +50,14 @@ class Dataset:
     images: Images
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
+    sources: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         where = f"data set {self.name} ({self.split})"
-        if self.images.dtype != np.uint8 or self.images.ndim != 4:
-            raise MuxflowError(f"{where}: images {self.images.dtype} {self.images.shape}; need uint8 (N, H, W, C)")
+        if self.images.dtype != np.uint8 or self.images.ndim not in (4, 5):
+            raise MuxflowError(
+                f"{where}: images {self.images.dtype} {self.images.shape}; need uint8 (N, H, W, C), clips (N, T, H, W, C)"
+            )
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
             raise MuxflowError(
                 f"{where}: labels {self.labels.dtype} {self.labels.shape}; need int64 ({self.images.shape[0]},)"
@@ -67,15 +71,28 @@ class Dataset:
         return len(self.labels)
 
     def tensor_images(self, chosen: Chosen = slice(None)) -> npt.NDArray[np.float32]:
-        """Return images as a network takes them: float32 (N, C, H, W), pixel p as p/256 (exact)."""
-        return np.ascontiguousarray(self.images[chosen].transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(256)
+        """Return images as a network takes them: float32 (N, C, H, W) or (N, C, T, H, W), pixel p as p/256 (exact)."""
+        return np.ascontiguousarray(np.moveaxis(self.images[chosen], -1, 1)).astype(np.float32) / np.float32(256)
 
     def without(self, share: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """Part the split in two: to train on, and a `share` of each class (see `held_out`) to compare choices on."""
-        aside = held_out(self.labels, share, seed)
+        """Part the split in two: to train on, and a `share` of each class (see `held_out`) to compare choices on.
+
+        Of images with `sources` the second part is a share of the sources, whole.
+        """
+        if self.sources is None:
+            aside = held_out(self.labels, share, seed)
+        else:
+            pictures, place = np.unique(self.sources, return_inverse=True)
+            aside = held_out(np.zeros(len(pictures), np.int64), share, seed)[place]
         parts = (("fit", ~aside), ("validation", aside))
         kept, validation = (
-            replace(self, split=f"{self.split}: {name}", images=self.images[chosen], labels=self.labels[chosen])
+            replace(
+                self,
+                split=f"{self.split}: {name}",
+                images=self.images[chosen],
+                labels=self.labels[chosen],
+                sources=None if self.sources is None else self.sources[chosen],
+            )
             for name, chosen in parts
         )
         return kept, validation

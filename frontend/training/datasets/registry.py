@@ -10,13 +10,16 @@ from muxflow.frontend.training.datasets.cifar import load_cifar10, load_cifar100
 from muxflow.frontend.training.datasets.dataset import Dataset, Split
 from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.datasets.imagenet import load_imagenet
+from muxflow.frontend.training.datasets.jester import load_jester
 from muxflow.frontend.training.datasets.mnist import load_mnist, load_mnist_5k, load_mnist_5k_padded
+from muxflow.frontend.training.datasets.moving_digits import load_moving_digits
 from muxflow.frontend.training.datasets.stl10 import load_stl10
 
 PACKAGED: dict[str, Callable[[Split], Dataset]] = {
     "digits": load_digits,
     "mnist_5k": load_mnist_5k,
     "mnist_5k_padded": load_mnist_5k_padded,
+    "moving_digits": load_moving_digits,
 }
 """Data sets that a Python package ships, by name."""
 
@@ -24,6 +27,7 @@ LOADERS: dict[str, Callable[[Path, Split], Dataset]] = {
     "cifar10": load_cifar10,
     "cifar100": load_cifar100,
     "imagenet": load_imagenet,
+    "jester": load_jester,
     "mnist": load_mnist,
     "stl10": load_stl10,
 }

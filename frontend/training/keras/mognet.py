@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from muxflow.dataflow.automaton import Alphabet, Automaton, layer_automaton, weight_scale
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.frontend.qonnx.ops import Select, check_select
+from muxflow.dataflow.ops.mux_join import Mix
+from muxflow.frontend.qonnx.ops import Select, check_mix, check_select
 from muxflow.frontend.training.keras.layer import PACKAGE, Gradient, ceiling, floor, registered, rounded
 
 LARGEST_BITS = 8
@@ -143,21 +144,24 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
 
 @registered
 class MuxJoin(_Join):
-    """MUX-bitshift residual join on codes: `y = S ? (x + f) >> 1 : f`, with one select bit S per channel or element.
+    """MUX residual join on codes: `y = S ? (x + f) >> 1 : f`, with one select bit S per channel or element.
 
+    `mix`: "mean", or "or" for `S ? x | f : f`.
     Called on [x, f]: unsigned `bits`-bit codes times `scale` (None: 2^-bits). `select`: channel, S_c = 1{max over
     H x W of x_c >= ceil(t_c)}; channel-mean, S_c = 1{sum over H x W of x_c >= ceil(t_c H W)}; element,
     S = 1{x >= ceil(t_c)}; always, S = 1. The weight `threshold` is trained through straight-through estimators; it is
     t times `scale`, an activation's value, so that it moves as fast as the activations do (torch's twin trains t
     itself, at a rate of its own). `integer_thresholds` are the effective ones.
-    Raises UnsupportedError on another select, MuxflowError on bits or shapes that do not fit.
-    Source: MOGNET (arXiv 2501.09531), MUX residual block; operands, select and thresholds are decisions.
+    Raises UnsupportedError on another select or mix, MuxflowError on bits or shapes that do not fit.
+    Source: MOGNET (arXiv 2501.09531), MUX residual block; BILLNET (arXiv 2501.14495), "or"; operands, select and thresholds
+    are decisions.
     """
 
-    def __init__(self, select: Select = "channel", **options: Any) -> None:
+    def __init__(self, select: Select = "channel", mix: Mix = "mean", **options: Any) -> None:
         super().__init__(**options)
         check_select(select)
-        self.select = select
+        check_mix(mix)
+        self.select, self.mix = select, mix
         self.threshold: Any = None
 
     def build(self, input_shape: Any) -> None:
@@ -180,10 +184,10 @@ class MuxJoin(_Join):
         return [] if self.threshold is None else [int(limit) for limit in self._limits().numpy()]
 
     def join(self, x: Any, f: Any) -> Any:
-        """Compute `S ? (x + f) >> 1 : f`."""
-        halved = floor((x + f) / 2)
+        """Compute `S ? (x + f) >> 1 : f`, or `S ? x | f : f`."""
+        mixed = floor((x + f) / 2) if self.mix == "mean" else _or(x, f, 2**self.bits - 1)
         if self.threshold is None:
-            return halved
+            return mixed
         if self.select == "element":
             margin = x - self._limits()
         elif self.select == "channel":
@@ -191,11 +195,11 @@ class MuxJoin(_Join):
         else:
             margin = (tf.reduce_sum(x, (1, 2), keepdims=True) - self._limits()) / float(self.pixels or 1)
         gate = _step(margin, 2.0**self.bits)
-        return gate * halved + (1 - gate) * f
+        return gate * mixed + (1 - gate) * f
 
     def get_config(self) -> dict[str, Any]:
         """Return all arguments."""
-        return {**super().get_config(), "select": self.select}
+        return {**super().get_config(), "select": self.select, "mix": self.mix}
 
 
 tf.keras.utils.get_custom_objects()[f"{PACKAGE}>MuxShift"] = MuxJoin  # its name in older files

@@ -16,7 +16,10 @@ template <class V, int PLACES, int DISTANCE, bool BLOCK> struct Places {
   V data[PLACES];
   V& operator[](int place) { return data[place]; }
 };
-template <class V, int PLACES, bool BLOCK> struct Rows : Places<V, PLACES, 0, BLOCK> {};
+template <class V, int PLACES, bool BLOCK> struct Lasting : Places<V, PLACES, 0, BLOCK> {
+  void placed() {}
+};
+template <class V, int PLACES, bool BLOCK> struct Rows : Lasting<V, PLACES, BLOCK> {};
 
 template <class V, int LENGTH, bool BLOCK> struct Circle {
   V data[LENGTH];
@@ -75,10 +78,11 @@ template <class V, int PLACES, int DISTANCE, bool BLOCK> struct Places {
   }
 };
 
-/// A memory in which no iteration, nor the next few, reads what it writes: the caller sees to that.
-template <class V, int PLACES, bool BLOCK> struct Rows {
+/// A memory in which no iteration, nor the next few, reads what it writes: the caller sees to that. It has no constructor, so
+/// that it can be static and last from frame to frame: `placed` says where it is planned.
+template <class V, int PLACES, bool BLOCK> struct Lasting {
   V data[PLACES];
-  Rows() {
+  void placed() {
 #pragma HLS inline
 #pragma HLS bind_storage variable=data type=ram_s2p impl=lutram
 #pragma HLS dependence variable=data inter false
@@ -89,9 +93,9 @@ template <class V, int PLACES, bool BLOCK> struct Rows {
     return data[place];
   }
 };
-template <class V, int PLACES> struct Rows<V, PLACES, true> {
+template <class V, int PLACES> struct Lasting<V, PLACES, true> {
   V data[PLACES];
-  Rows() {
+  void placed() {
 #pragma HLS inline
 #pragma HLS bind_storage variable=data type=ram_s2p impl=bram
 #pragma HLS dependence variable=data inter false
@@ -100,6 +104,14 @@ template <class V, int PLACES> struct Rows<V, PLACES, true> {
   V& operator[](int place) {
 #pragma HLS inline
     return data[place];
+  }
+};
+
+/// The same, of one frame.
+template <class V, int PLACES, bool BLOCK> struct Rows : Lasting<V, PLACES, BLOCK> {
+  Rows() {
+#pragma HLS inline
+    this->placed();
   }
 };
 

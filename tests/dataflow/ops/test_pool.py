@@ -50,6 +50,8 @@ VOLUMES = [
     ((5, 4, 3, 1), (1, 2, 3)),  # no plane is held
     ((7, 1, 1, 2), (3, 1, 1)),
     ((3, 5, 1, 1), (2, 1, 1)),
+    ((3, 5, 7, 2), (1, 2, 2)),  # frame by frame, rows and columns left over
+    ((4, 3, 5, 1), (1, 3, 5)),  # over space alone
 ]
 
 
@@ -73,7 +75,7 @@ def test_ladder(ladder, mode):
     ("maps", "folds", "refused"),
     [
         (SEQUENCES, 1 + 4 * 4 + 2 + 2 * 2 + 2, ["finn"]),
-        (VOLUMES, 1 + 4 * 3 + 2 + 2 * 2 + 2 + 2 + 1, ["finn", "hls4ml"]),
+        (VOLUMES, 1 + 4 * 3 + 2 + 2 * 2 + 2 + 2 + 1 + 2 + 2, ["finn", "hls4ml"]),
     ],
 )
 def test_ladder_of_other_ranks(ladder, mode, maps, folds, refused):

@@ -49,7 +49,7 @@ def test_check_shows_all_that_is_in_the_way_at_once(tmp_path: Path) -> None:
     quantizer, weights, lstm, counts = done.stdout.splitlines()
     assert quantizer.startswith("no: first (Conv) reads the input before any quantizer")
     assert weights.startswith("no: second (Conv): its weights are floats")
-    assert lstm.startswith("no: memory (LSTM): LSTM is not supported; use convolutions over a window")
+    assert lstm.startswith("no: memory (LSTM): LSTM is not supported; its gates and state are floats")
     assert lstm.endswith("(and 1 node more: more_memory)")
     assert "Conv," not in lstm
     assert counts == "model.onnx: 1 of 6 nodes ok, 1 not reached"

@@ -4,7 +4,16 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 from command_line import run
+
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.file import write_graph
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.ops.lstm_cell import LstmCell
+from muxflow.dataflow.ops.rom_weights import RomWeights
 
 
 def test_fit_prints_folds_budget_memory_plan_frontier_and_slowdown(workplace: Path) -> None:
@@ -78,3 +87,31 @@ def test_fit_draws_the_frontier(workplace: Path) -> None:
         assert done.returncode == 0, done.stderr
     assert (workplace / "one.png").read_bytes() == (workplace / "two.png").read_bytes()
     assert (workplace / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def recurrent(path: Path) -> Path:
+    """A graph file of one recurrent layer of two units."""
+    rng = np.random.default_rng(0)
+    cell = LstmCell(np.sort(rng.integers(-3, 4, (8, 3))), (0, 0, -1, 0), (1, 2), 2, (-7, 7), [[1], [2]])
+    nodes = [
+        Node("weights", RomWeights(rng.integers(-1, 2, (8, 2)), repeats=4), (), ("w",)),
+        Node("cell", cell, ("x", "w"), ("y",)),
+    ]
+    write_graph(with_nodes(Graph("recurrent", (), {"x": Stream((4, 8), -3, 3)}, ("x",), ("y",)), nodes), path)
+    return path
+
+
+def test_a_stateful_fit_leads_to_a_stateful_build(tmp_path: Path, workplace: Path) -> None:
+    model = recurrent(tmp_path / "recurrent.npz")
+    done = run("fit", model, "--stateful", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "--stateful" in done.stdout.splitlines()[-1]
+    done = run("build", model, "--stateful", "--output", "project", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "static muxflow::lstm_cell<" in (tmp_path / "project" / "src" / "top.cpp").read_text()
+    refused = run("build", model, "--stateful", "--target", "hls4ml", "--output", "other", cwd=tmp_path)
+    assert refused.returncode == 3
+    assert "cell (LstmCell): a state that goes on from frame to frame" in refused.stderr
+    without = run("fit", "small.npz", "--stateful", cwd=workplace)
+    assert without.returncode == 4
+    assert "no layer is recurrent, so there is no state to carry on; leave stateful out" in without.stderr

@@ -1,0 +1,119 @@
+"""Jester's hand gestures, from its numbered folders of JPEG frames, decoded as they are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.text import shown
+from muxflow.frontend.training.datasets.dataset import Bytes, Chosen, Dataset, Split, absent, check_split
+from muxflow.frontend.training.datasets.pictures import open_picture
+
+FRAMES, HEIGHT, WIDTH = 16, 96, 128
+CLIPS = "20bn-jester-v1"
+"""Folder of the clips, as the archives unpack it."""
+LISTS: dict[str, str] = {"train": "jester-v1-train.csv", "test": "jester-v1-validation.csv"}
+"""Of clips and their labels; those of Jester's own test are not published, so its validation clips are the split "test"."""
+LABELS = "jester-v1-labels.csv"
+
+
+class ClipFiles:
+    """Clips whose frames lie in files, a read-only array (N, FRAMES, HEIGHT, WIDTH, 3) of uint8 that decodes what is taken.
+
+    Of a clip with more or fewer frames as many as are wanted, evenly spread; each is cut to its largest middle of the
+    wanted shape and scaled to it, bilinear (decisions).
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 5
+
+    def __init__(self, folders: list[Path], lengths: list[int]) -> None:
+        self.folders, self.lengths = folders, lengths
+        self.shape = (len(folders), FRAMES, HEIGHT, WIDTH, 3)
+
+    def __getitem__(self, chosen: Chosen) -> Bytes:
+        """Decode the chosen clips; raises MuxflowError naming a file that is no image, or one of another size."""
+        numbers = np.arange(len(self.folders))[chosen]
+        clips = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        for clip, number in zip(clips, numbers, strict=True):
+            size: tuple[int, int] | None = None
+            for place in range(FRAMES):
+                path = frame_file(self.folders[number], (2 * place + 1) * self.lengths[number] // (2 * FRAMES) + 1)
+                image = open_picture(path, ("JPEG",)).convert("RGB")
+                size = size or image.size
+                if image.size != size:
+                    raise MuxflowError(
+                        f"{path}: a frame of {image.size[0]}x{image.size[1]} pixels in a clip of {size[0]}x{size[1]}; "
+                        "frames of a clip have one size, so fetch the clip again"
+                    )
+                clip[place] = _scaled(image)
+        return clips
+
+
+def frame_file(folder: Path, number: int) -> Path:
+    """Name the file of a clip's frame; numbers begin at 1."""
+    return folder / f"{number:05d}.jpg"
+
+
+def _scaled(image: object) -> Bytes:
+    from PIL import Image
+
+    assert isinstance(image, Image.Image)
+    width, height = image.size
+    ratio = min(width / WIDTH, height / HEIGHT)
+    left, top = (width - WIDTH * ratio) / 2, (height - HEIGHT * ratio) / 2
+    box = (left, top, left + WIDTH * ratio, top + HEIGHT * ratio)
+    return np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR, box))
+
+
+def load_jester(folder: str | Path, split: Split) -> Dataset:
+    """Load Jester (version 1) from `folder`: (N, 16, 96, 128, 3), a class for each line of jester-v1-labels.csv.
+
+    Expects the lists jester-v1-train.csv and jester-v1-validation.csv (the split "test"), lines `id;label`, and folders
+    20bn-jester-v1/<id>/ with frames 00001.jpg, 00002.jpg and so on. Files are decoded when they are used.
+    Raises MuxflowError when a file is absent, a line is of another form, a clip has no frames or one of them is missing.
+    """
+    check_split("Jester", split)
+    home, names = Path(folder), [LISTS[split], LABELS]
+    if not (home / CLIPS).is_dir() or not all((home / name).is_file() for name in names):
+        raise absent("Jester", home, [[*names, f"{CLIPS}/"]])
+    classes = tuple(line for _, line in _lines(home / LABELS))
+    numbers = {name: number for number, name in enumerate(classes)}
+    folders, lengths, labels = [], [], []
+    for where, line in _lines(home / LISTS[split]):
+        clip, _, label = line.partition(";")
+        if not clip.isascii() or not clip.isdigit() or label not in numbers:
+            raise MuxflowError(f"{where}: {shown(line)}; expected `id;label`, a number and a line of {LABELS}")
+        folders.append(home / CLIPS / clip)
+        lengths.append(_frames(folders[-1]))
+        labels.append(numbers[label])
+    if not folders:
+        raise MuxflowError(f"{home / LISTS[split]}: no clips; expected lines `id;label`")
+    return Dataset("Jester", split, ClipFiles(folders, lengths), np.array(labels, np.int64), classes)
+
+
+def _lines(path: Path) -> list[tuple[str, str]]:
+    """Read the lines of a file that are not empty, each with its place for messages."""
+    check_bytes(str(path), path.stat().st_size)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [(f"{path}, line {number}", line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _frames(folder: Path) -> int:
+    """Count the frames of a clip; raises MuxflowError when it has none, or one is missing between others."""
+    found: npt.NDArray[np.int64] = np.array(
+        sorted(int(path.stem) for path in folder.glob("*.jpg") if path.stem.isascii() and path.stem.isdigit()), np.int64
+    )
+    if not len(found):
+        raise MuxflowError(
+            f"data set Jester: clip {folder} has no frames; expected files such as {frame_file(folder, 1)}"
+        )
+    gaps = np.flatnonzero(found != np.arange(1, len(found) + 1))
+    if len(gaps):
+        missing = frame_file(folder, int(gaps[0]) + 1)
+        raise MuxflowError(f"data set Jester: no file {missing}, though later frames are there; fetch the clip again")
+    return len(found)
