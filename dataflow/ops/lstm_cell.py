@@ -10,15 +10,14 @@ from math import prod
 
 import numpy as np
 
+from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import (
     PARALLEL_LIMIT,
-    Access,
     Fold,
     IntArray,
     Op,
-    Pattern,
     Port,
     Ports,
     Register,

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from muxflow.dataflow.access import Access
 from muxflow.dataflow.fit.implementation import Cost
 from muxflow.dataflow.fit.memory import Memory
 from muxflow.dataflow.fit.resource_model import estimate, products
 from muxflow.dataflow.graph.stream import width
-from muxflow.dataflow.op import Access, Fold, IntArray, Ports
+from muxflow.dataflow.op import Fold, IntArray, Ports
 from muxflow.dataflow.ops.lstm_cell import Interval, LstmCell, sum_interval
 from muxflow.hls.kernels.base import Kernel, Table, Unit
 
