@@ -18,7 +18,7 @@ from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
 from muxflow.reports.render import terminal, to_json, write_report
-from muxflow.reports.report import Report
+from muxflow.reports.schema.report import Report
 
 
 @dataclass(frozen=True)

@@ -177,8 +177,11 @@ class Accelerator:
     def _stored_images(self) -> tuple[Codes, ...]:
         return tuple(self._self_test[port.port] for port in self.interface.inputs)
 
-    def measure(self, batch: int = 256) -> Measurement:
-        """Measure the frame rate, pipelined over `batch` images, the latency of one image, and the real clock."""
+    def measure(self, batch: int = 256, *, record: str | Path | None = None) -> Measurement:
+        """Measure the frame rate, pipelined over `batch` images, the latency of one image, and the real clock.
+
+        `record`: a folder to keep the measurement in, for `muxflow report`.
+        """
         if batch < 1:
             raise AcceleratorError(f"a batch of {batch} images; measure at least one")
         images = tuple(stored[np.arange(batch) % len(stored)] for stored in self._stored_images())
@@ -189,7 +192,7 @@ class Accelerator:
         pipelined = _seconds(lambda: self._stream(self._cut(words), len))
         packed = _seconds(lambda: self._run(images))
         latencies = sorted(_seconds(lambda: self._stream(iter([first]), len)) for _ in range(LATENCY_RUNS))
-        return Measurement(
+        measured = Measurement(
             batch,
             batch / pipelined,
             batch / packed,
@@ -199,6 +202,9 @@ class Accelerator:
             self.interface.clock_mhz,
             self._clock_mhz(),
         )
+        if record is not None:
+            measured.record(Path(record), self.interface.digest)
+        return measured
 
     def _clock_mhz(self) -> float | None:
         """Measure the clock by the stream monitor's cycles; None in the emulator, which has none."""

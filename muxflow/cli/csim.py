@@ -122,7 +122,7 @@ def _csim_with(
 ) -> None:
     """Simulate a project with other weights than its own and say what was compared; its proof ladder stays as it is."""
     from muxflow.proving import accuracy_of
-    from muxflow.reports.render import accuracy_text
+    from muxflow.reports.summary import accuracy_text
 
     graph = project.hls.graph_with(weights)
     found = {}

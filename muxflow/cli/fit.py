@@ -195,7 +195,7 @@ def fit(
     from muxflow.reports import tables
     from muxflow.reports.plots import check_ending
     from muxflow.reports.render import terminal, to_json
-    from muxflow.reports.report import make_report
+    from muxflow.reports.gather.report import make_report
 
     loaded = ProjectOptions(weights=weights).loaded
     for path in filter(None, (plot, output)):

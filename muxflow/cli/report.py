@@ -27,7 +27,7 @@ def report(
 ) -> None:
     """Write the report of a project: resources, cycles, memory, proof ladder."""
     from muxflow.proving import project_report
-    from muxflow.reports.energy import read_energies
+    from muxflow.reports.gather.energy import read_energies
     from muxflow.reports.render import terminal, to_json, write_report
 
     opened = muxflow.open_project(project)

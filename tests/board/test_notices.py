@@ -22,7 +22,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import ProjectOptions, write_project
 from muxflow.proving import project_report
-from muxflow.reports.render import summary
+from muxflow.reports.summary import summary
 
 
 def test_slack_and_pipelines_that_stall_are_told(make_project, make_tools):

@@ -57,7 +57,7 @@ def test_every_entry_may_be_anything(folder: Path, name: str) -> None:
 
 
 def test_notes_of_a_graph_may_be_anything(residual: Graph) -> None:
-    from muxflow.reports.report import make_report
+    from muxflow.reports.gather.report import make_report
 
     design = muxflow.fit(replace(residual, notes={"near_ties": "many"}))
     with pytest.raises(MuxflowError, match="the graph's note 'near_ties' is 'many'; expected a count"):

@@ -15,9 +15,9 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Device, Resources
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.kernels import KERNELS
-from muxflow.reports.memory_plan import TINY_BUDGET, make_memory_plan
+from muxflow.reports.gather.memory_plan import make_memory_plan
 from muxflow.reports.plots import plot_frontier
-from muxflow.reports.report import KINDS
+from muxflow.reports.schema.rows import KINDS, TINY_BUDGET
 
 
 def designs(make_random_design: Callable[[int], Design], residual: Graph, device: Device) -> list[Design]:

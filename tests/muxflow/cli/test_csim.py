@@ -7,7 +7,7 @@ import pytest
 from command_line import run
 
 from muxflow.hls.registry import TARGETS
-from muxflow.reports.energy import FILE
+from muxflow.reports.gather.energy import FILE
 
 
 def test_csim_compares_every_node_and_report_shows_the_ladder(workplace: Path) -> None:
