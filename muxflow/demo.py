@@ -17,7 +17,8 @@ from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
-from muxflow.reports.render import terminal, to_json, write_report
+from muxflow.reports.render import terminal, write_report
+from muxflow.reports.schema.file import to_entry
 from muxflow.reports.schema.report import Report
 
 
@@ -34,7 +35,7 @@ class DemoResult:
     def entry(self) -> dict[str, Any]:
         """Give the result for --json."""
         return {
-            **json.loads(to_json(self.report)),
+            **to_entry(self.report),
             "project": str(self.project),
             "files": [str(path) for path in self.files],
             "seconds": round(self.seconds, 1),

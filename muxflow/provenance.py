@@ -18,7 +18,9 @@ SECONDS = 10
 """How long a program may take to say its version."""
 
 
-def provenance_of(design: Design, folder: Path, digest: str, accuracy: Accuracy | None, stages: tuple[Stage, ...]) -> Provenance:
+def provenance_of(
+    design: Design, folder: Path, digest: str, accuracy: Accuracy | None, stages: tuple[Stage, ...]
+) -> Provenance:
     """Say where the report of a project in a folder comes from; `digest`: of its sources."""
     tools = {"Muxflow": muxflow.__version__, "Python": platform.python_version(), **compiler()}
     for stage in stages:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from muxflow.board.bitstream.figures import FIGURES_FILE, Figures, synthesis_report
+from muxflow.board.bitstream.toolchain import Form
 from muxflow.board.bitstream.vendor_reports import (
     Cosimulated,
     PowerEstimate,
@@ -16,7 +18,6 @@ from muxflow.board.bitstream.vendor_reports import (
     Timing,
     read_cosimulation,
     read_synthesis,
-    read_timing,
     read_utilisation,
 )
 from muxflow.board.bitstream.vendor_tcl import hls_results
@@ -45,6 +46,7 @@ T = TypeVar("T")
 
 COSIMULATION = "Vitis HLS co-simulation"
 """The rung of the proof ladder that the vendor's tool climbs."""
+FORMS: tuple[Form, ...] = get_args(Form)
 UNFINISHED = "read from the folder of a run that has not ended; not compared with the sources"
 
 
@@ -77,7 +79,9 @@ def vendor_findings(design: Design, path: Path, digest: str) -> VendorFindings:
         current = entry["digest"] == digest
     except (OSError, ValueError, KeyError, TypeError, AttributeError, MuxflowError) as error:
         fault = f"{kept}: not figures of Muxflow ({reason(error)}); run `muxflow bitstream` again"
-        return VendorFindings(tuple(Stage(name, "not run", detail=fault) for name in (SYNTHESISED, IMPLEMENTED)), measured=measured)
+        return VendorFindings(
+            tuple(Stage(name, "not run", detail=fault) for name in (SYNTHESISED, IMPLEMENTED)), measured=measured
+        )
     return replace(_findings(design, figures, "done" if current else "stale"), measured=measured)
 
 
@@ -120,9 +124,11 @@ def _synthesised(made: Synthesised, tool: str, state: State) -> Stage:
 
 
 def _cosimulated(seen: Cosimulated, tool: str, state: State) -> Stage:
-    ends = (None if cycles is None else (cycles[0], cycles[-1]) for cycles in (seen.interval, seen.latency))
+    interval, latency = (
+        None if cycles is None else (cycles[0], cycles[-1]) for cycles in (seen.interval, seen.latency)
+    )
     detail = "" if seen.passed else "did not pass: the RTL differs from the test bench's words"
-    return Stage(COSIMULATED, state, tool, {}, *ends, detail=detail)
+    return Stage(COSIMULATED, state, tool, interval=interval, latency=latency, detail=detail)
 
 
 def _implemented(
@@ -145,17 +151,25 @@ def _power(made: PowerEstimate, tool: str, state: State) -> Power:
 
 def _left_stages(design: Design, folder: Path) -> tuple[Stage, ...]:
     """Read the reports of a run that has not come to its end, one by one."""
-    top, made, state = identifier(design.graph.name), folder / "results", "unfinished"
-    found = []
-    for form in ("config", "script"):
-        results = folder / hls_results(form)  # type: ignore[arg-type]
-        report = synthesis_report(results, top)
-        found += _left(SYNTHESISED, report, read_synthesis, lambda one: _synthesised(one, f"Vitis HLS {one.version}".strip(), state))
-        report = results / "sim" / "report" / f"{top}_cosim.rpt"
-        found += _left(COSIMULATED, report, read_cosimulation, lambda one: _cosimulated(one, "", state))
+    top, made = identifier(design.graph.name), folder / "results"
+    found: list[Stage] = []
+    for place in dict.fromkeys(map(hls_results, FORMS)):
+        results = folder / place
+        found += _left(SYNTHESISED, synthesis_report(results, top), read_synthesis, _left_synthesis)
+        cosimulation = results / "sim" / "report" / f"{top}_cosim.rpt"
+        found += _left(COSIMULATED, cosimulation, read_cosimulation, lambda one: _cosimulated(one, "", "unfinished"))
     for name, file in ((IMPLEMENTED, "accelerator_utilization.rpt"), (SYSTEM, "utilization.rpt")):
-        found += _left(name, made / file, read_utilisation, lambda one, name=name: _implemented(name, one, None, "Vivado", state, 0, design))
+        make = partial(_left_implementation, name, design)
+        found += _left(name, made / file, read_utilisation, make)
     return tuple(found)
+
+
+def _left_synthesis(made: Synthesised) -> Stage:
+    return _synthesised(made, f"HLS {made.version}".strip(), "unfinished")
+
+
+def _left_implementation(name: str, design: Design, used: Resources) -> Stage:
+    return _implemented(name, used, None, "Vivado", "unfinished", 0, design)
 
 
 def _left(name: str, file: Path, read: Callable[[Path], T], make: Callable[[T], Stage]) -> list[Stage]:

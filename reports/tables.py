@@ -113,7 +113,9 @@ def derived_figures(report: Report) -> Group:
     if seen is None:
         made.add_row("measured rate", "not run", "the driver: measure(record=FOLDER)")
     else:
-        made.add_row("measured rate", f"{rounded(seen.frames_per_second)} frames/s", f"on the {seen.measured_on}, {seen.state}")
+        made.add_row(
+            "measured rate", f"{rounded(seen.frames_per_second)} frames/s", f"on the {seen.measured_on}, {seen.state}"
+        )
         latency = f"{rounded(1e6 * seen.latency_seconds)} µs"
         made.add_row("measured latency", latency, f"of one image as the host sees it, {seen.state}")
     return titled("derived figures", made)
@@ -139,7 +141,9 @@ def fifos(report: Report) -> Group:
     made = table(("writer", "reader", "kind"), ("bits", "depth", "beats a frame"))
     made.add_column("placed in")
     for row in deep:
-        made.add_row(row.writer, row.reader, row.kind, count(row.width), count(row.depth), count(row.beats), row.placement)
+        made.add_row(
+            row.writer, row.reader, row.kind, count(row.width), count(row.depth), count(row.beats), row.placement
+        )
     return titled(f"FIFOs deeper than {SHALLOW} ({count(len(report.fifos) - len(deep))} more)", made)
 
 

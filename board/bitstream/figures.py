@@ -34,8 +34,8 @@ class Figures:
     """What the vendor's tools said of the design; None for what has not run.
 
     `hls`, `vivado`: tool and version. `accelerator`, `system`: implemented resources of the accelerator alone, and with
-    DMA, monitor and interconnect; `power`: None also where Vivado left none. `board_part`: the board files that were applied, "" for none; `clock_hz`: the clock
-    that the processing system gives.
+    DMA, monitor and interconnect; `power`: None also where Vivado left none. `board_part`: the board files that were
+    applied, "" for none; `clock_hz`: the clock that the processing system gives.
     """
 
     hls: str

@@ -31,7 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Runs the accelerator of this folder.")
     parser.add_argument("--emulate", metavar="PROJECT", help="HLS project whose C simulation plays the accelerator")
     parser.add_argument("--batch", type=int, default=256, help="images that the frame rate is measured over")
-    parser.add_argument("--record", type=Path, metavar="FOLDER", help="keep the measurement there, for `muxflow report`")
+    parser.add_argument(
+        "--record", type=Path, metavar="FOLDER", help="keep the measurement there, for `muxflow report`"
+    )
     arguments = parser.parse_args()
     try:
         emulated = arguments.emulate is not None

@@ -7,6 +7,7 @@ from muxflow.dataflow.fit.folded import converter_chains
 from muxflow.dataflow.graph.node import Node
 from muxflow.reports.schema.rows import JoinRow, MemoryPlan, MemoryRow
 
+
 def make_memory_plan(design: Design) -> MemoryPlan:
     """Make the memory plan of a design; a FIFO belongs to the node that writes it, the first one to the host."""
     writers = {name: node.name for node in design.graph.nodes for name in node.outputs}

@@ -54,7 +54,7 @@ def _steady(design: Design) -> dict[str, NodeTiming]:
     few, many = (simulate(design.folded, design.depths, frames=frames) for frames in (FRAMES, 2 * FRAMES))
 
     def share(node: str, name: str) -> float:
-        more, less = (timing.cycles * getattr(timing.nodes[node], name) for timing in (many, few))
+        more, less = (timing.cycles * float(getattr(timing.nodes[node], name)) for timing in (many, few))
         return min(1.0, max(0.0, round((more - less) / (many.cycles - few.cycles), 6)))
 
     names = ("busy", "starved", "blocked")

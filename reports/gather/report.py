@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.curves import FrontierPoint
@@ -54,7 +55,7 @@ def make_report(
     frontier: tuple[FrontierPoint, ...] = (),
     power: Power | None = None,
     measured: Measured | None = None,
-    provenance: Provenance = Provenance(),
+    provenance: Provenance | None = None,
 ) -> Report:
     """Make the report of a design; what comes from comparisons and tools is given by whoever ran them.
 
@@ -120,7 +121,7 @@ def make_report(
         frontier=_non_dominated(design, frontier),
         power=power,
         measured=measured,
-        provenance=provenance,
+        provenance=provenance or Provenance(),
     )
 
 
@@ -185,7 +186,9 @@ def _non_dominated(design: Design, points: Sequence[FrontierPoint]) -> tuple[Fro
 
     def beaten(point: FrontierPoint) -> bool:
         mine = costs(point)
-        return any(all(a <= b for a, b in zip(costs(other), mine, strict=True)) and costs(other) != mine for other in points)
+        return any(
+            all(a <= b for a, b in zip(costs(other), mine, strict=True)) and costs(other) != mine for other in points
+        )
 
     return tuple(FrontierRow(point.interval, _named(design, point.resources)) for point in points if not beaten(point))
 

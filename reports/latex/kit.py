@@ -15,7 +15,10 @@ MOST_ROWS = 40
 """Rows of one float: more would be longer than a page (decision)."""
 PREAMBLE, BIBLIOGRAPHY = "preamble.tex", "references.bib"
 HERE = Path(__file__).parent
-PAPERS = {"paper-ieee.tex": r"\documentclass[10pt]{IEEEtran}", "paper-article.tex": r"\documentclass[a4paper,11pt]{article}"}
+PAPERS = {
+    "paper-ieee.tex": r"\documentclass[10pt]{IEEEtran}",
+    "paper-article.tex": r"\documentclass[a4paper,11pt]{article}",
+}
 """Documents that hold every table, by the class that they are set in."""
 
 
@@ -54,7 +57,12 @@ def _document(begin: str, parts: Iterable[TexTable]) -> str:
         r"\sloppy",
     ]
     for part in parts:
-        lines += [rf"Table~\ref{{{part.label}}} is \texttt{{{tex(part.file)}}}.", "", rf"\input{{{part.file}}}", r"\clearpage"]
+        lines += [
+            rf"Table~\ref{{{part.label}}} is \texttt{{{tex(part.file)}}}.",
+            "",
+            rf"\input{{{part.file}}}",
+            r"\clearpage",
+        ]
     lines += [r"\bibliographystyle{plain}", rf"\bibliography{{{BIBLIOGRAPHY.partition('.')[0]}}}", r"\end{document}"]
     return "\n".join(lines) + "\n"
 

@@ -79,7 +79,7 @@ class PriorWork:
 
 
 def read_prior(files: Sequence[Path] = ()) -> PriorWork:
-    """Read the designs that ship with Muxflow, then those of a user's files; raises MuxflowError naming a file that is damaged."""
+    """Read the designs that ship with Muxflow, then a user's; raises MuxflowError naming a file that is damaged."""
     read = [_read(file) for file in (FILE, *files)]
     designs = tuple(design for found, _ in read for design in found)
     return PriorWork(designs, "\n".join(dict.fromkeys(text for _, text in read if text)))
@@ -96,7 +96,9 @@ def _read(file: Path) -> tuple[tuple[PriorDesign, ...], str]:
             raise MuxflowError(f"bibliography {shown(name)}; expected the name of a .bib file beside this one")
         return designs, read_bounded(file.parent / name) if name else ""
     except (OSError, ValueError, MuxflowError) as error:
-        raise MuxflowError(f"{file}: not a file of published designs ({error}); {FILE.name} of Muxflow is one") from error
+        raise MuxflowError(
+            f"{file}: not a file of published designs ({error}); {FILE.name} of Muxflow is one"
+        ) from error
 
 
 COLUMNS = (
@@ -129,7 +131,9 @@ def prior_tables(reports: Sequence[Report], prior: PriorWork) -> tuple[TexTable,
         for report, what in zip(reports, said[len(rows) :], strict=True)
     )
     key = ". ".join(f"{letter}: {tex(what)}" for what, letter in letters.items())
-    caption = f"Designs that others published, as their sources say, and this work. A dash: not said, or not run. {key}."
+    caption = (
+        f"Designs that others published, as their sources say, and this work. A dash: not said, or not run. {key}."
+    )
     name = reports[0].network
 
     def cut(every: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...]:

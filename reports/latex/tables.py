@@ -44,7 +44,11 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         ("rate", f"{rounded(report.frames_per_second)} frames/s", rate_is),
         ("latency", si(report.latency_us * 1e-6, "s"), report.cycles_are),
         *((one.name, _value(one.value, one.unit), one.what) for one in derived(report)),
-        ("slack", _slack(report), report.stage("implemented").title if report.implemented else "implementation not run"),
+        (
+            "slack",
+            _slack(report),
+            report.stage("implemented").title if report.implemented else "implementation not run",
+        ),
     ]
     narrow = TexTable(
         "summary",
@@ -142,7 +146,9 @@ def layer_tables(report: Report) -> tuple[TexTable, TexTable]:
         *costs,
     )
     totals = ("total", None, None, None, None, report.operations, None, None, None, report.interval, share, *used)
-    return narrow, TexTable("layers", report.network, is_what, columns, tuple(map(full, report.layers)), (totals,), True)
+    return narrow, TexTable(
+        "layers", report.network, is_what, columns, tuple(map(full, report.layers)), (totals,), True
+    )
 
 
 def _efficiency(report: Report, layer: LayerRow) -> float | None:
@@ -193,7 +199,12 @@ def memory_tables(report: Report) -> tuple[TexTable, TexTable]:
         "by cellular automata and not stored."
     )
     generated = (("generated, not stored", report.saved_bits),) if report.saved_bits else ()
-    few = (Column("kind", fill=True), Column("bits", number=True), Column("BRAM18", number=True), Column("LUT", number=True))
+    few = (
+        Column("kind", fill=True),
+        Column("bits", number=True),
+        Column("BRAM18", number=True),
+        Column("LUT", number=True),
+    )
     many = (
         *few[:2],
         Column("in primitives of", number=True),
@@ -231,5 +242,3 @@ def function_tables(report: Report) -> tuple[TexTable, TexTable]:
         return TexTable("functions", report.network, caption, every, rows, (total,), wide)
 
     return table(("LUT", "BRAM18"), False), table(tuple(name for name in names if name in report.used), True)
-
-

@@ -34,8 +34,9 @@ SPECIAL = {
     "ø": r"\o{}",
     "æ": r"\ae{}",
 }
-"""How LaTeX writes characters that give it orders, and some that its fonts have; a bracket or a star that begins a row would
-be an argument of the one before, and dashes side by side one dash."""
+"""How LaTeX writes characters that give it orders, and some that its fonts have.
+
+A bracket or a star that begins a row would be an argument of the one before, and dashes side by side one dash."""
 ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"', "\u030a": "r", "\u0327": "c", "\u030c": "v",
 }  # fmt: skip
@@ -76,9 +77,9 @@ def _character(character: str) -> str:
         return SPECIAL[character]
     if character.isascii():
         return character
-    base, *marks = unicodedata.normalize("NFD", character)
-    if len(marks) == 1 and marks[0] in ACCENTS and base.isascii() and base.isalpha():
-        return f"\\{ACCENTS[marks[0]]}{{{base}}}"
+    base, marks = (spelt := unicodedata.normalize("NFD", character))[0], spelt[1:]
+    if marks in ACCENTS and base.isascii() and base.isalpha():
+        return f"\\{ACCENTS[marks]}{{{base}}}"
     return rf"\texttt{{U+{ord(character):04X}}}"
 
 
@@ -103,7 +104,10 @@ def _rounded(value: float, digits: int) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, in LaTeX, lines apart; `number`: its cells are numbers, with `places` after the point; `fill`: it takes what is left."""
+    """A column: its title, in LaTeX, lines apart.
+
+    `number`: its cells are numbers, with `places` after the point; `fill`: it takes what is left of the width.
+    """
 
     title: str
     number: bool = False
@@ -158,7 +162,7 @@ class TexTable:
 
     @property
     def label(self) -> str:
-        """What \\ref names it by."""
+        """What a reference names it by."""
         return f"tab:{label(self.network, self.name)}{'-wide' if self.wide else ''}"
 
     def parts(self, most: int) -> list[TexTable]:

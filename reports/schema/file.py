@@ -32,12 +32,15 @@ DERIVED: Mapping[str, Callable[[Report], Any]] = {
     "frames_per_second": lambda report: round(report.frames_per_second, 3),
     "latency_us": lambda report: round(report.latency_us, 3),
     "derived": lambda report: [
-        {"name": one.name, "value": None if one.value is None else round(one.value, 6), "unit": one.unit, "is": one.what}
+        {
+            "name": one.name,
+            "value": None if one.value is None else round(one.value, 6),
+            "unit": one.unit,
+            "is": one.what,
+        }
         for one in derived(report)
     ],
-    "figures": lambda report: (
-        f"resources and node cycles: estimate; interval, rate and latency: {report.interval_is}"
-    ),
+    "figures": lambda report: f"resources and node cycles: estimate; interval, rate and latency: {report.interval_is}",
 }
 """What a file holds beside the fields, for programs; a reader leaves it out."""
 
@@ -93,7 +96,9 @@ def _from_version_1(entry: Mapping[str, Any]) -> dict[str, Any]:
             continue
         tool, _, scope = title[len(start) :].partition(": ")
         counts = {row[0]: row[column].replace(",", "") for row in table[1:] if column < len(row)}
-        used = {name: int(text) for name, text in counts.items() if name.isupper() or name == "BRAM18" if text.isdecimal()}
+        used = {
+            name: int(text) for name, text in counts.items() if name.isupper() or name == "BRAM18" if text.isdecimal()
+        }
         name = SYSTEM if scope == "all" else names[start]
         stages[name] = {"name": name, "state": "done", "tool": tool, "used": used}
     return {**entry, "stages": [stages[name] for name in STAGES if name in stages]}

@@ -75,7 +75,7 @@ class Report:
     frontier: tuple[FrontierRow, ...] = ()
     power: Power | None = None
     measured: Measured | None = None
-    provenance: Provenance = Provenance()
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def weight_bits(self) -> tuple[int, int]:

@@ -17,8 +17,8 @@ from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.kernels import KERNELS
-from muxflow.reports.render import FORMATS, terminal, to_csv, to_html, to_json, to_latex, to_text, write_report
 from muxflow.reports.gather.report import make_report
+from muxflow.reports.render import FORMATS, terminal, to_csv, to_html, to_json, to_latex, to_text, write_report
 from muxflow.reports.schema.report import Report
 from muxflow.reports.schema.stages import Accuracy, Rung
 from muxflow.reports.terminal import PlainConsole
