@@ -2,7 +2,7 @@
 
 Runs in FINN+'s own environment (tools/environments/finn.txt), never in Muxflow's:
 
-    python finn_estimate.py net.onnx --fps 3000 6000 --mvau-wwidth-max 256 1024 [--clock-mhz 100] [--board Pynq-Z2 | --part PART]
+    python finn_estimate.py net.onnx --fps 3000 6000 --mvau-wwidth-max 256 [--clock-mhz 100] [--board Pynq-Z2 | --part PART]
 
 Every rate is tried with every limit (`mvau_wwidth_max`: bits of the weights of one PE in a beat, beyond which FINN+ takes
 more PEs), with and without the second pass that makes all nodes as slow as the slowest one; a design that was met before,

@@ -17,8 +17,8 @@ from muxflow.reports.schema.stages import COSIMULATED, ESTIMATE, IMPLEMENTED, ST
 
 VERSION = 2
 """Of the schema: 1 had no number, no layers' matrices, and its stages as a table of text."""
-MOST = 1 << 62
-"""Of any count in a report: more than any design has."""
+LEAST, MOST = 1e-12, 1 << 62
+"""Of any number in a report but 0: less and more than any design has."""
 SIGNED = frozenset({"margins", "slack_ns"})
 """Entries whose numbers may be negative."""
 
@@ -74,7 +74,7 @@ def from_entry(entry: Any) -> Report:
     if version == 1:
         entry = _from_version_1(entry)
     fields = {name: value for name, value in entry.items() if name != "schema" and name not in DERIVED}
-    _check_numbers(fields, "")
+    check_numbers(fields)
     report = from_json(Report, fields)
     _check(report)
     return report
@@ -104,17 +104,17 @@ def _from_version_1(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "stages": [stages[name] for name in STAGES if name in stages]}
 
 
-def _check_numbers(value: Any, path: str) -> None:
-    """Raise MuxflowError for a number that no count, share or time is."""
+def check_numbers(value: Any, path: str = "") -> None:
+    """Raise MuxflowError for a number in a JSON value that no count, share or time is."""
     if isinstance(value, dict):
         for name, part in value.items():
             if name not in SIGNED:
-                _check_numbers(part, f"{path}.{name}" if path else str(name))
+                check_numbers(part, f"{path}.{name}" if path else str(name))
     elif isinstance(value, list):
         for index, part in enumerate(value):
-            _check_numbers(part, f"{path}.{index}")
-    elif isinstance(value, int | float) and not isinstance(value, bool) and not 0 <= value <= MOST:
-        raise MuxflowError(f"{path}: {shown(value)}; expected a number from 0 to {MOST}")
+            check_numbers(part, f"{path}.{index}")
+    elif isinstance(value, int | float) and not isinstance(value, bool) and value and not LEAST <= value <= MOST:
+        raise MuxflowError(f"{path}: {shown(value)}; expected 0, or a number from {LEAST:g} to {MOST}")
 
 
 def _check(report: Report) -> None:

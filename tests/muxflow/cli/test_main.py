@@ -36,7 +36,7 @@ from muxflow.cli.app import COMMANDS
         (["fit", "small.npz", "--slowdown", "-1"], 2, "a slowdown of -1 %"),
         (["fit", "small.npz", "--board", "pynq-z9"], 2, "'pynq-z9' is not known"),
         (["fit", "small.npz", "--bram", "0"], 2, "a utilisation of 0"),
-        (["fit", "small.npz", "--plot", "plot.docx"], 2, "a plot ends in .png, .svg, .pdf"),
+        (["fit", "small.npz", "--plot", "plot.docx"], 2, "a plot ends in .pdf, .svg, .png"),
         (["build", "small.npz", "--output", "foreign"], 1, "is not a Muxflow project"),
         (["csim", "foreign"], 1, "design.json: no such file"),
         (["csim", "project", "--data", "cifar10", "--data-folder", "nowhere"], 1, "nowhere"),
