@@ -86,7 +86,7 @@ def timeline(figure: Any, data: Data, width: float) -> None:
     starts = data.column("start")
     lengths = [end - start for start, end in zip(starts, data.column("end"), strict=True)]
     axis.barh(
-        _bars(axis, data.column("layer")), lengths, 0.72, starts, color=COLOURS[2], edgecolor="black", linewidth=0.3
+        _bars(axis, data.column("layer")), lengths, 0.72, starts, color=COLOURS[0], edgecolor="black", linewidth=0.3
     )
     axis.set_xlabel("cycle (one frame alone, estimate)")
     axis.locator_params(axis="x", nbins=4 if width < 5 else 8)

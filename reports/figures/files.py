@@ -29,12 +29,12 @@ def write_figures(reports: Sequence[Report], folder: Path) -> Drawn:
     check_matplotlib()
     tables = {name: make(reports[0]) for name, make in OF_ONE.items()} | {"accuracy": accuracy(reports)}
     if not reports[0].frontier:
-        tables["frontier"] = Data(tables["frontier"].columns, (), "the frontier was not searched")
+        tables["frontier"] = Data(tables["frontier"].columns, ())
     files: list[Path] = []
     left_out = []
     for name, data in tables.items():
         if not data.rows:
-            left_out.append(f"{name}: {data.note or 'not run'}")
+            left_out.append(f"{name}: not run")
             continue
         contents = {f"{name}.csv": data.to_csv().encode()}
         for suffix, width in WIDTHS.items():

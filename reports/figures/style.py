@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,7 +21,7 @@ VECTOR = (".pdf", ".svg")
 
 WIDTHS = {"": 3.5, "-wide": 7.16}
 """Inches of a column and of the page in two-column papers, by the end of a file's name (IEEE)."""
-COLOURS = ("#0072b2", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#999999")
+COLOURS = ("#0072b2", "#e69f00", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#999999")
 """Okabe and Ito's, which colour-blind readers tell apart; each mark has a hatch or a shape too, for print in grey."""
 HATCHES = ("", "//", "..", "xx", "--", "\\\\", "oo")
 SETTINGS: Mapping[str, Any] = {
@@ -95,7 +96,8 @@ def drawn(draw: Draw, data: Data, width: float, endings: tuple[str, ...]) -> dic
     from matplotlib.figure import Figure
 
     found = {}
-    with matplotlib.rc_context(dict(SETTINGS)):
+    with matplotlib.rc_context(dict(SETTINGS)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name of any script: a box stands for it
         figure = Figure(figsize=(width, 0.6 * width), layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure, data, width)

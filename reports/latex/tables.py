@@ -7,7 +7,7 @@ from muxflow.reports.latex.tex import Cell, Column, TexTable, number, tex
 from muxflow.reports.schema.derived import derived
 from muxflow.reports.schema.report import Report
 from muxflow.reports.schema.rows import KIND_TITLES, KINDS, LayerRow
-from muxflow.reports.schema.stages import Stage
+from muxflow.reports.schema.stages import IMPLEMENTED, SYNTHESISED, Stage
 
 
 def subject(report: Report) -> str:
@@ -159,22 +159,22 @@ def _efficiency(report: Report, layer: LayerRow) -> float | None:
 def stage_tables(report: Report) -> tuple[TexTable, TexTable]:
     """Give what each stage counts, as number and per cent of the device, with the error of the estimate."""
     stages = [stage for stage in report.stages if stage.used]
-    missing = ", ".join(f"{stage.name} {stage.state}" for stage in report.stages if stage.state != "done")
+    missing = "; ".join(f"{stage.name}: {stage.state}" for stage in report.stages if stage.state != "done")
+
+    def compared(stage: Stage) -> bool:
+        return stage.name in (SYNTHESISED, IMPLEMENTED)
 
     def cells(stage: Stage, name: str, *, error: bool) -> tuple[Cell, ...]:
         amount, whole = stage.used.get(name), report.available.get(name)
         share = 100 * amount / whole if amount is not None and whole else None
-        off = report.error(name, stage) if stage is not stages[0] else None
-        return (amount, share, None if off is None else 100 * off) if error else (amount, share)
+        off = report.error(name, stage)
+        return (amount, share, *((None if off is None else 100 * off,) if error and compared(stage) else ()))
 
     def table(wide: bool) -> TexTable:
-        percent = (Column(r"\%", number=True, places=1),)
-        columns: list[Column] = [Column("resource", fill=not wide)]
+        columns = [Column("resource", fill=True)]
         for stage in stages:
-            columns += [Column(_stage_heading(stage, wide), number=True), *percent]
-            columns += [Column("err.\n(\\%)", number=True, places=1)] if wide else []
-        if wide:
-            columns[0] = Column("resource", fill=True)
+            columns += [Column(_stage_heading(stage, wide), number=True), Column(r"\%", number=True, places=1)]
+            columns += [Column("err.\n(\\%)", number=True, places=1)] if wide and compared(stage) else []
         rows = tuple(
             (name, *(cell for stage in stages for cell in cells(stage, name, error=wide))) for name in report.used
         )
@@ -188,7 +188,7 @@ def stage_tables(report: Report) -> tuple[TexTable, TexTable]:
 def _stage_heading(stage: Stage, wide: bool) -> str:
     """Write a stage above its column, with its tool in a line of its own where there is room."""
     name = "\n".join(tex(part) for part in stage.name.split(", "))
-    return f"{name}\n{tex(stage.tool)}" if wide and stage.tool else name
+    return "\n".join([name, *map(tex, stage.tool.rsplit(" ", 1))]) if wide and stage.tool else name
 
 
 def memory_tables(report: Report) -> tuple[TexTable, TexTable]:

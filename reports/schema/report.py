@@ -14,7 +14,17 @@ from muxflow.reports.schema.rows import (
     NodeRow,
     WeightRow,
 )
-from muxflow.reports.schema.stages import ESTIMATE, IMPLEMENTED, Accuracy, Measured, Power, Provenance, Rung, Stage
+from muxflow.reports.schema.stages import (
+    ESTIMATE,
+    IMPLEMENTED,
+    SYSTEM,
+    Accuracy,
+    Measured,
+    Power,
+    Provenance,
+    Rung,
+    Stage,
+)
 
 
 @dataclass(frozen=True)
@@ -155,11 +165,14 @@ class Report:
     def counted(self) -> Stage:
         """The last stage that says what the accelerator takes: implemented, synthesised, else the estimate."""
         estimate = Stage(ESTIMATE, "done", used=self.used)
-        return next((stage for stage in reversed(self.stages) if stage.counts and "," not in stage.name), estimate)
+        return next((stage for stage in reversed(self.stages) if stage.counts and stage.name != SYSTEM), estimate)
 
     def error(self, resource: str, stage: Stage) -> float | None:
-        """Give by how much the estimate is off what a stage counted, as a share of that; None where it counted none."""
-        counted = stage.used.get(resource, 0) if stage.counts else 0
+        """Give by how much the estimate is off what a stage counted, as a share of that.
+
+        None where it counted none, and where it counted more than the accelerator.
+        """
+        counted = stage.used.get(resource, 0) if stage.counts and stage.name != SYSTEM else 0
         return self.used[resource] / counted - 1 if counted and resource in self.used else None
 
     def accuracy_at(self, rung: Rung) -> Accuracy | None:

@@ -27,7 +27,7 @@ from muxflow.reports.schema.stages import (
     Stage,
 )
 
-WILD = "a_b%c&d#e$f{g}~h^i\\j<k>|l\"m`n[o]*p--q µ×é 語 \N{RIGHT-TO-LEFT OVERRIDE}r"
+WILD = 'a_b%c&d#e$f{g}~h^i\\j<k>|l"m`n[o]*p--q µ×é 語 \N{RIGHT-TO-LEFT OVERRIDE}r'
 """A name of every character that gives LaTeX, HTML, Markdown or a terminal orders."""
 
 

@@ -60,10 +60,9 @@ def fonts_of(pdf: bytes) -> set[bytes]:
 def test_a_figure_is_vector_of_its_width_with_type_42_fonts_and_no_title(
     name: str, width: float, whole: Report, wild: Report
 ) -> None:
-    for one in (whole, wild):
+    for one in (whole, wild) if width < 5 else (whole,):
         data = accuracy([one, replace(one, network="other")]) if name == "accuracy" else OF_ONE[name](one)
         made = drawn(DRAWINGS[name], data, width, VECTOR)
-        assert made == drawn(DRAWINGS[name], data, width, VECTOR), "the same data, the same bytes"
         assert b"Type3" not in fonts_of(made[".pdf"])
         assert fonts_of(made[".pdf"]) & {b"CIDFontType2", b"TrueType"}
         box = re.search(rb"/MediaBox\s*\[\s*0 0 ([\d.]+) ([\d.]+)\s*\]", made[".pdf"])
@@ -85,20 +84,22 @@ def test_digits_are_grouped(whole: Report) -> None:
 def test_colours_differ_in_grey() -> None:
     """The first ones, which most figures have, differ in brightness by a tenth at least."""
     grey = [sum(w * int(c[i : i + 2], 16) for w, i in ((0.299, 1), (0.587, 3), (0.114, 5))) / 255 for c in COLOURS[:3]]
-    assert all(abs(a - b) > 0.03 for n, a in enumerate(grey) for b in grey[:n])
+    assert all(abs(a - b) > 0.1 for n, a in enumerate(grey) for b in grey[:n])
 
 
 @pytest.mark.needs("matplotlib")
 def test_files_of_all_figures(whole: Report, report: Report, tmp_path: Path) -> None:
     made = write_figures([whole], tmp_path / "whole")
     assert made.left_out == ()
+    again = {path.name: path.read_bytes() for path in write_figures([whole], tmp_path / "again").files}
+    assert again == {path.name: path.read_bytes() for path in made.files}, "the same data, the same bytes"
     names = {path.name for path in made.files}
     assert names == {
         f"{name}{suffix}" for name in DRAWINGS for suffix in (".csv", ".pdf", ".svg", "-wide.pdf", "-wide.svg")
     }
     bare = write_figures([replace(report, accuracy=None)], tmp_path / "bare")
     assert [text.partition(":")[0] for text in bare.left_out] == ["occupancy", "timeline", "frontier", "accuracy"]
-    assert all("not" in text for text in bare.left_out)
+    assert all(text.endswith(": not run") for text in bare.left_out)
 
 
 @pytest.mark.needs("matplotlib")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit import folding
-from muxflow.dataflow.fit.curves import FrontierPoint
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.fit.device import Device, Resources
+from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.kernels import KERNELS
 from muxflow.reports.gather.memory_plan import make_memory_plan
