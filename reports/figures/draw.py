@@ -12,7 +12,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
 def _bars(axis: Any, names: Sequence[str], labels: bool = True) -> range:
-    """Prepare an axis for a bar a layer, the first one at the top."""
+    """Lay out an axis for a bar a layer, the first one at the top."""
     places = range(len(names))
     axis.set_yticks(list(places), [short(name) for name in names] if labels else [])
     axis.set_ylim(len(names) - 0.4, -0.6)
