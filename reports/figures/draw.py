@@ -23,7 +23,7 @@ def _bars(axis: Any, names: Sequence[str], labels: bool = True) -> range:
 
 
 def _stacked(axis: Any, data: Data, parts: Sequence[tuple[str, str, str, str]]) -> None:
-    """Stack bars of columns: (column, title, colour, hatch) each; columns that are empty are left out."""
+    """Draw stacked bars of columns: (column, title, colour, hatch) each; columns that are empty are left out."""
     left = [0.0] * len(data.rows)
     places = _bars(axis, data.column("layer"))
     for name, title, colour, hatch in parts:
