@@ -20,11 +20,11 @@ from typing import Annotated
 import typer
 from rich.console import Console, JustifyMethod
 from rich.table import Table
-from side_by_side.finn_designs import CLOCK_MHZ, FINN_BOARD, FinnDesign, LayerFolds, run_finn
 from side_by_side.nodes import node_table
-from side_by_side.same_model import BOARD, STREAMED, Priced, Pricing, unscaled
 
 import muxflow
+from muxflow.against.finn_designs import CLOCK_MHZ, FINN_BOARD, FinnDesign, LayerFolds, run_finn
+from muxflow.against.pricing import BOARD, STREAMED, Priced, Pricing, unscaled
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import BudgetError
 from muxflow.dataflow.fit.design import Design
@@ -148,7 +148,7 @@ class Benchmark:
                     what = f"Muxflow, {f'{fps:,} asked' if fps else 'fastest'}"
                     totals.add_row(self.name, label, what, *ours(design), *theirs(same))
             for what, implementations in (("", KERNELS), (" weights streamed", STREAMED)):
-                found_best = Pricing(self.graph, sure, implementations).fastest(swept, self.tell)
+                found_best = Pricing(self.graph, Utilisation(sure=sure), implementations).fastest(swept, self.tell)
                 if found_best is not None:
                     design = f"FINN+{what} {_asked(found_best.theirs)}"
                     totals.add_row("", label, design, *ours(found_best.ours), *theirs(found_best.theirs))
@@ -166,7 +166,7 @@ class Benchmark:
 
     def _beside(self, swept: tuple[FinnDesign, ...], totals: Table) -> None:
         """Add FINN+'s best by its own estimates and the published designs, all as our model sees them."""
-        pricing = Pricing(self.graph, unscaled())
+        pricing = Pricing(self.graph, Utilisation(sure=unscaled()))
         own = fastest_by_own(swept, find_board(BOARD).device.budget(Utilisation()))
         if own is not None:
             totals.add_row("", "", f"FINN+ by its own {_asked(own)}", *ours(pricing.price(own.layers)[0]), *theirs(own))

@@ -18,7 +18,8 @@ from rich.table import Table
 import muxflow
 from muxflow.dataflow.quantities import rounded
 from muxflow.frontend.training.result import PRETRAINED
-from muxflow.reports.report import Report, make_report
+from muxflow.reports.gather.report import make_report
+from muxflow.reports.schema.report import Report
 
 NETWORKS = ("mobilenet_hybrid_mnist", "mobilenet_hybrid_mnist_precise", "mobilenet_hybrid_mnist_ternary")
 """The hybrid network, its twin without ternary filters, and the one without precise filters in its pointwise layers."""

@@ -19,9 +19,11 @@ from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
-from muxflow.reports.plots import check_ending, plot_video
-from muxflow.reports.render import terminal, to_json, write_report
-from muxflow.reports.report import Report
+from muxflow.reports.figures.style import check_ending
+from muxflow.reports.figures.video import plot_video
+from muxflow.reports.render import terminal, write_report
+from muxflow.reports.schema.file import to_entry
+from muxflow.reports.schema.report import Report
 from muxflow.video import CLIPS, Arrival, check_clips, watch
 
 
@@ -44,7 +46,7 @@ class DemoResult:
     def entry(self) -> dict[str, Any]:
         """Give the result for --json."""
         return {
-            **json.loads(to_json(self.report)),
+            **to_entry(self.report),
             "project": str(self.project),
             "files": [str(path) for path in self.files],
             "seconds": round(self.seconds, 1),
@@ -63,9 +65,8 @@ class DemoResult:
                 arrivals.append(arrival)
                 yield arrival
         if self.plot is not None:
-            title = f"{self.report.network}: the class of the last {clips.shape[1]} pictures, as each arrives"
             captions = [arrival.caption for arrival in arrivals]
-            plot_video(clips.reshape(-1, *clips.shape[2:]), captions, title=title, path=self.plot)
+            plot_video(clips.reshape(-1, *clips.shape[2:]), captions, self.plot)
 
     def show(self, console: Console) -> None:
         """Print the result for a reader."""

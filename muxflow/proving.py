@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 from muxflow.api import Project
-from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.dataflow.errors import MismatchError, MuxflowError, UsageError
-from muxflow.dataflow.files import read_json
+from muxflow.dataflow.fit.curves import FrontierPoint
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import BATCH, Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.limits import check_elements
@@ -23,19 +21,22 @@ from muxflow.dataflow.op import IntArray
 from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
-from muxflow.hls.vitis.project import VECTOR_FRAMES
 from muxflow.hls.vitis.project import Project as HlsProject
 from muxflow.images import Images, file_images
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
 from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
-from muxflow.reports.energy import Energies
-from muxflow.reports.report import Accuracy, Report, Rung, make_report
+from muxflow.provenance import provenance_of
+from muxflow.reports.gather.energy import Energies
+from muxflow.reports.gather.pipeline import watch
+from muxflow.reports.gather.report import make_report
+from muxflow.reports.schema.report import Report
+from muxflow.reports.schema.stages import Accuracy, Rung
+from muxflow.vendor import COSIMULATION, vendor_findings
 
 MODEL_FILE = "model.onnx"
 RANDOM_IMAGES = 16
 """Images that are compared where no data set is given."""
-COSIMULATION = "Vitis HLS co-simulation"
 
 Begin = Callable[[str, int], Callable[[int, int], None]]
 """`begin(title, total)`: shows a task with its number of images and returns what counts them."""
@@ -199,14 +200,21 @@ def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, be
 
 
 def project_report(
-    project: Project, version: str, bare: Design | None = None, energies: Energies | None = None
+    project: Project,
+    version: str,
+    bare: Design | None = None,
+    energies: Energies | None = None,
+    *,
+    watched: bool = False,
+    frontier: tuple[FrontierPoint, ...] = (),
 ) -> Report:
     """Make the report of a project, with what its last simulation found: stale where its sources have changed since.
 
-    `bare`, `energies`: as `make_report` takes them.
+    `bare`, `energies`, `watched`, `frontier`: as `folder_report` takes them.
     """
     hls = project.hls
-    more: dict[str, Any] = {"one_at_a_time": hls.one_at_a_time, "bare": bare, "energies": energies}
+    more: dict[str, Any] = {"bare": bare, "energies": energies, "watched": watched, "frontier": frontier}
+    more["one_at_a_time"] = hls.one_at_a_time
     return folder_report(hls.design, hls.path, hls.digest, version, **more)
 
 
@@ -219,42 +227,34 @@ def folder_report(
     one_at_a_time: bool = False,
     bare: Design | None = None,
     energies: Energies | None = None,
+    watched: bool = False,
+    frontier: tuple[FrontierPoint, ...] = (),
 ) -> Report:
     """Make the report of a design whose project stands in a folder.
 
     `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap;
-    `bare`, `energies`: as `make_report` takes them.
+    `bare`, `energies`, `frontier`: as `make_report` takes them; `watched`: simulate what each layer does with its time.
     """
-    kept = kept_ladder(folder, digest)
-    ladder = kept.rungs
-    figures = _vendor_figures(folder)
-    current = figures.get("digest") == digest
-    if figures.get("cosimulated"):
-        seen = Rung(
-            COSIMULATION, "equal", VECTOR_FRAMES, f"every output word of the test bench, {figures.get('hls', '')}"
-        )
-        ladder = tuple((seen if current else stale(seen)) if one.title == COSIMULATION else one for one in ladder)
-    stages = figures["comparison"] if current else ()
+    kept, found = kept_ladder(folder, digest), vendor_findings(design, folder, digest)
+    seen = {one.title: one for one in (found.rung,) if one is not None}
     return make_report(
         design,
-        ladder=ladder,
+        ladder=tuple(_with_findings(one, seen) for one in kept.rungs),
         accuracy=kept.accuracy,
         version=version,
-        stages=stages,
+        stages=found.stages,
         one_at_a_time=one_at_a_time,
         bare=bare,
         energies=energies,
+        pipeline=watch(design) if watched else None,
+        frontier=frontier,
+        power=found.power,
+        measured=found.measured,
+        provenance=provenance_of(design, folder, digest, kept.accuracy, found.stages),
     )
 
 
-def _vendor_figures(folder: Path) -> dict[str, Any]:
-    """Return what `muxflow bitstream` read from the vendor's reports; empty where it has not run."""
-    file = folder / "bitstream" / FIGURES_FILE
-    if not file.exists():
-        return {}
-    try:
-        entry: dict[str, Any] = read_json(file)
-        comparison = from_json(tuple[tuple[str, ...], ...], entry.get("comparison", []), path="comparison")
-        return {**entry, "digest": entry["digest"], "comparison": comparison}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, MuxflowError) as error:
-        raise MuxflowError(f"{file}: not figures of Muxflow ({error!r}); run `muxflow bitstream` again") from error
+def _with_findings(one: Rung, seen: Mapping[str, Rung]) -> Rung:
+    """Give what a vendor's tool found of a rung, where it has run."""
+    found = seen.get(one.title, one)
+    return stale(found) if found.status == "stale" else found

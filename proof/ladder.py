@@ -18,7 +18,7 @@ from muxflow.dataflow.quantities import count, counted
 from muxflow.dataflow.text import json_text
 from muxflow.proof.compare import Outcome
 from muxflow.proof.execution import Execution
-from muxflow.reports.report import Accuracy, Rung
+from muxflow.reports.schema.stages import Accuracy, Rung
 
 PROOF_FILE = "proof.json"
 EQUAL_BUT_TIES = "equal but for ties"

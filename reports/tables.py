@@ -8,14 +8,17 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from muxflow.dataflow.fit.curves import FrontierPoint, SlowdownPoint
-from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.quantities import count, rounded, share
-from muxflow.reports.layers import LayerRow
-from muxflow.reports.report import KIND_TITLES, KINDS, NodeRow, Report, Rung
+from muxflow.dataflow.fit.curves import SlowdownPoint
+from muxflow.dataflow.quantities import count, percent, rounded, share
+from muxflow.reports.schema.derived import derived
+from muxflow.reports.schema.report import Report
+from muxflow.reports.schema.rows import KIND_TITLES, KINDS, FrontierRow, LayerRow, NodeRow
+from muxflow.reports.schema.stages import Stage
 
 SLOWEST = 5
 """Layers that a short report lists."""
+SHALLOW = 2
+"""Beats that every FIFO holds."""
 
 
 def grid(rows: Iterable[tuple[str, str]]) -> Table:
@@ -41,24 +44,118 @@ def titled(title: str, made: Table) -> Group:
     return Group("", Text(title, style="italic"), made)
 
 
-def ladder(rungs: Sequence[Rung]) -> Group:
-    """Tabulate what was compared with the integer graph, and the outcome."""
+def ladder(report: Report) -> Group:
+    """Tabulate what was compared with the integer graph, the outcome, and the accuracy where it is known."""
     made = table(("rung", "outcome"))
-    made.add_column("images", justify="right")
+    for column in ("images", "accuracy"):
+        made.add_column(column, justify="right")
     made.add_column("compared")
-    for rung in rungs:
+    for rung in report.ladder:
         style = {"equal": "green", "differs": "red"}.get(rung.status, "yellow")
         images = count(rung.images) if rung.images else "-"
-        made.add_row(rung.title, Text(rung.status, style=style), images, rung.detail)
+        accuracy = report.accuracy_at(rung)
+        right = "-" if accuracy is None else percent(accuracy.share)
+        made.add_row(rung.title, Text(rung.status, style=style), images, right, rung.detail)
     return titled("proof ladder: integer codes compared with the integer graph", made)
 
 
-def stages(rows: Sequence[Sequence[str]]) -> Group:
-    """Tabulate the estimates and what the tools said, titles first."""
+def stages(report: Report) -> Group:
+    """Tabulate the estimates and what the tools said."""
+    rows = stage_rows(report)
     made = table(rows[0][:1], rows[0][1:])
     for row in rows[1:]:
         made.add_row(*row)
-    return titled("estimates and what the tools said", made)
+    return titled("estimates and what the tools said; in brackets: per cent of the device, error of the estimate", made)
+
+
+def stage_rows(report: Report) -> list[tuple[str, ...]]:
+    """Lay out the stages, titles first: a row a resource, then cycles and clock; a stage that has not run says so."""
+    rows = [("", *(stage.title for stage in report.stages))]
+    rows += [(name, *(_amount(report, stage, name) for stage in report.stages)) for name in report.used]
+    rows += [
+        ("interval, cycles", *(_range(stage.interval) for stage in report.stages)),
+        ("latency, cycles", *(_range(stage.latency) for stage in report.stages)),
+        ("clock period, ns", *("" if one.period_ns is None else f"{one.period_ns:.3f}" for one in report.stages)),
+        ("slack, ns", *("" if stage.slack_ns is None else f"{stage.slack_ns:.3f}" for stage in report.stages)),
+        ("pipelines", *(stage.pipelines for stage in report.stages)),
+        ("state", *(f"{one.state}: {one.detail}" if one.detail else one.state for one in report.stages)),
+    ]
+    return rows
+
+
+def _amount(report: Report, stage: Stage, name: str) -> str:
+    """Write what a stage counts of a resource, with its share of the device and the error of the estimate."""
+    if name not in stage.used:
+        return ""
+    amount = stage.used[name]
+    told = [share(amount, report.available[name])] if report.available.get(name) else []
+    error = None if stage.name == report.stages[0].name else report.error(name, stage)
+    told += [] if error is None else [f"{100 * error:+.0f} %"]
+    return f"{count(amount)} ({'; '.join(told)})" if told else count(amount)
+
+
+def _range(cycles: tuple[int, int] | None) -> str:
+    if cycles is None:
+        return ""
+    return count(cycles[0]) if cycles[0] == cycles[1] else f"{count(cycles[0])}..{count(cycles[1])}"
+
+
+def derived_figures(report: Report) -> Group:
+    """Tabulate the figures that the field derives, and what the board and Vivado's power add to them."""
+    made = table(("figure",))
+    made.add_column("", justify="right")
+    made.add_column("what it is")
+    for one in derived(report):
+        made.add_row(one.name, _quantity(one.value, one.unit), one.what)
+    power, seen = report.power, report.measured
+    watts = "not run" if power is None else f"{rounded(power.total)} W"
+    made.add_row("power", watts, "" if power is None else f"{power.tool}, confidence {power.confidence}, {power.state}")
+    if seen is None:
+        made.add_row("measured rate", "not run", "the driver: measure(record=FOLDER)")
+    else:
+        made.add_row(
+            "measured rate", f"{rounded(seen.frames_per_second)} frames/s", f"on the {seen.measured_on}, {seen.state}"
+        )
+        latency = f"{rounded(1e6 * seen.latency_seconds)} µs"
+        made.add_row("measured latency", latency, f"of one image as the host sees it, {seen.state}")
+    return titled("derived figures", made)
+
+
+def _quantity(value: float | None, unit: str) -> str:
+    if value is None:
+        return "not run"
+    return f"{rounded(value)} {unit}" if unit else f"{100 * value:.1f} %"
+
+
+def functions(report: Report) -> Group:
+    """Tabulate what each function of the design takes."""
+    made = table(("function",), ("number", *report.used))
+    for row in report.functions:
+        made.add_row(row.function, count(row.count), *(count(getattr(row, name.lower())) for name in report.used))
+    return titled("resources by function (estimate)", made)
+
+
+def fifos(report: Report) -> Group:
+    """Tabulate the FIFOs that hold more than two beats."""
+    deep = [row for row in report.fifos if row.depth > SHALLOW]
+    made = table(("writer", "reader", "kind"), ("bits", "depth", "beats a frame"))
+    made.add_column("placed in")
+    for row in deep:
+        made.add_row(
+            row.writer, row.reader, row.kind, count(row.width), count(row.depth), count(row.beats), row.placement
+        )
+    return titled(f"FIFOs deeper than {SHALLOW} ({count(len(report.fifos) - len(deep))} more)", made)
+
+
+def provenance(report: Report) -> Group:
+    """Tabulate where the report comes from, and the commands that give it again."""
+    found = report.provenance
+    tools = ", ".join(f"{name} {version}" for name, version in found.tools.items())
+    rows = [("host", found.host), ("tools", tools), ("revision of Muxflow", found.revision), ("digest", found.digest)]
+    made = table(("", ""))
+    for title, text in (*rows, *((f"command {number}", text) for number, text in enumerate(found.commands, 1))):
+        made.add_row(title, text or "not known")
+    return titled("where this comes from", made)
 
 
 def memory(report: Report) -> Group:
@@ -115,6 +212,32 @@ def slowest_layers(report: Report) -> Group:
     return titled(f"{title} (estimate)", made)
 
 
+def layers(report: Report) -> Group:
+    """Tabulate the layers with weights: shape, bits, products, folds, the busy share of their products."""
+    made = table(("layer", "shape", "matrix"), ("groups", "bits w, a", "MAC", "PE", "SIMD", "II", "efficiency", "busy"))
+    for layer in report.layers:
+        one, activity = layer.matrix, layer.activity
+        if one is None:
+            continue
+        busy = "-" if activity is None or activity.busy is None else f"{100 * activity.busy:.0f} %"
+        share_busy = layer.efficiency(report.interval)
+        made.add_row(
+            layer.name,
+            layer.shape,
+            f"{one.filters} x {one.columns}",
+            count(one.groups),
+            f"{one.weight_bits}, {one.input_bits}",
+            count(layer.macs),
+            count(one.pe),
+            count(one.simd),
+            count(one.initiation_interval),
+            "-" if share_busy is None else f"{100 * share_busy:.0f} %",
+            busy,
+        )
+    source = f"; {report.activity_is}" if report.activity_is else ""
+    return titled(f"layers with weights (estimate{source})", made)
+
+
 def nodes(report: Report) -> Group:
     """Tabulate every layer and, where it has several, its nodes."""
     made = table(("node", "type", "output", "fold"), ("cycles", *report.used))
@@ -157,14 +280,12 @@ def placements(report: Report) -> Group:
     return titled(title, made)
 
 
-def frontier(points: Sequence[FrontierPoint], clock_mhz: float) -> Group:
+def frontier(points: Sequence[FrontierRow], clock_mhz: float) -> Group:
     """Set frame rate against resources."""
-    ultra = any(point.resources.uram for point in points)
-    names = [name for name, _ in Resources().items() if ultra or name != "URAM"]
+    names = tuple(points[0].used) if points else ()
     made = table((), ("frames/s", "cycles a frame", *names))
     for point in points:
-        amounts = dict(point.resources.items())
-        numbers = (point.interval, *(amounts[name] for name in names))
+        numbers = (point.interval, *(point.used[name] for name in names))
         made.add_row(rounded(clock_mhz * 1e6 / point.interval), *map(count, numbers))
     return titled("frontier: the cheapest folds of each rate (estimate)", made)
 

@@ -16,7 +16,7 @@ import torch
 import muxflow
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import zoo
-from muxflow.reports.memory_plan import make_memory_plan
+from muxflow.reports.gather.memory_plan import make_memory_plan
 
 MODES = ("channel", "channel-mean", "element", "always")
 COLUMNS = (

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.table import Table
-from side_by_side.finn_designs import FinnDesign
 
+from muxflow.against.finn_designs import FinnDesign
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.memory import Memory, bram18_count, lutram_count
 from muxflow.dataflow.graph.graph import Graph

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 from muxflow.board.bitstream.toolchain import VendorTool
 from muxflow.board.bitstream.vendor_reports import (
     Cosimulated,
+    PowerEstimate,
     Synthesised,
     Timing,
     read_cosimulation,
+    read_power,
     read_synthesis,
     read_timing,
     read_utilisation,
@@ -25,6 +26,7 @@ from muxflow.dataflow.text import json_text
 from muxflow.hls.vitis.project import Project
 
 FIGURES_FILE = "reports.json"
+POWER_REPORT = "power.rpt"
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Figures:
     """What the vendor's tools said of the design; None for what has not run.
 
     `hls`, `vivado`: tool and version. `accelerator`, `system`: implemented resources of the accelerator alone, and with
-    DMA, monitor and interconnect. `board_part`: the board files that were applied, "" for none; `clock_hz`: the clock
-    that the processing system gives.
+    DMA, monitor and interconnect; `power`: None also where Vivado left none. `board_part`: the board files that were
+    applied, "" for none; `clock_hz`: the clock that the processing system gives.
     """
 
     hls: str
@@ -45,6 +47,7 @@ class Figures:
     timing: Timing | None = None
     board_part: str | None = None
     clock_hz: int | None = None
+    power: PowerEstimate | None = None
 
 
 def synthesis_report(results: Path, top: str) -> Path:
@@ -84,9 +87,17 @@ def read_figures(
         raise ToolError(
             f"{made / 'block_design.txt'}: clock_hz is {text!r}; remove the file and run this again"
         ) from None
-    return Figures(
-        hls.label, label, synthesised, cosimulated, accelerator, system, timing, checked.get("board_part"), clock
-    )
+    part = checked.get("board_part")
+    power = power_of(made)
+    return Figures(hls.label, label, synthesised, cosimulated, accelerator, system, timing, part, clock, power)
+
+
+def power_of(results: Path) -> PowerEstimate | None:
+    """Read the estimate of the power; None where Vivado left no whole one, which no bitstream waits for."""
+    try:
+        return read_power(results / POWER_REPORT)
+    except ToolError:
+        return None
 
 
 def read_implementation(results: Path) -> tuple[Resources, Resources, Timing]:
@@ -127,10 +138,8 @@ def check_timing(project: Project, folder: Path, figures: Figures, allowed: bool
 def figures_json(project: Project, figures: Figures) -> bytes:
     """Compose the content of `reports.json`: estimates and the vendor's figures, each with what it is."""
     design = project.design
-    columns, rows = comparison(project, figures)
     entry: dict[str, Any] = {
         "digest": project.digest,
-        "comparison": [columns, *rows],
         "estimate": {
             "resources": asdict(design.resources),
             "interval": project.interval,
@@ -140,49 +149,3 @@ def figures_json(project: Project, figures: Figures) -> bytes:
         **asdict(figures),
     }
     return json_text(entry).encode()
-
-
-def comparison(project: Project, figures: Figures) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Lay out column titles and rows of the table that sets the estimates beside what was synthesised and implemented."""
-    design = project.design
-    asked = "flushing" if project.options.tool == "vitis_hls" else "drained"
-    columns: list[tuple[str, Resources | None, tuple[str, ...]]] = [
-        (
-            "estimate",
-            design.resources,
-            (f"{project.interval:,}", f"{design.latency:,}", f"{1000 / design.clock_mhz:.3f} asked", asked),
-        )
-    ]
-    if figures.synthesised is not None:
-        made = figures.synthesised
-        period = f"{made.estimated_ns:.3f} + {made.uncertainty_ns:.3f} estimated"
-        cycles = (_range(made.interval), _range(made.latency), period, _styles(made))
-        columns.append((f"synthesised with {figures.hls}", made.resources, cycles))
-    if figures.cosimulated is not None:
-        seen = figures.cosimulated
-        columns.append(
-            (f"co-simulated with {figures.hls}", None, (_range(seen.interval), _range(seen.latency), "", ""))
-        )
-    if figures.timing is not None and figures.clock_hz:
-        reached = f"{1e9 / figures.clock_hz - figures.timing.setup_slack:.3f} reached"
-        columns.append((f"implemented with {figures.vivado}: accelerator", figures.accelerator, ("", "", reached, "")))
-        columns.append((f"implemented with {figures.vivado}: all", figures.system, ("", "", reached, "")))
-    rows: list[tuple[str, ...]] = []
-    for name, _ in Resources().items():
-        if name != "URAM" or design.device.uram:
-            rows.append((name, *("" if used is None else f"{dict(used.items())[name]:,}" for _, used, _ in columns)))
-    for number, name in enumerate(("interval, cycles", "latency, cycles", "clock period, ns", "pipelines")):
-        rows.append((name, *(texts[number] for _, _, texts in columns)))
-    return ("", *(title for title, _, _ in columns)), rows
-
-
-def _styles(made: Synthesised) -> str:
-    """Count the pipelines by style, as the tool names them."""
-    counts = Counter(one.style or "style not given" for one in made.pipelines)
-    return ", ".join(f"{number} {style}" for style, number in sorted(counts.items())) or "not given"
-
-
-def _range(cycles: tuple[int, ...] | None) -> str:
-    if cycles is None:
-        return "not given"
-    return f"{cycles[0]:,}" if cycles[0] == cycles[-1] else f"{cycles[0]:,}..{cycles[-1]:,}"

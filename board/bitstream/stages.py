@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from muxflow.board import deploy
 from muxflow.board.bitstream.figures import (
     FIGURES_FILE,
+    POWER_REPORT,
     Figures,
     check_cosimulation,
     check_timing,
@@ -229,6 +230,7 @@ def _vivado_stages(folder: Path, vivado: VendorTool, jobs: int) -> Iterator[Stag
     )
     reports = ("utilization.rpt", "accelerator_utilization.rpt", "timing_summary.rpt")
     products = tuple(made / name for name in (*reports, "system.bit", "system.xsa"))
+    power = made / POWER_REPORT
     yield Stage(
         "implement",
         (_vivado(vivado, "implement.tcl", str(jobs)),),
@@ -236,7 +238,7 @@ def _vivado_stages(folder: Path, vivado: VendorTool, jobs: int) -> Iterator[Stag
         settings,
         ("block_design",),
         products,
-        clean=products,
+        clean=(*products, power),
         check=lambda: read_implementation(made),
     )
 

@@ -1,4 +1,4 @@
-"""Read the vendor tools' reports: synthesis, co-simulation, utilisation, timing."""
+"""Read the vendor tools' reports: synthesis, co-simulation, utilisation, timing, power."""
 
 from __future__ import annotations
 
@@ -64,6 +64,17 @@ class Timing:
     def met(self) -> bool:
         """True when no path is too slow or too fast."""
         return self.setup_slack >= 0 and self.hold_slack >= 0 and self.failing_endpoints == 0
+
+
+@dataclass(frozen=True)
+class PowerEstimate:
+    """Watts of the whole chip as Vivado estimates them; `confidence`: its own word ("Low", "Medium", "High")."""
+
+    version: str
+    total: float
+    dynamic: float
+    static: float
+    confidence: str
 
 
 def read_synthesis(file: Path) -> Synthesised:
@@ -207,13 +218,42 @@ def read_timing(file: Path) -> Timing:
     if len(values) < 8:
         raise _lacks(file, "Design Timing Summary, hold")
     failing = [values[2], values[6], *values[10:11]]
-    version = re.search(r"Tool Version\s*:\s*Vivado v\.?(20\d\d\.\d)", text)
     return Timing(
-        version[1] if version else "",
+        _tool_version(text),
         _number(file, "WNS(ns)", values[0]),
         _number(file, "WHS(ns)", values[4]),
         sum(_integer(file, "Failing Endpoints", value) for value in failing),
     )
+
+
+def read_power(file: Path) -> PowerEstimate:
+    """Read Vivado's `report_power`: the table of its summary, which all versions from 2017 on write alike.
+
+    Raises ToolError naming the file and the row.
+    """
+    text = _read(file)
+
+    def cell(row: str) -> str:
+        match = re.search(rf"^\|\s*{re.escape(row)}\s*\|\s*([^|]*?)\*?\s*\|", text, re.MULTILINE)
+        if match is None:
+            raise _lacks(file, f"Summary, {row}")
+        return match[1]
+
+    def watts(row: str) -> float:
+        return _number(file, f"Summary, {row}", cell(row))
+
+    return PowerEstimate(
+        _tool_version(text),
+        watts("Total On-Chip Power (W)"),
+        watts("Dynamic (W)"),
+        watts("Device Static (W)"),
+        cell("Confidence Level"),
+    )
+
+
+def _tool_version(text: str) -> str:
+    version = re.search(r"Tool Version\s*:\s*Vivado v\.?(20\d\d\.\d)", text)
+    return version[1] if version else ""
 
 
 def _read(file: Path) -> str:

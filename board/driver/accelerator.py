@@ -180,10 +180,10 @@ class Accelerator:
     def _stored_images(self) -> tuple[Codes, ...]:
         return tuple(self._self_test[port.port] for port in self.interface.inputs)
 
-    def measure(self, batch: int = 256) -> Measurement:
+    def measure(self, batch: int = 256, *, record: str | Path | None = None) -> Measurement:
         """Measure the frame rate, pipelined over `batch` images, the latency of one image, and the real clock.
 
-        Recurrent layers begin anew after it.
+        Recurrent layers begin anew after it. `record`: a folder to keep the measurement in, for `muxflow report`.
         """
         if batch < 1:
             raise AcceleratorError(f"a batch of {batch} images; measure at least one")
@@ -196,7 +196,7 @@ class Accelerator:
         packed = _seconds(lambda: self._run(images))
         latencies = sorted(_seconds(lambda: self._stream(iter([first]), len)) for _ in range(LATENCY_RUNS))
         self._anew = bool(self.interface.states)
-        return Measurement(
+        measured = Measurement(
             batch,
             batch / pipelined,
             batch / packed,
@@ -206,6 +206,9 @@ class Accelerator:
             self.interface.clock_mhz,
             self._clock_mhz(),
         )
+        if record is not None:
+            measured.record(Path(record), self.interface.digest)
+        return measured
 
     def _clock_mhz(self) -> float | None:
         """Measure the clock by the stream monitor's cycles; None in the emulator, which has none."""

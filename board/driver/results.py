@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
+MEASURED_FILE = "measured.json"
+"""What `Measurement.record` writes; `muxflow report` reads it in a project or its deploy folder."""
 CLOCK_TOLERANCE = 0.01
 """Share by which a measured clock may differ: the measurement itself is good to some tenths of a per cent."""
 
@@ -72,6 +76,12 @@ class Measurement:
             return None
         real = self.clock_mhz if self.other_clock and self.clock_mhz else self.nominal_clock_mhz
         return self.latency_cycles / (real * 1e6)
+
+    def record(self, folder: Path, digest: str) -> Path:
+        """Write the measurement into a folder, with the digest of the sources that were measured, and give the file."""
+        file = folder / MEASURED_FILE
+        file.write_text(json.dumps({"digest": digest, **asdict(self)}, indent=2, sort_keys=True) + "\n")
+        return file
 
     def __str__(self) -> str:
         inside = self.accelerator_latency_seconds

@@ -11,6 +11,7 @@ from muxflow.cli.bitstream import bitstream
 from muxflow.cli.boards import boards
 from muxflow.cli.build import build
 from muxflow.cli.check import check
+from muxflow.cli.compare import compare
 from muxflow.cli.compress import compress
 from muxflow.cli.console import out
 from muxflow.cli.csim import csim
@@ -32,6 +33,7 @@ COMMANDS = (
     sweep,
     csim,
     report,
+    compare,
     bitstream,
     boards,
     doctor,

@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.table import Table
 
 import muxflow
-from muxflow.board.bitstream.figures import comparison, figures_json
+from muxflow.board.bitstream.figures import figures_json
 from muxflow.board.bitstream.stages import (
     STAGES,
     TIMEOUT_MINUTES,
@@ -107,20 +107,16 @@ def _opened(
 
 
 def _show(project: Project, made: Bitstream) -> None:
+    from muxflow.proving import project_report
+    from muxflow.reports.tables import stages
+
     table = Table(box=None)
     for column in ("stage", "", "log"):
         table.add_column(column, overflow="fold")
     for one in made.outcomes:
         table.add_row(one.name, "kept" if one.kept else f"{one.seconds:.0f} s", os.path.relpath(one.log))
     out.print(table)
-    titles, rows = comparison(project, made.figures)
-    table = Table(box=None)
-    for number, title in enumerate(titles):
-        broken = title.replace(" with ", " with\n").replace(": ", ":\n")
-        table.add_column(broken, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
+    out.print(stages(project_report(muxflow.Project(project), muxflow.__version__)))
     for name, interval in made.figures.synthesised.slow_loops if made.figures.synthesised else ():
         out.print(f"loop {name}: initiation interval {interval}, 1 was expected")
     for notice in made.notices:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,7 +71,8 @@ def build(
     """Fit a model to a board, as `muxflow fit` does, and write its HLS project."""
     from muxflow.dataflow.fit.resizing import without_margins
     from muxflow.proving import folder_report, model_copy
-    from muxflow.reports.render import terminal, to_json
+    from muxflow.reports.render import terminal
+    from muxflow.reports.schema.file import to_entry
 
     if arg_max and top_k:
         raise UsageError("both --arg-max and --top-k are asked for; give one of them")
@@ -122,5 +122,5 @@ def build(
         if target == "vitis":
             next_command("csim", os.path.relpath(written.path))
 
-    entry: dict[str, Any] = json.loads(to_json(report))
+    entry: dict[str, Any] = to_entry(report)
     answer({**entry, **{fact.replace(" ", "_"): text for fact, text in facts.items()}}, as_json, show)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from muxflow.cli.signals import heed_lost
 from muxflow.dataflow.errors import MuxflowError
@@ -80,6 +81,11 @@ def stage(begin: Callable[[str, int], Callable[[int, int], None]], title: str, w
     result = work()
     done(1, 1)
     return result
+
+
+def warn(text: str) -> None:
+    """Tell on standard error what a command goes on without."""
+    err.print(Text.assemble(("warning:", "bold yellow"), f" {text}"), soft_wrap=True)
 
 
 def next_command(*words: str | Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.text import Text
 
 import muxflow
-from muxflow.cli.console import MOST_JOBS, Json, ProjectArgument, Verbose, answer, err, next_command, out, tasks
+from muxflow.cli.console import MOST_JOBS, Json, ProjectArgument, Verbose, answer, next_command, out, tasks, warn
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.quantities import counted, rate
 from muxflow.hls.design_file import load_design
@@ -77,7 +75,8 @@ def csim(
         _csim_of(owner, project, images_for(graph, data, split, data_folder, count, file), as_json)
         return
     from muxflow.proof.ladder import is_warning
-    from muxflow.reports.render import proof, terminal, to_json
+    from muxflow.reports.render import proof, terminal
+    from muxflow.reports.schema.file import to_entry
 
     opened = muxflow.open_project(project)
     images = images_for(opened.design.graph, data, split, data_folder, count, file)
@@ -91,10 +90,10 @@ def csim(
         )
     for rung in rungs:
         if is_warning(rung):
-            _warn(f"{rung.title}: {rung.detail}")
+            warn(f"{rung.title}: {rung.detail}")
     if images.labels is not None and accuracy is None:
         end = opened.design.graph.ends[opened.design.graph.outputs[0]]
-        _warn(f"no accuracy: the host computes {end.rest}, which decides the class")
+        warn(f"no accuracy: the host computes {end.rest}, which decides the class")
     report = project_report(opened, muxflow.__version__)
 
     def show() -> None:
@@ -104,11 +103,7 @@ def csim(
             out.print(f"{TITLES[name]}: {rate(speeds[name], 'images')} with every stream recorded")
         next_command("report", os.path.relpath(opened.path))
 
-    answer({**json.loads(to_json(report)), "images_per_second": speeds}, as_json, show)
-
-
-def _warn(text: str) -> None:
-    err.print(Text.assemble(("warning:", "bold yellow"), f" {text}"), soft_wrap=True)
+    answer({**to_entry(report), "images_per_second": speeds}, as_json, show)
 
 
 def _csim_with(
@@ -122,7 +117,7 @@ def _csim_with(
 ) -> None:
     """Simulate a project with other weights than its own and say what was compared; its proof ladder stays as it is."""
     from muxflow.proving import accuracy_of
-    from muxflow.reports.render import accuracy_text
+    from muxflow.reports.summary import accuracy_text
 
     graph = project.hls.graph_with(weights)
     found = {}

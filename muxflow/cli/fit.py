@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +31,6 @@ from muxflow.dataflow.quantities import rate, si
 from muxflow.dataflow.text import json_text
 
 if TYPE_CHECKING:
-    from muxflow.dataflow.fit.curves import FrontierPoint
     from muxflow.dataflow.fit.design import Design
 
 SURPASSED = 1.1
@@ -128,15 +126,6 @@ def say_how(design: Design) -> None:
         )
 
 
-def _plot(design: Design, points: Sequence[FrontierPoint], path: Path) -> None:
-    from muxflow.dataflow.fit.curves import FrontierPoint
-    from muxflow.reports.plots import plot_frontier
-
-    chosen = FrontierPoint(design.interval, design.resources)
-    title = f"{design.graph.name} on {design.board} at {design.clock_mhz:g} MHz"
-    plot_frontier(points, clock_mhz=design.clock_mhz, budget=design.allowance, chosen=chosen, title=title, path=path)
-
-
 def _again(context: typer.Context) -> list[str]:
     """Write the options that `muxflow build` has too as they were given, the board in any case, those of inputs aside."""
     own = ("model", "project", "nearest", "frontier", "plot", "output", "verbose", "as_json", *OPTIONS)
@@ -199,15 +188,18 @@ def fit(
     from muxflow.dataflow.fit.resizing import without_margins
     from muxflow.hls.vitis.project import ProjectOptions
     from muxflow.reports import tables
-    from muxflow.reports.plots import check_ending
-    from muxflow.reports.render import terminal, to_json
-    from muxflow.reports.report import make_report
+    from muxflow.reports.figures.files import plot_frontier
+    from muxflow.reports.figures.style import check_ending, check_matplotlib
+    from muxflow.reports.gather.report import make_report
+    from muxflow.reports.render import terminal
+    from muxflow.reports.schema.file import to_entry
 
     loaded = ProjectOptions(weights=weights).loaded
     for path in filter(None, (plot, output)):
         check_writable(path, model, Path(board) if board.endswith(".py") else None)
     if plot:
         check_ending(plot)
+        check_matplotlib()
     asked = wishes(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
@@ -219,12 +211,11 @@ def fit(
         bare = stage(begin, "FIFO margins", lambda: without_margins(design))
         points = stage(begin, "frontier", lambda: curves.design_frontier(design)) if frontier or plot else ()
         curve = stage(begin, "slowdown", lambda: curves.slowdown_curve(design, slowdown)) if slowdown else ()
-    made = make_report(design, version=muxflow.__version__, bare=bare)
+    made = make_report(design, version=muxflow.__version__, bare=bare, frontier=points)
     if plot:
-        _plot(design, points, plot)
+        plot_frontier(made, plot)
     entry = {
-        **json.loads(to_json(made)),
-        "frontier": [asdict(point) for point in points],
+        **to_entry(made),
         "slowdown": [asdict(point) for point in curve],
     }
     if output:
@@ -234,7 +225,7 @@ def fit(
         out.print(terminal(made, verbose=verbose))
         say_how(design)
         if frontier:
-            out.print(tables.frontier(points, design.clock_mhz))
+            out.print(tables.frontier(made.frontier, design.clock_mhz))
         if curve:
             out.print(tables.slowdown(curve))
         out.print()

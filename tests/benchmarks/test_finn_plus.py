@@ -11,6 +11,7 @@ import pytest
 
 import muxflow
 from muxflow.board.board import find_board
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.device import Resources, Utilisation
 from muxflow.dataflow.fit.resource_model import ratio
@@ -34,7 +35,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 # As for a script in that folder.
 sys.path.append(str(FOLDER))
-NAMES = ("finn_plus", "side_by_side.finn_designs", "side_by_side.nodes", "side_by_side.same_model")
+NAMES = ("finn_plus", "muxflow.against.finn_designs", "side_by_side.nodes", "muxflow.against.pricing")
 benchmark, finn_designs, nodes, same_model = map(import_module, NAMES)
 
 
@@ -129,7 +130,7 @@ def network(folds, cycles=0):
 
 def test_the_other_sides_folds_become_ours(graph):
     """A fold that divides is taken as it is, the nearest one that is fast enough stands for any other."""
-    pricing = same_model.Pricing(graph, 0.8)
+    pricing = same_model.Pricing(graph, Utilisation(sure=0.8))
     legal = network(((1, 56), (1, 8), (1, 8), (1, 1)))
     folds, adapted = pricing.leaders(legal.layers)
     assert not adapted
@@ -143,7 +144,7 @@ def test_the_other_sides_folds_become_ours(graph):
         (note,) = adapted
         assert note.endswith(f": PE 1 SIMD 10 -> {wanted}")
         assert wanted in folds.values()
-    with pytest.raises(SystemExit, match="3 folds for 4 matrices"):
+    with pytest.raises(MuxflowError, match="3 folds for 4 matrices"):
         pricing.leaders(finn_designs.LayerFolds(((1, 1),) * 3))
 
 
@@ -151,7 +152,7 @@ def test_the_other_sides_folds_become_ours(graph):
 def test_the_fastest_design_inside_the_allowance_is_found_and_priced(graph):
     slow, fast = network(((1, 16), (1, 2), (1, 2), (1, 1))), network(((2, 56), (2, 16), (2, 16), (1, 4)))
     huge = network(((64, 56), (64, 64), (64, 64), (10, 64)))
-    best = same_model.Pricing(graph, 0.8).fastest([slow, huge, fast])
+    best = same_model.Pricing(graph, Utilisation(sure=0.8)).fastest([slow, huge, fast])
     assert best.theirs is fast
     assert best.ours.timing is not None
     assert not best.ours.resources.exceeds(best.ours.allowance)
@@ -215,7 +216,7 @@ def test_folds_of_windows_that_finn_has(fold, expected):
 def test_no_fold_of_several_pixels_stands_for_one_that_is_not_legal_here():
     # PE 1 SIMD 2 with four pixels would be nearest of those with 64 cycles.
     layers = finn_designs.LayerFolds(((1, 3),), slowest_cycles=64)
-    folds, adapted = same_model.Pricing(convolution(), 0.8).leaders(layers)
+    folds, adapted = same_model.Pricing(convolution(), Utilisation(sure=0.8)).leaders(layers)
     assert folds["conv"] in (Fold(1, 8), Fold(2, 4))
     assert len(adapted) == 1
 
@@ -264,7 +265,7 @@ def test_networks_of_other_widths_run_through(tmp_path, name, capsys):
 
 
 def test_a_missing_environment_names_the_target_that_makes_it(graph, tmp_path):
-    with pytest.raises(SystemExit, match="make benchmark-finn"):
+    with pytest.raises(MuxflowError, match="make benchmark-finn"):
         finn_designs.run_finn(tmp_path / "python", tmp_path / "net.onnx", (1000,), [])
 
 
@@ -285,7 +286,7 @@ def test_the_figures_of_the_other_side_are_taken_from_its_standard_output(graph,
     assert folds["MVAU"]
     assert "--fps 1000 2000 --mvau-wwidth-max 36 512" in (tmp_path / "arguments").read_text()
     stand_in.write_text("#!/bin/sh\necho no such board >&2\nexit 3\n")
-    with pytest.raises(SystemExit, match="no such board"):
+    with pytest.raises(MuxflowError, match="no such board"):
         finn_designs.run_finn(stand_in, model, (1000,), [design])
 
 

@@ -6,10 +6,10 @@ import pytest
 from standin_run import ALL, names, run
 
 from muxflow.api import Project
-from muxflow.board.bitstream.figures import comparison
 from muxflow.board.bitstream.stages import BitstreamOptions
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.proving import project_report, prove, random_images
+from muxflow.reports.render import to_text
 
 
 def test_the_whole_flow(make_project, make_tools):
@@ -37,18 +37,38 @@ def test_the_whole_flow(make_project, make_tools):
     assert figures["estimate"]["resources"]["lut"] == project.design.resources.lut
     assert (figures["clock_hz"], figures["board_part"]) == (100_000_000, "tul.com.tw:pynq-z2:part0:1.0")
     assert made.notices == ()
-    titles, rows = comparison(project, made.figures)
-    assert titles[1:] == (
-        "estimate",
+    report = project_report(Project(project), "0")
+    estimate, synthesised, simulated, accelerator, system = report.stages
+    assert [stage.title for stage in report.stages] == [
+        "estimate with Muxflow 0",
         "synthesised with Vitis HLS 2022.2",
         "co-simulated with Vitis HLS 2022.2",
-        "implemented with Vivado 2022.2: accelerator",
+        "implemented with Vivado 2022.2",
         "implemented with Vivado 2022.2: all",
-    )
-    assert rows[0] == ("LUT", f"{project.design.resources.lut:,}", "2,310", "", "1,987", "6,120")
-    assert rows[4] == ("interval, cycles", f"{project.design.interval:,}", "240", "240..242", "", "")
-    assert (rows[6][2], rows[6][-1]) == ("7.302 + 1.250 estimated", "8.716 reached")
-    assert rows[7][:3] == ("pipelines", "flushing", "1 style not given")
+    ]
+    assert {stage.state for stage in report.stages} == {"done"}
+    lut = project.design.resources.lut
+    assert [stage.used.get("LUT") for stage in report.stages] == [lut, 2310, None, 1987, 6120]
+    assert estimate.interval == (project.design.interval,) * 2
+    assert (synthesised.interval, simulated.interval, accelerator.interval) == ((240, 240), (240, 242), None)
+    assert (synthesised.period_ns, synthesised.slack_ns) == (7.302, pytest.approx(1.448))
+    assert (system.period_ns, system.slack_ns) == (pytest.approx(8.716), 1.284)
+    assert synthesised.pipelines == "1 style not given"
+    assert report.error("LUT", accelerator) == pytest.approx(lut / 1987 - 1)
+    assert report.counted == accelerator
+    assert (report.watts, report.power.confidence, report.power.tool) == (1.693, "Medium", "Vivado 2022.2")
+    assert report.provenance.tools["Vivado"] == "2022.2"
+
+
+def test_power_is_no_condition_of_a_bitstream(make_project, make_tools):
+    """A version that writes it in another way, or not at all: the bitstream is there and the report says that it is not."""
+    tools = make_tools("vivado", "vitis_hls", reports={"power": "vivado_2022.2_utilization.rpt"})
+    project = make_project()
+    assert run(project, tools).deploy is not None
+    report = project_report(Project(project), "0")
+    assert report.power is None and report.implemented
+    (line,) = (line for line in to_text(report).splitlines() if line.startswith("power "))
+    assert line.split() == ["power", "not", "run"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +117,8 @@ def test_vivado_hls_2019_2(make_project, make_tools):
     assert made.figures.hls == "Vivado HLS 2019.2"
     assert made.figures.synthesised.version == "2019.2"
     assert made.figures.cosimulated.interval == (240, 241, 242)
-    assert comparison(make_project(tool="vivado_hls"), made.figures)[1][4][3] == "240..242"
+    project = make_project(tool="vivado_hls")
+    assert project_report(Project(project), "0").stage("co-simulated").interval == (240, 242)
 
 
 def test_a_second_run_keeps_everything(make_project, make_tools):
@@ -194,17 +215,41 @@ def test_the_report_shows_what_the_tools_said(make_project, make_tools):
     project = Project(make_project())
     prove(project, random_images(project.design.graph, 2), variants=("native",))
     before = project_report(project, "0")
-    assert before.stages == ()
+    assert [stage.state for stage in before.stages] == ["done", *["not run"] * 4]
     assert [rung.status for rung in before.ladder] == ["equal", "not run", "not run"]
     run(project.hls, make_tools("vivado", "vitis_hls"))
     after = project_report(project, "0")
-    assert after.stages[0][2] == "synthesised with Vitis HLS 2022.2"
-    assert (after.stages[1][0], after.stages[1][2]) == ("LUT", "2,310")
+    assert (after.stages[1].title, after.stages[1].used["LUT"]) == ("synthesised with Vitis HLS 2022.2", 2310)
     cosimulation = after.ladder[1]
     assert (cosimulation.status, cosimulation.images) == ("equal", 4)
     assert "Vitis HLS 2022.2" in cosimulation.detail
-    assert project_report(Project(make_project(seed=5)), "0").stages == ()
+    changed = project_report(Project(make_project(seed=5)), "0")
+    assert [stage.state for stage in changed.stages] == ["done", *["stale"] * 4]
+    assert changed.counted == changed.stages[0]
     file = project.path / "bitstream" / "reports.json"
-    file.write_text("{}")
-    with pytest.raises(MuxflowError, match="not figures of Muxflow"):
-        project_report(project, "0")
+    for text in ("{}", "", '{"digest": 3}', "[[[["):
+        file.write_text(text)
+        damaged = project_report(project, "0")
+        assert [stage.state for stage in damaged.stages] == ["done", *["not run"] * 4]
+        assert "not figures of Muxflow" in damaged.stage("synthesised").detail
+        assert str(file) in damaged.stage("implemented").detail
+
+
+def test_a_run_that_has_not_ended_shows_what_is_there(make_project, make_tools):
+    """Without `reports.json` the tools' own files are read one by one; one that is cut short says so."""
+    project = make_project()
+    run(project, make_tools("vivado", "vitis_hls"))
+    (project.path / "bitstream" / "reports.json").unlink()
+    results = project.path / "bitstream" / "results"
+    report = project_report(Project(project), "0")
+    assert [stage.state for stage in report.stages] == ["done", *["unfinished"] * 4]
+    assert report.stage("synthesised").used["LUT"] == 2310
+    assert report.counted == report.stages[0]
+    assert "not compared with the sources" in report.stage("implemented").detail
+    whole = (results / "accelerator_utilization.rpt").read_text()
+    (results / "accelerator_utilization.rpt").write_text(whole[: len(whole) // 4])
+    (results / "utilization.rpt").unlink()
+    report = project_report(Project(project), "0")
+    assert [stage.state for stage in report.stages] == ["done", "unfinished", "unfinished", "not run", "not run"]
+    assert "accelerator_utilization.rpt: the report lacks" in report.stage("implemented").detail
+    assert "the report lacks" in to_text(report)

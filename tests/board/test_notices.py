@@ -6,7 +6,6 @@ import pytest
 from standin_run import run
 
 from muxflow.api import Project
-from muxflow.board.bitstream.figures import comparison
 from muxflow.board.bitstream.notices import cosimulation_refusal, notices_of
 from muxflow.board.board import find_board
 from muxflow.board.deploy import interface_entry
@@ -22,7 +21,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import ProjectOptions, write_project
 from muxflow.proving import project_report
-from muxflow.reports.render import summary
+from muxflow.reports.summary import summary
 
 
 def test_slack_and_pipelines_that_stall_are_told(make_project, make_tools):
@@ -35,8 +34,8 @@ def test_slack_and_pipelines_that_stall_are_told(make_project, make_tools):
     )
     assert stalling.startswith("1 of 3 pipelines stand still while a beat is missing (style stp)")
     assert "act/VITIS_LOOP_41_1" in stalling
-    rows = comparison(project, made.figures)[1]
-    assert rows[7][:3] == ("pipelines", "flushing", "1 flp, 1 stp, 1 style not given")
+    report = project_report(Project(project), "0")
+    assert report.stage("synthesised").pipelines == "1 flp, 1 stp, 1 style not given"
 
 
 def test_a_style_that_the_tool_withdrew_is_told(make_project, make_tools):
@@ -96,8 +95,8 @@ def test_a_started_design_with_weight_generators_has_one_frame_at_a_time(make_se
     assert rows["interval"].startswith(f"{design.latency:,} cycles between frames")
     assert "one frame at a time" in rows["interval"]
     assert "one frame at a time" in rows["pipelined rate"]
-    made = run(project, make_tools("vivado", "vitis_hls"), until="csynth")
-    assert comparison(project, made.figures)[1][4][1] == f"{design.latency:,}"
+    run(project, make_tools("vivado", "vitis_hls"), until="csynth")
+    assert project_report(Project(project), "0").stages[0].interval == (design.latency,) * 2
     free = project_report(Project(replace(project, options=ProjectOptions(seeds="writable"))), "0")
     assert free.interval == design.interval
     assert "one frame" not in dict(summary(free))["interval"]

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from muxflow.board.bitstream.vendor_reports import read_cosimulation, read_synthesis, read_timing, read_utilisation
+from muxflow.board.bitstream.vendor_reports import (
+    read_cosimulation,
+    read_power,
+    read_synthesis,
+    read_timing,
+    read_utilisation,
+)
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.fit.device import Resources
 
@@ -91,6 +97,18 @@ def test_timing():
 
 
 @pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("vivado_2017.4_power.rpt", ("2017.4", 6.042, 5.31, 0.732, "Low")),
+        ("vivado_2022.2_power.rpt", ("2022.2", 1.693, 1.556, 0.137, "Medium")),
+    ],
+)
+def test_power(file, expected):
+    made = read_power(REPORTS / file)
+    assert (made.version, made.total, made.dynamic, made.static, made.confidence) == expected
+
+
+@pytest.mark.parametrize(
     ("read", "file", "old", "new", "message"),
     [
         (read_synthesis, "vitis_hls_2022.2_csynth.xml", "<LUT>2310</LUT>", "", "lacks AreaEstimates/Resources/LUT"),
@@ -112,6 +130,9 @@ def test_timing():
         (read_utilisation, "vivado_2022.2_utilization.rpt", "Slice LUTs", "Tables", "lacks LUTs"),
         (read_utilisation, "vivado_2022.2_utilization.rpt", "| Block RAM Tile", "| Block", "lacks block RAM"),
         (read_utilisation, "vivado_2022.2_utilization.rpt", "| DSPs", "| Blocks", "lacks DSP blocks"),
+        (read_power, "vivado_2022.2_power.rpt", "| Dynamic", "| Moving", r"lacks Summary, Dynamic \(W\)"),
+        (read_power, "vivado_2022.2_power.rpt", "1.693", "  NA ", r"Total On-Chip Power \(W\) is 'NA'"),
+        (read_power, "vivado_2022.2_power.rpt", "Confidence Level", "Confidence", "lacks Summary, Confidence Level"),
         (read_timing, "vivado_2022.2_timing_summary.rpt", "WNS(ns)", "Slack", "lacks Design Timing Summary"),
         (read_timing, "vivado_2022.2_timing_summary.rpt", "  1.284", "     NA", r"WNS\(ns\) is 'NA'"),
         (read_timing, "vivado_2022.2_timing_summary.rpt", "        0.021", "\n", "Design Timing Summary, hold"),
@@ -127,6 +148,6 @@ def test_a_report_that_is_not_whole_is_named_with_the_section(tmp_path, read, fi
 
 
 def test_an_absent_report_is_named(tmp_path):
-    for read in (read_synthesis, read_cosimulation, read_utilisation, read_timing):
+    for read in (read_synthesis, read_cosimulation, read_utilisation, read_timing, read_power):
         with pytest.raises(ToolError, match=r"none\.xml: the report cannot be read"):
             read(tmp_path / "none.xml")

@@ -10,8 +10,8 @@ from muxflow import api
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.reports.gather.report import make_report
 from muxflow.reports.render import to_text
-from muxflow.reports.report import make_report
 
 
 @pytest.fixture

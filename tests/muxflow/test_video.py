@@ -11,7 +11,7 @@ from muxflow.demo import run_demo
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training.configuration import seeded
 from muxflow.frontend.training.zoo_billnet import Billnet, BillnetConfig, randomise
-from muxflow.reports.plots import plot_video
+from muxflow.reports.figures.video import plot_video
 from muxflow.video import Arrival, check_clips, watch
 
 
@@ -46,13 +46,11 @@ def test_a_line_says_frame_and_classes():
 def test_pictures_are_drawn_with_their_classes(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
     captions = [f"class {number}" for number in range(20)]
-    first, again = (
-        plot_video(pictures, captions, title="t", path=tmp_path / name).read_bytes() for name in ("a.svg", "b.svg")
-    )
+    first, again = (plot_video(pictures, captions, tmp_path / name).read_bytes() for name in ("a.svg", "b.svg"))
     assert first == again
     assert first.count(b"<image") == 20
     assert b"class 19" in first
-    assert plot_video(np.repeat(pictures, 3, -1), captions, title="t", path=tmp_path / "c.png").stat().st_size > 1000
+    assert plot_video(np.repeat(pictures, 3, -1), captions, tmp_path / "c.png").stat().st_size > 1000
 
 
 def test_a_plot_without_a_video_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.proof.compare import Outcome
 from muxflow.proof.ladder import PROOF_FILE, Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
-from muxflow.reports.report import Accuracy, Rung
+from muxflow.reports.schema.stages import Accuracy, Rung
 
 OUTCOME = Outcome("QONNX execution", ("a", "b", "c"), 450, 12_345, 1.5)
 

@@ -18,9 +18,10 @@ from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
-from muxflow.reports.energy import FILE, Energies, estimate_energy, published, read_energies
-from muxflow.reports.report import make_report
-from muxflow.reports.weights import WeightKind, weight_rows
+from muxflow.reports.gather.energy import FILE, Energies, estimate_energy, published, read_energies
+from muxflow.reports.gather.report import make_report
+from muxflow.reports.gather.weights import weight_rows
+from muxflow.reports.schema.rows import WeightKind
 
 DEVICE = Device("xc7z020clg400-1", lut=10**6, ff=10**6, bram18=1000, dsp=1000)
 SIMPLE = Energies("made up", {8: 1.0}, {8: 64.0}, {1: 64.0})

@@ -1,23 +1,18 @@
-"""The memory plan: totals against the design, joins, primitives; plots."""
+"""The memory plan: totals against the design, joins, primitives."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit import folding
-from muxflow.dataflow.fit.curves import FrontierPoint
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.fit.device import Device, Resources
+from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.kernels import KERNELS
-from muxflow.reports.memory_plan import TINY_BUDGET, make_memory_plan
-from muxflow.reports.plots import plot_frontier
-from muxflow.reports.report import KINDS
+from muxflow.reports.gather.memory_plan import make_memory_plan
+from muxflow.reports.schema.rows import KINDS, TINY_BUDGET
 
 
 def designs(make_random_design: Callable[[int], Design], residual: Graph, device: Device) -> list[Design]:
@@ -51,27 +46,3 @@ def test_a_join_is_charged_for_the_fifos_into_it(residual: Graph, device: Device
     assert join.frame_bits >= 6 * 6 * 4 * 3
     every = sum(placed.memory.bits for placed in design.fifos.values() if placed.memory.kind == "frame")
     assert join.frame_bits == every
-
-
-@pytest.mark.needs("matplotlib")
-def test_a_plot_needs_matplotlib_and_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    points = [FrontierPoint(10, Resources(100, 50, 2, 0)), FrontierPoint(20, Resources(60, 50, 1, 0))]
-
-    def draw(path: Path) -> Path:
-        return plot_frontier(
-            points, clock_mhz=100, budget=Resources(200, 200, 4, 0), chosen=points[0], title="t", path=path
-        )
-
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "matplotlib", None)
-        with pytest.raises(ToolError, match=r"plots need matplotlib: .* -m pip install .*\[report\]"):
-            draw(tmp_path / "plot.png")
-    for ending in ("png", "svg", "pdf"):
-        assert draw(tmp_path / f"plot.{ending}").stat().st_size > 1000
-    made = draw(tmp_path / "absent" / "plot.pdf").read_bytes()
-    assert draw(tmp_path / "plot.pdf").read_bytes() == made, "the same points, the same bytes"
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(MuxflowError, match=r"folder\.png: cannot be written"):
-        draw(tmp_path / "folder.png")
-    with pytest.raises(MuxflowError, match=r"plot\.docx: a plot ends in \.png, \.svg, \.pdf"):
-        draw(tmp_path / "plot.docx")

@@ -7,36 +7,58 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
-from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.graph.graph import Graph
-from muxflow.hls.kernels import KERNELS
-from muxflow.reports.render import FORMATS, terminal, to_csv, to_html, to_json, to_latex, to_text, write_report
-from muxflow.reports.report import Accuracy, Report, Rung, make_report
+from muxflow.reports.compare import COMPARISONS, Contender
+from muxflow.reports.figures.data import OF_ONE, accuracy
+from muxflow.reports.gather.report import make_report
+from muxflow.reports.html import to_html
+from muxflow.reports.latex.kit import kit, to_latex
+from muxflow.reports.latex.prior import read_prior
+from muxflow.reports.render import RENDERINGS, check_formats, terminal, to_csv, to_json, to_text, write_report
+from muxflow.reports.schema.report import Report
 from muxflow.reports.terminal import PlainConsole
 
 
-@pytest.fixture(scope="module")
-def design(residual: Graph) -> Design:
-    board = find_board("pynq-z2")
-    return folding.fit(residual, KERNELS, device=board.device, board=board.name, clock_mhz=board.clock_mhz)
+@pytest.mark.parametrize("name", sorted(RENDERINGS))
+def test_rendering_is_as_recorded(whole: Report, golden: Callable[[str, str], None], name: str) -> None:
+    golden(f"report.{name}", RENDERINGS[name](whole))
 
 
-@pytest.fixture(scope="module")
-def report(design: Design) -> Report:
-    ladder = (Rung("C simulation", "equal", 5, "7 tensors"), Rung("board", "not run", 0, "needs the board"))
-    return make_report(design, ladder=ladder, accuracy=Accuracy("digits", "test", 8, 6), version="0")
+def test_tables_and_figures_of_a_paper_are_as_recorded(whole: Report, golden: Callable[[str, str], None]) -> None:
+    files = kit([whole, replace(whole, network="other")], read_prior())
+    golden("kit.tex", "".join(f"%% {name}\n{text}" for name, text in sorted(files.items())))
+    figures = {name: make(whole) for name, make in OF_ONE.items()} | {"accuracy": accuracy([whole])}
+    golden("figures.csv", "".join(f"# {name}: {data.note}\n{data.to_csv()}" for name, data in figures.items()))
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
-def test_rendering_is_as_recorded(report: Report, golden: Callable[[str, str], None], name: str) -> None:
-    golden(f"report.{name}", FORMATS[name](report))
+@pytest.mark.parametrize("name", sorted(COMPARISONS))
+def test_a_comparison_is_as_recorded(
+    whole: Report, report: Report, golden: Callable[[str, str], None], name: str
+) -> None:
+    builds = [
+        Contender("whole", whole),
+        Contender("bare", report, "no tool has run"),
+        Contender("none", None, "not run: x"),
+    ]
+    golden(f"compare.{name}", COMPARISONS[name](builds))
+
+
+def test_before_any_tool_has_run_every_format_says_so(report: Report) -> None:
+    for name, render in RENDERINGS.items():
+        assert name == "csv" or "not run" in render(report), name
+
+
+def test_every_format_takes_every_name(wild: Report) -> None:
+    for name, render in RENDERINGS.items():
+        text = render(wild)
+        assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text or name == "json", name
+    assert "<k>" not in to_html(wild)
 
 
 def test_totals_are_those_of_the_design(design: Design, report: Report) -> None:
@@ -76,17 +98,6 @@ def test_csv_has_a_row_a_node_that_adds_up(design: Design, report: Report) -> No
     for kind, bits in report.memory_bits.items():
         host = design.fifos[design.graph.inputs[0]].memory.bits if kind == "fifo" else 0
         assert sum(int(row[f"{kind}_bits"]) for row in rows) + host == bits
-
-
-def test_latex_escapes_names_and_balances_its_environments(report: Report) -> None:
-    odd = replace(report, network="a_b%c&d#e")
-    text = to_latex(odd)
-    assert r"a\_b\%c\&d\#e" in text
-    assert text.count(r"\begin{") == text.count(r"\end{") == 2
-    table = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
-    for line in table.splitlines():
-        if line.endswith(r"\\"):
-            assert line.count("&") == 7
 
 
 def test_html_is_well_formed_and_escapes(report: Report) -> None:
@@ -141,7 +152,7 @@ def test_every_node_is_in_one_layer_named_after_what_computes(report: Report) ->
 
 
 def test_unknown_format_is_refused_and_nothing_is_written(report: Report, tmp_path: Path) -> None:
-    with pytest.raises(MuxflowError, match="'docx'; supported: txt, html, json, csv, tex"):
+    with pytest.raises(MuxflowError, match="'docx'; supported: txt, md, html, json, csv, tex"):
         write_report(report, tmp_path, ("html", "docx"))
     assert list(tmp_path.iterdir()) == []
 
@@ -152,13 +163,30 @@ def test_written_twice_the_bytes_are_the_same(report: Report, tmp_path: Path) ->
     assert first == second
 
 
-def test_stages_stand_beside_the_estimates(report: Report) -> None:
-    """What vendor tools said is in every format that people read, with the name of its tool."""
-    rows = (("", "estimate", "synthesised with Vitis HLS 2022.2"), ("LUT", "1,234", "1,357"))
-    shown = replace(report, stages=rows)
-    for render in (to_text, to_html, to_latex, to_json):
-        text = " ".join(render(shown).split())
-        assert all(cell in text for row in rows for cell in row)
-        assert "1,357" not in render(report)
+def test_no_format_at_all_is_refused() -> None:
+    with pytest.raises(MuxflowError, match="report format ''; supported"):
+        check_formats(["", " "])
+
+
+def test_stages_stand_beside_the_estimates(whole: Report, report: Report) -> None:
+    """What vendor tools said is in every format that people read, with the name of its tool, what it is, and the error."""
+    for render, said in ((to_text, "4,000"), (to_html, "4,000"), (to_latex, "4000")):
+        text = " ".join(render(whole).split())
+        assert all(word in text for word in ("synthesised", "implemented", "stale", "unfinished", said)), render
+    assert "Vitis HLS 2022.2" in to_html(whole)
+    estimate = report.used["LUT"]
+    assert f"2,500 (4.7 %; {100 * (estimate / 2500 - 1):+.0f} %)" in to_text(whole)
     assert "none was synthesised" in to_html(report)
-    assert "none was synthesised" not in to_html(shown)
+    assert "none was synthesised" not in to_html(whole)
+    assert "the run has not ended" in to_html(whole)
+
+
+def test_markdown_tables_are_whole(whole: Report) -> None:
+    lines = RENDERINGS["md"](whole).splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) > 100
+    starts = [n for n, line in enumerate(lines) if line.startswith("|") and not lines[n - 1].startswith("|")]
+    for start in starts:
+        width = len(re.findall(r"(?<!\\)\|", lines[start]))
+        for line in takewhile(lambda line: line.startswith("|"), lines[start:]):
+            assert len(re.findall(r"(?<!\\)\|", line)) == width

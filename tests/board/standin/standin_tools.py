@@ -27,6 +27,7 @@ REPORT_FILES = {
     "utilization": "vivado_2022.2_utilization.rpt",
     "accelerator_utilization": "vivado_2022.2_accelerator_utilization.rpt",
     "timing_summary": "vivado_2022.2_timing_summary.rpt",
+    "power": "vivado_2022.2_power.rpt",
 }
 
 

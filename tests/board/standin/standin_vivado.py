@@ -393,6 +393,9 @@ class Vivado(Recorded):
     def do_report_timing_summary(self, *args):
         self._report("timing_summary", args)
 
+    def do_report_power(self, *args):
+        self._report("power", args)
+
     def do_write_hw_platform(self, *args):
         if not {"-fixed", "-include_bit", "-force"} <= set(args):
             raise VendorError("write_hw_platform: the bitstream is not included")

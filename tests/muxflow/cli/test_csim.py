@@ -7,7 +7,7 @@ import pytest
 from command_line import run
 
 from muxflow.hls.registry import TARGETS
-from muxflow.reports.energy import FILE
+from muxflow.reports.gather.energy import FILE
 
 
 def test_csim_compares_every_node_and_report_shows_the_ladder(workplace: Path) -> None:
@@ -25,7 +25,7 @@ def test_csim_compares_every_node_and_report_shows_the_ladder(workplace: Path) -
     assert done.returncode == 0, done.stderr
     assert "equal" in done.stdout
     written = sorted(path.name for path in (workplace / "project" / "report").iterdir())
-    assert written == ["report.csv", "report.html", "report.json", "report.tex", "report.txt"]
+    assert written == ["report.csv", "report.html", "report.json", "report.md", "report.tex", "report.txt"]
 
 
 def test_energies_of_a_file_take_the_place_of_the_published_ones(workplace: Path) -> None:

@@ -54,7 +54,7 @@ def test_reports_show_names_as_they_are(reported: Path) -> None:
     assert "\x1b" not in plain and all(name in plain for name in WILD)
     page = (reported / "report.html").read_text()
     assert "<script" not in page and html.escape("<script>1</script>") in page
-    paper = (reported / "report.tex").read_text()
+    paper = (reported / "report.tex").read_text().replace(r"\allowbreak{}", "")
     assert r"{*}a\_b\%c\&d\#e\$f\{g\}h\textasciicircum{}i\textasciitilde{}j\textbackslash{}k{[}l{]}" in paper
     table = list(csv.reader(next(reported.glob("*.csv")).read_text().splitlines()))
     assert "'=1+1" in [row[0] for row in table] and len({len(row) for row in table}) == 1

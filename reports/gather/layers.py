@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from types import MappingProxyType
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
@@ -11,26 +11,8 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Role
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """A layer: its node that computes, with window, weights, activation and what lies between; cycles of the slowest.
-
-    `title`: as "conv 3x3, stride 2"; `output`: as "8x8x24 uint3"; `fold`: as "PE 6 SIMD 3" or "3 lanes"; `nodes`: names.
-    """
-
-    name: str
-    title: str
-    output: str
-    fold: str
-    cycles: int
-    lut: int
-    ff: int
-    bram18: int
-    dsp: int
-    uram: int
-    nodes: tuple[str, ...]
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.reports.schema.rows import KINDS, Activity, LayerRow, Matrix
 
 
 def layers_of(design: Design) -> dict[str, str]:
@@ -79,25 +61,29 @@ def _continues(graph: Graph, node: Node) -> bool:
     return node.op.role is Role.COMPUTE and streams.inputs[0].shape == streams.outputs[0].shape
 
 
-def make_layers(design: Design, layers: Mapping[str, str]) -> tuple[LayerRow, ...]:
-    """Sum the nodes of each layer, in the graph's order; `layers`: of `layers_of`."""
+def make_layers(
+    design: Design, layers: Mapping[str, str], activity: Mapping[str, Activity] = MappingProxyType({})
+) -> tuple[LayerRow, ...]:
+    """Sum the nodes of each layer, in the graph's order; `layers`: of `layers_of`, `activity`: by layer, where it is known."""
     members: dict[str, list[Node]] = {}
     for node in design.graph.nodes:
         members.setdefault(layers[node.name], []).append(node)
-    return tuple(_row(design, name, nodes) for name, nodes in members.items())
+    return tuple(_row(design, name, nodes, activity.get(name)) for name, nodes in members.items())
 
 
-def _row(design: Design, name: str, nodes: list[Node]) -> LayerRow:
+def _row(design: Design, name: str, nodes: list[Node], activity: Activity | None) -> LayerRow:
     graph = design.graph
     leader = next(node for node in nodes if node.name == name)
     window = next((node.op.detail for node in nodes if node.op.role is Role.LAYOUT), "")
     used = sum((design.node_resources(node) for node in nodes), Resources())
     # Past the last fork are copies: what the layer computes is what its last other node writes.
     last = [node for node in nodes if node.op.role is Role.COMPUTE] or [leader]
+    output = graph.streams[last[-1].outputs[0]]
+    stored = design.memory_bits()
     return LayerRow(
         name,
         leader.op.title(graph.ports(leader), window),
-        shape_words(graph.streams[last[-1].outputs[0]]),
+        shape_words(output),
         fold_words(design, leader),
         max(design.cycles(node) for node in nodes),
         used.lut,
@@ -106,6 +92,37 @@ def _row(design: Design, name: str, nodes: list[Node]) -> LayerRow:
         used.dsp,
         used.uram,
         tuple(node.name for node in nodes),
+        shape="x".join(map(str, output.shape)),
+        output_bits=output.bits,
+        macs=sum(node.op.operations(graph.ports(node)) for node in nodes),
+        bits={kind: bits for kind in KINDS if (bits := sum(stored[node.name].get(kind, 0) for node in nodes))},
+        saved_bits=sum(node.op.saved_bits(graph.ports(node)) for node in nodes),
+        matrix=_matrix(design, leader, window),
+        activity=activity,
+    )
+
+
+def _matrix(design: Design, node: Node, window: str) -> Matrix | None:
+    """Describe the product of a layer's node that computes; None where it has no weights."""
+    if not isinstance(node.op, MatrixVector):
+        return None
+    (x, w), (y,) = (ports := design.graph.ports(node)).inputs, ports.outputs
+    source, fold = design.graph.producers()[node.inputs[1]], design.folds[node.name]
+    return Matrix(
+        kernel=window,
+        groups=node.op.groups,
+        filters=w.shape[0],
+        columns=w.shape[1],
+        weight_bits=w.bits,
+        input_bits=x.bits,
+        sum_bits=y.bits,
+        generated=source.op.saved_bits(design.graph.ports(source)) > 0,
+        loaded=source.op.loaded,
+        pe=fold.pe,
+        simd=fold.simd,
+        parallel=fold.operations,
+        initiation_interval=design.cost(node).interval,
+        read_bits=w.elements * w.bits // fold.pixels,
     )
 
 

@@ -1,4 +1,4 @@
-"""FINN+'s designs of a network: what `estimate.py` is asked, and what it answers."""
+"""FINN+'s designs of a network: what `finn_estimate.py` is asked, and what it answers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 
-ESTIMATE = Path(__file__).parents[1] / "finn_plus" / "estimate.py"
+ESTIMATE = Path(__file__).with_name("finn_estimate.py")
 FINN_BOARD = "Pynq-Z2"
 CLOCK_MHZ = 100.0
 
 PROGRESS = "progress: "
-"""What `estimate.py` begins its lines with that are for a reader; its others are FINN+'s own."""
+"""What `finn_estimate.py` begins its lines with that are for a reader; its others are FINN+'s own."""
 
 WIDTHS = (36, 72, 128, 192, 256, 384, 512, 1024, 2048, 4096)
 """Limits on stream widths that FINN+ folds with, bits: from its default to the widest stream of the vendor's tools."""
@@ -62,7 +63,7 @@ class FinnNode:
 
     @staticmethod
     def parse(entry: Mapping[str, Any]) -> FinnNode:
-        """Read a node of `estimate.py`'s JSON."""
+        """Read a node of `finn_estimate.py`'s JSON."""
         renamed = {"PE": "pe", "SIMD": "simd", "MH": "rows", "MW": "columns"}
         known = {field.name for field in fields(FinnNode)}
         values = {renamed.get(key, key): value for key, value in entry.items()}
@@ -85,7 +86,7 @@ class FinnDesign:
 
     @staticmethod
     def parse(entry: Mapping[str, Any]) -> FinnDesign:
-        """Read a design of `estimate.py`'s JSON."""
+        """Read a design of `finn_estimate.py`'s JSON."""
         return FinnDesign(
             entry["target_fps"],
             entry["wwidth_max"],
@@ -114,12 +115,12 @@ class FinnDesign:
 
 
 def parse_designs(text: str) -> tuple[FinnDesign, ...]:
-    """Read the designs in `estimate.py`'s output, in its order."""
+    """Read the designs in `finn_estimate.py`'s output, in its order."""
     return tuple(FinnDesign.parse(entry) for entry in json.loads(text)["designs"])
 
 
 def finn_folds(design: Design) -> dict[str, list[tuple[int, int, int]]] | None:
-    """Write a design's folds as `estimate.py --folds` takes them: PE, SIMD, whether a window is sent whole.
+    """Write a design's folds as `finn_estimate.py --folds` takes them: PE, SIMD, whether a window is sent whole.
 
     None where FINN+ has no such folds: several neighbouring pixels at once, or a part of a window's positions.
     """
@@ -147,20 +148,24 @@ def run_finn(
     ours: Sequence[Design],
     widths: Sequence[int] = WIDTHS,
     tell: Callable[[str], None] = lambda _: None,
+    part: str = "",
+    clock_mhz: float = CLOCK_MHZ,
 ) -> tuple[tuple[FinnDesign, ...], tuple[FinnDesign | None, ...]]:
     """Run FINN+'s estimate flow in its own environment, for the targets and widths, and for the folds of `ours`.
 
     Returns the designs of both; None for folds that FINN+ has not. Its JSON is kept beside the model; `tell` is called with
-    its progress. Raises SystemExit with the end of its messages when it fails.
+    its progress. `part`: the device, that of FINN_BOARD when empty. Raises ToolError with the end of its messages when it
+    fails.
     """
     if not python.is_file():
-        raise SystemExit(f"no FINN+ environment at {python}: `make benchmark-finn` makes it")
+        raise ToolError(f"no FINN+ environment at {python}: `make benchmark-finn` makes it")
     folds = model.with_suffix(".folds.json")
     given = [finn_folds(design) for design in ours]
     known = [entry for entry in given if entry is not None]
     folds.write_text(json.dumps(known))
     command = [str(python), str(ESTIMATE), str(model), "--folds", str(folds)]
-    command += ["--board", FINN_BOARD, "--clock-mhz", str(CLOCK_MHZ), "--fps", *map(str, targets)]
+    command += ["--part", part] if part else ["--board", FINN_BOARD]
+    command += ["--clock-mhz", str(clock_mhz), "--fps", *map(str, targets)]
     command += ["--mvau-wwidth-max", *map(str, widths)]
     last: deque[str] = deque(maxlen=20)
     with tempfile.TemporaryFile("w+") as answer:
@@ -171,10 +176,10 @@ def run_finn(
                 if line.startswith(PROGRESS):
                     tell(line.removeprefix(PROGRESS).strip())
         if run.returncode:
-            raise SystemExit(f"FINN+ failed on {model}:\n" + "".join(last))
+            raise ToolError(f"FINN+ failed on {model}:\n" + "".join(last))
         answer.seek(0)
         text = answer.read()
     model.with_suffix(".finn.json").write_text(text)
     found = parse_designs(text)
-    last = iter(found[len(found) - len(known) :])
-    return found[: len(found) - len(known)], tuple(None if entry is None else next(last) for entry in given)
+    asked = iter(found[len(found) - len(known) :])
+    return found[: len(found) - len(known)], tuple(None if entry is None else next(asked) for entry in given)

@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import Role
 from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
-
-
-@dataclass(frozen=True)
-class WeightKind:
-    """Filters of a layer that have the same grid: `filters` of `columns` weights of `bits`."""
-
-    filters: int
-    columns: int
-    bits: int
-
-    @property
-    def stored(self) -> int:
-        """Bits of all its weights."""
-        return self.filters * self.columns * self.bits
-
-
-@dataclass(frozen=True)
-class WeightRow:
-    """A layer's weights, the kind of most bits first."""
-
-    layer: str
-    kinds: tuple[WeightKind, ...]
-
-    @property
-    def stored(self) -> int:
-        """Bits of all its weights."""
-        return sum(kind.stored for kind in self.kinds)
-
-    @property
-    def uniform(self) -> int:
-        """Bits that it would store, were all filters as the most precise ones."""
-        return sum(kind.filters * kind.columns * self.kinds[0].bits for kind in self.kinds)
+from muxflow.reports.schema.rows import WeightKind, WeightRow
 
 
 def weight_rows(design: Design) -> tuple[WeightRow, ...]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from math import log2
 
 import numpy as np
-from side_by_side.finn_designs import CLOCK_MHZ, FinnDesign, LayerFolds
 
+from muxflow.against.finn_designs import CLOCK_MHZ, FinnDesign, LayerFolds
 from muxflow.board.board import find_board
-from muxflow.dataflow.errors import BudgetError
+from muxflow.dataflow.errors import BudgetError, MuxflowError
 from muxflow.dataflow.fit.candidates import Candidate, Group, groups
 from muxflow.dataflow.fit.design import Design, build_design, with_depths
-from muxflow.dataflow.fit.device import Utilisation
+from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.folded import FIFO_DEPTH
 from muxflow.dataflow.fit.implementation import Adjusted, Cost, Implementations
 from muxflow.dataflow.fit.resizing import resized
@@ -67,14 +67,25 @@ STREAMED = StreamedWeights(KERNELS)
 
 
 class Pricing:
-    """A network whose FINN+ designs are priced on the board.
+    """A network whose designs by others are priced on a board.
 
-    `sure`: how sure they must be to fit; `implementations`: what they are built of.
+    `utilisation`: what they may use, and how sure they must be to fit; `implementations`: what they are built of.
     """
 
-    def __init__(self, graph: Graph, sure: float, implementations: Implementations = KERNELS) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        utilisation: Utilisation,
+        implementations: Implementations = KERNELS,
+        *,
+        device: Device | None = None,
+        board: str = BOARD,
+        clock_mhz: float = CLOCK_MHZ,
+    ) -> None:
         self.graph = insert_forks(check(graph))
-        self.utilisation = replace(Utilisation(), sure=sure)
+        self.utilisation = utilisation
+        self.device = find_board(board).device if device is None else device
+        self.board, self.clock_mhz = board, clock_mhz
         self.implementations = implementations
         self._groups = groups(self.graph, implementations)
 
@@ -83,11 +94,11 @@ class Pricing:
 
         For those stands the nearest legal one that is no slower than FINN+'s slowest node. Windows fold with their
         matrix, thresholds as FINN+'s units that they are merged into; a pool without a fold, and any other node, keeps up
-        with the matrix before. Raises SystemExit when there are not as many matrices as in the network.
+        with the matrix before. Raises MuxflowError when there are not as many matrices as in the network.
         """
         count = sum(isinstance(node.op, MatrixVector) for node in self.graph.nodes)
         if count != len(layers.matrices):
-            raise SystemExit(f"{self.graph.name}: {len(layers.matrices)} folds for {count} matrices")
+            raise MuxflowError(f"{self.graph.name}: {len(layers.matrices)} folds for {count} matrices")
         matrices, pools = iter(layers.matrices), iter(layers.pools)
         folds: dict[str, Fold] = {}
         adapted: list[str] = []
@@ -113,14 +124,13 @@ class Pricing:
 
         Raises BudgetError for a fold beyond the tools' limits.
         """
-        board = find_board(BOARD)
         built = build_design(
             self.graph,
             folds,
             self.implementations,
-            device=board.device,
-            board=board.name,
-            clock_mhz=CLOCK_MHZ,
+            device=self.device,
+            board=self.board,
+            clock_mhz=self.clock_mhz,
             utilisation=self.utilisation,
         )
         return with_depths(built, dict.fromkeys(built.graph.streams, FIFO_DEPTH), None)

@@ -2,7 +2,7 @@
 
 Runs in FINN+'s own environment (tools/environments/finn.txt), never in Muxflow's:
 
-    python estimate.py model.onnx --fps 3000 6000 --mvau-wwidth-max 256 1024 [--clock-mhz 100] [--board Pynq-Z2]
+    python finn_estimate.py net.onnx --fps 3000 6000 --mvau-wwidth-max 256 [--clock-mhz 100] [--board Pynq-Z2 | --part PART]
 
 Every rate is tried with every limit (`mvau_wwidth_max`: bits of the weights of one PE in a beat, beyond which FINN+ takes
 more PEs), with and without the second pass that makes all nodes as slow as the slowest one; a design that was met before,
@@ -83,6 +83,7 @@ def estimate(
     widths: list[int],
     clock_mhz: float,
     board: str,
+    device: str,
     scratch: Path,
 ) -> dict[str, Any]:
     """Estimate the distinct designs of all target rates and width limits, and last those of the `given` folds."""
@@ -112,7 +113,8 @@ def estimate(
             output_dir=str(scratch / "output"),
             synth_clk_period_ns=1e3 / clock_mhz,
             generate_outputs=[config.DataflowOutputType.ESTIMATE_REPORTS],
-            board=board,
+            board=board or None,
+            fpga_part=device or None,
             target_fps=rate,
             mvau_wwidth_max=width,
             folding_two_pass_relaxation=second_pass,
@@ -187,7 +189,7 @@ def estimate(
     ):
         model = step(model, first)
     prepared = time.perf_counter() - started
-    designs = []
+    designs: list[dict[str, Any]] = []
     met = set()
     tried: list[tuple[int, int, bool, dict[str, list[list[int]]] | None]]
     tried = [(*pair, again, None) for pair in itertools.product(rates, widths) for again in (True, False)]
@@ -236,6 +238,7 @@ def main() -> None:
     parser.add_argument("--mvau-wwidth-max", type=int, nargs="+", default=[1024], help="limits on stream widths")
     parser.add_argument("--clock-mhz", type=float, default=100.0)
     parser.add_argument("--board", default="Pynq-Z2")
+    parser.add_argument("--part", default="", help="a part in place of a board that FINN+ knows")
     chosen = parser.parse_args()
     given = json.loads(chosen.folds.read_text()) if chosen.folds else []
     with tempfile.TemporaryDirectory() as scratch, quiet_output():
@@ -245,7 +248,8 @@ def main() -> None:
             given,
             chosen.mvau_wwidth_max,
             chosen.clock_mhz,
-            chosen.board,
+            "" if chosen.part else chosen.board,
+            chosen.part,
             Path(scratch),
         )
     print(json.dumps(found, indent=1))

@@ -19,6 +19,7 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.text import shown
+from muxflow.reports.schema.rows import EnergyPart
 
 FILE = Path(__file__).with_suffix(".toml")
 LONGEST_SOURCE = 300
@@ -86,15 +87,6 @@ def _table(entry: Any, name: str) -> dict[int, float]:
 def published() -> Energies:
     """Read the file that ships with Muxflow, once."""
     return read_energies()
-
-
-@dataclass(frozen=True)
-class EnergyPart:
-    """One kind of work in a frame: how often it is done (bits, of memories), and its picojoules (estimate)."""
-
-    kind: str
-    count: int
-    picojoules: float
 
 
 def estimate_energy(design: Design, energies: Energies | None = None) -> tuple[EnergyPart, ...]:

@@ -1,0 +1,154 @@
+"""Builds that stand side by side: Muxflow's own, and what others' folds of the same network come to."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+
+import muxflow
+from muxflow.against.finn_designs import LayerFolds, run_finn
+from muxflow.against.pricing import Pricing
+from muxflow.dataflow.errors import BudgetError, MuxflowError, UnsupportedError, UsageError
+from muxflow.dataflow.files import scratch_folder
+from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.reports.compare import Contender
+from muxflow.reports.gather.report import make_report
+
+Tell = Callable[[str], None]
+STEPS = 12
+"""Rates that FINN+ folds for: from an eighth of the project's to twice it, evenly in proportion (decision)."""
+WIDTHS = (36, 128, 512, 2048)
+"""Limits on stream widths that FINN+ folds with, bits (decision: fewer than the benchmark has)."""
+MOST_REUSE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A project whose network others fold too: its design, and the QONNX file that it keeps of the model, None for none."""
+
+    design: Design
+    model: Path | None
+
+    @property
+    def graph(self) -> Graph:
+        """The network, without what folding has put in."""
+        return unfolded(self.design.graph)
+
+    @property
+    def pricing(self) -> Pricing:
+        """What prices a design of the network on the project's board, at its clock, inside its budget."""
+        design = self.design
+        return Pricing(
+            self.graph, design.utilisation, device=design.device, board=design.board, clock_mhz=design.clock_mhz
+        )
+
+
+def finn(entrant: Entrant, tell: Tell) -> Contender:
+    """Give FINN+'s fastest design inside the budget, as the benchmark does: its folds, priced as Muxflow's own are."""
+    design, model = entrant.design, entrant.model
+    if model is None or model.suffix != ".onnx":
+        raise UnsupportedError("the project keeps no QONNX file; FINN+ reads one")
+    rate = design.frames_per_second
+    targets = sorted({max(1, round(rate / 8 * 16 ** (step / (STEPS - 1)))) for step in range(STEPS)})
+    with scratch_folder() as folder:
+        copy = Path(shutil.copy(model, folder / "model.onnx"))
+        more = {"part": design.device.part, "clock_mhz": design.clock_mhz}
+        swept, _ = run_finn(Path(sys.executable), copy, targets, (), WIDTHS, tell, **more)  # type: ignore[arg-type]
+    best = entrant.pricing.fastest(swept, tell)
+    if best is None:
+        raise BudgetError(f"none of {len(swept)} designs of FINN+ is inside the budget with its FIFOs")
+    own = best.theirs
+    remark = (
+        f"FINN+'s folds for {own.target_fps:,} frames/s, priced by Muxflow's cost model and cycle simulation; FINN+'s own "
+        f"figures: {own.resources.lut:,} + {own.converter_lut:,} LUT, {own.resources.bram18} BRAM18, at most "
+        f"{own.frames_per_second:,.0f} frames/s (estimates, no FIFOs); folds adapted: {'; '.join(best.adapted) or 'none'}"
+    )
+    return _priced("FINN+", best.ours, remark)
+
+
+def hls4ml(entrant: Entrant, tell: Tell) -> Contender:
+    """Give the fastest ReuseFactor, one for all layers, whose folds are inside the budget, priced as Muxflow's own are.
+
+    Decision: hls4ml itself says nothing of LUTs without the vendor's tool. A layer of ReuseFactor R does its products of a
+    pixel in R cycles, all columns of a row at once where there are enough.
+    """
+    graph = entrant.graph
+    shapes = _shapes(graph)
+    pricing = entrant.pricing
+    reuse = 1
+    while reuse <= min(MOST_REUSE, max(map(prod, shapes))):
+        tell(f"ReuseFactor {reuse}")
+        cycles = max(graph.streams[node.inputs[1]].repeats for node in graph.nodes if isinstance(node.op, MatrixVector))
+        layers = LayerFolds(tuple(_fold(rows, columns, reuse) for rows, columns in shapes), (), cycles * reuse)
+        try:
+            built = pricing.unsized(pricing.leaders(layers)[0])
+            if not built.resources.exceeds(built.allowance):
+                priced, adapted = pricing.price(layers)
+                if not priced.resources.exceeds(priced.allowance):
+                    remark = (
+                        f"ReuseFactor {reuse} for all layers, priced by Muxflow's cost model and cycle simulation; hls4ml's "
+                        f"own figures need the vendor's tool: not run; folds adapted: {'; '.join(adapted) or 'none'}"
+                    )
+                    return _priced("hls4ml", priced, remark)
+        except BudgetError:
+            pass
+        reuse *= 2
+    raise BudgetError("no ReuseFactor is inside the budget with its FIFOs")
+
+
+def _shapes(graph: Graph) -> list[tuple[int, int]]:
+    """Give rows and columns of each matrix; raises UnsupportedError naming a layer that hls4ml has not."""
+    producers, found = graph.producers(), []
+    for node in graph.nodes:
+        if len(graph.data_inputs(node)) > 1 and node.op.kind not in ("AddJoin", "Concat"):
+            raise UnsupportedError(f"{node.name} ({node.op.kind}): hls4ml has no such layer")
+        if not isinstance(node.op, MatrixVector):
+            continue
+        source = producers[node.inputs[1]]
+        if source.op.saved_bits(graph.ports(source)):
+            raise UnsupportedError(f"{node.name}: hls4ml has no generated weights")
+        rows, columns = graph.streams[node.inputs[1]].shape
+        if node.op.groups > 1:
+            raise UnsupportedError(f"{node.name}: hls4ml has no convolution of {node.op.groups} groups")
+        found.append((rows, columns))
+    return found
+
+
+def _fold(rows: int, columns: int, reuse: int) -> tuple[int, int]:
+    """Give PE and SIMD of so many products a cycle."""
+    products = max(1, -(-rows * columns // reuse))
+    return (max(1, products // columns), columns) if products >= columns else (1, products)
+
+
+def _priced(title: str, design: Design, remark: str) -> Contender:
+    report = make_report(design, version=muxflow.__version__)
+    return Contender(title, replace(report, network=f"{report.network}, folds of {title}"), remark)
+
+
+AGAINST: Mapping[str, Callable[[Entrant, Tell], Contender]] = {"finn": finn, "hls4ml": hls4ml}
+"""Whom a network can be set against, by name."""
+
+
+def check_against(names: str) -> tuple[str, ...]:
+    """Give the names in a list with commas; raises UsageError for one that is not known."""
+    chosen = tuple(name.strip() for name in names.split(",") if name.strip())
+    if wrong := [name for name in chosen if name not in AGAINST]:
+        raise UsageError(f"--against {wrong[0]!r}; supported: {', '.join(AGAINST)}")
+    return chosen
+
+
+def against(name: str, entrant: Entrant, tell: Tell = lambda _: None) -> Contender:
+    """Give another tool's build of a network; where it has none, a contender that says why."""
+    try:
+        return AGAINST[name](entrant, tell)
+    except MuxflowError as error:
+        lines = str(error).strip().splitlines()
+        reason = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
+        return Contender(name, None, f"not run: {reason}")

@@ -1,0 +1,61 @@
+"""The command `muxflow compare`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import muxflow
+from muxflow.cli.console import Json, answer, out, tasks
+from muxflow.cli.report import open_report
+from muxflow.dataflow.errors import UsageError
+from muxflow.reports.compare import COMPARISONS, Contender, rows, terminal, to_entry, write_comparison
+from muxflow.reports.render import check_formats
+
+
+def compare(
+    builds: Annotated[
+        list[Path], typer.Argument(metavar="PROJECT|JSON...", help="Folders of projects, or files `report.json`.")
+    ],
+    against: Annotated[
+        str, typer.Option(help="Other tools to set the first project's network against: finn, hls4ml, with commas.")
+    ] = "",
+    formats: Annotated[
+        str, typer.Option("--format", "-f", help=f"Files to write, with commas: {', '.join(COMPARISONS)}.")
+    ] = "",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the files.")] = Path("build/compare"),
+    as_json: Json = False,
+) -> None:
+    """Set builds side by side: accuracy, bits, rate, latency, resources, what the tools said, derived figures."""
+    from muxflow.against.contenders import Entrant, check_against
+    from muxflow.against.contenders import against as set_against
+
+    others = check_against(against)
+    chosen = check_formats(formats.split(","), COMPARISONS) if formats else ()
+    if len(builds) + len(others) < 2:
+        raise UsageError("one build; give two to compare, or one and --against")
+    contenders = [
+        Contender(build.parent.name if build.is_file() else build.resolve().name, open_report(build))
+        for build in builds
+    ]
+    if others:
+        project = muxflow.open_project(builds[0])
+        model = next(iter(sorted(project.path.glob("model.*"))), None)
+        entrant = Entrant(project.design, model)
+        with tasks(as_json) as begin:
+            for name in others:
+                done = begin(f"against {name}", 1)
+                contenders.append(set_against(name, entrant))
+                done(1, 1)
+    rows(contenders)
+    paths = write_comparison(contenders, output, chosen) if chosen else []
+
+    def show() -> None:
+        out.print(terminal(contenders))
+        for path in paths:
+            out.print(f"written: {os.path.relpath(path)}")
+
+    answer({**to_entry(contenders), "files": [str(path) for path in paths]}, as_json, show)

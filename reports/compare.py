@@ -1,0 +1,200 @@
+"""Builds side by side: one comparison, and its renderings."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+
+from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.quantities import rounded
+from muxflow.dataflow.text import json_text, printable
+from muxflow.reports.latex.tables import precision
+from muxflow.reports.latex.tex import Cell, Column, TexTable, tex
+from muxflow.reports.render import check_formats, markdown, plain
+from muxflow.reports.schema.derived import derived
+from muxflow.reports.schema.report import Report
+from muxflow.reports.tables import table, titled
+
+LEAST = 2
+"""Builds that a comparison has at least."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One build: its title, its report (None where there is none), and what is to be said of it."""
+
+    title: str
+    report: Report | None
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure of every build: its name, its unit ("" for text), and the values, None where one has none."""
+
+    name: str
+    unit: str
+    values: tuple[str | float | int | None, ...]
+
+    def text(self, value: str | float | int | None) -> str:
+        """Write a value."""
+        if value is None:
+            return "not run"
+        if isinstance(value, str):
+            return value
+        number = f"{value:,}" if isinstance(value, int) else rounded(value)
+        return f"{number} {self.unit}" if self.unit else number
+
+
+def _bits(report: Report) -> str:
+    return f"{precision(report.weight_precision)}, {precision(report.activation_precision)}"
+
+
+FIGURES: Sequence[tuple[str, str, Callable[[Report], str | float | int | None]]] = (
+    ("network", "", lambda report: report.network),
+    ("board", "", lambda report: report.board),
+    ("clock", "MHz", lambda report: report.clock_mhz),
+    ("accuracy", "%", lambda report: None if report.accuracy is None else 100 * report.accuracy.share),
+    ("accuracy of", "", lambda report: None if report.accuracy is None else report.accuracy.source),
+    ("operations", "MAC", lambda report: report.operations),
+    ("weights, activations", "bits", _bits),
+    ("stored parameters", "bit", lambda report: report.parameter_bits),
+    ("generated weights", "bit", lambda report: report.saved_bits),
+    ("interval", "cycles", lambda report: report.interval),
+    ("rate", "frames/s", lambda report: report.frames_per_second),
+    ("latency", "µs", lambda report: report.latency_us),
+    ("rate and latency are", "", lambda report: report.interval_is),
+    ("LUT", "", lambda report: report.counted.used.get("LUT")),
+    ("FF", "", lambda report: report.counted.used.get("FF")),
+    ("BRAM18", "", lambda report: report.counted.used.get("BRAM18")),
+    ("DSP", "", lambda report: report.counted.used.get("DSP")),
+    ("resources are", "", lambda report: report.counted.title),
+    ("slack", "ns", lambda report: report.stage("implemented").slack_ns),
+    ("power", "W", lambda report: report.watts),
+)  # fmt: skip
+"""The figures of a comparison, those that are derived aside."""
+
+
+def rows(contenders: Sequence[Contender]) -> tuple[Row, ...]:
+    """Lay out the figures of every build; raises UsageError for fewer than two."""
+    if len(contenders) < LEAST:
+        raise UsageError("one build; give two to compare, or one and --against")
+
+    def values(read: Callable[[Report], Any]) -> tuple[Any, ...]:
+        return tuple(None if one.report is None else read(one.report) for one in contenders)
+
+    found = [Row(name, unit, values(read)) for name, unit, read in FIGURES]
+    first = next(one.report for one in contenders if one.report is not None)
+    for number, figure in enumerate(derived(first)):
+        share = figure.unit == ""
+        told = values(partial(_derived, number))
+        scaled = tuple(None if value is None else 100 * value if share else value for value in told)
+        found.append(Row(figure.name, "%" if share else figure.unit, scaled))
+    return tuple(found)
+
+
+def _derived(number: int, report: Report) -> float | None:
+    return derived(report)[number].value
+
+
+def terminal(contenders: Sequence[Contender]) -> RenderableType:
+    """Render a comparison for a terminal."""
+    made = table(("figure",), tuple(one.title for one in contenders))
+    for row in rows(contenders):
+        made.add_row(row.name, *map(row.text, row.values))
+    parts: list[RenderableType] = [titled("builds side by side", made)]
+    if any(one.remark for one in contenders):
+        said = table(("build", "what it is"))
+        for one in contenders:
+            said.add_row(one.title, one.remark or "-")
+        parts.append(titled("what they are", said))
+    return Group(*parts)
+
+
+def to_text(contenders: Sequence[Contender]) -> str:
+    """Render a comparison as plain text."""
+    return plain(terminal(contenders))
+
+
+def to_markdown(contenders: Sequence[Contender]) -> str:
+    """Render a comparison as Markdown."""
+    return markdown("Builds side by side", terminal(contenders))
+
+
+def to_entry(contenders: Sequence[Contender]) -> dict[str, Any]:
+    """Write a comparison as a JSON object."""
+    figures = [{"name": row.name, "unit": row.unit, "values": list(row.values)} for row in rows(contenders)]
+    return {"builds": [{"title": one.title, "remark": one.remark} for one in contenders], "figures": figures}
+
+
+def to_json(contenders: Sequence[Contender]) -> str:
+    """Write a comparison as JSON."""
+    return json_text(to_entry(contenders))
+
+
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color-scheme:light dark}"
+    ".scroll{overflow-x:auto}table{border-collapse:collapse}th,td{padding:.2rem .6rem;text-align:right;border-bottom:1px solid "
+    "#8886}th:first-child,td:first-child{text-align:left}td{font-variant-numeric:tabular-nums}"
+)
+
+
+def to_html(contenders: Sequence[Contender]) -> str:
+    """Render a comparison as one self-contained page."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    out = io.StringIO()
+    out.write('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n')
+    out.write('<meta name="viewport" content="width=device-width, initial-scale=1">\n')
+    out.write(
+        f"<title>Builds side by side</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>Builds side by side</h1>\n"
+    )
+    out.write('<div class="scroll"><table>\n' + line(("figure", *(one.title for one in contenders)), "th") + "\n")
+    for row in rows(contenders):
+        out.write(line((row.name, *map(row.text, row.values)), "td") + "\n")
+    out.write("</table></div>\n")
+    for one in contenders:
+        if one.remark:
+            out.write(f"<p>{html.escape(one.title)}: {html.escape(one.remark)}</p>\n")
+    out.write("</body>\n</html>\n")
+    return printable(out.getvalue())
+
+
+def to_latex(contenders: Sequence[Contender]) -> str:
+    """Render a comparison as a table for a paper, as wide as the page."""
+    columns = (Column("figure"), *(Column(tex(one.title, breakable=True), fill=True) for one in contenders))
+    made = rows(contenders)
+    cells: tuple[tuple[Cell, ...], ...] = tuple((row.name, *map(row.text, row.values)) for row in made)
+    said = " ".join(f"{tex(one.title)}: {tex(one.remark, breakable=True)}." for one in contenders if one.remark)
+    caption = f"Builds side by side. {said}".strip()
+    version = next((one.report.version for one in contenders if one.report is not None), "")
+    return TexTable("compare", contenders[0].title, caption, columns, cells, wide=True).render(version)
+
+
+COMPARISONS: Mapping[str, Callable[[Sequence[Contender]], str]] = {
+    "txt": to_text,
+    "md": to_markdown,
+    "html": to_html,
+    "json": to_json,
+    "tex": to_latex,
+}
+
+
+def write_comparison(contenders: Sequence[Contender], folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write `compare.<format>` for each format into a folder; raises UsageError for an unknown format."""
+    paths = []
+    for name in check_formats(formats, COMPARISONS):
+        path = folder / f"compare.{name}"
+        write_atomically(path, COMPARISONS[name](contenders).encode())
+        paths.append(path)
+    return paths

@@ -1,0 +1,1 @@
+"""Reports as figures for papers, and each figure as data."""

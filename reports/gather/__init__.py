@@ -1,0 +1,1 @@
+"""What is known of a design, gathered into a report."""

@@ -1,0 +1,1 @@
+"""What a report is: dataclasses, and the versioned file that they are kept in."""

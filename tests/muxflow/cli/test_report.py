@@ -1,0 +1,74 @@
+"""`muxflow report --latex --figures` and `muxflow compare`: the files, and what is said of what is missing."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from muxflow.dataflow.fit.timing import have_compiler
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def project(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path(
+        shutil.copytree(workplace / "project", tmp_path / "mine", ignore=shutil.ignore_patterns("csim", "report"))
+    )
+
+
+@pytest.mark.needs("matplotlib")
+def test_a_papers_tables_and_figures(call_muxflow: Call, project: Path) -> None:
+    code, _, error = call_muxflow("report", "mine", "--format", "json")
+    assert code == 0, error
+    other = shutil.copy(project / "report" / "report.json", "other.json")
+    Path("prior.toml").write_text('[[design]]\nname = "x"\nkey = "nobody2020"\nsource = "y"\n')
+    options = ("--latex", "--figures", "--with", other, "--prior", "prior.toml", "--format", "txt", "--json")
+    code, said, error = call_muxflow("report", "mine", *options)
+    assert code == 0, error
+    assert "warning: no entry 'nobody2020' in the bibliography" in " ".join(error.split())
+    assert "warning: no figure of accuracy: not run" in " ".join(error.split())
+    entry = json.loads(said)
+    assert {Path(path).parent.name for path in entry["files"]} == {"report", "latex", "figures"}
+    assert all(Path(path).stat().st_size for path in entry["files"])
+    assert "no entry" in (project / "report" / "latex" / "prior.tex").read_text()
+    assert entry["frontier"] and entry["layers"][0]["activity"]
+    assert (entry["layers"][0]["activity"]["busy"] is None) is not have_compiler()
+    assert entry["provenance"]["digest"] and entry["provenance"]["commands"][0].startswith(
+        "muxflow build MODEL --board pynq-z2"
+    )
+    assert [stage["state"] for stage in entry["stages"]] == ["done", *["not run"] * 4]
+
+
+def test_builds_side_by_side(call_muxflow: Call, project: Path) -> None:
+    assert call_muxflow("report", "mine", "--format", "json")[0] == 0
+    options = ("--format", "txt,md,html,json,tex", "--output", "out", "--json")
+    code, said, error = call_muxflow("compare", "mine", "mine/report/report.json", *options)
+    assert code == 0, error
+    entry = json.loads(said)
+    assert [build["title"] for build in entry["builds"]] == ["mine", "report"]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        f"compare.{n}" for n in ("html", "json", "md", "tex", "txt")
+    ]
+    for row in entry["figures"]:
+        assert len(row["values"]) == 2 and row["values"][0] == row["values"][1], row
+    code, said, _ = call_muxflow("compare", "mine", "mine")
+    assert code == 0 and "builds side by side" in said and "cycle simulation" in said
+
+
+def test_a_file_that_is_no_report_is_named(call_muxflow: Call, project: Path) -> None:
+    Path("cut.json").write_text('{"schema": 2, "network": "x"')
+    code, _, error = call_muxflow("compare", "mine", "cut.json")
+    assert code == 1 and "cut.json: not a report of Muxflow" in " ".join(error.split())
+
+
+def test_a_tool_that_cannot_take_the_network_says_why(call_muxflow: Call, project: Path) -> None:
+    """The project keeps no model, because it was built from a graph; hls4ml has no MUX join."""
+    code, said, error = call_muxflow("compare", "mine", "--against", "finn,hls4ml", "--json")
+    assert code == 0, error
+    finn, hls4ml = json.loads(said)["builds"][1:]
+    assert finn["remark"] == "not run: the project keeps no QONNX file; FINN+ reads one"
+    assert hls4ml["remark"].startswith("not run: ") and "hls4ml has no" in hls4ml["remark"]

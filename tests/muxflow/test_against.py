@@ -1,0 +1,93 @@
+"""Other tools' folds of a network, priced as Muxflow's own designs; FINN+ is played by its answers."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import muxflow
+from muxflow.against import contenders
+from muxflow.against.contenders import Entrant, against, check_against
+from muxflow.against.finn_designs import parse_designs
+from muxflow.dataflow.errors import ToolError, UsageError
+from muxflow.dataflow.fit.device import Utilisation
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
+
+
+@pytest.fixture(scope="module")
+def entrant(tmp_path_factory: pytest.TempPathFactory) -> Entrant:
+    """Two dense layers on 32 inputs, and a file that stands for their model."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        Node("wa", RomWeights(rng.integers(-1, 2, (16, 32))), (), ("wa",)),
+        Node("a", MatrixVector(), ("x", "wa"), ("a",)),
+        Node("wb", RomWeights(rng.integers(-1, 2, (8, 16))), (), ("wb",)),
+        Node("b", MatrixVector(), ("a", "wb"), ("y",)),
+    ]
+    graph = with_nodes(Graph("dense", (), {"x": Stream((1, 1, 32), 0, 3)}, ("x",), ("y",)), nodes)
+    model = tmp_path_factory.mktemp("model") / "model.onnx"
+    model.write_bytes(b"a model")
+    return Entrant(muxflow.fit(graph, fps=100_000), model)
+
+
+def answer(pe: int) -> str:
+    def mvau(rows: int, columns: int) -> dict[str, object]:
+        fold = {"PE": pe, "SIMD": columns, "MH": rows, "MW": columns}
+        return {"name": "m", "op": "MVAU_hls", "cycles": rows // pe, "lut": 7, "bram18": 1, "dsp": 0, **fold}
+
+    entry = {"target_fps": 5000, "wwidth_max": 36, "slowest_cycles": 16 // pe, "frames_per_second": 1e8, "seconds": 1}
+    entry |= {"lut": 14, "bram18": 2, "dsp": 0, "converters": {"nodes": 1, "lut": 3}}
+    return json.dumps({"designs": [{**entry, "nodes": [mvau(16, 32), mvau(8, 16)]}]})
+
+
+def test_finns_fastest_design_is_priced_by_our_model(entrant: Entrant, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    def run(
+        python: Path, model: Path, targets: list[int], ours: object, widths: object, tell: object, **more: object
+    ) -> object:
+        asked.update(more, model=model.read_bytes(), targets=targets)
+        return parse_designs(answer(4)), ()
+
+    monkeypatch.setattr(contenders, "run_finn", run)
+    found = against("finn", entrant)
+    assert found.report is not None and "14 + 3 LUT, 2 BRAM18" in found.remark and "folds adapted: none" in found.remark
+    assert {layer.name: layer.fold for layer in found.report.layers} == {"a": "PE 4 SIMD 32", "b": "PE 4 SIMD 16"}
+    assert asked["model"] == b"a model" and asked["part"] == "xc7z020clg400-1"
+    rate = entrant.design.frames_per_second
+    assert min(asked["targets"]) == pytest.approx(rate / 8, rel=0.01) and max(asked["targets"]) == pytest.approx(
+        2 * rate, rel=0.01
+    )
+
+
+def test_what_finn_says_is_the_reason(entrant: Entrant, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> object:
+        raise ToolError("FINN+ failed on model.onnx:\nTraceback\nException: no such op\n")
+
+    monkeypatch.setattr(contenders, "run_finn", run)
+    found = against("finn", entrant)
+    assert (found.report, found.remark) == (None, "not run: FINN+ failed on model.onnx: Exception: no such op")
+
+
+def test_hls4ml_takes_the_smallest_reuse_factor_inside_the_budget(entrant: Entrant) -> None:
+    found = against("hls4ml", entrant)
+    assert found.report is not None and found.remark.startswith("ReuseFactor 1 for all layers, priced by")
+    assert {layer.name: layer.fold for layer in found.report.layers} == {"a": "PE 16 SIMD 32", "b": "PE 8 SIMD 16"}
+    small = replace(entrant, design=replace(entrant.design, utilisation=Utilisation(lut=0.165)))
+    tight = against("hls4ml", small)
+    assert tight.report is not None and int(tight.remark.split()[1]) > 1
+    none = against("hls4ml", replace(entrant, design=replace(entrant.design, utilisation=Utilisation(lut=0.125))))
+    assert none.remark == "not run: no ReuseFactor is inside the budget with its FIFOs"
+
+
+def test_names_are_checked() -> None:
+    assert check_against("") == () and check_against(" finn , hls4ml ") == ("finn", "hls4ml")
+    with pytest.raises(UsageError, match="--against 'tvm'; supported: finn, hls4ml"):
+        check_against("finn,tvm")
