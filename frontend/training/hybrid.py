@@ -17,6 +17,7 @@ from brevitas.inject import ExtendedInjector
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.text import shown
 from muxflow.frontend.training.mobilenet_config import PRECISE_BITS, TERNARY_BITS
 from muxflow.frontend.training.quantizers import (
     BrevitasQuantOp,
@@ -25,6 +26,7 @@ from muxflow.frontend.training.quantizers import (
     QONNXManager,
     QuantResult,
 )
+from muxflow.frontend.training.scales import is_whole
 
 TERNARY_THRESHOLD = 0.7
 """Weights of at most this share of their filter's mean magnitude become 0 (ternary weight networks, arXiv 1605.04711)."""
@@ -163,9 +165,9 @@ def hybrid_weight(precise: int, precise_bits: int = 8) -> Any:
 
     Raises MuxflowError when a number is out of range.
     """
-    if precise < 0 or precise_bits not in PRECISE_BITS:
+    if not is_whole(precise) or precise < 0 or not is_whole(precise_bits) or precise_bits not in PRECISE_BITS:
         raise MuxflowError(
-            f"hybrid bank: {precise} filters of {precise_bits} bits; give a number from 0, and 4 to 8 bits"
+            f"hybrid bank: {shown(precise)} filters of {shown(precise_bits)} bits; give a whole number from 0, and 4 to 8 bits"
         )
     return HybridWeight.let(precise=precise, precise_bits=precise_bits)
 

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.automaton import Alphabet, Automaton, layer_automaton, weight_scale
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.limits import check_elements
 from muxflow.frontend.qonnx.ops import SELECTS, Select, check_join_shapes, check_select
 from muxflow.frontend.training.quantizers import unsigned_activation, weight_quantizer
-from muxflow.frontend.training.scales import ScaleMode, activation_scale
+from muxflow.frontend.training.scales import ScaleMode, activation_scale, check_sizes
 
 Join = Literal["channel", "channel-mean", "element", "always", "or"]
 JOINS: tuple[str, ...] = (*SELECTS, "or")
@@ -119,6 +120,7 @@ class CellularAutomatonConv2d(nn.Module):  # type: ignore[misc]
         alphabet: Alphabet = "binary",
     ) -> None:
         super().__init__()
+        check_sizes("generated weights", in_channels=in_channels, out_channels=out_channels)
         self.automaton = layer_automaton(
             in_channels, rule=rule, ring=ring, seed=seed, burn_in=burn_in, alphabet=alphabet
         )
@@ -141,6 +143,7 @@ def conv_bn_act(conv: nn.Module, channels: int, bits: int, scale: ScaleMode = "p
     Batch norm starts at standard deviation 0.3 and mean 0.4 (one bit: 0), so that most pre-activations lie inside the
     quantizer's range and gradients pass through the whole depth (decision; with 1 and 0 the 8x8 digits do not train).
     """
+    check_sizes("batch norm", channels=channels)
     norm = BatchNorm2d(channels)
     nn.init.constant_(norm.weight, 0.3)
     nn.init.constant_(norm.bias, 0.0 if bits == 1 else 0.4)
@@ -152,8 +155,11 @@ def quant_conv(
 ) -> nn.Module:
     """Make a convolution without bias, padded by half the kernel, with HEQ (odd number of levels) or binary weights.
 
-    Raises MuxflowError when the channels do not divide into `groups` or the levels are unknown.
+    Raises MuxflowError when a number is out of range, the channels do not divide into `groups` or the levels are unknown.
     """
+    check_sizes("convolution", in_channels=in_channels, out_channels=out_channels, kernel=kernel)
+    check_sizes("convolution", groups=groups, stride=stride)
+    check_elements("convolution: weights", out_channels, in_channels // groups, kernel, kernel)
     if in_channels % groups or out_channels % groups:
         raise MuxflowError(
             f"convolution {in_channels} -> {out_channels}: {groups} groups do not divide both channel counts"
@@ -246,7 +252,7 @@ class MuxJoin(nn.Module):  # type: ignore[misc]
     `select`: channel, S_c = 1{max over H x W of x_c >= ceil(t_c)}; channel-mean, S_c = 1{sum over H x W of x_c >=
     ceil(t_c H W)}; element, S = 1{x >= ceil(t_c)}; always, S = 1. `threshold` (t) is trained, in units of one code,
     through straight-through estimators; the effective integer thresholds are `integer_thresholds`.
-    Raises UnsupportedError on another select, MuxflowError on shapes that do not fit.
+    Raises UnsupportedError on another select, MuxflowError on numbers out of range and shapes that do not fit.
     Source: MOGNET (arXiv 2501.09531), MUX residual block; operands, select and thresholds are decisions.
     """
 
@@ -261,6 +267,7 @@ class MuxJoin(nn.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_select(select)
+        check_sizes("MuxJoin", in_channels=in_channels, out_channels=out_channels)
         self.select, self.bits, self.scale = select, bits, activation_scale(bits, scale)
         self.channels = min(in_channels, out_channels)
         self.threshold: Any = None
