@@ -250,7 +250,9 @@ def _readout(entry: Mapping[str, Any], port: StreamPort) -> Readout:
     order = tuple(whole(place, 0, port.size - 1) for place in entry["order"])
     shape = _sizes(entry["shape"])
     if sorted(order) != list(range(port.size)) or math.prod(shape) != port.size:
-        raise ValueError(f"the readout does not put {port.size} elements in the order of an output of {math.prod(shape)}")
+        raise ValueError(
+            f"the readout does not put {port.size} elements in the order of an output of {math.prod(shape)}"
+        )
     return Readout(scale, offset, order, shape)
 
 

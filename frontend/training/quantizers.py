@@ -119,7 +119,7 @@ class BinaryTensorQuant(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.channel_mean = binary_scale == "channel_mean"
         constant = 1.0 if self.channel_mean else binary_scale
-        if not is_number(constant) or constant <= 0 or math.frexp(constant)[0] != 0.5:
+        if isinstance(constant, str) or not is_number(constant) or constant <= 0 or math.frexp(constant)[0] != 0.5:
             raise MuxflowError(
                 f"binary weights: scale {binary_scale!r}; supported: 'channel_mean' or a positive power of two (1/32)"
             )

@@ -51,7 +51,9 @@ def load_trained(path: str | Path) -> nn.Module:
 def _check_input(shape: tuple[int, ...]) -> None:
     """Raise ValueError for an input that is too large to trace: its sizes do not follow from the tensors of a file."""
     if not all(map(is_whole, shape)) or min(shape, default=0) < 1 or prod(shape) > MOST_INPUT:
-        raise ValueError(f"input_shape {shown(shape)}; expected sizes from 1, {MOST_INPUT:,} (MOST_INPUT) elements at most")
+        raise ValueError(
+            f"input_shape {shown(shape)}; expected sizes from 1, {MOST_INPUT:,} (MOST_INPUT) elements at most"
+        )
 
 
 def export_trained(path: str | Path, target: str | Path) -> Path:
@@ -60,5 +62,8 @@ def export_trained(path: str | Path, target: str | Path) -> Path:
     model = load_trained(base)
     report = json.loads(base.with_name(f"{base.name}.json").read_text(encoding="utf-8"))
     return export(
-        model, target, (1, *model.config.input_shape), {key: printable(str(report[key])) for key in FACTS if key in report}
+        model,
+        target,
+        (1, *model.config.input_shape),
+        {key: printable(str(report[key])) for key in FACTS if key in report},
     )

@@ -11,7 +11,7 @@ if sys.argv[2] == "2":
 
     sys.modules["keras"] = tf_keras
 
-from keras import Input, Model, Sequential, layers  # noqa: E402
+from keras import Input, Model, Sequential, layers
 
 
 def shared():
