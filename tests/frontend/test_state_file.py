@@ -89,6 +89,15 @@ def test_an_input_that_no_tensor_of_the_file_tells(trained: Path, size: Any) -> 
         load_trained(trained)
 
 
+@pytest.mark.parametrize("field", ["bits", "stem", "blocks", "bottleneck"])
+def test_truth_values_are_no_numbers(trained: Path, field: str) -> None:
+    report = json.loads(trained.with_suffix(".json").read_text())
+    report["network"][field] = [True] if isinstance(report["network"][field], list) else True
+    trained.with_suffix(".json").write_text(json.dumps(report))
+    with pytest.raises(MuxflowError, match=r"net\.pt: does not fit" if field == "bottleneck" else "no truth value"):
+        load_trained(trained)
+
+
 def test_facts_that_no_file_can_hold(trained: Path) -> None:
     report = json.loads(trained.with_suffix(".json").read_text())
     trained.with_suffix(".json").write_text(json.dumps({**report, "split": "\ud800\x1b[2J"}))
