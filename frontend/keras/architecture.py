@@ -180,19 +180,19 @@ def _never_made(needs: Mapping[Call, set[Call]], inputs: list[Call], models: set
     `needs`: the calls whose tensors each call reads; `inputs`: tensors that are there without a call; `models`: the layers
     whose calls may count from 1.
     """
-    waiting = {call: len(needed) for call, needed in needs.items()}
+    waiting = {call: len(needed) for call, needed in needs.items() if needed}
     readers: dict[Call, list[Call]] = {}
     for call, needed in needs.items():
         for tensor in needed:
             readers.setdefault(tensor, []).append(call)
-    made = [*inputs, *(call for call, count in waiting.items() if not count)]
+    made = [*inputs, *(call for call in needs if call not in waiting)]
     while made:
         name, number = made.pop()
-        waiting.pop((name, number), None)
         for tensor in ((name, number), (name, number + 1)) if name in models else ((name, number),):
             for call in readers.pop(tensor, ()):
                 waiting[call] -= 1
                 if not waiting[call]:
+                    del waiting[call]
                     made.append(call)
     return list(waiting)
 

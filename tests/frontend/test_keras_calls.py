@@ -62,3 +62,17 @@ def test_chains_of_any_length(backwards: bool) -> None:
         for one in range(1, 100_000)
     ]
     check_calls("net", {"layers": layers[::-1] if backwards else layers})
+
+
+@pytest.mark.parametrize(("reads", "waits"), [("one", False), ("start", False), ("other", True)])
+def test_an_input_that_is_called(reads: str, waits: bool) -> None:
+    layers = [
+        {"class_name": "InputLayer", "name": "start", "inbound_nodes": [[[reads, 0, 0, {}]]]},
+        {"class_name": "ReLU", "config": {}, "name": "one", "inbound_nodes": [[["start", 0, 0, {}]]]},
+        {"class_name": "ReLU", "config": {}, "name": "other", "inbound_nodes": []},
+    ]
+    if not waits:
+        check_calls("net", {"layers": layers})
+        return
+    with pytest.raises(MuxflowError, match="its layer 'start' is called on a tensor that no layer before it gives"):
+        check_calls("net", {"layers": layers})
