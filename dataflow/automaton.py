@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, MuxflowWarning
+from muxflow.dataflow.graph.stream import whole
 
 Alphabet = Literal["binary", "ternary"]
 IntArray = npt.NDArray[np.int64]
@@ -46,6 +47,9 @@ class Automaton:
     alphabet: Alphabet = "binary"
 
     def __post_init__(self) -> None:
+        numbers = ("ring", "rule", "seed") if self.burn_in is None else ("ring", "rule", "seed", "burn_in")
+        for name in numbers:
+            object.__setattr__(self, name, whole(getattr(self, name), f"cellular automaton: {name}"))
         if not 0 <= self.rule <= 255:
             raise MuxflowError(f"cellular automaton: rule {self.rule} is not an elementary rule; use 0..255")
         if not 3 <= self.ring <= LARGEST:

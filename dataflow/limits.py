@@ -14,6 +14,10 @@ from muxflow.dataflow.text import shown
 
 MOST_ELEMENTS = 1 << 28
 """Elements of one tensor, or of one array of codes: 2 GiB at 8 bytes each."""
+MOST_FRAME = 1 << 27
+"""Elements of all maps of a model in one frame, weights and windows aside: 1 GiB for their positions at 8 bytes each."""
+MOST_OUTPUT = 1 << 24
+"""Elements of one output of a model: the host reads each from a place of its own."""
 MOST_NODES = 1 << 16
 """Nodes of a model or a graph."""
 MOST_BYTES = 1 << 31
@@ -49,6 +53,23 @@ def check_elements(what: str, *sizes: int) -> int:
             "supported, so use smaller sizes"
         )
     return count
+
+
+def check_frame(what: str, count: int) -> None:
+    """Raise MuxflowError naming `what`, the node at which the maps of a model have more than MOST_FRAME elements."""
+    if count > MOST_FRAME:
+        raise MuxflowError(
+            f"{what}: with its output the model's maps have {count:,} elements in one frame; at most {MOST_FRAME:,} "
+            "(MOST_FRAME) are supported, so use smaller maps or less padding"
+        )
+
+
+def check_output(what: str, count: int) -> None:
+    """Raise MuxflowError naming `what`, an output of more than MOST_OUTPUT elements."""
+    if count > MOST_OUTPUT:
+        raise MuxflowError(
+            f"{what}: {count:,} elements; at most {MOST_OUTPUT:,} (MOST_OUTPUT) are supported, so use a smaller output"
+        )
 
 
 def check_nodes(what: str, count: int) -> None:

@@ -251,8 +251,10 @@ def _readout(entry: Mapping[str, Any], port: StreamPort) -> Readout:
     scale, offset = (_numbers(entry[name], 1, port.shape[-1]) for name in ("scale", "offset"))
     order = tuple(whole(place, 0, port.size - 1) for place in entry["order"])
     shape = _sizes(entry["shape"])
-    if math.prod(shape) != len(order):
-        raise ValueError(f"{len(order)} elements for an output of {math.prod(shape)}")
+    if sorted(order) != list(range(port.size)) or math.prod(shape) != port.size:
+        raise ValueError(
+            f"the readout does not put {port.size} elements in the order of an output of {math.prod(shape)}"
+        )
     return Readout(scale, offset, order, shape)
 
 
@@ -303,9 +305,18 @@ def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
         ) from error
 
 
+def _check_plain(file: Path) -> None:
+    """Raise AcceleratorError for a pipe or a device, which may have no end."""
+    if file.exists() and not file.is_file():
+        raise AcceleratorError(
+            f"{file}: cannot be read (it is a folder, a pipe or a device); copy the deploy folder again"
+        )
+
+
 def read_interface(folder: Path) -> Interface:
     """Give the interface of a deploy folder; raises AcceleratorError when there is none, or not one of this version."""
     file = folder / INTERFACE_FILE
+    _check_plain(file)
     try:
         entry = json.loads(file.read_text())
     except FileNotFoundError:
@@ -320,12 +331,17 @@ def read_interface(folder: Path) -> Interface:
 def read_self_test(folder: Path, interface: Interface) -> dict[str, Codes]:
     """Give the codes of the self test of a deploy folder by AXI port name, inputs and outputs.
 
-    Raises AcceleratorError when the file is missing, broken or lacks a port.
+    Raises AcceleratorError when the file is missing or broken, or lacks a port or has it in another shape.
     """
     file = folder / SELF_TEST_FILE
+    _check_plain(file)
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            return {port.port: np.asarray(arrays[port.port], np.int64) for port in interface.ports}
+            codes = {port.port: np.asarray(arrays[port.port], np.int64) for port in interface.ports}
+        for port in interface.ports:
+            if codes[port.port].shape[1:] != port.shape:
+                raise ValueError(f"{port.port} has shape {codes[port.port].shape}, expected (N, *{port.shape})")
+        return codes
     except FileNotFoundError:
         raise AcceleratorError(f"{file}: no such file; copy the whole deploy folder to the board") from None
     except Exception as error:  # a damaged zip file raises many kinds

@@ -114,7 +114,8 @@ def _check_readout(graph: Graph, name: str, readout: Readout) -> None:
                 f"{graph.name}: the readout of {name} has {len(values)} {what}; expected finite ones, one or one of each "
                 f"of {stream.channels} channels"
             )
-    if sorted(readout.order) != list(range(stream.size)) or prod(readout.shape) != stream.size:
+    whole = np.array_equal(np.sort(readout.order), np.arange(stream.size))
+    if not whole or prod(readout.shape) != stream.size:
         raise GraphError(
             f"{graph.name}: the readout of {name} does not put {stream.size} elements in the order of an output of shape "
             f"{readout.shape}"

@@ -16,7 +16,7 @@ from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.limits import check_nodes
+from muxflow.dataflow.limits import check_frame, check_nodes, check_output
 from muxflow.dataflow.op import Op, Role
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import Handler, handlers
@@ -84,6 +84,7 @@ class Importer:
         self.values: dict[str, Value] = {}
         self.nodes: list[Node] = []
         self.streams: dict[str, Stream] = {}
+        self.elements = 0
         self.tensors: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
         self.remarks = list(filter(None, [options.remark()]))
@@ -118,6 +119,9 @@ class Importer:
         (stream,) = op.infer(*(self.streams[i] for i in inputs))
         self.nodes.append(Node(name, op, tuple(inputs), (name,)))
         self.streams[name] = stream
+        if op.role is Role.COMPUTE:
+            self.elements += stream.size
+            check_frame(name, self.elements)
         return name
 
     def describe(self, name: str, scale: npt.NDArray[np.float64], offset: float = 0.0) -> None:
@@ -348,6 +352,7 @@ class Importer:
         """Describe how the host reads an output; raises UnsupportedError where it is no affine map of each channel."""
         meaning = tensor.meaning()
         assert meaning is not None  # of what `readable` returns
+        check_output(f"{self.name}: the output {name}", tensor.index.size)
         channels = self.streams[tensor.stream].channels
         scale, offset = (np.broadcast_to(part, (max(part.size, channels),)) for part in meaning)
         if max(scale.size, offset.size) != channels:
@@ -355,7 +360,7 @@ class Importer:
         return Readout(
             tuple(map(float, scale)),
             tuple(map(float, offset)),
-            tuple(map(int, tensor.index.reshape(-1))),
+            tuple(tensor.index.reshape(-1).tolist()),
             tuple(tensor.index.shape),
         )
 

@@ -25,6 +25,8 @@ CONFIG, WEIGHTS, ATTRIBUTE = "config.json", "model.weights.h5", "model_config"
 TRAINING = "compile_config"
 """Of the training, which Keras is told to leave out; inside models it is read."""
 PACKAGES = frozenset(("keras", "tf_keras", "qkeras", "hgq", "quantizers", "muxflow"))
+Call = tuple[str, Any]
+"""A call of a layer, and the tensor that it gives: the layer's name and which of its calls."""
 INPUT = "InputLayer"
 """The layer whose tensor is there without a call."""
 MARKERS = frozenset(
@@ -158,25 +160,44 @@ def check_calls(where: str, config: Any) -> None:
             f"{where}: {count} of its layers are called {shown(name)}; save the model again with model.save"
         )
     calls = {layer["name"]: layer.get("inbound_nodes") for layer in named}
-    models = {layer["name"] for layer in named if "layers" in layer.get("config", ())}
-    given: set[tuple[str, Any]] = {(layer["name"], 0) for layer in named if layer.get("class_name") == INPUT}
-    waiting = [
-        (name, number, frozenset(_tensors(node, calls)))
+    needs = {
+        (name, number): set(_tensors(node, calls))
         for name, nodes in calls.items()
         for number, node in enumerate(nodes if isinstance(nodes, list) else ())
-    ]
-    while waiting:
-        ready = {(name, number) for name, number, needed in waiting if needed <= given}
-        if not ready:
-            raise MuxflowError(
-                f"{where}: its layer {shown(waiting[0][0])} is called on a tensor that no layer before it gives; save the "
-                "model again with model.save"
-            )
-        given |= ready | {(name, number + 1) for name, number in ready if name in models}
-        waiting = [call for call in waiting if call[:2] not in ready]
+    }
+    models = {layer["name"] for layer in named if "layers" in layer.get("config", ())}
+    inputs = [(layer["name"], 0) for layer in named if layer.get("class_name") == INPUT]
+    for name, _ in _never_made(needs, inputs, models):
+        raise MuxflowError(
+            f"{where}: its layer {shown(name)} is called on a tensor that no layer before it gives; save the model again with "
+            "model.save"
+        )
 
 
-def _tensors(value: Any, layers: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _never_made(needs: Mapping[Call, set[Call]], inputs: list[Call], models: set[str]) -> list[Call]:
+    """List the calls that wait for ever, in order; takes time in proportion to what all calls read.
+
+    `needs`: the calls whose tensors each call reads; `inputs`: tensors that are there without a call; `models`: the layers
+    whose calls may count from 1.
+    """
+    waiting = {call: len(needed) for call, needed in needs.items() if needed}
+    readers: dict[Call, list[Call]] = {}
+    for call, needed in needs.items():
+        for tensor in needed:
+            readers.setdefault(tensor, []).append(call)
+    made = [*inputs, *(call for call in needs if call not in waiting)]
+    while made:
+        name, number = made.pop()
+        for tensor in ((name, number), (name, number + 1)) if name in models else ((name, number),):
+            for call in readers.pop(tensor, ()):
+                waiting[call] -= 1
+                if not waiting[call]:
+                    del waiting[call]
+                    made.append(call)
+    return list(waiting)
+
+
+def _tensors(value: Any, layers: Mapping[str, Any]) -> Iterator[Call]:
     """Yield the calls whose tensors a call reads, as layer and number: a list of both and an output, wherever it stands."""
     if isinstance(value, dict):
         for part in value.values():

@@ -7,7 +7,7 @@ from brevitas.function.ops_ste import round_ste
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.scales import BIASES, MOST_SHIFT, BiasPer
+from muxflow.frontend.training.scales import BIASES, MOST_SHIFT, MOST_VALUE, BiasPer, check_numbers, check_sizes
 
 
 class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
@@ -21,7 +21,7 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
     `p = max(0, round(median_c log2(sigma_c / gamma_c)))` of the running statistics, sigma in sums and gamma in steps, and
     `bias_c = round(beta_c 2^p - mean_c)`, of the batch's mean; `bias_per` "layer" takes the mean of all channels' instead.
     In evaluation, and once `frozen` (see `freeze_bit_shifts`), the shift is the buffer `shift` and the mean the running one.
-    Raises MuxflowError when a unit or an option is unknown, and where the shift leaves 0..MOST_SHIFT.
+    Raises MuxflowError when a number or an option is out of range, and where the shift leaves 0..MOST_SHIFT.
     Source: 1 Mb encoder (arXiv 2501.05097), one bit shift a layer; how p and the bias are found are decisions.
     """
 
@@ -37,8 +37,9 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
         mean: float = 0.4,
         bias_per: BiasPer = "channel",
     ) -> None:
-        if not (unit > 0 and step > 0):
-            raise MuxflowError(f"bit-shift norm: unit {unit}, step {step}; give positive values of one code")
+        check_sizes("bit-shift norm", channels=channels)
+        check_numbers("bit-shift norm", 1 / MOST_VALUE, unit=unit, step=step)
+        check_numbers("bit-shift norm", -MOST_VALUE, deviation=deviation, mean=mean)
         if bias_per not in BIASES:
             raise MuxflowError(f"bit-shift norm: bias_per {bias_per!r}; supported: {', '.join(BIASES)}")
         super().__init__(channels)

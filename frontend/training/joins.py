@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.ops.mux_join import Mix
 from muxflow.frontend.qonnx.ops import SELECTS, Select, check_join_shapes, check_mix, check_select
-from muxflow.frontend.training.scales import ScaleMode, activation_scale
+from muxflow.frontend.training.scales import ScaleMode, activation_scale, check_sizes
 
 Join = Literal["channel", "channel-mean", "element", "always", "or"]
 JOINS: tuple[str, ...] = (*SELECTS, "or")
@@ -96,6 +96,7 @@ class MuxJoin(nn.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_select(select)
+        check_sizes("MuxJoin", in_channels=in_channels, out_channels=out_channels)
         check_mix(mix)
         self.select, self.mix, self.bits, self.scale = select, mix, bits, activation_scale(bits, scale)
         self.channels = min(in_channels, out_channels)

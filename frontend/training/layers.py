@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.automaton import Alphabet, Automaton, layer_automaton, weight_scale
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import check_elements
 from muxflow.frontend.training.quantizers import unsigned_activation, weight_quantizer
-from muxflow.frontend.training.scales import ScaleMode
+from muxflow.frontend.training.scales import ScaleMode, check_sizes
 
 WeightLevels = int | Literal["binary"]
 
@@ -119,6 +120,7 @@ class CellularAutomatonConv2d(nn.Module):  # type: ignore[misc]
         alphabet: Alphabet = "binary",
     ) -> None:
         super().__init__()
+        check_sizes("generated weights", in_channels=in_channels, out_channels=out_channels)
         self.automaton = layer_automaton(
             in_channels, rule=rule, ring=ring, seed=seed, burn_in=burn_in, alphabet=alphabet
         )
@@ -150,6 +152,7 @@ def bn_act(
     channels: int, bits: int, scale: ScaleMode = "power_of_two", axes: Literal[2, 3] = 2
 ) -> tuple[nn.Module, nn.Module]:
     """Make the batch norm and the activation of `conv_bn_act`, of maps of so many axes."""
+    check_sizes("batch norm", channels=channels)
     norm = BatchNorm2d(channels) if axes == 2 else BatchNorm3d(channels)
     nn.init.constant_(norm.weight, 0.3)
     nn.init.constant_(norm.bias, 0.0 if bits == 1 else 0.4)
@@ -168,8 +171,13 @@ def quant_conv(
 
     Of images; a kernel of three sizes (T, H, W) makes it one of clips.
 
-    Raises MuxflowError when the channels do not divide into `groups` or the levels are unknown.
+    Raises MuxflowError when a number is out of range, the channels do not divide into `groups` or the levels are unknown.
     """
+    kernels, strides = (size if isinstance(size, tuple) else (size, size) for size in (kernel, stride))
+    check_sizes("convolution", in_channels=in_channels, out_channels=out_channels, groups=groups)
+    for size, step in zip(kernels, strides, strict=False):
+        check_sizes("convolution", kernel=size, stride=step)
+    check_elements("convolution: weights", out_channels, in_channels // groups, *kernels)
     if in_channels % groups or out_channels % groups:
         raise MuxflowError(
             f"convolution {in_channels} -> {out_channels}: {groups} groups do not divide both channel counts"

@@ -7,6 +7,8 @@ from math import prod
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.text import shown
+from muxflow.frontend.training.scales import is_whole
 
 Measure = Literal["error", "loss"]
 Banks = Literal["pointwise", "all"]
@@ -24,9 +26,9 @@ LEAST_CHANNELS, STEP = 8, 8
 
 def check_bank(precise: int, precise_bits: int) -> None:
     """Raise MuxflowError when a bank cannot have so many precise filters of so many bits."""
-    if precise < 0 or precise_bits not in PRECISE_BITS:
+    if not is_whole(precise) or precise < 0 or not is_whole(precise_bits) or precise_bits not in PRECISE_BITS:
         raise MuxflowError(
-            f"hybrid bank: {precise} filters of {precise_bits} bits; give a number from 0, and 4 to 8 bits"
+            f"hybrid bank: {shown(precise)} filters of {shown(precise_bits)} bits; give a whole number from 0, and 4 to 8 bits"
         )
 
 

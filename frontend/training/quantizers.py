@@ -19,12 +19,14 @@ from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInject
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import is_number
 from muxflow.frontend.training.scales import (
     FIXED_BINARY_SCALE,
     PIXEL_SCALE,
     ScaleMode,
     activation_scale,
     check_levels,
+    check_numbers,
     half_wave_step,
     heq_bits,
     heq_scale,
@@ -40,6 +42,8 @@ with warnings.catch_warnings():
     from brevitas.export.onnx.qonnx.manager import QONNXManager as QONNXManager
 
 QuantResult = tuple[Tensor, Tensor, Tensor, Tensor]
+MOST_WEIGHTS = 1 << 24
+"""Weights of a tensor whose quantiles PyTorch finds, at most."""
 
 
 def heq_step(w: Tensor, n: int) -> Tensor:
@@ -48,10 +52,12 @@ def heq_step(w: Tensor, n: int) -> Tensor:
     `w`: any shape, finite floats; `n`: odd, 3 or more. Returns a positive 0-d tensor,
     `s = sum(c_i q_i) / sum(c_i^2)` with `c_i = i - (n-2)/2` and `q_i = quantile(w, (i+1)/n)`, i = 0..n-2.
     On a unit Gaussian: n=3 -> 0.8615, n=5 -> 0.5556, n=7 -> 0.412.
-    Raises MuxflowError when n is not odd, or when `w` has no spread or is not finite (no step exists).
+    Raises MuxflowError when n is not odd, or when `w` has no or too many elements, no spread or is not finite (no step exists).
     Source: HEQ (arXiv 2501.04517) aligns thresholds with quantiles; the least-squares form is a decision.
     """
     check_levels(n)
+    if not 1 <= w.numel() <= MOST_WEIGHTS:
+        raise MuxflowError(f"HEQ: a tensor of shape {tuple(w.shape)}; use 1 to {MOST_WEIGHTS:,} weights (MOST_WEIGHTS)")
     flat = w.detach().flatten().float()
     index = torch.arange(n - 1, dtype=torch.float32, device=flat.device)
     centre = index - (n - 2) / 2
@@ -113,7 +119,7 @@ class BinaryTensorQuant(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.channel_mean = binary_scale == "channel_mean"
         constant = 1.0 if self.channel_mean else binary_scale
-        if isinstance(constant, str) or constant <= 0 or math.frexp(constant)[0] != 0.5:
+        if isinstance(constant, str) or not is_number(constant) or constant <= 0 or math.frexp(constant)[0] != 0.5:
             raise MuxflowError(
                 f"binary weights: scale {binary_scale!r}; supported: 'channel_mean' or a positive power of two (1/32)"
             )
@@ -260,8 +266,9 @@ class PixelInput(ExtendedInjector):  # type: ignore[misc]
 
 
 def heq_weight(levels: int = 3, scale: ScaleMode = "power_of_two", momentum: float = 0.1) -> Any:
-    """Make an HEQ weight quantizer with `levels` levels; raises MuxflowError on an even number or an unknown scale."""
+    """Make an HEQ weight quantizer with `levels` levels; raises MuxflowError on an option out of range."""
     heq_scale(levels, scale)
+    check_numbers("HEQ", 0, 1, momentum=momentum)
     return HEQWeight.let(levels=levels, level_scale=scale, momentum=momentum)
 
 

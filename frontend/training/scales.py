@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import is_number
 from muxflow.dataflow.text import shown
 
 ScaleMode = Literal["power_of_two", "unit"]
@@ -17,11 +19,34 @@ MOST_SHIFT = 31
 
 MOST_LEVELS = 255
 """Levels of an HEQ weight, at most (decision): 8 bits; each level is a quantile that is looked for."""
+MOST_SIZE = 1 << 16
+"""Channels, kernel and stride of a layer, at most (decision)."""
+MOST_VALUE = 2.0**60
+"""Value of one code, and what statistics aim at, at most (decision): products with their reciprocals stay floats."""
 ACTIVATION_BITS = (1, 2, 3, 4)
 PIXEL_SCALE = 1 / 256
 """The value of one pixel code."""
 FIXED_BINARY_SCALE = 1 / 32
 """The constant that replaces mean|W| where a residual add follows (ERN, arXiv 2410.11553)."""
+
+
+def is_whole(value: object) -> bool:
+    """Tell whether a value is a whole number; a truth value is none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_sizes(where: str, **sizes: int) -> None:
+    """Raise MuxflowError naming `where` and the first of `sizes` that is no whole number from 1 to MOST_SIZE."""
+    for name, size in sizes.items():
+        if not is_whole(size) or not 1 <= size <= MOST_SIZE:
+            raise MuxflowError(f"{where}: {name} {shown(size)}; use a whole number from 1 to {MOST_SIZE:,} (MOST_SIZE)")
+
+
+def check_numbers(where: str, least: float, most: float = MOST_VALUE, **values: float) -> None:
+    """Raise MuxflowError naming `where` and the first of `values` that is no number from `least` to `most`."""
+    for name, value in values.items():
+        if not is_number(value) or not least <= value <= most:
+            raise MuxflowError(f"{where}: {name} {shown(value)}; use a number from {least:g} to {most:g}")
 
 
 def check_scale_mode(scale: str) -> None:
@@ -35,7 +60,7 @@ def activation_scale(bits: int, scale: ScaleMode = "power_of_two") -> float:
 
     Raises MuxflowError when k is not 1..4 or the scale is unknown.
     """
-    if bits not in ACTIVATION_BITS:
+    if not is_whole(bits) or bits not in ACTIVATION_BITS:
         raise MuxflowError(f"activation quantizer: {bits!r} bits; supported: {', '.join(map(str, ACTIVATION_BITS))}")
     check_scale_mode(scale)
     return 2.0**-bits if scale == "power_of_two" else 1 / (2**bits - 1)
@@ -51,7 +76,7 @@ def half_wave_step(bits: int = 2, scale: ScaleMode = "power_of_two") -> float:
 
 def check_levels(n: int) -> None:
     """Raise MuxflowError unless a number of HEQ levels is odd, and from 3 to MOST_LEVELS."""
-    if not isinstance(n, int) or not 3 <= n <= MOST_LEVELS or n % 2 == 0:
+    if not is_whole(n) or not 3 <= n <= MOST_LEVELS or n % 2 == 0:
         raise MuxflowError(
             f"HEQ: {shown(n)} levels; the quantizer is symmetric, so use an odd number from 3 (3, 5, 7) up to {MOST_LEVELS} "
             "(MOST_LEVELS)"

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from muxflow.dataflow.graph.stream import whole
 from muxflow.dataflow.ops.thermometer_encode import ThermometerEncode
-from muxflow.frontend.training.scales import PIXEL_SCALE
+from muxflow.frontend.training.scales import MOST_VALUE, PIXEL_SCALE, check_numbers
 
 
 class _Encode(torch.autograd.Function):  # type: ignore[misc]
@@ -30,13 +31,14 @@ class ThermometerEncoder(nn.Module):  # type: ignore[misc]
     """Encode 8-bit pixels p/256 as `codes` codes of `bits` bits each, times `scale`; no gradient passes.
 
     Input (N, C, H, W), output (N, codes * C, H, W): channel `c * codes + i` holds code i of channel c, see
-    `dataflow.ops.thermometer_encode`. Raises GraphError when a number is out of range.
+    `dataflow.ops.thermometer_encode`. Raises MuxflowError when a number is out of range.
     Source: ERN (arXiv 2410.11553), 10 codes of 2 bits; scale and order of channels are decisions.
     """
 
     def __init__(self, codes: int = 10, bits: int = 2, scale: float = 0.5) -> None:
         super().__init__()
-        self.op = ThermometerEncode(codes, bits)
+        self.op = ThermometerEncode(whole(codes, "thermometer: codes"), whole(bits, "thermometer: bits"))
+        check_numbers("thermometer", 1 / MOST_VALUE, scale=scale)
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 
 from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import read_json
-from muxflow.dataflow.text import reason
+from muxflow.dataflow.text import printable, reason, shown
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import presets
 from muxflow.frontend.training.result import PRETRAINED
+from muxflow.frontend.training.scales import is_whole
 from muxflow.frontend.training.state_file import read_state, restored
 
 FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
 """What of a training's report travels in the model file."""
+MOST_INPUT = 1 << 20
+"""Elements of a trained network's input, at most (decision): an image of 1024 x 1024 pixels."""
 
 
 def shipped() -> tuple[str, ...]:
@@ -38,9 +42,18 @@ def load_trained(path: str | Path) -> nn.Module:
         report = read_json(summary)
         restore = presets.family(report.get("preset", "mognet_digits")).restore
         model: nn.Module = restored(lambda: restore(report["network"]), read_state(weights))
+        _check_input(model.config.input_shape)
         return model
     except Exception as error:  # a damaged file raises nearly anything
         raise MuxflowError(f"trained network {weights}: does not fit {summary} ({reason(error)})") from error
+
+
+def _check_input(shape: tuple[int, ...]) -> None:
+    """Raise ValueError for an input that is too large to trace: its sizes do not follow from the tensors of a file."""
+    if not all(map(is_whole, shape)) or min(shape, default=0) < 1 or prod(shape) > MOST_INPUT:
+        raise ValueError(
+            f"input_shape {shown(shape)}; expected sizes from 1, {MOST_INPUT:,} (MOST_INPUT) elements at most"
+        )
 
 
 def export_trained(path: str | Path, target: str | Path) -> Path:
@@ -49,5 +62,8 @@ def export_trained(path: str | Path, target: str | Path) -> Path:
     model = load_trained(base)
     report = json.loads(base.with_name(f"{base.name}.json").read_text(encoding="utf-8"))
     return export(
-        model, target, (1, *model.config.input_shape), {key: str(report[key]) for key in FACTS if key in report}
+        model,
+        target,
+        (1, *model.config.input_shape),
+        {key: printable(str(report[key])) for key in FACTS if key in report},
     )

@@ -25,6 +25,7 @@ def decompress(
     check_image_name(output)
     check_writable(output, file)
     picture = read_compressed(file)
+    check_image_name(output, len(picture.codes) > 1)
     with tasks(as_json) as begin:
         pixels = shipped_codec().decompress(picture, begin("decompress, rows of patches", 0))
     write_image(output, pixels)

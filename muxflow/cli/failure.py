@@ -69,10 +69,21 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
         return Failure(message(f"{os.fsdecode(error.filename)}: {error.strerror}"), GENERAL)
     if isinstance(error, OSError) and error.errno in FULL:
         return Failure(f"the output cannot be written ({error.strerror})", GENERAL)
+    if (refusal := _temporary_refused()) is not None:
+        return Failure(message(f"{refusal}; free space there, or name a folder in TMPDIR"), GENERAL)
     log = write_log(error, arguments)
     if isinstance(error, MemoryError):
         return Failure(f"not enough memory; use fewer images or a smaller model ({log})", GENERAL)
     return Failure(message(f"Muxflow itself failed, please report it ({log}): {reason(error)}"), INTERNAL)
+
+
+def _temporary_refused() -> str | None:
+    """Say why there is no folder for temporary files, without which libraries fail in ways of their own; None: there is one."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        return error.strerror
+    return None
 
 
 def _wrong_use(error: BaseException) -> Failure:

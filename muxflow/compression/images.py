@@ -49,20 +49,26 @@ def read_image(path: Path) -> Bytes:
 
 
 def _without_alpha(path: Path, image: Any) -> Any:
-    """Take the colours of a palette, and drop an alpha channel that says nothing."""
+    """Take the colours of a palette, and drop an alpha channel that says nothing, as a colour does that stands for none."""
+    key = image.info.get("transparency")
     if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
-    if image.mode not in ("LA", "RGBA"):
-        return image
-    if image.getchannel("A").getextrema()[0] < 255:
+        image = image.convert("RGB" if image.mode == "P" and key is None else "RGBA")
+    if image.mode in ("LA", "RGBA"):
+        clear, image = image.getchannel("A").getextrema()[0] < 255, image.convert(image.mode[:-1])
+    else:
+        pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
+        clear = key is not None and bool((pixels == key).reshape(*pixels.shape[:2], -1).all(axis=2).any())
+    if clear:
         raise UnsupportedError(f"{path}: it has transparent pixels, which are not kept; lay it on a background first")
-    return image.convert(image.mode[:-1])
+    return image
 
 
-def check_image_name(path: Path) -> str:
-    """Return Pillow's format for a file to write; raises UsageError naming the suffixes for another one."""
+def check_image_name(path: Path, colours: bool = False) -> str:
+    """Return Pillow's format for a file to write; raises UsageError for an unknown suffix, or colours in a .pgm file."""
     if path.suffix.lower() not in WRITTEN:
         raise UsageError(f"{path}: an image is written as {', '.join(WRITTEN)}; give a name with one of these suffixes")
+    if path.suffix.lower() == ".pgm" and colours:
+        raise UsageError(f"{path}: a .pgm file holds grey values, and this picture has colours; write a .ppm or .png")
     return WRITTEN[path.suffix.lower()]
 
 
@@ -73,9 +79,7 @@ def write_image(path: Path, pixels: Bytes) -> None:
     """
     from PIL import Image
 
-    kind = check_image_name(path)
-    if path.suffix.lower() == ".pgm" and pixels.ndim == 3:
-        raise UsageError(f"{path}: a .pgm file holds grey values, and this picture has colours; write a .ppm or .png")
+    kind = check_image_name(path, pixels.ndim == 3)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
     write_atomically(path, file.getvalue())

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ import muxflow
 import muxflow.board.driver
 from muxflow.board.deploy import interface_entry, write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
-from muxflow.board.driver.interface import FORMAT, parse_interface, read_interface
+from muxflow.board.driver.interface import FORMAT, parse_interface, read_interface, read_self_test
 from muxflow.board.driver.packing import AxiPort, pack, unpack
 from muxflow.board.execution import DriverExecution
 from muxflow.dataflow.errors import MuxflowError
@@ -263,6 +264,7 @@ BROKEN = [
     (lambda entry: {**entry, "seeds": [{}]}, "not a whole interface"),
     (lambda entry: {**entry, "weights": {"network": "n", "fingerprint": "", "nodes": []}}, "no memories"),
     (lambda entry: {**entry, "weights": 7}, "not a whole interface"),
+    (lambda entry: put(entry, ("outputs", 0, "readout", "order", 1), 0), "does not put"),
 ]
 
 
@@ -289,6 +291,29 @@ def test_broken_deploy_folder(deploy, tmp_path):
         Accelerator(deploy)
     with pytest.raises(AcceleratorError, match=r"interface\.json: no such file; give the deploy folder"):
         Accelerator(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["interface.json", "self_test.npz"])
+def test_pipes_and_devices_are_not_read(deploy, name):
+    """They may have no end."""
+    for make in (os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")):
+        (deploy / name).unlink()
+        make(deploy / name)
+        with pytest.raises(AcceleratorError, match=rf"{name}: cannot be read \(it is a folder, a pipe or a device\)"):
+            Accelerator(deploy)
+        if (deploy / name).is_dir():
+            (deploy / name).rmdir()
+            (deploy / name).touch()
+
+
+def test_a_self_test_of_another_shape(deploy):
+    interface = read_interface(deploy)
+    with np.load(deploy / "self_test.npz") as arrays:
+        stored = dict(arrays)
+    port = interface.outputs[0].port
+    np.savez(deploy / "self_test.npz", **{**stored, port: stored[port][..., 0]})
+    with pytest.raises(AcceleratorError, match=rf"self_test\.npz: cannot be read \({port} has shape"):
+        read_self_test(deploy, interface)
 
 
 def test_every_entry_of_an_interface_may_be_anything(projects):

@@ -39,6 +39,25 @@ def test_more_inputs_than_the_operator_has(build: Any, tmp_path: Path, op: str, 
         muxflow.load(tmp_path / "net.onnx")
 
 
+@pytest.mark.parametrize(("limit", "most"), [("MOST_FRAME", 4 * 20 * 20 - 1), ("MOST_OUTPUT", 2 * 20 * 20 - 1)])
+def test_maps_that_are_small_one_by_one(
+    build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    """Four maps of 20 x 20 pixels, padding around the input's 8 x 8 included, of which the last one is the output."""
+    made = build((1, 1, 8, 8))
+    made.quant("x", 0.25, bits=4.0)
+    made.conv(np.ones((1, 1, 3, 3)), pads=[7] * 4)
+    made.quant(scale=8.0, bits=2.0)
+    made.conv(np.ones((2, 1, 1, 1)))
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    assert sum(stream.size for stream in muxflow.load(tmp_path / "net.onnx").streams.values()) > most
+    monkeypatch.setattr(f"muxflow.dataflow.limits.{limit}", most + 1)
+    muxflow.load(tmp_path / "net.onnx")
+    monkeypatch.setattr(f"muxflow.dataflow.limits.{limit}", most)
+    with pytest.raises(MuxflowError, match=rf"{most + 1:,} elements.*; at most {most:,} \({limit}\)"):
+        muxflow.load(tmp_path / "net.onnx")
+
+
 @pytest.mark.parametrize("again", ["t0", "x", "c0"])
 def test_a_tensor_that_is_written_twice(build: Any, tmp_path: Path, again: str) -> None:
     made = quantized(build)

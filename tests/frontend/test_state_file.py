@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.frontend.brevitas.export import read_metadata
 from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder, decoder_bytes, load_decoder
 from muxflow.frontend.training.result import PRETRAINED
 from muxflow.frontend.training.stages import Stage, read_checkpoint, run_stages
 from muxflow.frontend.training.state_file import read_state, write_state
-from muxflow.frontend.training.trained import load_trained
+from muxflow.frontend.training.trained import export_trained, load_trained
 
 NAME, TENSOR = "ern_mnist", "stages.0.act.0.bias"
 
@@ -76,6 +77,32 @@ def test_a_network_of_more_weights_than_the_file_holds_is_not_built(trained: Pat
     trained.with_suffix(".json").write_text(json.dumps(report))
     with pytest.raises(MuxflowError, match=r"does not fit .*(more parameters than the|allocate|Storage size|overflow)"):
         load_trained(trained)
+
+
+@pytest.mark.parametrize("size", [10**5, 10**30, 0, -1, 28.0, True, "28", None])
+def test_an_input_that_no_tensor_of_the_file_tells(trained: Path, size: Any) -> None:
+    """It would be traced."""
+    report = json.loads(trained.with_suffix(".json").read_text())
+    report["network"]["input_shape"][1] = size
+    trained.with_suffix(".json").write_text(json.dumps(report))
+    with pytest.raises(MuxflowError, match=r"net\.pt: does not fit .*net\.json"):
+        load_trained(trained)
+
+
+@pytest.mark.parametrize("field", ["bits", "stem", "blocks", "bottleneck"])
+def test_truth_values_are_no_numbers(trained: Path, field: str) -> None:
+    report = json.loads(trained.with_suffix(".json").read_text())
+    report["network"][field] = [True] if isinstance(report["network"][field], list) else True
+    trained.with_suffix(".json").write_text(json.dumps(report))
+    with pytest.raises(MuxflowError, match=r"net\.pt: does not fit" if field == "bottleneck" else "no truth value"):
+        load_trained(trained)
+
+
+def test_facts_that_no_file_can_hold(trained: Path) -> None:
+    report = json.loads(trained.with_suffix(".json").read_text())
+    trained.with_suffix(".json").write_text(json.dumps({**report, "split": "\ud800\x1b[2J"}))
+    path = export_trained(trained, trained.with_suffix(".onnx"))
+    assert read_metadata(path)["split"] == "??[2J"
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, "[]", "{", '{"network": {"widths": 1}}', '{"preset": "\\u001b[2J"}'])

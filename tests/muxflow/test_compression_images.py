@@ -39,6 +39,12 @@ def test_opaque_alpha_palettes_and_bits(tmp_path):
     assert np.array_equal(read_image(saved(tmp_path, bits)), np.asarray(bits) * np.uint8(255))
 
 
+def test_a_transparent_colour_that_no_pixel_has(tmp_path):
+    for pixels, key in ((GREY // 2 * 2, 1), (COLOURS // 2 * 2, (2, 4, 1)), (GREY.astype(np.uint16) << 8, 3)):
+        read = read_image(saved(tmp_path, Image.fromarray(pixels), transparency=key))
+        assert np.array_equal(read, pixels >> 8 if pixels.dtype == np.uint16 else pixels)
+
+
 def test_sixteen_bits_keep_their_upper_half(tmp_path):
     deep = RNG.integers(0, 2**16, (5, 7), np.uint16)
     assert np.array_equal(read_image(saved(tmp_path, Image.fromarray(deep))), (deep >> 8).astype(np.uint8))
@@ -60,6 +66,13 @@ def test_what_is_refused_by_name(tmp_path):
     refused(tmp_path, Image.fromarray(clear, "RGBA"), UnsupportedError, "transparent pixels")
     palette = Image.fromarray(COLOURS).convert("P")
     refused(tmp_path, palette, UnsupportedError, "transparent pixels", transparency=int(np.asarray(palette)[0, 0]))
+    key = {GREY.ndim: int(GREY[0, 0]), COLOURS.ndim: tuple(map(int, COLOURS[2, 3]))}
+    deep, bits = GREY.astype(np.uint16) << 8, Image.fromarray(GREY).convert("1")
+    for pixels in (GREY, COLOURS, deep):
+        clear = key[pixels.ndim] if pixels is not deep else key[GREY.ndim] << 8
+        refused(tmp_path, Image.fromarray(pixels), UnsupportedError, "transparent pixels", transparency=clear)
+    refused(tmp_path, bits, UnsupportedError, "transparent pixels", transparency=0)
+    refused(tmp_path, bits, UnsupportedError, "transparent pixels", transparency=255)
     refused(tmp_path, Image.fromarray(COLOURS).convert("CMYK"), UnsupportedError, "mode CMYK", "x.jpg")
     frames = [Image.fromarray(GREY), Image.fromarray(GREY.T.copy().reshape(5, 7))]
     refused(tmp_path, frames[0], UnsupportedError, "2 frames", "x.png", save_all=True, append_images=frames[1:])

@@ -39,6 +39,7 @@ def test_there_and_back(tmp_path):
         (("decompress", "a.png", "-o", "x.png"), 1, "no picture that `muxflow compress` wrote"),
         (("decompress", "other.mfx", "-o", "x.png"), 1, "compressed by the model"),
         (("decompress", "other.mfx", "-o", "x.jpg"), 2, "written as"),
+        (("decompress", "colours.mfx", "-o", "x.pgm"), 2, "holds grey values"),
         (("decompress", "a.png", "-o", "a.png"), 1, "is what the command reads"),
     ],
 )
@@ -47,7 +48,8 @@ def test_bad_input_is_refused_in_one_line(tmp_path, arguments, code, message):
     Image.fromarray(pixels).save(tmp_path / "a.png")
     Image.fromarray(np.dstack([pixels] * 4), "RGBA").save(tmp_path / "clear.png")
     codes = (np.zeros((2, 2, 64), np.uint8),)
-    (tmp_path / "other.mfx").write_bytes(pack(Compressed(32, 32, b"nobody's", codes)))
+    for name, planes in (("other", codes), ("colours", codes * 3)):
+        (tmp_path / f"{name}.mfx").write_bytes(pack(Compressed(32, 32, b"nobody's", planes)))
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == code
     error = done.stderr.strip().splitlines()

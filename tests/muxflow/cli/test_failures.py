@@ -125,6 +125,14 @@ def test_no_memory_and_no_package_are_named(tmp_path: Path) -> None:
         assert done.returncode == 1 and words in said_once(done.stderr)
 
 
+def test_no_folder_for_temporary_files_is_named(tmp_path: Path) -> None:
+    """Libraries fail without one in ways of their own, which are no mistake of Muxflow."""
+    limit = "import resource, signal as s; s.signal(s.SIGXFSZ, s.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+    done = call(f"{limit}\nimport muxflow.doctor as d\ndef fail(): assert False\nd.findings = fail", tmp_path, "doctor")
+    said = said_once(done.stderr)
+    assert done.returncode == 1 and "No usable temporary directory" in said and "TMPDIR" in said
+
+
 def shell(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     program = f'muxflow() {{ "{sys.executable}" -m muxflow "$@"; }}; {command}'
     return subprocess.run(
