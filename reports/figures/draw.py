@@ -12,7 +12,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
 def _bars(axis: Any, names: Sequence[str], labels: bool = True) -> range:
-    """Prepare an axis for a bar a layer, the first one at the top."""
+    """Lay out an axis for a bar a layer, the first one at the top."""
     places = range(len(names))
     axis.set_yticks(list(places), [short(name) for name in names] if labels else [])
     axis.set_ylim(len(names) - 0.4, -0.6)
@@ -23,7 +23,7 @@ def _bars(axis: Any, names: Sequence[str], labels: bool = True) -> range:
 
 
 def _stacked(axis: Any, data: Data, parts: Sequence[tuple[str, str, str, str]]) -> None:
-    """Stack bars of columns: (column, title, colour, hatch) each; columns that are empty are left out."""
+    """Draw stacked bars of columns: (column, title, colour, hatch) each; columns that are empty are left out."""
     left = [0.0] * len(data.rows)
     places = _bars(axis, data.column("layer"))
     for name, title, colour, hatch in parts:

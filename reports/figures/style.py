@@ -118,7 +118,7 @@ def grouped(axis: Any) -> None:
 
 
 def short(name: str) -> str:
-    """Shorten a name for an axis."""
+    """Cut a name for an axis, in its middle."""
     name = printable(name).replace("\n", " ")
     half = (LONGEST_NAME - 1) // 2
     return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"

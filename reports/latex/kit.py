@@ -11,8 +11,8 @@ from muxflow.reports.latex.tables import design_tables, precision
 from muxflow.reports.latex.tex import Cell, Column, TexTable, tex
 from muxflow.reports.schema.report import Report
 
-MOST_ROWS = 40
-"""Rows of one float: more would be longer than a page (decision)."""
+MOST_LINES = 48
+"""Lines of one float: more would be longer than a page (decision)."""
 PREAMBLE, BIBLIOGRAPHY = "preamble.tex", "references.bib"
 HERE = Path(__file__).parent
 PAPERS = {
@@ -26,7 +26,7 @@ def kit(reports: Sequence[Report], prior: PriorWork) -> dict[str, str]:
     """Compose the files of the kit by name; the first report is the one that the tables of a single design are of."""
     first, version = reports[0], reports[0].version
     tables = [*design_tables(first), *accuracy_tables(reports), *prior_tables(reports, prior)]
-    parts = [part for table in tables for part in table.parts(MOST_ROWS)]
+    parts = [part for table in tables for part in table.parts(MOST_LINES)]
     files = {part.file: part.render(version) for part in parts}
     documents = {name: _document(begin, parts) for name, begin in PAPERS.items()}
     own = {PREAMBLE: (HERE / PREAMBLE).read_text(encoding="utf-8"), BIBLIOGRAPHY: prior.bibliography}
@@ -43,7 +43,7 @@ def write_kit(reports: Sequence[Report], prior: PriorWork, folder: Path) -> list
 
 def to_latex(report: Report) -> str:
     """Render the tables of one design as one file, those of a column's width."""
-    tables = (part for table in design_tables(report) if not table.wide for part in table.parts(MOST_ROWS))
+    tables = (part for table in design_tables(report) if not table.wide for part in table.parts(MOST_LINES))
     return "\n".join(part.render(report.version) for part in tables)
 
 

@@ -54,7 +54,7 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         "summary",
         report.network,
         f"{subject(report)}: what each figure is stands beside it.",
-        (Column("figure"), Column("value"), Column("what it is", fill=True)),
+        (Column("figure"), Column("value"), Column("what it is", fill=True, line=30)),
         tuple(rows),
     )
     numbers = ("LUT", "FF", "BRAM18", "DSP")

@@ -45,8 +45,8 @@ SIZE = 7
 """Points of a table's text: what a column of many figures takes in two-column papers (decision)."""
 SEPARATION = r"0.006\textwidth"
 """Half of the space between columns of a wide table: more on a wider page."""
-RUN = 8
-"""Characters of a word between which a line may end, where a name has no other place for it (decision)."""
+WORD, RUN = 12, 8
+"""Characters of a word within which no line ends, and of a part of a longer one (decision)."""
 
 
 class Tex(str):
@@ -61,15 +61,24 @@ def tex(text: str, *, breakable: bool = False) -> Tex:
     """Write any text for LaTeX, in ASCII; `breakable`: lines may end inside of a long name."""
     if isinstance(text, Tex):
         return text
+    words = re.split(r"(\s+)", printable(text))
+    return Tex(
+        "".join(
+            _breakable(word) if breakable and len(word) > WORD else "".join(map(_character, word)) for word in words
+        )
+    )
+
+
+def _breakable(word: str) -> str:
+    """Write a long word so that a line may end after its parts, and within a part that is long itself."""
     parts: list[str] = []
     run = 0
-    for character in printable(text):
-        parts.append(_character(character))
-        run = 0 if character.isspace() else run + 1
-        if breakable and (character in BREAKS or run >= RUN):
-            parts.append(r"\allowbreak{}")
-            run = 0
-    return Tex("".join(parts))
+    for character in word:
+        run += 1
+        ends = character in BREAKS or run >= RUN
+        parts.append(_character(character) + (r"\allowbreak{}" if ends else ""))
+        run = 0 if ends else run
+    return "".join(parts)
 
 
 def _character(character: str) -> str:
@@ -106,13 +115,15 @@ def _rounded(value: float, digits: int) -> str:
 class Column:
     """A column: its title, in LaTeX, lines apart.
 
-    `number`: its cells are numbers, with `places` after the point; `fill`: it takes what is left of the width.
+    `number`: its cells are numbers, with `places` after the point; `fill`: it takes what is left of the width, and a
+    line of it holds `line` characters at least.
     """
 
     title: str
     number: bool = False
     places: int = 0
     fill: bool = False
+    line: int = 14
 
     def specification(self, cells: Iterable[Cell]) -> str:
         """Write what tabularx is told of the column."""
@@ -166,18 +177,28 @@ class TexTable:
         return f"tab:{label(self.network, self.name)}{'-wide' if self.wide else ''}"
 
     def parts(self, most: int) -> list[TexTable]:
-        """Cut the table into floats of at most so many rows, the totals in the last one."""
-        count = max(1, -(-len(self.rows) // most))
-        if count == 1:
-            return [self]
+        """Cut the table into floats of at most so many lines, the totals in the last one."""
+        groups: list[list[tuple[Cell, ...]]] = [[]]
+        height = 0
+        for row in self.rows:
+            lines = self._height(row)
+            if groups[-1] and height + lines > most:
+                groups.append([])
+                height = 0
+            groups[-1].append(row)
+            height += lines
         found = []
-        for part in range(count):
-            caption = self.caption if part == 0 else f"{self.caption} (continued)"
-            rows = self.rows[part * most : (part + 1) * most]
+        for part, rows in enumerate(groups):
+            caption = f"{self.caption} (continued)" if part else self.caption
             name = f"{self.name}-{part + 1}" if part else self.name
-            totals = self.totals if part == count - 1 else ()
-            found.append(replace(self, name=name, caption=caption, rows=rows, totals=totals))
+            totals = self.totals if part == len(groups) - 1 else ()
+            found.append(replace(self, name=name, caption=caption, rows=tuple(rows), totals=totals))
         return found
+
+    def _height(self, row: Sequence[Cell]) -> int:
+        """Estimate the lines that a row takes, from above."""
+        cells = zip(self.columns, row, strict=True)
+        return max(1, *(-(-len(str(value)) // column.line) for column, value in cells if column.fill), 1)
 
     def render(self, version: str) -> str:
         """Write the float."""

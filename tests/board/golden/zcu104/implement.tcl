@@ -32,6 +32,8 @@ file mkdir $results
 report_utilization -file [file join $results utilization.rpt]
 report_utilization -cells [get_cells system_i/accelerator] -file [file join $results accelerator_utilization.rpt]
 report_timing_summary -file [file join $results timing_summary.rpt]
+# An estimate for the report only: no bitstream waits for it.
+if {[catch {report_power -file [file join $results power.rpt]} message]} { puts "no estimate of the power: $message" }
 set bitstream [file join [get_property DIRECTORY [get_runs impl_1]] system_wrapper.bit]
 if {![file exists $bitstream]} { fail "implementation ended, but there is no bitstream $bitstream" }
 file copy -force $bitstream [file join $results system.bit]
