@@ -78,7 +78,9 @@ def charts(report: Report) -> Iterator[Chart]:
     frame = timeline(report)
     spans = tuple((name, start, int(end or 0) - int(start or 0)) for name, start, end in frame.rows)
     note = frame.note if spans else NOT_LOOKED_AT
-    yield _chart("timeline", "One frame, cycles", Data((), spans, note), (Series("", ""), Series("rom", "cycles")), slow)
+    yield _chart(
+        "timeline", "One frame, cycles", Data((), spans, note), (Series("", ""), Series("rom", "cycles")), slow
+    )
 
 
 def _chart(

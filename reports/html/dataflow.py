@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log2
 
 from muxflow.dataflow.quantities import count, rounded
@@ -146,7 +147,10 @@ def draw(report: Report) -> Drawing:
     wires = _wires(report, layout, links)
     connected = {node for pair in pairs for node in pair}
     boxes = [[_box(report, layout, node, node not in connected) for node in nodes] for nodes in members]
-    frames = [_frame(layout, band, nodes, layer) for band, (nodes, layer) in enumerate(zip(members, report.layers, strict=True))]
+    frames = [
+        _frame(layout, band, nodes, layer)
+        for band, (nodes, layer) in enumerate(zip(members, report.layers, strict=True))
+    ]
     width = max((x + w for x, _, w, _ in frames), default=0) + 16
     bands = []
     for band in range(len(members) + 1):
@@ -197,9 +201,7 @@ def _lanes(
     return (end,) if start + 1 == end else (start + 1, end)
 
 
-def _lay_out(
-    places: Mapping[int, tuple[int, int, int]], lines: Sequence[int], links: Sequence[_Link]
-) -> _Layout:
+def _lay_out(places: Mapping[int, tuple[int, int, int]], lines: Sequence[int], links: Sequence[_Link]) -> _Layout:
     """Give each link its own lane in every space where it runs across, and a track where it passes bands."""
     spaces = [0] * (len(lines) + 1)
     lanes = {}
@@ -220,9 +222,7 @@ def _lay_out(
     return _Layout(places, lines, lanes, spaces, tracks)
 
 
-def _wires(
-    report: Report, layout: _Layout, links: Sequence[_Link]
-) -> list[tuple[Wire, tuple[int, int]]]:
+def _wires(report: Report, layout: _Layout, links: Sequence[_Link]) -> list[tuple[Wire, tuple[int, int]]]:
     """Lead every link, and say which bands it passes, with the spaces above them."""
     leaving: dict[int | None, list[int]] = {}
     coming: dict[int | None, list[int]] = {}
@@ -301,7 +301,7 @@ def _label_at(points: Sequence[Point], across: bool, length: float) -> tuple[Poi
     if not across:
         (x, y) = points[-1]
         return (x - 9, y - 4), "end"
-    pairs = [(a, b) for a, b in zip(points, points[1:], strict=False) if a[1] == b[1]]
+    pairs = [(a, b) for a, b in pairwise(points) if a[1] == b[1]]
     a, b = max(pairs, key=lambda pair: abs(pair[0][0] - pair[1][0]))
     right = max(a[0], b[0])
     if abs(a[0] - b[0]) < length:

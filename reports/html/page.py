@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,13 +70,5 @@ def to_html(report: Report) -> str:
         counted=any(stage.counts for stage in report.stages[1:]),
         flow=draw(report),
         hatches=HATCHES,
-        dark=_dark(),
     )
     return printable(page)
-
-
-def _dark() -> str:
-    """Give the colours of the dark theme, which the style sheet names once."""
-    found = re.search(r'\[data-theme="dark"\] \{(.*?)\}', (TEMPLATES / "style.css").read_text(encoding="utf-8"), re.DOTALL)
-    assert found
-    return " ".join(found[1].split())

@@ -24,8 +24,8 @@ LOOKS = {
     "not run": "none",
 }
 """How the outcome of a rung and the state of a stage look, by class of the style sheet."""
-LONG = 24
-"""Characters of a cell of numbers that stay on one line (decision)."""
+LONG = 40
+"""Most characters of a cell that stay on one line (decision)."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ def sheet(anchor: str, made: Group) -> Sheet:
     note = note[1:-1] if note.startswith("(") and note.find(")") == len(note) - 1 else note
     columns = tuple((_plain(column.header), column.justify == "right") for column in table.columns)
     cells = zip(*(list(column.cells) for column in table.columns), strict=True)
-    rows = tuple(tuple(_cell(_plain(one), number) for one, (_, number) in zip(row, columns, strict=True)) for row in cells)
+    rows = tuple(
+        tuple(_cell(_plain(one), number) for one, (_, number) in zip(row, columns, strict=True)) for row in cells
+    )
     title = heading[:end].strip()
     return Sheet(anchor, title[:1].upper() + title[1:], note, columns, rows)
 
@@ -75,7 +77,11 @@ def _plain(text: object) -> str:
 
 
 def _cell(text: str, number: bool) -> Cell:
-    looks = ("number" if number else "", "long" if number and len(text) > LONG else "", "blocks" if text and not text.strip("█░") else look(text))
+    looks = (
+        "number" if number else "",
+        "long" if len(text) > LONG else "",
+        "blocks" if text and not text.strip("█░") else look(text),
+    )
     return Cell(text, " ".join(one for one in looks if one))
 
 
@@ -90,7 +96,11 @@ def nodes(report: Report) -> Sheet:
         texts = (row.name, layers.get(row.name, row.layer), row.kind, row.output, row.parallel)
         numbers = (row.cycles, *(getattr(row, name.lower()) for name in report.used), sum(row.bits.values()))
         rows.append(
-            (*map(Cell, texts), *(Cell(count(number), "number") for number in numbers), Cell(stored))
+            (
+                *(_cell(text, False) for text in texts),
+                *(_cell(count(number), True) for number in numbers),
+                _cell(stored, False),
+            )
         )
     marked = next((number for number, row in enumerate(report.nodes) if row.name == report.bottleneck), None)
     return Sheet("nodes", "Nodes", "estimate; the slowest one is marked", columns, tuple(rows), marked)

@@ -4,25 +4,19 @@
 
   // The theme: the system's until the reader chooses; what is chosen is kept where the browser allows that.
   const root = document.documentElement;
-  const system = matchMedia("(prefers-color-scheme: dark)");
   const kept = {
     get: () => { try { return localStorage.getItem("muxflow-theme"); } catch { return null; } },
     set: (theme) => { try { localStorage.setItem("muxflow-theme", theme); } catch { /* a page from disk may keep nothing */ } },
   };
-  const show = () => { root.dataset.theme = kept.chosen ?? (system.matches ? "dark" : "light"); };
-  kept.chosen = kept.get();
-  show();
-  system.addEventListener("change", show);
+  const chosen = kept.get();
+  if (chosen === "dark" || chosen === "light") root.dataset.theme = chosen;
   const button = document.querySelector(".switch");
   button.hidden = false;
   button.addEventListener("click", () => {
-    kept.chosen = root.dataset.theme === "dark" ? "light" : "dark";
-    kept.set(kept.chosen);
-    show();
+    const now = root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    root.dataset.theme = now === "dark" ? "light" : "dark";
+    kept.set(root.dataset.theme);
   });
-  // Paper is white: print in light, and come back.
-  addEventListener("beforeprint", () => { root.dataset.theme = "light"; });
-  addEventListener("afterprint", show);
 
   // Tables: a click on a title sorts, numbers by value; words filter rows.
   const words = new Intl.Collator("en", { numeric: true });
@@ -66,7 +60,6 @@
       table.parentElement.before(filter);
     }
   }
-  addEventListener("beforeprint", () => { for (const row of all("tbody tr[hidden]")) row.hidden = false; });
 
   // The drawing: a click on a node shows its row of the table, and the FIFOs at its ends.
   const details = document.getElementById("details");
