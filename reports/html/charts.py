@@ -92,7 +92,7 @@ def _chart(
     columns: Sequence[int] = (),
     counts: slice = slice(None),
 ) -> Chart:
-    """Stack the columns of data into bars, those chosen or all after the first; `counts`: those summed at the end."""
+    """Draw the columns of data as stacked bars, those chosen or all after the first; `counts`: those summed at the end."""
     rows = [(str(row[0]), [float(row[n] or 0) for n in columns or range(1, len(series) + 1)]) for row in data.rows]
     most = max((sum(values) for _, values in rows), default=0) or 1.0
     bars = []

@@ -141,8 +141,10 @@ def draw(report: Report) -> Drawing:
         found = _arrange(nodes, leader if leader in nodes else None, pairs)
         places |= {node: (band, *place) for node, place in found.items()}
         lines.append(1 + max((line for _, line in found.values()), default=0))
-    ends = [(fifo, *(node if node in places else None for node in nodes)) for fifo, *nodes in ends]
-    links = [_Link(*end, _lanes(places, len(members), *end[1:])) for end in ends]
+    links = []
+    for fifo, *nodes in ends:
+        writer, reader = (node if node in places else None for node in nodes)
+        links.append(_Link(fifo, writer, reader, _lanes(places, len(members), writer, reader)))
     layout = _lay_out(places, lines, links)
     wires = _wires(report, layout, links)
     connected = {node for pair in pairs for node in pair}
@@ -223,7 +225,7 @@ def _lay_out(places: Mapping[int, tuple[int, int, int]], lines: Sequence[int], l
 
 
 def _wires(report: Report, layout: _Layout, links: Sequence[_Link]) -> list[tuple[Wire, tuple[int, int]]]:
-    """Lead every link, and say which bands it passes, with the spaces above them."""
+    """Draw every link, and say which bands it passes, with the spaces above them."""
     leaving: dict[int | None, list[int]] = {}
     coming: dict[int | None, list[int]] = {}
     for number, link in enumerate(links):
