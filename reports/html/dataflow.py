@@ -129,7 +129,7 @@ class _Layout:
 
 
 def draw(report: Report) -> Drawing:
-    """Lay out the nodes in bands by layer, and lead every FIFO from its writer to its reader."""
+    """Lay out the nodes in bands by layer, and draw every FIFO from its writer to its reader."""
     numbers = {row.name: number for number, row in enumerate(report.nodes)}
     members = [[numbers[name] for name in layer.nodes if name in numbers] for layer in report.layers]
     ends = [(fifo, numbers.get(fifo.writer), numbers.get(fifo.reader)) for fifo in report.fifos]
@@ -142,29 +142,28 @@ def draw(report: Report) -> Drawing:
         places |= {node: (band, *place) for node, place in found.items()}
         lines.append(1 + max((line for _, line in found.values()), default=0))
     links = []
-    for fifo, *nodes in ends:
-        writer, reader = (node if node in places else None for node in nodes)
+    for fifo, *both in ends:
+        writer, reader = (node if node in places else None for node in both)
         links.append(_Link(fifo, writer, reader, _lanes(places, len(members), writer, reader)))
     layout = _lay_out(places, lines, links)
     wires = _wires(report, layout, links)
     connected = {node for pair in pairs for node in pair}
-    boxes = [[_box(report, layout, node, node not in connected) for node in nodes] for nodes in members]
-    frames = [
-        _frame(layout, band, nodes, layer)
-        for band, (nodes, layer) in enumerate(zip(members, report.layers, strict=True))
-    ]
-    width = max((x + w for x, _, w, _ in frames), default=0) + 16
     bands = []
-    for band in range(len(members) + 1):
-        last = band == len(members)
-        layer = None if last else report.layers[band]
-        slow = layer is not None and report.bottleneck in layer.nodes
-        passing = tuple(wire for wire, (low, high) in wires if low <= band <= high)
-        frame = (0.0, 0.0, 0.0, 0.0) if last else frames[band]
-        name, title = ("", "") if layer is None else (layer.name, _title(layer))
-        shown = () if last else tuple(boxes[band])
-        bands.append(Band(layout.top(band), layout.height(band), frame, name, title, slow, shown, passing))
+    for band, (nodes, layer) in enumerate(zip(members, report.layers, strict=True)):
+        boxes = tuple(_box(report, layout, node, node not in connected) for node in nodes)
+        frame = _frame(layout, band, nodes, layer)
+        slow = report.bottleneck in layer.nodes
+        extent = layout.top(band), layout.height(band)
+        bands.append(Band(*extent, frame, layer.name, _title(layer), slow, boxes, _passing(wires, band)))
+    width = max((band.frame[0] + band.frame[2] for band in bands), default=0) + 16
+    last = len(members)
+    out = (layout.left, layout.top(last), 0.0, 0.0)
+    bands.append(Band(layout.top(last), layout.height(last), out, "", "", False, (), _passing(wires, last)))
     return Drawing(width, tuple(bands))
+
+
+def _passing(wires: Sequence[tuple[Wire, tuple[int, int]]], band: int) -> tuple[Wire, ...]:
+    return tuple(wire for wire, (low, high) in wires if low <= band <= high)
 
 
 def _arrange(nodes: Sequence[int], leader: int | None, pairs: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
