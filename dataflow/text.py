@@ -1,7 +1,7 @@
 """Text that comes from files: what a name may hold, and how any text is shown where it could give orders.
 
 Each language has one function that writes foreign text into it: here for terminals and messages; `muxflow.hls.names.comment`
-for C++ and Tcl; `muxflow.reports.render` for HTML and LaTeX. Identifiers and file names are made by
+for C++ and Tcl; `muxflow.reports.html` for HTML, `muxflow.reports.latex` for LaTeX. Identifiers and file names are made by
 `muxflow.hls.names.identifiers`.
 """
 

@@ -15,7 +15,7 @@ from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.text import cell, printable
 from muxflow.reports import tables
-from muxflow.reports.html import to_html
+from muxflow.reports.html.page import to_html
 from muxflow.reports.latex.kit import to_latex
 from muxflow.reports.schema.file import to_text as to_json
 from muxflow.reports.schema.report import Report

@@ -1,0 +1,1 @@
+"""Reports as pages: cards, charts, the drawing of the dataflow, tables."""
