@@ -31,8 +31,8 @@ from muxflow.frontend.keras.process import ENVIRONMENT, HDF5, SUFFIXES
 from muxflow.frontend.keras.reader import describe_models, read_keras
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.qonnx.ops import mux_join, or_join
-from muxflow.frontend.training import layers
 from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
+from muxflow.frontend.training.joins import MuxJoin
 from muxflow.frontend.training.quantizers import HEQTensorQuant
 from muxflow.proof.compare import compare
 from muxflow.proving import model_copy, prove, random_images
@@ -340,7 +340,7 @@ def test_joins_equal_the_integer_operators_and_the_torch_layers(select, folder):
     expected = or_join(x, f) if select == "or" else mux_join(x, f, integers, select)
     assert np.array_equal(values["y"].transpose(0, 3, 1, 2) * 8, expected)
 
-    join = layers.OrJoin() if select == "or" else layers.MuxJoin(6, 7, select)
+    join = MuxJoin(6, 7, "always", mix="or") if select == "or" else MuxJoin(6, 7, select)
     inputs = [torch.from_numpy(values[name].transpose(0, 3, 1, 2).copy()).requires_grad_() for name in ("x", "f")]
     if integers.size:
         join.threshold.data = torch.from_numpy(8 * values["threshold"])

@@ -10,7 +10,8 @@ import torch
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
 from muxflow.frontend.training.hybrid import hybrid_weight
-from muxflow.frontend.training.layers import CFLOG, CellularAutomatonConv2d, MuxJoin, OrJoin, conv_bn_act, quant_conv
+from muxflow.frontend.training.joins import MuxJoin
+from muxflow.frontend.training.layers import CFLOG, CellularAutomatonConv2d, conv_bn_act, quant_conv
 from muxflow.frontend.training.quantizers import MOST_WEIGHTS, binary_weight, heq_step, heq_weight, unsigned_activation
 from muxflow.frontend.training.thermometer import ThermometerEncoder
 
@@ -34,7 +35,6 @@ SIZES: dict[str, Callable[[Any], Any]] = {
 BITS: dict[str, Callable[[Any], Any]] = {
     "activation quantizer": unsigned_activation,
     "activation quantizer of MuxJoin": lambda value: MuxJoin(2, 2, bits=value),
-    "activation quantizer of OrJoin": lambda value: OrJoin(bits=value),
     "thermometer codes": lambda value: ThermometerEncoder(value, 2),
     "thermometer bits": lambda value: ThermometerEncoder(4, value),
     "hybrid bank": lambda value: hybrid_weight(2, value),
