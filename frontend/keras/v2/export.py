@@ -34,6 +34,10 @@ from muxflow.frontend.keras.v2.classes import CLASSES, SCHEDULES  # noqa: E402
 from muxflow.frontend.keras.v2.layers import LAYERS  # noqa: E402
 from muxflow.frontend.keras.v2.unfold import unfolded  # noqa: E402
 from muxflow.frontend.keras.writer import TENSORFLOW, Writer  # noqa: E402
+from muxflow.frontend.training.keras.layer import PACKAGE  # noqa: E402
+
+OWN = f"{PACKAGE}>"
+"""What begins the names of Muxflow's classes where Keras looks for them."""
 
 
 def known_classes() -> frozenset[str]:
@@ -46,6 +50,12 @@ def known_classes() -> frozenset[str]:
     return names_of(tf_keras, quantized | functions | CLASSES) | SCHEDULES
 
 
+def own_classes() -> dict[str, Any]:
+    """List Muxflow's own classes by the names that `.h5` files have for those inside a layer of QKeras: without a package."""
+    registered = tf_keras.utils.get_custom_objects()
+    return {name.removeprefix(OWN): one for name, one in registered.items() if name.startswith(OWN)}
+
+
 def read_model(path: Path) -> Any:
     """Read a Keras 2 model without models and pruning wrappers inside; raises MuxflowError when the file holds none."""
     advice = (
@@ -53,7 +63,9 @@ def read_model(path: Path) -> Any:
         "Keras, QKeras and Muxflow only"
     )
     tf_keras.backend.clear_session()  # names of layers that a file leaves out count up from one model to the next
-    model = read_file(path, lambda name: load_qmodel(name, CLASSES, compile=False), known_classes, advice)
+    model = read_file(
+        path, lambda name: load_qmodel(name, CLASSES | own_classes(), compile=False), known_classes, advice
+    )
     return unfolded(model, f"model {path}")
 
 
