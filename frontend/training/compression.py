@@ -17,6 +17,7 @@ from muxflow.frontend.training.crops import Crops
 from muxflow.frontend.training.datasets.dataset import Bytes
 from muxflow.frontend.training.datasets.pictures import Picture, check_apart, load_photographs, load_picture_folder
 from muxflow.frontend.training.encoder_config import PATCH
+from muxflow.frontend.training.fields import check_fields, check_least
 from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder, fingerprint, stored_precision
 from muxflow.frontend.training.linear_codes import Floats, patches_of, train_transform_code
 from muxflow.frontend.training.measures import psnr
@@ -49,9 +50,8 @@ class CompressionConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("crops", "size", "most", "steps", "frames", "wide"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"compression: {name} = {getattr(self, name)}; use 1 or more")
+        check_fields("compression", self)
+        check_least("compression", self, 1, "crops", "size", "most", "steps", "frames", "wide")
         for name in ("size", "wide"):
             if getattr(self, name) % PATCH:
                 raise UsageError(f"compression: {name} = {getattr(self, name)}; use a multiple of {PATCH}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.text import shown
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
@@ -33,15 +32,7 @@ def configured(presets: Mapping[str, Config], name: str, overrides: Mapping[str,
 
 
 def from_settings(kind: type[Config], settings: Mapping[str, Any]) -> Config:
-    """Make a configuration of what `dataclasses.asdict` wrote as JSON, where tuples are lists.
-
-    Raises ValueError for a truth value in place of a number, which torch does not take everywhere.
-    """
-    defaults = {field.name: field.default for field in fields(cast(Any, kind))}
-    for key, value in settings.items():
-        parts = value if isinstance(value, list) else [value]
-        if any(isinstance(part, bool) for part in parts) and not isinstance(defaults.get(key), bool):
-            raise ValueError(f"{shown(key)} is {shown(value)}, expected no truth value")
+    """Make a configuration of what `dataclasses.asdict` wrote as JSON, where tuples are lists."""
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
 
 

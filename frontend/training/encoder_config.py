@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.fields import check_fields, check_least
 from muxflow.frontend.training.scales import ACTIVATION_BITS, BiasPer, ScaleMode, activation_scale, check_scale_mode
 
 Norm = Literal["bsn", "batch"]
@@ -75,16 +76,17 @@ class EncoderConfig:
     bias_per: BiasPer = "channel"
 
     def __post_init__(self) -> None:
+        check_fields("encoder", self)
         if len(self.widths) != 4 or len(self.depths) != 4:
             raise MuxflowError(
                 f"encoder: {len(self.widths)} widths and {len(self.depths)} depths; give one a stage, for the four that "
                 f"bring a patch of {PATCH}x{PATCH} pixels to one place"
             )
-        if min(*self.widths, *self.depths, *self.measured, self.groups, self.classes) < 1 or self.code < 0:
-            raise MuxflowError(f"encoder: {self} holds a number below 1 (below 0: code)")
+        check_least("encoder", self, 1, "widths", "depths", "measured", "groups", "classes", "input_shape")
+        check_least("encoder", self, 0, "code")
         if any(width % self.groups for width in self.widths):
             raise MuxflowError(f"encoder: {self.groups} groups do not divide the widths {self.widths}")
-        if len(self.input_shape) != 3 or any(size < 1 or size % PATCH for size in self.input_shape[1:]):
+        if any(size % PATCH for size in self.input_shape[1:]):
             raise MuxflowError(
                 f"encoder: input shape {self.input_shape}; give (C, H, W) with H and W divisible by {PATCH}"
             )

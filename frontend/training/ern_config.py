@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.fields import check_fields, check_least
 from muxflow.frontend.training.scales import ScaleMode
 
 BOTTLENECK_EXPANSION = 4
@@ -38,19 +39,15 @@ class ErnConfig:
     scale: ScaleMode = "power_of_two"
 
     def __post_init__(self) -> None:
+        check_fields("ern", self)
         if not self.widths or len(self.widths) != len(self.blocks) or not self.stem:
             raise MuxflowError(
                 f"ern: {len(self.widths)} widths, {len(self.blocks)} numbers of blocks and {len(self.stem)} strides of the "
                 "stem; give one width and one number of blocks a stage, and one stride or more"
             )
-        numbers = (*self.widths, *self.blocks, *self.stem, self.stem_width, self.classes, *self.input_shape)
-        if min(numbers) < 1:
-            raise MuxflowError(
-                f"ern: widths {self.widths}, blocks {self.blocks}, stem {self.stem}, stem_width {self.stem_width}, classes "
-                f"{self.classes}, input_shape {self.input_shape}; each number is 1 or more"
-            )
+        check_least("ern", self, 1, "widths", "blocks", "stem", "stem_width", "classes", "input_shape")
         down = prod(self.stem) * 2 ** (len(self.widths) - 1)
-        if len(self.input_shape) != 3 or any(size % down for size in self.input_shape[1:]):
+        if any(size % down for size in self.input_shape[1:]):
             raise MuxflowError(
                 f"ern: input shape {self.input_shape}; give (C, H, W) with H and W divisible by "
                 f"{down}, the product of all strides"

@@ -16,6 +16,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import reason
 from muxflow.frontend.training.configuration import from_settings
 from muxflow.frontend.training.encoder_config import PATCH
+from muxflow.frontend.training.fields import check_fields, check_least
 from muxflow.frontend.training.state_file import read_state, restored
 
 STRIP = 32
@@ -39,8 +40,9 @@ class DecoderConfig:
     blocks: tuple[int, int] = (2, 2)
 
     def __post_init__(self) -> None:
-        if min(self.code, self.hidden, self.features, *self.widths) < 1 or min(self.blocks) < 0:
-            raise MuxflowError(f"frame decoder: {self} holds a number that is too small")
+        check_fields("frame decoder", self)
+        check_least("frame decoder", self, 1, "code", "hidden", "features", "widths")
+        check_least("frame decoder", self, 0, "blocks")
 
     @property
     def reach(self) -> int:

@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import shown
-from muxflow.frontend.training.scales import is_whole
+from muxflow.frontend.training.fields import check_fields, check_least
+from muxflow.frontend.training.scales import ACTIVATION_BITS, is_whole
 
 Measure = Literal["error", "loss"]
 Banks = Literal["pointwise", "all"]
@@ -62,17 +63,23 @@ class MobilenetConfig:
     input_shape: tuple[int, int, int] = (3, 224, 224)
 
     def __post_init__(self) -> None:
+        check_fields("mobilenet", self)
         if len(self.widths) < 2 or len(self.widths) != len(self.strides):
             raise MuxflowError(
                 f"mobilenet: {len(self.widths)} widths and {len(self.strides)} strides; give one of each for the stem and "
                 "for every block"
             )
-        if min((*self.widths, *self.strides, self.classes, *self.input_shape)) < 1 or not 0 < self.multiplier <= 16:
-            raise MuxflowError(f"mobilenet: {self} holds a number below 1, or a multiplier outside of 0 to 16")
+        check_least("mobilenet", self, 1, "widths", "strides", "classes", "input_shape")
+        if not 0 < self.multiplier <= 16:
+            raise MuxflowError(f"mobilenet: a multiplier of {self.multiplier:g}; use one above 0, to 16")
         down = prod(self.strides)
-        if len(self.input_shape) != 3 or any(size % down for size in self.input_shape[1:]):
+        if any(size % down for size in self.input_shape[1:]):
             raise MuxflowError(
                 f"mobilenet: input shape {self.input_shape}; give (C, H, W) with H and W divisible by {down}"
+            )
+        if self.bits not in ACTIVATION_BITS:
+            raise MuxflowError(
+                f"mobilenet: activations of {self.bits} bits; supported are {', '.join(map(str, ACTIVATION_BITS))}"
             )
         if self.precise_bits not in PRECISE_BITS:
             raise MuxflowError(f"mobilenet: precise filters of {self.precise_bits!r} bits; supported are 4 to 8")

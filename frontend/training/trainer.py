@@ -21,6 +21,7 @@ from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.compression import CompressionConfig, train_compression, training_pictures
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
+from muxflow.frontend.training.fields import check_fields, check_least
 from muxflow.frontend.training.frame_decoder import FrameDecoder, decoder_bytes
 from muxflow.frontend.training.joins import MuxJoin
 from muxflow.frontend.training.progress import epochs_bar
@@ -63,12 +64,9 @@ class TrainConfig:
     smoothing: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"training: {name} = {getattr(self, name)}; use 1 or more")
-        for name in ("warmup", "seed", "shift", "threshold_rate", "freeze", "smoothing"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"training: {name} = {getattr(self, name)}; use 0 or more")
+        check_fields("training", self)
+        check_least("training", self, 1, "epochs", "batch")
+        check_least("training", self, 0, "warmup", "seed", "shift", "threshold_rate", "freeze", "smoothing")
         if not self.lr > 0:
             raise UsageError(f"training: lr = {self.lr}; use a positive learning rate")
         for name, most in (("epochs", MOST_EPOCHS), ("seed", MOST_SEED)):

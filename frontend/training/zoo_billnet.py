@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
 from muxflow.frontend.training.datasets.dataset import Dataset
+from muxflow.frontend.training.fields import check_fields, check_least
 from muxflow.frontend.training.joins import JOINS, MRB, Join
 from muxflow.frontend.training.layers import WeightLevels, bn_act, conv_bn_act, quant_conv
 from muxflow.frontend.training.lstm import PRECISIONS, LstmWeights, QuantLstm
@@ -66,22 +67,13 @@ class BillnetConfig:
     input_shape: tuple[int, int, int, int] = (3, 16, 96, 128)
 
     def __post_init__(self) -> None:
+        check_fields("billnet", self)
         if not self.multiples or len(self.multiples) != len(self.pools):
             raise MuxflowError(
                 f"billnet: {len(self.multiples)} multiples and {len(self.pools)} pools; give one of each for every block"
             )
-        numbers = (
-            self.n,
-            *self.multiples,
-            self.group,
-            *self.stem,
-            self.frames,
-            self.features,
-            self.units,
-            self.classes,
-        )
-        if min(*numbers, *self.input_shape) < 1:
-            raise MuxflowError(f"billnet: {self} holds a number below 1")
+        sizes = ("n", "multiples", "group", "stem", "frames", "features", "units", "classes", "input_shape")
+        check_least("billnet", self, 1, *sizes)
         if self.stem[0] % 2 == 0 or self.frames % 2 == 0:
             raise MuxflowError(f"billnet: kernels of {self.stem[0]} pixels and {self.frames} frames; use odd sizes")
         if any(width % self.group for width in self.widths):
@@ -91,7 +83,7 @@ class BillnetConfig:
         for name, met, known in (("select", self.select, JOINS), ("memory", self.memory, get_args(Memory))):
             if met not in known:
                 raise MuxflowError(f"billnet: {name} {met!r}; supported: {', '.join(known)}")
-        if len(self.input_shape) != 4 or any(size % self.down for size in self.input_shape[2:]):
+        if any(size % self.down for size in self.input_shape[2:]):
             raise MuxflowError(
                 f"billnet: input shape {self.input_shape}; give (C, T, H, W) with H and W divisible by {self.down}, the "
                 "stem's stride and all pools"

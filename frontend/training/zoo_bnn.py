@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, seeded
+from muxflow.frontend.training.fields import check_fields
 
 Topology = Literal["cnv", "tfc"]
 Network = TypeVar("Network", bound=nn.Module)
@@ -53,6 +54,7 @@ class BnnConfig:
     classes: int = 10
 
     def __post_init__(self) -> None:
+        check_fields("binary network", self)
         if self.topology not in ("cnv", "tfc"):
             raise MuxflowError(f"binary network {self.topology!r} is unknown; choose cnv or tfc")
         for name in ("weight_bits", "activation_bits"):

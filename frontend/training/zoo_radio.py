@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, seeded
+from muxflow.frontend.training.fields import check_fields, check_least
 from muxflow.frontend.training.layers import BatchNorm1d
 from muxflow.frontend.training.quantizers import unsigned_activation, weight_quantizer
 from muxflow.frontend.training.zoo_bnn import INPUT_SCALE, randomise, signed_quantizer
@@ -41,9 +42,8 @@ class RadioConfig:
     classes: int = 24
 
     def __post_init__(self) -> None:
-        for name in ("samples", "layers", "channels", "dense", "classes"):
-            if getattr(self, name) < 1:
-                raise MuxflowError(f"radio VGG: {name} = {getattr(self, name)}; use 1 or more")
+        check_fields("radio VGG", self)
+        check_least("radio VGG", self, 1, "samples", "layers", "channels", "dense", "classes")
         if self.samples % 2**self.layers:
             raise MuxflowError(
                 f"radio VGG: {self.samples} samples do not divide by two {self.layers} times; use a multiple of "

@@ -134,14 +134,14 @@ def test_presets_build(name):
     ("options", "message"),
     [
         ({"pools": (True,)}, "2 multiples and 1 pools"),
-        ({"n": 0}, "holds a number below 1"),
+        ({"n": 0}, "billnet: n = 0; use 1 or more"),
         ({"stem": (4, 2)}, "kernels of 4 pixels and 3 frames; use odd sizes"),
         ({"frames": 2}, "kernels of 3 pixels and 2 frames; use odd sizes"),
         ({"group": 3}, r"widths \(4, 4, 8\) in groups of 3 channels"),
         ({"select": "row"}, "select 'row'; supported: channel, channel-mean, element, always, or"),
         ({"memory": "gru"}, "memory 'gru'; supported: lstm, mean"),
         ({"input_shape": (2, 5, 8, 10)}, "divisible by 4"),
-        ({"input_shape": (2, 8, 8)}, r"give \(C, T, H, W\)"),
+        ({"input_shape": (2, 8, 8)}, "give a tuple of 4, each a whole number"),
     ],
 )
 def test_bad_choices_are_named(options, message):

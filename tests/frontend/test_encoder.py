@@ -174,7 +174,7 @@ def test_bad_choices_are_named():
         ({"bits": (4,)}, "of 1, 2, 3"),
         ({"norm": "group"}, "norm 'group'; supported: bsn, batch"),
         ({"bias_per": "pixel"}, "bias_per 'pixel'"),
-        ({"classes": 0}, "below 1"),
+        ({"classes": 0}, "classes = 0; use 1 or more"),
     ):
         with pytest.raises(MuxflowError, match=message):
             replace(SMALL, **options)

@@ -148,9 +148,9 @@ def test_torch_qonnx_and_graph_agree(tmp_path, share):
         ({"measure": "luck"}, "measure 'luck'; supported: 'error', 'loss'"),
         ({"banks": "none"}, "banks 'none'; supported: 'pointwise', 'all'"),
         ({"banks": "all", "precise": (1, 2)}, r"precise filters for banks of \(4, 16, 24, 3\)"),
-        ({"multiplier": 0.0}, "a multiplier outside of 0 to 16"),
-        ({"multiplier": float("nan")}, "a multiplier outside of 0 to 16"),
-        ({"bits": 5}, "5 bits; supported: 1, 2, 3, 4"),
+        ({"multiplier": 0.0}, "a multiplier of 0; use one above 0, to 16"),
+        ({"multiplier": float("nan")}, "multiplier is nan; give a number"),
+        ({"bits": 5}, "5 bits; supported are 1, 2, 3, 4"),
     ],
 )
 def test_what_is_out_of_range_is_named(options, message):

@@ -1,0 +1,75 @@
+"""Configurations of wrong types and numbers too small: one message that names the field."""
+
+from dataclasses import replace
+
+import pytest
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.training.compression import CompressionConfig
+from muxflow.frontend.training.encoder_config import EncoderConfig
+from muxflow.frontend.training.ern_config import ErnConfig
+from muxflow.frontend.training.frame_decoder import DecoderConfig
+from muxflow.frontend.training.mobilenet_config import MobilenetConfig
+from muxflow.frontend.training.trainer import TrainConfig
+from muxflow.frontend.training.zoo import MognetConfig
+from muxflow.frontend.training.zoo_billnet import BillnetConfig
+from muxflow.frontend.training.zoo_bnn import BnnConfig
+from muxflow.frontend.training.zoo_radio import RadioConfig
+from muxflow.frontend.training.zoo_residual import ResidualConfig
+
+CONFIGS = (
+    CompressionConfig,
+    EncoderConfig,
+    ErnConfig,
+    DecoderConfig,
+    MobilenetConfig,
+    TrainConfig,
+    MognetConfig,
+    BillnetConfig,
+    BnnConfig,
+    RadioConfig,
+    ResidualConfig,
+)
+HOSTILE = (None, "x", b"x", True, 1.5, float("nan"), [None], (1, "x"), {}, object)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.__name__)
+def test_a_field_of_another_type_is_one_message(config):
+    """What is accepted is what the field is declared as: a whole number is a number, a choice is a text."""
+    made = config("cnv") if config is BnnConfig else config()
+    refused = 0
+    for name, default in vars(made).items():
+        for value in HOSTILE:
+            try:
+                replace(made, **{name: value})
+            except MuxflowError:
+                refused += 1
+            else:
+                assert value is None or isinstance(value, type(default) | str | float), (name, value)
+    assert refused >= 7 * len(vars(made))
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "message"),
+    [
+        (MobilenetConfig, {"share": "a"}, "mobilenet: share is 'a'; give a number$"),
+        (MobilenetConfig, {"widths": [8, 8.5]}, r"mobilenet: widths is \[8, 8.5\]; give a tuple, each a whole number$"),
+        (
+            MobilenetConfig,
+            {"input_shape": (28, 28)},
+            r"input_shape is \(28, 28\); give a tuple of 3, each a whole number$",
+        ),
+        (MobilenetConfig, {"measure": 3}, "mobilenet: measure is 3; give 'error' or 'loss'$"),
+        (MobilenetConfig, {"classes": 0}, "mobilenet: classes = 0; use 1 or more$"),
+        (MobilenetConfig, {"bits": 9}, "mobilenet: activations of 9 bits; supported are 1, 2, 3, 4$"),
+        (EncoderConfig, {"bits": 9}, "encoder: bits is 9; give a tuple, each a whole number$"),
+        (EncoderConfig, {"code": -1}, "encoder: code = -1; use 0 or more$"),
+        (EncoderConfig, {"widths": (8, 8, 0, 8)}, r"encoder: widths = \(8, 8, 0, 8\); use 1 or more$"),
+        (MognetConfig, {"ring": "x"}, "mognet: ring is 'x'; give a whole number or nothing$"),
+        (MognetConfig, {"weight_levels": 1.5}, "mognet: weight_levels is 1.5; give a whole number or 'binary'$"),
+        (TrainConfig, {"flip": 1}, "training: flip is 1; give True or False$"),
+    ],
+)
+def test_messages(config, given, message):
+    with pytest.raises(MuxflowError, match=message):
+        config(**given)
