@@ -382,25 +382,6 @@ def bad():
 
 
 @model
-def recurrent():
-    """A recurrent layer between layers that are supported."""
-    sequence = layers.Input((6, 3), name="sequence")
-    x = QActivation(SIGNED, name="grid")(sequence)
-    quantizers = dict.fromkeys(
-        ("kernel_quantizer", "recurrent_quantizer", "bias_quantizer"), "quantized_bits(3,0,1,alpha=1)"
-    )
-    x = QLSTM(
-        4,
-        activation="quantized_tanh(4)",
-        recurrent_activation="quantized_sigmoid(4)",
-        state_quantizer="quantized_bits(6,1,1,alpha=1)",
-        name="memory",
-        **quantizers,
-    )(x)
-    return Model(sequence, QActivation(SIGNED, name="codes")(x))
-
-
-@model
 def lone():
     """Functions that no step function stands for, each on its own branch."""
     image = layers.Input((4, 4, 2), name="image")
@@ -477,6 +458,25 @@ def sixteen():
         QActivation("quantized_bits(16,6,alpha=1)", name="b"),
         QDense(3, kernel_quantizer="quantized_bits(6,0,alpha=1)"),
     )
+
+
+@model
+def recurrent():
+    """A recurrent layer between layers that are supported."""
+    sequence = layers.Input((6, 3), name="sequence")
+    x = QActivation(SIGNED, name="grid")(sequence)
+    quantizers = dict.fromkeys(
+        ("kernel_quantizer", "recurrent_quantizer", "bias_quantizer"), "quantized_bits(3,0,1,alpha=1)"
+    )
+    x = QLSTM(
+        4,
+        activation="quantized_tanh(4)",
+        recurrent_activation="quantized_sigmoid(4)",
+        state_quantizer="quantized_bits(6,1,1,alpha=1)",
+        name="memory",
+        **quantizers,
+    )(x)
+    return Model(sequence, QActivation(SIGNED, name="codes")(x))
 
 
 def main(folder):

@@ -157,6 +157,6 @@ def test_options_of_the_other_presets_are_refused():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert (
-        f"{NAMES[0]}: --select, --data, --threads and --validate are options of the Brevitas presets only"
+        f"{NAMES[0]}: --select, --data, --pictures, --threads and --validate are options of the Brevitas presets only"
         in done.stderr
     )

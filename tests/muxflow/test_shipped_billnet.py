@@ -1,0 +1,53 @@
+"""The shipped networks for clips: trained network = graph on all 1,000 test clips, simulations on some, and that time is used."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import muxflow
+from muxflow.frontend.brevitas.execution import TorchExecution
+from muxflow.frontend.floats import image_codes
+from muxflow.frontend.training.datasets.moving_digits import load_moving_digits
+from muxflow.frontend.training.result import PRETRAINED
+from muxflow.frontend.training.trained import load_trained
+from muxflow.proof.compare import compare
+
+NAME = "billnet_moving_digits"
+SIMULATED = 64
+"""Clips in the C simulation of this test; `muxflow demo` simulates all."""
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_network_classifies_as_it_claims() -> None:
+    facts = json.loads((PRETRAINED / f"{NAME}.json").read_text())
+    graph = muxflow.load(PRETRAINED / f"{NAME}.onnx")
+    test = load_moving_digits("test")
+    codes = image_codes(graph, test.images)
+    (agreed,) = compare(graph, [TorchExecution(load_trained(PRETRAINED / NAME), graph)], codes).outcomes
+    assert (agreed.images, agreed.failed, agreed.ties) == (1000, "", None)
+    assert {"lstm", "classifier"} <= set(agreed.streams)
+    correct = int((graph.read_out(graph(codes)).argmax(axis=1) == test.labels).sum())
+    assert (facts["dataset"], facts["images"], facts["correct"]) == ("moving_digits", 1000, correct)
+    assert correct >= 880
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_order_of_pictures_decides() -> None:
+    graph = muxflow.load(PRETRAINED / f"{NAME}.onnx")
+    test = load_moving_digits("test")
+    right = {}
+    for name, images in (("forward", test.images[:260]), ("backward", test.images[:260, ::-1])):
+        answers = graph.read_out(graph(image_codes(graph, images))).argmax(axis=1)
+        right[name] = float((answers == test.labels[:260]).mean())
+    assert right["forward"] > 0.85 > 0.3 > right["backward"]  # backward every motion but "still" is another class
+
+
+@pytest.mark.parametrize("variant", ["native", "reference"])
+def test_the_simulation_agrees(variant, tmp_path: Path) -> None:
+    graph = muxflow.load(PRETRAINED / f"{NAME}.onnx")
+    codes = image_codes(graph, load_moving_digits("test").images[:SIMULATED])
+    project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project")
+    simulated = project.csim(codes, variant=variant, verify=True).outputs
+    assert np.array_equal(simulated, graph(codes))
