@@ -181,7 +181,7 @@ def test_decoder_files(tmp_path):
     path.unlink()
     with pytest.raises(MuxflowError, match="no such file"):
         load_decoder(path)
-    with pytest.raises(MuxflowError, match="too small"):
+    with pytest.raises(MuxflowError, match="use 1 or more"):
         DecoderConfig(widths=(0, 4))
 
 
