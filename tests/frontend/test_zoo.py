@@ -93,7 +93,7 @@ def test_bad_options_are_named():
         ({"g": 7}, "7 groups"),
         ({"m_ratio": 0.0}, "latent"),
         ({"input_shape": (1, 6, 8)}, "divisible by 4"),
-        ({"input_shape": (8, 8)}, "divisible by 4"),
+        ({"input_shape": (8, 8)}, "give a tuple of 3"),
         ({"automaton_seed": 0}, "central cell"),
         ({"k": 5}, "5 bits"),
         ({"weight_levels": 4}, "odd number"),
