@@ -53,7 +53,7 @@ def test_reports_show_names_as_they_are(reported: Path) -> None:
     plain = (reported / "report.txt").read_text()
     assert "\x1b" not in plain and all(name in plain for name in WILD)
     page = (reported / "report.html").read_text()
-    assert "<script>1" not in page and html.escape("<script>1</script>") in page
+    assert page.count("<script") == 1 and html.escape("<script>1</script>") in page
     paper = (reported / "report.tex").read_text().replace(r"\allowbreak{}", "")
     assert r"{*}a\_b\%c\&d\#e\$f\{g\}h\textasciicircum{}i\textasciitilde{}j\textbackslash{}k{[}l{]}" in paper
     table = list(csv.reader(next(reported.glob("*.csv")).read_text().splitlines()))
