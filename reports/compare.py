@@ -13,12 +13,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.quantities import rounded
 from muxflow.dataflow.text import json_text, printable
-from muxflow.reports.latex.tables import precision
+from muxflow.reports.latex.tables import precisions
 from muxflow.reports.latex.tex import Cell, Column, TexTable, tex
-from muxflow.reports.render import check_formats, markdown, plain
+from muxflow.reports.render import markdown, plain, write_renderings
 from muxflow.reports.schema.derived import derived
 from muxflow.reports.schema.report import Report
 from muxflow.reports.tables import table, titled
@@ -54,18 +53,14 @@ class Row:
         return f"{number} {self.unit}" if self.unit else number
 
 
-def _bits(report: Report) -> str:
-    return f"{precision(report.weight_precision)}, {precision(report.activation_precision)}"
-
-
 FIGURES: Sequence[tuple[str, str, Callable[[Report], str | float | int | None]]] = (
     ("network", "", lambda report: report.network),
     ("board", "", lambda report: report.board),
     ("clock", "MHz", lambda report: report.clock_mhz),
-    ("accuracy", "%", lambda report: None if report.accuracy is None else 100 * report.accuracy.share),
+    ("accuracy", "%", lambda report: report.accuracy_percent),
     ("accuracy of", "", lambda report: None if report.accuracy is None else report.accuracy.source),
     ("operations", "MAC", lambda report: report.operations),
-    ("weights, activations", "bits", _bits),
+    ("weights, activations", "bits", lambda report: precisions(report, ", ")),
     ("stored parameters", "bit", lambda report: report.parameter_bits),
     ("generated weights", "bit", lambda report: report.saved_bits),
     ("interval", "cycles", lambda report: report.interval),
@@ -192,9 +187,4 @@ COMPARISONS: Mapping[str, Callable[[Sequence[Contender]], str]] = {
 
 def write_comparison(contenders: Sequence[Contender], folder: Path, formats: Sequence[str]) -> list[Path]:
     """Write `compare.<format>` for each format into a folder; raises UsageError for an unknown format."""
-    paths = []
-    for name in check_formats(formats, COMPARISONS):
-        path = folder / f"compare.{name}"
-        write_atomically(path, COMPARISONS[name](contenders).encode())
-        paths.append(path)
-    return paths
+    return write_renderings(contenders, COMPARISONS, folder / "compare", formats)

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -23,6 +24,7 @@ from muxflow.reports.schema.rows import KINDS
 from muxflow.reports.summary import details, summary
 from muxflow.reports.terminal import PlainConsole
 
+T = TypeVar("T")
 CSV_COLUMNS = ("name", "kind", "shape", "fold", "cycles", "lut", "ff", "bram18", "dsp", "uram")
 WIDTH = 150
 """Characters of a line of `report.txt`."""
@@ -101,13 +103,13 @@ def _blocks(parts: Iterable[RenderableType]) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    def row(cells: Iterable[object]) -> str:
-        texts = (one.plain if isinstance(one, Text) else str(one) for one in cells)
-        return f"| {' | '.join(map(_mark, texts))} |"
+    def row(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(map(_mark, cells))} |"
 
-    yield row(column.header for column in table.columns)
-    yield f"|{'|'.join('---:' if column.justify == 'right' else '---' for column in table.columns)}|"
-    yield from (row(cells) for cells in zip(*(list(column.cells) for column in table.columns), strict=True))
+    held = tables.contents(table)
+    yield row(title for title, _ in held.columns)
+    yield f"|{'|'.join('---:' if number else '---' for _, number in held.columns)}|"
+    yield from map(row, held.rows)
 
 
 MARKS = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>#+|~$&!"} | {"\n": " "})
@@ -139,9 +141,15 @@ def check_formats(names: Iterable[str], known: Iterable[str] = RENDERINGS) -> tu
 
 def write_report(report: Report, folder: Path, formats: Iterable[str] = tuple(RENDERINGS)) -> list[Path]:
     """Write `report.<format>` for each format into a folder; raises UsageError for an unknown format."""
+    return write_renderings(report, RENDERINGS, folder / "report", formats)
+
+
+def write_renderings(
+    shown: T, renderings: Mapping[str, Callable[[T], str]], path: Path, formats: Iterable[str]
+) -> list[Path]:
+    """Write `<path>.<format>` for each format; raises UsageError for an unknown one, before any."""
     paths = []
-    for name in check_formats(formats):
-        path = folder / f"report.{name}"
-        write_atomically(path, RENDERINGS[name](report).encode())
-        paths.append(path)
+    for name in check_formats(formats, renderings):
+        paths.append(path.with_name(f"{path.name}.{name}"))
+        write_atomically(paths[-1], renderings[name](shown).encode())
     return paths

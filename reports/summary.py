@@ -13,8 +13,12 @@ from muxflow.reports.schema.stages import Accuracy
 
 def accuracy_text(found: Accuracy) -> str:
     """Write an accuracy with its data set and number of images."""
-    images = f"{count(found.correct)} of {counted(found.images, 'image')}"
-    return f"{percent(found.share)} on {found.source}, {images}"
+    return f"{percent(found.share)} on {accuracy_source(found)}"
+
+
+def accuracy_source(found: Accuracy) -> str:
+    """Write what an accuracy was counted on: data set, split, number of images."""
+    return f"{found.source}, {count(found.correct)} of {counted(found.images, 'image')}"
 
 
 def summary(report: Report) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Group
 from rich.table import Table
@@ -42,6 +43,25 @@ def table(left: Sequence[str], right: Sequence[str] = ()) -> Table:
 def titled(title: str, made: Table) -> Group:
     """Put a blank line and a title, however long, above a table."""
     return Group("", Text(title, style="italic"), made)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a table holds: columns (title, whether of numbers), and the texts of its rows."""
+
+    columns: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def contents(made: Table) -> Contents:
+    """Take what a table holds out of it, for what is no terminal."""
+    columns = tuple((_plain(column.header), column.justify == "right") for column in made.columns)
+    cells = zip(*(list(column.cells) for column in made.columns), strict=True)
+    return Contents(columns, tuple(tuple(map(_plain, row)) for row in cells))
+
+
+def _plain(text: object) -> str:
+    return text.plain if isinstance(text, Text) else str(text)
 
 
 def ladder(report: Report) -> Group:
@@ -106,7 +126,7 @@ def derived_figures(report: Report) -> Group:
     made.add_column("", justify="right")
     made.add_column("what it is")
     for one in derived(report):
-        made.add_row(one.name, _quantity(one.value, one.unit), one.what)
+        made.add_row(one.name, one.text, one.what)
     power, seen = report.power, report.measured
     watts = "not run" if power is None else f"{rounded(power.total)} W"
     made.add_row("power", watts, "" if power is None else f"{power.tool}, confidence {power.confidence}, {power.state}")
@@ -119,12 +139,6 @@ def derived_figures(report: Report) -> Group:
         latency = f"{rounded(1e6 * seen.latency_seconds)} µs"
         made.add_row("measured latency", latency, f"of one image as the host sees it, {seen.state}")
     return titled("derived figures", made)
-
-
-def _quantity(value: float | None, unit: str) -> str:
-    if value is None:
-        return "not run"
-    return f"{rounded(value)} {unit}" if unit else f"{100 * value:.1f} %"
 
 
 def functions(report: Report) -> Group:

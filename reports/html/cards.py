@@ -9,6 +9,7 @@ from muxflow.dataflow.quantities import count, counted, percent, rate, rounded, 
 from muxflow.reports.html.sheets import look
 from muxflow.reports.schema.report import Report
 from muxflow.reports.schema.stages import ESTIMATE, SYSTEM
+from muxflow.reports.summary import accuracy_source
 
 WORST_FIRST = ("differs", "stale", "equal but for ties", "equal")
 """The outcomes of rungs that have run."""
@@ -57,8 +58,7 @@ def cards(report: Report) -> Iterator[Card]:
     if found is None:
         yield _not_run("accuracy", "muxflow csim PROJECT --data DATASET")
     else:
-        images = f"{count(found.correct)} of {counted(found.images, 'image')}"
-        yield _quantity("accuracy", percent(found.share), f"{found.source}, {images}")
+        yield _quantity("accuracy", percent(found.share), accuracy_source(found))
     yield _proof(report)
     interval = f"{counted(report.interval, 'cycle')}; {report.interval_is}"
     yield _quantity("pipelined rate", rate(report.frames_per_second), interval)

@@ -63,17 +63,12 @@ def sheet(anchor: str, made: Group) -> Sheet:
     end = min((place for mark in ";:(" if (place := heading.find(mark)) > 0), default=len(heading))
     note = heading[end:].strip(" ;:")
     note = note[1:-1] if note.startswith("(") and note.find(")") == len(note) - 1 else note
-    columns = tuple((_plain(column.header), column.justify == "right") for column in table.columns)
-    cells = zip(*(list(column.cells) for column in table.columns), strict=True)
+    held = tables.contents(table)
     rows = tuple(
-        tuple(_cell(_plain(one), number) for one, (_, number) in zip(row, columns, strict=True)) for row in cells
+        tuple(_cell(one, number) for one, (_, number) in zip(row, held.columns, strict=True)) for row in held.rows
     )
     title = heading[:end].strip()
-    return Sheet(anchor, title[:1].upper() + title[1:], note, columns, rows)
-
-
-def _plain(text: object) -> str:
-    return text.plain if isinstance(text, Text) else str(text)
+    return Sheet(anchor, title[:1].upper() + title[1:], note, held.columns, rows)
 
 
 def _cell(text: str, number: bool) -> Cell:

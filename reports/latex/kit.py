@@ -7,7 +7,7 @@ from pathlib import Path
 
 from muxflow.dataflow.files import write_atomically
 from muxflow.reports.latex.prior import PriorWork, prior_tables
-from muxflow.reports.latex.tables import design_tables, precision
+from muxflow.reports.latex.tables import design_tables, precisions
 from muxflow.reports.latex.tex import Cell, Column, TexTable, tex
 from muxflow.reports.schema.report import Report
 
@@ -89,8 +89,8 @@ def accuracy_tables(reports: Sequence[Report]) -> tuple[TexTable, TexTable]:
 
     def row(report: Report, wide: bool) -> tuple[Cell, ...]:
         accuracy, used = report.accuracy, report.counted.used
-        right = None if accuracy is None else 100 * accuracy.share
-        bits = f"{precision(report.weight_precision)}/{precision(report.activation_precision)}"
+        right = report.accuracy_percent
+        bits = precisions(report)
         if not wide:
             return (report.network, right, bits, report.parameter_bits, used.get("LUT"))
         source: tuple[Cell, ...] = (None, None) if accuracy is None else (accuracy.source, accuracy.images)

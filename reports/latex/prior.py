@@ -12,7 +12,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.text import shown
-from muxflow.reports.latex.tables import precision
+from muxflow.reports.latex.tables import precisions
 from muxflow.reports.latex.tex import Cell, Column, Tex, TexTable, tex
 from muxflow.reports.schema.report import Report
 
@@ -166,9 +166,9 @@ def _published(one: PriorDesign) -> tuple[Cell, ...]:
 
 
 def _own(report: Report) -> tuple[Cell, ...]:
-    accuracy, used = report.accuracy, report.counted.used
-    right = (None, None) if accuracy is None else (accuracy.dataset, 100 * accuracy.share)
-    bits = f"{precision(report.weight_precision)}/{precision(report.activation_precision)}"
+    used = report.counted.used
+    right = (None if report.accuracy is None else report.accuracy.dataset, report.accuracy_percent)
+    bits = precisions(report)
     amounts = tuple(used.get(name) for name in ("LUT", "FF", "BRAM18", "DSP"))
     device = DEVICE.match(report.part)
     named = device[0].upper() if device else report.part

@@ -21,6 +21,11 @@ def precision(bits: tuple[int, ...]) -> str:
     return "-" if not bits else str(bits[0]) if len(bits) == 1 else f"{bits[0]}-{bits[-1]}"
 
 
+def precisions(report: Report, between: str = "/") -> str:
+    """Write the bits of weights and of activations that occur."""
+    return between.join(map(precision, (report.weight_precision, report.activation_precision)))
+
+
 def design_tables(report: Report) -> list[TexTable]:
     """List the tables of one design, each for a column and for the page."""
     pairs = (summary_tables(report), layer_tables(report), stage_tables(report), memory_tables(report))
@@ -31,19 +36,18 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
     """Give the figures that everybody reads: down a column with what each is, and as one row."""
     counted, accuracy = report.counted, report.accuracy
     amounts = counted.used
-    right = None if accuracy is None else 100 * accuracy.share
+    right = report.accuracy_percent
     rate_is = report.interval_is
-    bits = f"{precision(report.weight_precision)} / {precision(report.activation_precision)}"
     rows: list[tuple[Cell, ...]] = [
         ("operations", f"{si(report.operations, 'MAC')} a frame", "counted"),
         ("accuracy", None if right is None else f"{right:.2f} %", "" if accuracy is None else accuracy.source),
-        ("bits of weights / activations", bits, "counted"),
+        ("bits of weights / activations", precisions(report, " / "), "counted"),
         ("parameters", si(report.parameter_bits, "bit"), "stored: weights and thresholds"),
         ("generated weights", si(report.saved_bits, "bit"), "not stored"),
         *((name, f"{amounts[name]:,}", counted.title) for name in report.used if name in amounts),
         ("rate", f"{rounded(report.frames_per_second)} frames/s", rate_is),
         ("latency", si(report.latency_us * 1e-6, "s"), report.cycles_are),
-        *((one.name, _value(one.value, one.unit), one.what) for one in derived(report)),
+        *((one.name, one.text, one.what) for one in derived(report)),
         (
             "slack",
             _slack(report),
@@ -71,7 +75,7 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
     row: tuple[Cell, ...] = (
         report.network,
         right,
-        bits.replace(" ", ""),
+        precisions(report),
         report.parameter_bits,
         report.saved_bits,
         *(amounts.get(name) for name in numbers),
@@ -81,12 +85,6 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
     caption = f"{subject(report)}. Resources: {tex(counted.title)}; rate and latency: {tex(rate_is)}"
     caption += "." if accuracy is None else f"; accuracy: {tex(accuracy.source)}, {number(accuracy.images)} images."
     return narrow, TexTable("summary", report.network, caption, columns, (row,), wide=True)
-
-
-def _value(value: float | None, unit: str) -> str:
-    if value is None:
-        return "not run"
-    return f"{rounded(value)} {unit}" if unit else f"{100 * value:.1f} %"
 
 
 def _slack(report: Report) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from muxflow.dataflow.quantities import rounded
 from muxflow.reports.schema.report import Report
 
 OPERATIONS_A_MAC = 2
@@ -18,6 +19,13 @@ class Figure:
     value: float | None
     unit: str
     what: str
+
+    @property
+    def text(self) -> str:
+        """The value with its unit, of a share in per cent."""
+        if self.value is None:
+            return "not run"
+        return f"{rounded(self.value)} {self.unit}" if self.unit else f"{100 * self.value:.1f} %"
 
 
 def derived(report: Report) -> tuple[Figure, ...]:

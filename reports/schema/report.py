@@ -181,6 +181,11 @@ class Report:
         return found if found is not None and rung.status == "equal" and rung.images == found.images else None
 
     @property
+    def accuracy_percent(self) -> float | None:
+        """Right answers in per cent; None where there are no labels."""
+        return None if self.accuracy is None else 100 * self.accuracy.share
+
+    @property
     def watts(self) -> float | None:
         """What Vivado estimates for the chip, of the sources as they are."""
         return self.power.total if self.power is not None and self.power.state == "done" else None
