@@ -136,9 +136,15 @@ def _cosimulated(seen: Cosimulated, tool: str, state: State) -> Stage:
 def _implemented(
     name: str, used: Resources, timing: Timing | None, tool: str, state: State, asked: float, design: Design
 ) -> Stage:
-    named = {key: amount for key, amount in used.items() if key != "URAM" or design.device.uram}
     slack = None if timing is None else timing.setup_slack
-    return Stage(name, state, tool, named, period_ns=None if slack is None else asked - slack, slack_ns=slack)
+    return Stage(
+        name,
+        state,
+        tool,
+        design.device.amounts(used),
+        period_ns=None if slack is None else asked - slack,
+        slack_ns=slack,
+    )
 
 
 def _styles(made: Synthesised) -> str:

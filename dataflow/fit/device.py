@@ -127,6 +127,10 @@ class Device:
         shares = ((name, getattr(utilisation, name), getattr(self.reserve, name)) for name in AMOUNTS)
         return Resources(**{name: max(0, int(getattr(self, name) * share) - held) for name, share, held in shares})
 
+    def amounts(self, resources: Resources) -> dict[str, int]:
+        """Give amounts by name, those of UltraRAM only where the part has any."""
+        return {name: amount for name, amount in resources.items() if name != "URAM" or self.uram}
+
     def allowance(self, utilisation: Utilisation) -> Resources:
         """Give what the estimate of a design may come to, so that it is as sure as asked for to be inside the budget."""
         budget = self.budget(utilisation)

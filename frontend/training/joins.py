@@ -79,7 +79,7 @@ class MuxJoin(nn.Module):  # type: ignore[misc]
     channel-mean, S_c = 1{sum over the map of x_c >= ceil(t_c pixels)}; element, S = 1{x >= ceil(t_c)}; always, S = 1.
     The map of a clip has time among its axes. `threshold` (t) is trained, in units of one code, through straight-through
     estimators; the effective integer thresholds are `integer_thresholds`.
-    Raises UnsupportedError on another select or mix, MuxflowError on shapes that do not fit.
+    Raises UnsupportedError on another select or mix, MuxflowError on numbers out of range and shapes that do not fit.
     Source: MOGNET (arXiv 2501.09531), MUX residual block; HEQ (arXiv 2501.04517), OR; BILLNET (arXiv 2501.14495), MUX of OR;
     operands, select, thresholds, OR of more than one bit and its gradient are decisions.
     """

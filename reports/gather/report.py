@@ -30,15 +30,10 @@ def _between(used: Resources) -> dict[str, tuple[int, int]]:
     return {name: (low, high) for (name, low), (_, high) in ends if low != high}
 
 
-def _named(design: Design, resources: Resources) -> dict[str, int]:
-    """Give amounts by name, those of UltraRAM only where the part has any."""
-    return {name: amount for name, amount in resources.items() if name != "URAM" or design.device.uram}
-
-
 def _more(design: Design, other: Design) -> dict[str, int]:
     """Give what a design takes more than another one, negative where it takes less."""
-    less = _named(other, other.resources)
-    return {name: amount - less[name] for name, amount in _named(design, design.resources).items()}
+    less = other.device.amounts(other.resources)
+    return {name: amount - less[name] for name, amount in design.device.amounts(design.resources).items()}
 
 
 def make_report(
@@ -71,7 +66,7 @@ def make_report(
         ESTIMATE,
         "done",
         f"Muxflow {version}" if version else "",
-        _named(design, design.resources),
+        design.device.amounts(design.resources),
         (interval, interval),
         (design.latency, design.latency),
         1000 / design.clock_mhz,
@@ -90,10 +85,10 @@ def make_report(
         interval=interval,
         latency=design.latency,
         simulated=design.timing is not None,
-        used=_named(design, design.resources),
+        used=design.device.amounts(design.resources),
         between=_between(design.resources),
-        budget=_named(design, design.budget),
-        reserve=_named(design, design.device.reserve),
+        budget=design.device.amounts(design.budget),
+        reserve=design.device.amounts(design.device.reserve),
         sure=design.utilisation.sure,
         widest_stream_bits=max(placed.memory.width for placed in design.fifos.values()),
         stream_bits_limit=limits.stream_bits,
@@ -114,7 +109,7 @@ def make_report(
         weights=weight_rows(design),
         energy=estimate_energy(design, energies),
         energy_source=(energies or published()).source,
-        available=_named(design, Resources(*(getattr(design.device, name) for name in AMOUNTS))),
+        available=design.device.amounts(Resources(*(getattr(design.device, name) for name in AMOUNTS))),
         fifos=_fifos(design),
         functions=_functions(design),
         activity_is="" if pipeline is None else pipeline.source,
@@ -190,7 +185,9 @@ def _non_dominated(design: Design, points: Sequence[FrontierPoint]) -> tuple[Fro
             all(a <= b for a, b in zip(costs(other), mine, strict=True)) and costs(other) != mine for other in points
         )
 
-    return tuple(FrontierRow(point.interval, _named(design, point.resources)) for point in points if not beaten(point))
+    return tuple(
+        FrontierRow(point.interval, design.device.amounts(point.resources)) for point in points if not beaten(point)
+    )
 
 
 def _count(notes: Mapping[str, str], name: str) -> int:
