@@ -24,6 +24,7 @@ from muxflow.dataflow.op import (
     divisors,
     frozen_array,
 )
+from muxflow.dataflow.ops.matrix_vector import accumulator_interval
 
 GATES = 4
 """Gates of a unit, in this order: input, forget, cell (what may be added to the state) and output."""
@@ -35,7 +36,7 @@ NO_STEPS = frozen_array(np.zeros(0))
 Interval = tuple[int, int]
 
 
-def _corners(*factors: Interval) -> Interval:
+def corners(*factors: Interval) -> Interval:
     """Give the least and the largest product of a number of each interval."""
     products = [prod(ends) for ends in product(*factors)]
     return min(products), max(products)
@@ -43,14 +44,7 @@ def _corners(*factors: Interval) -> Interval:
 
 def sum_interval(x: Stream, w: Stream, output: Interval) -> Interval:
     """Give the least and the largest of what the gates compare, every partial sum of the recurrent product included."""
-    lo, hi = output
-    if w.constant is None:
-        least, most = _corners((w.lo, w.hi), output)
-        least, most = w.channels * min(0, least), w.channels * max(0, most)
-    else:
-        positive = np.maximum(w.constant, 0).sum(axis=1)
-        negative = np.minimum(w.constant, 0).sum(axis=1)
-        least, most = int((positive * lo + negative * hi).min()), int((positive * hi + negative * lo).max())
+    least, most = accumulator_interval(w, *output)
     return least + min(x.lo, 0), most + max(x.hi, 0)
 
 
@@ -157,7 +151,7 @@ class LstmCell(Op):
         """The least and the largest state before it is shifted and clipped, and both of its summands."""
         i, f, g, _ = self.gate_intervals
         kept, added = (
-            _corners(pair, ends, (factor, factor))
+            corners(pair, ends, (factor, factor))
             for pair, ends, factor in ((f, self.state_interval, self.factors[0]), (i, g, self.factors[1]))
         )
         half = (1 << self.shift) >> 1 if self.each else 0
@@ -167,7 +161,7 @@ class LstmCell(Op):
     @cached_property
     def product_interval(self) -> Interval:
         """The least and the largest product of output gate and state, squashed."""
-        return _corners(self.gate_intervals[3], self.squash_interval)
+        return corners(self.gate_intervals[3], self.squash_interval)
 
     @property
     def squash_interval(self) -> Interval:

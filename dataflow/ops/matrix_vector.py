@@ -14,6 +14,18 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, IntArray, Op, Port, Ports, divisors, pixel_counts
 
 
+def accumulator_interval(w: Stream, lo: int, hi: int) -> tuple[int, int]:
+    """Give the least and the largest of the sums of rows of weights times inputs in [lo, hi], partial sums included."""
+    lo, hi = min(lo, 0), max(hi, 0)
+    if w.constant is None:
+        corners = [w_end * x_end for w_end in (w.lo, w.hi) for x_end in (lo, hi)]
+        return w.channels * min(0, *corners), w.channels * max(0, *corners)
+    positive = np.maximum(w.constant, 0).sum(axis=1)
+    negative = np.minimum(w.constant, 0).sum(axis=1)
+    least, most = int((positive * lo + negative * hi).min()), int((positive * hi + negative * lo).max())
+    return min(least, 0), max(most, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class MatrixVector(Op):
     """Multiply each vector of a frame by a matrix that comes as a stream: convolutions and dense layers.
@@ -79,16 +91,7 @@ class MatrixVector(Op):
             raise GraphError(
                 f"matrix-vector: weights come {w.repeats} times a frame, the input has {x.size // vector} vectors"
             )
-        x_lo, x_hi = min(x.lo, 0), max(x.hi, 0)
-        if w.constant is None:
-            corners = [w_end * x_end for w_end in (w.lo, w.hi) for x_end in (x_lo, x_hi)]
-            lo, hi = columns * min(0, *corners), columns * max(0, *corners)
-        else:
-            positive = np.maximum(w.constant, 0).sum(axis=1)
-            negative = np.minimum(w.constant, 0).sum(axis=1)
-            lo = int((positive * x_lo + negative * x_hi).min())
-            hi = int((positive * x_hi + negative * x_lo).max())
-        return (Stream(shape, min(lo, 0), max(hi, 0)),)
+        return (Stream(shape, *accumulator_interval(w, x.lo, x.hi)),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:
         x, w = inputs

@@ -13,8 +13,9 @@ import numpy as np
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops.lstm_cell import GATES, LstmCell, sum_interval
+from muxflow.dataflow.ops.lstm_cell import GATES, LstmCell, corners, sum_interval
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.frontend.importer.codes import MOST_BITS
 from muxflow.frontend.importer.float_chain import Evaluator, Floats, Step
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.products import weight_codes
@@ -50,7 +51,6 @@ GATE_QUANTIZERS = (
 )
 EXACT = 1 << 24
 """Whole numbers up to which float32 holds them all."""
-MOST_BITS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,14 +206,12 @@ def _outputs(
     node: ModelNode, gate: Threshold, squash: Threshold, factors: tuple[Quantizer, Quantizer], output: Quantizer
 ) -> Threshold:
     """Find the thresholds of the output over the products of output gate and squashed state."""
-    ends = [one.base + end for one in (gate, squash) for end in (0, one.thresholds.shape[1])]
-    products = [a * b for a in ends[:2] for b in ends[2:]]
+    ends = [(one.base, one.base + one.thresholds.shape[1]) for one in (gate, squash)]
     unit = factors[0].scale * factors[1].scale
     return find_thresholds(
         lambda value: _codes(output, value.astype(np.float32) * unit),
         1,
-        min(products),
-        max(products),
+        *corners(*ends),
         f"{node.label}, output",
     )
 
