@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +12,8 @@ from rich.console import Group, RenderableType
 
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.quantities import rounded
-from muxflow.dataflow.text import json_text, printable
+from muxflow.dataflow.text import json_text
+from muxflow.reports.html.template import rendered
 from muxflow.reports.latex.tables import precisions
 from muxflow.reports.latex.tex import Cell, Column, TexTable, tex
 from muxflow.reports.render import markdown, plain, write_renderings
@@ -135,34 +134,10 @@ def to_json(contenders: Sequence[Contender]) -> str:
     return json_text(to_entry(contenders))
 
 
-STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color-scheme:light dark}"
-    ".scroll{overflow-x:auto}table{border-collapse:collapse}th,td{padding:.2rem .6rem;text-align:right;border-bottom:1px solid "
-    "#8886}th:first-child,td:first-child{text-align:left}td{font-variant-numeric:tabular-nums}"
-)
-
-
 def to_html(contenders: Sequence[Contender]) -> str:
     """Render a comparison as one self-contained page."""
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    out = io.StringIO()
-    out.write('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n')
-    out.write('<meta name="viewport" content="width=device-width, initial-scale=1">\n')
-    out.write(
-        f"<title>Builds side by side</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>Builds side by side</h1>\n"
-    )
-    out.write('<div class="scroll"><table>\n' + line(("figure", *(one.title for one in contenders)), "th") + "\n")
-    for row in rows(contenders):
-        out.write(line((row.name, *map(row.text, row.values)), "td") + "\n")
-    out.write("</table></div>\n")
-    for one in contenders:
-        if one.remark:
-            out.write(f"<p>{html.escape(one.title)}: {html.escape(one.remark)}</p>\n")
-    out.write("</body>\n</html>\n")
-    return printable(out.getvalue())
+    lines = [(row.name, *map(row.text, row.values)) for row in rows(contenders)]
+    return rendered("compare.html.j2", contenders=contenders, lines=lines)
 
 
 def to_latex(contenders: Sequence[Contender]) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from muxflow.dataflow.fit.curves import SlowdownPoint
+from muxflow.dataflow.fit.folded import FIFO_DEPTH
 from muxflow.dataflow.quantities import count, percent, rounded, share
 from muxflow.reports.schema.derived import derived
 from muxflow.reports.schema.report import Report
@@ -18,8 +19,6 @@ from muxflow.reports.schema.stages import Stage
 
 SLOWEST = 5
 """Layers that a short report lists."""
-SHALLOW = 2
-"""Beats that every FIFO holds."""
 
 
 def grid(rows: Iterable[tuple[str, str]]) -> Table:
@@ -151,14 +150,14 @@ def functions(report: Report) -> Group:
 
 def fifos(report: Report) -> Group:
     """Tabulate the FIFOs that hold more than two beats."""
-    deep = [row for row in report.fifos if row.depth > SHALLOW]
+    deep = [row for row in report.fifos if row.depth > FIFO_DEPTH]
     made = table(("writer", "reader", "kind"), ("bits", "depth", "beats a frame"))
     made.add_column("placed in")
     for row in deep:
         made.add_row(
             row.writer, row.reader, row.kind, count(row.width), count(row.depth), count(row.beats), row.placement
         )
-    return titled(f"FIFOs deeper than {SHALLOW} ({count(len(report.fifos) - len(deep))} more)", made)
+    return titled(f"FIFOs deeper than {FIFO_DEPTH} ({count(len(report.fifos) - len(deep))} more)", made)
 
 
 def provenance(report: Report) -> Group:

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from muxflow.dataflow.quantities import count, counted, percent, rate, rounded, share, si
 from muxflow.reports.html.sheets import look
 from muxflow.reports.schema.report import Report
-from muxflow.reports.schema.stages import ESTIMATE, SYSTEM
+from muxflow.reports.schema.stages import ESTIMATE, SYSTEM, WORST_FIRST
 from muxflow.reports.summary import accuracy_source
-
-WORST_FIRST = ("differs", "stale", "equal but for ties", "equal")
-"""The outcomes of rungs that have run."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
 
+from muxflow.dataflow.fit.folded import FIFO_DEPTH
 from muxflow.dataflow.quantities import count, rounded
 from muxflow.reports.schema.report import Report
 from muxflow.reports.schema.rows import FifoRow, LayerRow
@@ -22,8 +23,6 @@ HEAD, FOOT, SIDE = 26, 10, 44
 """Space in a band above its boxes, below them, and to both sides of them."""
 LETTER, SMALL = 6.4, 5.0
 """Width of a letter of a band's title and of a label."""
-DEEP = 2
-"""Beats that every FIFO holds."""
 
 Point = tuple[float, float]
 
@@ -291,7 +290,7 @@ def _wire(report: Report, link: _Link, points: Sequence[Point], across: bool) ->
         f"{fifo.writer} to {fifo.reader}: {fifo.kind}, {count(fifo.width)} bit, depth {count(fifo.depth)}, "
         f"{count(fifo.beats)} beats a frame, {beats} a cycle, {fifo.placement}"
     )
-    look = "frame" if fifo.kind == "frame" else "deep" if fifo.depth > DEEP else "plain"
+    look = "frame" if fifo.kind == "frame" else "deep" if fifo.depth > FIFO_DEPTH else "plain"
     ends = ("host" if node is None else str(node) for node in (link.writer, link.reader))
     thick = round(1 + log2(max(1, fifo.width)) / 3, 2)
     return Wire(path, arrow, thick, look, label, at, anchor, title, *ends)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import jinja2
-
-from muxflow.dataflow.text import printable
 from muxflow.reports.html.cards import cards, gauges
 from muxflow.reports.html.charts import Chart, charts
 from muxflow.reports.html.dataflow import draw
 from muxflow.reports.html.sheets import Sheet, of_memory, of_parts, of_proof
+from muxflow.reports.html.template import rendered
 from muxflow.reports.schema.report import Report
 from muxflow.reports.summary import details, summary
 
-TEMPLATES = Path(__file__).parent / "templates"
 HATCHES = {
     "rom": "",
     "loaded": "M-1 1 l2 -2 M0 6 l6 -6 M5 7 l2 -2",
@@ -44,14 +40,6 @@ class Part:
 
 def to_html(report: Report) -> str:
     """Render one self-contained page: it asks for nothing, and everything but sorting works without its script."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     parts = (
         Part("overview", "Overview"),
         Part("charts", "Charts", charts=tuple(charts(report))),
@@ -61,7 +49,8 @@ def to_html(report: Report) -> str:
         Part("resources", "Resources", sheets=tuple(of_memory(report))),
         Part("parts", "Layers and nodes", sheets=tuple(of_parts(report))),
     )
-    page = environment.get_template("page.html.j2").render(
+    return rendered(
+        "page.html.j2",
         report=report,
         parts=parts,
         cards=tuple(cards(report)),
@@ -71,4 +60,3 @@ def to_html(report: Report) -> str:
         flow=draw(report),
         hatches=HATCHES,
     )
-    return printable(page)

@@ -19,6 +19,10 @@ STAGES = (ESTIMATE, SYNTHESISED, COSIMULATED, IMPLEMENTED, SYSTEM)
 """The stages of a report in order; the last one counts DMA, monitor and interconnect too."""
 
 
+WORST_FIRST = ("differs", "stale", "equal but for ties", "equal")
+"""The outcomes of rungs that have run."""
+
+
 @dataclass(frozen=True)
 class Rung:
     """One rung of the proof ladder: what was compared with the graph, on how many images, and the outcome.

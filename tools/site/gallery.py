@@ -18,6 +18,7 @@ from typing import Any
 
 from muxflow.dataflow.quantities import count, percent, rate, share, si
 from muxflow.frontend.training.result import PRETRAINED
+from muxflow.reports.schema.stages import WORST_FIRST
 
 BOARD = "pynq-z2"
 COLUMNS = (
@@ -40,7 +41,7 @@ def systems(names: list[str]) -> list[str]:
 def proof(report: dict[str, Any]) -> str:
     """Say what the C simulations of a report came to, the worst where they differ."""
     found = {rung["status"]: rung["images"] for rung in report["ladder"] if rung["title"].startswith("C simulation")}
-    worst = next((status for status in ("differs", "stale", "equal but for ties", "equal") if status in found), None)
+    worst = next((status for status in WORST_FIRST if status in found), None)
     return f"{worst}, {count(found[worst])} images" if worst else "not run"
 
 
