@@ -1,5 +1,6 @@
 """A folder to work in, shared by the tests of the commands."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from muxflow.dataflow.graph.graph import Graph
 
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory: pytest.TempPathFactory, residual: Graph) -> Path:
-    """A folder with a small graph and the project that `muxflow build` made of it."""
+    """A folder with a small graph, the project that `muxflow build` made of it, and an untouched copy of it.
+
+    Tests run commands in `project`; a test that depends on what has not run copies `untouched`.
+    """
     folder = tmp_path_factory.mktemp("cli")
     write_graph(residual, folder / "small.npz")
     done = run("build", "small.npz", "--output", "project", cwd=folder)
@@ -19,4 +23,5 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, residual: Graph) -> Path
     assert "interval" in done.stdout
     assert "slowest node" in done.stdout
     assert "cycle simulation" in done.stdout
+    shutil.copytree(folder / "project", folder / "untouched")
     return folder

@@ -165,7 +165,7 @@ def edits(entry: dict[str, Any]) -> dict[str, Any]:
 
 def test_an_edited_design_is_one_message(muxflow: Call, workplace: Path, tmp_path: Path) -> None:
     """Whatever is edited: a message that names the file, or a project that opens."""
-    shutil.copytree(workplace / "project", "edited", ignore=shutil.ignore_patterns("csim"))
+    shutil.copytree(workplace / "untouched", "edited")
     file = tmp_path / "edited" / "design.json"
     whole = json.loads(file.read_text())
     opened = []

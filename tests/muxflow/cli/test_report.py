@@ -15,9 +15,7 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def project(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    return Path(
-        shutil.copytree(workplace / "project", tmp_path / "mine", ignore=shutil.ignore_patterns("csim", "report"))
-    )
+    return Path(shutil.copytree(workplace / "untouched", tmp_path / "mine"))
 
 
 @pytest.mark.needs("matplotlib")
