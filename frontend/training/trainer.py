@@ -279,7 +279,7 @@ RECIPES: dict[str, tuple[str, TrainConfig]] = {
     **{name: ("mnist_5k", TrainConfig(epochs=20, shift=2, remeasure=True)) for name in zoo_residual.PRESETS},
     "billnet": ("jester", TrainConfig(epochs=40, batch=16, lr=4e-3, shift=8, remeasure=True)),
     **{
-        name: ("moving_digits", TrainConfig(epochs=24, batch=32, warmup=0, shift=0, remeasure=True))
+        name: ("moving_digits", TrainConfig(epochs=48, batch=32, warmup=0, shift=0, remeasure=True))
         for name in zoo_billnet.PRESETS
         if "digits" in name
     },
