@@ -1,5 +1,8 @@
 """Image files of a user: every kind that is read, those that are refused by name, planes and back."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -80,6 +83,30 @@ def test_what_is_refused_by_name(tmp_path):
     refused(tmp_path, Image.new("L", (MOST_SIDE + 1, 1)), MuxflowError, "MOST_SIDE")
     with pytest.raises(MuxflowError, match="it is no file"):
         read_image(tmp_path / "absent.png")
+
+
+def palette_png(colours, clear):
+    """A PNG file of the pixels 0 to 3 of a palette; of no colours it has none."""
+    header, pixels = struct.pack(">2I5B", 4, 1, 8, 3, 0, 0, 0), zlib.compress(bytes([0, 0, 1, 2, 3]))
+    chunks = [(b"IHDR", header), (b"PLTE", bytes(3 * colours)), (b"tRNS", clear), (b"IDAT", pixels)]
+    parts = [(kind, data) for kind, data in chunks if data] + [(b"IEND", b"")]
+    whole = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+
+
+def test_a_palette_that_lacks_colours(tmp_path):
+    file = tmp_path / "x.png"
+    file.write_bytes(palette_png(4, b"\xff" * 4))
+    assert read_image(file).shape == (1, 4, 3)
+    for colours, clear, said in (
+        (0, b"", "0 colours, and it uses number 3"),
+        (1, b"", "1 colour, and it uses number 3"),
+        (3, b"\xff", "3 colours, and it uses number 3"),
+        (4, b"\xff" * 9, "4 colours, and it uses number 8"),
+    ):
+        file.write_bytes(palette_png(colours, clear))
+        with pytest.raises(MuxflowError, match=rf"x\.png: a palette of {said}, counted from 0: it is damaged; save it"):
+            read_image(file)
 
 
 def test_written_images_are_the_pixels(tmp_path):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
 from muxflow.dataflow.packages import install_extra
+from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import reason
 from muxflow.frontend.training.datasets.dataset import Bytes, Split, check_split
 
@@ -85,8 +86,8 @@ class Picture:
 def open_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Any:
     """Decode an image file that is of one of Pillow's `formats`, into an image of Pillow's.
 
-    Raises MuxflowError naming the file when it is none, is damaged, or has more pixels than Pillow takes for harmless,
-    UnsupportedError where it has several frames.
+    Raises MuxflowError naming the file when it is none, is damaged, uses colours that its palette lacks, or has more pixels
+    than Pillow takes for harmless, UnsupportedError where it has several frames.
     """
     try:
         from PIL import Image
@@ -105,7 +106,21 @@ def open_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Any:
         raise MuxflowError(f"{path}: not a readable image ({reason(error)}); remove it or fetch it again") from error
     if frames > 1:
         raise UnsupportedError(f"{path}: {frames} frames; one is supported, so save one of them")
+    _check_palette(path, image)
     return image
+
+
+def _check_palette(path: Path, image: Any) -> None:
+    """Raise MuxflowError where an image has a pixel, or says what is transparent, of a number that its palette lacks."""
+    if image.mode != "P":
+        return
+    colours, clear = len(image.getpalette() or ()) // 3, image.info.get("transparency", b"")
+    last = max(image.getextrema()[1], len(clear) - 1 if isinstance(clear, bytes) else clear)
+    if last >= colours:
+        raise MuxflowError(
+            f"{path}: a palette of {counted(colours, 'colour')}, and it uses number {last}, counted from 0: it is damaged; "
+            "save it anew"
+        )
 
 
 def load_photographs(split: str) -> tuple[Picture, ...]:
