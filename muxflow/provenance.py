@@ -35,7 +35,7 @@ def commands(design: Design, folder: Path, accuracy: Accuracy | None) -> tuple[s
     shares = design.utilisation
     options = {"board": design.board, "clock": f"{design.clock_mhz:g}", "lut": f"{shares.lut:g}"}
     options |= {"bram": f"{shares.bram18:g}", "sure": f"{shares.sure:g}"}
-    model = next((file.name for file in sorted(folder.glob("model.*"))), "MODEL")
+    model = shlex.quote(next((file.name for file in sorted(folder.glob("model.*"))), "MODEL"))
     build = f"muxflow build {model} {' '.join(f'--{name} {shlex.quote(value)}' for name, value in options.items())}"
     name = shlex.quote(folder.name)
     data = ""

@@ -92,7 +92,7 @@ def _read(file: Path) -> tuple[tuple[PriorDesign, ...], str]:
             raise MuxflowError(f"no entry {unknown[0]!r}; there are bibliography and [[design]]")
         designs = from_json(tuple[PriorDesign, ...], entry.get("design", []), path="design")
         name = entry.get("bibliography", "")
-        if not isinstance(name, str):
+        if not isinstance(name, str) or (name and Path(name).suffix != ".bib"):  # no other file of the user's is copied
             raise MuxflowError(f"bibliography {shown(name)}; expected the name of a .bib file beside this one")
         return designs, read_bounded(file.parent / name) if name else ""
     except (OSError, ValueError, MuxflowError) as error:

@@ -164,6 +164,7 @@ def test_a_key_that_does_not_exist_is_text_in_the_table(tmp_path: Path, whole: R
         ("designs = 3", "no entry 'designs'"),
         ("bibliography = 3", "bibliography 3; expected the name"),
         ('bibliography = "absent.bib"', r"absent\.bib"),
+        ('bibliography = "../secrets"', r"bibliography '\.\./secrets'; expected the name of a \.bib file"),
         ("[[", "not a file of published designs"),
     ],
 )
