@@ -76,6 +76,8 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
     if split not in ("train", "test"):
         raise UsageError(f"split {split!r}; supported: 'train', 'test'")
     dataset = load(name, "train" if split == "train" else "test", folder)
+    taken = len(dataset) if count is None else min(count, len(dataset))
+    check_elements(f"--count {taken}: codes of data set {name}", taken, *dataset.images.shape[1:])
     return Images(image_codes(graph, dataset.images[:count]), dataset.labels[:count], name, split)
 
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend.training.datasets import moving_digits as moving
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.jester import load_jester
@@ -12,6 +13,7 @@ from muxflow.frontend.training.datasets.mnist import load_mnist_5k
 from muxflow.frontend.training.datasets.moving_digits import CLASSES, FIELD, FRAMES, Motion
 from muxflow.frontend.training.datasets.registry import load
 from muxflow.frontend.training.trainer import TrainConfig, augment
+from muxflow.proving import dataset_images
 
 
 def motion(row=16.0, column=16.0, zoom=0.0, angle=0.0, **change):
@@ -185,6 +187,14 @@ ONE = [((32, 24), 9)]
         (lambda home: (home / "jester-v1-train.csv").write_text("../5;Stop Sign\n"), r"'\.\./5;Stop Sign'; expected"),
         (lambda home: (home / "jester-v1-train.csv").write_text("\n"), r"jester-v1-train.csv: no clips"),
         (
+            lambda home: (home / "jester-v1-labels.csv").write_text("Stop Sign\n" * 2),
+            r"jester-v1-labels.csv: a line is there twice",
+        ),
+        (
+            lambda home: (home / "20bn-jester-v1/5" / f"{'9' * 30}.jpg").touch(),
+            r"no file .*5/00004.jpg, though later frames",
+        ),
+        (
             lambda home: (home / "jester-v1-labels.csv").unlink(),
             r"expected jester-v1-train.csv, jester-v1-labels.csv, 20bn",
         ),
@@ -195,6 +205,13 @@ def test_broken_folders_are_named(tmp_path, change, message):
     change(tmp_path)
     with pytest.raises(MuxflowError, match=message):
         load_jester(tmp_path, "train")
+
+
+def test_more_clips_than_fit_the_memory_are_not_decoded(tmp_path):
+    jester(tmp_path, [(5, "Stop Sign", ONE)] * 456, name="jester-v1-validation.csv")
+    graph = Graph("g", (), {}, (), ())
+    with pytest.raises(MuxflowError, match=r"--count 456: codes of data set jester: 456 x 16 x .* \(MOST_ELEMENTS\)"):
+        dataset_images(graph, "jester", "test", tmp_path, None)
 
 
 def test_broken_frames_are_named(tmp_path):

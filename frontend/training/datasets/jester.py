@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import check_bytes
@@ -83,6 +82,8 @@ def load_jester(folder: str | Path, split: Split) -> Dataset:
         raise absent("Jester", home, [[*names, f"{CLIPS}/"]])
     classes = tuple(line for _, line in _lines(home / LABELS))
     numbers = {name: number for number, name in enumerate(classes)}
+    if len(numbers) < len(classes):
+        raise MuxflowError(f"{home / LABELS}: a line is there twice; expected a class a line, so fetch it again")
     folders, lengths, labels = [], [], []
     for where, line in _lines(home / LISTS[split]):
         clip, _, label = line.partition(";")
@@ -105,15 +106,14 @@ def _lines(path: Path) -> list[tuple[str, str]]:
 
 def _frames(folder: Path) -> int:
     """Count the frames of a clip; raises MuxflowError when it has none, or one is missing between others."""
-    found: npt.NDArray[np.int64] = np.array(
-        sorted(int(path.stem) for path in folder.glob("*.jpg") if path.stem.isascii() and path.stem.isdigit()), np.int64
-    )
-    if not len(found):
+    found = sorted(int(path.stem) for path in folder.glob("*.jpg") if path.stem.isascii() and path.stem.isdigit())
+    if not found:
         raise MuxflowError(
             f"data set Jester: clip {folder} has no frames; expected files such as {frame_file(folder, 1)}"
         )
-    gaps = np.flatnonzero(found != np.arange(1, len(found) + 1))
-    if len(gaps):
-        missing = frame_file(folder, int(gaps[0]) + 1)
-        raise MuxflowError(f"data set Jester: no file {missing}, though later frames are there; fetch the clip again")
+    missing = next((place for place, number in enumerate(found, 1) if place != number), None)
+    if missing is not None:
+        raise MuxflowError(
+            f"data set Jester: no file {frame_file(folder, missing)}, though later frames are there; fetch the clip again"
+        )
     return len(found)
