@@ -105,15 +105,18 @@ def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> Abst
     return ended(make, partial(shutil.rmtree, ignore_errors=True))
 
 
-def read_bounded(path: Path) -> str:
-    """Read a text file; raises ValueError for one of more than MOST_TEXT bytes, a device or a pipe, OSError as `open` does."""
+def read_bounded(path: Path, errors: str = "strict") -> str:
+    """Read a text file; raises ValueError for one of more than MOST_TEXT bytes, a device or a pipe, OSError as `open` does.
+
+    `errors`: what to do with bytes that are no UTF-8, as `bytes.decode` takes it.
+    """
     if path.exists() and not path.is_file():
         raise ValueError("it is no file")
     with path.open("rb") as file:
         data = file.read(MOST_TEXT + 1)
     if len(data) > MOST_TEXT:
         raise ValueError(f"it has more than {MOST_TEXT:,} bytes (MOST_TEXT)")
-    return data.decode()
+    return data.decode(errors=errors)
 
 
 def read_json(path: Path) -> Any:

@@ -21,6 +21,7 @@ from muxflow.board.bitstream.vendor_reports import (
 )
 from muxflow.board.bitstream.vendor_tcl import hls_results, top_name
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.text import json_text
 from muxflow.hls.vitis.project import Project
@@ -60,8 +61,8 @@ def synthesis_report(results: Path, top: str) -> Path:
 def facts(file: Path) -> dict[str, str]:
     """Read the "name value" lines that a script left; empty where it has not run."""
     try:
-        lines = file.read_text(errors="replace").splitlines()
-    except OSError:
+        lines = read_bounded(file, "replace").splitlines()
+    except (OSError, ValueError):
         return {}
     return {name: value.strip() for name, _, value in (line.partition(" ") for line in lines)}
 

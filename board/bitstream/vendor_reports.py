@@ -10,7 +10,9 @@ from pathlib import Path
 
 from muxflow.board.bitstream.pipelines import Pipeline, pipelines_of
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.text import reason
 
 
 @dataclass(frozen=True)
@@ -258,9 +260,9 @@ def _tool_version(text: str) -> str:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(errors="replace")
-    except OSError as error:
-        raise ToolError(f"{file}: the report cannot be read ({error.strerror}); run the stage again") from error
+        return read_bounded(file, "replace")
+    except (OSError, ValueError) as error:
+        raise ToolError(f"{file}: the report cannot be read ({reason(error)}); run the stage again") from error
 
 
 def _lacks(file: Path, section: str) -> ToolError:

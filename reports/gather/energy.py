@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
@@ -63,7 +64,7 @@ def _nearest(sizes: Mapping[int, float], bits: int) -> int:
 def read_energies(file: Path = FILE) -> Energies:
     """Read a file of energies; raises MuxflowError naming it and what is wrong."""
     try:
-        entry = tomllib.loads(file.read_text(encoding="utf-8"))
+        entry = tomllib.loads(read_bounded(file))
         source = entry["source"]
         if not isinstance(source, str) or not 0 < len(source) <= LONGEST_SOURCE or not source.isprintable():
             raise ValueError(f"source {shown(source)}; say in a line where the figures are from")

@@ -1,9 +1,11 @@
 """The vendor's reports, one hand-made file for each published format; and reports that are not whole."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from muxflow.board.bitstream.figures import facts
 from muxflow.board.bitstream.vendor_reports import (
     read_cosimulation,
     read_power,
@@ -12,6 +14,7 @@ from muxflow.board.bitstream.vendor_reports import (
     read_utilisation,
 )
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.files import MOST_TEXT
 from muxflow.dataflow.fit.device import Resources
 
 REPORTS = Path(__file__).parent / "reports"
@@ -151,3 +154,13 @@ def test_an_absent_report_is_named(tmp_path):
     for read in (read_synthesis, read_cosimulation, read_utilisation, read_timing, read_power):
         with pytest.raises(ToolError, match=r"none\.xml: the report cannot be read"):
             read(tmp_path / "none.xml")
+
+
+def test_a_report_is_not_read_without_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe.xml")
+    with (tmp_path / "large.xml").open("wb") as file:
+        file.truncate(MOST_TEXT + 1)
+    for name, said in (("pipe", "it is no file"), ("large", r"it has more than .* bytes \(MOST_TEXT\)")):
+        with pytest.raises(ToolError, match=rf"{name}\.xml: the report cannot be read \(ValueError: {said}"):
+            read_synthesis(tmp_path / f"{name}.xml")
+        assert facts(tmp_path / f"{name}.xml") == {}

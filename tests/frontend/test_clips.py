@@ -1,10 +1,13 @@
 """Clips: moving digits, of which no frame alone tells the class, and Jester's folders of frames."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.files import MOST_TEXT
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend.training.datasets import moving_digits as moving
 from muxflow.frontend.training.datasets.dataset import Dataset
@@ -189,6 +192,10 @@ ONE = [((32, 24), 9)]
         (
             lambda home: (home / "jester-v1-labels.csv").write_text("Stop Sign\n" * 2),
             r"jester-v1-labels.csv: a line is there twice",
+        ),
+        (
+            lambda home: os.truncate(home / "jester-v1-labels.csv", MOST_TEXT + 1),
+            r"jester-v1-labels.csv: cannot be read \(ValueError: it has more than .* bytes \(MOST_TEXT\)\); fetch",
         ),
         (
             lambda home: (home / "20bn-jester-v1/5" / f"{'9' * 30}.jpg").touch(),

@@ -1,5 +1,6 @@
 """Energy of a frame and weights by kind: against counts by hand, and files of energies that are damaged."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,6 @@ def test_a_damaged_file_is_named(old, new, message, tmp_path: Path):
 def test_a_file_that_is_absent_is_named(tmp_path: Path):
     with pytest.raises(MuxflowError, match=r"mine\.toml: not a file of energies"):
         read_energies(tmp_path / "mine.toml")
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(MuxflowError, match=r"pipe\.toml: not a file of energies \(it is no file\)"):
+        read_energies(tmp_path / "pipe.toml")

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.text import reason
 
 Split = Literal["train", "test"]
 Bytes = npt.NDArray[np.uint8]
@@ -135,11 +137,18 @@ def records(path: Path, size: int) -> Bytes:
     return data.reshape(-1, size)
 
 
+def text_lines(path: Path) -> list[tuple[int, str]]:
+    """Read the lines of a text that are not empty, with their numbers; raises MuxflowError where it cannot be read."""
+    try:
+        lines = read_bounded(path, "replace").splitlines()
+    except (OSError, ValueError) as error:
+        raise MuxflowError(f"{path}: cannot be read ({reason(error)}); fetch it again") from error
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+
+
 def class_names(path: Path, count: int) -> tuple[str, ...]:
     """Read one class name a line; raises MuxflowError unless there are `count`."""
-    check_bytes(str(path), path.stat().st_size)
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    names = tuple(line.strip() for line in lines if line.strip())
+    names = tuple(name for _, name in text_lines(path))
     if len(names) != count:
         raise MuxflowError(f"{path}: {len(names)} class names; expected {count}")
     return names

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.text import shown
-from muxflow.frontend.training.datasets.dataset import Bytes, Chosen, Dataset, Split, absent, check_split
+from muxflow.frontend.training.datasets.dataset import Bytes, Chosen, Dataset, Split, absent, check_split, text_lines
 from muxflow.frontend.training.datasets.pictures import open_picture
 
 FRAMES, HEIGHT, WIDTH = 16, 96, 128
@@ -80,28 +79,23 @@ def load_jester(folder: str | Path, split: Split) -> Dataset:
     home, names = Path(folder), [LISTS[split], LABELS]
     if not (home / CLIPS).is_dir() or not all((home / name).is_file() for name in names):
         raise absent("Jester", home, [[*names, f"{CLIPS}/"]])
-    classes = tuple(line for _, line in _lines(home / LABELS))
+    classes = tuple(line for _, line in text_lines(home / LABELS))
     numbers = {name: number for number, name in enumerate(classes)}
     if len(numbers) < len(classes):
         raise MuxflowError(f"{home / LABELS}: a line is there twice; expected a class a line, so fetch it again")
     folders, lengths, labels = [], [], []
-    for where, line in _lines(home / LISTS[split]):
+    for place, line in text_lines(home / LISTS[split]):
         clip, _, label = line.partition(";")
         if not clip.isascii() or not clip.isdigit() or label not in numbers:
-            raise MuxflowError(f"{where}: {shown(line)}; expected `id;label`, a number and a line of {LABELS}")
+            raise MuxflowError(
+                f"{home / LISTS[split]}, line {place}: {shown(line)}; expected `id;label`, a number and a line of {LABELS}"
+            )
         folders.append(home / CLIPS / clip)
         lengths.append(_frames(folders[-1]))
         labels.append(numbers[label])
     if not folders:
         raise MuxflowError(f"{home / LISTS[split]}: no clips; expected lines `id;label`")
     return Dataset("Jester", split, ClipFiles(folders, lengths), np.array(labels, np.int64), classes)
-
-
-def _lines(path: Path) -> list[tuple[str, str]]:
-    """Read the lines of a file that are not empty, each with its place for messages."""
-    check_bytes(str(path), path.stat().st_size)
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [(f"{path}, line {number}", line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _frames(folder: Path) -> int:
