@@ -49,8 +49,10 @@ def read_file(path: Path, read: Callable[[str], Any], known: Callable[[], frozen
     try:
         check_architecture(path, known)
         return read(str(path))
-    except MuxflowError:
-        raise
+    except MuxflowError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"model {path}: {error}") from error  # of a layer of Muxflow's, which knows no file
     except Exception as error:  # Keras raises whatever its readers meet first
         # Keras may advise to switch its own checks off.
         said = " ".join(

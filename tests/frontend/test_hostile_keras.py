@@ -395,6 +395,16 @@ def test_a_model_that_its_library_does_not_compute(
         execution.run({})
 
 
+def test_what_a_layer_of_muxflow_refuses_names_the_file(tmp_path: Path) -> None:
+    def read(_: str) -> None:
+        raise UnsupportedError("a ring of 2 cells")
+
+    with pytest.raises(UnsupportedError, match=r"^model .*net\.h5: a ring of 2 cells$"):
+        child.read_file(
+            write_h5(tmp_path / "net.h5", sequential(dense())), read, lambda: frozenset(("Dense", "InputLayer")), ""
+        )
+
+
 def test_a_layer_whose_settings_make_no_sense_is_named() -> None:
     def handler(writer: Writer, call: Call) -> str:
         writer.node("Relu", "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,7 @@ def load_jester(folder: str | Path, split: Split) -> Dataset:
     if len(numbers) < len(classes):
         raise MuxflowError(f"{home / LABELS}: a line is there twice; expected a class a line, so fetch it again")
     folders, lengths, labels = [], [], []
+    frames = cache(_frames)  # a list may name a clip again and again
     for place, line in text_lines(home / LISTS[split]):
         clip, _, label = line.partition(";")
         if not clip.isascii() or not clip.isdigit() or label not in numbers:
@@ -91,7 +93,7 @@ def load_jester(folder: str | Path, split: Split) -> Dataset:
                 f"{home / LISTS[split]}, line {place}: {shown(line)}; expected `id;label`, a number and a line of {LABELS}"
             )
         folders.append(home / CLIPS / clip)
-        lengths.append(_frames(folders[-1]))
+        lengths.append(frames(folders[-1]))
         labels.append(numbers[label])
     if not folders:
         raise MuxflowError(f"{home / LISTS[split]}: no clips; expected lines `id;label`")
