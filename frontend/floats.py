@@ -41,11 +41,18 @@ def image_codes(graph: Graph, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.u
 def float_inputs(graph: Graph, codes: Batch) -> tuple[npt.NDArray[np.float32], ...]:
     """Return the model's float inputs that stand for a batch of input codes, one an input.
 
-    Shape (N, C, ...), or where the graph has an entry for the input that of the entry.
+    Shape (N, C, ...), or where the graph has an entry for the input that of the entry. Raises MuxflowError naming an input
+    of which the graph says no scale: it was not imported from a model.
     """
     found = []
     for name, array in graph.check_codes(codes).items():
-        values = (array * np.float64(graph.streams[name].scale[0])).astype(np.float32)
+        scale = graph.streams[name].scale
+        if not scale:
+            raise MuxflowError(
+                f"{graph.name}: its input {name} has no scale, so no model computes what it does; take the model file out of "
+                "the project, or build the project from that model"
+            )
+        values = (array * np.float64(scale[0])).astype(np.float32)
         entry = graph.entries.get(name)
         found.append(np.ascontiguousarray(np.moveaxis(values, -1, 1)) if entry is None else entry(values))
     return tuple(found)

@@ -106,6 +106,15 @@ def test_float_inputs_are_channel_first(case):
     assert values[1, 2, 3, 4] == codes[1, 3, 4, 2] / 256
 
 
+def test_an_input_without_a_scale_is_named(case):
+    """As of a graph built by hand, in whose project somebody puts a model."""
+    path, graph = case
+    (name,) = graph.inputs
+    bare = replace(graph, streams={**graph.streams, name: replace(graph.streams[name], scale=())})
+    with pytest.raises(MuxflowError, match=f"{graph.name}: its input {name} has no scale, so no model computes"):
+        compare(bare, [QonnxExecution(path, bare)], images(2))
+
+
 def test_batch_axis_of_a_reshape_follows_the_batch(build, save):
     b = build((1, 2, 3, 4))
     b.quant(bits=4)
