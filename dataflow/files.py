@@ -144,7 +144,7 @@ def check_writable(path: Path, *sources: Path | None) -> None:
     above = next((one for one in path.absolute().parents if one.exists()), None)
     if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
         raise MuxflowError(
-            f"{path}: cannot be written ({above} {'is no folder' if above.is_file() else 'is read-only'})"
+            f"{path}: cannot be written ({above} {'is read-only' if above.is_dir() else 'is no folder'})"
         )
 
 

@@ -12,6 +12,7 @@ import muxflow
 from muxflow.cli.console import Json, answer, out, tasks
 from muxflow.cli.report import open_report
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.files import check_writable
 from muxflow.reports.compare import COMPARISONS, Contender, rows, terminal, to_entry, write_comparison
 from muxflow.reports.render import check_formats
 
@@ -35,6 +36,8 @@ def compare(
 
     others = check_against(against)
     chosen = check_formats(formats.split(","), COMPARISONS) if formats else ()
+    for name in chosen:
+        check_writable(output / f"compare.{name}")
     if len(builds) + len(others) < 2:
         raise UsageError("one build; give two to compare, or one and --against")
     contenders = [

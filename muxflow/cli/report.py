@@ -11,6 +11,7 @@ import typer
 
 import muxflow
 from muxflow.cli.console import Json, ProjectArgument, Verbose, answer, out, stage, tasks, warn
+from muxflow.dataflow.files import check_writable
 from muxflow.reports.render import RENDERINGS, check_formats, terminal, write_report
 from muxflow.reports.schema.file import to_entry
 
@@ -58,8 +59,11 @@ def report(
 
         check_matplotlib()
     opened = muxflow.open_project(project)
-    several = [open_report(path) for path in others or ()]
     folder = output or opened.path / "report"
+    parts = [name for name, asked in (("latex", latex), ("figures", figures)) if asked]
+    for name in (*(f"report.{name}" for name in chosen), *(f"{part}/file" for part in parts)):
+        check_writable(folder / name)
+    several = [open_report(path) for path in others or ()]
     with tasks(as_json) as begin:
         points = stage(begin, "frontier", lambda: design_frontier(opened.design)) if figures else ()
         made = project_report(opened, muxflow.__version__, energies=energies, watched=True, frontier=points)

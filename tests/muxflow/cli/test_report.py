@@ -1,6 +1,7 @@
 """`muxflow report --latex --figures` and `muxflow compare`: the files, and what is said of what is missing."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -70,3 +71,22 @@ def test_a_tool_that_cannot_take_the_network_says_why(call_muxflow: Call, projec
     finn, hls4ml = json.loads(said)["builds"][1:]
     assert finn["remark"] == "not run: the project keeps no QONNX file; FINN+ reads one"
     assert hls4ml["remark"].startswith("not run: ") and "hls4ml has no" in hls4ml["remark"]
+
+
+def test_a_file_in_the_way_is_said_before_any_is_written(call_muxflow: Call, project: Path) -> None:
+    for name in ("out/report.html", "out/compare.html"):
+        Path(name).mkdir(parents=True)
+    Path("pipes").mkdir()
+    os.mkfifo("pipes/latex")
+    for options, said in (
+        (("report", "mine", "--output", "out"), "out/report.html is a folder"),
+        (("compare", "mine", "mine", "--format", "txt,html", "--output", "out"), "out/compare.html is a folder"),
+        (("report", "mine", "--latex", "--output", "pipes"), "pipes/latex is no folder"),
+    ):
+        code, _, error = call_muxflow(*options)
+        assert code == 1 and said in " ".join(error.split()), error
+    assert sorted(path.name for path in (*Path("out").iterdir(), *Path("pipes").iterdir())) == [
+        "compare.html",
+        "latex",
+        "report.html",
+    ]
