@@ -16,8 +16,10 @@ import muxflow
 from muxflow.board.board import find_board
 from muxflow.board.driver import Accelerator
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.files import check_writable
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.quantities import counted, rounded
+from muxflow.hls.vitis.project import check_folder
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
 from muxflow.reports.figures.style import check_ending
 from muxflow.reports.figures.video import plot_video
@@ -102,6 +104,9 @@ def run_demo(
     Raises MuxflowError for a network, select mode or board that is unknown, or a video of a network that takes no clips,
     MismatchError when any two executions differ.
     """
+    find_board(board)
+    if plot is not None:
+        _check_plot(plot, video)
     # Torch is slow to load: only when the demo really runs.
     import torch
 
@@ -112,11 +117,8 @@ def run_demo(
     name = file_name(network, select)
     if name not in shipped():
         raise UsageError(f"no shipped network {name}; there are {', '.join(shipped())}")
-    find_board(board)
-    if plot is not None:
-        if not video:
-            raise UsageError(f"--plot {plot} draws a video; add --video")
-        check_ending(plot)
+    check_writable(output / f"{name}.onnx")
+    check_folder(output / name)
     torch.set_num_threads(1)
     started = time.perf_counter()
     done = begin("export the Brevitas network to QONNX", 1)
@@ -145,3 +147,11 @@ def run_demo(
     files = write_report(report, project.path / "report")
     played = facts["dataset"] if video else ""
     return DemoResult(report, project.path, tuple(files), time.perf_counter() - started, played, plot)
+
+
+def _check_plot(plot: Path, video: bool) -> None:
+    """Raise UsageError for a plot without a video or of another format, MuxflowError where the file cannot come to be."""
+    if not video:
+        raise UsageError(f"--plot {plot} draws a video; add --video")
+    check_ending(plot)
+    check_writable(plot)

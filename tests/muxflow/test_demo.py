@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import muxflow
-from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.demo import run_demo
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
@@ -54,6 +54,17 @@ def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
 def test_a_network_that_is_not_shipped_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no shipped network mognet_digits_or; there are .*mognet_digits_element"):
         run_demo(tmp_path, board="pynq-z2", select="or", begin=BEGIN)
+
+
+def test_what_is_in_the_way_is_said_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "mognet_digits").mkdir()
+    (tmp_path / "mognet_digits" / "thesis.txt").write_text("mine")
+    with pytest.raises(MuxflowError, match="mognet_digits exists and is not a Muxflow project"):
+        run_demo(tmp_path, board="pynq-z2", begin=BEGIN)
+    (tmp_path / "mognet_digits.onnx").mkdir()
+    with pytest.raises(MuxflowError, match=r"mognet_digits\.onnx is a folder"):
+        run_demo(tmp_path, board="pynq-z2", begin=BEGIN)
+    assert len(list(tmp_path.rglob("*"))) == 3
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import muxflow
-from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.demo import run_demo
@@ -59,6 +59,9 @@ def test_a_plot_without_a_video_is_refused(tmp_path):
         run_demo(tmp_path, plot=tmp_path / "x.png", **options)
     with pytest.raises(UsageError, match="a plot ends in"):
         run_demo(tmp_path, plot=tmp_path / "x.bmp", video=True, **options)
+    (tmp_path / "x.png").mkdir()
+    with pytest.raises(MuxflowError, match=r"x\.png is a folder; give the name of a file"):
+        run_demo(tmp_path, plot=tmp_path / "x.png", video=True, **options)
 
 
 def test_only_clips_are_played():
