@@ -30,7 +30,7 @@ def test_the_network_classifies_as_it_claims() -> None:
     assert {"lstm", "classifier"} <= set(agreed.streams)
     correct = int((graph.read_out(graph(codes)).argmax(axis=1) == test.labels).sum())
     assert (facts["dataset"], facts["images"], facts["correct"]) == ("moving_digits", 1000, correct)
-    assert correct >= 880
+    assert correct >= 940
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -41,7 +41,7 @@ def test_the_order_of_pictures_decides() -> None:
     for name, images in (("forward", test.images[:260]), ("backward", test.images[:260, ::-1])):
         answers = graph.read_out(graph(image_codes(graph, images))).argmax(axis=1)
         right[name] = float((answers == test.labels[:260]).mean())
-    assert right["forward"] > 0.8 > 0.3 > right["backward"]  # backward every motion but "still" is another class
+    assert right["forward"] > 0.9 > 0.3 > right["backward"]  # backward every motion but "still" is another class
 
 
 @pytest.mark.parametrize("variant", ["native", "reference"])
