@@ -122,7 +122,8 @@ def read_bounded(path: Path, errors: str = "strict") -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; raises ValueError for one that holds none, or is too deep, and as `read_bounded`."""
-    return _parsed(tomllib.loads, path)
+    tables: dict[str, Any] = _parsed(tomllib.loads, path)
+    return tables
 
 
 def read_json(path: Path) -> Any:

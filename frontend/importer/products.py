@@ -41,6 +41,10 @@ def weight_codes(importer: Importer, node: ModelNode, position: int, row_axis: i
     value = importer.values[node.inputs[position]]
     if not isinstance(value, Constant):
         raise UnsupportedError(f"{node.label}: its weights are computed from data; they must be constant or generated")
+    if not value.value.size:
+        raise UnsupportedError(
+            f"{node.label}: its weights are empty, of shape {value.value.shape}; export the model again"
+        )
     if value.codes is None:
         codes, scale = _recover(np.moveaxis(value.value, row_axis, 0), node)
     else:
