@@ -131,12 +131,6 @@ def test_a_damaged_file_is_named(old, new, message, tmp_path: Path):
     assert str(file) in str(error.value)
 
 
-def test_a_pipe_is_named(tmp_path: Path):
-    os.mkfifo(tmp_path / "pipe.toml")
-    with pytest.raises(MuxflowError, match=r"pipe\.toml: not a file of energies \(it is no file\)"):
-        read_energies(tmp_path / "pipe.toml")
-
-
 def test_a_file_that_is_absent_is_named(tmp_path: Path):
     with pytest.raises(MuxflowError, match=r"mine\.toml: not a file of energies"):
         read_energies(tmp_path / "mine.toml")
