@@ -118,8 +118,9 @@ def estimate_energy(design: Design, energies: Energies | None = None) -> tuple[E
         if isinstance(node.op, MatrixVector):
             multiply(node, ports.inputs[0].bits, ports.inputs[1], ports.outputs[0].bits)
         elif isinstance(node.op, LstmCell):
-            steps, wide = ports.inputs[0].pixels, _bits(sum_interval(*ports.inputs, node.op.output_interval))
-            multiply(node, ports.outputs[0].bits, ports.inputs[1], wide)
+            (x, w), (y,) = ports.inputs, ports.outputs
+            steps, wide = x.pixels, _bits(sum_interval(x, w, node.op.output_interval))
+            multiply(node, y.bits, w, wide)
             for count, bits in _cell_comparisons(node.op, wide):
                 add("comparisons", steps * count, prices.addition(bits))
             for a, b in _cell_products(node.op):
