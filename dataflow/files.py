@@ -9,9 +9,10 @@ import os
 import shutil
 import struct
 import tempfile
+import tomllib
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -119,10 +120,20 @@ def read_bounded(path: Path, errors: str = "strict") -> str:
     return data.decode(errors=errors)
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raises ValueError for one that holds none, or is too deep, and as `read_bounded`."""
+    tables: dict[str, Any] = _parsed(tomllib.loads, path)
+    return tables
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file of Muxflow's; raises ValueError for one that holds none, or is too deep, and as `read_bounded`."""
+    return _parsed(json.loads, path)
+
+
+def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
     try:
-        return json.loads(read_bounded(path))
+        return parse(read_bounded(path))
     except RecursionError:
         raise ValueError("its tables are nested too deep") from None
 

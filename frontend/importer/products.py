@@ -41,6 +41,10 @@ def weight_codes(importer: Importer, node: ModelNode, position: int, row_axis: i
     value = importer.values[node.inputs[position]]
     if not isinstance(value, Constant):
         raise UnsupportedError(f"{node.label}: its weights are computed from data; they must be constant or generated")
+    if not value.value.size:
+        raise UnsupportedError(
+            f"{node.label}: its weights are empty, of shape {value.value.shape}; export the model again"
+        )
     if value.codes is None:
         codes, scale = _recover(np.moveaxis(value.value, row_axis, 0), node)
     else:
@@ -174,12 +178,12 @@ def multiplied(
     names = importer.unique(f"{node.name}_weights"), importer.unique(node.name)
     if isinstance(supply, RomWeights) and loads(importer.options.loaded, names):
         supply = LoadedWeights.of(supply)
-    bank = find_bank(supply) if isinstance(supply, RomWeights) and not supply.loaded else None
-    if bank is None:
-        name = importer.place(names[1], op, stream, importer.place(names[0], supply))
-    else:
+    if isinstance(supply, RomWeights) and not supply.loaded:
+        bank = find_bank(supply)
         scale = compact(scale * bank.factors)
         name = _banked(importer, names, bank, op, stream)
+    else:
+        name = importer.place(names[1], op, stream, importer.place(names[0], supply))
     importer.describe(name, scale)
     output = importer.streams[name]
     exact = operand.scales_exactly() and sums_exactly(scale, output)
@@ -190,7 +194,9 @@ def multiplied(
 
 
 def _banked(importer: Importer, names: tuple[str, str], bank: Bank, op: MatrixVector, stream: str) -> str:
-    """Multiply by a matrix in two parts, and put the rows into their order again; `names`: of its weights and the result."""
+    """Multiply by a matrix in parts, and put the rows into their order again; `names`: of its weights and the result."""
+    if len(bank.parts) == 1:
+        return importer.place(names[1], op, stream, importer.place(names[0], bank.parts[0]))
     parts = []
     for supply, bits in zip(bank.parts, bank.bits, strict=True):
         weights = importer.emit(f"{names[0]}_{bits}bit", supply)

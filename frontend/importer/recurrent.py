@@ -116,9 +116,9 @@ def _weights(importer: Importer, node: ModelNode, position: int) -> IntArray:
 
 def _vector(importer: Importer, node: ModelNode, position: int, size: int) -> Floats:
     """Return a constant vector of so many numbers; raises UnsupportedError where it is another."""
-    values = importer.constant(node, position).astype(np.float32).reshape(-1)
-    if values.size != size:
-        raise UnsupportedError(f"{node.label}: input {position} holds {values.size} numbers; expected {size}")
+    values = importer.constant(node, position).astype(np.float32)
+    if values.shape != (size,):
+        raise UnsupportedError(f"{node.label}: input {position} has shape {values.shape}; expected ({size},)")
     return values
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.fields import check_fields, check_least
+from muxflow.frontend.training.fields import check_fields, check_least, check_sizes
 from muxflow.frontend.training.scales import ACTIVATION_BITS, BiasPer, ScaleMode, activation_scale, check_scale_mode
 
 Norm = Literal["bsn", "batch"]
@@ -82,7 +82,7 @@ class EncoderConfig:
                 f"encoder: {len(self.widths)} widths and {len(self.depths)} depths; give one a stage, for the four that "
                 f"bring a patch of {PATCH}x{PATCH} pixels to one place"
             )
-        check_least("encoder", self, 1, "widths", "depths", "measured", "groups", "classes", "input_shape")
+        check_sizes("encoder", self, "widths", "depths", "measured", "groups", "classes", "input_shape")
         check_least("encoder", self, 0, "code")
         if any(width % self.groups for width in self.widths):
             raise MuxflowError(f"encoder: {self.groups} groups do not divide the widths {self.widths}")

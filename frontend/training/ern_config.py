@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.fields import check_fields, check_least
+from muxflow.frontend.training.fields import check_fields, check_sizes
 from muxflow.frontend.training.scales import ScaleMode
 
 BOTTLENECK_EXPANSION = 4
@@ -45,7 +45,7 @@ class ErnConfig:
                 f"ern: {len(self.widths)} widths, {len(self.blocks)} numbers of blocks and {len(self.stem)} strides of the "
                 "stem; give one width and one number of blocks a stage, and one stride or more"
             )
-        check_least("ern", self, 1, "widths", "blocks", "stem", "stem_width", "classes", "input_shape")
+        check_sizes("ern", self, "widths", "blocks", "stem", "stem_width", "classes", "input_shape")
         down = prod(self.stem) * 2 ** (len(self.widths) - 1)
         if any(size % down for size in self.input_shape[1:]):
             raise MuxflowError(

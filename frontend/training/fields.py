@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.limits import is_number
 from muxflow.dataflow.text import shown
-from muxflow.frontend.training.scales import is_whole
+from muxflow.frontend.training.scales import MOST_SIZE, is_whole
 
 NAMES = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", type(None): "nothing"}
 
@@ -31,9 +31,22 @@ def check_fields(what: str, config: Any) -> None:
 def check_least(what: str, config: Any, least: float, *names: str) -> None:
     """Raise UsageError naming `what` and the first of these fields that is below `least`, or holds a number that is."""
     for name in names:
-        value = getattr(config, name)
-        if min(value if isinstance(value, tuple | list) else (value,), default=least) < least:
-            raise UsageError(f"{what}: {name} = {value}; use {least:g} or more")
+        if min(_numbers(config, name), default=least) < least:
+            raise UsageError(f"{what}: {name} = {getattr(config, name)}; use {least:g} or more")
+
+
+def check_sizes(what: str, config: Any, *names: str) -> None:
+    """Raise UsageError naming `what` and the first of these fields that is no size from 1 to MOST_SIZE, or holds another."""
+    check_least(what, config, 1, *names)
+    for name in names:
+        if max(_numbers(config, name), default=1) > MOST_SIZE:
+            raise UsageError(f"{what}: {name} = {shown(getattr(config, name))}; use {MOST_SIZE:,} (MOST_SIZE) or less")
+
+
+def _numbers(config: Any, name: str) -> tuple[float, ...]:
+    """Give the numbers of a field: those of a tuple or list, or the one that it is."""
+    value = getattr(config, name)
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
 @cache

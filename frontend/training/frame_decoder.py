@@ -16,7 +16,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import reason
 from muxflow.frontend.training.configuration import from_settings
 from muxflow.frontend.training.encoder_config import PATCH
-from muxflow.frontend.training.fields import check_fields, check_least
+from muxflow.frontend.training.fields import check_fields, check_least, check_sizes
 from muxflow.frontend.training.state_file import read_state, restored
 
 STRIP = 32
@@ -41,7 +41,7 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         check_fields("frame decoder", self)
-        check_least("frame decoder", self, 1, "code", "hidden", "features", "widths")
+        check_sizes("frame decoder", self, "code", "hidden", "features", "widths")
         check_least("frame decoder", self, 0, "blocks")
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.text import shown
-from muxflow.frontend.training.fields import check_fields, check_least
+from muxflow.frontend.training.fields import check_fields, check_sizes
 from muxflow.frontend.training.scales import ACTIVATION_BITS, is_whole
 
 Measure = Literal["error", "loss"]
@@ -69,7 +69,7 @@ class MobilenetConfig:
                 f"mobilenet: {len(self.widths)} widths and {len(self.strides)} strides; give one of each for the stem and "
                 "for every block"
             )
-        check_least("mobilenet", self, 1, "widths", "strides", "classes", "input_shape")
+        check_sizes("mobilenet", self, "widths", "strides", "classes", "input_shape")
         if not 0 < self.multiplier <= 16:
             raise MuxflowError(f"mobilenet: a multiplier of {self.multiplier:g}; use one above 0, to 16")
         down = prod(self.strides)

@@ -12,12 +12,14 @@ from math import prod
 from typing import Any, Literal, get_args
 
 import brevitas.nn as qnn
+import numpy as np
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.frontend.recurrent import CellArithmetic
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
 from muxflow.frontend.training.datasets.dataset import Dataset
-from muxflow.frontend.training.fields import check_fields, check_least
+from muxflow.frontend.training.fields import check_fields, check_sizes
 from muxflow.frontend.training.joins import JOINS, MRB, Join
 from muxflow.frontend.training.layers import WeightLevels, bn_act, conv_bn_act, quant_conv
 from muxflow.frontend.training.lstm import PRECISIONS, LstmWeights, QuantLstm
@@ -73,16 +75,21 @@ class BillnetConfig:
                 f"billnet: {len(self.multiples)} multiples and {len(self.pools)} pools; give one of each for every block"
             )
         sizes = ("n", "multiples", "group", "stem", "frames", "features", "units", "classes", "input_shape")
-        check_least("billnet", self, 1, *sizes)
+        check_sizes("billnet", self, *sizes)
         if self.stem[0] % 2 == 0 or self.frames % 2 == 0:
             raise MuxflowError(f"billnet: kernels of {self.stem[0]} pixels and {self.frames} frames; use odd sizes")
         if any(width % self.group for width in self.widths):
             raise MuxflowError(
                 f"billnet: widths {self.widths} in groups of {self.group} channels; use a divisor of all"
             )
-        for name, met, known in (("select", self.select, JOINS), ("memory", self.memory, get_args(Memory))):
+        for name, met, known in (
+            ("select", self.select, JOINS),
+            ("memory", self.memory, get_args(Memory)),
+            ("weights", self.weights, get_args(LstmWeights)),
+        ):
             if met not in known:
                 raise MuxflowError(f"billnet: {name} {met!r}; supported: {', '.join(known)}")
+        CellArithmetic(self.gate_bits, self.cell_bits, self.fraction_bits, np.float32(1))
         if any(size % self.down for size in self.input_shape[2:]):
             raise MuxflowError(
                 f"billnet: input shape {self.input_shape}; give (C, T, H, W) with H and W divisible by {self.down}, the "

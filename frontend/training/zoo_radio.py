@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, seeded
-from muxflow.frontend.training.fields import check_fields, check_least
+from muxflow.frontend.training.fields import check_fields, check_sizes
 from muxflow.frontend.training.layers import BatchNorm1d
 from muxflow.frontend.training.quantizers import unsigned_activation, weight_quantizer
 from muxflow.frontend.training.zoo_bnn import INPUT_SCALE, randomise, signed_quantizer
@@ -43,7 +43,7 @@ class RadioConfig:
 
     def __post_init__(self) -> None:
         check_fields("radio VGG", self)
-        check_least("radio VGG", self, 1, "samples", "layers", "channels", "dense", "classes")
+        check_sizes("radio VGG", self, "samples", "layers", "channels", "dense", "classes")
         if self.samples % 2**self.layers:
             raise MuxflowError(
                 f"radio VGG: {self.samples} samples do not divide by two {self.layers} times; use a multiple of "

@@ -32,7 +32,7 @@ def plot_video(pictures: npt.NDArray[np.uint8], captions: Sequence[str], path: P
             axis.set_axis_off()
         for axis, picture, caption in zip(axes.flat, pictures, shown.column("caption"), strict=False):
             axis.imshow(picture if picture.shape[-1] == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=255)
-            axis.set_title(caption, fontsize=4, y=-0.25)
+            axis.set_title(caption, fontsize=4, y=-0.05, pad=0, verticalalignment="top")
 
     ending = path.suffix.lower()
     write_atomically(path, drawn(draw, data, WIDTHS["-wide"], (ending,))[ending])

@@ -5,18 +5,18 @@ The energies stand in a file that the reader can replace. They are those of one 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import read_bounded
+from muxflow.dataflow.files import read_toml
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.dataflow.ops.lstm_cell import Interval, LstmCell, sum_interval
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.text import shown
@@ -24,6 +24,8 @@ from muxflow.reports.schema.rows import EnergyPart
 
 FILE = Path(__file__).with_suffix(".toml")
 LONGEST_SOURCE = 300
+MOST_PICOJOULES = 1e12
+"""Of one operation, a joule (decision): sums of them stay finite."""
 WORD, KIBIT = 64, 8192
 """Bits that a figure of a memory is for, and of a KiB."""
 
@@ -64,7 +66,7 @@ def _nearest(sizes: Mapping[int, float], bits: int) -> int:
 def read_energies(file: Path = FILE) -> Energies:
     """Read a file of energies; raises MuxflowError naming it and what is wrong."""
     try:
-        entry = tomllib.loads(read_bounded(file))
+        entry = read_toml(file)
         source = entry["source"]
         if not isinstance(source, str) or not 0 < len(source) <= LONGEST_SOURCE or not source.isprintable():
             raise ValueError(f"source {shown(source)}; say in a line where the figures are from")
@@ -77,8 +79,8 @@ def read_energies(file: Path = FILE) -> Energies:
 def _table(entry: Any, name: str) -> dict[int, float]:
     if not isinstance(entry, dict) or not entry:
         raise ValueError(f"{name}: {shown(entry)}; expected picojoules by size")
-    if not all(type(one) in (int, float) and isfinite(one) and one >= 0 for one in entry.values()):
-        raise ValueError(f"{name}: {shown(entry)}; picojoules are numbers from 0")
+    if not all(type(one) in (int, float) and 0 <= one <= MOST_PICOJOULES for one in entry.values()):
+        raise ValueError(f"{name}: {shown(entry)}; picojoules are numbers from 0 to {MOST_PICOJOULES:g}")
     if not all(size.isascii() and size.isdecimal() and 0 < int(size) < 1 << 20 for size in entry):
         raise ValueError(f"{name}: {shown(entry)}; sizes are whole numbers from 1")
     return {int(size): float(one) for size, one in entry.items()}
@@ -94,7 +96,8 @@ def estimate_energy(design: Design, energies: Energies | None = None) -> tuple[E
     """Count a frame's products, additions, comparisons and memory accesses, and what they take; ones that are none left out.
 
     A product with -1, 0 or +1 is an addition alone. Weights are read once for each beat in which they are used, input
-    buffers in every iteration; FIFOs and line buffers write and read every element once. Control and wires count nothing.
+    buffers in every iteration; FIFOs and line buffers write and read every element once. Of an LSTM cell the recurrent product,
+    the products of gates and state, and all thresholds count. Control and wires count nothing.
     """
     prices = energies or published()
     sums: dict[str, tuple[float, float]] = {}
@@ -103,22 +106,51 @@ def estimate_energy(design: Design, energies: Energies | None = None) -> tuple[E
         before = sums.get(kind, (0.0, 0.0))
         sums[kind] = before[0] + count, before[1] + count * picojoules
 
+    def multiply(node: Node, bits: int, w: Stream, total: int) -> None:
+        if w.lo < -1 or w.hi > 1:
+            add("products", w.elements, prices.product(w.bits, bits))
+        add("additions", w.elements, prices.addition(total))
+        read = w.elements * w.bits / design.folds[node.name].pixels
+        add("weights, bits read", read, prices.access(1, w.size * w.bits))
+
     for node in design.graph.nodes:
         ports = design.graph.ports(node)
         if isinstance(node.op, MatrixVector):
+            multiply(node, ports.inputs[0].bits, ports.inputs[1], ports.outputs[0].bits)
+        elif isinstance(node.op, LstmCell):
             (x, w), (y,) = ports.inputs, ports.outputs
-            chosen = w.lo >= -1 and w.hi <= 1
-            if not chosen:
-                add("products", w.elements, prices.product(w.bits, x.bits))
-            add("additions", w.elements, prices.addition(y.bits))
-            read = w.elements * w.bits / design.folds[node.name].pixels
-            add("weights, bits read", read, prices.access(1, w.size * w.bits))
+            steps, wide = x.pixels, _bits(sum_interval(x, w, node.op.output_interval))
+            multiply(node, y.bits, w, wide)
+            for count, bits in _cell_comparisons(node.op, wide):
+                add("comparisons", steps * count, prices.addition(bits))
+            for a, b in _cell_products(node.op):
+                add("products", steps * node.op.units, prices.product(a, b))
         elif isinstance(node.op, Threshold):
             x = ports.inputs[0]
             add("comparisons", x.size * node.op.thresholds.shape[1], prices.addition(x.bits))
         for kind, bits, stored in _buffers(design, node):
             add(kind, bits, prices.access(1, stored))
     return tuple(EnergyPart(kind, round(count), round(found, 3)) for kind, (count, found) in sums.items())
+
+
+def _bits(ends: Interval) -> int:
+    return width(*ends)[0]
+
+
+def _cell_comparisons(op: LstmCell, sums: int) -> tuple[tuple[int, int], ...]:
+    """List how many comparisons a step of an LSTM cell takes, and of how many bits: of gates, state and outputs."""
+    compared = (
+        (op.thresholds.size, sums),
+        (op.units * op.squash.size, _bits(op.state_interval)),
+        (op.outputs.size, _bits(op.product_interval)),
+    )
+    return tuple((count, bits) for count, bits in compared if count)
+
+
+def _cell_products(op: LstmCell) -> tuple[tuple[int, int], ...]:
+    """List the bits of the three products of each unit in a step of an LSTM cell."""
+    i, f, g, o = map(_bits, op.gate_intervals)
+    return (f, _bits(op.state_interval)), (i, g), (o, _bits(op.squash_interval))
 
 
 def _buffers(design: Design, node: Node) -> list[tuple[str, int, int]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import read_bounded
+from muxflow.dataflow.files import read_bounded, read_toml
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.text import shown
 from muxflow.reports.latex.tables import precisions
@@ -87,7 +86,7 @@ def read_prior(files: Sequence[Path] = ()) -> PriorWork:
 
 def _read(file: Path) -> tuple[tuple[PriorDesign, ...], str]:
     try:
-        entry = tomllib.loads(read_bounded(file))
+        entry = read_toml(file)
         if unknown := sorted(set(entry) - {"bibliography", "design"}):
             raise MuxflowError(f"no entry {unknown[0]!r}; there are bibliography and [[design]]")
         designs = from_json(tuple[PriorDesign, ...], entry.get("design", []), path="design")

@@ -18,6 +18,7 @@ from keras_encoder_models import twins as encoder_twins  # noqa: E402
 from keras_ern_models import MODELS as ERN_MODELS  # noqa: E402
 from keras_ern_models import measure  # noqa: E402
 from keras_mobilenet_models import MODELS as MOBILENET_MODELS  # noqa: E402
+from keras_mobilenet_models import twins as bank_twins  # noqa: E402
 from keras_ports_models import MODELS as PORTS_MODELS  # noqa: E402
 from keras_values import joined, settle, whole_output  # noqa: E402
 from qkeras import (  # noqa: E402
@@ -482,6 +483,7 @@ def recurrent():
 def main(folder):
     joined(folder)
     encoder_twins(folder)
+    bank_twins(folder)
     for number, (name, make) in enumerate((MODELS | ZOO_MODELS).items()):
         tf_keras.utils.set_random_seed(number)
         rng = np.random.default_rng(number)

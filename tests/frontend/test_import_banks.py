@@ -93,6 +93,20 @@ def test_the_grid_of_a_row_counts_not_its_scale(build, prove):
     assert products(graph) == [("Conv_1_8bit", 4), ("Conv_1_2bit", 12)]
 
 
+@pytest.mark.parametrize(("step", "bits"), [(2, 2), (3, 3)], ids=["ternary", "of rows that need them"])
+def test_steps_of_rows_take_no_bits_of_weights(step, bits, build, prove):
+    """Ternary rows with powers of two of their own on one common grid, as QKeras writes them: two bits, not three."""
+    codes = rows_of(2, 16, 16, 1, 1)
+    codes[0, 0], codes[8:] = step - 1, codes[8:] * step
+    b = build((1, 16, 2, 2))
+    b.quant(scale=1 / 256)
+    b.node("Conv", b.last, (codes / 4).astype(np.float32))
+    b.then("Relu")
+    b.quant(scale=1 / 8, bits=4)
+    graph = prove(b, tensors=2)
+    assert [graph.streams[n.inputs[1]].bits for n in graph.nodes if isinstance(n.op, MatrixVector)] == [bits]
+
+
 @pytest.mark.parametrize(
     ("precise", "ternary", "bits"), [(16, 0, 8), (0, 16, 8), (12, 4, 8), (15, 1, 4)], ids=["all", "none", "few", "one"]
 )

@@ -32,6 +32,7 @@ from muxflow.frontend.keras.reader import describe_models, read_keras
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.qonnx.ops import mux_join, or_join
 from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
+from muxflow.frontend.training.hybrid import HybridTensorQuant
 from muxflow.frontend.training.joins import MuxJoin
 from muxflow.frontend.training.quantizers import HEQTensorQuant
 from muxflow.proof.compare import compare
@@ -443,3 +444,22 @@ def test_banks_in_all_layers_are_divided(described):
     assert sum(isinstance(node.op, Concat) for node in graph.nodes) == 3
     rows = [graph.streams[node.inputs[1]] for node in graph.nodes if isinstance(node.op, MatrixVector)]
     assert sorted(len(w.constant) for w in rows) == [3, 8, 8, 9, 24, 24, 32]
+
+
+def test_the_parts_of_a_bank_take_the_bits_of_their_kind(described):
+    """Ternary filters with powers of two of their own take two bits, though QKeras writes all on one grid."""
+    graph = import_model(described["mobilenet_hybrid"])
+    rows = {node.name: graph.streams[node.inputs[1]] for node in graph.nodes if isinstance(node.op, MatrixVector)}
+    ternary = {name: w.bits for name, w in rows.items() if name.endswith("_ternary")}
+    assert ternary == {"block0_pointwise_ternary": 2, "block1_pointwise_ternary": 2}
+
+
+def test_hybrid_banks_are_those_of_torch(folder):
+    """Equal values, to the last bit, of both kinds of filters in their own order of axes."""
+    found = np.load(folder / "bank_twins.npz")
+    for name, axes in (("pointwise", (3, 2, 0, 1)), ("depthwise", (2, 3, 0, 1))):
+        weights = torch.from_numpy(found[name].transpose(axes))
+        for bits in (4, 8):
+            values = HybridTensorQuant(10, bits)(weights)[0]
+            assert np.array_equal(values, found[f"{name}{bits}"].transpose(axes))
+            assert values[1:].flatten(1).any(1).all()

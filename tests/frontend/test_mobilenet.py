@@ -145,6 +145,8 @@ def test_torch_qonnx_and_graph_agree(tmp_path, share):
         ({"size": 100}, "a size of 100 bits; with all filters of its banks ternary it takes"),
         ({"strides": (2, 1)}, "3 widths and 2 strides"),
         ({"input_shape": (1, 6, 8)}, "divisible by 4"),
+        ({"classes": 2**40}, r"classes = 1099511627776; use 65,536 \(MOST_SIZE\) or less"),
+        ({"widths": (4, 2**17, 24)}, r"widths = \(4, 131072, 24\); use 65,536"),
         ({"measure": "luck"}, "measure 'luck'; supported: 'error', 'loss'"),
         ({"banks": "none"}, "banks 'none'; supported: 'pointwise', 'all'"),
         ({"banks": "all", "precise": (1, 2)}, r"precise filters for banks of \(4, 16, 24, 3\)"),

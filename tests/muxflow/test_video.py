@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError, UsageError
@@ -51,6 +52,17 @@ def test_pictures_are_drawn_with_their_classes(tmp_path):
     assert first.count(b"<image") == 20
     assert b"class 19" in first
     assert plot_video(np.repeat(pictures, 3, -1), captions, tmp_path / "c.png").stat().st_size > 1000
+
+
+def test_a_caption_covers_no_picture(tmp_path):
+    """Where two plots of pictures of another grey differ, there is a picture: whole rectangles, no letters cut out."""
+    dark, bright = (
+        np.asarray(Image.open(plot_video(pictures, ["rotate right"] * 16, tmp_path / "plot.png")).convert("L"))
+        for pictures in (np.full((16, 8, 8, 1), grey, np.uint8) for grey in (100, 200))
+    )
+    differs = dark != bright
+    assert differs.any()
+    assert np.array_equal(differs, differs.any(axis=1)[:, None] & differs.any(axis=0))
 
 
 def test_a_plot_without_a_video_is_refused(tmp_path):

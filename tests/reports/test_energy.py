@@ -16,6 +16,7 @@ from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.lstm_cell import LstmCell
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
@@ -74,6 +75,24 @@ def test_energy_is_counted_by_hand():
     assert report.microjoules == pytest.approx(sum(part.picojoules for part in parts.values()) / 1e6)
 
 
+def test_an_lstm_cell_is_counted_by_hand():
+    """Two units, three steps: gates of 3 thresholds in 0..3 and -1..2, a state of 4 bits, binary weights."""
+    op = LstmCell(np.tile([-1, 0, 1], (8, 1)), (0, 0, -1, 0), (1, 1), 1, (-7, 7), [[1], [2]])
+    nodes = [
+        Node("w", RomWeights(np.tile([-1, 1], (8, 1)), 1, 3), (), ("w",)),
+        Node("h", op, ("x", "w"), ("h",)),
+    ]
+    graph = with_nodes(Graph("cell", (), {"x": Stream((3, 8), -2, 2)}, ("x",), ("h",)), nodes)
+    design = build_design(graph, {"h": Fold(4, 2)}, KERNELS, device=DEVICE, board="b", clock_mhz=100)
+    parts = {part.kind: part for part in estimate_energy(design, SIMPLE)}
+    assert (parts["additions"].count, parts["weights, bits read"].count) == (3 * 16, 3 * 16)
+    assert parts["additions"].picojoules == 3 * 16 * 3 / 8  # sums in -3..3
+    # State by forget gate, input gate by cell gate, output gate by state: bits 4 x 2, 2 x 3, 2 x 4.
+    assert (parts["products"].count, parts["products"].picojoules) == (3 * 2 * 3, 3 * 2 * (8 + 6 + 8))
+    # Products of gate and state lie in -21..21.
+    assert (parts["comparisons"].count, parts["comparisons"].picojoules) == (3 * 26, 3 * (24 * 3 + 2 * 6) / 8)
+
+
 def test_published_energies():
     energies = published()
     assert energies.product(8, 8) == 0.2
@@ -94,6 +113,9 @@ def test_published_energies():
         ("8 = 0.03", '8 = "x"', "picojoules are numbers from 0"),
         ("8 = 0.03", "8 = -1", "picojoules are numbers from 0"),
         ("8 = 0.03", "8 = nan", "picojoules are numbers from 0"),
+        ("8 = 0.03", "8 = 1e308", "picojoules are numbers from 0 to 1e.12"),
+        ("8 = 0.03", f"8 = 1{400 * '0'}", "picojoules are numbers from 0"),
+        ("8 = 0.03", f"8 = {100_000 * '['}", "nested too deep"),
         ("8 = 0.03", "eight = 0.03", "sizes are whole numbers from 1"),
         ("8 = 0.03", "0 = 0.03", "sizes are whole numbers from 1"),
         ("8 = 0.03\n32 = 0.1", "", "expected picojoules by size"),

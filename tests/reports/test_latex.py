@@ -166,6 +166,7 @@ def test_a_key_that_does_not_exist_is_text_in_the_table(tmp_path: Path, whole: R
         ('bibliography = "absent.bib"', r"absent\.bib"),
         ('bibliography = "../secrets"', r"bibliography '\.\./secrets'; expected the name of a \.bib file"),
         ("[[", "not a file of published designs"),
+        (f"design = {100_000 * '['}", "nested too deep"),
     ],
 )
 def test_a_damaged_file_of_designs_is_named(text: str, message: str, tmp_path: Path) -> None:
