@@ -60,7 +60,8 @@ def to_latex(contenders: Sequence[Contender]) -> str:
     """Render a comparison as a table for a paper, as wide as the page, the best of each figure in bold."""
     columns = (Column("figure"), *(Column(tex(one.title, breakable=True), fill=True) for one in contenders))
     cells = tuple(_tex_row(row) for row in rows(contenders))
-    said = " ".join(f"{tex(one.title)}: {tex(one.remark, breakable=True)}." for one in contenders if one.remark)
+    remarks = ((one.title, one.remark.rstrip(".")) for one in contenders if one.remark)
+    said = " ".join(f"{tex(title)}: {tex(remark, breakable=True)}." for title, remark in remarks)
     caption = f"Builds side by side; bold: the best, of figures of one kind. {said}".strip()
     version = next((one.report.version for one in contenders if one.report is not None), "")
     return TexTable("compare", contenders[0].title, caption, columns, cells, wide=True).render(version)
