@@ -3,107 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.text import Text
 
-from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.quantities import rounded
 from muxflow.dataflow.text import json_text
-from muxflow.reports.html.template import rendered
-from muxflow.reports.latex.tables import precisions
-from muxflow.reports.latex.tex import Cell, Column, TexTable, tex
+from muxflow.reports.html.comparison import to_html
+from muxflow.reports.latex.tex import Cell, Column, Tex, TexTable, tex
 from muxflow.reports.render import markdown, plain, write_renderings
-from muxflow.reports.schema.derived import derived
-from muxflow.reports.schema.report import Report
+from muxflow.reports.side_by_side import Contender, Row, rows
 from muxflow.reports.tables import table, titled
-
-LEAST = 2
-"""Builds that a comparison has at least."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One build: its title, its report (None where there is none), and what is to be said of it."""
-
-    title: str
-    report: Report | None
-    remark: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A figure of every build: its name, its unit ("" for text), and the values, None where one has none."""
-
-    name: str
-    unit: str
-    values: tuple[str | float | int | None, ...]
-
-    def text(self, value: str | float | int | None) -> str:
-        """Write a value."""
-        if value is None:
-            return "not run"
-        if isinstance(value, str):
-            return value
-        number = f"{value:,}" if isinstance(value, int) else rounded(value)
-        return f"{number} {self.unit}" if self.unit else number
-
-
-FIGURES: Sequence[tuple[str, str, Callable[[Report], str | float | int | None]]] = (
-    ("network", "", lambda report: report.network),
-    ("board", "", lambda report: report.board),
-    ("clock", "MHz", lambda report: report.clock_mhz),
-    ("accuracy", "%", lambda report: report.accuracy_percent),
-    ("accuracy of", "", lambda report: None if report.accuracy is None else report.accuracy.source),
-    ("operations", "MAC", lambda report: report.operations),
-    ("weights, activations", "bits", lambda report: precisions(report, ", ")),
-    ("stored parameters", "bit", lambda report: report.parameter_bits),
-    ("generated weights", "bit", lambda report: report.saved_bits),
-    ("interval", "cycles", lambda report: report.interval),
-    ("rate", "frames/s", lambda report: report.frames_per_second),
-    ("latency", "µs", lambda report: report.latency_us),
-    ("rate and latency are", "", lambda report: report.interval_is),
-    ("LUT", "", lambda report: report.counted.used.get("LUT")),
-    ("FF", "", lambda report: report.counted.used.get("FF")),
-    ("BRAM18", "", lambda report: report.counted.used.get("BRAM18")),
-    ("DSP", "", lambda report: report.counted.used.get("DSP")),
-    ("resources are", "", lambda report: report.counted.title),
-    ("slack", "ns", lambda report: report.stage("implemented").slack_ns),
-    ("power", "W", lambda report: report.watts),
-)  # fmt: skip
-"""The figures of a comparison, those that are derived aside."""
-
-
-def rows(contenders: Sequence[Contender]) -> tuple[Row, ...]:
-    """Lay out the figures of every build; raises UsageError for fewer than two."""
-    if len(contenders) < LEAST:
-        raise UsageError("one build; give two to compare, or one and --against")
-
-    def values(read: Callable[[Report], Any]) -> tuple[Any, ...]:
-        return tuple(None if one.report is None else read(one.report) for one in contenders)
-
-    found = [Row(name, unit, values(read)) for name, unit, read in FIGURES]
-    first = next(one.report for one in contenders if one.report is not None)
-    for number, figure in enumerate(derived(first)):
-        share = figure.unit == ""
-        told = values(partial(_derived, number))
-        scaled = tuple(None if value is None else 100 * value if share else value for value in told)
-        found.append(Row(figure.name, "%" if share else figure.unit, scaled))
-    return tuple(found)
-
-
-def _derived(number: int, report: Report) -> float | None:
-    return derived(report)[number].value
 
 
 def terminal(contenders: Sequence[Contender]) -> RenderableType:
-    """Render a comparison for a terminal."""
+    """Render a comparison for a terminal, the best of each figure in bold."""
     made = table(("figure",), tuple(one.title for one in contenders))
     for row in rows(contenders):
-        made.add_row(row.name, *map(row.text, row.values))
+        cells = (Text(text, style="bold" if place in row.best else "") for place, text in enumerate(row.texts))
+        made.add_row(row.name, *cells)
     parts: list[RenderableType] = [titled("builds side by side", made)]
     if any(one.remark for one in contenders):
         said = table(("build", "what it is"))
@@ -124,8 +43,11 @@ def to_markdown(contenders: Sequence[Contender]) -> str:
 
 
 def to_entry(contenders: Sequence[Contender]) -> dict[str, Any]:
-    """Write a comparison as a JSON object."""
-    figures = [{"name": row.name, "unit": row.unit, "values": list(row.values)} for row in rows(contenders)]
+    """Write a comparison as a JSON object; `best`: the numbers of the builds, from 0, whose value is the best."""
+    figures = [
+        {"name": row.name, "unit": row.unit, "values": list(row.values), "best": sorted(row.best)}
+        for row in rows(contenders)
+    ]
     return {"builds": [{"title": one.title, "remark": one.remark} for one in contenders], "figures": figures}
 
 
@@ -134,21 +56,20 @@ def to_json(contenders: Sequence[Contender]) -> str:
     return json_text(to_entry(contenders))
 
 
-def to_html(contenders: Sequence[Contender]) -> str:
-    """Render a comparison as one self-contained page."""
-    lines = [(row.name, *map(row.text, row.values)) for row in rows(contenders)]
-    return rendered("compare.html.j2", contenders=contenders, lines=lines)
-
-
 def to_latex(contenders: Sequence[Contender]) -> str:
-    """Render a comparison as a table for a paper, as wide as the page."""
+    """Render a comparison as a table for a paper, as wide as the page, the best of each figure in bold."""
     columns = (Column("figure"), *(Column(tex(one.title, breakable=True), fill=True) for one in contenders))
-    made = rows(contenders)
-    cells: tuple[tuple[Cell, ...], ...] = tuple((row.name, *map(row.text, row.values)) for row in made)
-    said = " ".join(f"{tex(one.title)}: {tex(one.remark, breakable=True)}." for one in contenders if one.remark)
-    caption = f"Builds side by side. {said}".strip()
+    cells = tuple(_tex_row(row) for row in rows(contenders))
+    remarks = ((one.title, one.remark.rstrip(".")) for one in contenders if one.remark)
+    said = " ".join(f"{tex(title)}: {tex(remark, breakable=True)}." for title, remark in remarks)
+    caption = f"Builds side by side; bold: the best, of figures of one kind. {said}".strip()
     version = next((one.report.version for one in contenders if one.report is not None), "")
     return TexTable("compare", contenders[0].title, caption, columns, cells, wide=True).render(version)
+
+
+def _tex_row(row: Row) -> tuple[Cell, ...]:
+    texts = (tex(text, breakable=True) for text in row.texts)
+    return (row.name, *(Tex(rf"\textbf{{{text}}}") if place in row.best else text for place, text in enumerate(texts)))
 
 
 COMPARISONS: Mapping[str, Callable[[Sequence[Contender]], str]] = {

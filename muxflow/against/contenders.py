@@ -18,8 +18,8 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
-from muxflow.reports.compare import Contender
 from muxflow.reports.gather.report import make_report
+from muxflow.reports.side_by_side import Contender
 
 Tell = Callable[[str], None]
 STEPS = 12

@@ -176,7 +176,7 @@ def run_finn(
                 if line.startswith(PROGRESS):
                     tell(line.removeprefix(PROGRESS).strip())
         if run.returncode:
-            raise ToolError(f"FINN+ failed on {model}:\n" + "".join(last))
+            raise ToolError(f"FINN+ failed on {model.name}:\n" + "".join(last))
         answer.seek(0)
         text = answer.read()
     model.with_suffix(".finn.json").write_text(text)

@@ -13,8 +13,9 @@ from muxflow.cli.console import Json, answer, out, tasks
 from muxflow.cli.report import open_report
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import check_writable
-from muxflow.reports.compare import COMPARISONS, Contender, rows, terminal, to_entry, write_comparison
+from muxflow.reports.compare import COMPARISONS, terminal, to_entry, write_comparison
 from muxflow.reports.render import check_formats
+from muxflow.reports.side_by_side import LEAST, Contender, rows
 
 
 def compare(
@@ -38,12 +39,9 @@ def compare(
     chosen = check_formats(formats.split(","), COMPARISONS) if formats else ()
     for name in chosen:
         check_writable(output / f"compare.{name}")
-    if len(builds) + len(others) < 2:
+    if len(builds) + len(others) < LEAST:
         raise UsageError("one build; give two to compare, or one and --against")
-    contenders = [
-        Contender(build.parent.name if build.is_file() else build.resolve().name, open_report(build))
-        for build in builds
-    ]
+    contenders = [Contender(build_title(build), open_report(build)) for build in builds]
     if others:
         project = muxflow.open_project(builds[0])
         model = next(iter(sorted(project.path.glob("model.*"))), None)
@@ -62,3 +60,11 @@ def compare(
             out.print(f"written: {os.path.relpath(path)}")
 
     answer({**to_entry(contenders), "files": [str(path) for path in paths]}, as_json, show)
+
+
+def build_title(build: Path) -> str:
+    """Name a build after its project's folder, in which a report's file lies in `report/`; any other file after itself."""
+    path = build.resolve()
+    if not path.is_file():
+        return path.name
+    return path.parent.parent.name if path.parent.name == "report" else path.stem

@@ -59,7 +59,7 @@ def roofline(report: Report) -> Data:
     rows = [
         (layer.name, one.weight_bits, one.read_bits / layer.cycles, one.parallel, layer.macs / report.interval)
         for layer in report.layers
-        if (one := layer.matrix) is not None
+        if (one := layer.matrix) is not None and layer.cycles
     ]
     columns = ("layer", "weight bits", "bits a cycle", "products a cycle", "MAC a cycle")
     return Data(columns, tuple(rows), f"folds: estimate; MAC a cycle: {report.interval_is}")

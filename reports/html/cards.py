@@ -55,32 +55,32 @@ def cards(report: Report) -> Iterator[Card]:
     if found is None:
         yield _not_run("accuracy", "muxflow csim PROJECT --data DATASET")
     else:
-        yield _quantity("accuracy", percent(found.share), accuracy_source(found))
+        yield quantity("accuracy", percent(found.share), accuracy_source(found))
     yield _proof(report)
     interval = f"{counted(report.interval, 'cycle')}; {report.interval_is}"
-    yield _quantity("pipelined rate", rate(report.frames_per_second), interval)
+    yield quantity("pipelined rate", rate(report.frames_per_second), interval)
     latency = f"{counted(report.latency, 'cycle')}; {report.cycles_are}"
-    yield _quantity("one-image latency", si(report.latency_us * 1e-6, "s"), latency)
+    yield quantity("one-image latency", si(report.latency_us * 1e-6, "s"), latency)
     yield from (_resource(report, name) for name in report.used if name in ("LUT", "BRAM18"))
     saved = f"; {si(report.saved_bits, 'bit')} generated" if report.saved_bits else ""
-    yield _quantity("stored parameters", si(report.parameter_bits, "bit"), f"weights and thresholds{saved}")
+    yield quantity("stored parameters", si(report.parameter_bits, "bit"), f"weights and thresholds{saved}")
     power, seen = report.power, report.measured
     if power is None:
         yield _not_run("power", "report_power, after implementation")
     else:
-        yield _quantity("power", f"{rounded(power.total)} W", f"{power.tool}, {power.state}", power.state)
+        yield quantity("power", f"{rounded(power.total)} W", f"{power.tool}, {power.state}", power.state)
     if seen is None:
         yield _not_run("measured rate", "the driver on the board")
     else:
         said = f"on the {seen.measured_on}, {seen.state}"
-        yield _quantity("measured rate", rate(seen.frames_per_second), said, seen.state)
+        yield quantity("measured rate", rate(seen.frames_per_second), said, seen.state)
     efficiency = report.efficiency
     if efficiency is not None:
         what = f"busy share of {count(report.products)} products a cycle; {report.interval_is}"
-        yield _quantity("efficiency", f"{100 * efficiency:.1f} %", what)
+        yield quantity("efficiency", f"{100 * efficiency:.1f} %", what)
 
 
-def _quantity(title: str, text: str, what: str, state: str = "") -> Card:
+def quantity(title: str, text: str, what: str, state: str = "") -> Card:
     """Make the card of a number with its unit; a state other than done shows."""
     value, _, unit = text.partition(" ")
     return Card(title, value, what, "" if state == "done" else look(state), unit)

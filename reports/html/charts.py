@@ -30,13 +30,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: its label, the whole name, its parts, the number at its end; `marked`: of the bottleneck."""
+    """A bar: its label, the whole name, its parts, the number at its end, and how its label looks: "marked", "best"."""
 
     label: str
     name: str
     parts: tuple[Part, ...]
     value: str
-    marked: bool
+    look: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,27 +63,25 @@ def charts(report: Report) -> Iterator[Chart]:
     """Draw cycles, LUTs, memory, functions, occupancy and one frame's way."""
     slow = next((layer.name for layer in report.layers if report.bottleneck in layer.nodes), "")
     loads = load(report)
-    yield _chart("cycles", "Cycles a layer", loads, (Series("rom", "cycles"),), slow, columns=(1,))
-    yield _chart("luts", "LUT a layer", loads, (Series("rom", "LUT"),), slow, columns=(2,))
+    yield chart("cycles", "Cycles a layer", loads, (Series("rom", "cycles"),), slow, columns=(1,))
+    yield chart("luts", "LUT a layer", loads, (Series("rom", "LUT"),), slow, columns=(2,))
     kinds = (*(Series(kind, KIND_TITLES[kind]) for kind in KINDS), Series("generated", "generated, not stored"))
     stored = memory(report)
     note = f"{stored.note}; the number: what is stored"
-    yield _chart("budget", "Memory budget, bits", replace(stored, note=note), kinds, slow, counts=slice(-1))
+    yield chart("budget", "Memory budget, bits", replace(stored, note=note), kinds, slow, counts=slice(-1))
     rows = tuple((row.function, row.lut) for row in report.functions)
-    yield _chart("by-function", "LUT by function", Data(("", ""), rows, "estimate"), (Series("rom", "LUT"),))
+    yield chart("by-function", "LUT by function", Data(("", ""), rows, "estimate"), (Series("rom", "LUT"),))
     shares = occupancy(report)
     parts = tuple((row[0], *(round(100 * float(part or 0), 1) for part in row[1:])) for row in shares.rows)
     looks = (Series("rom", "busy"), Series("starved", "starved"), Series("blocked", "blocked"))
-    yield _chart("occupancy", "Occupancy, % of the cycles", Data((), parts, shares.note), looks, slow, counts=slice(1))
+    yield chart("occupancy", "Occupancy, % of the cycles", Data((), parts, shares.note), looks, slow, counts=slice(1))
     frame = timeline(report)
     spans = tuple((name, start, int(end or 0) - int(start or 0)) for name, start, end in frame.rows)
     note = frame.note if spans else NOT_LOOKED_AT
-    yield _chart(
-        "timeline", "One frame, cycles", Data((), spans, note), (Series("", ""), Series("rom", "cycles")), slow
-    )
+    yield chart("timeline", "One frame, cycles", Data((), spans, note), (Series("", ""), Series("rom", "cycles")), slow)
 
 
-def _chart(
+def chart(
     anchor: str,
     title: str,
     data: Data,
@@ -104,7 +102,8 @@ def _chart(
                 said = f"{name}: {one.title} {_number(value)}"
                 parts.append(Part(round(PLOT * begun / most, 2), round(PLOT * value / most, 2), one.look, said))
             begun += value
-        bars.append(Bar(short(name), name, tuple(parts), _number(sum(values[counts])), bool(slow) and name == slow))
+        look = "marked" if slow and name == slow else ""
+        bars.append(Bar(short(name), name, tuple(parts), _number(sum(values[counts])), look))
     drawn = {part.look for bar in bars for part in bar.parts}
     key = tuple((one.look, one.title) for one in series if one.look in drawn) if len(series) > 2 else ()
     axis = tuple((round(PLOT * at / most, 2), _number(at)) for at in _axis(most)) if bars else ()

@@ -40,7 +40,8 @@ class Cell:
 class Sheet:
     """A table with a title for the contents, a note below it, columns (title, whether of numbers) and rows.
 
-    `marked`: the number of the row of the bottleneck. A sheet without rows says "not run".
+    `marked`: the number of the row of the bottleneck; `sortable`: whether rows may be put in another order, and filtered. A
+    sheet without rows says "not run".
     """
 
     anchor: str
@@ -49,6 +50,7 @@ class Sheet:
     columns: tuple[tuple[str, bool], ...]
     rows: tuple[tuple[Cell, ...], ...]
     marked: int | None = None
+    sortable: bool = True
 
 
 def look(text: str) -> str:
@@ -65,13 +67,14 @@ def sheet(anchor: str, made: Group) -> Sheet:
     note = note[1:-1] if note.startswith("(") and note.find(")") == len(note) - 1 else note
     held = tables.contents(table)
     rows = tuple(
-        tuple(_cell(one, number) for one, (_, number) in zip(row, held.columns, strict=True)) for row in held.rows
+        tuple(cell(one, number) for one, (_, number) in zip(row, held.columns, strict=True)) for row in held.rows
     )
     title = heading[:end].strip()
     return Sheet(anchor, title[:1].upper() + title[1:], note, held.columns, rows)
 
 
-def _cell(text: str, number: bool) -> Cell:
+def cell(text: str, number: bool) -> Cell:
+    """Make a cell of text or of a number; it looks as long as it is, and as the state that it tells."""
     looks = (
         "number" if number else "",
         "long" if len(text) > LONG else "",
@@ -92,9 +95,9 @@ def nodes(report: Report) -> Sheet:
         numbers = (row.cycles, *(getattr(row, name.lower()) for name in report.used), sum(row.bits.values()))
         rows.append(
             (
-                *(_cell(text, False) for text in texts),
-                *(_cell(count(number), True) for number in numbers),
-                _cell(stored, False),
+                *(cell(text, False) for text in texts),
+                *(cell(count(number), True) for number in numbers),
+                cell(stored, False),
             )
         )
     marked = next((number for number, row in enumerate(report.nodes) if row.name == report.bottleneck), None)

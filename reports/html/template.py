@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from muxflow.dataflow.text import printable
+from muxflow.reports.html.charts import Chart
+from muxflow.reports.html.sheets import Sheet
 
 TEMPLATES = Path(__file__).parent / "templates"
+HATCHES = {
+    "rom": "",
+    "loaded": "M-1 1 l2 -2 M0 6 l6 -6 M5 7 l2 -2",
+    "threshold": "M1.5 1.5 h.8 M4.5 4.5 h.8",
+    "line": "M0 0 l6 6 M0 6 l6 -6",
+    "frame": "M0 3 h6",
+    "fifo": "M-1 5 l2 2 M0 0 l6 6 M5 -1 l2 2",
+    "state": "M3 0 v6",
+    "generated": "M-1 1 l2 -2 M0 6 l6 -6 M5 7 l2 -2",
+    "starved": "M1.5 1.5 h.8 M4.5 4.5 h.8",
+    "blocked": "M0 0 l6 6 M0 6 l6 -6",
+    "reserve": "M-1 1 l2 -2 M0 6 l6 -6 M5 7 l2 -2",
+}
+"""What is drawn over each colour, in a square of 6 by 6: parts of a bar can be told apart in grey."""
 
 
-def rendered(template: str, **values: Any) -> str:
-    """Render a template of the folder beside this file."""
+@dataclass(frozen=True)
+class Part:
+    """A part of a page, as the contents list it."""
+
+    anchor: str
+    title: str
+    charts: tuple[Chart, ...] = ()
+    sheets: tuple[Sheet, ...] = ()
+
+
+def rendered(template: str, parts: Sequence[Part], **values: Any) -> str:
+    """Render a template of the folder beside this file: a page that asks for nothing, with contents, style and script."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -22,4 +50,4 @@ def rendered(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return printable(environment.get_template(template).render(**values))
+    return printable(environment.get_template(template).render(parts=parts, hatches=HATCHES, **values))

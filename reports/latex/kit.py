@@ -84,7 +84,7 @@ def accuracy_tables(reports: Sequence[Report]) -> tuple[TexTable, TexTable]:
         Column("generated\n(bit)", number=True),
         few[4],
         Column("BRAM18", number=True),
-        Column("frames/s", number=True),
+        Column("frames/s", number=True, digits=3),
     )
 
     def row(report: Report, wide: bool) -> tuple[Cell, ...]:

@@ -110,7 +110,7 @@ COLUMNS = (
     Column("FF", number=True),
     Column("BRAM18", number=True),
     Column("DSP", number=True),
-    Column("frames\n/s", number=True),
+    Column("frames\n/s", number=True, digits=3),
     Column("W", number=True, places=2),
     Column(""),
 )

@@ -69,7 +69,7 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         Column("stored\n(bit)", number=True),
         Column("generated\n(bit)", number=True),
         *(Column(name, number=True) for name in numbers),
-        Column("frames/s", number=True),
+        Column("frames/s", number=True, digits=3),
         Column("latency\n($\\mu$s)", number=True, places=1),
     )
     row: tuple[Cell, ...] = (

@@ -115,13 +115,14 @@ def _rounded(value: float, digits: int) -> str:
 class Column:
     """A column: its title, in LaTeX, lines apart.
 
-    `number`: its cells are numbers, with `places` after the point; `fill`: it takes what is left of the width, and a
-    line of it holds `line` characters at least.
+    `number`: its cells are numbers, with `places` after the point, or as many as `digits` significant digits need; `fill`:
+    it takes what is left of the width, and a line of it holds `line` characters at least.
     """
 
     title: str
     number: bool = False
     places: int = 0
+    digits: int = 0
     fill: bool = False
     line: int = 14
 
@@ -130,9 +131,14 @@ class Column:
         if not self.number:
             return r">{\raggedright\arraybackslash}X" if self.fill else "l"
         numbers = [one for one in cells if isinstance(one, int | float)]
-        whole = max((len(f"{abs(one):.{self.places}f}".partition(".")[0]) for one in numbers), default=1)
+        parts = [self._written(abs(one)).partition(".") for one in numbers]
+        whole = max((len(before) for before, _, _ in parts), default=1)
+        places = max((len(after) for _, _, after in parts), default=self.places)
         minus = "-" if any(one < 0 for one in numbers) else ""
-        return f"S[table-format={minus}{whole}.{self.places}]"
+        return f"S[table-format={minus}{whole}.{places}]"
+
+    def _written(self, value: float) -> str:
+        return _rounded(value, self.digits) if self.digits else f"{value:.{self.places}f}"
 
     @property
     def heading(self) -> str:
@@ -146,7 +152,7 @@ class Column:
         if value is None:
             return "{--}" if self.number else "--"
         if self.number and isinstance(value, int | float):
-            return f"{value:.{self.places}f}"
+            return self._written(value)
         text = tex(str(value) if not isinstance(value, str) else value, breakable=self.fill)
         return f"{{{text}}}" if self.number else text
 

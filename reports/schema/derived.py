@@ -13,12 +13,16 @@ OPERATIONS_A_MAC = 2
 
 @dataclass(frozen=True)
 class Figure:
-    """A derived figure: what it is called, its value (None where what it is made of did not run), its unit, what it is."""
+    """A derived figure: what it is called, its value (None where what it is made of did not run), its unit, what it is.
+
+    `more_is_better`: whether a design with more of it is the better one.
+    """
 
     name: str
     value: float | None
     unit: str
     what: str
+    more_is_better: bool = True
 
     @property
     def text(self) -> str:
@@ -44,6 +48,6 @@ def derived(report: Report) -> tuple[Figure, ...]:
         Figure("GOPS/kLUT", gops / kilo if kilo else None, "GOPS/kLUT", luts),
         Figure("frames/s/kLUT", report.frames_per_second / kilo if kilo else None, "frames/s/kLUT", luts),
         Figure("efficiency", report.efficiency, "", f"busy share of {report.products:,} products a cycle; {rate_is}"),
-        Figure("energy a frame", microjoules, "µJ", power),
-        Figure("energy a frame, counted", report.microjoules, "µJ", "estimate, no measurement"),
+        Figure("energy a frame", microjoules, "µJ", power, more_is_better=False),
+        Figure("energy a frame, counted", report.microjoules, "µJ", "estimate, no measurement", more_is_better=False),
     )

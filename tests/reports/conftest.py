@@ -1,7 +1,9 @@
 """A design with every kind of figure, and its report: what did not run, what did, and what is stale."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+import browser
 import pytest
 
 from muxflow.board.board import find_board
@@ -88,3 +90,12 @@ def wild(whole: Report) -> Report:
     more = {"network": WILD, "board": WILD, "part": WILD, "remarks": WILD, "version": WILD, "activity_is": WILD}
     accuracy = Accuracy(WILD, WILD, 8, 6)
     return replace(whole, layers=layers, stages=stages, functions=rows, accuracy=accuracy, **more)
+
+
+@pytest.fixture(scope="session")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
+    """A browser; a test that asks for it is left out where there is none."""
+    if browser.EXECUTABLE is None:
+        pytest.skip(browser.NO_BROWSER)
+    with browser.running(browser.EXECUTABLE, tmp_path_factory.mktemp("profile")) as started:
+        yield started

@@ -64,6 +64,9 @@ def test_columns_of_numbers_are_aligned() -> None:
     column = Column("LUT", number=True, places=1)
     assert column.specification([12.25, -3.0, None]) == "S[table-format=-2.1]"
     assert [column.cell(value) for value in (12.25, None, "over")] == ["12.2", "{--}", "{over}"]
+    rate = Column("frames/s", number=True, digits=3)
+    assert rate.specification([36.596, 65104.2, None]) == "S[table-format=5.1]"
+    assert [rate.cell(value) for value in (36.596, 65104.2, 3.0, 0.0)] == ["36.6", "65104", "3", "0"]
     assert Column("name", fill=True).specification(["a"]) == r">{\raggedright\arraybackslash}X"
     assert Column("two\nlines", number=True).heading == r"{\shortstack[r]{two\\lines}}"
 

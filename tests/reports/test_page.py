@@ -4,7 +4,6 @@ import base64
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from muxflow.reports.schema.report import Report
 from muxflow.reports.schema.rows import FifoRow, LayerRow
 from muxflow.reports.schema.stages import Rung
 
-needs_browser = pytest.mark.skipif(browser.EXECUTABLE is None, reason=browser.NO_BROWSER)
 PDFTOTEXT = shutil.which("pdftotext")
 
 
@@ -117,7 +115,7 @@ def test_bars_of_charts_add_up(whole: Report) -> None:
         assert any(part.look == "generated" for part in bar.parts) == (layer.saved_bits > 0)
     assert [bar.value for bar in found["cycles"].bars] == [f"{layer.cycles:,}" for layer in whole.layers]
     assert max(part.x + part.length for bar in found["timeline"].bars for part in bar.parts) == pytest.approx(240)
-    assert [bar.name for bar in found["cycles"].bars if bar.marked] == [
+    assert [bar.name for bar in found["cycles"].bars if bar.look == "marked"] == [
         layer.name for layer in whole.layers if whole.bottleneck in layer.nodes
     ]
 
@@ -146,13 +144,6 @@ def test_the_page_names_nothing_elsewhere(whole: Report) -> None:
     assert set(re.findall(r'href="#([^"]+)"', text)) <= anchors
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
-    assert browser.EXECUTABLE is not None
-    with browser.running(browser.EXECUTABLE, tmp_path_factory.mktemp("profile")) as started:
-        yield started
-
-
 def _file(report: Report, folder: Path) -> Path:
     file = folder / "report.html"
     file.write_text(to_html(report), encoding="utf-8")
@@ -165,7 +156,6 @@ def _column(page: browser.Page, table: str, column: int) -> list[str]:
     return found
 
 
-@needs_browser
 @pytest.mark.parametrize("width", [390, 768, 1280])
 @pytest.mark.parametrize("name", ["report", "whole", "wild"])
 def test_a_browser_shows_the_page(
@@ -183,7 +173,6 @@ def _filter_nodes(page: browser.Page, words: str) -> None:
     page.evaluate(f"{one}.value = '{words}'; {one}.dispatchEvent(new Event('input'))")
 
 
-@needs_browser
 def test_tables_sort_and_filter(whole: Report, opened: browser.Browser, tmp_path: Path) -> None:
     with opened.open(_file(whole, tmp_path).as_uri()) as page:
         title = "document.querySelectorAll('#nodes ~ .scroll')[0].querySelectorAll('th [role=button]')[{}].click()"
@@ -200,7 +189,6 @@ def test_tables_sort_and_filter(whole: Report, opened: browser.Browser, tmp_path
         assert page.complaints == []
 
 
-@needs_browser
 def test_the_theme_switches_and_follows_the_system(whole: Report, opened: browser.Browser, tmp_path: Path) -> None:
     colour = "getComputedStyle(document.body).backgroundColor"
     light, dark = "rgb(255, 255, 255)", "rgb(20, 23, 27)"
@@ -214,7 +202,6 @@ def test_the_theme_switches_and_follows_the_system(whole: Report, opened: browse
         page.evaluate("localStorage.clear()")
 
 
-@needs_browser
 def test_a_click_on_a_node_shows_it(whole: Report, opened: browser.Browser, tmp_path: Path) -> None:
     number = next(n for n, row in enumerate(whole.nodes) if row.name == whole.bottleneck)
     row = whole.nodes[number]
@@ -232,7 +219,6 @@ def test_a_click_on_a_node_shows_it(whole: Report, opened: browser.Browser, tmp_
         assert page.evaluate(shown) == "" and page.complaints == []
 
 
-@needs_browser
 @pytest.mark.skipif(PDFTOTEXT is None, reason="no pdftotext here (Debian: apt-get install poppler-utils)")
 def test_printed_pages_hold_every_column(whole: Report, opened: browser.Browser, tmp_path: Path) -> None:
     """Also where the reader filtered a table and chose dark."""

@@ -14,7 +14,7 @@ import pytest
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design
-from muxflow.reports.compare import COMPARISONS, Contender
+from muxflow.reports.compare import COMPARISONS
 from muxflow.reports.figures.data import OF_ONE, accuracy
 from muxflow.reports.gather.report import make_report
 from muxflow.reports.html.page import to_html
@@ -22,6 +22,7 @@ from muxflow.reports.latex.kit import kit, to_latex
 from muxflow.reports.latex.prior import read_prior
 from muxflow.reports.render import RENDERINGS, check_formats, terminal, to_csv, to_json, to_text, write_report
 from muxflow.reports.schema.report import Report
+from muxflow.reports.side_by_side import Contender
 from muxflow.reports.terminal import PlainConsole
 
 

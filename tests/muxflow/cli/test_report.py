@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from muxflow.cli.compare import build_title
 from muxflow.dataflow.fit.timing import have_compiler
 
 Call = Callable[..., tuple[int, str, str]]
@@ -42,13 +43,21 @@ def test_a_papers_tables_and_figures(call_muxflow: Call, project: Path) -> None:
     assert [stage["state"] for stage in entry["stages"]] == ["done", *["not run"] * 4]
 
 
+def test_a_build_is_named_after_its_folder_or_its_file(tmp_path: Path) -> None:
+    for name in ("a/report/report.json", "b/of_paper.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    paths = ("a", "a/report/report.json", "b/of_paper.json", "a/report/..")
+    assert [build_title(tmp_path / path) for path in paths] == ["a", "a", "of_paper", "a"]
+
+
 def test_builds_side_by_side(call_muxflow: Call, project: Path) -> None:
     assert call_muxflow("report", "mine", "--format", "json")[0] == 0
     options = ("--format", "txt,md,html,json,tex", "--output", "out", "--json")
     code, said, error = call_muxflow("compare", "mine", "mine/report/report.json", *options)
     assert code == 0, error
     entry = json.loads(said)
-    assert [build["title"] for build in entry["builds"]] == ["mine", "report"]
+    assert [build["title"] for build in entry["builds"]] == ["mine", "mine"]
     assert sorted(path.name for path in Path("out").iterdir()) == [
         f"compare.{n}" for n in ("html", "json", "md", "tex", "txt")
     ]

@@ -1,0 +1,95 @@
+"""Builds side by side: which is the best of each figure, and the page of a comparison in a browser."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import browser
+import pytest
+
+from muxflow.reports.html.comparison import to_html
+from muxflow.reports.schema.report import Report
+from muxflow.reports.schema.stages import Accuracy
+from muxflow.reports.side_by_side import Contender, Row, rows
+
+
+def found(*reports: Report | None) -> dict[str, Row]:
+    contenders = [Contender(str(number), report) for number, report in enumerate(reports)]
+    return {row.name: row for row in rows(contenders)}
+
+
+def test_the_best_of_each_figure_is_known(report: Report) -> None:
+    estimate = replace(report.stages[0], used={**report.used, "LUT": 10, "DSP": 3})
+    other = replace(report, interval=2 * report.interval, stages=(estimate, *report.stages[1:]))
+    made = found(report, other, None)
+    best = {name: set(row.best) for name, row in made.items() if row.best}
+    assert best == {
+        "interval": {0}, "rate": {0}, "LUT": {1}, "DSP": {0}, "GOPS": {0}, "GOPS/kLUT": {1}, "frames/s/kLUT": {1},
+        "efficiency": {0},
+    }  # fmt: skip
+    assert made["FF"].best == frozenset()  # both have as many
+    assert made["LUT"].texts == (f"{report.used['LUT']:,}", "10", "not run")
+
+
+def test_figures_of_different_kinds_have_no_best(report: Report, whole: Report) -> None:
+    made = found(report, whole)
+    assert made["LUT"].values == (report.used["LUT"], 2500)
+    assert made["LUT"].best == frozenset()  # an estimate, and what was implemented
+    right = replace(report, accuracy=Accuracy("digits", "test", 8, 7))
+    assert made["accuracy"].texts[0] == "75.00 %"
+    assert found(report, right)["accuracy"].best == {1}
+    assert found(report, replace(right, accuracy=Accuracy("other", "test", 8, 7)))["accuracy"].best == frozenset()
+
+
+def page(*reports: Report | None, remark: str = "") -> str:
+    return to_html([Contender(f"build {n}", report, remark) for n, report in enumerate(reports)])
+
+
+def test_every_build_has_cards_bars_and_a_column(report: Report, whole: Report) -> None:
+    text = page(whole, report, None, remark="not run: reasons")
+    assert text.count('class="cards compared"') == 2
+    assert text.count('class="gauge"') == 2 * len(report.used)
+    for one in ("build 0", "build 1", "build 2"):
+        assert f'<th class="number">{one}</th>' in text
+    assert "not run: reasons" in text and "implemented 2,500" in text
+
+
+def test_a_figure_that_no_build_has_is_not_drawn(report: Report) -> None:
+    bare = replace(report, accuracy=None)
+    figure = re.search(r'<figure id="chart-0">.*?</figure>', page(bare, bare), re.DOTALL)
+    assert figure and "accuracy" in figure[0] and "not run" in figure[0] and "<svg" not in figure[0]
+
+
+def test_the_page_names_nothing_elsewhere(whole: Report, report: Report, wild: Report) -> None:
+    text = page(whole, report, wild, remark='<img src="x"> & {{ 7 * 7 }}')
+    assert not re.search(r"https?://|@import|url\((?!#)|<link|<img|<k", text)
+    anchors = set(re.findall(r'\bid="([^"]+)"', text))
+    assert len(anchors) == len(re.findall(r'\bid="', text))
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= anchors
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_a_browser_shows_the_page(
+    width: int, opened: browser.Browser, whole: Report, report: Report, wild: Report, tmp_path: Path
+) -> None:
+    file = tmp_path / "compare.html"
+    builds = [
+        Contender("a", whole),
+        Contender("b" * 80, report, "r" * 300),
+        Contender(wild.network, wild, wild.network),
+        Contender("none", None, "not run: no such layer"),
+    ]
+    file.write_text(to_html(builds), encoding="utf-8")
+    with opened.open(file.as_uri(), width) as shown:
+        assert shown.complaints == []
+        assert shown.requests == [file.as_uri()]
+        assert shown.overflow() == 0
+        shown.evaluate("document.querySelector('.switch').click()")
+        shown.evaluate("dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}))")
+        assert shown.complaints == []
+        shown.evaluate("localStorage.clear()")
+        shown.send("Emulation.setEmulatedMedia", media="print")
+        # A landscape A4 page less its margins is 1031 pixels wide.
+        shown.send("Emulation.setDeviceMetricsOverride", width=1031, height=700, deviceScaleFactor=1, mobile=False)
+        right = "Math.max(...[...document.querySelectorAll('th, td')].map(one => one.getBoundingClientRect().right))"
+        assert shown.evaluate(right) <= 1031
