@@ -14,8 +14,8 @@ def products_a_block(w: Stream, x: Stream) -> int:
 
     The weights lie side by side in the wide factor, as many bits apart as a product has: (w1 * 2^S + w0) * x is
     w1 * x * 2^S + w0 * x. That factor takes a bit more than the top weight, because the sum of those below it may be negative,
-    and because the multiplier is signed. At least 1. Source: AMD's white papers WP486 (two products of 8 bits) and WP521 (4
-    bits); that the spacing is the least there is, is a decision.
+    and because the multiplier is signed. At least 1. Two products of 8 bits with one factor in common are AMD's (white paper
+    WP486); that they lie no further apart than they need, and that there may be more than two, are decisions.
     """
     if x.bits + (not x.signed) > NARROW:
         return 1

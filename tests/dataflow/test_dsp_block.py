@@ -59,7 +59,9 @@ def test_every_product_is_found_again(kinds):
 
 
 def test_another_one_would_not_fit():
-    for w_bits, x_bits, w_signed, x_signed in itertools.product(range(1, 17), range(1, 17), (False, True), (False, True)):
+    for w_bits, x_bits, w_signed, x_signed in itertools.product(
+        range(1, 17), range(1, 17), (False, True), (False, True)
+    ):
         w, x = of_bits(w_bits, w_signed), of_bits(x_bits, x_signed)
         count = products_a_block(w, x)
         taken = [places * (w_bits + x_bits) + w_bits + 1 for places in (count - 1, count)]
