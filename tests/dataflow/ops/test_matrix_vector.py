@@ -156,7 +156,7 @@ def test_packed(ladder):
     """
     ladder.targets = ()
     rng = np.random.default_rng(5)
-    for bits, inputs in [(8, (0, 15)), (8, (-128, 127)), (4, (0, 15)), (3, (0, 255))]:
+    for bits, inputs in [(8, (0, 15)), (8, (-128, 127)), (4, (0, 15)), (8, (0, 255))]:
         weights = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (6, 12))
         weights[0, 0], weights[1, 0] = 2 ** (bits - 1) - 1, -(2 ** (bits - 1))
         folds = [Fold(3, 4, 1, 2, **PACKED), Fold(6, 12, 1, 4, **PACKED), Fold(1, 2, **PACKED)]
