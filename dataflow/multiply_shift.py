@@ -7,12 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from muxflow.dataflow.dsp_block import NARROW, WIDE
 from muxflow.dataflow.graph.stream import width
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.threshold import Threshold
-
-NARROW, WIDE = 18, 25
-"""Bits of the factors of a DSP48E1's multiplier, signed (UG479); later ones are wider."""
 
 SUM = 46
 """Bits that the largest code takes before the shift, at most: sums then fit the 48 of a DSP block."""

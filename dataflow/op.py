@@ -41,6 +41,7 @@ class Fold:
     `pixels`: neighbouring pixels at once, all with the same weights; they divide a row. Of a pool without a window before
     it the pixels that it reads, else those that a node writes.
     `dsp`: whether its products stand in DSP blocks where a target has them in either (see `Implementation.forms`).
+    `packed`: whether such a block makes those of several rows at once; only with `dsp`.
     """
 
     pe: int = 1
@@ -48,6 +49,7 @@ class Fold:
     groups: int = 1
     pixels: int = 1
     dsp: bool = False
+    packed: bool = False
 
     @property
     def parallel(self) -> int:
@@ -62,13 +64,14 @@ class Fold:
     @property
     def plain(self) -> Fold:
         """The same loops, nothing said of DSP blocks: how sources and layouts fold that feed the node."""
-        return replace(self, dsp=False)
+        return replace(self, dsp=False, packed=False)
 
     def __str__(self) -> str:
         text = f"PE {self.pe} SIMD {self.simd}"
         text += "" if self.groups == 1 else f" groups {self.groups}"
         text += "" if self.pixels == 1 else f" pixels {self.pixels}"
-        return f"{text} DSP" if self.dsp else text
+        text += " DSP" if self.dsp else ""
+        return f"{text} packed" if self.packed else text
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,7 @@ class Op(ABC):
     def check_folds(self, node: str, ports: Ports, fold: Fold) -> None:
         """Raise GraphError naming the node and its legal folds when `fold` is not one of them."""
         legal = list(self.folds(ports))
-        if fold.plain not in legal or (fold.dsp and not self.operations(ports)):
+        if fold.plain not in legal or (fold.dsp and not self.operations(ports)) or (fold.packed and not fold.dsp):
             shown = ", ".join(str(option) for option in legal[:12]) + (" ..." if len(legal) > 12 else "")
             raise GraphError(
                 f"{node} ({self.kind}): the fold '{fold}' does not divide its shapes; legal folds: {shown}"

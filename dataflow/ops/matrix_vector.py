@@ -47,8 +47,9 @@ class MatrixVector(Op):
     - Lanes: `x` `groups * SIMD` of each pixel in the order group, column; `w` `SIMD * groups * PE` in the order column,
       group, row; `y` `groups * PE` of each pixel in the order group, row.
     - Arithmetic in synthesis: bipolar `w` and `x` count equal signs, `y = 2 count - columns`; bipolar `w` alone adds
-      the inputs whose weight bit is set, `y = 2 Σ_{w = +1} x - Σ x`, the last sum once a group. The same integers as
-      above.
+      the inputs whose weight bit is set, `y = 2 Σ_{w = +1} x - Σ x`, the last sum once a group. Where the fold says
+      `packed`, a DSP block makes the products of neighbouring rows of a pixel at once, `(2^S w1 + w0) x`. The same integers
+      as above.
     - Loop, outermost first: `fold.pixels` vectors, group block, row block (`R / PE`), column block (`columns / SIMD`). `w`
       is read in every iteration, `x` while the row block is the first (and kept for the others), `y` written in the last column
       block.

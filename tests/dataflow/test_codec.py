@@ -251,7 +251,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         (
             Mapping[str, Fold],
             {"fc": {"lanes": 2}},
-            "folds.fc: no field 'lanes'; Fold has dsp, groups, pe, pixels, simd",
+            "folds.fc: no field 'lanes'; Fold has dsp, groups, packed, pe, pixels, simd",
         ),
         (Mapping[str, Fold], [], "folds: []; expected a table"),
         (Stream, {"lo": 0}, "folds: no value for shape, hi of Stream"),

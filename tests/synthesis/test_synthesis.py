@@ -13,8 +13,11 @@ from synthesis.compiler import compile_project
 
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folding import fit
+from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.ops.window_pool import WindowPool
@@ -53,7 +56,22 @@ def windows(make_graph, device):
     return build_design(graph, folds, KERNELS, device=device, board="b", clock_mhz=100)
 
 
-@pytest.fixture(scope="module", params=["residual", "thresholds", "windows", *range(12)])
+def packed(make_graph, device):
+    """Products of several rows in a DSP block: two and three, the last block not full, of pixels side by side."""
+    rng = np.random.default_rng(2)
+    graph = make_graph(
+        Stream((2, 4, 12), 0, 15),
+        Node("w0", RomWeights(rng.integers(-127, 128, (15, 12)), 1, 8), (), ("w0",)),
+        Node("m0", MatrixVector(), ("x", "w0"), ("sums",)),
+        Node("steps", Threshold(np.sort(rng.integers(-9999, 9999, (1, 15))), [0]), ("sums",), ("codes",)),
+        Node("w1", RomWeights(rng.integers(-8, 8, (20, 15)), 1, 8), (), ("w1",)),
+        Node("m1", MatrixVector(), ("codes", "w1"), ("y",)),
+    )
+    folds = {"m0": Fold(3, 6, 1, 2, True, True), "steps": Fold(3), "m1": Fold(5, 3, 1, 2, True, True)}
+    return build_design(graph, folds, KERNELS, device=device, board="b", clock_mhz=100)
+
+
+@pytest.fixture(scope="module", params=["residual", "thresholds", "windows", "packed", *range(12)])
 def compiled(request, residual, make_graph, make_random_design, device, tmp_path_factory):
     folder = tmp_path_factory.mktemp("synthesis")
     if request.param == "residual":
@@ -62,6 +80,8 @@ def compiled(request, residual, make_graph, make_random_design, device, tmp_path
         design = thresholds(make_graph, device)
     elif request.param == "windows":
         design = windows(make_graph, device)
+    elif request.param == "packed":
+        design = packed(make_graph, device)
     else:
         design = make_random_design(request.param)
     project = write_project(design, folder / "project")
@@ -149,3 +169,13 @@ def test_every_lane_has_a_memory_of_its_own_in_every_stage(compiled):
             ]
             assert len(found) == 1, memory
             assert found[0].startswith(f"[{memory.lanes} x [{memory.depth} x [1 x i"), memory
+
+
+@pytest.mark.parametrize("compiled", ["packed"], indirect=True)
+def test_a_dsp_block_is_one_multiplication(compiled):
+    project, module = compiled
+    functions = {node.name: (node, function) for node, function in node_functions(project, module)}
+    for name, blocks in (("m0", 2 * 6 * 2), ("m1", 2 * 3 * 2)):
+        node, function = functions[name]
+        assert project.design.folded.cost(node).dsp == blocks
+        assert sum(line.opcode == "mul" for lines in function.blocks.values() for line in lines) == blocks

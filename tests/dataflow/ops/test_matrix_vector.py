@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muxflow.dataflow.dsp_block import products_a_block
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Ports
@@ -125,6 +126,47 @@ def test_neighbouring_pixels(ladder, lo, hi, kind):
     ]:
         product(ladder, shape, lo, hi, weights(rows, shape[-1] // groups), groups, pixels, frames=2)
     assert ladder.climb() > 100
+
+
+PACKED = {"dsp": True, "packed": True}
+
+
+def test_every_pair_in_a_dsp_block(ladder):
+    """All pairs of weights meet all inputs: neighbours in a block, whole blocks, and one that is not full."""
+    ladder.targets = ()  # other targets place products themselves
+    for w, x, block in [
+        ((-4, 3), (0, 7), 4),
+        ((-4, 3), (-4, 3), 4),
+        ((0, 7), (-4, 3), 4),
+        ((0, 7), (0, 7), 4),
+        ((-8, 7), (0, 15), 3),
+    ]:
+        pairs = itertools.product(range(w[0], w[1] + 1), repeat=2)
+        rows = np.array([pair * block for pair in pairs])[:, : block + 1].reshape(-1, 1)
+        every = np.arange(x[0], x[1] + 1).reshape(1, -1, 1, 1)
+        assert products_a_block(Stream(rows.shape, *w), Stream((every.size, 1, 1), *x)) == block
+        product(ladder, (every.size, 1, 1), *x, rows, values=[every, None], folds=[Fold(block + 1, 1, **PACKED)])
+    assert ladder.climb() == 5
+
+
+def test_packed(ladder):
+    """Two and three products a block, of signed and unsigned factors; several columns, groups, neighbouring pixels.
+
+    Of signs and choices, which a fold by hand may name too, nothing is packed.
+    """
+    ladder.targets = ()
+    rng = np.random.default_rng(5)
+    for bits, inputs in [(8, (0, 15)), (8, (-128, 127)), (4, (0, 15)), (8, (0, 255))]:
+        weights = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (6, 12))
+        weights[0, 0], weights[1, 0] = 2 ** (bits - 1) - 1, -(2 ** (bits - 1))
+        folds = [Fold(3, 4, 1, 2, **PACKED), Fold(6, 12, 1, 4, **PACKED), Fold(1, 2, **PACKED)]
+        product(ladder, (1, 4, 12), *inputs, weights, folds=folds)
+        product(ladder, (1, 4, 24), *inputs, weights, 2, folds=[Fold(3, 12, 2, 2, **PACKED)])
+    product(ladder, (1, 4, 3), -8, 7, rng.integers(0, 200, (5, 3)), folds=[Fold(5, 3, 1, 2, **PACKED)])
+    for inputs in ((-1, 1), (0, 3)):
+        for weights in (2 * rng.integers(0, 2, (4, 6)) - 1, rng.integers(-1, 2, (4, 6))):
+            product(ladder, (1, 4, 6), *inputs, weights, folds=[Fold(4, 3, **PACKED)])
+    assert ladder.climb() == 4 * 4 + 1 + 4
 
 
 def legal(channels, groups, rows, pixels):

@@ -30,7 +30,7 @@ static void conv(muxflow::stream<v_t>& x0, muxflow::stream<a_t>& y0, muxflow::st
 #pragma HLS bind_storage variable=rom1_weights type=ram_s2p impl=lutram
   muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 8, /*FIRST*/ true, muxflow::LoadedTable<1, 27, muxflow::Constant<muxflow::BipolarBeat<8>> > > x1(rom1_weights, loading);
   x1.begin(x0, x1_in, x1_out);
-  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 9, /*PE*/ 2, /*SIMD*/ 4, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 9, /*PE*/ 2, /*SIMD*/ 4, /*TERNARY*/ false, /*DSP*/ 0, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // act: Threshold, PE 2 SIMD 1, 60 cycles a frame
@@ -66,7 +66,7 @@ static void wide(muxflow::stream<b_0_to3_t>& x0, muxflow::stream<c_t>& y0, muxfl
   static muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 0, /*FIRST*/ false, muxflow::LoadedTable<1, 2, muxflow::Constant<muxflow::Beat<9, true, 24>> > >::State loading;
   muxflow::LoadedReader</*REPEATS*/ 20, /*AFTER*/ 0, /*FIRST*/ false, muxflow::LoadedTable<1, 2, muxflow::Constant<muxflow::Beat<9, true, 24>> > > x1(rom2_weights, loading);
   x1.begin(x0, x1_in, x1_out);
-  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 1, /*SYNAPSE_FOLD*/ 2, /*PE*/ 8, /*SIMD*/ 3, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 1, /*SYNAPSE_FOLD*/ 2, /*PE*/ 8, /*SIMD*/ 3, /*TERNARY*/ false, /*DSP*/ 0, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // c_to4: WidthConverter, PE 1 SIMD 1, 40 cycles a frame
@@ -78,7 +78,7 @@ static void c_to4(muxflow::stream<c_t>& x0, muxflow::stream<c_to4_t>& y0) {
 static void side(muxflow::stream<b_1_to3_t>& x0, muxflow::stream<d_t>& y0) {
 #pragma HLS bind_storage variable=rom3_weights type=rom_1p impl=lutram
   muxflow::RomReader</*REPEATS*/ 20, /*BANKS*/ 1, muxflow::Table<2, true, 4, 12>, muxflow::Constant<muxflow::Beat<2, true, 12>> > x1(rom3_weights);
-  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 4, /*SIMD*/ 3, /*TERNARY*/ true, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 20, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 4, /*SIMD*/ 3, /*TERNARY*/ true, /*DSP*/ 0, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // join: AddJoin, PE 4 SIMD 1, 40 cycles a frame

@@ -20,7 +20,7 @@ static void cells(muxflow::RingState<70> cells_seed_2, muxflow::stream<w1_t>& y0
 
 // fc: MatrixVector, PE 2 SIMD 4, 54 cycles a frame
 static void fc(muxflow::stream<x_to4_t>& x0, muxflow::stream<w1_t>& x1, muxflow::stream<a_t>& y0) {
-  muxflow::matrix_vector</*VECTORS*/ 6, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 3, /*PE*/ 2, /*SIMD*/ 4, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 6, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 3, /*SYNAPSE_FOLD*/ 3, /*PE*/ 2, /*SIMD*/ 4, /*TERNARY*/ false, /*DSP*/ 0, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // act: Threshold, PE 2 SIMD 1, 18 cycles a frame
@@ -47,7 +47,7 @@ static void cells_seed(muxflow::RingState<33> cells_seed_seed, muxflow::stream<w
 
 // mix: MatrixVector, PE 2 SIMD 3, 24 cycles a frame
 static void mix(muxflow::stream<b_to3_t>& x0, muxflow::stream<w2_t>& x1, muxflow::stream<y_t>& y0) {
-  muxflow::matrix_vector</*VECTORS*/ 6, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 2, /*SIMD*/ 3, /*TERNARY*/ true, /*DSP*/ false, /*BLOCK x_buffer*/ false>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 6, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 2, /*SYNAPSE_FOLD*/ 2, /*PE*/ 2, /*SIMD*/ 3, /*TERNARY*/ true, /*DSP*/ 0, /*BLOCK x_buffer*/ false>(x0, x1, y0);
 }
 
 // y_to8: WidthConverter, PE 1 SIMD 1, 12 cycles a frame

@@ -23,7 +23,7 @@ static void x_to10(muxflow::stream<x_to40_t>& x0, muxflow::stream<x_to10_t>& y0)
 static void fc(muxflow::stream<x_to10_t>& x0, muxflow::stream<sums_t>& y0) {
 #pragma HLS bind_storage variable=rom_weights type=rom_1p impl=bram
   muxflow::RomReader</*REPEATS*/ 1, /*BANKS*/ 1, muxflow::Table<2, true, 24, 10>, muxflow::Constant<muxflow::Beat<2, true, 10>> > x1(rom_weights);
-  muxflow::matrix_vector</*VECTORS*/ 1, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 6, /*SYNAPSE_FOLD*/ 4, /*PE*/ 1, /*SIMD*/ 10, /*TERNARY*/ false, /*DSP*/ false, /*BLOCK x_buffer*/ true>(x0, x1, y0);
+  muxflow::matrix_vector</*VECTORS*/ 1, /*GROUP_FOLD*/ 1, /*GROUP_LANES*/ 1, /*PIXELS*/ 1, /*NEURON_FOLD*/ 6, /*SYNAPSE_FOLD*/ 4, /*PE*/ 1, /*SIMD*/ 10, /*TERNARY*/ false, /*DSP*/ 0, /*BLOCK x_buffer*/ true>(x0, x1, y0);
 }
 
 // sums_to2: WidthConverter, PE 1 SIMD 1, 6 cycles a frame
