@@ -15,9 +15,10 @@ import brevitas.nn as qnn
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
 from muxflow.frontend.training.datasets.dataset import Dataset
-from muxflow.frontend.training.fields import check_fields, check_least
+from muxflow.frontend.training.fields import check_fields, check_range
 from muxflow.frontend.training.joins import JOINS, MRB, Join
 from muxflow.frontend.training.layers import WeightLevels, bn_act, conv_bn_act, quant_conv
 from muxflow.frontend.training.lstm import PRECISIONS, LstmWeights, QuantLstm
@@ -70,10 +71,12 @@ class BillnetConfig:
         check_fields("billnet", self)
         if not self.multiples or len(self.multiples) != len(self.pools):
             raise MuxflowError(
-                f"billnet: {len(self.multiples)} multiples and {len(self.pools)} pools; give one of each for every block"
+                f"billnet: {counted(len(self.multiples), 'multiple')} and {counted(len(self.pools), 'pool')}; give one of "
+                "each for every block"
             )
         sizes = ("n", "multiples", "group", "stem", "frames", "features", "units", "classes", "input_shape")
-        check_least("billnet", self, 1, *sizes)
+        check_range("billnet", self, 1, *sizes, "gate_bits", "cell_bits")
+        check_range("billnet", self, 0, "fraction_bits")
         if self.stem[0] % 2 == 0 or self.frames % 2 == 0:
             raise MuxflowError(f"billnet: kernels of {self.stem[0]} pixels and {self.frames} frames; use odd sizes")
         if any(width % self.group for width in self.widths):
