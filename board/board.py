@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import ClassVar, Literal
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.files import check_file
 from muxflow.dataflow.fit.device import Device, Resources, check_clock
 
 Family = Literal["zynq-7000", "zynq-ultrascale+"]
@@ -98,8 +99,7 @@ def find_board(name: str) -> Board:
             f"--board path/to/my_board.py (see docs/reference/boards.md){f'. Did you mean {meant}?' if meant else ''}"
         )
     path = Path(name)
-    if not path.is_file():
-        raise MuxflowError(f"board file {name}: no such file")
+    check_file(path, "give the file of a board of your own (docs/reference/boards.md)", "board file")
     spec = importlib.util.spec_from_file_location(f"_muxflow_board_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -106,6 +106,19 @@ def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> Abst
     return ended(make, partial(shutil.rmtree, ignore_errors=True))
 
 
+def check_file(path: Path, remedy: str, what: str = "") -> None:
+    """Raise MuxflowError where there is no file at `path` that can be read to its end.
+
+    `what`: stands before the path, `remedy`: says what to give.
+    """
+    if path.is_file():
+        return
+    met = (
+        "a folder" if path.is_dir() else "a device or a pipe, which may never end" if path.exists() else "no such file"
+    )
+    raise MuxflowError(f"{f'{what} ' if what else ''}{path}: {met}; {remedy}")
+
+
 def read_bounded(path: Path, errors: str = "strict") -> str:
     """Read a text file; raises ValueError for one of more than MOST_TEXT bytes, a device or a pipe, OSError as `open` does.
 

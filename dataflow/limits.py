@@ -25,8 +25,11 @@ MOST_BYTES = 1 << 31
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is a finite number, integer or not; a truth value is none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    """Tell whether a value is a finite number, integer or not, that floats hold; a truth value is none."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:
+        return False
 
 
 def number_text(value: Any) -> str:

@@ -17,9 +17,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Write a number of things: 1 image, 450 images."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, many: str = "") -> str:
+    """Write a number of things: 1 image, 450 images; `many`: the noun of several where it does not just end in an s."""
+    return f"{number:,} {noun if number == 1 else many or f'{noun}s'}"
 
 
 def rounded(value: float) -> str:

@@ -39,7 +39,10 @@ def message(text: str) -> str:
 
 def shown(value: object) -> str:
     """Return the representation of a value, cut where it is long, for a message."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of thousands of digits
+        return "a number of too many digits"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 

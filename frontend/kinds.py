@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
 from muxflow.dataflow.files import ARCHIVE_FAULTS
 
+IMAGES = {
+    kind: re.compile(start, re.DOTALL)
+    for kind, start in {
+        "a PNG image": rb"\x89PNG\r\n",
+        "a JPEG image": rb"\xff\xd8\xff",
+        "a BMP image": rb"BM.{4}\0{4}",
+        "a PPM image": rb"P[1-6]\s+[#\d]",
+        "a GIF image": rb"GIF8[79]a",
+        "a TIFF image": rb"II[*+]\0|MM\0[*+]",
+        "a WebP image": rb"RIFF.{4}WEBP",
+        "an AVIF image": rb".{4}ftypavi[fs]",
+        "a HEIC image": rb".{4}ftyp(he[ivm][cmsx]|mif1|msf1)",
+        "a JPEG 2000 image": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+        "a JPEG XL image": rb"\0\0\0\x0cJXL |\xff\x0a",
+        "an ICO image": rb"\0\0\x01\0",
+        "a Photoshop image": rb"8BPS",
+        "an SVG image": rb"(\xef\xbb\xbf)?\s*(<.*)?<svg\b",
+    }.items()
+}
+"""How images begin."""
 STARTS = {
-    b"\x89PNG\r\n": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
+    b"MUXF\x1aIMG": "a picture that `muxflow compress` wrote",
     b"%PDF-": "a PDF document",
     b"\x1f\x8b": "a file compressed by gzip; unpack it first",
     b"\x7fELF": "an executable",
@@ -23,12 +42,15 @@ HEAD = 4096
 
 
 def kind_of(path: Path) -> str:
-    """Say what a file is; "" where that cannot be told, where it is empty and where there is none."""
+    """Say what a file is; "" where that cannot be told, and where there is none."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
-        found = next((kind for start, kind in STARTS.items() if head.startswith(start)), "")
-        if found or not head:
+        if not head:
+            return "an empty file"
+        found = next((kind for kind, start in IMAGES.items() if start.match(head)), "")
+        found = found or next((kind for start, kind in STARTS.items() if head.startswith(start)), "")
+        if found:
             return found
         if head[4:8] == b"TFL3":
             return "a TensorFlow Lite model; give the QKeras, HGQ2 or QONNX model that it was made of"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from muxflow.dataflow.discovery import Registry
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import check_file
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import carry_state, load_weights
 from muxflow.dataflow.packages import Package
@@ -92,10 +93,8 @@ def find(path: Path) -> Frontend:
 
     Raises MuxflowError saying what the file is, or naming the supported suffixes, when there is none.
     """
-    if path.is_dir():
-        raise MuxflowError(f"{path}: a folder; expected a model file, {supported()}")
-    if path.exists() and not path.is_file():
-        raise MuxflowError(f"{path}: a device or a pipe, which may never end; expected a model file, {supported()}")
+    if path.exists():
+        check_file(path, f"expected a model file, {supported()}")
     found = recognised(path)
     if found is not None:
         return found

@@ -76,7 +76,7 @@ class DemoResult:
         console.print()
         equal = [rung for rung in self.report.ladder if rung.status == "equal"]
         console.print(
-            f"{len(equal)} executions agree with the integer graph bit for bit on every one of "
+            f"{counted(len(equal), 'execution')} agree with the integer graph bit for bit on every one of "
             f"{counted(equal[0].images, 'image')}."
         )
         console.print(f"project: {os.path.relpath(self.project)}")
@@ -110,8 +110,8 @@ def run_demo(
     # Torch is slow to load: only when the demo really runs.
     import torch
 
-    from muxflow.frontend.training.result import PRETRAINED
-    from muxflow.frontend.training.trained import export_trained, load_trained, shipped
+    from muxflow.frontend.training.result import PRETRAINED, shipped
+    from muxflow.frontend.training.trained import export_trained, load_trained
     from muxflow.frontend.training.trainer import file_name
 
     name = file_name(network, select)

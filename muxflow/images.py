@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.arrays import npy_array, npz_arrays
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import ARCHIVE_FAULTS
+from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Entry, Graph
 from muxflow.dataflow.graph.stream import Stream
@@ -74,9 +74,7 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
 
 def _read(path: Path) -> Arrays:
     """Read the arrays of a file; nothing in it is run."""
-    if not path.is_file():
-        what = "a folder, a device or a pipe" if path.exists() else "no such file"
-        raise MuxflowError(f"{path}: {what}; give arrays saved by numpy.savez (images, labels)")
+    check_file(path, "give arrays saved by numpy.savez (images, labels)")
     try:
         check_bytes(str(path), path.stat().st_size)
         if zipfile.is_zipfile(path):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.arrays import npz_arrays
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import ARCHIVE_FAULTS, write_atomically
+from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file, write_atomically
 from muxflow.dataflow.graph.codec import Load, Store, decode_op, encode_op, from_json, to_json
 from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
 from muxflow.dataflow.graph.node import Node
@@ -143,8 +143,7 @@ def _write_npz(path: Path, header: str, arrays: Mapping[str, IntArray]) -> None:
 
 def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
     """Read what `_write_npz` wrote; raises MuxflowError naming the file when it cannot, and where it is too large."""
-    if path.exists() and not path.is_file():
-        raise MuxflowError(f"{path}: a folder, a device or a pipe; expected a Muxflow graph file")
+    check_file(path, "expected a Muxflow graph file")
     try:
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo(HEADER).file_size
@@ -155,8 +154,6 @@ def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
             header = json.loads(archive.read(HEADER))
             arrays = npz_arrays(archive, str(path))
             check_bytes(str(path), WIDE * sum(array.size for array in arrays.values()))
-    except FileNotFoundError:
-        raise MuxflowError(f"{path}: no such file") from None
     except ARCHIVE_FAULTS as error:
         raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
     return header, arrays

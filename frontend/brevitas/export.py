@@ -25,8 +25,9 @@ from torch import nn
 
 import muxflow.frontend.qonnx.recurrent  # noqa: F401  registers LstmCell
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import check_file, write_atomically
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.brevitas.names import name_nodes, note_modules
 from muxflow.frontend.brevitas.sharing import check_shared_quantizers
 from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
@@ -125,8 +126,7 @@ def export(
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Read the "muxflow.*" metadata of an exported file, keys without the prefix; raises MuxflowError when it is absent."""
     path = Path(path)
-    if not path.is_file():
-        raise MuxflowError(f"model {path}: no such file; export or train a model first")
+    check_file(path, "export or train a model first", "model")
     properties = onnx.load(str(path)).metadata_props
     return {p.key.removeprefix(METADATA_PREFIX): p.value for p in properties if p.key.startswith(METADATA_PREFIX)}
 
@@ -162,7 +162,7 @@ def _images(where: str, shapes: Mapping[str, Shape], images: Batch) -> dict[str,
             raise MuxflowError(f"{here}: images of type {array.dtype}; expected floats (pixels p/256)")
         if len(array) % together:
             raise MuxflowError(
-                f"{here}: {len(array)} images; the file takes {together} at a time, give a multiple of it"
+                f"{here}: {counted(len(array), 'image')}; the file takes {together} at a time, give a multiple of it"
             )
     check_counts(where, arrays)
     return {name: array.astype(np.float32, copy=False) for name, array in arrays.items()}

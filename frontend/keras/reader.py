@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.files import scratch_folder
+from muxflow.dataflow.files import check_file, scratch_folder
 from muxflow.frontend.keras.model_file import read_model_file
 from muxflow.frontend.keras.process import Generation, check_readable, generation_of, keras_child, well_named
 from muxflow.frontend.model import Model, model_name
@@ -26,8 +26,7 @@ def describe_models(paths: Sequence[Path]) -> list[Model | MuxflowError]:
     installed or the child ends without an answer, MuxflowError naming the first file that is absent.
     """
     for path in paths:
-        if not path.is_file():
-            raise MuxflowError(f"model {path}: no such file; supported are {supported()}")
+        check_file(path, f"supported are {supported()}", "model")
     found: dict[Path, Model | MuxflowError] = {}
     readable: dict[Generation, list[Path]] = {}
     for path in dict.fromkeys(paths):

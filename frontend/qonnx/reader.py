@@ -19,6 +19,7 @@ from onnx.external_data_helper import (
 )
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.files import check_file
 from muxflow.dataflow.limits import check_bytes
 from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, Grid, Model, ModelInput, ModelNode, model_name
@@ -70,8 +71,7 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _parsed(path: Path) -> onnx.ModelProto:
-    if not path.is_file():
-        raise MuxflowError(f"model {path}: no such file; give a QONNX file, or train one with `muxflow train`")
+    check_file(path, "give a QONNX file, or train one with `muxflow train`", "model")
     model = onnx.ModelProto()
     try:
         check_bytes(f"model {path}", path.stat().st_size)

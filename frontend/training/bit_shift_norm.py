@@ -7,6 +7,7 @@ from brevitas.function.ops_ste import round_ste
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.training.scales import BIASES, MOST_SHIFT, MOST_VALUE, BiasPer, check_numbers, check_sizes
 
 
@@ -21,7 +22,8 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
     `p = max(0, round(median_c log2(sigma_c / gamma_c)))` of the running statistics, sigma in sums and gamma in steps, and
     `bias_c = round(beta_c 2^p - mean_c)`, of the batch's mean; `bias_per` "layer" takes the mean of all channels' instead.
     In evaluation, and once `frozen` (see `freeze_bit_shifts`), the shift is the buffer `shift` and the mean the running one.
-    Raises MuxflowError when a number or an option is out of range, and where the shift leaves 0..MOST_SHIFT.
+    Raises MuxflowError when a number or an option is out of range, in training where sums are not finite, and where the shift
+    leaves 0..MOST_SHIFT.
     Source: 1 Mb encoder (arXiv 2501.05097), one bit shift a layer; how p and the bias are found are decisions.
     """
 
@@ -60,6 +62,11 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
         sigma = torch.sqrt(self.running_var + self.eps * self.unit**2) / self.unit
         gamma = (self.weight / self.step).abs().clamp_min(self.eps)
         shift = round_ste(torch.quantile(torch.log2(sigma / gamma), 0.5)).clamp_min(0)
+        if not torch.isfinite(shift):
+            raise MuxflowError(
+                f"bit-shift norm of {counted(self.num_features, 'channel')}: sums or parameters are not finite; lower the "
+                "learning rate"
+            )
         self.shift.copy_(shift.detach())
         return mean, shift
 
@@ -76,7 +83,8 @@ class BitShiftNorm2d(nn.BatchNorm2d):  # type: ignore[misc]
             mean, shift = self.running_mean, self.shift.double()
         if not 0 <= int(self.shift) <= MOST_SHIFT:
             raise MuxflowError(
-                f"bit-shift norm of {self.num_features} channels: a shift by {int(self.shift)} bits; supported are 0 to "
+                f"bit-shift norm of {counted(self.num_features, 'channel')}: a shift by "
+                f"{counted(int(self.shift), 'bit')}; supported are 0 to "
                 f"{MOST_SHIFT}: sums this large need more than a shift, so lower the bits of inputs or weights, or train again"
             )
         bias = (self.integer_bias(mean, shift) + 0.5).to(x) * self.unit

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import TaskID
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
@@ -17,15 +17,20 @@ from muxflow.frontend.training.crops import Crops
 from muxflow.frontend.training.datasets.dataset import Bytes
 from muxflow.frontend.training.datasets.pictures import Picture, check_apart, load_photographs, load_picture_folder
 from muxflow.frontend.training.encoder_config import PATCH
-from muxflow.frontend.training.fields import check_fields, check_least
+from muxflow.frontend.training.fields import check_fields, check_range
 from muxflow.frontend.training.frame_decoder import DecoderConfig, FrameDecoder, fingerprint, stored_precision
-from muxflow.frontend.training.linear_codes import Floats, patches_of, train_transform_code
+from muxflow.frontend.training.linear_codes import MOST_BITS, Floats, patches_of, train_transform_code
 from muxflow.frontend.training.measures import psnr
-from muxflow.frontend.training.progress import epochs_bar
-from muxflow.frontend.training.stages import Stage, run_stages
+from muxflow.frontend.training.progress import training_bars
+from muxflow.frontend.training.result import MOST_SEED
+from muxflow.frontend.training.stages import Stage, read_checkpoint, run_stages
 from muxflow.frontend.training.zoo_encoder import Encoder
 
 CHECKPOINT = "compression.pt"
+MOST_STEPS = 10**9
+"""Steps of a training, at most (decision)."""
+LEAST_CROPS = 500
+"""Crops to whose patches the code of a short training is fitted (decision): many more patches than pixels of one."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,21 @@ class CompressionConfig:
 
     def __post_init__(self) -> None:
         check_fields("compression", self)
-        check_least("compression", self, 1, "crops", "size", "most", "steps", "frames", "wide")
+        check_range("compression", self, 1, "crops", "size", "frames", "wide")
+        check_range("compression", self, 1, "most", most=MOST_BITS)
+        check_range("compression", self, 0, "slow", "average", most=1)
+        check_range("compression", self, 0, "seed", most=MOST_SEED)
+        if not self.rate > 0:
+            raise UsageError(f"compression: rate = {self.rate}; use a positive learning rate")
+        check_range("compression", self, 1, "steps", most=MOST_STEPS)
         for name in ("size", "wide"):
             if getattr(self, name) % PATCH:
                 raise UsageError(f"compression: {name} = {getattr(self, name)}; use a multiple of {PATCH}")
 
     def scaled(self, share: float) -> CompressionConfig:
-        """Return the same recipe with a share of its steps, one at least."""
-        return replace(self, steps=max(1, round(self.steps * share)))
+        """Return the same recipe with a share of its steps, one at least, and below 1 of its crops, LEAST_CROPS at least."""
+        crops = round(min(share, 1) * self.crops)
+        return replace(self, steps=max(1, round(self.steps * share)), crops=max(crops, min(LEAST_CROPS, self.crops)))
 
 
 class Compression(nn.Module):  # type: ignore[misc]
@@ -69,7 +81,13 @@ class Compression(nn.Module):  # type: ignore[misc]
     and learns what neighbours and the bits together say. Source: decisions.
     """
 
-    def __init__(self, encoder: Encoder, pictures: tuple[Picture, ...], config: CompressionConfig) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        pictures: tuple[Picture, ...],
+        config: CompressionConfig,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         super().__init__()
         if encoder.code is None or not encoder.config.measured:
             raise MuxflowError("compression: the encoder has no code with layers of its own; set `measured`")
@@ -79,7 +97,9 @@ class Compression(nn.Module):  # type: ignore[misc]
             torch.manual_seed(config.seed)
             self.decoder = FrameDecoder(DecoderConfig(encoder.config.code))
         patches = crop_patches(pictures, config)
-        self.transform = train_transform_code(patches, encoder.config.code, config.most, encoder.config.measured[0])
+        self.transform = train_transform_code(
+            patches, encoder.config.code, config.most, encoder.config.measured[0], progress
+        )
         write_encoder(encoder.code, comparisons(self.transform, patches))
         write_decoder(self.decoder, self.transform)
         self.average = torch.optim.swa_utils.AveragedModel(
@@ -145,22 +165,26 @@ def train_compression(
     `folder`: for the checkpoint; `validate`: measure on the validation pictures, not on those of the test.
     Raises MuxflowError as `run_stages` does, and where a picture is absent.
     """
-    task = Compression(encoder, photographs, config)
     pictures = {picture.name: picture.digest() for picture in photographs}
     folder.mkdir(parents=True, exist_ok=True)
-    with epochs_bar(progress) as bar:
-        lines: dict[str, TaskID] = {}
+    checkpoint, recipe = folder / CHECKPOINT, f"{config}; {encoder.config}; {pictures}"
+    if resume and checkpoint.is_file():
+        read_checkpoint(checkpoint, recipe)  # one of another recipe is refused before the codes are fitted
+    with training_bars(progress) as begin:
+        fitted = begin("fit the code to photographs, quantisers", 2 * encoder.config.code, 0)
+        task = Compression(encoder, photographs, config, lambda done: fitted(done, None))
+        stages = {}
 
         def told(name: str, step: int, steps: int, loss: float) -> None:
-            if name not in lines:
-                lines[name] = bar.add_task(name, total=steps)
-            bar.update(lines[name], completed=step, description=f"{name}: loss {loss:.4f}")
+            if name not in stages:
+                stages[name] = begin(f"train the decoder on {name}, steps", steps, step - 1)
+            stages[name](step, loss)
 
         run_stages(
             task,
             task.stages(),
-            folder / CHECKPOINT,
-            f"{config}; {encoder.config}; {pictures}",
+            checkpoint,
+            recipe,
             config.seed,
             resume=resume,
             told=told,

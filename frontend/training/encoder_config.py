@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.fields import check_fields, check_least, check_sizes
+from muxflow.dataflow.quantities import counted
+from muxflow.frontend.training.fields import check_fields, check_range
 from muxflow.frontend.training.scales import ACTIVATION_BITS, BiasPer, ScaleMode, activation_scale, check_scale_mode
 
 Norm = Literal["bsn", "batch"]
@@ -79,11 +80,11 @@ class EncoderConfig:
         check_fields("encoder", self)
         if len(self.widths) != 4 or len(self.depths) != 4:
             raise MuxflowError(
-                f"encoder: {len(self.widths)} widths and {len(self.depths)} depths; give one a stage, for the four that "
-                f"bring a patch of {PATCH}x{PATCH} pixels to one place"
+                f"encoder: {counted(len(self.widths), 'width')} and {counted(len(self.depths), 'depth')}; give one a "
+                f"stage, for the four that bring a patch of {PATCH}x{PATCH} pixels to one place"
             )
-        check_sizes("encoder", self, "widths", "depths", "measured", "groups", "classes", "input_shape")
-        check_least("encoder", self, 0, "code")
+        check_range("encoder", self, 1, "widths", "depths", "measured", "groups", "classes", "input_shape")
+        check_range("encoder", self, 0, "code")
         if any(width % self.groups for width in self.widths):
             raise MuxflowError(f"encoder: {self.groups} groups do not divide the widths {self.widths}")
         if any(size % PATCH for size in self.input_shape[1:]):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import prod
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.frontend.training.fields import check_fields, check_sizes
+from muxflow.dataflow.quantities import counted
+from muxflow.frontend.training.fields import check_fields, check_range
 from muxflow.frontend.training.scales import ScaleMode
 
 BOTTLENECK_EXPANSION = 4
@@ -42,10 +43,12 @@ class ErnConfig:
         check_fields("ern", self)
         if not self.widths or len(self.widths) != len(self.blocks) or not self.stem:
             raise MuxflowError(
-                f"ern: {len(self.widths)} widths, {len(self.blocks)} numbers of blocks and {len(self.stem)} strides of the "
-                "stem; give one width and one number of blocks a stage, and one stride or more"
+                f"ern: {counted(len(self.widths), 'width')}, {counted(len(self.blocks), 'number')} of blocks and "
+                f"{counted(len(self.stem), 'stride')} of the stem; give "
+                "one width and one number of blocks a stage, and one stride or more"
             )
-        check_sizes("ern", self, "widths", "blocks", "stem", "stem_width", "classes", "input_shape")
+        check_range("ern", self, 1, "widths", "blocks", "stem", "stem_width", "classes", "input_shape")
+        check_range("ern", self, 1, "codes", "code_bits", "bits")
         down = prod(self.stem) * 2 ** (len(self.widths) - 1)
         if any(size % down for size in self.input_shape[1:]):
             raise MuxflowError(

@@ -14,6 +14,11 @@ from muxflow.frontend.training.scales import MOST_SIZE, is_whole
 
 NAMES = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", type(None): "nothing"}
 
+MOST_WHOLE = 2**63 - 1
+"""Of a whole number of any field, and the least with a minus (decision): what other tools hold."""
+MOST_RATIO = 16
+"""Factor on the widths of layers, at most (decision)."""
+
 
 def check_fields(what: str, config: Any) -> None:
     """Check the types of a configuration's fields before their values are: numbers, texts, tuples of them.
@@ -28,25 +33,12 @@ def check_fields(what: str, config: Any) -> None:
             raise UsageError(f"{what}: {name} is {shown(value)}; give {' or '.join(_expected(hint))}")
 
 
-def check_least(what: str, config: Any, least: float, *names: str) -> None:
-    """Raise UsageError naming `what` and the first of these fields that is below `least`, or holds a number that is."""
+def check_range(what: str, config: Any, least: int, *names: str, most: int = MOST_SIZE) -> None:
+    """Raise UsageError naming `what` and the first of these fields that is not from `least` to `most`, or holds such a number."""
     for name in names:
-        if min(_numbers(config, name), default=least) < least:
-            raise UsageError(f"{what}: {name} = {getattr(config, name)}; use {least:g} or more")
-
-
-def check_sizes(what: str, config: Any, *names: str) -> None:
-    """Raise UsageError naming `what` and the first of these fields that is no size from 1 to MOST_SIZE, or holds another."""
-    check_least(what, config, 1, *names)
-    for name in names:
-        if max(_numbers(config, name), default=1) > MOST_SIZE:
-            raise UsageError(f"{what}: {name} = {shown(getattr(config, name))}; use {MOST_SIZE:,} (MOST_SIZE) or less")
-
-
-def _numbers(config: Any, name: str) -> tuple[float, ...]:
-    """Give the numbers of a field: those of a tuple or list, or the one that it is."""
-    value = getattr(config, name)
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
+        value = getattr(config, name)
+        if any(not least <= one <= most for one in (value if isinstance(value, tuple | list) else (value,))):
+            raise UsageError(f"{what}: {name} = {shown(value)}; use {least} to {most:,}")
 
 
 @cache
@@ -66,7 +58,7 @@ def _fits(value: Any, hint: Any) -> bool:
         parts = inside[:1] * len(value) if inside[-1] is Ellipsis else inside
         return len(value) == len(parts) and all(map(_fits, value, parts))
     if hint is int:
-        return is_whole(value)
+        return is_whole(value) and abs(value) <= MOST_WHOLE
     if hint is float:
         return is_number(value)
     return not isinstance(hint, type) or isinstance(value, hint)

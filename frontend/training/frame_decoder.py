@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import check_file
 from muxflow.dataflow.text import reason
 from muxflow.frontend.training.configuration import from_settings
 from muxflow.frontend.training.encoder_config import PATCH
-from muxflow.frontend.training.fields import check_fields, check_least, check_sizes
+from muxflow.frontend.training.fields import check_fields, check_range
 from muxflow.frontend.training.state_file import read_state, restored
 
 STRIP = 32
@@ -41,8 +42,8 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         check_fields("frame decoder", self)
-        check_sizes("frame decoder", self, "code", "hidden", "features", "widths")
-        check_least("frame decoder", self, 0, "blocks")
+        check_range("frame decoder", self, 1, "code", "hidden", "features", "widths")
+        check_range("frame decoder", self, 0, "blocks")
 
     @property
     def reach(self) -> int:
@@ -152,8 +153,7 @@ def decoder_bytes(decoder: FrameDecoder) -> bytes:
 
 def load_decoder(path: Path) -> FrameDecoder:
     """Load a decoder that `decoder_bytes` wrote, in evaluation mode; raises MuxflowError naming a file that holds none."""
-    if not path.is_file():
-        raise MuxflowError(f"frame decoder {path}: no such file; `muxflow train` writes it")
+    check_file(path, "`muxflow train` writes it", "frame decoder")
     try:
         stored = read_state(path)
         config = from_settings(DecoderConfig, {k: _plain(v) for k, v in stored["config"].items()})

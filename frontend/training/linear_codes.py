@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,13 +105,17 @@ class TransformCode:
 
 
 def train_transform_code(
-    patches: Floats, bits: int, most: int = MOST_BITS, comparisons: int | None = None
+    patches: Floats,
+    bits: int,
+    most: int = MOST_BITS,
+    comparisons: int | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> TransformCode:
     """Fit a transform code of `bits` for a patch to patches (N, pixels), `most` of them for one coefficient.
 
     Bits go one after the other to the coefficient whose error they lower most, which is optimal where errors are convex.
     `comparisons`: how many thresholds between levels there may be in all, `bits` at least; None for any number.
-    Raises MuxflowError where these are fewer.
+    `progress` is told how many of 2 `bits` steps are done. Raises MuxflowError where there are fewer comparisons than bits.
     """
     limit = bits * 2**most if comparisons is None else comparisons
     if limit < bits:
@@ -119,7 +124,11 @@ def train_transform_code(
     values, vectors = np.linalg.eigh(np.cov((patches - mean).T))
     basis = vectors[:, np.argsort(values)[::-1][:bits]]
     coefficients = (patches - mean) @ basis
-    found = [[lloyd_max(column, 1), lloyd_max(column, 2)] for column in coefficients.T]
+    told = progress or (lambda done: None)
+    found: list[list[tuple[Floats, float]]] = []
+    for column in coefficients.T:
+        found.append([lloyd_max(column, 1), lloyd_max(column, 2)])
+        told(len(found))
     given = [0] * bits
     for left in reversed(range(bits)):
         free = limit - left - sum(2**g - 1 for g in given)
@@ -128,6 +137,7 @@ def train_transform_code(
         given[best] += 1
         if given[best] < most:
             found[best].append(lloyd_max(coefficients[:, best], 2 ** (given[best] + 1)))
+        told(2 * bits - left)
     used = [k for k in range(bits) if given[k]]
     return TransformCode(mean, basis[:, used], Quantiser(tuple(found[k][given[k]][0] for k in used)))
 

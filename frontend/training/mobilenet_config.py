@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, get_args
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import shown
-from muxflow.frontend.training.fields import check_fields, check_sizes
+from muxflow.frontend.training.fields import MOST_RATIO, check_fields, check_range
 from muxflow.frontend.training.scales import ACTIVATION_BITS, is_whole
 
 Measure = Literal["error", "loss"]
@@ -66,12 +67,12 @@ class MobilenetConfig:
         check_fields("mobilenet", self)
         if len(self.widths) < 2 or len(self.widths) != len(self.strides):
             raise MuxflowError(
-                f"mobilenet: {len(self.widths)} widths and {len(self.strides)} strides; give one of each for the stem and "
-                "for every block"
+                f"mobilenet: {counted(len(self.widths), 'width')} and {counted(len(self.strides), 'stride')}; give one of each "
+                "for the stem and for every block"
             )
-        check_sizes("mobilenet", self, "widths", "strides", "classes", "input_shape")
-        if not 0 < self.multiplier <= 16:
-            raise MuxflowError(f"mobilenet: a multiplier of {self.multiplier:g}; use one above 0, to 16")
+        check_range("mobilenet", self, 1, "widths", "strides", "classes", "input_shape")
+        if not 0 < self.multiplier <= MOST_RATIO:
+            raise MuxflowError(f"mobilenet: a multiplier of {self.multiplier:g}; use one above 0, to {MOST_RATIO}")
         down = prod(self.strides)
         if any(size % down for size in self.input_shape[1:]):
             raise MuxflowError(
@@ -100,10 +101,11 @@ class MobilenetConfig:
             raise MuxflowError(
                 f"mobilenet: {self.precise} precise filters for banks of {filters}; give one number a bank"
             )
-        if self.size and not self.stored_bits((0,) * len(filters)) <= self.size:
-            raise MuxflowError(
-                f"mobilenet: a size of {self.size} bits; with all filters of its banks ternary it takes "
-                f"{self.stored_bits((0,) * len(filters))}"
+        least, most = self.stored_bits((0,) * len(filters)), self.stored_bits(filters)
+        if self.size and not least <= self.size <= most:
+            raise UsageError(
+                f"mobilenet: size = {shown(self.size)}; use {least:,} (bits with all filters of its banks ternary) to {most:,} "
+                "(with none), or 0 for `share`"
             )
 
     @property

@@ -1,15 +1,36 @@
-"""The bar that a training shows."""
+"""What a training shows of its progress."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+Told = Callable[[int, float | None], None]
+"""Is told how much of a part is done, and the loss there, None where there is none."""
+Begin = Callable[[str, int, int], Told]
+"""Begins a part: its title, how much there is, how much is done already."""
 
-def epochs_bar(wanted: bool) -> Progress:
-    """Make a bar of epochs on standard error, which shows where it is `wanted` and that is a terminal."""
+
+@contextmanager
+def training_bars(wanted: bool) -> Iterator[Begin]:
+    """Show a bar for each part of a training on standard error, where it is no terminal their titles; nothing unless `wanted`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    disable = not (wanted and sys.stderr.isatty())
-    return Progress(*columns, console=Console(stderr=True), disable=disable, transient=True)
+    live = sys.stderr.isatty()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not (wanted and live), transient=True) as bars:
+
+        def begin(title: str, total: int, done: int = 0) -> Told:
+            if wanted and not live:
+                console.print(f"{title}: {done} of {total} ...", highlight=False, soft_wrap=True)
+            task = bars.add_task(title, total=total, completed=done)
+
+            def told(done: int, loss: float | None = None) -> None:
+                bars.update(task, completed=done, description=title if loss is None else f"{title}: loss {loss:.4f}")
+
+            return told
+
+        yield begin

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import is_number
+from muxflow.dataflow.text import shown
 from muxflow.frontend.training.encoder_config import EncoderConfig
+from muxflow.frontend.training.scales import is_whole
 from muxflow.frontend.training.zoo_encoder import Encoder
 
 
@@ -25,6 +28,8 @@ def pruned(model: Encoder, keep: Sequence[float], *, multiple: int = 8, depths: 
     Raises MuxflowError where nothing of a stage would be left, or a number is out of range.
     Source: 1 Mb encoder (arXiv 2501.05097), structural pruning; what is important is a decision.
     """
+    if not isinstance(model, Encoder):
+        raise MuxflowError(f"pruning: {type(model).__name__}; give an Encoder")
     old = model.config
     widths = _widths(old, keep, multiple)
     blocks = _blocks(model, old.depths if depths is None else tuple(depths))
@@ -53,10 +58,13 @@ def pruned(model: Encoder, keep: Sequence[float], *, multiple: int = 8, depths: 
 
 
 def _widths(config: EncoderConfig, keep: Sequence[float], multiple: int) -> tuple[int, ...]:
-    if len(keep) != len(config.widths) or not all(0 < share <= 1 for share in keep):
-        raise MuxflowError(f"pruning: keep {tuple(keep)}; give a share above 0, at most 1, for each of the four stages")
-    if multiple < 1 or multiple % config.groups:
-        raise MuxflowError(f"pruning: multiples of {multiple} channels; give a multiple of the {config.groups} groups")
+    shares = isinstance(keep, Sequence) and all(is_number(share) and 0 < share <= 1 for share in keep)
+    if not shares or len(keep) != len(config.widths):
+        raise MuxflowError(f"pruning: keep {shown(keep)}; give a share above 0, at most 1, for each of the four stages")
+    if not is_whole(multiple) or multiple < 1 or multiple % config.groups:
+        raise MuxflowError(
+            f"pruning: multiples of {shown(multiple)} channels; give a multiple of the {config.groups} groups"
+        )
     widths = tuple(
         int(share * width + 1e-9) // multiple * multiple for share, width in zip(keep, config.widths, strict=True)
     )
@@ -72,11 +80,13 @@ def _widths(config: EncoderConfig, keep: Sequence[float], multiple: int) -> tupl
 def _blocks(model: Encoder, depths: tuple[int, ...]) -> list[int]:
     """Choose the blocks that stay, by their number in the trunk: the first of each stage, and those of large weights."""
     old = model.config.depths
-    if len(depths) != len(old) or any(left > had for left, had in zip(depths, old, strict=True)):
-        raise MuxflowError(f"pruning: depths {depths}; give one for each stage, at most {old}")
+    if len(depths) != len(old) or not all(
+        is_whole(left) and left <= had for left, had in zip(depths, old, strict=True)
+    ):
+        raise MuxflowError(f"pruning: depths {shown(depths)}; give one for each stage, at most {old}")
     if min(depths) < 1:
         stage = depths.index(min(depths))
-        raise MuxflowError(f"pruning: {depths[stage]} blocks leave stage {stage} empty; keep one at least")
+        raise MuxflowError(f"pruning: {depths[stage]} blocks would leave stage {stage} empty; keep one at least")
 
     def size(block: int) -> float:
         pair = (model.trunk[2 * block + part].conv.weight for part in (0, 1))

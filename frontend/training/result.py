@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MOST_EPOCHS, MOST_SEED = 10**6, 2**32 - 1
@@ -14,7 +15,11 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run leaves: the model file, its json, the accuracy on the named split, and the wall time."""
+    """What a training run leaves: the model file, its json, the accuracy on the named split, and the wall time.
+
+    `decoder`: the file of the decoder of compressed pictures, None where none was trained; `psnr`: what it comes to on each of
+    the photographs of the split, in dB.
+    """
 
     model: Path
     report: Path
@@ -25,3 +30,10 @@ class TrainResult:
     epochs: int
     seed: int
     seconds: float
+    decoder: Path | None = None
+    psnr: Mapping[str, float] = field(default_factory=dict)
+
+
+def shipped() -> tuple[str, ...]:
+    """List the names of the networks that ship with their Brevitas weights."""
+    return tuple(sorted(path.stem for path in PRETRAINED.glob("*.pt")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.text import reason
+from muxflow.dataflow.text import LONGEST_REASON, reason
 from muxflow.frontend.training.state_file import read_state, write_state
 
 WARMUP = 0.02
 """Share of a stage's steps in which its rate rises."""
 EVERY = 500
 """Steps between two checkpoints."""
+PART = re.compile("[,;] (?=[a-z]+=)|; ")
+"""Between two parts of a recipe, of which a message names those that differ."""
 
 
 def nothing() -> None:
@@ -105,7 +108,9 @@ def run_stages(
 
 def unreadable(path: Path, error: BaseException) -> MuxflowError:
     """Make the error of a checkpoint that cannot be used."""
-    return MuxflowError(f"checkpoint {path} is unreadable ({reason(error)}); delete it or train with resume off")
+    return MuxflowError(
+        f"checkpoint {path} is unreadable ({reason(error)}); delete it, or use --no-resume (resume=False)"
+    )
 
 
 def read_checkpoint(path: Path, recipe: str) -> dict[str, Any]:
@@ -118,9 +123,11 @@ def read_checkpoint(path: Path, recipe: str) -> dict[str, Any]:
     except Exception as error:  # a damaged file raises nearly anything
         raise unreadable(path, error) from error
     if found != recipe:
+        has, wants = (PART.split(one) for one in (found, recipe))
+        other, this = ([one for one in a if one not in b] for a, b in ((has, wants), (wants, has)))
         raise MuxflowError(
-            f"checkpoint {path} belongs to another run: it has {found}; this run is {recipe}; "
-            "use another output folder or train with resume off"
+            f"checkpoint {path} belongs to another run: it has {', '.join(other)[:LONGEST_REASON]}; this run "
+            f"{', '.join(this)[:LONGEST_REASON]}; use another output folder, or --no-resume (resume=False) to begin anew"
         )
     return state
 

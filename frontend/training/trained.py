@@ -9,11 +9,10 @@ from pathlib import Path
 from torch import nn
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import read_json
+from muxflow.dataflow.files import check_file, read_json
 from muxflow.dataflow.text import printable, reason, shown
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import presets
-from muxflow.frontend.training.result import PRETRAINED
 from muxflow.frontend.training.scales import is_whole
 from muxflow.frontend.training.state_file import read_state, restored
 
@@ -21,11 +20,6 @@ FACTS = ("command", "dataset", "split", "images", "accuracy", "select")
 """What of a training's report travels in the model file."""
 MOST_INPUT = 1 << 20
 """Elements of a trained network's input, at most (decision): an image of 1024 x 1024 pixels."""
-
-
-def shipped() -> tuple[str, ...]:
-    """List the names of the networks that ship with their Brevitas weights."""
-    return tuple(sorted(path.stem for path in PRETRAINED.glob("*.pt")))
 
 
 def load_trained(path: str | Path) -> nn.Module:
@@ -36,8 +30,7 @@ def load_trained(path: str | Path) -> nn.Module:
     base = Path(path)
     weights, summary = base.with_name(f"{base.name}.pt"), base.with_name(f"{base.name}.json")
     for file in (weights, summary):
-        if not file.is_file():
-            raise MuxflowError(f"trained network {file}: no such file; `muxflow train` writes it")
+        check_file(file, "`muxflow train` writes it", "trained network")
     try:
         report = read_json(summary)
         restore = presets.family(report.get("preset", "mognet_digits")).restore

@@ -16,18 +16,19 @@ from torch import Tensor, nn
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import alone, write_atomically
 from muxflow.dataflow.limits import check_option
-from muxflow.frontend.training import presets, zoo_billnet, zoo_ern, zoo_mobilenet, zoo_residual
+from muxflow.dataflow.quantities import counted
+from muxflow.frontend.training import presets
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.compression import CompressionConfig, train_compression, training_pictures
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.registry import PACKAGED, load
-from muxflow.frontend.training.fields import check_fields, check_least
 from muxflow.frontend.training.frame_decoder import FrameDecoder, decoder_bytes
 from muxflow.frontend.training.joins import MuxJoin
-from muxflow.frontend.training.progress import epochs_bar
+from muxflow.frontend.training.progress import training_bars
 from muxflow.frontend.training.quantizers import freeze_heq
+from muxflow.frontend.training.recipes import RECIPES, TrainConfig
 from muxflow.frontend.training.remeasure import remeasured
-from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
+from muxflow.frontend.training.result import TrainResult
 from muxflow.frontend.training.staged import Staged, stage_epochs
 from muxflow.frontend.training.stages import read_checkpoint, restore_optimizer, unreadable
 from muxflow.frontend.training.state_file import write_state
@@ -36,48 +37,6 @@ from muxflow.frontend.training.trained import export_trained
 CHECKPOINT = "checkpoint.pt"
 MOST_THREADS = 1024
 """Threads that a training may ask for (decision)."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """A training recipe.
-
-    `epochs`, `batch`: positive; `lr`: peak rate of Adam, after `warmup` epochs, then half a cosine down to zero;
-    `seed`: order of images and augmentation; `shift`: random translation by up to this many pixels, zero padded;
-    `flip`: random left-right flips; `threshold_rate`: factor on `lr` for the thresholds of MuxJoin joins, which are
-    counted in codes (0..2^k-1) and at the weights' rate would hardly reach another integer; `freeze`: last epochs with
-    the HEQ steps and bit-shift norms frozen, the latter measured anew before; `remeasure`: after the last epoch measure
-    batch statistics anew, see `remeasured`; `smoothing`: label smoothing.
-    Raises MuxflowError when a field is out of range. Source: decision.
-    """
-
-    epochs: int = 60
-    batch: int = 64
-    lr: float = 4e-3
-    warmup: int = 2
-    seed: int = 0
-    shift: int = 1
-    flip: bool = False
-    threshold_rate: float = 10.0
-    freeze: int = 10
-    remeasure: bool = False
-    smoothing: float = 0.05
-
-    def __post_init__(self) -> None:
-        check_fields("training", self)
-        check_least("training", self, 1, "epochs", "batch")
-        check_least("training", self, 0, "warmup", "seed", "shift", "threshold_rate", "freeze", "smoothing")
-        if not self.lr > 0:
-            raise UsageError(f"training: lr = {self.lr}; use a positive learning rate")
-        for name, most in (("epochs", MOST_EPOCHS), ("seed", MOST_SEED)):
-            check_option(getattr(self, name), 0, most, f"training: {name} = {{}}", f"use at most {most}")
-
-    def rate(self, progress: float) -> float:
-        """Return the learning rate after `progress` epochs (fractions count)."""
-        if progress < self.warmup:
-            return self.lr * (progress + 1e-3) / self.warmup
-        span = max(self.epochs - self.warmup, 1)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * min((progress - self.warmup) / span, 1)))
 
 
 @dataclass(frozen=True)
@@ -150,7 +109,7 @@ def train(
     """
     if not len(train_set) or not len(test_set) or train_set.classes != test_set.classes:
         raise MuxflowError(
-            f"training: {len(train_set)} training images and {len(test_set)} to test on, classes "
+            f"training: {counted(len(train_set), 'training image')} and {len(test_set)} to test on, classes "
             f"{train_set.classes[:3]}... and {test_set.classes[:3]}...; give two splits of one data set"
         )
     folder = Path(output_dir)
@@ -159,13 +118,13 @@ def train(
     optimizer = torch.optim.Adam(_parameter_groups(model, config), lr=config.lr)
     recipe = _recipe(model, train_set, config)
     start = _restore(checkpoint, recipe, model, optimizer) if resume and checkpoint.exists() else 0
-    with epochs_bar(progress) as bar:
-        task = bar.add_task("epochs", total=config.epochs, completed=start)
+    with training_bars(progress) as begin:
+        told = begin(f"train on {train_set.name}, epochs", config.epochs, start)
         for epoch in range(start, config.epochs):
             loss = _epoch(model, optimizer, train_set, config, epoch)
             state = {"recipe": recipe, "epoch": epoch + 1, "model": model.state_dict()}
             write_state(checkpoint, {**state, "optimizer": optimizer.state_dict()})
-            bar.update(task, advance=1, description=f"loss {loss:.3f}")
+            told(epoch + 1, loss)
             if on_epoch is not None:
                 on_epoch(epoch, loss)
     if config.remeasure:
@@ -268,31 +227,6 @@ VALIDATION_SHARE = 0.2
 DECODER = ".decoder"
 """Suffix of the file beside a trained encoder that holds the decoder of its codes."""
 
-RECIPES: dict[str, tuple[str, TrainConfig]] = {
-    "mognet_digits": ("digits", TrainConfig()),
-    "mognet_cifar10": ("cifar10", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
-    "mognet_cifar100": ("cifar100", TrainConfig(epochs=200, batch=128, shift=4, flip=True, freeze=20)),
-    "mognet_mnist": ("mnist_5k", TrainConfig(epochs=30, shift=2, remeasure=True)),
-    **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_ern.PRESETS},
-    "ern_mnist": ("mnist_5k", TrainConfig(epochs=40, lr=1e-2, shift=2, remeasure=True)),
-    "encoder_digits": ("mnist_5k_padded", TrainConfig(epochs=64, lr=3e-2, shift=2)),
-    **{name: ("mnist_5k", TrainConfig(epochs=20, shift=2, remeasure=True)) for name in zoo_residual.PRESETS},
-    "billnet": ("jester", TrainConfig(epochs=40, batch=16, lr=4e-3, shift=8, remeasure=True)),
-    **{
-        name: ("moving_digits", TrainConfig(epochs=48, batch=32, warmup=0, shift=0, remeasure=True))
-        for name in zoo_billnet.PRESETS
-        if "digits" in name
-    },
-    "encoder_1mb": ("cifar10", TrainConfig(epochs=200, batch=128, lr=3e-2, shift=4, flip=True, freeze=20)),
-    **{name: ("imagenet", TrainConfig(epochs=120, batch=256, flip=True, shift=8)) for name in zoo_mobilenet.PRESETS},
-    **{
-        name: ("mnist_5k", TrainConfig(epochs=40, lr=5e-3, shift=2, remeasure=True))
-        for name in zoo_mobilenet.PRESETS
-        if "mnist" in name
-    },
-}
-"""Data set and training recipe of each preset (decisions)."""
-
 
 def file_name(preset: str, select: str | None) -> str:
     """Give the name of a trained network's files: the preset's, followed by the select mode unless that is "channel"."""
@@ -393,4 +327,6 @@ def train_preset(
         config.epochs,
         seed,
         time.monotonic() - began,
+        folder / f"{name}{DECODER}" if decoder is not None else None,
+        compression.get("psnr", {}),
     )

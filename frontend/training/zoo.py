@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from muxflow.dataflow.automaton import Alphabet
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
-from muxflow.frontend.training.fields import check_fields, check_sizes
+from muxflow.frontend.training.fields import MOST_RATIO, check_fields, check_range
 from muxflow.frontend.training.joins import MRB, Join
 from muxflow.frontend.training.layers import CFLOG, BatchNorm2d, WeightLevels, conv_bn_act, quant_conv
 from muxflow.frontend.training.quantizers import PixelInput
@@ -53,8 +53,9 @@ class MognetConfig:
 
     def __post_init__(self) -> None:
         check_fields("mognet", self)
-        check_sizes("mognet", self, "n", "g", "classes", "blocks")
-        if len(self.input_shape) != 3 or min(self.input_shape) < 1 or any(s % 4 for s in self.input_shape[1:]):
+        check_range("mognet", self, 1, "n", "g", "k", "classes", "blocks", "input_shape")
+        check_range("mognet", self, 0, "m_ratio", most=MOST_RATIO)
+        if any(s % 4 for s in self.input_shape[1:]):
             raise MuxflowError(
                 f"mognet: input shape {self.input_shape}; give (C, H, W) with H and W divisible by 4 (two 2x2 poolings)"
             )

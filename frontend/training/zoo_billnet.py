@@ -16,10 +16,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.recurrent import CellArithmetic
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
 from muxflow.frontend.training.datasets.dataset import Dataset
-from muxflow.frontend.training.fields import check_fields, check_sizes
+from muxflow.frontend.training.fields import check_fields, check_range
 from muxflow.frontend.training.joins import JOINS, MRB, Join
 from muxflow.frontend.training.layers import WeightLevels, bn_act, conv_bn_act, quant_conv
 from muxflow.frontend.training.lstm import PRECISIONS, LstmWeights, QuantLstm
@@ -72,10 +73,11 @@ class BillnetConfig:
         check_fields("billnet", self)
         if not self.multiples or len(self.multiples) != len(self.pools):
             raise MuxflowError(
-                f"billnet: {len(self.multiples)} multiples and {len(self.pools)} pools; give one of each for every block"
+                f"billnet: {counted(len(self.multiples), 'multiple')} and {counted(len(self.pools), 'pool')}; give one of "
+                "each for every block"
             )
         sizes = ("n", "multiples", "group", "stem", "frames", "features", "units", "classes", "input_shape")
-        check_sizes("billnet", self, *sizes)
+        check_range("billnet", self, 1, *sizes)
         if self.stem[0] % 2 == 0 or self.frames % 2 == 0:
             raise MuxflowError(f"billnet: kernels of {self.stem[0]} pixels and {self.frames} frames; use odd sizes")
         if any(width % self.group for width in self.widths):

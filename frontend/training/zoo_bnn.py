@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, seeded
-from muxflow.frontend.training.fields import check_fields
+from muxflow.frontend.training.fields import check_fields, check_range
 
 Topology = Literal["cnv", "tfc"]
 Network = TypeVar("Network", bound=nn.Module)
@@ -60,8 +60,7 @@ class BnnConfig:
         for name in ("weight_bits", "activation_bits"):
             if getattr(self, name) not in (1, 2):
                 raise MuxflowError(f"{self.topology}: {name} = {getattr(self, name)}; use 1 or 2")
-        if self.classes < 2:
-            raise MuxflowError(f"{self.topology}: classes = {self.classes}; use 2 or more")
+        check_range(self.topology, self, 2, "classes")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

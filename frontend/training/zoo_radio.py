@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, seeded
-from muxflow.frontend.training.fields import check_fields, check_sizes
+from muxflow.frontend.training.fields import check_fields, check_range
 from muxflow.frontend.training.layers import BatchNorm1d
 from muxflow.frontend.training.quantizers import unsigned_activation, weight_quantizer
 from muxflow.frontend.training.zoo_bnn import INPUT_SCALE, randomise, signed_quantizer
@@ -24,6 +24,8 @@ __all__ = ["PRESETS", "RadioConfig", "RadioVgg", "build", "randomise"]
 WEIGHT_LEVELS = 15
 """Levels of a weight: 4 bits without the most negative code."""
 ACTIVATION_BITS = 4
+MOST_LAYERS = 16
+"""Convolutions, of which each halves the samples, at most (decision)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class RadioConfig:
 
     def __post_init__(self) -> None:
         check_fields("radio VGG", self)
-        check_sizes("radio VGG", self, "samples", "layers", "channels", "dense", "classes")
+        check_range("radio VGG", self, 1, "samples", "channels", "dense", "classes")
+        check_range("radio VGG", self, 1, "layers", most=MOST_LAYERS)
         if self.samples % 2**self.layers:
             raise MuxflowError(
                 f"radio VGG: {self.samples} samples do not divide by two {self.layers} times; use a multiple of "

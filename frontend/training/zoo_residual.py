@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.configuration import configured, from_settings, randomise, seeded
-from muxflow.frontend.training.fields import check_fields, check_sizes
+from muxflow.frontend.training.fields import check_fields, check_range
 from muxflow.frontend.training.joins import JOINS, MRB, Join
 from muxflow.frontend.training.layers import BatchNorm2d, conv_bn_act, quant_conv
 from muxflow.frontend.training.quantizers import PixelInput, unsigned_activation
@@ -45,11 +45,11 @@ class ResidualConfig:
         check_fields("residual network", self)
         if self.join not in (*JOINS, "add"):
             raise MuxflowError(f"residual network: join {self.join!r}; supported: {', '.join((*JOINS, 'add'))}")
-        check_sizes("residual network", self, "widths", "blocks", "classes", "input_shape")
+        check_range("residual network", self, 1, "widths", "blocks", "classes", "bits", "levels", "input_shape")
         if not self.widths:
             raise MuxflowError("residual network: no widths; give one a stage")
         down = 2 ** len(self.widths)
-        if len(self.input_shape) != 3 or any(size < 1 or size % down for size in self.input_shape[1:]):
+        if any(size % down for size in self.input_shape[1:]):
             raise MuxflowError(
                 f"residual network: input shape {self.input_shape}; give (C, H, W) with H and W divisible by {down}"
             )

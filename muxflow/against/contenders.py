@@ -18,6 +18,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.quantities import counted
 from muxflow.reports.gather.report import make_report
 from muxflow.reports.side_by_side import Contender
 
@@ -63,7 +64,7 @@ def finn(entrant: Entrant, tell: Tell) -> Contender:
         swept, _ = run_finn(Path(sys.executable), copy, targets, (), WIDTHS, tell, **more)  # type: ignore[arg-type]
     best = entrant.pricing.fastest(swept, tell)
     if best is None:
-        raise BudgetError(f"none of {len(swept)} designs of FINN+ is inside the budget with its FIFOs")
+        raise BudgetError(f"none of {counted(len(swept), 'design')} of FINN+ is inside the budget with its FIFOs")
     own = best.theirs
     remark = (
         f"FINN+'s folds for {own.target_fps:,} frames/s, priced by Muxflow's cost model and cycle simulation; FINN+'s own "

@@ -25,6 +25,7 @@ from muxflow.dataflow.op import Fold, Op, Ports
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.quantities import counted
 from muxflow.hls.kernels import KERNELS
 
 BOARD = "pynq-z2"
@@ -98,7 +99,9 @@ class Pricing:
         """
         count = sum(isinstance(node.op, MatrixVector) for node in self.graph.nodes)
         if count != len(layers.matrices):
-            raise MuxflowError(f"{self.graph.name}: {len(layers.matrices)} folds for {count} matrices")
+            raise MuxflowError(
+                f"{self.graph.name}: {counted(len(layers.matrices), 'fold')} for {counted(count, 'matrix', 'matrices')}"
+            )
         matrices, pools = iter(layers.matrices), iter(layers.pools)
         folds: dict[str, Fold] = {}
         adapted: list[str] = []

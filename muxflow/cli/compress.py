@@ -9,7 +9,7 @@ import typer
 
 from muxflow.cli.console import Json, answer, next_command, out, tasks
 from muxflow.dataflow.files import check_writable, write_atomically
-from muxflow.dataflow.quantities import rounded
+from muxflow.dataflow.quantities import counted, rounded
 
 PROJECT = typer.Option(
     metavar="FOLDER",
@@ -46,7 +46,7 @@ def compress(
     }
 
     def show() -> None:
-        out.print(f"{output}: {width} x {height} pixels in {len(data):,} bytes, {rounded(rate)} bits a pixel")
+        out.print(f"{output}: {width} x {height} pixels in {counted(len(data), 'byte')}, {rounded(rate)} bits a pixel")
         next_command("decompress", output, "-o", output.with_name(f"{output.stem}_decoded.png"))
 
     answer(entry, as_json, show)

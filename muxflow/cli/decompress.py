@@ -27,7 +27,7 @@ def decompress(
     picture = read_compressed(file)
     check_image_name(output, len(picture.codes) > 1)
     with tasks(as_json) as begin:
-        pixels = shipped_codec().decompress(picture, begin("decompress, rows of patches", 0))
+        pixels = shipped_codec().decompress(picture, begin("decompress, rows of patches", 0), str(file))
     write_image(output, pixels)
     entry = {
         "file": str(file),

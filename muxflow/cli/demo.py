@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from muxflow.cli.console import BoardOption, Json, answer, out, tasks
+from muxflow.frontend.training.result import shipped
 
 
 def demo(
@@ -15,8 +16,7 @@ def demo(
         str,
         typer.Argument(
             metavar="NETWORK",
-            help="Which of the shipped networks: mognet_digits, mognet_mnist, ern_mnist, encoder_digits, "
-            "mobilenet_hybrid_mnist, billnet_moving_digits.",
+            help=f"Which of the shipped networks: {', '.join(shipped())}.",
         ),
     ] = "mognet_digits",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path(

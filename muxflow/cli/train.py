@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from muxflow.cli.console import Json, answer, out
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.quantities import counted, percent, rounded
+
+COLUMNS = ("preset", "library", "dataset", "epochs")
+"""Of the list of presets."""
 
 
 def train(
@@ -17,10 +21,7 @@ def train(
         str,
         typer.Argument(
             metavar="PRESET",
-            help="mognet_digits, mognet_mnist, mognet_cifar10, mognet_cifar100, ern_mnist, ern18_075, ern18, ern34, ern50, "
-            "ern101, encoder_digits, encoder_1mb, or_resnet, mux_resnet, add_resnet, mobilenet_hybrid, "
-            "mobilenet_hybrid_mnist, billnet or billnet_moving_digits (Brevitas); mognet_digits_qkeras or "
-            "residual_digits_qkeras (QKeras, in two minutes and without checkpoints).",
+            help="A ready-made network: `muxflow train --list` lists all, with their data sets and epochs.",
         ),
     ] = "mognet_digits",
     select: Annotated[
@@ -48,11 +49,16 @@ def train(
         bool,
         typer.Option(help="Measure on a fifth of the training split that is kept aside, not on the test split."),
     ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the presets, and train nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a preset and export it as QONNX (Keras: .h5); an interrupted run goes on where it stopped."""
     from muxflow.frontend.training.keras import trainer as keras_training
 
+    if listed:
+        found = presets()
+        answer({"presets": found}, as_json, lambda: out.print(table(found)))
+        return
     if preset in keras_training.NAMES:
         if select or data or pictures or threads != 1 or validate:
             raise UsageError(
@@ -60,10 +66,9 @@ def train(
             )
         result = keras_training.train_keras(preset, epochs=epochs, seed=seed, output=output, progress=not as_json)
     else:
-        from muxflow.frontend.training.trainer import RECIPES, train_preset
+        from muxflow.frontend.training.trainer import train_preset
 
-        if preset not in RECIPES:
-            known = sorted((*RECIPES, *keras_training.NAMES))
+        if preset not in (known := [str(one["preset"]) for one in presets()]):
             raise UsageError(f"preset {preset!r} has no training recipe; choose from {', '.join(known)}")
         result = train_preset(
             preset,
@@ -89,12 +94,37 @@ def train(
         "seed": result.seed,
         "seconds": round(result.seconds, 1),
     }
-    answer(
-        entry,
-        as_json,
-        lambda: out.print(
+    if result.decoder is not None:
+        entry["compression"] = {"decoder": str(result.decoder), "psnr": dict(result.psnr)}
+
+    def show() -> None:
+        out.print(
             f"{result.model}: accuracy {percent(result.accuracy)} on {result.dataset}, {result.split} split, "
             f"{counted(result.images, 'image')} "
             f"({counted(result.epochs, 'epoch')}, seed {result.seed}, {rounded(result.seconds)} s)"
-        ),
-    )
+        )
+        if result.decoder is not None:
+            each = ", ".join(f"{name} {value:.2f} dB" for name, value in result.psnr.items())
+            out.print(f"{result.decoder}: PSNR of the photographs of the {result.split} split, luma: {each}")
+
+    answer(entry, as_json, show)
+
+
+def presets() -> list[dict[str, str | int]]:
+    """List what can be trained by name: preset, library, data set, epochs."""
+    from muxflow.frontend.training.keras import trainer as keras_training
+    from muxflow.frontend.training.recipes import RECIPES
+
+    rows = [(name, "Brevitas", dataset, recipe.epochs) for name, (dataset, recipe) in RECIPES.items()]
+    rows += [(name, "QKeras", keras_training.DATASET, keras_training.EPOCHS) for name in keras_training.NAMES]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in sorted(rows)]
+
+
+def table(found: list[dict[str, str | int]]) -> Table:
+    """Lay out one row a preset."""
+    shown = Table(box=None)
+    for column in COLUMNS:
+        shown.add_column(column, justify="right" if column == "epochs" else "left")
+    for one in found:
+        shown.add_row(*map(str, one.values()))
+    return shown

@@ -12,6 +12,7 @@ import muxflow
 from muxflow.cli.console import Json, ModelArgument, answer, next_command, out, tasks
 from muxflow.cli.input_options import InputWords, with_input_options
 from muxflow.dataflow.files import check_writable
+from muxflow.dataflow.quantities import counted
 
 
 @with_input_options
@@ -41,7 +42,8 @@ def weights(
     entry = {"file": str(path), "words": memories.words, **memories.entry()}
 
     def show() -> None:
-        out.print(f"{os.path.relpath(path)}: {len(memories.nodes)} memories, {memories.words:,} words of 64 bits")
+        held = counted(len(memories.nodes), "memory", "memories")
+        out.print(f"{os.path.relpath(path)}: {held}, {counted(memories.words, 'word')} of 64 bits")
         next_command("csim", os.path.relpath(project), "--weights", os.path.relpath(path))
 
     answer(entry, as_json, show)

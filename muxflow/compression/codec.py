@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 import muxflow
 from muxflow.compression.container import BITS, MOST_PIXELS, PATCH, TILE, Compressed, check_size, plane_sizes, unpack
-from muxflow.compression.images import joined, luma_and_chroma
+from muxflow.compression.images import check_pixels, joined, luma_and_chroma
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import check_file
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.file import encode_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.training.datasets.dataset import Bytes
 from muxflow.frontend.training.result import PRETRAINED
 from muxflow.proof.compare import Progress
@@ -55,8 +57,9 @@ class Codec:
     def compress(self, pixels: Bytes, progress: Progress | None = None) -> Compressed:
         """Compress grey values (H, W) or colours (H, W, 3) of 8 bits; `progress` is told the tiles done and all of them.
 
-        Raises MuxflowError when the picture has no pixel or too many.
+        Raises MuxflowError when these are no such pixels, none, or too many.
         """
+        check_pixels(pixels)
         height, width = pixels.shape[:2]
         check_size("picture", width, height)
         planes = [tiles_of(plane) for plane in luma_and_chroma(pixels)]
@@ -71,14 +74,14 @@ class Codec:
             codes.append(codes_of(np.concatenate(parts), shape))
         return Compressed(width, height, self.fingerprint, tuple(codes))
 
-    def decompress(self, picture: Compressed, progress: Progress | None = None) -> Bytes:
+    def decompress(self, picture: Compressed, progress: Progress | None = None, name: str = "picture") -> Bytes:
         """Rebuild a picture, (H, W) or (H, W, 3) of 8 bits; `progress` is told rows of patches.
 
-        Raises MuxflowError when other models compressed it.
+        Raises MuxflowError, in which `name` stands for the picture, when other models compressed it.
         """
         if picture.fingerprint != self.fingerprint:
             raise MuxflowError(
-                f"the picture was compressed by the model {picture.fingerprint.hex()}; this is {self.fingerprint.hex()}: use the "
+                f"{name}: compressed by the models {picture.fingerprint.hex()}; these are {self.fingerprint.hex()}: use the "
                 "version of Muxflow that compressed it"
             )
         import torch
@@ -115,17 +118,25 @@ def code_output(graph: Graph) -> str:
     found = [name for name in graph.outputs if graph.streams[name].shape == (side, side, BITS)]
     if inputs != [(TILE, TILE, 1)] or len(found) != 1:
         raise MuxflowError(
-            f"{graph.name}: no encoder of pictures: inputs of shapes {inputs}, {len(found)} outputs of shape "
+            f"{graph.name}: no encoder of pictures: inputs of shapes {inputs}, {counted(len(found), 'output')} of shape "
             f"{(side, side, BITS)}; expected one input {(TILE, TILE, 1)} and one such output, as {NETWORK} has them"
         )
     return found[0]
 
 
+@cache
+def _shipped_encode() -> Encode:
+    return graph_encode(shipped_graph())
+
+
 def shipped_codec(encode: Encode | None = None) -> Codec:
-    """Return the codec of the shipped models; `encode`: what codes in place of the integer graph, see `Encode`."""
+    """Return the codec of the shipped models; `encode`: what codes in place of the integer graph, see `Encode`.
+
+    The graph is loaded when it is first used: a decoder does not need it.
+    """
     facts = json.loads((PRETRAINED / f"{NETWORK}.json").read_text(encoding="utf-8"))
     return Codec(
-        encode or graph_encode(shipped_graph()),
+        encode or (lambda tiles: _shipped_encode()(tiles)),
         PRETRAINED / f"{NETWORK}.decoder",
         bytes.fromhex(facts["compression"]["fingerprint"]),
     )
@@ -154,8 +165,7 @@ def opened_codec(project: Path | None = None) -> Iterator[Codec]:
 def read_compressed(path: Path) -> Compressed:
     """Read the file of a compressed picture; raises MuxflowError naming it where it is none, or too large."""
     longest = MOST_PIXELS // PATCH**2 * BITS // 8 * 4
-    if not path.is_file():
-        raise MuxflowError(f"{path}: no such file; give one that `muxflow compress` wrote")
+    check_file(path, "give one that `muxflow compress` wrote")
     with path.open("rb") as file:
         data = file.read(longest)
     return unpack(str(path), data)

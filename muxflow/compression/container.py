@@ -27,6 +27,7 @@ from math import prod
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.training.datasets.dataset import Bytes
 
 MAGIC = b"MUXF\x1aIMG"
@@ -59,12 +60,12 @@ class Compressed:
             raise MuxflowError(f"codes of shapes {[plane.shape for plane in self.codes]}; expected {expected}")
 
 
-def check_size(what: str, width: int, height: int) -> None:
+def check_size(what: str, width: int, height: int, remedy: str = "cut or scale it") -> None:
     """Raise MuxflowError naming `what` where it has no pixel, or more than MOST_SIDE or MOST_PIXELS allow."""
     if min(width, height) < 1 or max(width, height) > MOST_SIDE or width * height > MOST_PIXELS:
         raise MuxflowError(
             f"{what}: {width} x {height} pixels; supported are 1 to {MOST_SIDE:,} (MOST_SIDE) in a row or column and "
-            f"{MOST_PIXELS:,} in all (MOST_PIXELS), so cut or scale it"
+            f"{MOST_PIXELS:,} in all (MOST_PIXELS): {remedy}"
         )
 
 
@@ -96,7 +97,7 @@ def unpack(name: str, data: bytes) -> Compressed:
     if data[: len(MAGIC)] != MAGIC:
         raise MuxflowError(f"{name}: no picture that `muxflow compress` wrote: it does not begin with its mark")
     if len(data) < start:
-        raise MuxflowError(f"{name}: {len(data)} bytes; a header has {start}, so the file is truncated")
+        raise MuxflowError(f"{name}: {counted(len(data), 'byte')}; a header has {start}, so the file is truncated")
     _, version, planes, zero, width, height, fingerprint = HEADER.unpack_from(data)
     if version != VERSION:
         raise UnsupportedError(
@@ -104,15 +105,15 @@ def unpack(name: str, data: bytes) -> Compressed:
         )
     if planes not in (1, 3) or zero:
         raise MuxflowError(
-            f"{name}: {planes} planes and {zero} in bytes 10 and 11; expected 1 or 3, and 0: it is damaged"
+            f"{name}: {counted(planes, 'plane')} and {zero} in bytes 10 and 11; expected 1 or 3, and 0: it is damaged"
         )
-    check_size(name, width, height)
+    check_size(name, width, height, "its header is damaged")
     shapes = [code_shape(*size) for size in plane_sizes(width, height, planes)]
     length = sum(prod(shape) // 8 for shape in shapes)
     if len(data) - start != length:
         raise MuxflowError(
-            f"{name}: {len(data) - start:,} bytes of codes; {width} x {height} pixels in {planes} planes have {length:,}: it "
-            f"is {'truncated' if len(data) - start < length else 'longer than it should be'}"
+            f"{name}: {counted(len(data) - start, 'byte')} of codes; {width} x {height} pixels in {counted(planes, 'plane')} "
+            f"take {length:,}: it is {'truncated' if len(data) - start < length else 'too long'}, or its header is damaged"
         )
     (check,) = CHECK.unpack_from(data, HEADER.size)
     if zlib.crc32(data[start:], zlib.crc32(data[: HEADER.size])) != check:

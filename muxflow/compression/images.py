@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from muxflow.compression.container import check_size
-from muxflow.dataflow.errors import UnsupportedError, UsageError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.frontend.training.datasets.dataset import Bytes
 from muxflow.frontend.training.datasets.pictures import open_picture
@@ -83,6 +83,16 @@ def write_image(path: Path, pixels: Bytes) -> None:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
     write_atomically(path, file.getvalue())
+
+
+def check_pixels(pixels: object) -> None:
+    """Raise MuxflowError unless these are grey values (H, W) or colours (H, W, 3) of 8 bits."""
+    met = type(pixels).__name__
+    if isinstance(pixels, np.ndarray):
+        if pixels.dtype == np.uint8 and pixels.ndim > 1 and pixels.shape[2:] in ((), (3,)):
+            return
+        met = f"{pixels.dtype} of shape {pixels.shape}"
+    raise MuxflowError(f"picture: {met}; give an array of uint8, (H, W) grey values or (H, W, 3) colours")
 
 
 def luma_and_chroma(pixels: Bytes) -> tuple[Bytes, ...]:

@@ -139,5 +139,5 @@ def test_names_that_print_stay_as_they_are(residual: Graph, tmp_path: Path) -> N
 def test_a_pipe_is_no_graph(tmp_path: Path) -> None:
     """It would be waited for without end."""
     os.mkfifo(tmp_path / "graph.npz")
-    with pytest.raises(MuxflowError, match="a folder, a device or a pipe"):
+    with pytest.raises(MuxflowError, match="a device or a pipe, which may never end; expected a Muxflow graph file"):
         read_graph(tmp_path / "graph.npz")

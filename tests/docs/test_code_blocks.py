@@ -11,10 +11,14 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pages import PAGES, ROOT, Code, Page
+from PIL import Image
 
 import muxflow
+from muxflow.compression.codec import read_compressed
+from muxflow.frontend.training.result import PRETRAINED
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=str)
 
@@ -145,10 +149,38 @@ def test_layers_of_the_built_in_networks(tmp_path: Path) -> None:
         tmp_path,
         block("docs/guide/ern.md", "import Ern, ErnBlock"),
         block("docs/guide/encoder.md", "import Encoder, EncoderConfig"),
-        "from muxflow.frontend.training.zoo_encoder import build\nmodel = build('encoder_digits', 0)",
         block("docs/guide/encoder.md", "smaller = pruned("),
         "assert isinstance(smaller, Encoder)",
     )
+
+
+@pytest.mark.needs("brevitas")
+def test_both_tasks_of_the_shipped_encoder(tmp_path: Path) -> None:
+    """The project that both pages name is made as `muxflow demo` makes it, without the proof."""
+    graph = muxflow.load(PRETRAINED / "encoder_digits.onnx")
+    muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "build" / "demo" / "encoder_digits")
+    run(tmp_path, block("docs/guide/encoder.md", "accelerator.encode(images)"), "assert codes.shape == (20, 2, 2, 64)")
+    Image.fromarray(np.arange(40 * 70, dtype=np.uint8).reshape(40, 70)).save(tmp_path / "photo.png")
+    run(tmp_path, block("docs/guide/compression.md", "shipped_codec(accelerator.encode)"))
+    assert read_compressed(tmp_path / "photo.mfx").width == 70
+
+
+@pytest.mark.needs("brevitas")
+def test_weights_of_two_trainings(tmp_path: Path) -> None:
+    page = "docs/guide/loaded_weights.md"
+    run(tmp_path, block(page, "freeze_bitstream(model)"))
+    (shell,) = (one for one in Page(ROOT / page).blocks() if "muxflow weights b.onnx" in one.text)
+    for _, name, *words in shell.commands():
+        if name == "csim":  # what it compares is compared by tests of its own, and the snippet below compiles once more
+            continue
+        command = [sys.executable, "-m", "muxflow", name, *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    written = (tmp_path / "b.weights").read_bytes()
+    (tmp_path / "b.weights").unlink()
+    run(tmp_path, block(page, "project.write_weights(graph"))
+    assert (tmp_path / "b.weights").read_bytes() == written
+    run(tmp_path, block(page, "accelerator.load_weights("))
 
 
 @pytest.mark.needs("qkeras")

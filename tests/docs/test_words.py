@@ -7,6 +7,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,22 @@ def test_the_docstring_of_a_function_begins_with_a_verb(module: Path) -> None:
 @pytest.mark.parametrize("file", [*MODULES, *HEADERS, *PAGES], ids=name_of)
 def test_prose_has_no_unwanted_word(file: Path) -> None:
     assert [line for text in prose(file) for line in text.splitlines() if UNWANTED.search(line)] == []
+
+
+def plural_of_any_number(tree: ast.Module) -> Iterator[str]:
+    """Of the messages of errors: a noun with an s after `len(...)`, which may be 1; `quantities.counted` writes both."""
+    for error in (node for node in ast.walk(tree) if isinstance(node, ast.Raise)):
+        for text in (node for node in ast.walk(error) if isinstance(node, ast.JoinedStr)):
+            for number, noun in pairwise(text.values):
+                if not isinstance(number, ast.FormattedValue) or not isinstance(noun, ast.Constant):
+                    continue
+                counted = ast.unparse(number.value).startswith("len(")
+                if counted and (met := re.match(r"( (?!is\b|has\b|as\b)[a-z]+){1,2}s\b", str(noun.value))):
+                    yield f"{number.lineno}: {ast.unparse(number.value)}{met[0]}"
+
+
+@pytest.mark.parametrize("room", ["muxflow", "frontend/training"])
+def test_one_thing_is_no_plural(room: str) -> None:
+    found = {path: list(plural_of_any_number(ast.parse(path.read_text()))) for path in (ROOT / room).rglob("*.py")}
+    assert {str(path): lines for path, lines in found.items() if lines} == {}
+    assert len(list(plural_of_any_number(ast.parse("raise E(f'{len(x)} files'); raise E(f'{len(x)} is as')")))) == 1

@@ -134,7 +134,7 @@ def test_presets_build(name):
     ("options", "message"),
     [
         ({"pools": (True,)}, "2 multiples and 1 pools"),
-        ({"n": 0}, "billnet: n = 0; use 1 or more"),
+        ({"n": 0}, "billnet: n = 0; use 1 to 65,536"),
         ({"stem": (4, 2)}, "kernels of 4 pixels and 3 frames; use odd sizes"),
         ({"frames": 2}, "kernels of 3 pixels and 2 frames; use odd sizes"),
         ({"group": 3}, r"widths \(4, 4, 8\) in groups of 3 channels"),

@@ -15,7 +15,8 @@ from muxflow.frontend.training.datasets.jester import load_jester
 from muxflow.frontend.training.datasets.mnist import load_mnist_5k
 from muxflow.frontend.training.datasets.moving_digits import CLASSES, FIELD, FRAMES, Motion
 from muxflow.frontend.training.datasets.registry import load
-from muxflow.frontend.training.trainer import TrainConfig, augment
+from muxflow.frontend.training.recipes import TrainConfig
+from muxflow.frontend.training.trainer import augment
 from muxflow.proving import dataset_images
 
 
@@ -226,5 +227,5 @@ def test_broken_frames_are_named(tmp_path):
     with pytest.raises(MuxflowError, match=r"5/00002.jpg: a frame of 30x24 pixels in a clip of 32x24"):
         load_jester(tmp_path, "train").images[:]
     (tmp_path / "20bn-jester-v1" / "5" / "00001.jpg").write_bytes(b"no image")
-    with pytest.raises(MuxflowError, match=r"5/00001.jpg: not a readable image"):
+    with pytest.raises(MuxflowError, match=r"5/00001.jpg: a text file; supported: JPEG; give an image"):
         load_jester(tmp_path, "train").images[:]

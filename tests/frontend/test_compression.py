@@ -11,6 +11,7 @@ from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.frontend.training import compression, zoo_encoder
 from muxflow.frontend.training.code_layers import comparisons, gray_bits, whole_row, write_decoder, write_encoder
 from muxflow.frontend.training.compression import (
+    LEAST_CROPS,
     Compression,
     CompressionConfig,
     rebuilt,
@@ -38,6 +39,7 @@ from muxflow.frontend.training.linear_codes import (
 )
 from muxflow.frontend.training.measures import blockiness, psnr, ssim
 from muxflow.frontend.training.stages import Stage, run_stages
+from muxflow.frontend.training.state_file import write_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -181,7 +183,7 @@ def test_decoder_files(tmp_path):
     path.unlink()
     with pytest.raises(MuxflowError, match="no such file"):
         load_decoder(path)
-    with pytest.raises(MuxflowError, match="use 1 or more"):
+    with pytest.raises(MuxflowError, match="use 1 to 65,536"):
         DecoderConfig(widths=(0, 4))
 
 
@@ -319,6 +321,26 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, pictures):
         )
 
 
+def test_another_recipe_is_refused_before_the_codes_are_fitted(tmp_path, pictures, monkeypatch):
+    write_state(tmp_path / "compression.pt", {"recipe": "another"})
+    monkeypatch.setattr(compression, "train_transform_code", None)
+    with pytest.raises(MuxflowError, match=r"compression\.pt belongs to another run: it has another; this run Comp"):
+        trained(tmp_path, zoo_encoder.seeded(zoo_encoder.Encoder, SMALL, 0))
+
+
+def test_every_part_of_the_training_says_what_it_is(tmp_path, pictures, monkeypatch, capsys):
+    """In a log there are titles; a terminal gets bars, which are told each step."""
+    encoder = zoo_encoder.seeded(zoo_encoder.Encoder, SMALL, 0)
+    train_compression(encoder, pictures, tmp_path, RECIPE)
+    assert capsys.readouterr().err.splitlines() == [
+        "fit the code to photographs, quantisers: 0 of 128 ...",
+        "train the decoder on whole frames, steps: 0 of 10 ...",
+    ]
+    told = []
+    train_transform_code(smooth(), 64, 5, progress=told.append)
+    assert told == list(range(1, 129))
+
+
 def test_the_classifier_is_left_alone(tmp_path, pictures):
     encoder = zoo_encoder.seeded(zoo_encoder.Encoder, SMALL, 0)
     before = {name: fingerprint(part) for name, part in encoder.named_children() if name != "code"}
@@ -331,6 +353,8 @@ def test_recipes_and_encoders_that_do_not_fit(pictures):
         with pytest.raises(UsageError, match=name):
             replace(RECIPE, **{name: value})
     assert replace(RECIPE, steps=40).scaled(0.1).steps == 4 and RECIPE.scaled(1e-9).steps == 1
+    crops = [CompressionConfig().scaled(share).crops for share in (1e-9, 0.1, 0.5, 1, 2)]
+    assert crops == [LEAST_CROPS, LEAST_CROPS, 2_000, 4_000, 4_000] and RECIPE.scaled(0.1).crops == RECIPE.crops
     plain = replace(SMALL, measured=(), levels=(3,), bits=(3,))
     for other in (plain, replace(plain, code=0)):
         with pytest.raises(MuxflowError, match="layers of its own"):

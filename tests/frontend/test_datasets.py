@@ -135,7 +135,7 @@ def test_cut_binary_file_is_named(tmp_path):
     with pytest.raises(MuxflowError, match=r"labels 200..200; need 0..9"):
         load_cifar10(tmp_path, "test")
     (tmp_path / "batches.meta.txt").write_text("one\n")
-    with pytest.raises(MuxflowError, match="1 class names; expected 10"):
+    with pytest.raises(MuxflowError, match="1 class name; expected 10"):
         load_cifar10(tmp_path, "test")
 
 

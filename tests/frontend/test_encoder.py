@@ -85,6 +85,14 @@ def test_what_a_bit_shift_norm_asks_for_is_trained():
     assert norm.weight.grad.abs().sum() > 0 and (norm.bias.grad != 0).all()
 
 
+def test_sums_that_are_not_finite_are_named():
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(
+            MuxflowError, match="bit-shift norm of 2 channels: sums or parameters are not finite; lower"
+        ):
+            BitShiftNorm2d(2, 1.0, 1.0)(torch.full((2, 2, 3, 3), value))
+
+
 def test_shifts_out_of_range():
     norm = BitShiftNorm2d(6, 1.0, 1.0, deviation=8.0)
     norm(torch.from_numpy(sums(spread=0.2)).float())
@@ -174,7 +182,7 @@ def test_bad_choices_are_named():
         ({"bits": (4,)}, "of 1, 2, 3"),
         ({"norm": "group"}, "norm 'group'; supported: bsn, batch"),
         ({"bias_per": "pixel"}, "bias_per 'pixel'"),
-        ({"classes": 0}, "classes = 0; use 1 or more"),
+        ({"classes": 0}, "classes = 0; use 1 to 65,536"),
     ):
         with pytest.raises(MuxflowError, match=message):
             replace(SMALL, **options)

@@ -19,8 +19,9 @@ from muxflow.frontend.training.datasets.pictures import load_photographs
 from muxflow.frontend.training.datasets.registry import load
 from muxflow.frontend.training.frame_decoder import fingerprint, load_decoder
 from muxflow.frontend.training.measures import psnr
+from muxflow.frontend.training.recipes import RECIPES
 from muxflow.frontend.training.trained import load_trained
-from muxflow.frontend.training.trainer import RECIPES, train_preset
+from muxflow.frontend.training.trainer import train_preset
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -61,6 +62,7 @@ def test_encoder_digits_is_trained_for_both_tasks_in_one_run(tmp_path, monkeypat
     facts = report["compression"]
     assert list(facts["pictures"])[-1] == "own" and facts["recipe"] == asdict(small(steps=5))
     assert list(facts["psnr"]) == [one.name for one in load_photographs("test")] and min(facts["psnr"].values()) > 20
+    assert (result.decoder, result.psnr) == (tmp_path / "encoder_digits.decoder", facts["psnr"])
     encoder, decoder = load_trained(tmp_path / "encoder_digits"), load_decoder(tmp_path / "encoder_digits.decoder")
     assert fingerprint(encoder, decoder).hex() == facts["fingerprint"]
     plane = load_photographs("test")[3].luma()

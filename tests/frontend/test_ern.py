@@ -74,7 +74,7 @@ def test_bad_choices_are_named():
         ErnConfig(input_shape=(3, 224 + 16, 256))
     with pytest.raises(MuxflowError, match="2 widths, 1 numbers of blocks"):
         ErnConfig(widths=(4, 8), blocks=(1,))
-    with pytest.raises(MuxflowError, match="ern: classes = 0; use 1 or more"):
+    with pytest.raises(MuxflowError, match="ern: classes = 0; use 1 to 65,536"):
         ErnConfig(classes=0)
     with pytest.raises(UsageError, match="ern18_075"):
         zoo_ern.build("ern17")

@@ -278,7 +278,7 @@ def test_the_radio_network_equals_qonnx(tmp_path):
 def test_bad_radio_options_are_named():
     with pytest.raises(MuxflowError, match="vgg10_radio"):
         zoo_radio.build("vgg11_radio")
-    with pytest.raises(MuxflowError, match="samples = 0; use 1 or more"):
+    with pytest.raises(MuxflowError, match="samples = 0; use 1 to 65,536"):
         zoo_radio.RadioConfig(samples=0)
     with pytest.raises(MuxflowError, match="100 samples do not divide by two 7 times; use a multiple of 128"):
         zoo_radio.RadioConfig(samples=100)

@@ -117,7 +117,7 @@ def test_imagenet_folders_that_do_not_fit(imagenet, tmp_path):
     with pytest.raises(MuxflowError, match="n03 is a class that"):
         load_imagenet(imagenet, "test")
     (imagenet / "train" / "n01" / "n01_0.JPEG").write_bytes(b"no image")
-    with pytest.raises(MuxflowError, match=r"n01_0.JPEG: not a readable image"):
+    with pytest.raises(MuxflowError, match=r"n01_0.JPEG: a text file; supported: JPEG, PNG; give an image"):
         load_imagenet(imagenet, "train").images[:1]
 
 
@@ -176,15 +176,23 @@ def test_an_image_that_is_very_long_is_cut_before_it_is_scaled(tmp_path, size):
     assert (images[:1] == [9, 8, 7]).all()
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", packed_png(12000, 12000, b""), packed_png(10**9, 10**9, b"")])
-def test_images_that_are_damaged_or_too_large(tmp_path, data):
-    with pytest.raises(MuxflowError, match=r"x\.JPEG: not a readable image"):
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "an empty file"),
+        (b"\xff\xd8\xff", "not a readable image"),
+        (packed_png(12000, 12000, b""), "too many pixels"),
+        (packed_png(10**9, 10**9, b""), "too many pixels"),
+    ],
+)
+def test_images_that_are_damaged_or_too_large(tmp_path, data, what):
+    with pytest.raises(MuxflowError, match=rf"x\.JPEG: {what}"):
         one_image(tmp_path, data)[:1]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "EPS", "BMP"])
 def test_other_decoders_are_not_run(tmp_path, kind):
-    with pytest.raises(MuxflowError, match="cannot identify image file"):
+    with pytest.raises(MuxflowError, match=r"x\.JPEG: a.*; supported: JPEG, PNG; "):
         one_image(tmp_path, encoded(Image.new("RGB", (40, 40)), kind))[:1]
 
 
@@ -199,7 +207,7 @@ def test_files_that_are_none(tmp_path):
     ):
         path.unlink()
         make(path)
-        with pytest.raises(MuxflowError, match="it is no file"):
+        with pytest.raises(MuxflowError, match=r"x\.JPEG: (a folder|a device or a pipe|no such file).*; give an image"):
             images[:1]
         if path.is_dir():
             path.rmdir()

@@ -23,8 +23,9 @@ from muxflow.frontend.training.hybrid import (
     ternarisation_errors,
 )
 from muxflow.frontend.training.mobilenet_config import PRESETS, MobilenetConfig
+from muxflow.frontend.training.recipes import TrainConfig
 from muxflow.frontend.training.result import PRETRAINED
-from muxflow.frontend.training.trainer import TrainConfig, train, train_preset
+from muxflow.frontend.training.trainer import train, train_preset
 from muxflow.frontend.training.zoo_mobilenet import Mobilenet
 from muxflow.proof.compare import compare
 
@@ -142,7 +143,7 @@ def test_torch_qonnx_and_graph_agree(tmp_path, share):
         ({"precise_bits": 3}, "precise filters of 3 bits; supported are 4 to 8"),
         ({"precise": (1, 25)}, "precise filters for banks of"),
         ({"precise": (1,)}, "give one number a bank"),
-        ({"size": 100}, "a size of 100 bits; with all filters of its banks ternary it takes"),
+        ({"size": 100}, "size = 100; use"),
         ({"strides": (2, 1)}, "3 widths and 2 strides"),
         ({"input_shape": (1, 6, 8)}, "divisible by 4"),
         ({"classes": 2**40}, r"classes = 1099511627776; use 65,536 \(MOST_SIZE\) or less"),

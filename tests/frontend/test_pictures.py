@@ -54,7 +54,7 @@ def test_pictures_are_decoded_when_they_are_asked_for(tmp_path):
     grey = Picture(saved(tmp_path / "b.png", mode="L"))
     assert (grey.pixels() == grey.luma()[..., None]).all()
     picture.path.write_bytes(b"no image")
-    with pytest.raises(MuxflowError, match=r"a\.png: not a readable image"):
+    with pytest.raises(MuxflowError, match=r"a\.png: a text file; supported: JPEG, PNG; give an image"):
         picture.luma()
 
 

@@ -13,7 +13,8 @@ from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training.configuration import randomise, seeded
 from muxflow.frontend.training.datasets.mnist import load_mnist_5k_padded
 from muxflow.frontend.training.pruning import pruned
-from muxflow.frontend.training.trainer import TrainConfig, train
+from muxflow.frontend.training.recipes import TrainConfig
+from muxflow.frontend.training.trainer import train
 from muxflow.frontend.training.zoo_encoder import Encoder, EncoderConfig
 from muxflow.proof.compare import compare
 
@@ -90,9 +91,13 @@ def test_a_pruned_encoder_is_trained_on_and_exported(model, tmp_path):
     ("options", "message"),
     [
         ({"keep": (1, 1, 1, 0.2)}, "0.2 of the 16 channels of stage 3, in multiples of 4, leaves its layers empty"),
-        ({"keep": (1, 1, 1, 1), "depths": (1, 0, 1, 1)}, "0 blocks leave stage 1 empty"),
+        ({"keep": (1, 1, 1, 1), "depths": (1, 0, 1, 1)}, "0 blocks would leave stage 1 empty"),
         ({"keep": (1, 1, 1, 1), "depths": (1, 3, 1, 1)}, r"at most \(1, 2, 3, 1\)"),
         ({"keep": (1, 1, 1)}, "for each of the four stages"),
+        ({"keep": ("a", 1, 1, 1)}, "for each of the four stages"),
+        ({"keep": 1}, "keep 1; give a share"),
+        ({"keep": (1, 1, 1, 1), "depths": (1, 1.0, 1, 1)}, r"depths \(1, 1.0, 1, 1\); give one for each stage"),
+        ({"keep": (1, 1, 1, 1), "multiple": "4"}, "multiples of '4' channels"),
         ({"keep": (1, 0, 1, 1)}, "a share above 0"),
         ({"keep": (1, 1, 1, 1), "multiple": 6}, "a multiple of the 4 groups"),
     ],
@@ -100,3 +105,8 @@ def test_a_pruned_encoder_is_trained_on_and_exported(model, tmp_path):
 def test_bad_choices_are_named(model, options, message):
     with pytest.raises(MuxflowError, match=message):
         pruned(model, **{"multiple": 4, **options})
+
+
+def test_what_is_no_encoder_is_named():
+    with pytest.raises(MuxflowError, match="pruning: Linear; give an Encoder"):
+        pruned(torch.nn.Linear(1, 1), (1, 1, 1, 1))

@@ -43,7 +43,7 @@ def test_the_ready_made_ones_differ_in_their_join_only():
     [
         ({"join": "xor"}, "join 'xor'; supported: channel, .*, or, add"),
         ({"widths": ()}, "no width"),
-        ({"blocks": 0}, "blocks = 0; use 1 or more"),
+        ({"blocks": 0}, "blocks = 0; use 1 to 65,536"),
         ({"input_shape": (1, 30, 28)}, "divisible by 4"),
     ],
 )

@@ -18,11 +18,11 @@ from muxflow.frontend.training.bit_shift_norm import BitShiftNorm2d
 from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.datasets.mnist import load_mnist_5k_padded
 from muxflow.frontend.training.layers import BatchNorm2d
+from muxflow.frontend.training.recipes import TrainConfig
 from muxflow.frontend.training.result import PRETRAINED
 from muxflow.frontend.training.trained import load_trained
 from muxflow.frontend.training.trainer import (
     CHECKPOINT,
-    TrainConfig,
     augment,
     evaluate,
     remeasured,
@@ -85,7 +85,10 @@ def test_training_learns_and_resume_can_be_off(tmp_path):
 
 def test_checkpoint_of_another_recipe_or_broken_is_refused(tmp_path):
     run(small(), tmp_path, replace(CONFIG, epochs=1))
-    with pytest.raises(MuxflowError, match=r"belongs to another run.*resume off"):
+    with pytest.raises(
+        MuxflowError,
+        match=r"another run: it has TrainConfig\(epochs=1; this run TrainConfig\(epochs=3; .*--no-res",
+    ):
         run(small(), tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(b"cut")
     with pytest.raises(MuxflowError, match=r"is unreadable.*delete it"):

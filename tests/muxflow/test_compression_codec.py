@@ -67,11 +67,24 @@ def test_pictures_of_every_size(model, shape):
     assert told[-1][0] == told[-1][1]
 
 
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        *(np.zeros(shape, np.uint8) for shape in ((5,), (5, 5, 4), (5, 5, 1), (1, 5, 5, 3))),
+        *(np.zeros((5, 5), kind) for kind in (np.uint16, np.float64)),
+        *([[1, 2]], None),
+    ],
+)
+def test_what_are_no_pixels_is_refused(model, pixels):
+    with pytest.raises(MuxflowError, match=r"^picture: .*; give an array of uint8"):
+        model.compress(pixels)
+
+
 def test_pictures_of_another_model_are_refused(model):
     compressed = model.compress(RNG.integers(0, 256, (32, 32), np.uint8))
     other = Compressed(32, 32, bytes(7) + b"\1", compressed.codes)
-    with pytest.raises(MuxflowError, match="compressed by the model 0000000000000001; this is 0000000000000000"):
-        model.decompress(other)
+    with pytest.raises(MuxflowError, match="x: compressed by the models 0000000000000001; these are 0000000000000000"):
+        model.decompress(other, name="x")
 
 
 def test_an_encoder_without_a_code_is_refused():
@@ -113,7 +126,7 @@ def test_a_file_too_large_to_be_one_is_not_read_whole(tmp_path):
     with (tmp_path / "x.mfx").open("wb") as file:
         file.write(pack(Compressed(32, 32, bytes(8), (np.zeros((2, 2, 64), np.uint8),))))
         file.truncate(1 << 40)
-    with pytest.raises(MuxflowError, match="longer than it should be"):
+    with pytest.raises(MuxflowError, match="it is too long, or"):
         read_compressed(tmp_path / "x.mfx")
 
 

@@ -71,15 +71,15 @@ def test_truncated_files(length):
     ("changed", "message"),
     [
         (header(version=2), "version 2"),
-        (header(planes=0), "0 planes"),
+        (header(planes=0), "x: 0 planes"),
+        (header(planes=1, zero=7), "x: 1 plane and 7 in bytes 10 and 11"),
         (header(planes=2), "2 planes"),
-        (header(zero=7), "7 in bytes 10 and 11"),
         (header(width=0), "0 x 33 pixels"),
-        (header(width=MOST_SIDE + 1), "MOST_SIDE"),
-        (header(width=MOST_SIDE, height=MOST_SIDE), "MOST_PIXELS"),
+        (header(width=MOST_SIDE + 1), r"MOST_SIDE.*: its header is damaged$"),
+        (header(width=MOST_SIDE, height=MOST_SIDE), r"MOST_PIXELS.*: its header is damaged$"),
         (header(width=2**32 - 1, height=2**32 - 1), "MOST_SIDE"),
-        (header(height=65), "truncated"),
-        (header(height=32), "longer"),
+        (header(height=65), "truncated, or its header is damaged"),
+        (header(height=32), "too long, or its header is damaged"),
     ],
 )
 def test_headers_that_do_not_fit(changed, message):

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,10 +80,61 @@ def test_what_is_refused_by_name(tmp_path):
     refused(tmp_path, Image.fromarray(COLOURS).convert("CMYK"), UnsupportedError, "mode CMYK", "x.jpg")
     frames = [Image.fromarray(GREY), Image.fromarray(GREY.T.copy().reshape(5, 7))]
     refused(tmp_path, frames[0], UnsupportedError, "2 frames", "x.png", save_all=True, append_images=frames[1:])
-    refused(tmp_path, Image.fromarray(GREY), MuxflowError, "cannot identify", "x.gif")
     refused(tmp_path, Image.new("L", (MOST_SIDE + 1, 1)), MuxflowError, "MOST_SIDE")
-    with pytest.raises(MuxflowError, match="it is no file"):
-        read_image(tmp_path / "absent.png")
+    (tmp_path / "vast.ppm").write_bytes(b"P6\n20000 20000\n255\n")
+    with pytest.raises(MuxflowError, match=r"vast\.ppm: too many pixels; cut or scale it \(Decompression"):
+        read_image(tmp_path / "vast.ppm")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "x.png").read_bytes()[:20])
+    with pytest.raises(MuxflowError, match=r"cut\.png: not a readable image"):
+        read_image(tmp_path / "cut.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(
+            ("x.webp", "a WebP"),
+            ("x.tiff", "a TIFF"),
+            ("x.gif", "a GIF"),
+            ("x.ico", "an ICO"),
+            ("x.jp2", "a JPEG 2000"),
+        ),
+        *(("x.avif", "an AVIF"), ("named.png", "a WebP")),
+    ],
+)
+def test_formats_that_are_not_read_are_named(tmp_path, name, kind):
+    options = {"format": "WEBP"} if name == "named.png" else {}
+    file = tmp_path / name
+    wanted = f"{file}: {kind} image; supported: PNG, JPEG, BMP, PPM; convert it, .* magick {file} converted.png$"
+    refused(tmp_path, Image.fromarray(COLOURS), UnsupportedError, wanted, name, **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "remedy"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(40), "a HEIC image", "convert it"),
+        (b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg width='3'/>", "an SVG image", "convert it"),
+        (b"\0\0\x02\0" + bytes(40), "a file of unknown format", "convert it"),
+        (b"%PDF-1.7" + bytes(40), "a PDF document", "give an image"),
+        (b"MUXF\x1aIMG" + bytes(40), "a picture that `muxflow compress` wrote", "give an image"),
+        (b"\x80\x04\x95" + bytes(40), "a Python pickle", "give an image"),
+        (b"", "an empty file", "give an image"),
+    ],
+)
+def test_other_files_are_named(tmp_path, data, kind, remedy):
+    (tmp_path / "x.png").write_bytes(data)
+    with pytest.raises(UnsupportedError, match=rf"x\.png: {kind}; supported: PNG, JPEG, BMP, PPM; {remedy}"):
+        read_image(tmp_path / "x.png")
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    for path, what in (
+        (tmp_path / "absent.png", "no such file"),
+        (tmp_path, "a folder"),
+        (Path("/dev/zero"), "a device"),
+    ):
+        with pytest.raises(MuxflowError, match=f"^{path}: {what}.*; give an image"):
+            read_image(path)
 
 
 def palette_png(colours, clear):

@@ -13,8 +13,8 @@ from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.qonnx.execution import QonnxExecution
 from muxflow.frontend.training.datasets.digits import load_digits
-from muxflow.frontend.training.result import PRETRAINED
-from muxflow.frontend.training.trained import export_trained, load_trained, shipped
+from muxflow.frontend.training.result import PRETRAINED, shipped
+from muxflow.frontend.training.trained import export_trained, load_trained
 from muxflow.frontend.training.trainer import file_name
 from muxflow.proof.compare import compare
 from muxflow.proving import Begin

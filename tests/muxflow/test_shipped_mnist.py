@@ -12,8 +12,8 @@ from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
 from muxflow.frontend.training.datasets.mnist import load_mnist_5k
 from muxflow.frontend.training.joins import JOINS
-from muxflow.frontend.training.result import PRETRAINED
-from muxflow.frontend.training.trained import load_trained, shipped
+from muxflow.frontend.training.result import PRETRAINED, shipped
+from muxflow.frontend.training.trained import load_trained
 from muxflow.frontend.training.trainer import file_name
 from muxflow.frontend.training.zoo import MEGABIT, storage_bits
 from muxflow.proof.compare import compare

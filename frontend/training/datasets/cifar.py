@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import shown
 from muxflow.frontend.training.datasets.dataset import (
     Bytes,
@@ -110,7 +111,7 @@ def _unpickle(path: Path) -> dict[str, Any]:
         content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     except Exception as error:  # a damaged pickle raises nearly anything
         raise MuxflowError(
-            f"{path}: {path.stat().st_size} bytes, not a readable pickle of arrays ({error}); unpack the archive again"
+            f"{path}: {counted(path.stat().st_size, 'byte')}, not a readable pickle of arrays ({error}); unpack the archive again"
         ) from error
     if not isinstance(content, dict):
         raise MuxflowError(f"{path}: holds a {type(content).__name__}; expected the dictionary of a CIFAR batch")
@@ -124,7 +125,7 @@ def _cifar_batch(path: Path, label_key: str) -> tuple[Bytes, npt.NDArray[np.int6
         met = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
         raise MuxflowError(f"{path}: 'data' is {met}; expected uint8 (N, 3072)")
     if not isinstance(labels, list) or len(labels) != len(pixels):
-        met = f"{len(labels)} entries" if isinstance(labels, list) else type(labels).__name__
+        met = counted(len(labels), "entry", "entries") if isinstance(labels, list) else type(labels).__name__
         raise MuxflowError(f"{path}: '{label_key}' is {met}; expected a list of {len(pixels)}")
     odd = [label for label in labels if type(label) is not int or not 0 <= label < MOST_CLASSES]
     if odd:

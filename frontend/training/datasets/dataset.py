@@ -12,6 +12,7 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import reason
 
 Split = Literal["train", "test"]
@@ -133,7 +134,9 @@ def records(path: Path, size: int) -> Bytes:
     check_bytes(str(path), path.stat().st_size)
     data = np.fromfile(path, np.uint8)
     if data.size == 0 or data.size % size:
-        raise MuxflowError(f"{path}: {data.size} bytes; expected a positive multiple of {size}; the file is truncated")
+        raise MuxflowError(
+            f"{path}: {counted(data.size, 'byte')}; expected a positive multiple of {size}; the file is truncated"
+        )
     return data.reshape(-1, size)
 
 
@@ -150,5 +153,5 @@ def class_names(path: Path, count: int) -> tuple[str, ...]:
     """Read one class name a line; raises MuxflowError unless there are `count`."""
     names = tuple(name for _, name in text_lines(path))
     if len(names) != count:
-        raise MuxflowError(f"{path}: {len(names)} class names; expected {count}")
+        raise MuxflowError(f"{path}: {counted(len(names), 'class name')}; expected {count}")
     return names

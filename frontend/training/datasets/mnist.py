@@ -15,6 +15,7 @@ import numpy as np
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.packages import install_extra
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.training.datasets.dataset import Bytes, Dataset, Split, absent, check_split, held_out
 
 CLASSES = tuple("0123456789")
@@ -76,8 +77,8 @@ def load_mnist(folder: str | Path, split: Split) -> Dataset:
     images, labels = _idx(found[0], 3), _idx(found[1], 1)
     if images.shape[1:] != (SIDE, SIDE) or len(labels) != len(images):
         raise MuxflowError(
-            f"MNIST: {found[0]} holds images of {images.shape}, {found[1]} {len(labels)} labels; expected as many labels "
-            f"as images of {SIDE}x{SIDE}"
+            f"MNIST: {found[0]} holds images of {images.shape}, {found[1]} {counted(len(labels), 'label')}; expected as "
+            f"many labels as images of {SIDE}x{SIDE}"
         )
     return Dataset("MNIST", split, images[..., None], labels.astype(np.int64), CLASSES)
 
@@ -97,6 +98,6 @@ def _idx(path: Path, rank: int) -> Bytes:
         what = "not a readable gzip file" if path.suffix == ".gz" else "cannot be read"
         raise MuxflowError(f"{path}: {what} ({error}); fetch it again") from error
     if len(data) != prod(shape):
-        held = f"{len(data)} elements" if len(data) < prod(shape) else "more elements"
+        held = counted(len(data), "element") if len(data) < prod(shape) else "more elements"
         raise MuxflowError(f"{path}: {held}; its header says {shape}; the file is truncated, or another one")
     return np.frombuffer(data, np.uint8).reshape(shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import shlex
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
+from muxflow.dataflow.files import check_file
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import reason
+from muxflow.frontend.kinds import IMAGES, kind_of
 from muxflow.frontend.training.datasets.dataset import Bytes, Split, check_split
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -86,22 +89,31 @@ class Picture:
 def open_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Any:
     """Decode an image file that is of one of Pillow's `formats`, into an image of Pillow's.
 
-    Raises MuxflowError naming the file when it is none, is damaged, uses colours that its palette lacks, or has more pixels
-    than Pillow takes for harmless, UnsupportedError where it has several frames.
+    Raises MuxflowError naming the file when there is none, it is damaged, uses colours that its palette lacks, or has more
+    pixels than Pillow takes for harmless, UnsupportedError where it is of another format, which is named, or has several
+    frames.
     """
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
         raise MuxflowError(f"{path}: Pillow is not installed: {install_extra('train')}") from error
+    supported = f"supported: {', '.join(formats)}"
+    check_file(path, f"give an image; {supported}")
+    kind = kind_of(path)
+    if kind not in [f"a {name} image" for name in formats]:
+        remedy = "give an image"
+        if kind in (*IMAGES, ""):
+            remedy = f"convert it, for example by ImageMagick: magick {shlex.quote(str(path))} converted.png"
+        raise UnsupportedError(f"{path}: {kind.partition(';')[0] or 'a file of unknown format'}; {supported}; {remedy}")
     try:
-        if not path.is_file():
-            raise OSError("it is no file")
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=formats) as opened:
                 frames = getattr(opened, "n_frames", 1)
                 opened.load()
                 image = opened.copy()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise MuxflowError(f"{path}: too many pixels; cut or scale it ({reason(error)})") from error
     except Exception as error:  # a damaged image raises nearly anything
         raise MuxflowError(f"{path}: not a readable image ({reason(error)}); remove it or fetch it again") from error
     if frames > 1:

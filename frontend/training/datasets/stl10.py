@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.training.datasets.dataset import (
     Dataset,
     Split,
@@ -32,6 +33,8 @@ def load_stl10(folder: str | Path, split: Split) -> Dataset:
     pixels = records(home / names[0], 3 * 96 * 96)
     labels = records(home / names[1], 1)[:, 0].astype(np.int64) - 1
     if len(labels) != len(pixels):
-        raise MuxflowError(f"STL-10: {home / names[1]} has {len(labels)} labels; {names[0]} has {len(pixels)} images")
+        raise MuxflowError(
+            f"STL-10: {home / names[1]} has {counted(len(labels), 'label')}; {names[0]} has {counted(len(pixels), 'image')}"
+        )
     images = pixels.reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1)
     return Dataset("STL-10", split, np.ascontiguousarray(images), labels, class_names(home / names[2], 10))

@@ -15,6 +15,7 @@ import tensorflow as tf
 from muxflow.dataflow.automaton import Alphabet, Automaton, layer_automaton, weight_scale
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.ops.mux_join import Mix
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.qonnx.ops import Select, check_mix, check_select
 from muxflow.frontend.training.keras.layer import PACKAGE, Gradient, ceiling, floor, registered, rounded
 
@@ -112,7 +113,7 @@ class _Join(tf.keras.layers.Layer):  # type: ignore[misc]
     def build(self, input_shape: Any) -> None:
         """Check the two shapes."""
         if len(input_shape) != 2:
-            raise MuxflowError(f"{self.name}: {len(input_shape)} inputs; give two, [x, f]")
+            raise MuxflowError(f"{self.name}: {counted(len(input_shape), 'input')}; give two, [x, f]")
         x, f = (tuple(shape) for shape in input_shape)
         if len(x) != 4 or len(f) != 4 or x[1:3] != f[1:3]:
             raise MuxflowError(

@@ -9,14 +9,15 @@ from pathlib import Path
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import alone, scratch_folder, write_atomically
 from muxflow.dataflow.limits import check_option
+from muxflow.dataflow.quantities import counted
 from muxflow.frontend.keras.process import keras_child
 from muxflow.frontend.training.datasets.digits import load_digits
-from muxflow.frontend.training.progress import epochs_bar
+from muxflow.frontend.training.progress import training_bars
 from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
 
 NAMES = ("mognet_digits_qkeras", "residual_digits_qkeras")
 """The networks of `keras_zoo.NETWORKS`, which only a process with TensorFlow can import."""
-EPOCHS = 60
+DATASET, EPOCHS = "digits", 60
 
 
 def train_keras(
@@ -41,20 +42,19 @@ def train_keras(
     what = f"training of {name}"
     with (
         scratch_folder() as scratch,
-        epochs_bar(progress) as bar,
+        training_bars(progress) as begin,
         keras_child("training.keras.train", [name, f"{scratch}/model.h5", str(epochs), str(seed)], what) as child,
     ):
-        task = bar.add_task("epochs", total=epochs)
-        for _ in range(epochs):
-            loss = float(child.answer(what)["loss"])
-            bar.update(task, advance=1, description=f"loss {loss:.3f}")
+        told = begin(f"train on {training.name}, epochs", epochs, 0)
+        for epoch in range(epochs):
+            told(epoch + 1, float(child.answer(what)["loss"]))
         correct = int(child.answer(what)["correct"])
         trained = (scratch / "model.h5").read_bytes()
     accuracy = round(correct / len(test), 6)
     facts = {
         "command": f"muxflow train {name} --epochs {epochs} --seed {seed}",
         "dataset": test.name,
-        "split": f"{test.split} ({len(test)} images held out of {len(test) + len(training)})",
+        "split": f"{test.split} ({counted(len(test), 'image')} held out of {len(test) + len(training)})",
         "images": len(test),
         "correct": correct,
         "accuracy": accuracy,

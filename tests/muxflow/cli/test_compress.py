@@ -33,11 +33,18 @@ def test_there_and_back(tmp_path):
     ("arguments", "code", "message"),
     [
         (("compress", "clear.png", "-o", "x.mfx"), 3, "transparent pixels"),
+        (("compress", "a.webp", "-o", "x.mfx"), 3, "a.webp: a WebP image; supported: PNG, JPEG, BMP, PPM; convert it"),
+        (("compress", "absent.png", "-o", "x.mfx"), 1, "absent.png: no such file; give an image"),
+        (("compress", ".", "-o", "x.mfx"), 1, ".: a folder; give an image"),
         (("compress", "a.png", "-o", "."), 1, "is a folder"),
         (("compress", "a.png", "-o", "./a.png"), 1, "is what the command reads"),
         (("compress", "a.png", "-o", "x.mfx", "--project", "absent"), 1, "absent"),
         (("decompress", "a.png", "-o", "x.png"), 1, "no picture that `muxflow compress` wrote"),
-        (("decompress", "other.mfx", "-o", "x.png"), 1, "compressed by the model"),
+        (("decompress", "other.mfx", "-o", "x.png"), 1, "other.mfx: compressed by the models"),
+        (("decompress", ".", "-o", "x.png"), 1, ".: a folder; give one that `muxflow compress` wrote"),
+        (("decompress", "absent.mfx", "-o", "x.png"), 1, "absent.mfx: no such file; give one that"),
+        (("decompress", "huge.mfx", "-o", "x.png"), 1, "(MOST_PIXELS): its header is damaged"),
+        (("decompress", "cut.mfx", "-o", "x.png"), 1, "32 x 32 pixels in 1 plane take 32: it is truncated, or"),
         (("decompress", "other.mfx", "-o", "x.jpg"), 2, "written as"),
         (("decompress", "colours.mfx", "-o", "x.pgm"), 2, "holds grey values"),
         (("decompress", "a.png", "-o", "a.png"), 1, "is what the command reads"),
@@ -45,11 +52,15 @@ def test_there_and_back(tmp_path):
 )
 def test_bad_input_is_refused_in_one_line(tmp_path, arguments, code, message):
     pixels = RNG.integers(0, 256, (32, 32), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.png")
+    for name in ("a.png", "a.webp"):
+        Image.fromarray(pixels).save(tmp_path / name)
     Image.fromarray(np.dstack([pixels] * 4), "RGBA").save(tmp_path / "clear.png")
     codes = (np.zeros((2, 2, 64), np.uint8),)
     for name, planes in (("other", codes), ("colours", codes * 3)):
         (tmp_path / f"{name}.mfx").write_bytes(pack(Compressed(32, 32, b"nobody's", planes)))
+    packed = (tmp_path / "other.mfx").read_bytes()
+    (tmp_path / "huge.mfx").write_bytes(packed[:12] + b"\xff" * 8 + packed[20:])
+    (tmp_path / "cut.mfx").write_bytes(packed[:-1])
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == code
     error = done.stderr.strip().splitlines()

@@ -1,5 +1,6 @@
 """What holds for every command: help, version, and one message for bad input."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from command_line import run
 
 import muxflow
 from muxflow.cli.app import COMMANDS
+from muxflow.frontend.training.keras.trainer import NAMES
+from muxflow.frontend.training.recipes import RECIPES
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,7 @@ from muxflow.cli.app import COMMANDS
         ),
         (["compare", "project", "absent"], 1, "absent"),
         (["train", "resnet"], 2, "residual_digits_qkeras"),
+        (["demo", "resnet"], 2, "mobilenet_hybrid_mnist_ternary"),
         (["demo", "--select", "best"], 2, "no shipped network mognet_digits_best"),
         (["check", "text.onnx"], 1, "text.onnx"),
         (["build"], 2, "MODEL"),
@@ -86,6 +90,16 @@ def test_help_and_version_answer(tmp_path: Path) -> None:
     for word in (*commands, "Exit codes"):
         assert word in text
     assert run("--version", cwd=tmp_path).stdout == f"muxflow {muxflow.__version__}\n"
+
+
+def test_every_preset_is_listed(tmp_path: Path) -> None:
+    entries = json.loads(run("train", "--list", "--json", cwd=tmp_path).stdout)["presets"]
+    named = {one["preset"]: (one["library"], one["dataset"], one["epochs"]) for one in entries}
+    assert named.keys() == {*RECIPES, *NAMES} and list(named) == sorted(named)
+    assert named["mobilenet_hybrid_mnist_all"] == ("Brevitas", "mnist_5k", 40)
+    assert named["residual_digits_qkeras"] == ("QKeras", "digits", 60)
+    table = run("train", "--list", cwd=tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in table] == ["preset", *named] and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("command", [(), *((command.__name__,) for command in COMMANDS)], ids=" ".join)
