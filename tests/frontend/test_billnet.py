@@ -133,7 +133,7 @@ def test_presets_build(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pools": (True,)}, "2 multiples and 1 pools"),
+        ({"pools": (True,)}, "2 multiples and 1 pool"),
         ({"n": 0}, "billnet: n = 0; use 1 to 65,536"),
         ({"stem": (4, 2)}, "kernels of 4 pixels and 3 frames; use odd sizes"),
         ({"frames": 2}, "kernels of 3 pixels and 2 frames; use odd sizes"),
@@ -143,9 +143,9 @@ def test_presets_build(name):
         ({"weights": "real"}, "weights 'real'; supported: binary, ternary"),
         ({"memory": "mean", "gate_bits": 1}, "gate_bits 1; supported are 2 to 8"),
         ({"cell_bits": 17}, "cell_bits 17; supported are 2 to 16"),
-        ({"units": 10**30}, r"units = 10{30}; use 65,536 \(MOST_SIZE\) or less"),
+        ({"units": 10**30}, r"units is 10{30}; give a whole number of 64 bits"),
         ({"input_shape": (2, 5, 8, 10)}, "divisible by 4"),
-        ({"input_shape": (2, 8, 8)}, "give a tuple of 4, each a whole number"),
+        ({"input_shape": (2, 8, 8)}, "give a tuple of 4, each a whole number of 64 bits"),
     ],
 )
 def test_bad_choices_are_named(options, message):
