@@ -85,7 +85,7 @@ def test_stl10_planes_are_column_major(tmp_path):
     assert np.array_equal(test.images, images)
     assert test.labels.tolist() == [0, 9]
     np.array([1], np.uint8).tofile(tmp_path / "test_y.bin")
-    with pytest.raises(MuxflowError, match=r"1 labels; test_X.bin has 2 images"):
+    with pytest.raises(MuxflowError, match=r"1 label; test_X.bin has 2 images"):
         load_stl10(tmp_path, "test")
 
 
@@ -126,7 +126,7 @@ def test_cut_binary_file_is_named(tmp_path):
     (tmp_path / "batches.meta.txt").write_text("\n".join(TEN))
     path = tmp_path / "test_batch.bin"
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(MuxflowError, match=r"test_batch.bin: 6141 bytes; expected a positive multiple of 3073"):
+    with pytest.raises(MuxflowError, match=r"test_batch.bin: 6,141 bytes; expected a positive multiple of 3073"):
         load_cifar10(tmp_path, "test")
     path.write_bytes(b"")
     with pytest.raises(MuxflowError, match="0 bytes"):
@@ -153,7 +153,7 @@ def test_hostile_and_broken_pickles_are_refused(tmp_path):
         ([1], "holds a list"),
         ({**good, "data": np.zeros((2, 9), np.uint8)}, r"uint8 \(2, 9\); expected uint8 \(N, 3072\)"),
         ({**good, "data": "text"}, "'data' is str"),
-        ({**good, "labels": [0]}, "1 entries; expected a list of 2"),
+        ({**good, "labels": [0]}, "1 entry; expected a list of 2"),
         ({"data": good["data"]}, "'labels' is NoneType"),
     ]:
         write_pickle(path, content)
