@@ -72,7 +72,7 @@ def test_torch_qonnx_and_graph_agree(tmp_path, config):
 def test_bad_choices_are_named():
     with pytest.raises(MuxflowError, match="divisible by 32"):
         ErnConfig(input_shape=(3, 224 + 16, 256))
-    with pytest.raises(MuxflowError, match="2 widths, 1 numbers of blocks"):
+    with pytest.raises(MuxflowError, match="2 widths, 1 number of blocks"):
         ErnConfig(widths=(4, 8), blocks=(1,))
     with pytest.raises(MuxflowError, match="ern: classes = 0; use 1 to 65,536"):
         ErnConfig(classes=0)
