@@ -68,7 +68,7 @@ def test_a_size_without_sense_is_refused(config):
     ("config", "given", "message"),
     [
         (MobilenetConfig, {"share": "a"}, "mobilenet: share is 'a'; give a number$"),
-        (MobilenetConfig, {"widths": [8, 8.5]}, r"mobilenet: widths is \[8, 8.5\]; give a tuple, each a whole number of 64 bits$"),
+        (MobilenetConfig, {"widths": [8, 8.5]}, r"widths is \[8, 8.5\]; give a tuple, each a whole number of 64 bits$"),
         (
             MobilenetConfig,
             {"input_shape": (28, 28)},

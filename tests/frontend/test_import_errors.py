@@ -28,7 +28,7 @@ def small(build):
     ("content", "message"),
     [
         (None, "no such file; give a QONNX file"),
-        (b"", "the file is empty; export the model again"),
+        (b"", "no model but an empty file; export the model again"),
         (b"hello, this is no model\n", "export the model again"),
         (b"\x00" * 100, "export the model again"),
         (bytes(np.random.default_rng(0).integers(0, 256, 4000).astype(np.uint8)), "export the model again"),

@@ -68,7 +68,7 @@ def test_tensors_that_are_not_there_or_too_many(trained: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("blocks", [10**6, 1]), ("widths", [10**5, 10**5]), ("stem_width", 2**31), ("classes", 10**7)]
+    ("field", "value"), [("blocks", [60_000, 1]), ("widths", [60_000, 60_000]), ("stem_width", 1 << 16), ("classes", 60_000)]
 )
 def test_a_network_of_more_weights_than_the_file_holds_is_not_built(trained: Path, field: str, value: Any) -> None:
     report = json.loads(trained.with_suffix(".json").read_text())
@@ -140,9 +140,10 @@ SMALL = DecoderConfig(8, 8, 8, (4, 4), (1, 0))
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"hidden": 10**7}, "more parameters than the"),
-        ({"blocks": (10**6, 0)}, "more parameters than the"),
-        ({"hidden": 2**70}, "verflow"),
+        ({"hidden": 60_000}, "more parameters than the"),
+        ({"blocks": (60_000, 0)}, "more parameters than the"),
+        ({"hidden": 10**7}, "use 1 to 65,536"),
+        ({"hidden": 2**70}, "a whole number of 64 bits"),
         ({"widths": "x"}, "widths is 'x'; give a tuple of 2"),
         ({"more": 1}, "TypeError"),
     ],
