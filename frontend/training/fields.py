@@ -12,7 +12,13 @@ from muxflow.dataflow.limits import is_number
 from muxflow.dataflow.text import shown
 from muxflow.frontend.training.scales import MOST_SIZE, is_whole
 
-NAMES = {int: "a whole number of 64 bits", float: "a number", bool: "True or False", str: "a text", type(None): "nothing"}
+NAMES = {
+    int: "a whole number of 64 bits",
+    float: "a number",
+    bool: "True or False",
+    str: "a text",
+    type(None): "nothing",
+}
 
 MOST_WHOLE = 2**63 - 1
 """Of a whole number of any field, and the least with a minus (decision): what other tools hold."""

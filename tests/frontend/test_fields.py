@@ -86,7 +86,11 @@ def test_a_size_without_sense_is_refused(config):
         (EncoderConfig, {"code": -1}, "encoder: code = -1; use 0 to 65,536$"),
         (EncoderConfig, {"widths": (8, 8, 0, 8)}, r"encoder: widths = \(8, 8, 0, 8\); use 1 to 65,536$"),
         (MognetConfig, {"ring": "x"}, "mognet: ring is 'x'; give a whole number of 64 bits or nothing$"),
-        (MognetConfig, {"weight_levels": 1.5}, "mognet: weight_levels is 1.5; give a whole number of 64 bits or 'binary'$"),
+        (
+            MognetConfig,
+            {"weight_levels": 1.5},
+            "mognet: weight_levels is 1.5; give a whole number of 64 bits or 'binary'$",
+        ),
         (MognetConfig, {"m_ratio": 1e308}, r"mognet: m_ratio = 1e\+308; use 0 to 16$"),
         (RadioConfig, {"layers": 20_000}, "radio VGG: layers = 20000; use 1 to 16$"),
         (CompressionConfig, {"most": 9}, "compression: most = 9; use 1 to 8$"),

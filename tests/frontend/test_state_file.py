@@ -68,7 +68,8 @@ def test_tensors_that_are_not_there_or_too_many(trained: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("blocks", [60_000, 1]), ("widths", [60_000, 60_000]), ("stem_width", 1 << 16), ("classes", 60_000)]
+    ("field", "value"),
+    [("blocks", [60_000, 1]), ("widths", [60_000, 60_000]), ("stem_width", 1 << 16), ("classes", 60_000)],
 )
 def test_a_network_of_more_weights_than_the_file_holds_is_not_built(trained: Path, field: str, value: Any) -> None:
     report = json.loads(trained.with_suffix(".json").read_text())
