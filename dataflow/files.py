@@ -320,11 +320,10 @@ def check_replaceable(path: Path, marker: str, what: str) -> None:
         raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")
 
 
-def check_network(path: Path, network: str) -> None:
-    """Raise MuxflowError where `path` was made of another network than the one of that name."""
+def check_network(path: Path, network: str, else_what: str = "or replace it with --force") -> None:
+    """Raise MuxflowError where `path` was made of another network than the one of that name; `else_what`: what to do else."""
     manifest = read_manifest(Path(os.path.realpath(path)))
     if manifest is not None and manifest.network not in ("", network):
         raise MuxflowError(
-            f"{path} holds the project of {manifest.network}, and this is {network}; choose another folder, or replace it "
-            "with --force"
+            f"{path} holds the project of {manifest.network}, and this is {network}; choose another folder, {else_what}"
         )
