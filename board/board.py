@@ -18,6 +18,7 @@ from typing import ClassVar, Literal
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import check_file
 from muxflow.dataflow.fit.device import Device, Resources, check_clock
+from muxflow.dataflow.text import reason
 
 Family = Literal["zynq-7000", "zynq-ultrascale+"]
 FAMILIES: dict[str, Family] = {"xc7z": "zynq-7000", "xczu": "zynq-ultrascale+", "xck": "zynq-ultrascale+"}
@@ -113,7 +114,7 @@ def find_board(name: str) -> Board:
     except MuxflowError as error:
         raise MuxflowError(f"board file {name}: {error}") from error
     except (Exception, SystemExit) as error:  # the user's file may raise anything
-        raise MuxflowError(f"board file {name}: cannot be run ({type(error).__name__}: {error})") from error
+        raise MuxflowError(f"board file {name}: cannot be run ({reason(error)})") from error
 
 
 def _defined(module: ModuleType) -> Board:

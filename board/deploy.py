@@ -17,7 +17,7 @@ from muxflow.dataflow.graph.codec import to_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Answer, IntArray, Role
-from muxflow.dataflow.text import json_text
+from muxflow.dataflow.text import json_text, plainly
 from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import axi_port, unpack
 from muxflow.hls.vitis.loading import weight_words
@@ -157,4 +157,4 @@ def _recorded(file: Path, stream: Stream) -> IntArray:
     try:
         return unpack(np.array([int(line, 16) for line in read_bounded(file).split()], np.uint64), stream)
     except (OSError, ValueError, OverflowError, MuxflowError) as error:
-        raise MuxflowError(f"{file}: cannot be read ({error}); build the project again") from error
+        raise MuxflowError(f"{file}: cannot be read ({plainly(error)}); build the project again") from error

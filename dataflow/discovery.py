@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.text import reason
 
 Part = TypeVar("Part")
 Rule = Callable[[Any], str | None]
@@ -25,7 +26,7 @@ def plugins(group: str) -> list[Any]:
             package = entry.dist.name if entry.dist else "a package"
             raise MuxflowError(
                 f"{package}: its entry point {entry.name} = {entry.value} of {group} cannot be loaded "
-                f"({type(error).__name__}: {error}); mend or uninstall the package"
+                f"({reason(error)}); mend or uninstall the package"
             ) from error
     return found
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from glob import escape
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.interruption import ended, undisturbed
@@ -30,6 +30,8 @@ REPLACED = ".replaced"
 """Ends the name of a folder whose place another one takes."""
 MOST_TEXT = 1 << 26
 """Bytes of a text file that a project or a folder of Muxflow's holds."""
+MOST_LINE = 1 << 16
+"""Bytes of a line of a tool's log that are looked at in one piece."""
 ARCHIVE_FAULTS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(KeyError, TypeError, ValueError, RuntimeError),
@@ -124,13 +126,24 @@ def read_bounded(path: Path, errors: str = "strict") -> str:
 
     `errors`: what to do with bytes that are no UTF-8, as `bytes.decode` takes it.
     """
-    if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
-    with path.open("rb") as file:
+    with _opened_file(path) as file:
         data = file.read(MOST_TEXT + 1)
     if len(data) > MOST_TEXT:
         raise ValueError(f"it has more than {MOST_TEXT:,} bytes (MOST_TEXT)")
     return data.decode(errors=errors)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Read the lines of a text file of any size, one longer than MOST_LINE bytes in pieces; raises as `read_bounded`."""
+    with _opened_file(path) as file:
+        while line := file.readline(MOST_LINE):
+            yield line.decode(errors="replace").rstrip("\r\n")
+
+
+def _opened_file(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    return path.open("rb")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -307,11 +320,10 @@ def check_replaceable(path: Path, marker: str, what: str) -> None:
         raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")
 
 
-def check_network(path: Path, network: str) -> None:
-    """Raise MuxflowError where `path` was made of another network than the one of that name."""
+def check_network(path: Path, network: str, else_what: str = "or replace it with --force") -> None:
+    """Raise MuxflowError where `path` was made of another network than the one of that name; `else_what`: what to do else."""
     manifest = read_manifest(Path(os.path.realpath(path)))
     if manifest is not None and manifest.network not in ("", network):
         raise MuxflowError(
-            f"{path} holds the project of {manifest.network}, and this is {network}; choose another folder, or replace it "
-            "with --force"
+            f"{path} holds the project of {manifest.network}, and this is {network}; choose another folder, {else_what}"
         )

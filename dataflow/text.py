@@ -52,9 +52,22 @@ def in_one_line(name: str) -> str:
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 3]}..."
 
 
+def plainly(error: BaseException) -> str:
+    """Return what an error says in one line, cut where it is long: of a file what the system says, of a key that it lacks."""
+    said = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        said = error.strerror
+    elif isinstance(error, KeyError) and error.args:
+        said = str(error.args[0])
+        said = said if " " in said else f"it lacks {said!r}"
+    return " ".join(said.split())[:LONGEST_REASON] or type(error).__name__
+
+
 def reason(error: BaseException) -> str:
-    """Return the kind and the text of somebody else's error in one line, cut where it is long, for a message."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+    """Return what somebody else's error says as `plainly`, after its kind where that says more."""
+    said, kind = plainly(error), type(error).__name__
+    plain = isinstance(error, KeyError) or (isinstance(error, OSError) and error.strerror)
+    return said if plain or said == kind else f"{kind}: {said}"[:LONGEST_REASON]
 
 
 def cell(value: Any) -> Any:

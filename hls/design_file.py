@@ -16,7 +16,7 @@ from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.graph.codec import from_json, to_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.op import Fold
-from muxflow.dataflow.text import json_text
+from muxflow.dataflow.text import json_text, plainly
 from muxflow.dataflow.version import __version__
 from muxflow.hls.kernels import KERNELS
 
@@ -78,7 +78,7 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
         remedy = f"`muxflow build MODEL --output {folder}` writes a project" if free else "give the folder of a project"
         raise MuxflowError(f"{file}: no such file; {remedy}") from None
     except (ValueError, OSError) as error:
-        raise MuxflowError(f"{file}: not a Muxflow design ({error}); build the project again") from error
+        raise MuxflowError(f"{file}: not a Muxflow design ({plainly(error)}); build the project again") from error
     graph = read_graph(folder / GRAPH)
     try:
         entry = from_json(DesignFile, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import time
@@ -15,8 +16,8 @@ from rich.console import Console
 import muxflow
 from muxflow.board.board import find_board
 from muxflow.board.driver import Accelerator
-from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import check_writable
+from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.files import check_network, check_writable
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.hls.vitis.project import check_folder
@@ -119,6 +120,7 @@ def run_demo(
         raise UsageError(f"no shipped network {name}; there are {', '.join(shipped())}")
     check_writable(output / f"{name}.onnx")
     check_folder(output / name)
+    _check_model(output / f"{name}.onnx", PRETRAINED / f"{name}.onnx", output / name / MODEL_FILE)
     torch.set_num_threads(1)
     started = time.perf_counter()
     done = begin("export the Brevitas network to QONNX", 1)
@@ -129,6 +131,7 @@ def run_demo(
     done(1, 1)
     done = begin("import QONNX into the integer graph", 1)
     graph = muxflow.load(model)
+    check_network(output / name, graph.name, "or remove it")
     if video:
         check_clips(graph)
     images = dataset_images(graph, facts["dataset"], "test", None, None)
@@ -147,6 +150,12 @@ def run_demo(
     files = write_report(report, project.path / "report")
     played = facts["dataset"] if video else ""
     return DemoResult(report, project.path, tuple(files), time.perf_counter() - started, played, plot)
+
+
+def _check_model(model: Path, *ours: Path) -> None:
+    """Raise MuxflowError where a file stands at `model` that is not the same as one of `ours`: it is the user's."""
+    if model.exists() and not any(file.exists() and filecmp.cmp(model, file, shallow=False) for file in ours):
+        raise MuxflowError(f"{model} is another model than the one that ships; choose another folder, or remove it")
 
 
 def _check_plot(plot: Path, video: bool) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from muxflow.board.bitstream.figures import Figures
 from muxflow.board.board import Board
+from muxflow.dataflow.files import read_lines
 from muxflow.hls.vitis.project import Project
 
-WITHDRAWN = re.compile(r"^.*\[HLS 200-1553\].*$", re.MULTILINE)
+WITHDRAWN = "[HLS 200-1553]"
 """The message by which Vitis HLS gives a pipeline another style than the one that was asked for (UG1448)."""
 
 
@@ -67,5 +67,5 @@ def _synthesis(project: Project, figures: Figures, folder: Path) -> Iterator[str
         )
     log = folder / "logs" / "csynth.log"
     if project.options.tool == "vitis_hls" and log.is_file():
-        for message in dict.fromkeys(WITHDRAWN.findall(log.read_text(errors="replace"))):
-            yield f"the tool withdrew a pipeline's style: {message.strip()}"
+        for message in dict.fromkeys(line.strip() for line in read_lines(log) if WITHDRAWN in line):
+            yield f"the tool withdrew a pipeline's style: {message}"

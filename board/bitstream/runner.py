@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
 import selectors
 import shlex
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import read_json, write_atomically
+from muxflow.dataflow.files import read_json, read_lines, write_atomically
 from muxflow.dataflow.processes import running
 
 Tell = Callable[[str, str], None]
@@ -32,7 +33,7 @@ class Stage:
     `commands`: run one after the other in the runner's folder. `inputs`: files and folders whose content the result depends
     on; `settings`: whatever else it depends on (tool versions), commands excepted; `after`: stages whose results it uses.
     `products`: files that must be there and not empty afterwards; `clean`: what a former run left and must go first.
-    `expects`: a pattern that the log must hold; `check`: looks at the results in Python and raises ToolError when they
+    `expects`: a pattern that a line of the log must hold; `check`: looks at the results in Python and raises ToolError when they
     are not good.
     """
 
@@ -92,10 +93,15 @@ class Runner:
             try:
                 stamp.unlink(missing_ok=True)
                 log.parent.mkdir(parents=True, exist_ok=True)
+                # A pipe or a link in its place would be waited for, or written through.
+                log.unlink(missing_ok=True)
                 for path in stage.clean:
                     _remove(path)
             except OSError as error:
-                raise MuxflowError(f"{self.folder}: stage {stage.name} cannot begin ({error.strerror})") from error
+                raise MuxflowError(
+                    f"{error.filename or self.folder}: stage {stage.name} cannot begin ({error.strerror}); remove it, or see "
+                    "that the folder can be written"
+                ) from error
             self._run(stage, log, tell)
             write_atomically(stamp, (json.dumps({"key": key}) + "\n").encode())
             outcomes.append(Outcome(stage.name, time.monotonic() - started, False, log))
@@ -107,7 +113,7 @@ class Runner:
 
         for number, command in enumerate(stage.commands):
             self._command(stage.name, command, log, tell_activity, append=number > 0)
-        if stage.expects and not re.search(stage.expects, log.read_text(errors="replace")):
+        if stage.expects and not any(re.search(stage.expects, line) for line in read_lines(log)):
             raise ToolError(
                 f"stage {stage.name}: the tool ended without an error, but its log does not say {stage.expects!r}; log: {log}"
                 f"{_shown(log)}"
@@ -146,7 +152,12 @@ class Runner:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder of a run of the tools; raises MuxflowError when another process holds it."""
-    with (folder / ".lock").open("w") as file:
+    try:
+        # Opened for both, a pipe in its place is not waited for.
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise MuxflowError(f"{folder / '.lock'}: cannot be opened ({error.strerror}); remove it") from error
+    with os.fdopen(handle, "rb+", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -164,7 +175,9 @@ def _key(stage: Stage, keys: Mapping[str, str]) -> str:
         for file in files:
             if file.is_file():
                 inside = file.relative_to(path.parent).as_posix()
-                digest.update(b"\0" + inside.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+                with file.open("rb") as opened:
+                    content = hashlib.file_digest(opened, "sha256").digest()
+                digest.update(b"\0" + inside.encode() + b"\0" + content)
     return digest.hexdigest()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.text import plainly
 from muxflow.hls.emit import Tool as HlsSyntax
 
 Version = tuple[int, int]
@@ -170,7 +171,7 @@ def _version(path: Path, option: str) -> Version:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolError(f"{path} {option}: cannot be run ({error})") from error
+        raise ToolError(f"{path} {option}: cannot be run ({plainly(error)})") from error
     text = done.stdout + done.stderr
     match = re.search(r"\bv\.?(20\d\d)\.(\d)", text)
     if match is None:

@@ -23,6 +23,7 @@ from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_bytes, check_nodes
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.text import plainly
 
 FORMAT = 2
 Pairs = tuple[tuple[int, int], ...]
@@ -155,7 +156,7 @@ def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
             arrays = npz_arrays(archive, str(path))
             check_bytes(str(path), WIDE * sum(array.size for array in arrays.values()))
     except ARCHIVE_FAULTS as error:
-        raise MuxflowError(f"{path}: not a Muxflow graph file ({error})") from error
+        raise MuxflowError(f"{path}: not a Muxflow graph file ({plainly(error)})") from error
     return header, arrays
 
 

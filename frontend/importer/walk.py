@@ -18,6 +18,7 @@ from muxflow.dataflow.graph.passes import CLEAN_UP, run_passes
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_frame, check_nodes, check_output
 from muxflow.dataflow.op import Op, Role
+from muxflow.dataflow.text import reason
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import Handler, handlers
 from muxflow.frontend.importer.inputs import Inputs, check_type, image_of
@@ -368,7 +369,7 @@ class Importer:
 def _complaint(node: ModelNode, error: Exception) -> str:
     if not isinstance(error, MuxflowError):
         return (
-            f"{node.label}: its inputs or attributes do not make sense ({type(error).__name__}: {error}); export the "
+            f"{node.label}: its inputs or attributes do not make sense ({reason(error)}); export the "
             "model again, and report it as a bug of Muxflow where another tool runs the file"
         )
     named = node.label in str(error) or isinstance(error, _NotReached)

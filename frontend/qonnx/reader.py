@@ -21,6 +21,7 @@ from onnx.external_data_helper import (
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.files import check_file
 from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.text import plainly
 from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, Grid, Model, ModelInput, ModelNode, model_name
 from muxflow.frontend.qonnx.attributes import STANDARD_DOMAINS, check_attributes, check_ends
@@ -80,11 +81,14 @@ def _parsed(path: Path) -> onnx.ModelProto:
         check_bytes(f"model {path} with its external data", len(data) + _external_bytes(model, path.parent))
         load_external_data_for_model(model, str(path.parent))
     except OSError as error:
-        raise MuxflowError(f"model {path}: cannot be read ({error}); save it in one file") from error
+        where = f"{error.filename}: " if error.filename not in (None, str(path), path) else ""
+        raise MuxflowError(f"model {path}: cannot be read ({where}{plainly(error)}); save it in one file") from error
     except MuxflowError:
         raise
     except Exception as error:  # protobuf's DecodeError has no stable import path
-        raise MuxflowError(f"model {path}: not an ONNX file or cut short ({error}); export the model again") from error
+        raise MuxflowError(
+            f"model {path}: not an ONNX file or cut short ({plainly(error)}); export the model again"
+        ) from error
     if not data:
         raise MuxflowError(f"model {path}: the file is empty; export the model again")
     if not model.graph.node or not model.graph.output:

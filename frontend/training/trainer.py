@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.files import alone, write_atomically
+from muxflow.dataflow.files import alone, check_writable, write_atomically
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.quantities import counted
 from muxflow.frontend.training import presets
@@ -255,7 +255,8 @@ def train_preset(
     leave the test split alone, and measure on a fifth of the training split that is not trained on, to compare choices.
     `<name>`: see `file_name`. An encoder whose codes have layers of their own is trained for compression too, on the
     photographs that packages ship and those in the folder `pictures`, and `<name>.decoder` is written.
-    Raises MuxflowError when an option is unknown, the data are absent or broken, or training fails.
+    Raises MuxflowError when an option is unknown, the data are absent or broken, what is written has no place, or
+    training fails.
     """
     if preset not in RECIPES:
         raise UsageError(f"preset {preset!r} has no training recipe; choose from {', '.join(sorted(RECIPES))}")
@@ -275,6 +276,8 @@ def train_preset(
         train_set, test_set = train_set.without(VALIDATION_SHARE)
     folder = Path(output)
     name = file_name(preset, select)
+    for ending in (".pt", ".json", ".onnx", *((DECODER,) if compresses else ())):
+        check_writable(folder / f"{name}{ending}")
     previous = torch.get_num_threads()
     torch.set_num_threads(threads)
     began = time.monotonic()

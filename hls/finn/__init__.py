@@ -26,6 +26,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import pip_install, require
 from muxflow.dataflow.processes import running
+from muxflow.dataflow.text import plainly
 from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import load_design, save_design
 from muxflow.hls.finn.comparison import Row
@@ -130,7 +131,9 @@ def estimates(path: Path) -> list[Row]:
         entries = read_json(Path(path) / COMPARISON)
         return [Row(**{**entry, "finn_nodes": tuple(entry["finn_nodes"])}) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MuxflowError(f"{path}: no FINN project ({error}); write it with `muxflow build --target finn`") from error
+        raise MuxflowError(
+            f"{path}: no FINN project ({plainly(error)}); write it with `muxflow build --target finn`"
+        ) from error
 
 
 def check(path: Path, codes: Batch, *, progress: Callable[[str], None] | None = None) -> int:

@@ -14,6 +14,7 @@ from muxflow.dataflow.files import check_sources, read_bounded, scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.processes import compiled, completed, first_errors
+from muxflow.dataflow.text import plainly
 
 SCRIPT = "build_lib.sh"
 
@@ -46,7 +47,9 @@ class Hls4mlExecution:
         try:
             script = read_bounded(path / SCRIPT)
         except (OSError, ValueError) as error:
-            raise MuxflowError(f"{path / SCRIPT}: cannot be read ({error}); build the project again") from error
+            raise MuxflowError(
+                f"{path / SCRIPT}: cannot be read ({plainly(error)}); build the project again"
+            ) from error
         named = [re.search(rf"^{key}=(\w+)$", script, re.MULTILINE) for key in ("PROJECT", "LIB_STAMP")]
         if None in named:
             raise MuxflowError(f"{path / SCRIPT}: no PROJECT and LIB_STAMP in it; build the project again")

@@ -19,7 +19,7 @@ import numpy as np
 
 from muxflow.board.driver.weights import WEIGHTS_FILE, checksum
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import held_folder
+from muxflow.dataflow.files import held_folder, write_atomically
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
@@ -117,7 +117,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             done = compiled(command, project.path, "src/top.cpp")
             if done.returncode:
                 log = folder_out / f"{variant}.log"
-                log.write_text(" ".join(command) + "\n" + done.stderr)
+                write_atomically(log, f"{' '.join(command)}\n{done.stderr}".encode())
                 raise ToolError(
                     f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n{first_errors(done.stderr)}"
                 )

@@ -13,10 +13,11 @@ import muxflow
 from muxflow.against.finn_designs import LayerFolds, run_finn
 from muxflow.against.pricing import Pricing
 from muxflow.dataflow.errors import BudgetError, MuxflowError, UnsupportedError, UsageError
-from muxflow.dataflow.files import scratch_folder
+from muxflow.dataflow.files import check_file, scratch_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.quantities import counted
 from muxflow.reports.gather.report import make_report
@@ -56,6 +57,8 @@ def finn(entrant: Entrant, tell: Tell) -> Contender:
     design, model = entrant.design, entrant.model
     if model is None or model.suffix != ".onnx":
         raise UnsupportedError("the project keeps no QONNX file; FINN+ reads one")
+    check_file(model, "FINN+ reads a QONNX file; build the project again")
+    check_bytes(str(model), model.stat().st_size)
     rate = design.frames_per_second
     targets = sorted({max(1, round(rate / 8 * 16 ** (step / (STEPS - 1)))) for step in range(STEPS)})
     with scratch_folder() as folder:
@@ -105,7 +108,7 @@ def hls4ml(entrant: Entrant, tell: Tell) -> Contender:
 
 
 def _shapes(graph: Graph) -> list[tuple[int, int]]:
-    """Give rows and columns of each matrix; raises UnsupportedError naming a layer that hls4ml has not."""
+    """Give rows and columns of each matrix; raises UnsupportedError naming a layer that hls4ml has not, or where none is."""
     producers, found = graph.producers(), []
     for node in graph.nodes:
         if len(graph.data_inputs(node)) > 1 and node.op.kind not in ("AddJoin", "Concat"):
@@ -119,6 +122,8 @@ def _shapes(graph: Graph) -> list[tuple[int, int]]:
         if node.op.groups > 1:
             raise UnsupportedError(f"{node.name}: hls4ml has no convolution of {node.op.groups} groups")
         found.append((rows, columns))
+    if not found:
+        raise UnsupportedError(f"{graph.name}: no layer with weights, so no ReuseFactor")
     return found
 
 

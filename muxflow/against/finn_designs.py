@@ -18,6 +18,7 @@ from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.processes import running
 
 ESTIMATE = Path(__file__).with_name("finn_estimate.py")
 FINN_BOARD = "Pynq-Z2"
@@ -169,12 +170,14 @@ def run_finn(
     command += ["--mvau-wwidth-max", *map(str, widths)]
     last: deque[str] = deque(maxlen=20)
     with tempfile.TemporaryFile("w+") as answer:
-        with subprocess.Popen(command, stdout=answer, stderr=subprocess.PIPE, text=True) as run:
+        pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": answer, "stderr": subprocess.PIPE}
+        with running(command, text=True, errors="replace", **pipes) as run:
             assert run.stderr is not None
             for line in run.stderr:
                 last.append(line)
                 if line.startswith(PROGRESS):
                     tell(line.removeprefix(PROGRESS).strip())
+            run.wait()
         if run.returncode:
             raise ToolError(f"FINN+ failed on {model.name}:\n" + "".join(last))
         answer.seek(0)

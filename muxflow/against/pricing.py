@@ -172,7 +172,8 @@ class Pricing:
 
 def _rank(design: Design) -> tuple[int, float]:
     used, limit = design.resources, design.allowance
-    return design.interval, used.lut / limit.lut + used.bram18 / limit.bram18
+    # A budget may have no block RAM at all.
+    return design.interval, used.lut / limit.lut + used.bram18 / max(1, limit.bram18)
 
 
 def _legal(group: Group, wanted: Fold, slowest: int) -> Fold:

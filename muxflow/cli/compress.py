@@ -28,7 +28,7 @@ def compress(
     from muxflow.compression.container import pack
     from muxflow.compression.images import read_image
 
-    check_writable(output, image)
+    check_writable(output, image, project)
     pixels = read_image(image)
     with tasks(as_json) as begin, opened_codec(project) as codec:
         data = pack(codec.compress(pixels, begin("compress, tiles of 32x32 pixels", 0)))

@@ -11,6 +11,7 @@ import numpy as np
 from muxflow.compression.container import check_size
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.text import reason
 from muxflow.frontend.training.datasets.dataset import Bytes
 from muxflow.frontend.training.datasets.pictures import open_picture
 
@@ -20,6 +21,9 @@ WRITTEN = {".png": "PNG", ".bmp": "BMP", ".ppm": "PPM", ".pgm": "PPM"}
 """What is written, without further loss, by the suffix."""
 GREY, COLOUR, DEEP = ("1", "L"), ("RGB",), ("I;16", "I;16B", "I;16L", "I")
 """Modes of Pillow's: grey values, colours, grey values of 16 bits."""
+ORIENTATION = 0x0112
+TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""EXIF's tag of the orientation, and the number of Pillow's `Transpose` that undoes each of its values but 1, upright."""
 TOP_16 = (1 << 16) - 1
 
 
@@ -30,11 +34,9 @@ def read_image(path: Path) -> Bytes:
     Raises UnsupportedError for transparent pixels, several frames and other colour spaces, MuxflowError where the file is no
     image or too large.
     """
-    from PIL import ImageOps
-
     image = open_picture(path, FORMATS)
     check_size(str(path), *image.size)
-    image = _without_alpha(path, ImageOps.exif_transpose(image))
+    image = _without_alpha(path, _turned(path, image))
     if image.mode in DEEP:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > TOP_16:
@@ -46,6 +48,21 @@ def read_image(path: Path) -> Bytes:
             "convert it to RGB"
         )
     return np.asarray(image.convert("L" if image.mode in GREY else "RGB"))
+
+
+def _turned(path: Path, image: Any) -> Any:
+    """Turn an image as its EXIF data say; raises MuxflowError where they cannot be read.
+
+    Pillow's own function writes the data anew, and fails over those of other tags than this one.
+    """
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+    except Exception as error:  # damaged data raise nearly anything
+        raise MuxflowError(
+            f"{path}: which way up it is cannot be read from its EXIF data ({reason(error)}); save it without them"
+        ) from error
+    method = TURNS.get(orientation)
+    return image if method is None else image.transpose(method)
 
 
 def _without_alpha(path: Path, image: Any) -> Any:

@@ -19,7 +19,7 @@ from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.ops.lstm_cell import Interval, LstmCell, sum_interval
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.threshold import Threshold
-from muxflow.dataflow.text import shown
+from muxflow.dataflow.text import plainly, shown
 from muxflow.reports.schema.rows import EnergyPart
 
 FILE = Path(__file__).with_suffix(".toml")
@@ -72,8 +72,9 @@ def read_energies(file: Path = FILE) -> Energies:
             raise ValueError(f"source {shown(source)}; say in a line where the figures are from")
         return Energies(source, *(_table(entry[name], name) for name in ("add", "multiply", "memory")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise MuxflowError(f"{file}: not a file of energies ({what}); {FILE.name} of Muxflow is one") from error
+        raise MuxflowError(
+            f"{file}: not a file of energies ({plainly(error)}); {FILE.name} of Muxflow is one"
+        ) from error
 
 
 def _table(entry: Any, name: str) -> dict[int, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import read_bounded, read_toml
 from muxflow.dataflow.graph.codec import from_json
-from muxflow.dataflow.text import shown
+from muxflow.dataflow.text import plainly, shown
 from muxflow.reports.latex.tables import precisions
 from muxflow.reports.latex.tex import Cell, Column, Tex, TexTable, tex
 from muxflow.reports.schema.report import Report
@@ -96,7 +96,7 @@ def _read(file: Path) -> tuple[tuple[PriorDesign, ...], str]:
         return designs, read_bounded(file.parent / name) if name else ""
     except (OSError, ValueError, MuxflowError) as error:
         raise MuxflowError(
-            f"{file}: not a file of published designs ({error}); {FILE.name} of Muxflow is one"
+            f"{file}: not a file of published designs ({plainly(error)}); {FILE.name} of Muxflow is one"
         ) from error
 
 

@@ -10,7 +10,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit.device import check_clock
 from muxflow.dataflow.graph.codec import from_json, to_json
-from muxflow.dataflow.text import json_text, shown
+from muxflow.dataflow.text import json_text, plainly, shown
 from muxflow.reports.schema.derived import derived
 from muxflow.reports.schema.report import Report
 from muxflow.reports.schema.stages import COSIMULATED, ESTIMATE, IMPLEMENTED, STAGES, SYNTHESISED, SYSTEM
@@ -61,7 +61,9 @@ def read_report(file: Path) -> Report:
     try:
         return from_entry(read_json(file))
     except (OSError, ValueError, MuxflowError) as error:
-        raise MuxflowError(f"{file}: not a report of Muxflow ({error}); `muxflow report PROJECT` writes one") from error
+        raise MuxflowError(
+            f"{file}: not a report of Muxflow ({plainly(error)}); `muxflow report PROJECT` writes one"
+        ) from error
 
 
 def from_entry(entry: Any) -> Report:

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from muxflow.board.bitstream import runner
+from muxflow.dataflow.errors import MuxflowError, ToolError
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,49 @@ def test_a_child_that_holds_the_output_does_not_hold_the_flow(tmp_path):
     assert time.monotonic() - started < 20
     assert outcome.log == log
     assert "started" in log.read_text()
+
+
+SAYS_DONE = runner.Stage("stage", (("/bin/sh", "-c", "echo first; echo all is done"),), expects=r"all .* done$")
+
+
+def run_one(folder, stage):
+    return runner.Runner(folder, dict(os.environ), 60).run([stage], lambda _stage, _activity: None)[0]
+
+
+def test_what_stands_in_the_place_of_a_log_is_neither_waited_for_nor_written_through(tmp_path):
+    log, mine = tmp_path / "logs" / "stage.log", tmp_path / "mine"
+    log.parent.mkdir()
+    mine.write_text("mine")
+    for put in (os.mkfifo, lambda path: path.symlink_to(mine), lambda path: path.symlink_to("/dev/full")):
+        put(log)
+        runner.Runner(tmp_path, {}, 60).forget("stage")
+        run_one(tmp_path, SAYS_DONE)
+        assert log.is_file() and not log.is_symlink() and "all is done" in log.read_text()
+        log.unlink()
+    assert mine.read_text() == "mine"
+    (log / "mine").mkdir(parents=True)
+    runner.Runner(tmp_path, {}, 60).forget("stage")
+    with pytest.raises(MuxflowError, match=r"stage\.log: stage stage cannot begin \(Is a directory\); remove it"):
+        run_one(tmp_path, SAYS_DONE)
+    assert (log / "mine").is_dir()
+
+
+def test_what_a_log_must_hold_is_a_line_of_it(tmp_path):
+    stage = runner.Stage("stage", (("/bin/sh", "-c", "echo one; echo two"),), expects="one\ntwo")
+    with pytest.raises(ToolError, match="its log does not say"):
+        run_one(tmp_path, stage)
+
+
+def test_a_pipe_in_the_place_of_the_lock_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / ".lock")
+    with (
+        runner.locked(tmp_path),
+        pytest.raises(MuxflowError, match="another `muxflow bitstream`"),
+        runner.locked(tmp_path),
+    ):
+        pass
+    (tmp_path / ".lock").unlink()
+    (tmp_path / ".lock").mkdir()
+    refusal = r"\.lock: cannot be opened \(Is a directory\); remove it"
+    with pytest.raises(MuxflowError, match=refusal), runner.locked(tmp_path):
+        pass

@@ -17,6 +17,7 @@ from muxflow.dataflow.files import (
     check_sources,
     held_folder,
     read_bounded,
+    read_lines,
     read_manifest,
     scratch_folder,
     whole_folder,
@@ -152,6 +153,16 @@ def test_texts_are_not_read_without_end(tmp_path, monkeypatch):
     (tmp_path / "text").write_text("1234")
     with pytest.raises(ValueError, match=r"more than 3 bytes \(MOST_TEXT\)"):
         read_bounded(tmp_path / "text")
+
+
+def test_lines_of_any_number_and_length_come_in_pieces(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="it is no file"):
+        list(read_lines(tmp_path / "pipe"))
+    monkeypatch.setattr(files, "MOST_TEXT", 3)
+    monkeypatch.setattr(files, "MOST_LINE", 4)
+    (tmp_path / "text").write_bytes(b"123\r\n\n\xff\n123456\nend")
+    assert list(read_lines(tmp_path / "text")) == ["123", "", "", "\ufffd", "1234", "56", "end"]
 
 
 def project_of_a_user(target):

@@ -133,6 +133,11 @@ def test_bad_requests_for_training(tmp_path):
         train_keras("none", output=tmp_path)
     with pytest.raises(MuxflowError, match="0 epochs"):
         train_keras(NAMES[0], epochs=0, output=tmp_path)
+    for ending in (".h5", ".json"):
+        (tmp_path / f"{NAMES[0]}{ending}").mkdir()
+        with pytest.raises(MuxflowError, match="is a folder"):
+            train_keras(NAMES[0], output=tmp_path)
+        (tmp_path / f"{NAMES[0]}{ending}").rmdir()
 
 
 def test_qkeras_that_hgq2_has_overwritten(tmp_path, monkeypatch):

@@ -312,3 +312,14 @@ def test_an_encoder_is_trained_and_resumed_with_shifts_frozen_at_the_end(tmp_pat
     assert all(norm.frozen for norm in model.modules() if isinstance(norm, BitShiftNorm2d))
     with pytest.raises(MuxflowError, match="belongs to another run"):
         run(zoo_encoder.build("encoder_digits", widths=(8, 8, 8, 8)), tmp_path / "parts")
+
+
+@pytest.mark.parametrize("ending", [".pt", ".json", ".onnx"])
+def test_what_is_in_the_way_of_the_files_is_said_before_the_training(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(training, "_train_stages", lambda *_: pytest.fail("it trains"))
+    (tmp_path / f"mognet_digits{ending}").mkdir()
+    with pytest.raises(MuxflowError, match="is a folder; give the name of a file"):
+        train_preset("mognet_digits", output=tmp_path, progress=False)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(MuxflowError, match="is no folder"):
+        train_preset("mognet_digits", output=tmp_path / "file", progress=False)

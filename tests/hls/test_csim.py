@@ -1,5 +1,6 @@
 """C simulation: equal to the graph, progress, jobs, and errors that say what went wrong."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -160,6 +161,10 @@ def test_compiler_failure_shows_the_log(project, tmp_path):
     assert "'nonsense' was not declared" in str(caught.value).replace("‘", "'").replace("’", "'")
     assert "nonsense" in log.read_text()
     assert [p.name for p in (broken.path / "csim").iterdir()] == ["native.log"]
+    log.unlink()
+    os.mkfifo(log)  # nobody reads it
+    with pytest.raises(MuxflowError, match=r"native\.log: cannot be written"):
+        compile_csim(broken)
 
 
 def test_first_difference_is_named(project, images, tmp_path):

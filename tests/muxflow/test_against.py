@@ -1,6 +1,9 @@
 """Other tools' folds of a network, priced as Muxflow's own designs; FINN+ is played by its answers."""
 
 import json
+import os
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,17 +11,19 @@ import numpy as np
 import pytest
 
 import muxflow
-from muxflow.against import contenders
+from muxflow.against import contenders, finn_designs
 from muxflow.against.contenders import Entrant, against, check_against
-from muxflow.against.finn_designs import parse_designs
+from muxflow.against.finn_designs import parse_designs, run_finn
 from muxflow.dataflow.errors import ToolError, UsageError
 from muxflow.dataflow.fit.device import Utilisation
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.limits import MOST_BYTES
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +72,12 @@ def test_finns_fastest_design_is_priced_by_our_model(entrant: Entrant, monkeypat
     )
 
 
+def test_a_budget_without_block_ram_has_a_fastest_design(entrant: Entrant) -> None:
+    pricing = replace(entrant, design=replace(entrant.design, utilisation=Utilisation(bram18=1e-3))).pricing
+    best = pricing.fastest(parse_designs(answer(4)) + parse_designs(answer(4)))
+    assert best is not None and best.ours.allowance.bram18 == best.ours.resources.bram18 == 0
+
+
 def test_what_finn_says_is_the_reason(entrant: Entrant, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object, **__: object) -> object:
         raise ToolError("FINN+ failed on model.onnx:\nTraceback\nException: no such op\n")
@@ -85,6 +96,48 @@ def test_hls4ml_takes_the_smallest_reuse_factor_inside_the_budget(entrant: Entra
     assert tight.report is not None and int(tight.remark.split()[1]) > 1
     none = against("hls4ml", replace(entrant, design=replace(entrant.design, utilisation=Utilisation(lut=0.125))))
     assert none.remark == "not run: no ReuseFactor is inside the budget with its FIFOs"
+
+
+def test_a_network_without_layers_of_weights_is_named() -> None:
+    graph = with_nodes(
+        Graph("still", (), {"x": Stream((1, 1, 8), 0, 3)}, ("x",), ("y",)),
+        [Node("t", Threshold(np.ones((8, 1), np.int64), np.zeros(8, np.int64)), ("x",), ("y",))],
+    )
+    found = against("hls4ml", Entrant(muxflow.fit(graph, fps=1000), None))
+    assert (found.report, found.remark) == (None, "not run: still: no layer with weights, so no ReuseFactor")
+
+
+def test_what_stands_in_the_place_of_the_model_is_not_copied(entrant: Entrant, tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    for put, said in (
+        (model.mkdir, "a folder"),
+        (lambda: os.mkfifo(model), "a device or a pipe"),
+        (lambda: model.symlink_to("/dev/zero"), "a device or a pipe"),
+        (lambda: model.symlink_to("absent"), "no such file"),
+    ):
+        put()
+        found = against("finn", replace(entrant, model=model))
+        assert found.report is None and f"{model}: {said}" in found.remark and "build the project again" in found.remark
+        model.rmdir() if model.is_dir() else model.unlink()
+    with model.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    assert "(MOST_BYTES)" in against("finn", replace(entrant, model=model)).remark
+
+
+def test_finn_ends_with_what_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal comes while FINN+ works: it is not waited for."""
+    program = tmp_path / "estimate.py"
+    program.write_text("import sys, time\nprint('progress: folding', file=sys.stderr, flush=True)\ntime.sleep(300)\n")
+    monkeypatch.setattr(finn_designs, "ESTIMATE", program)
+
+    def interrupted(told: str) -> None:
+        assert told == "folding"
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_finn(Path(sys.executable), tmp_path / "model.onnx", [1], (), (36,), interrupted)
+    assert time.monotonic() - started < 60
 
 
 def test_names_are_checked() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from muxflow.compression.container import MOST_SIDE
 from muxflow.compression.images import joined, luma_and_chroma, read_image, write_image
@@ -58,6 +58,29 @@ def test_pictures_are_turned_as_they_say(tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
     assert np.array_equal(read_image(saved(tmp_path, Image.fromarray(GREY), exif=turned)), np.rot90(GREY, -1))
+    for orientation in range(10):
+        turned[0x0112] = orientation
+        read = read_image(saved(tmp_path, Image.fromarray(COLOURS), exif=turned))
+        assert np.array_equal(read, np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "x.png"))))
+
+
+def test_what_is_wrong_in_exif_data(tmp_path):
+    """A field of another kind than it should be stops nobody; data that cannot be read say nothing of the orientation."""
+    entries = struct.pack("<H", 2) + b"".join(
+        (struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0), struct.pack("<HHII", 0x011A, 2, 3, 0))
+    )
+    odd = b"Exif\0\0II*\0" + struct.pack("<I", 8) + entries + bytes(4)
+    for name in ("x.png", "x.jpeg"):
+        image = saved(tmp_path, Image.fromarray(GREY), name, exif=odd)
+        assert read_image(image).shape == GREY.T.shape
+        refused(
+            tmp_path,
+            Image.fromarray(GREY),
+            MuxflowError,
+            "cannot be read from its EXIF data",
+            name,
+            exif=b"Exif\0\0mine",
+        )
 
 
 def refused(tmp_path, image, kind, message, name="x.png", **options):

@@ -8,6 +8,7 @@ import torch
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.files import MANIFEST
 from muxflow.demo import run_demo
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
@@ -16,6 +17,7 @@ from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.result import PRETRAINED, shipped
 from muxflow.frontend.training.trained import export_trained, load_trained
 from muxflow.frontend.training.trainer import file_name
+from muxflow.hls.vitis.project import MARKER
 from muxflow.proof.compare import compare
 from muxflow.proving import Begin
 
@@ -65,6 +67,26 @@ def test_what_is_in_the_way_is_said_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(MuxflowError, match=r"mognet_digits\.onnx is a folder"):
         run_demo(tmp_path, board="pynq-z2", begin=BEGIN)
     assert len(list(tmp_path.rglob("*"))) == 3
+
+
+def test_another_model_and_another_project_stay(tmp_path: Path) -> None:
+    model, project = tmp_path / "mognet_digits.onnx", tmp_path / "mognet_digits"
+    model.write_bytes(b"hours of training")
+    with pytest.raises(
+        MuxflowError, match=r"mognet_digits\.onnx is another model than the one that ships; choose another"
+    ):
+        run_demo(tmp_path, board="pynq-z2", begin=BEGIN)
+    assert model.read_bytes() == b"hours of training"
+    model.unlink()
+    project.mkdir()
+    for name, text in ((MARKER, "{}"), (MANIFEST, '{"files": [], "network": "mine"}')):
+        (project / name).write_text(text)
+    for _ in range(2):  # the second time the demo's own model is there
+        with pytest.raises(
+            MuxflowError, match=r"holds the project of mine, and this is .*; choose another folder, or remove it"
+        ):
+            run_demo(tmp_path, board="pynq-z2", begin=BEGIN)
+    assert (project / MARKER).read_text() == "{}"
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.quantities import counted
-from muxflow.dataflow.text import shown
+from muxflow.dataflow.text import plainly, shown
 from muxflow.frontend.training.datasets.dataset import (
     Bytes,
     Dataset,
@@ -111,7 +111,8 @@ def _unpickle(path: Path) -> dict[str, Any]:
         content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     except Exception as error:  # a damaged pickle raises nearly anything
         raise MuxflowError(
-            f"{path}: {counted(path.stat().st_size, 'byte')}, not a readable pickle of arrays ({error}); unpack the archive again"
+            f"{path}: {counted(path.stat().st_size, 'byte')}, not a readable pickle of arrays ({plainly(error)}); unpack the "
+            "archive again"
         ) from error
     if not isinstance(content, dict):
         raise MuxflowError(f"{path}: holds a {type(content).__name__}; expected the dictionary of a CIFAR batch")

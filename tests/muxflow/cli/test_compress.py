@@ -39,6 +39,7 @@ def test_there_and_back(tmp_path):
         (("compress", "a.png", "-o", "."), 1, "is a folder"),
         (("compress", "a.png", "-o", "./a.png"), 1, "is what the command reads"),
         (("compress", "a.png", "-o", "x.mfx", "--project", "absent"), 1, "absent"),
+        (("compress", "a.png", "-o", "p/top.cpp", "--project", "p"), 1, "is what the command reads"),
         (("decompress", "a.png", "-o", "x.png"), 1, "no picture that `muxflow compress` wrote"),
         (("decompress", "other.mfx", "-o", "x.png"), 1, "other.mfx: compressed by the models"),
         (("decompress", ".", "-o", "x.png"), 1, ".: a folder; give one that `muxflow compress` wrote"),
@@ -61,6 +62,8 @@ def test_bad_input_is_refused_in_one_line(tmp_path, arguments, code, message):
     packed = (tmp_path / "other.mfx").read_bytes()
     (tmp_path / "huge.mfx").write_bytes(packed[:12] + b"\xff" * 8 + packed[20:])
     (tmp_path / "cut.mfx").write_bytes(packed[:-1])
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / ".muxflow.json").write_text('{"files": ["top.cpp"], "network": "encoder_digits"}')
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == code
     error = done.stderr.strip().splitlines()
