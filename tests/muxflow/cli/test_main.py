@@ -19,7 +19,7 @@ from muxflow.frontend.training.recipes import RECIPES
     ("arguments", "code", "message"),
     [
         (["build", "none.onnx"], 1, "none.onnx: no such file"),
-        (["build", "empty.onnx"], 1, "empty.onnx: the file is empty"),
+        (["build", "empty.onnx"], 1, "empty.onnx: no model but an empty file"),
         (["build", "text.onnx"], 1, "text.onnx"),
         (["build", "model.pt"], 1, "supported are .onnx"),
         (["build", "small.npz", "--board", "pynq-z9", "--output", "no"], 2, "'pynq-z9' is not known"),
