@@ -159,10 +159,10 @@ def test_clips_and_hybrid_banks_of_ones_own(tmp_path: Path) -> None:
     run(
         tmp_path,
         block("docs/guide/billnet.md", "class Clips("),
-        "assert [type(node.op).__name__ for node in graph.nodes].count('LstmCell') == 1",
+        "assert 'LstmCell' in [type(node.op).__name__ for node in graph.nodes]",
         block("docs/guide/mobilenet.md", "ternarisation_errors(bank.weight)"),
-        "rows = sorted(graph.streams[node.inputs[1]].shape[0] for node in graph.nodes if len(node.inputs) == 2)",
-        "assert rows == [8, 10, 24, 32], rows",
+        "products = [node for node in graph.nodes if type(node.op).__name__ == 'MatrixVector']",
+        "assert sorted(graph.streams[node.inputs[1]].shape[0] for node in products) == [8, 10, 24, 32]",
     )
 
 
