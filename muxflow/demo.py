@@ -57,7 +57,7 @@ class DemoResult:
         }
 
     def arrivals(self) -> Iterator[Arrival]:
-        """Play the first clips of the held-out split in the emulator, frame by frame."""
+        """Play the first clips of the held-out split in the emulator, picture by picture."""
         from muxflow.frontend.training.datasets.registry import load
 
         dataset = load(self.video, "test")

@@ -1,4 +1,4 @@
-"""A video that arrives frame by frame: the class of the last frames, each time one is there."""
+"""A video that arrives picture by picture: the class of the last ones, each time one is there."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CLIPS = 4
 
 @dataclass(frozen=True)
 class Arrival:
-    """What is said once frame `frame` (from 1) has arrived: the class of the clip that ends there, "" before the first."""
+    """What is said once picture `picture` (from 1) has arrived: the class of the clip that ends there, "" before the first."""
 
-    frame: int
+    picture: int
     label: str
     shown: str
 
@@ -32,29 +32,29 @@ class Arrival:
     @property
     def line(self) -> str:
         """Give it as a line of text."""
-        return f"frame {self.frame:>3}   shown: {self.shown:<14} class: {self.caption}"
+        return f"picture {self.picture:>3}   shown: {self.shown:<14} class: {self.caption}"
 
 
 def check_clips(graph: Graph) -> None:
     """Raise UsageError where a network takes no clips."""
-    shape = graph.streams[graph.inputs[0]].shape
-    if len(graph.inputs) != 1 or len(shape) != 4:
-        raise UsageError(f"--video: the network's input has shape {shape}; it needs one of clips, (frames, H, W, C)")
+    if not graph.pictures:
+        shapes = " and ".join(str(graph.streams[name].shape) for name in graph.inputs)
+        raise UsageError(f"--video: the network's input has shape {shapes}; it needs one of clips, (pictures, H, W, C)")
 
 
 def watch(
     accelerator: Accelerator, clips: npt.NDArray[np.uint8], labels: Sequence[int], classes: Sequence[str]
 ) -> Iterator[Arrival]:
-    """Play clips (N, T, H, W, C) one after the other, and classify the last T frames as soon as each frame is there.
+    """Play clips (N, T, H, W, C) one after the other, and classify the last T pictures as soon as each is there.
 
     `labels`: of the clips, indices of `classes`. A window that holds the end of one clip and the start of the next belongs
     to neither: the class follows with a delay.
     """
     count, length = clips.shape[:2]
-    frames = clips.reshape(count * length, *clips.shape[2:])
-    for arrived in range(1, len(frames) + 1):
+    pictures = clips.reshape(count * length, *clips.shape[2:])
+    for arrived in range(1, len(pictures) + 1):
         label = ""
         if arrived >= length:
-            (number,) = accelerator.classify(frames[None, arrived - length : arrived])
+            (number,) = accelerator.classify(pictures[None, arrived - length : arrived])
             label = classes[int(number)]
         yield Arrival(arrived, label, classes[labels[(arrived - 1) // length]])

@@ -255,6 +255,12 @@ class Graph:
         """Whether a frame goes on with what the one before left: frames are one sequence, which no batch may cut."""
         return any(node.op.carries for node in self.nodes)
 
+    @property
+    def pictures(self) -> int:
+        """Of how many pictures over time a frame is, where the one input takes clips (T, H, W, C); 0 of other networks."""
+        shapes = [self.streams[name].shape for name in self.inputs]
+        return shapes[0][0] if len(shapes) == 1 and len(shapes[0]) == 4 else 0
+
     def frames(self, batch: Batch) -> int:
         """Count the frames of a batch, of the longest input where they are not of one length."""
         return max(len(array) for array in arrays_by_input(self.name, self.inputs, batch).values())

@@ -16,7 +16,15 @@ from brevitas.core.utils import StatelessBuffer
 from brevitas.inject import ExtendedInjector
 from torch import Tensor, nn
 
-from muxflow.frontend.training.mobilenet_config import LEAST_SCALE, TERNARY_BITS, TERNARY_THRESHOLD, check_bank
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.text import shown
+from muxflow.frontend.training.mobilenet_config import (
+    LEAST_SCALE,
+    TERNARY_BITS,
+    TERNARY_THRESHOLD,
+    check_bank,
+    check_filters,
+)
 from muxflow.frontend.training.quantizers import (
     BrevitasQuantOp,
     PrequantizedWeightHandler,
@@ -24,6 +32,7 @@ from muxflow.frontend.training.quantizers import (
     QONNXManager,
     QuantResult,
 )
+from muxflow.frontend.training.scales import MOST_SIZE, is_whole
 
 
 class _StraightThrough(torch.autograd.Function):  # type: ignore[misc]
@@ -92,7 +101,8 @@ class HybridTensorQuant(nn.Module):  # type: ignore[misc]
         self.register_buffer("order", torch.arange(rows) if rows else None)
 
     def kinds(self, rows: int) -> tuple[tuple[Tensor, int], tuple[Tensor, int]]:
-        """List the precise rows with their bits, and the ternary ones with theirs."""
+        """List the precise rows with their bits, and the ternary ones with theirs; raises MuxflowError for other rows."""
+        check_filters(self.precise, rows, 0 if self.order is None else len(self.order))
         order = torch.arange(rows) if self.order is None else self.order
         return (order[: self.precise], self.precise_bits), (order[self.precise :], TERNARY_BITS)
 
@@ -170,9 +180,11 @@ def hybrid_weight(precise: int, precise_bits: int = 8, rows: int = 0) -> Any:
     """Make the quantizer of a bank of which `precise` filters have 4 to 8 bits, and the others are ternary.
 
     `rows`: 0 where the first filters are the precise ones, see `HybridTensorQuant`. Raises MuxflowError when a number is out
-    of range.
+    of range; the quantizer does where its layer has not as many filters.
     """
     check_bank(precise, precise_bits)
+    if not is_whole(rows) or not 0 <= rows <= MOST_SIZE:
+        raise MuxflowError(f"hybrid bank: rows = {shown(rows)}; give a whole number from 0 to {MOST_SIZE:,}")
     return HybridWeight.let(precise=precise, precise_bits=precise_bits, rows=rows)
 
 

@@ -34,6 +34,16 @@ def check_bank(precise: int, precise_bits: int) -> None:
         )
 
 
+def check_filters(precise: int, filters: int, ordered: int = 0) -> None:
+    """Raise MuxflowError where a layer of `filters` has fewer than its bank; `ordered`: filters that it orders, 0 for all."""
+    if precise > filters or ordered not in (0, filters):
+        order = f" in an order of {ordered:,}" if ordered else ""
+        raise MuxflowError(
+            f"hybrid bank: {precise:,} precise filters{order}, its layer has {filters:,}; give that many filters or fewer, and "
+            "an order of all"
+        )
+
+
 @dataclass(frozen=True)
 class MobilenetConfig:
     """All choices of a depthwise-separable MobileNet (version 1) with hybrid banks in its pointwise layers, or in all.

@@ -30,7 +30,7 @@ def demo(
         bool,
         typer.Option(
             "--video",
-            help="Of a network on clips: play some in the emulator, and print the class as each frame arrives.",
+            help="Of a network on clips: play some in the emulator, and print the class as each picture arrives.",
         ),
     ] = False,
     plot: Annotated[

@@ -9,7 +9,9 @@ from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.curves import FrontierPoint
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import AMOUNTS, Resources
+from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import shown
 from muxflow.reports.gather.energy import Energies, estimate_energy, published
 from muxflow.reports.gather.layers import fold_words, layers_of, make_layers, shape_words
@@ -100,7 +102,7 @@ def make_report(
         accuracy=accuracy,
         near_ties=_count(notes, "near_ties"),
         thresholds=_count(notes, "thresholds"),
-        remarks=notes.get("remarks", ""),
+        remarks=_remarks(design.graph),
         version=version,
         stages=tuple(given.get(name, Stage(name, "not run")) for name in STAGES),
         one_at_a_time=one_at_a_time,
@@ -188,6 +190,12 @@ def _non_dominated(design: Design, points: Sequence[FrontierPoint]) -> tuple[Fro
     return tuple(
         FrontierRow(point.interval, design.device.amounts(point.resources)) for point in points if not beaten(point)
     )
+
+
+def _remarks(graph: Graph) -> str:
+    """Give what the importer noted and, of a network on clips, what a report's frames and images are."""
+    said = f"a frame or image here is a clip of {counted(graph.pictures, 'picture')}" if graph.pictures else ""
+    return "; ".join(filter(None, (graph.notes.get("remarks", ""), said)))
 
 
 def _count(notes: Mapping[str, str], name: str) -> int:

@@ -155,6 +155,18 @@ def test_layers_of_the_built_in_networks(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("brevitas")
+def test_clips_and_hybrid_banks_of_ones_own(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        block("docs/guide/billnet.md", "class Clips("),
+        "assert 'LstmCell' in [type(node.op).__name__ for node in graph.nodes]",
+        block("docs/guide/mobilenet.md", "ternarisation_errors(bank.weight)"),
+        "products = [node for node in graph.nodes if type(node.op).__name__ == 'MatrixVector']",
+        "assert sorted(graph.streams[node.inputs[1]].shape[0] for node in products) == [8, 10, 24, 32]",
+    )
+
+
+@pytest.mark.needs("brevitas")
 def test_both_tasks_of_the_shipped_encoder(tmp_path: Path) -> None:
     """The project that both pages name is made as `muxflow demo` makes it, without the proof."""
     graph = muxflow.load(PRETRAINED / "encoder_digits.onnx")

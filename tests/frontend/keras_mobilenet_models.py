@@ -1,11 +1,12 @@
 """Small MobileNets in QKeras, for `keras_models.py`: hybrid banks in pointwise layers and in all, strides in depthwise ones.
 
-And what their banks make of weights.
+And what their banks make of weights, and of layers with fewer filters.
 """
 
 import numpy as np
 import tensorflow as tf
 
+from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.training.keras.hybrid import HybridBank
 from muxflow.frontend.training.keras.zoo_mobilenet import mobilenet
 from muxflow.frontend.training.mobilenet_config import MobilenetConfig
@@ -34,4 +35,8 @@ def twins(folder):
         found[name] = weights = weights.astype(np.float32)
         for bits in (4, 8):
             found[f"{name}{bits}"] = HybridBank(10, bits, depthwise=name == "depthwise")(tf.constant(weights))
+        try:
+            HybridBank(31, 8, depthwise=name == "depthwise")(tf.constant(weights))
+        except MuxflowError as error:
+            found[f"{name} refused"] = str(error)
     np.savez(folder / "bank_twins.npz", **found)

@@ -463,3 +463,4 @@ def test_hybrid_banks_are_those_of_torch(folder):
             values = HybridTensorQuant(10, bits)(weights)[0]
             assert np.array_equal(values, found[f"{name}{bits}"].transpose(axes))
             assert values[1:].flatten(1).any(1).all()
+        assert str(found[f"{name} refused"]).startswith("hybrid bank: 31 precise filters, its layer has 30")

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 
+import brevitas.nn as qnn
 import numpy as np
 import pytest
 import torch
@@ -164,6 +165,24 @@ def test_what_is_out_of_range_is_named(options, message):
 def test_a_quantizer_out_of_range_is_named():
     with pytest.raises(MuxflowError, match="hybrid bank: -1 filters of 8 bits"):
         hybrid_weight(-1)
+    with pytest.raises(MuxflowError, match="hybrid bank: rows = -1; give a whole number from 0"):
+        hybrid_weight(2, rows=-1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((9,), "hybrid bank: 9 precise filters, its layer has 8; give that many filters or fewer"),
+        ((4, 8, 7), "hybrid bank: 4 precise filters in an order of 7, its layer has 8; .*an order of all"),
+        ((4, 8, 9), "hybrid bank: 4 precise filters in an order of 9, its layer has 8"),
+    ],
+    ids=["too many", "short order", "long order"],
+)
+def test_a_bank_of_another_layer_is_named(options, message):
+    """No weight is left without a value."""
+    layer = qnn.QuantConv2d(2, 8, 1, bias=False, weight_quant=hybrid_weight(*options))
+    with pytest.raises(MuxflowError, match=message):
+        layer(torch.zeros(1, 2, 3, 3))
 
 
 def test_width_multipliers():

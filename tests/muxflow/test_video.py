@@ -1,4 +1,4 @@
-"""A video frame by frame: windows of the last frames, what is shown and what is said."""
+"""A video picture by picture: windows of the last ones, what is shown and what is said."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from muxflow.video import Arrival, check_clips, watch
 
 
 class Brightest:
-    """Stands for an accelerator: the class is the number of the frame with the largest first pixel."""
+    """Stands for an accelerator: the class is the number of the picture with the largest first pixel."""
 
     def __init__(self):
         self.windows = []
@@ -27,21 +27,21 @@ class Brightest:
         return clips[..., 0, 0, 0].argmax(1)
 
 
-def test_the_last_frames_are_classified_as_each_arrives():
+def test_the_last_pictures_are_classified_as_each_arrives():
     accelerator = Brightest()
     clips = np.zeros((2, 3, 2, 2, 1), np.uint8)
     clips[0, 2], clips[1, 1] = 5, 9
     arrivals = list(watch(accelerator, clips, [1, 0], ("first", "second", "third")))
-    assert [arrival.frame for arrival in arrivals] == [1, 2, 3, 4, 5, 6]
+    assert [arrival.picture for arrival in arrivals] == [1, 2, 3, 4, 5, 6]
     assert [arrival.shown for arrival in arrivals] == ["second"] * 3 + ["first"] * 3
-    # Frames 3 and 5 are bright: where they stand in the windows that end at frames 3 to 6.
+    # Pictures 3 and 5 are bright: where they stand in the windows that end at pictures 3 to 6.
     assert [arrival.label for arrival in arrivals] == ["", "", "third", "second", "third", "second"]
     assert [window.shape for window in accelerator.windows] == [(1, 3, 2, 2, 1)] * 4
 
 
-def test_a_line_says_frame_and_classes():
-    assert Arrival(7, "up", "down").line == "frame   7   shown: down           class: up"
-    assert Arrival(12, "", "still").line == "frame  12   shown: still          class: -"
+def test_a_line_says_picture_and_classes():
+    assert Arrival(7, "up", "down").line == "picture   7   shown: down           class: up"
+    assert Arrival(12, "", "still").line == "picture  12   shown: still          class: -"
 
 
 def test_pictures_are_drawn_with_their_classes(tmp_path):

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.fit.design import Design, build_design
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.hls.kernels import KERNELS
 from muxflow.reports.compare import COMPARISONS
 from muxflow.reports.figures.data import OF_ONE, accuracy
 from muxflow.reports.gather.report import make_report
@@ -84,6 +91,24 @@ def test_margins_are_signed_and_say_what_they_are_for(design: Design, report: Re
     assert wanted in to_text(found)
     assert wanted in to_html(found)
     assert json.loads(to_json(found))["margins"]["BRAM18"] == -2
+
+
+@pytest.mark.parametrize(
+    ("shape", "noted", "said"),
+    [
+        ((16, 2, 2, 1), "", "a frame or image here is a clip of 16 pictures"),
+        ((1, 2, 2, 1), "no softmax", "no softmax; a frame or image here is a clip of 1 picture"),
+        ((16, 2, 1), "no softmax", "no softmax"),
+        ((16, 2, 1), "", ""),
+    ],
+)
+def test_frames_of_a_network_on_clips_are_clips(design: Design, shape: tuple[int, ...], noted: str, said: str) -> None:
+    node = Node("y", Threshold([[1]], [0]), ("x",), ("y",))
+    graph = with_nodes(Graph("one", (), {"x": Stream(shape, 0, 3)}, ("x",), ("y",), notes={"remarks": noted}), [node])
+    small = build_design(graph, {"y": Fold(1)}, KERNELS, device=design.device, board="b", clock_mhz=100)
+    report = make_report(small)
+    assert report.remarks == said
+    assert said in to_text(report)
 
 
 def test_json_carries_every_figure_and_what_it_is(report: Report) -> None:

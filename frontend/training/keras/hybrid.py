@@ -11,7 +11,7 @@ import tensorflow as tf
 from qkeras.quantizers import BaseQuantizer
 
 from muxflow.frontend.training.keras.layer import Gradient, registered
-from muxflow.frontend.training.mobilenet_config import LEAST_SCALE, TERNARY_THRESHOLD, check_bank
+from muxflow.frontend.training.mobilenet_config import LEAST_SCALE, TERNARY_THRESHOLD, check_bank, check_filters
 
 MANTISSA = 23
 """Bits of a float32 below its exponent."""
@@ -42,7 +42,11 @@ class HybridBank(BaseQuantizer):  # type: ignore[misc]
         self.bits = precise_bits  # what QKeras' own constraint and initializer look at
 
     def __call__(self, w: Any) -> Any:
-        """Quantize the weights `w`: filters on the last axis, of a depthwise kernel on the one before."""
+        """Quantize the weights `w`: filters on the last axis, of a depthwise kernel on the one before.
+
+        Raises MuxflowError where there are fewer filters than precise ones.
+        """
+        check_filters(self.precise, int(w.shape[len(w.shape) - 1 - self.depthwise]))
         axes = [axis for axis in range(len(w.shape)) if axis != len(w.shape) - 1 - self.depthwise]
         sizes = tf.abs(w)
         kept = tf.cast(sizes > TERNARY_THRESHOLD * tf.reduce_mean(sizes, axes, keepdims=True), w.dtype)
