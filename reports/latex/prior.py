@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import read_bounded, read_toml
+from muxflow.dataflow.files import check_file, read_bounded, read_toml
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.text import plainly, shown
 from muxflow.reports.latex.tables import precisions
@@ -93,6 +93,8 @@ def _read(file: Path) -> tuple[tuple[PriorDesign, ...], str]:
         name = entry.get("bibliography", "")
         if not isinstance(name, str) or (name and Path(name).suffix != ".bib"):  # no other file of the user's is copied
             raise MuxflowError(f"bibliography {shown(name)}; expected the name of a .bib file beside this one")
+        if name:
+            check_file(file.parent / name, "its entry bibliography names it")
         return designs, read_bounded(file.parent / name) if name else ""
     except (OSError, ValueError, MuxflowError) as error:
         raise MuxflowError(
