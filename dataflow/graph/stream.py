@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -17,6 +18,12 @@ def width(lo: int, hi: int) -> tuple[int, bool]:
     if lo >= 0:
         return max(1, hi.bit_length()), False
     return max(max(hi, 0).bit_length(), (-lo - 1).bit_length()) + 1, True
+
+
+def corners(*factors: tuple[int, int]) -> tuple[int, int]:
+    """Give the least and the largest product of a number of each interval."""
+    products = [prod(ends) for ends in product(*factors)]
+    return min(products), max(products)
 
 
 def whole(value: object, what: str) -> int:

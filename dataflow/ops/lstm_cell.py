@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import product
-from math import prod
 
 import numpy as np
 
 from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.dataflow.graph.stream import Stream, corners, width
 from muxflow.dataflow.op import (
     PARALLEL_LIMIT,
     Fold,
@@ -34,12 +32,6 @@ MOST_BITS = 31
 NO_STEPS = frozen_array(np.zeros(0))
 
 Interval = tuple[int, int]
-
-
-def corners(*factors: Interval) -> Interval:
-    """Give the least and the largest product of a number of each interval."""
-    products = [prod(ends) for ends in product(*factors)]
-    return min(products), max(products)
 
 
 def sum_interval(x: Stream, w: Stream, output: Interval) -> Interval:

@@ -10,7 +10,7 @@ import numpy as np
 
 from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, corners
 from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, IntArray, Op, Port, Ports, divisors, pixel_counts
 
 
@@ -18,8 +18,8 @@ def accumulator_interval(w: Stream, lo: int, hi: int) -> tuple[int, int]:
     """Give the least and the largest of the sums of rows of weights times inputs in [lo, hi], partial sums included."""
     lo, hi = min(lo, 0), max(hi, 0)
     if w.constant is None:
-        corners = [w_end * x_end for w_end in (w.lo, w.hi) for x_end in (lo, hi)]
-        return w.channels * min(0, *corners), w.channels * max(0, *corners)
+        least, most = corners((w.lo, w.hi), (lo, hi))
+        return w.channels * min(0, least), w.channels * max(0, most)
     positive = np.maximum(w.constant, 0).sum(axis=1)
     negative = np.minimum(w.constant, 0).sum(axis=1)
     least, most = int((positive * lo + negative * hi).min()), int((positive * hi + negative * lo).max())

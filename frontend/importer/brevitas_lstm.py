@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.graph.stream import corners
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.ops.lstm_cell import GATES, LstmCell, corners, sum_interval
+from muxflow.dataflow.ops.lstm_cell import GATES, LstmCell, sum_interval
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.frontend.importer.codes import MOST_BITS
 from muxflow.frontend.importer.float_chain import Evaluator, Floats, Step
