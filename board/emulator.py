@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from muxflow.board.driver.interface import Seed
     from muxflow.board.driver.packing import Words
 
+BEGINNING = (1, 1)
+"""What names the second frame of a simulation as the one that begins anew."""
+
 
 class Emulator:
     """An HLS project as a backend of `Accelerator`: a slot's words go through one run of the compiled simulation.
@@ -45,6 +48,7 @@ class Emulator:
         except MuxflowError as problem:
             raise error(str(problem)) from problem
         self._seeds: dict[str, tuple[int, ...]] = {}
+        self._states: dict[str, tuple[int, ...]] = {}
         self._weights: list[str] = []
         self._sequence: list[Sequence[Words]] = []  # what has been sent since it began
         self._loaded = [0, 0]
@@ -76,7 +80,7 @@ class Emulator:
         for option, side in (("--in", "inputs"), ("--out", "outputs")):
             for port in self._ports(side):
                 command += [option, port, str(self._file(port, slot))]
-        command += [*seed_options(self._project, self._seeds), *self._weights]
+        command += [*seed_options(self._project, {**self._seeds, **self._states}), *self._weights]
         with undisturbed():
             self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
@@ -103,30 +107,37 @@ class Emulator:
         return tuple(np.fromfile(file, "<u8").reshape(whole, -1)[self._before[slot] :] for file in files)
 
     def reset(self) -> None:
-        """End a simulation that runs."""
+        """End a simulation that runs, and the sequence."""
+        self._end()
+        self._states, self._sequence = {}, []
+
+    def _end(self) -> None:
         run, self._run = self._run, None
         if run is not None:
             run.kill()
             run.communicate()
 
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
-        """Let the next simulation start that generator there; a state that is not carried on begins a sequence."""
+        """Let the next simulation start that generator there."""
         self._seeds[seed.node] = cells
-        if cells == (0,) and any(one["node"] == seed.node for one in self.interface["states"]):
-            self._sequence = []
+
+    def write_state(self, state: Seed, cells: tuple[int, ...]) -> None:
+        """Let the next frame, which the driver drops, be the first of a sequence and the one after it begin anew."""
+        self._states[state.node] = BEGINNING
+        self._sequence = []
 
     def load_weights(self, words: Words, seconds: float) -> int:
         """Let every simulation from now on load these words first; a frame that is dropped gives the checksum."""
         self._weights = load_options(self._project, self._file(WEIGHTS_FILE, 0), words)
         graph = self._project.design.graph
-        frames, loaded = self._frames, list(self._loaded)
+        frames, loaded, sequence = self._frames, list(self._loaded), self._sequence
         self.load(0, [pack(np.full((1, *s.shape), s.lo), s) for s in map(graph.streams.__getitem__, graph.inputs)])
         self.start(0)
         try:
             self.wait(0, seconds)
         finally:
-            self.reset()
-            self._frames, self._loaded = frames, loaded
+            self._end()
+            self._frames, self._loaded, self._sequence = frames, loaded, sequence
         return int(next(line.split()[1] for line in self._log.splitlines() if line.startswith("checksum ")), 16)
 
     def counters(self) -> Counters:

@@ -109,12 +109,13 @@ class Port:
 class Register:
     """State of a node that the host may write at run time: `cells` bits, the stored start, cell 0 first.
 
-    `carry`: whether it is the one bit that says whether a frame goes on with the state that the one before left.
+    `anew`: whether its two bits name the frame that begins anew where frames go on with the state that the one before left:
+    whether its number is odd, frames being counted from 0, and a bit that changes with each frame that is named so.
     """
 
     name: str
     cells: tuple[int, ...]
-    carry: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,7 +98,7 @@ def names_of(folded: Folded) -> Names:
     functions = identifiers((node.name for node in graph.nodes), outer)
     outer.update(functions.values())
     keys = {
-        node.name: f"{functions[node.name]} {'carry' if node.op.carries else 'seed'}"
+        node.name: f"{functions[node.name]} {'anew' if node.op.carries else 'seed'}"
         for node in graph.nodes
         if node.op.carries or node.op.with_registers() is not None
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, Tu
 
 import numpy as np
 
+from .clock import measured_clock, seconds_of
 from .errors import AcceleratorError
 from .interface import Interface, parse_interface, read_interface, read_self_test
 from .packing import pack, unpack
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .backend import Backend
+    from .interface import Seed
     from .packing import Codes, Words
 
     Images = Union[npt.ArrayLike, Sequence[npt.ArrayLike], Mapping[str, npt.ArrayLike]]
@@ -33,11 +34,6 @@ Each = Union[T, Tuple[T, ...]]
 
 LATENCY_RUNS = 11
 """Single images whose median is the latency."""
-
-CLOCK_SECONDS = 0.1
-"""How long the stream monitor's cycles are counted against the processor's time."""
-
-CLOCK_SAMPLES = 5
 
 EMULATOR = "muxflow.board.emulator"
 """The module whose `Emulator` plays an accelerator, looked for by name: the driver itself needs nothing of Muxflow."""
@@ -57,6 +53,9 @@ class Accelerator:
     """
 
     interface: Interface
+    _sent: int  # frames since the overlay was loaded
+    _first: int  # the number of the one that began the last sequence
+    _sequences: int  # those that a register began
 
     def __init__(
         self,
@@ -113,7 +112,8 @@ class Accelerator:
         self._timeout = timeout
         self._seeds: dict[str, tuple[int, ...]] = {}
         self._stale = False
-        self._anew = bool(interface.states)
+        self._anew = False  # whether the next frame is to begin a sequence
+        self._forget()
         self._own_weights = folder / WEIGHTS_FILE
         self._words: Words | None = None
         self._empty = False
@@ -160,9 +160,9 @@ class Accelerator:
             raise AcceleratorError(
                 "the self test knows the weights that the project was built with only; load_weights() brings them back"
             )
-        self._anew = bool(self.interface.states)
+        self._anew = True
         answers = self._run(self._stored_images())
-        self._anew = bool(self.interface.states)
+        self._anew = True
         for port, met in zip(self.interface.outputs, answers):
             expected = self._self_test[port.port]
             if np.array_equal(met, expected):
@@ -192,10 +192,10 @@ class Accelerator:
         first = tuple(one[:1] for one in words)
         self._settle()
         self._stream(self._cut(words), len)  # the first transfer after loading fills caches
-        pipelined = _seconds(lambda: self._stream(self._cut(words), len))
-        packed = _seconds(lambda: self._run(images))
-        latencies = sorted(_seconds(lambda: self._stream(iter([first]), len)) for _ in range(LATENCY_RUNS))
-        self._anew = bool(self.interface.states)
+        pipelined = seconds_of(lambda: self._stream(self._cut(words), len))
+        packed = seconds_of(lambda: self._run(images))
+        latencies = sorted(seconds_of(lambda: self._stream(iter([first]), len)) for _ in range(LATENCY_RUNS))
+        self._anew = True
         measured = Measurement(
             batch,
             batch / pipelined,
@@ -204,34 +204,11 @@ class Accelerator:
             self.counters().latency_cycles,
             self._opened().source,
             self.interface.clock_mhz,
-            self._clock_mhz(),
+            measured_clock(self.counters),
         )
         if record is not None:
             measured.record(Path(record), self.interface.digest)
         return measured
-
-    def _clock_mhz(self) -> float | None:
-        """Measure the clock by the stream monitor's cycles; None in the emulator, which has none."""
-
-        def sample() -> tuple[float, float, int | None]:
-            """Give how long the reading took, the time in its middle, and the cycles."""
-            started = time.perf_counter()
-            cycles = self.counters().cycles
-            ended = time.perf_counter()
-            return ended - started, (started + ended) / 2, cycles
-
-        def best() -> tuple[float, int | None]:
-            # The quickest of some: this thread may have to wait in the middle of one.
-            _, moment, cycles = min((sample() for _ in range(CLOCK_SAMPLES)), key=lambda one: one[0])
-            return moment, cycles
-
-        if self.counters().cycles is None:
-            return None
-        started, before = best()
-        time.sleep(CLOCK_SECONDS)
-        ended, after = best()
-        assert before is not None and after is not None
-        return (after - before) / (ended - started) / 1e6
 
     def counters(self) -> Counters:
         """Give what the stream monitors counted since the accelerator was opened or `clear_counters`."""
@@ -274,7 +251,8 @@ class Accelerator:
     def reset_state(self) -> None:
         """Let recurrent layers begin anew with the next frame, as they do after opening and after an error.
 
-        Without a call every frame goes on with the state that the one before left.
+        Without a call every frame goes on with the state that the one before left. One frame is sent and dropped before the
+        next one, since layers may have read already with which frame they begin.
         """
         if not self.interface.states:
             raise AcceleratorError(
@@ -315,8 +293,9 @@ class Accelerator:
         with self._alone("weights would change within a frame; load them between calls"):
             self._words = words
             self._empty = True
-            self._anew = bool(self.interface.states)
-            expected, met = checksum(words), backend.load_weights(words, self._timeout)
+            self._anew = True
+            with self._clean(backend):
+                expected, met = checksum(words), backend.load_weights(words, self._timeout)
             if met != expected:
                 raise AcceleratorError(
                     f"{self.interface.name}: the checksum of the loaded weights is 0x{met:016x}, expected 0x{expected:016x}; the "
@@ -325,16 +304,36 @@ class Accelerator:
             self._empty = False
 
     def _settle(self) -> None:
-        """Send frames and drop them until none is made from weights of an earlier start; load weights that a reset took."""
+        """Bring the accelerator to where the next frame may come: weights that a reset took, starts, a new sequence."""
         if self._empty:
             assert self._words is not None
             self._load(self._opened(), self._words)
         if self._stale:
             self._stale = False
-            self._anew = bool(self.interface.states)
-            ahead = max(seed.frames_ahead for seed in self.interface.seeds)
-            frames = (np.full((ahead, *port.shape), port.lowest, np.int64) for port in self.interface.inputs)
-            self._stream(self._cut(self._pack(tuple(frames))), len)
+            self._anew = True
+            self._drop(self.interface.seeds)
+        if self._anew:
+            self._anew = False
+            self._begin()
+
+    def _begin(self) -> None:
+        """Let the next frame begin a sequence, unless it is the first one or follows one that was dropped for this."""
+        ahead = max((state.frames_ahead for state in self.interface.states), default=0)
+        if ahead and self._sent != self._first:
+            self._first, self._sequences = self._sent + ahead, self._sequences + 1
+            for state in self.interface.states:
+                self._opened().write_state(state, (self._first % 2, self._sequences % 2))
+            self._drop(self.interface.states)
+
+    def _drop(self, registers: Sequence[Seed]) -> None:
+        """Send frames, and drop them, until none can have read the registers before they were written."""
+        ahead = max(one.frames_ahead for one in registers)
+        frames = (np.full((ahead, *port.shape), port.lowest, np.int64) for port in self.interface.inputs)
+        self._stream(self._cut(self._pack(tuple(frames))), len)
+
+    def _forget(self) -> None:
+        """Count frames from the overlay's first one on, which begins a sequence."""
+        self._sent = self._first = self._sequences = 0
 
     def close(self) -> None:
         """Give buffers back; a closed accelerator answers nothing."""
@@ -367,23 +366,8 @@ class Accelerator:
     def _run(self, codes: tuple[Codes, ...]) -> tuple[Codes, ...]:
         """Run the frames and return the codes of each output."""
         self._settle()
-        taken: list[tuple[Codes, ...]] = []
-        for part in self._sequences(codes):
-            taken += self._stream((self._pack(one) for one in self._cut(part)), self._unpack)
+        taken = self._stream((self._pack(one) for one in self._cut(codes)), self._unpack)
         return tuple(np.concatenate(parts) for parts in zip(*taken))
-
-    def _sequences(self, codes: tuple[Codes, ...]) -> Iterator[tuple[Codes, ...]]:
-        """Cut frames where registers change in between: the first one alone where a state begins anew with it."""
-        if self._anew:
-            for carry in (0, 1):
-                for state in self.interface.states:
-                    self._opened().write_seed(state, (carry,))
-                if carry == 0:
-                    yield tuple(one[:1] for one in codes)
-            self._anew = False
-            codes = tuple(one[1:] for one in codes)
-        if len(codes[0]):
-            yield codes
 
     def _stream(self, batches: Iterator[tuple[Words, ...]], take: Callable[[tuple[Words, ...]], T]) -> list[T]:
         """Send batches of input words and take what comes back.
@@ -393,36 +377,35 @@ class Accelerator:
         backend = self._opened()
         taken = []
         pending = None
-        with self._alone("one thread at a time may use it"):
-            try:
-                for number, words in enumerate(batches):
-                    slot = number % 2
-                    backend.load(slot, words)
-                    done = None if pending is None else backend.wait(pending, self._timeout)
-                    backend.start(slot)
-                    pending = slot
-                    if done is not None:
-                        taken.append(take(done))
-                if pending is not None:
-                    taken.append(take(backend.wait(pending, self._timeout)))
-            except BaseException:
-                # A word left in a FIFO would shift every later image: start from a clean state.
-                backend.reset()
-                self._stale = bool(self._seeds)
-                self._anew = bool(self.interface.states)
-                self._empty = self._words is not None
-                raise
+        with self._alone("one thread at a time may use it"), self._clean(backend):
+            for number, words in enumerate(batches):
+                slot = number % 2
+                backend.load(slot, words)
+                done = None if pending is None else backend.wait(pending, self._timeout)
+                backend.start(slot)
+                self._sent += len(words[0])
+                pending = slot
+                if done is not None:
+                    taken.append(take(done))
+            if pending is not None:
+                taken.append(take(backend.wait(pending, self._timeout)))
         return taken
+
+    @contextmanager
+    def _clean(self, backend: Backend) -> Iterator[None]:
+        """Load the overlay anew where what is in it fails: a word left in a FIFO would shift every later image."""
+        try:
+            yield
+        except BaseException:
+            backend.reset()
+            self._forget()
+            self._stale = bool(self._seeds)
+            self._empty = self._words is not None
+            raise
 
 
 def _each(values: tuple[T, ...]) -> Each[T]:
     return values[0] if len(values) == 1 else values
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def _transfer_frames(interface: Interface, batch: int) -> int:

@@ -34,6 +34,9 @@ class Backend(Protocol):
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
         """Give a weight generator another start."""
 
+    def write_state(self, state: Seed, cells: tuple[int, ...]) -> None:
+        """Name the frame with which a recurrent layer begins anew; a reset forgets it."""
+
     def load_weights(self, words: Words, seconds: float) -> int:
         """Fill the memories that are loaded at run time and give the checksum that comes back; a reset empties them.
 

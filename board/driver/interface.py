@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .packing import Codes
 
-FORMAT = 3
+FORMAT = 4
 """Version of `interface.json`; a driver reads its own only."""
 
 INTERFACE_FILE = "interface.json"
@@ -120,8 +120,9 @@ class Interface:
     `inputs`, `outputs`: in the model's order; input i and output i share a DMA and a stream monitor.
     `control`: "ap_ctrl_none" runs freely, "s_axilite" is started.
     `interval_cycles`: cycles between frames, by the means that `interval_source` names, never measured. `weights`: the
-    memories that are loaded at run time, None for none. `states`: the bits that say whether recurrent layers go on from
-    frame to frame, each as a start of one cell.
+    memories that are loaded at run time, None for none. `states`: what names the frame with
+    which each recurrent layer that goes on from frame to frame begins anew, as a start of two cells: whether the frame's number
+    is odd, counted from 0 since the overlay was loaded, and one that changes with each frame that is named so.
     """
 
     name: str
@@ -272,6 +273,13 @@ def _seed(entry: Mapping[str, Any]) -> Seed:
     return Seed(text(entry["node"]), text(entry["argument"]), cells, offset, ahead)
 
 
+def _state(entry: Mapping[str, Any]) -> Seed:
+    state = _seed(entry)
+    if (len(state.cells), state.frames_ahead) != (2, 1):
+        raise ValueError(f"{state.node!r:.{SHOWN}} names its frame in other bits than this driver")
+    return state
+
+
 def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
     """Give the interface of a parsed `interface.json`; raises AcceleratorError naming `source` where it does not fit."""
     found = entry.get("format") if isinstance(entry, dict) else None
@@ -296,7 +304,7 @@ def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
             tuple(_port(one) for one in entry["inputs"]),
             tuple(_output(one) for one in entry["outputs"]),
             tuple(_seed(one) for one in entry["seeds"]),
-            tuple(_seed(one) for one in entry.get("states", ())),
+            tuple(_state(one) for one in entry["states"]),
             None if entry["weights"] is None else parse_memories(entry["weights"]),
         )
     except (KeyError, TypeError, ValueError) as error:

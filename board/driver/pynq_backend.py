@@ -189,7 +189,6 @@ class PynqBackend:
             if state & BROKEN or late:
                 what = "the transfer failed" if state & BROKEN else "no answer in time"
                 status = r.describe_status(channel.title, state)
-                self.reset()
                 raise AcceleratorError(
                     f"{self._interface.name}: weights: {what}; the overlay is loaded anew\n  {status}"
                 )
@@ -294,6 +293,12 @@ class PynqBackend:
 
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
         self._seeds[seed.node] = (seed, cells)
+        self._write(seed, cells)
+
+    def write_state(self, state: Seed, cells: tuple[int, ...]) -> None:
+        self._write(state, cells)
+
+    def _write(self, seed: Seed, cells: tuple[int, ...]) -> None:
         accelerator = self._cell("accelerator")
         for index, word in enumerate(seed.words(cells)):
             accelerator.write(seed.offset + 4 * index, word)

@@ -260,7 +260,7 @@ class LstmCell(Op):
         return ports.inputs[1].elements
 
     def registers(self) -> tuple[Register, ...]:
-        return (Register("carry", (1,), carry=True),) if self.stateful else ()
+        return (Register("anew", (0, 0), anew=True),) if self.stateful else ()
 
     @property
     def carries(self) -> bool:

@@ -46,6 +46,25 @@ template <int BASE, class Q, class Cells, class To> struct Squash<0, BASE, Q, Ce
   }
 };
 
+/// Which frame is under way where a state goes on from frame to frame, and whether it begins anew.
+///
+/// The first one does, and each that the host names in a register of two bits: whether its number is odd, and a bit that
+/// changes with each frame named so. The host names the frame after the next one: this kernel may read the register while
+/// it waits for a frame, before the host writes it, or when the frame has come, and begins anew with the named one either way.
+struct Sequence {
+  bool begun, odd, named;
+
+  template <class R> bool begins(typename R::Data& anew) {
+#pragma HLS inline
+    const bool asked = R::get(anew, 0, 1) != named && R::get(anew, 0, 0) == odd;
+    const bool first = asked || !begun;
+    begun = true;
+    odd = !odd;
+    named = named != asked;
+    return first;
+  }
+};
+
 template <class B> void clear(B& beat) {
 #pragma HLS inline
   for (int lane = 0; lane < B::LANES; ++lane) {
@@ -69,7 +88,7 @@ template <class B> void clear(B& beat) {
 /// \tparam STEPS_Q, BASE_Q, BITS_Q  thresholds of the squashed state, 0 for none, its lowest code, its bits
 /// \tparam STEPS_H, BASE_H, BITS_H, SIGNED_H  thresholds of the output, its lowest code, its type
 /// \tparam BLOCK_*       whether outputs and state are planned in block RAM
-/// \tparam T, H, Q       tables of the thresholds of gates, outputs and state; R: of the bit that says whether a frame goes on
+/// \tparam T, H, Q       tables of the thresholds of gates, outputs and state; R: of the frame that begins anew
 ///
 /// x: PE elements a beat, w: SIMD * PE, [column][row]; y: the units that are finished at once.
 /// Invariant: before the first iteration of a step that is not idle, the half `held.upper` of `held.outputs` is the output
@@ -100,6 +119,7 @@ class lstm_cell {
     Lasting<Word, 2 * COLUMN_FOLD, BLOCK_H> outputs;
     Lasting<Cells, ROW_FOLD / PARTS, BLOCK_C> state;
     bool upper;  // whether the step before is the upper half of `outputs`
+    detail::Sequence sequence;
   };
 
   /// A frame begins with the state 0.
@@ -109,14 +129,14 @@ class lstm_cell {
 #pragma HLS inline
     State held;
     held.upper = false;
-    run(held, false, gates, outputs, squash, x_stream, weights, y_stream);
+    run(held, true, gates, outputs, squash, x_stream, weights, y_stream);
   }
-  /// A frame goes on with the state that the one before left, where the host has it so.
+  /// A frame goes on with the state that the one before left; the first one, and those that the host names, begin with 0.
   template <class X, class Weights, class Y>
   lstm_cell(State& held, typename T::Data& gates, typename H::Data& outputs, typename Q::Data& squash,
-            typename R::Data& carry, stream<X>& x_stream, Weights& weights, stream<Y>& y_stream) {
+            typename R::Data& anew, stream<X>& x_stream, Weights& weights, stream<Y>& y_stream) {
 #pragma HLS inline
-    run(held, R::get(carry, 0, 0), gates, outputs, squash, x_stream, weights, y_stream);
+    run(held, held.sequence.template begins<R>(anew), gates, outputs, squash, x_stream, weights, y_stream);
   }
 
  private:
@@ -170,7 +190,7 @@ class lstm_cell {
   }
 
   template <class X, class Weights, class Y>
-  static void run(State& held, bool carried, typename T::Data& thresholds, typename H::Data& outputs,
+  static void run(State& held, bool begins, typename T::Data& thresholds, typename H::Data& outputs,
                   typename Q::Data& squash, stream<X>& x_stream, Weights& weights, stream<Y>& y_stream) {
 #pragma HLS inline
     typedef typename BeatOf<Weights>::type W;
@@ -183,7 +203,7 @@ class lstm_cell {
     Word word;
     held.outputs.placed();
     held.state.placed();
-    bool fresh = !carried;
+    bool fresh = begins;
     Counter<WAIT + WORK> place;
     Counter<COLUMN_FOLD> column, written;
     Counter<ROW_FOLD> row;

@@ -133,12 +133,12 @@ class Project:
     @property
     def seeds(self) -> tuple[SeedArgument, ...]:
         """The starts of weight generators that can be written at run time; none when they are fixed."""
-        return tuple(one for one in self.registers if not one.carry)
+        return tuple(one for one in self.registers if not one.anew)
 
     @property
     def states(self) -> tuple[SeedArgument, ...]:
-        """The bits that say whether states go on from frame to frame; none where each frame begins anew."""
-        return tuple(one for one in self.registers if one.carry)
+        """What names the frames that begin anew; none where each frame does."""
+        return tuple(one for one in self.registers if one.anew)
 
     @cached_property
     def loaders(self) -> tuple[Loader, ...]:

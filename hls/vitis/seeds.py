@@ -17,9 +17,10 @@ FIRST_OFFSET = 0x20
 class SeedArgument:
     """One argument `argument` of the top function: the start of the generator `node`, which is its `register`.
 
-    Or, where `carry`, the bit that says whether the recurrent layer `node` goes on with the state of the frame before.
+    Or, where `anew`, the bits that name the frame with which the recurrent layer `node` begins anew.
     `cells`: the start when nothing is written. `offset`: of its first AXI-Lite register, bytes; cell 0 is the lowest bit.
-    `frames_ahead`: frames whose weights may already be made, or begun, when another start is written.
+    `frames_ahead`: frames whose weights may already be made, or begun, when another start is written; or that may have read
+    which frame begins anew before they came.
     """
 
     node: str
@@ -28,7 +29,7 @@ class SeedArgument:
     cells: tuple[int, ...]
     offset: int
     frames_ahead: int
-    carry: bool = False
+    anew: bool = False
 
     @property
     def text(self) -> str:
@@ -69,13 +70,14 @@ def register_arguments(folded: Folded, names: Mapping[str, str], seeds: bool) ->
             )
         stream = graph.streams[node.outputs[0]]
         (register,) = node.op.registers()
-        # A frame under way in the generator, those in the FIFO, and one that is being read.
-        ahead = 0 if register.carry else 2 + -(-folded.depths[node.outputs[0]] // stream.beats)
-        cells, carry = register.cells, register.carry
-        found.append(SeedArgument(node.name, register.name, names[node.name], cells, offset, ahead, carry))
+        # A frame under way in the generator, those in the FIFO, and one that is being read; a process that runs freely may
+        # begin its next frame, and read, when one has left.
+        ahead = 1 if register.anew else 2 + -(-folded.depths[node.outputs[0]] // stream.beats)
+        cells, anew = register.cells, register.anew
+        found.append(SeedArgument(node.name, register.name, names[node.name], cells, offset, ahead, anew))
         # The vendor's rule: as many words as hold the value, and one for the port's control.
         offset += 4 * (-(-len(register.cells) // 32) + 1)
-    if seeds and all(one.carry for one in found):
+    if seeds and all(one.anew for one in found):
         raise MuxflowError(f"{graph.name}: no weights are generated, so seeds='writable' has nothing to write")
     return tuple(found)
 

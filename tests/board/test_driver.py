@@ -252,6 +252,7 @@ def test_deploy_errors(projects, tmp_path):
         write_driver(replace(projects["logits"], path=bare), tmp_path / "deploy")
 
 
+STATE = {"node": "lstm", "argument": "anew", "cells": "00", "offset": 32, "frames_ahead": 2}
 BROKEN = [
     (lambda entry: {**entry, "format": FORMAT + 1}, "of different versions of Muxflow"),
     (lambda entry: [], "format None"),
@@ -260,9 +261,10 @@ BROKEN = [
     (lambda entry: {**entry, "inputs": [{**entry["inputs"][0], "words_per_frame": 5}]}, "words_per_frame and signed"),
     (lambda entry: {**entry, "inputs": []}, "at least one input and one output"),
     (lambda entry: {**entry, "outputs": entry["inputs"]}, "'answer'"),
-    (lambda entry: {**entry, "format": 1}, "format 1, this driver reads 3"),
+    (lambda entry: {**entry, "format": 1}, f"format 1, this driver reads {FORMAT}"),
     (lambda entry: {**entry, "seeds": [{}]}, "not a whole interface"),
     (lambda entry: {**entry, "weights": {"network": "n", "fingerprint": "", "nodes": []}}, "no memories"),
+    (lambda entry: {**entry, "states": [STATE]}, "names its frame in other bits"),
     (lambda entry: {**entry, "weights": 7}, "not a whole interface"),
     (lambda entry: put(entry, ("outputs", 0, "readout", "order", 1), 0), "does not put"),
 ]

@@ -60,6 +60,7 @@ def interface(inputs, outputs):
         "weights": None,
         "bitstream": "accelerator.bit",
         "seeds": [],
+        "states": [],
         "inputs": [whole(port) for port in inputs],
         "outputs": [whole(port) for port in outputs],
     }

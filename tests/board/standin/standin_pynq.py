@@ -113,7 +113,7 @@ class Monitor:
 
 
 class Control:
-    """The accelerator's AXI-Lite registers: start, and seeds."""
+    """The accelerator's AXI-Lite registers: start, seeds, and what names the frame that begins anew."""
 
     def __init__(self, board):
         self.board = board
@@ -124,10 +124,10 @@ class Control:
         if offset != r.ACCELERATOR_CONTROL:
             self.board.lag = max((seed["frames_ahead"] for seed in self.board.entry["seeds"]), default=0)
 
-    def seeds(self):
-        """The cells that the registers hold, by node."""
+    def cells(self, kind):
+        """The cells that the registers of seeds or of states hold, by node."""
         found = {}
-        for seed in self.board.entry["seeds"]:
+        for seed in self.board.entry[kind]:
             words = [self.words.get(seed["offset"] + 4 * i, 0) for i in range(-(-len(seed["cells"]) // 32))]
             value = sum(word << (32 * i) for i, word in enumerate(words))
             found[seed["node"]] = tuple((value >> i) & 1 for i in range(len(seed["cells"])))
@@ -136,6 +136,8 @@ class Control:
 
 class Board:
     """A board with one overlay; `inject` spoils the next transfer, and only a new download brings order.
+
+    `early`: whether recurrent layers read their register as soon as the frame before has left, or with the frame that comes.
 
     Something in the place of `emulator` may answer: its `interface` says which ports there are.
     """
@@ -151,6 +153,7 @@ class Board:
         self.channels = [(number, base) for base, words in self.words.items() for number in range(len(words))]
         self.memory = {}
         self.inject = None
+        self.early = False
         self.downloads = 0
         self.monitors = [Monitor() for _ in range(max(map(len, self.words.values())))]
         self.accelerator = Control(self)
@@ -166,6 +169,9 @@ class Board:
         for monitor in self.monitors:
             monitor.reset()
         self.accelerator.words = {}
+        self.frames = 0
+        self.named = 0
+        self.read = set()
         # What came over the DMA of weights, and whether it was whole.
         self.sent = np.zeros(0, np.uint64)
         self.loaded = self.entry["weights"] is None
@@ -280,17 +286,35 @@ class Board:
             self.dmas[number].registers[r.DMA_RECEIVE + r.DMA_STATUS] = r.DMA_IDLE | 1 << 12
             self.dmas[number].registers[r.DMA_RECEIVE + r.DMA_LENGTH] = 8 * len(answer)
 
+    def through(self, words):
+        """One transfer of the simulation, or one for each frame where states go on."""
+        if self.entry["states"] and len(words[0]) > 1:
+            return [part for i in range(len(words[0])) for part in self.through([one[i : i + 1] for one in words])]
+        if self.entry["states"]:
+            self.begin()
+        self.emulator.load(0, [one.copy() for one in words])
+        self.emulator.start(0)
+        return [self.emulator.wait(0, 60)]
+
+    def begin(self):
+        """A frame of a sequence: its layers may have read the register before it came."""
+        now = set(self.accelerator.cells("states").values())
+        (asked,) = (self.read or {(0, 0)}) if self.early else now
+        self.read = now
+        if self.frames == 0 or (asked[1] != self.named and asked[0] == self.frames % 2):
+            self.named = asked[1]
+            self.emulator.reset()
+        self.frames += 1
+
     def answer(self, words):
         """Frames through the simulation: the first ones still with the seeds of before."""
-        seeds = self.accelerator.seeds()
+        seeds = self.accelerator.cells("seeds")
         parts = []
         frames = len(words[0])
         for span, cells in ((slice(self.lag), self.used), (slice(self.lag, frames), seeds)):
             if len(words[0][span]):
                 self.emulator._seeds = {node: cells.get(node, (0,) * len(state)) for node, state in seeds.items()}
-                self.emulator.load(0, [one[span] for one in words])
-                self.emulator.start(0)
-                parts.append(self.emulator.wait(0, 60))
+                parts += self.through([one[span] for one in words])
         self.lag = max(0, self.lag - frames)
         if not self.lag:
             self.used = seeds
