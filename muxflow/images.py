@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Entry, Graph
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.limits import check_bytes, check_elements
 from muxflow.dataflow.quantities import share
 from muxflow.dataflow.text import reason
 
@@ -29,11 +30,35 @@ CODES_AS_FLOATS = 2
 Arrays = dict[str, npt.NDArray[Any]]
 
 
+class Frames:
+    """Input codes of one input that are read when they are asked for: more than the memory holds.
+
+    `read`: gives those of some images. As an array they are all of them; raises MuxflowError where those are too many.
+    """
+
+    def __init__(self, where: str, shape: tuple[int, ...], read: Callable[[slice], npt.NDArray[Any]]) -> None:
+        self.where = where
+        self.shape = shape
+        self._read = read
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def parts(self, size: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield the codes of at most `size` images at a time."""
+        for start in range(0, len(self), size):
+            yield self._read(slice(start, start + size))
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        check_elements(self.where, *self.shape)
+        return np.asarray(self._read(slice(None)), dtype)
+
+
 @dataclass(frozen=True)
 class Images:
     """Input codes with, where there are any, labels; the name of the data set or file, and its split, "" for none."""
 
-    codes: Batch
+    codes: Batch | Frames
     labels: npt.NDArray[np.int64] | None
     dataset: str
     split: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from muxflow.dataflow.fit.curves import FrontierPoint
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import BATCH, Graph
 from muxflow.dataflow.graph.stream import random_codes
-from muxflow.dataflow.limits import check_elements
+from muxflow.dataflow.limits import MOST_ELEMENTS, check_elements
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import Project as HlsProject
-from muxflow.images import Images, file_images
+from muxflow.images import Frames, Images, file_images
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
 from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
@@ -69,7 +70,10 @@ def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
 
 
 def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, count: int | None) -> Images:
-    """Return the first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit."""
+    """Return the first `count` images of a data set's split (all when None); raises MuxflowError when they do not fit.
+
+    More than an array may hold are read part by part.
+    """
     from muxflow.frontend.floats import image_codes
     from muxflow.frontend.training.datasets.registry import load
 
@@ -77,8 +81,12 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
         raise UsageError(f"split {split!r}; supported: 'train', 'test'")
     dataset = load(name, "train" if split == "train" else "test", folder)
     taken = len(dataset) if count is None else min(count, len(dataset))
-    check_elements(f"--count {taken}: codes of data set {name}", taken, *dataset.images.shape[1:])
-    return Images(image_codes(graph, dataset.images[:count]), dataset.labels[:count], name, split)
+    shape = (taken, *dataset.images.shape[1:])
+    image_codes(graph, dataset.images[:1])  # says what does not fit before all are decoded
+    frames = Frames(
+        f"--count {taken}: codes of data set {name}", shape, lambda part: dataset.images[slice(*part.indices(taken))]
+    )
+    return Images(frames if prod(shape) > MOST_ELEMENTS else np.asarray(frames), dataset.labels[:taken], name, split)
 
 
 def images_for(
@@ -124,15 +132,18 @@ def prove(
         models = _model_executions(project, network, opened)
         simulations = {variant: _simulation(project, variant, bounded, jobs, begin) for variant in variants}
         executions = [*models, *simulations.values()]
-        count = graph.frames(images.codes)
+        # What a state goes on in is one sequence.
+        codes = np.asarray(images.codes) if isinstance(images.codes, Frames) and graph.carries else images.codes
+        count = len(codes) if isinstance(codes, Frames) else graph.frames(codes)
+        given = codes.parts(BATCH) if isinstance(codes, Frames) else codes
         watches = [begin(execution.title, count) for execution in executions]
 
-        def progress(done: int, total: int) -> None:
+        def progress(done: int, _total: int) -> None:
             for watch in watches:
-                watch(done, total)
+                watch(done, count)
 
         try:
-            agreed = compare(graph, executions, images.codes, progress, tolerant=not strict)
+            agreed = compare(graph, executions, given, progress, tolerant=not strict)
         except MismatchError as error:
             keep_ladder(project.path, project.hls.digest, differs(executions, error))
             raise

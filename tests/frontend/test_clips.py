@@ -9,6 +9,7 @@ from PIL import Image
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import MOST_TEXT
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.frontend.training.datasets import moving_digits as moving
 from muxflow.frontend.training.datasets.dataset import Dataset
 from muxflow.frontend.training.datasets.jester import load_jester
@@ -215,11 +216,15 @@ def test_broken_folders_are_named(tmp_path, change, message):
         load_jester(tmp_path, "train")
 
 
-def test_more_clips_than_fit_the_memory_are_not_decoded(tmp_path):
+def test_more_clips_than_fit_the_memory_are_read_part_by_part(tmp_path):
     jester(tmp_path, [(5, "Stop Sign", ONE)] * 456, name="jester-v1-validation.csv")
-    graph = Graph("g", (), {}, (), ())
+    graph = Graph("g", (), {"x": Stream((16, 96, 128, 3), 0, 255)}, ("x",), ("x",))
+    codes = dataset_images(graph, "jester", "test", tmp_path, None).codes
+    assert len(codes) == 456
+    part = next(codes.parts(2))
+    np.testing.assert_array_equal(part, load_jester(tmp_path, "test").images[:2])
     with pytest.raises(MuxflowError, match=r"--count 456: codes of data set jester: 456 x 16 x .* \(MOST_ELEMENTS\)"):
-        dataset_images(graph, "jester", "test", tmp_path, None)
+        np.asarray(codes)
 
 
 def test_broken_frames_are_named(tmp_path):
