@@ -8,12 +8,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from muxflow.board.bitstream.toolchain import Form
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.templates import templates
 from muxflow.dataflow.version import __version__
 from muxflow.hls.names import LOAD_PORTS, comment, identifier
 from muxflow.hls.vitis.project import Project, vector_name
@@ -147,14 +146,7 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
             *(["weights.dat"] if project.loaders else []),
         ],
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(TEMPLATES)
     environment.filters["comment"] = comment
     texts = {name: environment.get_template(f"{name}.j2").render(**values) for name in SCRIPTS}
     for step in HLS_STEPS:

@@ -15,7 +15,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from muxflow.dataflow import errors
@@ -26,6 +25,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import pip_install, require
 from muxflow.dataflow.processes import running
+from muxflow.dataflow.templates import templates
 from muxflow.dataflow.text import plainly
 from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import load_design, save_design
@@ -109,13 +109,10 @@ def write(design: Design, path: Path, *, progress: Callable[[str], None] | None 
     with whole_folder(path, design.graph.name) as folder:
         save_design(design, folder)
         _run("build", folder, progress=progress)
-        template = jinja2.Template(
-            (files("muxflow.hls.finn") / "build.py.j2").read_text(),
-            undefined=jinja2.StrictUndefined,
-            keep_trailing_newline=True,
-        )
-        script = template.render(
-            board=BOARDS.get(design.board), part=design.device.part, period=f"{1e3 / design.clock_mhz:.3f}"
+        script = (
+            templates(Path(__file__).parent, trimmed=False)
+            .get_template("build.py.j2")
+            .render(board=BOARDS.get(design.board), part=design.device.part, period=f"{1e3 / design.clock_mhz:.3f}")
         )
         (folder / "build.py").write_text(script)
         (folder / FLOW_FILE).write_text(json.dumps({"finn-plus": SUPPORTED, "version": __version__}) + "\n")

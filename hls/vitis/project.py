@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import jinja2
 import numpy as np
 
 from muxflow.board.driver.errors import AcceleratorError
@@ -25,6 +24,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.templates import templates
 from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import DESIGN, GRAPH, load_design, save_design
 from muxflow.hls.emit import Emitter, Tool, storage_pragma, stream_definition
@@ -277,12 +277,7 @@ class _Writer:
             self.names.types,
             {loader.node.name: loader.emitted for loader in project.loaders},
         )
-        self.environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            undefined=jinja2.StrictUndefined,
-            keep_trailing_newline=True,
-            autoescape=False,
-        )
+        self.environment = templates(TEMPLATES, trimmed=False)
         self.common: dict[str, Any] = {
             "name": f"{self.names.top}_design",
             "top": self.names.top,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from muxflow.dataflow.templates import templates
 from muxflow.dataflow.text import printable
 from muxflow.reports.html.charts import Chart
 from muxflow.reports.html.sheets import Sheet
@@ -42,12 +41,5 @@ class Part:
 
 def rendered(template: str, parts: Sequence[Part], **values: Any) -> str:
     """Render a template of the folder beside this file: a page that asks for nothing, with contents, style and script."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return printable(environment.get_template(template).render(parts=parts, hatches=HATCHES, **values))
+    page = templates(TEMPLATES, escaped=True).get_template(template)
+    return printable(page.render(parts=parts, hatches=HATCHES, **values))

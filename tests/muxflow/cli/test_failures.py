@@ -15,6 +15,8 @@ import pytest
 Call = Callable[..., tuple[int, str, str]]
 
 MAIN = "from muxflow.cli.main import main; main()"
+USUAL_SIGNALS = "from signal import *; signal(SIGHUP, SIG_DFL); signal(SIGINT, default_int_handler); del signal\n"
+"""The tests themselves may run in the background, where a shell has these ignored."""
 SLOW_COMPILER = "#!/bin/sh\nsleep 300 &\necho $! >> $PIDS\necho $$ >> $PIDS\nwait\n"
 
 
@@ -97,7 +99,7 @@ def test_with_json_an_error_is_an_object(
 
 def call(program: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `muxflow` after a program that spoils something."""
-    command = [sys.executable, "-c", f"{program}\n{MAIN}", *arguments]
+    command = [sys.executable, "-c", f"{USUAL_SIGNALS}{program}\n{MAIN}", *arguments]
     environment = os.environ | {"TMPDIR": str(folder)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -181,7 +183,7 @@ def test_a_file_size_limit_is_a_message(workplace: Path) -> None:
 
 
 def begun(arguments: Sequence[str], folder: Path, program: str = MAIN, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", program, *arguments]
+    command = [sys.executable, "-c", f"{USUAL_SIGNALS}{program}", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, text=True, env=os.environ | environment, **pipes)  # type: ignore[call-overload, no-any-return]
 
