@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import muxflow
 from muxflow.frontend.brevitas.execution import TorchExecution
-from muxflow.frontend.floats import image_codes
+from muxflow.frontend.floats import float_inputs, image_codes
 from muxflow.frontend.training.datasets.moving_digits import load_moving_digits
 from muxflow.frontend.training.result import PRETRAINED
 from muxflow.frontend.training.trained import load_trained
@@ -51,3 +52,22 @@ def test_the_simulation_agrees(variant, tmp_path: Path) -> None:
     project = muxflow.write(muxflow.fit(graph, "pynq-z2"), tmp_path / "project")
     simulated = project.csim(codes, variant=variant, verify=True).outputs
     assert np.array_equal(simulated, graph(codes))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_state_that_goes_on_is_the_trained_cell_on_one_long_sequence() -> None:
+    """torch's LSTM over all pictures of 40 clips, without a break, answers as the graph that carries its state on."""
+    graph = muxflow.load(PRETRAINED / f"{NAME}.onnx", stateful=True)
+    codes = image_codes(graph, load_moving_digits("test").images[:40])
+    network = load_trained(PRETRAINED / NAME).eval()
+    given: list[torch.Tensor] = []
+    handle = network.lstm.register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
+    with torch.no_grad():
+        begun = network(*map(torch.from_numpy, float_inputs(graph, codes)))
+        handle.remove()
+        (features,) = given
+        network.lstm.last = False
+        hidden = network.lstm(features.reshape(1, -1, features.shape[2]))[0]
+        logits = network.classifier(hidden[features.shape[1] - 1 :: features.shape[1]]).numpy()
+    np.testing.assert_allclose(graph.read_out(graph(codes)), logits, atol=1e-6)  # far less than a code
+    assert (logits[1:] != begun.numpy()[1:]).any()
