@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.text import shown
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
@@ -39,8 +40,9 @@ class CellArithmetic:
             "cell_bits": CELL_BITS,
             "fraction_bits": FRACTION_BITS,
         }.items():
-            if not least <= getattr(self, name) <= most:
-                raise UnsupportedError(f"{name} {getattr(self, name)}; supported are {least} to {most}")
+            bits = getattr(self, name)
+            if not isinstance(bits, int | np.integer) or not least <= bits <= most:
+                raise UnsupportedError(f"{name} {shown(bits)}; supported are {least} to {most}")
         if not np.isfinite(self.unit) or self.unit <= 0:
             raise UnsupportedError(f"scale and weight_scale give {self.unit:g}; it must be a positive float32 number")
 
