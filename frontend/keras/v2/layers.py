@@ -266,8 +266,7 @@ LAYERS = Layers(
     {
         **ADVICE,
         "QAdaptiveActivation": "use QActivation with a fixed quantizer",
-        "QLSTM": "it gives its output and takes the tanh of its state before either is quantized; "
-        + IN_TORCH,
+        "QLSTM": "it gives its output and takes the tanh of its state before either is quantized; " + IN_TORCH,
     },
 )
 """Layers of Keras 2, QKeras and Muxflow."""
