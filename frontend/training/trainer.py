@@ -236,7 +236,7 @@ def file_name(preset: str, select: str | None) -> str:
 def _loaded(name: str, folder: str | Path | None, progress: bool) -> tuple[Dataset, Dataset]:
     """Load the training and the test split, which takes a while where it makes clips; raises as `load` does."""
     with training_bars(progress) as begin:
-        told = begin(f"load {name}, splits", 2)
+        told = begin(f"load {name}, splits", 2, 0)
         train_set = load(name, "train", folder)
         told(1, None)
         return train_set, load(name, "test", folder)
