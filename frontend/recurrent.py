@@ -1,6 +1,7 @@
-"""The arithmetic of Muxflow's own LSTM cell, as a file's node has it: what the importer takes its thresholds from.
+"""The LSTM cells of files: the arithmetic of Muxflow's own, and what stands where in Brevitas' node.
 
-Float32, every operation by itself, so that every library gives the same bits. Gates are hard: three parts of a line.
+Muxflow's is what the importer takes its thresholds from: float32, every operation by itself, so that every library gives the
+same bits. Its gates are hard: three parts of a line.
 """
 
 from __future__ import annotations
@@ -11,12 +12,38 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.text import shown
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
 
 GATE_BITS, CELL_BITS, FRACTION_BITS = (2, 8), (2, 16), (0, 8)
 """Least and most bits of a gate's code, of the state, and of the state's further fraction (decisions)."""
+
+
+INPUT_WEIGHTS, RECURRENT_WEIGHTS, BIASES = 3, 7, 11
+"""Of Brevitas' node: positions of the first of the four inputs of each kind, of the gates i, f, g, o."""
+QUANTIZERS = (
+    "output",
+    "cell_state",
+    "input_acc",
+    "forget_acc",
+    "cell_acc",
+    "output_acc",
+    "input_sigmoid",
+    "forget_sigmoid",
+    "cell_tanh",
+    "output_sigmoid",
+    "hidden_state_tanh",
+)
+"""In the order of the inputs, three each from position 15 on: scale, zero point, bits."""
+FIRST_QUANTIZER = 15
+GATE_QUANTIZERS = (
+    ("input_acc", "input_sigmoid"),
+    ("forget_acc", "forget_sigmoid"),
+    ("cell_acc", "cell_tanh"),
+    ("output_acc", "output_sigmoid"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +66,9 @@ class CellArithmetic:
             "cell_bits": CELL_BITS,
             "fraction_bits": FRACTION_BITS,
         }.items():
-            if not least <= getattr(self, name) <= most:
-                raise UnsupportedError(f"{name} {getattr(self, name)}; supported are {least} to {most}")
+            bits = getattr(self, name)
+            if not isinstance(bits, int | np.integer) or not least <= bits <= most:
+                raise UnsupportedError(f"{name} {shown(bits)}; supported are {least} to {most}")
         if not np.isfinite(self.unit) or self.unit <= 0:
             raise UnsupportedError(f"scale and weight_scale give {self.unit:g}; it must be a positive float32 number")
 

@@ -123,7 +123,7 @@ def check_stored(graph: Graph, whose: str) -> None:
         if node.op.carries:
             raise UnsupportedError(
                 f"{node}: a state that goes on from frame to frame is begun anew by a register, which {whose}'s projects do "
-                "not have; leave --stateful out, or use target vitis, `muxflow build`"
+                "not have; leave --stateful out (or stateful=1 of the layer in the file), or use target vitis, `muxflow build`"
             )
         if node.op.loaded:
             raise UnsupportedError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from networks import NETWORKS
+from networks import NETWORKS, recurrent
 
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
@@ -145,6 +145,8 @@ GRAPHS = {
         ("w0", RomWeights(weights(3, 6, 9), repeats=9), (), ("w",)),
         ("conv", MatrixVector(1, 3), ("v", "w"), ("y",)),
     ),
+    # A sequence: the products before and after the cell are FINN's, the cell with its recurrent weights is not.
+    "recurrent": recurrent,
     "one-pixel": lambda: chain(
         Stream((1, 1, 1), -4, 3), ("two", Fork(2), ("x",), ("a", "b")), ("add", AddJoin(), ("a", "b"), ("y",))
     ),

@@ -1,4 +1,4 @@
-"""Networks with several inputs or outputs, and batches for them."""
+"""Networks with several inputs or outputs, a recurrent one, and batches for them."""
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.concat import Concat
+from muxflow.dataflow.ops.lstm_cell import LstmCell
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.rom_weights import RomWeights
@@ -83,6 +84,20 @@ def crossed() -> Graph:
     ]
     start = Graph("crossed", (), {"spectrum": SPECTRUM, "image": IMAGE}, ("spectrum", "image"), ("pooled", "codes"))
     return with_nodes(start, nodes)
+
+
+def recurrent() -> Graph:
+    """Five steps of six features through an LSTM cell of three units, whose outputs of each step are classified."""
+    rng = np.random.default_rng(36)
+    gates = np.sort(rng.integers(-12, 13, (12, 3)), axis=1)
+    nodes = [
+        Node("seen_rom", RomWeights(weights(12, 6), 1, 5), (), ("seen_w",)),
+        Node("seen", MatrixVector(), ("sequence", "seen_w"), ("sums",)),
+        Node("cell_rom", RomWeights(weights(12, 3), 1, 5), (), ("cell_w",)),
+        Node("cell", LstmCell(gates, (0, 0, -1, 0), (1, 4), 2, (-7, 7), [[0], [1], [2]]), ("sums", "cell_w"), ("h",)),
+        *pointwise("classify", "h", "logits", 3, 4, 5),
+    ]
+    return with_nodes(Graph("recurrent", (), {"sequence": Stream((5, 6), -2, 3)}, ("sequence",), ("logits",)), nodes)
 
 
 NETWORKS = {"fusion": fusion, "heads": heads, "crossed": crossed}

@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from brevitas.nn.mixin.base import QuantLayerMixin
+from brevitas.nn.mixin.base import QuantLayerMixin, QuantRecurrentLayerMixin
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.util.cleanup import cleanup_model
 from torch import nn
 
+import muxflow.frontend.qonnx.quant_lstm
 import muxflow.frontend.qonnx.recurrent  # noqa: F401  registers LstmCell
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_file, write_atomically
@@ -56,9 +57,9 @@ def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape
         ):
             raise MuxflowError(
                 f"export: input shape {shape!r}; give (N, C, H, W) with positive integers, or (N, features), (N, C, L), "
-                "(N, C, D, H, W); for a network of several inputs a tuple of shapes"
+                "(N, steps, features), (N, C, D, H, W); for a network of several inputs a tuple of shapes"
             )
-    if not any(isinstance(m, QuantLayerMixin) for m in model.modules()):
+    if not any(isinstance(m, QuantLayerMixin | QuantRecurrentLayerMixin) for m in model.modules()):
         raise MuxflowError(
             f"export: {type(model).__name__} holds no Brevitas layer; "
             "build it from brevitas.nn and muxflow.frontend.training.layers"

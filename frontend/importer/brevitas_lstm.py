@@ -26,30 +26,15 @@ from muxflow.frontend.importer.thresholds import find_thresholds
 from muxflow.frontend.importer.values import Doubles, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import QUANTIZED, ModelNode
+from muxflow.frontend.recurrent import (
+    BIASES,
+    FIRST_QUANTIZER,
+    GATE_QUANTIZERS,
+    INPUT_WEIGHTS,
+    QUANTIZERS,
+    RECURRENT_WEIGHTS,
+)
 
-INPUT_WEIGHTS, RECURRENT_WEIGHTS, BIASES = 3, 7, 11
-"""Positions of the first of the four inputs of each kind, of the gates i, f, g, o."""
-QUANTIZERS = (
-    "output",
-    "cell_state",
-    "input_acc",
-    "forget_acc",
-    "cell_acc",
-    "output_acc",
-    "input_sigmoid",
-    "forget_sigmoid",
-    "cell_tanh",
-    "output_sigmoid",
-    "hidden_state_tanh",
-)
-"""In the order of the inputs, three each from position 15 on: scale, zero point, bits."""
-FIRST_QUANTIZER = 15
-GATE_QUANTIZERS = (
-    ("input_acc", "input_sigmoid"),
-    ("forget_acc", "forget_sigmoid"),
-    ("cell_acc", "cell_tanh"),
-    ("output_acc", "output_sigmoid"),
-)
 EXACT = 1 << 24
 """Whole numbers up to which float32 holds them all."""
 

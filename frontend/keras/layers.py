@@ -378,3 +378,12 @@ SHARED: Mapping[str, LayerHandler] = {
     **dict.fromkeys((*DROPOUTS, "Identity", "GaussianNoise", "ActivityRegularization"), identity),
 }
 """Layers that are the same in every Keras."""
+
+IN_TORCH = "train a recurrent layer in torch (muxflow.frontend.training.lstm.QuantLstm), which exports as LstmCell"
+ADVICE: Mapping[str, str] = {
+    **dict.fromkeys("LSTM GRU SimpleRNN RNN Bidirectional QBidirectional QGRU QSimpleRNN".split(), IN_TORCH),
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), IN_TORCH),
+    "TimeDistributed": "leave it out around dense layers and quantizers, which take each step by itself",
+    "Masking": "leave it out: every sequence has the same number of steps",
+}
+"""What to do about layers of every Keras that people meet and that are not supported."""

@@ -9,6 +9,7 @@ import onnx
 from onnx import AttributeProto, helper
 from qonnx.custom_op.registry import getCustomOp
 
+import muxflow.frontend.qonnx.quant_lstm
 import muxflow.frontend.qonnx.recurrent  # noqa: F401  (registers the operators of Muxflow's domain, with `ops`)
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.text import in_one_line

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from muxflow.dataflow.automaton import weight_scale
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.limits import check_elements
 from muxflow.frontend.recurrent import CellArithmetic
 from muxflow.frontend.training.joins import Step
 from muxflow.frontend.training.quantizers import binary_weight, heq_weight
-from muxflow.frontend.training.scales import activation_scale, heq_scale
+from muxflow.frontend.training.scales import activation_scale, check_sizes, heq_scale
 
 Precision = Literal["float", "gates", "state"]
 """What is quantised: nothing; weights and gates; cell and hidden state too, as hardware has it."""
@@ -66,7 +67,7 @@ class QuantLstm(nn.Module):  # type: ignore[misc]
     `precision` is set by the stages of training: "float", real weights, gates and states, the step of h a ramp; "gates",
     quantised weights and gates; "state", all of the above. In training mode all steps are given, so that each can be
     trained.
-    Raises MuxflowError when an option is unknown or out of range.
+    Raises MuxflowError when a size or an option is unknown or out of range.
     Source: BILLNET (arXiv 2501.14495), a fully quantised LSTM trained in stages; all of the arithmetic is a decision.
     """
 
@@ -82,6 +83,8 @@ class QuantLstm(nn.Module):  # type: ignore[misc]
         last: bool = True,
     ) -> None:
         super().__init__()
+        check_sizes("LSTM", inputs=inputs, units=units)
+        check_elements("LSTM: weights", 4 * units, inputs + units)
         if weights not in get_args(LstmWeights):
             raise MuxflowError(f"LSTM: weights {weights!r}; supported: 'binary', 'ternary'")
         scale = 2 * weight_scale(inputs + units) if weights == "binary" else heq_scale(3)
@@ -127,7 +130,11 @@ class QuantLstm(nn.Module):  # type: ignore[misc]
         return i, f, rounded(g * 2 ** (self.gate_bits - 1)).clamp(-narrow, narrow), o
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the layer over the steps of `x`, from a state of 0."""
+        """Run the layer over the steps of `x`, from a state of 0; raises MuxflowError where `x` is no sequence of one or more."""
+        if x.ndim != 3 or 0 in x.shape or x.shape[2] != self.input.in_features:
+            raise MuxflowError(
+                f"LSTM: an input of shape {tuple(x.shape)}; expected (N, steps, {self.input.in_features}) of one step or more"
+            )
         w, u = self._weights()
         limits = self._limits()
         if torch.onnx.is_in_onnx_export():

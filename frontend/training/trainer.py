@@ -233,6 +233,15 @@ def file_name(preset: str, select: str | None) -> str:
     return preset if select in (None, "channel") else f"{preset}_{select.replace('-', '_')}"
 
 
+def _loaded(name: str, folder: str | Path | None, progress: bool) -> tuple[Dataset, Dataset]:
+    """Load the training and the test split, which takes a while where it makes clips; raises as `load` does."""
+    with training_bars(progress) as begin:
+        told = begin(f"load {name}, splits", 2, 0)
+        train_set = load(name, "train", folder)
+        told(1, None)
+        return train_set, load(name, "test", folder)
+
+
 def train_preset(
     preset: str = "mognet_digits",
     *,
@@ -269,15 +278,15 @@ def train_preset(
     if pictures is not None and not compresses:
         raise UsageError(f"preset {preset!r} does not compress pictures, so it is not trained on {pictures}")
     photographs = training_pictures(pictures) if compresses else ()
-    train_set, test_set = (load(dataset_name, split, data) for split in ("train", "test"))
-    whole = len(train_set) + len(test_set)
-    if validate:
-        whole = len(train_set)
-        train_set, test_set = train_set.without(VALIDATION_SHARE)
     folder = Path(output)
     name = file_name(preset, select)
     for ending in (".pt", ".json", ".onnx", *((DECODER,) if compresses else ())):
         check_writable(folder / f"{name}{ending}")
+    train_set, test_set = _loaded(dataset_name, data, progress)
+    whole = len(train_set) + len(test_set)
+    if validate:
+        whole = len(train_set)
+        train_set, test_set = train_set.without(VALIDATION_SHARE)
     previous = torch.get_num_threads()
     torch.set_num_threads(threads)
     began = time.monotonic()

@@ -111,6 +111,7 @@ def prepare(graph: Graph, library: Library, *, standard_layers: bool = True) -> 
     Raises UnsupportedError naming the first layer that hls4ml cannot express, ToolError for hls4ml; warns where an input
     or output has no fixed-point values.
     """
+    check_stored(graph, "hls4ml")
     register()
     from muxflow.hls.hls4ml.cutting import plan
 

@@ -463,21 +463,28 @@ def sixteen():
 
 @model
 def recurrent():
-    """A recurrent layer between layers that are supported."""
+    """Recurrent layers, and what Keras wraps around sequences, each on its own branch."""
     sequence = layers.Input((6, 3), name="sequence")
     x = QActivation(SIGNED, name="grid")(sequence)
     quantizers = dict.fromkeys(
         ("kernel_quantizer", "recurrent_quantizer", "bias_quantizer"), "quantized_bits(3,0,1,alpha=1)"
     )
-    x = QLSTM(
-        4,
-        activation="quantized_tanh(4)",
-        recurrent_activation="quantized_sigmoid(4)",
-        state_quantizer="quantized_bits(6,1,1,alpha=1)",
-        name="memory",
-        **quantizers,
-    )(x)
-    return Model(sequence, QActivation(SIGNED, name="codes")(x))
+    quantizers["state_quantizer"] = "quantized_bits(6,1,1,alpha=1)"
+
+    def memory(units, **options):
+        return QLSTM(
+            units, activation="quantized_tanh(4)", recurrent_activation="quantized_sigmoid(4)", **quantizers, **options
+        )
+
+    branches = [
+        memory(4, name="memory")(x),
+        layers.Bidirectional(memory(2), name="both")(x),
+        layers.GRU(2, name="gated")(x),
+        layers.RNN(layers.LSTMCell(2), name="cells")(x),
+        layers.Flatten()(layers.TimeDistributed(QDense(2), name="each")(x)),
+        layers.Flatten()(layers.Masking(name="masked")(x)),
+    ]
+    return Model(sequence, layers.Concatenate(name="all")(branches))
 
 
 def main(folder):

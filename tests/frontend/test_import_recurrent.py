@@ -21,6 +21,9 @@ ATTRIBUTES = {
     "last": 0,
 }
 
+BITS = {"io": 4, "cell_state": 5, "sigmoid": 4, "tanh": 4, "weight": 3, "gate_acc": 6}
+"""Of the quantizers of Brevitas' QuantLSTM; 8 each where they are left out."""
+
 
 def constants(rng, features, units):
     return {
@@ -198,24 +201,23 @@ def test_a_float_lstm_is_refused_by_name(tmp_path):
         load(path)
 
 
-def brevitas_file(tmp_path, fixed, **options):
-    """(a file of Brevitas' QuantLSTM, what torch makes of sequences, the sequences)"""
+def brevitas_file(tmp_path, bits=None, *, quantizers=None, taken=lambda sequences, states: sequences, **options):
+    """(a file of Brevitas' QuantLSTM, what torch makes of sequences, the sequences); quantizers of powers of two."""
     import torch
     from brevitas.nn import QuantLSTM
     from brevitas.quant import fixed_point
 
-    from muxflow.frontend.training.quantizers import QONNXManager
+    from muxflow.frontend.brevitas.export import export
 
     torch.manual_seed(3)
     signed, unsigned = fixed_point.Int8ActPerTensorFixedPoint, fixed_point.Uint8ActPerTensorFixedPoint
-    quantizers = {name: signed for name in ("io_quant", "gate_acc_quant", "tanh_quant", "cell_state_quant")}
-    quantizers |= {"sigmoid_quant": unsigned, "weight_quant": fixed_point.Int8WeightPerTensorFixedPoint}
-    given = {f"{name}_bit_width": bits for name, bits in options.items()}
-    model = QuantLSTM(3, 4, batch_first=True, **(quantizers if fixed else {}), **given)
+    exact = {name: signed for name in ("io_quant", "gate_acc_quant", "tanh_quant", "cell_state_quant")}
+    exact |= {"sigmoid_quant": unsigned, "weight_quant": fixed_point.Int8WeightPerTensorFixedPoint}
+    widths = {f"{name}_bit_width": width for name, width in (BITS if bits is None else bits).items()}
+    model = QuantLSTM(3, 4, **{"batch_first": True, **exact} | (quantizers or {}) | widths | options)
     x = torch.randn(64, 6, 3)
     model(x)  # its quantizers take their scales from what they see
     model.eval()
-    path = tmp_path / "model.onnx"
 
     class Outputs(torch.nn.Module):
         def __init__(self):
@@ -223,33 +225,75 @@ def brevitas_file(tmp_path, fixed, **options):
             self.layer = model
 
         def forward(self, given):
-            return self.layer(given)[0]
+            return taken(*self.layer(given))
 
     whole = Outputs().eval()
     with torch.no_grad():
         answers = whole(x).numpy()
-    QONNXManager.export(whole, args=x[:1], export_path=str(path), dynamo=False, opset_version=20)
-    return path, answers, x.numpy()
+    return export(whole, tmp_path / "model.onnx", (1, 6, 3)), answers, x.numpy()
+
+
+def per_channel():
+    from brevitas.quant import fixed_point
+
+    return {"weight_quant": fixed_point.Int8WeightPerChannelFixedPoint}
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("bits", [{}, {"io": 4, "cell_state": 5, "sigmoid": 4, "tanh": 4, "weight": 3, "gate_acc": 6}])
-def test_the_lstm_of_brevitas_with_power_of_two_scales_is_exact(tmp_path, bits):
-    path, answers, x = brevitas_file(tmp_path, True, **bits)
+@pytest.mark.parametrize(
+    ("bits", "options"),
+    [
+        ({}, {}),
+        (BITS, {}),
+        (BITS, {"num_layers": 2}),
+        (BITS, {"bias": False, "bias_quant": None}),
+        (BITS, {"shared_intra_layer_weight_quant": True, "shared_intra_layer_gate_acc_quant": True}),
+        ({**BITS, "cell_state": 16}, {}),
+        ({**BITS, "sigmoid": 2, "tanh": 2}, {}),
+        (BITS, {"quantizers": per_channel}),
+    ],
+    ids="8-bits 4-bits two-layers no-bias shared 16-bit-cell 2-bit-gates per-channel".split(),
+)
+def test_the_lstm_of_brevitas_with_power_of_two_scales_is_exact(tmp_path, bits, options):
+    """Torch = graph on what it was made for, QONNX' execution of its operator = graph on random codes."""
+    options = options | {name: make() for name, make in options.items() if name == "quantizers"}
+    path, answers, x = brevitas_file(tmp_path, bits, **options)
     graph = load(path)
-    (cell,) = (node.op for node in graph.nodes if isinstance(node.op, LstmCell))
-    assert cell.each
+    cells = [node.op for node in graph.nodes if isinstance(node.op, LstmCell)]
+    assert len(cells) == options.get("num_layers", 1) and all(cell.each for cell in cells)
     (stream,) = (graph.streams[name] for name in graph.inputs)
     codes = np.clip(np.rint(x / stream.scale[0]), stream.lo, stream.hi).astype(np.int64)
     met = graph.read_out(graph(codes))
-    assert len(np.unique(answers)) > 2
+    assert len(np.unique(answers)) > 1, "the outputs never change"
     np.testing.assert_array_equal(np.asarray(met).reshape(answers.shape), answers)
+    given = np.random.default_rng(5).integers(stream.lo, stream.hi + 1, (40, *stream.shape))
+    (outcome,) = compare(graph, [QonnxExecution(path, graph)], {graph.inputs[0]: given}).outcomes
+    assert set(graph.outputs) <= set(outcome.streams)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("message", "options"),
+    [
+        (r"\(QuantLSTMCell\): reverse_input is 1; supported is 0", {"bidirectional": True}),
+        (r"\(QuantLSTMCell\): cifg is 1; supported is 0", {"coupled_input_forget_gates": True}),
+        (r"\(QuantLSTMCell\): batch_first is 0; supported is 1", {"batch_first": False}),
+        (r"\(QuantLSTMCell\): a bias is not made of steps of its sums", {"bias_quant": None}),
+        (r"a further output of .* \(QuantLSTMCell\), which is not supported", {"taken": lambda _, states: states[0]}),
+        (r"a further output of .* \(QuantLSTMCell\), which is not supported", {"taken": lambda _, states: states[1]}),
+        (r"Gather\): .* is not supported", {"taken": lambda sequences, _: sequences[:, -1]}),
+    ],
+)
+def test_other_lstms_of_brevitas_are_refused_by_name(tmp_path, message, options):
+    path, _, _ = brevitas_file(tmp_path, **options)
+    with pytest.raises(UnsupportedError, match=message):
+        load(path)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_lstm_of_brevitas_with_other_scales_is_refused_by_name(tmp_path):
-    path, _, _ = brevitas_file(tmp_path, False)
-    with pytest.raises(
-        UnsupportedError, match=r"\(QuantLSTMCell\): output_quant has a scale of .* use quantizers of brevitas"
-    ):
+    from brevitas.quant import Int8ActPerTensorFloat
+
+    path, _, _ = brevitas_file(tmp_path, quantizers={"io_quant": Int8ActPerTensorFloat})
+    with pytest.raises(UnsupportedError, match=r"\(QuantLSTMCell\): .* has a scale of .* use quantizers of brevitas"):
         load(path)

@@ -389,12 +389,17 @@ def test_what_is_not_supported_is_named(described):
         import_model(described["bad"])
 
 
-def test_a_recurrent_layer_is_named_with_what_to_do(described):
-    complaint = complaints(described["recurrent"])["memory"]
+def test_recurrent_layers_and_wrappers_are_named_with_what_to_do(described):
+    found = complaints(described["recurrent"])
     assert (
-        "memory (QLSTM): not supported; QKeras' recurrent layers take their activations of a state before" in complaint
+        "memory (QLSTM): not supported; it gives its output and takes the tanh of its state before either"
+        in found["memory"]
     )
-    assert "QuantLstm), which exports as LstmCell" in complaint
+    for name, kind in {"memory": "QLSTM", "both": "Bidirectional", "gated": "GRU", "cells": "RNN"}.items():
+        assert f"{name} ({kind}): not supported; " in found[name]
+        assert "muxflow.frontend.training.lstm.QuantLstm), which exports as LstmCell" in found[name]
+    assert "each (TimeDistributed): not supported; leave it out around dense layers" in found["each"]
+    assert "masked (Masking): not supported; leave it out: every sequence has" in found["masked"]
 
 
 @pytest.mark.parametrize("name", ["junk.h5", "junk.keras", "empty.h5", "cut.h5"])

@@ -116,8 +116,22 @@ def test_thresholds_are_integers_above_zero():
         ({"gate_bits": 1}, "gate_bits 1; supported are 2 to 8"),
         ({"cell_bits": 17}, "cell_bits 17; supported are 2 to 16"),
         ({"fraction_bits": -1}, "fraction_bits -1; supported are 0 to 8"),
+        ({"fraction_bits": 1.5}, r"fraction_bits 1\.5; supported are 0 to 8"),
+        ({"gate_bits": "3"}, "gate_bits '3'; supported are 2 to 8"),
+        ({"inputs": 0}, "LSTM: inputs 0; use a whole number from 1"),
+        ({"units": -2}, "LSTM: units -2; use a whole number from 1"),
+        ({"units": 2.5}, r"LSTM: units 2\.5; use a whole number from 1"),
+        ({"inputs": 2**16, "units": 2**16}, "LSTM: weights"),
     ],
 )
 def test_bad_options_are_named(options, message):
     with pytest.raises(MuxflowError, match=message):
-        QuantLstm(4, 4, **options)
+        QuantLstm(**{"inputs": 4, "units": 4} | options)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 5), (0, 4, 5), (2, 4, 3), (2, 5), (2, 4, 5, 1)])
+@pytest.mark.parametrize("training", [False, True])
+def test_what_is_no_sequence_is_named(shape, training):
+    """Of no steps, of other features, of maps."""
+    with pytest.raises(MuxflowError, match=r"LSTM: an input of shape .*; expected \(N, steps, 5\) of one step or more"):
+        layer().train(training)(torch.zeros(shape))

@@ -186,7 +186,9 @@ def test_train_preset_leaves_a_model_and_its_report(tmp_path, capsys):
     assert metadata["accuracy"] == str(report["accuracy"])
     first = result.model.read_bytes()
     again = train_preset(select="element", epochs=1, seed=4, output=tmp_path)
-    assert capsys.readouterr().out == ""  # the answer's place, which may be closed or full
+    said = capsys.readouterr()
+    assert said.out == ""  # the answer's place, which may be closed or full
+    assert said.err.startswith("load digits, splits: 0 of 2 ...\n")
     assert again.model.read_bytes() == first
     assert replace(again, seconds=0) == replace(result, seconds=0)
 
@@ -315,8 +317,8 @@ def test_an_encoder_is_trained_and_resumed_with_shifts_frozen_at_the_end(tmp_pat
 
 
 @pytest.mark.parametrize("ending", [".pt", ".json", ".onnx"])
-def test_what_is_in_the_way_of_the_files_is_said_before_the_training(tmp_path, monkeypatch, ending):
-    monkeypatch.setattr(training, "_train_stages", lambda *_: pytest.fail("it trains"))
+def test_what_is_in_the_way_of_the_files_is_said_before_the_data_are_loaded(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(training, "load", lambda *_: pytest.fail("it loads the data"))
     (tmp_path / f"mognet_digits{ending}").mkdir()
     with pytest.raises(MuxflowError, match="is a folder; give the name of a file"):
         train_preset("mognet_digits", output=tmp_path, progress=False)

@@ -6,13 +6,16 @@ import torch
 from brevitas.nn import QuantIdentity
 from brevitas.quant.solver import ActQuantSolver
 from front_end import run
-from networks import NETWORKS, batch, each
+from networks import NETWORKS, batch, each, recurrent
 from qonnx.core.onnx_exec import execute_onnx
 
 import muxflow
+from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.graph.file import write_graph
+from muxflow.dataflow.graph.passes import carry_state
 from muxflow.frontend.training.zoo_bnn import INPUT_SCALE, signed_quantizer
 
+EVERY = {**NETWORKS, "recurrent": recurrent}
 SEVERAL = """
 from muxflow.dataflow.graph.file import read_graph
 from muxflow.hls.hls4ml import prepare
@@ -38,11 +41,19 @@ np.savez(folder / "outputs.npz", *converted.predict(values))
 """
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+def test_a_state_that_goes_on_is_not_prepared():
+    """hls4ml's layers have no register that begins it anew; without it the cell is a layer as any other."""
+    graph = recurrent()
+    assert len(muxflow.prepare_for_hls4ml(graph).graph.output) == 1
+    with pytest.raises(UnsupportedError, match=r"cell \(LstmCell\): a state that goes on from frame to frame"):
+        muxflow.prepare_for_hls4ml(carry_state(graph))
+
+
+@pytest.mark.parametrize("network", EVERY)
 @pytest.mark.parametrize("standard", [True, False])
 def test_prepared_with_several_ends(network, standard):
     """By QONNX' execution: each output in its place, one of them also read by a layer."""
-    graph = NETWORKS[network]()
+    graph = EVERY[network]()
     codes = batch(graph, 3)
     model = muxflow.prepare_for_hls4ml(graph, standard_layers=standard)
     assert len(model.graph.input) == len(graph.inputs)

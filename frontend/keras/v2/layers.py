@@ -18,7 +18,9 @@ from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.importer.float_chain import Floats
 from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.layers import (
+    ADVICE,
     GLOBAL_POOLS,
+    IN_TORCH,
     POOLS,
     SHARED,
     Call,
@@ -262,12 +264,9 @@ LAYERS = Layers(
         "Activation": activation_layer,
     },
     {
+        **ADVICE,
         "QAdaptiveActivation": "use QActivation with a fixed quantizer",
-        **dict.fromkeys(
-            ("QLSTM", "QGRU", "QSimpleRNN", "LSTM", "GRU", "SimpleRNN"),
-            "QKeras' recurrent layers take their activations of a state before its quantizer, so it has no integers of few "
-            "bits; train the layer in torch (muxflow.frontend.training.lstm.QuantLstm), which exports as LstmCell",
-        ),
+        "QLSTM": "it gives its output and takes the tanh of its state before either is quantized; " + IN_TORCH,
     },
 )
 """Layers of Keras 2, QKeras and Muxflow."""

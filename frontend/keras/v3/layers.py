@@ -14,6 +14,7 @@ from keras import ops
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.frontend.keras.kernel import Kernel
 from muxflow.frontend.keras.layers import (
+    ADVICE,
     FUNCTIONS,
     GLOBAL_POOLS,
     POOLS,
@@ -233,6 +234,7 @@ LAYERS = Layers(
         **dict.fromkeys(("QUnaryFunctionLUT", "QAffinedUnaryFunctionLUT"), lookup_table),
     },
     {
+        **ADVICE,
         "QEinsumDense": "use QDense",
         "QSoftmax": "leave it out: the host computes it",
         **dict.fromkeys(("QSubtract", "QMultiply", "QMaximum", "QMinimum", "QDot"), "join with QAdd or Concatenate"),

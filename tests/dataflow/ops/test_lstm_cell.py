@@ -130,6 +130,16 @@ def test_summands_rounded_one_by_one_and_a_squashed_state(ladder):
     assert ladder.climb() == 3 + 7 + 12 + 7
 
 
+def test_folds_of_many_units_and_sequences_of_many_steps(ladder):
+    """SIMD that is no power of two, several units at once in words of more, a state of 16 steps; gates of many levels."""
+    rng = np.random.default_rng(6)
+    op = cell(rng, 5, 40, gate_steps=15, shift=4, factors=(1, 8), limits=(-100, 127), last=True)
+    add(ladder, op, (16,), -30, 30, weights_of(rng, "wide", 5), folds=[Fold(2, 5), Fold(20, 5)])
+    op = cell(rng, 12, 15, each=True, squash=np.sort(rng.integers(-7, 8, 4)), squash_base=-2)
+    add(ladder, op, (2,), -6, 6, weights_of(rng, "binary", 12), folds=[Fold(8, 6), Fold(12, 3)])
+    assert ladder.climb() == 4
+
+
 def test_every_sequence(ladder):
     """One unit of one-bit gates, all sequences of three steps."""
     op = LstmCell([[0, 9], [1, 9], [0, 1], [1, 9]], (0, 0, -1, 0), (1, 1), 0, (-2, 2), [[1]])

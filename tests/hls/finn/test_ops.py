@@ -7,6 +7,7 @@ FINN generates, compiled by FINN's CompileCppSim.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy.typing as npt
 import pytest
 
 from muxflow.dataflow.errors import GraphError, MuxflowError, UnsupportedError
+from muxflow.dataflow.graph.codec import to_json
+from muxflow.dataflow.ops.lstm_cell import LstmCell
 
 # FINN leaves the files that it generates to the garbage collector.
 pytestmark = [
@@ -140,7 +143,24 @@ def automaton(rows: int, columns: int, alphabet: str, pe: int, simd: int, seed: 
     )
 
 
+def recurrent(x: Codes) -> Codes:
+    """The outputs of `CELL`, unit by unit, of the sums (steps, 4 units) of its input."""
+    c, h, sent = [0] * 3, [0] * 3, []
+    for given in x.tolist():
+        sums = [
+            one + sum(w * o for w, o in zip(row, h, strict=True)) for one, row in zip(given, RECURRENT, strict=True)
+        ]
+        codes = [CELL.bases[r % 4] + sum(t <= sums[r] for t in row) for r, row in enumerate(CELL.thresholds.tolist())]
+        for unit in range(3):
+            i, f, g, _ = codes[4 * unit : 4 * unit + 4]
+            c[unit] = max(-7, min(7, (f * c[unit] + 4 * i * g) // 4))
+        h = [int(codes[4 * unit + 3] * c[unit] >= CELL.outputs[unit, 0]) for unit in range(3)]
+        sent.append(h)
+    return np.array(sent)
+
+
 SIMULATED = {
+    "any-op-with-weights",
     "grouped-3x3",
     "grouped-parallel",
     "mux-element",
@@ -156,6 +176,9 @@ SIMULATED = {
 """Cases that are compiled as well: every kind of node, and every way in which beats are laid out (some seconds each)."""
 THRESHOLDS = np.array([2, 0, 7, 5])
 BITS = np.array([0, 1, 1, 0])
+GENERATOR = np.random.default_rng(36)
+GATES, RECURRENT = np.sort(GENERATOR.integers(-9, 10, (12, 3)), axis=1), GENERATOR.integers(-2, 3, (12, 3)).tolist()
+CELL = LstmCell(GATES, (0, 0, -1, 0), (1, 4), 2, (-7, 7), [[0], [1], [2]])
 CASES = {
     "grouped-3x3": grouped(0, (4, 5, 6), 8, 2, 3, 1, 1, PE=2, SIMD=3),
     "grouped-parallel": grouped(1, (4, 4, 6), 6, 3, 3, 1, 1, PE=2, SIMD=2, ParallelGroups=3),
@@ -272,6 +295,23 @@ CASES = {
         lambda a, b: np.concatenate([a, b], axis=-1),
         (("INT4", (1, 3, 2, 4)), ("UINT2", (1, 3, 2, 2))),
         ("INT4", (1, 3, 2, 6)),
+    ),
+    "any-op-with-weights": Case(
+        "MuxflowOp",
+        {
+            "PE": 4,
+            "SIMD": 3,
+            "numInputVectors": [1, 5],
+            "NumChannels": [12],
+            "inputDataTypes": ["INT4"],
+            "shapes": ["5x12"],
+            "op": "LstmCell",
+            "attributes": json.dumps(to_json(CELL)),
+            "Weights": np.array(RECURRENT),
+        },
+        lambda x: recurrent(x[0])[None],
+        (("INT4", (1, 5, 12)),),
+        ("BINARY", (1, 5, 3)),
     ),
 }  # fmt: skip
 

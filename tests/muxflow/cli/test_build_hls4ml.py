@@ -9,7 +9,7 @@ from pathlib import Path
 import command_line
 import numpy as np
 import pytest
-from networks import NETWORKS, batch, each
+from networks import NETWORKS, batch, each, recurrent
 
 from muxflow.dataflow.files import MOST_TEXT
 from muxflow.dataflow.graph.file import write_graph
@@ -120,6 +120,22 @@ def test_several_inputs_and_outputs(tmp_path: Path, network: str, options: list[
     done = run("csim", "project", "--count", "4", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "hls4ml C simulation: equal to the integer graph on 4 images" in done.stdout
+
+
+def test_a_recurrent_network(tmp_path: Path) -> None:
+    """The cell and its recurrent weights are a layer; one that carries its state on is refused before the fit."""
+    graph = recurrent()
+    write_graph(graph, tmp_path / "net.npz")
+    done = run("build", "net.npz", "--target", "hls4ml", "--output", "project", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run("csim", "project", "--count", "40", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "hls4ml C simulation: equal to the integer graph on 40 images" in done.stdout
+    done = run("build", "net.npz", "--target", "hls4ml", "--stateful", "--output", "other", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "cell (LstmCell): a state that goes on from frame to frame" in done.stderr
+    assert "fit" not in done.stderr
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("network", NETWORKS)
