@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -83,6 +84,32 @@ def lstm_cell(importer: Importer, node: ModelNode) -> Value:
         importer.tensors[name] = node.outputs[0]
     index = np.arange(importer.streams[name].size)
     return Tensor(name, index if op.last else index.reshape(steps, units), np.array([scale]))
+
+
+@handles("Gather")
+def last_step(importer: Importer, node: ModelNode) -> Value:
+    """Import Gather of the last step of a recurrent layer's outputs: the same cell, of which that step alone is sent.
+
+    The cell that sends every step goes where nothing else reads it.
+    """
+    tensor = importer.tensor(node, 0)
+    stream = importer.streams[tensor.stream]
+    cell = next((one for one in importer.nodes if tensor.stream in one.outputs), None)
+    op = None if cell is None else cell.op
+    every = np.arange(stream.size).reshape(stream.pixels, -1)
+    axis, chosen = int(node.attributes.get("axis", 0)), importer.constant(node, 1)
+    in_order = np.array_equal(tensor.index, every) and not tensor.steps
+    of_last = axis == 1 and chosen.size == 1 and int(chosen.flat[0]) in (-1, len(every) - 1)
+    if cell is None or not isinstance(op, LstmCell) or op.last or not in_order or not of_last:
+        raise UnsupportedError(
+            f"{node.label}: Gather of data is not supported but of the last step of a recurrent layer's outputs; let the layer "
+            "before it make what is wanted alone (docs/reference/models.md lists what is)"
+        )
+    name = importer.emit(f"{cell.name}_last", replace(op, last=True), *cell.inputs)
+    importer.describe(name, tensor.scale)
+    importer.tensors[name] = node.outputs[0]
+    index = np.arange(importer.streams[name].size)
+    return Tensor(name, index if chosen.ndim == 0 else index[None], tensor.scale)
 
 
 def sequence(importer: Importer, node: ModelNode) -> Tensor:

@@ -251,8 +251,10 @@ def per_channel():
         ({**BITS, "cell_state": 16}, {}),
         ({**BITS, "sigmoid": 2, "tanh": 2}, {}),
         (BITS, {"quantizers": per_channel}),
+        (BITS, {"num_layers": 2, "taken": lambda sequences, _: sequences[:, -1]}),
+        (BITS, {"taken": lambda sequences, _: sequences[:, [5]]}),
     ],
-    ids="8-bits 4-bits two-layers no-bias shared 16-bit-cell 2-bit-gates per-channel".split(),
+    ids="8-bits 4-bits two-layers no-bias shared 16-bit-cell 2-bit-gates per-channel last listed".split(),
 )
 def test_the_lstm_of_brevitas_with_power_of_two_scales_is_exact(tmp_path, bits, options):
     """Torch = graph on what it was made for, QONNX' execution of its operator = graph on random codes."""
@@ -281,7 +283,10 @@ def test_the_lstm_of_brevitas_with_power_of_two_scales_is_exact(tmp_path, bits, 
         (r"\(QuantLSTMCell\): a bias is not made of steps of its sums", {"bias_quant": None}),
         (r"a further output of .* \(QuantLSTMCell\), which is not supported", {"taken": lambda _, states: states[0]}),
         (r"a further output of .* \(QuantLSTMCell\), which is not supported", {"taken": lambda _, states: states[1]}),
-        (r"Gather\): .* is not supported", {"taken": lambda sequences, _: sequences[:, -1]}),
+        (
+            r"Gather\): Gather of data is not supported but of the last",
+            {"taken": lambda sequences, _: sequences[:, -2]},
+        ),
     ],
 )
 def test_other_lstms_of_brevitas_are_refused_by_name(tmp_path, message, options):
