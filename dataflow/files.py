@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.interruption import ended, undisturbed
-from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.limits import check_bytes, check_depth
 
 MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
@@ -148,20 +148,27 @@ def _opened_file(path: Path) -> BinaryIO:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; raises ValueError for one that holds none, or is too deep, and as `read_bounded`."""
-    tables: dict[str, Any] = _parsed(tomllib.loads, path)
+    tables: dict[str, Any] = _parsed(tomllib.loads, read_bounded(path))
     return tables
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file of Muxflow's; raises ValueError for one that holds none, or is too deep, and as `read_bounded`."""
-    return _parsed(json.loads, path)
+    return parse_json(read_bounded(path))
 
 
-def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
+def parse_json(text: str | bytes) -> Any:
+    """Parse the JSON that a file holds; raises ValueError for one that is none, or is too deep."""
+    return _parsed(json.loads, text)
+
+
+def _parsed(parse: Callable[[Any], Any], text: str | bytes) -> Any:
     try:
-        return parse(read_bounded(path))
+        found = parse(text)
     except RecursionError:
         raise ValueError("its tables are nested too deep") from None
+    check_depth(found)
+    return found
 
 
 def check_writable(path: Path, *sources: Path | None) -> None:

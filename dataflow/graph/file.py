@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.arrays import npz_arrays
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file, write_atomically
+from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file, parse_json, write_atomically
 from muxflow.dataflow.graph.codec import Load, Store, decode_op, encode_op, from_json, to_json
 from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
 from muxflow.dataflow.graph.node import Node
@@ -152,7 +152,7 @@ def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
                 raise MuxflowError(
                     f"{path}: a {HEADER} of {size:,} bytes; at most {MOST_HEADER:,} (MOST_HEADER) are supported"
                 )
-            header = json.loads(archive.read(HEADER))
+            header = parse_json(archive.read(HEADER))
             arrays = npz_arrays(archive, str(path))
             check_bytes(str(path), WIDE * sum(array.size for array in arrays.values()))
     except ARCHIVE_FAULTS as error:

@@ -17,13 +17,15 @@ from muxflow.dataflow.files import (
     check_sources,
     held_folder,
     read_bounded,
+    read_json,
     read_lines,
     read_manifest,
+    read_toml,
     scratch_folder,
     whole_folder,
     write_atomically,
 )
-from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.dataflow.limits import MOST_BYTES, MOST_DEPTH
 
 
 def listing(folder):
@@ -153,6 +155,19 @@ def test_texts_are_not_read_without_end(tmp_path, monkeypatch):
     (tmp_path / "text").write_text("1234")
     with pytest.raises(ValueError, match=r"more than 3 bytes \(MOST_TEXT\)"):
         read_bounded(tmp_path / "text")
+
+
+@pytest.mark.parametrize(("read", "begin"), [(read_json, ""), (read_toml, "a = ")])
+def test_tables_are_nested_a_hundred_deep_at_most(tmp_path, read, begin):
+    file = tmp_path / "deep"
+    within = MOST_DEPTH - len(begin.split("=")[1:])  # a file of TOML is a table itself
+    for depth in (within, within + 1, *range(900, 1000), 100_000):
+        file.write_text(f"{begin}{depth * '['}{depth * ']'}")
+        if depth <= within:
+            read(file)
+            continue
+        with pytest.raises(ValueError, match="its tables are nested too deep"):
+            read(file)
 
 
 def test_lines_of_any_number_and_length_come_in_pieces(tmp_path, monkeypatch):
