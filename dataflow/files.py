@@ -273,7 +273,7 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def _replace(path: Path, new: Path) -> None:
-    """Put a new folder in the place of `path`, with what of the old one is not ours."""
+    """Put a new folder in the place of `path`, with what of the old one is not ours; where that fails all is as it was."""
     if not path.exists():
         new.rename(path)
         return
@@ -281,8 +281,12 @@ def _replace(path: Path, new: Path) -> None:
     path.rename(old)
     try:
         new.rename(path)
-    finally:
         _put_back(old, path)
+    except BaseException:
+        if path.exists():
+            path.rename(new)
+        old.rename(path)
+        raise
 
 
 def _put_back(old: Path, path: Path) -> None:
@@ -301,8 +305,12 @@ def _write_manifest(folder: Path, network: str) -> None:
 
 
 def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
-    """Move what is not ours from an old folder into the new one; a folder in which nothing was ours moves in one piece."""
+    """Move what is not ours from an old folder into the new one; a folder in which nothing was ours moves in one piece.
+
+    Where something cannot be moved nothing is, and MuxflowError names it.
+    """
     folders = {parent.as_posix() for name in ours for parent in PurePosixPath(name).parents}
+    moved: list[tuple[Path, Path]] = []
 
     def visit(below: str) -> None:
         for entry in sorted((old / below).iterdir()):
@@ -314,17 +322,32 @@ def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
             elif not os.path.lexists(new / name):
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 entry.rename(new / name)
+                moved.append((entry, new / name))
 
-    visit("")
+    try:
+        visit("")
+    except OSError as error:
+        for entry, target in reversed(moved):
+            target.rename(entry)
+        at = Path(str(error.filename))
+        name = at.relative_to(old) if at.is_relative_to(old) else at
+        raise MuxflowError(
+            f"{new}: your {name} cannot be moved into the folder that takes its place ({error.strerror}); make it and its "
+            "folder writable, or choose another folder"
+        ) from error
 
 
 def check_replaceable(path: Path, marker: str, what: str) -> None:
-    """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, a folder without `marker`."""
+    """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, one without `marker` or read-only."""
     path = Path(os.path.realpath(path))
     if path == Path.cwd():
         raise MuxflowError(f"{path} is the current folder, which a new folder cannot replace; choose another folder")
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
         raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")
+    manifest = read_manifest(path)
+    for folder in sorted({path, *((path / name).parent for name in (manifest.files if manifest else ()))}):
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise MuxflowError(f"{folder} is read-only, so that nothing takes its place; make it writable, or choose another")
 
 
 def check_network(path: Path, network: str, else_what: str = "or replace it with --force") -> None:

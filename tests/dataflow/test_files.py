@@ -226,6 +226,34 @@ def test_what_a_killed_replacement_left_is_put_back(tmp_path, monkeypatch, moved
     assert not list(tmp_path.glob("*.replaced"))
 
 
+@pytest.mark.parametrize("refused", ["deploy", "mine"])
+def test_where_something_of_the_user_cannot_be_moved_all_is_as_it_was(tmp_path, monkeypatch, refused):
+    """As where another user owns it: the first entry has moved before the second is refused."""
+    project_of_a_user(tmp_path / "p")
+    rename = Path.rename
+
+    def refusing(self, to):
+        if self.name == refused and self.parent.name.endswith(".replaced"):
+            raise PermissionError(13, "Permission denied", str(self))
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(MuxflowError, match=rf"/p: your {refused} cannot be moved .*\(Permission denied\); make it"):
+        rebuild(tmp_path / "p")
+    assert listing(tmp_path) == REBUILT and (tmp_path / "p" / "ours").read_text() == "1"
+
+
+def test_a_read_only_folder_is_not_replaced(tmp_path, monkeypatch):
+    with whole_folder(tmp_path / "p") as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "ours").write_text("1")
+    check_replaceable(tmp_path / "p", "sub", "a project")
+    for closed in ("p", "p/sub"):
+        monkeypatch.setattr(os, "access", lambda path, _mode, closed=closed: Path(path) != tmp_path / closed)
+        with pytest.raises(MuxflowError, match=rf"{closed} is read-only, so that nothing takes its place; make it writable"):
+            check_replaceable(tmp_path / "p", "sub", "a project")
+
+
 def test_processes_that_replace_one_folder_lose_nothing(tmp_path):
     project_of_a_user(tmp_path / "p")
     program = (
