@@ -30,6 +30,8 @@ REPLACED = ".replaced"
 """Ends the name of a folder whose place another one takes."""
 MOST_TEXT = 1 << 26
 """Bytes of a text file that a project or a folder of Muxflow's holds."""
+MOST_TOML = 1 << 20
+"""Bytes of a TOML file: people write them, and they are slow to read (decision)."""
 MOST_LINE = 1 << 16
 """Bytes of a line of a tool's log that are looked at in one piece."""
 ARCHIVE_FAULTS = (
@@ -126,11 +128,15 @@ def read_bounded(path: Path, errors: str = "strict") -> str:
 
     `errors`: what to do with bytes that are no UTF-8, as `bytes.decode` takes it.
     """
+    return _read_at_most(path, MOST_TEXT, "MOST_TEXT").decode(errors=errors)
+
+
+def _read_at_most(path: Path, most: int, limit: str) -> bytes:
     with _opened_file(path) as file:
-        data = file.read(MOST_TEXT + 1)
-    if len(data) > MOST_TEXT:
-        raise ValueError(f"it has more than {MOST_TEXT:,} bytes (MOST_TEXT)")
-    return data.decode(errors=errors)
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it has more than {most:,} bytes ({limit})")
+    return data
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -147,8 +153,8 @@ def _opened_file(path: Path) -> BinaryIO:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raises ValueError for one that holds none, or is too deep, and as `read_bounded`."""
-    tables: dict[str, Any] = _parsed(tomllib.loads, read_bounded(path))
+    """Read a TOML file; raises ValueError for one of more than MOST_TOML bytes, and as `read_json`."""
+    tables: dict[str, Any] = _parsed(tomllib.loads, _read_at_most(path, MOST_TOML, "MOST_TOML").decode())
     return tables
 
 
@@ -347,7 +353,9 @@ def check_replaceable(path: Path, marker: str, what: str) -> None:
     manifest = read_manifest(path)
     for folder in sorted({path, *((path / name).parent for name in (manifest.files if manifest else ()))}):
         if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            raise MuxflowError(f"{folder} is read-only, so that nothing takes its place; make it writable, or choose another")
+            raise MuxflowError(
+                f"{folder} is read-only, so that nothing takes its place; make it writable, or choose another"
+            )
 
 
 def check_network(path: Path, network: str, else_what: str = "or replace it with --force") -> None:

@@ -20,7 +20,7 @@ from typing import IO, Any, Literal
 from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.files import ARCHIVE_FAULTS, scratch_folder
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.processes import completed, running
+from muxflow.dataflow.processes import completed, ending, running
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
@@ -193,7 +193,7 @@ class Child:
             )
         self._errors.seek(0)
         last = "\n".join(self._errors.read().splitlines()[-LINES:])
-        raise ToolError(f"{what}: the process that runs Keras ended with status {status}:\n{last}")
+        raise ToolError(f"{what}: the process that runs Keras ended with {ending(status)}:\n{last}")
 
     def _next(self) -> dict[str, Any] | None:
         """Read up to the next answer; None where the child ends before it."""

@@ -24,7 +24,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import pip_install, require
-from muxflow.dataflow.processes import running
+from muxflow.dataflow.processes import ending, running
 from muxflow.dataflow.templates import templates
 from muxflow.dataflow.text import plainly
 from muxflow.dataflow.version import __version__
@@ -191,4 +191,4 @@ def _run(
         if answer is not None:
             return answer
         last = [line for line in log.read_text().splitlines() if line.strip()][-3:]
-        raise ToolError(f"FINN ended without an answer (exit code {child.returncode}):\n" + "\n".join(last))
+        raise ToolError(f"FINN ended without an answer, with {ending(child.returncode)}:\n" + "\n".join(last))

@@ -250,7 +250,9 @@ def test_a_read_only_folder_is_not_replaced(tmp_path, monkeypatch):
     check_replaceable(tmp_path / "p", "sub", "a project")
     for closed in ("p", "p/sub"):
         monkeypatch.setattr(os, "access", lambda path, _mode, closed=closed: Path(path) != tmp_path / closed)
-        with pytest.raises(MuxflowError, match=rf"{closed} is read-only, so that nothing takes its place; make it writable"):
+        with pytest.raises(
+            MuxflowError, match=rf"{closed} is read-only, so that nothing takes its place; make it writable"
+        ):
             check_replaceable(tmp_path / "p", "sub", "a project")
 
 
