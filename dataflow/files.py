@@ -12,7 +12,7 @@ import tempfile
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -315,7 +315,7 @@ def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
 
     Where something cannot be moved nothing is, and MuxflowError names it.
     """
-    folders = {parent.as_posix() for name in ours for parent in PurePosixPath(name).parents}
+    folders = _folders(ours)
     moved: list[tuple[Path, Path]] = []
 
     def visit(below: str) -> None:
@@ -343,6 +343,11 @@ def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
         ) from error
 
 
+def _folders(names: Iterable[str]) -> set[str]:
+    """List the folders in which files of these names lie, "." among them."""
+    return {above.as_posix() for name in names for above in PurePosixPath(name).parents}
+
+
 def check_replaceable(path: Path, marker: str, what: str) -> None:
     """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, one without `marker` or read-only."""
     path = Path(os.path.realpath(path))
@@ -351,7 +356,7 @@ def check_replaceable(path: Path, marker: str, what: str) -> None:
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
         raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")
     manifest = read_manifest(path)
-    for folder in sorted({path, *((path / name).parent for name in (manifest.files if manifest else ()))}):
+    for folder in sorted({path, *(path / above for above in _folders(manifest.files if manifest else ()))}):
         if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             raise MuxflowError(
                 f"{folder} is read-only, so that nothing takes its place; make it writable, or choose another"

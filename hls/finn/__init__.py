@@ -179,7 +179,7 @@ def _run(
         if codes is not None:
             np.savez(scratch / "codes.npz", *codes.values())
         # Of the child only: a home for FINN's settings, its build folder, and a path of which it reads the version.
-        environment = {**os.environ, "HOME": str(scratch), "FINN_BUILD_DIR": str(scratch)}
+        environment = {**os.environ, **dict.fromkeys(("HOME", "FINN_BUILD_DIR", "TMPDIR"), str(scratch))}
         environment.setdefault("XILINX_VIVADO", "/none/2022.2")
         command = [sys.executable, "-W", "ignore", "-m", "muxflow.hls.finn.process", task, str(folder), str(scratch)]
         log = scratch / "log"

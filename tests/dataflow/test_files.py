@@ -245,10 +245,10 @@ def test_where_something_of_the_user_cannot_be_moved_all_is_as_it_was(tmp_path, 
 
 def test_a_read_only_folder_is_not_replaced(tmp_path, monkeypatch):
     with whole_folder(tmp_path / "p") as folder:
-        (folder / "sub").mkdir()
-        (folder / "sub" / "ours").write_text("1")
+        (folder / "sub" / "below").mkdir(parents=True)
+        (folder / "sub" / "below" / "ours").write_text("1")
     check_replaceable(tmp_path / "p", "sub", "a project")
-    for closed in ("p", "p/sub"):
+    for closed in ("p", "p/sub", "p/sub/below"):
         monkeypatch.setattr(os, "access", lambda path, _mode, closed=closed: Path(path) != tmp_path / closed)
         with pytest.raises(
             MuxflowError, match=rf"{closed} is read-only, so that nothing takes its place; make it writable"
