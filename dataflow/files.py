@@ -359,7 +359,7 @@ def check_replaceable(path: Path, marker: str, what: str) -> None:
     for folder in sorted({path, *(path / above for above in _folders(manifest.files if manifest else ()))}):
         if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             raise MuxflowError(
-                f"{folder} is read-only, so that nothing takes its place; make it writable, or choose another"
+                f"{folder} is read-only or closed to you, so that nothing takes its place; change its mode, or choose another"
             )
 
 

@@ -23,7 +23,7 @@ from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_bytes, check_nodes
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.text import plainly
+from muxflow.dataflow.text import plainly, reason
 
 FORMAT = 2
 Pairs = tuple[tuple[int, int], ...]
@@ -99,7 +99,7 @@ def decode_graph(entry: Any, load: Load | None = None) -> Graph:
     try:
         return check(_graph(entry, load))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
-        raise MuxflowError(f"not a whole Muxflow graph ({error!r}); write it again") from error
+        raise MuxflowError(f"not a whole Muxflow graph ({reason(error)}); write it again") from error
 
 
 def _graph(entry: Mapping[str, Any], load: Load | None) -> Graph:

@@ -251,7 +251,8 @@ def test_a_read_only_folder_is_not_replaced(tmp_path, monkeypatch):
     for closed in ("p", "p/sub", "p/sub/below"):
         monkeypatch.setattr(os, "access", lambda path, _mode, closed=closed: Path(path) != tmp_path / closed)
         with pytest.raises(
-            MuxflowError, match=rf"{closed} is read-only, so that nothing takes its place; make it writable"
+            MuxflowError,
+            match=rf"{closed} is read-only or closed to you, so that nothing takes its place; change its mode",
         ):
             check_replaceable(tmp_path / "p", "sub", "a project")
 

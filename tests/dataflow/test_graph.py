@@ -100,7 +100,7 @@ def rewrite(graph, path, change):
     [
         (lambda h: {**h, "format": 99}, "format 99; this version reads format 2"),
         (lambda h: [], "not a Muxflow graph"),
-        (lambda h: {k: v for k, v in h.items() if k != "nodes"}, "not a whole Muxflow graph"),
+        (lambda h: {k: v for k, v in h.items() if k != "nodes"}, r"not a whole Muxflow graph \(it lacks 'nodes'\)"),
         (lambda h: {**h, "nodes": [{**h["nodes"][0], "op": "Teleport"}]}, "'Teleport' is not known"),
         (lambda h: {**h, "nodes": [{**h["nodes"][0], "attributes": {"colour": 3}}]}, "no field 'colour'; .* has"),
         (lambda h: {**h, "nodes": 7}, "not a whole Muxflow graph"),

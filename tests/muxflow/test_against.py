@@ -132,7 +132,8 @@ def test_finn_ends_with_what_waits_for_it(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(tempfile, "tempdir", None)
     program = tmp_path / "estimate.py"
     program.write_text(
-        "import sys, tempfile, time\ntempfile.mkdtemp()\nprint('progress: folding', file=sys.stderr, flush=True)\ntime.sleep(300)\n"
+        "import sys, tempfile, time\ntempfile.mkdtemp()\n"
+        "print('progress: folding', file=sys.stderr, flush=True)\ntime.sleep(300)\n"
     )
     monkeypatch.setattr(finn_designs, "ESTIMATE", program)
 
