@@ -123,6 +123,15 @@ def check_file(path: Path, remedy: str, what: str = "") -> None:
     raise MuxflowError(f"{f'{what} ' if what else ''}{path}: {met}; {remedy}")
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file that the block reads in an error of the system that names none, as where the disk fails."""
+    try:
+        yield
+    except OSError as error:
+        raise error if error.filename is not None else OSError(error.errno, error.strerror, str(path)) from error
+
+
 def read_bounded(path: Path, errors: str = "strict") -> str:
     """Read a text file; raises ValueError for one of more than MOST_TEXT bytes, a device or a pipe, OSError as `open` does.
 

@@ -16,6 +16,7 @@ from muxflow.dataflow.files import (
     check_replaceable,
     check_sources,
     held_folder,
+    naming,
     read_bounded,
     read_json,
     read_lines,
@@ -168,6 +169,14 @@ def test_tables_are_nested_a_hundred_deep_at_most(tmp_path, read, begin):
             continue
         with pytest.raises(ValueError, match="its tables are nested too deep"):
             read(file)
+
+
+def test_the_system_names_what_cannot_be_read(tmp_path):
+    """A disk that fails amid a file names none."""
+    for error in (OSError(5, "Input/output error"), OSError(5, "Input/output error", "other")):
+        with pytest.raises(OSError, match="Input/output error") as met, naming(tmp_path / "file"):
+            raise error
+        assert met.value.filename == (error.filename or str(tmp_path / "file"))
 
 
 def test_lines_of_any_number_and_length_come_in_pieces(tmp_path, monkeypatch):
