@@ -173,7 +173,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse the JSON that a file holds; raises ValueError for one that is none, or is too deep."""
+    """Read the JSON that a file holds; raises ValueError for one that is none, or is too deep."""
     return _parsed(json.loads, text)
 
 
