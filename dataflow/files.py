@@ -129,7 +129,9 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise error if error.filename is not None else OSError(error.errno, error.strerror, str(path)) from error
+        if error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def read_bounded(path: Path, errors: str = "strict") -> str:
