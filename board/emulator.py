@@ -15,6 +15,7 @@ from muxflow.board.driver.results import Counters, StreamCounters
 from muxflow.board.driver.weights import WEIGHTS_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.interruption import undisturbed
+from muxflow.dataflow.processes import ending
 from muxflow.hls.packing import pack
 from muxflow.hls.vitis.csim import compile_csim, load_options, seed_options
 from muxflow.hls.vitis.project import load_project
@@ -98,9 +99,7 @@ class Emulator:
         self._run = None
         self._log = log
         if run.returncode:
-            raise self._error(
-                f"{self.interface['name']}: the simulation ended with code {run.returncode}: {log.strip()}"
-            )
+            raise self._error(f"{self.interface['name']}: the simulation ended with {ending(run.returncode, log)}")
         self._frames += frames
         files = (self._file(port, slot) for port in self._ports("outputs"))
         whole = self._before[slot] + frames

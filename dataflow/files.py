@@ -12,7 +12,7 @@ import tempfile
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.interruption import ended, undisturbed
-from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.limits import check_bytes, check_depth
 
 MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
@@ -30,6 +30,8 @@ REPLACED = ".replaced"
 """Ends the name of a folder whose place another one takes."""
 MOST_TEXT = 1 << 26
 """Bytes of a text file that a project or a folder of Muxflow's holds."""
+MOST_TOML = 1 << 20
+"""Bytes of a TOML file: people write them, and they are slow to read (decision)."""
 MOST_LINE = 1 << 16
 """Bytes of a line of a tool's log that are looked at in one piece."""
 ARCHIVE_FAULTS = (
@@ -121,16 +123,31 @@ def check_file(path: Path, remedy: str, what: str = "") -> None:
     raise MuxflowError(f"{f'{what} ' if what else ''}{path}: {met}; {remedy}")
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file that the block reads in an error of the system that names none, as where the disk fails."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
 def read_bounded(path: Path, errors: str = "strict") -> str:
     """Read a text file; raises ValueError for one of more than MOST_TEXT bytes, a device or a pipe, OSError as `open` does.
 
     `errors`: what to do with bytes that are no UTF-8, as `bytes.decode` takes it.
     """
+    return _read_at_most(path, MOST_TEXT, "MOST_TEXT").decode(errors=errors)
+
+
+def _read_at_most(path: Path, most: int, limit: str) -> bytes:
     with _opened_file(path) as file:
-        data = file.read(MOST_TEXT + 1)
-    if len(data) > MOST_TEXT:
-        raise ValueError(f"it has more than {MOST_TEXT:,} bytes (MOST_TEXT)")
-    return data.decode(errors=errors)
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it has more than {most:,} bytes ({limit})")
+    return data
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -147,21 +164,28 @@ def _opened_file(path: Path) -> BinaryIO:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raises ValueError for one that holds none, or is too deep, and as `read_bounded`."""
-    tables: dict[str, Any] = _parsed(tomllib.loads, path)
+    """Read a TOML file; raises ValueError for one of more than MOST_TOML bytes, and as `read_json`."""
+    tables: dict[str, Any] = _parsed(tomllib.loads, _read_at_most(path, MOST_TOML, "MOST_TOML").decode())
     return tables
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file of Muxflow's; raises ValueError for one that holds none, or is too deep, and as `read_bounded`."""
-    return _parsed(json.loads, path)
+    return parse_json(read_bounded(path))
 
 
-def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
+def parse_json(text: str | bytes) -> Any:
+    """Read the JSON that a file holds; raises ValueError for one that is none, or is too deep."""
+    return _parsed(json.loads, text)
+
+
+def _parsed(parse: Callable[[Any], Any], text: str | bytes) -> Any:
     try:
-        return parse(read_bounded(path))
+        found = parse(text)
     except RecursionError:
         raise ValueError("its tables are nested too deep") from None
+    check_depth(found)
+    return found
 
 
 def check_writable(path: Path, *sources: Path | None) -> None:
@@ -266,7 +290,7 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def _replace(path: Path, new: Path) -> None:
-    """Put a new folder in the place of `path`, with what of the old one is not ours."""
+    """Put a new folder in the place of `path`, with what of the old one is not ours; where that fails all is as it was."""
     if not path.exists():
         new.rename(path)
         return
@@ -274,8 +298,12 @@ def _replace(path: Path, new: Path) -> None:
     path.rename(old)
     try:
         new.rename(path)
-    finally:
         _put_back(old, path)
+    except BaseException:
+        if path.exists():
+            path.rename(new)
+        old.rename(path)
+        raise
 
 
 def _put_back(old: Path, path: Path) -> None:
@@ -294,8 +322,12 @@ def _write_manifest(folder: Path, network: str) -> None:
 
 
 def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
-    """Move what is not ours from an old folder into the new one; a folder in which nothing was ours moves in one piece."""
-    folders = {parent.as_posix() for name in ours for parent in PurePosixPath(name).parents}
+    """Move what is not ours from an old folder into the new one; a folder in which nothing was ours moves in one piece.
+
+    Where something cannot be moved nothing is, and MuxflowError names it.
+    """
+    folders = _folders(ours)
+    moved: list[tuple[Path, Path]] = []
 
     def visit(below: str) -> None:
         for entry in sorted((old / below).iterdir()):
@@ -307,17 +339,39 @@ def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
             elif not os.path.lexists(new / name):
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 entry.rename(new / name)
+                moved.append((entry, new / name))
 
-    visit("")
+    try:
+        visit("")
+    except OSError as error:
+        for entry, target in reversed(moved):
+            target.rename(entry)
+        at = Path(str(error.filename))
+        name = at.relative_to(old) if at.is_relative_to(old) else at
+        raise MuxflowError(
+            f"{new}: your {name} cannot be moved into the folder that takes its place ({error.strerror}); make it and its "
+            "folder writable, or choose another folder"
+        ) from error
+
+
+def _folders(names: Iterable[str]) -> set[str]:
+    """List the folders in which files of these names lie, "." among them."""
+    return {above.as_posix() for name in names for above in PurePosixPath(name).parents}
 
 
 def check_replaceable(path: Path, marker: str, what: str) -> None:
-    """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, a folder without `marker`."""
+    """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, one without `marker` or read-only."""
     path = Path(os.path.realpath(path))
     if path == Path.cwd():
         raise MuxflowError(f"{path} is the current folder, which a new folder cannot replace; choose another folder")
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
         raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")
+    manifest = read_manifest(path)
+    for folder in sorted({path, *(path / above for above in _folders(manifest.files if manifest else ()))}):
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise MuxflowError(
+                f"{folder} is read-only or closed to you, so that nothing takes its place; change its mode, or choose another"
+            )
 
 
 def check_network(path: Path, network: str, else_what: str = "or replace it with --force") -> None:

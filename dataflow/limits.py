@@ -5,6 +5,7 @@ All are decisions: far beyond any network that fits a device, and within the mem
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import isfinite, prod
 from numbers import Real
 from typing import Any
@@ -22,6 +23,8 @@ MOST_NODES = 1 << 16
 """Nodes of a model or a graph."""
 MOST_BYTES = 1 << 31
 """Bytes of a model file, and of all that it holds once decompressed: what protocol buffers allow."""
+MOST_DEPTH = 100
+"""Lists and tables of a JSON or TOML file that stand in each other."""
 
 
 def is_number(value: Any) -> bool:
@@ -88,3 +91,19 @@ def check_bytes(what: str, count: int) -> None:
             f"{what}: {count:,} bytes once it is read; at most {MOST_BYTES:,} (MOST_BYTES) are supported: it is no model "
             "for a device, or made to fill the memory"
         )
+
+
+def check_depth(value: Any) -> None:
+    """Raise ValueError for what a file holds, lists and tables, where more than MOST_DEPTH of them stand in each other.
+
+    What is nested deeper cannot be walked or shown.
+    """
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [part for one in level for part in _parts(one)]
+    if any(isinstance(one, dict | list) for one in level):
+        raise ValueError(f"its tables are nested too deep; at most {MOST_DEPTH} (MOST_DEPTH) are supported")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

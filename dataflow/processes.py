@@ -66,6 +66,12 @@ def compiled(command: Sequence[str], folder: Path, source: str) -> subprocess.Co
         ) from None
 
 
+def ending(code: int, said: str = "") -> str:
+    """Say how a process ended, with its exit code or by a signal, and after that what it said."""
+    how = f"code {code}" if code >= 0 else f"the signal {-code} ({signal.strsignal(-code)})"
+    return f"{how}: {said.strip()}" if said.strip() else how
+
+
 def first_errors(said: str) -> str:
     """Give the first errors that a compiler names, its last lines where it names none."""
     lines = said.splitlines()

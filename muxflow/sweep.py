@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -29,6 +29,7 @@ from muxflow.dataflow.files import read_json, scratch_folder, write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
+from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.interruption import HELD
 from muxflow.dataflow.limits import is_number, number_text
@@ -36,6 +37,7 @@ from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import GRACE_SECONDS
 from muxflow.dataflow.text import cell
 from muxflow.hls.kernels import KERNELS
+from muxflow.reports.schema.file import check_values
 
 CONNECT_SECONDS = 10
 DIED = "the worker process died (out of memory?); run this point alone with `muxflow fit`"
@@ -313,8 +315,9 @@ def _read(folder: Path, work: _Work) -> Outcome | None:
     """Read the outcome of an earlier run; None where there is none, or where its file is damaged."""
     try:
         entry = read_json(folder / "points" / f"{work.key}.json")
-        return Outcome(**{**entry, "point": work.point})
-    except (OSError, ValueError, TypeError):
+        check_values(entry)
+        return replace(from_json(Outcome, entry), point=work.point)
+    except (OSError, ValueError, MuxflowError):
         return None
 
 

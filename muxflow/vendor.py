@@ -30,7 +30,7 @@ from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.text import reason
 from muxflow.hls.names import identifier
 from muxflow.hls.vitis.project import VECTOR_FRAMES
-from muxflow.reports.schema.file import check_numbers
+from muxflow.reports.schema.file import check_values
 from muxflow.reports.schema.stages import (
     COSIMULATED,
     IMPLEMENTED,
@@ -77,7 +77,7 @@ def vendor_findings(design: Design, path: Path, digest: str) -> VendorFindings:
         entry: dict[str, Any] = read_json(kept)
         known = {field.name for field in fields(Figures)}
         figures = from_json(Figures, {name: value for name, value in entry.items() if name in known})
-        check_numbers({name: value for name, value in entry.items() if name != "timing"})
+        check_values({name: value for name, value in entry.items() if name != "timing"})
         current = entry["digest"] == digest
     except (OSError, ValueError, KeyError, TypeError, AttributeError, MuxflowError) as error:
         fault = f"{kept}: not figures of Muxflow ({reason(error)}); run `muxflow bitstream` again"
@@ -197,7 +197,7 @@ def _measured(path: Path, digest: str) -> Measured | None:
             entry: dict[str, Any] = read_json(folder / MEASURED_FILE)
             state: State = "done" if entry.pop("digest") == digest else "stale"
             one = from_json(Measurement, entry)
-            check_numbers(entry)
+            check_values(entry)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, MuxflowError):
             continue
         if min(one.images, one.frames_per_second, one.packed_frames_per_second, one.one_image_latency_seconds) > 0:

@@ -15,7 +15,7 @@ from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.quantities import count, counted
-from muxflow.dataflow.text import json_text
+from muxflow.dataflow.text import json_text, reason
 from muxflow.proof.compare import Outcome
 from muxflow.proof.execution import Execution
 from muxflow.reports.schema.stages import Accuracy, Rung
@@ -109,4 +109,4 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
             return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
         return kept
     except (OSError, ValueError, KeyError, TypeError, MuxflowError) as error:
-        raise MuxflowError(f"{file}: not a proof of Muxflow ({error!r}); run `muxflow csim` again") from error
+        raise MuxflowError(f"{file}: not a proof of Muxflow ({reason(error)}); run `muxflow csim` again") from error

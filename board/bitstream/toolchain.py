@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.processes import ending
 from muxflow.dataflow.text import plainly
 from muxflow.hls.emit import Tool as HlsSyntax
 
@@ -176,7 +177,7 @@ def _version(path: Path, option: str) -> Version:
     match = re.search(r"\bv\.?(20\d\d)\.(\d)", text)
     if match is None:
         shown = "\n".join(text.splitlines()[-5:])
-        raise ToolError(f"{path} {option}: says no version (exit code {done.returncode})\n{shown}")
+        raise ToolError(f"{path} {option}: says no version (it ended with {ending(done.returncode)})\n{shown}")
     return int(match[1]), int(match[2])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import AcceleratorError
 from .packing import CONTAINERS, AxiPort
-from .weights import LONGEST_REASON, SHOWN, WeightMemories, parse_memories, text, whole
+from .weights import SHOWN, WeightMemories, parse_memories, text, told, whole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -309,7 +309,7 @@ def parse_interface(entry: Mapping[str, Any], source: str) -> Interface:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise AcceleratorError(
-            f"{source}: not a whole interface ({error!r:.{LONGEST_REASON}}); write the deploy folder again"
+            f"{source}: not a whole interface ({told(error)}); write the deploy folder again"
         ) from error
 
 
@@ -330,9 +330,7 @@ def read_interface(folder: Path) -> Interface:
     except FileNotFoundError:
         raise AcceleratorError(f"{file}: no such file; give the deploy folder that `muxflow bitstream` made") from None
     except (ValueError, RecursionError, OSError) as error:
-        raise AcceleratorError(
-            f"{file}: cannot be read ({error!s:.{LONGEST_REASON}}); copy the deploy folder again"
-        ) from error
+        raise AcceleratorError(f"{file}: cannot be read ({told(error)}); copy the deploy folder again") from error
     return parse_interface(entry, str(file))
 
 
@@ -353,6 +351,4 @@ def read_self_test(folder: Path, interface: Interface) -> dict[str, Codes]:
     except FileNotFoundError:
         raise AcceleratorError(f"{file}: no such file; copy the whole deploy folder to the board") from None
     except Exception as error:  # a damaged zip file raises many kinds
-        raise AcceleratorError(
-            f"{file}: cannot be read ({error!s:.{LONGEST_REASON}}); copy the deploy folder again"
-        ) from error
+        raise AcceleratorError(f"{file}: cannot be read ({told(error)}); copy the deploy folder again") from error

@@ -34,6 +34,14 @@ WEIGHTS_FILE = "weights.bin"
 """The built network's own weights, in its project and in the deploy folder."""
 
 
+def told(error: BaseException) -> str:
+    """Return what an error says, cut where it is long: of a file what the system says, of a key that it is missing."""
+    said = (
+        f"it lacks {error.args[0]!r}" if isinstance(error, KeyError) else getattr(error, "strerror", None) or str(error)
+    )
+    return said[:LONGEST_REASON]
+
+
 @dataclass(frozen=True)
 class LoadedNode:
     """One memory that is loaded: the node, its fold in words, and how many words of 64 bits it takes."""
@@ -139,9 +147,7 @@ def read_weights(path: str | Path, memories: WeightMemories) -> Words:
         header = json.loads(line)
         found, crc = parse_memories(header), header["crc32"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise AcceleratorError(
-            f"{file}: its second line is not whole ({error!r:.{LONGEST_REASON}}); write the file again"
-        ) from None
+        raise AcceleratorError(f"{file}: its second line is not whole ({told(error)}); write the file again") from None
     _check_same(file, found, memories)
     if len(body) != 8 * memories.words:
         many = "more than" if len(body) > 8 * memories.words else f"{len(body)} of"

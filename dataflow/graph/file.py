@@ -8,14 +8,14 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.arrays import npz_arrays
-from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file, write_atomically
+from muxflow.dataflow.errors import GraphError, MuxflowError
+from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file, parse_json, write_atomically
 from muxflow.dataflow.graph.codec import Load, Store, decode_op, encode_op, from_json, to_json
 from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
 from muxflow.dataflow.graph.node import Node
@@ -23,7 +23,10 @@ from muxflow.dataflow.graph.spec import check
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_bytes, check_nodes
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.text import plainly
+from muxflow.dataflow.text import plainly, reason, shown
+
+T = TypeVar("T")
+Meaning = tuple[tuple[float, ...], tuple[float, ...]]
 
 FORMAT = 2
 Pairs = tuple[tuple[int, int], ...]
@@ -99,23 +102,31 @@ def decode_graph(entry: Any, load: Load | None = None) -> Graph:
     try:
         return check(_graph(entry, load))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
-        raise MuxflowError(f"not a whole Muxflow graph ({error!r}); write it again") from error
+        raise MuxflowError(f"not a whole Muxflow graph ({reason(error)}); write it again") from error
+
+
+def _expected(kind: type[T], value: Any, path: str) -> T:
+    """Return an entry that is a list or a table; raises GraphError where it is something else."""
+    if not isinstance(value, kind):
+        raise GraphError(f"{path}: {shown(value)}; expected a {'list' if kind is list else 'table'}")
+    return value
 
 
 def _graph(entry: Mapping[str, Any], load: Load | None) -> Graph:
     inputs = from_json(tuple[tuple[str, Stream], ...], entry["inputs"], path="inputs")
     streams = dict(inputs)
     nodes = []
-    check_nodes("graph", len(entry["nodes"]))
-    for one in entry["nodes"]:
+    check_nodes("graph", len(_expected(list, entry["nodes"], "nodes")))
+    for number, one in enumerate(entry["nodes"]):
+        _expected(dict, one, f"nodes.{number}")
         name = from_json(str, one["name"], path="name")
         ends = (from_json(tuple[str, ...], one[side], path=f"{name}.{side}") for side in ("inputs", "outputs"))
         node = Node(name, decode_op(one, load), *ends)
         streams.update(node.infer(streams))
         nodes.append(node)
-    for name, (scale, offset) in entry["meanings"].items():
-        meaning = [from_json(tuple[float, ...], part, path=f"meanings.{name}") for part in (scale, offset)]
-        streams[name] = replace(streams[name], scale=meaning[0], offset=meaning[1])
+    meanings = from_json(Mapping[str, Meaning], entry["meanings"], path="meanings")  # type: ignore[type-abstract]
+    for name, (scale, offset) in meanings.items():
+        streams[name] = replace(streams[name], scale=scale, offset=offset)
     return Graph(
         from_json(str, entry["name"], path="name"),
         tuple(nodes),
@@ -152,7 +163,7 @@ def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
                 raise MuxflowError(
                     f"{path}: a {HEADER} of {size:,} bytes; at most {MOST_HEADER:,} (MOST_HEADER) are supported"
                 )
-            header = json.loads(archive.read(HEADER))
+            header = parse_json(archive.read(HEADER))
             arrays = npz_arrays(archive, str(path))
             check_bytes(str(path), WIDE * sum(array.size for array in arrays.values()))
     except ARCHIVE_FAULTS as error:

@@ -7,7 +7,6 @@ be one of those that the process knows and that only compute, from a package tha
 from __future__ import annotations
 
 import io
-import json
 import re
 import zipfile
 from collections import Counter
@@ -18,6 +17,7 @@ from typing import Any
 import h5py
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.files import parse_json
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.text import shown
 
@@ -72,12 +72,12 @@ def _architectures(path: Path) -> Iterator[Any]:
                 with h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
                     _check_data(what, file)
             if CONFIG in sizes:
-                yield json.loads(archive.read(CONFIG))
+                yield parse_json(archive.read(CONFIG))
     if h5py.is_hdf5(path):
         with h5py.File(path) as file:
             _check_data(what, file)
             if ATTRIBUTE in file.attrs:
-                yield json.loads(file.attrs[ATTRIBUTE])
+                yield parse_json(file.attrs[ATTRIBUTE])
 
 
 def _check_data(what: str, file: h5py.File) -> None:

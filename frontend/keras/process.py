@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
-from muxflow.dataflow.files import ARCHIVE_FAULTS, scratch_folder
+from muxflow.dataflow.files import ARCHIVE_FAULTS, naming, scratch_folder
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.processes import completed, running
+from muxflow.dataflow.processes import completed, ending, running
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
@@ -86,7 +86,7 @@ def check_readable(path: Path) -> None:
     """Raise MuxflowError for a file that no Keras can read, without starting one: neither an archive nor sound HDF5."""
     if zipfile.is_zipfile(path):
         return
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         hdf5 = file.read(len(HDF5)) == HDF5
     fault = _hdf5_version(path, path.stat().st_mtime_ns)[1] if hdf5 else "neither an HDF5 file nor an archive of Keras"
     if fault:
@@ -193,7 +193,7 @@ class Child:
             )
         self._errors.seek(0)
         last = "\n".join(self._errors.read().splitlines()[-LINES:])
-        raise ToolError(f"{what}: the process that runs Keras ended with status {status}:\n{last}")
+        raise ToolError(f"{what}: the process that runs Keras ended with {ending(status)}:\n{last}")
 
     def _next(self) -> dict[str, Any] | None:
         """Read up to the next answer; None where the child ends before it."""

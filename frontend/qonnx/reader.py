@@ -78,6 +78,7 @@ def _parsed(path: Path) -> onnx.ModelProto:
         check_bytes(f"model {path}", path.stat().st_size)
         data = path.read_bytes()
         model.ParseFromString(data)
+        _decode_texts(model)
         check_bytes(f"model {path} with its external data", len(data) + _external_bytes(model, path.parent))
         load_external_data_for_model(model, str(path.parent))
     except OSError as error:
@@ -95,7 +96,6 @@ def _parsed(path: Path) -> onnx.ModelProto:
         raise MuxflowError(f"model {path}: not a whole ONNX model (no nodes or no output); export the model again")
     if not all(entry.name for entry in (*model.graph.input, *model.graph.output)):
         raise MuxflowError(f"model {path}: an input or output has no name; give it one")
-    _decode_names(model.graph)
     for what, entries in (("inputs", model.graph.input), ("constants", model.graph.initializer)):
         names = [entry.name for entry in entries]
         if len(set(names)) < len(names):
@@ -110,16 +110,16 @@ def _parsed(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _decode_names(graph: onnx.GraphProto) -> None:
-    """Make text of every name in a graph: protobuf gives one that is no UTF-8 as bytes."""
-    entries = [entry for part in (graph.initializer, graph.input, graph.output, graph.node) for entry in part]
-    for entry in [*entries, *(attribute for node in graph.node for attribute in node.attribute)]:
-        entry.name = _decoded(entry.name)
-    for node in graph.node:
-        node.op_type, node.domain = _decoded(node.op_type), _decoded(node.domain)
-        for names in (node.input, node.output):
-            if not all(isinstance(name, str) for name in names):
-                names[:] = [_decoded(name) for name in names]
+def _decode_texts(message: Any) -> None:
+    """Make text of every text in a message and the messages in it: protobuf gives one that is no UTF-8 as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for part in (value,) if hasattr(value, "ListFields") else value:
+                _decode_texts(part)
+        elif field.type == field.TYPE_STRING and isinstance(value, str | bytes):
+            setattr(message, field.name, _decoded(value))
+        elif field.type == field.TYPE_STRING and not all(isinstance(one, str) for one in value):
+            value[:] = [_decoded(one) for one in value]
 
 
 def _decoded(name: str | bytes) -> str:

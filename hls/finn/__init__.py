@@ -24,7 +24,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import pip_install, require
-from muxflow.dataflow.processes import running
+from muxflow.dataflow.processes import ending, running
 from muxflow.dataflow.templates import templates
 from muxflow.dataflow.text import plainly
 from muxflow.dataflow.version import __version__
@@ -179,7 +179,7 @@ def _run(
         if codes is not None:
             np.savez(scratch / "codes.npz", *codes.values())
         # Of the child only: a home for FINN's settings, its build folder, and a path of which it reads the version.
-        environment = {**os.environ, "HOME": str(scratch), "FINN_BUILD_DIR": str(scratch)}
+        environment = {**os.environ, **dict.fromkeys(("HOME", "FINN_BUILD_DIR", "TMPDIR"), str(scratch))}
         environment.setdefault("XILINX_VIVADO", "/none/2022.2")
         command = [sys.executable, "-W", "ignore", "-m", "muxflow.hls.finn.process", task, str(folder), str(scratch)]
         log = scratch / "log"
@@ -191,4 +191,4 @@ def _run(
         if answer is not None:
             return answer
         last = [line for line in log.read_text().splitlines() if line.strip()][-3:]
-        raise ToolError(f"FINN ended without an answer (exit code {child.returncode}):\n" + "\n".join(last))
+        raise ToolError(f"FINN ended without an answer, with {ending(child.returncode)}:\n" + "\n".join(last))

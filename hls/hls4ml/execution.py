@@ -13,7 +13,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import check_sources, read_bounded, scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.processes import compiled, completed, first_errors
+from muxflow.dataflow.processes import compiled, completed, ending, first_errors
 from muxflow.dataflow.text import plainly
 
 SCRIPT = "build_lib.sh"
@@ -69,6 +69,6 @@ class Hls4mlExecution:
             command = [sys.executable, "-c", PREDICT, str(self._library), self._function, str(folder)]
             done = completed(command)
             if done.returncode:
-                raise ToolError(f"{self._library.name} ended with code {done.returncode}: {done.stderr[-400:].strip()}")
+                raise ToolError(f"{self._library.name} ended with {ending(done.returncode, done.stderr[-400:])}")
             with np.load(folder / "outputs.npz") as outputs:
                 return {name: found.astype(np.int64) for name, found in zip(empty, outputs.values(), strict=True)}

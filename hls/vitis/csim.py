@@ -25,7 +25,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.processes import compiled, first_errors, running
+from muxflow.dataflow.processes import compiled, ending, first_errors, running
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.project import Project
 from muxflow.hls.vitis.seeds import seed_texts
@@ -310,7 +310,7 @@ class _Run:
             ]
             raise ToolError("csim: deadlock with bounded FIFOs\n" + "\n".join(lines))
         if code:
-            raise ToolError(f"csim: the simulation ended with code {code}: {self.log.strip()}")
+            raise ToolError(f"csim: the simulation ended with {ending(code, self.log)}")
         if self.loaded != self.checksum:
             raise ToolError(
                 f"csim: the checksum of the loaded weights is {self.loaded}, expected {self.checksum}; are the sources and the "

@@ -14,7 +14,7 @@ import numpy as np
 from muxflow.board.driver.errors import AcceleratorError
 from muxflow.board.driver.weights import WEIGHTS_FILE, WeightMemories, checksum, read_weights, weight_file
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import check_replaceable, check_sources, whole_folder
+from muxflow.dataflow.files import check_replaceable, check_sources, naming, whole_folder
 from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
@@ -185,7 +185,8 @@ class Project:
         sources = (file for folder in SOURCES for file in (self.path / folder).rglob("*"))
         for file in sorted((*sources, self.path / DESIGN, self.path / GRAPH)):
             if file.is_file():
-                digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes())
+                with naming(file):
+                    digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()
 
     def vector_file(self, stream: str) -> Path:

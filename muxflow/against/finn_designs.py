@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
@@ -169,9 +170,11 @@ def run_finn(
     command += ["--clock-mhz", str(clock_mhz), "--fps", *map(str, targets)]
     command += ["--mvau-wwidth-max", *map(str, widths)]
     last: deque[str] = deque(maxlen=20)
-    with tempfile.TemporaryFile("w+") as answer:
+    with scratch_folder() as scratch, (scratch / "answer").open("w+") as answer:
+        # What FINN+ leaves where temporary files go, because it is killed, goes with the folder.
+        environment = {**os.environ, "TMPDIR": str(scratch)}
         pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": answer, "stderr": subprocess.PIPE}
-        with running(command, text=True, errors="replace", **pipes) as run:
+        with running(command, env=environment, text=True, errors="replace", **pipes) as run:
             assert run.stderr is not None
             for line in run.stderr:
                 last.append(line)

@@ -20,8 +20,8 @@ from muxflow.dataflow.text import message, reason
 GENERAL, USAGE, INTERNAL, INTERRUPTED, PIPE_CLOSED = 1, 2, 8, 130, 141
 """Exit codes beside those of `MuxflowError` and its kinds; a signal that ends a process gives 128 and its number."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What a disk that is full, or broken, says."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk that is full says."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
         return Failure(f"the package {error.name} is not installed; `muxflow doctor` says how to get it", GENERAL)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return Failure(message(f"{os.fsdecode(error.filename)}: {error.strerror}"), GENERAL)
-    if isinstance(error, OSError) and error.errno in FULL:
-        return Failure(f"the output cannot be written ({error.strerror})", GENERAL)
+    if isinstance(error, OSError) and error.errno in (*FULL, errno.EIO):
+        what = "the output cannot be written" if error.errno in FULL else "a file cannot be read or written"
+        return Failure(f"{what} ({error.strerror})", GENERAL)
     if (refusal := _temporary_refused()) is not None:
         return Failure(message(f"{refusal}; free space there, or name a folder in TMPDIR"), GENERAL)
     log = write_log(error, arguments)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from muxflow.cli.signals import heed_signals, leave_signals
-from muxflow.dataflow.errors import MuxflowWarning
+from muxflow.dataflow.errors import MuxflowError, MuxflowWarning
 
 VERBOSE = frozenset(("--verbose", "-v"))
 
@@ -37,6 +37,7 @@ def main() -> None:
 
 def _run(arguments: Sequence[str]) -> int:
     """Run the command of these arguments and give its exit code; every error comes out as it is."""
+    _check_current_folder()
     from typer import Exit
     from typer.main import get_command
 
@@ -49,6 +50,14 @@ def _run(arguments: Sequence[str]) -> int:
     except Exit as done:
         return done.exit_code
     return 0
+
+
+def _check_current_folder() -> None:
+    """Raise MuxflowError where the current folder has been removed: libraries fail there, each in its own way."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise MuxflowError(f"the current folder is gone ({error.strerror}); change into one that is there") from error
 
 
 def _quieten() -> None:

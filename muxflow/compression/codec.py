@@ -17,7 +17,7 @@ import muxflow
 from muxflow.compression.container import BITS, MOST_PIXELS, PATCH, TILE, Compressed, check_size, plane_sizes, unpack
 from muxflow.compression.images import check_pixels, joined, luma_and_chroma
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import check_file
+from muxflow.dataflow.files import check_file, naming
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.file import encode_graph
 from muxflow.dataflow.graph.graph import Graph
@@ -166,7 +166,7 @@ def read_compressed(path: Path) -> Compressed:
     """Read the file of a compressed picture; raises MuxflowError naming it where it is none, or too large."""
     longest = MOST_PIXELS // PATCH**2 * BITS // 8 * 4
     check_file(path, "give one that `muxflow compress` wrote")
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         data = file.read(longest)
     return unpack(str(path), data)
 

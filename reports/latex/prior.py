@@ -22,6 +22,8 @@ ENTRY = re.compile(r"^\s*@(?!comment|string|preamble)\w+\s*[{(]\s*([^,\s]+)\s*,"
 DEVICE = re.compile(r"xc[a-z0-9]+?(?=(?:clg|fbg|ffg|sbg)\d|-|$)")
 """The device in the name of a part, without package and speed."""
 MOST_VALUE = 1e15
+MOST_DESIGNS = 1000
+"""Published designs that a table holds (decision): twenty pages of them."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,26 @@ class PriorWork:
     @property
     def missing(self) -> tuple[str, ...]:
         """The keys that no entry of the bibliography has, in the order of the designs."""
-        return tuple(dict.fromkeys(one.key for one in self.designs if one.key not in self.keys))
+        keys = self.keys
+        return tuple(dict.fromkeys(one.key for one in self.designs if one.key not in keys))
 
 
 def read_prior(files: Sequence[Path] = ()) -> PriorWork:
-    """Read the designs that ship with Muxflow, then a user's; raises MuxflowError naming a file that is damaged."""
-    read = [_read(file) for file in (FILE, *files)]
-    designs = tuple(design for found, _ in read for design in found)
-    return PriorWork(designs, "\n".join(dict.fromkeys(text for _, text in read if text)))
+    """Read the designs that ship with Muxflow, then a user's; raises MuxflowError naming a file that is damaged.
+
+    So it does the file with which they are more than MOST_DESIGNS.
+    """
+    designs: tuple[PriorDesign, ...] = ()
+    texts: list[str] = []
+    for file in (FILE, *files):
+        found, text = _read(file)
+        designs, texts = designs + found, [*texts, text]
+        if len(designs) > MOST_DESIGNS:
+            raise MuxflowError(
+                f"{file}: with it there are {len(designs):,} published designs; a table holds at most {MOST_DESIGNS:,} "
+                "(MOST_DESIGNS), so give fewer"
+            )
+    return PriorWork(designs, "\n".join(dict.fromkeys(filter(None, texts))))
 
 
 def _read(file: Path) -> tuple[tuple[PriorDesign, ...], str]:

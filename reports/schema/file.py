@@ -19,6 +19,8 @@ VERSION = 2
 """Of the schema: 1 had no number, no layers' matrices, and its stages as a table of text."""
 LEAST, MOST = 1e-12, 1 << 62
 """Of any number in a report but 0: less and more than any design has."""
+LONGEST_TEXT = 100_000
+"""Characters of any text in a report: more than any name, tool or reason has (decision)."""
 SIGNED = frozenset({"margins", "slack_ns"})
 """Entries whose numbers may be negative."""
 
@@ -76,7 +78,7 @@ def from_entry(entry: Any) -> Report:
     if version == 1:
         entry = _from_version_1(entry)
     fields = {name: value for name, value in entry.items() if name != "schema" and name not in DERIVED}
-    check_numbers(fields)
+    check_values(fields)
     report = from_json(Report, fields)
     _check(report)
     return report
@@ -106,15 +108,20 @@ def _from_version_1(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "stages": [stages[name] for name in STAGES if name in stages]}
 
 
-def check_numbers(value: Any, path: str = "") -> None:
-    """Raise MuxflowError for a number in a JSON value that no count, share or time is."""
+def check_values(value: Any, path: str = "") -> None:
+    """Raise MuxflowError for a number in a JSON value that no count, share or time is, and for a text of many pages."""
     if isinstance(value, dict):
         for name, part in value.items():
+            check_values(name, path)
             if name not in SIGNED:
-                check_numbers(part, f"{path}.{name}" if path else str(name))
+                check_values(part, f"{path}.{name}" if path else str(name))
     elif isinstance(value, list):
         for index, part in enumerate(value):
-            check_numbers(part, f"{path}.{index}")
+            check_values(part, f"{path}.{index}")
+    elif isinstance(value, str) and len(value) > LONGEST_TEXT:
+        raise MuxflowError(
+            f"{path}: a text of {len(value):,} characters; expected at most {LONGEST_TEXT:,} (LONGEST_TEXT)"
+        )
     elif isinstance(value, int | float) and not isinstance(value, bool) and value and not LEAST <= value <= MOST:
         raise MuxflowError(f"{path}: {shown(value)}; expected 0, or a number from {LEAST:g} to {MOST}")
 

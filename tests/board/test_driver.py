@@ -256,7 +256,7 @@ STATE = {"node": "lstm", "argument": "anew", "cells": "00", "offset": 32, "frame
 BROKEN = [
     (lambda entry: {**entry, "format": FORMAT + 1}, "of different versions of Muxflow"),
     (lambda entry: [], "format None"),
-    (lambda entry: {name: value for name, value in entry.items() if name != "clock_mhz"}, "'clock_mhz'"),
+    (lambda entry: {name: value for name, value in entry.items() if name != "clock_mhz"}, r"\(it lacks 'clock_mhz'\)"),
     (lambda entry: {**entry, "outputs": [{**entry["outputs"][0], "answer": "poem"}]}, "answer 'poem'"),
     (lambda entry: {**entry, "inputs": [{**entry["inputs"][0], "words_per_frame": 5}]}, "words_per_frame and signed"),
     (lambda entry: {**entry, "inputs": []}, "at least one input and one output"),

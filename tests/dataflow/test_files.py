@@ -16,14 +16,17 @@ from muxflow.dataflow.files import (
     check_replaceable,
     check_sources,
     held_folder,
+    naming,
     read_bounded,
+    read_json,
     read_lines,
     read_manifest,
+    read_toml,
     scratch_folder,
     whole_folder,
     write_atomically,
 )
-from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.dataflow.limits import MOST_BYTES, MOST_DEPTH
 
 
 def listing(folder):
@@ -155,6 +158,27 @@ def test_texts_are_not_read_without_end(tmp_path, monkeypatch):
         read_bounded(tmp_path / "text")
 
 
+@pytest.mark.parametrize(("read", "begin"), [(read_json, ""), (read_toml, "a = ")])
+def test_tables_are_nested_a_hundred_deep_at_most(tmp_path, read, begin):
+    file = tmp_path / "deep"
+    within = MOST_DEPTH - len(begin.split("=")[1:])  # a file of TOML is a table itself
+    for depth in (within, within + 1, *range(900, 1000), 100_000):
+        file.write_text(f"{begin}{depth * '['}{depth * ']'}")
+        if depth <= within:
+            read(file)
+            continue
+        with pytest.raises(ValueError, match="its tables are nested too deep"):
+            read(file)
+
+
+def test_the_system_names_what_cannot_be_read(tmp_path):
+    """A disk that fails amid a file names none."""
+    for error in (OSError(5, "Input/output error"), OSError(5, "Input/output error", "other")):
+        with pytest.raises(OSError, match="Input/output error") as met, naming(tmp_path / "file"):
+            raise error
+        assert met.value.filename == (error.filename or str(tmp_path / "file"))
+
+
 def test_lines_of_any_number_and_length_come_in_pieces(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="it is no file"):
@@ -209,6 +233,37 @@ def test_what_a_killed_replacement_left_is_put_back(tmp_path, monkeypatch, moved
     rebuild(tmp_path / "p")
     assert [name for name in listing(tmp_path) if name.startswith("p/")] == REBUILT
     assert not list(tmp_path.glob("*.replaced"))
+
+
+@pytest.mark.parametrize("refused", ["deploy", "mine"])
+def test_where_something_of_the_user_cannot_be_moved_all_is_as_it_was(tmp_path, monkeypatch, refused):
+    """As where another user owns it: the first entry has moved before the second is refused."""
+    project_of_a_user(tmp_path / "p")
+    rename = Path.rename
+
+    def refusing(self, to):
+        if self.name == refused and self.parent.name.endswith(".replaced"):
+            raise PermissionError(13, "Permission denied", str(self))
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(MuxflowError, match=rf"/p: your {refused} cannot be moved .*\(Permission denied\); make it"):
+        rebuild(tmp_path / "p")
+    assert listing(tmp_path) == REBUILT and (tmp_path / "p" / "ours").read_text() == "1"
+
+
+def test_a_read_only_folder_is_not_replaced(tmp_path, monkeypatch):
+    with whole_folder(tmp_path / "p") as folder:
+        (folder / "sub" / "below").mkdir(parents=True)
+        (folder / "sub" / "below" / "ours").write_text("1")
+    check_replaceable(tmp_path / "p", "sub", "a project")
+    for closed in ("p", "p/sub", "p/sub/below"):
+        monkeypatch.setattr(os, "access", lambda path, _mode, closed=closed: Path(path) != tmp_path / closed)
+        with pytest.raises(
+            MuxflowError,
+            match=rf"{closed} is read-only or closed to you, so that nothing takes its place; change its mode",
+        ):
+            check_replaceable(tmp_path / "p", "sub", "a project")
 
 
 def test_processes_that_replace_one_folder_lose_nothing(tmp_path):

@@ -155,6 +155,25 @@ def test_names_that_are_no_text(build: Any, tmp_path: Path, place: str) -> None:
         assert muxflow.load(tmp_path / "net.onnx").nodes
 
 
+def test_every_text_of_a_file_may_be_no_utf_8(build: Any, save: Any, tmp_path: Path) -> None:
+    """Of annotations, of metadata and of dimensions too; what is said of types that nobody knows is not read."""
+    made = quantized(build)
+    made.conv(np.ones((2, 4, 3, 3)))
+    made.quant(scale=0.25, bits=4.0)
+    model = onnx.load(save(made))
+    annotation = model.graph.quantization_annotation.add(tensor_name=model.graph.initializer[0].name)
+    annotation.quant_parameter_tensor_names.add(key="finn_datatype", value="abcdefgh")
+    model.metadata_props.add(key="abcdefgh", value="abcdefgh")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "abcdefgh"
+    model.graph.doc_string = model.producer_name = "abcdefgh"
+    data = model.SerializeToString()
+    (tmp_path / "net.onnx").write_bytes(data)
+    expected = muxflow.load(tmp_path / "net.onnx")
+    (tmp_path / "net.onnx").write_bytes(data.replace(b"abcdefgh", b"ab\xff\xfeefgh"))
+    assert muxflow.load(tmp_path / "net.onnx").nodes == expected.nodes
+    assert all(status.supported for status in muxflow.check(tmp_path / "net.onnx"))
+
+
 def test_names_in_messages_stay_in_their_line(build: Any, save: Any) -> None:
     made = quantized(build)
     made.then("Cos\nerror: none")

@@ -426,7 +426,7 @@ def test_absent_file_and_absent_extra(folder, tmp_path, monkeypatch):
 
 def test_child_that_dies(folder, monkeypatch):
     monkeypatch.setattr(keras_process, "ENVIRONMENT", {"PYTHONHOME": str(folder)})
-    with pytest.raises(ToolError, match=r"digits\.\w+: the process that runs Keras ended with status 1:\n"):
+    with pytest.raises(ToolError, match=r"digits\.\w+: the process that runs Keras ended with code 1:\n"):
         muxflow.check(model_file(folder, "digits"))
 
 

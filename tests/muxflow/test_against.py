@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -125,9 +126,15 @@ def test_what_stands_in_the_place_of_the_model_is_not_copied(entrant: Entrant, t
 
 
 def test_finn_ends_with_what_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal comes while FINN+ works: it is not waited for."""
+    """A signal comes while FINN+ works: it is not waited for, and what it leaves where temporary files go is removed."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     program = tmp_path / "estimate.py"
-    program.write_text("import sys, time\nprint('progress: folding', file=sys.stderr, flush=True)\ntime.sleep(300)\n")
+    program.write_text(
+        "import sys, tempfile, time\ntempfile.mkdtemp()\n"
+        "print('progress: folding', file=sys.stderr, flush=True)\ntime.sleep(300)\n"
+    )
     monkeypatch.setattr(finn_designs, "ESTIMATE", program)
 
     def interrupted(told: str) -> None:
@@ -138,6 +145,7 @@ def test_finn_ends_with_what_waits_for_it(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt):
         run_finn(Path(sys.executable), tmp_path / "model.onnx", [1], (), (36,), interrupted)
     assert time.monotonic() - started < 60
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_names_are_checked() -> None:

@@ -112,6 +112,34 @@ def test_goes_on_where_it_stopped(tmp_path, models, monkeypatch):
     assert not ran
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"lut": [1]},
+        {"lut": float("nan")},
+        {"interval": 10**30},
+        {"status": "done"},
+        {"reason": 10**6 * "x"},
+        {"point": 3},
+        {"colour": "red"},
+    ],
+)
+def test_a_kept_result_that_is_none_is_fitted_again(tmp_path, models, monkeypatch, damage):
+    points = plan(models[:1], ["pynq-z2"])
+    whole = run_sweep(points, tmp_path)
+    (file,) = (tmp_path / "points").iterdir()
+    file.write_text(json.dumps(json.loads(file.read_text()) | damage))
+    ran = []
+
+    def fitted(works, _executor, _folder, record):
+        ran.extend(works)
+        record(whole[0])
+
+    monkeypatch.setattr(sweep, "_run", fitted)
+    assert run_sweep(points, tmp_path) == whole
+    assert len(ran) == 1
+
+
 WORKERS = """
 import os
 from muxflow.sweep import Outcome

@@ -56,6 +56,12 @@ def test_a_damaged_ladder_is_named(tmp_path: Path, text: str) -> None:
         kept_ladder(tmp_path, "d")
 
 
+def test_what_a_ladder_lacks_is_said(tmp_path: Path) -> None:
+    (tmp_path / PROOF_FILE).write_text('{"digest": "d"}')
+    with pytest.raises(MuxflowError, match=r"not a proof of Muxflow \(it lacks 'rungs'\)"):
+        kept_ladder(tmp_path, "d")
+
+
 def test_predictions_are_the_largest_logits_or_the_class_itself(make_graph: Callable[..., Graph]) -> None:
     readout = Readout((0.5,) * 3, (0.25,) * 3, (2, 0, 1), (3,))
     plain = make_graph(Stream((1, 1, 3), 0, 3), Scale([2, 2, 2]))

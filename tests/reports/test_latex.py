@@ -10,7 +10,7 @@ import pytest
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.reports.latex.kit import MOST_LINES, PAPERS, kit, to_latex, write_kit
-from muxflow.reports.latex.prior import FILE, read_prior
+from muxflow.reports.latex.prior import FILE, MOST_DESIGNS, read_prior
 from muxflow.reports.latex.tables import design_tables, layer_tables
 from muxflow.reports.latex.tex import Column, Tex, TexTable, label, number, tex
 from muxflow.reports.schema.report import Report
@@ -170,6 +170,7 @@ def test_a_key_that_does_not_exist_is_text_in_the_table(tmp_path: Path, whole: R
         ('bibliography = "../secrets"', r"bibliography '\.\./secrets'; expected the name of a \.bib file"),
         ("[[", "not a file of published designs"),
         (f"design = {100_000 * '['}", "nested too deep"),
+        (PRIOR + 2_000_000 * "#", r"it has more than 1,048,576 bytes \(MOST_TOML\)"),
     ],
 )
 def test_a_damaged_file_of_designs_is_named(text: str, message: str, tmp_path: Path) -> None:
@@ -179,6 +180,18 @@ def test_a_damaged_file_of_designs_is_named(text: str, message: str, tmp_path: P
         read_prior([file])
     assert str(error.value).startswith(f"{file}: not a file of published designs")
     assert FILE.name in str(error.value)
+
+
+def test_more_designs_than_a_table_holds_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "many.toml"
+    room = MOST_DESIGNS - len(read_prior().designs)
+    file.write_text(room * PRIOR)
+    assert len(read_prior([file]).designs) == MOST_DESIGNS
+    file.write_text((room + 1) * PRIOR)
+    with pytest.raises(
+        MuxflowError, match=r"many\.toml: with it there are 1,001 published designs; .*\(MOST_DESIGNS\)"
+    ):
+        read_prior([file])
 
 
 # -------------------------------------------------------------------------------------------- the pages

@@ -77,6 +77,12 @@ def test_version_1_is_read(report: Report) -> None:
         ("colour", "red", "no field 'colour'"),
         ("accuracy", {"dataset": "d", "split": "", "images": 2, "correct": 3}, "accuracy: 3 right of 2"),
         ("network", 3, "network: 3; expected str"),
+        (
+            "network",
+            1_000_000 * "x",
+            r"network: a text of 1,000,000 characters; expected at most 100,000 \(LONGEST_TEXT\)",
+        ),
+        ("budget", {1_000_000 * "x": 1}, "budget: a text of 1,000,000 characters"),
     ],
 )
 def test_what_is_wrong_is_named(report: Report, name: str, value: Any, message: str, tmp_path: Path) -> None:

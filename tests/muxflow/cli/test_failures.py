@@ -142,6 +142,17 @@ def shell(command: str, folder: Path, **environment: str) -> subprocess.Complete
     )
 
 
+def test_a_current_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})\nfrom muxflow.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "build", "small.npz"], capture_output=True, text=True, check=False
+    )
+    said = "error: the current folder is gone (No such file or directory); change into one that is there\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
 def test_a_standard_output_that_is_closed_or_full(workplace: Path) -> None:
     """Closed: the work is done; full: it is said; a reader that leaves: silence, as of any program."""
     for closed in (">&-", ">&- 2>&- <&-"):

@@ -56,6 +56,21 @@ def test_a_graph_of_any_name_is_read_alike(muxflow: Call, name: str, tmp_path: P
     assert (tmp_path / "build" / Path(name).stem / "design.json").exists()
 
 
+def test_a_disk_that_fails_amid_a_file_names_it(muxflow: Call, workplace: Path) -> None:
+    """The memory of a process at address 0 reads as such a disk does."""
+    shutil.copytree(workplace / "project", "project")
+    source = Path("project/src/top.cpp").resolve()
+    source.unlink()
+    for file, command in (
+        (Path("model.h5"), ("check", "model.h5")),
+        (Path("packed"), ("decompress", "packed", "-o", "picture.png")),
+        (source, ("report", "project")),
+    ):
+        file.symlink_to("/proc/self/mem")
+        code, _, error = muxflow(*command)
+        assert (code, error) == (1, f"error: {file}: Input/output error")
+
+
 @pytest.mark.parametrize("name", ["digits.ONNX", "digits"])
 def test_a_model_of_any_name_is_read_and_kept_for_the_proof(muxflow: Call, name: str) -> None:
     shutil.copy(PRETRAINED, name)
