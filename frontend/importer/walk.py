@@ -232,7 +232,11 @@ class Importer:
         if not node.outputs:
             raise MuxflowError(f"{node.label} has no output; the file is not a valid model, so export it again")
         again = next(
-            (name for place, name in enumerate(node.outputs) if name and (name in self.values or name in node.outputs[:place])),
+            (
+                name
+                for place, name in enumerate(node.outputs)
+                if name and (name in self.values or name in node.outputs[:place])
+            ),
             None,
         )
         if again is not None:
