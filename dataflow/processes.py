@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -36,6 +37,11 @@ def running(
                 process.kill()
 
     return ended(lambda: subprocess.Popen(command, start_new_session=group, **options), end)
+
+
+def python(*arguments: str) -> list[str]:
+    """Give the command of another Python like this one, in which no file of the current folder, as `json.py`, is a module."""
+    return [sys.executable, "-P", *arguments]
 
 
 def completed(

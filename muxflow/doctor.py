@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from muxflow.board.bitstream.toolchain import VendorTool, find_hls, find_vivado
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.packages import install_extra, package
+from muxflow.dataflow.processes import completed
 from muxflow.frontend.registry import FRONTENDS
 from muxflow.hls.registry import TARGETS
 
@@ -67,7 +68,7 @@ def findings() -> list[Finding]:
 
 def _tool_version(path: str) -> str:
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=20)
+        done = completed([path, "--version"], seconds=20)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"does not say its version ({type(error).__name__})"
     return done.stdout.splitlines()[0] if done.stdout else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 import muxflow
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.timing import COMPILER
+from muxflow.dataflow.processes import completed
 from muxflow.reports.schema.stages import Accuracy, Provenance, Stage
 
 SECONDS = 10
@@ -63,7 +64,7 @@ def _said(command: list[str]) -> str:
     if shutil.which(command[0]) is None:
         return ""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = completed(command, seconds=SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

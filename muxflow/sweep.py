@@ -40,6 +40,7 @@ from muxflow.hls.kernels import KERNELS
 from muxflow.reports.schema.file import check_values
 
 CONNECT_SECONDS = 10
+SAFE_PATH = "PYTHONSAFEPATH"
 DIED = "the worker process died (out of memory?); run this point alone with `muxflow fit`"
 
 Status = Literal["fitted", "refused", "crashed"]
@@ -322,11 +323,26 @@ def _read(folder: Path, work: _Work) -> Outcome | None:
 
 
 @contextmanager
+def _safe_path() -> Iterator[None]:
+    """Keep files of the current folder, such as `pickle.py`, from being run by a Python that is started meanwhile."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
+
+
+@contextmanager
 def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
     if scheduler is None:
         # Spawned, not forked: the caller may have threads (torch) that a fork would leave locked.
         before = set(multiprocessing.active_children())
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker) as pool:
+        spawned = multiprocessing.get_context("spawn")
+        with _safe_path(), ProcessPoolExecutor(jobs, spawned, _begin_worker) as pool:
             try:
                 yield pool
             except BaseException:

@@ -29,7 +29,7 @@ CLASSES = ("logits", "label", "top_k")
 """Answers that say the class."""
 
 LARGEST_SIZE, LARGEST_CODE, MOST_AHEAD = 1 << 31, 1 << 62, 1 << 20
-"""Of a dimension, of a code, of frames that were made ahead: more than any accelerator has."""
+"""Of a dimension and of a frame's elements, of a code, of frames that were made ahead: more than any accelerator has."""
 
 LARGEST_NUMBER = 1e100
 """Of a scale, an offset, a clock: products with codes stay finite."""
@@ -236,8 +236,8 @@ def _sizes(values: Any) -> tuple[int, ...]:
 
 def _port(entry: Mapping[str, Any]) -> StreamPort:
     shape, container = _sizes(entry["shape"]), entry["container_bits"]
-    if container not in CONTAINERS or not shape:
-        raise ValueError(f"elements of {container!r:.{SHOWN}} bits, or none")
+    if container not in CONTAINERS or not shape or math.prod(shape) > LARGEST_SIZE:
+        raise ValueError(f"elements of {container!r:.{SHOWN}} bits, none, or more than {LARGEST_SIZE}")
     lowest = whole(entry["lowest"], -LARGEST_CODE, LARGEST_CODE)
     highest = whole(entry["highest"], lowest, LARGEST_CODE)
     code = shape, lowest, highest, whole(entry["step"], 1, LARGEST_CODE), int(container)
@@ -252,7 +252,7 @@ def _readout(entry: Mapping[str, Any], port: StreamPort) -> Readout:
     scale, offset = (_numbers(entry[name], 1, port.shape[-1]) for name in ("scale", "offset"))
     order = tuple(whole(place, 0, port.size - 1) for place in entry["order"])
     shape = _sizes(entry["shape"])
-    if sorted(order) != list(range(port.size)) or math.prod(shape) != port.size:
+    if len(order) != port.size or len(set(order)) != port.size or math.prod(shape) != port.size:
         raise ValueError(
             f"the readout does not put {port.size} elements in the order of an output of {math.prod(shape)}"
         )
@@ -337,17 +337,25 @@ def read_interface(folder: Path) -> Interface:
 def read_self_test(folder: Path, interface: Interface) -> dict[str, Codes]:
     """Give the codes of the self test of a deploy folder by AXI port name, inputs and outputs.
 
-    Raises AcceleratorError when the file is missing or broken, or lacks a port or has it in another shape.
+    Raises AcceleratorError when the file is missing or broken, or lacks a port or has it in another shape, and when there
+    are no images, not as many of each port, or codes that an input does not hold.
     """
     file = folder / SELF_TEST_FILE
     _check_plain(file)
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            codes = {port.port: np.asarray(arrays[port.port], np.int64) for port in interface.ports}
+            stored = {port.port: np.asarray(arrays[port.port]) for port in interface.ports}
         for port in interface.ports:
-            if codes[port.port].shape[1:] != port.shape:
-                raise ValueError(f"{port.port} has shape {codes[port.port].shape}, expected (N, *{port.shape})")
-        return codes
+            met = stored[port.port]
+            if met.shape[1:] != port.shape or met.dtype.kind not in "iu":
+                raise ValueError(
+                    f"{port.port} has shape {met.shape} of {met.dtype}, expected integers (N, *{port.shape})"
+                )
+        if len({len(codes) for codes in stored.values()}) > 1:
+            raise ValueError("not as many images of each port")
+        for port in interface.inputs:
+            port.check(stored[port.port])
+        return {name: codes.astype(np.int64) for name, codes in stored.items()}
     except FileNotFoundError:
         raise AcceleratorError(f"{file}: no such file; copy the whole deploy folder to the board") from None
     except Exception as error:  # a damaged zip file raises many kinds

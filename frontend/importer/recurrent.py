@@ -109,7 +109,7 @@ def last_step(importer: Importer, node: ModelNode) -> Value:
     importer.describe(name, tensor.scale)
     importer.tensors[name] = node.outputs[0]
     index = np.arange(importer.streams[name].size)
-    return Tensor(name, index if chosen.ndim == 0 else index[None], tensor.scale)
+    return Tensor(name, index.reshape(*chosen.shape, -1), tensor.scale)
 
 
 def sequence(importer: Importer, node: ModelNode) -> Tensor:

@@ -231,7 +231,14 @@ class Importer:
     def _check_inputs(self, node: ModelNode) -> None:
         if not node.outputs:
             raise MuxflowError(f"{node.label} has no output; the file is not a valid model, so export it again")
-        again = next((name for name in node.outputs if name and name in self.values), None)
+        again = next(
+            (
+                name
+                for place, name in enumerate(node.outputs)
+                if name and (name in self.values or name in node.outputs[:place])
+            ),
+            None,
+        )
         if again is not None:
             raise MuxflowError(
                 f"{node.label} writes {again}, which is there before; the file is not a valid model, so export it again"

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from typing import IO, Any, Literal
 from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.files import ARCHIVE_FAULTS, naming, scratch_folder
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.processes import completed, ending, running
+from muxflow.dataflow.processes import completed, ending, python, running
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
@@ -96,7 +95,7 @@ def check_readable(path: Path) -> None:
 @cache
 def _hdf5_version(path: Path, _changed: int) -> tuple[str, str]:
     """Read the version in an HDF5 file, in a process of its own, once for a file that has not changed; and what is wrong."""
-    command = [sys.executable, "-P", str(Path(__file__).with_name("hdf5_version.py")), str(path.absolute())]
+    command = python(str(Path(__file__).with_name("hdf5_version.py")), str(path.absolute()))
     try:
         done = completed(command, seconds=VERSION_SECONDS)
     except subprocess.TimeoutExpired:
@@ -217,7 +216,7 @@ def keras_child(module: str, arguments: Sequence[str], what: str, generation: Ge
         own = ENVIRONMENT
     else:
         own = keras_v3_environment()
-    command = [sys.executable, "-P", "-m", f"muxflow.frontend.{module}", *arguments]  # -P: nothing from this folder
+    command = python("-m", f"muxflow.frontend.{module}", *arguments)
     with scratch_folder() as folder, (folder / "errors").open("w+") as errors:
         # What TensorFlow leaves where temporary files go, because it is killed, goes with the folder.
         environment = {**os.environ, **own, "TMPDIR": str(folder)}

@@ -9,11 +9,11 @@ import onnx
 from onnx import AttributeProto, helper
 from qonnx.custom_op.registry import getCustomOp
 
-import muxflow.frontend.qonnx.quant_lstm
 import muxflow.frontend.qonnx.recurrent  # noqa: F401  (registers the operators of Muxflow's domain, with `ops`)
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.text import in_one_line
 from muxflow.frontend.model import CHANNELS_LAST, MUXFLOW, QUANTIZED, ModelNode
+from muxflow.frontend.qonnx.quant_lstm import QUANTIZER_FLAGS
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 OWN_DOMAINS = {**dict.fromkeys(QUANTIZED, QUANTIZED[0]), CHANNELS_LAST: CHANNELS_LAST, MUXFLOW: MUXFLOW}
@@ -36,7 +36,7 @@ WORDS = {
 FLAGS = frozenset(
     "ceil_mode count_include_pad keepdims largest narrow noop_with_empty_axes select_last_index signed storage_order "
     "training_mode transA transB allowzero".split()
-)
+).union(QUANTIZER_FLAGS)
 """Attributes that say yes or no, each by 1 or 0: libraries differ on what another number says."""
 
 

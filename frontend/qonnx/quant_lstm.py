@@ -31,6 +31,8 @@ from muxflow.frontend.recurrent import (
 
 ORDINARY = {"batch_first": 1, "reverse_input": 0, "cifg": 0}
 """What is executed: one direction over (N, T, C), input and forget gates apart."""
+QUANTIZER_FLAGS = tuple(f"{name}_{flag}" for name in QUANTIZERS for flag in ("signed", "narrow", "narrow_range"))
+"""Attributes that say yes or no of a quantizer; of one of them Brevitas spells `narrow` otherwise."""
 
 
 def sigmoid(values: Floats) -> Floats:
@@ -50,12 +52,10 @@ class QuantLSTMCell(MuxflowOp):
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple[Any, ...]]:
-        """Return the attributes of the node, QONNX form; of one quantizer Brevitas spells `narrow` otherwise."""
+        """Return the attributes of the node, QONNX form."""
         types: dict[str, tuple[Any, ...]] = {name: ("i", True, usual, {0, 1}) for name, usual in ORDINARY.items()}
-        for name in QUANTIZERS:
-            types |= {f"{name}_{flag}": ("i", False, 0, {0, 1}) for flag in ("narrow", "narrow_range")}
-            types |= {f"{name}_signed": ("i", False, 1, {0, 1}), f"{name}_rounding_mode": ("s", False, "ROUND")}
-        return types
+        types |= {name: ("i", False, int(name.endswith("_signed")), {0, 1}) for name in QUANTIZER_FLAGS}
+        return types | {f"{name}_rounding_mode": ("s", False, "ROUND") for name in QUANTIZERS}
 
     def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
         """Return a standard node of the shape of all steps' outputs."""

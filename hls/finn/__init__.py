@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -24,7 +23,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import pip_install, require
-from muxflow.dataflow.processes import ending, running
+from muxflow.dataflow.processes import ending, python, running
 from muxflow.dataflow.templates import templates
 from muxflow.dataflow.text import plainly
 from muxflow.dataflow.version import __version__
@@ -181,7 +180,7 @@ def _run(
         # Of the child only: a home for FINN's settings, its build folder, and a path of which it reads the version.
         environment = {**os.environ, **dict.fromkeys(("HOME", "FINN_BUILD_DIR", "TMPDIR"), str(scratch))}
         environment.setdefault("XILINX_VIVADO", "/none/2022.2")
-        command = [sys.executable, "-W", "ignore", "-m", "muxflow.hls.finn.process", task, str(folder), str(scratch)]
+        command = python("-W", "ignore", "-m", "muxflow.hls.finn.process", task, str(folder), str(scratch))
         log = scratch / "log"
         with (
             log.open("w") as chatter,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import check_sources, read_bounded, scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
-from muxflow.dataflow.processes import compiled, completed, ending, first_errors
+from muxflow.dataflow.processes import compiled, completed, ending, first_errors, python
 from muxflow.dataflow.text import plainly
 
 SCRIPT = "build_lib.sh"
@@ -66,7 +65,7 @@ class Hls4mlExecution:
         with scratch_folder() as folder:
             np.savez(folder / "inputs.npz", *(codes[name].astype(np.float64) for name in graph.inputs))
             np.savez(folder / "outputs.npz", *empty.values())
-            command = [sys.executable, "-c", PREDICT, str(self._library), self._function, str(folder)]
+            command = python("-c", PREDICT, str(self._library), self._function, str(folder))
             done = completed(command)
             if done.returncode:
                 raise ToolError(f"{self._library.name} ended with {ending(done.returncode, done.stderr[-400:])}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from muxflow.dataflow.errors import ToolError, UsageError
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.text import cell, printable
+from muxflow.dataflow.text import cell, printable, reason
 
 ENDINGS = {".pdf": ("CreationDate",), ".svg": ("Date",), ".png": ("Software",)}
 """Endings of the files that figures are drawn into, and what of the metadata would differ from run to run."""
@@ -81,11 +81,16 @@ def check_ending(path: Path) -> None:
 
 
 def check_matplotlib() -> None:
-    """Raise ToolError where matplotlib is absent."""
+    """Raise ToolError where matplotlib is absent, or cannot read its settings, which a file of the current folder may be."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise ToolError(f"figures need matplotlib: {install_extra('report')}; or leave them out") from None
+    except Exception as error:
+        raise ToolError(
+            f"matplotlib cannot be loaded ({reason(error)}); mend its file of settings, matplotlibrc, which it reads in the "
+            "current folder first, or leave figures out"
+        ) from error
 
 
 def drawn(draw: Draw, data: Data, width: float, endings: tuple[str, ...]) -> dict[str, bytes]:
@@ -96,7 +101,9 @@ def drawn(draw: Draw, data: Data, width: float, endings: tuple[str, ...]) -> dic
     from matplotlib.figure import Figure
 
     found = {}
-    with matplotlib.rc_context(dict(SETTINGS)), warnings.catch_warnings():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()  # not those of a file matplotlibrc, which the current folder may hold
+        matplotlib.rcParams.update(SETTINGS)
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name of any script: a box stands for it
         figure = Figure(figsize=(width, 0.6 * width), layout="constrained")
         FigureCanvasAgg(figure)

@@ -253,6 +253,7 @@ def test_deploy_errors(projects, tmp_path):
 
 
 STATE = {"node": "lstm", "argument": "anew", "cells": "00", "offset": 32, "frames_ahead": 2}
+HUGE = {"shape": [1 << 31] * 20, "words_per_frame": 1 << 617}
 BROKEN = [
     (lambda entry: {**entry, "format": FORMAT + 1}, "of different versions of Muxflow"),
     (lambda entry: [], "format None"),
@@ -267,6 +268,7 @@ BROKEN = [
     (lambda entry: {**entry, "states": [STATE]}, "names its frame in other bits"),
     (lambda entry: {**entry, "weights": 7}, "not a whole interface"),
     (lambda entry: put(entry, ("outputs", 0, "readout", "order", 1), 0), "does not put"),
+    (lambda entry: {**entry, "outputs": [entry["outputs"][0] | HUGE]}, "or more than 2147483648"),
 ]
 
 
@@ -308,14 +310,22 @@ def test_pipes_and_devices_are_not_read(deploy, name):
             (deploy / name).touch()
 
 
-def test_a_self_test_of_another_shape(deploy):
-    interface = read_interface(deploy)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda images, answers: (images, answers[..., 0]), "output has shape"),
+        (lambda images, answers: (images * 1.0, answers), "input has shape .* of float64, expected integers"),
+        (lambda images, answers: (images, answers[1:]), "not as many images of each port"),
+        (lambda images, answers: (images[:0], answers[:0]), "a batch of no images"),
+        (lambda images, answers: (images + 100, answers), "image codes in"),
+    ],
+)
+def test_a_self_test_of_something_else(deploy, change, message):
     with np.load(deploy / "self_test.npz") as arrays:
-        stored = dict(arrays)
-    port = interface.outputs[0].port
-    np.savez(deploy / "self_test.npz", **{**stored, port: stored[port][..., 0]})
-    with pytest.raises(AcceleratorError, match=rf"self_test\.npz: cannot be read \({port} has shape"):
-        read_self_test(deploy, interface)
+        images, answers = change(arrays["input"], arrays["output"])
+    np.savez(deploy / "self_test.npz", input=images, output=answers)
+    with pytest.raises(AcceleratorError, match=rf"self_test\.npz: cannot be read \({message}"):
+        read_self_test(deploy, read_interface(deploy))
 
 
 def test_every_entry_of_an_interface_may_be_anything(projects):

@@ -68,6 +68,14 @@ def test_a_tensor_that_is_written_twice(build: Any, tmp_path: Path, again: str) 
         muxflow.load(tmp_path / "net.onnx")
 
 
+def test_a_node_that_writes_a_tensor_twice(build: Any, tmp_path: Path) -> None:
+    made = quantized(build)
+    made.nodes[-1].output.append(made.nodes[-1].output[0])
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedError, match=r"^Quant_0 \(Quant\) writes t0, which is there before"):
+        muxflow.load(tmp_path / "net.onnx")
+
+
 @pytest.mark.parametrize(("what", "field"), [("inputs", "input"), ("constants", "initializer")])
 def test_two_of_one_name(build: Any, tmp_path: Path, what: str, field: str) -> None:
     model = quantized(build).model()

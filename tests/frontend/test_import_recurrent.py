@@ -1,6 +1,7 @@
 """Recurrent layers: the operator by hand, its import, what is refused."""
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -253,8 +254,9 @@ def per_channel():
         (BITS, {"quantizers": per_channel}),
         (BITS, {"num_layers": 2, "taken": lambda sequences, _: sequences[:, -1]}),
         (BITS, {"taken": lambda sequences, _: sequences[:, [5]]}),
+        (BITS, {"taken": lambda sequences, _: sequences[:, [[5]]].transpose(2, 3)}),
     ],
-    ids="8-bits 4-bits two-layers no-bias shared 16-bit-cell 2-bit-gates per-channel last listed".split(),
+    ids="8-bits 4-bits two-layers no-bias shared 16-bit-cell 2-bit-gates per-channel last listed nested".split(),
 )
 def test_the_lstm_of_brevitas_with_power_of_two_scales_is_exact(tmp_path, bits, options):
     """Torch = graph on what it was made for, QONNX' execution of its operator = graph on random codes."""
@@ -301,4 +303,18 @@ def test_the_lstm_of_brevitas_with_other_scales_is_refused_by_name(tmp_path):
 
     path, _, _ = brevitas_file(tmp_path, quantizers={"io_quant": Int8ActPerTensorFloat})
     with pytest.raises(UnsupportedError, match=r"\(QuantLSTMCell\): .* has a scale of .* use quantizers of brevitas"):
+        load(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("flag", ["cell_tanh_signed", "output_narrow", "output_sigmoid_narrow_range"])
+def test_a_flag_of_the_quantizers_of_brevitas_is_0_or_1(tmp_path, flag):
+    path, _, _ = brevitas_file(tmp_path)
+    model = onnx.load(path)
+    (node,) = (one for one in model.graph.node if one.op_type == "QuantLSTMCell")
+    others = [entry for entry in node.attribute if entry.name != flag]
+    del node.attribute[:]
+    node.attribute.extend([*others, helper.make_attribute(flag, 2)])
+    onnx.save(model, path)
+    with pytest.raises(UnsupportedError, match=rf"\(QuantLSTMCell\): .*{flag} is 2, expected 0 or 1"):
         load(path)

@@ -4,6 +4,7 @@ import csv
 import importlib
 import io
 import json
+import os
 import sys
 
 import numpy as np
@@ -176,6 +177,15 @@ def test_an_unforeseen_error_is_recorded(tmp_path, models, monkeypatch, workers)
     monkeypatch.setattr(sweep, "fit_point", workers.fail)
     (outcome,) = run_sweep(plan(models[:1], ["zcu104"]), tmp_path)
     assert (outcome.status, outcome.reason) == ("crashed", "ZeroDivisionError: on zcu104")
+
+
+def test_a_module_in_the_current_folder_is_not_run(tmp_path, models, monkeypatch):
+    """Python itself takes it for the library's in a process that is spawned."""
+    (tmp_path / "pickle.py").write_text("raise SystemExit('run')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    (outcome,) = run_sweep(plan(models[:1], ["pynq-z2"]), tmp_path / "out", jobs=1)
+    assert outcome.status == "fitted" and "PYTHONSAFEPATH" not in os.environ
 
 
 def test_on_a_cluster(tmp_path, models):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.processes import completed, python
 from muxflow.reports.figures.data import OF_ONE, accuracy, frontier, memory, occupancy, roofline, timeline
 from muxflow.reports.figures.draw import DRAWINGS
 from muxflow.reports.figures.files import plot_frontier, write_figures
@@ -75,6 +76,28 @@ def test_a_figure_is_vector_of_its_width_with_type_42_fonts_and_no_title(
 
 
 @pytest.mark.needs("matplotlib")
+@pytest.mark.needs("matplotlib")
+def test_settings_of_the_user_change_no_figure(whole: Report) -> None:
+    import matplotlib
+
+    name, draw = next(iter(DRAWINGS.items()))
+    data = OF_ONE[name](whole)
+    usual = drawn(draw, data, 3.5, VECTOR)
+    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "savefig.bbox": "tight"}):
+        assert drawn(draw, data, 3.5, VECTOR) == usual
+        assert matplotlib.rcParams["text.usetex"]
+
+
+@pytest.mark.needs("matplotlib")
+def test_settings_that_matplotlib_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff: 1")
+    program = "from muxflow.reports.figures.style import check_matplotlib as check; check()"
+    done = completed(python("-c", program), folder=tmp_path)
+    assert re.search(
+        r"ToolError: matplotlib cannot be loaded \(.*\); mend its file of settings, matplotlibrc", done.stderr
+    )
+
+
 def test_digits_are_grouped(whole: Report) -> None:
     layers = tuple(replace(layer, cycles=1234567 * (n + 1)) for n, layer in enumerate(whole.layers))
     made = drawn(DRAWINGS["load"], OF_ONE["load"](replace(whole, layers=layers)), WIDTHS["-wide"], (".svg",))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import run
 
-from muxflow import doctor
+from muxflow import doctor, provenance
 from muxflow.cli.doctor import doctor as command
 
 
@@ -26,6 +26,15 @@ def test_the_extra_to_install_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(doctor, "findings", lambda: [absent])
     command()
     assert "pip install 'muxflow[train]'" in capsys.readouterr().out
+
+
+def test_a_tool_that_says_its_version_in_no_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tool = tmp_path / "g++"
+    tool.write_text("#!/bin/sh\nprintf '9 \\377\\n'\n")
+    tool.chmod(0o755)
+    assert doctor._tool_version(str(tool)) == "9 \ufffd"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert provenance.compiler.__wrapped__() == {"g++": "9 \ufffd"}
 
 
 def test_hints_install_into_this_environment() -> None:
