@@ -123,10 +123,12 @@ def size_fifos(
         proved = proof.timing(depths) if fits(depths) else free
         if proved is not None:
             return Sizing(depths, proved, proof.allowed)
-    free = proof.deeper.run(limits, proof.frames)
-    depths = _needed(free, limits)
+    # With both pipelines: those that are no deeper than estimated hold less, which FIFOs must then hold.
+    free, deeper = (simulator.run(limits, proof.frames) for simulator in (proof.nominal, proof.deeper))
+    needed = [_needed(timing, limits) for timing in (free, deeper)]
+    depths = {name: max(one[name] for one in needed) for name in limits}
     timing = proof.nominal.run(depths, proof.frames)
-    return Sizing(depths, timing, max(proof.allowed, timing.interval, free.interval))
+    return Sizing(depths, timing, max(proof.allowed, timing.interval, deeper.interval))
 
 
 def _needed(timing: Timing, limits: Mapping[str, int]) -> dict[str, int]:

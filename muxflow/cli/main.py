@@ -32,6 +32,7 @@ def main() -> None:
 
         code = tell(error, sys.argv[1:])
         leave_signals()
+    _let_go()
     raise SystemExit(code)
 
 
@@ -58,6 +59,14 @@ def _check_current_folder() -> None:
         os.getcwd()
     except OSError as error:
         raise MuxflowError(f"the current folder is gone ({error.strerror}); change into one that is there") from error
+
+
+def _let_go() -> None:
+    """Drop what standard error does not take, as a disk that is full: Python would try again, and end with another code."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _quieten() -> None:

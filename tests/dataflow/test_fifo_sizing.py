@@ -5,6 +5,7 @@ import pytest
 
 import muxflow
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.fit import fifo_sizing
 from muxflow.dataflow.fit.deadlock import SINGLE_STAGE, rings, without_deadlock
 from muxflow.dataflow.fit.design import build_design, with_depths
 from muxflow.dataflow.fit.fifo_sizing import (
@@ -21,7 +22,17 @@ from muxflow.dataflow.fit.memory import full_depth
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.fit.timing import DeadlockError, Simulator, simulate
 from muxflow.dataflow.fit.timing_layout import STYLES
-from muxflow.dataflow.graph.stream import random_codes
+from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.node import Node
+from muxflow.dataflow.graph.passes import insert_forks
+from muxflow.dataflow.graph.stream import Stream, random_codes
+from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops.channel_select import ChannelSelect
+from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.mux_join import MuxJoin
+from muxflow.dataflow.ops.rom_weights import RomWeights
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.project import load_project, write_project
 
@@ -193,3 +204,28 @@ def test_depths_of_other_streams_are_refused(residual, device):
         build_design(
             graph, leaders, KERNELS, device=device, board="b", clock_mhz=100, depths={**design.depths, "nothing": 2}
         )
+
+
+def test_depths_that_hold_nobody_up_free_pipelines_as_estimated_and_deeper_ones(device, monkeypatch):
+    """A residual whose select bits come with the end of a frame: what its branch's pipelines do not hold its FIFO must."""
+    rng = np.random.default_rng(0)
+    nodes, last = [Node("select", ChannelSelect("max", [1] * 8), ("x",), ("s",))], "x"
+    for number in range(3):
+        w, sums, codes = (f"{name}{number}" for name in "wab")
+        nodes += [
+            Node(f"weights{number}", RomWeights(2 * rng.integers(0, 2, (8, 8)) - 1, 1, 60), (), (w,)),
+            Node(f"conv{number}", MatrixVector(), (last, w), (sums,)),
+            Node(f"step{number}", Threshold([[0]] * 8, [0] * 8), (sums,), (codes,)),
+        ]
+        last = codes
+    nodes.append(Node("join", MuxJoin("stream", mix="or"), ("x", last, "s"), ("y",)))
+    graph = with_nodes(Graph("late", (), {"x": Stream((6, 10, 8), 0, 1)}, ("x",), ("y",)), nodes)
+    folds = {name: Fold(8, 8) for name in ("conv0", "conv1", "conv2")}
+    folds |= {name: Fold(8) for name in ("step0", "step1", "step2", "select", "join", "x_fork")}
+    design = build_design(insert_forks(graph), folds, KERNELS, device=device, board="b", clock_mhz=100)
+    # As where the interval of the slowest node cannot be kept: frames of few beats.
+    monkeypatch.setattr(fifo_sizing, "AHEAD", ())
+    sized = size_fifos(design.folded)
+    for deeper in (0, MARGIN):
+        met = Simulator.of(design.folded, deeper=deeper).run(sized.depths, len(sized.timing.completions))
+        assert met.interval <= sized.allowed_interval

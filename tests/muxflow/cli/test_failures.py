@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,6 +166,20 @@ def test_a_standard_output_that_is_closed_or_full(workplace: Path) -> None:
     for arguments in ("boards", "boards --json", "--help"):
         done = shell(f"muxflow {arguments} | true; exit ${{PIPESTATUS[0]}}", workplace)
         assert done.returncode in (0, 141) and done.stderr == ""
+    late = (
+        "import sys, muxflow.cli.main as m\n"
+        "def lost():\n    try: sys.stderr.write('half a line')\n    except OSError: pass\n"
+        "m.leave_signals = lost\nm.main()"
+    )
+    with Path("/dev/full").open("w") as full:  # as a bar that is drawn at the end does
+        options: Any = {
+            "stdout": subprocess.PIPE,
+            "stderr": full,
+            "text": True,
+            "env": os.environ | {"PYTHONUNBUFFERED": ""},
+        }
+        done = subprocess.run([sys.executable, "-c", late, "boards"], check=False, **options)
+    assert done.returncode == 0 and "pynq-z2" in done.stdout
     done = shell("muxflow boards 2> /dev/full --bad", workplace)
     assert done.returncode == 2
     done = shell("muxflow fit small.npz 2> /dev/full", workplace)  # remarks on the way there are no part of the answer
