@@ -249,7 +249,7 @@ class Accelerator:
         self._settle()
 
     def reset_state(self) -> None:
-        """Let recurrent layers begin anew with the next frame, as they do after opening and after an error.
+        """Let recurrent layers begin anew with the next frame, as they do after opening and after a transfer that failed.
 
         Without a call every frame goes on with the state that the one before left. One frame is sent and dropped before the
         next one, since layers may have read already with which frame they begin.

@@ -169,7 +169,8 @@ class Interface:
         elif port.rest:
             complaint = f"the host computes {port.rest}; give it what predict() gives of output {port.name}"
         else:
-            complaint = f"output {port.name} is codes, not classes; use encode() or run() and read them"
+            read = "encode() or run()" if port.readout is None else "predict()"
+            complaint = f"output {port.name} is {port.answer}, not classes; use {read} and read them"
             if len(self.outputs) > 1:
                 complaint += ", or ask for another one: classify(images, output=NAME)"
         raise AcceleratorError(f"{self.name}: {complaint}")

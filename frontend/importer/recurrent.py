@@ -119,7 +119,8 @@ def sequence(importer: Importer, node: ModelNode) -> Tensor:
     if tensor.steps or tensor.scale.size != 1 or tensor.index.ndim != 2 or not is_pixel_by_pixel(tensor, stream):
         raise UnsupportedError(
             f"{node.label}: its input has shape (N, {', '.join(map(str, tensor.index.shape))}) and is no sequence (N, steps, "
-            "features) of codes; put an activation quantizer of one scale on it, and transpose it where features come first"
+            "features) of codes; put an activation quantizer of one scale on it, and transpose it where features come first. A "
+            "map that is flattened into features has one pixel: pool it, or cover it by one convolution"
         )
     if stream.bits > MOST_BITS:
         raise UnsupportedError(

@@ -193,9 +193,10 @@ def _non_dominated(design: Design, points: Sequence[FrontierPoint]) -> tuple[Fro
 
 
 def _remarks(graph: Graph) -> str:
-    """Give what the importer noted and, of a network on clips, what a report's frames and images are."""
+    """Give what the importer noted, of a network on clips what a report's frames and images are, and whether a state goes on."""
     said = f"a frame or image here is a clip of {counted(graph.pictures, 'picture')}" if graph.pictures else ""
-    return "; ".join(filter(None, (graph.notes.get("remarks", ""), said)))
+    goes_on = "recurrent layers go on from frame to frame" if graph.carries else ""
+    return "; ".join(filter(None, (graph.notes.get("remarks", ""), said, goes_on)))
 
 
 def _count(notes: Mapping[str, str], name: str) -> int:

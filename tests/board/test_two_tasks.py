@@ -37,7 +37,7 @@ def test_the_driver_classifies_and_encodes(project: muxflow.Project) -> None:
         assert isinstance(met, np.ndarray) and met.shape == (7, 2, 2, 16)
         np.testing.assert_array_equal(met, code)
         names = [port.name for port in accelerator.interface.outputs]
-        with pytest.raises(AcceleratorError, match="is codes, not classes"):
+        with pytest.raises(AcceleratorError, match="is values, not classes"):
             accelerator.classify(images, output=names[1])
         with pytest.raises(AcceleratorError, match="says the class, it is no code"):
             accelerator.encode(images, output=names[0])

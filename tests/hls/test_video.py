@@ -17,6 +17,7 @@ from muxflow.hls.vitis.csim import run_csim
 from muxflow.hls.vitis.execution import CsimExecution
 from muxflow.hls.vitis.project import ProjectOptions
 from muxflow.proof.compare import compare
+from muxflow.reports.gather.report import make_report
 
 QONNX = "qonnx.custom_op.general"
 STEPS, SIZE, CHANNELS, UNITS, CLASSES = 4, (5, 7), 4, 3, 3
@@ -134,6 +135,7 @@ def test_a_state_that_goes_on(video, tmp_path):
     (outputs,) = compare(graph, [QonnxExecution(video, graph)], batch).outputs.values()
     executions = [CsimExecution(project, one, jobs=2) for one in ("native", "reference")]
     np.testing.assert_array_equal(*compare(project.design.graph, executions, batch).outputs.values(), outputs)
+    assert "recurrent layers go on from frame to frame" in make_report(project.design).remarks
     anew = begun(batch)
     assert (outputs != anew).any()
     np.testing.assert_array_equal(outputs[:1], anew[:1])
@@ -144,6 +146,8 @@ def test_a_state_that_goes_on(video, tmp_path):
         accelerator.reset_state()
         np.testing.assert_array_equal(accelerator.run(codes[:6]).reshape(6, -1), outputs[:6].reshape(6, -1))
         assert accelerator.self_test() > 0
+        with pytest.raises(AcceleratorError, match=r"is values, not classes; use predict\(\) and read them"):
+            accelerator.classify(codes)  # logits of each step
         np.testing.assert_array_equal(accelerator.run(codes[:1]).reshape(1, -1), outputs[:1].reshape(1, -1))
 
 
