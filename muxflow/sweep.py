@@ -87,6 +87,7 @@ class Outcome:
     ff: int = 0
     bram18: int = 0
     dsp: int = 0
+    uram: int = 0
     slowest: str = ""
     parameter_bits: int = 0
     saved_bits: int = 0
@@ -114,6 +115,7 @@ class _Work:
             "clock_mhz": self.clock_mhz,
             "version": muxflow.__version__,
             "simulated": have_compiler(),
+            "figures": [field.name for field in fields(Outcome)],
         }
         text = json.dumps(entry, sort_keys=True).encode()
         return hashlib.sha256(text + b"\0" + self.graph).hexdigest()[:24]
@@ -243,6 +245,7 @@ def fit_point(work: _Work) -> Outcome:
         used.ff,
         used.bram18,
         used.dsp,
+        used.uram,
         design.bottleneck.name,
         design.stored_parameter_bits,
         design.saved_bits,

@@ -73,7 +73,7 @@ def _title(outcome: Outcome) -> str:
 def table(outcomes: tuple[Outcome, ...]) -> Table:
     """Lay out one row a point: rates and latency by cycle simulation, or estimates marked *; resources are estimates."""
     shown = Table(box=None)
-    columns = ("model", "board", "MHz", "LUT share", "frames/s", "cycles", "latency", "LUT", "BRAM18", "stored")
+    columns = ("model", "board", "MHz", "LUT share", "frames/s", "cycles", "latency", "LUT", "BRAM18", "URAM", "stored")
     for column in columns:
         shown.add_column(column, justify="left" if column in ("model", "board") else "right")
     for one in outcomes:
@@ -90,6 +90,7 @@ def table(outcomes: tuple[Outcome, ...]) -> Table:
             f"{si(one.latency_ms / 1000, 's')}{mark}",
             count(one.lut),
             count(one.bram18),
+            count(one.uram),
             si(one.parameter_bits, "bit"),
         )
     return shown

@@ -13,6 +13,8 @@ from distributed import LocalCluster
 
 from muxflow import sweep
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.fit import folding
+from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
@@ -80,6 +82,21 @@ def test_every_point_has_its_outcome(tmp_path, models):
     assert [row["status"] for row in rows] == [o.status for o in outcomes]
     assert rows[1]["given_clock_mhz"] == "50.0"
     assert json.loads((tmp_path / "out" / "results.json").read_text())[0]["interval"] == outcomes[0].interval
+
+
+def test_a_point_has_every_resource_of_its_design(tmp_path, models, monkeypatch):
+    fit = folding.fit
+
+    def with_memories(*arguments, **options):
+        design = fit(*arguments, **options)
+        vars(design)["resources"] = Resources(11, 12, 13, 14, 15)  # a cached property
+        return design
+
+    monkeypatch.setattr(folding, "fit", with_memories)
+    work = sweep._work(Point(models[0], "kv260"), sweep._graph(models[0], tmp_path))
+    found = sweep.fit_point(work)
+    assert found.status == "fitted", found.reason
+    assert (found.lut, found.ff, found.bram18, found.dsp, found.uram) == (11, 12, 13, 14, 15)
 
 
 def test_goes_on_where_it_stopped(tmp_path, models, monkeypatch):
