@@ -49,7 +49,7 @@ def test_cifar10_binary(tmp_path, subfolder):
     assert (test.labels.tolist(), len(test), test.classes) == ([9, 0, 4], 3, tuple(TEN))
 
 
-@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_cifar10_python(tmp_path, protocol):
     images = cifar_images(10)
     for i in range(5):
@@ -166,6 +166,25 @@ def test_hostile_and_broken_pickles_are_refused(tmp_path):
     write_pickle(tmp_path / "batches.meta", {"label_names": ["a"]})
     with pytest.raises(MuxflowError, match="10 class names"):
         load_cifar10(tmp_path, "test")
+
+
+def test_a_pickle_gives_numpy_neither_addresses_nor_types(tmp_path):
+    """Bytes as an array of objects, whose elements are looked at as a shape, end the process by SIGSEGV in NumPy."""
+    write_pickle(tmp_path / "batches.meta", {"label_names": TEN})
+    path = tmp_path / "test_batch"
+    kind = b"cnumpy\ndtype\n(VO8\nI0\nI1\ntR(I3\nV|\nNNNI-1\nI-1\nI0\ntb"
+    fake = b"C\x08AAAAAAAA"
+    objects = b"cnumpy.core.numeric\n_frombuffer\n(" + fake + kind + b"(I1\ntVC\ntR"
+    encoded = b"c_codecs\nencode\n(Vaaaa\nVpunycode\ntR"
+    huge = b"cnumpy\nndarray\n((I2147483647\nI64\ntVu1\ntR"
+    for body, message in [
+        (b"cnumpy\nndarray\n(" + objects + b"tR", "an array of type 'O8'; expected u1"),
+        (encoded, "text in 'punycode'; expected latin1"),
+        (huge, "not a readable pickle of arrays"),
+    ]:
+        path.write_bytes(b"\x80\x03" + body + b".")
+        with pytest.raises(MuxflowError, match=message):
+            load_cifar10(tmp_path, "test")
 
 
 def test_bad_requests_are_named():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -83,26 +84,62 @@ def _load_cifar(
     return Dataset(name, split, np.ascontiguousarray(images), labels, names)
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler of numpy arrays and plain containers, which refuses every other name: a pickle can run any code."""
+class _Kind:
+    """Stands for NumPy's type of elements, of which a batch holds only bytes."""
 
-    ALLOWED = frozenset(
-        {
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy._core.numeric", "_frombuffer"),
-            ("numpy.core.numeric", "_frombuffer"),
-            ("_codecs", "encode"),
-        }
-    )
+    def __init__(self, name: object, *_: object) -> None:
+        if name not in ("u1", "uint8"):
+            raise pickle.UnpicklingError(f"it holds an array of type {shown(name)}; expected u1")
+
+    def __setstate__(self, _: object) -> None:
+        """Take nothing from the file: bytes have no order, no fields and no flags."""
+
+
+class _Array:
+    """Stands for an array that a pickle makes first and fills then; `values`: what it is filled with."""
+
+    values: Bytes = np.empty(0, np.uint8)
+
+    def __setstate__(self, state: tuple[object, tuple[int, ...], object, object, bytes | str]) -> None:
+        """Fill it: version, shape, type of elements, whether the first axis is the inner one, elements."""
+        _, shape, _, first_inner, data = state
+        self.values = _filled(_latin1(data, "latin1") if isinstance(data, str) else data, None, shape, first_inner)
+
+
+def _empty(*_: object) -> _Array:
+    return _Array()
+
+
+def _filled(data: bytes, _: object, shape: tuple[int, ...], order: object) -> Bytes:
+    return np.frombuffer(data, np.uint8).reshape(shape, order="C" if order in (False, "C") else "F")
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it holds bytes as text in {shown(encoding)}; expected latin1")
+    return text.encode("latin1")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """An unpickler of arrays of bytes and plain containers, which refuses every other name: a pickle can run any code.
+
+    NumPy's own functions are not called: they take objects' addresses and the layout of types from the file.
+    """
+
+    STANDING_FOR: ClassVar[dict[str, Callable[..., Any]]] = {
+        "numpy.ndarray": _Array,
+        "numpy.dtype": _Kind,
+        "numpy._core.multiarray._reconstruct": _empty,
+        "numpy._core.numeric._frombuffer": _filled,
+        "_codecs.encode": _latin1,
+    }
 
     def find_class(self, module: str, name: str) -> Any:
-        """Find the named object, when it is one that arrays are made of."""
-        if (module, name) not in self.ALLOWED:
+        """Find what stands for the named object, when it is one that arrays are made of."""
+        found = self.STANDING_FOR.get(f"{module.replace('numpy.core', 'numpy._core')}.{name}")
+        if found is None:
             raise pickle.UnpicklingError(f"it refers to {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return found
 
 
 def _unpickle(path: Path) -> dict[str, Any]:
@@ -116,7 +153,12 @@ def _unpickle(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise MuxflowError(f"{path}: holds a {type(content).__name__}; expected the dictionary of a CIFAR batch")
-    return {k.decode("latin1") if isinstance(k, bytes) else str(k): v for k, v in content.items()}
+    return {
+        key.decode("latin1") if isinstance(key, bytes) else str(key): value.values
+        if isinstance(value, _Array)
+        else value
+        for key, value in content.items()
+    }
 
 
 def _cifar_batch(path: Path, label_key: str) -> tuple[Bytes, npt.NDArray[np.int64]]:
