@@ -132,8 +132,9 @@ def test_cut_binary_file_is_named(tmp_path):
     with pytest.raises(MuxflowError, match="0 bytes"):
         load_cifar10(tmp_path, "test")
     write_binary(tmp_path, "test_batch.bin", cifar_images(1), [200])
-    with pytest.raises(MuxflowError, match=r"labels 200..200; need 0..9"):
+    with pytest.raises(MuxflowError, match=r"test_batch.bin: a label 200; 10 classes have 0 to 9"):
         load_cifar10(tmp_path, "test")
+    write_binary(tmp_path, "test_batch.bin", cifar_images(1), [0])
     (tmp_path / "batches.meta.txt").write_text("one\n")
     with pytest.raises(MuxflowError, match="1 class name; expected 10"):
         load_cifar10(tmp_path, "test")
@@ -185,6 +186,39 @@ def test_a_pickle_gives_numpy_neither_addresses_nor_types(tmp_path):
         path.write_bytes(b"\x80\x03" + body + b".")
         with pytest.raises(MuxflowError, match=message):
             load_cifar10(tmp_path, "test")
+
+
+def test_labels_that_are_no_class_are_named_with_their_file(tmp_path):
+    write_binary(tmp_path, "test_batch.bin", cifar_images(2), [0, 10])
+    (tmp_path / "batches.meta.txt").write_text("\n".join(TEN))
+    with pytest.raises(MuxflowError, match=r"test_batch.bin: a label 10; 10 classes have 0 to 9"):
+        load_cifar10(tmp_path, "test")
+    np.zeros(27648, np.uint8).tofile(tmp_path / "test_X.bin")
+    np.zeros(1, np.uint8).tofile(tmp_path / "test_y.bin")
+    (tmp_path / "class_names.txt").write_text("\n".join(TEN))
+    with pytest.raises(MuxflowError, match=r"test_y.bin: a label 0; 10 classes have 1 to 10"):
+        load_stl10(tmp_path, "test")
+    python = tmp_path / "cifar-10-batches-py"
+    python.mkdir()
+    (tmp_path / "test_batch.bin").unlink()
+    write_pickle(python / "batches.meta", {"label_names": TEN})
+    write_pickle(python / "test_batch", {"data": planes(cifar_images(1)), "labels": [10]})
+    with pytest.raises(MuxflowError, match=r"test_batch: 'labels' holds 10; expected numbers of 10 classes"):
+        load_cifar10(tmp_path, "test")
+    for name, shape in (("images-idx3", (1, 28, 28)), ("labels-idx1", (1,))):
+        header = bytes((0, 0, 8, len(shape))) + b"".join(size.to_bytes(4, "big") for size in shape)
+        (tmp_path / f"t10k-{name}-ubyte").write_bytes(header + b"\x0a" * int(np.prod(shape)))
+    with pytest.raises(MuxflowError, match=r"t10k-labels-idx1-ubyte: a label 10; 10 classes have 0 to 9"):
+        load("mnist", "test", tmp_path)
+
+
+def test_batches_that_fill_the_memory_together_are_refused(tmp_path):
+    (tmp_path / "batches.meta.txt").write_text("\n".join(TEN))
+    for number in range(1, 6):
+        with (tmp_path / f"data_batch_{number}.bin").open("wb") as file:
+            file.truncate(3073 * 150_000)  # without a block on the disk
+    with pytest.raises(MuxflowError, match="2,304,750,000 bytes once it is read"):
+        load_cifar10(tmp_path, "train")
 
 
 def test_bad_requests_are_named():

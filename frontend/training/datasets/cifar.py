@@ -22,11 +22,10 @@ from muxflow.frontend.training.datasets.dataset import (
     absent,
     check_split,
     class_names,
+    class_numbers,
     find_home,
     records,
 )
-
-MOST_CLASSES = 100
 
 
 def load_cifar10(folder: str | Path, split: Split) -> Dataset:
@@ -69,14 +68,19 @@ def _load_cifar(
     home = find_home(folder, binary_folder, binary_names)
     if home is not None:
         header = 2 if classes == 100 else 1  # CIFAR-100 stores the coarse label first
-        rows = np.concatenate([records(home / f"{s}.bin", header + 3072) for s in stems])
-        labels, pixels = rows[:, header - 1].astype(np.int64), rows[:, header:]
+        files = [home / f"{s}.bin" for s in stems]
+        check_bytes(str(home), sum(file.stat().st_size for file in files))
+        parts = [records(file, header + 3072) for file in files]
+        labels = np.concatenate(
+            [class_numbers(file, rows[:, header - 1], classes) for file, rows in zip(files, parts, strict=True)]
+        )
+        pixels = np.concatenate(parts)[:, header:]
         names = class_names(home / kind, classes)
     else:
         home = find_home(folder, python_folder, python_names)
         if home is None:
             raise absent(name, folder, [binary_names, python_names], [binary_folder, python_folder])
-        batches = [_cifar_batch(home / s, "fine_labels" if classes == 100 else "labels") for s in stems]
+        batches = [_cifar_batch(home / s, "fine_labels" if classes == 100 else "labels", classes) for s in stems]
         pixels = np.concatenate([p for p, _ in batches])
         labels = np.concatenate([y for _, y in batches])
         names = _pickled_names(home / meta, "fine_label_names" if classes == 100 else "label_names", classes)
@@ -153,15 +157,12 @@ def _unpickle(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise MuxflowError(f"{path}: holds a {type(content).__name__}; expected the dictionary of a CIFAR batch")
-    return {
-        key.decode("latin1") if isinstance(key, bytes) else str(key): value.values
-        if isinstance(value, _Array)
-        else value
-        for key, value in content.items()
-    }
+    texts = (key.decode("latin1") if isinstance(key, bytes) else str(key) for key in content)
+    values = (value.values if isinstance(value, _Array) else value for value in content.values())
+    return dict(zip(texts, values, strict=True))
 
 
-def _cifar_batch(path: Path, label_key: str) -> tuple[Bytes, npt.NDArray[np.int64]]:
+def _cifar_batch(path: Path, label_key: str, classes: int) -> tuple[Bytes, npt.NDArray[np.int64]]:
     content = _unpickle(path)
     pixels, labels = content.get("data"), content.get(label_key)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3072:
@@ -170,9 +171,9 @@ def _cifar_batch(path: Path, label_key: str) -> tuple[Bytes, npt.NDArray[np.int6
     if not isinstance(labels, list) or len(labels) != len(pixels):
         met = counted(len(labels), "entry", "entries") if isinstance(labels, list) else type(labels).__name__
         raise MuxflowError(f"{path}: '{label_key}' is {met}; expected a list of {len(pixels)}")
-    odd = [label for label in labels if type(label) is not int or not 0 <= label < MOST_CLASSES]
+    odd = [label for label in labels if type(label) is not int or not 0 <= label < classes]
     if odd:
-        raise MuxflowError(f"{path}: '{label_key}' holds {shown(odd[0])}; expected numbers of classes")
+        raise MuxflowError(f"{path}: '{label_key}' holds {shown(odd[0])}; expected numbers of {classes} classes")
     return pixels, np.array(labels, np.int64)
 
 
