@@ -32,6 +32,8 @@ MOST_TEXT = 1 << 26
 """Bytes of a text file that a project or a folder of Muxflow's holds."""
 MOST_TOML = 1 << 20
 """Bytes of a TOML file: people write them, and they are slow to read (decision)."""
+MOST_TOML_LINE = 1 << 12
+"""Bytes of one of its lines: the time that a key takes grows with the square of its dots (decision)."""
 MOST_LINE = 1 << 16
 """Bytes of a line of a tool's log that are looked at in one piece."""
 ARCHIVE_FAULTS = (
@@ -164,8 +166,11 @@ def _opened_file(path: Path) -> BinaryIO:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raises ValueError for one of more than MOST_TOML bytes, and as `read_json`."""
-    tables: dict[str, Any] = _parsed(tomllib.loads, _read_at_most(path, MOST_TOML, "MOST_TOML").decode())
+    """Read a TOML file; raises ValueError for more than MOST_TOML bytes, MOST_TOML_LINE in a line, and as `read_json`."""
+    data = _read_at_most(path, MOST_TOML, "MOST_TOML")
+    if any(len(line) > MOST_TOML_LINE for line in data.split(b"\n")):
+        raise ValueError(f"it has a line of more than {MOST_TOML_LINE:,} bytes (MOST_TOML_LINE)")
+    tables: dict[str, Any] = _parsed(tomllib.loads, data.decode())
     return tables
 
 

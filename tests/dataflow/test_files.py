@@ -163,7 +163,7 @@ def test_tables_are_nested_a_hundred_deep_at_most(tmp_path, read, begin):
     file = tmp_path / "deep"
     within = MOST_DEPTH - len(begin.split("=")[1:])  # a file of TOML is a table itself
     for depth in (within, within + 1, *range(900, 1000), 100_000):
-        file.write_text(f"{begin}{depth * '['}{depth * ']'}")
+        file.write_text(begin + depth * "[\n" + depth * "]\n")
         if depth <= within:
             read(file)
             continue
@@ -371,3 +371,14 @@ def test_what_a_tool_would_wait_for_or_never_end_with_is_refused(tmp_path):
     own.symlink_to(own.name)
     (target / "other").unlink()
     check_sources(target, "src", "main")
+
+
+def test_a_toml_key_of_many_dots_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    """The time that the standard library takes for it grows with the square: ten seconds for 100 KB."""
+    file = tmp_path / "dots.toml"
+    file.write_text("a" + ".a" * 50_000 + " = 1")
+    with pytest.raises(ValueError, match=r"a line of more than 4,096 bytes \(MOST_TOML_LINE\)"):
+        read_toml(file)
+    file.write_text("a" + ".a" * 2_000 + " = 1")
+    with pytest.raises(ValueError, match="nested too deep"):
+        read_toml(file)

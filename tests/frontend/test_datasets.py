@@ -49,7 +49,7 @@ def test_cifar10_binary(tmp_path, subfolder):
     assert (test.labels.tolist(), len(test), test.classes) == ([9, 0, 4], 3, tuple(TEN))
 
 
-@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_cifar10_python(tmp_path, protocol):
     images = cifar_images(10)
     for i in range(5):
@@ -132,8 +132,9 @@ def test_cut_binary_file_is_named(tmp_path):
     with pytest.raises(MuxflowError, match="0 bytes"):
         load_cifar10(tmp_path, "test")
     write_binary(tmp_path, "test_batch.bin", cifar_images(1), [200])
-    with pytest.raises(MuxflowError, match=r"labels 200..200; need 0..9"):
+    with pytest.raises(MuxflowError, match=r"test_batch.bin: a label 200; 10 classes have 0 to 9"):
         load_cifar10(tmp_path, "test")
+    write_binary(tmp_path, "test_batch.bin", cifar_images(1), [0])
     (tmp_path / "batches.meta.txt").write_text("one\n")
     with pytest.raises(MuxflowError, match="1 class name; expected 10"):
         load_cifar10(tmp_path, "test")
@@ -166,6 +167,58 @@ def test_hostile_and_broken_pickles_are_refused(tmp_path):
     write_pickle(tmp_path / "batches.meta", {"label_names": ["a"]})
     with pytest.raises(MuxflowError, match="10 class names"):
         load_cifar10(tmp_path, "test")
+
+
+def test_a_pickle_gives_numpy_neither_addresses_nor_types(tmp_path):
+    """Bytes as an array of objects, whose elements are looked at as a shape, end the process by SIGSEGV in NumPy."""
+    write_pickle(tmp_path / "batches.meta", {"label_names": TEN})
+    path = tmp_path / "test_batch"
+    kind = b"cnumpy\ndtype\n(VO8\nI0\nI1\ntR(I3\nV|\nNNNI-1\nI-1\nI0\ntb"
+    fake = b"C\x08AAAAAAAA"
+    objects = b"cnumpy.core.numeric\n_frombuffer\n(" + fake + kind + b"(I1\ntVC\ntR"
+    encoded = b"c_codecs\nencode\n(Vaaaa\nVpunycode\ntR"
+    huge = b"cnumpy\nndarray\n((I2147483647\nI64\ntVu1\ntR"
+    for body, message in [
+        (b"cnumpy\nndarray\n(" + objects + b"tR", "an array of type 'O8'; expected u1"),
+        (encoded, "text in 'punycode'; expected latin1"),
+        (huge, "not a readable pickle of arrays"),
+    ]:
+        path.write_bytes(b"\x80\x03" + body + b".")
+        with pytest.raises(MuxflowError, match=message):
+            load_cifar10(tmp_path, "test")
+
+
+def test_labels_that_are_no_class_are_named_with_their_file(tmp_path):
+    write_binary(tmp_path, "test_batch.bin", cifar_images(2), [0, 10])
+    (tmp_path / "batches.meta.txt").write_text("\n".join(TEN))
+    with pytest.raises(MuxflowError, match=r"test_batch.bin: a label 10; 10 classes have 0 to 9"):
+        load_cifar10(tmp_path, "test")
+    np.zeros(27648, np.uint8).tofile(tmp_path / "test_X.bin")
+    np.zeros(1, np.uint8).tofile(tmp_path / "test_y.bin")
+    (tmp_path / "class_names.txt").write_text("\n".join(TEN))
+    with pytest.raises(MuxflowError, match=r"test_y.bin: a label 0; 10 classes have 1 to 10"):
+        load_stl10(tmp_path, "test")
+    python = tmp_path / "cifar-10-batches-py"
+    python.mkdir()
+    (tmp_path / "test_batch.bin").unlink()
+    write_pickle(python / "batches.meta", {"label_names": TEN})
+    write_pickle(python / "test_batch", {"data": planes(cifar_images(1)), "labels": [10]})
+    with pytest.raises(MuxflowError, match=r"test_batch: 'labels' holds 10; expected numbers of 10 classes"):
+        load_cifar10(tmp_path, "test")
+    for name, shape in (("images-idx3", (1, 28, 28)), ("labels-idx1", (1,))):
+        header = bytes((0, 0, 8, len(shape))) + b"".join(size.to_bytes(4, "big") for size in shape)
+        (tmp_path / f"t10k-{name}-ubyte").write_bytes(header + b"\x0a" * int(np.prod(shape)))
+    with pytest.raises(MuxflowError, match=r"t10k-labels-idx1-ubyte: a label 10; 10 classes have 0 to 9"):
+        load("mnist", "test", tmp_path)
+
+
+def test_batches_that_fill_the_memory_together_are_refused(tmp_path):
+    (tmp_path / "batches.meta.txt").write_text("\n".join(TEN))
+    for number in range(1, 6):
+        with (tmp_path / f"data_batch_{number}.bin").open("wb") as file:
+            file.truncate(3073 * 150_000)  # without a block on the disk
+    with pytest.raises(MuxflowError, match="2,304,750,000 bytes once it is read"):
+        load_cifar10(tmp_path, "train")
 
 
 def test_bad_requests_are_named():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,10 @@ from muxflow.frontend.training.datasets.dataset import (
     absent,
     check_split,
     class_names,
+    class_numbers,
     find_home,
     records,
 )
-
-MOST_CLASSES = 100
 
 
 def load_cifar10(folder: str | Path, split: Split) -> Dataset:
@@ -68,14 +68,19 @@ def _load_cifar(
     home = find_home(folder, binary_folder, binary_names)
     if home is not None:
         header = 2 if classes == 100 else 1  # CIFAR-100 stores the coarse label first
-        rows = np.concatenate([records(home / f"{s}.bin", header + 3072) for s in stems])
-        labels, pixels = rows[:, header - 1].astype(np.int64), rows[:, header:]
+        files = [home / f"{s}.bin" for s in stems]
+        check_bytes(str(home), sum(file.stat().st_size for file in files))
+        parts = [records(file, header + 3072) for file in files]
+        labels = np.concatenate(
+            [class_numbers(file, rows[:, header - 1], classes) for file, rows in zip(files, parts, strict=True)]
+        )
+        pixels = np.concatenate(parts)[:, header:]
         names = class_names(home / kind, classes)
     else:
         home = find_home(folder, python_folder, python_names)
         if home is None:
             raise absent(name, folder, [binary_names, python_names], [binary_folder, python_folder])
-        batches = [_cifar_batch(home / s, "fine_labels" if classes == 100 else "labels") for s in stems]
+        batches = [_cifar_batch(home / s, "fine_labels" if classes == 100 else "labels", classes) for s in stems]
         pixels = np.concatenate([p for p, _ in batches])
         labels = np.concatenate([y for _, y in batches])
         names = _pickled_names(home / meta, "fine_label_names" if classes == 100 else "label_names", classes)
@@ -83,26 +88,62 @@ def _load_cifar(
     return Dataset(name, split, np.ascontiguousarray(images), labels, names)
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler of numpy arrays and plain containers, which refuses every other name: a pickle can run any code."""
+class _Kind:
+    """Stands for NumPy's type of elements, of which a batch holds only bytes."""
 
-    ALLOWED = frozenset(
-        {
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy._core.numeric", "_frombuffer"),
-            ("numpy.core.numeric", "_frombuffer"),
-            ("_codecs", "encode"),
-        }
-    )
+    def __init__(self, name: object, *_: object) -> None:
+        if name not in ("u1", "uint8"):
+            raise pickle.UnpicklingError(f"it holds an array of type {shown(name)}; expected u1")
+
+    def __setstate__(self, _: object) -> None:
+        """Take nothing from the file: bytes have no order, no fields and no flags."""
+
+
+class _Array:
+    """Stands for an array that a pickle makes first and fills then; `values`: what it is filled with."""
+
+    values: Bytes = np.empty(0, np.uint8)
+
+    def __setstate__(self, state: tuple[object, tuple[int, ...], object, object, bytes | str]) -> None:
+        """Fill it: version, shape, type of elements, whether the first axis is the inner one, elements."""
+        _, shape, _, first_inner, data = state
+        self.values = _filled(_latin1(data, "latin1") if isinstance(data, str) else data, None, shape, first_inner)
+
+
+def _empty(*_: object) -> _Array:
+    return _Array()
+
+
+def _filled(data: bytes, _: object, shape: tuple[int, ...], order: object) -> Bytes:
+    return np.frombuffer(data, np.uint8).reshape(shape, order="C" if order in (False, "C") else "F")
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it holds bytes as text in {shown(encoding)}; expected latin1")
+    return text.encode("latin1")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """An unpickler of arrays of bytes and plain containers, which refuses every other name: a pickle can run any code.
+
+    NumPy's own functions are not called: they take objects' addresses and the layout of types from the file.
+    """
+
+    STANDING_FOR: ClassVar[dict[str, Callable[..., Any]]] = {
+        "numpy.ndarray": _Array,
+        "numpy.dtype": _Kind,
+        "numpy._core.multiarray._reconstruct": _empty,
+        "numpy._core.numeric._frombuffer": _filled,
+        "_codecs.encode": _latin1,
+    }
 
     def find_class(self, module: str, name: str) -> Any:
-        """Find the named object, when it is one that arrays are made of."""
-        if (module, name) not in self.ALLOWED:
+        """Find what stands for the named object, when it is one that arrays are made of."""
+        found = self.STANDING_FOR.get(f"{module.replace('numpy.core', 'numpy._core')}.{name}")
+        if found is None:
             raise pickle.UnpicklingError(f"it refers to {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return found
 
 
 def _unpickle(path: Path) -> dict[str, Any]:
@@ -116,10 +157,12 @@ def _unpickle(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise MuxflowError(f"{path}: holds a {type(content).__name__}; expected the dictionary of a CIFAR batch")
-    return {k.decode("latin1") if isinstance(k, bytes) else str(k): v for k, v in content.items()}
+    texts = (key.decode("latin1") if isinstance(key, bytes) else str(key) for key in content)
+    values = (value.values if isinstance(value, _Array) else value for value in content.values())
+    return dict(zip(texts, values, strict=True))
 
 
-def _cifar_batch(path: Path, label_key: str) -> tuple[Bytes, npt.NDArray[np.int64]]:
+def _cifar_batch(path: Path, label_key: str, classes: int) -> tuple[Bytes, npt.NDArray[np.int64]]:
     content = _unpickle(path)
     pixels, labels = content.get("data"), content.get(label_key)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3072:
@@ -128,9 +171,9 @@ def _cifar_batch(path: Path, label_key: str) -> tuple[Bytes, npt.NDArray[np.int6
     if not isinstance(labels, list) or len(labels) != len(pixels):
         met = counted(len(labels), "entry", "entries") if isinstance(labels, list) else type(labels).__name__
         raise MuxflowError(f"{path}: '{label_key}' is {met}; expected a list of {len(pixels)}")
-    odd = [label for label in labels if type(label) is not int or not 0 <= label < MOST_CLASSES]
+    odd = [label for label in labels if type(label) is not int or not 0 <= label < classes]
     if odd:
-        raise MuxflowError(f"{path}: '{label_key}' holds {shown(odd[0])}; expected numbers of classes")
+        raise MuxflowError(f"{path}: '{label_key}' holds {shown(odd[0])}; expected numbers of {classes} classes")
     return pixels, np.array(labels, np.int64)
 
 

@@ -140,6 +140,16 @@ def records(path: Path, size: int) -> Bytes:
     return data.reshape(-1, size)
 
 
+def class_numbers(path: Path, labels: npt.NDArray[Any], count: int, first: int = 0) -> npt.NDArray[np.int64]:
+    """Return a file's labels, which begin at `first`, as numbers from 0; raises MuxflowError where one is no class."""
+    odd = labels[(labels < first) | (labels >= first + count)]
+    if odd.size:
+        raise MuxflowError(
+            f"{path}: a label {odd[0]}; {count} classes have {first} to {first + count - 1}: it is damaged"
+        )
+    return labels.astype(np.int64) - first
+
+
 def text_lines(path: Path) -> list[tuple[int, str]]:
     """Read the lines of a text that are not empty, with their numbers; raises MuxflowError where it cannot be read."""
     try:

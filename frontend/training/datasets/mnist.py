@@ -17,7 +17,15 @@ from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import plainly
-from muxflow.frontend.training.datasets.dataset import Bytes, Dataset, Split, absent, check_split, held_out
+from muxflow.frontend.training.datasets.dataset import (
+    Bytes,
+    Dataset,
+    Split,
+    absent,
+    check_split,
+    class_numbers,
+    held_out,
+)
 
 CLASSES = tuple("0123456789")
 TEST_SHARE = 0.2
@@ -83,7 +91,7 @@ def load_mnist(folder: str | Path, split: Split) -> Dataset:
             f"MNIST: {found[0]} holds images of {images.shape}, {found[1]} {counted(len(labels), 'label')}; expected as "
             f"many labels as images of {SIDE}x{SIDE}"
         )
-    return Dataset("MNIST", split, images[..., None], labels.astype(np.int64), CLASSES)
+    return Dataset("MNIST", split, images[..., None], class_numbers(found[1], labels, len(CLASSES)), CLASSES)
 
 
 def _idx(path: Path, rank: int) -> Bytes:

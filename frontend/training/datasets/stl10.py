@@ -14,6 +14,7 @@ from muxflow.frontend.training.datasets.dataset import (
     absent,
     check_split,
     class_names,
+    class_numbers,
     find_home,
     records,
 )
@@ -31,7 +32,7 @@ def load_stl10(folder: str | Path, split: Split) -> Dataset:
     if home is None:
         raise absent("STL-10", folder, [names], ["stl10_binary"])
     pixels = records(home / names[0], 3 * 96 * 96)
-    labels = records(home / names[1], 1)[:, 0].astype(np.int64) - 1
+    labels = class_numbers(home / names[1], records(home / names[1], 1)[:, 0], 10, 1)
     if len(labels) != len(pixels):
         raise MuxflowError(
             f"STL-10: {home / names[1]} has {counted(len(labels), 'label')}; {names[0]} has {counted(len(pixels), 'image')}"
