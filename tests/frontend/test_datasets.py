@@ -238,3 +238,29 @@ def test_bad_requests_are_named():
         Dataset("d", "test", np.zeros((1, 2, 2, 1)), np.zeros(1, np.int64), ("a",))
     with pytest.raises(MuxflowError, match=r"need int64 \(1,\)"):
         Dataset("d", "test", np.zeros((1, 2, 2, 1), np.uint8), np.zeros(2, np.int64), ("a",))
+
+
+def test_a_batch_as_python_2_pickled_it(tmp_path):
+    """CIFAR's own files: texts are byte strings of Python 2, the array's state is set after it was made."""
+
+    def text(value):
+        return b"T" + len(value).to_bytes(4, "little") + value
+
+    images = cifar_images(2)
+    made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85" + text(b"b") + b"\x87R"
+    kind = (
+        b"cnumpy\ndtype\n"
+        + text(b"u1")
+        + b"K\x00K\x01\x87R(K\x03"
+        + text(b"|")
+        + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    )
+    state = b"(K\x01K\x02M\x00\x0c\x86" + kind + b"\x89" + text(planes(images).tobytes()) + b"tb"
+    batch = b"\x80\x02}(" + text(b"data") + made + state + text(b"labels") + b"](K\x03K\x04eu."
+    write_pickle(tmp_path / "batches.meta", {"label_names": TEN})
+    (tmp_path / "test_batch").write_bytes(batch)
+    for number in range(1, 6):
+        (tmp_path / f"data_batch_{number}").write_bytes(batch)
+    found = load_cifar10(tmp_path, "test")
+    np.testing.assert_array_equal(found.images, images)
+    assert found.labels.tolist() == [3, 4]
