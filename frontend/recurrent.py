@@ -20,9 +20,6 @@ Codes = npt.NDArray[np.int64]
 GATE_BITS, CELL_BITS, FRACTION_BITS = (2, 8), (2, 16), (0, 8)
 """Least and most bits of a gate's code, of the state, and of the state's further fraction (decisions)."""
 
-
-INPUT_WEIGHTS, RECURRENT_WEIGHTS, BIASES = 3, 7, 11
-"""Of Brevitas' node: positions of the first of the four inputs of each kind, of the gates i, f, g, o."""
 QUANTIZERS = (
     "output",
     "cell_state",
@@ -36,14 +33,24 @@ QUANTIZERS = (
     "output_sigmoid",
     "hidden_state_tanh",
 )
-"""In the order of the inputs, three each from position 15 on: scale, zero point, bits."""
-FIRST_QUANTIZER = 15
+"""Of Brevitas' node, in the order of its inputs."""
 GATE_QUANTIZERS = (
     ("input_acc", "input_sigmoid"),
     ("forget_acc", "forget_sigmoid"),
     ("cell_acc", "cell_tanh"),
     ("output_acc", "output_sigmoid"),
 )
+"""Of the sums of the gates i, f, g, o, and of what each makes of them."""
+
+
+def gate_inputs(gate: int) -> tuple[int, int, int]:
+    """Return the positions of a gate's weights of the input, its recurrent weights and its bias in Brevitas' node."""
+    return 3 + gate, 7 + gate, 11 + gate
+
+
+def quantizer_input(number: int) -> int:
+    """Return the position of the scale of a quantizer, by its number, in Brevitas' node; zero point and bits follow."""
+    return 15 + 3 * number
 
 
 @dataclass(frozen=True)

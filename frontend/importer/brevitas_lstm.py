@@ -26,14 +26,7 @@ from muxflow.frontend.importer.thresholds import find_thresholds
 from muxflow.frontend.importer.values import Doubles, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
 from muxflow.frontend.model import QUANTIZED, ModelNode
-from muxflow.frontend.recurrent import (
-    BIASES,
-    FIRST_QUANTIZER,
-    GATE_QUANTIZERS,
-    INPUT_WEIGHTS,
-    QUANTIZERS,
-    RECURRENT_WEIGHTS,
-)
+from muxflow.frontend.recurrent import GATE_QUANTIZERS, QUANTIZERS, gate_inputs, quantizer_input
 
 EXACT = 1 << 24
 """Whole numbers up to which float32 holds them all."""
@@ -111,7 +104,7 @@ def _power_of_two(node: ModelNode, what: str, scale: Floats | Doubles) -> None:
 
 
 def _quantizer(importer: Importer, node: ModelNode, number: int, name: str) -> Quantizer:
-    position = FIRST_QUANTIZER + 3 * number
+    position = quantizer_input(number)
     scale, zero_point = read_scale(importer, node, position), read_zero_point(importer, node, position + 1)
     _power_of_two(node, f"{name}_quant", scale)
     bits = importer.constant(node, position + 2).reshape(-1)
@@ -135,14 +128,15 @@ def _gate(
 ) -> _Gate:
     """Bring the weights of a gate, and its bias, onto one grid; `scales`: of the layer's input and of its output."""
     codes, units = [], []
-    for first, scale in zip((INPUT_WEIGHTS, RECURRENT_WEIGHTS), scales, strict=True):
-        given, step = weight_codes(importer, node, first + number, 0)
-        _power_of_two(node, f"{node.inputs[first + number]}", step)
+    *matrices, bias_position = gate_inputs(number)
+    for position, scale in zip(matrices, scales, strict=True):
+        given, step = weight_codes(importer, node, position, 0)
+        _power_of_two(node, node.inputs[position], step)
         codes.append(given)
         units.append(float(step[0]) * scale)
     unit = min(units)
     of_input, recurrent = (one * round(size / unit) for one, size in zip(codes, units, strict=True))
-    bias = importer.constant(node, BIASES + number).astype(np.float64).reshape(-1) / unit
+    bias = importer.constant(node, bias_position).astype(np.float64).reshape(-1) / unit
     if (bias != np.rint(bias)).any() or np.abs(bias).max(initial=0) >= EXACT:
         raise UnsupportedError(
             f"{node.label}: a bias is not made of steps of its sums, {unit:g}; use Int32Bias, or no bias"

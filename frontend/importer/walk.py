@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -231,14 +232,8 @@ class Importer:
     def _check_inputs(self, node: ModelNode) -> None:
         if not node.outputs:
             raise MuxflowError(f"{node.label} has no output; the file is not a valid model, so export it again")
-        again = next(
-            (
-                name
-                for place, name in enumerate(node.outputs)
-                if name and (name in self.values or name in node.outputs[:place])
-            ),
-            None,
-        )
+        written = Counter(filter(None, node.outputs))
+        again = next((name for name, times in written.items() if times > 1 or name in self.values), None)
         if again is not None:
             raise MuxflowError(
                 f"{node.label} writes {again}, which is there before; the file is not a valid model, so export it again"

@@ -20,14 +20,7 @@ from qonnx.custom_op.registry import add_op_to_domain
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.frontend.model import QUANTIZED
 from muxflow.frontend.qonnx.ops import Floats, MuxflowOp
-from muxflow.frontend.recurrent import (
-    BIASES,
-    FIRST_QUANTIZER,
-    GATE_QUANTIZERS,
-    INPUT_WEIGHTS,
-    QUANTIZERS,
-    RECURRENT_WEIGHTS,
-)
+from muxflow.frontend.recurrent import GATE_QUANTIZERS, QUANTIZERS, gate_inputs, quantizer_input
 
 ORDINARY = {"batch_first": 1, "reverse_input": 0, "cifg": 0}
 """What is executed: one direction over (N, T, C), input and forget gates apart."""
@@ -59,7 +52,7 @@ class QuantLSTMCell(MuxflowOp):
 
     def make_shape_compatible_op(self, model: Any) -> onnx.NodeProto:
         """Return a standard node of the shape of all steps' outputs."""
-        x, weights = self.onnx_node.input[0], self.onnx_node.input[INPUT_WEIGHTS]
+        x, weights = self.onnx_node.input[0], self.onnx_node.input[gate_inputs(0)[0]]
         return onnx.helper.make_node("Einsum", [x, weights], self.onnx_node.output[:1], equation="ntc,hc->nth")
 
     def infer_node_datatype(self, model: Any) -> None:
@@ -73,7 +66,7 @@ class QuantLSTMCell(MuxflowOp):
                 raise MuxflowError(f"node {self.onnx_node.name}: {name} is {1 - usual}; executed is {usual}")
         given = [context[name] for name in self.onnx_node.input]
         quantized = {name: self._quantizer(name, given) for name in QUANTIZERS}
-        x, h, c = given[:INPUT_WEIGHTS]
+        x, h, c = given[:3]
         outputs = []
         for step in range(x.shape[1]):
             i, f, g, o = (
@@ -87,19 +80,19 @@ class QuantLSTMCell(MuxflowOp):
         context.update(zip(self.onnx_node.output, (np.stack(outputs, axis=1), h, c), strict=False))
 
     def _quantizer(self, name: str, given: list[Floats]) -> Callable[[Floats], Floats]:
-        first = FIRST_QUANTIZER + 3 * QUANTIZERS.index(name)
+        first = quantizer_input(QUANTIZERS.index(name))
         narrow = self.get_nodeattr(f"{name}_narrow") or self.get_nodeattr(f"{name}_narrow_range")
         signed, rounding = (self.get_nodeattr(f"{name}_{what}") for what in ("signed", "rounding_mode"))
         return lambda values: np.asarray(quant(values, *given[first : first + 3], signed, narrow, rounding), np.float32)
 
     def verify_node(self) -> None:
         """Raise MuxflowError on wrong inputs."""
-        self.expect_inputs(FIRST_QUANTIZER + 3 * len(QUANTIZERS))
+        self.expect_inputs(quantizer_input(len(QUANTIZERS)))
 
 
 def _sum(given: list[Floats], gate: int, x: Floats, h: Floats) -> Floats:
     """Compute what a gate adds up of a step's input and the output of the step before."""
-    of_input, recurrent, bias = (given[first + gate] for first in (INPUT_WEIGHTS, RECURRENT_WEIGHTS, BIASES))
+    of_input, recurrent, bias = (given[position] for position in gate_inputs(gate))
     return np.asarray(x @ of_input.T + h @ recurrent.T + bias, np.float32)
 
 
