@@ -20,6 +20,9 @@ from muxflow.dataflow.packages import Package
 from muxflow.frontend.kinds import kind_of
 from muxflow.frontend.model import ImportOptions, Model, NodeStatus
 
+NETWORK_NAMES = ". A network's name? Presets go to muxflow train and muxflow sweep, shipped networks to muxflow demo"
+"""Said where a file without suffix is absent: newcomers give the name of a network."""
+
 
 class Frontend(Protocol):
     """A reader of model files.
@@ -105,7 +108,8 @@ def find(path: Path) -> Frontend:
     if candidates:
         return candidates[-1]
     what = "no such file" if not path.exists() else f"a file of type {path.suffix or 'unknown'!r}"
-    raise MuxflowError(f"{path}: {what}; supported are {supported()}{f'. This is {kind}' if kind else ''}")
+    hint = "" if path.exists() or path.suffix else NETWORK_NAMES
+    raise MuxflowError(f"{path}: {what}; supported are {supported()}{f'. This is {kind}' if kind else ''}{hint}")
 
 
 def kept_suffix(path: Path) -> str:
