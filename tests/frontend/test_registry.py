@@ -171,7 +171,9 @@ def test_older_names_of_operators_are_read(old, new, build, save):
 
 
 def test_the_name_of_a_network_in_place_of_a_file_says_where_names_go(tmp_path):
-    with pytest.raises(MuxflowError, match=r"billnet: no such file; .*muxflow sweep, shipped networks to muxflow demo$"):
+    with pytest.raises(
+        MuxflowError, match=r"billnet: no such file; .*muxflow sweep, shipped networks to muxflow demo$"
+    ):
         muxflow.load(tmp_path / "billnet")
     with pytest.raises(MuxflowError, match=r"billnet\.txt: no such file; .*HGQ2\)$"):
         muxflow.load(tmp_path / "billnet.txt")
