@@ -10,39 +10,76 @@ from functools import lru_cache
 from pathlib import Path
 
 import muxflow
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.timing import COMPILER
 from muxflow.dataflow.processes import completed
+from muxflow.proof.ladder import Ladder
 from muxflow.reports.schema.stages import Accuracy, Provenance, Stage
 
+BUILD_FILE = "build.txt"
+"""The command that built a project, kept in it."""
 SECONDS = 10
 """How long a program may take to say its version."""
 
 
 def provenance_of(
-    design: Design, folder: Path, digest: str, accuracy: Accuracy | None, stages: tuple[Stage, ...]
+    design: Design, folder: Path, digest: str, kept: Ladder, stages: tuple[Stage, ...], built_by: str = ""
 ) -> Provenance:
-    """Say where the report of a project in a folder comes from; `digest`: of its sources."""
+    """Say where the report of a project in a folder comes from; `digest`: of its sources; `built_by`: see `commands`."""
     tools = {"Muxflow": muxflow.__version__, "Python": platform.python_version(), **compiler()}
     for stage in stages:
         name, _, version = stage.tool.rpartition(" ")
         tools |= {name: version} if name else {}
     host = f"{platform.system()} {platform.machine()}"
-    return Provenance(host, tools, revision(), digest, commands(design, folder, accuracy))
+    return Provenance(host, tools, revision(), digest, commands(design, folder, kept, built_by))
 
 
-def commands(design: Design, folder: Path, accuracy: Accuracy | None) -> tuple[str, ...]:
-    """List the commands that give a project and what is known of it again; a rate that was asked for is not kept."""
+def command_line(command: str, *words: str | Path) -> str:
+    """Write a command of Muxflow as a shell takes it."""
+    return shlex.join(["muxflow", command, *map(str, words)])
+
+
+def commands(design: Design, folder: Path, kept: Ladder, built_by: str = "") -> tuple[str, ...]:
+    """List the commands that give a project and what is known of it again.
+
+    `built_by`: the build's, else the one that the folder keeps; the simulation's options are those that its ladder keeps.
+    Where Python did it, the commands are made of the design, and a rate that was asked for is not known.
+    """
+    build = built_by or _kept_build(folder) or command_line("build", _model(folder), *_build_options(design))
+    simulated = _simulation_options(kept.accuracy) if kept.options is None else kept.options
+    return (
+        f"{build} --output {shlex.quote(folder.name)}",
+        command_line("csim", folder.name, *simulated),
+        command_line("report", folder.name),
+    )
+
+
+def _kept_build(folder: Path) -> str:
+    """Return the command that built a project, "" where the folder keeps none; one that was edited is still only one command."""
+    file = folder / BUILD_FILE
+    try:
+        words = shlex.split(read_bounded(file)) if file.is_file() else []
+    except (ValueError, OSError, MuxflowError):
+        return ""
+    return shlex.join(words) if words[:2] == ["muxflow", "build"] else ""
+
+
+def _model(folder: Path) -> str:
+    return next((file.name for file in sorted(folder.glob("model.*"))), "MODEL")
+
+
+def _build_options(design: Design) -> list[str]:
     shares = design.utilisation
-    options = {"board": design.board, "clock": f"{design.clock_mhz:g}", "lut": f"{shares.lut:g}"}
+    options = {"board": design.board, "clock": f"{design.clock_mhz!r}", "lut": f"{shares.lut:g}"}
     options |= {"bram": f"{shares.bram18:g}", "sure": f"{shares.sure:g}"}
-    model = shlex.quote(next((file.name for file in sorted(folder.glob("model.*"))), "MODEL"))
-    build = f"muxflow build {model} {' '.join(f'--{name} {shlex.quote(value)}' for name, value in options.items())}"
-    name = shlex.quote(folder.name)
-    data = ""
-    if accuracy is not None and accuracy.split:
-        data = f" --data {shlex.quote(accuracy.dataset)} --split {shlex.quote(accuracy.split)}"
-    return f"{build} --output {name}", f"muxflow csim {name}{data}", f"muxflow report {name}"
+    state = ["--stateful"] if design.graph.carries else []
+    return [word for name, value in options.items() for word in (f"--{name}", value)] + state
+
+
+def _simulation_options(accuracy: Accuracy | None) -> tuple[str, ...]:
+    return ("--data", accuracy.dataset, "--split", accuracy.split) if accuracy is not None and accuracy.split else ()
 
 
 @lru_cache(maxsize=1)

@@ -115,19 +115,21 @@ def prove(
     network: Any = None,
     begin: Begin | None = None,
     strict: bool = False,
+    options: Sequence[str] | None = None,
 ) -> tuple[tuple[Rung, ...], Accuracy | None, dict[str, float]]:
     """Climb the ladder: trained network (when given) = model file (when the project has it) = graph = C simulations.
 
     The model file is a QONNX or a Keras one; it is executed by QONNX or by Keras' own predict.
 
     A model that differs only at near ties of the graph, which float rounding decides, or that its library cannot run, has a
-    rung that says so; `strict`: that is an error too.
+    rung that says so; `strict`: that is an error too. `options`: of the command line, kept for the report.
 
     Returns the rungs, the accuracy when there are labels, and images a second of each simulation.
     Raises MismatchError at the first difference. The rungs and the accuracy are kept in the project, and the difference.
     """
     begin = begin or (lambda _title, _total: lambda _done, _count: None)
     graph = project.design.graph
+    told = None if options is None else tuple(options)
     with _unchanged(project.hls), ExitStack() as opened:
         models = _model_executions(project, network, opened)
         simulations = {variant: _simulation(project, variant, bounded, jobs, begin) for variant in variants}
@@ -145,7 +147,7 @@ def prove(
         try:
             agreed = compare(graph, executions, given, progress, tolerant=not strict)
         except MismatchError as error:
-            keep_ladder(project.path, project.hls.digest, differs(executions, error))
+            keep_ladder(project.path, project.hls.digest, replace(differs(executions, error), options=told))
             raise
     speeds: dict[str, float] = {}
     for (variant, simulation), outcome in zip(simulations.items(), agreed.outcomes[len(models) :], strict=True):
@@ -158,7 +160,7 @@ def prove(
     rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
     rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))
     accuracy = accuracy_of(graph, images, agreed.outputs)
-    keep_ladder(project.path, project.hls.digest, Ladder(tuple(rungs), accuracy))
+    keep_ladder(project.path, project.hls.digest, Ladder(tuple(rungs), accuracy, told))
     return tuple(rungs), accuracy, speeds
 
 
@@ -242,11 +244,13 @@ def folder_report(
     energies: Energies | None = None,
     watched: bool = False,
     frontier: tuple[FrontierPoint, ...] = (),
+    built_by: str = "",
 ) -> Report:
     """Make the report of a design whose project stands in a folder.
 
     `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap;
-    `bare`, `energies`, `frontier`: as `make_report` takes them; `watched`: simulate what each layer does with its time.
+    `bare`, `energies`, `frontier`: as `make_report` takes them; `watched`: simulate what each layer does with its time;
+    `built_by`: the command that built the project, the one that it keeps when empty.
     """
     kept, found = kept_ladder(folder, digest), vendor_findings(design, folder, digest)
     seen = {one.title: one for one in (found.rung,) if one is not None}
@@ -263,7 +267,7 @@ def folder_report(
         frontier=frontier,
         power=found.power,
         measured=found.measured,
-        provenance=provenance_of(design, folder, digest, kept.accuracy, found.stages),
+        provenance=provenance_of(design, folder, digest, kept, found.stages, built_by),
     )
 
 

@@ -28,10 +28,14 @@ CANNOT_RUN = "cannot run it"
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rungs from the trained network down, and how many answers were right where there were labels."""
+    """The rungs from the trained network down, and how many answers were right where there were labels.
+
+    `options`: those of the command line that climbed it; None where Python did.
+    """
 
     rungs: tuple[Rung, ...] = ()
     accuracy: Accuracy | None = None
+    options: tuple[str, ...] | None = None
 
 
 def rung(outcome: Outcome, remark: str = "") -> Rung:
@@ -104,7 +108,8 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
         return Ladder()
     try:
         entry = read_json(file)
-        kept = from_json(Ladder, {"rungs": entry["rungs"], "accuracy": entry["accuracy"]})
+        told = {"rungs": entry["rungs"], "accuracy": entry["accuracy"], "options": entry.get("options")}
+        kept = from_json(Ladder, told)
         if entry["digest"] != digest:
             return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
         return kept

@@ -26,6 +26,7 @@ from muxflow.board.bitstream.stages import (
 from muxflow.board.board import Board, boards, find_board
 from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out
 from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.files import check_network
 from muxflow.hls.vitis.project import Project
 
 LAST_STAGES = ", ".join(STAGES)
@@ -102,8 +103,9 @@ def _opened(
 
     chosen = find_board(board or "pynq-z2")
     tell("build", str(path))
-    design = muxflow.fit(muxflow.load(path), chosen)
-    return muxflow.write(design, output or Path("build") / path.stem, extra=model_copy(path)).hls, chosen
+    folder, graph = output or Path("build") / path.stem, muxflow.load(path)
+    check_network(folder, graph.name, "or replace it with `muxflow build --force`")
+    return muxflow.write(muxflow.fit(graph, chosen), folder, extra=model_copy(path)).hls, chosen
 
 
 def _show(project: Project, made: Bitstream) -> None:

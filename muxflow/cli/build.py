@@ -33,8 +33,9 @@ from muxflow.cli.fit import (
     say_how,
     wishes,
 )
-from muxflow.cli.input_options import InputWords, with_input_options
+from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
+from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
@@ -44,8 +45,9 @@ from muxflow.hls.registry import find, loaded_weights
 @with_target_options
 @with_input_options
 def build(
+    context: typer.Context,
     model: ModelArgument,
-    inputs: InputWords,
+    inputs: InputKeywords,
     board: BoardOption = "pynq-z2",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Project folder; build/MODEL when absent.")
@@ -70,6 +72,7 @@ def build(
 ) -> None:
     """Fit a model to a board, as `muxflow fit` does, and write its HLS project."""
     from muxflow.dataflow.fit.resizing import without_margins
+    from muxflow.provenance import BUILD_FILE, command_line
     from muxflow.proving import folder_report, model_copy
     from muxflow.reports.render import terminal
     from muxflow.reports.schema.file import to_entry
@@ -86,7 +89,7 @@ def build(
     writer.check(options, name, folder)
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
-        graph = muxflow.load(model, loaded=loaded_weights(options), stateful=stateful, **inputs.keywords)
+        graph = muxflow.load(model, loaded=loaded_weights(options), stateful=stateful, **inputs)
         if arg_max:
             graph = append_arg_max(graph)
         if top_k:
@@ -99,7 +102,13 @@ def build(
         design = stage(
             begin, f"fit {board}", lambda: muxflow.fit(graph, **asked, implementations=writer.implementations)
         )
-        written = stage(begin, f"write {folder}", lambda: writer.write(design, folder, options, model_copy(model)))
+        kept = model_copy(model)
+        shares = ("board", "lut", "bram", "sure")
+        command = command_line(
+            "build", next(iter(kept), model.name), *given_options(context, without=("output",), always=shares)
+        )
+        kept[BUILD_FILE] = f"{command}\n".encode()
+        written = stage(begin, f"write {folder}", lambda: writer.write(design, folder, options, kept))
         bare = stage(begin, "FIFO margins", lambda: without_margins(design))
     report = folder_report(
         design,
@@ -108,6 +117,7 @@ def build(
         muxflow.__version__,
         one_at_a_time=written.one_at_a_time,
         bare=bare,
+        built_by=command,
     )
     facts = {"project": str(written.path), **written.facts}
 

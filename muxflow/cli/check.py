@@ -11,7 +11,8 @@ from rich.text import Text
 
 import muxflow
 from muxflow.cli.console import Json, ModelArgument, Verbose, answer, next_command, out
-from muxflow.cli.input_options import InputWords, with_input_options
+from muxflow.cli.input_options import InputKeywords, with_input_options
+from muxflow.cli.words import given_options
 from muxflow.dataflow.quantities import count, counted
 
 if TYPE_CHECKING:
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
 
 
 @with_input_options
-def check(model: ModelArgument, inputs: InputWords, verbose: Verbose = False, as_json: Json = False) -> None:
+def check(
+    context: typer.Context,
+    model: ModelArgument,
+    inputs: InputKeywords,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
     """Say what of a model is not supported, and what to do about it."""
-    statuses = muxflow.check(model, **inputs.keywords)
+    statuses = muxflow.check(model, **inputs)
     bad = [status for status in statuses if not status.supported]
 
     def show() -> None:
@@ -29,7 +36,7 @@ def check(model: ModelArgument, inputs: InputWords, verbose: Verbose = False, as
             _show_nodes(statuses)
         _show_blockers(model, statuses)
         if not bad:
-            next_command("fit", model, "--board", "pynq-z2", *inputs.words)
+            next_command("fit", model, "--board", "pynq-z2", *given_options(context))
 
     entry = {
         "supported": not bad,

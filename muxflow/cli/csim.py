@@ -12,6 +12,7 @@ import typer
 
 import muxflow
 from muxflow.cli.console import MOST_JOBS, Json, ProjectArgument, Verbose, answer, next_command, out, tasks, warn
+from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.quantities import counted, rate
 from muxflow.hls.design_file import load_design
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def csim(
+    context: typer.Context,
     project: ProjectArgument,
     variant: Annotated[
         Literal["native", "reference", "both"], typer.Option(help="Plain C++ integers, ap_int types, or both.")
@@ -86,7 +88,14 @@ def csim(
         return
     with tasks(as_json) as begin:
         rungs, accuracy, speeds = prove(
-            opened, images, variants=variants, bounded=bounded, jobs=jobs, begin=begin, strict=strict
+            opened,
+            images,
+            variants=variants,
+            bounded=bounded,
+            jobs=jobs,
+            begin=begin,
+            strict=strict,
+            options=given_options(context),
         )
     for rung in rungs:
         if is_warning(rung):

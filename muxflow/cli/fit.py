@@ -22,9 +22,10 @@ from muxflow.cli.console import (
     stage,
     tasks,
 )
-from muxflow.cli.input_options import OPTIONS, InputWords, with_input_options
+from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.cli.refit import refit
 from muxflow.cli.target_options import flag
+from muxflow.cli.words import given_options, is_given
 from muxflow.dataflow.files import check_writable, write_atomically
 from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.dataflow.quantities import rate, si
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 SURPASSED = 1.1
 """How many times better than asked for a design is before that is remarked (decision)."""
+NOT_OF_BUILD = ("project", "nearest", "frontier", "plot", "output")
+"""Options that `muxflow build` does not have, or means otherwise."""
 
 ClockOption = Annotated[float | None, typer.Option(help="Clock in MHz; the board's own when absent.")]
 LutOption = Annotated[float, typer.Option(help="Share of the LUTs and flip-flops that may be used, up to 1.")]
@@ -126,36 +129,17 @@ def say_how(design: Design) -> None:
         )
 
 
-def _again(context: typer.Context) -> list[str]:
-    """Write the options that `muxflow build` has too as they were given, the board in any case, those of inputs aside."""
-    own = ("model", "project", "nearest", "frontier", "plot", "output", "verbose", "as_json", *OPTIONS)
-    shared = {name: value for name, value in context.params.items() if name not in own}
-    return [
-        word
-        for name, value in shared.items()
-        if name == "board" or _is_given(context, name)
-        for word in (
-            (flag(name),) if value is True else (flag(name), f"{value:g}" if isinstance(value, float) else str(value))
-        )
-    ]
-
-
 def _others(context: typer.Context) -> list[str]:
     """List the options that were given beside a project."""
     own = ("model", "project", "verbose", "as_json")
-    given = (name for name in context.params if name not in own and _is_given(context, name))
+    given = (name for name in context.params if name not in own and is_given(context, name))
     return [flag(name) for name in given]
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
 
 
 @with_input_options
 def fit(
     context: typer.Context,
-    inputs: InputWords,
+    inputs: InputKeywords,
     model: Annotated[Path | None, MODEL] = None,
     project: FromOption = None,
     board: BoardOption = "pynq-z2",
@@ -204,9 +188,7 @@ def fit(
         board=board, clock=clock, fps=fps, latency_ms=latency_ms, lut=lut, bram=bram, sure=sure, slowdown=slowdown
     )
     with tasks(as_json) as begin:
-        graph = stage(
-            begin, f"import {model}", lambda: muxflow.load(model, loaded=loaded, stateful=stateful, **inputs.keywords)
-        )
+        graph = stage(begin, f"import {model}", lambda: muxflow.load(model, loaded=loaded, stateful=stateful, **inputs))
         design = stage(begin, f"fit {board}", lambda: muxflow.fit(graph, **asked, nearest=nearest))
         bare = stage(begin, "FIFO margins", lambda: without_margins(design))
         points = stage(begin, "frontier", lambda: curves.design_frontier(design)) if frontier or plot else ()
@@ -233,6 +215,6 @@ def fit(
             out.print(note)
         for path in filter(None, (plot, output)):
             out.print(f"written: {os.path.relpath(path)}")
-        next_command("build", model, *_again(context), *inputs.words)
+        next_command("build", model, *given_options(context, without=NOT_OF_BUILD, always=("board",)))
 
     answer(entry, as_json, show)

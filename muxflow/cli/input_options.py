@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
 
@@ -49,12 +48,8 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class InputWords:
-    """What was given of the inputs: `keywords` of `muxflow.load`, and the `words` of the command line."""
-
-    keywords: dict[str, Any]
-    words: tuple[str, ...]
+InputKeywords = dict[str, Any]
+"""What was given of the inputs, as keywords of `muxflow.load`."""
 
 
 def with_input_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -66,7 +61,7 @@ def with_input_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**given: Any) -> None:
         described = {name: given.pop(name) for name in OPTIONS}
-        command(inputs=InputWords(_read(described), _words(described)), **given)
+        command(inputs=_read(described), **given)
 
     hints = {**get_type_hints(command, include_extras=True), **OPTIONS}
     own = [one for one in inspect.signature(command).parameters.values() if one.name != "inputs"]
@@ -78,17 +73,7 @@ def with_input_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _words(given: dict[str, Any]) -> tuple[str, ...]:
-    words: list[str] = []
-    for name, value in given.items():
-        if name == "input_signed" and value is not None:
-            words.append("--input-signed" if value else "--input-unsigned")
-        elif value is not None:
-            words += ["--" + name.replace("_", "-"), str(value)]
-    return tuple(words)
-
-
-def _read(given: dict[str, Any]) -> dict[str, Any]:
+def _read(given: dict[str, Any]) -> InputKeywords:
     """Return the keywords of `muxflow.load` for what was given."""
     found = {name: value for name, value in given.items() if value is not None}
     if "input_scale" in found:

@@ -10,7 +10,7 @@ import typer
 
 import muxflow
 from muxflow.cli.console import Json, ModelArgument, answer, next_command, out, tasks
-from muxflow.cli.input_options import InputWords, with_input_options
+from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.dataflow.files import check_writable
 from muxflow.dataflow.quantities import counted
 
@@ -18,7 +18,7 @@ from muxflow.dataflow.quantities import counted
 @with_input_options
 def weights(
     model: ModelArgument,
-    inputs: InputWords,
+    inputs: InputKeywords,
     project: Annotated[
         Path, typer.Option("--project", "-p", help="The project that takes them, built with --weights loaded.")
     ],
@@ -34,7 +34,7 @@ def weights(
     with tasks(as_json) as begin:
         done = begin(f"import {model}", 1)
         stateful = opened.hls.design.graph.carries
-        graph = muxflow.load(model, loaded=opened.hls.options.loaded, stateful=stateful, **inputs.keywords)
+        graph = muxflow.load(model, loaded=opened.hls.options.loaded, stateful=stateful, **inputs)
         done(1, 1)
         opened.write_weights(graph, path)
     memories = opened.hls.memories

@@ -61,7 +61,7 @@ def test_reports_show_names_as_they_are(reported: Path) -> None:
     assert "'=1+1" in [row[0] for row in table] and len({len(row) for row in table}) == 1
     entry = json.loads((reported / "report.json").read_text())
     assert set(WILD) <= {row["name"] for row in entry["nodes"]}
-    assert entry["provenance"]["commands"][0].startswith("muxflow build 'model.$(x)' --board")
+    assert entry["provenance"]["commands"][0].startswith("muxflow build '[red].npz' --board")
 
 
 def test_names_in_a_model_are_shown_not_obeyed(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_papers_tables_and_figures(call_muxflow: Call, project: Path) -> None:
     assert entry["frontier"] and entry["layers"][0]["activity"]
     assert (entry["layers"][0]["activity"]["busy"] is None) is not have_compiler()
     assert entry["provenance"]["digest"] and entry["provenance"]["commands"][0].startswith(
-        "muxflow build MODEL --board pynq-z2"
+        "muxflow build small.npz --board pynq-z2"
     )
     assert [stage["state"] for stage in entry["stages"]] == ["done", *["not run"] * 4]
 

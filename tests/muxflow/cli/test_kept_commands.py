@@ -1,0 +1,92 @@
+"""The commands that a report names give its project and its proof again."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import run
+
+import muxflow
+from muxflow.dataflow.fit.timing import have_compiler
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.provenance import BUILD_FILE
+
+Call = Callable[..., tuple[int, str, str]]
+GIVEN = ("--clock", "123.4567", "--fps", "50", "--lut", "0.65", "--control", "s_axilite", "--top-k", "2")
+
+
+def told(folder: Path, project: str) -> tuple[list[str], str]:
+    done = run("report", project, "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    entry = json.loads(done.stdout)["provenance"]
+    return entry["commands"], entry["digest"]
+
+
+@pytest.mark.skipif(not have_compiler(), reason="no C++ compiler")
+def test_the_commands_of_a_report_give_the_project_again(workplace: Path, tmp_path: Path, residual: Graph) -> None:
+    shutil.copy(workplace / "small.npz", tmp_path)
+    images = np.zeros((3, *residual.streams[residual.inputs[0]].shape), np.int64)
+    np.savez(tmp_path / "my images.npz", images=images)
+    done = run("build", "small.npz", *GIVEN, "--output", "first", "--force", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    # One line in the order in which the command declares its options, whatever the order they were given in.
+    line = (
+        "muxflow build small.npz --board pynq-z2 --fps 50 --clock 123.4567 --lut 0.65 --bram 0.9 --sure 0.8 --top-k 2"
+    )
+    assert (tmp_path / "first" / BUILD_FILE).read_text() == f"{line} --control s_axilite\n"
+    assert json.loads(done.stdout)["provenance"]["commands"][0] == f"{line} --control s_axilite --output first"
+    simulate = ("csim", "first", "--images", "my images.npz", "--variant", "native", "--bounded", "--jobs", "1")
+    assert run(*simulate, "--count", "2", cwd=tmp_path).returncode == 0
+    commands, digest = told(tmp_path, "first")
+    assert commands[1] == "muxflow csim first --variant native --images 'my images.npz' --count 2 --bounded"
+
+    (tmp_path / "again").mkdir()
+    for name in ("small.npz", "my images.npz"):
+        shutil.copy(tmp_path / name, tmp_path / "again")
+    for command in commands:
+        done = run(*shlex.split(command)[1:], cwd=tmp_path / "again")
+        assert done.returncode == 0, done.stderr
+    assert told(tmp_path / "again", "first") == (commands, digest)
+
+
+def test_a_project_that_python_wrote_has_the_commands_of_its_design(tmp_path: Path, residual: Graph) -> None:
+    design = muxflow.fit(residual, "zcu104", clock_mhz=123.4567)
+    muxflow.write(design, tmp_path / "p", extra={"model.$(x)": b""})
+    commands, _ = told(tmp_path, "p")
+    assert commands[0].startswith("muxflow build 'model.$(x)' --board zcu104 --clock 123.4567 --lut 0.7 ")
+    assert commands[1:] == ["muxflow csim p", "muxflow report p"]
+
+
+@pytest.mark.parametrize(
+    ("content", "first"),
+    [
+        (b"", "muxflow build MODEL --board pynq-z2 "),
+        (b"rm -rf /", "muxflow build MODEL --board pynq-z2 "),
+        (b"muxflow build 'a", "muxflow build MODEL --board pynq-z2 "),
+        (b"muxflow build \xff", "muxflow build MODEL --board pynq-z2 "),
+        (b"muxflow build a; rm -rf /\n$(x)\x1b[31m", "muxflow build 'a;' rm -rf / '$(x)\x1b[31m' --output p"),
+    ],
+)
+def test_an_edited_command_is_no_other_command(workplace: Path, tmp_path: Path, content: bytes, first: str) -> None:
+    shutil.copytree(workplace / "untouched", tmp_path / "p")
+    (tmp_path / "p" / BUILD_FILE).write_bytes(content)
+    assert told(tmp_path, "p")[0][0].startswith(first)
+    assert "\x1b" not in run("report", "p", "--verbose", "--format", "txt", cwd=tmp_path).stdout
+    assert "\x1b" not in (tmp_path / "p" / "report" / "report.txt").read_text()
+
+
+def test_bitstream_does_not_replace_another_networks_project(
+    call_muxflow: Call, workplace: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(workplace / "untouched", tmp_path / "p")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "p").rglob("*")}
+    manifest = tmp_path / "p" / ".muxflow.json"
+    manifest.write_text(manifest.read_text().replace(json.loads(manifest.read_text())["network"], "other"))
+    code, _, error = call_muxflow("bitstream", workplace / "small.npz", "--output", tmp_path / "p")
+    assert code == 1 and "holds the project of other, and this is" in error and "--force" in error
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "p").rglob("*") if path != manifest}
+    assert after == {path: at for path, at in before.items() if path != manifest}
