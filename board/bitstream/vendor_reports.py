@@ -108,7 +108,7 @@ class _Bounded(ElementTree.TreeBuilder):
     count, depth = 0, 0
 
     def start(self, tag: str, attributes: dict[str, str], /) -> ElementTree.Element:
-        """Open an element."""
+        """Take the beginning of an element."""
         self.count += 1
         self.depth += 1
         if self.count > MOST_PARTS:
@@ -118,7 +118,7 @@ class _Bounded(ElementTree.TreeBuilder):
         return super().start(tag, attributes)
 
     def end(self, tag: str, /) -> ElementTree.Element:
-        """Close an element."""
+        """Take the end of an element."""
         self.depth -= 1
         return super().end(tag)
 
