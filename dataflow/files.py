@@ -160,7 +160,12 @@ def read_bounded(path: Path, errors: str = "strict") -> str:
 
     `errors`: what to do with bytes that are no UTF-8, as `bytes.decode` takes it.
     """
-    return _read_at_most(path, MOST_TEXT, "MOST_TEXT").decode(errors=errors)
+    return read_bytes(path).decode(errors=errors)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read the bytes of a text file; raises as `read_bounded`."""
+    return _read_at_most(path, MOST_TEXT, "MOST_TEXT")
 
 
 def _read_at_most(path: Path, most: int, limit: str) -> bytes:
