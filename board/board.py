@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 import re
 import sys
@@ -16,7 +15,7 @@ from types import ModuleType
 from typing import ClassVar, Literal
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.files import check_file
+from muxflow.dataflow.files import check_file, read_bytes
 from muxflow.dataflow.fit.device import Device, Resources, check_clock
 from muxflow.dataflow.text import reason
 
@@ -101,13 +100,14 @@ def find_board(name: str) -> Board:
         )
     path = Path(name)
     check_file(path, "give the file of a board of your own (docs/reference/boards.md)", "board file")
-    spec = importlib.util.spec_from_file_location(f"_muxflow_board_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(f"_muxflow_board_{path.stem}")
+    module.__file__ = str(path)
     try:
+        # Not imported: that leaves a folder beside the file, and takes what is there for an edited file of the same size.
+        source = read_bytes(path)
         try:
             with redirect_stdout(sys.stderr):  # what it prints is no part of a command's answer
-                spec.loader.exec_module(module)
+                exec(compile(source, path, "exec", dont_inherit=True), vars(module))
         except MuxflowError as error:
             raise MuxflowError(f"cannot be run ({error})") from error
         return _defined(module)

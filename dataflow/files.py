@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import shutil
+import stat
 import struct
 import tempfile
 import tomllib
@@ -46,7 +47,8 @@ ARCHIVE_FAULTS = (
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file through a temporary sibling, so that an interruption or a full disk leaves the old state.
 
-    A link is followed; a device or a pipe is written to. Raises MuxflowError naming the file when the disk refuses.
+    A link is followed; a device or a pipe is written to. A file that is replaced keeps its permissions, a new one has those
+    that the umask leaves. Raises MuxflowError naming the file when the disk refuses.
     """
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -68,11 +70,28 @@ def _write_beside(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.chmod(temporary, 0o644)
+        _permit(Path(temporary), path, 0o666)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _permit(new: Path, path: Path, most: int) -> None:
+    """Give a new file or folder the permissions of what stands at `path`, else those that the umask leaves of `most`."""
+    try:
+        permissions = path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        permissions = most & ~_umask()
+    # A folder keeps the bit by which what is made in it is of its group.
+    new.chmod(stat.S_IMODE(new.stat().st_mode) & ~0o777 | permissions)
+
+
+def _umask() -> int:
+    """Read the permissions that new files do not get; meanwhile another thread's are closed to others."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 @contextmanager
@@ -141,7 +160,12 @@ def read_bounded(path: Path, errors: str = "strict") -> str:
 
     `errors`: what to do with bytes that are no UTF-8, as `bytes.decode` takes it.
     """
-    return _read_at_most(path, MOST_TEXT, "MOST_TEXT").decode(errors=errors)
+    return read_bytes(path).decode(errors=errors)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read the bytes of a text file; raises as `read_bounded`."""
+    return _read_at_most(path, MOST_TEXT, "MOST_TEXT")
 
 
 def _read_at_most(path: Path, most: int, limit: str) -> bytes:
@@ -256,7 +280,8 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
     """Open a new folder to fill, which takes the place of `path` at the end of the block; where that fails `path` is as it was.
 
     What stands in the old folder and was not written by Muxflow moves into the new one: its manifest tells; of a folder
-    without one all that the new one has not. A link is followed. `network`: the name of what the folder is made of.
+    without one all that the new one has not. A link is followed; permissions are as of `write_atomically`. `network`: the name
+    of what the folder is made of.
     Where a process is killed amid the replacement, the next one that replaces `path` takes it to its end.
     Raises MuxflowError naming the folder when the disk refuses.
     """
@@ -264,9 +289,9 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(path.parent, f".{path.name}.") as folder:
-            folder.chmod(0o755)
             yield folder
             _write_manifest(folder, network)
+            _permit(folder, path, 0o777)
             with alone(path.parent), undisturbed():
                 for old in path.parent.glob(f".{escape(path.name)}.*{REPLACED}"):
                     _put_back(old, path)

@@ -24,7 +24,9 @@ MOST_NODES = 1 << 16
 MOST_BYTES = 1 << 31
 """Bytes of a model file, and of all that it holds once decompressed: what protocol buffers allow."""
 MOST_DEPTH = 100
-"""Lists and tables of a JSON or TOML file that stand in each other."""
+"""Lists and tables of a JSON or TOML file, or elements of an XML file, that stand in each other."""
+LEAST_FIGURE, MOST_FIGURE = 1e-12, 1 << 62
+"""Of any number but 0 in a report: less and more than any design has."""
 
 
 def is_number(value: Any) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import multiprocessing
 import os
@@ -20,7 +18,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import muxflow
 from muxflow.board.board import find_board
@@ -32,66 +30,15 @@ from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.interruption import HELD
-from muxflow.dataflow.limits import is_number, number_text
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import GRACE_SECONDS
-from muxflow.dataflow.text import cell
 from muxflow.hls.kernels import KERNELS
 from muxflow.reports.schema.file import check_values
+from muxflow.sweep_results import Outcome, Point, check_results, write_results
 
 CONNECT_SECONDS = 10
 SAFE_PATH = "PYTHONSAFEPATH"
 DIED = "the worker process died (out of memory?); run this point alone with `muxflow fit`"
-
-Status = Literal["fitted", "refused", "crashed"]
-
-
-@dataclass(frozen=True)
-class Point:
-    """One fit of a sweep.
-
-    `model`: a file, or a preset's name (random weights of seed 0); `board`: a name or a board file; `lut`, `bram`: shares
-    of the device, in (0, 1]; `clock_mhz`: the board's own when None. Raises UsageError for what is no finite number.
-    """
-
-    model: str
-    board: str
-    lut: float = 0.70
-    bram: float = 0.90
-    clock_mhz: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("lut", self.lut), ("bram", self.bram), ("clock_mhz", self.clock_mhz)):
-            if value is not None and not is_number(value):
-                raise UsageError(f"a sweep with {name} {number_text(value)}; give a finite number")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a point.
-
-    `status`: "fitted", "refused" (it cannot be done, `reason` says why), or "crashed" (tried again the next time).
-    `interval`, `latency`: cycles, by cycle simulation where `simulated`, else estimates; resources: estimates;
-    `parameter_bits`: stored weights and thresholds; `saved_bits`: generated weights.
-    """
-
-    point: Point
-    status: Status
-    reason: str = ""
-    clock_mhz: float = 0.0
-    interval: int = 0
-    frames_per_second: float = 0.0
-    latency: int = 0
-    latency_ms: float = 0.0
-    lut: int = 0
-    ff: int = 0
-    bram18: int = 0
-    dsp: int = 0
-    uram: int = 0
-    slowest: str = ""
-    parameter_bits: int = 0
-    saved_bits: int = 0
-    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +85,7 @@ def run_sweep(
     *,
     jobs: int = 1,
     scheduler: str | None = None,
+    force: bool = False,
     progress: Callable[[Outcome, int, int], None] | None = None,
 ) -> tuple[Outcome, ...]:
     """Fit every point and write `results.csv` and `results.json` into `folder`, in the order of the points.
@@ -146,11 +94,14 @@ def run_sweep(
     stopped; a point is fitted again when its model, device, budget, clock or Muxflow's version has changed. A point that
     cannot be fitted is recorded with its reason and the rest goes on.
     `jobs`: local processes; `scheduler`: address of a Dask scheduler (tcp://host:port) whose workers have Muxflow.
+    `force`: also where that loses what the folder holds of other points, or somebody else's files of these names.
     `progress(outcome, done, all)` is called after each point.
-    Raises MuxflowError for no points, ToolError when the scheduler does not answer.
+    Raises MuxflowError for no points, or where `force` is needed, ToolError when the scheduler does not answer.
     """
     if not points:
         raise UsageError("a sweep of no points; give at least one model and one board")
+    if not force:
+        check_results(folder, points)
     found: dict[Point, Outcome] = {}
 
     def record(outcome: Outcome) -> None:
@@ -180,9 +131,7 @@ def run_sweep(
                 if work.point not in found:
                     record(Outcome(work.point, "crashed", DIED))
     outcomes = tuple(found[point] for point in points)
-    write_atomically(folder / "results.csv", to_csv(outcomes).encode())
-    rows = [asdict(outcome) for outcome in outcomes]
-    write_atomically(folder / "results.json", (json.dumps(rows, indent=2, allow_nan=False) + "\n").encode())
+    write_results(folder, outcomes)
     return outcomes
 
 
@@ -380,17 +329,3 @@ def _end_workers(workers: Collection[BaseProcess]) -> None:
             del waited[ended]  # type: ignore[arg-type]
     for worker in waited.values():
         worker.kill()
-
-
-def to_csv(outcomes: Sequence[Outcome]) -> str:
-    """Write one row a point, the point's own fields first."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    own = [f"given_{field.name}" for field in fields(Point)]
-    rest = [field.name for field in fields(Outcome)][1:]
-    writer.writerow([*own, *rest])
-    for outcome in outcomes:
-        point = asdict(outcome.point).values()
-        row = [*("" if value is None else value for value in point), *(getattr(outcome, name) for name in rest)]
-        writer.writerow(map(cell, row))
-    return buffer.getvalue()

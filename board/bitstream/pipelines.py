@@ -7,6 +7,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from muxflow.dataflow.limits import MOST_FIGURE
+
 STYLE = re.compile(r"\b(stp|frp|flp)\b")
 
 
@@ -42,21 +44,21 @@ def _pipelines(report: ElementTree.Element) -> Iterator[Pipeline]:
         name = _text(module, "Name", "UserAssignments/TopModelName")
         for summary in module.findall("PerformanceEstimates/SummaryOfLoopLatency"):
             estimates = "PerformanceEstimates/"
-            whole = _text(module, f"{estimates}PipelineType", f"{estimates}SummaryOfOverallLatency/PipelineType")
+            kind = _text(module, f"{estimates}PipelineType", f"{estimates}SummaryOfOverallLatency/PipelineType")
             for loop in summary.iter():
-                interval, depth = _text(loop, "PipelineII"), _text(loop, "PipelineDepth")
+                interval, depth = whole(_text(loop, "PipelineII")), whole(_text(loop, "PipelineDepth"))
                 # A loop that is not pipelined has a depth, which may be a range, and no interval.
-                if interval.isdigit() and depth.isdigit():
-                    style = STYLE.search(_text(loop, "PipelineType")) or STYLE.search(whole)
-                    trips = _text(loop, "TripCount")
-                    yield Pipeline(
-                        name,
-                        loop.tag,
-                        int(interval),
-                        int(depth),
-                        int(trips) if trips.isdigit() else None,
-                        style[0] if style else "",
-                    )
+                if interval is not None and depth is not None:
+                    style = STYLE.search(_text(loop, "PipelineType")) or STYLE.search(kind)
+                    trips = whole(_text(loop, "TripCount"))
+                    yield Pipeline(name, loop.tag, interval, depth, trips, style[0] if style else "")
+
+
+def whole(text: str) -> int | None:
+    """Read a count of a report; None for what is no whole number (`undef`, `?`, `-`, a range) or more than MOST_FIGURE."""
+    if not re.fullmatch("[0-9]{1,19}", text):
+        return None
+    return value if (value := int(text)) <= MOST_FIGURE else None
 
 
 def _text(element: ElementTree.Element, *paths: str) -> str:

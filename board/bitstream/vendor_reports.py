@@ -8,11 +8,17 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
-from muxflow.board.bitstream.pipelines import Pipeline, pipelines_of
+from muxflow.board.bitstream.pipelines import Pipeline, pipelines_of, whole
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.text import reason
+from muxflow.dataflow.limits import LEAST_FIGURE, MOST_DEPTH, MOST_FIGURE
+from muxflow.dataflow.text import plainly, reason, shown
+
+TOOL_VERSION = r"Tool Version\s*:\s*Vivado v\.?(20\d\d\.\d)"
+"""How Vivado's reports give it."""
+MOST_PARTS = 1 << 20
+"""Elements of a report in XML: tens for each of thousands of functions (decision)."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +95,32 @@ def read_synthesis(file: Path) -> Synthesised:
 
 
 def read_xml(file: Path) -> ElementTree.Element:
-    """Read a report in XML; raises ToolError naming the file when it cannot be read or is not whole."""
+    """Read a report in XML; raises ToolError naming the file when it cannot be read, is not whole, or is nested too deep."""
     try:
-        return ElementTree.fromstring(_read(file))
-    except ElementTree.ParseError as error:
-        raise ToolError(f"{file}: not a whole XML report ({error}); run the stage again") from error
+        return ElementTree.fromstring(_read(file), ElementTree.XMLParser(target=_Bounded()))
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ToolError(f"{file}: not a whole XML report ({plainly(error)}); run the stage again") from error
+
+
+class _Bounded(ElementTree.TreeBuilder):
+    """Builds the elements of a report; raises ValueError for more than MOST_PARTS, or MOST_DEPTH that stand in each other."""
+
+    count, depth = 0, 0
+
+    def start(self, tag: str, attributes: dict[str, str], /) -> ElementTree.Element:
+        """Take the beginning of an element."""
+        self.count += 1
+        self.depth += 1
+        if self.count > MOST_PARTS:
+            raise ValueError(f"more than {MOST_PARTS:,} elements (MOST_PARTS)")
+        if self.depth > MOST_DEPTH:
+            raise ValueError(f"its elements are nested too deep; at most {MOST_DEPTH} (MOST_DEPTH) are supported")
+        return super().start(tag, attributes)
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        """Take the end of an element."""
+        self.depth -= 1
+        return super().end(tag)
 
 
 def _synthesis_xml(file: Path) -> Synthesised:
@@ -118,7 +145,7 @@ def _synthesis_xml(file: Path) -> Synthesised:
         _integer(file, area + "URAM", root.findtext(area + "URAM") or "0"),
     )
     return Synthesised(
-        text("ReportVersion/Version"),
+        _version(r"(20\d\d\.\d)", text("ReportVersion/Version")),
         resources,
         _number(file, "TargetClockPeriod", text("UserAssignments/TargetClockPeriod")),
         _number(
@@ -132,7 +159,7 @@ def _synthesis_xml(file: Path) -> Synthesised:
 
 
 def _synthesis_text(file: Path) -> Synthesised:
-    text = _read(file)
+    text = _read_table(file)
     clock = re.search(r"^\s*\|\s*(?:ap_clk|default)\s*\|([^|]+)\|([^|]+)\|([^|]+)\|", text, re.MULTILINE)
     if clock is None:
         raise _lacks(file, "Timing")
@@ -155,9 +182,8 @@ def _synthesis_text(file: Path) -> Synthesised:
                 return _integer(file, f"Utilization Estimates, {key}", used[key])
         raise _lacks(file, f"Utilization Estimates, {keys[0]}")
 
-    version = re.search(r"^\* Version:\s*v?(20\d\d\.\d)", text, re.MULTILINE)
     return Synthesised(
-        version[1] if version else "",
+        _version(r"^\* Version:\s*v?(20\d\d\.\d)", text),
         Resources(
             amount("LUT"),
             amount("FF"),
@@ -175,7 +201,7 @@ def _synthesis_text(file: Path) -> Synthesised:
 
 def read_cosimulation(file: Path) -> Cosimulated:
     """Read `<top>_cosim.rpt`; raises ToolError naming the file when it holds no result of an RTL simulation."""
-    for line in _read(file).splitlines():
+    for line in _read_table(file).splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) >= 8 and cells[0] in ("Verilog", "VHDL") and cells[1] not in ("NA", ""):
             return Cosimulated(cells[1] == "Pass", _three(cells[2:5]), _three(cells[5:8]))
@@ -187,7 +213,7 @@ def read_utilisation(file: Path) -> Resources:
 
     Block RAM is given in tiles of 36 Kb. Raises ToolError naming the file and the row.
     """
-    text = _read(file)
+    text = _read_table(file)
 
     def amount(title: str, *rows: str, absent: float | None = None) -> float:
         for row in rows:
@@ -212,7 +238,7 @@ def read_timing(file: Path) -> Timing:
 
     Raises ToolError naming the file and the section; a slack of NA (a design without a clock) is an error too.
     """
-    text = _read(file)
+    text = _read_table(file)
     table = re.search(r"^\s*WNS\(ns\)\s+TNS\(ns\)[^\n]*\n[\s-]*\n\s*(\S[^\n]*)$", text, re.MULTILINE)
     if table is None:
         raise _lacks(file, "Design Timing Summary")
@@ -221,9 +247,9 @@ def read_timing(file: Path) -> Timing:
         raise _lacks(file, "Design Timing Summary, hold")
     failing = [values[2], values[6], *values[10:11]]
     return Timing(
-        _tool_version(text),
-        _number(file, "WNS(ns)", values[0]),
-        _number(file, "WHS(ns)", values[4]),
+        _version(TOOL_VERSION, text),
+        _number(file, "WNS(ns)", values[0], signed=True),
+        _number(file, "WHS(ns)", values[4], signed=True),
         sum(_integer(file, "Failing Endpoints", value) for value in failing),
     )
 
@@ -233,7 +259,7 @@ def read_power(file: Path) -> PowerEstimate:
 
     Raises ToolError naming the file and the row.
     """
-    text = _read(file)
+    text = _read_table(file)
 
     def cell(row: str) -> str:
         match = re.search(rf"^\|\s*{re.escape(row)}\s*\|\s*([^|]*?)\*?\s*\|", text, re.MULTILINE)
@@ -245,7 +271,7 @@ def read_power(file: Path) -> PowerEstimate:
         return _number(file, f"Summary, {row}", cell(row))
 
     return PowerEstimate(
-        _tool_version(text),
+        _version(TOOL_VERSION, text),
         watts("Total On-Chip Power (W)"),
         watts("Dynamic (W)"),
         watts("Device Static (W)"),
@@ -253,9 +279,15 @@ def read_power(file: Path) -> PowerEstimate:
     )
 
 
-def _tool_version(text: str) -> str:
-    version = re.search(r"Tool Version\s*:\s*Vivado v\.?(20\d\d\.\d)", text)
-    return version[1] if version else ""
+def _version(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _read_table(file: Path) -> str:
+    """Read a report in text without empty lines and with one space for many, over which patterns go again and again."""
+    lines = (" ".join(line.split()) for line in _read(file).splitlines())
+    return "\n".join(filter(None, lines))
 
 
 def _read(file: Path) -> str:
@@ -271,13 +303,14 @@ def _lacks(file: Path, section: str) -> ToolError:
     )
 
 
-def _number(file: Path, section: str, text: str) -> float:
+def _number(file: Path, section: str, text: str, signed: bool = False) -> float:
+    """Read 0 or a number from LEAST_FIGURE to MOST_FIGURE, where it is `signed` also below 0."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise ToolError(f"{file}: {section} is {text.strip()!r}; a number is expected")
+    if not (value == 0 or LEAST_FIGURE <= (abs(value) if signed else value) <= MOST_FIGURE):
+        raise ToolError(f"{file}: {section} is {shown(text.strip())}; a number is expected; run the stage again")
     return value
 
 
@@ -289,11 +322,13 @@ def _integer(file: Path, section: str, text: str) -> int:
 
 def _range(least: str, most: str) -> tuple[int, int] | None:
     """Read both ends, None where the tool could not say (`undef`, `?`, `-`)."""
-    return (int(least), int(most)) if least.isdigit() and most.isdigit() else None
+    low, high = whole(least), whole(most)
+    return None if low is None or high is None else (low, high)
 
 
 def _three(cells: list[str]) -> tuple[int, int, int] | None:
-    return (int(cells[0]), int(cells[1]), int(cells[2])) if all(cell.isdigit() for cell in cells) else None
+    least, average, most = map(whole, cells)
+    return None if least is None or average is None or most is None else (least, average, most)
 
 
 def _cells(text: str, start: str) -> list[str]:

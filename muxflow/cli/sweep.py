@@ -14,7 +14,8 @@ from rich.table import Table
 from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out, tasks
 from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.dataflow.quantities import count, counted, rounded, si
-from muxflow.sweep import Outcome, plan, run_sweep
+from muxflow.sweep import plan, run_sweep
+from muxflow.sweep_results import ROWS, TABLE, Outcome
 
 
 def sweep(
@@ -38,6 +39,7 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, instead of local processes.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace results of other points in the folder.")] = False,
     as_json: Json = False,
 ) -> None:
     """Fit every model to every board, budget and clock; an interrupted sweep goes on where it stopped."""
@@ -54,14 +56,14 @@ def sweep(
                 err.print(f"{count}/{total} {_title(outcome)}: {outcome.status}")
             done(count, total)
 
-        outcomes = run_sweep(points, output, jobs=jobs, scheduler=scheduler, progress=progress)
+        outcomes = run_sweep(points, output, jobs=jobs, scheduler=scheduler, force=force, progress=progress)
 
     def show() -> None:
         out.print(table(outcomes))
         for outcome in outcomes:
             if outcome.status != "fitted":
                 out.print(f"{_title(outcome)}: {outcome.reason}")
-        out.print(f"{os.path.relpath(output / 'results.csv')}, results.json")
+        out.print(f"{os.path.relpath(output / TABLE)}, {ROWS}")
 
     answer({"results": [asdict(outcome) for outcome in outcomes], "folder": str(output)}, as_json, show)
 

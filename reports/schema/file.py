@@ -10,6 +10,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit.device import check_clock
 from muxflow.dataflow.graph.codec import from_json, to_json
+from muxflow.dataflow.limits import LEAST_FIGURE, MOST_FIGURE
 from muxflow.dataflow.text import json_text, plainly, shown
 from muxflow.reports.schema.derived import derived
 from muxflow.reports.schema.report import Report
@@ -17,8 +18,6 @@ from muxflow.reports.schema.stages import COSIMULATED, ESTIMATE, IMPLEMENTED, ST
 
 VERSION = 2
 """Of the schema: 1 had no number, no layers' matrices, and its stages as a table of text."""
-LEAST, MOST = 1e-12, 1 << 62
-"""Of any number in a report but 0: less and more than any design has."""
 LONGEST_TEXT = 100_000
 """Characters of any text in a report: more than any name, tool or reason has (decision)."""
 SIGNED = frozenset({"margins", "slack_ns"})
@@ -122,8 +121,13 @@ def check_values(value: Any, path: str = "") -> None:
         raise MuxflowError(
             f"{path}: a text of {len(value):,} characters; expected at most {LONGEST_TEXT:,} (LONGEST_TEXT)"
         )
-    elif isinstance(value, int | float) and not isinstance(value, bool) and value and not LEAST <= value <= MOST:
-        raise MuxflowError(f"{path}: {shown(value)}; expected 0, or a number from {LEAST:g} to {MOST}")
+    elif (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and value
+        and not LEAST_FIGURE <= value <= MOST_FIGURE
+    ):
+        raise MuxflowError(f"{path}: {shown(value)}; expected 0, or a number from {LEAST_FIGURE:g} to {MOST_FIGURE}")
 
 
 def _check(report: Report) -> None:

@@ -1,11 +1,14 @@
 """Boards: the ones that ship, and a user's own file."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from muxflow.board.board import boards, find_board
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import MOST_TEXT
 
 # Part, LUT, FF, BRAM36, DSP as in the vendor's product tables.
 PUBLISHED = {
@@ -55,6 +58,26 @@ def test_the_docstring_lists_part_clock_tools_and_products(name: str) -> None:
         f"{board.ps_clock_mhz:g} MHz",
     ):
         assert expected in text
+
+
+def test_a_board_file_is_read_anew_and_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Edited within a second, of the same size, with a mark of Windows before it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "mine.py"
+    for lut in (17600, 17700):
+        file.write_text(OWN.replace("17600", str(lut)), encoding="utf-8-sig")
+        os.utime(file, (1, 1))
+        assert find_board(str(file)).device.lut == lut
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_board_file_is_not_read_without_end(tmp_path: Path) -> None:
+    with (tmp_path / "mine.py").open("wb") as file:
+        file.truncate(MOST_TEXT + 1)
+    with pytest.raises(MuxflowError, match=r"board file .*mine\.py: cannot be run \(.*MOST_TEXT"):
+        find_board(str(tmp_path / "mine.py"))
 
 
 def test_families_and_board_files() -> None:

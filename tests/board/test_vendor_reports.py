@@ -1,12 +1,14 @@
 """The vendor's reports, one hand-made file for each published format; and reports that are not whole."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from muxflow.board.bitstream.figures import facts
 from muxflow.board.bitstream.vendor_reports import (
+    MOST_PARTS,
     read_cosimulation,
     read_power,
     read_synthesis,
@@ -130,6 +132,10 @@ def test_power(file, expected):
             "BLOCK_18",
             "lacks Utilization Estimates, BRAM_18K",
         ),
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", ">7.302<", ">-7.302<", "EstimatedClockPeriod is '-7.302'"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", "<LUT>2310<", "<LUT>1e300<", "Resources/LUT is '1e300'"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", "</profile>", 101 * "<a>" + 101 * "</a>", "nested too deep"),
+        (read_synthesis, "vitis_hls_2022.2_csynth.xml", "</profile>", "<a/>" * (MOST_PARTS + 1), "MOST_PARTS"),
         (read_utilisation, "vivado_2022.2_utilization.rpt", "Slice LUTs", "Tables", "lacks LUTs"),
         (read_utilisation, "vivado_2022.2_utilization.rpt", "| Block RAM Tile", "| Block", "lacks block RAM"),
         (read_utilisation, "vivado_2022.2_utilization.rpt", "| DSPs", "| Blocks", "lacks DSP blocks"),
@@ -148,6 +154,35 @@ def test_a_report_that_is_not_whole_is_named_with_the_section(tmp_path, read, fi
     broken.write_text(text.replace(old, new))
     with pytest.raises(ToolError, match=rf"{file}: .*{message}"):
         read(broken)
+
+
+@pytest.mark.parametrize("cycles", ["²", "٣", "1" * 5000, "-1", "1e3"])
+def test_cycles_that_are_no_whole_number_are_not_known(tmp_path, cycles):
+    text = (REPORTS / "vitis_hls_2022.2_csynth.xml").read_text()
+    file = tmp_path / "csynth.xml"
+    file.write_text(re.sub(r"(<(?:Interval-max|PipelineII|TripCount)>)\d+", rf"\g<1>{cycles}", text))
+    made = read_synthesis(file)
+    assert (made.latency, made.interval, made.pipelines) == ((310, 312), None, ())
+    file = tmp_path / "cosim.rpt"
+    file.write_text((REPORTS / "vitis_hls_2022.2_cosim.rpt").read_text().replace(" 241|", f" {cycles}|"))
+    assert read_cosimulation(file).interval is None
+
+
+def test_empty_lines_and_spaces_are_passed_over(tmp_path):
+    """Patterns that go over them again and again would take hours."""
+    read = {
+        read_synthesis: "vivado_hls_2019.2_csynth.rpt",
+        read_utilisation: "vivado_2022.2_utilization.rpt",
+        read_timing: "vivado_2022.2_timing_summary.rpt",
+        read_power: "vivado_2022.2_power.rpt",
+        read_cosimulation: "vitis_hls_2022.2_cosim.rpt",
+    }
+    for reader, name in read.items():
+        text = (REPORTS / name).read_text()
+        (tmp_path / name).write_text(
+            "\n" * 10**6 + text.replace("\n", f"{' ' * 1000}\n\n").replace(" |", f"{' ' * 1000}|")
+        )
+        assert reader(tmp_path / name) == reader(REPORTS / name)
 
 
 def test_an_absent_report_is_named(tmp_path):

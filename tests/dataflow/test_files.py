@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,39 @@ def test_a_new_folder_takes_the_place_of_the_old_one(tmp_path):
         assert listing(target) == ["a", "built/b"]
     assert listing(target) == ["built/b", "c"]
     assert list(target.parent.iterdir()) == [target], "nothing is left beside it"
+
+
+@pytest.fixture
+def permissions_after(tmp_path):
+    """Write a file, a folder and a file in it under a mask; gives the permissions of each."""
+
+    def write(mask):
+        before = os.umask(mask)
+        try:
+            write_atomically(tmp_path / "file", b"1")
+            with whole_folder(tmp_path / "folder") as folder:
+                (folder / "inside").write_text("1")
+            assert os.umask(mask) == mask, "it is as it was"
+        finally:
+            os.umask(before)
+        return [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("file", "folder", "folder/inside")]
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700), (0o002, 0o664, 0o775), (0, 0o666, 0o777)]
+)
+def test_what_is_new_has_the_permissions_that_the_umask_leaves(permissions_after, mask, file, folder):
+    assert permissions_after(mask) == [file, folder, file]
+
+
+def test_what_is_replaced_keeps_its_permissions(tmp_path, permissions_after):
+    permissions_after(0o022)
+    (tmp_path / "file").chmod(0o640)
+    (tmp_path / "folder").chmod(0o2770)
+    tmp_path.chmod(0o2755)  # what is made in it is of its group
+    assert permissions_after(0o077) == [0o640, 0o2770, 0o600]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("no"), OSError(28, "No space left on device")])

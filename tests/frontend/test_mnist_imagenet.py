@@ -61,6 +61,14 @@ def test_mnist_files_that_do_not_fit(tmp_path):
         load_mnist(tmp_path, "train")
 
 
+def test_mnist_files_of_no_images_of_an_impossible_size_are_refused(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(bytes((0, 0, 8, 3)) + struct.pack(">3I", 0, 2**32 - 1, 2**32 - 1))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(0)))
+    with pytest.raises(MuxflowError, match=r"train-images-idx3-ubyte: .* \(MOST_BYTES\)"):
+        load_mnist(tmp_path, "train")
+
+
 def test_the_packaged_mnist_is_split_by_class():
     train, test = load_mnist_5k("train"), load("mnist_5k", "test")
     padded = load("mnist_5k_padded", "test")

@@ -23,7 +23,8 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
-from muxflow.sweep import Outcome, Point, plan, run_sweep, to_csv
+from muxflow.sweep import plan, run_sweep
+from muxflow.sweep_results import ROWS, TABLE, Outcome, Point, to_csv
 
 
 def save(path, rows):
@@ -218,6 +219,29 @@ def test_no_scheduler(tmp_path, models, monkeypatch):
     monkeypatch.setattr(sweep, "CONNECT_SECONDS", 0.2)
     with pytest.raises(ToolError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run_sweep(plan(models, ["pynq-z2"]), tmp_path, scheduler="tcp://127.0.0.1:9")
+
+
+def test_results_of_other_points_are_not_replaced(tmp_path, models):
+    """More points and the same ones go on; fewer or others would lose some, and ask for `force`."""
+    both, first = plan(models, ["pynq-z2"]), plan(models[:1], ["pynq-z2"])
+    run_sweep(first, tmp_path)
+    run_sweep(both, tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in (TABLE, ROWS)}
+    for others in (first, plan(models, ["zcu104"]), plan(models, ["pynq-z2"], lut=(0.5,))):
+        with pytest.raises(MuxflowError, match=r"holds results of [12] points? that this sweep has not, as .*--force"):
+            run_sweep(others, tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert len(run_sweep(first, tmp_path, force=True)) == 1
+
+
+@pytest.mark.parametrize("name", [TABLE, ROWS])
+@pytest.mark.parametrize("text", ["mine", "[]", '[{"point": 1}]', "{}", "null"])
+def test_somebody_elses_file_is_not_replaced(tmp_path, models, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(MuxflowError, match=rf"holds a {TABLE} or {ROWS} of which no sweep can be told; .*--force"):
+        run_sweep(plan(models, ["pynq-z2"]), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == text
 
 
 def test_csv_quotes_reasons():

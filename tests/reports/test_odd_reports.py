@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from muxflow.dataflow.limits import MOST_FIGURE
 from muxflow.reports.compare import COMPARISONS
 from muxflow.reports.figures.data import OF_ONE, accuracy
 from muxflow.reports.latex.kit import kit
 from muxflow.reports.latex.prior import read_prior
 from muxflow.reports.render import RENDERINGS
-from muxflow.reports.schema.file import MOST, from_entry, to_entry
+from muxflow.reports.schema.file import from_entry, to_entry
 from muxflow.reports.schema.report import Report
 from muxflow.reports.schema.stages import IMPLEMENTED, Accuracy, Measured, Power, Rung, Stage
 from muxflow.reports.side_by_side import Contender
@@ -50,12 +51,12 @@ def of_many_nodes(report: Report) -> Report:
 
 CASES: dict[str, Callable[[Report], Report]] = {
     "no cycles": lambda one: of_cycles(one, 0),
-    "huge cycles": lambda one: replace(of_cycles(one, MOST), interval=MOST, latency=MOST),
+    "huge cycles": lambda one: replace(of_cycles(one, MOST_FIGURE), interval=MOST_FIGURE, latency=MOST_FIGURE),
     "no operations": lambda one: replace(
         one, operations=0, layers=tuple(replace(row, macs=0) for row in one.layers)
     ),
     "no resources": lambda one: of_amounts(one, 0),
-    "huge resources": lambda one: of_amounts(one, MOST),
+    "huge resources": lambda one: of_amounts(one, MOST_FIGURE),
     "one node": of_one_node,
     "500 nodes": of_many_nodes,
     "no names": lambda one: replace(one, network="", board="", part="", version="", ceiling=""),

@@ -103,7 +103,8 @@ def _idx(path: Path, rank: int) -> Bytes:
             if len(header) < size or header[:4] != bytes((0, 0, 8, rank)):
                 raise MuxflowError(f"{path}: not an IDX file of bytes with {rank} axes")
             shape = struct.unpack(f">{rank}I", header[4:])
-            check_bytes(str(path), prod(shape))
+            # NumPy has no shape beyond its own limit, though one of the axes be 0.
+            check_bytes(str(path), prod(max(size, 1) for size in shape))
             data = file.read(prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         what = "not a readable gzip file" if path.suffix == ".gz" else "cannot be read"

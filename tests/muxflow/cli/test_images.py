@@ -53,6 +53,8 @@ def test_codes_with_labels_give_the_accuracy(workplace: Path, graph: Graph) -> N
     assert (few["accuracy"]["correct"], few["accuracy"]["images"]) == (0, 2)
     both = run(*arguments, "--data", "digits", cwd=workplace)
     assert both.returncode == 2 and "both --data digits and --images mine.npz are given" in both.stderr
+    lost = run(*arguments, "--data-folder", "digits", cwd=workplace)
+    assert lost.returncode == 2 and "--data-folder digits is given without a data set" in lost.stderr
 
 
 def test_labels_of_a_class_that_the_host_decides_are_warned_of(tmp_path: Path, graph: Graph) -> None:
