@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
+
+import numpy as np
 
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
@@ -25,6 +28,7 @@ from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, insert_f
 from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.top_k import TopK
+from muxflow.dataflow.text import shown
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, Layout, NodeStatus
 from muxflow.hls.kernels import KERNELS
@@ -43,13 +47,34 @@ class InputDescription(TypedDict, total=False):
     input_bits: int | None
     input_signed: bool | None
     input_layout: Layout | None
-    input_mean: Sequence[float]
-    input_std: Sequence[float]
+    input_mean: float | Sequence[float]
+    input_std: float | Sequence[float]
 
 
 def _options(given: InputDescription, loaded: Sequence[str] | None = None, stateful: bool = False) -> ImportOptions:
-    tuples: dict[str, Any] = {name: tuple(given[name]) for name in ("input_mean", "input_std") if name in given}
+    tuples: dict[str, Any] = {
+        name: _numbers(name, given[name]) for name in ("input_mean", "input_std") if name in given
+    }
     return ImportOptions(**{**given, **tuples}, loaded=None if loaded is None else tuple(loaded), stateful=stateful)
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
+    """Give one number, or one a channel, as a tuple; raises UsageError for what is neither."""
+    if isinstance(value, Real):
+        return (value,)  # type: ignore[return-value]
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
+        raise UsageError(f"{name.replace('_', ' ')} {shown(value)}; give a number, or a list of one a channel")
+    return tuple(value)
+
+
+def _file(path: str | Path) -> Path:
+    """Give a path as such; raises MuxflowError for one that the system does not take, as a name of thousands of characters."""
+    found = Path(path)
+    try:
+        found.exists()
+    except OSError as error:
+        raise MuxflowError(f"{found}: {error.strerror}") from error
+    return found
 
 
 def load(
@@ -74,10 +99,11 @@ def load(
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
     """
-    _check_no_project(Path(path))
+    file = _file(path)
+    _check_no_project(file)
     if isinstance(loaded, str):
         raise UsageError(f"muxflow.load: loaded={loaded!r}; give a list of names, or () for all weights")
-    return registry.load(Path(path), _options(inputs, loaded, stateful))
+    return registry.load(file, _options(inputs, loaded, stateful))
 
 
 def save(graph: Graph, path: str | Path) -> None:
@@ -97,8 +123,9 @@ def check(path: str | Path, **inputs: Unpack[InputDescription]) -> list[NodeStat
     `inputs`: as `load` takes them.
     Raises MuxflowError when the file cannot be read, ToolError when what the reader needs is not installed.
     """
-    _check_no_project(Path(path))
-    return registry.check(Path(path), _options(inputs))
+    file = _file(path)
+    _check_no_project(file)
+    return registry.check(file, _options(inputs))
 
 
 @dataclass(frozen=True)
@@ -249,7 +276,7 @@ def fit(
 
 def open_project(path: str | Path) -> Project:
     """Open a project that was written before; raises MuxflowError when the folder holds none, or a model is given."""
-    path = Path(path)
+    path = _file(path)
     if path.is_file() and (reader := registry.recognised(path)) is not None:
         folder = Path("build") / path.stem
         raise MuxflowError(
