@@ -79,7 +79,9 @@ def test_outputs_that_are_no_codes(residual: Graph) -> None:
     (name,) = residual.outputs
     shape = residual.streams[name].shape
     for codes in (np.full((1, *shape), np.nan), np.zeros((1, *shape, 1), int), np.array(["a"])):
-        with pytest.raises(MuxflowError, match=rf"^residual, output {name}: .* of shape .*; expected integer codes \(N, "):
+        with pytest.raises(
+            MuxflowError, match=rf"^residual, output {name}: .* of shape .*; expected integer codes \(N, "
+        ):
             residual.read_out(codes)
 
 
@@ -88,9 +90,7 @@ def test_a_value_without_a_text() -> None:
     assert shown(10**5000) == "a number of too many digits"
 
 
-def test_a_graph_that_could_not_be_read_again(
-    residual: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_graph_that_could_not_be_read_again(residual: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "MOST_HEADER", 100)
     with pytest.raises(MuxflowError, match=r"net\.npz: a header\.json of .* bytes; at most 100 \(MOST_HEADER\)"):
         muxflow.save(residual, tmp_path / "net.npz")
