@@ -70,6 +70,8 @@ def _numbers(name: str, value: Any) -> tuple[float, ...]:
 def _file(path: str | Path) -> Path:
     """Give a path as such; raises MuxflowError for one that the system does not take, as a name of thousands of characters."""
     found = Path(path)
+    if "\0" in str(found):
+        raise MuxflowError(f"{found}: a path holds no null character")
     try:
         found.exists()
     except OSError as error:
@@ -163,6 +165,7 @@ class Project:
         Raises MismatchError at the first difference, ToolError when the compiler is absent or a deadlock is found.
         """
         file = None if weights is None else Path(weights)
+        _expect(jobs, int, "Project.csim, jobs", "a number of processes")
         if not verify:
             return csim.run_csim(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress, weights=file)
         graph = self.design.graph if file is None else self.hls.graph_with(file)
@@ -193,11 +196,11 @@ class Project:
                 graph = append_arg_max(graph)
         if self.hls.options.seeds == "writable":
             graph = writable_seeds(graph)
-        write_atomically(Path(path), self.hls.weight_file(insert_forks(graph)))
+        write_atomically(_file(path), self.hls.weight_file(insert_forks(graph)))
 
     def write_driver(self, folder: str | Path) -> list[Path]:
         """Write what runs on the board, the bitstream aside; see `muxflow.board.deploy.write_driver`."""
-        return write_driver(self.hls, Path(folder))
+        return write_driver(self.hls, _file(folder))
 
 
 def _has(graph: Graph, op: type[Op]) -> bool:
@@ -220,12 +223,18 @@ def write(
     Raises MuxflowError when `path` holds something that is not a Muxflow project, or cannot be written.
     """
     _expect(design, Design, "write", "muxflow.fit gives one")
-    return Project(write_project(design, Path(path), options=options, vectors=vectors, extra=extra, progress=progress))
+    options, files = (ProjectOptions() if options is None else options), ({} if extra is None else extra)
+    _expect(options, ProjectOptions, "write, options", "muxflow.hls.vitis.project")
+    _expect(files, Mapping, "write, extra", "the bytes of each file by its name")
+    for name, data in files.items():
+        _expect(name, str, "write, extra", "the name of a file")
+        _expect(data, bytes, f"write, extra {name!r}", "what is to stand in the file")
+    return Project(write_project(design, _file(path), options=options, vectors=vectors, extra=files, progress=progress))
 
 
 def fit(
     graph: Graph,
-    board: str | Board = "pynq-z2",
+    board: str | Path | Board = "pynq-z2",
     *,
     clock_mhz: float | None = None,
     fps: float | None = None,
@@ -252,9 +261,11 @@ def fit(
     what binds when the goal cannot be met.
     """
     _expect(graph, Graph, "fit", "muxflow.load gives one")
-    chosen = find_board(board) if isinstance(board, str) else board
+    chosen = find_board(str(board)) if isinstance(board, str | Path) else board
+    _expect(chosen, Board, "fit, board", "or the name of one, or a path to its file")
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
-    shares = utilisation or Utilisation()
+    shares = Utilisation() if utilisation is None else utilisation
+    _expect(shares, Utilisation, "fit, utilisation", "shares of the device")
     check_slowdown(slowdown)
     simulated = have_compiler()
     if slowdown and not simulated:
@@ -293,5 +304,6 @@ def _check_no_project(path: Path) -> None:
 
 
 def _expect(value: object, kind: type, function: str, source: str) -> None:
+    """Raise MuxflowError unless an argument of a function is of a kind; `source`: where one comes from, or what it is."""
     if not isinstance(value, kind):
         raise MuxflowError(f"muxflow.{function}: a {type(value).__name__}; expected a {kind.__name__} ({source})")

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import muxflow
+from muxflow.board.driver import AcceleratorError
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.graph import file
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.text import shown
 from muxflow.frontend.model import ImportOptions
+from muxflow.hls.vitis.project import ProjectOptions
 
 
 class NoText:
@@ -56,6 +58,81 @@ def test_one_number_stands_for_every_channel(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("muxflow.api.registry.load", lambda _, options: met.append(options))
     muxflow.load("net.onnx", input_scale=0.5, input_mean=0.25, input_std=np.array([2.0, 3.0]))
     assert (met[0].input_mean, met[0].input_std) == ((0.25,), (2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"board": 5}, r"^muxflow\.fit, board: a int; expected a Board \(or the name of one, or a path to its file\)$"),
+        ({"board": Path("nope.py")}, r"^board file nope\.py: no such file"),
+        ({"utilisation": 0.5}, r"^muxflow\.fit, utilisation: a float; expected a Utilisation"),
+        ({"clock_mhz": NoText()}, r"^a clock of an object of type NoText MHz; it must be positive"),
+    ],
+)
+def test_arguments_of_a_fit(residual: Graph, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(MuxflowError, match=message):
+        muxflow.fit(residual, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"path": "a\0b"}, r"^a\?b: a path holds no null character$"),
+        ({"path": "a" * 100_000}, r"File name too long$"),
+        ({"options": 5}, r"^muxflow\.write, options: a int; expected a ProjectOptions"),
+        ({"extra": ["x"]}, r"^muxflow\.write, extra: a list; expected a Mapping"),
+        ({"extra": {"x": 5}}, r"^muxflow\.write, extra 'x': a int; expected a bytes \(what is to stand in the file\)$"),
+        ({"extra": {5: b""}}, r"^muxflow\.write, extra: a int; expected a str \(the name of a file\)$"),
+    ],
+)
+def test_arguments_of_a_project(residual: Graph, tmp_path: Path, given: dict[str, Any], message: str) -> None:
+    design = muxflow.fit(residual, fps=100)
+    with pytest.raises(MuxflowError, match=message):
+        muxflow.write(design, **{"path": tmp_path / "p", **given})
+    assert not list(tmp_path.iterdir())
+
+
+def test_arguments_of_a_simulation(residual: Graph, tmp_path: Path) -> None:
+    project = muxflow.write(muxflow.fit(residual, fps=100), tmp_path / "p")
+    images = np.zeros((1, *residual.streams[residual.inputs[0]].shape), int)
+    with pytest.raises(MuxflowError, match=r"^csim variant array\(\[0\., 0\.\]\); supported: 'native', 'reference'$"):
+        project.csim(images, np.zeros(2))  # type: ignore[arg-type]
+    with pytest.raises(MuxflowError, match=r"^muxflow\.Project\.csim, jobs: a float; expected a int"):
+        project.csim(images, jobs=1.5)  # type: ignore[arg-type]
+    for field in ("tool", "weights"):
+        with pytest.raises(MuxflowError, match=rf"^{field} array\(\[0\.\]\); "):
+            ProjectOptions(**{field: np.zeros(1)})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"batch": 1.5}, r"^a batch of float frames; at least one$"),
+        ({"batch": None}, r"^a batch of NoneType frames; at least one$"),
+        ({"timeout": float("nan")}, r"^a timeout nan s; give seconds, at most 1e\+06$"),
+        ({"timeout": 10**30}, r"^a timeout of type int; give seconds"),
+        ({"timeout": "x"}, r"^a timeout of type str; give seconds"),
+    ],
+)
+def test_arguments_of_an_accelerator(residual: Graph, tmp_path: Path, given: dict[str, Any], message: str) -> None:
+    project = muxflow.write(muxflow.fit(residual, fps=100), tmp_path / "p")
+    with pytest.raises(AcceleratorError, match=message):
+        project.emulate(**given)
+
+
+def test_questions_to_an_accelerator(residual: Graph, tmp_path: Path) -> None:
+    project = muxflow.write(muxflow.fit(residual, fps=100), tmp_path / "p")
+    images = np.zeros((1, *residual.streams[residual.inputs[0]].shape), int)
+    with project.emulate() as accelerator:
+        with pytest.raises(AcceleratorError, match=r"^not an array of codes \(no array\)$"):
+            accelerator.run(NoText())  # type: ignore[arg-type]
+        with pytest.raises(AcceleratorError, match=r"^a batch of float images; measure at least one$"):
+            accelerator.measure(1.5)  # type: ignore[arg-type]
+        with pytest.raises(AcceleratorError, match=r"no output of type ndarray; there are g$"):
+            accelerator.encode(images, np.zeros(2))  # type: ignore[arg-type]
+    with pytest.raises(AcceleratorError, match=r"^a+/interface\.json: cannot be read \(.*File name too long\)"):
+        muxflow.Accelerator("a" * 300)
+    assert "\x1b" not in str(AcceleratorError("\x1b[31m"))
 
 
 def test_codes_that_are_no_array(residual: Graph) -> None:
