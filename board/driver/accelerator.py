@@ -16,7 +16,7 @@ from .errors import AcceleratorError
 from .interface import Interface, parse_interface, read_interface, read_self_test
 from .packing import pack, unpack
 from .registers import DMA_LONGEST_TRANSFER
-from .results import Counters, Measurement
+from .results import Counters, Measurement, check_folder
 from .weights import WEIGHTS_FILE, checksum, read_weights
 
 if TYPE_CHECKING:
@@ -189,6 +189,8 @@ class Accelerator:
         Recurrent layers begin anew after it. `record`: a folder to keep the measurement in, for `muxflow report`.
         """
         check_batch(batch, "images; measure at least one")
+        if record is not None:
+            check_folder(Path(record))
         images = tuple(stored[np.arange(batch) % len(stored)] for stored in self._stored_images())
         words = self._pack(images)
         first = tuple(one[:1] for one in words)

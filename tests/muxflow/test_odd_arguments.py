@@ -128,10 +128,15 @@ def test_questions_to_an_accelerator(residual: Graph, tmp_path: Path) -> None:
             accelerator.run(NoText())  # type: ignore[arg-type]
         with pytest.raises(AcceleratorError, match=r"^a batch of float images; measure at least one$"):
             accelerator.measure(1.5)  # type: ignore[arg-type]
+        for folder in ("a" * 300, tmp_path / "none"):
+            with pytest.raises(AcceleratorError, match=r": no such folder; give one to keep the measurement in$"):
+                accelerator.measure(1, record=folder)
         with pytest.raises(AcceleratorError, match=r"no output of type ndarray; there are g$"):
             accelerator.encode(images, np.zeros(2))  # type: ignore[arg-type]
     with pytest.raises(AcceleratorError, match=r"^a+/interface\.json: cannot be read \(.*File name too long\)"):
         muxflow.Accelerator("a" * 300)
+    with pytest.raises(AcceleratorError, match=r"^a+: File name too long$"):
+        muxflow.Accelerator.emulate("a" * 300)
     assert "\x1b" not in str(AcceleratorError("\x1b[31m"))
 
 
