@@ -14,7 +14,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.dataflow.graph.node import Node, check_name
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.limits import check_elements, check_nodes
+from muxflow.dataflow.limits import check_nodes
 from muxflow.dataflow.op import IntArray, Ports, Role
 from muxflow.dataflow.text import shown
 
@@ -310,7 +310,6 @@ class Graph:
         where = place(self.name, self.inputs, name)
         stream = self.streams[name]
         check_shape(where, array, stream.shape)
-        check_elements(where, *array.shape)
         if array.dtype.kind not in "iu":
             raise MuxflowError(
                 f"{where}: images of type {array.dtype}; expected integers in [{stream.lo}, {stream.hi}] "
