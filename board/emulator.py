@@ -48,6 +48,8 @@ class Emulator:
             self._executable, _ = compile_csim(self._project)
         except MuxflowError as problem:
             raise error(str(problem)) from problem
+        except OSError as problem:  # a path that the system does not take, or a disk that is full
+            raise error(f"{path}: {problem.strerror or problem}") from problem
         self._seeds: dict[str, tuple[int, ...]] = {}
         self._states: dict[str, tuple[int, ...]] = {}
         self._weights: list[str] = []

@@ -38,11 +38,11 @@ def message(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return the representation of a value, cut where it is long, for a message."""
+    """Return the representation of a value, cut where it is long, for a message; its type where it has none."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no whole number of thousands of digits
-        return "a number of too many digits"
+    except Exception:  # Python writes no whole number of thousands of digits, and an object of a user raises anything
+        return "a number of too many digits" if isinstance(value, int) else f"an object of type {type(value).__name__}"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 

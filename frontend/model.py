@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.limits import check_option
-from muxflow.dataflow.text import in_one_line
+from muxflow.dataflow.limits import check_option, number_text
+from muxflow.dataflow.text import in_one_line, shown
 
 STANDARD, MUXFLOW = "", "muxflow"
 """Domains of operators: ONNX's own, and Muxflow's."""
@@ -179,12 +179,20 @@ class ImportOptions:
             check_option(self.input_scale, LEAST_SCALE, 1 / LEAST_SCALE, "input scale {}", remedy)
         if self.input_bits is not None:
             check_option(self.input_bits, 1, 16, "input of {} bits", "supported are 1 to 16")
+            if int(self.input_bits) != self.input_bits:
+                raise UsageError(f"input of {number_text(self.input_bits)} bits; supported are 1 to 16")
+        for one in self.loaded or ():
+            if not isinstance(one, str):
+                raise UsageError(f"loaded: {shown(one)} is no name of a node; give names, or () for all weights")
+        for name in ("input_signed", "stateful"):
+            if not isinstance(getattr(self, name), bool | np.bool_ | None):
+                raise UsageError(f"{name.replace('_', ' ')} {shown(getattr(self, name))}; give True or False")
         for value in self.input_std:
             check_option(value, LEAST_SCALE, 1 / LEAST_SCALE, "input standard deviation {}", "it must be positive")
         for value in self.input_mean:
             check_option(value, -1 / LEAST_SCALE, 1 / LEAST_SCALE, "input mean {}", "it must be finite")
-        if self.input_layout not in (None, *get_args(Layout)):
-            raise UsageError(f"input layout {self.input_layout!r}; supported are {', '.join(get_args(Layout))}")
+        if not isinstance(self.input_layout, str | None) or self.input_layout not in (None, *get_args(Layout)):
+            raise UsageError(f"input layout {shown(self.input_layout)}; supported are {', '.join(get_args(Layout))}")
         described = self.input_bits is not None or self.input_signed is not None or self.input_mean or self.input_std
         if self.input_scale is None and described:
             raise UsageError(
@@ -195,7 +203,7 @@ class ImportOptions:
         """Give the integers of the inputs, None where they are not described."""
         if self.input_scale is None:
             return None
-        return Grid.of_bits(self.input_bits or 8, bool(self.input_signed), self.input_scale)
+        return Grid.of_bits(int(self.input_bits or 8), bool(self.input_signed), float(self.input_scale))
 
     def remark(self) -> str:
         """Say what was taken for granted of the inputs, "" for nothing."""
@@ -204,6 +212,6 @@ class ImportOptions:
         grid = self.grid()
         assert grid is not None
         return (
-            f"the input is taken to hold the integers {grid.lo} to {grid.hi}, {self.input_scale:g} a step; --input-bits and "
-            "--input-signed or --input-unsigned say it"
+            f"the input is taken to hold the integers {grid.lo} to {grid.hi}, {float(self.input_scale):g} a step; "
+            "--input-bits and --input-signed or --input-unsigned say it"
         )

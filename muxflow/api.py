@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
+
+import numpy as np
 
 from muxflow.board.board import Board, find_board
 from muxflow.board.deploy import write_driver
@@ -25,6 +28,7 @@ from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, insert_f
 from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.top_k import TopK
+from muxflow.dataflow.text import shown
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, Layout, NodeStatus
 from muxflow.hls.kernels import KERNELS
@@ -43,13 +47,36 @@ class InputDescription(TypedDict, total=False):
     input_bits: int | None
     input_signed: bool | None
     input_layout: Layout | None
-    input_mean: Sequence[float]
-    input_std: Sequence[float]
+    input_mean: float | Sequence[float]
+    input_std: float | Sequence[float]
 
 
 def _options(given: InputDescription, loaded: Sequence[str] | None = None, stateful: bool = False) -> ImportOptions:
-    tuples: dict[str, Any] = {name: tuple(given[name]) for name in ("input_mean", "input_std") if name in given}
+    tuples: dict[str, Any] = {
+        name: _numbers(name, given[name]) for name in ("input_mean", "input_std") if name in given
+    }
     return ImportOptions(**{**given, **tuples}, loaded=None if loaded is None else tuple(loaded), stateful=stateful)
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
+    """Give one number, or one a channel, as a tuple; raises UsageError for what is neither."""
+    if isinstance(value, Real):
+        return (value,)  # type: ignore[return-value]
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
+        raise UsageError(f"{name.replace('_', ' ')} {shown(value)}; give a number, or a list of one a channel")
+    return tuple(value)
+
+
+def _file(path: str | Path) -> Path:
+    """Give a path as such; raises MuxflowError for one that the system does not take, as a name of thousands of characters."""
+    found = Path(path)
+    if "\0" in str(found):
+        raise MuxflowError(f"{found}: a path holds no null character")
+    try:
+        found.exists()
+    except OSError as error:
+        raise MuxflowError(f"{found}: {error.strerror}") from error
+    return found
 
 
 def load(
@@ -74,10 +101,11 @@ def load(
     Raises MuxflowError when the file cannot be read, UnsupportedError naming the first node that is not supported,
     ToolError when what the reader needs is not installed (for Keras: TensorFlow and QKeras, or Keras 3 and HGQ2).
     """
-    _check_no_project(Path(path))
+    file = _file(path)
+    _check_no_project(file)
     if isinstance(loaded, str):
         raise UsageError(f"muxflow.load: loaded={loaded!r}; give a list of names, or () for all weights")
-    return registry.load(Path(path), _options(inputs, loaded, stateful))
+    return registry.load(file, _options(inputs, loaded, stateful))
 
 
 def save(graph: Graph, path: str | Path) -> None:
@@ -97,8 +125,9 @@ def check(path: str | Path, **inputs: Unpack[InputDescription]) -> list[NodeStat
     `inputs`: as `load` takes them.
     Raises MuxflowError when the file cannot be read, ToolError when what the reader needs is not installed.
     """
-    _check_no_project(Path(path))
-    return registry.check(Path(path), _options(inputs))
+    file = _file(path)
+    _check_no_project(file)
+    return registry.check(file, _options(inputs))
 
 
 @dataclass(frozen=True)
@@ -136,6 +165,7 @@ class Project:
         Raises MismatchError at the first difference, ToolError when the compiler is absent or a deadlock is found.
         """
         file = None if weights is None else Path(weights)
+        _expect(jobs, int, "Project.csim, jobs", "a number of processes")
         if not verify:
             return csim.run_csim(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress, weights=file)
         graph = self.design.graph if file is None else self.hls.graph_with(file)
@@ -166,11 +196,11 @@ class Project:
                 graph = append_arg_max(graph)
         if self.hls.options.seeds == "writable":
             graph = writable_seeds(graph)
-        write_atomically(Path(path), self.hls.weight_file(insert_forks(graph)))
+        write_atomically(_file(path), self.hls.weight_file(insert_forks(graph)))
 
     def write_driver(self, folder: str | Path) -> list[Path]:
         """Write what runs on the board, the bitstream aside; see `muxflow.board.deploy.write_driver`."""
-        return write_driver(self.hls, Path(folder))
+        return write_driver(self.hls, _file(folder))
 
 
 def _has(graph: Graph, op: type[Op]) -> bool:
@@ -193,12 +223,18 @@ def write(
     Raises MuxflowError when `path` holds something that is not a Muxflow project, or cannot be written.
     """
     _expect(design, Design, "write", "muxflow.fit gives one")
-    return Project(write_project(design, Path(path), options=options, vectors=vectors, extra=extra, progress=progress))
+    options, files = (ProjectOptions() if options is None else options), ({} if extra is None else extra)
+    _expect(options, ProjectOptions, "write, options", "muxflow.hls.vitis.project")
+    _expect(files, Mapping, "write, extra", "the bytes of each file by its name")
+    for name, data in files.items():
+        _expect(name, str, "write, extra", "the name of a file")
+        _expect(data, bytes, f"write, extra {name!r}", "what is to stand in the file")
+    return Project(write_project(design, _file(path), options=options, vectors=vectors, extra=files, progress=progress))
 
 
 def fit(
     graph: Graph,
-    board: str | Board = "pynq-z2",
+    board: str | Path | Board = "pynq-z2",
     *,
     clock_mhz: float | None = None,
     fps: float | None = None,
@@ -225,9 +261,11 @@ def fit(
     what binds when the goal cannot be met.
     """
     _expect(graph, Graph, "fit", "muxflow.load gives one")
-    chosen = find_board(board) if isinstance(board, str) else board
+    chosen = find_board(str(board)) if isinstance(board, str | Path) else board
+    _expect(chosen, Board, "fit, board", "or the name of one, or a path to its file")
     clock = chosen.clock_mhz if clock_mhz is None else clock_mhz
-    shares = utilisation or Utilisation()
+    shares = Utilisation() if utilisation is None else utilisation
+    _expect(shares, Utilisation, "fit, utilisation", "shares of the device")
     check_slowdown(slowdown)
     simulated = have_compiler()
     if slowdown and not simulated:
@@ -249,7 +287,7 @@ def fit(
 
 def open_project(path: str | Path) -> Project:
     """Open a project that was written before; raises MuxflowError when the folder holds none, or a model is given."""
-    path = Path(path)
+    path = _file(path)
     if path.is_file() and (reader := registry.recognised(path)) is not None:
         folder = Path("build") / path.stem
         raise MuxflowError(
@@ -266,5 +304,6 @@ def _check_no_project(path: Path) -> None:
 
 
 def _expect(value: object, kind: type, function: str, source: str) -> None:
+    """Raise MuxflowError unless an argument of a function is of a kind; `source`: where one comes from, or what it is."""
     if not isinstance(value, kind):
         raise MuxflowError(f"muxflow.{function}: a {type(value).__name__}; expected a {kind.__name__} ({source})")

@@ -94,12 +94,13 @@ def images_for(
 ) -> Images:
     """Return the images of a file or a data set; `count` random ones, 16 when None, without either.
 
-    Raises UsageError for both, and for the folder of a data set that is not given.
+    Raises UsageError for both, and for a split or a folder without a data set.
     """
     if data is not None and file is not None:
         raise UsageError(f"both --data {data} and --images {file} are given; give one of them")
-    if folder is not None and data is None:
-        raise UsageError(f"--data-folder {folder} is given without a data set; name it: --data")
+    if data is None and (folder is not None or split != "test"):
+        option = f"--split {split}" if folder is None else f"--data-folder {folder}"
+        raise UsageError(f"{option} is given without a data set; name it: --data")
     if file is not None:
         return file_images(graph, file, count)
     if data is None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence, Tu
 
 import numpy as np
 
+from .backend import check_batch, check_timeout
 from .clock import measured_clock, seconds_of
 from .errors import AcceleratorError
 from .interface import Interface, parse_interface, read_interface, read_self_test
 from .packing import pack, unpack
 from .registers import DMA_LONGEST_TRANSFER
-from .results import Counters, Measurement
+from .results import Counters, Measurement, check_folder
 from .weights import WEIGHTS_FILE, checksum, read_weights
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Accelerator:
     ) -> None:
         from .pynq_backend import PynqBackend
 
+        check_timeout(timeout)
         path = Path(folder)
         interface = read_interface(path)
         frames = _transfer_frames(interface, batch)
@@ -84,6 +86,7 @@ class Accelerator:
             raise AcceleratorError(
                 f"the emulator needs Muxflow on this machine: pip install muxflow ({error})"
             ) from error
+        check_timeout(timeout)
         backend = emulator(Path(project), AcceleratorError)
         try:
             interface = parse_interface(backend.interface, str(project))
@@ -185,8 +188,9 @@ class Accelerator:
 
         Recurrent layers begin anew after it. `record`: a folder to keep the measurement in, for `muxflow report`.
         """
-        if batch < 1:
-            raise AcceleratorError(f"a batch of {batch} images; measure at least one")
+        check_batch(batch, "images; measure at least one")
+        if record is not None:
+            check_folder(Path(record))
         images = tuple(stored[np.arange(batch) % len(stored)] for stored in self._stored_images())
         words = self._pack(images)
         first = tuple(one[:1] for one in words)
@@ -410,8 +414,7 @@ def _each(values: tuple[T, ...]) -> Each[T]:
 
 def _transfer_frames(interface: Interface, batch: int) -> int:
     """Count the frames of one transfer: `batch`, fewer where the DMA's length register holds no more."""
-    if batch < 1:
-        raise AcceleratorError(f"a batch of {batch} frames; at least one")
+    check_batch(batch, "frames; at least one")
     words = max(port.words for port in interface.ports)
     fits = DMA_LONGEST_TRANSFER // (8 * words)
     if not fits:

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Sequence
 
+import numpy as np
+
+from .errors import AcceleratorError
+
 if TYPE_CHECKING:
     from .interface import Seed
     from .packing import Words
     from .results import Counters
+
+LONGEST_TIMEOUT = 1e6
+"""Seconds (decision): clocks of the system do not count without end."""
+
+
+def check_batch(batch: int, what: str) -> None:
+    """Raise AcceleratorError unless a batch is a whole number of frames, at least one; `what`: says what it is of."""
+    whole = isinstance(batch, (int, np.integer))
+    if not whole or batch < 1:
+        raise AcceleratorError(f"a batch of {batch if whole else type(batch).__name__} {what}")
+
+
+def check_timeout(timeout: float) -> None:
+    """Raise AcceleratorError unless a timeout is a number of seconds from 0 to LONGEST_TIMEOUT."""
+    number = isinstance(timeout, (int, float, np.number))
+    if not number or not 0 <= timeout <= LONGEST_TIMEOUT:
+        met = f"{timeout:g} s" if isinstance(timeout, float) else f"of type {type(timeout).__name__}"
+        raise AcceleratorError(f"a timeout {met}; give seconds, at most {LONGEST_TIMEOUT:g}")
 
 
 class Backend(Protocol):

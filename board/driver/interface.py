@@ -148,10 +148,11 @@ class Interface:
     def output(self, name: str) -> OutputPort:
         """Give the output of that name; raises AcceleratorError listing the outputs when there is none."""
         for port in self.outputs:
-            if port.name == name:
+            if isinstance(name, str) and port.name == name:
                 return port
+        met = repr(name[:100]) if isinstance(name, str) else f"of type {type(name).__name__}"
         raise AcceleratorError(
-            f"{self.name}: no output {name!r}; there are {', '.join(port.name for port in self.outputs)}"
+            f"{self.name}: no output {met}; there are {', '.join(port.name for port in self.outputs)}"
         )
 
     def answering(self, name: str | None, classes: bool) -> tuple[OutputPort, ...]:
@@ -325,8 +326,8 @@ def _check_plain(file: Path) -> None:
 def read_interface(folder: Path) -> Interface:
     """Give the interface of a deploy folder; raises AcceleratorError when there is none, or not one of this version."""
     file = folder / INTERFACE_FILE
-    _check_plain(file)
     try:
+        _check_plain(file)
         entry = json.loads(file.read_text())
     except FileNotFoundError:
         raise AcceleratorError(f"{file}: no such file; give the deploy folder that `muxflow bitstream` made") from None

@@ -57,7 +57,7 @@ class AxiPort:
         """
         try:
             array = np.asarray(codes)
-        except ValueError as error:
+        except Exception as error:  # arrays of other libraries raise whatever they meet
             raise AcceleratorError(f"not an array of codes ({error})") from None
         wanted = "(N, {})".format(", ".join(map(str, self.shape)))
         if array.ndim != len(self.shape) + 1 or array.shape[1:] != self.shape:

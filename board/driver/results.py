@@ -6,10 +6,22 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .errors import AcceleratorError
+
 MEASURED_FILE = "measured.json"
 """What `Measurement.record` writes; `muxflow report` reads it in a project or its deploy folder."""
 CLOCK_TOLERANCE = 0.01
 """Share by which a measured clock may differ: the measurement itself is good to some tenths of a per cent."""
+
+
+def check_folder(folder: Path) -> None:
+    """Raise AcceleratorError, before anything is measured, where a folder to keep the measurement in is not there."""
+    try:
+        there = folder.is_dir()
+    except OSError:  # a name that the system does not take
+        there = False
+    if not there:
+        raise AcceleratorError(f"{folder}: no such folder; give one to keep the measurement in")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ MOST_AMOUNT = 1 << 40
 def check_clock(mhz: float) -> None:
     """Raise UsageError for a clock that is not a frequency in MHz, above SLOWEST_CLOCK and up to FASTEST_CLOCK."""
     remedy = f"it must be positive, and at most {FASTEST_CLOCK:g}"
-    check_option(mhz, SLOWEST_CLOCK, FASTEST_CLOCK, f"a clock of {mhz!r} MHz", remedy)
+    check_option(mhz, SLOWEST_CLOCK, FASTEST_CLOCK, "a clock of {} MHz", remedy)
 
 
 @dataclass(frozen=True)

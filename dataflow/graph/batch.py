@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.text import plainly, shown
 
 Batch = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
 """A batch of frames: one array for a model of one input, else one array an input, in order or by name."""
@@ -25,10 +26,10 @@ def arrays_by_input(
     for name, given in _given(where, inputs, batch).items():
         try:
             found[name] = np.asarray(given)
-        except ValueError as error:
-            raise MuxflowError(f"{where}, input {name}: not an array of {what} ({error})") from None
+        except Exception as error:  # arrays of other libraries raise whatever they meet
+            raise MuxflowError(f"{where}, input {name}: not an array of {what} ({plainly(error)})") from None
         if found[name].ndim == 0:
-            raise MuxflowError(f"{where}, input {name}: {given!r} is no batch of {what}; give an array of frames")
+            raise MuxflowError(f"{where}, input {name}: {shown(given)} is no batch of {what}; give an array of frames")
     return found
 
 
@@ -36,7 +37,7 @@ def _given(where: str, inputs: Sequence[str], batch: Batch) -> dict[str, npt.Arr
     expected = f"{where}: expected one array for each input ({', '.join(inputs)})"
     if isinstance(batch, Mapping):
         if set(batch) != set(inputs):
-            raise MuxflowError(f"{expected}; there are arrays for {', '.join(map(str, batch)) or 'none'}")
+            raise MuxflowError(f"{expected}; there are arrays for {', '.join(map(shown, batch)) or 'none'}")
         return {name: batch[name] for name in inputs}
     if len(inputs) == 1 and not (isinstance(batch, tuple) and len(batch) == 1):
         return {inputs[0]: batch}  # type: ignore[dict-item]
@@ -58,8 +59,8 @@ def check_counts(where: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Raise MuxflowError naming the inputs where their arrays have different numbers of frames."""
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
-        shown = ", ".join(f"{count} of {name}" for name, count in counts.items())
-        raise MuxflowError(f"{where}: inputs of different numbers of images ({shown}); give one of each a frame")
+        met = ", ".join(f"{count} of {name}" for name, count in counts.items())
+        raise MuxflowError(f"{where}: inputs of different numbers of images ({met}); give one of each a frame")
 
 
 def place(where: str, inputs: Sequence[str], name: str) -> str:

@@ -144,9 +144,10 @@ def _graph(entry: Mapping[str, Any], load: Load | None) -> Graph:
 
 def _write_npz(path: Path, header: str, arrays: Mapping[str, IntArray]) -> None:
     """Write a JSON header and arrays as one zip with fixed dates, through a temporary sibling."""
-    buffer = io.BytesIO()
+    buffer, head = io.BytesIO(), header.encode()
+    _check_header(path, len(head))
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in [(HEADER, header.encode()), *((f"{key}.npy", _npy(a)) for key, a in arrays.items())]:
+        for name, data in [(HEADER, head), *((f"{key}.npy", _npy(a)) for key, a in arrays.items())]:
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, data)
@@ -158,17 +159,21 @@ def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
     check_file(path, "expected a Muxflow graph file")
     try:
         with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo(HEADER).file_size
-            if size > MOST_HEADER:
-                raise MuxflowError(
-                    f"{path}: a {HEADER} of {size:,} bytes; at most {MOST_HEADER:,} (MOST_HEADER) are supported"
-                )
+            _check_header(path, archive.getinfo(HEADER).file_size)
             header = parse_json(archive.read(HEADER))
             arrays = npz_arrays(archive, str(path))
             check_bytes(str(path), WIDE * sum(array.size for array in arrays.values()))
     except ARCHIVE_FAULTS as error:
         raise MuxflowError(f"{path}: not a Muxflow graph file ({plainly(error)})") from error
     return header, arrays
+
+
+def _check_header(path: Path, size: int) -> None:
+    if size > MOST_HEADER:
+        raise MuxflowError(
+            f"{path}: a {HEADER} of {size:,} bytes; at most {MOST_HEADER:,} (MOST_HEADER) are supported, so use smaller "
+            "outputs or fewer nodes"
+        )
 
 
 def _npy(array: IntArray) -> bytes:

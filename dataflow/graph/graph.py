@@ -171,6 +171,7 @@ class Graph:
 
         Not where the host computes layers after it that change the order, nor of a map of pixels or of elements of one bit.
         """
+        self._check_names((output,))
         end, readout, stream = self.ends.get(output), self.readouts.get(output), self.streams[output]
         if end is not None and not end.ordered:
             return False
@@ -202,9 +203,11 @@ class Graph:
 
         Weight matrices come without a batch axis. `progress` is told the number of frames finished so far.
         """
+        wanted = tuple(self.streams) if keep is None else tuple(keep)
+        self._check_names(wanted)
+        wanted = tuple(dict.fromkeys(wanted))
         codes = self.check_codes(batch)
         count = len(codes[self.inputs[0]])
-        wanted = tuple(self.streams) if keep is None else tuple(dict.fromkeys(keep))
         parts: dict[str, list[IntArray]] = {name: [] for name in wanted}
         fixed = self.constants()
         size = max(1, count) if self.carries else BATCH
@@ -245,6 +248,8 @@ class Graph:
 
         Each part is checked when it is asked for, so that no copy of all codes is made.
         """
+        if size < 1:
+            raise MuxflowError(f"{self.name}: batches of {size} frames; give 1 or more")
         arrays = arrays_by_input(self.name, self.inputs, batch)
         check_counts(self.name, arrays)
         for start in range(0, self.frames(arrays), size):
@@ -268,7 +273,7 @@ class Graph:
     def read_out(self, outputs: Codes) -> Values:
         """Read the model's outputs from output codes; codes stay as they are where an output has no readout.
 
-        Raises MuxflowError for a wrong number of arrays.
+        Raises MuxflowError for a wrong number of arrays, a wrong shape, or a wrong type.
         """
         arrays = outputs if isinstance(outputs, tuple) else (outputs,)
         if len(arrays) != len(self.outputs) or not all(isinstance(codes, np.ndarray) for codes in arrays):
@@ -276,6 +281,13 @@ class Graph:
                 f"{self.name}: expected one array of codes for each output ({', '.join(self.outputs)}), as a tuple where "
                 "there are several"
             )
+        for name, codes in zip(self.outputs, arrays, strict=True):
+            shape = self.streams[name].shape
+            if codes.shape[1:] != shape or codes.dtype.kind not in "iu":
+                raise MuxflowError(
+                    f"{self.name}, output {name}: {codes.dtype} of shape {codes.shape}; expected integer codes (N, "
+                    f"{', '.join(map(str, shape))})"
+                )
         return single_or_tuple(
             [
                 self.readouts[name](codes) if name in self.readouts else codes.astype(np.float64)
@@ -311,6 +323,11 @@ class Graph:
         if ((array.astype(np.int64) - stream.lo) % stream.step).any():
             raise MuxflowError(f"{where}: an image code other than -1 and +1; the input is bipolar")
         return array.astype(np.int64)
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        for name in names:
+            if not isinstance(name, str) or name not in self.streams:
+                raise MuxflowError(f"{self.name}: no stream {shown(name)}; give names of `graph.streams`")
 
     def operations(self) -> int:
         """Count the multiply-accumulates in a frame."""

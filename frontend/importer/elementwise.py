@@ -33,11 +33,11 @@ def spread(importer: Importer, tensor: Tensor, constant: npt.NDArray[Any], where
         ) from None
     stream = importer.streams[tensor.stream]
     flat = np.empty(stream.size, constant.dtype)
-    flat[tensor.index.reshape(-1)] = full.reshape(-1)
+    flat[tensor.index] = full
     if (flat == flat[0]).all():
-        return flat[:1]
+        return flat[:1].copy()  # a view would keep the whole map
     pixels = flat.reshape(-1, stream.channels)
-    return pixels[0] if (pixels == pixels[0]).all() else flat
+    return pixels[0].copy() if (pixels == pixels[0]).all() else flat
 
 
 @handles(*sorted(UNARY))

@@ -194,9 +194,19 @@ def _array(tensor: onnx.TensorProto, name: str) -> npt.NDArray[Any]:
 
 
 def _constant(tensor: onnx.TensorProto, annotated: str) -> Constant:
-    """Read an initializer; one that is annotated as integers, of at most 16 bits, is its own codes."""
+    """Read an initializer; one that is annotated as integers, of at most 16 bits, is its own codes.
+
+    Raises UnsupportedError for one that is annotated so and holds other numbers, which QONNX rounds where they are close.
+    """
     values = _array(tensor, tensor.name)
-    if not INTEGER_TYPE.fullmatch(annotated) or not values.ndim:
+    if not INTEGER_TYPE.fullmatch(annotated):
+        return Constant(values)
+    if values.dtype.kind == "f" and (others := values[values != np.round(values)]).size:
+        raise UnsupportedError(
+            f"constant {tensor.name}: annotated as {annotated}, and holds {others[0]:g}, which is no integer; give it the "
+            "values of its type, or take the annotation away"
+        )
+    if not values.ndim:
         return Constant(values)
     integers = on_grid(values, np.ones((1,) * values.ndim))
     return integers if is_weight(integers) else Constant(values)

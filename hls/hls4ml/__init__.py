@@ -16,7 +16,6 @@ from muxflow.dataflow.packages import pip_install, require
 from muxflow.hls.hls4ml.plan import check_ends
 from muxflow.hls.hls4ml.writing import CONFIG_FILE as CONFIG_FILE
 from muxflow.hls.hls4ml.writing import write_whole
-from muxflow.hls.names import identifier
 from muxflow.hls.registry import check_stored
 
 Backend = Literal["Vitis", "Vivado", "VivadoAccelerator"]
@@ -140,11 +139,11 @@ def convert(
     Raises ToolError when hls4ml is absent or of another release, MuxflowError naming what hls4ml cannot express.
     """
     check_backend(backend)
-    name = identifier(design.graph.name) if project_name is None else project_name
-    if identifier(name) != name:
-        raise MuxflowError(f"project name {name!r}; it becomes a C++ function, for example {identifier(name)!r}")
     check_graph(design.graph, backend)
     register()
-    from muxflow.hls.hls4ml.conversion import model_graph
+    from muxflow.hls.hls4ml.conversion import model_graph, top_function
 
+    name = top_function(design.graph.name if project_name is None else project_name)
+    if project_name not in (None, name):
+        raise MuxflowError(f"project name {project_name!r}; it becomes a C++ function, for example {name!r}")
     return model_graph(design, Path(output_dir).absolute(), backend, name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.hls.emit import Emitter, Tool, function, stream_parameters
 from muxflow.hls.hls4ml.cpp import WIDEST, in_namespace, tool_of, widest
-from muxflow.hls.names import identifiers, names_of
+from muxflow.hls.names import identifier, identifiers, names_of
 
 FLOAT = 2**24
 """The doors of hls4ml's simulation are floating-point numbers; integers up to this are exact in float32."""
@@ -87,6 +89,25 @@ def accelerator_board(board: str) -> str:
             "fit the model to one of them, or convert for 'Vitis' or 'Vivado'"
         )
     return board
+
+
+def top_function(name: str) -> str:
+    """Make a name for the top function, and for the files named after it, that hls4ml's own templates do not use.
+
+    hls4ml writes `defines.h` beside them, and finds the lines of the function by its name: it takes "end(" for `d`.
+    """
+    plain = identifier(name)
+    own = re.compile(rf"{plain}(\(|\.h)|namespace {plain}\b", re.IGNORECASE)
+    return f"{plain}_top" if own.search(_templates()) else plain
+
+
+@cache
+def _templates() -> str:
+    """Read hls4ml's templates of the sources around the layers, without the name that it replaces by the project's."""
+    root = resources.files("hls4ml") / "templates"
+    folders = (root / "vivado", root / "vivado" / "firmware", root / "vivado_accelerator")
+    files = (file for folder in folders for file in folder.iterdir() if file.name.endswith((".cpp", ".h")))
+    return "\n".join(file.read_text() for file in files).replace("myproject", "")
 
 
 def _precision(stream: Stream) -> str:

@@ -26,6 +26,7 @@ from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import compiled, ending, first_errors, running
+from muxflow.dataflow.text import shown
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.project import Project
 from muxflow.hls.vitis.seeds import seed_texts
@@ -82,8 +83,8 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     `native`: plain C++ integers; `reference`: the `ap_int` types, packed beats as in synthesis.
     Raises ToolError when the compiler or the reference types are absent, or with the compiler's first errors.
     """
-    if variant not in ("native", "reference"):
-        raise MuxflowError(f"csim variant {variant!r}; supported: 'native', 'reference'")
+    if not isinstance(variant, str) or variant not in ("native", "reference"):
+        raise MuxflowError(f"csim variant {shown(variant)}; supported: 'native', 'reference'")
     path = shutil.which(compiler)
     if path is None:
         raise ToolError(

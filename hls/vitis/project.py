@@ -25,6 +25,7 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.templates import templates
+from muxflow.dataflow.text import shown
 from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import DESIGN, GRAPH, load_design, save_design
 from muxflow.hls.emit import Emitter, Tool, storage_pragma, stream_definition
@@ -88,11 +89,12 @@ class ProjectOptions:
 
     def __post_init__(self) -> None:
         for name, choices in (("tool", get_args(Tool)), ("control", get_args(Control)), ("seeds", get_args(Seeds))):
-            if getattr(self, name) not in choices:
-                raise MuxflowError(f"{name} {getattr(self, name)!r}; supported: {', '.join(map(repr, choices))}")
-        if not all(name.strip() for name in self.weights.split(",")):
+            given = getattr(self, name)
+            if not isinstance(given, str) or given not in choices:
+                raise MuxflowError(f"{name} {shown(given)}; supported: {', '.join(map(repr, choices))}")
+        if not isinstance(self.weights, str) or not all(name.strip() for name in self.weights.split(",")):
             raise MuxflowError(
-                f"weights {self.weights!r}; expected stored, loaded, or names of nodes with commas between"
+                f"weights {shown(self.weights)}; expected stored, loaded, or names of nodes with commas between"
             )
 
 

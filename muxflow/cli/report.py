@@ -11,6 +11,7 @@ import typer
 
 import muxflow
 from muxflow.cli.console import Json, ProjectArgument, Verbose, answer, out, stage, tasks, warn
+from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import check_writable
 from muxflow.reports.render import RENDERINGS, check_formats, terminal, write_report
 from muxflow.reports.schema.file import to_entry
@@ -53,6 +54,10 @@ def report(
 
     chosen = check_formats(formats.split(","))
     energies = None if energy is None else read_energies(energy)
+    if prior and not latex:
+        raise UsageError(f"--prior {prior[0]} is for the tables of a paper; add --latex")
+    if others and not (latex or figures):
+        raise UsageError(f"--with {others[0]} is for the tables and figures of a paper; add --latex, --figures or both")
     published = _prior(latex, prior)
     if figures:
         from muxflow.reports.figures.style import check_matplotlib

@@ -1,5 +1,6 @@
 """ONNX files whose nodes and tensors do not fit together: refused by name, or run all the same."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,22 @@ def test_more_inputs_than_the_operator_has(build: Any, tmp_path: Path, op: str, 
     onnx.save(made.model(), tmp_path / "net.onnx")
     with pytest.raises(UnsupportedError, match=rf"^{op}_1 \({op}\): {message}"):
         muxflow.load(tmp_path / "net.onnx")
+
+
+def test_parameters_of_channels_keep_no_map(build: Any, tmp_path: Path) -> None:
+    """Each is brought into the order of a map of 1 MiB, of which a number a channel is kept."""
+    made = build((1, 4, 256, 256))
+    made.quant("x", 0.25, bits=4.0)
+    for _ in range(40):
+        made.then("Mul", np.array([1, 2, 0.5, 1], np.float32).reshape(4, 1, 1))
+    made.quant(scale=0.5, bits=2.0)
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    tracemalloc.start()
+    try:
+        muxflow.load(tmp_path / "net.onnx")
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(("limit", "most"), [("MOST_FRAME", 4 * 20 * 20 - 1), ("MOST_OUTPUT", 2 * 20 * 20 - 1)])

@@ -148,6 +148,20 @@ def evaluate(path: Path, graph: Any, images: int = 6) -> None:
         assert np.array_equal(found[image : image + 1], expected)
 
 
+def test_a_constant_that_is_not_of_its_type(tmp_path: Path) -> None:
+    """QONNX's execution rounds 1 + 1/256 to the integer of the annotation, which the file does not hold."""
+    nodes = [helper.make_node("MatMul", ["x", "W"], ["y"], name="dense")]
+    path = model_file(tmp_path / "m.onnx", nodes, {"W": [[1, 0], [1 + 1 / 256, -1]]}, (2,), "UINT4")
+    assert muxflow.load(path)(np.ones((1, 1, 1, 2), np.int64)).shape == (1, 1, 1, 2)
+    model = ModelWrapper(str(path))
+    model.set_tensor_datatype("W", DataType["INT2"])
+    model.save(str(path))
+    with pytest.raises(
+        UnsupportedError, match=r"^constant W: annotated as INT2, and holds 1\.00391, which is no integer"
+    ):
+        muxflow.load(path)
+
+
 @pytest.mark.parametrize("bias", [-4.0, 0.0])
 @pytest.mark.parametrize(("stride", "pads"), [([1, 1], [0, 0, 0, 0]), ([2, 1], [1, 1, 1, 1]), ([1, 2], [1, 0, 0, 2])])
 def test_lowered_convolution_with_annotated_input(

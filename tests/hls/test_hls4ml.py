@@ -25,9 +25,11 @@ from muxflow.frontend.training.configuration import randomise, seeded
 from muxflow.frontend.training.zoo_encoder import Encoder, EncoderConfig
 from muxflow.frontend.training.zoo_mobilenet import Mobilenet, MobilenetConfig
 from muxflow.hls import hls4ml
+from muxflow.hls.hls4ml.execution import Hls4mlExecution
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import ap_types
 from muxflow.hls.vitis.project import write_project
+from muxflow.proof.compare import compare
 
 # An assertion in compiled code ends the process: the simulation has one of its own.
 # Without Keras, which hls4ml would load where it finds it: our models need none, and it takes seconds.
@@ -245,11 +247,32 @@ def test_accelerator_board_is_named(small, tmp_path):
         hls4ml.convert(replace(small, board="none"), tmp_path, backend="VivadoAccelerator")
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of hls4ml, which leaves its list of boards open
+@pytest.mark.parametrize(("name", "backend"), [("d", "VivadoAccelerator"), ("Defines", "Vitis"), ("nnet", "Vitis")])
+def test_a_network_is_named_as_hls4ml_s_own_parts(small, tmp_path, name, backend):
+    """hls4ml writes "end(" and `defines.h` itself, and takes them for the network's."""
+    graph = replace(small.folded.graph, name=name)
+    design = replace(small, folded=replace(small.folded, graph=graph))
+    folder = hls4ml.write(design, tmp_path / "p", backend=backend)
+    assert (folder / "firmware" / f"{name}_top.cpp").is_file()
+    images = np.ones((1, *graph.streams[graph.inputs[0]].shape), np.int64)
+    outcome = compare(graph, [Hls4mlExecution(folder, graph)], graph.check_codes(images)).outcomes[0]
+    assert outcome.images == 1
+
+
+@pytest.mark.parametrize("name", ["digits", "model", "net", "top", "myproject", "mognet_digits"])
+def test_other_names_stay(name):
+    from muxflow.hls.hls4ml.conversion import top_function
+
+    assert top_function(name) == name
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"backend": "Quartus"}, r"back end 'Quartus'; supported: 'Vitis', 'Vivado', 'VivadoAccelerator'"),
         ({"project_name": "my net"}, r"project name 'my net'; it becomes a C\+\+ function, for example 'my_net'"),
+        ({"project_name": "end"}, r"project name 'end'; it becomes a C\+\+ function, for example 'end_top'"),
     ],
 )
 def test_bad_options(small, tmp_path, options, message):

@@ -51,7 +51,15 @@ from muxflow.frontend.training.recipes import RECIPES
         ),
         (["report", "project", "--format", ","], 2, "report format ''; supported"),
         (["report", "project", "--latex", "--prior", "absent.toml"], 1, "absent.toml: not a file of published designs"),
-        (["report", "project", "--with", "absent.json"], 1, "absent.json"),
+        (["report", "project", "--latex", "--with", "absent.json"], 1, "absent.json"),
+        (
+            ["report", "project", "--with", "absent.json"],
+            2,
+            "--with absent.json is for the tables and figures of a paper",
+        ),
+        (["report", "project", "--prior", "absent.toml"], 2, "--prior absent.toml is for the tables of a paper; add"),
+        (["csim", "project", "--split", "x"], 2, "--split x is given without a data set; name it: --data"),
+        (["csim", "project", "--data-folder", "x"], 2, "--data-folder x is given without a data set; name it"),
         (["compare", "project"], 2, "one build; give two to compare, or one and --against"),
         (["compare", "project", "--against", "vitis"], 2, "--against 'vitis'; supported: finn, hls4ml"),
         (

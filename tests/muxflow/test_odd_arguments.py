@@ -1,0 +1,177 @@
+"""Arguments of the Python interface that are none: refused by name, as a MuxflowError."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import muxflow
+from muxflow.board.driver import AcceleratorError
+from muxflow.dataflow.errors import MuxflowError, UsageError
+from muxflow.dataflow.graph import file
+from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.text import shown
+from muxflow.frontend.model import ImportOptions
+from muxflow.hls.vitis.project import ProjectOptions
+
+
+class NoText:
+    """An object that cannot be shown, and is no array."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("no array")
+
+
+@pytest.mark.parametrize("call", [muxflow.load, muxflow.check, muxflow.open_project])
+def test_a_path_that_the_system_does_not_take(call: Any) -> None:
+    with pytest.raises(MuxflowError, match=r"^a+\.\.\.a+: File name too long$"):
+        call("a" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"input_bits": 1.5}, r"^input of 1\.5 bits; supported are 1 to 16$"),
+        ({"input_bits": NoText()}, r"^input of an object of type NoText bits"),
+        ({"input_signed": "no"}, r"^input signed 'no'; give True or False$"),
+        ({"input_signed": np.ones(3)}, r"^input signed array\(\[1\., 1\., 1\.\]\); give True or False$"),
+        ({"stateful": np.ones(3)}, r"^stateful array"),
+        ({"input_layout": np.ones(3)}, r"^input layout array.*; supported are channels-first, channels-last$"),
+        ({"input_mean": "1"}, r"^input mean '1'; give a number, or a list of one a channel$"),
+        ({"input_std": {1: 2}}, r"^input std \{1: 2\}; give a number"),
+        ({"input_std": b"abc"}, r"^input std b'abc'; give a number"),
+        ({"loaded": [1]}, r"^loaded: 1 is no name of a node; give names, or \(\) for all weights$"),
+    ],
+)
+def test_what_a_file_leaves_open(residual: Graph, tmp_path: Path, given: dict[str, Any], message: str) -> None:
+    muxflow.save(residual, tmp_path / "net.npz")
+    with pytest.raises(UsageError, match=message):
+        muxflow.load(tmp_path / "net.npz", **{"input_scale": 1.0, **given})
+
+
+def test_one_number_stands_for_every_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: list[ImportOptions] = []
+    monkeypatch.setattr("muxflow.api.registry.load", lambda _, options: met.append(options))
+    muxflow.load("net.onnx", input_scale=0.5, input_mean=0.25, input_std=np.array([2.0, 3.0]))
+    assert (met[0].input_mean, met[0].input_std) == ((0.25,), (2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"board": 5}, r"^muxflow\.fit, board: a int; expected a Board \(or the name of one, or a path to its file\)$"),
+        ({"board": Path("nope.py")}, r"^board file nope\.py: no such file"),
+        ({"utilisation": 0.5}, r"^muxflow\.fit, utilisation: a float; expected a Utilisation"),
+        ({"clock_mhz": NoText()}, r"^a clock of an object of type NoText MHz; it must be positive"),
+    ],
+)
+def test_arguments_of_a_fit(residual: Graph, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(MuxflowError, match=message):
+        muxflow.fit(residual, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"path": "a\0b"}, r"^a\?b: a path holds no null character$"),
+        ({"path": "a" * 100_000}, r"File name too long$"),
+        ({"options": 5}, r"^muxflow\.write, options: a int; expected a ProjectOptions"),
+        ({"extra": ["x"]}, r"^muxflow\.write, extra: a list; expected a Mapping"),
+        ({"extra": {"x": 5}}, r"^muxflow\.write, extra 'x': a int; expected a bytes \(what is to stand in the file\)$"),
+        ({"extra": {5: b""}}, r"^muxflow\.write, extra: a int; expected a str \(the name of a file\)$"),
+    ],
+)
+def test_arguments_of_a_project(residual: Graph, tmp_path: Path, given: dict[str, Any], message: str) -> None:
+    design = muxflow.fit(residual, fps=100)
+    with pytest.raises(MuxflowError, match=message):
+        muxflow.write(design, **{"path": tmp_path / "p", **given})
+    assert not list(tmp_path.iterdir())
+
+
+def test_arguments_of_a_simulation(residual: Graph, tmp_path: Path) -> None:
+    project = muxflow.write(muxflow.fit(residual, fps=100), tmp_path / "p")
+    images = np.zeros((1, *residual.streams[residual.inputs[0]].shape), int)
+    with pytest.raises(MuxflowError, match=r"^csim variant array\(\[0\., 0\.\]\); supported: 'native', 'reference'$"):
+        project.csim(images, np.zeros(2))  # type: ignore[arg-type]
+    with pytest.raises(MuxflowError, match=r"^muxflow\.Project\.csim, jobs: a float; expected a int"):
+        project.csim(images, jobs=1.5)  # type: ignore[arg-type]
+    for field in ("tool", "weights"):
+        with pytest.raises(MuxflowError, match=rf"^{field} array\(\[0\.\]\); "):
+            ProjectOptions(**{field: np.zeros(1)})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"batch": 1.5}, r"^a batch of float frames; at least one$"),
+        ({"batch": None}, r"^a batch of NoneType frames; at least one$"),
+        ({"timeout": float("nan")}, r"^a timeout nan s; give seconds, at most 1e\+06$"),
+        ({"timeout": 10**30}, r"^a timeout of type int; give seconds"),
+        ({"timeout": "x"}, r"^a timeout of type str; give seconds"),
+    ],
+)
+def test_arguments_of_an_accelerator(residual: Graph, tmp_path: Path, given: dict[str, Any], message: str) -> None:
+    project = muxflow.write(muxflow.fit(residual, fps=100), tmp_path / "p")
+    with pytest.raises(AcceleratorError, match=message):
+        project.emulate(**given)
+
+
+def test_questions_to_an_accelerator(residual: Graph, tmp_path: Path) -> None:
+    project = muxflow.write(muxflow.fit(residual, fps=100), tmp_path / "p")
+    images = np.zeros((1, *residual.streams[residual.inputs[0]].shape), int)
+    with project.emulate() as accelerator:
+        with pytest.raises(AcceleratorError, match=r"^not an array of codes \(no array\)$"):
+            accelerator.run(NoText())  # type: ignore[arg-type]
+        with pytest.raises(AcceleratorError, match=r"^a batch of float images; measure at least one$"):
+            accelerator.measure(1.5)  # type: ignore[arg-type]
+        for folder in ("a" * 300, tmp_path / "none"):
+            with pytest.raises(AcceleratorError, match=r": no such folder; give one to keep the measurement in$"):
+                accelerator.measure(1, record=folder)
+        with pytest.raises(AcceleratorError, match=r"no output of type ndarray; there are g$"):
+            accelerator.encode(images, np.zeros(2))  # type: ignore[arg-type]
+    with pytest.raises(AcceleratorError, match=r"^a+/interface\.json: cannot be read \(.*File name too long\)"):
+        muxflow.Accelerator("a" * 300)
+    with pytest.raises(AcceleratorError, match=r"^a+: File name too long$"):
+        muxflow.Accelerator.emulate("a" * 300)
+    assert "\x1b" not in str(AcceleratorError("\x1b[31m"))
+
+
+def test_codes_that_are_no_array(residual: Graph) -> None:
+    shape = residual.streams[residual.inputs[0]].shape
+    with pytest.raises(MuxflowError, match=r"input x: not an array of codes \(no array\)$"):
+        residual(NoText())  # type: ignore[arg-type]
+    with pytest.raises(MuxflowError, match=r"^residual: batches of 0 frames; give 1 or more$"):
+        next(residual.batches(np.zeros((1, *shape), int), 0))
+
+
+def test_streams_that_are_not_there(residual: Graph) -> None:
+    shape = residual.streams[residual.inputs[0]].shape
+    for call in (lambda: residual.run(np.zeros((1, *shape), int), ["no"]), lambda: residual.says_class("no")):
+        with pytest.raises(MuxflowError, match=r"^residual: no stream 'no'; give names of `graph\.streams`$"):
+            call()
+
+
+def test_outputs_that_are_no_codes(residual: Graph) -> None:
+    (name,) = residual.outputs
+    shape = residual.streams[name].shape
+    for codes in (np.full((1, *shape), np.nan), np.zeros((1, *shape, 1), int), np.array(["a"])):
+        with pytest.raises(
+            MuxflowError, match=rf"^residual, output {name}: .* of shape .*; expected integer codes \(N, "
+        ):
+            residual.read_out(codes)
+
+
+def test_a_value_without_a_text() -> None:
+    assert shown(NoText()) == "an object of type NoText"
+    assert shown(10**5000) == "a number of too many digits"
+
+
+def test_a_graph_that_could_not_be_read_again(residual: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "MOST_HEADER", 100)
+    with pytest.raises(MuxflowError, match=r"net\.npz: a header\.json of .* bytes; at most 100 \(MOST_HEADER\)"):
+        muxflow.save(residual, tmp_path / "net.npz")
+    assert not list(tmp_path.iterdir())
