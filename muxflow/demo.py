@@ -17,8 +17,8 @@ import muxflow
 from muxflow.board.board import find_board
 from muxflow.board.driver import Accelerator
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.files import check_network, check_writable
 from muxflow.dataflow.fit.resizing import without_margins
+from muxflow.dataflow.folders import check_network, check_writable
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.hls.vitis.project import check_folder
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import scratch_folder
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.frontend.model import ImportOptions
 from muxflow.frontend.registry import load

@@ -23,10 +23,11 @@ from typing import NoReturn
 import muxflow
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
-from muxflow.dataflow.files import read_json, scratch_folder, write_atomically
+from muxflow.dataflow.files import read_json, write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.interruption import HELD

@@ -28,7 +28,8 @@ from muxflow.board.bitstream.vendor_reports import read_synthesis
 from muxflow.board.bitstream.vendor_tcl import hls_results, top_name, write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
-from muxflow.dataflow.files import check_sources, whole_folder, write_atomically
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.folders import check_sources, whole_folder
 from muxflow.dataflow.limits import is_number
 from muxflow.hls.vitis.project import MARKER, SOURCES, Project
 

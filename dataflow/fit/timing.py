@@ -14,9 +14,9 @@ import networkx as nx
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.fit.folded import FIFO_DEPTH, Folded
 from muxflow.dataflow.fit.timing_layout import Layout, Longs, Style, layout, stream_ends
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.processes import compiled, first_errors
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import ExecutionError, MismatchError
-from muxflow.dataflow.files import scratch_folder
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend.floats import float_inputs, observed

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
-from muxflow.dataflow.files import ARCHIVE_FAULTS, naming, scratch_folder
+from muxflow.dataflow.files import ARCHIVE_FAULTS, naming
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import completed, ending, python, running
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.files import check_file, scratch_folder
+from muxflow.dataflow.files import check_file
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.frontend.keras.model_file import read_model_file
 from muxflow.frontend.keras.process import Generation, check_readable, generation_of, keras_child, well_named
 from muxflow.frontend.model import Model, model_name

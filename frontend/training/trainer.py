@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.files import alone, check_writable, write_atomically
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.folders import alone, check_writable
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.quantities import counted
 from muxflow.frontend.training import presets

@@ -18,8 +18,9 @@ import numpy as np
 
 from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import check_replaceable, check_sources, read_json, scratch_folder, whole_folder
+from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.folders import check_replaceable, check_sources, scratch_folder, whole_folder
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import pip_install, require

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.files import check_replaceable
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.folders import check_replaceable
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.packages import pip_install, require
 from muxflow.hls.hls4ml.plan import check_ends

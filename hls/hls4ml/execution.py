@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import check_sources, read_bounded, scratch_folder
+from muxflow.dataflow.files import read_bounded
+from muxflow.dataflow.folders import check_sources, scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.processes import compiled, completed, ending, first_errors, python

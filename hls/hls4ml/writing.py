@@ -10,8 +10,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from muxflow.dataflow.files import whole_folder
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.folders import whole_folder
 from muxflow.hls.design_file import save_design
 
 CONFIG_FILE = "hls4ml_config.yml"

@@ -19,8 +19,9 @@ import numpy as np
 
 from muxflow.board.driver.weights import WEIGHTS_FILE, checksum
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import held_folder, write_atomically
+from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.design import Design
+from muxflow.dataflow.folders import held_folder
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray

@@ -14,10 +14,11 @@ import numpy as np
 from muxflow.board.driver.errors import AcceleratorError
 from muxflow.board.driver.weights import WEIGHTS_FILE, WeightMemories, checksum, read_weights, weight_file
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import check_replaceable, check_sources, naming, whole_folder
+from muxflow.dataflow.files import naming
 from muxflow.dataflow.fit.axi import AXI_WORD, container_bits
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.folders import check_replaceable, check_sources, whole_folder
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.codec import from_json, to_json
 from muxflow.dataflow.graph.graph import Graph

@@ -13,9 +13,10 @@ import muxflow
 from muxflow.against.finn_designs import LayerFolds, run_finn
 from muxflow.against.pricing import Pricing
 from muxflow.dataflow.errors import BudgetError, MuxflowError, UnsupportedError, UsageError
-from muxflow.dataflow.files import check_file, scratch_folder
+from muxflow.dataflow.files import check_file
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.ops.matrix_vector import MatrixVector

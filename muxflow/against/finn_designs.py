@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import ToolError
-from muxflow.dataflow.files import scratch_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.sliding_window import SlidingWindow

@@ -26,7 +26,7 @@ from muxflow.board.bitstream.stages import (
 from muxflow.board.board import Board, boards, find_board
 from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.files import check_network
+from muxflow.dataflow.folders import check_network
 from muxflow.hls.vitis.project import Project
 
 LAST_STAGES = ", ".join(STAGES)

@@ -37,7 +37,7 @@ from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
 from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import check_network
+from muxflow.dataflow.folders import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.hls.registry import find, loaded_weights
 

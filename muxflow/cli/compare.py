@@ -12,7 +12,7 @@ import muxflow
 from muxflow.cli.console import Json, answer, out, tasks
 from muxflow.cli.report import open_report
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import check_writable
+from muxflow.dataflow.folders import check_writable
 from muxflow.reports.compare import COMPARISONS, terminal, to_entry, write_comparison
 from muxflow.reports.render import check_formats
 from muxflow.reports.side_by_side import LEAST, Contender, rows

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from muxflow.cli.console import Json, answer, next_command, out, tasks
-from muxflow.dataflow.files import check_writable, write_atomically
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.folders import check_writable
 from muxflow.dataflow.quantities import counted, rounded
 
 PROJECT = typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from muxflow.cli.console import Json, answer, out, tasks
-from muxflow.dataflow.files import check_writable
+from muxflow.dataflow.folders import check_writable
 
 
 def decompress(

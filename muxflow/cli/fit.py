@@ -26,8 +26,9 @@ from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.cli.refit import refit
 from muxflow.cli.target_options import flag
 from muxflow.cli.words import given_options, is_given
-from muxflow.dataflow.files import check_writable, write_atomically
+from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.device import Utilisation, check_clock
+from muxflow.dataflow.folders import check_writable
 from muxflow.dataflow.quantities import rate, si
 from muxflow.dataflow.text import json_text
 

@@ -12,7 +12,7 @@ import typer
 import muxflow
 from muxflow.cli.console import Json, ProjectArgument, Verbose, answer, out, stage, tasks, warn
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import check_writable
+from muxflow.dataflow.folders import check_writable
 from muxflow.reports.render import RENDERINGS, check_formats, terminal, write_report
 from muxflow.reports.schema.file import to_entry
 

@@ -11,7 +11,7 @@ import typer
 import muxflow
 from muxflow.cli.console import Json, ModelArgument, answer, next_command, out, tasks
 from muxflow.cli.input_options import InputKeywords, with_input_options
-from muxflow.dataflow.files import check_writable
+from muxflow.dataflow.folders import check_writable
 from muxflow.dataflow.quantities import counted
 
 

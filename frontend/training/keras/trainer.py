@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import alone, check_writable, scratch_folder, write_atomically
+from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.folders import alone, check_writable, scratch_folder
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.quantities import counted
 from muxflow.frontend.keras.process import keras_child

@@ -381,7 +381,7 @@ SWEPT = """
 import os, sys, time
 from pathlib import Path
 import muxflow.sweep as s
-from muxflow.dataflow.files import scratch_folder
+from muxflow.dataflow.folders import scratch_folder
 def slow(work):
     with scratch_folder(Path.cwd(), "busy."):
         time.sleep(300)

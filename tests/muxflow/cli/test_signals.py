@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from muxflow.cli import signals
-from muxflow.dataflow.files import held_folder, scratch_folder, whole_folder
+from muxflow.dataflow.folders import held_folder, scratch_folder, whole_folder
 from muxflow.dataflow.interruption import HELD
 from muxflow.dataflow.processes import running
 

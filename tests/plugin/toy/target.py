@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import check_replaceable, whole_folder
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.implementation import Implementations
+from muxflow.dataflow.folders import check_replaceable, whole_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
 from muxflow.dataflow.packages import Package

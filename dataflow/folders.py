@@ -1,0 +1,258 @@
+"""Folders: written whole or not at all, with a list of what Muxflow wrote there; all else in them is the user's."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from glob import escape
+from pathlib import Path, PurePosixPath
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import permit, read_json
+from muxflow.dataflow.interruption import ended, undisturbed
+from muxflow.dataflow.limits import check_bytes
+
+MANIFEST = ".muxflow.json"
+"""Lists, in every folder that Muxflow makes, the files that it wrote there."""
+REPLACED = ".replaced"
+"""Ends the name of a folder whose place another one takes."""
+
+
+@contextmanager
+def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Make a folder in `parent` that goes with the block, and remove those of the same prefix that killed processes left.
+
+    A folder is locked while its process lives, and so is `parent` while folders come and go; on a file system without locks
+    nothing that is left is removed. Raises OSError where `parent` takes no folder.
+    """
+    with ExitStack() as opened:
+        with alone(parent):
+            for left in parent.glob(f"{escape(prefix)}*"):
+                with suppress(OSError), _opened(left) as handle:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left, ignore_errors=True)
+            folder = opened.enter_context(scratch_folder(parent, prefix))
+            handle = opened.enter_context(_opened(folder))
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+
+
+def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> AbstractContextManager[Path]:
+    """Make a folder that goes with the block, though a signal comes, in `parent` or where temporary files go.
+
+    Raises MuxflowError where there is no place for temporary files, OSError where `parent` takes none.
+    """
+
+    def make() -> Path:
+        try:
+            return Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+        except FileNotFoundError as error:
+            if parent is not None:
+                raise
+            raise MuxflowError(f"no place for temporary files ({error.strerror}); set TMPDIR to a folder") from error
+
+    return ended(make, partial(shutil.rmtree, ignore_errors=True))
+
+
+def check_writable(path: Path, *sources: Path | None) -> None:
+    """Raise MuxflowError, before any work, where a file cannot come to be at `path`: a folder, or below a file.
+
+    Nor where it would take the place of one of `sources`, which the command reads: a file, or one that Muxflow wrote into a
+    folder.
+    """
+    target = Path(os.path.realpath(path))
+    for source in filter(None, sources):
+        folder = Path(os.path.realpath(source))
+        manifest = read_manifest(folder)
+        if target == folder or (manifest and target in {folder / name for name in (*manifest.files, MANIFEST)}):
+            raise MuxflowError(f"{path} is what the command reads; choose another file for what it writes")
+    if path.is_dir():
+        raise MuxflowError(f"{path} is a folder; give the name of a file")
+    above = next((one for one in path.absolute().parents if one.exists()), None)
+    if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
+        raise MuxflowError(
+            f"{path}: cannot be written ({above} {'is read-only' if above.is_dir() else 'is no folder'})"
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What Muxflow wrote into a folder: `files`, relative to it; all else there is the user's. `network`: made of which."""
+
+    network: str
+    files: frozenset[str]
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Read what Muxflow wrote into a folder; None where it says nothing, as one of an older version or of somebody else."""
+    try:
+        entry = read_json(folder / MANIFEST)
+        return Manifest(str(entry["network"]), frozenset(map(str, entry["files"])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def check_sources(folder: Path, *parts: str) -> None:
+    """Raise MuxflowError where files and folders in a written folder, `parts`, cannot be read whole by a tool or a hash.
+
+    That is where one that Muxflow wrote is gone, where a device or a pipe stands, for which a tool waits without end, and
+    where a file is larger than any model.
+    """
+    manifest = read_manifest(folder)
+    ours = {folder / name for name in (manifest.files if manifest else ())}
+    for part in parts:
+        above = folder / part
+        inside = {file for file in ours if file.is_relative_to(above)}
+        for file in sorted({above, *above.rglob("*"), *inside}):
+            if file.is_file():
+                check_bytes(str(file), file.stat().st_size)
+            elif file in inside:
+                raise MuxflowError(f"{file} is gone; build the project again")
+            elif file.exists() and not file.is_dir():
+                raise MuxflowError(f"{file}: a device or a pipe, which may never end; build the project again")
+
+
+@contextmanager
+def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
+    """Open a new folder to fill, which takes the place of `path` at the end of the block; where that fails `path` is as it was.
+
+    What stands in the old folder and was not written by Muxflow moves into the new one: its manifest tells; of a folder
+    without one all that the new one has not. A link is followed; permissions are as of `write_atomically`. `network`: the name
+    of what the folder is made of.
+    Where a process is killed amid the replacement, the next one that replaces `path` takes it to its end.
+    Raises MuxflowError naming the folder when the disk refuses.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(path.parent, f".{path.name}.") as folder:
+            yield folder
+            _write_manifest(folder, network)
+            permit(folder, path, 0o777)
+            with alone(path.parent), undisturbed():
+                for old in path.parent.glob(f".{escape(path.name)}.*{REPLACED}"):
+                    _put_back(old, path)
+                _replace(path, folder)
+    except OSError as error:
+        raise MuxflowError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process replaces what is in a folder; on a file system without locks go on without one."""
+    with _opened(Path(os.path.realpath(folder))) as handle:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """Give the number of a folder that is open during the block; a link is none. Raises OSError where it is no folder."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _replace(path: Path, new: Path) -> None:
+    """Put a new folder in the place of `path`, with what of the old one is not ours; where that fails all is as it was."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = new.with_name(f"{new.name}{REPLACED}")
+    path.rename(old)
+    try:
+        new.rename(path)
+        _put_back(old, path)
+    except BaseException:
+        if path.exists():
+            path.rename(new)
+        old.rename(path)
+        raise
+
+
+def _put_back(old: Path, path: Path) -> None:
+    """Move what is not ours from a folder that was replaced into the new one, and remove it; all of it where there is none."""
+    if not path.exists():
+        old.rename(path)
+        return
+    manifest = read_manifest(old)
+    _move_others(old, path, frozenset() if manifest is None else manifest.files)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_manifest(folder: Path, network: str) -> None:
+    files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir())
+    (folder / MANIFEST).write_text(json.dumps({"files": files, "network": network}, indent=1) + "\n")
+
+
+def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
+    """Move what is not ours from an old folder into the new one; a folder in which nothing was ours moves in one piece.
+
+    Where something cannot be moved nothing is, and MuxflowError names it.
+    """
+    folders = _folders(ours)
+    moved: list[tuple[Path, Path]] = []
+
+    def visit(below: str) -> None:
+        for entry in sorted((old / below).iterdir()):
+            name = entry.relative_to(old).as_posix()
+            if name in ours or name == MANIFEST:
+                continue
+            if entry.is_dir() and not entry.is_symlink() and (name in folders or (new / name).is_dir()):
+                visit(name)
+            elif not os.path.lexists(new / name):
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
+                entry.rename(new / name)
+                moved.append((entry, new / name))
+
+    try:
+        visit("")
+    except OSError as error:
+        for entry, target in reversed(moved):
+            target.rename(entry)
+        at = Path(str(error.filename))
+        name = at.relative_to(old) if at.is_relative_to(old) else at
+        raise MuxflowError(
+            f"{new}: your {name} cannot be moved into the folder that takes its place ({error.strerror}); make it and its "
+            "folder writable, or choose another folder"
+        ) from error
+
+
+def _folders(names: Iterable[str]) -> set[str]:
+    """List the folders in which files of these names lie, "." among them."""
+    return {above.as_posix() for name in names for above in PurePosixPath(name).parents}
+
+
+def check_replaceable(path: Path, marker: str, what: str) -> None:
+    """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, one without `marker` or read-only."""
+    path = Path(os.path.realpath(path))
+    if path == Path.cwd():
+        raise MuxflowError(f"{path} is the current folder, which a new folder cannot replace; choose another folder")
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
+        raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")
+    manifest = read_manifest(path)
+    for folder in sorted({path, *(path / above for above in _folders(manifest.files if manifest else ()))}):
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise MuxflowError(
+                f"{folder} is read-only or closed to you, so that nothing takes its place; change its mode, or choose another"
+            )
+
+
+def check_network(path: Path, network: str, else_what: str = "or replace it with --force") -> None:
+    """Raise MuxflowError where `path` was made of another network than the one of that name; `else_what`: what to do else."""
+    manifest = read_manifest(Path(os.path.realpath(path)))
+    if manifest is not None and manifest.network not in ("", network):
+        raise MuxflowError(
+            f"{path} holds the project of {manifest.network}, and this is {network}; choose another folder, {else_what}"
+        )
