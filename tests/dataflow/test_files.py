@@ -8,9 +8,6 @@ import pytest
 from muxflow.dataflow import files
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import naming, read_bounded, read_json, read_lines, read_toml, write_atomically
-from muxflow.dataflow.folders import (
-    check_replaceable,
-)
 from muxflow.dataflow.limits import MOST_DEPTH
 
 
@@ -75,13 +72,6 @@ def test_a_file_behind_a_link_and_a_device_are_written_to(tmp_path):
     with pytest.raises(MuxflowError, match="/dev/full: cannot be written"):
         write_atomically(Path("/dev/full"), b"3")
     assert Path("/dev/full").is_char_device()
-
-
-def test_a_link_that_leads_nowhere(tmp_path):
-    (tmp_path / "loop").symlink_to("loop")
-    check_replaceable(tmp_path / "loop", "marker", "a project")
-    with pytest.raises(MuxflowError, match="loop: cannot be written"):
-        rebuild(tmp_path / "loop")
 
 
 def test_a_toml_key_of_many_dots_is_refused_before_it_is_parsed(tmp_path: Path) -> None:

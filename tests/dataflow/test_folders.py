@@ -290,6 +290,13 @@ def test_no_place_for_temporary_files_is_said(monkeypatch):
         pass
 
 
+def test_a_link_that_leads_nowhere(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    check_replaceable(tmp_path / "loop", "marker", "a project")
+    with pytest.raises(MuxflowError, match="loop: cannot be written"):
+        rebuild(tmp_path / "loop")
+
+
 def test_a_held_folder_removes_what_killed_processes_left_and_nothing_else(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
