@@ -281,7 +281,8 @@ def train_preset(
     photographs = training_pictures(pictures) if compresses else ()
     folder = Path(output)
     name = file_name(preset, select)
-    for ending in (".pt", ".json", ".onnx", *((DECODER,) if compresses else ())):
+    endings = (".pt", ".json", ".onnx", *((DECODER,) if compresses else ()), f"/{CHECKPOINT}")
+    for ending in endings:
         check_writable(folder / f"{name}{ending}")
     train_set, test_set = _loaded(dataset_name, data, progress)
     whole = len(train_set) + len(test_set)

@@ -325,3 +325,7 @@ def test_what_is_in_the_way_of_the_files_is_said_before_the_data_are_loaded(tmp_
     (tmp_path / "file").write_text("mine")
     with pytest.raises(MuxflowError, match="is no folder"):
         train_preset("mognet_digits", output=tmp_path / "file", progress=False)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mognet_digits").write_text("mine")
+    with pytest.raises(MuxflowError, match=r"mognet_digits is no folder"):
+        train_preset("mognet_digits", output=tmp_path / "other", progress=False)
