@@ -56,3 +56,9 @@ def share(part: float, whole: float) -> str:
 def percent(ratio: float) -> str:
     """Write an accuracy or the like, which is compared by its hundredths: 98.22 %."""
     return f"{100 * ratio:.2f} %"
+
+
+def exact(value: float) -> str:
+    """Write a number as short as it is read back the same."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)

@@ -15,6 +15,7 @@ from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.timing import COMPILER
 from muxflow.dataflow.processes import completed
+from muxflow.dataflow.quantities import exact
 from muxflow.proof.ladder import Ladder
 from muxflow.reports.schema.stages import Accuracy, Provenance, Stage
 
@@ -72,8 +73,8 @@ def _model(folder: Path) -> str:
 
 def _build_options(design: Design) -> list[str]:
     shares = design.utilisation
-    options = {"board": design.board, "clock": f"{design.clock_mhz!r}", "lut": f"{shares.lut:g}"}
-    options |= {"bram": f"{shares.bram18:g}", "sure": f"{shares.sure:g}"}
+    options = {"board": design.board, "clock": exact(design.clock_mhz), "lut": exact(shares.lut)}
+    options |= {"bram": exact(shares.bram18), "sure": exact(shares.sure)}
     state = ["--stateful"] if design.graph.carries else []
     return [word for name, value in options.items() for word in (f"--{name}", value)] + state
 

@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperOption
 
+from muxflow.dataflow.quantities import exact
+
 PRESENTATION = ("verbose", "as_json", "force", "jobs")
 """Parameters that change nothing of what a command makes."""
 
@@ -42,9 +44,4 @@ def _words(option: TyperOption, value: Any) -> Iterator[str]:
         yield name if value else option.secondary_opts[0]
         return
     for one in value if option.multiple else (value,):
-        yield from (name, _number(one) if isinstance(one, float) else str(one))
-
-
-def _number(value: float) -> str:
-    short = f"{value:g}"
-    return short if float(short) == value else repr(value)
+        yield from (name, exact(one) if isinstance(one, float) else str(one))

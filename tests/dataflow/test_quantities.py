@@ -2,7 +2,7 @@
 
 import pytest
 
-from muxflow.dataflow.quantities import count, counted, percent, rate, rounded, share, si
+from muxflow.dataflow.quantities import count, counted, exact, percent, rate, rounded, share, si
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,7 @@ def test_shares_are_per_cent_or_times(part: float, whole: float, text: str) -> N
 def test_counts_agree_in_number() -> None:
     assert (count(26537), counted(1, "image"), counted(1450, "image")) == ("26,537", "1 image", "1,450 images")
     assert percent(442 / 450) == "98.22 %"
+
+
+def test_a_number_is_read_back_the_same() -> None:
+    assert [exact(value) for value in (100.0, 123.4567, 0.7, 1 / 3)] == ["100", "123.4567", "0.7", "0.3333333333333333"]
