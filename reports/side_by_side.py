@@ -102,7 +102,7 @@ MEASURES: Sequence[Measure] = (
     Measure("rate and latency are", "", _rate_is),
     *map(_used, ("LUT", "FF", "BRAM18", "URAM", "DSP")),
     Measure("resources are", "", lambda report: report.counted.title),
-    Measure("slack", "ns", lambda report: report.stage("implemented").slack_ns),
+    Measure("slack", "ns", lambda report: report.slack_ns),
     Measure("power", "W", lambda report: report.watts, LESS),
 )
 """The figures of a comparison, those that are derived aside."""

@@ -50,8 +50,8 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         *((one.name, one.text, one.what) for one in derived(report)),
         (
             "slack",
-            _slack(report),
-            report.stage("implemented").title if report.implemented else "implementation not run",
+            "not run" if report.slack_ns is None else f"{report.slack_ns:.3f} ns",
+            report.stage(IMPLEMENTED).title if report.implemented else "implementation not run",
         ),
     ]
     narrow = TexTable(
@@ -85,11 +85,6 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
     caption = f"{subject(report)}. Resources: {tex(counted.title)}; rate and latency: {tex(rate_is)}"
     caption += "." if accuracy is None else f"; accuracy: {tex(accuracy.source)}, {number(accuracy.images)} images."
     return narrow, TexTable("summary", report.network, caption, columns, (row,), wide=True)
-
-
-def _slack(report: Report) -> str:
-    slack = report.stage("implemented").slack_ns
-    return "not run" if slack is None else f"{slack:.3f} ns"
 
 
 def layer_tables(report: Report) -> tuple[TexTable, TexTable]:
