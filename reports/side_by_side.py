@@ -82,16 +82,16 @@ def _used(name: str) -> Measure:
     return Measure(name, "", lambda report: report.counted.used.get(name), LESS, lambda report: report.counted.title)
 
 
-def _source(report: Report) -> str:
-    return "" if report.accuracy is None else report.accuracy.source
+def _accuracy_is(report: Report) -> str:
+    return "" if report.accuracy is None else report.accuracy.basis
 
 
 MEASURES: Sequence[Measure] = (
     Measure("network", "", lambda report: report.network),
     Measure("board", "", lambda report: report.board),
     Measure("clock", "MHz", lambda report: report.clock_mhz),
-    Measure("accuracy", "%", lambda report: report.accuracy_percent, MORE, _source),
-    Measure("accuracy of", "", lambda report: _source(report) or None),
+    Measure("accuracy", "%", lambda report: report.accuracy_percent, MORE, _accuracy_is),
+    Measure("accuracy of", "", lambda report: _accuracy_is(report) or None),
     Measure("operations", "MAC", lambda report: report.operations),
     Measure("weights, activations", "bits", lambda report: precisions(report, ", ")),
     Measure("stored parameters", "bit", lambda report: report.parameter_bits, LESS),

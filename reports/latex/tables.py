@@ -40,7 +40,7 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
     rate_is = report.interval_is
     rows: list[tuple[Cell, ...]] = [
         ("operations", f"{si(report.operations, 'MAC')} a frame", "counted"),
-        ("accuracy", None if right is None else f"{right:.2f} %", "" if accuracy is None else accuracy.source),
+        ("accuracy", None if right is None else f"{right:.2f} %", "" if accuracy is None else accuracy.basis),
         ("bits of weights / activations", precisions(report, " / "), "counted"),
         ("parameters", si(report.parameter_bits, "bit"), "stored: weights and thresholds"),
         ("generated weights", si(report.saved_bits, "bit"), "not stored"),
@@ -83,7 +83,7 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         report.latency_us,
     )
     caption = f"{subject(report)}. Resources: {tex(counted.title)}; rate and latency: {tex(rate_is)}"
-    caption += "." if accuracy is None else f"; accuracy: {tex(accuracy.source)}, {number(accuracy.images)} images."
+    caption += "." if accuracy is None else f"; accuracy: {tex(accuracy.basis)}."
     return narrow, TexTable("summary", report.network, caption, columns, (row,), wide=True)
 
 

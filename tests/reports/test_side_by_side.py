@@ -39,7 +39,13 @@ def test_figures_of_different_kinds_have_no_best(report: Report, whole: Report) 
     right = replace(report, accuracy=Accuracy("digits", "test", 8, 7))
     assert made["accuracy"].texts[0] == "75.00 %"
     assert found(report, right)["accuracy"].best == {1}
-    assert found(report, replace(right, accuracy=Accuracy("other", "test", 8, 7)))["accuracy"].best == frozenset()
+    assert found(report, right)["accuracy of"].texts[0] == "digits, test split, 8 images"
+    for other in (
+        Accuracy("other", "test", 8, 7),
+        Accuracy("digits", "train", 8, 7),
+        Accuracy("digits", "test", 80, 70),
+    ):
+        assert found(report, replace(report, accuracy=other))["accuracy"].best == frozenset()
 
 
 def test_what_was_implemented_of_other_sources_has_no_slack_here(report: Report, whole: Report) -> None:
