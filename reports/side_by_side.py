@@ -82,16 +82,16 @@ def _used(name: str) -> Measure:
     return Measure(name, "", lambda report: report.counted.used.get(name), LESS, lambda report: report.counted.title)
 
 
-def _source(report: Report) -> str:
-    return "" if report.accuracy is None else report.accuracy.source
+def _accuracy_is(report: Report) -> str:
+    return "" if report.accuracy is None else report.accuracy.basis
 
 
 MEASURES: Sequence[Measure] = (
     Measure("network", "", lambda report: report.network),
     Measure("board", "", lambda report: report.board),
     Measure("clock", "MHz", lambda report: report.clock_mhz),
-    Measure("accuracy", "%", lambda report: report.accuracy_percent, MORE, _source),
-    Measure("accuracy of", "", lambda report: _source(report) or None),
+    Measure("accuracy", "%", lambda report: report.accuracy_percent, MORE, _accuracy_is),
+    Measure("accuracy of", "", lambda report: _accuracy_is(report) or None),
     Measure("operations", "MAC", lambda report: report.operations),
     Measure("weights, activations", "bits", lambda report: precisions(report, ", ")),
     Measure("stored parameters", "bit", lambda report: report.parameter_bits, LESS),
@@ -102,7 +102,7 @@ MEASURES: Sequence[Measure] = (
     Measure("rate and latency are", "", _rate_is),
     *map(_used, ("LUT", "FF", "BRAM18", "URAM", "DSP")),
     Measure("resources are", "", lambda report: report.counted.title),
-    Measure("slack", "ns", lambda report: report.stage("implemented").slack_ns),
+    Measure("slack", "ns", lambda report: report.slack_ns),
     Measure("power", "W", lambda report: report.watts, LESS),
 )
 """The figures of a comparison, those that are derived aside."""

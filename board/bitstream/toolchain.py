@@ -136,10 +136,13 @@ def _sibling(path: Path, name: str) -> bool:
 
 
 def _candidates(names: Sequence[str], folders: Sequence[Path]) -> list[Path]:
-    """Find executables of these names in order of preference, earlier names first in each place."""
+    """Find executables of these names in order of preference, earlier names first in each place.
+
+    The paths are absolute: each stage runs in a folder of its own. Links stay, because tools look beside their own name.
+    """
     if folders:
-        return [path for folder in folders for path in _below(names, folder)]
-    on_path = [Path(path) for name in names if (path := shutil.which(name))]
+        return [path for folder in folders for path in _below(names, folder.absolute())]
+    on_path = [Path(path).absolute() for name in names if (path := shutil.which(name))]
     return on_path + [path for folder in USUAL_FOLDERS for path in _below(names, folder)]
 
 

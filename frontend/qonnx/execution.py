@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp, is_custom_op
 from qonnx.util.basic import get_preferred_qonnx_opset, sanitize_quant_values
 
-from muxflow.dataflow.errors import ExecutionError
+from muxflow.dataflow.errors import ExecutionError, MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import reason
 from muxflow.frontend.floats import end_of, float_inputs, observed
 from muxflow.frontend.importer.windows import SAME, same_pads
@@ -48,6 +50,17 @@ class QonnxModel:
         self._nodes = [_Node(node, self._opsets.get("", self._opsets.get("ai.onnx", 20))) for node in graph.node]
         self._annotated = bool(graph.quantization_annotation)
 
+    @property
+    def tensors(self) -> frozenset[str]:
+        """Name all tensors that a run gives."""
+        return frozenset(
+            (*self._constants, *self.inputs, *(name for node in self._nodes for name in node.proto.output))
+        )
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """Give the shape of an input of the model, without the batch."""
+        return tuple(self.model.get_tensor_shape(tensor)[1:])
+
     def run(self, *inputs: npt.NDArray[np.float32]) -> Mapping[str, Array]:
         """Return every tensor of the model for a batch of its float inputs, in their order.
 
@@ -55,7 +68,7 @@ class QonnxModel:
         """
         context: dict[str, Array] = dict(self._constants)
         for name, values in zip(self.inputs, inputs, strict=True):
-            context[name] = values.reshape(len(values), *self.model.get_tensor_shape(name)[1:])
+            context[name] = values.reshape(len(values), *self.shape(name))
         data = set(self.inputs)
         for node in self._nodes:
             try:
@@ -210,9 +223,31 @@ class QonnxExecution:
         return model
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
-        """See `Execution`; raises ExecutionError naming a node, or the file, that cannot be run."""
-        values = self._model.run(*float_inputs(self._graph, codes))
+        """See `Execution`.
+
+        Raises ExecutionError naming a node, or the file, that cannot be run, MismatchError where the graph is not of this file.
+        """
+        inputs = float_inputs(self._graph, codes)
+        for fault in self._faults(inputs):
+            raise MismatchError(
+                f"model {self._path}: {self._graph.name} was not imported from it: {fault}; build the project from it, or "
+                "put the file back that the project was built from",
+                self.name,
+            )
+        values = self._model.run(*inputs)
         inner = {stream: values[name] for stream, name in self._graph.tensors.items()}
         ends = zip(self._graph.outputs, self._model.outputs, strict=True)
         outputs = {stream: values[end_of(self._graph, stream) or name] for stream, name in ends}
         return observed(self._graph, outputs, inner)
+
+    def _faults(self, inputs: Sequence[Array]) -> Iterator[str]:
+        """Say in what the file's ends and tensors are not those of the graph."""
+        graph, model = self._graph, self._model
+        for kind, met, wanted in (("input", model.inputs, graph.inputs), ("output", model.outputs, graph.outputs)):
+            if len(met) != len(wanted):
+                yield f"it has {counted(len(met), kind)}, the graph {len(wanted)}"
+        for name, values in zip(model.inputs, inputs, strict=False):
+            if math.prod(model.shape(name)) != values[0].size:
+                yield f"its input {name} has {math.prod(model.shape(name))} values, the graph's {values[0].size}"
+        named = (*graph.tensors.values(), *(end_of(graph, name) for name in graph.outputs))
+        yield from (f"it has no tensor {name}" for name in named if name and name not in model.tensors)

@@ -41,6 +41,8 @@ Progress = Callable[[int, int], None]
 COMPILER = "g++"
 IMAGES = 32
 """Images that a simulation on native integers runs side by side, at most: a power of two."""
+CODE, COPIED_BYTES = np.dtype("<i8"), 1 << 20
+"""How a recorded code stands in a file, and how much of one is copied at a time."""
 HELD_BYTES = 1 << 29
 """What codes that are held in FIFOs and buffers may take of memory, whatever the number of images."""
 
@@ -196,16 +198,35 @@ def run_csim(
                 runs.append(_Run(processes, project, folder, executable, share, options, streams, words))
             _watch(runs, count, progress)
         # Mapped before the folder goes: the codes stay on the disk until they are asked for.
-        taps = {name: [run.tap(name) for run in runs] for name in streams}
+        taps = _gathered(scratch / "taps", count, {name: [run.taps[name] for run in runs] for name in streams})
         found = {name: np.concatenate([run.output(name) for run in runs]) for name in outputs}
     seconds = time.perf_counter() - started
     return CsimResult(variant, _Recorded(design, taps, found), outputs, compile_seconds, seconds)
 
 
-class _Recorded(Mapping[str, IntArray]):
-    """Streams by name: recorded ones from the files that hold them, a part for each process, and the outputs."""
+def _gathered(file: Path, frames: int, parts: Mapping[str, Sequence[Path]]) -> Mapping[str, IntArray]:
+    """Move recorded codes, a part for each process, into one file and map it: every map holds a file open, of which few may be.
 
-    def __init__(self, design: Design, taps: Mapping[str, Sequence[IntArray]], outputs: Mapping[str, IntArray]) -> None:
+    Returns the codes by stream in the order of its beats, shape (frames, elements), left in the file.
+    """
+    if not parts:
+        return {}
+    ends: list[int] = []
+    with file.open("wb") as whole:
+        for files in parts.values():
+            for part in files:
+                with part.open("rb") as one:
+                    shutil.copyfileobj(one, whole, COPIED_BYTES)
+                part.unlink()
+            ends.append(whole.tell() // CODE.itemsize)
+    codes = np.split(np.memmap(file, CODE, "r"), ends[:-1])
+    return {name: array.reshape(frames, -1) for name, array in zip(parts, codes, strict=True)}
+
+
+class _Recorded(Mapping[str, IntArray]):
+    """Streams by name: recorded ones from the file that holds them, and the outputs."""
+
+    def __init__(self, design: Design, taps: Mapping[str, IntArray], outputs: Mapping[str, IntArray]) -> None:
         self._design = design
         self._taps = taps
         self._outputs = outputs
@@ -214,7 +235,7 @@ class _Recorded(Mapping[str, IntArray]):
         if name in self._outputs:
             return self._outputs[name]
         graph = self._design.graph
-        codes = np.concatenate(self._taps[name])
+        codes = np.array(self._taps[name])
         producer = graph.producers().get(name)
         codes = graph.streams[name].in_order(codes)
         if producer is not None:
@@ -326,10 +347,6 @@ class _Run:
     def output(self, name: str) -> IntArray:
         """Read the codes of an output of this share."""
         return unpack(np.fromfile(self._file(name), "<u8"), self.design.graph.streams[name])
-
-    def tap(self, name: str) -> IntArray:
-        """Read one stream's codes of this share in the order of its beats, shape (frames, elements), left in the file."""
-        return np.memmap(self.taps[name], "<i8", "r").reshape(self.frames, -1)
 
 
 def _watch(runs: Sequence[_Run], total: int, progress: Progress | None) -> None:

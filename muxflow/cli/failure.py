@@ -70,6 +70,8 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     if isinstance(error, OSError) and error.errno in (*FULL, errno.EIO):
         what = "the output cannot be written" if error.errno in FULL else "a file cannot be read or written"
         return Failure(f"{what} ({error.strerror})", GENERAL)
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return Failure("too many files are open; raise the limit (ulimit -n), or use fewer --jobs", GENERAL)
     if (refusal := _temporary_refused()) is not None:
         return Failure(message(f"{refusal}; free space there, or name a folder in TMPDIR"), GENERAL)
     log = write_log(error, arguments)

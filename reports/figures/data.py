@@ -81,7 +81,8 @@ def accuracy(reports: Sequence[Report]) -> Data:
         if report.accuracy is not None
     ]
     columns = ("network", "accuracy", "parameter bits", "LUT", "data", "images", "LUT is")
-    return Data(columns, tuple(rows), "; ".join(dict.fromkeys(str(row[4]) for row in rows)))
+    bases = dict.fromkeys(report.accuracy.basis for report in reports if report.accuracy is not None)
+    return Data(columns, tuple(rows), "; ".join(bases))
 
 
 OF_ONE: Mapping[str, Callable[[Report], Data]] = {

@@ -99,7 +99,7 @@ def accuracy_tables(reports: Sequence[Report]) -> tuple[TexTable, TexTable]:
 
     ordered = sorted(reports, key=lambda report: (report.parameter_bits, report.network))
     said = "; ".join(dict.fromkeys(report.counted.title for report in reports))
-    sources = ", ".join(dict.fromkeys(report.accuracy.source for report in reports if report.accuracy)) or "not run"
+    sources = ", ".join(dict.fromkeys(report.accuracy.basis for report in reports if report.accuracy)) or "not run"
     caption = f"Accuracy ({tex(sources)}) against bits of stored parameters and LUTs ({tex(said)})."
     name = reports[0].network
     return (

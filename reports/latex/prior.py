@@ -10,6 +10,7 @@ from pathlib import Path
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_file, read_bounded, read_toml
 from muxflow.dataflow.graph.codec import from_json
+from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import plainly, shown
 from muxflow.reports.latex.tables import precisions
 from muxflow.reports.latex.tex import Cell, Column, Tex, TexTable, tex
@@ -137,7 +138,7 @@ NARROW = (0, 1, 2, 5, 7, 9, 11)
 def prior_tables(reports: Sequence[Report], prior: PriorWork) -> tuple[TexTable, TexTable]:
     """Set designs that others published beside those of the reports, which come last; letters say what figures are."""
     said = [one.what or "not said" for one in prior.designs]
-    said += [f"{report.counted.title}; rate: {report.interval_is}" for report in reports]
+    said += map(_own_is, reports)
     letters = {what: _letter(index) for index, what in enumerate(dict.fromkeys(said))}
     keys = prior.keys
     rows = tuple((_work(one, keys), *_published(one), letters[one.what or "not said"]) for one in prior.designs)
@@ -178,6 +179,11 @@ def _published(one: PriorDesign) -> tuple[Cell, ...]:
     bits = [str(value) for value in (one.weights, one.activations) if value is not None]
     texts = (one.dataset or None, one.accuracy, one.device or None, "/".join(bits) or None)
     return (*texts, one.lut, one.ff, one.bram18, one.dsp, one.frames_per_second, one.watts)
+
+
+def _own_is(report: Report) -> str:
+    accuracy = "" if report.accuracy is None else f"; accuracy of {counted(report.accuracy.images, 'image')}"
+    return f"{report.counted.title}; rate: {report.interval_is}{accuracy}"
 
 
 def _own(report: Report) -> tuple[Cell, ...]:

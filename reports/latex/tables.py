@@ -40,7 +40,7 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
     rate_is = report.interval_is
     rows: list[tuple[Cell, ...]] = [
         ("operations", f"{si(report.operations, 'MAC')} a frame", "counted"),
-        ("accuracy", None if right is None else f"{right:.2f} %", "" if accuracy is None else accuracy.source),
+        ("accuracy", None if right is None else f"{right:.2f} %", "" if accuracy is None else accuracy.basis),
         ("bits of weights / activations", precisions(report, " / "), "counted"),
         ("parameters", si(report.parameter_bits, "bit"), "stored: weights and thresholds"),
         ("generated weights", si(report.saved_bits, "bit"), "not stored"),
@@ -50,8 +50,8 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         *((one.name, one.text, one.what) for one in derived(report)),
         (
             "slack",
-            _slack(report),
-            report.stage("implemented").title if report.implemented else "implementation not run",
+            "not run" if report.slack_ns is None else f"{report.slack_ns:.3f} ns",
+            report.stage(IMPLEMENTED).title if report.implemented else "implementation not run",
         ),
     ]
     narrow = TexTable(
@@ -83,13 +83,8 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         report.latency_us,
     )
     caption = f"{subject(report)}. Resources: {tex(counted.title)}; rate and latency: {tex(rate_is)}"
-    caption += "." if accuracy is None else f"; accuracy: {tex(accuracy.source)}, {number(accuracy.images)} images."
+    caption += "." if accuracy is None else f"; accuracy: {tex(accuracy.basis)}."
     return narrow, TexTable("summary", report.network, caption, columns, (row,), wide=True)
-
-
-def _slack(report: Report) -> str:
-    slack = report.stage("implemented").slack_ns
-    return "not run" if slack is None else f"{slack:.3f} ns"
 
 
 def layer_tables(report: Report) -> tuple[TexTable, TexTable]:

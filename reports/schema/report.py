@@ -194,3 +194,8 @@ class Report:
     def implemented(self) -> bool:
         """Whether an implementation of the sources as they are is known."""
         return self.stage(IMPLEMENTED).counts
+
+    @property
+    def slack_ns(self) -> float | None:
+        """What the implementation leaves of the clock period, of the sources as they are."""
+        return self.stage(IMPLEMENTED).slack_ns if self.implemented else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from muxflow.dataflow.quantities import counted
+
 State = Literal["done", "not run", "stale", "unfinished"]
 """Of a stage; `stale`: it ran, and the sources have changed since; `unfinished`: of a run that has not ended."""
 
@@ -50,6 +52,11 @@ class Accuracy:
     def source(self) -> str:
         """Data set, and split where it has one."""
         return f"{self.dataset}, {self.split} split" if self.split else self.dataset
+
+    @property
+    def basis(self) -> str:
+        """What an accuracy is of: data set, split, number of images."""
+        return f"{self.source}, {counted(self.images, 'image')}"
 
     @property
     def share(self) -> float:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,14 @@ def test_folders_come_first_then_path_then_the_usual_ones_newest_first(tmp_path)
 def test_every_layout_of_an_installation(tmp_path, place):
     program = vivado(tmp_path / "mine" / place, "2022.2")
     assert find_vivado([tmp_path / "mine"]).path == program
+
+
+def test_a_relative_folder_or_path_gives_programs_that_run_from_any_folder(tmp_path, monkeypatch):
+    program = vivado(tmp_path / "mine" / "bin", "2022.2")
+    monkeypatch.chdir(tmp_path)
+    assert find_vivado([Path("mine")]).path == program
+    monkeypatch.setenv("PATH", f"mine/bin{os.pathsep}/usr/bin{os.pathsep}/bin")
+    assert find_vivado().path == program
 
 
 def test_hls_of_the_version_of_vivado_is_preferred(tmp_path):

@@ -13,7 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
 import muxflow
-from muxflow.dataflow.errors import ExecutionError
+from muxflow.dataflow.errors import ExecutionError, MismatchError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.frontend.floats import float_inputs
@@ -133,3 +133,40 @@ def test_a_node_that_no_library_runs_is_named(
     assert (second.title, second.status, second.images) == ("C simulation, native integers", "equal", 3)
     with pytest.raises(ExecutionError, match=message):
         prove(project, images, variants=("native",), strict=True)
+
+
+def pooled_file(made: Any, save: Callable[..., Path]) -> Path:
+    """A convolution with its quantizers, and a pool."""
+    made.quant("x", 0.25, bits=4.0)
+    made.conv(np.arange(-9, 9).reshape(1, 2, 3, 3) % 4 - 1, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    made.quant(scale=0.5, bits=4.0)
+    made.then("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    return save(made)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("smaller", r"was not imported from it: its input x has 32 values, the graph's 128"),
+        ("renamed", r"was not imported from it: it has no tensor "),
+        ("outputs", r"was not imported from it: it has 2 outputs, the graph 1"),
+    ],
+)
+def test_the_file_of_another_network_is_named(
+    build: Any, save: Callable[..., Path], tmp_path: Path, other: str, message: str
+) -> None:
+    """As where a project's model file was replaced by another one's."""
+    graph = muxflow.load(pooled_file(build((1, 2, 8, 8)), save))
+    file = tmp_path / "other.onnx"
+    model = onnx.load(pooled_file(build((1, 2, 4, 4) if other == "smaller" else (1, 2, 8, 8)), save))
+    if other == "outputs":
+        model.graph.output.append(helper.make_tensor_value_info(model.graph.node[0].output[0], TensorProto.FLOAT, None))
+    if other == "renamed":
+        inner = next(iter(graph.tensors.values()))
+        for node in model.graph.node:
+            for names in (node.input, node.output):
+                names[:] = ["elsewhere" if name == inner else name for name in names]
+    onnx.save(model, file)
+    with pytest.raises(MismatchError, match=message) as raised:
+        compare(graph, [QonnxExecution(file, graph)], {"x": np.zeros((1, 8, 8, 2), np.int64)})
+    assert raised.value.execution == QonnxExecution.name and str(file) in str(raised.value)

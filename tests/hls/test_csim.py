@@ -219,3 +219,15 @@ def test_another_design_compiles_anew(project, images, tmp_path):
     again = write_project(deeper, tmp_path / "p")
     assert run_csim(again, images[:1]).compile_seconds > 0
     assert len([p for p in (again.path / "csim").iterdir() if p.name.startswith("native-")]) == 1
+
+
+def test_recorded_streams_hold_one_file_open_whatever_their_number_and_jobs(project, images):
+    """A process may have 1,024 files open, where nobody says otherwise: two hundred streams of eight jobs were more."""
+    streams = recordable(project)
+    before = len(os.listdir("/proc/self/fd"))
+    result = run_csim(project, images, jobs=len(images), record=streams)
+    assert len(streams) > 5
+    assert len(os.listdir("/proc/self/fd")) - before <= 1
+    alone = run_csim(project, images, jobs=1, record=streams)
+    for name in streams:
+        assert np.array_equal(result.streams[name], alone.streams[name]), name

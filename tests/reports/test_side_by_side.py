@@ -8,8 +8,9 @@ import browser
 import pytest
 
 from muxflow.reports.html.comparison import to_html
+from muxflow.reports.latex.tables import summary_tables
 from muxflow.reports.schema.report import Report
-from muxflow.reports.schema.stages import Accuracy
+from muxflow.reports.schema.stages import IMPLEMENTED, Accuracy
 from muxflow.reports.side_by_side import Contender, Row, rows
 
 
@@ -38,7 +39,23 @@ def test_figures_of_different_kinds_have_no_best(report: Report, whole: Report) 
     right = replace(report, accuracy=Accuracy("digits", "test", 8, 7))
     assert made["accuracy"].texts[0] == "75.00 %"
     assert found(report, right)["accuracy"].best == {1}
-    assert found(report, replace(right, accuracy=Accuracy("other", "test", 8, 7)))["accuracy"].best == frozenset()
+    assert found(report, right)["accuracy of"].texts[0] == "digits, test split, 8 images"
+    for other in (
+        Accuracy("other", "test", 8, 7),
+        Accuracy("digits", "train", 8, 7),
+        Accuracy("digits", "test", 80, 70),
+    ):
+        assert found(report, replace(report, accuracy=other))["accuracy"].best == frozenset()
+
+
+def test_what_was_implemented_of_other_sources_has_no_slack_here(report: Report, whole: Report) -> None:
+    stages = tuple(replace(stage, state="stale") if stage.used else stage for stage in whole.stages)
+    changed = replace(whole, stages=(whole.stages[0], *stages[1:]))
+    slack = whole.stage(IMPLEMENTED).slack_ns
+    assert slack is not None and changed.stage(IMPLEMENTED).slack_ns == slack
+    assert found(whole, changed, report)["slack"].values == (slack, None, None)
+    summary = {str(row[0]): row[1:] for row in summary_tables(changed)[0].rows}
+    assert summary["slack"] == ("not run", "implementation not run")
 
 
 def page(*reports: Report | None, remark: str = "") -> str:

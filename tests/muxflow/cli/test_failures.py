@@ -1,5 +1,6 @@
 """Every failure is one message and a code: numbers out of range, streams that are closed, signals, mistakes of Muxflow."""
 
+import errno
 import json
 import os
 import resource
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from muxflow.cli.failure import failure_of
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -455,3 +458,10 @@ def test_processes_have_a_limit(call_muxflow: Call, monkeypatch: pytest.MonkeyPa
     for command in ("csim", "sweep", "bitstream"):
         code, _, error = call_muxflow(command, "none.npz", "--jobs", "1025")
         assert code == 2 and "'--jobs'" in error
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_too_many_open_files_are_no_mistake_of_muxflow(number: int) -> None:
+    failure = failure_of(OSError(number, os.strerror(number)), [])
+    assert failure.code == 1
+    assert failure.message == "too many files are open; raise the limit (ulimit -n), or use fewer --jobs"
