@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.files import read_json, write_atomically
+from muxflow.dataflow.files import naming, read_json, write_atomically
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
@@ -92,15 +93,25 @@ def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np
 
 
 def keep_ladder(folder: Path, digest: str, ladder: Ladder) -> None:
-    """Write the ladder of a project whose sources have that digest."""
-    entry = {"digest": digest, **asdict(ladder)}
+    """Write the ladder of a project whose sources have that digest, with the digest of its model file as it is now."""
+    entry = {"digest": digest, "model": _model_digest(folder), **asdict(ladder)}
     write_atomically(folder / PROOF_FILE, json_text(entry).encode())
+
+
+def _model_digest(folder: Path) -> str:
+    """Hash the model that a project keeps a copy of; "" where it keeps none."""
+    files = [file for file in sorted(folder.glob("model.*")) if file.is_file()]
+    digest = hashlib.sha256()
+    for file in files:
+        with naming(file):
+            digest.update(file.read_bytes())
+    return digest.hexdigest() if files else ""
 
 
 def kept_ladder(folder: Path, digest: str) -> Ladder:
     """Return what `keep_ladder` wrote, an empty ladder where it wrote none.
 
-    Where the sources have changed since, what was run is stale, and the accuracy is nobody's.
+    Where the sources or the model file have changed since, what was run is stale, and the accuracy is nobody's.
     Raises MuxflowError naming a file that is not a ladder.
     """
     file = folder / PROOF_FILE
@@ -110,7 +121,7 @@ def kept_ladder(folder: Path, digest: str) -> Ladder:
         entry = read_json(file)
         told = {"rungs": entry["rungs"], "accuracy": entry["accuracy"], "options": entry.get("options")}
         kept = from_json(Ladder, told)
-        if entry["digest"] != digest:
+        if (entry["digest"], entry.get("model", "")) != (digest, _model_digest(folder)):
             return Ladder(tuple(one if one.status == "not run" else stale(one) for one in kept.rungs))
         return kept
     except (OSError, ValueError, KeyError, TypeError, MuxflowError) as error:

@@ -40,6 +40,17 @@ def test_a_ladder_is_stale_when_the_sources_have_changed(tmp_path: Path) -> None
     assert kept_ladder(tmp_path, "e") == Ladder((unrun,))
 
 
+def test_a_ladder_is_stale_when_the_model_file_is_another(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"one")
+    ladder = Ladder((rung(OUTCOME),), Accuracy("digits", "test", 450, 440))
+    keep_ladder(tmp_path, "d", ladder)
+    assert kept_ladder(tmp_path, "d") == ladder
+    (tmp_path / "model.onnx").write_bytes(b"two")
+    assert kept_ladder(tmp_path, "d") == Ladder((stale(rung(OUTCOME)),))
+    (tmp_path / "model.onnx").unlink()
+    assert kept_ladder(tmp_path, "d").accuracy is None
+
+
 def test_a_difference_is_kept(tmp_path: Path) -> None:
     executions = [SimpleNamespace(title="QONNX execution", name="QONNX"), SimpleNamespace(title="csim", name="csim")]
     ladder = differs(executions, MismatchError("csim differs first at node a", "csim"))
