@@ -29,6 +29,7 @@ from muxflow.frontend.importer.padding import with_padding
 from muxflow.frontend.importer.values import Ending, Image, Padded, Tensor, Unknown, Value
 from muxflow.frontend.model import (
     DESCRIBE,
+    HOST,
     MUXFLOW,
     STANDARD,
     Constant,
@@ -394,4 +395,5 @@ def check_model(model: Model, options: ImportOptions | None = None) -> list[Node
             importer.graph()
         except MuxflowError as error:
             statuses.append(NodeStatus("output", "", False, str(error)))
-    return statuses
+    host = importer.leaving.host
+    return [replace(status, message=HOST) if status.node in host else status for status in statuses]
