@@ -314,9 +314,14 @@ def test_execute_takes_a_whole_batch_of_the_file(tmp_path):
 
 def test_bad_exports_are_named(tmp_path):
     model = network()
-    for shape in [(8,), (1, 1, 0, 8), (1, 1, 8.0, 8), ((1, 1, 8, 8), 3), ()]:
-        with pytest.raises(MuxflowError, match=r"give \(N, C, H, W\)"):
+    for shape in [(8,), (1, 1, 0, 8), (1, 1, 8.0, 8), ((1, 1, 8, 8), 3), (), 8, [1, 1, 8, 8], torch.zeros(1, 1, 8, 8)]:
+        with pytest.raises(MuxflowError, match=r"^.{1,300}; give \(N, C, H, W\)"):
             export(model, tmp_path / "net.onnx", shape)
+    with pytest.raises(
+        MuxflowError, match=r"not run on an input of shape \(1, 8, 8, 1\) \(.*; give the shape of the images"
+    ):
+        export(model, tmp_path / "net.onnx", (1, 8, 8, 1))
+    assert not list(tmp_path.iterdir())
     with pytest.raises(MuxflowError, match="no Brevitas layer"):
         to_qonnx(nn.Conv2d(1, 1, 1), (1, 1, 8, 8))
     with pytest.raises(MuxflowError, match="does not exist"):
