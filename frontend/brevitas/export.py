@@ -58,8 +58,8 @@ def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape
             and all(isinstance(size, int) and size > 0 for size in shape)
         ):
             raise MuxflowError(
-                f"export: input shape {shown(shape)}; give (N, C, H, W) with positive integers, or (N, features), (N, C, L), "
-                "(N, steps, features), (N, C, D, H, W); for a network of several inputs a tuple of shapes"
+                f"export: input shape {' '.join(shown(shape).split())}; give (N, C, H, W) with positive integers, or "
+                "(N, features), (N, C, L), (N, steps, features), (N, C, D, H, W); for a network of several inputs a tuple of shapes"
             )
     if not any(isinstance(m, QuantLayerMixin | QuantRecurrentLayerMixin) for m in model.modules()):
         raise MuxflowError(
@@ -76,8 +76,8 @@ def to_qonnx(
 
     `shapes`: of its input, (N, C, H, W), (N, C, L), (N, C, D, H, W) or (N, features), or a tuple of them, one an input;
     N = 1 for hardware. `metadata`: text pairs, stored under "muxflow.<key>".
-    Raises MuxflowError when a shape is another, the model does not run on it or holds no Brevitas layer, UnsupportedError when it adds tensors
-    whose quantizers differ.
+    Raises MuxflowError when a shape is another, the model does not run on it or holds no Brevitas layer, UnsupportedError
+    when it adds tensors whose quantizers differ.
     """
     inputs = tuple(torch.zeros(shape) for shape in _checked(model, shapes))
     check_shared_quantizers(model, inputs)

@@ -349,7 +349,10 @@ class Importer:
 
     def _output(self, name: str) -> Ending:
         if not isinstance(self.values.get(name), Tensor | Ending):
-            raise UnsupportedError(f"{self.name}: the output {name} does not depend on the input")
+            raise UnsupportedError(
+                f"{self.name}: the output {name} does not depend on the input; export the model without that output (of a "
+                "Brevitas layer at the end, and of its scale and bit width, by return_quant_tensor=False)"
+            )
         return self.leaving.readable(name)
 
     def readout(self, name: str, tensor: Tensor) -> Readout:

@@ -15,9 +15,10 @@ from command_line import run
 from torch import nn
 
 import muxflow
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.brevitas.export import execute, export, read_metadata, to_qonnx
+from muxflow.frontend.registry import check
 from muxflow.frontend.training.zoo import build, randomise
 from muxflow.proof.compare import compare
 from muxflow.proving import random_images
@@ -292,7 +293,7 @@ def test_execute_takes_several_inputs_of_any_rank_and_gives_every_output(tmp_pat
     for batch, message in [
         (given[0], r"expected one array for each input \(global_in, global_in_1\), as a tuple .* met one ndarray"),
         ((*given, given[0]), "met 3 arrays"),
-        ({"signal": given[0]}, "there are arrays for signal"),
+        ({"signal": given[0]}, "there are arrays for 'signal'"),
         ((given[0], given[1][:2]), r"different numbers of images \(3 of global_in, 2 of global_in_1\)"),
         (given[::-1], r"input global_in: images of shape \(3, 4\); expected \(N, 2, 6\)"),
         (ints, "input global_in_1: images of type int64; expected floats"),
@@ -310,6 +311,20 @@ def test_execute_takes_a_whole_batch_of_the_file(tmp_path):
     np.testing.assert_allclose(execute(path, x.numpy())["global_out"], model(x).detach().numpy(), atol=1e-6)
     with pytest.raises(MuxflowError, match=r"3 images; the file takes 2 at a time"):
         execute(path, x.numpy()[:3])
+
+
+@pytest.mark.filterwarnings("ignore")  # torch announces its own exporter
+def test_quantizers_that_torch_took_apart_are_named(tmp_path):
+    """They are floats in the file, which nothing can tell from the layers beside them."""
+    model = nn.Sequential(qnn.QuantIdentity(bit_width=4), qnn.QuantLinear(4, 5, bias=False), qnn.QuantReLU()).eval()
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(model, torch.zeros(1, 4), path, dynamo=False)
+    with pytest.raises(
+        UnsupportedError, match=r"net\.onnx: .*/Round is a part of a Brevitas quantizer, .*export_qonnx with"
+    ):
+        check(path)
+    export(model, path, (1, 4))
+    assert all(status.supported for status in check(path))
 
 
 def test_bad_exports_are_named(tmp_path):
