@@ -59,7 +59,8 @@ def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape
         ):
             raise MuxflowError(
                 f"export: input shape {' '.join(shown(shape).split())}; give (N, C, H, W) with positive integers, or "
-                "(N, features), (N, C, L), (N, steps, features), (N, C, D, H, W); for a network of several inputs a tuple of shapes"
+                "(N, features), (N, C, L), (N, steps, features), (N, C, D, H, W); for a network of several inputs a tuple of "
+                "shapes"
             )
     if not any(isinstance(m, QuantLayerMixin | QuantRecurrentLayerMixin) for m in model.modules()):
         raise MuxflowError(
