@@ -125,9 +125,13 @@ def model_name(path: Path) -> str:
     return re.sub(r"\W+", "_", path.stem).strip("_") or "model"
 
 
+HOST = "left to the host"
+"""What `check` says of a node that the chip does not compute, and the host does after it."""
+
+
 @dataclass(frozen=True)
 class NodeStatus:
-    """What `check` says of one node: supported or not, and what to do.
+    """What `check` says of one node: supported or not, and what to do; of one that the host computes HOST.
 
     `reached`: False where nothing is known, because the node reads what one that is not supported writes.
     """

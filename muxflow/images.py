@@ -90,7 +90,10 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
         name: _codes(f"{path}: {name}", array[:count], graph.streams[name], graph.entries.get(name), remarks)
         for name, array in given.items()
     }
-    codes = graph.check_codes(codes)
+    try:
+        codes = graph.check_codes(codes)
+    except MuxflowError as error:
+        raise MuxflowError(f"{path}: {error}") from error
     frames = graph.frames(codes)
     return Images(
         codes, None if labels is None else _labels(path, labels[:count], frames), ", ".join([path.name, *remarks]), ""
@@ -124,10 +127,10 @@ def _codes(
 ) -> npt.NDArray[Any]:
     """Bring an array to the shape of a stream and floats to codes; a remark says how they became that."""
     array = _arranged(where, array, stream, entry)
-    if array.dtype.kind == "b":
-        return array.astype(np.int64)
     if array.dtype.kind != "f":
-        return array
+        if array.max(initial=0) <= 1 < stream.hi:  # pixels over 255 that were made integers, or black and white
+            remarks.append(f"no code above {int(array.max(initial=0))}, of {stream.hi}")
+        return array.astype(np.int64) if array.dtype.kind == "b" else array
     scale, offset = (*stream.scale, 1.0)[0], (*stream.offset, 0.0)[0]
     top = max(abs(stream.lo), abs(stream.hi), 1)
     normalized = entry is not None and bool(entry.mean or entry.std)
@@ -183,3 +186,18 @@ def _labels(path: Path, labels: npt.NDArray[Any], frames: int) -> npt.NDArray[np
     if (indices < 0).any():
         raise MuxflowError(f"{path}: labels hold {labels[indices < 0][0]}, which is no class; leave out such images")
     return indices
+
+
+def check_labels(graph: Graph, images: Images) -> None:
+    """Raise MuxflowError where a label is no class of the first output; labels of which nothing is counted may be any."""
+    output = graph.outputs[0]
+    if images.labels is None or not graph.says_class(output):
+        return
+    readout = graph.readouts.get(output)
+    classes = graph.streams[output].hi + 1 if readout is None else len(readout.order)
+    largest = int(images.labels.max(initial=0))
+    if largest >= classes:
+        raise MuxflowError(
+            f"{images.dataset}: labels up to {largest}, and the classes of {output} are 0 to {classes - 1}; count classes "
+            "from 0, or leave the labels out"
+        )

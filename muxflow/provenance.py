@@ -48,7 +48,7 @@ def commands(design: Design, folder: Path, kept: Ladder, built_by: str = "") -> 
     `built_by`: the build's, else the one that the folder keeps; the simulation's options are those that its ladder keeps.
     Where Python did it, the commands are made of the design, and a rate that was asked for is not known.
     """
-    build = built_by or _kept_build(folder) or command_line("build", _model(folder), *_build_options(design))
+    build = built_by or _kept_build(folder) or command_line("build", _model(design, folder), *_build_options(design))
     simulated = _simulation_options(kept.accuracy) if kept.options is None else kept.options
     return (
         f"{build} --output {shlex.quote(folder.name)}",
@@ -67,8 +67,9 @@ def _kept_build(folder: Path) -> str:
     return shlex.join(words) if words[:2] == ["muxflow", "build"] else ""
 
 
-def _model(folder: Path) -> str:
-    return next((file.name for file in sorted(folder.glob("model.*"))), "MODEL")
+def _model(design: Design, folder: Path) -> str:
+    # The network is named after its file, and the sources after the network: the copy's own name would give others.
+    return next((f"{design.graph.name}{file.suffix}" for file in sorted(folder.glob("model.*"))), "MODEL")
 
 
 def _build_options(design: Design) -> list[str]:

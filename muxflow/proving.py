@@ -23,7 +23,7 @@ from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import Project as HlsProject
-from muxflow.images import Frames, Images, file_images
+from muxflow.images import Frames, Images, check_labels, file_images
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
 from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
@@ -82,7 +82,10 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
     dataset = load(name, "train" if split == "train" else "test", folder)
     taken = len(dataset) if count is None else min(count, len(dataset))
     shape = (taken, *dataset.images.shape[1:])
-    image_codes(graph, dataset.images[:1])  # says what does not fit before all are decoded
+    try:
+        image_codes(graph, dataset.images[:1])  # says what does not fit before all are decoded
+    except MuxflowError as error:
+        raise MuxflowError(f"data set {name}: {error}") from error
     frames = Frames(
         f"--count {taken}: codes of data set {name}", shape, lambda part: dataset.images[slice(*part.indices(taken))]
     )
@@ -94,18 +97,19 @@ def images_for(
 ) -> Images:
     """Return the images of a file or a data set; `count` random ones, 16 when None, without either.
 
-    Raises UsageError for both, and for a split or a folder without a data set.
+    Raises UsageError for both, and for a split or a folder without a data set, MuxflowError where they do not fit, or their
+    labels are no classes of the graph.
     """
     if data is not None and file is not None:
         raise UsageError(f"both --data {data} and --images {file} are given; give one of them")
     if data is None and (folder is not None or split != "test"):
         option = f"--split {split}" if folder is None else f"--data-folder {folder}"
         raise UsageError(f"{option} is given without a data set; name it: --data")
-    if file is not None:
-        return file_images(graph, file, count)
-    if data is None:
+    if file is None and data is None:
         return random_images(graph, RANDOM_IMAGES if count is None else count)
-    return dataset_images(graph, data, split, folder, count)
+    images = file_images(graph, file, count) if file else dataset_images(graph, str(data), split, folder, count)
+    check_labels(graph, images)
+    return images
 
 
 def prove(

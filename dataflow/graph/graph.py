@@ -318,7 +318,8 @@ class Graph:
         lowest, highest = int(array.min()), int(array.max())
         if lowest < stream.lo or highest > stream.hi:
             raise MuxflowError(
-                f"{where}: image codes in [{lowest}, {highest}]; the input holds [{stream.lo}, {stream.hi}]"
+                f"{where}: image codes in [{lowest}, {highest}]; the input holds [{stream.lo}, {stream.hi}] "
+                "(the codes of the input quantizer)"
             )
         if ((array.astype(np.int64) - stream.lo) % stream.step).any():
             raise MuxflowError(f"{where}: an image code other than -1 and +1; the input is bipolar")

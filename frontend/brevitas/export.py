@@ -29,6 +29,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_file, write_atomically
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.dataflow.quantities import counted
+from muxflow.dataflow.text import shown
 from muxflow.frontend.brevitas.names import name_nodes, note_modules
 from muxflow.frontend.brevitas.sharing import check_shared_quantizers
 from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
@@ -48,7 +49,8 @@ Shape = tuple[int, ...]
 
 def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape, ...]:
     """Return one shape for each input; raises MuxflowError where one is none, or the model has no Brevitas layer."""
-    given = (shapes,) if all(isinstance(size, int) for size in shapes) else shapes
+    several = isinstance(shapes, tuple) and not all(isinstance(size, int) for size in shapes)
+    given = shapes if several else (shapes,)
     for shape in given:
         if not (
             isinstance(shape, tuple)
@@ -56,8 +58,9 @@ def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape
             and all(isinstance(size, int) and size > 0 for size in shape)
         ):
             raise MuxflowError(
-                f"export: input shape {shape!r}; give (N, C, H, W) with positive integers, or (N, features), (N, C, L), "
-                "(N, steps, features), (N, C, D, H, W); for a network of several inputs a tuple of shapes"
+                f"export: input shape {' '.join(shown(shape).split())}; give (N, C, H, W) with positive integers, or "
+                "(N, features), (N, C, L), (N, steps, features), (N, C, D, H, W); for a network of several inputs a tuple of "
+                "shapes"
             )
     if not any(isinstance(m, QuantLayerMixin | QuantRecurrentLayerMixin) for m in model.modules()):
         raise MuxflowError(
@@ -74,8 +77,8 @@ def to_qonnx(
 
     `shapes`: of its input, (N, C, H, W), (N, C, L), (N, C, D, H, W) or (N, features), or a tuple of them, one an input;
     N = 1 for hardware. `metadata`: text pairs, stored under "muxflow.<key>".
-    Raises MuxflowError when a shape is another or the model holds no Brevitas layer, UnsupportedError when it adds tensors
-    whose quantizers differ.
+    Raises MuxflowError when a shape is another, the model does not run on it or holds no Brevitas layer, UnsupportedError
+    when it adds tensors whose quantizers differ.
     """
     inputs = tuple(torch.zeros(shape) for shape in _checked(model, shapes))
     check_shared_quantizers(model, inputs)

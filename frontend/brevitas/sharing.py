@@ -9,7 +9,8 @@ import torch
 from brevitas.quant_tensor import QuantTensor
 from torch import nn
 
-from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
+from muxflow.dataflow.text import reason
 
 COMPARED = ("check_scaling_factors_same", "check_zero_points_same", "check_bit_width_same", "check_sign_same")
 """Functions in which Brevitas compares two tensors and refuses what differs."""
@@ -18,7 +19,8 @@ COMPARED = ("check_scaling_factors_same", "check_zero_points_same", "check_bit_w
 def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
     """Run a model once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
 
-    Brevitas refuses them too, without a word about where they come from. Any other error of the model is left to its export.
+    Brevitas refuses them too, without a word about where they come from. Raises MuxflowError for any other error of the
+    model, which most often takes inputs of another shape.
     """
     made: list[tuple[str, Any]] = []
     names = {module: name for name, module in model.named_modules()}
@@ -33,13 +35,16 @@ def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) 
         model.eval()
         with torch.no_grad():
             model(*inputs)
-    except RuntimeError as error:
+    except Exception as error:
         frame = _comparing(error)
         if frame is not None:
             operands = [frame.f_locals.get(name) for name in ("self", "other")]
             raise UnsupportedError(_told(str(error), [_maker(made, operand) for operand in operands])) from error
-    except Exception:
-        pass
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+        raise MuxflowError(
+            f"export: the model does not run on an input of shape {shapes} ({reason(error)}); give the shape of the images "
+            "that it was trained with, batch axis first, then channels: (1, C, H, W)"
+        ) from error
     finally:
         for hook in hooks:
             hook.remove()

@@ -40,10 +40,11 @@ def keeps_order(node: ModelNode) -> bool:
 class Leaving:
     """The end of a model: which tensor leaves the chip, and which nodes the host computes then.
 
-    `values`: of the tensors that the walk has come to, by name.
+    `values`: of the tensors that the walk has come to, by name. `host`: names of the nodes that `end` left to the host.
     """
 
     def __init__(self, model: Model, values: Mapping[str, Value]) -> None:
+        self.host: set[str] = set()
         self._model, self._values = model, values
         self._producers = {name: node for node in model.nodes for name in node.outputs}
         self._readers: dict[str, list[ModelNode]] = {}
@@ -105,6 +106,7 @@ class Leaving:
             ):
                 wanted.update(node.inputs)
                 rest.append(node.label)
+                self.host.add(node.name)
         rest = list(dict.fromkeys(rest))  # a layer of Keras may be several nodes
         more = [f"{len(rest) - MOST_NAMED} more"] if len(rest) > MOST_NAMED else []
         return End(ending.logits or ending.name, ", ".join([*rest[::-1][:MOST_NAMED], *more]), ending.ordered)

@@ -134,7 +134,7 @@ def operand(importer: Importer, node: ModelNode, tensor: Tensor, depthwise: bool
     """
     meaning = tensor.meaning()
     if meaning is None:
-        names = ", ".join(step.name for step in tensor.steps)
+        names = ", ".join(dict.fromkeys(step.name for step in tensor.steps))  # a layer of Keras may be several steps
         raise UnsupportedError(
             f"{node.label}: its input passes {names} after the last integer stream, without a quantizer; put an "
             "activation quantizer before this layer"

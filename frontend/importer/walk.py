@@ -29,6 +29,7 @@ from muxflow.frontend.importer.padding import with_padding
 from muxflow.frontend.importer.values import Ending, Image, Padded, Tensor, Unknown, Value
 from muxflow.frontend.model import (
     DESCRIBE,
+    HOST,
     MUXFLOW,
     STANDARD,
     Constant,
@@ -348,7 +349,10 @@ class Importer:
 
     def _output(self, name: str) -> Ending:
         if not isinstance(self.values.get(name), Tensor | Ending):
-            raise UnsupportedError(f"{self.name}: the output {name} does not depend on the input")
+            raise UnsupportedError(
+                f"{self.name}: the output {name} does not depend on the input; export the model without that output (of a "
+                "Brevitas layer at the end, and of its scale and bit width, by return_quant_tensor=False)"
+            )
         return self.leaving.readable(name)
 
     def readout(self, name: str, tensor: Tensor) -> Readout:
@@ -394,4 +398,5 @@ def check_model(model: Model, options: ImportOptions | None = None) -> list[Node
             importer.graph()
         except MuxflowError as error:
             statuses.append(NodeStatus("output", "", False, str(error)))
-    return statuses
+    host = importer.leaving.host
+    return [replace(status, message=HOST) if status.node in host else status for status in statuses]

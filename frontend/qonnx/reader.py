@@ -37,19 +37,22 @@ FEW_LEVELS = {"BINARY": Grid(0, 1), "BIPOLAR": Grid(-1, 1, bipolar=True), "TERNA
 QUANTIZERS = frozenset(("Quant", "IntQuant", "BipolarQuant", "Trunc"))
 RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"}
 """Muxflow's operators as older files call them."""
+INSIDE_QUANTIZER = "/tensor_quant/"
+"""In the names of nodes that torch's exporter made of the insides of a Brevitas quantizer."""
 
 
 def read_model(path: Path) -> onnx.ModelProto:
     """Read a model file.
 
     Raises MuxflowError naming it when it is absent, empty or not ONNX, UnsupportedError when its operators are newer than the
-    installed ONNX, or naming a node that has what its operator has not.
+    installed ONNX, when torch took its quantizers apart, or naming a node that has what its operator has not.
 
     Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN, Muxflow's operators their names of
     today, and quantizers without a domain, as in older files, QONNX'.
     """
     model = _parsed(Path(path))
     _check_opset(path, model)
+    _check_quantizers(path, model)
     for node in model.graph.node:
         check_attributes(node, _opset(model))
         check_ends(node, _opset(model))
@@ -64,6 +67,16 @@ def _check_opset(path: Path, model: onnx.ModelProto) -> None:
                 f"model {path}: operators of opset {entry.version}; supported are 1 to {newest}, the newest that the installed "
                 f"ONNX {onnx.__version__} has, so export it again with one of those (opset_version={newest})"
             )
+
+
+def _check_quantizers(path: Path, model: onnx.ModelProto) -> None:
+    nodes = model.graph.node
+    taken = next((node.name for node in nodes if node.op_type == "Round" and INSIDE_QUANTIZER in node.name), None)
+    if taken is not None and not any(node.op_type in QUANTIZERS or node.op_type == "QuantizeLinear" for node in nodes):
+        raise UnsupportedError(
+            f"model {path}: {taken} is a part of a Brevitas quantizer, as torch.onnx.export takes it apart; export the model by "
+            "muxflow.frontend.brevitas.export.export, or by Brevitas' export_qonnx with dynamo=False"
+        )
 
 
 def _opset(model: onnx.ModelProto) -> int:

@@ -104,9 +104,7 @@ def build(
         )
         kept = model_copy(model)
         shares = ("board", "lut", "bram", "sure")
-        command = command_line(
-            "build", next(iter(kept), model.name), *given_options(context, without=("output",), always=shares)
-        )
+        command = command_line("build", model.name, *given_options(context, without=("output",), always=shares))
         kept[BUILD_FILE] = f"{command}\n".encode()
         written = stage(begin, f"write {folder}", lambda: writer.write(design, folder, options, kept))
         bare = stage(begin, "FIFO margins", lambda: without_margins(design))

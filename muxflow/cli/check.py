@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 import muxflow
-from muxflow.cli.console import Json, ModelArgument, Verbose, answer, next_command, out
+from muxflow.cli.console import Json, ModelArgument, answer, next_command, out
 from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.cli.words import given_options
 from muxflow.dataflow.quantities import count, counted
@@ -24,7 +24,7 @@ def check(
     context: typer.Context,
     model: ModelArgument,
     inputs: InputKeywords,
-    verbose: Verbose = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every node.")] = False,
     as_json: Json = False,
 ) -> None:
     """Say what of a model is not supported, and what to do about it."""
@@ -49,6 +49,9 @@ def check(
 
 def _show_blockers(model: Path, statuses: Sequence[NodeStatus]) -> None:
     """Print what is in the way, in the model's order, what several nodes have in common once; the rest as counts."""
+    from muxflow.frontend.importer.leaving import MOST_NAMED
+    from muxflow.frontend.model import HOST
+
     alike: dict[tuple[str, str], list[NodeStatus]] = {}
     for status in statuses:
         if status.reached and not status.supported:
@@ -59,7 +62,10 @@ def _show_blockers(model: Path, statuses: Sequence[NodeStatus]) -> None:
     fine = sum(status.supported for status in statuses)
     hidden = sum(not status.reached for status in statuses)
     unreached = f", {count(hidden)} not reached" if hidden else ""
-    out.print(f"{model}: {count(fine)} of {counted(len(statuses), 'node')} ok{unreached}", soft_wrap=True)
+    host = [status.node for status in statuses if status.supported and status.message == HOST]
+    more = f" and {count(len(host) - MOST_NAMED)} more" if len(host) > MOST_NAMED else ""
+    left = f", of which the host computes {', '.join(host[:MOST_NAMED])}{more}" if host else ""
+    out.print(f"{model}: {count(fine)} of {counted(len(statuses), 'node')} ok{left}{unreached}", soft_wrap=True)
 
 
 def _show_nodes(statuses: Sequence[NodeStatus]) -> None:

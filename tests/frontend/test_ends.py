@@ -16,7 +16,7 @@ from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.dataflow.errors import GraphError, MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.graph.stream import random_codes
-from muxflow.frontend.model import ImportOptions
+from muxflow.frontend.model import HOST, ImportOptions
 from muxflow.frontend.qonnx.execution import QonnxModel
 from muxflow.frontend.registry import check, load
 
@@ -155,6 +155,9 @@ def test_a_layer_of_several_nodes_is_named_once(build: Any, save: Any) -> None:
         b.nodes[-1].name = "head"
     (end,) = load(save(b)).ends.values()
     assert end.rest == "head (Sigmoid)"
+    b.then("MatMul", b.weights(codes(4, 4)))
+    with pytest.raises(UnsupportedError, match=r"its input passes head \(Sigmoid\) after the last integer stream"):
+        load(save(b))
 
 
 TAILS = {
@@ -191,6 +194,9 @@ def test_layers_at_the_end_are_left_to_the_host(case: str, build: Any, prove: An
     (end,) = graph.ends.values()
     assert end.tensor == before and end.rest.count("(") == len(b.nodes) - 3
     assert f"{end.rest} is left to the host" in graph.notes["remarks"]
+    statuses = check(save(b))
+    assert {one.node for one in statuses if one.message == HOST} == {label.split()[0] for label in end.rest.split(", ")}
+    assert all(one.supported and one.message in ("", HOST) for one in statuses)
     if not end.ordered:
         with pytest.raises(GraphError, match=r"the host computes .* so there are no logits on the chip"):
             append_arg_max(graph)

@@ -15,9 +15,10 @@ from command_line import run
 from torch import nn
 
 import muxflow
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.brevitas.export import execute, export, read_metadata, to_qonnx
+from muxflow.frontend.registry import check
 from muxflow.frontend.training.zoo import build, randomise
 from muxflow.proof.compare import compare
 from muxflow.proving import random_images
@@ -292,7 +293,7 @@ def test_execute_takes_several_inputs_of_any_rank_and_gives_every_output(tmp_pat
     for batch, message in [
         (given[0], r"expected one array for each input \(global_in, global_in_1\), as a tuple .* met one ndarray"),
         ((*given, given[0]), "met 3 arrays"),
-        ({"signal": given[0]}, "there are arrays for signal"),
+        ({"signal": given[0]}, "there are arrays for 'signal'"),
         ((given[0], given[1][:2]), r"different numbers of images \(3 of global_in, 2 of global_in_1\)"),
         (given[::-1], r"input global_in: images of shape \(3, 4\); expected \(N, 2, 6\)"),
         (ints, "input global_in_1: images of type int64; expected floats"),
@@ -312,11 +313,30 @@ def test_execute_takes_a_whole_batch_of_the_file(tmp_path):
         execute(path, x.numpy()[:3])
 
 
+@pytest.mark.filterwarnings("ignore")  # torch announces its own exporter
+def test_quantizers_that_torch_took_apart_are_named(tmp_path):
+    """They are floats in the file, which nothing can tell from the layers beside them."""
+    model = nn.Sequential(qnn.QuantIdentity(bit_width=4), qnn.QuantLinear(4, 5, bias=False), qnn.QuantReLU()).eval()
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(model, torch.zeros(1, 4), path, dynamo=False)
+    with pytest.raises(
+        UnsupportedError, match=r"net\.onnx: .*/Round is a part of a Brevitas quantizer, .*export_qonnx with"
+    ):
+        check(path)
+    export(model, path, (1, 4))
+    assert all(status.supported for status in check(path))
+
+
 def test_bad_exports_are_named(tmp_path):
     model = network()
-    for shape in [(8,), (1, 1, 0, 8), (1, 1, 8.0, 8), ((1, 1, 8, 8), 3), ()]:
-        with pytest.raises(MuxflowError, match=r"give \(N, C, H, W\)"):
+    for shape in [(8,), (1, 1, 0, 8), (1, 1, 8.0, 8), ((1, 1, 8, 8), 3), (), 8, [1, 1, 8, 8], torch.zeros(1, 1, 8, 8)]:
+        with pytest.raises(MuxflowError, match=r"^.{1,300}; give \(N, C, H, W\)"):
             export(model, tmp_path / "net.onnx", shape)
+    with pytest.raises(
+        MuxflowError, match=r"not run on an input of shape \(1, 8, 8, 1\) \(.*; give the shape of the images"
+    ):
+        export(model, tmp_path / "net.onnx", (1, 8, 8, 1))
+    assert not list(tmp_path.iterdir())
     with pytest.raises(MuxflowError, match="no Brevitas layer"):
         to_qonnx(nn.Conv2d(1, 1, 1), (1, 1, 8, 8))
     with pytest.raises(MuxflowError, match="does not exist"):

@@ -188,7 +188,9 @@ def test_an_input_and_an_output_that_nothing_connects(build, tmp_path):
         load(path)
     path = with_inputs(build, tmp_path, lambda graph: graph.output.append(extra))
     (bad,) = [status for status in check(path) if not status.supported]
-    assert bad.message == "net: the output z does not depend on the input"
+    assert bad.message.startswith(
+        "net: the output z does not depend on the input; export the model without that output"
+    )
 
 
 @pytest.mark.parametrize("shape", [["N", 2, "H", "W"], [1], [], [1, 0, 3, 3]])

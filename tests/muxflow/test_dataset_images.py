@@ -53,5 +53,5 @@ def test_part_by_part(graph, tmp_path, monkeypatch):
 
 def test_pixels_that_do_not_fit_are_refused_before_they_are_read(graph):
     narrow = replace(graph, streams={**graph.streams, "x": Stream((8, 8, 1), 0, 15)})
-    with pytest.raises(MuxflowError, match="does not hold 8-bit pixels"):
+    with pytest.raises(MuxflowError, match=r"data set digits: .* does not hold 8-bit pixels"):
         dataset_images(narrow, "digits", "test", None, None)

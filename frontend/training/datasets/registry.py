@@ -49,5 +49,8 @@ def load(name: str, split: Split, folder: str | Path | None = None) -> Dataset:
     if name not in LOADERS:
         raise UsageError(f"data set {name!r} is unknown; choose from {', '.join((*PACKAGED, *LOADERS))}")
     if folder is None:
-        raise UsageError(f"data set {name}: give the folder of its files (they are not downloaded)")
+        raise UsageError(
+            f"data set {name}: give the folder of its files, which are not downloaded (muxflow csim: --data-folder, muxflow "
+            "train: --data)"
+        )
     return LOADERS[name](Path(folder), split)

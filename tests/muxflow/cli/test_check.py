@@ -70,6 +70,23 @@ def test_check_counts_what_is_fine_and_names_the_next_command(tmp_path: Path) ->
     assert len(run("check", model, "--verbose", cwd=tmp_path).stdout.splitlines()) == 113
 
 
+def test_check_says_which_nodes_the_host_computes(tmp_path: Path) -> None:
+    """A last layer whose quantizer was forgotten runs, but not on the chip; the first names of many, and a count."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, 4, 4)) for name in ("t0", "t10")]
+    names = [f"tail_{place}" for place in range(10)]
+    nodes = [helper.make_node("Sigmoid", [f"t{at}"], [f"t{at + 1}"], name) for at, name in enumerate(names)]
+    nodes[0] = helper.make_node("Conv", ["t0", "w"], ["t1"], "only", kernel_shape=[1, 1])
+    weights = numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "w")
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "model.onnx")
+    done = run("check", "model.onnx", "--input-scale", "1/255", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = f"model.onnx: 10 of 10 nodes ok, of which the host computes {', '.join(names[1:9])} and 1 more"
+    assert done.stdout.splitlines()[0] == told
+    shown = run("check", "model.onnx", "--input-scale", "1/255", "--verbose", cwd=tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in shown if line.endswith("left to the host")] == names[1:]
+
+
 def test_inputs_are_described_by_options(tmp_path: Path) -> None:
     """The same words go on to the next command; what is no number, or lacks the scale, is wrong use."""
     node = helper.make_node("Conv", ["x", "w"], ["y"], "only", kernel_shape=[1, 1])

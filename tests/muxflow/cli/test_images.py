@@ -14,9 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph.graph import End, Entry, Graph
+from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
 from muxflow.frontend.floats import float_inputs
-from muxflow.images import file_images
+from muxflow.images import Images, check_labels, file_images
+from muxflow.proving import images_for
 
 COUNT = 6
 
@@ -55,6 +56,37 @@ def test_codes_with_labels_give_the_accuracy(workplace: Path, graph: Graph) -> N
     assert both.returncode == 2 and "both --data digits and --images mine.npz are given" in both.stderr
     lost = run(*arguments, "--data-folder", "digits", cwd=workplace)
     assert lost.returncode == 2 and "--data-folder digits is given without a data set" in lost.stderr
+
+
+def test_labels_that_are_no_class_are_refused_before_any_work(tmp_path: Path, graph: Graph) -> None:
+    """Classes that are counted from 1 too; where the host decides the class none is counted."""
+    (output,) = graph.outputs
+    stream = graph.streams[output]
+    labels = np.full(COUNT, stream.size)
+    np.savez(tmp_path / "mine.npz", images=drawn(graph), labels=labels)
+    told = Readout((1.0,), (0.0,), tuple(range(stream.size)), (1, stream.size))
+    logits = replace(graph, readouts={output: told})
+    with pytest.raises(
+        MuxflowError,
+        match=rf"mine\.npz: labels up to {stream.size}, and the classes of {output} are 0 to {stream.size - 1}; count",
+    ):
+        images_for(logits, None, "test", None, None, tmp_path / "mine.npz")
+    with pytest.raises(MuxflowError, match=rf"the classes of {output} are 0 to {stream.hi}; count"):
+        check_labels(graph, Images({}, np.array([stream.hi + 1]), "mine.npz", ""))
+    check_labels(graph, Images({}, np.array([stream.hi]), "mine.npz", ""))
+    opened = replace(logits, ends={output: End("logits", "head (Dense)", False)})
+    assert images_for(opened, None, "test", None, None, tmp_path / "mine.npz").labels is not None
+
+
+def test_integers_that_were_fractions_are_told(tmp_path: Path, graph: Graph) -> None:
+    (name,) = graph.inputs
+    most = graph.streams[name].hi
+    for array in (drawn(graph) // (most + 1), drawn(graph) > 1):
+        np.save(tmp_path / "x.npy", array)
+        assert (
+            file_images(graph, tmp_path / "x.npy", None).dataset
+            == f"x.npy, no code above {int(array.max())}, of {most}"
+        )
 
 
 def test_labels_of_a_class_that_the_host_decides_are_warned_of(tmp_path: Path, graph: Graph) -> None:
@@ -102,7 +134,8 @@ def test_files_that_do_not_fit_are_named_and_channels_first_is_hinted(tmp_path: 
     for arrays, message in [
         ({"images": codes.transpose(0, 3, 1, 2)}, r"is channels first; .* save images.transpose\(0, 2, 3, 1\)"),
         ({"images": codes[:, :-1]}, rf"expected \(N, {shape}\), channels last"),
-        ({"images": codes + 1000}, "the input holds"),
+        ({"images": codes + 1000}, r"mine\.npz: .* the input holds"),
+        ({"images": codes[:0]}, r"mine\.npz: .* no images; give at least one"),
         ({"images": codes / 0.0 if codes.all() else np.full(codes.shape, np.nan)}, "NaN or infinity"),
         ({"images": codes, "labels": np.zeros(COUNT - 1, int)}, rf"a class index for each of {COUNT} images"),
         ({"images": codes, "labels": np.zeros((COUNT, 4), int)}, "expected a class index"),

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from command_line import run
+from onnx import TensorProto, helper, numpy_helper
 
 import muxflow
 from muxflow.dataflow.fit.timing import have_compiler
@@ -53,11 +55,33 @@ def test_the_commands_of_a_report_give_the_project_again(workplace: Path, tmp_pa
     assert told(tmp_path / "again", "first") == (commands, digest)
 
 
+def test_the_copy_of_the_model_gives_the_project_again_under_the_name_of_the_command(tmp_path: Path) -> None:
+    """Written by the command or by Python: the sources are named after the network, and that after its file."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, 4, 4)) for name in "xy"]
+    weights = numpy_helper.from_array(np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "w")
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], "only", kernel_shape=[1, 1])]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [weights])
+    model = tmp_path / "my net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), model)
+    done = run("build", model.name, "--input-scale", "1/255", "--output", "first", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    commands, digest = told(tmp_path, "first")
+    assert shlex.split(commands[0])[:3] == ["muxflow", "build", model.name]
+    (tmp_path / "again").mkdir()
+    shutil.copy(tmp_path / "first" / "model.onnx", tmp_path / "again" / model.name)
+    done = run(*shlex.split(commands[0])[1:], cwd=tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+    assert told(tmp_path / "again", "first") == (commands, digest)
+    design = muxflow.open_project(tmp_path / "first").design
+    muxflow.write(design, tmp_path / "p", extra={"model.onnx": b""})
+    assert shlex.split(told(tmp_path, "p")[0][0])[2] == "my_net.onnx"
+
+
 def test_a_project_that_python_wrote_has_the_commands_of_its_design(tmp_path: Path, residual: Graph) -> None:
     design = muxflow.fit(residual, "zcu104", clock_mhz=123.4567)
     muxflow.write(design, tmp_path / "p", extra={"model.$(x)": b""})
     commands, _ = told(tmp_path, "p")
-    assert commands[0].startswith("muxflow build 'model.$(x)' --board zcu104 --clock 123.4567 --lut 0.7 ")
+    assert commands[0].startswith(f"muxflow build '{residual.name}.$(x)' --board zcu104 --clock 123.4567 --lut 0.7 ")
     assert commands[1:] == ["muxflow csim p", "muxflow report p"]
 
 
