@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import platform
 import shlex
 import shutil
@@ -48,7 +49,11 @@ def commands(design: Design, folder: Path, kept: Ladder, built_by: str = "") -> 
     `built_by`: the build's, else the one that the folder keeps; the simulation's options are those that its ladder keeps.
     Where Python did it, the commands are made of the design, and a rate that was asked for is not known.
     """
-    build = built_by or _kept_build(folder) or command_line("build", _model(design, folder), *_build_options(design))
+    build = (
+        built_by
+        or shlex.join(_kept_build(folder))
+        or command_line("build", _model(design, folder), *_build_options(design))
+    )
     simulated = _simulation_options(kept.accuracy) if kept.options is None else kept.options
     return (
         f"{build} --output {shlex.quote(folder.name)}",
@@ -57,14 +62,25 @@ def commands(design: Design, folder: Path, kept: Ladder, built_by: str = "") -> 
     )
 
 
-def _kept_build(folder: Path) -> str:
-    """Return the command that built a project, "" where the folder keeps none; one that was edited is still only one command."""
+def changed_model(folder: Path) -> Path | None:
+    """Find the model that a project was built from, in the current folder or above the project, where it is another now."""
+    words = _kept_build(folder)
+    name = Path(words[2]).name if len(words) > 2 else ""
+    copy = (folder / "model").with_suffix(Path(name).suffix.lower())
+    if not name or not copy.is_file():
+        return None
+    found = next((file for above in (Path(), *folder.absolute().parents[:2]) if (file := above / name).is_file()), None)
+    return None if found is None or filecmp.cmp(found, copy, shallow=False) else found
+
+
+def _kept_build(folder: Path) -> list[str]:
+    """Return the words of the command that built a project, none where the folder keeps none."""
     file = folder / BUILD_FILE
     try:
         words = shlex.split(read_bounded(file)) if file.is_file() else []
     except (ValueError, OSError, MuxflowError):
-        return ""
-    return shlex.join(words) if words[:2] == ["muxflow", "build"] else ""
+        return []
+    return words if words[:2] == ["muxflow", "build"] else []
 
 
 def _model(design: Design, folder: Path) -> str:

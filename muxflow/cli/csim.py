@@ -77,11 +77,14 @@ def csim(
         _csim_of(owner, project, images_for(graph, data, split, data_folder, count, file), as_json)
         return
     from muxflow.proof.ladder import is_warning
+    from muxflow.provenance import changed_model
     from muxflow.reports.render import proof, terminal
     from muxflow.reports.schema.file import to_entry
 
     opened = muxflow.open_project(project)
     images = images_for(opened.design.graph, data, split, data_folder, count, file)
+    if changed := changed_model(opened.path):
+        warn(f"{changed} is not the model that {project} was built from; `muxflow build` makes the project of it")
     variants: Any = ("native", "reference") if variant == "both" else (variant,)
     if weights is not None:
         _csim_with(opened, weights, images, variants, bounded, jobs, as_json)

@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from muxflow.board.board import find_board
 from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out, tasks
 from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.dataflow.quantities import count, counted, rounded, si
+from muxflow.frontend.registry import find
 from muxflow.sweep import plan, run_sweep
 from muxflow.sweep_results import ROWS, TABLE, Outcome
 
@@ -47,6 +49,10 @@ def sweep(
         Utilisation(logic, logic, memory, memory, memory)
     for one in clock or []:
         check_clock(one)
+    for name in board or []:
+        find_board(name)
+    for path in filter(lambda path: path.suffix, map(Path, models)):  # a preset's name has none
+        find(path)
     points = plan(models, board or ["pynq-z2"], lut or [0.70], bram or [0.90], clock or [None])
     with tasks(as_json) as begin:
         done = begin(f"sweep of {counted(len(points), 'point')}", len(points))

@@ -75,7 +75,7 @@ def test_every_point_has_its_outcome(tmp_path, models):
     assert fitted[0].interval == fitted[1].interval
     assert fitted[0].frames_per_second == pytest.approx(fitted[0].clock_mhz * 1e6 / fitted[0].interval, abs=1e-3)
     assert (fitted[0].clock_mhz, fitted[1].clock_mhz) == (100.0, 50.0)
-    reasons = ["'no-such-board' is not known", "utilisation of 0 for lut", "binds", "clock of 0.0 MHz", "no such file"]
+    reasons = ["'no-such-board' is not known", "utilisation of 0 for lut", "binds", "clock of 0 MHz", "no such file"]
     for outcome, reason in zip(refused, [*reasons, "'no_such_preset' is unknown"], strict=True):
         assert outcome.status == "refused"
         assert reason in outcome.reason
@@ -256,14 +256,27 @@ def test_command(tmp_path, models):
     from muxflow.cli.app import app
 
     folder = tmp_path / "out"
-    command = ["sweep", *models, "-b", "pynq-z2", "-b", "nowhere", "--clock", "80", "-o", str(folder), "--jobs", "1"]
+    shares = ("--lut", "0.7", "--lut", "0.0002")
+    command = ["sweep", *models, "-b", "pynq-z2", *shares, "--clock", "80", "-o", str(folder), "--jobs", "1"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    assert "rows6 on nowhere: board 'nowhere' is not known" in " ".join(
-        result.output.replace(str(tmp_path), "").split()
-    )
+    assert "rows6 on pynq-z2" in result.output and "binds" in result.output
     assert (folder / "results.csv").exists()
     again = CliRunner().invoke(app, [*command, "--json"])
     rows = json.loads(again.stdout)["results"]
     assert [row["status"] for row in rows] == ["fitted", "refused"] * 2
     assert rows[0]["clock_mhz"] == 80
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("absent.onx",), "absent.onx: no such file; supported are .onnx"),
+        (("m.npz", "--board", "pynq-z22"), "board 'pynq-z22' is not known"),
+    ],
+)
+def test_what_is_spelled_wrong_is_said_before_a_result_is_replaced(call_muxflow, tmp_path, words, message):
+    (tmp_path / "results.json").write_text("mine")
+    code, _, error = call_muxflow("sweep", *words, "--output", tmp_path, "--force")
+    assert code in (1, 2) and message in " ".join(error.split())
+    assert (tmp_path / "results.json").read_text() == "mine"

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 import muxflow
 from muxflow.dataflow.fit.timing import have_compiler
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.provenance import BUILD_FILE
+from muxflow.provenance import BUILD_FILE, changed_model
 
 Call = Callable[..., tuple[int, str, str]]
 GIVEN = ("--clock", "123.4567", "--fps", "50", "--lut", "0.65", "--control", "s_axilite", "--top-k", "2")
@@ -67,6 +67,7 @@ def test_the_copy_of_the_model_gives_the_project_again_under_the_name_of_the_com
     assert done.returncode == 0, done.stderr
     commands, digest = told(tmp_path, "first")
     assert shlex.split(commands[0])[:3] == ["muxflow", "build", model.name]
+    assert changed_model(tmp_path / "first") is None
     (tmp_path / "again").mkdir()
     shutil.copy(tmp_path / "first" / "model.onnx", tmp_path / "again" / model.name)
     done = run(*shlex.split(commands[0])[1:], cwd=tmp_path / "again")
@@ -83,6 +84,24 @@ def test_a_project_that_python_wrote_has_the_commands_of_its_design(tmp_path: Pa
     commands, _ = told(tmp_path, "p")
     assert commands[0].startswith(f"muxflow build '{residual.name}.$(x)' --board zcu104 --clock 123.4567 --lut 0.7 ")
     assert commands[1:] == ["muxflow csim p", "muxflow report p"]
+
+
+@pytest.mark.skipif(not have_compiler(), reason="no C++ compiler")
+@pytest.mark.parametrize("folder", ["p", "build/p"])
+def test_a_model_that_was_trained_again_is_said(workplace: Path, tmp_path: Path, folder: str) -> None:
+    """It lies where the commands run, or above the project; a project that keeps no copy of its model has none."""
+    shutil.copytree(workplace / "untouched", tmp_path / folder)
+    simulate = ("csim", str(tmp_path / folder), "--variant", "native", "--count", "1")
+    (tmp_path / "small.npz").write_bytes(b"another")
+    assert run(*simulate, cwd=tmp_path).stderr.count("warning") == 0
+    shutil.copy(workplace / "small.npz", tmp_path / folder / "model.npz")
+    (tmp_path / "elsewhere").mkdir()
+    for place in ("elsewhere", "."):
+        done = run(*simulate, cwd=tmp_path / place)
+        assert done.returncode == 0, done.stderr
+        assert "small.npz is not the model that" in " ".join(done.stderr.split())
+    shutil.copy(workplace / "small.npz", tmp_path)
+    assert changed_model(tmp_path / folder) is None
 
 
 @pytest.mark.parametrize(
