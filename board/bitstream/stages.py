@@ -119,6 +119,11 @@ def make_bitstream(
             f"{folder}. The stages up to export need no Vivado: --until export"
         ) from error
     write_scripts(project, board, folder, hls.form)
+    if hls.form != "config" and len(str(project.path).split()) > 1:
+        raise MuxflowError(
+            f"{project.path}: a path with spaces, at which {hls.path.name} splits the compiler's flags that name it; move the "
+            "project to a path without spaces"
+        )
     runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60)
     tell = tell or (lambda _stage, _activity: None)
     stages = [stage for stage in _stages(project, folder, hls, vivado, options) if ORDER[stage.name] <= last]

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,15 @@ def test_no_tool_at_all_leaves_every_script_ready(make_project, tmp_path, monkey
     assert {"csim.tcl", "csynth.tcl", "export.tcl", "hls_config.cfg", "check.tcl", "block_design.tcl"} <= set(
         names(project.path / "bitstream")
     )
+
+
+def test_a_path_that_the_tools_split_is_refused_before_a_stage_runs(make_project, make_tools, tmp_path):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    spaced = replace(project, path=shutil.copytree(project.path, tmp_path / "my nets" / "dense"))
+    with pytest.raises(MuxflowError, match=r"my nets/dense: a path with spaces, at which vitis_hls splits"):
+        run(spaced, tools)
+    assert not (spaced.path / "bitstream" / "csim.log").exists()
 
 
 def test_another_board_than_the_design_is_refused(make_project, make_tools):
