@@ -265,7 +265,7 @@ def test_broken_design_file(dense, tmp_path, content, message):
         ("options", {"tool": "quartus", "control": "s_axilite"}, "'quartus'; supported: 'vitis_hls'"),
         ("utilisation", {"lut": 2}, "utilisation of 2"),
         ("utilisation", {"lut": "x"}, "utilisation.lut: 'x'; expected float"),
-        ("clock_mhz", -5, "a clock of -5.0 MHz"),
+        ("clock_mhz", -5, "a clock of -5 MHz"),
         ("clock_mhz", float("nan"), "clock_mhz: nan; expected a finite number"),
         ("clock_mhz", "fast", "clock_mhz: 'fast'; expected float"),
         ("device", {"part": "x; exec", "lut": 1, "ff": 1, "bram18": 1, "dsp": 1}, "part 'x; exec'"),

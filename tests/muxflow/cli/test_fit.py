@@ -53,7 +53,7 @@ def test_fit_is_short_and_names_the_next_command(workplace: Path) -> None:
     assert short[head].split() == ["layer", "type", "output", "fold", "cycles", "LUT", "FF", "BRAM18", "DSP"]
     cycles = [int(re.split(r"\s{2,}", line)[4].replace(",", "")) for line in short[head + 1 : -1]]
     assert len(cycles) == 5 and cycles == sorted(cycles, reverse=True)
-    assert lines[-1] == "next: muxflow build small.npz --lut 0.65 --board pynq-z2"
+    assert lines[-1] == "next: muxflow build small.npz --board pynq-z2 --lut 0.65"
     again = run(*lines[-1].removeprefix("next: muxflow ").split(), "--output", "next", cwd=workplace)
     assert again.returncode == 0, again.stderr
     assert again.stdout.rstrip().endswith("next: muxflow csim next")
