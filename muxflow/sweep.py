@@ -221,7 +221,8 @@ def _run(works: Sequence[_Work], executor: Executor, folder: Path, record: Calla
                 write_atomically(folder / "points" / f"{work.key}.json", data + b"\n")
             record(outcome)
     except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
+        for pending in futures:
+            pending.cancel()
         raise
 
 
@@ -299,6 +300,7 @@ def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
             try:
                 yield pool
             except BaseException:
+                # The pool waits for its thread then: one that still ends while Python does writes to a pipe that is closed.
                 _end_workers(set(multiprocessing.active_children()) - before)
                 raise
         return
@@ -316,7 +318,11 @@ def _executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
             "`dask worker`, in an environment that has Muxflow"
         ) from None
     with client, client.get_executor() as executor:
-        yield executor
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _end_workers(workers: Collection[BaseProcess]) -> None:

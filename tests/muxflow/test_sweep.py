@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -83,6 +84,18 @@ def test_every_point_has_its_outcome(tmp_path, models):
     assert [row["status"] for row in rows] == [o.status for o in outcomes]
     assert rows[1]["given_clock_mhz"] == "50.0"
     assert json.loads((tmp_path / "out" / "results.json").read_text())[0]["interval"] == outcomes[0].interval
+
+
+def test_a_sweep_that_is_broken_off_waits_for_the_thread_of_its_pool(tmp_path, models):
+    """While Python ends such a thread would meet a pipe that is closed."""
+
+    def interrupt(*_told):
+        raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(plan(models, ["pynq-z2"], clocks_mhz=(50.0, 60.0)), tmp_path / "out", jobs=2, progress=interrupt)
+    assert set(threading.enumerate()) == before
 
 
 def test_a_point_has_every_resource_of_its_design(tmp_path, models, monkeypatch):
