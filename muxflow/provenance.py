@@ -17,7 +17,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.timing import COMPILER
 from muxflow.dataflow.processes import completed
 from muxflow.dataflow.quantities import exact
-from muxflow.proof.ladder import Ladder
+from muxflow.proof.ladder import Ladder, model_files
 from muxflow.reports.schema.stages import Accuracy, Provenance, Stage
 
 BUILD_FILE = "build.txt"
@@ -66,8 +66,8 @@ def changed_model(folder: Path) -> Path | None:
     """Find the model that a project was built from, in the current folder or above the project, where it is another now."""
     words = _kept_build(folder)
     name = Path(words[2]).name if len(words) > 2 else ""
-    copy = (folder / "model").with_suffix(Path(name).suffix.lower())
-    if not name or not copy.is_file():
+    copy = next((file for file in model_files(folder) if file.suffix == Path(name).suffix.lower()), None)
+    if copy is None:
         return None
     found = next((file for above in (Path(), *folder.absolute().parents[:2]) if (file := above / name).is_file()), None)
     return None if found is None or filecmp.cmp(found, copy, shallow=False) else found
@@ -85,7 +85,7 @@ def _kept_build(folder: Path) -> list[str]:
 
 def _model(design: Design, folder: Path) -> str:
     # The network is named after its file, and the sources after the network: the copy's own name would give others.
-    return next((f"{design.graph.name}{file.suffix}" for file in sorted(folder.glob("model.*"))), "MODEL")
+    return next((f"{design.graph.name}{file.suffix}" for file in model_files(folder)), "MODEL")
 
 
 def _build_options(design: Design) -> list[str]:

@@ -98,10 +98,14 @@ def keep_ladder(folder: Path, digest: str, ladder: Ladder) -> None:
     write_atomically(folder / PROOF_FILE, json_text(entry).encode())
 
 
+def model_files(folder: Path) -> list[Path]:
+    """List the copies of the model that a project keeps: one, or none."""
+    return [file for file in sorted(folder.glob("model.*")) if file.is_file()]
+
+
 def _model_digest(folder: Path) -> str:
     """Hash the model that a project keeps a copy of; "" where it keeps none."""
-    files = [file for file in sorted(folder.glob("model.*")) if file.is_file()]
-    digest = hashlib.sha256()
+    files, digest = model_files(folder), hashlib.sha256()
     for file in files:
         with naming(file):
             digest.update(file.read_bytes())

@@ -119,7 +119,7 @@ def make_bitstream(
             f"{folder}. The stages up to export need no Vivado: --until export"
         ) from error
     write_scripts(project, board, folder, hls.form)
-    if hls.form != "config" and len(str(project.path).split()) > 1:
+    if hls.form != "config" and str(project.path).split() != [str(project.path)]:
         raise MuxflowError(
             f"{project.path}: a path with spaces, at which {hls.path.name} splits the compiler's flags that name it; move the "
             "project to a path without spaces"
