@@ -23,7 +23,7 @@
 #   make calibrate         fit the resource model to results of vendor tools, print its errors (CHECK=file.csv: of another table)
 #   make calibrate-yosys   the resource formula of the matrix-vector unit against Yosys (makes Yosys' environment)
 #   make calibrate-designs whole designs that others placed against the resource model at their folds
-#   make lint              ruff, mypy and hadolint only
+#   make lint              ruff, mypy, hadolint, and whether docs/reference is what the docstrings say
 #   make docs              docs/ as a site in build/docs, notebooks executed, with a report of each shipped system
 #   make docs-reference    write docs/reference/semantics.md and api.md from docstrings
 #   make clean             remove build/ and .venv/
@@ -69,6 +69,7 @@ lint: $(TEST_READY)
 	$(BIN)/ruff format --check .
 	MYPY=$(CURDIR)/$(BIN)/mypy tools/typecheck.sh
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/python tools/reference.py --check
 
 build: $(READY)
 	$(BIN)/muxflow build $(MODEL) --board $(BOARD) --output $(PROJECT)

@@ -2,7 +2,8 @@
 
     .venv/bin/python tools/reference.py
 
-All else on these pages is written by hand and stays; `make docs-reference` runs this, a test says when it was forgotten.
+All else on these pages is written by hand and stays; `make docs-reference` runs this. `make lint` runs it with
+`--check`, which writes nothing and names the pages that it would change.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -169,6 +171,18 @@ def assembled(page: Path) -> str:
     return f"{before}{BEGIN}\n{sections}\n{END}{after}"
 
 
+def main(arguments: list[str]) -> str | None:
+    """Write the pages; with `--check` write none, and name those that are not what the docstrings say."""
+    stale = [page for page in PAGES if page.read_text(encoding="utf-8") != assembled(page)]
+    if arguments == ["--check"]:
+        names = ", ".join(str(page.relative_to(FOLDER.parents[1])) for page in stale)
+        return (
+            f"{names}: not what the docstrings say; run make docs-reference, and look at the change" if stale else None
+        )
+    for page in stale:
+        page.write_text(assembled(page), encoding="utf-8")
+    return None
+
+
 if __name__ == "__main__":
-    for each in PAGES:
-        each.write_text(assembled(each), encoding="utf-8")
+    sys.exit(main(sys.argv[1:]))

@@ -25,6 +25,19 @@ def test_the_pages_are_up_to_date(reference, name):
     assert page.read_text() == reference.assembled(page), "run make docs-reference and look at what it changed"
 
 
+def test_check_names_the_page_that_is_behind(reference, tmp_path, monkeypatch):
+    page = tmp_path / "docs" / "reference" / "api.md"
+    page.parent.mkdir(parents=True)
+    page.write_text(f"Head.\n{reference.BEGIN}\nold\n{reference.END}Foot.\n", encoding="utf-8")
+    monkeypatch.setattr(reference, "FOLDER", page.parent)
+    monkeypatch.setattr(reference, "PAGES", {page: lambda: iter(["new"])})
+    assert str(reference.main(["--check"])).startswith("docs/reference/api.md: ")
+    assert "old" in page.read_text(encoding="utf-8")
+    assert reference.main([]) is None
+    assert page.read_text(encoding="utf-8") == f"Head.\n{reference.BEGIN}\nnew\n{reference.END}Foot.\n"
+    assert reference.main(["--check"]) is None
+
+
 def test_every_public_name_has_a_section(reference):
     headings = {
         line.split()[-1].removeprefix("muxflow.")
