@@ -8,7 +8,6 @@ import re
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,7 @@ from typing import ClassVar, Literal
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import check_file, read_bytes
 from muxflow.dataflow.fit.device import Device, Resources, check_clock
-from muxflow.dataflow.text import reason
+from muxflow.dataflow.text import did_you_mean, reason
 
 Family = Literal["zynq-7000", "zynq-ultrascale+"]
 FAMILIES: dict[str, Family] = {"xc7z": "zynq-7000", "xczu": "zynq-ultrascale+", "xck": "zynq-ultrascale+"}
@@ -78,13 +77,6 @@ def boards() -> dict[str, Board]:
     return dict(sorted(found.items()))
 
 
-def similar(name: str) -> str | None:
-    """Find the board whose name is spelled nearly so: in other letters, with other dashes, with a slip; None for none."""
-    spelled = {re.sub(r"[^a-z0-9]", "", known.lower()): known for known in boards()}
-    found = get_close_matches(re.sub(r"[^a-z0-9]", "", name.lower()), spelled, n=1)
-    return spelled[found[0]] if found else None
-
-
 def find_board(name: str) -> Board:
     """Find the board of that name, or the one that a Python file defines (`path/to/my_board.py`).
 
@@ -93,10 +85,9 @@ def find_board(name: str) -> Board:
     if name in boards():
         return boards()[name]
     if not name.endswith(".py"):
-        meant = similar(name)
         raise UsageError(
             f"board {name!r} is not known; supported are {', '.join(boards())}, or a file of your own: "
-            f"--board path/to/my_board.py (see docs/reference/boards.md){f'. Did you mean {meant}?' if meant else ''}"
+            f"--board path/to/my_board.py (see docs/reference/boards.md){did_you_mean(name, boards())}"
         )
     path = Path(name)
     check_file(path, "give the file of a board of your own (docs/reference/boards.md)", "board file")

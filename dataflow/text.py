@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 LONGEST_NAME = 1000
@@ -21,6 +23,7 @@ SHOWN, LONGEST_REASON = 60, 400
 LONGEST_LINE = 2000
 """Most characters of a line of a message (decision)."""
 LONG_WORD = re.compile(rf"[^\s/]{{{LONGEST_REASON + 1},}}")
+_NO_WORD = re.compile(r"[^a-z0-9]")
 LONG_LINE = re.compile(rf".{{{LONGEST_LINE + 1},}}")
 """What a message shortens: text that no reader needs whole, as an argument or a name of thousands of characters."""
 
@@ -50,6 +53,19 @@ def in_one_line(name: str) -> str:
     """Return a name as messages show it: nothing in it ends the line or moves the cursor, and it is cut where it is long."""
     text = printable(name).replace("\n", "?")
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 3]}..."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ask ". Did you mean X?" for a name that is spelled nearly as a known one, in other letters or dashes; "" for no other."""
+    spelled = {_NO_WORD.sub("", one.lower()): one for one in known}
+    found = get_close_matches(_NO_WORD.sub("", name.lower()), spelled, n=1)
+    return f". Did you mean {spelled[found[0]]}?" if found else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], fault: str = "is unknown") -> str:
+    """Say that a name is none of those that are known, which these are, and which was meant perhaps."""
+    known = tuple(known)
+    return f"{kind} {name!r} {fault}; choose from {', '.join(known)}{did_you_mean(name, known)}"
 
 
 def plainly(error: BaseException) -> str:

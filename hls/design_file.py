@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
@@ -28,7 +29,8 @@ class DesignFile:
     """What `design.json` holds.
 
     `folds`: of the nodes that have one of their own; `depths`: FIFO depths of the folded graph in beats; `completions`:
-    cycles after which the simulated frames had left, None without a simulation; `options`: of the target that wrote it.
+    cycles after which the simulated frames had left, None without a simulation; `options`: of the target that wrote it;
+    `simulated`: digest of what those cycles are of, so that a design edited by hand does not keep figures of another.
     """
 
     board: str
@@ -40,11 +42,17 @@ class DesignFile:
     completions: tuple[int, ...] | None
     options: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+    simulated: str = ""
 
     def __post_init__(self) -> None:
         ends = self.completions
         if ends is not None and (not ends or ends[0] < 1 or any(b <= a for a, b in itertools.pairwise(ends))):
             raise MuxflowError("completions: frames leave in order; expected ascending cycles from 1, or null")
+
+    def digest(self, graph: Path) -> str:
+        """Hash the simulated cycles and what they are of: the graph's file, folds and depths."""
+        said = json_text([to_json(one) for one in (self.folds, self.depths, self.completions)])
+        return hashlib.sha256(graph.read_bytes() + said.encode()).hexdigest()
 
 
 def save_design(design: Design, folder: Path, options: Mapping[str, str] | None = None) -> None:
@@ -62,12 +70,15 @@ def save_design(design: Design, folder: Path, options: Mapping[str, str] | None 
         options or {},
         __version__,
     )
+    if entry.completions is not None:
+        entry = replace(entry, simulated=entry.digest(folder / GRAPH))
     (folder / DESIGN).write_text(json_text(to_json(entry)))
 
 
 def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
     """Build the design of a project folder again, with the options of its target.
 
+    Cycles of another graph, other folds or other depths than the file's are left out: its rate is an estimate then.
     Raises MuxflowError naming the file, and what in it is missing or does not fit.
     """
     file = folder / DESIGN
@@ -82,6 +93,7 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
     graph = read_graph(folder / GRAPH)
     try:
         entry = from_json(DesignFile, text)
+        ends = entry.completions if entry.simulated == entry.digest(folder / GRAPH) else None
         design = build_design(
             graph,
             entry.folds,
@@ -91,7 +103,7 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
             clock_mhz=entry.clock_mhz,
             utilisation=entry.utilisation,
             depths=entry.depths,
-            timing=None if entry.completions is None else Timing(entry.completions, {}, {}, 0),
+            timing=None if ends is None else Timing(ends, {}, {}, 0),
         )
     except MuxflowError as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error

@@ -20,6 +20,7 @@ from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.folders import check_network, check_writable
 from muxflow.dataflow.quantities import counted, rounded
+from muxflow.dataflow.text import unknown
 from muxflow.hls.vitis.project import check_folder
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
 from muxflow.reports.figures.style import check_ending
@@ -117,7 +118,7 @@ def run_demo(
 
     name = file_name(network, select)
     if name not in shipped():
-        raise UsageError(f"no shipped network {name}; there are {', '.join(shipped())}")
+        raise UsageError(unknown("network", name, shipped(), "does not ship"))
     check_writable(output / f"{name}.onnx")
     check_folder(output / name)
     _check_model(output / f"{name}.onnx", PRETRAINED / f"{name}.onnx", output / name / MODEL_FILE)

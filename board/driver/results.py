@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -90,9 +91,19 @@ class Measurement:
         return self.latency_cycles / (real * 1e6)
 
     def record(self, folder: Path, digest: str) -> Path:
-        """Write the measurement into a folder, with the digest of the sources that were measured, and give the file."""
-        file = folder / MEASURED_FILE
-        file.write_text(json.dumps({"digest": digest, **asdict(self)}, indent=2, sort_keys=True) + "\n")
+        """Write the measurement into a folder, with the digest of the sources that were measured, and give the file.
+
+        One that is there is replaced when the new one is whole. Raises AcceleratorError where it cannot be written.
+        """
+        file, beside = folder / MEASURED_FILE, folder / f".{MEASURED_FILE}.{os.getpid()}"
+        try:
+            try:
+                beside.write_text(json.dumps({"digest": digest, **asdict(self)}, indent=2, sort_keys=True) + "\n")
+                beside.replace(file)
+            finally:
+                beside.unlink(missing_ok=True)
+        except OSError as error:
+            raise AcceleratorError(f"{file}: cannot be written ({error.strerror}); the measurement is lost") from error
         return file
 
     def __str__(self) -> str:

@@ -155,6 +155,7 @@ class Search:
         if beyond is None:
             stops = limit_of_folds(solver, nearest.cycles)
             why = str(stops or "no fold within the tools' limits on stream width and unrolled work is faster")
+            advice = "raise the clock (--clock), or make the network smaller: a larger board does not help"
         else:
             binding = ", ".join(beyond.resources.exceeds(self.budget)) or "what its FIFOs hold"
             why = f"{binding} binds: faster takes {beyond.resources}"

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.text import unknown
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
@@ -21,12 +22,12 @@ def configured(presets: Mapping[str, Config], name: str, overrides: Mapping[str,
     Raises UsageError naming the presets, or the fields, when one is unknown.
     """
     if name not in presets:
-        raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(sorted(presets))}")
+        raise UsageError(unknown("preset", name, sorted(presets)))
     config: Any = presets[name]
     known = {field.name for field in fields(config)}
-    unknown = sorted(set(overrides) - known)
-    if unknown:
-        raise UsageError(f"preset {name}: no option {', '.join(unknown)}; options are {', '.join(sorted(known))}")
+    strange = sorted(set(overrides) - known)
+    if strange:
+        raise UsageError(f"preset {name}: no option {', '.join(strange)}; options are {', '.join(sorted(known))}")
     changed: Config = replace(config, **overrides)
     return changed
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.text import unknown
 from muxflow.frontend.brevitas.export import export
 from muxflow.frontend.training import (
     zoo,
@@ -41,7 +42,7 @@ def family(name: str) -> ModuleType:
     for module in ZOOS:
         if name in module.PRESETS:
             return module
-    raise UsageError(f"preset {name!r} is unknown; choose from {', '.join(names())}")
+    raise UsageError(unknown("preset", name, names()))
 
 
 def export_untrained(name: str, path: Path, seed: int = 0) -> Path:

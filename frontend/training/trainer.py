@@ -18,6 +18,7 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.folders import alone, check_writable
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.quantities import counted
+from muxflow.dataflow.text import unknown
 from muxflow.frontend.training import presets
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.compression import CompressionConfig, train_compression, training_pictures
@@ -269,7 +270,7 @@ def train_preset(
     training fails.
     """
     if preset not in RECIPES:
-        raise UsageError(f"preset {preset!r} has no training recipe; choose from {', '.join(sorted(RECIPES))}")
+        raise UsageError(unknown("preset", preset, sorted(RECIPES), "has no training recipe"))
     check_option(threads, 1, MOST_THREADS, "training: threads = {}", f"use 1 to {MOST_THREADS}")
     chosen = {} if select is None else {"select": select}
     dataset_name, config = RECIPES[preset]

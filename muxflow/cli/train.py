@@ -11,6 +11,7 @@ from rich.table import Table
 from muxflow.cli.console import Json, answer, out
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.quantities import counted, percent, rounded
+from muxflow.dataflow.text import unknown
 
 COLUMNS = ("preset", "library", "dataset", "epochs")
 """Of the list of presets."""
@@ -69,7 +70,7 @@ def train(
         from muxflow.frontend.training.trainer import train_preset
 
         if preset not in (known := [str(one["preset"]) for one in presets()]):
-            raise UsageError(f"preset {preset!r} has no training recipe; choose from {', '.join(known)}")
+            raise UsageError(unknown("preset", preset, known, "has no training recipe"))
         result = train_preset(
             preset,
             select=select,

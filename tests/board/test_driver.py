@@ -22,6 +22,7 @@ from muxflow.board.deploy import interface_entry, write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
 from muxflow.board.driver.interface import FORMAT, parse_interface, read_interface, read_self_test
 from muxflow.board.driver.packing import AxiPort, pack, unpack
+from muxflow.board.driver.results import Measurement
 from muxflow.board.execution import DriverExecution
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.folding import fit
@@ -146,6 +147,20 @@ def test_emulator_measures_itself_as_such(projects):
         assert str(measured).endswith("(measured on the emulator)")
         with pytest.raises(AcceleratorError, match="a batch of 0 images"):
             accelerator.measure(0)
+
+
+def test_a_measurement_replaces_another_when_it_is_whole(tmp_path):
+    first = Measurement(5, 2.0, 1.0, 0.25, None, "emulator", 100.0, None)
+    file = first.record(tmp_path, "abc")
+    assert json.loads(file.read_text())["digest"] == "abc"
+    with pytest.raises(TypeError):
+        replace(first, measured_on=b"no text").record(tmp_path, "def")  # type: ignore[arg-type]
+    assert json.loads(file.read_text())["digest"] == "abc"
+    replace(first, images=7).record(tmp_path, "ghi")
+    assert json.loads(file.read_text())["images"] == 7
+    assert list(tmp_path.iterdir()) == [file]
+    with pytest.raises(AcceleratorError, match=r"none/measured\.json: cannot be written \(No such file or directory\)"):
+        first.record(tmp_path / "none", "abc")
 
 
 BAD_IMAGES = [

@@ -130,8 +130,9 @@ def test_a_latency_is_reached_with_fewer_resources(residual):
 def test_a_goal_out_of_reach_names_the_nearest_point(residual, goal, words):
     with pytest.raises(BudgetError, match=words):
         fitted(residual, goal=goal)
-    with pytest.raises(BudgetError, match=r"input port x: 8 elements .*; lifted by a faster clock"):
+    with pytest.raises(BudgetError, match=r"input port x: 8 elements .*; lifted by a faster clock") as met:
         fitted(residual, goal=goal)
+    assert str(met.value).endswith("make the network smaller: a larger board does not help")
 
 
 def test_a_rate_that_only_the_budget_forbids_names_what_binds(residual):

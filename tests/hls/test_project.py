@@ -14,6 +14,7 @@ from muxflow.dataflow.fit.design import build_design, with_depths
 from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.fit.folding import fit
 from muxflow.dataflow.graph.edit import with_nodes
+from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
@@ -315,6 +316,31 @@ def test_the_digest_changes_with_the_design(dense, tmp_path):
     entry["depths"] = {name: depth + 1 for name, depth in entry["depths"].items()}
     file.write_text(json.dumps(entry))
     assert load_project(tmp_path / "p").digest != first
+
+
+@pytest.mark.parametrize("key", ["completions", "depths", "graph", "clock_mhz"])
+def test_an_edited_design_has_no_simulated_cycles(tmp_path, key):
+    """Cycles are those of a graph, its folds and its depths: of others they are not told; a clock does not change them."""
+    sized = muxflow.fit(dense_graph(), fps=100_000)
+    folder = write_project(sized, tmp_path / "p").path
+    assert load_project(folder).design.timing.completions == sized.timing.completions
+    entry = json.loads((folder / "design.json").read_text())
+    if key == "graph":
+        weights = np.random.default_rng(5).integers(-2, 2, (6, 40))
+        graph = dense_graph()
+        write_graph(
+            replace(graph, nodes=(replace(graph.nodes[0], op=RomWeights(weights)), *graph.nodes[1:])),
+            folder / "graph.npz",
+        )
+    elif key == "clock_mhz":
+        entry[key] /= 2
+    elif key == "depths":
+        entry[key] = {name: depth + 1 for name, depth in entry[key].items()}
+    else:
+        entry[key] = [end + 1 for end in entry[key]]
+    (folder / "design.json").write_text(json.dumps(entry))
+    timing = load_project(folder).design.timing
+    assert timing.completions == sized.timing.completions if key == "clock_mhz" else timing is None
 
 
 def test_missing_project(tmp_path):

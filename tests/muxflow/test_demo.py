@@ -54,7 +54,9 @@ def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
 
 
 def test_a_network_that_is_not_shipped_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no shipped network mognet_digits_or; there are .*mognet_digits_element"):
+    with pytest.raises(
+        UsageError, match=r"network .mognet_digits_or. does not ship; choose from .*mognet_digits_element"
+    ):
         run_demo(tmp_path, board="pynq-z2", select="or", begin=BEGIN)
 
 

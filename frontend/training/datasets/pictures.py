@@ -17,7 +17,7 @@ from muxflow.dataflow.errors import MuxflowError, UnsupportedError, UsageError
 from muxflow.dataflow.files import check_file
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.quantities import counted
-from muxflow.dataflow.text import reason
+from muxflow.dataflow.text import reason, unknown
 from muxflow.frontend.kinds import IMAGES, kind_of
 from muxflow.frontend.training.datasets.dataset import Bytes, Split, check_split
 
@@ -180,7 +180,7 @@ def load_picture_folder(name: str, folder: str | Path, split: Split) -> tuple[Pi
     """
     check_split(name, split)
     if name not in PICTURE_FOLDERS:
-        raise UsageError(f"data set {name!r} is unknown; choose from {', '.join(PICTURE_FOLDERS)}")
+        raise UsageError(unknown("data set", name, PICTURE_FOLDERS))
     if split not in PICTURE_FOLDERS[name]:
         (only,) = PICTURE_FOLDERS[name]
         raise UsageError(f"data set {name}: its pictures are for {SPLIT_USE[only]} only; use the split {only!r}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.text import unknown
 from muxflow.frontend.training.datasets.cifar import load_cifar10, load_cifar100
 from muxflow.frontend.training.datasets.dataset import Dataset, Split
 from muxflow.frontend.training.datasets.digits import load_digits
@@ -47,7 +48,7 @@ def load(name: str, split: Split, folder: str | Path | None = None) -> Dataset:
             )
         return PACKAGED[name](split)
     if name not in LOADERS:
-        raise UsageError(f"data set {name!r} is unknown; choose from {', '.join((*PACKAGED, *LOADERS))}")
+        raise UsageError(unknown("data set", name, (*PACKAGED, *LOADERS)))
     if folder is None:
         raise UsageError(
             f"data set {name}: give the folder of its files, which are not downloaded (muxflow csim: --data-folder, muxflow "

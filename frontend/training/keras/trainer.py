@@ -11,6 +11,7 @@ from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.folders import alone, check_writable, scratch_folder
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.quantities import counted
+from muxflow.dataflow.text import unknown
 from muxflow.frontend.keras.process import keras_child
 from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.progress import training_bars
@@ -33,7 +34,7 @@ def train_keras(
     """
     epochs = EPOCHS if epochs is None else epochs
     if name not in NAMES:
-        raise UsageError(f"network {name!r} is unknown; choose from {', '.join(NAMES)}")
+        raise UsageError(unknown("network", name, NAMES))
     check_option(epochs, 1, MOST_EPOCHS, "training: {} epochs", f"use 1 to {MOST_EPOCHS}")
     check_option(seed, 0, MOST_SEED, "training: seed {}", f"use 0 to {MOST_SEED}")
     training, test = load_digits("train"), load_digits("test")

@@ -190,7 +190,8 @@ def test_an_edited_design_is_one_message(muxflow: Call, workplace: Path, tmp_pat
         assert code in (0, 1), (name, error)
         assert code == 0 or f"error: {file}: not a whole Muxflow design (" in error, (name, error)
         opened += [name] if code == 0 else []
-    assert set(opened) == {"version is 'x'", "board is 'x'", "completions is None", "clock_mhz is 7"}, opened
+    known = {"version is 'x'", "board is 'x'", "completions is None", "clock_mhz is 7", "simulated is 'x'"}
+    assert set(opened) == known, opened
     for text in ("", "{", "nan", "[" * 100_000, '{"board": NaN}'):
         file.write_text(text)
         code, _, error = muxflow("csim", "edited")

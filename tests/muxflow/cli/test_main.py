@@ -70,7 +70,7 @@ from muxflow.frontend.training.recipes import RECIPES
         (["compare", "project", "absent"], 1, "absent"),
         (["train", "resnet"], 2, "residual_digits_qkeras"),
         (["demo", "resnet"], 2, "mobilenet_hybrid_mnist_ternary"),
-        (["demo", "--select", "best"], 2, "no shipped network mognet_digits_best"),
+        (["demo", "--select", "best"], 2, "network 'mognet_digits_best' does not ship"),
         (["check", "text.onnx"], 1, "text.onnx"),
         (["build"], 2, "MODEL"),
     ],
