@@ -133,6 +133,7 @@ HOST = "left to the host"
 class NodeStatus:
     """What `check` says of one node: supported or not, and what to do; of one that the host computes HOST.
 
+    `message`: of one that is supported a remark, as on a quantizer that was forgotten, or "".
     `reached`: False where nothing is known, because the node reads what one that is not supported writes.
     """
 

@@ -20,12 +20,14 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_frame, check_nodes, check_output
 from muxflow.dataflow.op import Op, Role
 from muxflow.dataflow.text import reason
+from muxflow.frontend.importer.advice import ADVICE, HARDWARE
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import Handler, handlers
 from muxflow.frontend.importer.inputs import Inputs, check_type, image_of
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, natural
 from muxflow.frontend.importer.leaving import CHOICES, HostComputes, Leaving
 from muxflow.frontend.importer.padding import with_padding
+from muxflow.frontend.importer.unquantized import remark_on
 from muxflow.frontend.importer.values import Ending, Image, Padded, Tensor, Unknown, Value
 from muxflow.frontend.model import (
     DESCRIBE,
@@ -39,30 +41,6 @@ from muxflow.frontend.model import (
     ModelNode,
     NodeStatus,
 )
-
-ADVICE = {
-    "Split": "use one convolution a part instead",
-    "Slice": "use one convolution a part instead",
-    "LSTM": "its gates and state are floats; use the quantized layer, muxflow.frontend.training.lstm.QuantLstm, which exports "
-    "as LstmCell",
-    "GRU": "use an LSTM (muxflow.frontend.training.lstm.QuantLstm), or convolutions over a window of time steps",
-    "RNN": "use an LSTM (muxflow.frontend.training.lstm.QuantLstm), or convolutions over a window of time steps",
-    "LayerNormalization": "use batch normalisation",
-    "InstanceNormalization": "use batch normalisation",
-    "FloatQuant": "use an integer quantizer (Quant)",
-    "QuantizeLinear": "put a DequantizeLinear after it, with nothing but Clip between",
-    "DequantizeLinear": "give the model a float input and a QuantizeLinear in front",
-    "DynamicQuantizeLinear": "quantize statically (quantize_static), with scales that are constants",
-    **dict.fromkeys(
-        ("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm", "ConvInteger", "MatMulInteger"),
-        "write the file in QDQ form (quant_format=QuantFormat.QDQ)",
-    ),
-    "QuantAvgPool2d": "import the file from before FINN's conversion of average pools",
-}
-"""What to do about op types that people often meet here."""
-HARDWARE = "fpgadataflow"
-"""What the domain of FINN's hardware layers holds, or in older files their attribute `backend`."""
-
 
 LONGEST = 200
 """Most characters that a node keeps of its name in the model; parts and numbers are appended to it."""
@@ -98,6 +76,7 @@ class Importer:
         self.threshold_count = 0
         self._collects = False
         self._blockers: list[str] = []
+        self._writers: dict[str, Node] = {}
         self._names: set[str] = set()
 
     # Building blocks for the handlers.
@@ -120,7 +99,8 @@ class Importer:
     def place(self, name: str, op: Op, *inputs: str) -> str:
         """Add a node whose name is `unique`; returns its output stream."""
         (stream,) = op.infer(*(self.streams[i] for i in inputs))
-        self.nodes.append(Node(name, op, tuple(inputs), (name,)))
+        node = self._writers[name] = Node(name, op, tuple(inputs), (name,))
+        self.nodes.append(node)
         self.streams[name] = stream
         if op.role is Role.COMPUTE:
             self.elements += stream.size
@@ -213,11 +193,15 @@ class Importer:
         statuses = []
         for node in self.model.nodes:
             values: Sequence[Value]
+            begun = len(self.nodes)
             try:
                 self._check_inputs(node)
                 values = self._visited(node)
                 message = self._blockers.pop() if self._blockers else ""
-                statuses.append(NodeStatus(node.name, node.shown, not message, message))
+                made = (remark_on(one, self._writers, self.streams) for one in self.nodes[begun:])
+                remarks = list(filter(None, made))
+                self.remarks += remarks
+                statuses.append(NodeStatus(node.name, node.shown, not message, message or "; ".join(remarks)))
             except Exception as error:  # a damaged node makes numpy or the ONNX runtime raise anything
                 message = _complaint(node, error)
                 if not collect:

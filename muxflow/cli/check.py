@@ -59,6 +59,9 @@ def _show_blockers(model: Path, statuses: Sequence[NodeStatus]) -> None:
     for first, *others in alike.values():
         more = f" (and {counted(len(others), 'node')} more: {', '.join(one.node for one in others)})" if others else ""
         out.print(Text.assemble(("no: ", "red"), f"{first.message}{more}"), soft_wrap=True)
+    for status in statuses:
+        if status.supported and status.message not in ("", HOST):
+            out.print(Text.assemble(("note: ", "yellow"), status.message), soft_wrap=True)
     fine = sum(status.supported for status in statuses)
     hidden = sum(not status.reached for status in statuses)
     unreached = f", {count(hidden)} not reached" if hidden else ""

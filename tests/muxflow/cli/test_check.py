@@ -87,6 +87,35 @@ def test_check_says_which_nodes_the_host_computes(tmp_path: Path) -> None:
     assert [line.split()[0] for line in shown if line.endswith("left to the host")] == names[1:]
 
 
+def test_check_notes_a_quantizer_that_was_forgotten_between_two_layers(tmp_path: Path) -> None:
+    """It is supported, and computes right, with products of so many bits."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "first", kernel_shape=[1, 1]),
+        helper.make_node("MaxPool", ["a"], ["b"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["b", "w"], ["y"], "second", kernel_shape=[1, 1]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, side, side))
+        for name, side in (("x", 4), ("y", 2))
+    ]
+    weights = numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "w")
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "model.onnx")
+    done = run("check", "model.onnx", "--input-scale", "1/255", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    note = (
+        "second multiplies the sums of first, 10 bits each, for want of a quantizer between them; one (QuantReLU, "
+        "QuantIdentity) makes the product smaller"
+    )
+    assert done.stdout.splitlines()[:2] == [f"note: {note}", "model.onnx: 3 of 3 nodes ok"]
+    assert (
+        f"{note}"
+        in json.loads(run("fit", "model.onnx", "--input-scale", "1/255", "--json", cwd=tmp_path).stdout)["remarks"]
+    )
+    short = run("check", "model.onnx", "--input-scale", "1/255", "--input-bits", "6", cwd=tmp_path).stdout
+    assert short.splitlines()[0] == "model.onnx: 3 of 3 nodes ok"  # 8 bits: as wide as networks are quantized to
+
+
 def test_inputs_are_described_by_options(tmp_path: Path) -> None:
     """The same words go on to the next command; what is no number, or lacks the scale, is wrong use."""
     node = helper.make_node("Conv", ["x", "w"], ["y"], "only", kernel_shape=[1, 1])
