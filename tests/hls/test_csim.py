@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -219,6 +220,18 @@ def test_another_design_compiles_anew(project, images, tmp_path):
     again = write_project(deeper, tmp_path / "p")
     assert run_csim(again, images[:1]).compile_seconds > 0
     assert len([p for p in (again.path / "csim").iterdir() if p.name.startswith("native-")]) == 1
+
+
+def test_a_simulation_opens_as_many_files_as_it_may(project, images, tmp_path):
+    """One for each recorded stream: a network of a thousand streams came to the limit that a shell sets by itself."""
+    executable, _ = compile_csim(project)
+    images[:1].astype("<i8").tofile(tmp_path / "x")
+    taps = [word for number in range(40) for word in ("--tap", "y", str(tmp_path / f"{number}"), "1")]
+    call = [str(executable), "1", "--in", "input_0", str(tmp_path / "x"), "--out", "output_0", str(tmp_path / "g"), *taps]
+    limited = ["bash", "-c", 'ulimit -Sn 20 && exec "$@"', "bash"]
+    done = subprocess.run([*limited, *call], capture_output=True, text=True, timeout=60, check=False)
+    assert "cannot open" not in done.stderr
+    assert len(list(tmp_path.iterdir())) > 40
 
 
 def test_recorded_streams_hold_one_file_open_whatever_their_number_and_jobs(project, images):

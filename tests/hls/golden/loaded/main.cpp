@@ -6,6 +6,8 @@
 // The file of the weights holds LOAD_WORDS words; the checksum that comes back is written to the standard error stream.
 // The files of the ports hold AXI words of 8 bytes, little endian. Exit code 0: done, 2: usage, 3: deadlock, 4: input or
 // output.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -90,9 +92,18 @@ static void loaded(muxflow::stream<axi_word>& from) {
   std::fprintf(stderr, "checksum %016llx\n", static_cast<unsigned long long>(muxflow::of_image(word.data, 0)));
 }
 
+// Lets the process open as many files as it may: there is one for each recorded stream.
+static void open_many() {
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int main(int argc, char** argv) {
   if (argc < 2) die(2, "usage:", "simulate IMAGES --in PORT FILE ... --out PORT FILE ... [--bounded] [--tap STREAM FILE ELEMENTS]... --weights FILE");
   muxflow::simulation::Scheduler& scheduler = muxflow::simulation::scheduler();
+  open_many();
   Files ins, outs;
   std::FILE* weights_file = nullptr;
   for (int i = 2; i < argc; ++i) {

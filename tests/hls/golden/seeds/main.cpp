@@ -6,6 +6,8 @@
 // CELLS are the digits of a generator's start, cell 0 first; cells_seed_2: 70, cells_seed_seed: 33.
 // The files of the ports hold AXI words of 8 bytes, little endian. Exit code 0: done, 2: usage, 3: deadlock, 4: input or
 // output.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -67,12 +69,21 @@ static void drain(ImageFile& out, const char* port, int words, int output, muxfl
   say_frame(output);
 }
 
+// Lets the process open as many files as it may: there is one for each recorded stream.
+static void open_many() {
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int main(int argc, char** argv) {
   if (argc < 2) die(2, "usage:", "simulate IMAGES --in PORT FILE ... --out PORT FILE ... [--bounded] [--tap STREAM FILE ELEMENTS]... [--seed ARGUMENT CELLS]...");
   std::map<std::string, std::string> seeds;
   seeds["cells_seed_2"] = "1101001110100111110011001101100101011001011111110100101011010100001010";
   seeds["cells_seed_seed"] = "011101110000111110100011010000011";
   muxflow::simulation::Scheduler& scheduler = muxflow::simulation::scheduler();
+  open_many();
   Files ins, outs;
   for (int i = 2; i < argc; ++i) {
     if (std::strcmp(argv[i], "--bounded") == 0) {
