@@ -20,7 +20,10 @@ from muxflow.reports.side_by_side import LEAST, Contender, rows
 
 def compare(
     builds: Annotated[
-        list[Path], typer.Argument(metavar="PROJECT|JSON...", help="Folders of projects, or files `report.json`.")
+        list[Path],
+        typer.Argument(
+            metavar="PROJECT|JSON...", help="Folders of projects, files `report.json`, or what --json prints."
+        ),
     ],
     against: Annotated[
         str, typer.Option(help="Other tools to set the first project's network against: finn, hls4ml, with commas.")

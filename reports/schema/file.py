@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,10 @@ def read_report(file: Path) -> Report:
 
 
 def from_entry(entry: Any) -> Report:
-    """Read the object of a report's file; raises MuxflowError naming the field, what is there and what is expected."""
+    """Read the object of a report's file; raises MuxflowError naming the field, what is there and what is expected.
+
+    What is no field is left out: what is derived, and what a command's --json says beside the report.
+    """
     if not isinstance(entry, dict):
         raise MuxflowError(f"{shown(entry)}; expected an object")
     version = entry.get("schema", 1)
@@ -76,9 +80,9 @@ def from_entry(entry: Any) -> Report:
         raise MuxflowError(f"schema: {shown(version)}; this version of Muxflow reads 1 to {VERSION}")
     if version == 1:
         entry = _from_version_1(entry)
-    fields = {name: value for name, value in entry.items() if name != "schema" and name not in DERIVED}
-    check_values(fields)
-    report = from_json(Report, fields)
+    kept = {field.name: entry[field.name] for field in fields(Report) if field.name in entry}
+    check_values(kept)
+    report = from_json(Report, kept)
     _check(report)
     return report
 

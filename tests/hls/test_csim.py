@@ -227,7 +227,17 @@ def test_a_simulation_opens_as_many_files_as_it_may(project, images, tmp_path):
     executable, _ = compile_csim(project)
     images[:1].astype("<i8").tofile(tmp_path / "x")
     taps = [word for number in range(40) for word in ("--tap", "y", str(tmp_path / f"{number}"), "1")]
-    call = [str(executable), "1", "--in", "input_0", str(tmp_path / "x"), "--out", "output_0", str(tmp_path / "g"), *taps]
+    call = [
+        str(executable),
+        "1",
+        "--in",
+        "input_0",
+        str(tmp_path / "x"),
+        "--out",
+        "output_0",
+        str(tmp_path / "g"),
+        *taps,
+    ]
     limited = ["bash", "-c", 'ulimit -Sn 20 && exec "$@"', "bash"]
     done = subprocess.run([*limited, *call], capture_output=True, text=True, timeout=60, check=False)
     assert "cannot open" not in done.stderr
