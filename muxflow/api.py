@@ -36,7 +36,8 @@ from muxflow.hls.registry import owner_of
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.execution import CsimExecution
 from muxflow.hls.vitis.project import Project as HlsProject
-from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
+from muxflow.hls.vitis.project import ProjectOptions, load_project
+from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import Progress, compare
 
 

@@ -21,7 +21,7 @@ from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.folders import check_network, check_writable
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.dataflow.text import unknown
-from muxflow.hls.vitis.project import check_folder
+from muxflow.hls.vitis.writing import check_folder
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
 from muxflow.reports.figures.style import check_ending
 from muxflow.reports.figures.video import plot_video

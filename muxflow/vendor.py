@@ -29,7 +29,7 @@ from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.text import reason
 from muxflow.hls.names import identifier
-from muxflow.hls.vitis.project import VECTOR_FRAMES
+from muxflow.hls.vitis.writing import VECTOR_FRAMES
 from muxflow.reports.schema.file import check_values
 from muxflow.reports.schema.stages import (
     COSIMULATED,

@@ -19,7 +19,8 @@ from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.hls.vitis.writing import write_project
 
 LOADED = ProjectOptions(weights="loaded")
 ULTRA = Device("xck26-sfvc784-2LV-c", lut=10**5, ff=10**6, bram18=50, dsp=100, uram=64)

@@ -12,7 +12,8 @@ from muxflow.dataflow.graph.passes import Pass, writable_seeds
 from muxflow.dataflow.packages import Package
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import Written
-from muxflow.hls.vitis.project import KIND, MARKER, ProjectOptions, check_folder, write_project
+from muxflow.hls.vitis.project import KIND, MARKER, ProjectOptions
+from muxflow.hls.vitis.writing import check_folder, write_project
 
 
 class VitisTarget:

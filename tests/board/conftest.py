@@ -20,7 +20,8 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.hls.vitis.writing import write_project
 
 STANDIN = Path(__file__).parent / "standin"
 sys.path.insert(0, str(STANDIN))

@@ -18,7 +18,7 @@ from muxflow.board.bitstream.runner import locked
 from muxflow.board.bitstream.stages import make_bitstream
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.hls.vitis.project import write_project
+from muxflow.hls.vitis.writing import write_project
 
 
 def test_no_tool_at_all_leaves_every_script_ready(make_project, tmp_path, monkeypatch):
@@ -265,7 +265,7 @@ def test_writing_over_a_project_with_stages_that_is_interrupted(make_project, ma
     def fails(*_args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("muxflow.hls.vitis.project.save_design", fails)
+    monkeypatch.setattr("muxflow.hls.vitis.writing.save_design", fails)
     with pytest.raises(MuxflowError, match="cannot be written"):
         write_project(project.design, project.path)
     monkeypatch.undo()

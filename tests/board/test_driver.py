@@ -34,7 +34,7 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.project import write_project
+from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import compare
 
 BOARD = Path(muxflow.board.driver.__file__).parents[1]

@@ -22,7 +22,8 @@ from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.hls.vitis.writing import write_project
 
 
 def generated(seed=0):

@@ -20,7 +20,8 @@ from muxflow.dataflow.ops.lstm_cell import LstmCell
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import run_csim
-from muxflow.hls.vitis.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.hls.vitis.writing import write_project
 
 SHAPE = (2, 1, 8)
 

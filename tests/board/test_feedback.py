@@ -17,7 +17,7 @@ from muxflow.board.bitstream.vendor_tcl import top_name
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.resizing import PipelineTiming, resized, with_pipelines
 from muxflow.dataflow.fit.timing import simulate
-from muxflow.hls.vitis.project import write_project
+from muxflow.hls.vitis.writing import write_project
 
 REPORTS = Path(__file__).parent / "reports"
 

@@ -19,7 +19,8 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.automaton_weights import AutomatonWeights
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.hls.vitis.writing import write_project
 from muxflow.proving import project_report
 from muxflow.reports.summary import summary
 

@@ -27,7 +27,8 @@ from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import compare
 
 READOUT = Readout((0.5,) * 5, (0.0, 1.0, 0.0, -1.0, 0.0), (4, 3, 2, 1, 0), (5,))

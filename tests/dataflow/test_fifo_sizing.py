@@ -34,7 +34,8 @@ from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.project import load_project, write_project
+from muxflow.hls.vitis.project import load_project
+from muxflow.hls.vitis.writing import write_project
 
 
 @pytest.mark.parametrize("seed", range(16))

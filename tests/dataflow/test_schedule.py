@@ -24,7 +24,7 @@ from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import run_csim
-from muxflow.hls.vitis.project import write_project
+from muxflow.hls.vitis.writing import write_project
 
 
 def play(design):

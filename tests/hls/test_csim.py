@@ -22,7 +22,8 @@ from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.csim import compile_csim, recordable, run_csim
 from muxflow.hls.vitis.execution import CsimExecution
-from muxflow.hls.vitis.project import Project, load_project, write_project
+from muxflow.hls.vitis.project import Project, load_project
+from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import compare
 
 

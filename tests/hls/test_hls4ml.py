@@ -28,7 +28,7 @@ from muxflow.hls import hls4ml
 from muxflow.hls.hls4ml.execution import Hls4mlExecution
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import ap_types
-from muxflow.hls.vitis.project import write_project
+from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import compare
 
 # An assertion in compiled code ends the process: the simulation has one of its own.

@@ -25,7 +25,8 @@ from muxflow.hls.kernels import KERNELS
 from muxflow.hls.kernels.loaded_weights import BEGIN
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.csim import ap_types, compile_csim, run_csim
-from muxflow.hls.vitis.project import load_project, write_project
+from muxflow.hls.vitis.project import load_project
+from muxflow.hls.vitis.writing import write_project
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from muxflow.dataflow.graph.passes import load_weights
 from muxflow.hls.emit import storage_pragma
 from muxflow.hls.headers import SHARED, copy_headers, headers
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.hls.vitis.writing import write_project
 
 NAME = r"[A-Za-z_]\w*"
 COMMON = [

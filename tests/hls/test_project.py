@@ -27,7 +27,8 @@ from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.names import CPP_WORDS, identifier, identifiers
-from muxflow.hls.vitis.project import ProjectOptions, load_project, write_project
+from muxflow.hls.vitis.project import ProjectOptions, load_project
+from muxflow.hls.vitis.writing import write_project
 
 
 def dense_graph(name="dense"):
@@ -120,9 +121,9 @@ def test_foreign_folder_is_refused(dense, tmp_path):
 
 
 STEPS = [
-    "muxflow.hls.vitis.project.copy_headers",
-    "muxflow.hls.vitis.project.pack",
-    "muxflow.hls.vitis.project.save_design",
+    "muxflow.hls.vitis.writing.copy_headers",
+    "muxflow.hls.vitis.writing.pack",
+    "muxflow.hls.vitis.writing.save_design",
     "pathlib.Path.rename",
 ]
 

@@ -25,7 +25,8 @@ from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.csim import ap_types, recordable, run_csim
-from muxflow.hls.vitis.project import Project, ProjectOptions, load_project, write_project
+from muxflow.hls.vitis.project import Project, ProjectOptions, load_project
+from muxflow.hls.vitis.writing import write_project
 
 WRITABLE = ProjectOptions(seeds="writable")
 

@@ -10,7 +10,8 @@ from muxflow.hls.headers import headers
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.csim import ap_types
-from muxflow.hls.vitis.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.hls.vitis.writing import write_project
 
 # The fields that the vendor's header gives an AXI-Stream word.
 AP_AXI_SDATA = """

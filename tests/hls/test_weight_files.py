@@ -22,7 +22,8 @@ from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.registry import find
-from muxflow.hls.vitis.project import ProjectOptions, write_project
+from muxflow.hls.vitis.project import ProjectOptions
+from muxflow.hls.vitis.writing import write_project
 
 
 @pytest.fixture(scope="module")

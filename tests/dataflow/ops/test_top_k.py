@@ -16,7 +16,7 @@ from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.top_k import TopK
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.vitis.project import write_project
+from muxflow.hls.vitis.writing import write_project
 
 
 def slow(k):
