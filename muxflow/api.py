@@ -41,6 +41,10 @@ from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import Progress, compare
 
 
+MOST_CHANNELS = 1 << 16
+"""Numbers that are looked at where one a channel is expected: more than any input has channels (decision)."""
+
+
 class InputDescription(TypedDict, total=False):
     """What a model file leaves open of its inputs, see `ImportOptions`."""
 
@@ -65,6 +69,8 @@ def _numbers(name: str, value: Any) -> tuple[float, ...]:
         return (value,)  # type: ignore[return-value]
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
         raise UsageError(f"{name.replace('_', ' ')} {shown(value)}; give a number, or a list of one a channel")
+    if len(value) > MOST_CHANNELS:
+        raise UsageError(f"{name.replace('_', ' ')} of {len(value):,} numbers; give one, or a list of one a channel")
     return tuple(value)
 
 

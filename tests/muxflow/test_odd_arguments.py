@@ -42,6 +42,10 @@ def test_a_path_that_the_system_does_not_take(call: Any) -> None:
         ({"stateful": np.ones(3)}, r"^stateful array"),
         ({"input_layout": np.ones(3)}, r"^input layout array.*; supported are channels-first, channels-last$"),
         ({"input_mean": "1"}, r"^input mean '1'; give a number, or a list of one a channel$"),
+        (
+            {"input_std": range(1, 10**10)},
+            r"^input std of 9,999,999,999 numbers; give one, or a list of one a channel$",
+        ),
         ({"input_std": {1: 2}}, r"^input std \{1: 2\}; give a number"),
         ({"input_std": b"abc"}, r"^input std b'abc'; give a number"),
         ({"loaded": [1]}, r"^loaded: 1 is no name of a node; give names, or \(\) for all weights$"),
