@@ -26,14 +26,12 @@ from muxflow.proof.compare import Outcome
 class Written:
     """A written project: its folder, and what else is worth telling, by what it is.
 
-    `digest`: of the sources that a simulation compiles, which proofs are tied to; "" where none can be. `one_at_a_time`:
-    whether its frames do not overlap, unlike the design's.
+    `digest`: of the sources that a simulation compiles, which proofs are tied to; "" where none can be.
     """
 
     path: Path
     digest: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
-    one_at_a_time: bool = False
 
 
 class Target(Protocol):
@@ -89,6 +87,20 @@ class LoadsWeights(Protocol):
     def loaded(self) -> tuple[str, ...] | None:
         """The nodes whose weights are loaded, none for all; None where they are stored."""
         ...
+
+
+@runtime_checkable
+class StartsFrames(Protocol):
+    """Options of a target whose projects may keep frames apart, beside their fields."""
+
+    def one_at_a_time(self, design: Design) -> bool:
+        """Tell whether a frame of the design's project begins after the one before has ended."""
+        ...
+
+
+def one_at_a_time(options: object, design: Design) -> bool:
+    """Tell whether frames of a design do not overlap in a project that a target's options make."""
+    return isinstance(options, StartsFrames) and options.one_at_a_time(design)
 
 
 def loaded_weights(options: object) -> tuple[str, ...] | None:

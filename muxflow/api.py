@@ -40,7 +40,6 @@ from muxflow.hls.vitis.project import ProjectOptions, load_project
 from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import Progress, compare
 
-
 MOST_CHANNELS = 1 << 16
 """Numbers that are looked at where one a channel is expected: more than any input has channels (decision)."""
 

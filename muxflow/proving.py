@@ -270,7 +270,7 @@ def folder_report(
         one_at_a_time=one_at_a_time,
         bare=bare,
         energies=energies,
-        pipeline=watch(design) if watched else None,
+        pipeline=watch(design, one_at_a_time) if watched else None,
         frontier=frontier,
         power=found.power,
         measured=found.measured,

@@ -49,6 +49,14 @@ class Ceiling:
         return f"{self.where}: {self.why}; lifted by {self.lifts}"
 
 
+APART = Ceiling(
+    "frames",
+    "each begins when the one before has ended, as they are started over AXI-Lite and weights are generated or loaded",
+    "--control ap_ctrl_none, or a higher --fps or shorter --latency-ms",
+)
+"""What stops a design whose frames do not overlap."""
+
+
 def find_ceiling(design: Design) -> Ceiling:
     """Find what stops a design from being faster than its slowest node (estimates).
 

@@ -73,6 +73,16 @@ class ProjectOptions:
             return None
         return () if self.weights == "loaded" else tuple(name.strip() for name in self.weights.split(","))
 
+    def one_at_a_time(self, design: Design) -> bool:
+        """Tell whether a frame of a project begins after the one before has ended.
+
+        So it is where frames are started over AXI-Lite and weights are generated, or loaded: a region is ready for its next
+        start when all its entry processes are, and each weight generator is one, and what reads a port; the last of them
+        ends with the frame.
+        """
+        generators = any(not node.inputs for node in design.folded.processes)
+        return self.control == "s_axilite" and (generators or bool(loaders(design.folded)))
+
     def __post_init__(self) -> None:
         for name, choices in (("tool", get_args(Tool)), ("control", get_args(Control)), ("seeds", get_args(Seeds))):
             given = getattr(self, name)
@@ -99,14 +109,8 @@ class Project:
 
     @property
     def one_at_a_time(self) -> bool:
-        """Whether a frame begins after the one before has ended.
-
-        So it is where frames are started over AXI-Lite and weights are generated, or loaded: a region is ready for its next
-        start when all its entry processes are, and each weight generator is one, and what reads a port; the last of them
-        ends with the frame.
-        """
-        generators = any(not node.inputs for node in self.design.folded.processes)
-        return self.options.control == "s_axilite" and (generators or bool(self.loaders))
+        """Whether a frame begins after the one before has ended."""
+        return self.options.one_at_a_time(self.design)
 
     @property
     def interval(self) -> int:

@@ -42,7 +42,7 @@ class VitisTarget:
     def write(self, design: Design, path: Path, options: ProjectOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project; see `write_project`."""
         project = write_project(design, path, options=options, extra=model)
-        return Written(project.path, project.digest, one_at_a_time=project.one_at_a_time)
+        return Written(project.path, project.digest)
 
 
 TARGET = VitisTarget()

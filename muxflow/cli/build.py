@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,10 +37,14 @@ from muxflow.cli.fit import (
 from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
 from muxflow.cli.words import given_options
-from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.errors import BudgetError, UsageError
 from muxflow.dataflow.folders import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
-from muxflow.hls.registry import find, loaded_weights
+from muxflow.hls.registry import find, loaded_weights, one_at_a_time
+
+if TYPE_CHECKING:
+    from muxflow.dataflow.fit.design import Design
+    from muxflow.dataflow.graph.graph import Graph
 
 
 @with_target_options
@@ -99,9 +104,12 @@ def build(
         if not force:
             check_network(folder, graph.name)
         done(1, 1)
-        design = stage(
-            begin, f"fit {board}", lambda: muxflow.fit(graph, **asked, implementations=writer.implementations)
-        )
+        fitted = {"implementations": writer.implementations, **asked}
+        design = stage(begin, f"fit {board}", lambda: muxflow.fit(graph, **fitted))
+        apart = one_at_a_time(options, design)
+        if apart and fps is not None and design.latency_seconds > 1 / fps:
+            fitted |= {"fps": None, "latency": 1 / fps}  # so many pass one after the other if each is through by then
+            design = stage(begin, f"fit {board}, frames apart", lambda: _within_a_frame(graph, fitted))
         kept = model_copy(model)
         shares = ("board", "lut", "bram", "sure")
         command = command_line("build", model.name, *given_options(context, without=("output",), always=shares))
@@ -113,7 +121,7 @@ def build(
         written.path,
         written.digest,
         muxflow.__version__,
-        one_at_a_time=written.one_at_a_time,
+        one_at_a_time=apart,
         bare=bare,
         built_by=command,
     )
@@ -123,7 +131,7 @@ def build(
         out.print(terminal(report, verbose=verbose))
         say_how(design)
         out.print()
-        if note := floor(asked, design):
+        if note := floor(asked, design, report.frames_per_second):
             out.print(note)
         for fact, text in facts.items():
             out.print(f"{fact}: {os.path.relpath(text) if fact == 'project' else text}")
@@ -132,3 +140,14 @@ def build(
 
     entry: dict[str, Any] = to_entry(report)
     answer({**entry, **{fact.replace(" ", "_"): text for fact, text in facts.items()}}, as_json, show)
+
+
+def _within_a_frame(graph: Graph, fitted: Mapping[str, Any]) -> Design:
+    """Fit a graph to the latency that a rate asks for where frames do not overlap."""
+    try:
+        return muxflow.fit(graph, **fitted)
+    except BudgetError as error:
+        raise BudgetError(
+            f"frames do not overlap where they are started over AXI-Lite and weights are generated or loaded, so that a rate "
+            f"is one over a latency: {error}"
+        ) from error

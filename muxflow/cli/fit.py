@@ -105,12 +105,12 @@ def wishes(
     }
 
 
-def floor(asked: Mapping[str, Any], design: Design) -> str:
+def floor(asked: Mapping[str, Any], design: Design, frames_per_second: float) -> str:
     """Say that a goal is a floor, or a ceiling, where the cheapest design beyond it is far beyond; "" where it is not."""
-    if asked["fps"] is not None and design.frames_per_second > SURPASSED * asked["fps"]:
+    if asked["fps"] is not None and frames_per_second > SURPASSED * asked["fps"]:
         return (
             f"--fps is a floor: of the designs that reach {rate(asked['fps'])} the cheapest one does "
-            f"{rate(design.frames_per_second)}"
+            f"{rate(frames_per_second)}"
         )
     if asked["latency"] is not None and SURPASSED * design.latency_seconds < asked["latency"]:
         return (
@@ -212,7 +212,7 @@ def fit(
         if curve:
             out.print(tables.slowdown(curve))
         out.print()
-        if note := floor(asked, design):
+        if note := floor(asked, design, design.frames_per_second):
             out.print(note)
         for path in filter(None, (plot, output)):
             out.print(f"written: {os.path.relpath(path)}")

@@ -27,8 +27,8 @@ class Pipeline:
     source: str
 
 
-def watch(design: Design) -> Pipeline | None:
-    """Simulate a few frames at the design's FIFO depths, and schedule one with unbounded FIFOs.
+def watch(design: Design, one_at_a_time: bool = False) -> Pipeline | None:
+    """Simulate a few frames at the design's FIFO depths, or one where they do not overlap; schedule one with unbounded FIFOs.
 
     None for a design whose schedule would fill the memory: one number an iteration.
     """
@@ -36,7 +36,10 @@ def watch(design: Design) -> Pipeline | None:
         return None
     shares: Mapping[str, NodeTiming] = {}
     said = "one frame: estimate, FIFOs unbounded"
-    if have_compiler():
+    if have_compiler() and one_at_a_time:
+        shares = simulate(design.folded, design.depths, frames=1).nodes
+        said = f"shares: cycle simulation of one frame, as frames do not overlap; {said}"
+    elif have_compiler():
         shares = _steady(design)
         said = f"shares: cycle simulation of {FRAMES} frames after {FRAMES} others; {said}"
     times = schedule(design.folded, timed=True)

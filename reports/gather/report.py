@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.ceiling import find_ceiling
+from muxflow.dataflow.fit.ceiling import APART, find_ceiling
 from muxflow.dataflow.fit.curves import FrontierPoint
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import AMOUNTS, Resources
@@ -58,7 +58,8 @@ def make_report(
 
     `one_at_a_time`: whether the project lets a frame begin only after the one before has ended. `bare`: the design without
     the margins of its FIFOs (`without_margins`), where what they cost is to be said. `energies`: of single operations, those
-    that ship with Muxflow when None. `pipeline`: of `watch`, `frontier`: of `design_frontier`, where they are wanted.
+    that ship with Muxflow when None. `pipeline`: of `watch`, `frontier`: of `design_frontier`, where they are wanted; the
+    frontier is of frames that overlap, and left out where they do not.
     """
     plan = make_memory_plan(design)
     layers = layers_of(design)
@@ -107,7 +108,7 @@ def make_report(
         stages=tuple(given.get(name, Stage(name, "not run")) for name in STAGES),
         one_at_a_time=one_at_a_time,
         margins={} if bare is None else _more(design, bare),
-        ceiling=str(find_ceiling(design)),
+        ceiling=str(APART if one_at_a_time else find_ceiling(design)),
         weights=weight_rows(design),
         energy=estimate_energy(design, energies),
         energy_source=(energies or published()).source,
@@ -115,7 +116,7 @@ def make_report(
         fifos=_fifos(design),
         functions=_functions(design),
         activity_is="" if pipeline is None else pipeline.source,
-        frontier=_non_dominated(design, frontier),
+        frontier=() if one_at_a_time else _non_dominated(design, frontier),
         power=power,
         measured=measured,
         provenance=provenance or Provenance(),

@@ -52,3 +52,28 @@ def test_the_project_is_the_same_bytes_twice(workplace: Path) -> None:
     files = [sorted((workplace / name).rglob("*")) for name in ("one", "two")]
     contents = [[p.read_bytes() for p in listing if p.is_file()] for listing in files]
     assert contents[0] == contents[1]
+
+
+def test_a_rate_is_kept_where_frames_do_not_overlap(workplace: Path) -> None:
+    """Started over AXI-Lite with loaded weights, a frame begins when the one before has ended: the rate asks for a latency."""
+    alone = ("--control", "s_axilite", "--weights", "loaded", "--json")
+    fastest = json.loads(run("build", "small.npz", *alone, "--output", "fastest", cwd=workplace).stdout)
+    assert fastest["one_at_a_time"] and fastest["interval"] == fastest["latency"]
+    assert fastest["ceiling"].startswith("frames: each begins when the one before has ended")
+    for share in (0.3, 0.8):
+        asked = share * fastest["frames_per_second"]
+        done = run("build", "small.npz", *alone, "--fps", str(asked), "--output", "apart", cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        made = json.loads(done.stdout)
+        assert asked <= made["frames_per_second"] <= fastest["frames_per_second"]
+    told = json.loads(run("report", "apart", "--figures", "--json", cwd=workplace).stdout)
+    assert told["interval"] == made["interval"] and told["frontier"] == []
+    assert told["activity_is"].startswith("shares: cycle simulation of one frame")
+    shares = [layer["activity"]["busy"] for layer in told["layers"]]
+    slowest = max(node["cycles"] for node in told["nodes"])
+    assert 0 < max(shares) <= 1.05 * slowest / made["interval"]
+    asked = 2 * fastest["frames_per_second"]
+    done = run("build", "small.npz", *alone, "--fps", str(asked), "--output", "never", cwd=workplace)
+    assert done.returncode == 5
+    assert "error: frames do not overlap where they are started over AXI-Lite" in done.stderr
+    assert not (workplace / "never").exists()
