@@ -142,7 +142,7 @@ def memories_of(folded: Folded) -> WeightMemories:
 
 
 def _fingerprint(folded: Folded) -> str:
-    """Hash all that the words depend on, and all that computes with them: the folded graph without loaded weights."""
+    """Hash all that the words depend on and that computes with them, and how the host reads what comes of it."""
     digest = hashlib.sha256()
     for node in folded.graph.nodes:
         op = node.op
@@ -151,6 +151,8 @@ def _fingerprint(folded: Folded) -> str:
         entry = encode_op(op, lambda _path, array: [list(array.shape), hashlib.sha256(array.tobytes()).hexdigest()])
         ends = [node.inputs, node.outputs, [str(folded.graph.streams[name]) for name in node.outputs]]
         digest.update(json.dumps([entry, to_json(folded.folds[node.name]), ends], sort_keys=True).encode() + b"\0")
+    graph = folded.graph
+    digest.update(json.dumps([_meaning(graph, name) for name in (*graph.inputs, *graph.outputs)]).encode())
     return digest.hexdigest()
 
 
@@ -198,7 +200,20 @@ def same_topology(graph: Graph, other: Graph) -> dict[str, IntArray]:
     shapes = [[str(one.streams[name]) for name in one.inputs] for one in (graph, other)]
     if ends[0] != ends[1] or shapes[0] != shapes[1]:
         raise MuxflowError(f"{other.name}: other inputs or outputs than the design of {graph.name}; {SAME}")
+    for ours, given in (*zip(graph.inputs, other.inputs, strict=True), *zip(graph.outputs, other.outputs, strict=True)):
+        if _meaning(graph, ours) != _meaning(other, given):
+            raise MuxflowError(
+                f"{given} of {other.name}: its codes stand for other numbers than those of {ours} of the design, by another "
+                f"scale or bias, or in another order; the driver keeps those of the design. {SAME}"
+            )
     return contents
+
+
+def _meaning(graph: Graph, name: str) -> object:
+    """Give all by which the host reads an output's codes, or makes an input's."""
+    if name in graph.outputs:
+        return to_json(graph.readouts.get(name))
+    return [graph.streams[name].scale, graph.streams[name].offset, to_json(graph.entries.get(name))]
 
 
 SAME = (

@@ -12,7 +12,7 @@ from muxflow.board.driver.weights import MAGIC
 from muxflow.dataflow.errors import GraphError, MuxflowError, UnsupportedError
 from muxflow.dataflow.fit.design import build_design, with_depths
 from muxflow.dataflow.graph.edit import with_nodes
-from muxflow.dataflow.graph.graph import Graph, Readout
+from muxflow.dataflow.graph.graph import Entry, Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, insert_forks, load_weights
 from muxflow.dataflow.graph.stream import Stream
@@ -124,6 +124,30 @@ def test_networks_of_other_topologies(project, tmp_path):
         accelerator.load_weights()
     with pytest.raises(AcceleratorError, match="weights are part of the bitstream"):
         stored.emulate(weights=project.path / "weights.bin")
+
+
+def test_a_network_whose_codes_mean_other_numbers(tmp_path):
+    """The driver reads logits by the design's scales and biases, and makes codes by its input scale: another's are refused."""
+
+    def read(graph, scale=0.5, offset=0.0, step=1.0, mean=0.25):
+        (x,), (y,) = graph.inputs, graph.outputs
+        size, pixels = graph.streams[y].channels, graph.streams[y].size
+        readout = Readout((scale,) * size, (offset,) * size, tuple(range(pixels)), (pixels,))
+        entry = Entry((0, 1, 2), graph.streams[x].shape, (mean,), (2.0,))
+        streams = {**graph.streams, x: replace(graph.streams[x], scale=(step,))}
+        return replace(graph, streams=streams, readouts={y: readout}, entries={x: entry})
+
+    project = built(read(forked()), tmp_path / "p")
+    opened, file = muxflow.Project(project), tmp_path / "f.weights"
+    opened.write_weights(read(network(5)), file)
+    for number, other in enumerate(({"scale": 0.25}, {"offset": 1.0}, {"step": 2.0}, {"mean": 0.5})):
+        what = "y" if number < 2 else "x"
+        message = rf"^{what} of net: its codes stand for other numbers than those of {what} of the design"
+        with pytest.raises(MuxflowError, match=message):
+            opened.write_weights(read(network(5), **other), file)
+        theirs = built(read(forked(), **other), tmp_path / f"{number}")
+        with pytest.raises(MuxflowError, match="topology, thresholds or scales"):
+            project.words(theirs.path / "weights.bin")
 
 
 def test_what_the_build_appended_is_appended(tmp_path):
