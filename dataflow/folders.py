@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from glob import escape
 from pathlib import Path, PurePosixPath
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import permit, read_json
+from muxflow.dataflow.files import naming, permit, read_json
 from muxflow.dataflow.interruption import ended, undisturbed
 from muxflow.dataflow.limits import check_bytes
 
@@ -85,19 +86,56 @@ def check_writable(path: Path, *sources: Path | None) -> None:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What Muxflow wrote into a folder: `files`, relative to it; all else there is the user's. `network`: made of which."""
+    """What Muxflow wrote into a folder; all else there is the user's.
+
+    `network`: which it was made of. `files`: relative to the folder, with the hash of what was written; "" where an older
+    version did not say it.
+    """
 
     network: str
-    files: frozenset[str]
+    files: Mapping[str, str]
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """Read what Muxflow wrote into a folder; None where it says nothing, as one of an older version or of somebody else."""
     try:
         entry = read_json(folder / MANIFEST)
-        return Manifest(str(entry["network"]), frozenset(map(str, entry["files"])))
+        files = entry["files"]
+        hashes = files if isinstance(files, dict) else dict.fromkeys(files, "")
+        return Manifest(str(entry["network"]), {str(name): str(value) for name, value in hashes.items()})
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def files_below(path: Path) -> list[Path]:
+    """List the files in a folder and in those below it, behind links too, once each; of a file the file."""
+    if not path.is_dir():
+        return [path]
+    found, seen = [], set()
+    for above, folders, names in os.walk(path, followlinks=True):
+        folders.sort()
+        if (real := os.path.realpath(above)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(above, name) for name in names]
+    return sorted(found)
+
+
+def edited_files(folder: Path, *parts: str) -> list[str]:
+    """List the files of `parts`, files and folders in a written folder, that are not as Muxflow wrote them; none that is gone."""
+    manifest = read_manifest(folder)
+    return [
+        name
+        for name, written in sorted(manifest.files.items() if manifest else ())
+        if written and any(PurePosixPath(name).is_relative_to(part) for part in parts) and (folder / name).is_file()
+        if _hash(folder / name) != written
+    ]
+
+
+def _hash(file: Path) -> str:
+    with naming(file), file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def check_sources(folder: Path, *parts: str) -> None:
@@ -111,7 +149,7 @@ def check_sources(folder: Path, *parts: str) -> None:
     for part in parts:
         above = folder / part
         inside = {file for file in ours if file.is_relative_to(above)}
-        for file in sorted({above, *above.rglob("*"), *inside}):
+        for file in sorted({*files_below(above), *inside}):
             if file.is_file():
                 check_bytes(str(file), file.stat().st_size)
             elif file in inside:
@@ -187,16 +225,16 @@ def _put_back(old: Path, path: Path) -> None:
         old.rename(path)
         return
     manifest = read_manifest(old)
-    _move_others(old, path, frozenset() if manifest is None else manifest.files)
+    _move_others(old, path, () if manifest is None else manifest.files)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_manifest(folder: Path, network: str) -> None:
-    files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir())
+    files = {file.relative_to(folder).as_posix(): _hash(file) for file in files_below(folder)}
     (folder / MANIFEST).write_text(json.dumps({"files": files, "network": network}, indent=1) + "\n")
 
 
-def _move_others(old: Path, new: Path, ours: frozenset[str]) -> None:
+def _move_others(old: Path, new: Path, ours: Collection[str]) -> None:
     """Move what is not ours from an old folder into the new one; a folder in which nothing was ours moves in one piece.
 
     Where something cannot be moved nothing is, and MuxflowError names it.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
@@ -14,6 +13,7 @@ from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.timing import Timing
+from muxflow.dataflow.folders import edited_files
 from muxflow.dataflow.graph.codec import from_json, to_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.op import Fold
@@ -29,8 +29,7 @@ class DesignFile:
     """What `design.json` holds.
 
     `folds`: of the nodes that have one of their own; `depths`: FIFO depths of the folded graph in beats; `completions`:
-    cycles after which the simulated frames had left, None without a simulation; `options`: of the target that wrote it;
-    `simulated`: digest of what those cycles are of, so that a design edited by hand does not keep figures of another.
+    cycles after which the simulated frames had left, None without a simulation; `options`: of the target that wrote it.
     """
 
     board: str
@@ -42,17 +41,11 @@ class DesignFile:
     completions: tuple[int, ...] | None
     options: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
-    simulated: str = ""
 
     def __post_init__(self) -> None:
         ends = self.completions
         if ends is not None and (not ends or ends[0] < 1 or any(b <= a for a, b in itertools.pairwise(ends))):
             raise MuxflowError("completions: frames leave in order; expected ascending cycles from 1, or null")
-
-    def digest(self, graph: Path) -> str:
-        """Hash the simulated cycles and what they are of: the graph's file, folds and depths."""
-        said = json_text([to_json(one) for one in (self.folds, self.depths, self.completions)])
-        return hashlib.sha256(graph.read_bytes() + said.encode()).hexdigest()
 
 
 def save_design(design: Design, folder: Path, options: Mapping[str, str] | None = None) -> None:
@@ -70,16 +63,14 @@ def save_design(design: Design, folder: Path, options: Mapping[str, str] | None 
         options or {},
         __version__,
     )
-    if entry.completions is not None:
-        entry = replace(entry, simulated=entry.digest(folder / GRAPH))
     (folder / DESIGN).write_text(json_text(to_json(entry)))
 
 
 def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
     """Build the design of a project folder again, with the options of its target.
 
-    Cycles of another graph, other folds or other depths than the file's are left out: its rate is an estimate then.
-    Raises MuxflowError naming the file, and what in it is missing or does not fit.
+    Raises MuxflowError naming the file, and what in it is missing or does not fit, or that it is not as it was written:
+    its cycles would be those of another design.
     """
     file = folder / DESIGN
     try:
@@ -93,7 +84,6 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
     graph = read_graph(folder / GRAPH)
     try:
         entry = from_json(DesignFile, text)
-        ends = entry.completions if entry.simulated == entry.digest(folder / GRAPH) else None
         design = build_design(
             graph,
             entry.folds,
@@ -103,8 +93,13 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
             clock_mhz=entry.clock_mhz,
             utilisation=entry.utilisation,
             depths=entry.depths,
-            timing=None if ends is None else Timing(ends, {}, {}, 0),
+            timing=None if entry.completions is None else Timing(entry.completions, {}, {}, 0),
         )
     except MuxflowError as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
+    if changed := edited_files(folder, DESIGN, GRAPH):
+        raise MuxflowError(
+            f"{folder / changed[0]}: changed since Muxflow wrote it, so that sources and figures are of another design; build "
+            "the project again, with the options of what you want"
+        )
     return design, entry.options

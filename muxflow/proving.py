@@ -162,7 +162,8 @@ def prove(
         speeds[f"{variant}_compile_seconds"] = simulation.compile_seconds
     rest = ", ".join(end.rest for end in graph.ends.values() if end.rest)
     remarks = [f"up to {rest}, which the host computes" if rest else ""] * len(models)
-    remarks += ["FIFOs at their depths" if bounded else ""] * len(simulations)
+    edited = f"sources edited since they were written: {project.hls.edited}" if project.hls.edited else ""
+    remarks += [", ".join(filter(None, ("FIFOs at their depths" if bounded else "", edited)))] * len(simulations)
     rungs = [rung(outcome, remark) for outcome, remark in zip(agreed.outcomes, remarks, strict=True)]
     rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
     rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))
@@ -236,7 +237,7 @@ def project_report(
     """
     hls = project.hls
     more: dict[str, Any] = {"bare": bare, "energies": energies, "watched": watched, "frontier": frontier}
-    more["one_at_a_time"] = hls.one_at_a_time
+    more |= {"one_at_a_time": hls.one_at_a_time, "edited": hls.edited}
     return folder_report(hls.design, hls.path, hls.digest, version, **more)
 
 
@@ -247,6 +248,7 @@ def folder_report(
     version: str,
     *,
     one_at_a_time: bool = False,
+    edited: str = "",
     bare: Design | None = None,
     energies: Energies | None = None,
     watched: bool = False,
@@ -256,8 +258,9 @@ def folder_report(
     """Make the report of a design whose project stands in a folder.
 
     `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap;
-    `bare`, `energies`, `frontier`: as `make_report` takes them; `watched`: simulate what each layer does with its time;
-    `built_by`: the command that built the project, the one that it keeps when empty.
+    `edited`: which of its sources were edited since, as `Project.edited` says; `bare`, `energies`, `frontier`: as
+    `make_report` takes them; `watched`: simulate what each layer does with its time; `built_by`: the command that built the
+    project, the one that it keeps when empty.
     """
     kept, found = kept_ladder(folder, digest), vendor_findings(design, folder, digest)
     seen = {one.title: one for one in (found.rung,) if one is not None}
@@ -268,6 +271,7 @@ def folder_report(
         version=version,
         stages=found.stages,
         one_at_a_time=one_at_a_time,
+        edited=edited,
         bare=bare,
         energies=energies,
         pipeline=watch(design, one_at_a_time) if watched else None,

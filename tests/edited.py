@@ -1,8 +1,12 @@
 """JSON files that somebody has edited: every part of them in turn, and what may stand there."""
 
 import copy
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from muxflow.dataflow.folders import MANIFEST, _hash, read_manifest
 
 BAD: tuple[Any, ...] = (
     None,
@@ -39,3 +43,11 @@ def put(value: Any, path: tuple[Any, ...], part: Any) -> Any:
         inner = inner[key]
     inner[path[-1]] = part
     return changed
+
+
+def as_written(folder: Path) -> None:
+    """Make what stands in a folder pass for what Muxflow wrote there, as somebody can who means harm."""
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    files = {name: _hash(folder / name) for name in manifest.files if (folder / name).is_file()}
+    (folder / MANIFEST).write_text(json.dumps({"files": files, "network": manifest.network}))

@@ -20,6 +20,7 @@ from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import read_json, read_lines, write_atomically
+from muxflow.dataflow.folders import files_below
 from muxflow.dataflow.processes import running
 
 Tell = Callable[[str, str], None]
@@ -171,8 +172,7 @@ def _key(stage: Stage, keys: Mapping[str, str]) -> str:
     for name in stage.after:
         digest.update(f"\0{name}={keys.get(name, '')}".encode())
     for path in stage.inputs:
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in files:
+        for file in files_below(path):
             if file.is_file():
                 inside = file.relative_to(path.parent).as_posix()
                 with file.open("rb") as opened:

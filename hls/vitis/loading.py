@@ -200,10 +200,10 @@ def same_topology(graph: Graph, other: Graph) -> dict[str, IntArray]:
     shapes = [[str(one.streams[name]) for name in one.inputs] for one in (graph, other)]
     if ends[0] != ends[1] or shapes[0] != shapes[1]:
         raise MuxflowError(f"{other.name}: other inputs or outputs than the design of {graph.name}; {SAME}")
-    for ours, given in (*zip(graph.inputs, other.inputs, strict=True), *zip(graph.outputs, other.outputs, strict=True)):
-        if _meaning(graph, ours) != _meaning(other, given):
+    for held, met in zip((*graph.inputs, *graph.outputs), (*other.inputs, *other.outputs), strict=True):
+        if _meaning(graph, held) != _meaning(other, met):
             raise MuxflowError(
-                f"{given} of {other.name}: its codes stand for other numbers than those of {ours} of the design, by another "
+                f"{met} of {other.name}: its codes stand for other numbers than those of {held} of the design, by another "
                 f"scale or bias, or in another order; the driver keeps those of the design. {SAME}"
             )
     return contents

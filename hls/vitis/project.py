@@ -14,7 +14,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import naming
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
-from muxflow.dataflow.folders import check_sources
+from muxflow.dataflow.folders import check_sources, edited_files, files_below
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.text import shown
@@ -174,12 +174,18 @@ class Project:
     def digest(self) -> str:
         """Hash of every source that a simulation compiles, and of the design that it is read by."""
         digest = hashlib.sha256()
-        sources = (file for folder in SOURCES for file in (self.path / folder).rglob("*"))
+        sources = (file for folder in SOURCES for file in files_below(self.path / folder))
         for file in sorted((*sources, self.path / DESIGN, self.path / GRAPH)):
             if file.is_file():
                 with naming(file):
                     digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()
+
+    @cached_property
+    def edited(self) -> str:
+        """The sources of a simulation that are not as they were written, the first by name; "" where all are."""
+        first, *others = edited_files(self.path, *SOURCES) or ("",)
+        return f"{first} and {len(others)} more" if others else first
 
     def vector_file(self, stream: str) -> Path:
         """Locate the test bench's words of an input or an output."""

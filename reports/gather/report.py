@@ -46,6 +46,7 @@ def make_report(
     version: str = "",
     stages: tuple[Stage, ...] = (),
     one_at_a_time: bool = False,
+    edited: str = "",
     bare: Design | None = None,
     energies: Energies | None = None,
     pipeline: Pipeline | None = None,
@@ -56,10 +57,11 @@ def make_report(
 ) -> Report:
     """Make the report of a design; what comes from comparisons and tools is given by whoever ran them.
 
-    `one_at_a_time`: whether the project lets a frame begin only after the one before has ended. `bare`: the design without
-    the margins of its FIFOs (`without_margins`), where what they cost is to be said. `energies`: of single operations, those
-    that ship with Muxflow when None. `pipeline`: of `watch`, `frontier`: of `design_frontier`, where they are wanted; the
-    frontier is of frames that overlap, and left out where they do not.
+    `one_at_a_time`: whether the project lets a frame begin only after the one before has ended. `edited`: which sources
+    are not as they were written. `bare`: the design without the margins of its FIFOs (`without_margins`), where what they
+    cost is to be said. `energies`: of single operations, those that ship with Muxflow when None. `pipeline`: of `watch`,
+    `frontier`: of `design_frontier`, where they are wanted; the frontier is of frames that overlap, and left out where they
+    do not.
     """
     plan = make_memory_plan(design)
     layers = layers_of(design)
@@ -103,7 +105,7 @@ def make_report(
         accuracy=accuracy,
         near_ties=_count(notes, "near_ties"),
         thresholds=_count(notes, "thresholds"),
-        remarks=_remarks(design.graph),
+        remarks=_remarks(design.graph, edited),
         version=version,
         stages=tuple(given.get(name, Stage(name, "not run")) for name in STAGES),
         one_at_a_time=one_at_a_time,
@@ -193,11 +195,14 @@ def _non_dominated(design: Design, points: Sequence[FrontierPoint]) -> tuple[Fro
     )
 
 
-def _remarks(graph: Graph) -> str:
-    """Give what the importer noted, of a network on clips what a report's frames and images are, and whether a state goes on."""
+def _remarks(graph: Graph, edited: str) -> str:
+    """Give what the importer noted, of clips what frames and images are, whether a state goes on, what was edited."""
+    other = (
+        f"sources edited since they were written ({edited}): cycles and resources are of the design" if edited else ""
+    )
     said = f"a frame or image here is a clip of {counted(graph.pictures, 'picture')}" if graph.pictures else ""
     goes_on = "recurrent layers go on from frame to frame" if graph.carries else ""
-    return "; ".join(filter(None, (graph.notes.get("remarks", ""), said, goes_on)))
+    return "; ".join(filter(None, (other, graph.notes.get("remarks", ""), said, goes_on)))
 
 
 def _count(notes: Mapping[str, str], name: str) -> int:

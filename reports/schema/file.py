@@ -140,6 +140,10 @@ def _check(report: Report) -> None:
     for name in ("interval", "latency"):
         if getattr(report, name) < 1:
             raise MuxflowError(f"{name}: {getattr(report, name)}; expected cycles from 1")
+    if report.interval < report.slowest_cycles:
+        raise MuxflowError(
+            f"interval: {report.interval} cycles, of which the slowest node takes {report.slowest_cycles}"
+        )
     if not report.nodes or not report.layers:
         raise MuxflowError("nodes, layers: empty; a design has some")
     for name in ("budget", "reserve"):

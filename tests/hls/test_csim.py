@@ -169,6 +169,37 @@ def test_compiler_failure_shows_the_log(project, tmp_path):
         compile_csim(broken)
 
 
+def test_sources_behind_a_link_are_sources(project, images, tmp_path):
+    """A folder that somebody replaced by a link: what changes behind it is compiled again, and is another digest."""
+    linked = copy(project, tmp_path / "p")
+    headers = linked.path / "include" / "muxflow"
+    headers.rename(tmp_path / "mine")
+    headers.symlink_to(tmp_path / "mine")
+    (tmp_path / "mine" / "round").symlink_to(tmp_path / "mine")  # a link that leads back
+    assert not linked.edited and linked.digest == project.digest
+    np.testing.assert_array_equal(run_csim(linked, images).outputs, project.design.graph(images))
+    file = tmp_path / "mine" / "threshold.hpp"
+    file.write_text(file.read_text() + "#error changed\n")
+    changed = Project(linked.path, project.design, project.options)
+    assert changed.edited == "include/muxflow/threshold.hpp" and changed.digest != project.digest
+    with pytest.raises(ToolError, match="changed"):
+        run_csim(changed, images)
+
+
+def test_what_an_edited_source_includes_is_compiled_each_time(project, images, tmp_path):
+    """It may lie where no digest looks."""
+    edited = copy(project, tmp_path / "p")
+    (tmp_path / "mine.hpp").write_text("// fine\n")
+    top = edited.path / "src" / "top.cpp"
+    top.write_text(f'#include "{tmp_path / "mine.hpp"}"\n' + top.read_text())
+    edited = Project(edited.path, project.design, project.options)
+    assert edited.edited == "src/top.cpp"
+    run_csim(edited, images)
+    (tmp_path / "mine.hpp").write_text("#error changed\n")
+    with pytest.raises(ToolError, match="changed"):
+        run_csim(edited, images)
+
+
 def test_first_difference_is_named(project, images, tmp_path):
     """One threshold changed in the written project: the node after it is named, not the output."""
     broken = copy(project, tmp_path / "p")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import run
+from edited import as_written
 
 import muxflow
 from muxflow.dataflow.graph.graph import Graph
@@ -76,6 +77,7 @@ def test_a_board_file_that_a_project_names_is_not_run(residual: Graph, tmp_path:
     file = project.path / "design.json"
     entry = json.loads(file.read_text())
     file.write_text(json.dumps({**entry, "board": str(tmp_path / "board.py")}))
+    as_written(project.path)
     done = run("bitstream", "project", cwd=tmp_path)
     assert done.returncode == 1 and "is for a board of your own: give its file" in " ".join(done.stderr.split())
     assert not (tmp_path / "ran").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edited import as_written
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError
@@ -285,6 +286,7 @@ def test_broken_entries(dense, tmp_path, key, value, message):
     write_project(dense, tmp_path / "p")
     file = tmp_path / "p" / "design.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    as_written(tmp_path / "p")
     with pytest.raises(MuxflowError, match=message):
         load_project(tmp_path / "p")
 
@@ -316,32 +318,30 @@ def test_the_digest_changes_with_the_design(dense, tmp_path):
     entry = json.loads(file.read_text())
     entry["depths"] = {name: depth + 1 for name, depth in entry["depths"].items()}
     file.write_text(json.dumps(entry))
+    as_written(tmp_path / "p")
     assert load_project(tmp_path / "p").digest != first
 
 
-@pytest.mark.parametrize("key", ["completions", "depths", "graph", "clock_mhz"])
-def test_an_edited_design_has_no_simulated_cycles(tmp_path, key):
-    """Cycles are those of a graph, its folds and its depths: of others they are not told; a clock does not change them."""
-    sized = muxflow.fit(dense_graph(), fps=100_000)
-    folder = write_project(sized, tmp_path / "p").path
-    assert load_project(folder).design.timing.completions == sized.timing.completions
+@pytest.mark.parametrize("key", ["completions", "depths", "board", "clock_mhz", "graph"])
+def test_an_edited_design_is_refused(tmp_path, key):
+    """The sources, and cycles that were simulated, are of the design as it was written."""
+    folder = write_project(muxflow.fit(dense_graph(), fps=100_000), tmp_path / "p").path
     entry = json.loads((folder / "design.json").read_text())
     if key == "graph":
-        weights = np.random.default_rng(5).integers(-2, 2, (6, 40))
+        op = RomWeights(np.random.default_rng(5).integers(-2, 2, (6, 40)))
         graph = dense_graph()
-        write_graph(
-            replace(graph, nodes=(replace(graph.nodes[0], op=RomWeights(weights)), *graph.nodes[1:])),
-            folder / "graph.npz",
-        )
-    elif key == "clock_mhz":
-        entry[key] /= 2
+        write_graph(replace(graph, nodes=(replace(graph.nodes[0], op=op), *graph.nodes[1:])), folder / "graph.npz")
     elif key == "depths":
         entry[key] = {name: depth + 1 for name, depth in entry[key].items()}
     else:
-        entry[key] = [end + 1 for end in entry[key]]
-    (folder / "design.json").write_text(json.dumps(entry))
-    timing = load_project(folder).design.timing
-    assert timing.completions == sized.timing.completions if key == "clock_mhz" else timing is None
+        entry[key] = {"completions": [end + 1 for end in entry["completions"]], "board": "kv260", "clock_mhz": 400.0}[
+            key
+        ]
+    name = "graph.npz" if key == "graph" else "design.json"
+    if key != "graph":
+        (folder / name).write_text(json.dumps(entry))
+    with pytest.raises(MuxflowError, match=rf"p/{name}: changed since Muxflow wrote it, so that sources and figures"):
+        load_project(folder)
 
 
 def test_missing_project(tmp_path):

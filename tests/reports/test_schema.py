@@ -74,6 +74,7 @@ def test_what_a_command_says_beside_a_report_is_left_out(report: Report) -> None
         ("schema", True, "schema: True"),
         ("clock_mhz", 0, "a clock of 0"),
         ("interval", 0, "interval: 0; expected cycles from 1"),
+        ("interval", 1, r"interval: 1 cycles, of which the slowest node takes \d+"),
         ("latency", -1, "latency: -1; expected 0, or a number from 1e-12"),
         ("nodes", [], "nodes, layers: empty"),
         ("used", {"FF": 1, "BRAM18": 1, "DSP": 1}, "used: lacks LUT"),

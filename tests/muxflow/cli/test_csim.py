@@ -66,6 +66,23 @@ def test_a_changed_source_makes_csim_fail_with_the_node_and_loses_its_proof(work
     assert f"{top} is gone; build the project again" in "".join(done.stderr.split("\n"))
 
 
+def test_sources_that_were_edited_are_told(workplace: Path) -> None:
+    """They may be right, and be proved; the figures stay those of the design, and the report says so."""
+    assert run("build", "small.npz", "--output", "edited", cwd=workplace).returncode == 0
+    top = workplace / "edited" / "src" / "top.cpp"
+    text = top.read_text()
+    top.write_text(text + "// mine\n")
+    done = run("csim", "edited", "--variant", "native", "--json", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "warning: sources of edited were edited since they were written: src/top.cpp" in done.stderr
+    entry = json.loads(done.stdout)
+    assert entry["ladder"][0]["detail"].endswith("sources edited since they were written: src/top.cpp")
+    told = "sources edited since they were written (src/top.cpp): cycles and resources are of the design"
+    assert entry["remarks"] == told
+    top.write_text(text)
+    assert json.loads(run("report", "edited", "--json", cwd=workplace).stdout)["remarks"] == ""
+
+
 def ladder_of(project: str, folder: Path) -> list[dict[str, str]]:
     done = run("report", project, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
