@@ -102,7 +102,9 @@ def read_manifest(folder: Path) -> Manifest | None:
         entry = read_json(folder / MANIFEST)
         files = entry["files"]
         hashes = files if isinstance(files, dict) else dict.fromkeys(files, "")
-        return Manifest(str(entry["network"]), {str(name): str(value) for name, value in hashes.items()})
+        if not isinstance(entry["network"], str):
+            return None
+        return Manifest(entry["network"], {str(name): str(value) for name, value in hashes.items()})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -288,8 +290,16 @@ def check_replaceable(path: Path, marker: str, what: str) -> None:
 
 
 def check_network(path: Path, network: str, else_what: str = "or replace it with --force") -> None:
-    """Raise MuxflowError where `path` was made of another network than the one of that name; `else_what`: what to do else."""
-    manifest = read_manifest(Path(os.path.realpath(path)))
+    """Raise MuxflowError where `path` was made of another network than the one of that name, or does not say of which.
+
+    `else_what`: what to do else.
+    """
+    folder = Path(os.path.realpath(path))
+    manifest = read_manifest(folder)
+    if manifest is None and os.path.lexists(folder / MANIFEST):
+        raise MuxflowError(
+            f"{path / MANIFEST} cannot be read, which says what {path} was made of; choose another folder, {else_what}"
+        )
     if manifest is not None and manifest.network not in ("", network):
         raise MuxflowError(
             f"{path} holds the project of {manifest.network}, and this is {network}; choose another folder, {else_what}"

@@ -79,7 +79,9 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
         free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
         remedy = f"`muxflow build MODEL --output {folder}` writes a project" if free else "give the folder of a project"
         raise MuxflowError(f"{file}: no such file; {remedy}") from None
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise MuxflowError(f"{file}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
         raise MuxflowError(f"{file}: not a Muxflow design ({plainly(error)}); build the project again") from error
     graph = read_graph(folder / GRAPH)
     try:

@@ -163,6 +163,8 @@ def _read_npz(path: Path) -> tuple[Any, Mapping[str, npt.NDArray[Any]]]:
             header = parse_json(archive.read(HEADER))
             arrays = npz_arrays(archive, str(path))
             check_bytes(str(path), WIDE * sum(array.size for array in arrays.values()))
+    except PermissionError as error:
+        raise MuxflowError(f"{path}: cannot be read ({error.strerror})") from error
     except ARCHIVE_FAULTS as error:
         raise MuxflowError(f"{path}: not a Muxflow graph file ({plainly(error)})") from error
     return header, arrays

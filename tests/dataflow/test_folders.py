@@ -139,7 +139,9 @@ def test_what_muxflow_did_not_write_stays(tmp_path):
     assert set(read_manifest(target).files) == {"src/top.cpp", "notes.txt"}
 
 
-@pytest.mark.parametrize("text", [None, "", "[]", '{"network": "n"}', '{"files": 3, "network": "n"}'])
+@pytest.mark.parametrize(
+    "text", [None, "", "[]", '{"network": "n"}', '{"files": 3, "network": "n"}', '{"files": [], "network": 5}']
+)
 def test_a_folder_without_a_manifest_keeps_what_the_new_one_has_not(tmp_path, text):
     target = tmp_path / "project"
     with whole_folder(target) as folder:
@@ -147,7 +149,11 @@ def test_a_folder_without_a_manifest_keeps_what_the_new_one_has_not(tmp_path, te
         (folder / "b").write_text("1")
     (target / MANIFEST).unlink() if text is None else (target / MANIFEST).write_text(text)
     assert read_manifest(target) is None
-    check_network(target, "any")
+    if text is None:
+        check_network(target, "any")
+    else:
+        with pytest.raises(MuxflowError, match=r"project/\.muxflow\.json cannot be read, which says .*--force"):
+            check_network(target, "any")
     with whole_folder(target) as folder:
         (folder / "b").write_text("2")
     assert [(target / name).read_text() for name in listing(target)] == ["1", "2"]

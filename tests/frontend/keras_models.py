@@ -393,6 +393,7 @@ def lone():
         QActivation("hard_tanh", name="smooth")(x),
         QActivation("quantized_ulaw(4)", name="ulaw")(x),
         QConv2D(2, 3, padding="same", kernel_quantizer="bernoulli(alpha=1)", name="random_weights")(x),
+        QConv2D(2, 1, kernel_quantizer=SIGNED, name="lost")(x),
         layers.Dropout(0.5, name="trains")(x, training=True),
         QActivation(SIGNED, name="half", dtype="float16")(x),
         layers.BatchNormalization(axis=1, name="rows")(x),
@@ -501,6 +502,8 @@ def main(folder):
             x = load_digits().images[1500:, ..., None].astype(np.float32) / 16
         else:
             settle(net, rng)
+            if name == "lone":
+                net.get_layer("lost").set_weights([np.full((1, 1, 2, 2), np.nan), np.zeros(2)])
             grid = "pixels" if name in ZOO_MODELS else "grid"
             first = get_quantizer(SIGNED) if name == "plain" else net.get_layer(grid).quantizer
             x = np.asarray(first(rng.uniform(-1.2, 1.2, (64, *net.input_shape[1:])).astype(np.float32)))

@@ -154,6 +154,8 @@ def test_jester_is_read_from_its_layout(tmp_path):
     long = [((176, 100), 5 * place) for place in range(37)]
     jester(tmp_path, [(34870, "Stop Sign", sixteen), (7, "Swiping Left", long)])
     jester(tmp_path, [(7, "Swiping Left", long)], name="jester-v1-validation.csv")
+    for other in ("3.jpg", "000003.jpg", "cover.jpg"):  # no names of frames
+        (tmp_path / "20bn-jester-v1" / "7" / other).touch()
     train, test = load("jester", "train", tmp_path), load("jester", "test", tmp_path)
     assert (len(train), train.labels.tolist(), len(test)) == (2, [1, 0], 1)
     assert train.classes == ("Swiping Left", "Stop Sign")
@@ -190,6 +192,10 @@ ONE = [((32, 24), 9)]
             r"line 1: '5;Waving'; expected `id;label`",
         ),
         (lambda home: (home / "jester-v1-train.csv").write_text("../5;Stop Sign\n"), r"'\.\./5;Stop Sign'; expected"),
+        (
+            lambda home: (home / "jester-v1-train.csv").write_text("5" * 400 + ";Stop Sign\n"),
+            r"line 1: '5{50,}.*; expected",
+        ),
         (lambda home: (home / "jester-v1-train.csv").write_text("\n"), r"jester-v1-train.csv: no clips"),
         (
             lambda home: (home / "jester-v1-labels.csv").write_text("Stop Sign\n" * 2),
@@ -200,7 +206,7 @@ ONE = [((32, 24), 9)]
             r"jester-v1-labels.csv: cannot be read \(ValueError: it has more than .* bytes \(MOST_TEXT\)\); fetch",
         ),
         (
-            lambda home: (home / "20bn-jester-v1/5" / f"{'9' * 30}.jpg").touch(),
+            lambda home: (home / "20bn-jester-v1/5" / "99999.jpg").touch(),
             r"no file .*5/00004.jpg, though later frames",
         ),
         (

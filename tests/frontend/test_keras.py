@@ -380,6 +380,7 @@ def test_what_is_not_supported_is_named(described):
     assert "hard_tanh: it has more than 65536 values" in lone["smooth"]
     assert "no multiples of one step" in lone["ulaw"]
     assert "kernel quantizer bernoulli(alpha=1) rounds at random" in lone["random_weights"]
+    assert "lost (QConv2D): its kernel holds NaN or infinity; the training diverged" in lone["lost"]
     assert "trains (Dropout): called with training=True, so predict trains" in lone["trains"]
     assert "half (QActivation): computes in float16; supported is float32" in lone["half"]
     assert "rows (BatchNormalization): axis=[1]; supported is the last axis" in lone["rows"]

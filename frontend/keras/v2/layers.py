@@ -69,6 +69,8 @@ def settled(quantizer: Any, values: Floats) -> Floats:
 def quantized(quantizer: Any, variable: Any, what: str) -> Floats:
     """Return the numbers that a layer computes with: a variable after its quantizer, if it has one."""
     values = np.asarray(variable, np.float32)
+    if not np.isfinite(values).all():
+        raise UnsupportedError(f"its {what} holds NaN or infinity; the training diverged or the file is damaged")
     if quantizer is None:
         return values
     result = settled(quantizer, values)

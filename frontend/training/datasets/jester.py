@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,8 @@ CLIPS = "20bn-jester-v1"
 LISTS: dict[str, str] = {"train": "jester-v1-train.csv", "test": "jester-v1-validation.csv"}
 """Of clips and their labels; those of Jester's own test are not published, so its validation clips are the split "test"."""
 LABELS = "jester-v1-labels.csv"
+MOST_DIGITS = 18
+"""Of a clip's number; Jester's have up to six (decision)."""
 
 
 class ClipFiles:
@@ -84,25 +87,30 @@ def load_jester(folder: str | Path, split: Split) -> Dataset:
     numbers = {name: number for number, name in enumerate(classes)}
     if len(numbers) < len(classes):
         raise MuxflowError(f"{home / LABELS}: a line is there twice; expected a class a line, so fetch it again")
-    folders, lengths, labels = [], [], []
-    frames = cache(_frames)  # a list may name a clip again and again
+    clips: list[tuple[Path, int]] = []
+    labels: list[int] = []
+
+    @cache  # a list may name a clip again and again
+    def found(clip: str) -> tuple[Path, int]:
+        return home / CLIPS / clip, _frames(home / CLIPS / clip)
+
     for place, line in text_lines(home / LISTS[split]):
         clip, _, label = line.partition(";")
-        if not clip.isascii() or not clip.isdigit() or label not in numbers:
+        if not re.fullmatch(rf"[0-9]{{1,{MOST_DIGITS}}}", clip) or label not in numbers:
             raise MuxflowError(
                 f"{home / LISTS[split]}, line {place}: {shown(line)}; expected `id;label`, a number and a line of {LABELS}"
             )
-        folders.append(home / CLIPS / clip)
-        lengths.append(frames(folders[-1]))
+        clips.append(found(clip))
         labels.append(numbers[label])
-    if not folders:
+    if not clips:
         raise MuxflowError(f"{home / LISTS[split]}: no clips; expected lines `id;label`")
-    return Dataset("Jester", split, ClipFiles(folders, lengths), np.array(labels, np.int64), classes)
+    files = ClipFiles([clip for clip, _ in clips], [length for _, length in clips])
+    return Dataset("Jester", split, files, np.array(labels, np.int64), classes)
 
 
 def _frames(folder: Path) -> int:
-    """Count the frames of a clip; raises MuxflowError when it has none, or one is missing between others."""
-    found = sorted(int(path.stem) for path in folder.glob("*.jpg") if path.stem.isascii() and path.stem.isdigit())
+    """Count the frames of a clip, files named by five digits; raises MuxflowError for none, or one missing between others."""
+    found = sorted(int(path.stem) for path in folder.glob("*.jpg") if re.fullmatch("[0-9]{5}", path.stem))
     if not found:
         raise MuxflowError(
             f"data set Jester: clip {folder} has no frames; expected files such as {frame_file(folder, 1)}"
