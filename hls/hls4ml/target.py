@@ -12,6 +12,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import Pass
 from muxflow.dataflow.packages import install_extra, package
+from muxflow.dataflow.quantities import rate
 from muxflow.hls import hls4ml
 from muxflow.hls.design_file import load_design
 from muxflow.hls.hls4ml.execution import Hls4mlExecution
@@ -69,7 +70,23 @@ class Hls4mlTarget:
     def write(self, design: Design, path: Path, options: Hls4mlOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project; see `muxflow.hls.hls4ml.write`."""
         backend = options.backend or hls4ml.default_backend(design.board, design.graph)
-        return Written(hls4ml.write(design, path, backend=backend), facts={"hls4ml back end": backend})
+        facts = {"hls4ml back end": backend}
+        if backend == "VivadoAccelerator" and (bound := _wrapper_bound(design)):
+            facts["wrapper"] = bound
+        return Written(hls4ml.write(design, path, backend=backend), facts=facts)
+
+
+def _wrapper_bound(design: Design) -> str:
+    """Say by how much the wrapper of VivadoAccelerator is slower than the design, as it takes one number a beat; "" for not."""
+    graph = design.graph
+    name = max((*graph.inputs, *graph.outputs), key=lambda end: graph.streams[end].size)
+    cycles = graph.streams[name].size
+    if cycles <= design.interval:
+        return ""
+    return (
+        f"VivadoAccelerator's wrapper moves one number a cycle, so that {name} takes {cycles:,} cycles a frame: at most "
+        f"{rate(design.clock_mhz * 1e6 / cycles)} there"
+    )
 
 
 TARGET = Hls4mlTarget()
