@@ -140,6 +140,8 @@ def _check(report: Report) -> None:
     for name in ("interval", "latency"):
         if getattr(report, name) < 1:
             raise MuxflowError(f"{name}: {getattr(report, name)}; expected cycles from 1")
+    if any(point.interval < 1 for point in report.frontier):
+        raise MuxflowError("frontier: a point of 0 cycles a frame; expected cycles from 1")
     if not report.nodes or not report.layers:
         raise MuxflowError("nodes, layers: empty; a design has some")
     for name in ("budget", "reserve"):
