@@ -28,6 +28,7 @@ from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, insert_f
 from muxflow.dataflow.op import Op
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.top_k import TopK
+from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import shown
 from muxflow.frontend import registry
 from muxflow.frontend.model import ImportOptions, Layout, NodeStatus
@@ -69,7 +70,9 @@ def _numbers(name: str, value: Any) -> tuple[float, ...]:
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
         raise UsageError(f"{name.replace('_', ' ')} {shown(value)}; give a number, or a list of one a channel")
     if len(value) > MOST_CHANNELS:
-        raise UsageError(f"{name.replace('_', ' ')} of {len(value):,} numbers; give one, or a list of one a channel")
+        raise UsageError(
+            f"{name.replace('_', ' ')} of {counted(len(value), 'number')}; give one, or a list of one a channel"
+        )
     return tuple(value)
 
 

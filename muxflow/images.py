@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from muxflow.dataflow.text import reason
 
 IMAGES, LABELS = "images", "labels"
 """Names of the arrays in a file of images."""
+
+DIGEST = 12
+"""Characters of a digest of images (decision)."""
 
 CODES_AS_FLOATS = 2
 """How many times an input's largest value codes must be to be told from values (decision)."""
@@ -56,12 +60,16 @@ class Frames:
 
 @dataclass(frozen=True)
 class Images:
-    """Input codes with, where there are any, labels; the name of the data set or file, and its split, "" for none."""
+    """Input codes with, where there are any, labels; the name of the data set or file, and its split, "" for none.
+
+    `digest`: of what stands in a file, "" for a data set.
+    """
 
     codes: Batch | Frames
     labels: npt.NDArray[np.int64] | None
     dataset: str
     split: str
+    digest: str = ""
 
 
 def file_images(graph: Graph, path: Path, count: int | None) -> Images:
@@ -95,9 +103,18 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
     except MuxflowError as error:
         raise MuxflowError(f"{path}: {error}") from error
     frames = graph.frames(codes)
-    return Images(
-        codes, None if labels is None else _labels(path, labels[:count], frames), ", ".join([path.name, *remarks]), ""
-    )
+    known = None if labels is None else _labels(path, labels[:count], frames)
+    digest = _digest({name: array[:count] for name, array in given.items()}, known)
+    return Images(codes, known, ", ".join([path.name, *remarks]), "", digest)
+
+
+def _digest(given: Arrays, labels: npt.NDArray[np.int64] | None) -> str:
+    """Hash images as they were given, and their labels."""
+    made = hashlib.sha256()
+    for name, array in (*sorted(given.items()), *(() if labels is None else ((LABELS, labels),))):
+        made.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        made.update(np.ascontiguousarray(array).data)
+    return made.hexdigest()[:DIGEST]
 
 
 def _read(path: Path) -> Arrays:

@@ -177,7 +177,7 @@ def accuracy_of(graph: Graph, images: Images, outputs: Mapping[str, IntArray]) -
     if images.labels is None or not graph.says_class(graph.outputs[0]):
         return None
     correct = int((predictions(graph, outputs) == images.labels).sum())
-    return Accuracy(images.dataset, images.split, len(images.labels), correct)
+    return Accuracy(images.dataset, images.split, len(images.labels), correct, images.digest)
 
 
 @contextmanager

@@ -49,7 +49,7 @@ class Outcome:
 
     `status`: "fitted", "refused" (it cannot be done, `reason` says why), or "crashed" (tried again the next time).
     `interval`, `latency`: cycles, by cycle simulation where `simulated`, else estimates; resources: estimates;
-    `parameter_bits`: stored weights and thresholds; `saved_bits`: generated weights.
+    `parameter_bits`: stored weights and thresholds, each once; `saved_bits`: generated weights.
     """
 
     point: Point

@@ -131,6 +131,8 @@ def _derived(number: int, first: Report) -> Measure:
     def basis(report: Report) -> str:
         if figure.unit.endswith("kLUT"):
             return f"{report.interval_is}; {report.counted.title}"
+        if figure.name in ("GOPS/W", "energy a frame"):
+            return f"{report.interval_is}; {derived(report)[number].what}"
         return derived(report)[number].what if figure.unit else report.interval_is
 
     return Measure(figure.name, figure.unit or "%", read, MORE if figure.more_is_better else LESS, basis)

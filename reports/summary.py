@@ -63,7 +63,7 @@ def details(report: Report) -> list[tuple[str, str]]:
             f"widest stream {count(report.widest_stream_bits)} of {count(report.stream_bits_limit)} bits, largest loop body "
             f"{count(report.largest_unroll)} of {count(report.unroll_limit)} unrolled operations",
         ),
-        ("stored parameters", f"{si(plan.parameter_bits, 'bit')} of weights and thresholds"),
+        ("stored parameters", f"{si(plan.parameter_bits, 'bit')} of weights and thresholds, each counted once"),
     ]
     if words := plan.loaded_words:
         bits = report.memory_bits["loaded"]

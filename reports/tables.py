@@ -136,7 +136,14 @@ def derived_figures(report: Report) -> Group:
             "measured rate", f"{rounded(seen.frames_per_second)} frames/s", f"on the {seen.measured_on}, {seen.state}"
         )
         latency = f"{rounded(1e6 * seen.latency_seconds)} µs"
-        made.add_row("measured latency", latency, f"of one image as the host sees it, {seen.state}")
+        made.add_row(
+            "measured latency", latency, f"of one image as the host sees it, on the {seen.measured_on}, {seen.state}"
+        )
+        if seen.clock_mhz is not None:
+            wrong = seen.other_clock(report.clock_mhz)
+            text = f"of {report.clock_mhz:g} MHz asked for, {seen.state}"
+            text += "; WARNING: another clock, the measured figures are of it" if wrong else ""
+            made.add_row("measured clock", f"{seen.clock_mhz:.2f} MHz", text)
     return titled("derived figures", made)
 
 
@@ -226,8 +233,12 @@ def slowest_layers(report: Report) -> Group:
 
 
 def layers(report: Report) -> Group:
-    """Tabulate the layers with weights: shape, bits, products, folds, the busy share of their products."""
-    made = table(("layer", "shape", "matrix"), ("groups", "bits w, a", "MAC", "PE", "SIMD", "II", "efficiency", "busy"))
+    """Tabulate the layers with weights: shape, bits, products, folds, the busy share of their products.
+
+    MAC a cycle: PE times SIMD times the groups and the pixels side by side.
+    """
+    columns = ("groups", "bits w, a", "MAC", "PE", "SIMD", "MAC a cycle", "II", "efficiency", "busy")
+    made = table(("layer", "shape", "matrix"), columns)
     for layer in report.layers:
         one, activity = layer.matrix, layer.activity
         if one is None:
@@ -243,6 +254,7 @@ def layers(report: Report) -> Group:
             count(layer.macs),
             count(one.pe),
             count(one.simd),
+            count(one.parallel),
             count(one.initiation_interval),
             "-" if share_busy is None else f"{100 * share_busy:.0f} %",
             busy,

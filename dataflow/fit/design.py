@@ -66,14 +66,18 @@ class Design:
         """Give what a node takes, memories not placed (estimate)."""
         return self.folded.cost(node)
 
-    def fifos_after(self, node: Node) -> tuple[PlacedMemory, ...]:
-        """Give the FIFOs that a node writes; a stream that is read in place has none."""
-        return tuple(self.fifos[name] for name in node.outputs if name in self.fifos)
+    def fifos_of(self, node: Node) -> tuple[PlacedMemory, ...]:
+        """Give the FIFOs that are counted with a node: those that it writes, and those of the design's inputs that it reads.
+
+        A stream that is read in place has none.
+        """
+        names = (*node.outputs, *(name for name in node.inputs if name in self.graph.inputs))
+        return tuple(self.fifos[name] for name in names if name in self.fifos)
 
     def node_resources(self, node: Node) -> Resources:
-        """Sum what a node takes with its memories and the FIFOs after it (estimate)."""
+        """Sum what a node takes with its memories and its FIFOs, see `fifos_of` (estimate)."""
         total = self.cost(node).logic
-        placed = [*self.memories[node.name], *self.fifos_after(node)]
+        placed = [*self.memories[node.name], *self.fifos_of(node)]
         for memory in placed:
             total += memory.resources
         return total
@@ -84,8 +88,6 @@ class Design:
         total = Resources()
         for node in self.graph.nodes:
             total += self.node_resources(node)
-        for name in self.graph.inputs:
-            total += self.fifos[name].resources
         return total
 
     @property
@@ -132,21 +134,23 @@ class Design:
         return self.latency / (self.clock_mhz * 1e6)
 
     def memory_bits(self) -> dict[str, dict[str, int]]:
-        """Count bits by node, the FIFOs after it included, and by kind: rom, loaded, threshold, line, frame, fifo, state."""
+        """Count bits by node, its FIFOs included, and by kind: rom, loaded, threshold, line, frame, fifo, state."""
         table: dict[str, dict[str, int]] = {}
         for node in self.graph.nodes:
             row: dict[str, int] = {}
-            placed = [*self.memories[node.name], *self.fifos_after(node)]
+            placed = [*self.memories[node.name], *self.fifos_of(node)]
             for entry in placed:
                 row[entry.memory.kind] = row.get(entry.memory.kind, 0) + entry.memory.bits
             table[node.name] = row
         return table
 
-    @property
+    @cached_property
     def stored_parameter_bits(self) -> int:
-        """Bits of weights and thresholds in memories."""
-        kinds = ("rom", "loaded", "threshold")
-        return sum(m.memory.bits for row in self.memories.values() for m in row if m.memory.kind in kinds)
+        """Bits of weights and thresholds, each counted once: what the narrowest folds store of them, whatever the folds are.
+
+        Memories of other folds may hold copies, for lanes that read at addresses of their own, or thresholds in another form.
+        """
+        return sum(map(self.folded.parameter_bits, self.graph.nodes))
 
     @property
     def saved_bits(self) -> int:

@@ -124,8 +124,30 @@ class Device:
 
     def budget(self, utilisation: Utilisation) -> Resources:
         """Give what a design may use of it: the shares, less the reserve."""
-        shares = ((name, getattr(utilisation, name), getattr(self.reserve, name)) for name in AMOUNTS)
-        return Resources(**{name: max(0, int(getattr(self, name) * share) - held) for name, share, held in shares})
+        asked = self._shares(utilisation)
+        return Resources(**{name: max(0, getattr(asked, name) - getattr(self.reserve, name)) for name in AMOUNTS})
+
+    def spent(self, utilisation: Utilisation) -> str:
+        """Say which resources a design may use none of, and why, in words; "" where it may use some of each.
+
+        One that the part has none of is left out.
+        """
+        asked, left = self._shares(utilisation), self.budget(utilisation)
+        names = [name for name in AMOUNTS if getattr(self, name) and not getattr(left, name)]
+        held = [name for name in names if getattr(self.reserve, name)]
+
+        def told(amounts: Resources, chosen: list[str]) -> str:
+            return ", ".join(f"{count(getattr(amounts, name))} {name.upper()}" for name in chosen)
+
+        parts = [
+            f"the reserve for shell and DMA, {told(self.reserve, held)}, takes all of the share, {told(asked, held)}"
+        ]
+        parts = parts if held else []
+        none = [name.upper() for name in names if name not in held]
+        return "; ".join([*parts, *([f"the share of {', '.join(none)} is less than one"] if none else [])])
+
+    def _shares(self, utilisation: Utilisation) -> Resources:
+        return Resources(**{name: int(getattr(self, name) * getattr(utilisation, name)) for name in AMOUNTS})
 
     def amounts(self, resources: Resources) -> dict[str, int]:
         """Give amounts by name, those of UltraRAM only where the part has any."""

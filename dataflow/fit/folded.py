@@ -13,7 +13,7 @@ from muxflow.dataflow.access import Access
 from muxflow.dataflow.errors import BudgetError, GraphError
 from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.fit.implementation import Cost, Implementations, Limits
+from muxflow.dataflow.fit.implementation import Cost, Implementations, Limits, parameters_of
 from muxflow.dataflow.fit.memory import Kind, Memory
 from muxflow.dataflow.graph.edit import free_name
 from muxflow.dataflow.graph.graph import Graph
@@ -72,6 +72,12 @@ class Folded:
     def _costs(self) -> dict[str, Cost]:
         """What `cost` has given, by node."""
         return {}
+
+    def parameter_bits(self, node: Node) -> int:
+        """Count the bits of a node's parameters, each once, whatever its fold."""
+        if not parameters_of(self.cost(node).memories):
+            return 0
+        return self.implementations.of(node.op).parameter_bits(node.op, self.graph.ports(node))
 
     def cycles(self, node: Node) -> int:
         """Count the cycles of a node for one frame when no stream makes it wait (estimate)."""

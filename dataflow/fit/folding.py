@@ -97,7 +97,7 @@ def fit(
 
     best, held = in_rounds(search, sized, secured, tell)
     if best is None:
-        raise BudgetError(search.failure(held, board, nearest))
+        raise BudgetError(search.failure(held, board, nearest, device.spent(utilisation)))
     if best.timing is not None:
         tell("FIFO depths: cutting")
         fifos = cut_fifos(best.folded, Sizing(best.depths, best.timing, longest(best)), cuts=CUTS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from muxflow.dataflow.access import Access
 from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.fit.memory import Memory
+from muxflow.dataflow.fit.memory import PARAMETERS, Memory
 from muxflow.dataflow.op import MOST_PIXELS, Fold, Op, Ports
 
 
@@ -34,6 +35,16 @@ class Cost:
         return Resources(self.lut, self.ff, 0, self.dsp)
 
 
+def parameters_of(memories: Iterable[Memory]) -> int:
+    """Sum the bits of the memories that hold parameters."""
+    return sum(memory.bits for memory in memories if memory.kind in PARAMETERS)
+
+
+def narrowest(op: Op, ports: Ports) -> Fold:
+    """Give the legal fold of fewest operations: no parameter stands in its memories twice, as no lanes share one."""
+    return min(op.folds(ports), key=lambda fold: fold.operations)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a target can take: bits of the widest stream, operations in one unrolled loop body, neighbouring pixels at once."""
@@ -52,6 +63,10 @@ class Implementation(Protocol):
 
     def cost(self, op: Op, ports: Ports, fold: Fold) -> Cost:
         """Give the cost under a fold."""
+        ...
+
+    def parameter_bits(self, op: Op, ports: Ports) -> int:
+        """Count the bits of the op's parameters, each once: the same whatever the fold."""
         ...
 
     def forms(self, op: Op, ports: Ports, fold: Fold) -> tuple[Fold, ...]:
@@ -115,6 +130,10 @@ class Adjusted(ABC):
     @abstractmethod
     def adjusted(self, op: Op, ports: Ports, fold: Fold, cost: Cost) -> Cost:
         """Give what takes the place of a cost of `base`."""
+
+    def parameter_bits(self, op: Op, ports: Ports) -> int:
+        """Count the bits of the op's parameters, each once."""
+        return self.base.of(op).parameter_bits(op, ports)
 
     def forms(self, op: Op, ports: Ports, fold: Fold) -> tuple[Fold, ...]:
         """List in what forms a fold can be built."""

@@ -14,6 +14,8 @@ from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.fit.resource_model import estimate, model
 
 Kind = Literal["rom", "loaded", "threshold", "line", "frame", "fifo", "state"]
+PARAMETERS: frozenset[Kind] = frozenset({"rom", "loaded", "threshold"})
+"""Kinds of memories that hold parameters: weights, thresholds, and what stands for them."""
 Placement = Literal["bram", "uram", "lutram", "register"]
 
 # Depth x width of a RAMB18E1 / RAMB18E2 in simple dual port use (UG473 table 1-7, UG573 table 1-8).

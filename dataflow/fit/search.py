@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from muxflow.dataflow.fit.ceiling import limit_of_folds
 from muxflow.dataflow.fit.design import Design
@@ -129,17 +129,18 @@ class Search:
     def _latency_of(self, solution: Solution) -> int:
         return schedule(fold_graph(self.graph, solution.folds, self.implementations), timed=True).latency
 
-    def failure(self, held: Mapping[str, int], board: str, exact: bool) -> str:
+    def failure(self, held: Mapping[str, int], board: str, exact: bool, gone: str = "") -> str:
         """Explain why there is no design: the fastest one that fits, or how far the smallest is from fitting.
 
-        `exact`: search for the smallest; else a bound says how large any is.
+        `exact`: search for the smallest; else a bound says how large any is. `gone`: what nothing is left of, and why
+        (`Device.spent`).
         """
         solver = self.solver(held)
         name = self.graph.name
         nearest = fastest(solver, self.budget)
         advice = "choose a larger board (`muxflow boards`), raise the utilisation, or make the network smaller"
         if nearest is None:
-            return f"{name} does not fit {board}: {self._smallest(solver, exact)}. Remedy: {advice}"
+            return f"{name} does not fit {board}: {self._smallest(solver, exact, gone)}. Remedy: {advice}"
         reached = rate(self.clock_mhz * 1e6 / nearest.cycles)
         near = f"the nearest point that fits is {reached} ({counted(nearest.cycles, 'cycle')} a frame, estimate)"
         faster = [cycles for cycles in solver.intervals() if cycles < nearest.cycles]
@@ -157,14 +158,14 @@ class Search:
             why = str(stops or "no fold within the tools' limits on stream width and unrolled work is faster")
             advice = "raise the clock (--clock), or make the network smaller: a larger board does not help"
         else:
-            binding = ", ".join(beyond.resources.exceeds(self.budget)) or "what its FIFOs hold"
-            why = f"{binding} binds: faster takes {beyond.resources}"
+            over = beyond.resources.exceeds(self.budget) or ["what its FIFOs hold"]
+            why = f"{_binds(over)}: faster takes {beyond.resources}"
         return (
             f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; an estimate may come "
             f"to {self.budget}. {why}. Remedy: lower the goal, {advice}"
         )
 
-    def _smallest(self, solver: Solver, exact: bool) -> str:
+    def _smallest(self, solver: Solver, exact: bool, gone: str) -> str:
         """Say what the smallest folding takes, or a small one and a bound on all."""
         found = solver.smallest(solver.intervals()[-1], self.budget)
         assert found is not None
@@ -178,5 +179,11 @@ class Search:
                 "the nearest folding",
                 f"it needs {rounded(nearest.resources.share(self.budget))} times the budget",
             )
-        binding = ", ".join(solution.resources.exceeds(self.budget))
-        return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binding} binds: {times}"
+        over = solution.resources.exceeds(self.budget)
+        if gone and any(not limit for name, limit in self.budget.items() if name in over):
+            times = gone  # of nothing there is no multiple
+        return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {_binds(over)}: {times}"
+
+
+def _binds(over: Sequence[str]) -> str:
+    return f"{', '.join(over)} {'binds' if len(over) == 1 else 'bind'}"

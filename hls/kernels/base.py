@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from muxflow.dataflow.access import Access
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.fit.implementation import Cost, Limits
+from muxflow.dataflow.fit.implementation import Cost, Limits, narrowest, parameters_of
 from muxflow.dataflow.op import Fold, IntArray, Op, Ports
 
 Arguments = tuple[tuple[str, int | bool], ...]
@@ -86,6 +86,10 @@ class Kernel(ABC, Generic[OpT]):
     @abstractmethod
     def cost(self, op: OpT, ports: Ports, fold: Fold) -> Cost:
         """Estimate the cost under a fold; the docstring derives the formula."""
+
+    def parameter_bits(self, op: OpT, ports: Ports) -> int:
+        """Count the bits of the op's parameters, each once: what its narrowest fold stores of them."""
+        return parameters_of(self.cost(op, ports, narrowest(op, ports)).memories)
 
     def forms(self, op: OpT, ports: Ports, fold: Fold) -> tuple[Fold, ...]:
         """List in what forms a fold can be built: with its products in LUTs, in DSP blocks, or the only one there is."""

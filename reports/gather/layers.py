@@ -9,9 +9,11 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, width
 from muxflow.dataflow.op import Role
+from muxflow.dataflow.ops.lstm_cell import LstmCell, sum_interval
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.reports.gather.weights import is_generated
 from muxflow.reports.schema.rows import KINDS, Activity, LayerRow, Matrix
 
 
@@ -104,19 +106,24 @@ def _row(design: Design, name: str, nodes: list[Node], activity: Activity | None
 
 def _matrix(design: Design, node: Node, window: str) -> Matrix | None:
     """Describe the product of a layer's node that computes; None where it has no weights."""
-    if not isinstance(node.op, MatrixVector):
+    if not isinstance(node.op, MatrixVector | LstmCell):
         return None
     (x, w), (y,) = (ports := design.graph.ports(node)).inputs, ports.outputs
+    input_bits, sum_bits, groups = x.bits, y.bits, 1
+    if isinstance(node.op, MatrixVector):
+        groups = node.op.groups
+    else:  # the recurrent product, of the outputs of the step before
+        input_bits, sum_bits = y.bits, width(*sum_interval(x, w, node.op.output_interval))[0]
     source, fold = design.graph.producers()[node.inputs[1]], design.folds[node.name]
     return Matrix(
         kernel=window,
-        groups=node.op.groups,
+        groups=groups,
         filters=w.shape[0],
         columns=w.shape[1],
         weight_bits=w.bits,
-        input_bits=x.bits,
-        sum_bits=y.bits,
-        generated=source.op.saved_bits(design.graph.ports(source)) > 0,
+        input_bits=input_bits,
+        sum_bits=sum_bits,
+        generated=is_generated(design.graph, node.inputs[1]),
         loaded=source.op.loaded,
         pe=fold.pe,
         simd=fold.simd,

@@ -9,10 +9,10 @@ from muxflow.reports.schema.rows import JoinRow, MemoryPlan, MemoryRow
 
 
 def make_memory_plan(design: Design) -> MemoryPlan:
-    """Make the memory plan of a design; a FIFO belongs to the node that writes it, the first one to the host."""
-    writers = {name: node.name for node in design.graph.nodes for name in node.outputs}
+    """Make the memory plan of a design; a FIFO belongs to the node that `fifos_of` counts it with."""
+    owners = {fifo.memory.name: node.name for node in design.graph.nodes for fifo in design.fifos_of(node)}
     placed = [(node, memory.memory.name, memory) for node in design.memories for memory in design.memories[node]]
-    placed += [(writers.get(name, "host"), name, fifo) for name, fifo in design.fifos.items()]
+    placed += [(owners[name], name, fifo) for name, fifo in design.fifos.items()]
     rows = tuple(
         MemoryRow(
             node,

@@ -17,13 +17,19 @@ def weight_rows(design: Design) -> tuple[WeightRow, ...]:
     banks = {part.name: join.name for join in graph.nodes for part in _parts(graph, join)}
     found: dict[str, list[WeightKind]] = {}
     for node in graph.nodes:
-        if isinstance(node.op, MatrixVector):
-            weights = graph.streams[node.inputs[1]]
-            if weights.constant is not None:
+        for name, port in zip(node.inputs, node.op.inputs, strict=False):
+            weights = graph.streams[name]
+            if port.weights and weights.constant is not None and not is_generated(graph, name):
                 filters, columns = weights.shape
                 kind = WeightKind(filters, columns, weights.bits)
                 found.setdefault(banks.get(node.name, node.name), []).append(kind)
     return tuple(WeightRow(name, tuple(sorted(kinds, key=lambda kind: -kind.bits))) for name, kinds in found.items())
+
+
+def is_generated(graph: Graph, weights: str) -> bool:
+    """Say whether a stream of weights comes from a generator, which stores none of them."""
+    source = graph.producers()[weights]
+    return source.op.saved_bits(graph.ports(source)) > 0
 
 
 def _parts(graph: Graph, join: Node) -> tuple[Node, ...]:

@@ -63,7 +63,9 @@ def cards(report: Report) -> Iterator[Card]:
     yield quantity("one-image latency", si(report.latency_us * 1e-6, "s"), latency)
     yield from (_resource(report, name) for name in report.used if name in ("LUT", "BRAM18"))
     saved = f"; {si(report.saved_bits, 'bit')} generated" if report.saved_bits else ""
-    yield quantity("stored parameters", si(report.parameter_bits, "bit"), f"weights and thresholds{saved}")
+    yield quantity(
+        "stored parameters", si(report.parameter_bits, "bit"), f"weights and thresholds, each counted once{saved}"
+    )
     power, seen = report.power, report.measured
     if power is None:
         yield _not_run("power", "report_power, after implementation")
@@ -73,6 +75,8 @@ def cards(report: Report) -> Iterator[Card]:
         yield _not_run("measured rate", "the driver on the board")
     else:
         said = f"on the {seen.measured_on}, {seen.state}"
+        if seen.clock_mhz is not None and seen.other_clock(report.clock_mhz):
+            said += f"; WARNING: at {seen.clock_mhz:.2f} MHz, not the {report.clock_mhz:g} MHz asked for"
         yield quantity("measured rate", rate(seen.frames_per_second), said, seen.state)
     efficiency = report.efficiency
     if efficiency is not None:

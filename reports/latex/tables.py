@@ -42,7 +42,7 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         ("operations", f"{si(report.operations, 'MAC')} a frame", "counted"),
         ("accuracy", None if right is None else f"{right:.2f} %", "" if accuracy is None else accuracy.basis),
         ("bits of weights / activations", precisions(report, " / "), "counted"),
-        ("parameters", si(report.parameter_bits, "bit"), "stored: weights and thresholds"),
+        ("parameters", si(report.parameter_bits, "bit"), "weights and thresholds, each once"),
         ("generated weights", si(report.saved_bits, "bit"), "not stored"),
         *((name, f"{amounts[name]:,}", counted.title) for name in report.used if name in amounts),
         ("rate", f"{rounded(report.frames_per_second)} frames/s", rate_is),
@@ -92,20 +92,20 @@ def layer_tables(report: Report) -> tuple[TexTable, TexTable]:
     resources = ("LUT", "BRAM18")
 
     def short(layer: LayerRow) -> tuple[Cell, ...]:
-        one = layer.matrix
-        folds = (None, None) if one is None else (one.pe, one.simd)
-        return (layer.name, *folds, layer.cycles, _efficiency(report, layer), layer.lut, layer.bram18)
+        products = None if layer.matrix is None else layer.matrix.parallel
+        rest = (layer.cycles, _efficiency(report, layer), layer.lut, layer.bram18)
+        return (layer.name, layer.macs or None, products, *rest)
 
     def full(layer: LayerRow) -> tuple[Cell, ...]:
         one = layer.matrix
         known: tuple[Cell, ...] = (None,) * 3
         if one is not None:
             known = (one.kernel.partition(",")[0] or "1x1", one.groups, f"{one.weight_bits}/{one.input_bits}")
-        folds = (None,) * 3 if one is None else (one.pe, one.simd, one.initiation_interval)
+        folds = (None,) * 4 if one is None else (one.pe, one.simd, one.parallel, one.initiation_interval)
         rest = (layer.cycles, _efficiency(report, layer), layer.lut, layer.bram18)
         return (layer.name, layer.shape, *known, layer.macs or None, *folds, *rest)
 
-    folds = (Column("PE", number=True), Column("SIMD", number=True))
+    macs, products = Column("MAC", number=True), Column("MAC/\ncycle", number=True)
     costs = (
         Column("cycles", number=True),
         Column("eff.\n(\\%)", number=True),
@@ -116,16 +116,17 @@ def layer_tables(report: Report) -> tuple[TexTable, TexTable]:
     used = tuple(report.used[name] for name in resources)
     is_what = (
         f"{subject(report)}. A layer is its window, weights, matrix and thresholds; cycles of its slowest node, "
-        f"resources, folds: estimate. Efficiency: busy share of the products at the interval of {number(report.interval)} "
+        "resources, folds: estimate. MAC/cycle: products at once, PE times SIMD times the groups and the pixels side by side. "
+        f"Efficiency: their busy share at the interval of {number(report.interval)} "
         f"cycles ({tex(report.interval_is)})."
     )
     narrow = TexTable(
         "layers",
         report.network,
         is_what,
-        (Column("layer", fill=True), *folds, *costs),
+        (Column("layer", fill=True), macs, products, *costs),
         tuple(map(short, report.layers)),
-        (("total", None, None, report.interval, share, *used),),
+        (("total", report.operations, report.products or None, report.interval, share, *used),),
     )
     columns = (
         Column("layer", fill=True),
@@ -133,12 +134,15 @@ def layer_tables(report: Report) -> tuple[TexTable, TexTable]:
         Column("K"),
         Column("gr.", number=True),
         Column("bits\nW/A"),
-        Column("MAC", number=True),
-        *folds,
+        macs,
+        Column("PE", number=True),
+        Column("SIMD", number=True),
+        products,
         Column("II", number=True),
         *costs,
     )
-    totals = ("total", None, None, None, None, report.operations, None, None, None, report.interval, share, *used)
+    folds = (None, None, report.products or None, None)
+    totals = ("total", None, None, None, None, report.operations, *folds, report.interval, share, *used)
     return narrow, TexTable(
         "layers", report.network, is_what, columns, tuple(map(full, report.layers)), (totals,), True
     )

@@ -42,6 +42,7 @@ def derived(report: Report) -> tuple[Figure, ...]:
     watts = report.watts
     power = f"report_power of {report.power.tool}, whole chip" if report.power is not None else "power not run"
     microjoules = None if watts is None else 1e6 * watts / report.frames_per_second
+    counted_energy = "; ".join(filter(None, ("estimate, no measurement", report.energy_source)))
     return (
         Figure("GOPS", gops, "GOPS", f"two operations a MAC; rate by {rate_is}"),
         Figure("GOPS/W", None if not watts else gops / watts, "GOPS/W", power),
@@ -49,5 +50,5 @@ def derived(report: Report) -> tuple[Figure, ...]:
         Figure("frames/s/kLUT", report.frames_per_second / kilo if kilo else None, "frames/s/kLUT", luts),
         Figure("efficiency", report.efficiency, "", f"busy share of {report.products:,} products a cycle; {rate_is}"),
         Figure("energy a frame", microjoules, "µJ", power, more_is_better=False),
-        Figure("energy a frame, counted", report.microjoules, "µJ", "estimate, no measurement", more_is_better=False),
+        Figure("energy a frame, counted", report.microjoules, "µJ", counted_energy, more_is_better=False),
     )

@@ -144,6 +144,8 @@ def _check(report: Report) -> None:
         raise MuxflowError(
             f"interval: {report.interval} cycles, of which the slowest node takes {report.slowest_cycles}"
         )
+    if any(point.interval < 1 for point in report.frontier):
+        raise MuxflowError("frontier: a point of 0 cycles a frame; expected cycles from 1")
     if not report.nodes or not report.layers:
         raise MuxflowError("nodes, layers: empty; a design has some")
     for name in ("budget", "reserve"):

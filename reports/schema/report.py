@@ -104,7 +104,7 @@ class Report:
 
     @property
     def parameter_bits(self) -> int:
-        """Bits of weights and thresholds that are stored."""
+        """Bits of weights and thresholds that are stored, each counted once, whatever the folds."""
         return self.memory_plan.parameter_bits
 
     @property

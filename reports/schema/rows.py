@@ -199,8 +199,8 @@ class KindTotal:
 class MemoryPlan:
     """Every memory and FIFO of a design, and the buffers of its joins.
 
-    `parameter_bits`: weights and thresholds that are stored; `saved_bits`: weights that are generated instead;
-    `saved_threshold_bits`: thresholds that a bias and a shift stand for, the bias taken off.
+    `parameter_bits`: weights and thresholds, each once, whatever the folds: copies stand in `rows` only; `saved_bits`: weights
+    that are generated instead; `saved_threshold_bits`: thresholds that a bias and a shift stand for, the bias taken off.
     """
 
     rows: tuple[MemoryRow, ...]

@@ -21,6 +21,9 @@ STAGES = (ESTIMATE, SYNTHESISED, COSIMULATED, IMPLEMENTED, SYSTEM)
 """The stages of a report in order; the last one counts DMA, monitor and interconnect too."""
 
 
+CLOCK_TOLERANCE = 0.01
+"""Share by which a measured clock may differ, as the driver has it."""
+
 WORST_FIRST = ("differs", "stale", "equal but for ties", "equal")
 """The outcomes of rungs that have run."""
 
@@ -41,12 +44,16 @@ class Rung:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Right answers of the C simulation (or the graph) on a named split, "" for a file that is none."""
+    """Right answers of the C simulation (or the graph) on a named split, "" for a file that is none.
+
+    `digest`: of the images and labels of a file, which its name does not tell from others; "" where it is not known.
+    """
 
     dataset: str
     split: str
     images: int
     correct: int
+    digest: str = ""
 
     @property
     def source(self) -> str:
@@ -55,8 +62,9 @@ class Accuracy:
 
     @property
     def basis(self) -> str:
-        """What an accuracy is of: data set, split, number of images."""
-        return f"{self.source}, {counted(self.images, 'image')}"
+        """What an accuracy is of: data set, split, number of images, the digest of a file's."""
+        digest = f", digest {self.digest}" if self.digest else ""
+        return f"{self.source}, {counted(self.images, 'image')}{digest}"
 
     @property
     def share(self) -> float:
@@ -126,6 +134,10 @@ class Measured:
     latency_cycles: int | None
     clock_mhz: float | None
     state: State = "done"
+
+    def other_clock(self, nominal_mhz: float) -> bool:
+        """Say whether the clock that was measured is not the one that the design asks for."""
+        return self.clock_mhz is not None and abs(self.clock_mhz - nominal_mhz) > CLOCK_TOLERANCE * nominal_mhz
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,29 @@ def test_too_small_a_device(device, resource):
         fit(network(), KERNELS, device=device, board="b", clock_mhz=100, nearest=True)
 
 
+@pytest.mark.parametrize(
+    ("device", "utilisation", "message"),
+    [
+        (
+            Device("p", 1000, 10**6, 100, 100, Resources(lut=600, ff=5)),
+            Utilisation(lut=0.5, ff=0.5),
+            r"LUT binds: the reserve for shell and DMA, 600 LUT, takes all of the share, 500 LUT\. Remedy",
+        ),
+        (
+            Device("p", 1000, 1000, 100, 100, Resources(lut=600, ff=700)),
+            Utilisation(lut=0.5, ff=0.5),
+            r"LUT, FF bind: the reserve for shell and DMA, 600 LUT, 700 FF, takes all of the share, 500 LUT, 500 FF\.",
+        ),
+        (Device("p", 100, 10**6, 100, 100), Utilisation(lut=0.001), "LUT binds: the share of LUT is less than one"),
+    ],
+)
+@pytest.mark.parametrize("nearest", [False, True])
+def test_of_nothing_there_is_no_multiple(device, utilisation, message, nearest):
+    with pytest.raises(BudgetError, match=message) as caught:
+        fit(network(), KERNELS, device=device, board="b", clock_mhz=100, utilisation=utilisation, nearest=nearest)
+    assert "times the budget" not in str(caught.value)
+
+
 def test_progress_names_the_rounds(device):
     said = []
     fit(network(), KERNELS, device=device, board="b", clock_mhz=100, progress=said.append)
@@ -332,16 +355,17 @@ def test_memory_tables_add_up(make_random_design):
     table = design.memory_bits()
     assert set(table) == {node.name for node in design.graph.nodes}
     assert {kind for row in table.values() for kind in row} <= kinds
-    stored = sum(row.get("rom", 0) + row.get("threshold", 0) for row in table.values())
-    assert stored == design.stored_parameter_bits > 0
+    everything = [*design.fifos.values(), *(one for row in design.memories.values() for one in row)]
+    assert sum(sum(row.values()) for row in table.values()) == sum(one.memory.bits for one in everything)
 
 
 def test_resources_add_up(make_random_design):
     design = make_random_design(1)
     parts = [design.node_resources(node) for node in design.graph.nodes]
-    fifo = design.fifos[design.graph.inputs[0]]
-    assert design.resources.lut == sum(p.lut for p in parts) + fifo.lut
-    assert design.resources.bram18 == sum(p.bram18 for p in parts) + fifo.bram18
+    everything = [*design.fifos.values(), *(one for row in design.memories.values() for one in row)]
+    logic = sum(design.cost(node).lut for node in design.graph.nodes)
+    assert design.resources.lut == sum(p.lut for p in parts) == logic + sum(one.lut for one in everything)
+    assert design.resources.bram18 == sum(p.bram18 for p in parts) == sum(one.bram18 for one in everything)
     assert design.budget == design.device.budget(design.utilisation)
 
 

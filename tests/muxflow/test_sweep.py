@@ -76,7 +76,7 @@ def test_every_point_has_its_outcome(tmp_path, models):
     assert fitted[0].interval == fitted[1].interval
     assert fitted[0].frames_per_second == pytest.approx(fitted[0].clock_mhz * 1e6 / fitted[0].interval, abs=1e-3)
     assert (fitted[0].clock_mhz, fitted[1].clock_mhz) == (100.0, 50.0)
-    reasons = ["'no-such-board' is not known", "utilisation of 0 for lut", "binds", "clock of 0 MHz", "no such file"]
+    reasons = ["'no-such-board' is not known", "utilisation of 0 for lut", " bind", "clock of 0 MHz", "no such file"]
     for outcome, reason in zip(refused, [*reasons, "'no_such_preset' is unknown"], strict=True):
         assert outcome.status == "refused"
         assert reason in outcome.reason
@@ -273,7 +273,7 @@ def test_command(tmp_path, models):
     command = ["sweep", *models, "-b", "pynq-z2", *shares, "--clock", "80", "-o", str(folder), "--jobs", "1"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    assert "rows6 on pynq-z2" in result.output and "binds" in result.output
+    assert "rows6 on pynq-z2" in result.output and " bind" in result.output
     assert (folder / "results.csv").exists()
     again = CliRunner().invoke(app, [*command, "--json"])
     rows = json.loads(again.stdout)["results"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from muxflow.board.driver import results as driver
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.graph.edit import with_nodes
@@ -29,6 +30,7 @@ from muxflow.reports.latex.kit import kit, to_latex
 from muxflow.reports.latex.prior import read_prior
 from muxflow.reports.render import RENDERINGS, check_formats, terminal, to_csv, to_json, to_text, write_report
 from muxflow.reports.schema.report import Report
+from muxflow.reports.schema.stages import CLOCK_TOLERANCE
 from muxflow.reports.side_by_side import Contender
 from muxflow.reports.terminal import PlainConsole
 
@@ -75,8 +77,7 @@ def test_totals_are_those_of_the_design(design: Design, report: Report) -> None:
     assert report.interval == max(row.cycles for row in report.nodes)
     assert report.latency > report.interval // 2
     bits = sum(sum(row.bits.values()) for row in report.nodes)
-    # The FIFO after the host belongs to no node.
-    assert bits + design.fifos[design.graph.inputs[0]].memory.bits == sum(report.memory_bits.values())
+    assert bits == sum(report.memory_bits.values())
     assert report.frames_per_second == pytest.approx(100e6 / report.interval)
     assert report.latency_us == pytest.approx(report.latency / 100)
 
@@ -118,12 +119,11 @@ def test_json_carries_every_figure_and_what_it_is(report: Report) -> None:
     assert "estimate" in entry["figures"]
 
 
-def test_csv_has_a_row_a_node_that_adds_up(design: Design, report: Report) -> None:
+def test_csv_has_a_row_a_node_that_adds_up(report: Report) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(report))))
     assert [row["name"] for row in rows] == [row.name for row in report.nodes]
     for kind, bits in report.memory_bits.items():
-        host = design.fifos[design.graph.inputs[0]].memory.bits if kind == "fifo" else 0
-        assert sum(int(row[f"{kind}_bits"]) for row in rows) + host == bits
+        assert sum(int(row[f"{kind}_bits"]) for row in rows) == bits
 
 
 def test_html_is_well_formed_and_escapes(report: Report) -> None:
@@ -205,6 +205,19 @@ def test_stages_stand_beside_the_estimates(whole: Report, report: Report) -> Non
     assert "none was synthesised" in to_html(report)
     assert "none was synthesised" not in to_html(whole)
     assert "the run has not ended" in to_html(whole)
+
+
+def test_a_measured_clock_that_is_another_is_warned_of(whole: Report) -> None:
+    seen = whole.measured
+    assert seen is not None and CLOCK_TOLERANCE == driver.CLOCK_TOLERANCE
+    for clock, warned in ((99.9, False), (50.0, True), (None, False)):
+        for place in ("board", "emulator"):
+            one = replace(whole, measured=replace(seen, clock_mhz=clock, measured_on=place))
+            text = to_text(one)
+            assert ("WARNING: another clock" in text) == warned
+            assert ("WARNING: at 50.00 MHz, not the 100 MHz asked for" in to_html(one)) == warned
+            assert ("measured clock" in text) == (clock is not None)
+            assert f"of one image as the host sees it, on the {place}, stale" in text
 
 
 def test_markdown_tables_are_whole(whole: Report) -> None:

@@ -79,6 +79,7 @@ def test_what_a_command_says_beside_a_report_is_left_out(report: Report) -> None
         ("nodes", [], "nodes, layers: empty"),
         ("used", {"FF": 1, "BRAM18": 1, "DSP": 1}, "used: lacks LUT"),
         ("budget", {}, "budget: lacks BRAM18"),
+        ("frontier", [{"interval": 0, "used": {}}], "frontier: a point of 0 cycles a frame; expected cycles from 1"),
         ("accuracy", {"dataset": "d", "split": "", "images": 2, "correct": 3}, "accuracy: 3 right of 2"),
         ("network", 3, "network: 3; expected str"),
         (

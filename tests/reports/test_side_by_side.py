@@ -44,8 +44,23 @@ def test_figures_of_different_kinds_have_no_best(report: Report, whole: Report) 
         Accuracy("other", "test", 8, 7),
         Accuracy("digits", "train", 8, 7),
         Accuracy("digits", "test", 80, 70),
+        Accuracy("digits", "test", 8, 7, "0123456789ab"),
     ):
         assert found(report, replace(report, accuracy=other))["accuracy"].best == frozenset()
+    dearer = replace(report, energy=report.energy * 2)
+    assert found(report, dearer)["energy a frame, counted"].best == {0}
+    elsewhere = replace(dearer, energy_source="my own 7 nm")
+    assert found(report, elsewhere)["energy a frame, counted"].best == frozenset()
+    assert "my own 7 nm" in found(report, elsewhere)["energy a frame, counted"].bases[1]
+    same = Accuracy("mine.npz", "", 8, 6, "0123456789ab")
+    assert found(*(replace(report, accuracy=replace(same, correct=n)) for n in (6, 7)))["accuracy"].best == {1}
+    assert same.basis == "mine.npz, 8 images, digest 0123456789ab"
+
+
+def test_watts_of_a_simulated_rate_and_of_an_estimate_have_no_best(whole: Report) -> None:
+    hotter = replace(whole, power=replace(whole.power, total=3.0))  # type: ignore[type-var]
+    assert found(whole, hotter)["GOPS/W"].best == {0}
+    assert found(whole, replace(hotter, simulated=not whole.simulated))["GOPS/W"].best == frozenset()
 
 
 def test_what_was_implemented_of_other_sources_has_no_slack_here(report: Report, whole: Report) -> None:

@@ -58,6 +58,23 @@ def test_codes_with_labels_give_the_accuracy(workplace: Path, graph: Graph) -> N
     assert lost.returncode == 2 and "--data-folder digits is given without a data set" in lost.stderr
 
 
+def test_files_of_one_name_are_told_apart_by_what_is_in_them(tmp_path: Path, graph: Graph) -> None:
+    codes, labels = drawn(graph), np.zeros(len(drawn(graph)), np.int64)
+    found = set()
+    for number, (images, right) in enumerate(
+        ((codes, labels), (codes, labels), (codes, labels + 1), (codes[::-1], labels))
+    ):
+        (tmp_path / str(number)).mkdir()
+        file = tmp_path / str(number) / "mine.npz"
+        np.savez(file, images=images, labels=right)
+        given = file_images(graph, file, None)
+        assert given.dataset == "mine.npz" and len(given.digest) == 12
+        found.add(given.digest)
+    assert len(found) == 3
+    assert file_images(graph, file, 2).digest not in found
+    assert images_for(graph, None, "test", None, 2).digest == ""
+
+
 def test_labels_that_are_no_class_are_refused_before_any_work(tmp_path: Path, graph: Graph) -> None:
     """Classes that are counted from 1 too; where the host decides the class none is counted."""
     (output,) = graph.outputs
