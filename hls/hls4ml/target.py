@@ -70,7 +70,7 @@ class Hls4mlTarget:
     def write(self, design: Design, path: Path, options: Hls4mlOptions, model: Mapping[str, bytes]) -> Written:
         """Write the project; see `muxflow.hls.hls4ml.write`."""
         backend = options.backend or hls4ml.default_backend(design.board, design.graph)
-        facts = {"hls4ml back end": backend}
+        facts: dict[str, str] = {"hls4ml back end": backend}
         if backend == "VivadoAccelerator" and (bound := _wrapper_bound(design)):
             facts["wrapper"] = bound
         return Written(hls4ml.write(design, path, backend=backend), facts=facts)
