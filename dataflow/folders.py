@@ -110,7 +110,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def files_below(path: Path) -> list[Path]:
-    """List the files in a folder and in those below it, behind links too, once each; where `path` is a file, it alone."""
+    """List the files in a folder and in those below it, through links too, once each; where `path` is a file, it alone."""
     if not path.is_dir():
         return [path]
     found, seen = [], set()
