@@ -90,17 +90,26 @@ class LoadsWeights(Protocol):
 
 
 @runtime_checkable
-class StartsFrames(Protocol):
-    """Options of a target whose projects may keep frames apart, beside their fields."""
+class Timed(Protocol):
+    """Options of a target that change the cycles of its projects, beside their fields."""
+
+    def as_built(self, design: Design) -> Design:
+        """Give the design with the simulated cycles of its project."""
+        ...
 
     def one_at_a_time(self, design: Design) -> bool:
         """Tell whether a frame of the design's project begins after the one before has ended."""
         ...
 
 
+def as_built(options: object, design: Design) -> Design:
+    """Give a design with the simulated cycles that a project has which a target's options make."""
+    return options.as_built(design) if isinstance(options, Timed) else design
+
+
 def one_at_a_time(options: object, design: Design) -> bool:
     """Tell whether frames of a design do not overlap in a project that a target's options make."""
-    return isinstance(options, StartsFrames) and options.one_at_a_time(design)
+    return isinstance(options, Timed) and options.one_at_a_time(design)
 
 
 def loaded_weights(options: object) -> tuple[str, ...] | None:

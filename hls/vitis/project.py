@@ -14,6 +14,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import naming
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.folders import check_sources, edited_files, files_below
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
@@ -82,6 +83,13 @@ class ProjectOptions:
         """
         generators = any(not node.inputs for node in design.folded.processes)
         return self.control == "s_axilite" and (generators or bool(loaders(design.folded)))
+
+    def as_built(self, design: Design) -> Design:
+        """Give a design the simulated cycles of the tool's own pipelines: those of Vivado HLS drain at the end of a frame."""
+        if self.tool == "vitis_hls" or design.timing is None:
+            return design
+        frames = len(design.timing.completions)
+        return replace(design, timing=Simulator.of(design.folded, "drained").run(design.depths, frames))
 
     def __post_init__(self) -> None:
         for name, choices in (("tool", get_args(Tool)), ("control", get_args(Control)), ("seeds", get_args(Seeds))):

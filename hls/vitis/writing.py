@@ -59,6 +59,7 @@ def write_project(
     options = options or ProjectOptions()
     path = Path(path).absolute()
     check_folder(path)
+    design = options.as_built(design)
     # Compiled simulations and stages up to the bitstream are found by content: valid beside new sources.
     with whole_folder(path, design.graph.name) as folder:
         _Writer(Project(folder, design, options), progress or (lambda _: None)).write(_vectors(design, vectors))

@@ -40,7 +40,7 @@ from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import BudgetError, UsageError
 from muxflow.dataflow.folders import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
-from muxflow.hls.registry import find, loaded_weights, one_at_a_time
+from muxflow.hls.registry import as_built, find, loaded_weights, one_at_a_time
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
@@ -105,11 +105,12 @@ def build(
             check_network(folder, graph.name)
         done(1, 1)
         fitted = {"implementations": writer.implementations, **asked}
-        design = stage(begin, f"fit {board}", lambda: muxflow.fit(graph, **fitted))
+        design = as_built(options, stage(begin, f"fit {board}", lambda: muxflow.fit(graph, **fitted)))
         apart = one_at_a_time(options, design)
         if apart and fps is not None and design.latency_seconds > 1 / fps:
             fitted |= {"fps": None, "latency": 1 / fps}  # so many pass one after the other if each is through by then
-            design = stage(begin, f"fit {board}, frames apart", lambda: _within_a_frame(graph, fitted))
+            found = stage(begin, f"fit {board}, frames apart", lambda: _within_a_frame(graph, fitted))
+            design = as_built(options, found)
         kept = model_copy(model)
         shares = ("board", "lut", "bram", "sure")
         command = command_line("build", model.name, *given_options(context, without=("output",), always=shares))

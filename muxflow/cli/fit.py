@@ -106,7 +106,15 @@ def wishes(
 
 
 def floor(asked: Mapping[str, Any], design: Design, frames_per_second: float) -> str:
-    """Say that a goal is a floor, or a ceiling, where the cheapest design beyond it is far beyond; "" where it is not."""
+    """Say that a goal is a floor, or a ceiling, where the cheapest design beyond it is far beyond; "" where it is not.
+
+    Or that its project falls short of it, by the time in which its tool's pipelines drain.
+    """
+    if asked["fps"] is not None and frames_per_second < asked["fps"]:
+        return (
+            f"pipelines of this tool drain at the end of a frame, so that the design for {rate(asked['fps'])} does "
+            f"{rate(frames_per_second)}; ask for more"
+        )
     if asked["fps"] is not None and frames_per_second > SURPASSED * asked["fps"]:
         return (
             f"--fps is a floor: of the designs that reach {rate(asked['fps'])} the cheapest one does "

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from command_line import run
 
+from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.hls.vitis.project import load_project
 
 PRETRAINED = Path(__file__).parents[3] / "frontend" / "training" / "pretrained"
 
@@ -77,3 +79,19 @@ def test_a_rate_is_kept_where_frames_do_not_overlap(workplace: Path) -> None:
     assert done.returncode == 5
     assert "error: frames do not overlap where they are started over AXI-Lite" in done.stderr
     assert not (workplace / "never").exists()
+
+
+def test_figures_are_those_of_the_tools_pipelines(workplace: Path) -> None:
+    """Pipelines of Vivado HLS drain at the end of each frame: the same design takes a few cycles more."""
+    asked = ("--fps", "100000", "--json", "--output")
+    flushing = json.loads(run("build", "small.npz", *asked, "flushing", cwd=workplace).stdout)
+    done = run("build", "small.npz", "--tool", "vivado_hls", *asked, "drained", cwd=workplace)
+    drained = json.loads(done.stdout)
+    design = load_project(workplace / "flushing").design
+    found = Simulator.of(design.folded, "drained").run(design.depths, len(design.timing.completions))  # type: ignore[union-attr]
+    assert (drained["interval"], drained["latency"]) == (found.interval, found.latency)
+    assert drained["latency"] > flushing["latency"] and drained["interval"] > flushing["interval"]
+    told = json.loads(run("report", "drained", "--json", cwd=workplace).stdout)
+    assert (told["interval"], told["latency"]) == (drained["interval"], drained["latency"])
+    text = run("build", "small.npz", "--tool", "vivado_hls", "--fps", str(flushing["frames_per_second"]), cwd=workplace)
+    assert "pipelines of this tool drain at the end of a frame, so that the design for" in text.stdout
