@@ -28,12 +28,16 @@ from muxflow.frontend.model import QUANTIZED, Constant, ModelNode
 
 FLOAT_SLACK = 2.0**-21
 """Relative error that the order of a float32 summation can plausibly cause; thresholds nearer to a tie are counted."""
+BETWEEN = np.linspace(-1, 1, 17)[1:-1]
+"""Where within the slack codes are looked for that lie between those at its ends (decision): at the largest sums, of which
+the slack is 8 times float32's own, no float is left out."""
 ROUNDING_MODES = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
 ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 16, 16, 32
 
 MOST_ZERO_POINT = 1 << INPUT_BITS
 
-Ties = tuple[tuple[int, int], ...]
+Ties = tuple[tuple[int, ...], ...]
+"""As in `Graph.ties`: row, sum, and the codes other than the sum's that rounding may give there."""
 CodesOf = Callable[[Doubles], IntArray]
 
 
@@ -274,16 +278,25 @@ def _emitted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ti
 
 
 def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -> tuple[int, Ties]:
-    """Count thresholds whose side could depend on the order in which float32 products were summed; list (row, sum) there."""
+    """Count thresholds whose side could depend on the order in which float32 products were summed; list the ties there.
+
+    A tie: row, sum, and the codes other than that of the sum which the function gives within the slack of it.
+    """
     at = op.thresholds.T
     slack = max(abs(lo), abs(hi)) * np.abs(unit) * FLOAT_SLACK
     near = np.zeros(at.shape, bool)
-    pairs: set[tuple[int, int]] = set()
+    ties: set[tuple[int, ...]] = set()
     for offset in (-1, 0):
         beside = np.clip(at + offset, lo, hi)
-        middle = codes(beside * unit)
-        unsure = (codes(beside * unit - slack) != middle) | (codes(beside * unit + slack) != middle)
+        middle, *others = (codes(beside * unit + side * slack) for side in (0, -1, 1))
+        unsure = (others[0] != middle) | (others[1] != middle)
         unsure &= (at > lo) & (at <= hi)
-        pairs.update((int(row), int(beside[step, row])) for step, row in np.argwhere(unsure))
+        steep = unsure & (np.abs(others[1] - others[0]) > 1)
+        some = steep.any(axis=1)
+        found = [other[unsure] for other in (*others, *[middle] * len(BETWEEN))]
+        for number, side in enumerate(BETWEEN if some.any() else (), len(others)):
+            found[number][steep[unsure]] = codes(beside[some] * unit + side * slack)[steep[some]]
+        for (step, row), own, *given in zip(np.argwhere(unsure).tolist(), middle[unsure], *found, strict=True):
+            ties.add((row, int(beside[step, row]), *sorted(int(code) for code in {*given} - {own})))
         near |= unsure
-    return int(near.sum()), tuple(sorted(pairs))
+    return int(near.sum()), tuple(sorted(ties))
