@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.access import Access
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Beat, Stream, whole
+from muxflow.dataflow.graph.stream import Beat, Stream, check_interval, whole
 
 IntArray = npt.NDArray[np.int64]
 
@@ -279,15 +279,22 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _check_numbers(op: Op) -> None:
-    """Make whole numbers of NumPy's Python's; raises GraphError for attributes that hold anything else in their place."""
+    """Make whole numbers of NumPy's Python's; raises GraphError for attributes that hold anything else in their place.
+
+    So it does for those beyond 64 bits, with which arrays of integers cannot be computed.
+    """
     for name, hint in _hints(type(op)).items():
         if hint is int:
-            object.__setattr__(op, name, whole(getattr(op, name), f"{op.kind}: {name} is"))
+            value = whole(getattr(op, name), f"{op.kind}: {name} is")
+            check_interval(f"{op.kind}: the range of {name}", value, value)
+            object.__setattr__(op, name, value)
         elif get_origin(hint) is tuple and set(get_args(hint)) <= {int, Ellipsis}:
             values = getattr(op, name)
             if not isinstance(values, tuple | list):
                 raise GraphError(f"{op.kind}: {name} is {values!r}; expected a tuple of whole numbers")
-            object.__setattr__(op, name, tuple(whole(value, f"{op.kind}: {name} holds") for value in values))
+            values = tuple(whole(value, f"{op.kind}: {name} holds") for value in values)
+            check_interval(f"{op.kind}: the range of {name}", min(values, default=0), max(values, default=0))
+            object.__setattr__(op, name, values)
 
 
 def concrete_ops(base: type[Op] = Op) -> Iterator[type[Op]]:
