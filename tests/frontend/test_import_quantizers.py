@@ -312,6 +312,20 @@ def test_rounding_gives_no_code_between_those_of_a_quantizer(build, save):
     assert list(load(save(b)).ties.values()) == [((0, 0, -1),)]
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_and_the_least_sum_may_be_ties(sign, build, save):
+    """7 * 0.3 is 10.5 steps of 0.2: whichever code the graph has there, no sum has the other one, yet floats may."""
+    b = build((1, 1, 2, 2))
+    b.quant(scale=1.0, bits=4, signed=1)
+    x = b.last
+    b.node("Conv", x, b.quant(np.float32([[[[sign * 0.3]]]]), 0.3, bits=2, signed=1))
+    b.quant(scale=0.2, bits=8, signed=1)
+    graph = load(save(b))
+    (node,) = (node for node in graph.nodes if isinstance(node.op, Threshold))
+    (own,) = node.op.codes(np.array([[sign * 7]])).reshape(-1).tolist()
+    assert {tie[1]: tie[2:] for tie in graph.ties[node.name]}[sign * 7] == tuple({sign * 10, sign * 11} - {own})
+
+
 @pytest.mark.parametrize(("unit", "bits"), [(2.1, 6), (0.7, 4), (700.3, 12), (2.0**-22, 8)])
 def test_ties_list_every_code_that_float_rounding_can_give(unit, bits, build, save):
     """A step of the sum is some codes, a part of one, hundreds, or nearly none; the codes are those of floats next to it."""
