@@ -142,6 +142,7 @@ class Op(ABC):
         def checked(self: Op) -> None:
             _check_numbers(self)
             validate(self)
+            _check_range(self)
 
         cls.__post_init__ = checked  # type: ignore[method-assign]
 
@@ -279,22 +280,27 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _check_numbers(op: Op) -> None:
-    """Make whole numbers of NumPy's Python's; raises GraphError for attributes that hold anything else in their place.
-
-    So it does for those beyond 64 bits, with which arrays of integers cannot be computed.
-    """
+    """Make whole numbers of NumPy's Python's; raises GraphError for attributes that hold anything else in their place."""
     for name, hint in _hints(type(op)).items():
         if hint is int:
-            value = whole(getattr(op, name), f"{op.kind}: {name} is")
-            check_interval(f"{op.kind}: the range of {name}", value, value)
-            object.__setattr__(op, name, value)
+            object.__setattr__(op, name, whole(getattr(op, name), f"{op.kind}: {name} is"))
         elif get_origin(hint) is tuple and set(get_args(hint)) <= {int, Ellipsis}:
             values = getattr(op, name)
             if not isinstance(values, tuple | list):
                 raise GraphError(f"{op.kind}: {name} is {values!r}; expected a tuple of whole numbers")
-            values = tuple(whole(value, f"{op.kind}: {name} holds") for value in values)
-            check_interval(f"{op.kind}: the range of {name}", min(values, default=0), max(values, default=0))
-            object.__setattr__(op, name, values)
+            object.__setattr__(op, name, tuple(whole(value, f"{op.kind}: {name} holds") for value in values))
+
+
+def _check_range(op: Op) -> None:
+    """Raise GraphError for whole numbers beyond 64 bits, with which arrays of integers cannot be computed.
+
+    After the op's own checks, which say more.
+    """
+    for name, value in op.attributes().items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        numbers = tuple(number for number in numbers if isinstance(number, int))
+        if numbers:
+            check_interval(f"{op.kind}: the range of {name}", min(numbers), max(numbers))
 
 
 def concrete_ops(base: type[Op] = Op) -> Iterator[type[Op]]:
