@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.access import Access
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Beat, Stream, whole
+from muxflow.dataflow.graph.stream import Beat, Stream, check_interval, whole
 
 IntArray = npt.NDArray[np.int64]
 
@@ -142,6 +142,7 @@ class Op(ABC):
         def checked(self: Op) -> None:
             _check_numbers(self)
             validate(self)
+            _check_range(self)
 
         cls.__post_init__ = checked  # type: ignore[method-assign]
 
@@ -288,6 +289,18 @@ def _check_numbers(op: Op) -> None:
             if not isinstance(values, tuple | list):
                 raise GraphError(f"{op.kind}: {name} is {values!r}; expected a tuple of whole numbers")
             object.__setattr__(op, name, tuple(whole(value, f"{op.kind}: {name} holds") for value in values))
+
+
+def _check_range(op: Op) -> None:
+    """Raise GraphError for whole numbers beyond 64 bits, with which arrays of integers cannot be computed.
+
+    After the op's own checks, which say more.
+    """
+    for name, value in op.attributes().items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        numbers = tuple(number for number in numbers if isinstance(number, int))
+        if numbers:
+            check_interval(f"{op.kind}: the range of {name}", min(numbers), max(numbers))
 
 
 def concrete_ops(base: type[Op] = Op) -> Iterator[type[Op]]:

@@ -59,10 +59,10 @@ def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
     codes = {}
     for name in graph.inputs:
         stream = graph.streams[name]
-        # Narrow integers, drawn part by part: many images are no more than their codes.
-        codes[name] = np.empty(
-            (count, *stream.shape), np.promote_types(*map(np.min_scalar_type, (stream.lo, stream.hi)))
-        )
+        # Narrow integers, drawn part by part: many images are no more than their codes. Of what no unsigned type holds, and
+        # of which NumPy would make floats, the signed one is enough.
+        kind = np.promote_types(*map(np.min_scalar_type, (stream.lo, stream.hi)))
+        codes[name] = np.empty((count, *stream.shape), kind if kind.kind in "iu" else np.int64)
         for start in range(0, count, BATCH):
             part = codes[name][start : start + BATCH]
             part[...] = random_codes(stream, len(part), generator)

@@ -1,8 +1,8 @@
 """Differences that rounding decides: a float execution's codes followed through the graph from tie to tie.
 
 At some codes of an accumulator the float model stands so near between two codes that the order of its sums decides
-(`Graph.ties`). Where an execution took the other code there, all that comes after differs too. So its own code goes on in the
-place of the graph's, and what then still differs is no tie.
+(`Graph.ties`, which says between which). Where an execution took another one of them there, all that comes after differs too.
+So its own code goes on in the place of the graph's, and what then still differs is no tie.
 """
 
 from __future__ import annotations
@@ -95,9 +95,7 @@ class _Walk:
             return wanted
         allowed = np.broadcast_to(before.reshape(-1, *(1,) * (wanted.ndim - 1)), wanted.shape)
         if unsure.any():
-            lo, hi = self.graph.streams[node.inputs[0]].lo, self.graph.streams[node.inputs[0]].hi
-            (below,), (above,) = (node.op.compute(np.clip(x + step, lo, hi)) for step in (-1, 1))
-            allowed = allowed | (unsure & ((met == below) | (met == above)))
+            allowed = allowed | _rounded(self.graph, node, x, wanted, met, unsure & differs)
         for inside, which in ((True, differs & allowed), (False, differs & ~allowed)):
             places = np.argwhere(which)
             self.counts[inside] += len(places)
@@ -121,11 +119,30 @@ def _unsure(graph: Graph, node: Node, x: IntArray) -> Flags:
     ties = graph.ties.get(node.name, ())
     if not ties or not isinstance(node.op, Threshold):
         return np.zeros(x.shape, bool)
-    rows = len(node.op.thresholds)
+    rows, stream = len(node.op.thresholds), graph.streams[node.inputs[0]]
+    known = [tie for tie in ties if 0 <= tie[0] < rows and stream.lo <= tie[1] <= stream.hi]
+    sums = np.unique(np.array([tie[1] for tie in known], np.int64))
+    keys = [
+        tie[0] * len(sums) + place for tie, place in zip(known, sums.searchsorted([t[1] for t in known]), strict=True)
+    ]
     flat = x.reshape(len(x), -1)
-    lo = min(code for _, code in ties)
-    span = max(code for _, code in ties) - lo + 1
-    keys = np.array([row * span + code - lo for row, code in ties])
-    row = np.arange(flat.shape[1]) % rows
-    near = np.isin(row * span + flat - lo, keys) & (flat >= lo) & (flat < lo + span)
-    return near.reshape(x.shape)
+    place = sums.searchsorted(flat).clip(0, max(0, len(sums) - 1))
+    near = np.isin(np.arange(flat.shape[1]) % rows * len(sums) + place, keys)
+    return (near & np.isin(flat, sums)).reshape(x.shape)
+
+
+def _rounded(graph: Graph, node: Node, x: IntArray, wanted: IntArray, met: IntArray, where: Flags) -> Flags:
+    """Mark the codes that rounding can give, of those at ties at which an execution differs."""
+    op, stream = node.op, graph.streams[node.inputs[0]]
+    assert isinstance(op, Threshold)
+    codes = {tie[:2]: tie[2:] for tie in graph.ties[node.name]}
+    # Of an older file, which lists no codes: the next one, where it is that of the sum before or after.
+    (below,) = op.compute(np.maximum(x, stream.lo + 1) - 1)
+    (above,) = op.compute(np.minimum(x, stream.hi - 1) + 1)
+    older = (np.abs(met - wanted) <= op.jump) & ((met == below) | (met == above))
+    allowed = np.zeros(where.shape, bool)
+    for at in zip(*np.nonzero(where), strict=True):
+        row = int(np.ravel_multi_index(at[1:], where.shape[1:])) % len(op.thresholds)
+        listed = codes[row, int(x[at])]
+        allowed[at] = met[at] in listed if listed else older[at]
+    return allowed

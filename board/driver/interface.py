@@ -66,9 +66,11 @@ class StreamPort(AxiPort):
 
     def random(self, count: int, seed: int = 0) -> Codes:
         """Draw `count` frames of codes that the port holds, int64, shape (count, *shape); same seed, same codes."""
+        generator, shape = np.random.default_rng(seed), (count, *self.shape)
+        if self.step == 1:
+            return generator.integers(self.lowest, self.highest, shape, endpoint=True)
         steps = (self.highest - self.lowest) // self.step
-        drawn = np.random.default_rng(seed).integers(0, steps, (count, *self.shape), endpoint=True)
-        return self.lowest + self.step * drawn
+        return self.lowest + self.step * generator.integers(0, steps, shape, endpoint=True)
 
 
 @dataclass(frozen=True)

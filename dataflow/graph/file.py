@@ -29,7 +29,7 @@ T = TypeVar("T")
 Meaning = tuple[tuple[float, ...], tuple[float, ...]]
 
 FORMAT = 2
-Pairs = tuple[tuple[int, int], ...]
+Ties = tuple[tuple[int, ...], ...]
 HEADER = "header.json"
 MOST_HEADER = 1 << 26
 """Bytes of the header of a graph file."""
@@ -136,7 +136,7 @@ def _graph(entry: Mapping[str, Any], load: Load | None) -> Graph:
         from_json(Mapping[str, Readout], entry["readouts"], path="readouts"),  # type: ignore[type-abstract]
         from_json(Mapping[str, str], entry["notes"], path="notes"),  # type: ignore[type-abstract]
         from_json(Mapping[str, str], entry["tensors"], path="tensors"),  # type: ignore[type-abstract]
-        from_json(Mapping[str, Pairs], entry.get("ties", {}), path="ties"),  # type: ignore[type-abstract]
+        from_json(Mapping[str, Ties], entry.get("ties", {}), path="ties"),  # type: ignore[type-abstract]
         from_json(Mapping[str, End], entry.get("ends", {}), path="ends"),  # type: ignore[type-abstract]
         from_json(Mapping[str, Entry], entry.get("entries", {}), path="entries"),  # type: ignore[type-abstract]
     )

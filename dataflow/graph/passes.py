@@ -15,7 +15,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.ranking import ordering
 from muxflow.dataflow.graph.spec import check
-from muxflow.dataflow.graph.stream import width
+from muxflow.dataflow.graph.stream import LEAST, width
 from muxflow.dataflow.op import IntArray, Op
 from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.fork import Fork
@@ -279,13 +279,21 @@ def rising_thresholds(graph: Graph) -> Graph:
         weights = np.where(falls[:, None], -source.op.weights, source.op.weights)
         if len(node.op.falling) not in (1, len(weights)) or _bits(weights) > _bits(source.op.weights):
             continue
+        if source.op.weights.min() == LEAST or node.op.thresholds.min() < LEAST + 2:
+            continue  # 64 bits do not hold the negation
         # The code counts the thresholds above x, t >= x + 1, which are the 1 - t up to -x.
         thresholds = np.where(
             node.op.falling[:, None] != 0, np.sort(1 - node.op.thresholds, axis=1), node.op.thresholds
         )
         changed[node.name] = replace(node.op, thresholds=thresholds, falling=np.zeros_like(node.op.falling))
         changed[source.name] = replace(source.op, weights=weights)
-    ties = {name: pairs for name, pairs in graph.ties.items() if name not in changed}
+    ties = dict(graph.ties)
+    for node in graph.nodes:
+        if node.name in changed and isinstance(node.op, Threshold):
+            falls = node.op.falling
+            ties[node.name] = tuple(
+                (row, -x if falls[row] else x, *codes) for row, x, *codes in ties.get(node.name, ())
+            )
     nodes = [replace(node, op=changed.get(node.name, node.op)) for node in graph.nodes]
     return with_nodes(graph, nodes, ties=ties)
 

@@ -32,8 +32,9 @@ def ordering(readout: Readout, x: Stream) -> list[tuple[str, Op]]:
     if (factors != 1).any():
         found.append(("aligned", Scale(factors if (factors != factors[0]).any() else factors[:1])))
     if steps.any():
-        ends = np.outer(factors, (x.lo, x.hi)) + steps[:, None]
-        found.append(("offset", ShiftClip(steps, 0, int(ends.min()), int(ends.max()))))
+        pairs = [(int(factor), int(step)) for factor, step in np.broadcast(factors, steps)]
+        ends = [factor * end + step for factor, step in pairs for end in (x.lo, x.hi)]
+        found.append(("offset", ShiftClip(steps, 0, min(ends), max(ends))))
     return found
 
 

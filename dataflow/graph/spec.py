@@ -87,6 +87,9 @@ def _check_nodes(graph: Graph) -> None:
     stray = sorted(set(graph.ties) - names)
     if stray:
         raise GraphError(f"{graph.name}: ties of {stray[0]}, which is no node")
+    for name, ties in graph.ties.items():
+        if any(len(tie) < 2 for tie in ties):
+            raise GraphError(f"{graph.name}: a tie of {name} that names no row and input code")
     stray = sorted(set(graph.tensors) - known)
     if stray:
         raise GraphError(f"{graph.name}: a tensor for {stray[0]}, which is no stream")

@@ -12,6 +12,9 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.limits import check_elements
 
+LEAST, MOST = -(2**63), 2**63 - 1
+"""The least and the largest integer of 64 bits with a sign: what the graph computes with."""
+
 
 def width(lo: int, hi: int) -> tuple[int, bool]:
     """Give bits and signedness of the smallest two's complement or unsigned integer that holds [lo, hi]."""
@@ -31,6 +34,12 @@ def whole(value: object, what: str) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise GraphError(f"{what} {value!r}; expected a whole number")
     return int(value)
+
+
+def check_interval(what: str, lo: int, hi: int) -> None:
+    """Raise GraphError naming `what` where an interval leaves the integers of 64 bits: arithmetic would wrap around."""
+    if not LEAST <= lo <= hi <= MOST:
+        raise GraphError(f"{what} [{lo}, {hi}] is beyond integers of 64 bits with a sign")
 
 
 @dataclass(frozen=True, order=True)
@@ -92,8 +101,7 @@ class Stream:
             raise GraphError(f"stream repeats {self.repeats} times; at least 1")
         if self.lanes < 0 or self.beat_pixels < 1:
             raise GraphError(f"stream beats of {self.lanes} lanes in {self.beat_pixels} pixels; at least 0 and 1")
-        if not -(2**63) <= self.lo <= self.hi < 2**63:
-            raise GraphError(f"stream interval [{self.lo}, {self.hi}] is beyond integers of 64 bits with a sign")
+        check_interval("stream interval", self.lo, self.hi)
         for name in ("scale", "offset"):
             values = getattr(self, name)
             if len(values) not in (0, 1, self.channels) or not np.isfinite(values).all():
@@ -212,5 +220,7 @@ class Stream:
 def random_codes(stream: Stream, frames: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
     """Draw uniform codes of a stream, shape (frames, *stream.shape); raises MuxflowError for too many."""
     check_elements(f"{frames} frames of {stream}", frames, *stream.shape)
-    steps = (stream.hi - stream.lo) // stream.step
-    return stream.lo + stream.step * generator.integers(0, steps + 1, (frames, *stream.shape))
+    shape = (frames, *stream.shape)
+    if stream.step == 1:
+        return generator.integers(stream.lo, stream.hi, shape, endpoint=True)
+    return stream.lo + stream.step * generator.integers(0, (stream.hi - stream.lo) // stream.step, shape, endpoint=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, check_interval
 from muxflow.dataflow.op import Fold, IntArray, Op, Ports, frozen_array, pixel_counts
 
 
@@ -50,6 +50,7 @@ class ChannelSelect(Op):
             raise GraphError(f"channel select: input {x} can be negative; it judges unsigned codes")
         if len(self.thresholds) > x.channels:
             raise GraphError(f"channel select: {len(self.thresholds)} thresholds for {x.channels} channels")
+        check_interval(f"channel select: the range of a channel's {self.statistic}", 0, self.highest(x))
         return (Stream((*(1,) * (len(x.shape) - 1), len(self.thresholds)), 0, 1),)
 
     def compute(self, *inputs: IntArray) -> tuple[IntArray, ...]:

@@ -171,6 +171,8 @@ class LstmCell(Op):
         if w.repeats != x.pixels:
             raise GraphError(f"LSTM cell: weights come {w.repeats} times a frame, the input has {x.pixels} steps")
         for name, ends in {
+            "a factor": (0, max(self.factors)),
+            "the code of a gate": (min(lo for lo, _ in self.gate_intervals), max(hi for _, hi in self.gate_intervals)),
             "what the gates compare": sum_interval(x, w, self.output_interval),
             "the state before its shift": self.update_interval,
             "the product of output gate and state": self.product_interval,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream, corners
+from muxflow.dataflow.graph.stream import MOST, Stream, corners
 from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, IntArray, Op, Port, Ports, divisors, pixel_counts
+
+BLOCK = 1 << 16
+"""Weights whose sums are taken in Python's integers at once: bounds the memory."""
 
 
 def accumulator_interval(w: Stream, lo: int, hi: int) -> tuple[int, int]:
@@ -20,10 +25,24 @@ def accumulator_interval(w: Stream, lo: int, hi: int) -> tuple[int, int]:
     if w.constant is None:
         least, most = corners((w.lo, w.hi), (lo, hi))
         return w.channels * min(0, least), w.channels * max(0, most)
-    positive = np.maximum(w.constant, 0).sum(axis=1)
-    negative = np.minimum(w.constant, 0).sum(axis=1)
+    if max(-w.lo, w.hi) * w.channels * max(-lo, hi, 1) <= MOST:
+        return _row_interval(w.constant, lo, hi)
+    # Sums of 64 bits could wrap around: Python's integers, some rows at a time.
+    rows = max(1, BLOCK // w.channels)
+    parts = (w.constant[start : start + rows].astype(object) for start in range(0, len(w.constant), rows))
+    ends = [_row_interval(part, lo, hi) for part in parts]
+    return min(least for least, _ in ends), max(most for _, most in ends)
+
+
+def _row_interval(weights: npt.NDArray[Any], lo: int, hi: int) -> tuple[int, int]:
+    positive, negative = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
     least, most = int((positive * lo + negative * hi).min()), int((positive * hi + negative * lo).max())
     return min(least, 0), max(most, 0)
+
+
+def _largest(values: IntArray) -> int:
+    """Give the largest absolute value, which 64 bits with a sign need not hold."""
+    return max(-int(values.min(initial=0)), int(values.max(initial=0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +119,7 @@ class MatrixVector(Op):
         vectors = x.reshape(-1, self.groups, columns).transpose(1, 0, 2)
         matrices = w.reshape(self.groups, rows // self.groups, columns).transpose(0, 2, 1)
         # BLAS works on floats. They are exact while every sum stays below 2^24 in single and 2^53 in double precision.
-        largest = int(np.abs(x).max(initial=0)) * int(np.abs(w).sum(axis=1).max(initial=0))
+        largest = _largest(x) * (int(np.abs(w).sum(axis=1).max()) if _largest(w) * columns <= MOST else MOST)
         kind = np.float32 if largest < 2**24 else np.float64 if largest < 2**53 else np.int64
         product = np.matmul(vectors.astype(kind), matrices.astype(kind)).astype(np.int64)
         y = product.transpose(1, 0, 2).reshape(len(x), -1, rows)

@@ -8,7 +8,7 @@ import numpy as np
 
 from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.dataflow.graph.stream import Stream, check_interval, width
 from muxflow.dataflow.op import Fold, IntArray, Op, Ports, frozen_array
 
 
@@ -47,8 +47,9 @@ class ShiftClip(Op):
         (x,) = inputs
         if len(self.bias) not in (1, x.channels):
             raise GraphError(f"shift and clip: {len(self.bias)} biases for {x.channels} channels")
-        ends = np.array([x.lo + int(self.bias.min()), x.hi + int(self.bias.max())])
-        lo, hi = self._quotients(ends).tolist()
+        ends = x.lo + int(self.bias.min()), x.hi + int(self.bias.max())
+        check_interval("shift and clip: the range of sums before the shift", ends[0] - self.even, ends[1])
+        lo, hi = self._quotients(np.array(ends)).tolist()
         return (Stream(x.shape, lo, hi),)
 
     def _quotients(self, sums: IntArray) -> IntArray:

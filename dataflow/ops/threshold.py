@@ -9,7 +9,7 @@ import numpy as np
 
 from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, check_interval
 from muxflow.dataflow.op import Fold, IntArray, Op, Ports, frozen_array
 
 
@@ -48,6 +48,7 @@ class Threshold(Op):
         (x,) = inputs
         if len(self.thresholds) not in (1, x.channels, x.size):
             raise GraphError(f"threshold: {len(self.thresholds)} rows of thresholds for {x}; expected {x.channels}")
+        check_interval("threshold: the range of codes", self.base, self.base + self.thresholds.shape[1])
         ends = np.stack([self.codes(np.full(len(self.thresholds), end)) for end in (x.lo, x.hi)])
         lo, hi = int(ends.min()), int(ends.max())
         return (Stream(x.shape, lo, hi, bipolar=self.jump == 2 and (lo, hi) == (-1, 1)),)
@@ -80,7 +81,7 @@ class Threshold(Op):
         """Say whether every code that `x` can hold maps to itself."""
         if x.hi - x.lo > 4096:
             return False
-        every = np.arange(x.lo, x.hi + 1)[:, None].repeat(len(self.thresholds), axis=1)
+        every = (x.lo + np.arange(x.hi - x.lo + 1))[:, None].repeat(len(self.thresholds), axis=1)
         return bool((self.codes(every) == every).all())
 
     def access(self, ports: Ports, fold: Fold) -> Access:

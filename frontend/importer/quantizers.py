@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from qonnx.custom_op.general.bipolar_quant import binary_quant
 from qonnx.custom_op.general.quant import quant
 from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
@@ -28,12 +29,17 @@ from muxflow.frontend.model import QUANTIZED, Constant, ModelNode
 
 FLOAT_SLACK = 2.0**-21
 """Relative error that the order of a float32 summation can plausibly cause; thresholds nearer to a tie are counted."""
+BETWEEN = np.linspace(-1, 1, 17)[1:-1]
+"""Where within the slack codes are looked for that lie between those at its ends (decision): at the largest sums, of which
+the slack is 8 times float32's own, no float is left out."""
 ROUNDING_MODES = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
 ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 16, 16, 32
 
 MOST_ZERO_POINT = 1 << INPUT_BITS
 
-Ties = tuple[tuple[int, int], ...]
+Flags = npt.NDArray[np.bool_]
+Ties = tuple[tuple[int, ...], ...]
+"""As in `Graph.ties`: row, sum, and the codes other than the sum's that rounding may give there."""
 CodesOf = Callable[[Doubles], IntArray]
 
 
@@ -274,16 +280,37 @@ def _emitted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ti
 
 
 def _near_ties(op: Threshold, codes: CodesOf, unit: Doubles, lo: int, hi: int) -> tuple[int, Ties]:
-    """Count thresholds whose side could depend on the order in which float32 products were summed; list (row, sum) there."""
+    """Count thresholds whose side could depend on the order in which float32 products were summed; list the ties there.
+
+    Those just beyond the least and the largest sum, which are no thresholds of the graph, count too. A tie: row, sum, and the
+    codes other than that of the sum which the function gives within the slack of it.
+    """
     at = op.thresholds.T
-    slack = max(abs(lo), abs(hi)) * np.abs(unit) * FLOAT_SLACK
+    met = (at > lo) & (at <= hi)
     near = np.zeros(at.shape, bool)
-    pairs: set[tuple[int, int]] = set()
+    ties: set[tuple[int, ...]] = set()
     for offset in (-1, 0):
-        beside = np.clip(at + offset, lo, hi)
-        middle = codes(beside * unit)
-        unsure = (codes(beside * unit - slack) != middle) | (codes(beside * unit + slack) != middle)
-        unsure &= (at > lo) & (at <= hi)
-        pairs.update((int(row), int(beside[step, row])) for step, row in np.argwhere(unsure))
+        unsure, found = _ties_at(np.clip(at + offset, lo, hi), met, codes, unit, lo, hi)
         near |= unsure
-    return int(near.sum()), tuple(sorted(pairs))
+        ties |= found
+    ends = np.repeat([[lo], [hi]], at.shape[1], axis=1)
+    _, beyond = _ties_at(ends, np.ones(ends.shape, bool), codes, unit, lo, hi)
+    return int(near.sum()) + len(beyond - ties), tuple(sorted(ties | beyond))
+
+
+def _ties_at(
+    sums: IntArray, asked: Flags, codes: CodesOf, unit: Doubles, lo: int, hi: int
+) -> tuple[Flags, set[tuple[int, ...]]]:
+    """Mark which of the sums that are asked for, shape (R, rows), are ties; return these too."""
+    slack = max(abs(lo), abs(hi)) * np.abs(unit) * FLOAT_SLACK
+    middle, *others = (codes(sums * unit + side * slack) for side in (0, -1, 1))
+    unsure = asked & ((others[0] != middle) | (others[1] != middle))
+    steep = unsure & (np.abs(others[1] - others[0]) > 1)
+    some = steep.any(axis=1)
+    sides = BETWEEN if some.any() else BETWEEN[:0]
+    found = [other[unsure] for other in (*others, *[middle] * len(sides))]
+    for number, side in enumerate(sides, len(others)):
+        found[number][steep[unsure]] = codes(sums[some] * unit + side * slack)[steep[some]]
+    columns = (np.argwhere(unsure)[:, 1], sums[unsure], middle[unsure], *found)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return unsure, {(row, point, *sorted({*given} - {own})) for row, point, own, *given in rows}

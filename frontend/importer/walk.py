@@ -72,7 +72,7 @@ class Importer:
         self.described = Inputs(model, options)
         self.leaving = Leaving(model, self.values)
         self.near_ties = 0
-        self.ties: dict[str, tuple[tuple[int, int], ...]] = {}
+        self.ties: dict[str, tuple[tuple[int, ...], ...]] = {}
         self.threshold_count = 0
         self._collects = False
         self._blockers: list[str] = []

@@ -20,7 +20,7 @@ import muxflow
 import muxflow.board.driver
 from muxflow.board.deploy import interface_entry, write_driver
 from muxflow.board.driver import Accelerator, AcceleratorError
-from muxflow.board.driver.interface import FORMAT, parse_interface, read_interface, read_self_test
+from muxflow.board.driver.interface import FORMAT, StreamPort, parse_interface, read_interface, read_self_test
 from muxflow.board.driver.packing import AxiPort, pack, unpack
 from muxflow.board.driver.results import Measurement
 from muxflow.board.execution import DriverExecution
@@ -30,7 +30,7 @@ from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.hls.kernels import KERNELS
@@ -38,6 +38,13 @@ from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import compare
 
 BOARD = Path(muxflow.board.driver.__file__).parents[1]
+
+
+@pytest.mark.parametrize("ends", [(-(2**63), 2**63 - 1), (-8, 7), (0, 2**63 - 1)])
+def test_random_frames_of_any_interval(ends):
+    drawn = StreamPort((3, 2), *ends, 1, 64, "x", "in", (), ()).random(4, seed=1)
+    assert drawn.dtype == np.int64
+    np.testing.assert_array_equal(drawn, random_codes(Stream((3, 2), *ends), 4, np.random.default_rng(1)))
 
 
 def logits():

@@ -53,6 +53,12 @@ def test_identity_at_the_output_and_in_a_row(make_graph):
     same(graph, after)
 
 
+def test_an_identity_at_the_end_of_64_bits_goes(make_graph):
+    top = 2**63 - 1
+    graph = make_graph(Stream((1, 1, 2), top - 2, top), Threshold([[top - 1, top]], [0], top - 2), Scale([1]))
+    assert [node.op.kind for node in remove_identity_thresholds(graph).nodes] == ["Scale"]
+
+
 def test_an_identity_between_two_ports_stays(make_graph):
     graph = make_graph(Stream((2, 2, 3), 0, 3), Scale([1]), IDENTITY, IDENTITY)
     both = with_nodes(graph, list(graph.nodes), outputs=("t2", "t0"))
@@ -193,6 +199,19 @@ def test_arg_max_is_appended(make_graph, meaning):
         np.testing.assert_array_equal(after(images).reshape(-1), graph(images).reshape(-1, 2).argmax(axis=1))
     if meaning is not None:
         np.testing.assert_array_equal(after(images).reshape(-1), meaning(graph(images)).argmax(axis=1))
+
+
+def test_arg_max_of_logits_at_the_edge_of_64_bits(make_graph):
+    meaning = readout(scale=(0.5, 0.25), offset=(1.0, 0.0))
+    for most, message in ((2**62 - 3, ""), (2**62, "is beyond integers of 64 bits")):
+        graph = make_graph(Stream((1, 1, 2), -most, most), Threshold([[most]], [0]))
+        graph = with_nodes(graph, [], outputs=graph.inputs, readouts={graph.inputs[0]: meaning})
+        if message:
+            with pytest.raises(GraphError, match=message):
+                append_arg_max(graph)
+        else:
+            images = np.array([[most, most], [-most, -most], [-most, most]])[:, None, None]
+            assert append_arg_max(graph)(images).reshape(-1).tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
-from muxflow.dataflow.graph.stream import Stream, width
+from muxflow.dataflow.graph.stream import Stream, random_codes, width
 from muxflow.dataflow.op import divisors
 
 
@@ -81,6 +81,26 @@ def test_ports_of_a_loop_must_agree():
 def test_divisors():
     for number in range(1, 200):
         assert divisors(number) == [d for d in range(1, number + 1) if number % d == 0]
+
+
+@pytest.mark.parametrize(
+    "ends", [(-(2**63), 2**63 - 1), (0, 2**63 - 1), (-(2**63), 0), (2**63 - 1, 2**63 - 1), (-1, 200)]
+)
+def test_random_codes_reach_every_end(ends):
+    codes = random_codes(Stream((2, 3), *ends), 200, np.random.default_rng(0))
+    assert codes.dtype == np.int64 and codes.shape == (200, 2, 3)
+    width = ends[1] - ends[0]
+    assert all(ends[0] <= int(code) <= ends[1] for code in codes.flat)
+    assert int(codes.min()) <= ends[0] + width // 50 and int(codes.max()) >= ends[1] - width // 50
+
+
+def test_random_codes_stay_those_of_a_seed():
+    """Whatever was recorded with them stays valid."""
+    for ends in ((0, 255), (-8, 7), (-(2**40), 2**41), (0, 2**32 - 1)):
+        drawn = ends[0] + np.random.default_rng(3).integers(0, ends[1] - ends[0] + 1, (4, 5))
+        np.testing.assert_array_equal(random_codes(Stream((5,), *ends), 4, np.random.default_rng(3)), drawn)
+    bipolar = random_codes(Stream((50,), -1, 1, bipolar=True), 4, np.random.default_rng(3))
+    assert set(bipolar.flat) == {-1, 1}
 
 
 def test_constants_do_not_take_part_in_equality():

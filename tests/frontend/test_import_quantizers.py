@@ -297,7 +297,56 @@ def test_inexact_bias_and_functions_count_towards_near_ties(build, save):
     b.quant(signed=1)
     b.then("Sigmoid")
     b.quant(scale=1.0, bits=1, rounding="HALF_UP")
-    assert load(save(b)).notes["near_ties"] == "1"
+    graph = load(save(b))
+    assert graph.notes["near_ties"] == "1"
+    assert list(graph.ties.values()) == [((0, 0, 0),)]
+
+
+def test_rounding_gives_no_code_between_those_of_a_quantizer(build, save):
+    """A BipolarQuant of 0 is -1 or +1: no float gives 0."""
+    b = build((1, 1, 2, 2))
+    b.quant(signed=1)
+    b.then("Sigmoid")
+    b.then("Sub", np.float32(0.5))
+    b.node("BipolarQuant", b.last, b.constant(np.float32(1)), domain="qonnx.custom_op.general")
+    assert list(load(save(b)).ties.values()) == [((0, 0, -1),)]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_and_the_least_sum_may_be_ties(sign, build, save):
+    """7 * 0.3 is 10.5 steps of 0.2: whichever code the graph has there, no sum has the other one, yet floats may."""
+    b = build((1, 1, 2, 2))
+    b.quant(scale=1.0, bits=4, signed=1)
+    x = b.last
+    b.node("Conv", x, b.quant(np.float32([[[[sign * 0.3]]]]), 0.3, bits=2, signed=1))
+    b.quant(scale=0.2, bits=8, signed=1)
+    graph = load(save(b))
+    (node,) = (node for node in graph.nodes if isinstance(node.op, Threshold))
+    (own,) = node.op.codes(np.array([[sign * 7]])).reshape(-1).tolist()
+    assert {tie[1]: tie[2:] for tie in graph.ties[node.name]}[sign * 7] == tuple({sign * 10, sign * 11} - {own})
+
+
+@pytest.mark.parametrize(("unit", "bits"), [(2.1, 6), (0.7, 4), (700.3, 12), (2.0**-22, 8)])
+def test_ties_list_every_code_that_float_rounding_can_give(unit, bits, build, save):
+    """A step of the sum is some codes, a part of one, hundreds, or nearly none; the codes are those of floats next to it."""
+    b = build((1, 2, 4, 4))
+    b.quant(scale=1.0, bits=3, signed=1)
+    x = b.last
+    b.node("Conv", x, b.quant(unit * codes(3, 2, 3, 3), unit, bits=4, signed=1))
+    b.quant(scale=1.0, bits=bits, signed=1)
+    b.conv(codes(2, 3, 1, 1))
+    graph = load(save(b))
+    node = next(node for node in graph.nodes if isinstance(node.op, Threshold))
+    sums, op, scale = graph.streams[node.inputs[0]], node.op, float(np.float32(unit))
+    most, slack = 2 ** (bits - 1), max(-sums.lo, sums.hi) * scale * 2.0**-21
+    wanted = {}
+    for code in range(sums.lo, sums.hi + 1):
+        floats = np.float32(np.linspace(code * scale - slack, code * scale + slack, 1001))
+        met = set(np.clip(np.rint(floats), -most, most - 1).astype(int).tolist())
+        own = int(op.codes(np.full((1, len(op.thresholds)), code))[0, 0])
+        if len(met) > 1:
+            wanted[code] = tuple(sorted(met - {own}))
+    assert {tie[1]: tie[2:] for tie in graph.ties.get(node.name, ())} == wanted
 
 
 REFUSED = {

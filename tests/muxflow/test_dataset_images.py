@@ -11,7 +11,8 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import Stream, random_codes
+from muxflow.dataflow.ops.arg_max import ArgMax
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.images import Frames
@@ -25,6 +26,23 @@ def graph():
     nodes = [Node("rom", RomWeights(weights), (), ("w",)), Node("fc", MatrixVector(), ("x", "w"), ("y",))]
     found = with_nodes(Graph("linear", (), {"x": Stream((8, 8, 1), 0, 255)}, ("x",), ("y",)), nodes)
     return replace(found, readouts={found.outputs[0]: Readout((1.0,) * 10, (0.0,) * 10, tuple(range(10)), (10,))})
+
+
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [
+        ((0, 255), "uint8"), ((-8, 7), "int16"), ((-1, 200), "int16"), ((-1, 2**40), "int64"),
+        ((-(2**63), 2**63 - 1), "int64"), ((0, 2**63 - 1), "uint64"),
+    ],
+)  # fmt: skip
+def test_random_codes_are_narrow_integers(ends, kind):
+    net = with_nodes(
+        Graph("n", (), {"x": Stream((1, 2), *ends)}, ("x",), ("y",)), [Node("n", ArgMax(), ("x",), ("y",))]
+    )
+    codes = proving.random_images(net, 9).codes["x"]
+    assert codes.dtype == kind
+    np.testing.assert_array_equal(codes, random_codes(net.streams["x"], 9, np.random.default_rng(0)))
+    net(codes)
 
 
 def test_part_by_part(graph, tmp_path, monkeypatch):

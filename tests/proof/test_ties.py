@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from muxflow.dataflow.errors import GraphError, MismatchError
@@ -53,16 +54,20 @@ class Model:
         return {name: Exactly(values[name]) for name in self.shown}
 
 
-@pytest.fixture
-def graph() -> Graph:
-    """x --> act (two rows of thresholds) --> y --> scale --> out; rounding decides at 4 in row 0, at 7 in row 1."""
-    thresholds = np.array([[2, 5, 9], [3, 7, 11]])
+def network(thresholds: npt.ArrayLike, ties: tuple[tuple[int, ...], ...]) -> Graph:
+    """Make x --> act (two rows of thresholds) --> y --> scale --> out."""
     nodes = (
-        Node("act", Threshold(thresholds, np.zeros(2, np.int64)), ("x",), ("y",)),
+        Node("act", Threshold(np.array(thresholds), np.zeros(2, np.int64)), ("x",), ("y",)),
         Node("scale", Scale((3,)), ("y",), ("out",)),
     )
     empty = Graph("net", (), {"x": Stream((2, 2, 2), 0, 15)}, ("x",), ("out",))
-    return with_nodes(empty, nodes, ties={"act": ((0, 4), (1, 7))})
+    return with_nodes(empty, nodes, ties={"act": ties})
+
+
+@pytest.fixture(params=[((0, 4, 2), (1, 7, 1)), ((0, 4), (1, 7))], ids=["listed", "of an older file"])
+def graph(request: pytest.FixtureRequest) -> Graph:
+    """A network in which rounding decides at 4 in row 0, at 7 in row 1."""
+    return network([[2, 5, 9], [3, 7, 11]], request.param)
 
 
 def images(first: int = 0) -> IntArray:
@@ -133,6 +138,30 @@ def test_both_kinds_are_counted(graph: Graph) -> None:
         compare(graph, [both], images(), tolerant=True)
 
 
+@pytest.mark.parametrize(("ties", "allowed"), [((0, 4, 2), {2}), ((0, 4, 2, 3), {2, 3}), ((0, 4), set())])
+def test_only_codes_that_rounding_can_give_are_ties(ties: tuple[int, ...], allowed: set[int]) -> None:
+    """At 4 the code is 1, at 5 it is 4: rounding moves it past some thresholds, not on to the next sum."""
+    graph = network([[2, 5, 5, 5, 9], [3, 7, 7, 7, 11]], (ties,))
+    for code in (0, 2, 3, 4, 5):
+
+        def change(x: IntArray, y: IntArray, code: int = code) -> IntArray:
+            return np.where((x == 4) & (np.arange(2) == 0), code, y)
+
+        model = Model(graph, ("y", "out"), change)
+        if code in allowed:
+            (outcome,) = compare(graph, [model], images(), tolerant=True).outcomes
+            assert outcome.ties is not None and (outcome.ties.inside, outcome.ties.outside) == (4 + 2, 0)
+        else:
+            with pytest.raises(MismatchError, match="and 6 elsewhere, first at y: image 4"):
+                compare(graph, [model], images(), tolerant=True)
+
+
+def test_ties_that_no_input_has_are_passed_over() -> None:
+    graph = network([[2, 5, 9], [3, 7, 11]], ((0, 2**70, 1), (2**70, 4, 1), (-1, 4, 1), (0, -(2**63), 1)))
+    with pytest.raises(MismatchError, match="0 codes differ where float rounding decides"):
+        compare(graph, [Model(graph, ("y", "out"), other)], images(), tolerant=True)
+
+
 def test_ties_are_errors_when_that_is_asked_for(graph: Graph) -> None:
     with pytest.raises(
         MismatchError,
@@ -164,4 +193,6 @@ def test_ties_are_kept_in_files_and_by_passes(graph: Graph, tmp_path: Path) -> N
     assert with_nodes(graph, graph.nodes[:1], outputs=("y",)).ties == graph.ties
     with pytest.raises(GraphError, match="ties of none, which is no node"):
         with_nodes(graph, graph.nodes, ties={"none": ((0, 1),)})
+    with pytest.raises(GraphError, match="a tie of act that names no row and input code"):
+        with_nodes(graph, graph.nodes, ties={"act": ((0, 1), (1,))})
     assert replace(graph, ties={}).ties == {}

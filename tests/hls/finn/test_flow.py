@@ -340,6 +340,23 @@ def test_rising_thresholds_keeps_the_function(name: str) -> None:
     assert np.array_equal(rising(codes), graph(codes))
 
 
+def test_rising_thresholds_keeps_near_ties() -> None:
+    """Of a row that falls they lie at the negative sums; their codes are the same ones."""
+    graph = replace(GRAPHS["falling"](), ties={"act": ((0, 5, 1), (1, 3, -1, 0), (2, -4))})
+    assert rising_thresholds(graph).ties == {"act": ((0, 5, 1), (1, -3, -1, 0), (2, 4))}
+
+
+@pytest.mark.parametrize(("weight", "threshold"), [(-(2**63), 0), (1, -(2**63)), (1, 1 - 2**63)])
+def test_rising_thresholds_leaves_what_64_bits_do_not_hold(weight: int, threshold: int) -> None:
+    graph = chain(
+        Stream((1, 1, 2), 0, 1),
+        ("w0", RomWeights(np.array([[weight, 2]])), (), ("w",)),
+        ("fc", MatrixVector(), ("x", "w"), ("a",)),
+        ("act", Threshold(np.array([[threshold, 1]]), np.array([1])), ("a",), ("y",)),
+    )
+    assert rising_thresholds(graph).nodes == graph.nodes
+
+
 def test_rising_thresholds_leaves_what_the_host_reads() -> None:
     graph = GRAPHS["falling"]()
     (product,) = [node.outputs[0] for node in graph.nodes if isinstance(node.op, MatrixVector)][:1]
