@@ -139,12 +139,12 @@ class Device:
         def told(amounts: Resources, chosen: list[str]) -> str:
             return ", ".join(f"{count(getattr(amounts, name))} {name.upper()}" for name in chosen)
 
-        parts = [
+        none = ", ".join(name.upper() for name in names if name not in held)
+        reserve = (
             f"the reserve for shell and DMA, {told(self.reserve, held)}, takes all of the share, {told(asked, held)}"
-        ]
-        parts = parts if held else []
-        none = [name.upper() for name in names if name not in held]
-        return "; ".join([*parts, *([f"the share of {', '.join(none)} is less than one"] if none else [])])
+        )
+        parts = (reserve if held else "", f"the share of {none} is less than one" if none else "")
+        return "; ".join(filter(None, parts))
 
     def _shares(self, utilisation: Utilisation) -> Resources:
         return Resources(**{name: int(getattr(self, name) * getattr(utilisation, name)) for name in AMOUNTS})
