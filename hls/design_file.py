@@ -101,7 +101,7 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
     if changed := edited_files(folder, DESIGN, GRAPH):
         raise MuxflowError(
-            f"{folder / changed[0]}: changed since Muxflow wrote it, so that sources and figures are of another design; build "
-            "the project again, with the options of what you want"
+            f"{folder / changed[0]}: changed since Muxflow wrote it, so that sources and figures are of another design (line "
+            "ends count, which git may change); build the project again, with the options of what you want"
         )
     return design, entry.options

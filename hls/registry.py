@@ -97,8 +97,8 @@ class Timed(Protocol):
         """Give the design with the simulated cycles of its project."""
         ...
 
-    def one_at_a_time(self, design: Design) -> bool:
-        """Tell whether a frame of the design's project begins after the one before has ended."""
+    def apart(self, design: Design) -> int | None:
+        """Count the cycles between frames of the design's project that do not overlap; None where they do."""
         ...
 
 
@@ -107,9 +107,9 @@ def as_built(options: object, design: Design) -> Design:
     return options.as_built(design) if isinstance(options, Timed) else design
 
 
-def one_at_a_time(options: object, design: Design) -> bool:
-    """Tell whether frames of a design do not overlap in a project that a target's options make."""
-    return isinstance(options, Timed) and options.one_at_a_time(design)
+def apart(options: object, design: Design) -> int | None:
+    """Count the cycles between frames that do not overlap in a project that a target's options make; None where they do."""
+    return options.apart(design) if isinstance(options, Timed) else None
 
 
 def loaded_weights(options: object) -> tuple[str, ...] | None:

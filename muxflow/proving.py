@@ -237,7 +237,7 @@ def project_report(
     """
     hls = project.hls
     more: dict[str, Any] = {"bare": bare, "energies": energies, "watched": watched, "frontier": frontier}
-    more |= {"one_at_a_time": hls.one_at_a_time, "edited": hls.edited}
+    more |= {"apart": hls.apart, "edited": hls.edited}
     return folder_report(hls.design, hls.path, hls.digest, version, **more)
 
 
@@ -247,7 +247,7 @@ def folder_report(
     digest: str,
     version: str,
     *,
-    one_at_a_time: bool = False,
+    apart: int | None = None,
     edited: str = "",
     bare: Design | None = None,
     energies: Energies | None = None,
@@ -257,7 +257,7 @@ def folder_report(
 ) -> Report:
     """Make the report of a design whose project stands in a folder.
 
-    `digest`: of its sources, which proofs are tied to; `one_at_a_time`: whether the project's frames do not overlap;
+    `digest`: of its sources, which proofs are tied to; `apart`: cycles between frames that do not overlap;
     `edited`: which of its sources were edited since, as `Project.edited` says; `bare`, `energies`, `frontier`: as
     `make_report` takes them; `watched`: simulate what each layer does with its time; `built_by`: the command that built the
     project, the one that it keeps when empty.
@@ -270,11 +270,11 @@ def folder_report(
         accuracy=kept.accuracy,
         version=version,
         stages=found.stages,
-        one_at_a_time=one_at_a_time,
+        apart=apart,
         edited=edited,
         bare=bare,
         energies=energies,
-        pipeline=watch(design, one_at_a_time) if watched else None,
+        pipeline=watch(design, apart is not None) if watched else None,
         frontier=frontier,
         power=found.power,
         measured=found.measured,

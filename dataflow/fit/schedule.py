@@ -29,6 +29,11 @@ class Schedule:
         """Time at which the last output beat of the frame has left."""
         return max(int(self.writes[name][-1]) for name in self.outputs) + 1
 
+    @property
+    def cycles(self) -> int:
+        """Time at which every beat of the frame has been read and written: the last output may leave long before."""
+        return max(int(times[-1]) for times in (*self.writes.values(), *self.reads.values())) + 1
+
 
 def schedule(folded: Folded, *, timed: bool) -> Schedule:
     """Compute as-soon-as-possible times of one frame.

@@ -23,6 +23,7 @@ bool is_source(const Node& node) {
 // middle, patience: the run is given up when the frames after frame `middle` take longer than `patience` cycles.
 // skipping: whether periods are skipped; the outcome is the same either way.
 // to_end: whether the run goes on when its frames repeat; the completions and high-water marks are the same either way.
+// 2: until no node moves any more, though the last output may have left before.
 extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, const int64_t* ports, const int64_t* parts,
                                     const int64_t* runs, int64_t fifo_count, const int64_t* depths, int64_t sinks,
                                     int64_t frames, int64_t tail, int64_t middle, int64_t patience, int64_t skipping,
@@ -75,13 +76,13 @@ extern "C" int64_t muxflow_simulate(int64_t node_count, const int64_t* nodes, co
     }
     const bool completed = progress.done < done;
     while (progress.done < done) progress.complete(now + 1);
-    if (progress.done == frames) break;
+    if (progress.done == frames && to_end < 2) break;
     if (completed && !to_end && repetition.frames_repeat(progress)) {
       if (progress.done < frames) outcome = OUT_OF_TIME;
       break;
     }
     if (!moved && all.agenda.timed == 0) {
-      outcome = DEADLOCK;
+      if (progress.done < frames) outcome = DEADLOCK;
       break;
     }
     if (all.marked) repetition.look(progress);

@@ -130,6 +130,16 @@ class Simulator:
             raise self._deadlock(depths or {}, frames, waits)
         return timing
 
+    def frame_cycles(self, depths: Mapping[str, int]) -> int:
+        """Count the cycles after which all nodes have ended a frame that is alone: the last output may leave long before.
+
+        So it is where a pool drops the last pixels of a map. One cycle more than the nodes take.
+        """
+        timing, waits = self.attempt(depths, 1, to_end=True, to_rest=True)
+        if waits is not None:
+            raise self._deadlock(depths, 1, waits)
+        return timing.cycles
+
     def attempt(
         self,
         depths: Mapping[str, int] | None,
@@ -137,12 +147,13 @@ class Simulator:
         *,
         slowest: float | None = None,
         to_end: bool = False,
+        to_rest: bool = False,
     ) -> tuple[Timing, dict[str, tuple[str, str]] | None]:
         """Give the timing, and what each node waits for where the run stopped before its end.
 
         It stops at a deadlock, or as soon as its interval is certain to be above `slowest` (None: never). Unless it is to go
         on `to_end` it also stops where its frames repeat: completions and high-water marks are those of the whole run all
-        the same, cycles and shares of the nodes those of what was simulated.
+        the same, cycles and shares of the nodes those of what was simulated. `to_rest`: it goes on until no node moves.
         """
         fifos, tables = list(self.graph.streams), self.layout
         given = dict.fromkeys(fifos, UNBOUNDED) if depths is None else depths
@@ -173,7 +184,7 @@ class Simulator:
             middle,
             FOREVER if slowest is None else int(slowest * counted),
             self.skipping,
-            to_end,
+            2 if to_rest else to_end,
             _pointer(completions),
             _pointer(shares),
             _pointer(high_water),

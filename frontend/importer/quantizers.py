@@ -303,14 +303,23 @@ def _ties_at(
 ) -> tuple[Flags, set[tuple[int, ...]]]:
     """Mark which of the sums that are asked for, shape (R, rows), are ties; return these too."""
     slack = max(abs(lo), abs(hi)) * np.abs(unit) * FLOAT_SLACK
-    middle, *others = (codes(sums * unit + side * slack) for side in (0, -1, 1))
+    least, most = np.minimum(lo * unit, hi * unit), np.maximum(lo * unit, hi * unit)
+
+    def beside(points: IntArray, side: float) -> IntArray:
+        values = points * unit + side * slack
+        try:
+            return codes(values)
+        except UnsupportedError:  # as of a root just below 0, which no sum of numbers that are not negative comes to
+            return codes(np.clip(values, least, most))
+
+    middle, *others = (beside(sums, side) for side in (0, -1, 1))
     unsure = asked & ((others[0] != middle) | (others[1] != middle))
     steep = unsure & (np.abs(others[1] - others[0]) > 1)
     some = steep.any(axis=1)
     sides = BETWEEN if some.any() else BETWEEN[:0]
     found = [other[unsure] for other in (*others, *[middle] * len(sides))]
     for number, side in enumerate(sides, len(others)):
-        found[number][steep[unsure]] = codes(sums[some] * unit + side * slack)[steep[some]]
+        found[number][steep[unsure]] = beside(sums[some], side)[steep[some]]
     columns = (np.argwhere(unsure)[:, 1], sums[unsure], middle[unsure], *found)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return unsure, {(row, point, *sorted({*given} - {own})) for row, point, own, *given in rows}

@@ -14,7 +14,9 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import naming
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.timing import Simulator
+from muxflow.dataflow.fit.timing_layout import Style
 from muxflow.dataflow.folders import check_sources, edited_files, files_below
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
@@ -74,22 +76,31 @@ class ProjectOptions:
             return None
         return () if self.weights == "loaded" else tuple(name.strip() for name in self.weights.split(","))
 
-    def one_at_a_time(self, design: Design) -> bool:
-        """Tell whether a frame of a project begins after the one before has ended.
+    def apart(self, design: Design) -> int | None:
+        """Count the cycles between frames of a project that do not overlap; None where they do.
 
-        So it is where frames are started over AXI-Lite and weights are generated, or loaded: a region is ready for its next
+        They do not where they are started over AXI-Lite and weights are generated, or loaded: a region is ready for its next
         start when all its entry processes are, and each weight generator is one, and what reads a port; the last of them
-        ends with the frame.
+        ends with the last process of the frame.
         """
         generators = any(not node.inputs for node in design.folded.processes)
-        return self.control == "s_axilite" and (generators or bool(loaders(design.folded)))
+        if self.control != "s_axilite" or not (generators or loaders(design.folded)):
+            return None
+        if design.timing is None:
+            return max(design.interval, design.latency, schedule(design.folded, timed=True).cycles)
+        return Simulator.of(design.folded, self.style).frame_cycles(design.depths)
+
+    @property
+    def style(self) -> Style:
+        """How pipelines of the tool end a frame: those of Vivado HLS drain, see `hls.md`."""
+        return "drained" if self.tool == "vivado_hls" else "flushing"
 
     def as_built(self, design: Design) -> Design:
-        """Give a design the simulated cycles of the tool's own pipelines: those of Vivado HLS drain at the end of a frame."""
-        if self.tool == "vitis_hls" or design.timing is None:
+        """Give a design the simulated cycles of the tool's own pipelines."""
+        if self.style == "flushing" or design.timing is None:
             return design
         frames = len(design.timing.completions)
-        return replace(design, timing=Simulator.of(design.folded, "drained").run(design.depths, frames))
+        return replace(design, timing=Simulator.of(design.folded, self.style).run(design.depths, frames))
 
     def __post_init__(self) -> None:
         for name, choices in (("tool", get_args(Tool)), ("control", get_args(Control)), ("seeds", get_args(Seeds))):
@@ -115,15 +126,20 @@ class Project:
         """The C++ names in the project's sources."""
         return names_of(self.design.folded)
 
+    @cached_property
+    def apart(self) -> int | None:
+        """Cycles between frames that do not overlap, None where they do; see `ProjectOptions.apart`."""
+        return self.options.apart(self.design)
+
     @property
     def one_at_a_time(self) -> bool:
         """Whether a frame begins after the one before has ended."""
-        return self.options.one_at_a_time(self.design)
+        return self.apart is not None
 
     @property
     def interval(self) -> int:
-        """Cycles between frames, at most: the design's, or its latency where frames come one at a time."""
-        return self.design.latency if self.one_at_a_time else self.design.interval
+        """Cycles between frames, at most: the design's, or those of a whole frame where frames come one at a time."""
+        return self.design.interval if self.apart is None else self.apart
 
     @cached_property
     def registers(self) -> tuple[SeedArgument, ...]:

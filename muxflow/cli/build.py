@@ -40,11 +40,16 @@ from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import BudgetError, UsageError
 from muxflow.dataflow.folders import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
-from muxflow.hls.registry import as_built, find, loaded_weights, one_at_a_time
+from muxflow.hls.registry import apart, as_built, find, loaded_weights
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
     from muxflow.dataflow.graph.graph import Graph
+
+
+ROUNDS = 4
+"""How often a fit is asked for more, as its project falls short of the goal (decision)."""
+DRAINED = "pipelines of this tool drain at the end of a frame, so that the design must be faster than what is asked for"
 
 
 @with_target_options
@@ -104,13 +109,8 @@ def build(
         if not force:
             check_network(folder, graph.name)
         done(1, 1)
-        fitted = {"implementations": writer.implementations, **asked}
-        design = as_built(options, stage(begin, f"fit {board}", lambda: muxflow.fit(graph, **fitted)))
-        apart = one_at_a_time(options, design)
-        if apart and fps is not None and design.latency_seconds > 1 / fps:
-            fitted |= {"fps": None, "latency": 1 / fps}  # so many pass one after the other if each is through by then
-            found = stage(begin, f"fit {board}, frames apart", lambda: _within_a_frame(graph, fitted))
-            design = as_built(options, found)
+        fitted = {**asked, "implementations": writer.implementations}
+        design, whole = stage(begin, f"fit {board}", lambda: _fitted(graph, fitted, options))
         kept = model_copy(model)
         shares = ("board", "lut", "bram", "sure")
         command = command_line("build", model.name, *given_options(context, without=("output",), always=shares))
@@ -122,7 +122,7 @@ def build(
         written.path,
         written.digest,
         muxflow.__version__,
-        one_at_a_time=apart,
+        apart=whole,
         bare=bare,
         built_by=command,
     )
@@ -143,12 +143,30 @@ def build(
     answer({**entry, **{fact.replace(" ", "_"): text for fact, text in facts.items()}}, as_json, show)
 
 
-def _within_a_frame(graph: Graph, fitted: Mapping[str, Any]) -> Design:
-    """Fit a graph to the latency that a rate asks for where frames do not overlap."""
-    try:
-        return muxflow.fit(graph, **fitted)
-    except BudgetError as error:
-        raise BudgetError(
-            f"frames do not overlap where they are started over AXI-Lite and weights are generated or loaded, so that a rate "
-            f"is one over a latency: {error}"
-        ) from error
+def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> tuple[Design, int | None]:
+    """Fit a graph so that its project reaches what is asked for; return the cycles between frames that do not overlap, too.
+
+    A project whose frames do not overlap, or whose pipelines drain, is slower than the design that was fitted: then a faster
+    one is fitted, ROUNDS times at most.
+    """
+    wanted, why = dict(asked), ""
+    for _ in range(ROUNDS):
+        try:
+            design = as_built(options, muxflow.fit(graph, **wanted))
+        except BudgetError as error:
+            raise BudgetError(f"{why}: {error}" if why else str(error)) from error
+        whole, hertz = apart(options, design), float(design.clock_mhz) * 1e6
+        fps, latency = asked["fps"], asked["latency"]
+        if fps is not None and whole is not None and whole > hertz / fps:
+            # So many pass one after the other if each is through by then, and the last process ends after the last output.
+            wanted |= {"fps": None, "latency": design.latency / whole / fps}
+            why = "frames do not overlap where they are started over AXI-Lite and weights are generated or loaded"
+        elif fps is not None and whole is None and design.interval > hertz / fps:
+            wanted |= {"fps": wanted["fps"] * design.interval * fps / hertz}
+            why = DRAINED
+        elif latency is not None and design.latency_seconds > latency:
+            wanted |= {"latency": wanted["latency"] * latency / design.latency_seconds}
+            why = DRAINED
+        else:
+            break
+    return design, whole

@@ -108,12 +108,14 @@ def wishes(
 def floor(asked: Mapping[str, Any], design: Design, frames_per_second: float) -> str:
     """Say that a goal is a floor, or a ceiling, where the cheapest design beyond it is far beyond; "" where it is not.
 
-    Or that its project falls short of it, by the time in which its tool's pipelines drain.
+    Or that the project falls short of it, as pipelines of its tool or frames that do not overlap may make it.
     """
     if asked["fps"] is not None and frames_per_second < asked["fps"]:
+        return f"short of --fps: {rate(asked['fps'])} were asked for, the project does {rate(frames_per_second)}; ask for more"
+    if asked["latency"] is not None and design.latency_seconds > asked["latency"]:
         return (
-            f"pipelines of this tool drain at the end of a frame, so that the design for {rate(asked['fps'])} does "
-            f"{rate(frames_per_second)}; ask for more"
+            f"short of --latency-ms: {si(asked['latency'], 's')} were asked for, the project takes "
+            f"{si(design.latency_seconds, 's')}; ask for less"
         )
     if asked["fps"] is not None and frames_per_second > SURPASSED * asked["fps"]:
         return (

@@ -45,7 +45,7 @@ def make_report(
     accuracy: Accuracy | None = None,
     version: str = "",
     stages: tuple[Stage, ...] = (),
-    one_at_a_time: bool = False,
+    apart: int | None = None,
     edited: str = "",
     bare: Design | None = None,
     energies: Energies | None = None,
@@ -57,16 +57,16 @@ def make_report(
 ) -> Report:
     """Make the report of a design; what comes from comparisons and tools is given by whoever ran them.
 
-    `one_at_a_time`: whether the project lets a frame begin only after the one before has ended. `edited`: which sources
-    are not as they were written. `bare`: the design without the margins of its FIFOs (`without_margins`), where what they
-    cost is to be said. `energies`: of single operations, those that ship with Muxflow when None. `pipeline`: of `watch`,
-    `frontier`: of `design_frontier`, where they are wanted; the frontier is of frames that overlap, and left out where they
-    do not.
+    `apart`: cycles between frames where a frame begins only after the one before has ended, None where they overlap.
+    `edited`: which sources are not as they were written. `bare`: the design without the margins of its FIFOs
+    (`without_margins`), where what they cost is to be said. `energies`: of single operations, those that ship with Muxflow
+    when None. `pipeline`: of `watch`, `frontier`: of `design_frontier`, where they are wanted; the frontier is of frames
+    that overlap, and left out where they do not.
     """
     plan = make_memory_plan(design)
     layers = layers_of(design)
     notes, limits = design.graph.notes, design.folded.implementations.limits
-    interval = design.latency if one_at_a_time else design.interval
+    interval = design.interval if apart is None else apart
     estimate = Stage(
         ESTIMATE,
         "done",
@@ -108,9 +108,9 @@ def make_report(
         remarks=_remarks(design.graph, edited),
         version=version,
         stages=tuple(given.get(name, Stage(name, "not run")) for name in STAGES),
-        one_at_a_time=one_at_a_time,
+        one_at_a_time=apart is not None,
         margins={} if bare is None else _more(design, bare),
-        ceiling=str(APART if one_at_a_time else find_ceiling(design)),
+        ceiling=str(find_ceiling(design) if apart is None else APART),
         weights=weight_rows(design),
         energy=estimate_energy(design, energies),
         energy_source=(energies or published()).source,
@@ -118,7 +118,7 @@ def make_report(
         fifos=_fifos(design),
         functions=_functions(design),
         activity_is="" if pipeline is None else pipeline.source,
-        frontier=() if one_at_a_time else _non_dominated(design, frontier),
+        frontier=_non_dominated(design, frontier) if apart is None else (),
         power=power,
         measured=measured,
         provenance=provenance or Provenance(),

@@ -35,8 +35,9 @@ class Report:
     what the device has; `reserve`: what shell and DMA take of it, off the `budget` already; `sure`: probability with which
     the design is to fit. Interval and latency are cycle simulations where `simulated`, else estimates; `slowest_cycles` is
     the cycles of the slowest node, which no FIFO depths can beat. `one_at_a_time`: frames do not overlap, so that the interval
-    is the latency. `stages`: one of each of STAGES, run or not. `ceiling`: what stops the design from being faster, and what
-    would lift it. `margins`: by resource, what the margins of the FIFOs add; empty where it was not found out. `weights`:
+    is that of a whole frame. `stages`: one of each of STAGES, run or not. `ceiling`: what stops the design from being
+    faster, and what would lift it. `margins`: by resource, what the margins of the FIFOs add; empty where it was not found
+    out. `weights`:
     what layers store of weights, by kind. `energy`: an estimate for a frame, of the single energies that `energy_source`
     names. `activity_is`: what the `activity` of layers comes from, "" where it was not looked for. `frontier`: non-dominated
     designs, fastest first; empty where they were not looked for.
@@ -120,7 +121,7 @@ class Report:
     @property
     def interval_is(self) -> str:
         """What interval and rate are."""
-        return self.cycles_are + (", one frame at a time: the latency" if self.one_at_a_time else "")
+        return self.cycles_are + (", one frame at a time" if self.one_at_a_time else "")
 
     @property
     def frames_per_second(self) -> float:
@@ -134,8 +135,8 @@ class Report:
 
     @property
     def one_image_rate(self) -> float:
-        """Images a second when each waits for the one before."""
-        return self.clock_mhz * 1e6 / self.latency
+        """Images a second when each waits for the one before, whose last pixels may be dropped after its last output."""
+        return self.clock_mhz * 1e6 / max(self.latency, self.interval)
 
     @property
     def products(self) -> int:

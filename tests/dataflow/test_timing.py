@@ -15,7 +15,10 @@ from muxflow.dataflow.fit.implementation import Adjusted, PixelByPixel
 from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.timing import DeadlockError, Simulator, simulate
 from muxflow.dataflow.fit.timing_layout import SINK, SOURCE, STYLES, host_ends
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold, Op
+from muxflow.dataflow.ops.pool import Pool
+from muxflow.dataflow.ops.scale import Scale
 from muxflow.hls.kernels import KERNELS
 
 
@@ -312,3 +315,19 @@ def test_a_run_that_is_too_slow_is_given_up(make_random_design):
     cut, waits = simulator.attempt(design.depths, 8, slowest=0.9 * whole.interval)
     assert waits is not None
     assert cut.cycles < whole.cycles
+
+
+def test_a_frame_ends_when_its_last_node_does(make_graph, device):
+    """A pool that drops a row and a column gives its last output before what is in front of it has ended."""
+    graph = make_graph(Stream((7, 7, 2), 0, 3), Scale([3]), Pool((3, 3), "max"), Pool((2, 2), "max"))
+    design = build_design(
+        graph, {node.name: Fold(1) for node in graph.nodes}, KERNELS, device=device, board="b", clock_mhz=100
+    )
+    for style in ("flushing", "drained"):
+        simulator = Simulator.of(design.folded, style)
+        whole, alone = simulator.frame_cycles(design.depths), simulator.run(design.depths, 1)
+        assert design.slowest_cycles == 98 <= whole
+        assert whole > alone.latency + 5  # the last output is in the pipelines while 8 pixels are dropped
+        again = simulator.run(design.depths, 3)
+        assert again.completions[1] - again.completions[0] < whole  # frames that overlap
+        assert schedule(design.folded, timed=True).cycles <= whole + 2

@@ -164,6 +164,17 @@ def test_prelu_min_max_sub_div_pow(build, prove):
     prove(b)
 
 
+@pytest.mark.parametrize("step", [0.9, 0.11])
+def test_a_root_of_sums_that_are_not_negative(step, build, prove):
+    """No float sum is below 0, so that what a root would give there is no matter."""
+    b = build((1, 2, 4, 4))
+    b.quant(scale=0.3)
+    b.conv(np.abs(codes(3, 2, 1, 1)) + 1, scale=0.37)
+    b.then("Sqrt")
+    b.quant(scale=step, bits=8)
+    prove(b)
+
+
 def test_old_clip_has_its_bounds_as_attributes(build, prove):
     b = build((1, 2, 2, 2), opset=9)
     b.quant(scale=1 / 64, signed=1)

@@ -246,6 +246,7 @@ def test_frames_cost_the_look_for_weights(project):
 def test_one_frame_at_a_time_over_axi_lite(project, tmp_path):
     written = write_project(project.design, tmp_path / "p", options=replace(LOADED, control="s_axilite"))
     assert written.one_at_a_time
+    assert written.interval >= max(written.design.latency, written.design.slowest_cycles)
     assert not project.one_at_a_time
 
 
