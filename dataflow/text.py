@@ -23,9 +23,9 @@ SHOWN, LONGEST_REASON = 60, 400
 LONGEST_LINE = 2000
 """Most characters of a line of a message (decision)."""
 LONG_WORD = re.compile(rf"[^\s/]{{{LONGEST_REASON + 1},}}")
-_NO_WORD = re.compile(r"[^a-z0-9]")
 LONG_LINE = re.compile(rf".{{{LONGEST_LINE + 1},}}")
 """What a message shortens: text that no reader needs whole, as an argument or a name of thousands of characters."""
+_NO_WORD = re.compile(r"[^a-z0-9]")
 
 
 def printable(text: str) -> str:

@@ -11,6 +11,9 @@ from muxflow.dataflow.limits import check_option
 FEWEST_FPS, LONGEST_LATENCY = 1e-6, 1e6
 """Frames a second and seconds beyond which a goal is a mistake of units (decision), and its cycles no integer of 64 bits."""
 
+ROUNDING = 1e-12
+"""Share by which a rate may be off that was computed from the very cycles that reach it."""
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -31,6 +34,14 @@ class Goal:
         if self.latency is not None:
             remedy = f"it must be positive, at most {LONGEST_LATENCY:g}"
             check_option(self.latency, float_info.min, LONGEST_LATENCY, "a goal of {} seconds of latency", remedy)
+
+    def interval(self, clock_mhz: float) -> int | None:
+        """Give the most cycles between frames at which the rate is reached; None where none is asked for."""
+        return None if self.fps is None else int(clock_mhz * 1e6 / self.fps * (1 + ROUNDING))
+
+    def latency_cycles(self, clock_mhz: float) -> float | None:
+        """Give the latency that is asked for in cycles, None where none is."""
+        return None if self.latency is None else self.latency * clock_mhz * 1e6
 
 
 def check_slowdown(percent: float) -> None:

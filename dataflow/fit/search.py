@@ -55,8 +55,8 @@ class Search:
         self.goal = goal
         self.budget = budget
         self.clock_mhz = clock_mhz
-        self.interval = 0 if goal.fps is None else int(clock_mhz * 1e6 / goal.fps * (1 + 1e-12))
-        self.latency = None if goal.latency is None else goal.latency * clock_mhz * 1e6
+        self.interval = goal.interval(clock_mhz) or 0
+        self.latency = goal.latency_cycles(clock_mhz)
         self._limit = self.interval
         self.floor = 0
         self._near: int | None = None

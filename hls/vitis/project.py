@@ -15,7 +15,7 @@ from muxflow.dataflow.files import naming
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.schedule import schedule
-from muxflow.dataflow.fit.timing import Simulator
+from muxflow.dataflow.fit.timing import Simulator, have_compiler
 from muxflow.dataflow.fit.timing_layout import Style
 from muxflow.dataflow.folders import check_sources, edited_files, files_below
 from muxflow.dataflow.graph.codec import from_json
@@ -86,7 +86,7 @@ class ProjectOptions:
         generators = any(not node.inputs for node in design.folded.processes)
         if self.control != "s_axilite" or not (generators or loaders(design.folded)):
             return None
-        if design.timing is None:
+        if design.timing is None or not have_compiler():
             return max(design.interval, design.latency, schedule(design.folded, timed=True).cycles)
         return Simulator.of(design.folded, self.style).frame_cycles(design.depths)
 

@@ -38,6 +38,7 @@ from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
 from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import BudgetError, UsageError
+from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.folders import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.hls.registry import apart, as_built, find, loaded_weights
@@ -155,17 +156,17 @@ def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> tuple[De
             design = as_built(options, muxflow.fit(graph, **wanted))
         except BudgetError as error:
             raise BudgetError(f"{why}: {error}" if why else str(error)) from error
-        whole, hertz = apart(options, design), float(design.clock_mhz) * 1e6
-        fps, latency = asked["fps"], asked["latency"]
-        if fps is not None and whole is not None and whole > hertz / fps:
+        whole, goal = apart(options, design), Goal(asked["fps"], asked["latency"])
+        cycles, latency = goal.interval(design.clock_mhz), goal.latency_cycles(design.clock_mhz)
+        if cycles is not None and whole is not None and whole > cycles:
             # So many pass one after the other if each is through by then, and the last process ends after the last output.
-            wanted |= {"fps": None, "latency": design.latency / whole / fps}
+            wanted |= {"fps": None, "latency": design.latency / whole / asked["fps"]}
             why = "frames do not overlap where they are started over AXI-Lite and weights are generated or loaded"
-        elif fps is not None and whole is None and design.interval > hertz / fps:
-            wanted |= {"fps": wanted["fps"] * design.interval * fps / hertz}
+        elif cycles is not None and whole is None and design.interval > cycles:
+            wanted |= {"fps": wanted["fps"] * design.interval / cycles}
             why = DRAINED
-        elif latency is not None and design.latency_seconds > latency:
-            wanted |= {"latency": wanted["latency"] * latency / design.latency_seconds}
+        elif latency is not None and design.latency > latency:
+            wanted |= {"latency": wanted["latency"] * latency / design.latency}
             why = DRAINED
         else:
             break

@@ -28,6 +28,7 @@ from muxflow.cli.target_options import flag
 from muxflow.cli.words import given_options, is_given
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.device import Utilisation, check_clock
+from muxflow.dataflow.fit.goal import ROUNDING
 from muxflow.dataflow.folders import check_writable
 from muxflow.dataflow.quantities import rate, si
 from muxflow.dataflow.text import json_text
@@ -110,9 +111,10 @@ def floor(asked: Mapping[str, Any], design: Design, frames_per_second: float) ->
 
     Or that the project falls short of it, as pipelines of its tool or frames that do not overlap may make it.
     """
-    if asked["fps"] is not None and frames_per_second < asked["fps"]:
+    slack = 1 + 2 * ROUNDING
+    if asked["fps"] is not None and frames_per_second * slack < asked["fps"]:
         return f"short of --fps: {rate(asked['fps'])} were asked for, the project does {rate(frames_per_second)}; ask for more"
-    if asked["latency"] is not None and design.latency_seconds > asked["latency"]:
+    if asked["latency"] is not None and design.latency_seconds > asked["latency"] * slack:
         return (
             f"short of --latency-ms: {si(asked['latency'], 's')} were asked for, the project takes "
             f"{si(design.latency_seconds, 's')}; ask for less"

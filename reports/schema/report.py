@@ -37,10 +37,9 @@ class Report:
     the cycles of the slowest node, which no FIFO depths can beat. `one_at_a_time`: frames do not overlap, so that the interval
     is that of a whole frame. `stages`: one of each of STAGES, run or not. `ceiling`: what stops the design from being
     faster, and what would lift it. `margins`: by resource, what the margins of the FIFOs add; empty where it was not found
-    out. `weights`:
-    what layers store of weights, by kind. `energy`: an estimate for a frame, of the single energies that `energy_source`
-    names. `activity_is`: what the `activity` of layers comes from, "" where it was not looked for. `frontier`: non-dominated
-    designs, fastest first; empty where they were not looked for.
+    out. `weights`: what layers store of weights, by kind. `energy`: an estimate for a frame, of the single energies that
+    `energy_source` names. `activity_is`: what the `activity` of layers comes from, "" where it was not looked for.
+    `frontier`: non-dominated designs, fastest first; empty where they were not looked for.
     """
 
     network: str

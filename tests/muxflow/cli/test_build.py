@@ -6,6 +6,7 @@ from pathlib import Path
 from command_line import run
 
 from muxflow.cli.fit import floor
+from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.vitis.project import load_project
@@ -87,6 +88,11 @@ def test_a_goal_that_a_project_falls_short_of_is_said(workplace: Path) -> None:
     said = floor({"fps": 1000.0, "latency": None}, design, 990.0)
     assert said == "short of --fps: 1,000 frames/s were asked for, the project does 990 frames/s; ask for more"
     assert floor({"fps": 1000.0, "latency": None}, design, 1000.0) == ""
+    exact = float(design.clock_mhz) * 1e6 / design.interval
+    for off in (-1, 0, 1):  # what was printed, or computed in another order, is no other goal
+        asked = exact * (1 + off * 2**-52)
+        assert floor({"fps": asked, "latency": None}, design, design.frames_per_second) == ""
+        assert Goal(asked).interval(design.clock_mhz) == design.interval
     assert "short of --latency-ms: " in floor({"fps": None, "latency": design.latency_seconds / 2}, design, 990.0)
 
 
