@@ -65,10 +65,10 @@ def interface_entry(project: Project) -> dict[str, Any]:
         "board": design.board,
         "part": design.device.part,
         "clock_mhz": design.clock_mhz,
-        "interval_cycles": project.interval,
+        "interval_cycles": design.interval,
         "latency_cycles": design.latency,
         "interval_source": ("estimate" if design.timing is None else "cycle simulation")
-        + (", one frame at a time" if project.one_at_a_time else ""),
+        + ("" if design.apart is None else ", one frame at a time"),
         "control": project.options.control,
         "bitstream": f"{BITSTREAM}.bit",
         "inputs": [_port(project, name, name) for name in design.graph.inputs],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
@@ -13,6 +13,7 @@ from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.timing import Timing
+from muxflow.dataflow.fit.timing_layout import Style
 from muxflow.dataflow.folders import edited_files
 from muxflow.dataflow.graph.codec import from_json, to_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
@@ -29,7 +30,8 @@ class DesignFile:
     """What `design.json` holds.
 
     `folds`: of the nodes that have one of their own; `depths`: FIFO depths of the folded graph in beats; `completions`:
-    cycles after which the simulated frames had left, None without a simulation; `options`: of the target that wrote it.
+    cycles after which the simulated frames had left, None without a simulation, with pipelines of the style `pipelines`;
+    `apart`: as `Design` has it; `options`: of the target that wrote it.
     """
 
     board: str
@@ -41,11 +43,15 @@ class DesignFile:
     completions: tuple[int, ...] | None
     options: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+    pipelines: Style = "flushing"
+    apart: int | None = None
 
     def __post_init__(self) -> None:
         ends = self.completions
         if ends is not None and (not ends or ends[0] < 1 or any(b <= a for a, b in itertools.pairwise(ends))):
             raise MuxflowError("completions: frames leave in order; expected ascending cycles from 1, or null")
+        if self.apart is not None and self.apart < 1:
+            raise MuxflowError("apart: expected cycles from 1, or null")
 
 
 def save_design(design: Design, folder: Path, options: Mapping[str, str] | None = None) -> None:
@@ -62,6 +68,8 @@ def save_design(design: Design, folder: Path, options: Mapping[str, str] | None 
         None if design.timing is None else design.timing.completions,
         options or {},
         __version__,
+        "flushing" if design.timing is None else design.timing.style,
+        design.apart,
     )
     (folder / DESIGN).write_text(json_text(to_json(entry)))
 
@@ -95,7 +103,7 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
             clock_mhz=entry.clock_mhz,
             utilisation=entry.utilisation,
             depths=entry.depths,
-            timing=None if entry.completions is None else Timing(entry.completions, {}, {}, 0),
+            timing=None if entry.completions is None else Timing(entry.completions, {}, {}, 0, entry.pipelines),
         )
     except MuxflowError as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
@@ -104,4 +112,4 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
             f"{folder / changed[0]}: changed since Muxflow wrote it, so that sources and figures are of another design (line "
             "ends count, which git may change); build the project again, with the options of what you want"
         )
-    return design, entry.options
+    return replace(design, apart=entry.apart), entry.options

@@ -94,22 +94,13 @@ class Timed(Protocol):
     """Options of a target that change the cycles of its projects, beside their fields."""
 
     def as_built(self, design: Design) -> Design:
-        """Give the design with the simulated cycles of its project."""
-        ...
-
-    def apart(self, design: Design) -> int | None:
-        """Count the cycles between frames of the design's project that do not overlap; None where they do."""
+        """Give the design with the cycles of its project."""
         ...
 
 
 def as_built(options: object, design: Design) -> Design:
-    """Give a design with the simulated cycles that a project has which a target's options make."""
+    """Give a design with the cycles that a project has which a target's options make."""
     return options.as_built(design) if isinstance(options, Timed) else design
-
-
-def apart(options: object, design: Design) -> int | None:
-    """Count the cycles between frames that do not overlap in a project that a target's options make; None where they do."""
-    return options.apart(design) if isinstance(options, Timed) else None
 
 
 def loaded_weights(options: object) -> tuple[str, ...] | None:

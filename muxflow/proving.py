@@ -237,8 +237,7 @@ def project_report(
     """
     hls = project.hls
     more: dict[str, Any] = {"bare": bare, "energies": energies, "watched": watched, "frontier": frontier}
-    more |= {"apart": hls.apart, "edited": hls.edited}
-    return folder_report(hls.design, hls.path, hls.digest, version, **more)
+    return folder_report(hls.design, hls.path, hls.digest, version, edited=hls.edited, **more)
 
 
 def folder_report(
@@ -247,7 +246,6 @@ def folder_report(
     digest: str,
     version: str,
     *,
-    apart: int | None = None,
     edited: str = "",
     bare: Design | None = None,
     energies: Energies | None = None,
@@ -257,10 +255,9 @@ def folder_report(
 ) -> Report:
     """Make the report of a design whose project stands in a folder.
 
-    `digest`: of its sources, which proofs are tied to; `apart`: cycles between frames that do not overlap;
-    `edited`: which of its sources were edited since, as `Project.edited` says; `bare`, `energies`, `frontier`: as
-    `make_report` takes them; `watched`: simulate what each layer does with its time; `built_by`: the command that built the
-    project, the one that it keeps when empty.
+    `digest`: of its sources, which proofs are tied to; `edited`: which of its sources were edited since, as `Project.edited`
+    says; `bare`, `energies`, `frontier`: as `make_report` takes them; `watched`: simulate what each layer does with its
+    time; `built_by`: the command that built the project, the one that it keeps when empty.
     """
     kept, found = kept_ladder(folder, digest), vendor_findings(design, folder, digest)
     seen = {one.title: one for one in (found.rung,) if one is not None}
@@ -270,11 +267,10 @@ def folder_report(
         accuracy=kept.accuracy,
         version=version,
         stages=found.stages,
-        apart=apart,
         edited=edited,
         bare=bare,
         energies=energies,
-        pipeline=watch(design, apart is not None) if watched else None,
+        pipeline=watch(design) if watched else None,
         frontier=frontier,
         power=found.power,
         measured=found.measured,

@@ -114,12 +114,17 @@ class _Walk:
         return Differences(self.counts[True], self.counts[False], len(self.tied), self.first[True], self.first[False])
 
 
+def _rows(graph: Graph, node: Node) -> int:
+    """Count the rows that ties of a node name: those of its thresholds, or its channels."""
+    return len(node.op.thresholds) if isinstance(node.op, Threshold) else graph.streams[node.inputs[0]].channels
+
+
 def _unsure(graph: Graph, node: Node, x: IntArray) -> Flags:
     """Mark the inputs of a node at which rounding decides."""
     ties = graph.ties.get(node.name, ())
-    if not ties or not isinstance(node.op, Threshold):
+    if not ties:
         return np.zeros(x.shape, bool)
-    rows, stream = len(node.op.thresholds), graph.streams[node.inputs[0]]
+    rows, stream = _rows(graph, node), graph.streams[node.inputs[0]]
     known = [tie for tie in ties if 0 <= tie[0] < rows and stream.lo <= tie[1] <= stream.hi]
     sums = np.unique(np.array([tie[1] for tie in known], np.int64))
     keys = [
@@ -133,16 +138,15 @@ def _unsure(graph: Graph, node: Node, x: IntArray) -> Flags:
 
 def _rounded(graph: Graph, node: Node, x: IntArray, wanted: IntArray, met: IntArray, where: Flags) -> Flags:
     """Mark the codes that rounding can give, of those at ties at which an execution differs."""
-    op, stream = node.op, graph.streams[node.inputs[0]]
-    assert isinstance(op, Threshold)
+    op, stream, rows = node.op, graph.streams[node.inputs[0]], _rows(graph, node)
     codes = {tie[:2]: tie[2:] for tie in graph.ties[node.name]}
     # Of an older file, which lists no codes: the next one, where it is that of the sum before or after.
     (below,) = op.compute(np.maximum(x, stream.lo + 1) - 1)
     (above,) = op.compute(np.minimum(x, stream.hi - 1) + 1)
-    older = (np.abs(met - wanted) <= op.jump) & ((met == below) | (met == above))
+    older = (np.abs(met - wanted) <= getattr(op, "jump", 1)) & ((met == below) | (met == above))
     allowed = np.zeros(where.shape, bool)
     for at in zip(*np.nonzero(where), strict=True):
-        row = int(np.ravel_multi_index(at[1:], where.shape[1:])) % len(op.thresholds)
+        row = int(np.ravel_multi_index(at[1:], where.shape[1:])) % rows
         listed = codes[row, int(x[at])]
         allowed[at] = met[at] in listed if listed else older[at]
     return allowed

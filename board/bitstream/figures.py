@@ -143,7 +143,7 @@ def figures_json(project: Project, figures: Figures) -> bytes:
         "digest": project.digest,
         "estimate": {
             "resources": asdict(design.resources),
-            "interval": project.interval,
+            "interval": design.interval,
             "latency": design.latency,
             "clock_mhz": design.clock_mhz,
         },

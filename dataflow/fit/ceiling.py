@@ -60,9 +60,11 @@ APART = Ceiling(
 def find_ceiling(design: Design) -> Ceiling:
     """Find what stops a design from being faster than its slowest node (estimates).
 
-    In this order: FIFOs that hold the pipeline up, a port of the host, a node whose every fold within the tools' limits is
-    as slow, lanes that do not meet, the budget; none of them where faster folds fit it.
+    In this order: frames that do not overlap, FIFOs that hold the pipeline up, a port of the host, a node whose every fold
+    within the tools' limits is as slow, lanes that do not meet, the budget; none of them where faster folds fit it.
     """
+    if design.apart is not None:
+        return APART
     cycles = design.slowest_cycles
     if design.interval > cycles * MARGIN_SLACK:
         why = f"nodes wait for them, {design.interval:,} cycles a frame where the slowest node takes {cycles:,}"

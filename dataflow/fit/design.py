@@ -26,7 +26,8 @@ class Design:
 
     `memories`: placed memories by node, `fifos`: by stream, but for those that are read in place. `clock_mhz`: the clock
     that rates are quoted at. `timing`: cycle simulation with these depths; None where none was made, and then cycles are
-    estimates.
+    estimates. `apart`: cycles after which all nodes have ended a frame, of a project in which frames do not overlap; None
+    where they do.
     """
 
     folded: Folded
@@ -37,6 +38,7 @@ class Design:
     utilisation: Utilisation
     clock_mhz: float
     timing: Timing | None = None
+    apart: int | None = None
 
     def __post_init__(self) -> None:
         check_clock(self.clock_mhz)
@@ -112,7 +114,12 @@ class Design:
 
     @property
     def interval(self) -> int:
-        """Cycles between frames: by cycle simulation, or those of the slowest node where there is none (estimate)."""
+        """Cycles between frames: by cycle simulation, or those of the slowest node where there is none (estimate).
+
+        Those of a whole frame where frames do not overlap.
+        """
+        if self.apart is not None:
+            return self.apart
         return self.slowest_cycles if self.timing is None else ceil(self.timing.interval)
 
     @cached_property

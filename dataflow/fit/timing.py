@@ -44,13 +44,14 @@ class Timing:
     """What a simulation gave, in cycles.
 
     `completions`: cycle after which each frame has left; `high_water`: depth of each FIFO that would not have made its
-    writer wait; `cycles`: length of the simulation.
+    writer wait; `cycles`: length of the simulation; `style`: of the nodes' pipelines.
     """
 
     completions: tuple[int, ...]
     nodes: Mapping[str, NodeTiming]
     high_water: Mapping[str, int]
     cycles: int
+    style: Style = "flushing"
 
     @property
     def latency(self) -> int:
@@ -198,6 +199,7 @@ class Simulator:
             MappingProxyType({name: NodeTiming(*(float(part) / total for part in row)) for name, row in rows}),
             MappingProxyType(dict(zip(fifos, map(int, high_water), strict=True))),
             total,
+            self.style,
         )
         if outcome == 0:
             return timing, None
@@ -246,13 +248,14 @@ def told(waiting: Iterable[tuple[str, str, str]], depths: Mapping[str, int]) -> 
     ]
 
 
-def simulate(folded: Folded, depths: Mapping[str, int] | None, *, frames: int = 4) -> Timing:
+def simulate(folded: Folded, depths: Mapping[str, int] | None, *, frames: int = 4, style: Style = "flushing") -> Timing:
     """Simulate `frames` frames of a folded graph.
 
-    `depths`: FIFO depth of each stream in beats, None for unbounded ones; weight streams included.
+    `depths`: FIFO depth of each stream in beats, None for unbounded ones; weight streams included. `style`: of the nodes'
+    pipelines.
     Raises DeadlockError when nothing can move, MuxflowError for a depth under 1, ToolError without a compiler.
     """
-    return Simulator.of(folded).run(depths, frames, to_end=True)
+    return Simulator.of(folded, style).run(depths, frames, to_end=True)
 
 
 def have_compiler() -> bool:

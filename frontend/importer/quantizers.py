@@ -21,7 +21,7 @@ from muxflow.frontend.importer.grids import LARGEST_CODE
 from muxflow.frontend.importer.handling import handles
 from muxflow.frontend.importer.layout import channel_first
 from muxflow.frontend.importer.maps import through_padding
-from muxflow.frontend.importer.shifts import bit_shift, shifted
+from muxflow.frontend.importer.shifts import Ties, bit_shift, shifted
 from muxflow.frontend.importer.thresholds import MOST_STEPS, find_thresholds
 from muxflow.frontend.importer.values import Doubles, Image, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
@@ -38,8 +38,6 @@ ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 16, 16, 32
 MOST_ZERO_POINT = 1 << INPUT_BITS
 
 Flags = npt.NDArray[np.bool_]
-Ties = tuple[tuple[int, ...], ...]
-"""As in `Graph.ties`: row, sum, and the codes other than the sum's that rounding may give there."""
 CodesOf = Callable[[Doubles], IntArray]
 
 
@@ -272,8 +270,9 @@ def _emitted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ti
         return importer.emit(node.name, shift, stream)
     importer.threshold_count += op.thresholds.size
     if op.thresholds.shape[1] > MOST_STEPS:
-        return shifted(importer, node, op, stream)
-    name = importer.emit(node.name, op, stream)
+        name, ties = shifted(importer, node, op, stream, ties)
+    else:
+        name = importer.emit(node.name, op, stream)
     if ties:
         importer.ties[name] = ties
     return name

@@ -21,6 +21,9 @@ MOST_SHIFT = 62
 FLOAT_BITS = 24
 """Bits of the whole numbers that float32 holds."""
 
+Ties = tuple[tuple[int, ...], ...]
+"""As in `Graph.ties`: row, sum, and the codes other than the sum's that rounding may give there."""
+
 
 def bit_shift(op: Threshold, x: Stream) -> ShiftClip | None:
     """Find bias and shift that give the codes of thresholds for everything that a stream holds; None where there are none.
@@ -35,7 +38,7 @@ def bit_shift(op: Threshold, x: Stream) -> ShiftClip | None:
     gaps = np.diff(levels, axis=1)[met[:, 1:] & met[:, :-1]]
     step = int(gaps[0]) if gaps.size else 1 << (hi - lo).bit_length()
     shift = step.bit_length() - 1
-    if step != 1 << shift or shift > MOST_SHIFT:
+    if step < 1 or step != 1 << shift or shift > MOST_SHIFT:
         return None
     # By the first threshold that is met; a channel whose code never changes gets one that puts the others out of reach.
     first = np.where(met.any(axis=1), met.argmax(axis=1), (levels <= lo).sum(axis=1) - 1)
@@ -47,9 +50,10 @@ def bit_shift(op: Threshold, x: Stream) -> ShiftClip | None:
     return ShiftClip(compact(bias) + (op.base << shift), shift, op.base, op.base + steps)
 
 
-def shifted(importer: Importer, node: ModelNode, op: Threshold, stream: str) -> str:
-    """Emit Scale and ShiftClip that give every code of the thresholds; returns the stream.
+def shifted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ties: Ties) -> tuple[str, Ties]:
+    """Emit Scale and ShiftClip that give every code of the thresholds; returns the stream, and the ties of the ShiftClip.
 
+    `ties`: of the thresholds. One where the sums are clipped first is dropped: other sums come to the same code there.
     Raises UnsupportedError naming the node where there are none.
     """
     x = importer.streams[stream]
@@ -66,7 +70,15 @@ def shifted(importer: Importer, node: ModelNode, op: Threshold, stream: str) -> 
     stream = aligned(importer, stream, found.factors)
     bias = compact(found.biases + (op.base << found.shift))
     highest = op.base + op.thresholds.shape[1]
-    return importer.emit(node.name, ShiftClip(bias, found.shift, op.base, highest, found.even), stream)
+    name = importer.emit(node.name, ShiftClip(bias, found.shift, op.base, highest, found.even), stream)
+    factors = np.broadcast_to(found.factors, x.channels).tolist()
+    moved = (
+        (channel, factors[channel] * code, *codes)
+        for row, code, *codes in ties
+        if found.lowest <= code <= found.highest
+        for channel in range(row, x.channels, len(op.thresholds))
+    )
+    return name, tuple(moved)
 
 
 def _remedy(x: Stream) -> str:

@@ -15,7 +15,7 @@ from muxflow.dataflow.files import naming
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.schedule import schedule
-from muxflow.dataflow.fit.timing import Simulator, have_compiler
+from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.fit.timing_layout import Style
 from muxflow.dataflow.folders import check_sources, edited_files, files_below
 from muxflow.dataflow.graph.codec import from_json
@@ -76,8 +76,20 @@ class ProjectOptions:
             return None
         return () if self.weights == "loaded" else tuple(name.strip() for name in self.weights.split(","))
 
+    @property
+    def style(self) -> Style:
+        """How pipelines of the tool end a frame: those of Vivado HLS drain, see `hls.md`."""
+        return "drained" if self.tool == "vivado_hls" else "flushing"
+
+    def as_built(self, design: Design) -> Design:
+        """Give a design the cycles of its project: those of the tool's own pipelines, and of frames that do not overlap."""
+        if design.timing is not None and design.timing.style != self.style:
+            frames = len(design.timing.completions)
+            design = replace(design, timing=Simulator.of(design.folded, self.style).run(design.depths, frames))
+        return replace(design, apart=self.apart(design))
+
     def apart(self, design: Design) -> int | None:
-        """Count the cycles between frames of a project that do not overlap; None where they do.
+        """Count the cycles between frames that do not overlap; None where they do.
 
         They do not where they are started over AXI-Lite and weights are generated, or loaded: a region is ready for its next
         start when all its entry processes are, and each weight generator is one, and what reads a port; the last of them
@@ -86,21 +98,11 @@ class ProjectOptions:
         generators = any(not node.inputs for node in design.folded.processes)
         if self.control != "s_axilite" or not (generators or loaders(design.folded)):
             return None
-        if design.timing is None or not have_compiler():
+        if design.apart is not None:
+            return design.apart
+        if design.timing is None:
             return max(design.interval, design.latency, schedule(design.folded, timed=True).cycles)
         return Simulator.of(design.folded, self.style).frame_cycles(design.depths)
-
-    @property
-    def style(self) -> Style:
-        """How pipelines of the tool end a frame: those of Vivado HLS drain, see `hls.md`."""
-        return "drained" if self.tool == "vivado_hls" else "flushing"
-
-    def as_built(self, design: Design) -> Design:
-        """Give a design the simulated cycles of the tool's own pipelines."""
-        if self.style == "flushing" or design.timing is None:
-            return design
-        frames = len(design.timing.completions)
-        return replace(design, timing=Simulator.of(design.folded, self.style).run(design.depths, frames))
 
     def __post_init__(self) -> None:
         for name, choices in (("tool", get_args(Tool)), ("control", get_args(Control)), ("seeds", get_args(Seeds))):
@@ -125,21 +127,6 @@ class Project:
     def names(self) -> Names:
         """The C++ names in the project's sources."""
         return names_of(self.design.folded)
-
-    @cached_property
-    def apart(self) -> int | None:
-        """Cycles between frames that do not overlap, None where they do; see `ProjectOptions.apart`."""
-        return self.options.apart(self.design)
-
-    @property
-    def one_at_a_time(self) -> bool:
-        """Whether a frame begins after the one before has ended."""
-        return self.apart is not None
-
-    @property
-    def interval(self) -> int:
-        """Cycles between frames, at most: the design's, or those of a whole frame where frames come one at a time."""
-        return self.design.interval if self.apart is None else self.apart
 
     @cached_property
     def registers(self) -> tuple[SeedArgument, ...]:
@@ -228,6 +215,7 @@ def load_project(path: Path) -> Project:
     design, options = load_design(path)
     check_sources(path, *SOURCES)
     try:
-        return Project(path, design, from_json(ProjectOptions, options, path="options"))
+        chosen = from_json(ProjectOptions, options, path="options")
+        return Project(path, replace(design, apart=chosen.apart(design)), chosen)
     except MuxflowError as error:
         raise MuxflowError(f"{path / DESIGN}: {error}; build the project again") from error

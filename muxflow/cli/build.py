@@ -41,7 +41,7 @@ from muxflow.dataflow.errors import BudgetError, UsageError
 from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.folders import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
-from muxflow.hls.registry import apart, as_built, find, loaded_weights
+from muxflow.hls.registry import as_built, find, loaded_weights
 
 if TYPE_CHECKING:
     from muxflow.dataflow.fit.design import Design
@@ -111,7 +111,7 @@ def build(
             check_network(folder, graph.name)
         done(1, 1)
         fitted = {**asked, "implementations": writer.implementations}
-        design, whole = stage(begin, f"fit {board}", lambda: _fitted(graph, fitted, options))
+        design = stage(begin, f"fit {board}", lambda: _fitted(graph, fitted, options))
         kept = model_copy(model)
         shares = ("board", "lut", "bram", "sure")
         command = command_line("build", model.name, *given_options(context, without=("output",), always=shares))
@@ -123,7 +123,6 @@ def build(
         written.path,
         written.digest,
         muxflow.__version__,
-        apart=whole,
         bare=bare,
         built_by=command,
     )
@@ -144,8 +143,8 @@ def build(
     answer({**entry, **{fact.replace(" ", "_"): text for fact, text in facts.items()}}, as_json, show)
 
 
-def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> tuple[Design, int | None]:
-    """Fit a graph so that its project reaches what is asked for; return the cycles between frames that do not overlap, too.
+def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> Design:
+    """Fit a graph so that its project reaches what is asked for.
 
     A project whose frames do not overlap, or whose pipelines drain, is slower than the design that was fitted: then a faster
     one is fitted, ROUNDS times at most.
@@ -156,13 +155,13 @@ def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> tuple[De
             design = as_built(options, muxflow.fit(graph, **wanted))
         except BudgetError as error:
             raise BudgetError(f"{why}: {error}" if why else str(error)) from error
-        whole, goal = apart(options, design), Goal(asked["fps"], asked["latency"])
+        goal = Goal(asked["fps"], asked["latency"])
         cycles, latency = goal.interval(design.clock_mhz), goal.latency_cycles(design.clock_mhz)
-        if cycles is not None and whole is not None and whole > cycles:
+        if cycles is not None and design.interval > cycles and design.apart is not None:
             # So many pass one after the other if each is through by then, and the last process ends after the last output.
-            wanted |= {"fps": None, "latency": design.latency / whole / asked["fps"]}
+            wanted |= {"fps": None, "latency": design.latency / design.apart / asked["fps"]}
             why = "frames do not overlap where they are started over AXI-Lite and weights are generated or loaded"
-        elif cycles is not None and whole is None and design.interval > cycles:
+        elif cycles is not None and design.interval > cycles:
             wanted |= {"fps": wanted["fps"] * design.interval / cycles}
             why = DRAINED
         elif latency is not None and design.latency > latency:
@@ -170,4 +169,4 @@ def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> tuple[De
             why = DRAINED
         else:
             break
-    return design, whole
+    return design

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.schedule import schedule
-from muxflow.dataflow.fit.timing import NodeTiming, have_compiler, simulate
+from muxflow.dataflow.fit.timing import NodeTiming, Timing, have_compiler, simulate
 from muxflow.dataflow.limits import MOST_ELEMENTS
 from muxflow.reports.schema.rows import Activity
 
@@ -27,7 +27,7 @@ class Pipeline:
     source: str
 
 
-def watch(design: Design, one_at_a_time: bool = False) -> Pipeline | None:
+def watch(design: Design) -> Pipeline | None:
     """Simulate a few frames at the design's FIFO depths, or one where they do not overlap; schedule one with unbounded FIFOs.
 
     None for a design whose schedule would fill the memory: one number an iteration.
@@ -36,8 +36,8 @@ def watch(design: Design, one_at_a_time: bool = False) -> Pipeline | None:
         return None
     shares: Mapping[str, NodeTiming] = {}
     said = "one frame: estimate, FIFOs unbounded"
-    if have_compiler() and one_at_a_time:
-        shares = simulate(design.folded, design.depths, frames=1).nodes
+    if have_compiler() and design.apart is not None:
+        shares = _simulated(design, 1).nodes
         said = f"shares: cycle simulation of one frame, as frames do not overlap; {said}"
     elif have_compiler():
         shares = _steady(design)
@@ -54,7 +54,7 @@ def watch(design: Design, one_at_a_time: bool = False) -> Pipeline | None:
 
 def _steady(design: Design) -> dict[str, NodeTiming]:
     """Give the shares between the ends of two simulations, so that filling and emptying the pipeline count in neither."""
-    few, many = (simulate(design.folded, design.depths, frames=frames) for frames in (FRAMES, 2 * FRAMES))
+    few, many = (_simulated(design, frames) for frames in (FRAMES, 2 * FRAMES))
 
     def share(node: str, name: str) -> float:
         more, less = (timing.cycles * float(getattr(timing.nodes[node], name)) for timing in (many, few))
@@ -62,6 +62,12 @@ def _steady(design: Design) -> dict[str, NodeTiming]:
 
     names = ("busy", "starved", "blocked")
     return {node: NodeTiming(*(share(node, name) for name in names)) for node in many.nodes}
+
+
+def _simulated(design: Design, frames: int) -> Timing:
+    """Simulate frames with the pipelines that the design's own cycles are of."""
+    style = "flushing" if design.timing is None else design.timing.style
+    return simulate(design.folded, design.depths, frames=frames, style=style)
 
 
 def layer_activity(design: Design, layers: Mapping[str, str], pipeline: Pipeline) -> dict[str, Activity]:

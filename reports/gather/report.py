@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.fit.ceiling import APART, find_ceiling
+from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.curves import FrontierPoint
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import AMOUNTS, Resources
@@ -45,7 +45,6 @@ def make_report(
     accuracy: Accuracy | None = None,
     version: str = "",
     stages: tuple[Stage, ...] = (),
-    apart: int | None = None,
     edited: str = "",
     bare: Design | None = None,
     energies: Energies | None = None,
@@ -57,7 +56,6 @@ def make_report(
 ) -> Report:
     """Make the report of a design; what comes from comparisons and tools is given by whoever ran them.
 
-    `apart`: cycles between frames where a frame begins only after the one before has ended, None where they overlap.
     `edited`: which sources are not as they were written. `bare`: the design without the margins of its FIFOs
     (`without_margins`), where what they cost is to be said. `energies`: of single operations, those that ship with Muxflow
     when None. `pipeline`: of `watch`, `frontier`: of `design_frontier`, where they are wanted; the frontier is of frames
@@ -66,13 +64,12 @@ def make_report(
     plan = make_memory_plan(design)
     layers = layers_of(design)
     notes, limits = design.graph.notes, design.folded.implementations.limits
-    interval = design.interval if apart is None else apart
     estimate = Stage(
         ESTIMATE,
         "done",
         f"Muxflow {version}" if version else "",
         design.device.amounts(design.resources),
-        (interval, interval),
+        (design.interval, design.interval),
         (design.latency, design.latency),
         1000 / design.clock_mhz,
     )
@@ -87,7 +84,7 @@ def make_report(
         layers=make_layers(design, layers, {} if pipeline is None else layer_activity(design, layers, pipeline)),
         bottleneck=design.bottleneck.name,
         slowest_cycles=design.slowest_cycles,
-        interval=interval,
+        interval=design.interval,
         latency=design.latency,
         simulated=design.timing is not None,
         used=design.device.amounts(design.resources),
@@ -108,9 +105,9 @@ def make_report(
         remarks=_remarks(design.graph, edited),
         version=version,
         stages=tuple(given.get(name, Stage(name, "not run")) for name in STAGES),
-        one_at_a_time=apart is not None,
+        one_at_a_time=design.apart is not None,
         margins={} if bare is None else _more(design, bare),
-        ceiling=str(find_ceiling(design) if apart is None else APART),
+        ceiling=str(find_ceiling(design)),
         weights=weight_rows(design),
         energy=estimate_energy(design, energies),
         energy_source=(energies or published()).source,
@@ -118,7 +115,7 @@ def make_report(
         fifos=_fifos(design),
         functions=_functions(design),
         activity_is="" if pipeline is None else pipeline.source,
-        frontier=_non_dominated(design, frontier) if apart is None else (),
+        frontier=_non_dominated(design, frontier) if design.apart is None else (),
         power=power,
         measured=measured,
         provenance=provenance or Provenance(),

@@ -75,6 +75,47 @@ def test_16_bits_with_a_factor_a_channel(build, prove):
     assert len(ops(graph, ShiftClip)) == len(ops(graph, Scale)) == 1
 
 
+@pytest.mark.parametrize("units", [(1.3747,), (1.1169, 1.3798, 1.2134)], ids=["one unit", "one a channel"])
+def test_ties_of_16_bits_are_those_of_the_product(units, build, save):
+    """Where the floats next to a sum have several codes: those, at the product of the sum and its channel's factor."""
+    b = build((1, 1, 4, 4))
+    b.quant(scale=1.0, bits=12, signed=1)
+    x, scale = b.last, np.float32(units).reshape(-1, 1, 1, 1)
+    b.node("Conv", x, b.quant(np.broadcast_to(scale, (3, 1, 1, 1)), scale, bits=2, signed=1))
+    b.quant(scale=1.0, bits=16, signed=1)
+    b.conv(numbers(2, 3, 1, 1))
+    graph = load(save(b))
+    (node,) = (node for node in graph.nodes if isinstance(node.op, ShiftClip))
+    factors = [int(factor) for factor in np.broadcast_to(ops(graph, Scale)[0].factors, 3)]
+    wanted = set()
+    for channel, factor in enumerate(factors):
+        unit = float(np.float32(units[channel % len(units)]))
+        slack = 2**11 * unit * 2.0**-21
+        for code in range(-(2**11), 2**11):
+            floats = np.float32(np.linspace(code * unit - slack, code * unit + slack, 101))
+            met = set(np.rint(floats).astype(int).tolist())
+            if len(met) > 1:
+                x = np.zeros((1, *graph.streams[node.inputs[0]].shape), np.int64)
+                x[..., channel] = code * factor
+                (y,) = node.op.compute(x)
+                wanted.add((channel, code * factor, *sorted(met - {int(y[0, 0, 0, channel])})))
+    assert set(graph.ties[node.name]) == wanted and len(wanted) > 10
+    assert int(graph.notes["near_ties"]) > 0
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.375])
+def test_codes_that_are_passed_over_are_a_product(scale, build, prove):
+    """A step of the sum is several codes: no shift alone, whose steps would have no width."""
+    b = build((1, 2, 4, 4))
+    b.quant(scale=0.75, bits=13, signed=1)
+    b.conv(numbers(3, 2, 1, 1))
+    b.then("Mul", np.float32(3))
+    b.quant(scale=scale, bits=16, signed=1, rounding="FLOOR")
+    b.conv(numbers(2, 3, 1, 1))
+    graph = prove(b, count=16)
+    assert len(ops(graph, ShiftClip)) == len(ops(graph, Scale)) == 1
+
+
 def test_16_bits_that_no_shift_gives_are_refused_by_name(build, save):
     message = r"Quant_\d+ \(Quant\): 32,472 steps between codes; up to 4,095 \(MOST_STEPS\) .* or power-of-two scales"
     with pytest.raises(UnsupportedError, match=message):

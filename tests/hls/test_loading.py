@@ -27,6 +27,7 @@ from muxflow.hls.packing import pack, unpack
 from muxflow.hls.vitis.csim import ap_types, compile_csim, run_csim
 from muxflow.hls.vitis.project import load_project
 from muxflow.hls.vitis.writing import write_project
+from muxflow.proving import project_report
 
 
 @pytest.fixture(scope="module")
@@ -244,13 +245,16 @@ def test_frames_cost_the_look_for_weights(project):
 
 
 def test_one_frame_at_a_time_over_axi_lite(project, tmp_path, monkeypatch):
-    written = write_project(project.design, tmp_path / "p", options=replace(LOADED, control="s_axilite"))
-    assert written.one_at_a_time
-    assert written.interval >= max(written.design.latency, written.design.slowest_cycles)
-    monkeypatch.setattr("muxflow.hls.vitis.project.have_compiler", lambda: False)
-    again = load_project(written.path)  # on a machine without a compiler: an estimate
-    assert again.interval >= max(again.design.latency, again.design.slowest_cycles)
-    assert not project.one_at_a_time
+    timed = replace(project.design, timing=simulate(project.design.folded, project.design.depths))
+    written = write_project(timed, tmp_path / "p", options=replace(LOADED, control="s_axilite"))
+    assert written.design.interval == written.design.apart
+    assert written.design.apart >= max(written.design.latency, written.design.slowest_cycles)
+    assert project.design.apart is None
+    # It is kept: a machine without a compiler reads what was simulated, and simulates nothing.
+    monkeypatch.setattr("muxflow.dataflow.fit.timing.COMPILER", "no-compiler")
+    again = load_project(written.path).design
+    assert (again.apart, again.timing.completions) == (written.design.apart, written.design.timing.completions)
+    assert project_report(muxflow.open_project(written.path), "").interval_is == "cycle simulation, one frame at a time"
 
 
 def test_emulator(project, images, tmp_path):

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
 from command_line import run
 
 from muxflow.cli.fit import floor
 from muxflow.dataflow.fit.goal import Goal
-from muxflow.dataflow.fit.timing import Simulator
+from muxflow.dataflow.fit.timing import Simulator, simulate
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.hls.vitis.project import load_project
 
@@ -118,3 +119,10 @@ def test_figures_are_those_of_the_tools_pipelines(workplace: Path) -> None:
     assert drained["latency"] != flushing["latency"] and drained["used"] == flushing["used"]
     told = json.loads(run("report", "drained", "--json", cwd=workplace).stdout)
     assert (told["interval"], told["latency"]) == (drained["interval"], drained["latency"])
+    # So are the shares of the layers' time.
+    assert load_project(workplace / "drained").design.timing.style == "drained"  # type: ignore[union-attr]
+    few, many = (simulate(design.folded, design.depths, frames=frames, style="drained") for frames in (8, 16))
+    slowest = told["bottleneck"]
+    busy = many.cycles * many.nodes[slowest].busy - few.cycles * few.nodes[slowest].busy
+    (share,) = (layer["activity"]["busy"] for layer in told["layers"] if slowest in layer["nodes"])
+    assert share == pytest.approx(busy / (many.cycles - few.cycles), abs=1e-5)
