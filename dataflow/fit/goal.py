@@ -12,7 +12,7 @@ FEWEST_FPS, LONGEST_LATENCY = 1e-6, 1e6
 """Frames a second and seconds beyond which a goal is a mistake of units (decision), and its cycles no integer of 64 bits."""
 
 ROUNDING = 1e-12
-"""Share by which a rate may be off that was computed from the very cycles that reach it."""
+"""Share by which a rate or a latency may be off that was computed from the very cycles that reach it."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Goal:
         """Give the most cycles between frames at which the rate is reached; None where none is asked for."""
         return None if self.fps is None else int(clock_mhz * 1e6 / self.fps * (1 + ROUNDING))
 
-    def latency_cycles(self, clock_mhz: float) -> float | None:
-        """Give the latency that is asked for in cycles, None where none is."""
-        return None if self.latency is None else self.latency * clock_mhz * 1e6
+    def latency_cycles(self, clock_mhz: float) -> int | None:
+        """Give the most cycles of one image at which the latency is reached; None where none is asked for."""
+        return None if self.latency is None else int(self.latency * clock_mhz * 1e6 * (1 + ROUNDING))
 
 
 def check_slowdown(percent: float) -> None:

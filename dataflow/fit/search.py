@@ -60,6 +60,7 @@ class Search:
         self._limit = self.interval
         self.floor = 0
         self._near: int | None = None
+        self._missed: Design | None = None
         self._solver: Solver | None = None
 
     def solver(self, held: Mapping[str, int]) -> Solver:
@@ -97,11 +98,17 @@ class Search:
         """Say whether the design, its FIFOs sized, reaches the goal; where not, the next one must be faster."""
         if self.goal.fps is not None and design.interval > self.interval:
             self._limit = min(self._limit, design.slowest_cycles) - 1
-            return False
-        if self.latency is not None and design.latency > self.latency:
+        elif self.latency is not None and design.latency > self.latency:
             self._limit = design.slowest_cycles - 1
-            return False
-        return True
+        else:
+            return True
+        if self._missed is None or self._off(design) < self._off(self._missed):
+            self._missed = design
+        return False
+
+    def _off(self, design: Design) -> int:
+        """Give what a goal bounds, in cycles."""
+        return design.interval if self.latency is None else design.latency
 
     def rank(self, design: Design) -> tuple[float, float]:
         """Rank a design, smaller is better: the interval where speed is asked for, then shares of the budget."""
@@ -130,10 +137,10 @@ class Search:
         return schedule(fold_graph(self.graph, solution.folds, self.implementations), timed=True).latency
 
     def failure(self, held: Mapping[str, int], board: str, exact: bool, gone: str = "") -> str:
-        """Explain why there is no design: the fastest one that fits, or how far the smallest is from fitting.
+        """Explain why there is no design: the nearest one that fits, or how far the smallest is from fitting.
 
-        `exact`: search for the smallest; else a bound says how large any is. `gone`: what nothing is left of, and why
-        (`Device.spent`).
+        The nearest is one whose FIFOs were sized, where there is one, else the fastest folds. `exact`: search for the
+        smallest; else a bound says how large any is. `gone`: what nothing is left of, and why (`Device.spent`).
         """
         solver = self.solver(held)
         name = self.graph.name
@@ -141,13 +148,10 @@ class Search:
         advice = "choose a larger board (`muxflow boards`), raise the utilisation, or make the network smaller"
         if nearest is None:
             return f"{name} does not fit {board}: {self._smallest(solver, exact, gone)}. Remedy: {advice}"
-        reached = rate(self.clock_mhz * 1e6 / nearest.cycles)
-        near = f"the nearest point that fits is {reached} ({counted(nearest.cycles, 'cycle')} a frame, estimate)"
         faster = [cycles for cycles in solver.intervals() if cycles < nearest.cycles]
         asked = "a rate at which its FIFOs fit too"
         if self.latency is not None:
-            asked = f"a latency of {si(self.latency / self.clock_mhz / 1e6, 's')}"
-            near += f" with a latency of {si(self._latency_of(nearest) / self.clock_mhz / 1e6, 's')}"
+            asked = f"a latency of {si(self.goal.latency or 0, 's')}"
         elif self.goal.fps is not None:
             asked = rate(self.goal.fps)
             faster = [max([1, *(cycles for cycles in faster if cycles <= self.interval)])]
@@ -161,9 +165,21 @@ class Search:
             over = beyond.resources.exceeds(self.budget) or ["what its FIFOs hold"]
             why = f"{_binds(over)}: faster takes {beyond.resources}"
         return (
-            f"{name} does not reach {asked} on {board}: {near} and takes {nearest.resources}; an estimate may come "
-            f"to {self.budget}. {why}. Remedy: lower the goal, {advice}"
+            f"{name} does not reach {asked} on {board}: {self._nearest(nearest)}; an estimate may come to {self.budget}. "
+            f"{why}. Remedy: lower the goal, {advice}"
         )
+
+    def _nearest(self, fast: Solution) -> str:
+        """Say what the nearest point does and takes: a design whose FIFOs were sized, or the fastest folds that fit."""
+        sized, how = self._missed, "estimate"
+        if sized is not None and sized.timing is not None:
+            how = "cycle simulation"
+        cycles = fast.cycles if sized is None else sized.interval
+        near = f"the nearest point that fits is {rate(self.clock_mhz * 1e6 / cycles)} ({counted(cycles, 'cycle')} a frame, {how})"
+        if self.latency is not None:
+            latency = self._latency_of(fast) if sized is None else sized.latency
+            near += f" with a latency of {si(latency / self.clock_mhz / 1e6, 's')} ({how})"
+        return f"{near} and takes {(fast if sized is None else sized).resources}"
 
     def _smallest(self, solver: Solver, exact: bool, gone: str) -> str:
         """Say what the smallest folding takes, or a small one and a bound on all."""

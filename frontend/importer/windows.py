@@ -26,10 +26,30 @@ def window_of(node: ModelNode, kernel: tuple[int, ...], sizes: Sequence[int], gr
     pads = numbers(node, "pads", 2 * rank, 0)
     auto = node.attributes.get("auto_pad", "NOTSET")
     if auto in SAME:
+        _check_same(node, kernel, stride, dilation)
         pads = same_pads(auto, sizes, kernel, stride, dilation)
     elif auto not in ("NOTSET", "VALID"):
         raise UnsupportedError(f"{node.label}: auto_pad {auto!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER")
     return SlidingWindow(kernel, stride, dilation, pads, groups)
+
+
+def _check_same(node: ModelNode, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> None:
+    """Raise UnsupportedError where the ONNX runtime does not pad as the text of ONNX says, so that files mean two things.
+
+    It leaves a pool's dilation out, and crops a map in front where windows lie further apart than they are wide. For a
+    dilated convolution it gives no answer: there is the text alone.
+    """
+    extent = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
+    why = ""
+    if node.op_type != "Conv" and max(dilation) > 1:
+        why = f"with dilations {tuple(dilation)}"
+    elif any(s > e + 1 for s, e in zip(stride, extent, strict=True)):
+        why = f"with strides {tuple(stride)} over windows of {extent}"
+    if why:
+        raise UnsupportedError(
+            f"{node.label}: auto_pad {node.attributes['auto_pad']} {why} is padded in one way by the ONNX runtime and in "
+            "others by others; supported are `pads` in numbers: write those that you mean"
+        )
 
 
 def pads_itself(node: ModelNode) -> bool:
@@ -41,7 +61,7 @@ def pads_itself(node: ModelNode) -> bool:
 def same_pads(
     auto: str, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> tuple[int, ...]:
-    """Return the padding of one of `SAME`, before each axis and then after each, for a map of these sizes."""
+    """Return the padding of one of `SAME`, before each axis and then after each, for a map of these sizes; never below 0."""
     halves = []
     for size, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
         total = max(0, (-(-size // s) - 1) * s + (k - 1) * d + 1 - size)

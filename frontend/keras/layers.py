@@ -5,7 +5,7 @@ A handler takes the writer and one call of a layer, and returns the name of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.text import reason
+from muxflow.frontend.importer.windows import same_pads
 from muxflow.frontend.keras.kernel import Array, Kernel
 from muxflow.frontend.keras.writer import Writer, to_channel_first, to_channel_last
 
@@ -101,18 +102,20 @@ def sizes(given: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in np.ravel(given))
 
 
-def window(layer: Any) -> dict[str, Any]:
-    """Return the ONNX attributes of a layer's window."""
+def window(call: Call, kernel: Sequence[int]) -> dict[str, Any]:
+    """Return the ONNX attributes of a layer's window, its padding in numbers: ONNX' own SAME is another one."""
+    layer = call.layer
     check_channels_last(layer)
     if layer.padding not in ("same", "valid", "causal"):
         raise UnsupportedError(f"padding={layer.padding!r}; supported are 'same', 'valid' and 'causal'")
-    found: dict[str, Any] = {"strides": sizes(layer.strides)}
+    strides, dilations = sizes(layer.strides), sizes(getattr(layer, "dilation_rate", (1,) * len(kernel)))
+    found: dict[str, Any] = {"strides": strides, "dilations": dilations}
     if layer.padding == "causal":
-        (kernel,), (dilation,) = sizes(layer.kernel_size), sizes(layer.dilation_rate)
-        found["pads"] = ((kernel - 1) * dilation, 0)
-    else:
-        found["auto_pad"] = "SAME_UPPER" if layer.padding == "same" else "VALID"
-    return found | ({"dilations": sizes(layer.dilation_rate)} if hasattr(layer, "dilation_rate") else {})
+        found["pads"] = ((kernel[0] - 1) * dilations[0], 0)
+    elif layer.padding == "same":
+        given = [size or 0 for size in call.input_shapes[0][1:-1]]
+        found["pads"] = same_pads("SAME_UPPER", given, kernel, strides, dilations)
+    return found
 
 
 def _rows_first(kernel: Array) -> Array:
@@ -124,7 +127,7 @@ def convolved(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
     """Write a convolution in Keras' order of the kernel, (..., C / groups, filters)."""
     weights = writer.weights(kernel.moved(_rows_first))
     groups = call.channels // kernel.shape[-2]
-    return writer.node("Conv", call.inputs[0], weights, *bias, group=groups, **window(call.layer))
+    return writer.node("Conv", call.inputs[0], weights, *bias, group=groups, **window(call, kernel.shape[:-2]))
 
 
 def convolved_back(writer: Writer, call: Call, kernel: Kernel, *bias: str) -> str:
@@ -164,7 +167,7 @@ def convolved_by_channel(writer: Writer, call: Call, kernel: Kernel, *bias: str)
         return np.moveaxis(values, (-2, -1), (0, 1)).reshape(channels * multiplier, 1, *spatial)
 
     weights = writer.weights(kernel.moved(by_row))
-    return writer.node("Conv", call.inputs[0], weights, *bias, group=channels, **window(call.layer))
+    return writer.node("Conv", call.inputs[0], weights, *bias, group=channels, **window(call, spatial))
 
 
 def separated(writer: Writer, call: Call, first: Kernel, pointwise: Kernel, *bias: str) -> str:
@@ -203,7 +206,8 @@ def normalized(writer: Writer, call: Call, mean: npt.ArrayLike, factor: npt.Arra
 def pooled(writer: Writer, call: Call) -> str:
     """Write max and average pools."""
     kind = "MaxPool" if "Max" in call.kind else "AveragePool"
-    return writer.node(kind, call.inputs[0], kernel_shape=sizes(call.layer.pool_size), **window(call.layer))
+    kernel = sizes(call.layer.pool_size)
+    return writer.node(kind, call.inputs[0], kernel_shape=kernel, **window(call, kernel))
 
 
 def globally_pooled(writer: Writer, call: Call) -> str:

@@ -41,6 +41,7 @@ from muxflow.dataflow.errors import BudgetError, UsageError
 from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.folders import check_network
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
+from muxflow.dataflow.quantities import rate, si
 from muxflow.hls.registry import as_built, find, loaded_weights
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 4
 """How often a fit is asked for more, as its project falls short of the goal (decision)."""
-DRAINED = "pipelines of this tool drain at the end of a frame, so that the design must be faster than what is asked for"
+DRAINED = "pipelines of this tool drain at the end of a frame"
 
 
 @with_target_options
@@ -150,17 +151,22 @@ def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> Design:
     one is fitted, ROUNDS times at most.
     """
     wanted, why = dict(asked), ""
+    tried: list[Design] = []
     for _ in range(ROUNDS):
         try:
             design = as_built(options, muxflow.fit(graph, **wanted))
         except BudgetError as error:
-            raise BudgetError(f"{why}: {error}" if why else str(error)) from error
+            if not tried:
+                raise
+            tried.append(as_built(options, muxflow.fit(graph, **{**asked, "fps": None, "latency": None})))
+            raise BudgetError(_nearest(tried, asked, why)) from error
+        tried.append(design)
         goal = Goal(asked["fps"], asked["latency"])
         cycles, latency = goal.interval(design.clock_mhz), goal.latency_cycles(design.clock_mhz)
         if cycles is not None and design.interval > cycles and design.apart is not None:
             # So many pass one after the other if each is through by then, and the last process ends after the last output.
             wanted |= {"fps": None, "latency": design.latency / design.apart / asked["fps"]}
-            why = "frames do not overlap where they are started over AXI-Lite and weights are generated or loaded"
+            why = "frames do not overlap, as they are started over AXI-Lite and weights are generated or loaded"
         elif cycles is not None and design.interval > cycles:
             wanted |= {"fps": wanted["fps"] * design.interval / cycles}
             why = DRAINED
@@ -170,3 +176,17 @@ def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> Design:
         else:
             break
     return design
+
+
+def _nearest(tried: list[Design], asked: Mapping[str, Any], why: str) -> str:
+    """Say that no project reaches what is asked for, and what the nearest of those that were tried does."""
+    least = min(tried, key=lambda one: one.latency if asked["fps"] is None else one.interval)
+    how = "estimate" if least.timing is None else "cycle simulation"
+    if asked["fps"] is None:
+        wanted, found = f"a latency of {si(asked['latency'], 's')}", f"has {si(least.latency_seconds, 's')}"
+    else:
+        wanted, found = rate(asked["fps"]), f"does {rate(least.frames_per_second)}"
+    return (
+        f"{least.graph.name} does not reach {wanted} on {least.board}: {why}. The nearest project that was found {found} "
+        f"({how}). Remedy: lower the goal, raise the clock (--clock), choose a larger board, or other --control or --tool"
+    )

@@ -1,5 +1,6 @@
 """Fitting: goals, budgets, limits, the frontier; `test_solver.py` holds the exactness of the folds."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_a_latency_is_reached_with_fewer_resources(residual):
         (Goal(fps=1e9), r"does not reach 1,000,000,000 frames/s on b: the nearest point that fits is [\d,]+ frames/s"),
         (
             Goal(latency=1e-9),
-            r"does not reach a latency of 1 ns on b: .* with a latency of \d+ ns and takes [\d,]+ LUT",
+            r"does not reach a latency of 1 ns on b: .* with a latency of \d+ ns \(estimate\) and takes [\d,]+ LUT",
         ),
     ],
 )
@@ -140,6 +141,27 @@ def test_a_rate_that_only_the_budget_forbids_names_what_binds(residual):
     (tight,) = between(residual, 0.5)
     with pytest.raises(BudgetError, match=r"the nearest point that fits is .* LUT binds: faster takes [\d,]+ LUT"):
         fitted(residual, tight, goal=Goal(fps=fast.frames_per_second))
+
+
+def test_a_missed_latency_is_told_by_the_figure_that_missed_it(residual):
+    """Folds whose latency is short enough with unbounded FIFOs, and is not with those that they get."""
+    latency, message = fitted(residual, simulated=True).latency, ""
+    while not message:
+        try:
+            latency = fitted(residual, goal=Goal(latency=(latency - 1) / 100e6), simulated=True).latency
+        except BudgetError as error:
+            message = str(error)
+    told = re.search(r"a latency of (\S+) ns on .* with a latency of (\S+) ns \(cycle simulation\)", message)
+    assert told and float(told[1]) < float(told[2]) == 10 * latency
+
+
+@pytest.mark.parametrize("clock_mhz", [66.67, 100.0, 142.857, 200.0, 300.0])
+def test_a_goal_is_reached_by_the_cycles_that_it_was_computed_from(clock_mhz):
+    for cycles in range(1, 5001):
+        seconds = cycles / (clock_mhz * 1e6)
+        assert Goal(latency=seconds).latency_cycles(clock_mhz) == Goal(fps=1 / seconds).interval(clock_mhz) == cycles
+        assert Goal(latency=float(f"{seconds * 1000:.15g}") / 1000).latency_cycles(clock_mhz) == cycles
+        assert Goal(latency=seconds * (1 - 1e-9)).latency_cycles(clock_mhz) == cycles - 1
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf")])

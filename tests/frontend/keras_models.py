@@ -422,7 +422,7 @@ def resized():
         layers.Activation("swish"),
         QActivation("quantized_relu(4,2)", name="d"),
         layers.ZeroPadding2D(1),
-        conv(3, padding="same", strides=3),
+        conv(3, 1, padding="same", strides=4),  # windows further apart than they are wide: no padding, no crop
         layers.Activation("tanh"),
         QActivation("quantized_bits(4,0,alpha=1)", name="e"),
         layers.Permute((2, 3, 1)),

@@ -13,11 +13,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
 import muxflow
-from muxflow.dataflow.errors import ExecutionError, MismatchError
+from muxflow.dataflow.errors import ExecutionError, MismatchError, UnsupportedError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.frontend.floats import float_inputs
 from muxflow.frontend.qonnx.execution import QonnxExecution, QonnxModel
+from muxflow.frontend.registry import load
 from muxflow.proof.compare import Outcome, compare
 from muxflow.proof.ladder import is_warning
 from muxflow.proving import model_copy, prove, random_images
@@ -44,20 +45,52 @@ def test_reshapes_of_one_image_take_any_batch(build: Any, save: Callable[..., Pa
     agreed(save(made))
 
 
-@pytest.mark.parametrize("op", ["Conv", "MaxPool"])
-@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER"])
-def test_dilation_beside_same_padding(build: Any, tmp_path: Path, op: str, auto_pad: str) -> None:
-    made = build((1, 2, 9, 8))
+SAME = pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER"])
+
+
+def padded(build: Any, path: Path, op: str, kernel: tuple[int, ...], **options: Any) -> Path:
+    made = build((1, 2, 9, 12))
     made.quant("x", 0.25, bits=4.0)
-    options = {"auto_pad": auto_pad, "dilations": [2, 3], "strides": [2, 1]}
     if op == "Conv":
-        made.conv(np.random.default_rng(0).integers(-3, 4, (3, 2, 3, 2)), kernel_shape=[3, 2], **options)
+        made.conv(np.random.default_rng(0).integers(-3, 4, (3, 2, *kernel)), kernel_shape=kernel, **options)
     else:
-        made.then("MaxPool", kernel_shape=[3, 2], **options)
+        made.then(op, kernel_shape=kernel, **options)
     made.quant(scale=0.5, bits=4.0)
-    onnx.save(made.model(), tmp_path / "net.onnx")
-    graph, _ = agreed(tmp_path / "net.onnx")
-    assert graph.streams[graph.outputs[0]].shape[:2] == (5, 8)
+    onnx.save(made.model(), path)
+    return path
+
+
+@SAME
+def test_dilation_beside_same_padding(build: Any, tmp_path: Path, auto_pad: str) -> None:
+    """Of a convolution: as ONNX' text says, the runtime has no answer."""
+    options = {"auto_pad": auto_pad, "dilations": [2, 3], "strides": [2, 1]}
+    graph, _ = agreed(padded(build, tmp_path / "net.onnx", "Conv", (3, 2), **options))
+    assert graph.streams[graph.outputs[0]].shape[:2] == (5, 12)
+
+
+@SAME
+@pytest.mark.parametrize("op", ["Conv", "MaxPool", "AveragePool"])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_same_padding_under_any_stride(build: Any, tmp_path: Path, op: str, auto_pad: str, stride: int) -> None:
+    """Windows of 1 and 2 columns: equal to the runtime, or refused where it crops the map in front."""
+    for kernel in ((2, 1), (1, 2)):
+        path = padded(build, tmp_path / "net.onnx", op, kernel, auto_pad=auto_pad, strides=[stride, stride])
+        if stride < 3:
+            agreed(path)
+        else:
+            with pytest.raises(
+                UnsupportedError, match=rf"auto_pad {auto_pad} with strides .* write those that you mean"
+            ):
+                load(path)
+
+
+@SAME
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_pools_that_the_runtime_pads_otherwise_are_refused(build: Any, tmp_path: Path, op: str, auto_pad: str) -> None:
+    """It leaves their dilation out; in the comparison the padding would be Muxflow's own on both sides."""
+    options = {"auto_pad": auto_pad, "dilations": [1, 2]}
+    with pytest.raises(UnsupportedError, match=rf"auto_pad {auto_pad} with dilations \(1, 2\) is padded in one way"):
+        load(padded(build, tmp_path / "net.onnx", op, (1, 2), **options))
 
 
 def finn_file(path: Path, *, pool: bool, pads: tuple[int, ...] = (0, 0, 0, 0)) -> ModelWrapper:
