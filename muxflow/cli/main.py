@@ -5,14 +5,16 @@ Nothing heavy is imported before the `try` of `main`: Ctrl-C in the first second
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import Any
 
 from muxflow.cli.signals import heed_signals, leave_signals
-from muxflow.dataflow.errors import MuxflowError, MuxflowWarning
+from muxflow.dataflow.errors import MuxflowError, MuxflowWarning, UsageError
 
 VERBOSE = frozenset(("--verbose", "-v"))
 
@@ -45,12 +47,24 @@ def _run(arguments: Sequence[str]) -> int:
     from muxflow.cli.app import app  # here, because it loads the ops, kernels, readers and targets of other packages
 
     command = get_command(app)
+    _check_values(command, arguments)
     try:
         with command.make_context("muxflow", list(arguments)) as context:
             command.invoke(context)
     except Exit as done:
         return done.exit_code
     return 0
+
+
+def _check_values(command: Any, arguments: Sequence[str]) -> None:
+    """Raise UsageError where an option stands in the place of another one's value: `-o --json` names no folder `--json`."""
+    named = next((command.commands[word] for word in arguments if word in command.commands), None)
+    options = [one for one in named.params if one.param_type_name == "option"] if named else []
+    known = {name for one in options for name in (*one.opts, *one.secondary_opts)}
+    taking = {name for one in options if not (one.is_flag or one.count) for name in one.opts}
+    for word, value in itertools.pairwise(arguments):
+        if word in taking and value in known:
+            raise UsageError(f"{word} takes a value; met the option {value} in its place")
 
 
 def _check_current_folder() -> None:

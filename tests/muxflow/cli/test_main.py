@@ -37,6 +37,8 @@ from muxflow.frontend.training.recipes import RECIPES
         (["fit", "small.npz", "--fps", "9", "--latency-ms", "9"], 2, "give one of them"),
         (["fit", "small.npz", "--fps", "1e12"], 5, "the nearest point that fits is"),
         (["fit", "small.npz", "--slowdown", "-1"], 2, "a slowdown of -1 %"),
+        (["fit", "small.npz", "-o", "--plot", "p.svg"], 2, "-o takes a value; met the option --plot in its place"),
+        (["build", "small.npz", "--board", "-o", "no"], 2, "--board takes a value; met the option -o in its place"),
         (["fit", "small.npz", "--board", "pynq-z9"], 2, "'pynq-z9' is not known"),
         (["fit", "small.npz", "--bram", "0"], 2, "a utilisation of 0"),
         (["fit", "small.npz", "--plot", "plot.docx"], 2, "a plot ends in .pdf, .svg, .png"),
