@@ -6,13 +6,13 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from glob import escape
 from pathlib import Path, PurePosixPath
 
 from muxflow.dataflow.errors import MuxflowError
@@ -24,6 +24,10 @@ MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
 REPLACED = ".replaced"
 """Ends the name of a folder whose place another one takes."""
+BESIDE = "muxflow-"
+"""Begins, after the name of a folder, that of the one that is filled beside it."""
+RANDOM = "[a-z0-9_]{8}"
+"""What `tempfile` ends the name of a folder with."""
 
 
 @contextmanager
@@ -35,7 +39,7 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """
     with ExitStack() as opened:
         with alone(parent):
-            for left in parent.glob(f"{escape(prefix)}*"):
+            for left in _named(parent, re.escape(prefix) + RANDOM):
                 with suppress(OSError), _opened(left) as handle:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(left, ignore_errors=True)
@@ -44,6 +48,11 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
             with suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield folder
+
+
+def _named(parent: Path, pattern: str) -> list[Path]:
+    """List what is in a folder by names that a pattern matches whole."""
+    return sorted(one for one in parent.iterdir() if re.fullmatch(pattern, one.name))
 
 
 def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> AbstractContextManager[Path]:
@@ -167,18 +176,21 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
     What stands in the old folder and was not written by Muxflow moves into the new one: its manifest tells; of a folder
     without one all that the new one has not. A link is followed; permissions are as of `write_atomically`. `network`: the name
     of what the folder is made of.
-    Where a process is killed amid the replacement, the next one that replaces `path` takes it to its end.
+    Where a process is killed, the next one that replaces `path` removes what it had made, and takes a replacement that it was
+    amid to its end.
     Raises MuxflowError naming the folder when the disk refuses.
     """
     path = Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(path.parent, f".{path.name}.") as folder:
+        with held_folder(path.parent, f".{path.name}.{BESIDE}") as folder:
             yield folder
             _write_manifest(folder, network)
             permit(folder, path, 0o777)
             with alone(path.parent), undisturbed():
-                for old in path.parent.glob(f".{escape(path.name)}.*{REPLACED}"):
+                for old in _named(
+                    path.parent, re.escape(f".{path.name}.") + f"({BESIDE})?{RANDOM}" + re.escape(REPLACED)
+                ):
                     _put_back(old, path)
                 _replace(path, folder)
     except OSError as error:
