@@ -19,12 +19,12 @@ import numpy as np
 
 from muxflow.board.driver.weights import WEIGHTS_FILE, checksum
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.folders import held_folder
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.outputs import own_folder, write_below
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import compiled, ending, first_errors, running
 from muxflow.dataflow.text import shown
@@ -108,7 +108,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             )
         flags += [f"-I{folder}"]
     key = hashlib.sha256("\0".join([project.digest, path, _processor(), *flags]).encode()).hexdigest()[:16]
-    folder_out = project.path / "csim"
+    folder_out = own_folder(project.path, "csim")
     executable = folder_out / f"{variant}-{key}"
     if executable.exists() and not project.edited:  # whoever edits may include what no digest knows
         return executable, 0.0
@@ -120,8 +120,8 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(scratch / variant)]
             done = compiled(command, project.path, "src/top.cpp")
             if done.returncode:
-                log = folder_out / f"{variant}.log"
-                write_atomically(log, f"{' '.join(command)}\n{done.stderr}".encode())
+                text = f"{' '.join(command)}\n{done.stderr}"
+                (log,) = write_below(folder_out, {f"{variant}.log": text.encode()})
                 raise ToolError(
                     f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n{first_errors(done.stderr)}"
                 )
