@@ -134,14 +134,32 @@ def files_below(path: Path) -> list[Path]:
 
 
 def edited_files(folder: Path, *parts: str) -> list[str]:
-    """List the files of `parts`, files and folders in a written folder, that are not as Muxflow wrote them; none that is gone."""
+    """List the files of `parts`, files and folders in a written folder, that are not as Muxflow wrote them; none that is gone.
+
+    In a folder that is one which Muxflow did not write there too, as it may stand before another. None where the folder does
+    not tell, see `untold`.
+    """
     manifest = read_manifest(folder)
-    return [
+    if manifest is None:
+        return []
+    changed = {
         name
-        for name, written in sorted(manifest.files.items() if manifest else ())
+        for name, written in manifest.files.items()
         if written and any(PurePosixPath(name).is_relative_to(part) for part in parts) and (folder / name).is_file()
         if _hash(folder / name) != written
-    ]
+    }
+    there = (file for part in parts if (folder / part).is_dir() for file in files_below(folder / part))
+    names = {file.relative_to(folder).as_posix() for file in there if file.is_file()}
+    return sorted(changed | (names - set(manifest.files)))
+
+
+def untold(folder: Path) -> str:
+    """Say why it cannot be told what of a written folder was edited; "" where it can."""
+    manifest = read_manifest(folder)
+    if manifest is not None and manifest.files and all(manifest.files.values()):
+        return ""
+    met = "does not tell" if os.path.lexists(folder / MANIFEST) else "is missing, which tells"
+    return f"{MANIFEST} {met} how its files were written, so that it is not known whether sources and figures belong together"
 
 
 def _hash(file: Path) -> str:

@@ -162,7 +162,9 @@ def prove(
         speeds[f"{variant}_compile_seconds"] = simulation.compile_seconds
     rest = ", ".join(end.rest for end in graph.ends.values() if end.rest)
     remarks = [f"up to {rest}, which the host computes" if rest else ""] * len(models)
-    edited = f"sources edited since they were written: {project.hls.edited}" if project.hls.edited else ""
+    edited = (
+        f"sources edited since they were written: {project.hls.edited}" if project.hls.edited else project.hls.doubts
+    )
     remarks += [", ".join(filter(None, ("FIFOs at their depths" if bounded else "", edited)))] * len(simulations)
     rungs = [rung(outcome, remark) for outcome, remark in zip(agreed.outcomes, remarks, strict=True)]
     rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
@@ -237,7 +239,7 @@ def project_report(
     """
     hls = project.hls
     more: dict[str, Any] = {"bare": bare, "energies": energies, "watched": watched, "frontier": frontier}
-    return folder_report(hls.design, hls.path, hls.digest, version, edited=hls.edited, **more)
+    return folder_report(hls.design, hls.path, hls.digest, version, doubts=hls.doubts, **more)
 
 
 def folder_report(
@@ -246,7 +248,7 @@ def folder_report(
     digest: str,
     version: str,
     *,
-    edited: str = "",
+    doubts: str = "",
     bare: Design | None = None,
     energies: Energies | None = None,
     watched: bool = False,
@@ -255,9 +257,9 @@ def folder_report(
 ) -> Report:
     """Make the report of a design whose project stands in a folder.
 
-    `digest`: of its sources, which proofs are tied to; `edited`: which of its sources were edited since, as `Project.edited`
-    says; `bare`, `energies`, `frontier`: as `make_report` takes them; `watched`: simulate what each layer does with its
-    time; `built_by`: the command that built the project, the one that it keeps when empty.
+    `digest`: of its sources, which proofs are tied to; `doubts`: why figures may not be those of the sources, as
+    `Project.doubts` says; `bare`, `energies`, `frontier`: as `make_report` takes them; `watched`: simulate what each layer
+    does with its time; `built_by`: the command that built the project, the one that it keeps when empty.
     """
     kept, found = kept_ladder(folder, digest), vendor_findings(design, folder, digest)
     seen = {one.title: one for one in (found.rung,) if one is not None}
@@ -267,7 +269,7 @@ def folder_report(
         accuracy=kept.accuracy,
         version=version,
         stages=found.stages,
-        edited=edited,
+        doubts=doubts,
         bare=bare,
         energies=energies,
         pipeline=watch(design) if watched else None,

@@ -110,7 +110,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     key = hashlib.sha256("\0".join([project.digest, path, _processor(), *flags]).encode()).hexdigest()[:16]
     folder_out = own_folder(project.path, "csim")
     executable = folder_out / f"{variant}-{key}"
-    if executable.exists() and not project.edited:  # whoever edits may include what no digest knows
+    if executable.exists() and not project.doubts:  # whoever edits may include what no digest knows
         return executable, 0.0
     started = time.perf_counter()
     try:

@@ -17,7 +17,7 @@ from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.fit.timing_layout import Style
-from muxflow.dataflow.folders import check_sources, edited_files, files_below
+from muxflow.dataflow.folders import check_sources, edited_files, files_below, untold
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.text import shown
@@ -194,9 +194,16 @@ class Project:
 
     @cached_property
     def edited(self) -> str:
-        """The sources of a simulation that are not as they were written, the first by name; "" where all are."""
+        """The sources of a simulation that are not as they were written, or were added; the first by name, "" for none."""
         first, *others = edited_files(self.path, *SOURCES) or ("",)
         return f"{first} and {len(others)} more" if others else first
+
+    @cached_property
+    def doubts(self) -> str:
+        """Why figures may not be those of the sources: these were edited, or it cannot be told; "" where they are."""
+        if self.edited:
+            return f"sources edited since they were written ({self.edited}): cycles and resources are of the design"
+        return untold(self.path)
 
     def vector_file(self, stream: str) -> Path:
         """Locate the test bench's words of an input or an output."""

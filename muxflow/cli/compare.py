@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-import muxflow
 from muxflow.cli.console import Json, answer, out, tasks
+from muxflow.cli.opening import opened_project
 from muxflow.cli.report import open_report
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.outputs import OutputFolder
@@ -49,7 +49,7 @@ def compare(
         raise UsageError("one build; give two to compare, or one and --against")
     contenders = [Contender(build_title(build), open_report(build)) for build in builds]
     if others:
-        project = muxflow.open_project(builds[0])
+        project = opened_project(builds[0])
         model = next(iter(sorted(project.path.glob("model.*"))), None)
         entrant = Entrant(project.design, model)
         with tasks(as_json) as begin:

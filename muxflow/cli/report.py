@@ -11,6 +11,7 @@ import typer
 
 import muxflow
 from muxflow.cli.console import Json, ProjectArgument, Verbose, answer, out, stage, tasks, warn
+from muxflow.cli.opening import opened_project
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.outputs import OutputFolder, own_folder
 from muxflow.reports.render import RENDERINGS, check_formats, rendered, terminal
@@ -68,7 +69,7 @@ def report(
         from muxflow.reports.figures.style import check_matplotlib
 
         check_matplotlib()
-    opened = muxflow.open_project(project)
+    opened = opened_project(project)
     read = (project, energy, *(others or ()), *(published.files if published else ()))
     own = output is None or output.resolve() == (opened.path / "report").resolve()
     place = OutputFolder(output or own_folder(opened.path, "report"), tuple(filter(None, read)), own, force)
@@ -104,7 +105,7 @@ def open_report(path: Path) -> Report:
 
     if path.is_file() and path.suffix == ".json":
         return read_report(path)
-    return project_report(muxflow.open_project(path), muxflow.__version__, watched=True)
+    return project_report(opened_project(path), muxflow.__version__, watched=True)
 
 
 def _prior(files: list[Path] | None) -> PriorWork:

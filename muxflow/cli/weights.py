@@ -11,6 +11,7 @@ import typer
 import muxflow
 from muxflow.cli.console import Json, ModelArgument, answer, next_command, out, tasks
 from muxflow.cli.input_options import InputKeywords, with_input_options
+from muxflow.cli.opening import opened_project
 from muxflow.dataflow.folders import check_writable
 from muxflow.dataflow.quantities import counted
 
@@ -28,7 +29,7 @@ def weights(
     as_json: Json = False,
 ) -> None:
     """Write the weights of a model of the same topology as a project into a file that the project loads at run time."""
-    opened = muxflow.open_project(project)
+    opened = opened_project(project)
     path = output or model.with_suffix(".weights")
     check_writable(path, model, project)
     with tasks(as_json) as begin:
