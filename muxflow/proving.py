@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -22,7 +22,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
-from muxflow.hls.vitis.project import Project as HlsProject
+from muxflow.hls.vitis.project import unchanged
 from muxflow.images import Frames, Images, check_labels, file_images
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
@@ -137,7 +137,7 @@ def prove(
     begin = begin or (lambda _title, _total: lambda _done, _count: None)
     graph = project.design.graph
     told = None if options is None else tuple(options)
-    with _unchanged(project.hls), ExitStack() as opened:
+    with unchanged(project.hls), ExitStack() as opened:
         models = _model_executions(project, network, opened)
         simulations = {variant: _simulation(project, variant, bounded, jobs, begin) for variant in variants}
         executions = [*models, *simulations.values()]
@@ -180,26 +180,6 @@ def accuracy_of(graph: Graph, images: Images, outputs: Mapping[str, IntArray]) -
         return None
     correct = int((predictions(graph, outputs) == images.labels).sum())
     return Accuracy(images.dataset, images.split, len(images.labels), correct, images.digest)
-
-
-@contextmanager
-def _unchanged(project: HlsProject) -> Iterator[None]:
-    """Raise MuxflowError where the project in the folder is another one at the end of the block, however it ends."""
-    digest = project.digest
-    failed: Exception | None = None
-    try:
-        yield
-    except (MuxflowError, OSError) as error:
-        failed = error
-    try:
-        changed = replace(project).digest != digest
-    except OSError:
-        changed = True
-    if changed:
-        message = f"{project.path} was changed while it was simulated, perhaps by a build; run this again"
-        raise MuxflowError(message) from failed
-    if failed is not None:
-        raise failed
 
 
 def _model_executions(project: Project, network: Any, opened: ExitStack) -> list[Execution]:

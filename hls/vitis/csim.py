@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import numpy as np
 
 from muxflow.board.driver.weights import WEIGHTS_FILE, checksum
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.files import naming
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.folders import held_folder
 from muxflow.dataflow.graph.batch import Batch
@@ -39,6 +41,8 @@ Variant = Literal["native", "reference"]
 Progress = Callable[[int, int], None]
 
 COMPILER = "g++"
+HASH = ".sha256"
+"""Ends the name of the file that holds the hash of a compiled simulation."""
 IMAGES = 32
 """Images that a simulation on native integers runs side by side, at most: a power of two."""
 CODE, COPIED_BYTES = np.dtype("<i8"), 1 << 20
@@ -83,6 +87,8 @@ def ap_types() -> Path | None:
 def compile_csim(project: Project, variant: Variant = "native", *, compiler: str = COMPILER) -> tuple[Path, float]:
     """Compile a simulation; return its executable and the seconds it took (0 when it was there for the same sources, unedited).
 
+    One that is not as it was compiled, by the hash that lies beside it, is compiled again.
+
     `native`: plain C++ integers; `reference`: the `ap_int` types, packed beats as in synthesis.
     Raises ToolError when the compiler or the reference types are absent, or with the compiler's first errors.
     """
@@ -110,7 +116,8 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
     key = hashlib.sha256("\0".join([project.digest, path, _processor(), *flags]).encode()).hexdigest()[:16]
     folder_out = own_folder(project.path, "csim")
     executable = folder_out / f"{variant}-{key}"
-    if executable.exists() and not project.doubts:  # whoever edits may include what no digest knows
+    told = executable.with_suffix(HASH)
+    if not project.doubts and _as_compiled(executable, told):  # whoever edits may include what no digest knows
         return executable, 0.0
     started = time.perf_counter()
     try:
@@ -125,13 +132,26 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
                 raise ToolError(
                     f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n{first_errors(done.stderr)}"
                 )
-            for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}"):
-                if older != executable:
+            for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}*"):
+                if older.suffix in ("", HASH) and older not in (executable, told):
                     older.unlink(missing_ok=True)
+            write_below(folder_out, {told.name: _digest(scratch / variant).encode()})
             (scratch / variant).rename(executable)
     except OSError as error:
         raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
     return executable, time.perf_counter() - started
+
+
+def _as_compiled(executable: Path, told: Path) -> bool:
+    try:
+        return os.access(executable, os.X_OK) and told.read_bytes() == _digest(executable).encode()
+    except OSError:
+        return False
+
+
+def _digest(file: Path) -> str:
+    with naming(file), file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def side_by_side(design: Design) -> int:
