@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import filecmp
 import hashlib
 import json
 import os
@@ -192,8 +193,8 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
     """Open a new folder to fill, which takes the place of `path` at the end of the block; where that fails `path` is as it was.
 
     What stands in the old folder and was not written by Muxflow moves into the new one: its manifest tells; of a folder
-    without one all that the new one has not. A link is followed; permissions are as of `write_atomically`. `network`: the name
-    of what the folder is made of.
+    without one all that the new one has not. Where the new one has a file in its place, all is as it was. A link is followed;
+    permissions are as of `write_atomically`. `network`: the name of what the folder is made of.
     Where a process is killed, the next one that replaces `path` removes what it had made, and takes a replacement that it was
     amid to its end.
     Raises MuxflowError naming the folder when the disk refuses.
@@ -210,6 +211,7 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
                     path.parent, re.escape(f".{path.name}.") + f"({BESIDE})?{RANDOM}" + re.escape(REPLACED)
                 ):
                     _put_back(old, path)
+                check_room(path, {file.relative_to(folder).as_posix(): file for file in files_below(folder)})
                 _replace(path, folder)
     except OSError as error:
         raise MuxflowError(f"{path}: cannot be written ({error.strerror or error})") from error
@@ -297,6 +299,42 @@ def _move_others(old: Path, new: Path, ours: Collection[str]) -> None:
             f"{new}: your {name} cannot be moved into the folder that takes its place ({error.strerror}); make it and its "
             "folder writable, or choose another folder"
         ) from error
+
+
+def check_room(path: Path, files: Mapping[str, Path | bytes]) -> None:
+    """Raise MuxflowError where a file would take the place of something in a written folder that is not ours.
+
+    `files`: by their names there, or what they hold: where the same stands there nothing is lost. A folder without a manifest
+    does not tell.
+    """
+    manifest = read_manifest(path)
+    if manifest is None:
+        return
+    folders = _folders(manifest.files)
+    for name in sorted(files.keys() - {*manifest.files, MANIFEST}):
+        part = _in_the_way(path, name, folders, manifest.files)
+        if part and not (part == name and _same(path / name, files[name])):
+            raise MuxflowError(
+                f"{path}: your {part} stands where the project has one of its own; move it away, or choose another folder"
+            )
+
+
+def _in_the_way(path: Path, name: str, folders: Collection[str], ours: Collection[str]) -> str:
+    """Name what stands at the place of a file, or of a folder above it, and is not ours; "" for nothing."""
+    for above in (*reversed(PurePosixPath(name).parents), PurePosixPath(name)):
+        part, entry = above.as_posix(), path / above
+        real_folder = entry.is_dir() and not entry.is_symlink()
+        if not os.path.lexists(entry) or part in ours or (part in folders and not real_folder):
+            return ""
+        if part == name or not real_folder:
+            return part
+    return ""
+
+
+def _same(file: Path, new: Path | bytes) -> bool:
+    if file.is_symlink() or not file.is_file():
+        return False
+    return file.read_bytes() == new if isinstance(new, bytes) else filecmp.cmp(file, new, shallow=False)
 
 
 def _folders(names: Iterable[str]) -> set[str]:

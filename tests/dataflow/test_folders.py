@@ -130,13 +130,30 @@ def test_what_muxflow_did_not_write_stays(tmp_path):
     with whole_folder(target, "net") as folder:
         (folder / "src").mkdir()
         (folder / "src" / "top.cpp").write_text("second")
-        (folder / "notes.txt").write_text("the new one's")
     mine = ["deploy/system.bit", "report/report.html", "src/mine.cpp", "src/tables/deep/mine.hpp"]
     assert listing(target) == sorted(["linked", "notes.txt", "src/top.cpp", *mine])
     assert (target / "dangling").is_symlink()
-    assert (target / "notes.txt").read_text() == "the new one's"
+    assert (target / "notes.txt").read_text() == "mine"
     assert {(target / name).read_text() for name in mine} == {"mine"}
-    assert set(read_manifest(target).files) == {"src/top.cpp", "notes.txt"}
+    assert set(read_manifest(target).files) == {"src/top.cpp"}
+
+
+@pytest.mark.parametrize("name", ["mine", "deploy/accelerator.bit", "deploy", "mine/below", "dangling"])
+def test_where_the_new_one_has_a_file_in_the_place_of_one_of_the_user_all_is_as_it_was(tmp_path, name):
+    project_of_a_user(tmp_path / "p")
+    (tmp_path / "p" / "dangling").symlink_to("nowhere")
+
+    def fill():
+        with whole_folder(tmp_path / "p") as folder:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text("the new one's")
+
+    with pytest.raises(MuxflowError, match=rf"p: your {name.partition('/below')[0]} stands where the project has one"):
+        fill()
+    assert listing(tmp_path) == REBUILT and (tmp_path / "p" / "mine").read_text() == "mine"
+    with whole_folder(tmp_path / "p") as folder:
+        (folder / "mine").write_text("mine")
+    assert set(read_manifest(tmp_path / "p").files) == {"mine"}, "the same"
 
 
 @pytest.mark.parametrize(

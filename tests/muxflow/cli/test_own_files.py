@@ -17,6 +17,7 @@ from muxflow.hls.vitis.csim import compile_csim
 from muxflow.proof.ladder import PROOF_FILE, Ladder, keep_ladder
 
 Call = Callable[..., tuple[int, str, str]]
+PRETRAINED = Path(__file__).parents[3] / "frontend" / "training" / "pretrained" / "mognet_digits.onnx"
 
 
 @pytest.fixture
@@ -158,3 +159,28 @@ def test_what_muxflow_wrote_is_listed(muxflow: Call, project: Path) -> None:
     assert muxflow("report", "mine", "--format", "csv", "--output", "out")[0] == 0
     assert muxflow("compare", "mine", "mine", "--format", "txt", "--output", "out")[0] == 0
     assert list(json.loads(Path("out", WRITTEN).read_text())["files"]) == ["compare.txt", "report.csv"]
+
+
+def test_a_model_of_the_users_in_a_project_is_not_replaced(muxflow: Call, project: Path, workplace: Path) -> None:
+    """That project was built from a graph, of which it keeps no model."""
+    (project / "model.onnx").write_bytes(b"my own")
+    shutil.copy(PRETRAINED, "digits.onnx")
+    code, _, error = muxflow("build", "digits.onnx", "--fps", "10", "--output", "mine", "--force")
+    assert code == 1 and "mine: your model.onnx stands where the project has one of its own; move it away" in error
+    assert (project / "model.onnx").read_bytes() == b"my own"
+
+
+def test_two_outputs_of_fit_are_two_files(muxflow: Call, project: Path, workplace: Path) -> None:
+    Path("here").symlink_to(".")
+    code, _, error = muxflow("fit", str(workplace / "small.npz"), "--plot", "f.png", "--output", "here/f.png")
+    assert code == 2 and "--plot f.png and --output here/f.png are one file; give two" in error
+
+
+def test_weights_of_others_are_not_replaced(muxflow: Call, project: Path, workplace: Path) -> None:
+    for output in ((), ("--output", "darknet.weights")):
+        shutil.copy(workplace / "small.npz", "net.npz")
+        file = Path(output[1] if output else "net.weights")
+        file.write_bytes(b"\0\0\0\1of Darknet")
+        code, _, error = muxflow("weights", "net.npz", "--project", "mine", *output)
+        assert code == 1 and f"{file} is no weight file of Muxflow, and would be replaced; name another" in error
+        assert file.read_bytes() == b"\0\0\0\1of Darknet"
