@@ -74,7 +74,9 @@ class Runner:
 
     def forget(self, stage: str) -> None:
         """Let a stage run again though nothing that Muxflow knows of changed."""
-        (self.folder / "stamps" / f"{stage}.json").unlink(missing_ok=True)
+        stamp = self.folder / "stamps" / f"{stage}.json"
+        check_unlinked(self.folder, stamp)
+        stamp.unlink(missing_ok=True)
 
     def run(self, stages: Sequence[Stage], tell: Tell) -> tuple[Outcome, ...]:
         """Run the stages in order, those whose inputs, settings or predecessors changed since their last success.

@@ -17,6 +17,6 @@ def opened_project(path: Path) -> muxflow.Project:
 
 
 def warn_of_untold(path: Path) -> None:
-    """Warn where it cannot be told whether a project in a folder was edited."""
+    """Print a warning where it cannot be told whether a project in a folder was edited."""
     if why := untold(path):
         warn(f"{path}: {why}; build the project again")
