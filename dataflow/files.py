@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import os
@@ -158,6 +159,12 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is None:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def file_hash(path: Path) -> str:
+    """Compute the SHA-256 of what a file holds, in hexadecimal digits; raises OSError naming it."""
+    with naming(path), path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def read_bounded(path: Path, errors: str = "strict") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import filecmp
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import naming, permit, read_json
+from muxflow.dataflow.files import file_hash, permit, read_json
 from muxflow.dataflow.interruption import ended, undisturbed
 from muxflow.dataflow.limits import check_bytes
 
@@ -147,7 +146,7 @@ def edited_files(folder: Path, *parts: str) -> list[str]:
         name
         for name, written in manifest.files.items()
         if written and any(PurePosixPath(name).is_relative_to(part) for part in parts) and (folder / name).is_file()
-        if _hash(folder / name) != written
+        if file_hash(folder / name) != written
     }
     there = (file for part in parts if (folder / part).is_dir() for file in files_below(folder / part))
     names = {file.relative_to(folder).as_posix() for file in there if file.is_file()}
@@ -161,11 +160,6 @@ def untold(folder: Path) -> str:
         return ""
     met = "does not tell" if os.path.lexists(folder / MANIFEST) else "is missing, which tells"
     return f"{MANIFEST} {met} how its files were written, so that it is not known whether sources and figures belong together"
-
-
-def _hash(file: Path) -> str:
-    with naming(file), file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def check_sources(folder: Path, *parts: str) -> None:
@@ -264,7 +258,7 @@ def _put_back(old: Path, path: Path) -> None:
 
 
 def _write_manifest(folder: Path, network: str) -> None:
-    files = {file.relative_to(folder).as_posix(): _hash(file) for file in files_below(folder)}
+    files = {file.relative_to(folder).as_posix(): file_hash(file) for file in files_below(folder)}
     (folder / MANIFEST).write_text(json.dumps({"files": files, "network": network}, indent=1) + "\n")
 
 

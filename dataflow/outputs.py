@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import naming, read_json, write_together
+from muxflow.dataflow.files import file_hash, read_json, write_together
 from muxflow.dataflow.folders import check_writable
 
 WRITTEN = ".muxflow-files.json"
@@ -68,7 +68,7 @@ class OutputFolder:
             check_writable(file, *self.reads)
             if self.own or self.force or not (file.is_symlink() or file.is_file()):
                 continue
-            if file.is_symlink() or listed.get(name) != _hash(file):
+            if file.is_symlink() or listed.get(name) != file_hash(file):
                 raise MuxflowError(
                     f"{file} is not as Muxflow wrote it there, or somebody else's; choose another folder with --output, or "
                     "replace it with --force"
@@ -104,8 +104,3 @@ class OutputFolder:
         except MuxflowError:
             return False
         return True
-
-
-def _hash(file: Path) -> str:
-    with naming(file), file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -20,7 +20,7 @@ import numpy as np
 
 from muxflow.board.driver.weights import WEIGHTS_FILE, checksum
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import naming
+from muxflow.dataflow.files import file_hash
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.folders import held_folder
 from muxflow.dataflow.graph.batch import Batch
@@ -135,7 +135,7 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}*"):
                 if older.suffix in ("", HASH) and older not in (executable, told):
                     older.unlink(missing_ok=True)
-            write_below(folder_out, {told.name: _digest(scratch / variant).encode()})
+            write_below(folder_out, {told.name: file_hash(scratch / variant).encode()})
             (scratch / variant).rename(executable)
     except OSError as error:
         raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
@@ -144,14 +144,9 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
 
 def _as_compiled(executable: Path, told: Path) -> bool:
     try:
-        return os.access(executable, os.X_OK) and told.read_bytes() == _digest(executable).encode()
+        return os.access(executable, os.X_OK) and told.read_bytes() == file_hash(executable).encode()
     except OSError:
         return False
-
-
-def _digest(file: Path) -> str:
-    with naming(file), file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def side_by_side(design: Design) -> int:
