@@ -11,12 +11,13 @@ import numpy as np
 from muxflow.board.driver.interface import FORMAT, INTERFACE_FILE, SELF_TEST_FILE
 from muxflow.board.driver.weights import WEIGHTS_FILE, weight_file
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import read_bounded, write_atomically
+from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.codec import to_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import Stream, random_codes
 from muxflow.dataflow.op import Answer, IntArray, Role
+from muxflow.dataflow.outputs import write_below
 from muxflow.dataflow.text import json_text, plainly
 from muxflow.dataflow.version import __version__
 from muxflow.hls.packing import axi_port, unpack
@@ -49,9 +50,7 @@ def write_driver(project: Project, folder: Path) -> list[Path]:
         contents[WEIGHTS_FILE] = weight_file(project.memories, weight_words(project.design.folded))
     contents |= {name: (HERE / "example" / name).read_bytes() for name in EXAMPLES}
     contents |= {f"{DRIVER}/{file.name}": file.read_bytes() for file in sorted((HERE / "driver").glob("*.py"))}
-    for name, data in contents.items():
-        write_atomically(folder / name, data)
-    return [folder / name for name in contents]
+    return write_below(folder, contents)
 
 
 def interface_entry(project: Project) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import os
@@ -11,8 +12,8 @@ import tempfile
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,37 +42,88 @@ def write_atomically(path: Path, data: bytes) -> None:
     A link is followed; a device or a pipe is written to. A file that is replaced keeps its permissions, a new one has those
     that the umask leaves. Raises MuxflowError naming the file when the disk refuses.
     """
+    write_together({path: data})
+
+
+def write_together(contents: Mapping[Path, bytes], *, follow: bool = True) -> None:
+    """Write several files as `write_atomically` writes one: where the disk refuses one of them, all are as they were.
+
+    `follow`: without it a link is not followed, the file takes its place.
+    """
+    path = Path()
+    pending = _Pending()
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            # A pipe that nobody reads is refused, not waited for.
-            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-            os.set_blocking(handle, True)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            return
-        with undisturbed():
-            _write_beside(Path(os.path.realpath(path)), data)
+        try:
+            for path, data in contents.items():
+                if not _is_device(path, follow):
+                    with undisturbed():
+                        pending.add(path if not follow and path.is_symlink() else Path(os.path.realpath(path)), data)
+            for path, data in contents.items():
+                if _is_device(path, follow):
+                    # A pipe that nobody reads is refused, not waited for.
+                    handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+                    os.set_blocking(handle, True)
+                    with os.fdopen(handle, "wb") as file:
+                        file.write(data)
+            with undisturbed():
+                while (next_one := pending.next) is not None:
+                    path = next_one
+                    pending.place()
+        finally:
+            with undisturbed():
+                pending.drop()
     except OSError as error:
         raise MuxflowError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _write_beside(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
+def _is_device(path: Path, follow: bool) -> bool:
+    if not follow and path.is_symlink():
+        return False
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+class _Pending:
+    """Files that are written beside those whose place they take, and the folders that were made for them."""
+
+    def __init__(self) -> None:
+        self._files: list[tuple[Path, Path]] = []
+        self._folders: list[Path] = []
+
+    def add(self, path: Path, data: bytes) -> None:
+        """Write one beside its place."""
+        self._folders += reversed([above for above in path.parents if not above.exists()])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        self._files.append((Path(name), path))
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        permit(Path(temporary), path, 0o666)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        permit(Path(name), path, 0o666)
+
+    @property
+    def next(self) -> Path | None:
+        """Which takes its place next; None where all have."""
+        return self._files[0][1] if self._files else None
+
+    def place(self) -> None:
+        """Let the next one take its place."""
+        os.replace(*self._files[0])
+        self._folders.clear()
+        del self._files[0]
+
+    def drop(self) -> None:
+        """Remove what has not come to its place."""
+        for temporary, _ in self._files:
+            temporary.unlink(missing_ok=True)
+        for folder in reversed(self._folders):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def permit(new: Path, path: Path, most: int) -> None:
     """Give a new file or folder the permissions of what stands at `path`, else those that the umask leaves of `most`."""
     try:
-        permissions = path.stat().st_mode & 0o777
+        there = path.lstat()
+        permissions = most & ~_umask() if stat.S_ISLNK(there.st_mode) else there.st_mode & 0o777
     except FileNotFoundError:
         permissions = most & ~_umask()
     # A folder keeps the bit by which what is made in it is of its group.
@@ -107,6 +159,12 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is None:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def file_hash(path: Path) -> str:
+    """Compute the SHA-256 of what a file holds, in hexadecimal digits; raises OSError naming it."""
+    with naming(path), path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def read_bounded(path: Path, errors: str = "strict") -> str:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
+import filecmp
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from glob import escape
 from pathlib import Path, PurePosixPath
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import naming, permit, read_json
+from muxflow.dataflow.files import file_hash, permit, read_json
 from muxflow.dataflow.interruption import ended, undisturbed
 from muxflow.dataflow.limits import check_bytes
 
@@ -24,6 +24,10 @@ MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
 REPLACED = ".replaced"
 """Ends the name of a folder whose place another one takes."""
+BESIDE = "muxflow-"
+"""Begins, after the name of a folder, that of the one that is filled beside it."""
+RANDOM = "[a-z0-9_]{8}"
+"""What `tempfile` ends the name of a folder with."""
 
 
 @contextmanager
@@ -35,7 +39,7 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """
     with ExitStack() as opened:
         with alone(parent):
-            for left in parent.glob(f"{escape(prefix)}*"):
+            for left in _named(parent, re.escape(prefix) + RANDOM):
                 with suppress(OSError), _opened(left) as handle:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(left, ignore_errors=True)
@@ -44,6 +48,11 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
             with suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield folder
+
+
+def _named(parent: Path, pattern: str) -> list[Path]:
+    """List what is in a folder by names that a pattern matches whole."""
+    return sorted(one for one in parent.iterdir() if re.fullmatch(pattern, one.name))
 
 
 def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> AbstractContextManager[Path]:
@@ -125,19 +134,32 @@ def files_below(path: Path) -> list[Path]:
 
 
 def edited_files(folder: Path, *parts: str) -> list[str]:
-    """List the files of `parts`, files and folders in a written folder, that are not as Muxflow wrote them; none that is gone."""
+    """List the files of `parts`, files and folders in a written folder, that are not as Muxflow wrote them; none that is gone.
+
+    In a folder that is one which Muxflow did not write there too, as it may stand before another. None where the folder does
+    not tell, see `untold`.
+    """
     manifest = read_manifest(folder)
-    return [
+    if manifest is None:
+        return []
+    changed = {
         name
-        for name, written in sorted(manifest.files.items() if manifest else ())
+        for name, written in manifest.files.items()
         if written and any(PurePosixPath(name).is_relative_to(part) for part in parts) and (folder / name).is_file()
-        if _hash(folder / name) != written
-    ]
+        if file_hash(folder / name) != written
+    }
+    there = (file for part in parts if (folder / part).is_dir() for file in files_below(folder / part))
+    names = {file.relative_to(folder).as_posix() for file in there if file.is_file()}
+    return sorted(changed | (names - set(manifest.files)))
 
 
-def _hash(file: Path) -> str:
-    with naming(file), file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def untold(folder: Path) -> str:
+    """Say why it cannot be told what of a written folder was edited; "" where it can."""
+    manifest = read_manifest(folder)
+    if manifest is not None and manifest.files and all(manifest.files.values()):
+        return ""
+    met = "does not tell" if os.path.lexists(folder / MANIFEST) else "is missing, which tells"
+    return f"{MANIFEST} {met} how its files were written, so that it is not known whether sources and figures belong together"
 
 
 def check_sources(folder: Path, *parts: str) -> None:
@@ -165,21 +187,25 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
     """Open a new folder to fill, which takes the place of `path` at the end of the block; where that fails `path` is as it was.
 
     What stands in the old folder and was not written by Muxflow moves into the new one: its manifest tells; of a folder
-    without one all that the new one has not. A link is followed; permissions are as of `write_atomically`. `network`: the name
-    of what the folder is made of.
-    Where a process is killed amid the replacement, the next one that replaces `path` takes it to its end.
+    without one all that the new one has not. Where the new one has a file in its place, all is as it was. A link is followed;
+    permissions are as of `write_atomically`. `network`: the name of what the folder is made of.
+    Where a process is killed, the next one that replaces `path` removes what it had made, and takes a replacement that it was
+    amid to its end.
     Raises MuxflowError naming the folder when the disk refuses.
     """
     path = Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(path.parent, f".{path.name}.") as folder:
+        with held_folder(path.parent, f".{path.name}.{BESIDE}") as folder:
             yield folder
             _write_manifest(folder, network)
             permit(folder, path, 0o777)
             with alone(path.parent), undisturbed():
-                for old in path.parent.glob(f".{escape(path.name)}.*{REPLACED}"):
+                for old in _named(
+                    path.parent, re.escape(f".{path.name}.") + f"({BESIDE})?{RANDOM}" + re.escape(REPLACED)
+                ):
                     _put_back(old, path)
+                check_room(path, {file.relative_to(folder).as_posix(): file for file in files_below(folder)})
                 _replace(path, folder)
     except OSError as error:
         raise MuxflowError(f"{path}: cannot be written ({error.strerror or error})") from error
@@ -232,7 +258,7 @@ def _put_back(old: Path, path: Path) -> None:
 
 
 def _write_manifest(folder: Path, network: str) -> None:
-    files = {file.relative_to(folder).as_posix(): _hash(file) for file in files_below(folder)}
+    files = {file.relative_to(folder).as_posix(): file_hash(file) for file in files_below(folder)}
     (folder / MANIFEST).write_text(json.dumps({"files": files, "network": network}, indent=1) + "\n")
 
 
@@ -267,6 +293,42 @@ def _move_others(old: Path, new: Path, ours: Collection[str]) -> None:
             f"{new}: your {name} cannot be moved into the folder that takes its place ({error.strerror}); make it and its "
             "folder writable, or choose another folder"
         ) from error
+
+
+def check_room(path: Path, files: Mapping[str, Path | bytes]) -> None:
+    """Raise MuxflowError where a file would take the place of something in a written folder that is not ours.
+
+    `files`: by their names there, or what they hold: where the same stands there nothing is lost. A folder without a manifest
+    does not tell.
+    """
+    manifest = read_manifest(path)
+    if manifest is None:
+        return
+    folders = _folders(manifest.files)
+    for name in sorted(files.keys() - {*manifest.files, MANIFEST}):
+        part = _in_the_way(path, name, folders, manifest.files)
+        if part and not (part == name and _same(path / name, files[name])):
+            raise MuxflowError(
+                f"{path}: your {part} stands where the project has one of its own; move it away, or choose another folder"
+            )
+
+
+def _in_the_way(path: Path, name: str, folders: Collection[str], ours: Collection[str]) -> str:
+    """Name what stands at the place of a file, or of a folder above it, and is not ours; "" for nothing."""
+    for above in (*reversed(PurePosixPath(name).parents), PurePosixPath(name)):
+        part, entry = above.as_posix(), path / above
+        real_folder = entry.is_dir() and not entry.is_symlink()
+        if not os.path.lexists(entry) or part in ours or (part in folders and not real_folder):
+            return ""
+        if part == name or not real_folder:
+            return part
+    return ""
+
+
+def _same(file: Path, new: Path | bytes) -> bool:
+    if file.is_symlink() or not file.is_file():
+        return False
+    return file.read_bytes() == new if isinstance(new, bytes) else filecmp.cmp(file, new, shallow=False)
 
 
 def _folders(names: Iterable[str]) -> set[str]:

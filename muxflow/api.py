@@ -37,7 +37,7 @@ from muxflow.hls.registry import owner_of
 from muxflow.hls.vitis import csim
 from muxflow.hls.vitis.execution import CsimExecution
 from muxflow.hls.vitis.project import Project as HlsProject
-from muxflow.hls.vitis.project import ProjectOptions, load_project
+from muxflow.hls.vitis.project import ProjectOptions, load_project, unchanged
 from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import Progress, compare
 
@@ -176,10 +176,14 @@ class Project:
         file = None if weights is None else Path(weights)
         _expect(jobs, int, "Project.csim, jobs", "a number of processes")
         if not verify:
-            return csim.run_csim(self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress, weights=file)
+            with unchanged(self.hls):
+                return csim.run_csim(
+                    self.hls, images, variant, bounded=bounded, jobs=jobs, progress=progress, weights=file
+                )
         graph = self.design.graph if file is None else self.hls.graph_with(file)
-        execution = CsimExecution(self.hls, variant, bounded=bounded, jobs=jobs, weights=file)
-        agreed = compare(graph, [execution], images, progress)
+        with unchanged(self.hls):
+            execution = CsimExecution(self.hls, variant, bounded=bounded, jobs=jobs, weights=file)
+            agreed = compare(graph, [execution], images, progress)
         (outcome,) = agreed.outcomes
         return csim.CsimResult(
             variant, agreed.outputs, self.design.graph.outputs, execution.compile_seconds, outcome.seconds

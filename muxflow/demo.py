@@ -19,6 +19,7 @@ from muxflow.board.driver import Accelerator
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.resizing import without_margins
 from muxflow.dataflow.folders import check_network, check_writable
+from muxflow.dataflow.outputs import own_folder
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.dataflow.text import unknown
 from muxflow.hls.vitis.writing import check_folder
@@ -148,7 +149,7 @@ def run_demo(
     done(1, 1)
     prove(project, images, network=trained, jobs=os.cpu_count() or 1, begin=begin)
     report = project_report(project, muxflow.__version__, bare)
-    files = write_report(report, project.path / "report")
+    files = write_report(report, own_folder(project.path, "report"))
     played = facts["dataset"] if video else ""
     return DemoResult(report, project.path, tuple(files), time.perf_counter() - started, played, plot)
 

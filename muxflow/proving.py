@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -22,7 +22,7 @@ from muxflow.dataflow.op import IntArray
 from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
-from muxflow.hls.vitis.project import Project as HlsProject
+from muxflow.hls.vitis.project import unchanged
 from muxflow.images import Frames, Images, check_labels, file_images
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
@@ -137,7 +137,7 @@ def prove(
     begin = begin or (lambda _title, _total: lambda _done, _count: None)
     graph = project.design.graph
     told = None if options is None else tuple(options)
-    with _unchanged(project.hls), ExitStack() as opened:
+    with unchanged(project.hls), ExitStack() as opened:
         models = _model_executions(project, network, opened)
         simulations = {variant: _simulation(project, variant, bounded, jobs, begin) for variant in variants}
         executions = [*models, *simulations.values()]
@@ -162,7 +162,9 @@ def prove(
         speeds[f"{variant}_compile_seconds"] = simulation.compile_seconds
     rest = ", ".join(end.rest for end in graph.ends.values() if end.rest)
     remarks = [f"up to {rest}, which the host computes" if rest else ""] * len(models)
-    edited = f"sources edited since they were written: {project.hls.edited}" if project.hls.edited else ""
+    edited = (
+        f"sources edited since they were written: {project.hls.edited}" if project.hls.edited else project.hls.doubts
+    )
     remarks += [", ".join(filter(None, ("FIFOs at their depths" if bounded else "", edited)))] * len(simulations)
     rungs = [rung(outcome, remark) for outcome, remark in zip(agreed.outcomes, remarks, strict=True)]
     rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
@@ -178,26 +180,6 @@ def accuracy_of(graph: Graph, images: Images, outputs: Mapping[str, IntArray]) -
         return None
     correct = int((predictions(graph, outputs) == images.labels).sum())
     return Accuracy(images.dataset, images.split, len(images.labels), correct, images.digest)
-
-
-@contextmanager
-def _unchanged(project: HlsProject) -> Iterator[None]:
-    """Raise MuxflowError where the project in the folder is another one at the end of the block, however it ends."""
-    digest = project.digest
-    failed: Exception | None = None
-    try:
-        yield
-    except (MuxflowError, OSError) as error:
-        failed = error
-    try:
-        changed = replace(project).digest != digest
-    except OSError:
-        changed = True
-    if changed:
-        message = f"{project.path} was changed while it was simulated, perhaps by a build; run this again"
-        raise MuxflowError(message) from failed
-    if failed is not None:
-        raise failed
 
 
 def _model_executions(project: Project, network: Any, opened: ExitStack) -> list[Execution]:
@@ -237,7 +219,7 @@ def project_report(
     """
     hls = project.hls
     more: dict[str, Any] = {"bare": bare, "energies": energies, "watched": watched, "frontier": frontier}
-    return folder_report(hls.design, hls.path, hls.digest, version, edited=hls.edited, **more)
+    return folder_report(hls.design, hls.path, hls.digest, version, doubts=hls.doubts, **more)
 
 
 def folder_report(
@@ -246,7 +228,7 @@ def folder_report(
     digest: str,
     version: str,
     *,
-    edited: str = "",
+    doubts: str = "",
     bare: Design | None = None,
     energies: Energies | None = None,
     watched: bool = False,
@@ -255,9 +237,9 @@ def folder_report(
 ) -> Report:
     """Make the report of a design whose project stands in a folder.
 
-    `digest`: of its sources, which proofs are tied to; `edited`: which of its sources were edited since, as `Project.edited`
-    says; `bare`, `energies`, `frontier`: as `make_report` takes them; `watched`: simulate what each layer does with its
-    time; `built_by`: the command that built the project, the one that it keeps when empty.
+    `digest`: of its sources, which proofs are tied to; `doubts`: why figures may not be those of the sources, as
+    `Project.doubts` says; `bare`, `energies`, `frontier`: as `make_report` takes them; `watched`: simulate what each layer
+    does with its time; `built_by`: the command that built the project, the one that it keeps when empty.
     """
     kept, found = kept_ladder(folder, digest), vendor_findings(design, folder, digest)
     seen = {one.title: one for one in (found.rung,) if one is not None}
@@ -267,7 +249,7 @@ def folder_report(
         accuracy=kept.accuracy,
         version=version,
         stages=found.stages,
-        edited=edited,
+        doubts=doubts,
         bare=bare,
         energies=energies,
         pipeline=watch(design) if watched else None,

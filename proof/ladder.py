@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.errors import MismatchError, MuxflowError
-from muxflow.dataflow.files import naming, read_json, write_atomically
+from muxflow.dataflow.files import naming, read_json
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.outputs import write_below
 from muxflow.dataflow.quantities import count, counted
 from muxflow.dataflow.text import json_text, reason
 from muxflow.proof.compare import Outcome
@@ -95,7 +96,7 @@ def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np
 def keep_ladder(folder: Path, digest: str, ladder: Ladder) -> None:
     """Write the ladder of a project whose sources have that digest, with the digest of its model file as it is now."""
     entry = {"digest": digest, "model": _model_digest(folder), **asdict(ladder)}
-    write_atomically(folder / PROOF_FILE, json_text(entry).encode())
+    write_below(folder, {PROOF_FILE: json_text(entry).encode()})
 
 
 def model_files(folder: Path) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,7 +11,7 @@ from rich.text import Text
 from muxflow.dataflow.text import json_text
 from muxflow.reports.html.comparison import to_html
 from muxflow.reports.latex.tex import Cell, Column, Tex, TexTable, tex
-from muxflow.reports.render import markdown, plain, write_renderings
+from muxflow.reports.render import markdown, plain
 from muxflow.reports.side_by_side import Contender, Row, rows
 from muxflow.reports.tables import table, titled
 
@@ -79,8 +78,3 @@ COMPARISONS: Mapping[str, Callable[[Sequence[Contender]], str]] = {
     "json": to_json,
     "tex": to_latex,
 }
-
-
-def write_comparison(contenders: Sequence[Contender], folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Write `compare.<format>` for each format into a folder; raises UsageError for an unknown format."""
-    return write_renderings(contenders, COMPARISONS, folder / "compare", formats)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.outputs import write_below
 from muxflow.dataflow.text import cell, printable
 from muxflow.reports import tables
 from muxflow.reports.html.page import to_html
@@ -140,16 +140,12 @@ def check_formats(names: Iterable[str], known: Iterable[str] = RENDERINGS) -> tu
 
 
 def write_report(report: Report, folder: Path, formats: Iterable[str] = tuple(RENDERINGS)) -> list[Path]:
-    """Write `report.<format>` for each format into a folder; raises UsageError for an unknown format."""
-    return write_renderings(report, RENDERINGS, folder / "report", formats)
+    """Write `report.<format>` for each format into a folder, all or none; raises UsageError for an unknown format."""
+    return write_below(folder, rendered(report, RENDERINGS, "report", formats))
 
 
-def write_renderings(
-    shown: T, renderings: Mapping[str, Callable[[T], str]], path: Path, formats: Iterable[str]
-) -> list[Path]:
-    """Write `<path>.<format>` for each format; raises UsageError for an unknown one, before any."""
-    paths = []
-    for name in check_formats(formats, renderings):
-        paths.append(path.with_name(f"{path.name}.{name}"))
-        write_atomically(paths[-1], renderings[name](shown).encode())
-    return paths
+def rendered(
+    shown: T, renderings: Mapping[str, Callable[[T], str]], name: str, formats: Iterable[str]
+) -> dict[str, bytes]:
+    """Give what `<name>.<format>` holds for each format, by that name; raises UsageError for an unknown one."""
+    return {f"{name}.{ending}": renderings[ending](shown).encode() for ending in check_formats(formats, renderings)}

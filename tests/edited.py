@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from muxflow.dataflow.folders import MANIFEST, _hash, read_manifest
+from muxflow.dataflow.files import file_hash
+from muxflow.dataflow.folders import MANIFEST, read_manifest
 
 BAD: tuple[Any, ...] = (
     None,
@@ -49,5 +50,5 @@ def as_written(folder: Path) -> None:
     """Make what stands in a folder pass for what Muxflow wrote there, as somebody can who means harm."""
     manifest = read_manifest(folder)
     assert manifest is not None
-    files = {name: _hash(folder / name) for name in manifest.files if (folder / name).is_file()}
+    files = {name: file_hash(folder / name) for name in manifest.files if (folder / name).is_file()}
     (folder / MANIFEST).write_text(json.dumps({"files": files, "network": manifest.network}))

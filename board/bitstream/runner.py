@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import read_json, read_lines, write_atomically
+from muxflow.dataflow.files import read_json, read_lines
 from muxflow.dataflow.folders import files_below
+from muxflow.dataflow.outputs import check_unlinked, write_below
 from muxflow.dataflow.processes import running
 
 Tell = Callable[[str, str], None]
@@ -73,7 +74,9 @@ class Runner:
 
     def forget(self, stage: str) -> None:
         """Let a stage run again though nothing that Muxflow knows of changed."""
-        (self.folder / "stamps" / f"{stage}.json").unlink(missing_ok=True)
+        stamp = self.folder / "stamps" / f"{stage}.json"
+        check_unlinked(self.folder, stamp)
+        stamp.unlink(missing_ok=True)
 
     def run(self, stages: Sequence[Stage], tell: Tell) -> tuple[Outcome, ...]:
         """Run the stages in order, those whose inputs, settings or predecessors changed since their last success.
@@ -86,6 +89,7 @@ class Runner:
             keys[stage.name] = key = _key(stage, keys)
             stamp = self.folder / "stamps" / f"{stage.name}.json"
             log = self.log(stage.name)
+            check_unlinked(self.folder, stamp, log, *stage.clean)
             if _stamped(stamp) == key and not _missing(stage):
                 outcomes.append(Outcome(stage.name, 0.0, True, log))
                 continue
@@ -104,7 +108,7 @@ class Runner:
                     "that the folder can be written"
                 ) from error
             self._run(stage, log, tell)
-            write_atomically(stamp, (json.dumps({"key": key}) + "\n").encode())
+            write_below(self.folder, {f"stamps/{stamp.name}": (json.dumps({"key": key}) + "\n").encode()})
             outcomes.append(Outcome(stage.name, time.monotonic() - started, False, log))
         return tuple(outcomes)
 
@@ -155,7 +159,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder of a run of the tools; raises MuxflowError when another process holds it."""
     try:
         # Opened for both, a pipe in its place is not waited for.
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise MuxflowError(f"{folder / '.lock'}: cannot be opened ({error.strerror}); remove it") from error
     with os.fdopen(handle, "rb+", buffering=0) as file:

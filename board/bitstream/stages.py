@@ -28,9 +28,9 @@ from muxflow.board.bitstream.vendor_reports import read_synthesis
 from muxflow.board.bitstream.vendor_tcl import hls_results, top_name, write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
-from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.folders import check_sources, whole_folder
 from muxflow.dataflow.limits import is_number
+from muxflow.dataflow.outputs import own_folder, write_below
 from muxflow.hls.vitis.project import MARKER, SOURCES, Project
 
 StageName = Literal["check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy"]
@@ -38,6 +38,8 @@ STAGES: tuple[StageName, ...] = get_args(StageName)
 """All stages in order; cosim unless it is left out, or the tools refuse the project."""
 ORDER: dict[str, int] = {name: number for number, name in enumerate(STAGES)}
 
+DEPLOY = "deploy"
+"""The folder of what goes to the board."""
 TIMEOUT_MINUTES = 720.0
 """Longest time of one stage (decision): implementation of a full device takes hours."""
 
@@ -107,7 +109,8 @@ def make_bitstream(
     if refusal and options.until == "cosim":
         raise MuxflowError(f"{project.path}: {refusal}")
     check_sources(project.path, *SOURCES, "tb", MARKER)
-    folder = project.path / "bitstream"
+    folder = own_folder(project.path, "bitstream")
+    own_folder(project.path, DEPLOY)
     last = ORDER[options.until]
     try:
         vivado = find_vivado(options.tools) if last >= ORDER["block_design"] else None
@@ -134,7 +137,7 @@ def make_bitstream(
             runner.forget("check")
         outcomes = runner.run(stages, tell)
         figures = read_figures(project, folder, hls, vivado, {stage.name for stage in stages})
-        write_atomically(folder / FIGURES_FILE, figures_json(project, figures))
+        write_below(folder, {FIGURES_FILE: figures_json(project, figures)})
         filled = None
         if options.until == "deploy":
             check_timing(project, folder, figures, options.allow_timing_failure)
@@ -256,7 +259,7 @@ def _vivado(vivado: VendorTool, script: str, *arguments: str) -> tuple[str, ...]
 
 def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver) -> Path:
     """Fill `deploy/` beside itself and put it in place at the end, so that it is whole or as it was."""
-    target = project.path / "deploy"
+    target = own_folder(project.path, DEPLOY)
     with whole_folder(target) as made:
         write_driver(project, made)
         for suffix in ("bit", "hwh", "xsa"):

@@ -11,7 +11,7 @@ from typing import Any
 from muxflow.board.bitstream.toolchain import Form
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.outputs import write_below
 from muxflow.dataflow.templates import templates
 from muxflow.dataflow.version import __version__
 from muxflow.hls.names import LOAD_PORTS, comment, identifier
@@ -157,7 +157,9 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
         texts[MONITOR.name] = MONITOR.read_text()
     except OSError as error:
         raise MuxflowError(f"{MONITOR}: cannot be read ({error.strerror}); install Muxflow again") from error
-    for name, text in texts.items():
-        file = folder / name
-        if not file.is_file() or file.read_bytes() != text.encode():
-            write_atomically(file, text.encode())
+    contents = {name: text.encode() for name, text in texts.items()}
+    write_below(folder, {name: data for name, data in contents.items() if not _holds(folder / name, data)})
+
+
+def _holds(file: Path, data: bytes) -> bool:
+    return file.is_file() and not file.is_symlink() and file.read_bytes() == data

@@ -13,6 +13,7 @@ from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.folders import check_sources, scratch_folder
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.outputs import check_unlinked
 from muxflow.dataflow.processes import compiled, completed, ending, first_errors, python
 from muxflow.dataflow.text import plainly
 
@@ -55,6 +56,9 @@ class Hls4mlExecution:
             raise MuxflowError(f"{path / SCRIPT}: no PROJECT and LIB_STAMP in it; build the project again")
         project, stamp = (match[1] for match in named if match is not None)
         self._library, self._function = path / "firmware" / f"{project}-{stamp}.so", f"{project}_double"
+        check_unlinked(path, self._library)
+        if self._library.is_symlink():
+            self._library.unlink()  # the compiler would write through it
         done = compiled(["bash", SCRIPT], path, f"{path.name}/firmware")
         if done.returncode or not self._library.is_file():
             raise ToolError(f"{path / SCRIPT} failed:\n{first_errors(done.stderr)}")

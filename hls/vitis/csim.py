@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -19,12 +20,13 @@ import numpy as np
 
 from muxflow.board.driver.weights import WEIGHTS_FILE, checksum
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.files import file_hash
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.folders import held_folder
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Codes, single_or_tuple
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.outputs import own_folder, write_below
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import compiled, ending, first_errors, running
 from muxflow.dataflow.text import shown
@@ -39,6 +41,8 @@ Variant = Literal["native", "reference"]
 Progress = Callable[[int, int], None]
 
 COMPILER = "g++"
+HASH = ".sha256"
+"""Ends the name of the file that holds the hash of a compiled simulation."""
 IMAGES = 32
 """Images that a simulation on native integers runs side by side, at most: a power of two."""
 CODE, COPIED_BYTES = np.dtype("<i8"), 1 << 20
@@ -83,6 +87,8 @@ def ap_types() -> Path | None:
 def compile_csim(project: Project, variant: Variant = "native", *, compiler: str = COMPILER) -> tuple[Path, float]:
     """Compile a simulation; return its executable and the seconds it took (0 when it was there for the same sources, unedited).
 
+    One that is not as it was compiled, by the hash that lies beside it, is compiled again.
+
     `native`: plain C++ integers; `reference`: the `ap_int` types, packed beats as in synthesis.
     Raises ToolError when the compiler or the reference types are absent, or with the compiler's first errors.
     """
@@ -108,9 +114,10 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             )
         flags += [f"-I{folder}"]
     key = hashlib.sha256("\0".join([project.digest, path, _processor(), *flags]).encode()).hexdigest()[:16]
-    folder_out = project.path / "csim"
+    folder_out = own_folder(project.path, "csim")
     executable = folder_out / f"{variant}-{key}"
-    if executable.exists() and not project.edited:  # whoever edits may include what no digest knows
+    told = executable.with_suffix(HASH)
+    if not project.doubts and _as_compiled(executable, told):  # whoever edits may include what no digest knows
         return executable, 0.0
     started = time.perf_counter()
     try:
@@ -120,18 +127,26 @@ def compile_csim(project: Project, variant: Variant = "native", *, compiler: str
             command = [path, *flags, "src/top.cpp", "sim/main.cpp", "-o", str(scratch / variant)]
             done = compiled(command, project.path, "src/top.cpp")
             if done.returncode:
-                log = folder_out / f"{variant}.log"
-                write_atomically(log, f"{' '.join(command)}\n{done.stderr}".encode())
+                text = f"{' '.join(command)}\n{done.stderr}"
+                (log,) = write_below(folder_out, {f"{variant}.log": text.encode()})
                 raise ToolError(
                     f"{compiler} failed on {project.path / 'src/top.cpp'}; log: {log}\n{first_errors(done.stderr)}"
                 )
-            for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}"):
-                if older != executable:
+            for older in folder_out.glob(f"{variant}-{'[0-9a-f]' * len(key)}*"):
+                if older.suffix in ("", HASH) and older not in (executable, told):
                     older.unlink(missing_ok=True)
+            write_below(folder_out, {told.name: file_hash(scratch / variant).encode()})
             (scratch / variant).rename(executable)
     except OSError as error:
         raise MuxflowError(f"{folder_out}: the simulation cannot be compiled there ({error.strerror})") from error
     return executable, time.perf_counter() - started
+
+
+def _as_compiled(executable: Path, told: Path) -> bool:
+    try:
+        return os.access(executable, os.X_OK) and told.read_bytes() == file_hash(executable).encode()
+    except OSError:
+        return False
 
 
 def side_by_side(design: Design) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +19,7 @@ from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.fit.timing_layout import Style
-from muxflow.dataflow.folders import check_sources, edited_files, files_below
+from muxflow.dataflow.folders import MANIFEST, check_sources, edited_files, files_below, untold
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.text import shown
@@ -194,9 +196,16 @@ class Project:
 
     @cached_property
     def edited(self) -> str:
-        """The sources of a simulation that are not as they were written, the first by name; "" where all are."""
+        """The sources of a simulation that are not as they were written, or were added; the first by name, "" for none."""
         first, *others = edited_files(self.path, *SOURCES) or ("",)
         return f"{first} and {len(others)} more" if others else first
+
+    @cached_property
+    def doubts(self) -> str:
+        """Why figures may not be those of the sources: these were edited, or it cannot be told; "" where they are."""
+        if self.edited:
+            return f"sources edited since they were written ({self.edited}): cycles and resources are of the design"
+        return untold(self.path)
 
     def vector_file(self, stream: str) -> Path:
         """Locate the test bench's words of an input or an output."""
@@ -219,3 +228,35 @@ def load_project(path: Path) -> Project:
         return Project(path, replace(design, apart=chosen.apart(design)), chosen)
     except MuxflowError as error:
         raise MuxflowError(f"{path / DESIGN}: {error}; build the project again") from error
+
+
+@contextmanager
+def unchanged(project: Project) -> Iterator[None]:
+    """Raise MuxflowError where the project in the folder is another one at the end of the block, however it ends.
+
+    Where the block fails, so it does where the folder was written anew: its files were gone for a moment.
+    """
+    digest, written = project.digest, _written(project.path)
+    failed: Exception | None = None
+    try:
+        yield
+    except (MuxflowError, OSError) as error:
+        failed = error
+    try:
+        changed = replace(project).digest != digest or (failed is not None and _written(project.path) != written)
+    except OSError:
+        changed = True
+    if changed:
+        message = f"{project.path} was changed while it was simulated, perhaps by a build; run this again"
+        raise MuxflowError(message) from failed
+    if failed is not None:
+        raise failed
+
+
+def _written(folder: Path) -> tuple[int, int] | None:
+    """Tell one writing of a folder from another by the file that each makes; None where there is none."""
+    try:
+        found = (folder / MANIFEST).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

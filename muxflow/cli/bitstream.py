@@ -25,6 +25,7 @@ from muxflow.board.bitstream.stages import (
 )
 from muxflow.board.board import Board, boards, find_board
 from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out
+from muxflow.cli.opening import opened_project
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.folders import check_network
 from muxflow.hls.vitis.project import Project
@@ -90,7 +91,7 @@ def _opened(
 ) -> tuple[Project, Board]:
     """Open the project, written first where a model is given, and find its board."""
     if path.is_dir():
-        project = muxflow.open_project(path).hls
+        project = opened_project(path).hls
         if board is not None:
             return project, find_board(board)
         name = project.design.board

@@ -39,7 +39,7 @@ from muxflow.cli.target_options import TargetOption, chosen_options, with_target
 from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import BudgetError, UsageError
 from muxflow.dataflow.fit.goal import Goal
-from muxflow.dataflow.folders import check_network
+from muxflow.dataflow.folders import check_network, check_room
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.dataflow.quantities import rate, si
 from muxflow.hls.registry import as_built, find, loaded_weights
@@ -110,10 +110,11 @@ def build(
         writer.check_graph(graph, options, name)
         if not force:
             check_network(folder, graph.name)
+        kept = model_copy(model)
+        check_room(folder, kept)
         done(1, 1)
         fitted = {**asked, "implementations": writer.implementations}
         design = stage(begin, f"fit {board}", lambda: _fitted(graph, fitted, options))
-        kept = model_copy(model)
         shares = ("board", "lut", "bram", "sure")
         command = command_line("build", model.name, *given_options(context, without=("output",), always=shares))
         kept[BUILD_FILE] = f"{command}\n".encode()

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-import muxflow
 from muxflow.cli.console import Json, answer, out, tasks
+from muxflow.cli.opening import opened_project
 from muxflow.cli.report import open_report
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.folders import check_writable
-from muxflow.reports.compare import COMPARISONS, terminal, to_entry, write_comparison
-from muxflow.reports.render import check_formats
+from muxflow.dataflow.outputs import OutputFolder
+from muxflow.reports.compare import COMPARISONS, terminal, to_entry
+from muxflow.reports.render import check_formats, rendered
 from muxflow.reports.side_by_side import LEAST, Contender, rows
 
 
@@ -32,6 +32,9 @@ def compare(
         str, typer.Option("--format", "-f", help=f"Files to write, with commas: {', '.join(COMPARISONS)}.")
     ] = "",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the files.")] = Path("build/compare"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files in the folder that are not Muxflow's, or were changed since.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Set builds side by side: accuracy, bits, rate, latency, resources, what the tools said, derived figures."""
@@ -40,13 +43,13 @@ def compare(
 
     others = check_against(against)
     chosen = check_formats(formats.split(","), COMPARISONS) if formats else ()
-    for name in chosen:
-        check_writable(output / f"compare.{name}")
+    place = OutputFolder(output, tuple(builds), force=force)
+    place.check(*(f"compare.{name}" for name in chosen))
     if len(builds) + len(others) < LEAST:
         raise UsageError("one build; give two to compare, or one and --against")
     contenders = [Contender(build_title(build), open_report(build)) for build in builds]
     if others:
-        project = muxflow.open_project(builds[0])
+        project = opened_project(builds[0])
         model = next(iter(sorted(project.path.glob("model.*"))), None)
         entrant = Entrant(project.design, model)
         with tasks(as_json) as begin:
@@ -55,7 +58,7 @@ def compare(
                 contenders.append(set_against(name, entrant))
                 done(1, 1)
     rows(contenders)
-    paths = write_comparison(contenders, output, chosen) if chosen else []
+    paths = place.write(rendered(contenders, COMPARISONS, "compare", chosen)) if chosen else []
 
     def show() -> None:
         out.print(terminal(contenders))

@@ -12,6 +12,7 @@ import typer
 
 import muxflow
 from muxflow.cli.console import MOST_JOBS, Json, ProjectArgument, Verbose, answer, next_command, out, tasks, warn
+from muxflow.cli.opening import opened_project, warn_of_untold
 from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.quantities import counted, rate
@@ -74,6 +75,7 @@ def csim(
             if given:
                 raise UsageError(f"{project} is {owner.project}; {option} is for Muxflow's own projects")
         graph = load_design(project)[0].graph
+        warn_of_untold(project)
         _csim_of(owner, project, images_for(graph, data, split, data_folder, count, file), as_json)
         return
     from muxflow.proof.ladder import is_warning
@@ -81,7 +83,7 @@ def csim(
     from muxflow.reports.render import proof, terminal
     from muxflow.reports.schema.file import to_entry
 
-    opened = muxflow.open_project(project)
+    opened = opened_project(project)
     images = images_for(opened.design.graph, data, split, data_folder, count, file)
     if changed := changed_model(opened.path):
         warn(f"{changed} is not the model that {project} was built from; `muxflow build` makes the project of it")

@@ -26,6 +26,7 @@ from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.cli.refit import refit
 from muxflow.cli.target_options import flag
 from muxflow.cli.words import given_options, is_given
+from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.dataflow.fit.goal import ROUNDING
@@ -194,6 +195,8 @@ def fit(
     loaded = ProjectOptions(weights=weights).loaded
     for path in filter(None, (plot, output)):
         check_writable(path, model, Path(board) if board.endswith(".py") else None)
+    if plot and output and os.path.realpath(plot) == os.path.realpath(output):
+        raise UsageError(f"--plot {plot} and --output {output} are one file; give two")
     if plot:
         check_ending(plot)
         check_matplotlib()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-import muxflow
 from muxflow.cli.console import answer, out, tasks
+from muxflow.cli.opening import opened_project
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.fit.timing import Simulator, told
 
@@ -34,7 +34,7 @@ def refit(model: Path | None, path: Path | None, as_json: bool, others: Sequence
 
     with tasks(as_json) as begin:
         done = begin(f"read {path}", 1)
-        project = muxflow.open_project(path).hls
+        project = opened_project(path).hls
         design = project.design
         reported = reported_pipelines(project)
         done(1, 1)

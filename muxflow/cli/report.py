@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +11,14 @@ import typer
 
 import muxflow
 from muxflow.cli.console import Json, ProjectArgument, Verbose, answer, out, stage, tasks, warn
+from muxflow.cli.opening import opened_project
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.folders import check_writable
-from muxflow.reports.render import RENDERINGS, check_formats, terminal, write_report
+from muxflow.dataflow.outputs import OutputFolder, own_folder
+from muxflow.reports.render import RENDERINGS, check_formats, rendered, terminal
 from muxflow.reports.schema.file import to_entry
 
 if TYPE_CHECKING:
+    from muxflow.reports.latex.prior import PriorWork
     from muxflow.reports.schema.report import Report
 
 WithOption = Annotated[
@@ -44,6 +46,9 @@ def report(
     prior: Annotated[
         list[Path] | None, typer.Option(help="Your own file of published designs, for the table of prior work.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files in the folder that are not Muxflow's, or were changed since.")
+    ] = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +56,7 @@ def report(
     from muxflow.dataflow.fit.curves import design_frontier
     from muxflow.proving import project_report
     from muxflow.reports.gather.energy import read_energies
+    from muxflow.reports.latex.kit import BIBLIOGRAPHY, PAPERS, PREAMBLE, kit
 
     chosen = check_formats(formats.split(","))
     energies = None if energy is None else read_energies(energy)
@@ -58,25 +64,30 @@ def report(
         raise UsageError(f"--prior {prior[0]} is for the tables of a paper; add --latex")
     if others and not (latex or figures):
         raise UsageError(f"--with {others[0]} is for the tables and figures of a paper; add --latex, --figures or both")
-    published = _prior(latex, prior)
+    published = _prior(prior) if latex else None
     if figures:
         from muxflow.reports.figures.style import check_matplotlib
 
         check_matplotlib()
-    opened = muxflow.open_project(project)
-    folder = output or opened.path / "report"
-    parts = [name for name, asked in (("latex", latex), ("figures", figures)) if asked]
-    for name in (*(f"report.{name}" for name in chosen), *(f"{part}/file" for part in parts)):
-        check_writable(folder / name)
+    opened = opened_project(project)
+    read = (project, energy, *(others or ()), *(published.files if published else ()))
+    own = output is None or output.resolve() == (opened.path / "report").resolve()
+    place = OutputFolder(output or own_folder(opened.path, "report"), tuple(filter(None, read)), own, force)
+    known = [f"report.{name}" for name in chosen]
+    known += [f"latex/{name}" for name in (PREAMBLE, BIBLIOGRAPHY, *PAPERS) if latex] + ["figures/file"] * figures
+    place.check(*known)
     several = [open_report(path) for path in others or ()]
     with tasks(as_json) as begin:
         points = stage(begin, "frontier", lambda: design_frontier(opened.design)) if figures else ()
         made = project_report(opened, muxflow.__version__, energies=energies, watched=True, frontier=points)
-        paths = write_report(made, folder, chosen)
+        contents = rendered(made, RENDERINGS, "report", chosen)
         if published is not None:
-            paths += stage(begin, "tables", lambda: published([made, *several], folder / "latex"))
+            texts = stage(begin, "tables", lambda: kit([made, *several], published))
+            contents |= {f"latex/{name}": text.encode() for name, text in texts.items()}
         if figures:
-            paths += stage(begin, "figures", lambda: _figures([made, *several], folder / "figures"))
+            drawn = stage(begin, "figures", lambda: _figures([made, *several]))
+            contents |= {f"figures/{name}": data for name, data in drawn.items()}
+        paths = place.write(contents)
 
     def show() -> None:
         out.print(terminal(made, verbose=verbose))
@@ -94,26 +105,23 @@ def open_report(path: Path) -> Report:
 
     if path.is_file() and path.suffix == ".json":
         return read_report(path)
-    return project_report(muxflow.open_project(path), muxflow.__version__, watched=True)
+    return project_report(opened_project(path), muxflow.__version__, watched=True)
 
 
-def _prior(latex: bool, files: list[Path] | None) -> Callable[[list[Report], Path], list[Path]] | None:
-    """Read the published designs, before any work, and give what writes the tables; None where none are wanted."""
-    if not latex:
-        return None
-    from muxflow.reports.latex.kit import write_kit
+def _prior(files: list[Path] | None) -> PriorWork:
+    """Read the published designs, before any work."""
     from muxflow.reports.latex.prior import read_prior
 
     prior = read_prior(files or ())
     for key in prior.missing:
         warn(f"no entry {key!r} in the bibliography; the table of prior work says so in its place")
-    return lambda reports, folder: write_kit(reports, prior, folder)
+    return prior
 
 
-def _figures(reports: list[Report], folder: Path) -> list[Path]:
-    from muxflow.reports.figures.files import write_figures
+def _figures(reports: list[Report]) -> Mapping[str, bytes]:
+    from muxflow.reports.figures.files import draw_figures
 
-    made = write_figures(reports, folder)
+    made = draw_figures(reports)
     for what in made.left_out:
         warn(f"no figure of {what}")
-    return list(made.files)
+    return made.files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from muxflow.reports.schema.report import Report
 
 @dataclass(frozen=True)
 class Drawn:
-    """The files that were written, and what could not be drawn, each with why."""
+    """What the files of the figures hold by their names, and what could not be drawn, each with why."""
 
-    files: tuple[Path, ...]
+    files: Mapping[str, bytes]
     left_out: tuple[str, ...]
 
 
-def write_figures(reports: Sequence[Report], folder: Path) -> Drawn:
+def draw_figures(reports: Sequence[Report]) -> Drawn:
     """Draw every figure of the first report, and the accuracy of all; raises ToolError without matplotlib, before any.
 
     A figure without data, as an occupancy that was not simulated, is left out.
@@ -30,20 +30,17 @@ def write_figures(reports: Sequence[Report], folder: Path) -> Drawn:
     tables = {name: make(reports[0]) for name, make in OF_ONE.items()} | {"accuracy": accuracy(reports)}
     if not reports[0].frontier:
         tables["frontier"] = Data(tables["frontier"].columns, ())
-    files: list[Path] = []
+    files: dict[str, bytes] = {}
     left_out = []
     for name, data in tables.items():
         if not data.rows:
             left_out.append(f"{name}: not run")
             continue
-        contents = {f"{name}.csv": data.to_csv().encode()}
+        files[f"{name}.csv"] = data.to_csv().encode()
         for suffix, width in WIDTHS.items():
             made = drawn(DRAWINGS[name], data, width, VECTOR)
-            contents |= {f"{name}{suffix}{ending}": content for ending, content in made.items()}
-        for file, content in contents.items():
-            write_atomically(folder / file, content)
-            files.append(folder / file)
-    return Drawn(tuple(files), tuple(left_out))
+            files |= {f"{name}{suffix}{ending}": content for ending, content in made.items()}
+    return Drawn(files, tuple(left_out))
 
 
 def plot_frontier(report: Report, path: Path) -> Path:

@@ -45,7 +45,7 @@ def make_report(
     accuracy: Accuracy | None = None,
     version: str = "",
     stages: tuple[Stage, ...] = (),
-    edited: str = "",
+    doubts: str = "",
     bare: Design | None = None,
     energies: Energies | None = None,
     pipeline: Pipeline | None = None,
@@ -56,7 +56,7 @@ def make_report(
 ) -> Report:
     """Make the report of a design; what comes from comparisons and tools is given by whoever ran them.
 
-    `edited`: which sources are not as they were written. `bare`: the design without the margins of its FIFOs
+    `doubts`: why its figures may not be those of the sources. `bare`: the design without the margins of its FIFOs
     (`without_margins`), where what they cost is to be said. `energies`: of single operations, those that ship with Muxflow
     when None. `pipeline`: of `watch`, `frontier`: of `design_frontier`, where they are wanted; the frontier is of frames
     that overlap, and left out where they do not.
@@ -102,7 +102,7 @@ def make_report(
         accuracy=accuracy,
         near_ties=_count(notes, "near_ties"),
         thresholds=_count(notes, "thresholds"),
-        remarks=_remarks(design.graph, edited),
+        remarks=_remarks(design.graph, doubts),
         version=version,
         stages=tuple(given.get(name, Stage(name, "not run")) for name in STAGES),
         one_at_a_time=design.apart is not None,
@@ -192,14 +192,11 @@ def _non_dominated(design: Design, points: Sequence[FrontierPoint]) -> tuple[Fro
     )
 
 
-def _remarks(graph: Graph, edited: str) -> str:
-    """Give what the importer noted, of clips what frames and images are, whether a state goes on, what was edited."""
-    other = (
-        f"sources edited since they were written ({edited}): cycles and resources are of the design" if edited else ""
-    )
+def _remarks(graph: Graph, doubts: str) -> str:
+    """Give the doubts, what the importer noted, of clips what frames and images are, whether a state goes on."""
     said = f"a frame or image here is a clip of {counted(graph.pictures, 'picture')}" if graph.pictures else ""
     goes_on = "recurrent layers go on from frame to frame" if graph.carries else ""
-    return "; ".join(filter(None, (other, graph.notes.get("remarks", ""), said, goes_on)))
+    return "; ".join(filter(None, (doubts, graph.notes.get("remarks", ""), said, goes_on)))
 
 
 def _count(notes: Mapping[str, str], name: str) -> int:

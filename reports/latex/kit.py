@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from muxflow.dataflow.files import write_atomically
 from muxflow.reports.latex.prior import PriorWork, prior_tables
 from muxflow.reports.latex.tables import design_tables, precisions
 from muxflow.reports.latex.tex import Cell, Column, TexTable, tex
@@ -31,14 +30,6 @@ def kit(reports: Sequence[Report], prior: PriorWork) -> dict[str, str]:
     documents = {name: _document(begin, parts) for name, begin in PAPERS.items()}
     own = {PREAMBLE: (HERE / PREAMBLE).read_text(encoding="utf-8"), BIBLIOGRAPHY: prior.bibliography}
     return {**files, **documents, **own}
-
-
-def write_kit(reports: Sequence[Report], prior: PriorWork, folder: Path) -> list[Path]:
-    """Write the kit into a folder and give the files."""
-    files = kit(reports, prior)
-    for name, text in files.items():
-        write_atomically(folder / name, text.encode())
-    return [folder / name for name in files]
 
 
 def to_latex(report: Report) -> str:

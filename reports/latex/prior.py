@@ -64,10 +64,14 @@ class PriorDesign:
 
 @dataclass(frozen=True)
 class PriorWork:
-    """Published designs, and the bibliography that their keys stand in; `missing`: keys without an entry there."""
+    """Published designs, and the bibliography that their keys stand in; `missing`: keys without an entry there.
+
+    `files`: those of a user that they were read from.
+    """
 
     designs: tuple[PriorDesign, ...]
     bibliography: str
+    files: tuple[Path, ...] = ()
 
     @property
     def keys(self) -> frozenset[str]:
@@ -88,18 +92,21 @@ def read_prior(files: Sequence[Path] = ()) -> PriorWork:
     """
     designs: tuple[PriorDesign, ...] = ()
     texts: list[str] = []
+    given: list[Path] = []
     for file in (FILE, *files):
-        found, text = _read(file)
+        found, text, beside = _read(file)
         designs, texts = designs + found, [*texts, text]
+        given += [] if file == FILE else [file, *beside]
         if len(designs) > MOST_DESIGNS:
             raise MuxflowError(
                 f"{file}: with it there are {len(designs):,} published designs; a table holds at most {MOST_DESIGNS:,} "
                 "(MOST_DESIGNS), so give fewer"
             )
-    return PriorWork(designs, "\n".join(dict.fromkeys(filter(None, texts))))
+    return PriorWork(designs, "\n".join(dict.fromkeys(filter(None, texts))), tuple(given))
 
 
-def _read(file: Path) -> tuple[tuple[PriorDesign, ...], str]:
+def _read(file: Path) -> tuple[tuple[PriorDesign, ...], str, list[Path]]:
+    """Read the designs of a file, and its bibliography, whose file comes last."""
     try:
         entry = read_toml(file)
         if unknown := sorted(set(entry) - {"bibliography", "design"}):
@@ -108,9 +115,11 @@ def _read(file: Path) -> tuple[tuple[PriorDesign, ...], str]:
         name = entry.get("bibliography", "")
         if not isinstance(name, str) or (name and Path(name).suffix != ".bib"):  # no other file of the user's is copied
             raise MuxflowError(f"bibliography {shown(name)}; expected the name of a .bib file beside this one")
-        if name:
-            check_file(file.parent / name, "its entry bibliography names it")
-        return designs, read_bounded(file.parent / name) if name else ""
+        if not name:
+            return designs, "", []
+        beside = file.parent / name
+        check_file(beside, "its entry bibliography names it")
+        return designs, read_bounded(beside), [beside]
     except (OSError, ValueError, MuxflowError) as error:
         raise MuxflowError(
             f"{file}: not a file of published designs ({plainly(error)}); {FILE.name} of Muxflow is one"

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -91,3 +92,17 @@ def test_a_pipe_in_the_place_of_the_lock_is_not_waited_for(tmp_path):
     refusal = r"\.lock: cannot be opened \(Is a directory\); remove it"
     with pytest.raises(MuxflowError, match=refusal), runner.locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("name", ["logs", "stamps", "results"])
+def test_a_folder_of_a_run_that_is_a_link_is_refused(tmp_path, name):
+    """What is removed before a stage, and what is written after it, would be elsewhere."""
+    folder, mine = tmp_path / "bitstream", tmp_path / "mine"
+    for one in (folder, mine):
+        one.mkdir()
+    for file in ("stage.log", "stage.json", "old"):
+        (mine / file).write_text("mine")
+    (folder / name).symlink_to(mine)
+    with pytest.raises(MuxflowError, match=rf"{name} is a link to .*mine, and links .* not followed"):
+        run_one(folder, replace(SAYS_DONE, clean=(folder / "results" / "old",)))
+    assert {path.read_text() for path in mine.iterdir()} == {"mine"}

@@ -7,7 +7,15 @@ import pytest
 
 from muxflow.dataflow import files
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import naming, read_bounded, read_json, read_lines, read_toml, write_atomically
+from muxflow.dataflow.files import (
+    naming,
+    read_bounded,
+    read_json,
+    read_lines,
+    read_toml,
+    write_atomically,
+    write_together,
+)
 from muxflow.dataflow.limits import MOST_DEPTH
 
 
@@ -72,6 +80,33 @@ def test_a_file_behind_a_link_and_a_device_are_written_to(tmp_path):
     with pytest.raises(MuxflowError, match="/dev/full: cannot be written"):
         write_atomically(Path("/dev/full"), b"3")
     assert Path("/dev/full").is_char_device()
+
+
+def test_a_link_that_is_not_followed_is_replaced(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"0")
+    for name, to in (("link", "theirs"), ("dangling", "nowhere"), ("device", "/dev/null")):
+        (tmp_path / name).symlink_to(to)
+    links = [tmp_path / name for name in ("link", "dangling", "device")]
+    write_together(dict.fromkeys(links, b"1"), follow=False)
+    assert all(link.read_bytes() == b"1" and not link.is_symlink() for link in links)
+    assert (tmp_path / "theirs").read_bytes() == b"0" and not (tmp_path / "nowhere").exists()
+
+
+def test_of_several_files_all_are_written_or_none(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+    real = os.fdopen
+    left = [2]
+
+    def full(*given):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        return real(*given)
+
+    monkeypatch.setattr(files.os, "fdopen", full)
+    with pytest.raises(MuxflowError, match=r"b/deep/c: cannot be written \(No space left"):
+        write_together(dict.fromkeys([tmp_path / "a", tmp_path / "new", tmp_path / "b" / "deep" / "c"], b"1"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_bytes() == b"old"
 
 
 def test_a_toml_key_of_many_dots_is_refused_before_it_is_parsed(tmp_path: Path) -> None:

@@ -130,13 +130,30 @@ def test_what_muxflow_did_not_write_stays(tmp_path):
     with whole_folder(target, "net") as folder:
         (folder / "src").mkdir()
         (folder / "src" / "top.cpp").write_text("second")
-        (folder / "notes.txt").write_text("the new one's")
     mine = ["deploy/system.bit", "report/report.html", "src/mine.cpp", "src/tables/deep/mine.hpp"]
     assert listing(target) == sorted(["linked", "notes.txt", "src/top.cpp", *mine])
     assert (target / "dangling").is_symlink()
-    assert (target / "notes.txt").read_text() == "the new one's"
+    assert (target / "notes.txt").read_text() == "mine"
     assert {(target / name).read_text() for name in mine} == {"mine"}
-    assert set(read_manifest(target).files) == {"src/top.cpp", "notes.txt"}
+    assert set(read_manifest(target).files) == {"src/top.cpp"}
+
+
+@pytest.mark.parametrize("name", ["mine", "deploy/accelerator.bit", "deploy", "mine/below", "dangling"])
+def test_where_the_new_one_has_a_file_in_the_place_of_one_of_the_user_all_is_as_it_was(tmp_path, name):
+    project_of_a_user(tmp_path / "p")
+    (tmp_path / "p" / "dangling").symlink_to("nowhere")
+
+    def fill():
+        with whole_folder(tmp_path / "p") as folder:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text("the new one's")
+
+    with pytest.raises(MuxflowError, match=rf"p: your {name.partition('/below')[0]} stands where the project has one"):
+        fill()
+    assert listing(tmp_path) == REBUILT and (tmp_path / "p" / "mine").read_text() == "mine"
+    with whole_folder(tmp_path / "p") as folder:
+        (folder / "mine").write_text("mine")
+    assert set(read_manifest(tmp_path / "p").files) == {"mine"}, "the same"
 
 
 @pytest.mark.parametrize(
@@ -311,12 +328,18 @@ def test_a_held_folder_removes_what_killed_processes_left_and_nothing_else(tmp_p
     (parent / ".run.link").symlink_to(outside)
     (parent / ".run.file").write_text("the user's")
     (parent / ".other.left").mkdir()
-    (parent / ".run.left" / "0").mkdir(parents=True)
+    (parent / ".run.settings.mine").mkdir()
+    (parent / ".run.left_123" / "0").mkdir(parents=True)
     with held_folder(parent, ".run.") as living:
-        assert not (parent / ".run.left").exists()
+        assert not (parent / ".run.left_123").exists()
         with held_folder(parent, ".run.") as other:
             assert living.is_dir() and other.is_dir() and living != other
-    assert sorted(one.name for one in parent.iterdir()) == [".other.left", ".run.file", ".run.link"]
+    assert sorted(one.name for one in parent.iterdir()) == [
+        ".other.left",
+        ".run.file",
+        ".run.link",
+        ".run.settings.mine",
+    ]
     assert outside.is_dir()
 
 
@@ -343,3 +366,44 @@ def test_what_a_tool_would_wait_for_or_never_end_with_is_refused(tmp_path):
     own.symlink_to(own.name)
     (target / "other").unlink()
     check_sources(target, "src", "main")
+
+
+def killed(target: Path, at: str) -> None:
+    """Replace a folder in a process that is killed: as it fills the new one, or once the old one is aside."""
+    program = (
+        "import os, sys; from pathlib import Path; from muxflow.dataflow.folders import whole_folder\n"
+        "real = Path.rename\n"
+        "Path.rename = lambda *given: (real(*given), os._exit(9))\n"
+        "with whole_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'ours').write_text('2')\n"
+        "    os._exit(9) if sys.argv[2] == 'filled' else None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(target), at], check=False)
+    assert done.returncode == 9
+
+
+def test_what_a_killed_replacement_of_another_folder_left_is_not_taken(tmp_path: Path) -> None:
+    """The other's name begins with that of this one and a dot."""
+    for name in ("p", "p.v2"):
+        project_of_a_user(tmp_path / name)
+    killed(tmp_path / "p.v2", "aside")
+    assert not (tmp_path / "p.v2").exists()
+    rebuild(tmp_path / "p")
+    rebuild(tmp_path / "p.v2")
+    assert listing(tmp_path) == sorted([*REBUILT, *(name.replace("p/", "p.v2/", 1) for name in REBUILT)])
+
+
+def test_what_a_killed_process_had_filled_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    project_of_a_user(tmp_path / "p")
+    theirs = [".p.settings", ".p.muxflow-mine", ".p.v2.muxflow-abcdefgh", ".p.muxflow-filehere"]
+    for name in theirs[:-1]:
+        (tmp_path / name).mkdir()
+    (tmp_path / theirs[-1]).write_text("a file")
+    killed(tmp_path / "p", "filled")
+    killed(tmp_path / "p", "aside")
+    assert len(list(tmp_path.iterdir())) > len(theirs)
+    with whole_folder(tmp_path / "p") as living:
+        rebuild(tmp_path / "p")
+        (living / "ours").write_text("3")
+    assert {path.name for path in tmp_path.iterdir()} == {"p", *theirs}
+    assert [name for name in listing(tmp_path) if name.startswith("p/")] == REBUILT

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from muxflow.hls.vitis.execution import CsimExecution
 from muxflow.hls.vitis.project import Project, load_project
 from muxflow.hls.vitis.writing import write_project
 from muxflow.proof.compare import compare
+from muxflow.proving import prove, random_images
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +202,57 @@ def test_what_an_edited_source_includes_is_compiled_each_time(project, images, t
         run_csim(edited, images)
 
 
+def test_a_compiled_simulation_that_is_damaged_is_compiled_again(project, images, tmp_path, monkeypatch):
+    other = copy(project, tmp_path / "p")
+    executable, seconds = compile_csim(other)
+    whole = executable.read_bytes()
+    assert seconds and compile_csim(other) == (executable, 0.0)
+    damages = {
+        "not executable": lambda: executable.chmod(0o644),
+        "empty": lambda: executable.write_bytes(b""),
+        "cut": lambda: executable.write_bytes(whole[: len(whole) // 2]),
+        "another": lambda: executable.write_text("#!/bin/sh\necho checksum 0\n"),
+        "hash gone": lambda: executable.with_suffix(csim.HASH).unlink(),
+    }
+    monkeypatch.setattr(csim, "compiled", lambda command, *_: made_of(command, whole))
+    for name, damage in damages.items():
+        damage()
+        assert compile_csim(other)[1] > 0, name
+        assert executable.read_bytes() == whole and os.access(executable, os.X_OK), name
+    np.testing.assert_array_equal(run_csim(other, images).outputs, project.design.graph(images))
+
+
+def made_of(command, whole):
+    """Play the compiler, which takes long."""
+    made = Path(command[-1])
+    made.write_bytes(whole)
+    made.chmod(0o755)
+    return subprocess.CompletedProcess(command, 0, "", "")
+
+
+def test_a_build_amid_the_simulation_is_told(project, images, tmp_path, monkeypatch):
+    """One of the same design too, whose sources are gone for a moment."""
+    other = write_project(project.design, tmp_path / "p")
+
+    def rebuilt(command, folder, _source):
+        write_project(project.design, folder)
+        return subprocess.CompletedProcess(
+            command, 1, "", "cc1plus: fatal error: sim/main.cpp: No such file or directory"
+        )
+
+    monkeypatch.setattr(csim, "compiled", rebuilt)
+    for verify in (True, False):
+        with pytest.raises(
+            MuxflowError, match="p was changed while it was simulated, perhaps by a build; run this again"
+        ):
+            muxflow.Project(other).csim(images, verify=verify)
+    with pytest.raises(MuxflowError, match="was changed while it was simulated"):
+        prove(muxflow.Project(other), random_images(project.design.graph, 2), variants=("native",))
+    monkeypatch.setattr(csim, "compiled", lambda command, *_: subprocess.CompletedProcess(command, 1, "", "error: no"))
+    with pytest.raises(ToolError, match="failed on"):
+        muxflow.Project(other).csim(images)
+
+
 def test_first_difference_is_named(project, images, tmp_path):
     """One threshold changed in the written project: the node after it is named, not the output."""
     broken = copy(project, tmp_path / "p")
@@ -251,7 +304,7 @@ def test_another_design_compiles_anew(project, images, tmp_path):
     deeper = replace(project.design, folded=replace(project.design.folded, depths=depths))
     again = write_project(deeper, tmp_path / "p")
     assert run_csim(again, images[:1]).compile_seconds > 0
-    assert len([p for p in (again.path / "csim").iterdir() if p.name.startswith("native-")]) == 1
+    assert len([p for p in (again.path / "csim").iterdir() if p.name.startswith("native-")]) == 2, "and its hash"
 
 
 def test_a_simulation_opens_as_many_files_as_it_may(project, images, tmp_path):

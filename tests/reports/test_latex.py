@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.reports.latex.kit import MOST_LINES, PAPERS, kit, to_latex, write_kit
+from muxflow.reports.latex.kit import MOST_LINES, PAPERS, kit, to_latex
 from muxflow.reports.latex.prior import FILE, MOST_DESIGNS, read_prior
 from muxflow.reports.latex.tables import design_tables, layer_tables
 from muxflow.reports.latex.tex import Column, Tex, TexTable, label, number, tex
@@ -222,7 +222,8 @@ def test_pages_compile_and_nothing_is_too_wide_or_too_high(
     paper: str, name: str, whole: Report, report: Report, wild: Report, tmp_path: Path
 ) -> None:
     chosen = {"whole": long_names(whole), "bare": report, "wild": wild}[name]
-    write_kit([chosen, replace(whole, network="another one")], read_prior(), tmp_path)
+    for name, text in kit([chosen, replace(whole, network="another one")], read_prior()).items():
+        (tmp_path / name).write_text(text)
     log = compiled(tmp_path, paper, name == "bare")
     assert "Overfull" not in log or name == "wild"
     faults = ("Float too large", "multiply defined", "Missing character")

@@ -1,6 +1,7 @@
 """`muxflow csim` and `muxflow report`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,48 @@ def test_a_build_that_would_be_refused_is_not_advised(tmp_path: Path) -> None:
         done = run(*command, cwd=tmp_path)
         said = " ".join(done.stderr.split())
         assert done.returncode == 1 and "design.json: no such file; give the folder of a project" in said
+
+
+def test_a_source_that_was_added_is_told_and_compiled_each_time(workplace: Path) -> None:
+    """It stands before the header of that name, and may include what no digest knows."""
+    shutil.copytree(workplace / "untouched", workplace / "added")
+    header = workplace / "added" / "include" / "muxflow" / "threshold.hpp"
+    shadow = workplace / "added" / "src" / "muxflow" / "threshold.hpp"
+    shadow.parent.mkdir()
+    (workplace / "outside.hpp").write_text("// fine\n")
+    shadow.write_text(f'#include "{workplace / "outside.hpp"}"\n' + header.read_text())
+    csim = ("csim", "added", "--variant", "native", "--json")
+    done = run(*csim, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "warning: sources of added were edited since they were written: src/muxflow/threshold.hpp" in done.stderr
+    assert "src/muxflow/threshold.hpp" in json.loads(done.stdout)["remarks"]
+    (workplace / "outside.hpp").write_text("#error changed\n")
+    assert "changed" in run(*csim, cwd=workplace).stderr
+
+
+def test_a_project_that_does_not_tell_how_it_was_written(workplace: Path) -> None:
+    """As one that `cp -r project/* new/` copied: every command that reads it warns, and the report says so."""
+    shutil.copytree(workplace / "untouched", workplace / "copied")
+    shutil.copytree(workplace / "untouched", workplace / "listed")
+    (workplace / "copied" / ".muxflow.json").unlink()
+    manifest = workplace / "listed" / ".muxflow.json"
+    entry = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**entry, "files": list(entry["files"])}))
+    known = "how its files were written, so that it is not known whether sources and figures belong together"
+    for name, why in (("copied", ".muxflow.json is missing, which tells"), ("listed", ".muxflow.json does not tell")):
+        commands = [
+            ("report", name, "--format", "csv", "--json"),
+            ("csim", name, "--variant", "native", "--count", "1", "--json"),
+            ("compare", name, "untouched", "--json"),
+            ("fit", "--from", name),
+            ("bitstream", name, "--until", "check"),
+            ("weights", "small.npz", "--project", name),
+        ]
+        for command in commands[: None if name == "copied" else 1]:
+            done = run(*command, cwd=workplace)
+            warning = f"warning: {name}: {why} {known}; build the project again"
+            assert done.stderr.count(warning) == 1, (command, done.stderr)
+            if command[0] in ("report", "csim"):
+                assert json.loads(done.stdout)["remarks"] == f"{why} {known}"
+                assert command[0] == "report" or known in json.loads(done.stdout)["ladder"][0]["detail"]
+    assert "belong together" not in run("report", "untouched", "--json", cwd=workplace).stderr

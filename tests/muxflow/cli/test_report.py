@@ -58,7 +58,7 @@ def test_builds_side_by_side(call_muxflow: Call, project: Path) -> None:
     assert code == 0, error
     entry = json.loads(said)
     assert [build["title"] for build in entry["builds"]] == ["mine", "mine"]
-    assert sorted(path.name for path in Path("out").iterdir()) == [
+    assert sorted(path.name for path in Path("out").glob("[!.]*")) == [
         f"compare.{n}" for n in ("html", "json", "md", "tex", "txt")
     ]
     for row in entry["figures"]:

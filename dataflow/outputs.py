@@ -1,0 +1,106 @@
+"""Files that are written into a folder: no link below it is followed, and nobody else's file is lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import file_hash, read_json, write_together
+from muxflow.dataflow.folders import check_writable
+
+WRITTEN = ".muxflow-files.json"
+"""Lists, in a folder that a user names for files, those that Muxflow wrote there, with their hashes."""
+
+
+def own_folder(project: Path, name: str) -> Path:
+    """Give a folder of Muxflow's own in a project; raises MuxflowError where it is a link, or below one."""
+    check_unlinked(project, project / name / "file")
+    return project / name
+
+
+def check_unlinked(folder: Path, *files: Path) -> None:
+    """Raise MuxflowError where a file is below a link in `folder`: what is written there would be elsewhere."""
+    for file in files:
+        for above in reversed(file.relative_to(folder).parents):
+            if (link := folder / above).is_symlink() and link != folder:
+                raise MuxflowError(
+                    f"{link} is a link to {os.readlink(link)}, and links in a folder that Muxflow writes are not followed; "
+                    "remove it, or put a folder in its place"
+                )
+
+
+def write_below(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write files into a folder, all or none, and give them; `contents`: by their names there.
+
+    `folder` may be a link. Below it none is followed: a file takes the place of a link, and a folder that is one is refused.
+    """
+    files = {folder / name: data for name, data in contents.items()}
+    check_unlinked(folder, *files)
+    write_together(files, follow=False)
+    return list(files)
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """A folder into which a command writes files.
+
+    `own`: all files of these names there are Muxflow's, as in the folders of a project; else those that WRITTEN lists, as long
+    as nobody changes them, and the others are the user's, which `force` replaces. `reads`: what the command reads, files and
+    projects, which nothing replaces.
+    """
+
+    path: Path
+    reads: tuple[Path, ...] = ()
+    own: bool = False
+    force: bool = False
+
+    def check(self, *names: str) -> None:
+        """Raise MuxflowError where a file of one of these names cannot be written, or would take the place of another's."""
+        listed = {} if self.own or self.force else self._listed()
+        check_unlinked(self.path, *(self.path / name for name in names))
+        for name in names:
+            file = self.path / name
+            check_writable(file, *self.reads)
+            if self.own or self.force or not (file.is_symlink() or file.is_file()):
+                continue
+            if file.is_symlink() or listed.get(name) != file_hash(file):
+                raise MuxflowError(
+                    f"{file} is not as Muxflow wrote it there, or somebody else's; choose another folder with --output, or "
+                    "replace it with --force"
+                )
+
+    def write(self, contents: Mapping[str, bytes]) -> list[Path]:
+        """Write files by their names, all or none, and give them; raises MuxflowError as `check` does, before any."""
+        self.check(*contents)
+        if self.own:
+            return write_below(self.path, contents)
+        kept = {} if self.force and not self._readable() else self._listed()
+        kept = {name: value for name, value in kept.items() if (self.path / name).is_file()}
+        kept |= {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+        text = json.dumps({"files": dict(sorted(kept.items()))}, indent=1) + "\n"
+        return write_below(self.path, {WRITTEN: text.encode(), **contents})[1:]
+
+    def _listed(self) -> dict[str, str]:
+        """Read which files Muxflow wrote, with their hashes."""
+        file = self.path / WRITTEN
+        if not os.path.lexists(file):
+            return {}
+        try:
+            return {str(name): str(value) for name, value in read_json(file)["files"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MuxflowError(
+                f"{file} cannot be read, which says what Muxflow wrote there; choose another folder with --output, or replace "
+                "what is there with --force"
+            ) from error
+
+    def _readable(self) -> bool:
+        try:
+            self._listed()
+        except MuxflowError:
+            return False
+        return True

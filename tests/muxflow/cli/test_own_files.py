@@ -1,0 +1,186 @@
+"""What commands write into folders: through no link in a project, and over nobody else's file."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from muxflow import api
+from muxflow.board.bitstream.stages import make_bitstream
+from muxflow.board.board import find_board
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.outputs import WRITTEN, write_below
+from muxflow.hls.vitis.csim import compile_csim
+from muxflow.proof.ladder import PROOF_FILE, Ladder, keep_ladder
+
+Call = Callable[..., tuple[int, str, str]]
+PRETRAINED = Path(__file__).parents[3] / "frontend" / "training" / "pretrained" / "mognet_digits.onnx"
+
+
+@pytest.fixture
+def project(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in the current folder, which holds something of the user's, `theirs`, too."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / ".bashrc").write_text("theirs")
+    return Path(shutil.copytree(workplace / "untouched", tmp_path / "mine"))
+
+
+@pytest.fixture
+def muxflow(call_muxflow: Call) -> Call:
+    """`muxflow(*arguments)`: exit code, output, the error on one line."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code, said, error = call_muxflow(*arguments)
+        return code, said, " ".join(error.split())
+
+    return call
+
+
+def theirs() -> dict[str, str]:
+    return {path.name: path.read_text() for path in Path("theirs").iterdir()}
+
+
+def test_a_file_of_a_project_takes_the_place_of_a_link(muxflow: Call, project: Path) -> None:
+    (project / "report").mkdir()
+    for link in (project / "report" / "report.csv", project / PROOF_FILE):
+        link.symlink_to("../../theirs/.bashrc" if link.parent != project else "../theirs/.bashrc")
+    keep_ladder(project, "0", Ladder())
+    assert muxflow("report", "mine", "--format", "csv,txt")[0] == 0
+    assert theirs() == {".bashrc": "theirs"}
+    for name in ("report/report.csv", PROOF_FILE):
+        assert (project / name).is_file() and not (project / name).is_symlink()
+
+
+def test_a_folder_of_a_project_that_is_a_link_is_refused(muxflow: Call, project: Path) -> None:
+    opened = api.open_project(project).hls
+
+    def refused(name: str, command: Callable[[], object]) -> None:
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).symlink_to(project.parent / "theirs")
+        with pytest.raises(MuxflowError, match=rf"{name} is a link to .*theirs, and links .* not followed; remove it"):
+            command()
+        (project / name).unlink()
+
+    def report(*options: str) -> None:
+        code, _, error = muxflow("report", "mine", *options)
+        assert code == 1
+        raise MuxflowError(error)
+
+    refused("report", report)
+    refused("report/latex", lambda: report("--latex"))
+    refused("csim", lambda: compile_csim(opened))
+    for name in ("bitstream", "deploy"):
+        refused(name, lambda: make_bitstream(opened, find_board("pynq-z2")))
+    assert theirs() == {".bashrc": "theirs"}
+
+
+def test_a_link_that_a_user_names_is_followed(muxflow: Call, project: Path) -> None:
+    Path("linked").symlink_to("mine")
+    Path("away").mkdir()
+    Path("named").symlink_to("away")
+    assert muxflow("report", "linked", "--format", "csv")[0] == 0
+    assert muxflow("report", "linked", "--format", "csv", "--output", "named")[0] == 0
+    assert (project / "report" / "report.csv").read_bytes() == Path("away/report.csv").read_bytes()
+    assert Path("named").is_symlink()
+    write_below(Path("named/"), {"a/b": b"1"})
+    assert Path("away/a/b").read_bytes() == b"1"
+
+
+def test_nobody_elses_file_is_replaced(muxflow: Call, project: Path) -> None:
+    """In a folder that a user names: one that Muxflow did not write there, or that was changed since."""
+    options = ("report", "mine", "--format", "tex,md", "--latex", "--output", "paper")
+    assert muxflow(*options)[0] == 0
+    assert muxflow(*options)[0] == 0, "its own are replaced"
+    for name in ("report.tex", "report.md", "latex/references.bib", "latex/accuracy.tex"):
+        file = Path("paper") / name
+        whole = file.read_text()
+        file.write_text("my own")
+        code, _, error = muxflow(*options)
+        assert code == 1 and f"paper/{name} is not as Muxflow wrote it there" in error and "--force" in error
+        assert file.read_text() == "my own"
+        assert muxflow(*options, "--force")[0] == 0
+        assert file.read_text() == whole
+    Path("paper", WRITTEN).write_text("[]")
+    code, _, error = muxflow(*options)
+    assert code == 1 and f"paper/{WRITTEN} cannot be read" in error
+    assert muxflow(*options, "--force")[0] == 0 and muxflow(*options)[0] == 0
+    Path("report.csv").symlink_to("theirs/.bashrc")
+    Path("compare.txt").write_text("my own")
+    for command in (("report", "mine", "-f", "csv,txt"), ("compare", "mine", "mine", "-f", "txt,md")):
+        code, _, error = muxflow(*command, "--output", ".")
+        assert code == 1 and "is not as Muxflow wrote it there" in error
+    assert not Path("report.txt").exists() and not Path("compare.md").exists()
+    assert Path("compare.txt").read_text() == "my own" and theirs() == {".bashrc": "theirs"}
+
+
+def test_an_output_is_no_input(muxflow: Call, project: Path) -> None:
+    assert muxflow("report", "mine", "--format", "json", "--output", "r2")[0] == 0
+    shutil.copy("r2/report.json", "compare.json")
+    Path("kit/latex").mkdir(parents=True)
+    Path("kit/latex/prior.toml").write_text('bibliography = "references.bib"\n')
+    Path("kit/latex/references.bib").write_text("@book{a, title = {b}}\n")
+    before = {path: path.read_bytes() for path in Path().glob("**/*") if path.is_file()}
+    for command, file in (
+        ("report mine -o r2 -f json --latex --with r2/report.json --force", "r2/report.json"),
+        ("compare compare.json mine -o . -f json --force", "compare.json"),
+        ("report mine -o kit -f json --latex --prior kit/latex/prior.toml --force", "kit/latex/references.bib"),
+    ):
+        code, _, error = muxflow(*command.split())
+        assert code == 1 and f"{file} is what the command reads" in error, error
+    assert before == {path: path.read_bytes() for path in Path().glob("**/*") if path.is_file()}
+
+
+def test_a_full_disk_leaves_the_old_files_and_no_folder(
+    muxflow: Call, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert muxflow("report", "mine", "--format", "json,csv")[0] == 0
+    old = {path.name: path.read_bytes() for path in (project / "report").iterdir()}
+    real, left = os.fdopen, [2]
+
+    def full(*given: int) -> object:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        return real(*given)
+
+    monkeypatch.setattr(os, "fdopen", full)
+    code, _, error = muxflow("report", "mine", "--latex")
+    assert code == 1 and "No space left" in error
+    assert old == {path.name: path.read_bytes() for path in (project / "report").iterdir()}
+    code, _, error = muxflow("compare", "mine", "mine", "--format", "txt", "--output", "cmp")
+    assert code == 1 and "No space left" in error and not Path("cmp").exists()
+
+
+def test_what_muxflow_wrote_is_listed(muxflow: Call, project: Path) -> None:
+    assert muxflow("report", "mine", "--format", "csv", "--output", "out")[0] == 0
+    assert muxflow("compare", "mine", "mine", "--format", "txt", "--output", "out")[0] == 0
+    assert list(json.loads(Path("out", WRITTEN).read_text())["files"]) == ["compare.txt", "report.csv"]
+
+
+def test_a_model_of_the_users_in_a_project_is_not_replaced(muxflow: Call, project: Path, workplace: Path) -> None:
+    """That project was built from a graph, of which it keeps no model."""
+    (project / "model.onnx").write_bytes(b"my own")
+    shutil.copy(PRETRAINED, "digits.onnx")
+    code, _, error = muxflow("build", "digits.onnx", "--fps", "10", "--output", "mine", "--force")
+    assert code == 1 and "mine: your model.onnx stands where the project has one of its own; move it away" in error
+    assert (project / "model.onnx").read_bytes() == b"my own"
+
+
+def test_two_outputs_of_fit_are_two_files(muxflow: Call, project: Path, workplace: Path) -> None:
+    Path("here").symlink_to(".")
+    code, _, error = muxflow("fit", str(workplace / "small.npz"), "--plot", "f.png", "--output", "here/f.png")
+    assert code == 2 and "--plot f.png and --output here/f.png are one file; give two" in error
+
+
+def test_weights_of_others_are_not_replaced(muxflow: Call, project: Path, workplace: Path) -> None:
+    for output in ((), ("--output", "darknet.weights")):
+        shutil.copy(workplace / "small.npz", "net.npz")
+        file = Path(output[1] if output else "net.weights")
+        file.write_bytes(b"\0\0\0\1of Darknet")
+        code, _, error = muxflow("weights", "net.npz", "--project", "mine", *output)
+        assert code == 1 and f"{file} is no weight file of Muxflow, and would be replaced; name another" in error
+        assert file.read_bytes() == b"\0\0\0\1of Darknet"
