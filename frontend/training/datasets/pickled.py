@@ -109,7 +109,7 @@ def check_steps(data: bytes) -> None:
             raise pickle.UnpicklingError(f"it holds the step {step.name}, which no dictionary of arrays has")
         if number >= MOST_STEPS:
             raise pickle.UnpicklingError(f"it has more than {MOST_STEPS:,} steps (MOST_STEPS)")
-        if step.name in PLACES and value >= MOST_STEPS:
+        if step.name in PLACES and isinstance(value, int) and value >= MOST_STEPS:
             raise pickle.UnpicklingError(f"it gives an object the number {value}; at most {MOST_STEPS:,} (MOST_STEPS)")
         if tuples > MOST_TUPLES:
             raise pickle.UnpicklingError(f"it has more than {MOST_TUPLES:,} tuples (MOST_TUPLES)")
