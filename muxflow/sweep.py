@@ -33,6 +33,7 @@ from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.interruption import HELD
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import GRACE_SECONDS
+from muxflow.dataflow.space import if_full
 from muxflow.dataflow.text import message, reason
 from muxflow.hls.kernels import KERNELS
 from muxflow.reports.schema.file import check_values
@@ -155,7 +156,7 @@ def _graph(model: str, scratch: Path) -> bytes | Exception:
 
 def _failed(point: Point, error: Exception, clock_mhz: float = 0.0) -> Outcome:
     """Say why a point has no fit; a fault of the machine, which says nothing of the point, is no refusal."""
-    said = str(error) if isinstance(error, MuxflowError) else message(reason(error))
+    said = str(error) if isinstance(error, MuxflowError) else message(reason(error) + if_full(str(error), "; "))
     return Outcome(point, "crashed" if may_pass(error) else "refused", said, clock_mhz)
 
 
