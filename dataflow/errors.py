@@ -14,9 +14,20 @@ class MuxflowError(Exception):
     """
 
     exit_code = 1
+    passing = False
+    """Whether the same call may succeed another time: the fault is the machine's, not that of what was asked."""
 
     def __str__(self) -> str:
         return message(super().__str__())
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Tell whether an error, or one that it came of, is a fault of the machine, of which nothing may be kept."""
+    while error is not None:
+        if isinstance(error, OSError | MemoryError) or (isinstance(error, MuxflowError) and error.passing):
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
 
 
 class UsageError(MuxflowError):
@@ -47,6 +58,7 @@ class ToolError(MuxflowError):
     """A tool (compiler, vendor tool) is absent or failed; the message carries its last lines and its log."""
 
     exit_code = 6
+    passing = True
 
 
 class ExecutionError(ToolError):

@@ -14,6 +14,7 @@ from typing import Any
 
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.interruption import ended
+from muxflow.dataflow.space import if_full
 
 GRACE_SECONDS = 5.0
 """What a tool has to end by itself before it is killed (decision)."""
@@ -72,16 +73,20 @@ def compiled(command: Sequence[str], folder: Path, source: str) -> subprocess.Co
         ) from None
 
 
+def how(code: int) -> str:
+    """Say how a process ended, with its exit code or by a signal."""
+    return f"code {code}" if code >= 0 else f"the signal {-code} ({signal.strsignal(-code)})"
+
+
 def ending(code: int, said: str = "") -> str:
-    """Say how a process ended, with its exit code or by a signal, and after that what it said."""
-    how = f"code {code}" if code >= 0 else f"the signal {-code} ({signal.strsignal(-code)})"
-    return f"{how}: {said.strip()}" if said.strip() else how
+    """Say how a process ended, with its exit code or by a signal, and after that what it said, and where a disk is full."""
+    return (f"{how(code)}: {said.strip()}" if said.strip() else how(code)) + if_full(said)
 
 
 def first_errors(said: str) -> str:
-    """Give the first errors that a compiler names, its last lines where it names none."""
+    """Give the first errors that a compiler names, its last lines where it names none, and where a disk is full."""
     lines = said.splitlines()
-    return "\n".join([line for line in lines if "error" in line][:5] or lines[-5:])
+    return "\n".join([line for line in lines if "error" in line][:5] or lines[-5:]) + if_full(said)
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:

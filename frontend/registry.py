@@ -28,7 +28,8 @@ class Frontend(Protocol):
     """A reader of model files.
 
     `title`: what it reads, for messages; `suffixes`: of its files, with the dot; `packages`: what it needs beside Muxflow;
-    `executes`: whether `execution` can run a file, so that a project keeps a copy of it for its proof.
+    `executes`: whether `execution` can run a file, so that a project keeps a copy of it for its proof. A reader of models
+    that may stand in several files has `whole(path) -> bytes` too: the model in one file.
     """
 
     title: str
@@ -116,6 +117,14 @@ def kept_suffix(path: Path) -> str:
     """Return the suffix under which a copy of a model file is kept: its own where its reader knows it, in small letters."""
     own, frontend = path.suffix.lower(), find(path)
     return own if own in frontend.suffixes else frontend.suffixes[0]
+
+
+def whole(path: Path) -> bytes:
+    """Return a model file with all that it holds, in one file; raises MuxflowError as its reader does."""
+    reader = getattr(find(path), "whole", None)
+    found = path.read_bytes() if reader is None else reader(path)
+    assert isinstance(found, bytes)
+    return found
 
 
 def read(path: Path, options: ImportOptions | None = None) -> Model | Graph:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from muxflow.dataflow.fit.folded import Folded, converter_chains
-
-CPP_WORDS = frozenset(
-    "alignas alignof and asm auto bool break case catch char class const constexpr continue decltype default "
-    "delete do double else enum explicit export extern false float for friend goto if inline int long main "
-    "mutable namespace new not operator or private protected public register return short signed sizeof "
-    "static struct switch template this throw true try typedef typeid typename union unsigned using virtual "
-    "void volatile while xor input output muxflow axi_word axi_input axi_output hls std NULL EOF assert errno "
-    "stdin stdout stderr INPUT_WORDS OUTPUT_WORDS".split()
-)
-
+from muxflow.hls.reserved import is_reserved, is_type
 
 LONGEST_IDENTIFIER = 100
 """Most characters of an identifier, before a number is appended: files are named after some."""
@@ -27,18 +17,20 @@ def identifier(name: str) -> str:
     """Make a C++ identifier for a node or stream name."""
     text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
     text = re.sub(r"_{2,}", "_", text)[:LONGEST_IDENTIFIER].rstrip("_")
-    return f"n_{text}" if text[0].isdigit() or text in CPP_WORDS or keyword.iskeyword(text) else text
+    return f"n_{text}" if text[0].isdigit() or is_reserved(text) else text
 
 
-def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
+def identifiers(names: Iterable[str], reserved: Iterable[str] = (), *, typed: bool = False) -> dict[str, str]:
     """Make identifiers for names, a number appended where two would be the same or one is reserved.
 
-    Two that differ in case only count as the same: files and macros are named after them.
+    Two that differ in case only count as the same: files and macros are named after them. `typed`: each with "_t" after it
+    names a type too.
     """
     taken = {name.lower() for name in reserved}
     found = {}
     for name in names:
-        base = candidate = identifier(name)
+        base = identifier(name)
+        base = candidate = f"n_{base}" if typed and is_type(base) else base
         number = 2
         while candidate.lower() in taken:
             candidate = f"{base}_{number}"
@@ -82,7 +74,7 @@ def load_streams(memories: int) -> list[str]:
 def names_of(folded: Folded) -> Names:
     """Choose the names that a project uses; no two of them are the same."""
     graph = folded.graph
-    streams = identifiers(graph.streams)
+    streams = identifiers(graph.streams, typed=True)
     variables = {name: f"s_{text}" for name, text in streams.items()}
     types = {name: f"{text}_t" for name, text in streams.items()}
     origin = {name: start for start, chain in converter_chains(graph).items() for name in chain}

@@ -46,9 +46,10 @@ Begin = Callable[[str, int], Callable[[int, int], None]]
 def model_copy(model: Path) -> dict[str, bytes]:
     """Return what a project keeps of the model that it was built from, by file name: the proof runs it again.
 
-    Empty for a graph saved by Muxflow, which comes from no other model.
+    It is one file, with constants that stand beside the model's in it, as a proof is tied to what that file holds. Empty for
+    a graph saved by Muxflow, which comes from no other model.
     """
-    return {f"model{registry.kept_suffix(model)}": model.read_bytes()} if registry.find(model).executes else {}
+    return {f"model{registry.kept_suffix(model)}": registry.whole(model)} if registry.find(model).executes else {}
 
 
 def random_images(graph: Graph, count: int, seed: int = 0) -> Images:
@@ -193,6 +194,11 @@ def _model_executions(project: Project, network: Any, opened: ExitStack) -> list
     for suffix in registry.suffixes():
         model = (project.path / "model").with_suffix(suffix)
         if model.exists() and (reader := registry.find(model)).executes:
+            if registry.whole(model) != model.read_bytes():
+                raise MuxflowError(
+                    f"{model} has constants in files beside it, to which no proof is tied; build the project again, which "
+                    "keeps the model in one file"
+                )
             executions.append(opened.enter_context(reader.execution(model, graph)))
     return executions
 

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 import muxflow
 from muxflow.board.board import find_board
-from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
+from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError, may_pass
 from muxflow.dataflow.files import read_json, write_atomically
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
@@ -33,6 +33,8 @@ from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.interruption import HELD
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import GRACE_SECONDS
+from muxflow.dataflow.space import if_full
+from muxflow.dataflow.text import message, reason
 from muxflow.hls.kernels import KERNELS
 from muxflow.reports.schema.file import check_values
 from muxflow.sweep_results import Outcome, Point, check_results, write_results
@@ -93,7 +95,8 @@ def run_sweep(
 
     Each result is kept in `folder/points` as soon as it is there, so that a sweep that was interrupted goes on where it
     stopped; a point is fitted again when its model, device, budget, clock or Muxflow's version has changed. A point that
-    cannot be fitted is recorded with its reason and the rest goes on.
+    cannot be fitted is recorded with its reason and the rest goes on. So is one at which the machine fails, a compiler, the
+    disk or the memory; that says nothing of the point, is not kept, and is tried again the next time.
     `jobs`: local processes; `scheduler`: address of a Dask scheduler (tcp://host:port) whose workers have Muxflow.
     `force`: also where that loses what the folder holds of other points, or somebody else's files of these names.
     `progress(outcome, done, all)` is called after each point.
@@ -136,8 +139,8 @@ def run_sweep(
     return outcomes
 
 
-def _graph(model: str, scratch: Path) -> bytes | str:
-    """Read the bytes of the model's integer graph, or why there is none."""
+def _graph(model: str, scratch: Path) -> bytes | Exception:
+    """Read the bytes of the model's integer graph, or give the error that says why there is none."""
     try:
         path = Path(model)
         if not path.suffix and not path.exists():
@@ -147,19 +150,25 @@ def _graph(model: str, scratch: Path) -> bytes | str:
         file = scratch / "graph.npz"
         write_graph(muxflow.load(path), file)
         return file.read_bytes()
-    except MuxflowError as error:
-        return str(error)
+    except (MuxflowError, OSError, MemoryError) as error:
+        return error
 
 
-def _work(point: Point, graph: bytes | str) -> _Work | Outcome:
-    if isinstance(graph, str):
-        return Outcome(point, "refused", graph)
+def _failed(point: Point, error: Exception, clock_mhz: float = 0.0) -> Outcome:
+    """Say why a point has no fit; a fault of the machine, which says nothing of the point, is no refusal."""
+    said = str(error) if isinstance(error, MuxflowError) else message(reason(error) + if_full(str(error), "; "))
+    return Outcome(point, "crashed" if may_pass(error) else "refused", said, clock_mhz)
+
+
+def _work(point: Point, graph: bytes | Exception) -> _Work | Outcome:
+    if isinstance(graph, Exception):
+        return _failed(point, graph)
     try:
         board = find_board(point.board)
         clock = board.clock_mhz if point.clock_mhz is None else point.clock_mhz
         utilisation = Utilisation(point.lut, point.lut, point.bram, point.bram, point.bram)
     except MuxflowError as error:
-        return Outcome(point, "refused", str(error))
+        return _failed(point, error)
     return _Work(point, graph, board.device, board.name, clock, utilisation)
 
 
@@ -179,8 +188,8 @@ def fit_point(work: _Work) -> Outcome:
             utilisation=work.utilisation,
             simulated=have_compiler(),
         )
-    except MuxflowError as error:
-        return Outcome(work.point, "refused", str(error), work.clock_mhz)
+    except (MuxflowError, OSError, MemoryError) as error:
+        return _failed(work.point, error, work.clock_mhz)
     used = design.resources
     return Outcome(
         work.point,

@@ -47,7 +47,8 @@ class Point:
 class Outcome:
     """What became of a point.
 
-    `status`: "fitted", "refused" (it cannot be done, `reason` says why), or "crashed" (tried again the next time).
+    `status`: "fitted", "refused" (it cannot be done, `reason` says why), or "crashed" (the machine or Muxflow failed; tried
+    again the next time).
     `interval`, `latency`: cycles, by cycle simulation where `simulated`, else estimates; resources: estimates;
     `parameter_bits`: stored weights and thresholds, each once; `saved_bits`: generated weights.
     """

@@ -78,6 +78,8 @@ class DeadlockError(ToolError):
     `depths`: a depth for each full stream of the cycle that frees it.
     """
 
+    passing = False
+
     def __init__(self, message: str, waiting: tuple[tuple[str, str, str], ...], depths: Mapping[str, int]) -> None:
         super().__init__(message)
         self.waiting = waiting

@@ -32,6 +32,12 @@ class Finn:
 
         return read_onnx(path)
 
+    def whole(self, path: Path) -> bytes:
+        """See `Frontend`: constants that stand in files beside it are put into it."""
+        from muxflow.frontend.qonnx.reader import one_file
+
+        return one_file(path)
+
     def execution(self, path: Path, graph: Graph) -> AbstractContextManager[Any]:
         """See `Frontend`."""
         from muxflow.frontend.qonnx.execution import QonnxExecution

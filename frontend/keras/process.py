@@ -20,7 +20,8 @@ from muxflow.dataflow.errors import MuxflowError, ToolError, UnsupportedError
 from muxflow.dataflow.files import ARCHIVE_FAULTS, naming
 from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.packages import install_extra
-from muxflow.dataflow.processes import completed, ending, python, running
+from muxflow.dataflow.processes import completed, how, python, running
+from muxflow.dataflow.space import if_full
 from muxflow.frontend.keras.v3.hgq_folder import keras_v3_environment
 
 Generation = Literal[2, 3]
@@ -192,8 +193,9 @@ class Child:
                 "keras.models.load_model reads it, and save it again with model.save"
             )
         self._errors.seek(0)
-        last = "\n".join(self._errors.read().splitlines()[-LINES:])
-        raise ToolError(f"{what}: the process that runs Keras ended with {ending(status)}:\n{last}")
+        said = self._errors.read()
+        last = "\n".join(said.splitlines()[-LINES:])
+        raise ToolError(f"{what}: the process that runs Keras ended with {how(status)}:\n{last}{if_full(said)}")
 
     def _next(self) -> dict[str, Any] | None:
         """Read up to the next answer; None where the child ends before it."""

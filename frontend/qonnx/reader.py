@@ -11,20 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
-from onnx.external_data_helper import (
-    ExternalDataInfo,
-    _get_all_tensors,
-    load_external_data_for_model,
-    uses_external_data,
-)
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.dataflow.files import check_file
 from muxflow.dataflow.limits import check_bytes
-from muxflow.dataflow.text import plainly
+from muxflow.dataflow.text import in_one_line, plainly
 from muxflow.frontend.importer.grids import is_weight, on_grid
 from muxflow.frontend.model import QUANTIZED, STANDARD, Constant, Grid, Model, ModelInput, ModelNode, model_name
 from muxflow.frontend.qonnx.attributes import STANDARD_DOMAINS, check_attributes, check_ends
+from muxflow.frontend.qonnx.external import is_whole, load_external
 from muxflow.frontend.qonnx.qdq import with_quantizers
 
 METADATA_PREFIX = "muxflow."
@@ -53,6 +48,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     model = _parsed(Path(path))
     _check_opset(path, model)
     _check_quantizers(path, model)
+    _check_dense(path, model)
     for node in model.graph.node:
         check_attributes(node, _opset(model))
         check_ends(node, _opset(model))
@@ -79,30 +75,60 @@ def _check_quantizers(path: Path, model: onnx.ModelProto) -> None:
         )
 
 
+def _check_dense(path: Path, model: onnx.ModelProto) -> None:
+    for sparse in model.graph.sparse_initializer:
+        raise UnsupportedError(
+            f"model {path}: constant {in_one_line(sparse.values.name)} is a sparse initializer; supported are dense ones, so "
+            "write all of its values, zeros too (onnx.numpy_helper.from_array)"
+        )
+
+
 def _opset(model: onnx.ModelProto) -> int:
     """Tell which version of ONNX gives the standard operators their meaning."""
     return next((entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS), 20)
 
 
-def _parsed(path: Path) -> onnx.ModelProto:
+def one_file(path: Path) -> bytes:
+    """Give the bytes of a model file, with constants that stand in files beside it in it; raises MuxflowError naming the file."""
+    path = Path(path)
+    model, data = _message(path)
+    if is_whole(model):
+        return data
+    load_external(model, path, len(data))
+    try:
+        return bytes(model.SerializeToString(deterministic=True))
+    except Exception as error:  # protobuf's EncodeError has no stable import path
+        raise MuxflowError(
+            f"model {path}: with its external data no one file ({plainly(error)}), as protocol buffers hold less than 2 GiB; "
+            "it is too large"
+        ) from error
+
+
+def _message(path: Path) -> tuple[onnx.ModelProto, bytes]:
+    """Read a file alone, without what stands beside it."""
     check_file(path, "give a QONNX file, or train one with `muxflow train`", "model")
     model = onnx.ModelProto()
     try:
         check_bytes(f"model {path}", path.stat().st_size)
         data = path.read_bytes()
         model.ParseFromString(data)
-        _decode_texts(model)
-        check_bytes(f"model {path} with its external data", len(data) + _external_bytes(model, path.parent))
-        load_external_data_for_model(model, str(path.parent))
     except OSError as error:
-        where = f"{error.filename}: " if error.filename not in (None, str(path), path) else ""
-        raise MuxflowError(f"model {path}: cannot be read ({where}{plainly(error)}); save it in one file") from error
+        raise MuxflowError(f"model {path}: cannot be read ({plainly(error)})") from error
     except MuxflowError:
         raise
     except Exception as error:  # protobuf's DecodeError has no stable import path
         raise MuxflowError(
             f"model {path}: not an ONNX file or cut short ({plainly(error)}); export the model again"
         ) from error
+    return model, data
+
+
+def _parsed(path: Path, whole: bool = True) -> onnx.ModelProto:
+    """Read a file and check what it holds; `whole`: with the constants that stand beside it."""
+    model, data = _message(path)
+    _decode_texts(model)
+    if whole:
+        load_external(model, path, len(data))
     if not data:
         raise MuxflowError(f"model {path}: the file is empty; export the model again")
     if not model.graph.node or not model.graph.output:
@@ -139,12 +165,6 @@ def _decoded(name: str | bytes) -> str:
     return name if isinstance(name, str) else name.decode(errors="backslashreplace")
 
 
-def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
-    """Count the bytes of the tensors that stand in other files."""
-    found = [ExternalDataInfo(tensor) for tensor in _get_all_tensors(model) if uses_external_data(tensor)]
-    return sum(one.length or (folder / one.location).stat().st_size for one in found)
-
-
 def read_onnx(path: Path) -> Model:
     """Read a model file as a description of the float model, the quantizers of QDQ files joined.
 
@@ -156,7 +176,7 @@ def read_onnx(path: Path) -> Model:
 def operators(path: Path) -> frozenset[str]:
     """List the op types of a model file; none when it cannot be read."""
     try:
-        return frozenset(node.op_type for node in _parsed(Path(path)).graph.node)
+        return frozenset(node.op_type for node in _parsed(Path(path), whole=False).graph.node)
     except MuxflowError:
         return frozenset()
 

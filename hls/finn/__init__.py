@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from muxflow.dataflow.folders import check_replaceable, check_sources, scratch_f
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import pip_install, require
-from muxflow.dataflow.processes import ending, python, running
+from muxflow.dataflow.processes import GRACE_SECONDS, how, python, running
+from muxflow.dataflow.space import if_full
 from muxflow.dataflow.templates import templates
 from muxflow.dataflow.text import plainly
 from muxflow.dataflow.version import __version__
@@ -188,7 +190,10 @@ def _run(
             running(command, env=environment, stdout=subprocess.PIPE, stderr=chatter, text=True) as child,
         ):
             answer = _answer(child, progress)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(GRACE_SECONDS)  # how it ended is not that it was stopped here
         if answer is not None:
             return answer
-        last = [line for line in log.read_text().splitlines() if line.strip()][-3:]
-        raise ToolError(f"FINN ended without an answer, with {ending(child.returncode)}:\n" + "\n".join(last))
+        said = log.read_text(errors="replace")
+        last = "\n".join([line for line in said.splitlines() if line.strip()][-3:])
+        raise ToolError(f"FINN ended without an answer, with {how(child.returncode)}:\n{last}{if_full(said)}")

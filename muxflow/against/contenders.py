@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.quantities import counted
+from muxflow.frontend.registry import whole
 from muxflow.reports.gather.report import make_report
 from muxflow.reports.side_by_side import Contender
 
@@ -63,7 +63,8 @@ def finn(entrant: Entrant, tell: Tell) -> Contender:
     rate = design.frames_per_second
     targets = sorted({max(1, round(rate / 8 * 16 ** (step / (STEPS - 1)))) for step in range(STEPS)})
     with scratch_folder() as folder:
-        copy = Path(shutil.copy(model, folder / "model.onnx"))
+        copy = folder / "model.onnx"
+        copy.write_bytes(whole(model))
         more = {"part": design.device.part, "clock_mhz": design.clock_mhz}
         swept, _ = run_finn(Path(sys.executable), copy, targets, (), WIDTHS, tell, **more)  # type: ignore[arg-type]
     best = entrant.pricing.fastest(swept, tell)

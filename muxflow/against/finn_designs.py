@@ -20,6 +20,7 @@ from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.pool import Pool
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
 from muxflow.dataflow.processes import running
+from muxflow.dataflow.space import if_full
 
 ESTIMATE = Path(__file__).with_name("finn_estimate.py")
 FINN_BOARD = "Pynq-Z2"
@@ -182,7 +183,8 @@ def run_finn(
                     tell(line.removeprefix(PROGRESS).strip())
             run.wait()
         if run.returncode:
-            raise ToolError(f"FINN+ failed on {model.name}:\n" + "".join(last))
+            said = "".join(last)
+            raise ToolError(f"FINN+ failed on {model.name}:\n{said}{if_full(said)}")
         answer.seek(0)
         text = answer.read()
     model.with_suffix(".finn.json").write_text(text)

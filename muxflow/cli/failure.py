@@ -15,13 +15,11 @@ from dataclasses import dataclass
 
 from muxflow.cli.signals import Ended, signal_behind
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.space import FULL, if_full
 from muxflow.dataflow.text import message, reason
 
 GENERAL, USAGE, INTERNAL, INTERRUPTED, PIPE_CLOSED = 1, 2, 8, 130, 141
 """Exit codes beside those of `MuxflowError` and its kinds; a signal that ends a process gives 128 and its number."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a disk that is full says."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,10 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     if isinstance(error, ModuleNotFoundError) and not (error.name or "muxflow").startswith("muxflow"):
         return Failure(f"the package {error.name} is not installed; `muxflow doctor` says how to get it", GENERAL)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return Failure(message(f"{os.fsdecode(error.filename)}: {error.strerror}"), GENERAL)
+        return Failure(message(f"{os.fsdecode(error.filename)}: {error.strerror}{_hint(error)}"), GENERAL)
     if isinstance(error, OSError) and error.errno in (*FULL, errno.EIO):
         what = "the output cannot be written" if error.errno in FULL else "a file cannot be read or written"
-        return Failure(f"{what} ({error.strerror})", GENERAL)
+        return Failure(message(f"{what} ({error.strerror}){_hint(error)}"), GENERAL)
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return Failure("too many files are open; raise the limit (ulimit -n), or use fewer --jobs", GENERAL)
     if (refusal := _temporary_refused()) is not None:
@@ -78,6 +76,16 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
     if isinstance(error, MemoryError):
         return Failure(f"not enough memory; use fewer images or a smaller model ({log})", GENERAL)
     return Failure(message(f"Muxflow itself failed, please report it ({log}): {reason(error)}"), INTERNAL)
+
+
+def _hint(error: OSError) -> str:
+    """Say what to do where the disk of temporary files is full; "" for another file, or another fault."""
+    if error.errno not in FULL:
+        return ""
+    if error.filename is None:
+        return if_full(before="; ")
+    below = os.path.abspath(os.fsdecode(error.filename)).startswith(os.path.join(tempfile.gettempdir(), ""))
+    return if_full(os.strerror(error.errno), "; ") if below else ""
 
 
 def _temporary_refused() -> str | None:

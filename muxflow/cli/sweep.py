@@ -12,7 +12,8 @@ import typer
 from rich.table import Table
 
 from muxflow.board.board import find_board
-from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out, tasks
+from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out, tasks, warn
+from muxflow.cli.failure import GENERAL
 from muxflow.dataflow.fit.device import Utilisation, check_clock
 from muxflow.dataflow.quantities import count, counted, rounded, si
 from muxflow.frontend.registry import find
@@ -72,6 +73,9 @@ def sweep(
         out.print(f"{os.path.relpath(output / TABLE)}, {ROWS}")
 
     answer({"results": [asdict(outcome) for outcome in outcomes], "folder": str(output)}, as_json, show)
+    if crashed := sum(outcome.status == "crashed" for outcome in outcomes):
+        warn(f"{counted(crashed, 'point')} crashed, of which nothing is kept; run the sweep again")
+        raise typer.Exit(GENERAL)
 
 
 def _title(outcome: Outcome) -> str:

@@ -1,10 +1,13 @@
 """Tools in processes of their own."""
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from muxflow.dataflow.processes import completed, python
+from muxflow.dataflow import space
+from muxflow.dataflow.processes import completed, ending, first_errors, python
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,3 +23,18 @@ def test_no_module_of_the_current_folder_is_run(tmp_path: Path, arguments: list[
 def test_no_other_module_starts_a_python_by_itself(package: str) -> None:
     starting = sorted(path.name for path in (ROOT / package).rglob("*.py") if "[sys.executable" in path.read_text())
     assert starting == (["packages.py", "processes.py"] if package == "dataflow" else [])
+
+
+def test_a_full_disk_of_temporary_files_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(space.tempfile, "gettempdir", lambda: str(tmp_path))
+    said = "a.cpp: fatal error: error writing to /tmp/a.s: No space left on device\n"
+    hint = rf"\nthe folder for temporary files, {tmp_path}, has [0-9,.]+ MiB left; free space there, or name another .* TMPDIR"
+    assert re.fullmatch(f"{re.escape(said.strip())}{hint}", first_errors(said))
+    assert re.fullmatch(f"code 1: {re.escape(said.strip())}{hint}", ending(1, said))
+    assert (ending(-9), ending(1, "no"), first_errors("error: no")) == (
+        "the signal 9 (Killed)",
+        "code 1: no",
+        "error: no",
+    )
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+    assert re.fullmatch(rf"the signal 9 \(Killed\){hint}", ending(-9)), "it could not even say so"

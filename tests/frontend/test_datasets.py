@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 
 import numpy as np
 import pytest
@@ -167,6 +168,47 @@ def test_hostile_and_broken_pickles_are_refused(tmp_path):
     write_pickle(tmp_path / "batches.meta", {"label_names": ["a"]})
     with pytest.raises(MuxflowError, match="10 class names"):
         load_cifar10(tmp_path, "test")
+
+
+ENCODE = b"\x80\x02}c_codecs\nencode\nq\x00X\x00\x00\x01\x00" + b"a" * 65536 + b"q\x01X\x06\x00\x00\x00latin1q\x02]("
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\x80\x02}r\x00\x00\x00\x10.", r"9 bytes, .*the number 268435456; at most 1,048,576 \(MOST_STEPS\)"),
+        (b"(dp268435456\n.", "the number 268435456"),
+        (ENCODE + b"h\x00h\x01h\x02\x86R" * 1000 + b"e0.", "it makes more bytes than it holds"),
+        (b"\x80\x02}N" + b"\x85" * (1 << 20) + b"Ns.", r"more than 16,384 tuples \(MOST_TUPLES\)"),
+        (b"\x80\x02}" + b"N0" * (1 << 20) + b".", r"more than 1,048,576 steps \(MOST_STEPS\)"),
+        (b"\x80\x02}\x8a\x08" + b"\xff" * 7 + b"\x1fNs.", "a whole number of more than 32 bits"),
+        (b"\x80\x04}(\x91.", "the step FROZENSET, which no dictionary of arrays has"),
+        (b"\x80\x04}\x8e" + b"\xff" * 7 + b"\x00.", "not a readable pickle"),
+        (b"\x80\x04}\x96" + b"\xff" * 4 + b"\x00" * 4 + b".", "not a readable pickle"),
+        (b"\x80\x02}N" + b"\x85" * 9000 + b"Ns.", "a key of its dictionary is an object of type tuple; expected texts"),
+    ],
+)
+def test_a_pickle_that_asks_for_much_is_refused_before_anything_is_made(tmp_path, data, message):
+    """Numbers of objects grow a table, tuples in each other a stack; a text can be turned into bytes many times."""
+    write_pickle(tmp_path / "batches.meta", {"label_names": TEN})
+    (tmp_path / "test_batch").write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MuxflowError, match=f"test_batch: .*{message}"):
+        load_cifar10(tmp_path, "test")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10, "KiB"
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_batch_of_the_size_of_the_largest_one_is_read(tmp_path, protocol):
+    """CIFAR-100's own has 50,000 images with a file name each."""
+    count = 50000
+    names = [f"name_{number:06}.png".encode() if protocol > 2 else f"name_{number:06}.png" for number in range(count)]
+    labels = [number % 100 for number in range(count)]
+    content = {b"filenames": names, b"fine_labels": labels, b"coarse_labels": labels[::-1], b"batch_label": b"training"}
+    write_pickle(tmp_path / "train", content | {b"data": planes(cifar_images(2)), b"fine_labels": [99, 0]}, protocol)
+    write_pickle(tmp_path / "meta", {b"fine_label_names": [one.encode() for one in HUNDRED]}, protocol)
+    found = load_cifar100(tmp_path, "train")
+    assert found.labels.tolist() == [99, 0] and found.classes == tuple(HUNDRED)
 
 
 def test_a_pickle_gives_numpy_neither_addresses_nor_types(tmp_path):

@@ -1,5 +1,6 @@
 """ONNX files run beside their graphs: whatever the importer accepts runs, or the node that does not is named."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
 import muxflow
-from muxflow.dataflow.errors import ExecutionError, MismatchError, UnsupportedError
+from muxflow.dataflow.errors import ExecutionError, MismatchError, MuxflowError, UnsupportedError
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.frontend.floats import float_inputs
@@ -175,6 +176,31 @@ def pooled_file(made: Any, save: Callable[..., Path]) -> Path:
     made.quant(scale=0.5, bits=4.0)
     made.then("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
     return save(made)
+
+
+def test_a_project_keeps_a_model_and_its_data_in_one_file(build: Any, tmp_path: Path) -> None:
+    """As torch's newer exporter writes it, x.onnx and x.onnx.data: the proof needs both, and is tied to both."""
+    made = build((1, 2, 4, 4))
+    made.quant("x", 0.25, bits=4.0)
+    made.conv(np.arange(-9, 9).reshape(1, 2, 3, 3) % 4 - 1, kernel_shape=[3, 3])
+    made.quant(scale=0.5, bits=4.0)
+    path = tmp_path / "x.onnx"
+    onnx.save(made.model(), path, save_as_external_data=True, location="x.onnx.data", size_threshold=0)
+    graph = muxflow.load(path)
+    project = muxflow.write(muxflow.fit(graph), tmp_path / "project", extra=model_copy(path))
+    kept = project.path / "model.onnx"
+    shutil.move(path.with_name("x.onnx.data"), project.path)  # beside a copy as older versions kept it
+    images = random_images(graph, 3)
+    rungs, _, _ = prove(project, images, variants=("native",))
+    assert [(one.title, one.status) for one in rungs[:1]] == [("QONNX execution", "equal")]
+    shutil.copy(path, kept)
+    with pytest.raises(
+        MuxflowError, match=r"model\.onnx has constants in files beside it, to which no proof is tied; build"
+    ):
+        prove(project, images, variants=("native",))
+    (project.path / "x.onnx.data").unlink()
+    with pytest.raises(MuxflowError, match=r"stands in x\.onnx\.data, which is not beside the model"):
+        prove(project, images, variants=("native",))
 
 
 @pytest.mark.parametrize(

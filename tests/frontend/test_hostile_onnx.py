@@ -1,5 +1,6 @@
 """ONNX files that ask for too much or make no sense: one message that names the node and the limit."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,23 @@ def test_nodes_without_end(build: Any) -> None:
     ("location", "more", "message"),
     [
         ("../beside.bin", {}, "points outside the directory"),
-        ("/etc/passwd", {}, "it is an absolute path"),
-        ("absent.bin", {}, "No such file"),
-        ("data.bin", {"length": 10**13}, "MOST_BYTES"),
-        ("data.bin", {"length": "many"}, "not an ONNX file or cut short"),
+        ("/etc/passwd", {}, "points outside the directory"),
+        ("linked/beside.bin", {"length": 288}, "external data cannot be read"),
+        ("", {}, "a file without name"),
+        ("absent.bin", {}, "absent.bin, which is not beside the model (No such file); put it there"),
+        ("data.bin", {"length": 10**13}, "which gives 10,000,000,000,000 bytes for its 288; export the model again"),
+        ("data.bin", {}, "which gives 1,000 bytes for its 288"),
+        ("large.bin", {}, "which gives 2,147,479,552 bytes for its 288"),
+        ("data.bin", {"offset": 900, "length": 288}, "up to byte 1,188, which has 1,000; the file is cut short"),
+        ("data.bin", {"length": "many"}, "is no number"),
+        ("data.bin", {"offset": -1}, "must be non-negative"),
+        (
+            "link.bin",
+            {"length": 288},
+            "link.bin, a symbolic link, which ONNX does not follow; put the file itself there",
+        ),
+        ("hard.bin", {"length": 288}, "hard.bin, a file of several names (hard links), which ONNX does not read"),
+        ("pipe.bin", {"length": 288}, "is no file but a folder, a device or a pipe"),
     ],
 )
 def test_data_in_other_files(build: Any, tmp_path: Path, location: str, more: dict[str, Any], message: str) -> None:
@@ -108,10 +122,46 @@ def test_data_in_other_files(build: Any, tmp_path: Path, location: str, more: di
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "data.bin").write_bytes(bytes(1000))
+    (folder / "link.bin").symlink_to("data.bin")
+    (folder / "linked").symlink_to("..")
+    (folder / "two.bin").write_bytes(bytes(288))
+    (folder / "hard.bin").hardlink_to(folder / "two.bin")
+    os.mkfifo(folder / "pipe.bin")
+    with (folder / "large.bin").open("wb") as file:
+        file.truncate(MOST_BYTES - 4096)
     (folder / "net.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(MuxflowError) as caught:
         muxflow.load(folder / "net.onnx")
     assert f"model {folder / 'net.onnx'}" in str(caught.value) and message in str(caught.value)
+
+
+def test_a_link_to_a_model_whose_data_are_elsewhere(build: Any, tmp_path: Path) -> None:
+    made = quantized(build)
+    made.conv(np.ones((2, 4, 3, 3)))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    onnx.save(made.model(), folder / "net.onnx", save_as_external_data=True, location="x.data", size_threshold=0)
+    (tmp_path / "link.onnx").symlink_to(folder / "net.onnx")
+    with pytest.raises(
+        MuxflowError, match=rf"x\.data, which is not beside the model, itself a link; give {folder}/net\.onnx"
+    ):
+        muxflow.load(tmp_path / "link.onnx")
+
+
+def test_a_sparse_constant(build: Any, tmp_path: Path) -> None:
+    made = quantized(build)
+    made.node("Conv", "t0", np.ones((2, 4, 3, 3), np.float32))
+    model = made.model()
+    dense = next(one for one in model.graph.initializer if list(one.dims) == [2, 4, 3, 3])
+    places = onnx.numpy_helper.from_array(np.arange(72), "places")
+    values = onnx.numpy_helper.from_array(np.ones(72, np.float32), dense.name)
+    model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, places, [2, 4, 3, 3]))
+    model.graph.initializer.remove(dense)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(
+        UnsupportedError, match=rf"net\.onnx: constant {dense.name} is a sparse initializer; supported are"
+    ):
+        muxflow.load(tmp_path / "net.onnx")
 
 
 def test_a_file_larger_than_any_model(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.hls.kernels import KERNELS
-from muxflow.hls.names import CPP_WORDS, identifier, identifiers
+from muxflow.hls.names import identifier, identifiers
+from muxflow.hls.reserved import is_reserved
 from muxflow.hls.vitis.project import ProjectOptions, load_project
 from muxflow.hls.vitis.writing import write_project
 
@@ -393,7 +394,7 @@ def test_identifiers():
     assert len(set(found.values())) == len(names)
     for text in found.values():
         assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", text), text
-        assert text not in CPP_WORDS
+        assert not is_reserved(text)
     assert (found["a"], found["a-b"], found["a_b"], found["1st"], found["int"]) == (
         "a",
         "a_b",

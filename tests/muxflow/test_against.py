@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 import muxflow
 from muxflow.against import contenders, finn_designs
@@ -39,7 +41,10 @@ def entrant(tmp_path_factory: pytest.TempPathFactory) -> Entrant:
     ]
     graph = with_nodes(Graph("dense", (), {"x": Stream((1, 1, 32), 0, 3)}, ("x",), ("y",)), nodes)
     model = tmp_path_factory.mktemp("model") / "model.onnx"
-    model.write_bytes(b"a model")
+    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in ("x", "y"))
+    weights = onnx.numpy_helper.from_array(np.ones((1, 4), np.float32), "w")
+    made = helper.make_graph([helper.make_node("Mul", ["x", "w"], ["y"])], "model", [x], [y], [weights])
+    onnx.save(helper.make_model(made), model, save_as_external_data=True, location="x.data", size_threshold=0)
     return Entrant(muxflow.fit(graph, fps=100_000), model)
 
 
@@ -66,7 +71,8 @@ def test_finns_fastest_design_is_priced_by_our_model(entrant: Entrant, monkeypat
     found = against("finn", entrant)
     assert found.report is not None and "14 + 3 LUT, 2 BRAM18" in found.remark and "folds adapted: none" in found.remark
     assert {layer.name: layer.fold for layer in found.report.layers} == {"a": "PE 4 SIMD 32", "b": "PE 4 SIMD 16"}
-    assert asked["model"] == b"a model" and asked["part"] == "xc7z020clg400-1"
+    assert onnx.load_from_string(asked["model"]).graph.initializer[0].raw_data == np.ones(4, np.float32).tobytes()
+    assert asked["part"] == "xc7z020clg400-1"
     rate = entrant.design.frames_per_second
     assert min(asked["targets"]) == pytest.approx(rate / 8, rel=0.01) and max(asked["targets"]) == pytest.approx(
         2 * rate, rel=0.01

@@ -13,9 +13,10 @@ import pytest
 from distributed import LocalCluster
 
 from muxflow import sweep
-from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.errors import BudgetError, GraphError, MuxflowError, ToolError
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Resources
+from muxflow.dataflow.fit.timing import DeadlockError
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.file import write_graph
 from muxflow.dataflow.graph.graph import Graph
@@ -202,6 +203,59 @@ def test_a_worker_that_dies_takes_no_other_point_with_it(tmp_path, models, monke
     assert [o.status for o in outcomes] == ["crashed", "fitted", "fitted"]
     assert "died" in outcomes[0].reason
     assert len(list(tmp_path.glob("points/*.json"))) == 2, "a crash is tried again the next time"
+
+
+NO_SPACE = "#!/bin/sh\necho 'cannot write /tmp/x.s: No space left on device' >&2\nexit 1\n"
+
+
+def test_a_fault_of_the_machine_is_no_refusal(call_muxflow, tmp_path, models, monkeypatch):
+    """A compiler that fails today says nothing of the point: no result is kept, and the exit code tells."""
+    compiler = tmp_path / "bin" / "g++"
+    compiler.parent.mkdir()
+    compiler.write_text(NO_SPACE)
+    compiler.chmod(0o755)
+    usual = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{compiler.parent}:{usual}")
+    words = ("sweep", models[0], "-b", "pynq-z2", "--json", "--jobs", "1", "-o", tmp_path / "out")
+    code, said, error = call_muxflow(*words)
+    (row,) = json.loads(said)["results"]
+    assert (code, row["status"]) == (1, "crashed") and "No space left" in row["reason"]
+    assert "1 point crashed" in error and not list(tmp_path.glob("out/points/*"))
+    monkeypatch.setenv("PATH", usual)
+    code, said, _ = call_muxflow(*words)
+    assert (code, json.loads(said)["results"][0]["status"]) == (0, "fitted")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BudgetError("no room"), "refused"),
+        (GraphError("too wide"), "refused"),
+        (DeadlockError("stops", (), {}), "refused"),
+        (ToolError("g++ failed"), "crashed"),
+        (OSError(28, "No space left on device"), "crashed"),
+        (MemoryError(), "crashed"),
+    ],
+)
+@pytest.mark.parametrize("behind", [False, True])
+def test_only_what_says_something_of_the_point_is_kept(tmp_path, models, monkeypatch, error, status, behind):
+    def fail(*_arguments, **_options):
+        if behind and status == "crashed":
+            raise MuxflowError("cannot be written") from error
+        raise error
+
+    work = sweep._work(Point(models[0], "pynq-z2"), sweep._graph(models[0], tmp_path))
+    monkeypatch.setattr(folding, "fit", fail)
+    assert sweep.fit_point(work).status == status
+
+
+def test_a_disk_that_is_full_while_a_model_is_read_is_no_refusal(tmp_path, models, monkeypatch):
+    def full(_graph, path):
+        raise MuxflowError(f"{path}: cannot be written") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sweep, "write_graph", full)
+    (outcome,) = run_sweep(plan(models[:1], ["pynq-z2"]), tmp_path / "out")
+    assert outcome.status == "crashed"
 
 
 def test_an_unforeseen_error_is_recorded(tmp_path, models, monkeypatch, workers):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +10,7 @@ import numpy.typing as npt
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.quantities import counted
-from muxflow.dataflow.text import plainly, shown
+from muxflow.dataflow.text import shown
 from muxflow.frontend.training.datasets.dataset import (
     Bytes,
     Dataset,
@@ -26,6 +22,7 @@ from muxflow.frontend.training.datasets.dataset import (
     find_home,
     records,
 )
+from muxflow.frontend.training.datasets.pickled import read_pickle
 
 
 def load_cifar10(folder: str | Path, split: Split) -> Dataset:
@@ -88,82 +85,8 @@ def _load_cifar(
     return Dataset(name, split, np.ascontiguousarray(images), labels, names)
 
 
-class _Kind:
-    """Stands for NumPy's type of elements, of which a batch holds only bytes."""
-
-    def __init__(self, name: object, *_: object) -> None:
-        if name not in ("u1", "uint8"):
-            raise pickle.UnpicklingError(f"it holds an array of type {shown(name)}; expected u1")
-
-    def __setstate__(self, _: object) -> None:
-        """Take nothing from the file: bytes have no order, no fields and no flags."""
-
-
-class _Array:
-    """Stands for an array that a pickle makes first and fills then; `values`: what it is filled with."""
-
-    values: Bytes = np.empty(0, np.uint8)
-
-    def __setstate__(self, state: tuple[object, tuple[int, ...], object, object, bytes | str]) -> None:
-        """Fill it: version, shape, type of elements, whether the first axis is the inner one, elements."""
-        _, shape, _, first_inner, data = state
-        self.values = _filled(_latin1(data, "latin1") if isinstance(data, str) else data, None, shape, first_inner)
-
-
-def _empty(*_: object) -> _Array:
-    return _Array()
-
-
-def _filled(data: bytes, _: object, shape: tuple[int, ...], order: object) -> Bytes:
-    return np.frombuffer(data, np.uint8).reshape(shape, order="C" if order in (False, "C") else "F")
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it holds bytes as text in {shown(encoding)}; expected latin1")
-    return text.encode("latin1")
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler of arrays of bytes and plain containers, which refuses every other name: a pickle can run any code.
-
-    NumPy's own functions are not called: they take objects' addresses and the layout of types from the file.
-    """
-
-    STANDING_FOR: ClassVar[dict[str, Callable[..., Any]]] = {
-        "numpy.ndarray": _Array,
-        "numpy.dtype": _Kind,
-        "numpy._core.multiarray._reconstruct": _empty,
-        "numpy._core.numeric._frombuffer": _filled,
-        "_codecs.encode": _latin1,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Find what stands for the named object, when it is one that arrays are made of."""
-        found = self.STANDING_FOR.get(f"{module.replace('numpy.core', 'numpy._core')}.{name}")
-        if found is None:
-            raise pickle.UnpicklingError(f"it refers to {module}.{name}")
-        return found
-
-
-def _unpickle(path: Path) -> dict[str, Any]:
-    check_bytes(str(path), path.stat().st_size)
-    try:
-        content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise MuxflowError(
-            f"{path}: {counted(path.stat().st_size, 'byte')}, not a readable pickle of arrays ({plainly(error)}); unpack the "
-            "archive again"
-        ) from error
-    if not isinstance(content, dict):
-        raise MuxflowError(f"{path}: holds a {type(content).__name__}; expected the dictionary of a CIFAR batch")
-    texts = (key.decode("latin1") if isinstance(key, bytes) else str(key) for key in content)
-    values = (value.values if isinstance(value, _Array) else value for value in content.values())
-    return dict(zip(texts, values, strict=True))
-
-
 def _cifar_batch(path: Path, label_key: str, classes: int) -> tuple[Bytes, npt.NDArray[np.int64]]:
-    content = _unpickle(path)
+    content = read_pickle(path)
     pixels, labels = content.get("data"), content.get(label_key)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3072:
         met = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
@@ -178,7 +101,7 @@ def _cifar_batch(path: Path, label_key: str, classes: int) -> tuple[Bytes, npt.N
 
 
 def _pickled_names(path: Path, key: str, count: int) -> tuple[str, ...]:
-    names = _unpickle(path).get(key)
-    if not isinstance(names, list) or len(names) != count:
+    names = read_pickle(path).get(key)
+    if not isinstance(names, list) or len(names) != count or not all(isinstance(n, str | bytes) for n in names):
         raise MuxflowError(f"{path}: '{key}' is not a list of {count} class names")
-    return tuple(n.decode("latin1") if isinstance(n, bytes) else str(n) for n in names)
+    return tuple(n.decode("latin1") if isinstance(n, bytes) else n for n in names)

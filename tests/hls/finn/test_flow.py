@@ -411,6 +411,17 @@ def test_a_child_that_dies_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_child_that_ends_by_itself_says_how(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It may close what it answers on before it has ended; a full disk is named with what to do."""
+    child = tmp_path / "python"
+    child.write_text("#!/bin/sh\nexec >&-\necho 'OSError: No space left on device' >&2\nsleep 0.5\nexit 3\n")
+    child.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(child))
+    design = muxflow.fit(GRAPHS["class"](), "pynq-z2", implementations=IMPLEMENTATIONS)
+    with pytest.raises(ToolError, match=r"(?s)with code 3:.*No space left.*temporary files, .* left; .* in TMPDIR"):
+        finn_flow.write(design, tmp_path / "out")
+
+
 def test_errors_of_the_child_come_through(tmp_path: Path) -> None:
     graph = writable_seeds(GRAPHS["bits-generated"]())
     with pytest.raises(UnsupportedError, match="w0: seeds"):

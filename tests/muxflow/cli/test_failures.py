@@ -139,6 +139,17 @@ def test_no_folder_for_temporary_files_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1 and "No usable temporary directory" in said and "TMPDIR" in said
 
 
+def test_a_full_disk_of_temporary_files_is_named(tmp_path: Path) -> None:
+    for path, words in (
+        (f"{tmp_path}/muxflow-1/a", f"a: No space left on device; the folder for temporary files, {tmp_path}, has"),
+        ("/elsewhere/a", "error: /elsewhere/a: No space left on device"),
+    ):
+        error = f"OSError({errno.ENOSPC}, os.strerror({errno.ENOSPC}), {path!r})"
+        done = call(f"import os, muxflow.doctor as d\ndef fail(): raise {error}\nd.findings = fail", tmp_path, "doctor")
+        assert done.returncode == 1 and words in said_once(done.stderr)
+        assert ("TMPDIR" in done.stderr) == (path != "/elsewhere/a")
+
+
 def shell(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     program = f'muxflow() {{ "{sys.executable}" -m muxflow "$@"; }}; {command}'
     return subprocess.run(

@@ -1,0 +1,69 @@
+"""Names that no identifier of a project takes: words of C++, and what headers and generated sources declare at global scope.
+
+`tests/hls/test_reserved.py` compares the lists with a project and the headers that it includes.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+WORDS = frozenset(
+    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class co_await "
+    "co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype default delete do "
+    "double dynamic_cast else enum explicit export extern false float for friend goto if inline int long mutable namespace "
+    "new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires return "
+    "short signed sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef "
+    "typeid typename typeof union unsigned using virtual void volatile wchar_t while xor xor_eq".split()
+)
+"""Of C++, up to C++20, and of compilers that read more than the standard."""
+
+OWN = frozenset(
+    "main input output muxflow axi_word axi_input axi_output hls std Files ImageFile frames_done differences".split()
+)
+"""What generated sources declare."""
+
+HEADERS = frozenset(
+    "alloca assert assert_perror be16toh be32toh be64toh daylight environ errno fd_mask fd_set getdate_err htobe16 htobe32 "
+    "htobe64 htole16 htole32 htole64 i386 issubnormal jmp_buf le16toh le32toh le64toh linux major makedev math_errhandling "
+    "minor offsetof optarg opterr optind optopt program_invocation_name program_invocation_short_name pthread_cleanup_pop "
+    "pthread_cleanup_pop_restore_np pthread_cleanup_push pthread_cleanup_push_defer_np retval sched_priority setjmp "
+    "sigjmp_buf signgam sigsetjmp ssdm_int_sim stderr stdin stdout strdupa strndupa timezone tzname u_char u_int u_long "
+    "u_short uint ulong unix ushort va_list valtype".split()
+)
+"""Macros, types and variables of the headers of C and of the system; a function gives way to one of other arguments."""
+
+TYPES = frozenset(
+    "blkcnt blkcnt64 blksize caddr char16 char32 char8 clock clockid comparison_fn cookie_close_function cookie_io_functions "
+    "cookie_read_function cookie_seek_function cookie_write_function cpu_set daddr dev div double error femode fenv fexcept "
+    "float fpos fpos64 fpregset fsblkcnt fsblkcnt64 fsfilcnt fsfilcnt64 fsid gid greg gregset id ino ino64 int8 int16 int32 "
+    "int64 int_fast8 int_fast16 int_fast32 int_fast64 int_least8 int_least16 int_least32 int_least64 intmax intptr key ldiv "
+    "lldiv locale loff max_align mbstate mcontext mode nlink nullptr off off64 pid pthread pthread_attr pthread_barrier "
+    "pthread_barrierattr pthread_cond pthread_condattr pthread_key pthread_mutex pthread_mutexattr pthread_once "
+    "pthread_rwlock pthread_rwlockattr pthread_spinlock ptrdiff quad register rlim rlim64 sigset size socklen ssize stack "
+    "suseconds time timer u_int8 u_int16 u_int32 u_int64 u_quad ucontext uid uint8 uint16 uint32 uint64 uint_fast8 "
+    "uint_fast16 uint_fast32 uint_fast64 uint_least8 uint_least16 uint_least32 uint_least64 uintmax uintptr useconds wchar "
+    "wctrans wctype wint".split()
+)
+"""Types of C and of the system, without the "_t" in which they end."""
+
+_MACRO = re.compile(r"[^a-z]*[A-Z][^a-z]*[A-Z][^a-z]*|M_[0-9A-Z_]+[flx0-9]+|[LP]_tmp\w+|L_c\w+")
+_VENDOR = re.compile(r"(ap|af|AESL|AP)_\w+")
+
+
+def is_type(stem: str) -> bool:
+    """Tell whether the type of a stream cannot be called so, with "_t" after it."""
+    return stem in TYPES
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether no function can be called so: a word, a macro (all names of two capitals and no other letters), a type.
+
+    What begins with "ap_" is the vendor's.
+    """
+    return (
+        name in WORDS | OWN | HEADERS
+        or (name.endswith("_t") and is_type(name[:-2]))
+        or keyword.iskeyword(name)
+        or bool(_MACRO.fullmatch(name) or _VENDOR.fullmatch(name))
+    )
