@@ -98,7 +98,8 @@ class Measurement:
         file, beside = folder / MEASURED_FILE, folder / f".{MEASURED_FILE}.{os.getpid()}"
         try:
             try:
-                beside.write_text(json.dumps({"digest": digest, **asdict(self)}, indent=2, sort_keys=True) + "\n")
+                with beside.open("x") as opened:  # through no link
+                    opened.write(json.dumps({"digest": digest, **asdict(self)}, indent=2, sort_keys=True) + "\n")
                 beside.replace(file)
             finally:
                 beside.unlink(missing_ok=True)
