@@ -19,6 +19,8 @@ MOST_FRAME = 1 << 27
 """Elements of all maps of a model in one frame, weights and windows aside: 1 GiB for their positions at 8 bytes each."""
 MOST_OUTPUT = 1 << 24
 """Elements of one output of a model: the host reads each from a place of its own."""
+MOST_STEP = 1 << 16
+"""Positions that a window moves by, and that lie between two that it reads, on an axis: hardware counts them in 32 bits."""
 MOST_NODES = 1 << 16
 """Nodes of a model or a graph."""
 MOST_BYTES = 1 << 31

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from muxflow.dataflow.arrays import npy_array, npz_arrays
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file
+from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.graph import Entry, Graph
 from muxflow.dataflow.graph.stream import Stream
@@ -214,7 +215,8 @@ def check_labels(graph: Graph, images: Images) -> None:
     classes = graph.streams[output].hi + 1 if readout is None else len(readout.order)
     largest = int(images.labels.max(initial=0))
     if largest >= classes:
+        name = unfolded(graph).outputs[0]
         raise MuxflowError(
-            f"{images.dataset}: labels up to {largest}, and the classes of {output} are 0 to {classes - 1}; count classes "
+            f"{images.dataset}: labels up to {largest}, and the classes of {name} are 0 to {classes - 1}; count classes "
             "from 0, or leave the labels out"
         )

@@ -11,7 +11,7 @@ import numpy as np
 from muxflow.dataflow.access import Access, Pattern
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import Stream
-from muxflow.dataflow.limits import check_elements
+from muxflow.dataflow.limits import MOST_STEP, check_elements
 from muxflow.dataflow.op import Fold, IntArray, Op, Ports, Role
 from muxflow.dataflow.ops.spatial import cube
 from muxflow.dataflow.ops.window_scan import Geometry, Scan, parallel_access, scan
@@ -90,6 +90,11 @@ class SlidingWindow(Op):
                 f"sliding window: kernel {self.kernel}, stride {self.stride}, dilation {self.dilation} and groups "
                 f"{self.groups} must be at least 1, pads {self.pads} at least 0"
             )
+        for name, numbers in (("stride", self.stride), ("dilation", self.dilation)):
+            if max(numbers) > MOST_STEP:
+                raise GraphError(
+                    f"sliding window: {name} {numbers}; at most {MOST_STEP:,} (MOST_STEP) is supported, so use a smaller one"
+                )
 
     @property
     def detail(self) -> str:

@@ -75,6 +75,13 @@ def test_files_of_one_name_are_told_apart_by_what_is_in_them(tmp_path: Path, gra
     assert images_for(graph, None, "test", None, 2).digest == ""
 
 
+def test_labels_that_are_no_class_name_the_output_before_width_converters(residual: Graph) -> None:
+    folded = muxflow.fit(replace(residual, readouts={"g": Readout((1.0,), (0.0,), (0, 1, 2, 3), (1, 4))}), fps=10).graph
+    assert folded.outputs[0] != "g"
+    with pytest.raises(MuxflowError, match="labels up to 4, and the classes of g are 0 to 3; count"):
+        check_labels(folded, Images({}, np.array([4]), "mine.npz", ""))
+
+
 def test_labels_that_are_no_class_are_refused_before_any_work(tmp_path: Path, graph: Graph) -> None:
     """Classes that are counted from 1 too; where the host decides the class none is counted."""
     (output,) = graph.outputs
