@@ -66,6 +66,8 @@ class OutputFolder:
         for name in names:
             file = self.path / name
             check_writable(file, *self.reads)
+            if os.path.lexists(file) and not (file.is_symlink() or file.is_file()):
+                raise MuxflowError(f"{file} is no file; remove it, or choose another folder with --output")
             if self.own or self.force or not (file.is_symlink() or file.is_file()):
                 continue
             if file.is_symlink() or listed.get(name) != file_hash(file):
@@ -80,7 +82,7 @@ class OutputFolder:
         if self.own:
             return write_below(self.path, contents)
         kept = {} if self.force and not self._readable() else self._listed()
-        kept = {name: value for name, value in kept.items() if (self.path / name).is_file()}
+        kept = {name: value for name, value in kept.items() if os.path.isfile(self.path / name)}
         kept |= {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         text = json.dumps({"files": dict(sorted(kept.items()))}, indent=1) + "\n"
         return write_below(self.path, {WRITTEN: text.encode(), **contents})[1:]

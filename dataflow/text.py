@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -40,10 +41,17 @@ def message(text: str) -> str:
     return printable(text)
 
 
+_SHORT = reprlib.Repr()
+"""Writes what stands in each other two levels deep: a few bytes of a file can make a list whose whole text has no end."""
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 2 * SHOWN
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdeque = SHOWN
+
+
 def shown(value: object) -> str:
     """Return the representation of a value, cut where it is long, for a message; its type where it has none."""
     try:
-        text = repr(value)
+        text = _SHORT.repr(value)
     except Exception:  # Python writes no whole number of thousands of digits, and an object of a user raises anything
         return "a number of too many digits" if isinstance(value, int) else f"an object of type {type(value).__name__}"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

@@ -48,6 +48,11 @@ TYPES = frozenset(
 """Types of C and of the system, without the "_t" in which they end."""
 
 _MACRO = re.compile(r"[^a-z]*[A-Z][^a-z]*[A-Z][^a-z]*|M_[0-9A-Z_]+[flx0-9]+|[LP]_tmp\w+|L_c\w+")
+_ORDINARY = re.compile(
+    r"(?:ADD|AVGPOOL|BILLNET|BN|CIFAR|CNN|CNV|CONV|DENSE|ERN|FC|GRU|HEQ|HGQ|KWS|LFC|LSTM|MAXPOOL|MLP|MNIST|MOBILENET|MOGNET"
+    r"|POOL|RELU|RESNET|RNN|SFC|TFC|VGG)\d*(?:_\d+|_\d+W\d+A|_W\d+A\d+)*"
+)
+"""What networks and layers are called in capitals: none of it is a macro."""
 _VENDOR = re.compile(r"(ap|af|AESL|AP)_\w+")
 
 
@@ -57,13 +62,15 @@ def is_type(stem: str) -> bool:
 
 
 def is_reserved(name: str) -> bool:
-    """Tell whether no function can be called so: a word, a macro (all names of two capitals and no other letters), a type.
+    """Tell whether no function can be called so: a word, a macro, a type.
 
-    What begins with "ap_" is the vendor's.
+    All names of two capitals and no other letters count as macros, but for those of ordinary networks and layers. What
+    begins with "ap_" is the vendor's.
     """
     return (
         name in WORDS | OWN | HEADERS
         or (name.endswith("_t") and is_type(name[:-2]))
         or keyword.iskeyword(name)
-        or bool(_MACRO.fullmatch(name) or _VENDOR.fullmatch(name))
+        or bool(_MACRO.fullmatch(name) and not _ORDINARY.fullmatch(name))
+        or bool(_VENDOR.fullmatch(name))
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.graph import EVERY, Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.threshold import Threshold
@@ -126,6 +126,7 @@ def _unsure(graph: Graph, node: Node, x: IntArray) -> Flags:
         return np.zeros(x.shape, bool)
     rows, stream = _rows(graph, node), graph.streams[node.inputs[0]]
     known = [tie for tie in ties if 0 <= tie[0] < rows and stream.lo <= tie[1] <= stream.hi]
+    every = [tie[1] for tie in ties if tie[0] == EVERY and stream.lo <= tie[1] <= stream.hi]
     sums = np.unique(np.array([tie[1] for tie in known], np.int64))
     keys = [
         tie[0] * len(sums) + place for tie, place in zip(known, sums.searchsorted([t[1] for t in known]), strict=True)
@@ -133,7 +134,7 @@ def _unsure(graph: Graph, node: Node, x: IntArray) -> Flags:
     flat = x.reshape(len(x), -1)
     place = sums.searchsorted(flat).clip(0, max(0, len(sums) - 1))
     near = np.isin(np.arange(flat.shape[1]) % rows * len(sums) + place, keys)
-    return (near & np.isin(flat, sums)).reshape(x.shape)
+    return (near & np.isin(flat, sums) | np.isin(flat, every)).reshape(x.shape)
 
 
 def _rounded(graph: Graph, node: Node, x: IntArray, wanted: IntArray, met: IntArray, where: Flags) -> Flags:
@@ -147,6 +148,7 @@ def _rounded(graph: Graph, node: Node, x: IntArray, wanted: IntArray, met: IntAr
     allowed = np.zeros(where.shape, bool)
     for at in zip(*np.nonzero(where), strict=True):
         row = int(np.ravel_multi_index(at[1:], where.shape[1:])) % rows
-        listed = codes[row, int(x[at])]
+        code = int(x[at])
+        listed = codes[row, code] if (row, code) in codes else codes[EVERY, code]
         allowed[at] = met[at] in listed if listed else older[at]
     return allowed

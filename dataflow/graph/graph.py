@@ -23,6 +23,9 @@ T = TypeVar("T")
 BATCH = 32
 """Images computed at once: keeps the windows of a CIFAR-sized layer in tens of megabytes."""
 
+EVERY = -1
+"""As a row of a tie: all channels."""
+
 Codes = IntArray | tuple[IntArray, ...]
 """One array for a graph of one output, else a tuple with one array an output, in order."""
 
@@ -110,10 +113,10 @@ class Graph:
     `readouts`: how the host reads an output; the codes are the answer where an output has none.
     `notes`: what an importer wants reports to say (accuracy, data set, source file); strings only.
     `tensors`: the model's tensor that a stream stands for, where there is one; proofs compare the two.
-    `ties`: by node of thresholds (or of a shift, whose channels are rows), (row, input code, output codes) of those inputs at
-    which the float model's rounding decides: the node's code for that input, or one of the output codes, which are all that
-    rounding can give there. Those of older files list none: there it is the next code that a neighbouring input has. No ties
-    where rounding cannot decide.
+    `ties`: by node of thresholds, (row, input code, output codes) of those inputs at which the float model's rounding
+    decides: the node's code for that input, or one of the output codes, which are all that rounding can give there. Those
+    of older files list none: there it is the next code that a neighbouring input has. No ties where rounding cannot decide.
+    Of a shift the rows are its channels, EVERY stands for all of them.
     `entries`: of inputs that do not hold the codes' values in the usual order, how they are made of them.
     `ends`: of outputs that do not stand for the model's own output, where in the model they do.
 

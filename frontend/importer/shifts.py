@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.graph.graph import EVERY
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.multiply_shift import multiply_shift
 from muxflow.dataflow.ops.shift_clip import ShiftClip
@@ -72,11 +73,11 @@ def shifted(importer: Importer, node: ModelNode, op: Threshold, stream: str, tie
     highest = op.base + op.thresholds.shape[1]
     name = importer.emit(node.name, ShiftClip(bias, found.shift, op.base, highest, found.even), stream)
     factors = np.broadcast_to(found.factors, x.channels).tolist()
+    alike = len(op.thresholds) == 1
     moved = (
-        (channel, factors[channel] * code, *codes)
+        (EVERY if alike else row, factors[row] * code, *codes)
         for row, code, *codes in ties
         if found.lowest <= code <= found.highest
-        for channel in range(row, x.channels, len(op.thresholds))
     )
     return name, tuple(moved)
 

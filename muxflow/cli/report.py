@@ -13,6 +13,7 @@ import muxflow
 from muxflow.cli.console import Json, ProjectArgument, Verbose, answer, out, stage, tasks, warn
 from muxflow.cli.opening import opened_project
 from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.folders import check_writable
 from muxflow.dataflow.outputs import OutputFolder, own_folder
 from muxflow.reports.render import RENDERINGS, check_formats, rendered, terminal
 from muxflow.reports.schema.file import to_entry
@@ -71,11 +72,14 @@ def report(
         check_matplotlib()
     opened = opened_project(project)
     read = (project, energy, *(others or ()), *(published.files if published else ()))
-    own = output is None or output.resolve() == (opened.path / "report").resolve()
+    usual = opened.path / "report"
+    own = output is None or (not usual.is_symlink() and os.path.realpath(output) == os.path.realpath(usual))
     place = OutputFolder(output or own_folder(opened.path, "report"), tuple(filter(None, read)), own, force)
     known = [f"report.{name}" for name in chosen]
-    known += [f"latex/{name}" for name in (PREAMBLE, BIBLIOGRAPHY, *PAPERS) if latex] + ["figures/file"] * figures
+    known += [f"latex/{name}" for name in (PREAMBLE, BIBLIOGRAPHY, *PAPERS) if latex]
     place.check(*known)
+    if figures:
+        check_writable(place.path / "figures" / "figure.svg")
     several = [open_report(path) for path in others or ()]
     with tasks(as_json) as begin:
         points = stage(begin, "frontier", lambda: design_frontier(opened.design)) if figures else ()

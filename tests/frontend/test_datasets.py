@@ -150,7 +150,14 @@ def test_hostile_and_broken_pickles_are_refused(tmp_path):
     write_pickle(tmp_path / "batches.meta", {"label_names": TEN})
     path = tmp_path / "test_batch"
     good = {"data": planes(cifar_images(2)), "labels": [0, 1]}
+    deep: list[object] = []
+    for _ in range(60):  # its text has no end
+        deep = [deep, deep]
     for content, message in [
+        (
+            {**good, "labels": [deep, 1]},
+            r"'labels' holds \[\[\[\.\.\.\], \[\.\.\.\]\], .*; expected numbers of 10 classes",
+        ),
         (Hostile(), "refers to posix.system"),
         ([1], "holds a list"),
         ({**good, "data": np.zeros((2, 9), np.uint8)}, r"uint8 \(2, 9\); expected uint8 \(N, 3072\)"),
@@ -178,14 +185,21 @@ ENCODE = b"\x80\x02}c_codecs\nencode\nq\x00X\x00\x00\x01\x00" + b"a" * 65536 + b
     [
         (b"\x80\x02}r\x00\x00\x00\x10.", r"9 bytes, .*the number 268435456; at most 1,048,576 \(MOST_STEPS\)"),
         (b"(dp268435456\n.", "the number 268435456"),
-        (ENCODE + b"h\x00h\x01h\x02\x86R" * 1000 + b"e0.", "it makes more bytes than it holds"),
+        (ENCODE + b"h\x00h\x01h\x02\x86R" * 1000 + b"e.", "it makes more bytes than it holds"),
         (b"\x80\x02}N" + b"\x85" * (1 << 20) + b"Ns.", r"more than 16,384 tuples \(MOST_TUPLES\)"),
-        (b"\x80\x02}" + b"N0" * (1 << 20) + b".", r"more than 1,048,576 steps \(MOST_STEPS\)"),
+        (b"\x80\x02}q\x00" + b"h\x00" * (1 << 20) + b".", r"more than 1,048,576 steps \(MOST_STEPS\)"),
         (b"\x80\x02}\x8a\x08" + b"\xff" * 7 + b"\x1fNs.", "a whole number of more than 32 bits"),
         (b"\x80\x04}(\x91.", "the step FROZENSET, which no dictionary of arrays has"),
         (b"\x80\x04}\x8e" + b"\xff" * 7 + b"\x00.", "not a readable pickle"),
         (b"\x80\x04}\x96" + b"\xff" * 4 + b"\x00" * 4 + b".", "not a readable pickle"),
-        (b"\x80\x02}N" + b"\x85" * 9000 + b"Ns.", "a key of its dictionary is an object of type tuple; expected texts"),
+        (b"\x80\x02})q\x00" + b"h\x00\x86q\x00" * 40 + b"Ns.", "it uses a tuple twice"),
+        (
+            b"\x80\x04})\x94" + b"".join(b"h%c\x86\x94" % number for number in range(40)) + b"Ns.",
+            "it uses a tuple twice",
+        ),
+        (b"\x80\x02})Nbq\x00h\x00\x86Ns.", "it uses a tuple twice"),
+        (b"\x80\x02})Nbq\x000.", "the step POP, which no dictionary of arrays has"),
+        (b"\x80\x02}N" + b"\x85" * 9000 + b"Ns.", r"a key of its dictionary is \(\(\(\.\.\.\),\),\); expected texts"),
     ],
 )
 def test_a_pickle_that_asks_for_much_is_refused_before_anything_is_made(tmp_path, data, message):

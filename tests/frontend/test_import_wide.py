@@ -7,6 +7,7 @@ import pytest
 
 import muxflow
 from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.graph.graph import EVERY
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.shift_clip import ShiftClip
@@ -99,7 +100,11 @@ def test_ties_of_16_bits_are_those_of_the_product(units, build, save):
                 x[..., channel] = code * factor
                 (y,) = node.op.compute(x)
                 wanted.add((channel, code * factor, *sorted(met - {int(y[0, 0, 0, channel])})))
-    assert set(graph.ties[node.name]) == wanted and len(wanted) > 10
+    ties = graph.ties[node.name]
+    if len(units) == 1:  # one row for all channels: told once
+        assert {tie[0] for tie in ties} == {EVERY}
+        ties = tuple((channel, *tie[1:]) for channel in range(3) for tie in ties)
+    assert set(ties) == wanted and len(ties) == len(wanted) > 10
     assert int(graph.notes["near_ties"]) > 0
 
 

@@ -103,7 +103,27 @@ def test_what_is_declared_already_gets_a_prefix(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["conv1", "act", "fc", "x", "A", "W1", "size", "select", "join", "read", "conv_t", "ReLU_3", "maps"]
+    "name",
+    [
+        "conv1",
+        "act",
+        "fc",
+        "x",
+        "A",
+        "W1",
+        "size",
+        "select",
+        "join",
+        "read",
+        "conv_t",
+        "ReLU_3",
+        "maps",
+        "CNV_1W1A",
+        "TFC",
+        "FC1",
+        "LSTM",
+        "CONV2_1",
+    ],
 )
 def test_plain_names_stay(name: str) -> None:
     """They are what users find in the reports of vendor tools."""

@@ -12,12 +12,13 @@ import pytest
 from muxflow.dataflow.errors import GraphError, MismatchError
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.file import read_graph, write_graph
-from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.graph.graph import EVERY, Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks, rising_thresholds
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.ops.scale import Scale
+from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Tensor
@@ -97,6 +98,23 @@ def test_ties_are_counted_and_what_follows_from_them_is_none(graph: Graph) -> No
     )
 
 
+def test_ties_of_a_shift_are_of_channels_or_of_all() -> None:
+    """A shift by one bit, code 4 may be 3; in the second channel 7 may be 2."""
+    shift = Node("act", ShiftClip([0], 1, 0, 7), ("x",), ("y",))
+    empty = Graph("net", (), {"x": Stream((2, 2, 2), 0, 15)}, ("x",), ("y",))
+    graph = with_nodes(empty, (shift,), ties={"act": ((EVERY, 4, 3), (1, 7, 2))})
+
+    def change(x: IntArray, y: IntArray) -> IntArray:
+        y[x == 4] = 3
+        y[..., 1][x[..., 1] == 7] = 2
+        return y
+
+    (outcome,) = compare(graph, [Model(graph, ("y",), change)], images(), tolerant=True).outcomes
+    assert outcome.ties is not None and (outcome.ties.inside, outcome.ties.outside) == (8 + 3 + 4 + 3, 0)
+    with pytest.raises(MismatchError, match="and 5 elsewhere"):  # of the first channel at 7
+        compare(graph, [Model(graph, ("y",), lambda x, y: np.where(x == 7, 2, y))], images(), tolerant=True)
+
+
 def test_ties_of_later_images_are_numbered_on(graph: Graph) -> None:
     many = np.concatenate([np.zeros((60, 2, 2, 2), np.int64), images(15)])
     (outcome,) = compare(graph, [Model(graph, ("out", "y"), other)], many, tolerant=True).outcomes
@@ -157,7 +175,7 @@ def test_only_codes_that_rounding_can_give_are_ties(ties: tuple[int, ...], allow
 
 
 def test_ties_that_no_input_has_are_passed_over() -> None:
-    graph = network([[2, 5, 9], [3, 7, 11]], ((0, 2**70, 1), (2**70, 4, 1), (-1, 4, 1), (0, -(2**63), 1)))
+    graph = network([[2, 5, 9], [3, 7, 11]], ((0, 2**70, 1), (2**70, 4, 1), (-2, 4, 1), (0, -(2**63), 1)))
     with pytest.raises(MismatchError, match="0 codes differ where float rounding decides"):
         compare(graph, [Model(graph, ("y", "out"), other)], images(), tolerant=True)
 

@@ -28,11 +28,11 @@ TEXTS = "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BI
 BYTES = "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8"
 NUMBERS = "INT BININT BININT1 BININT2 LONG LONG1"
 TUPLES = frozenset("EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3".split())
-PLACES = frozenset("PUT BINPUT LONG_BINPUT".split())
+PLACES, FETCHES = frozenset("PUT BINPUT LONG_BINPUT".split()), frozenset("GET BINGET LONG_BINGET".split())
 STEPS = (
     TUPLES
     | PLACES
-    | set(f"PROTO FRAME MARK POP MEMOIZE GET BINGET LONG_BINGET STOP {OBJECTS} {TEXTS} {BYTES} {NUMBERS}".split())
+    | set(f"PROTO FRAME MARK MEMOIZE GET BINGET LONG_BINGET STOP {OBJECTS} {TEXTS} {BYTES} {NUMBERS}".split())
 )
 """Of pickles, the steps that make dictionaries, lists, texts, whole numbers and arrays of bytes."""
 
@@ -102,9 +102,17 @@ class _Unpickler(pickle.Unpickler):
 
 def check_steps(data: bytes) -> None:
     """Raise UnpicklingError, before anything is made, for a pickle that a few bytes make large, slow or deep."""
-    tuples = 0
+    tuples, may_be_tuple = 0, False
+    places: dict[object, bool] = {}
     for number, (step, value, _) in enumerate(pickletools.genops(data)):
         tuples += step.name in TUPLES
+        if step.name in PLACES or step.name == "MEMOIZE":
+            places[len(places) if value is None else value] = may_be_tuple
+        elif step.name in FETCHES and places.get(value):
+            # Python hashes a tuple anew wherever it stands: a few, each twice in the next one, take for ever.
+            raise pickle.UnpicklingError("it uses a tuple twice")
+        else:
+            may_be_tuple = step.name in TUPLES or step.name == "BUILD"  # of nothing, which leaves a tuple where it is
         if step.name not in STEPS:
             raise pickle.UnpicklingError(f"it holds the step {step.name}, which no dictionary of arrays has")
         if number >= MOST_STEPS:

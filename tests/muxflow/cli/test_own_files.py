@@ -117,6 +117,25 @@ def test_nobody_elses_file_is_replaced(muxflow: Call, project: Path) -> None:
     assert Path("compare.txt").read_text() == "my own" and theirs() == {".bashrc": "theirs"}
 
 
+def test_the_report_of_a_project_that_is_a_link_is_a_users_folder(muxflow: Call, project: Path) -> None:
+    (project / "report").symlink_to(project.parent / "theirs")
+    Path("theirs/report.md").write_text("my own")
+    for output in ("mine/report", "theirs"):
+        code, _, error = muxflow("report", "mine", "-f", "md", "--output", output)
+        assert code == 1 and "is not as Muxflow wrote it there" in error
+    assert theirs()["report.md"] == "my own"
+
+
+def test_what_stands_there_and_is_no_file_is_named(muxflow: Call, project: Path) -> None:
+    Path("paper").mkdir()
+    os.mkfifo("paper/report.md")
+    Path("paper", WRITTEN).write_text(json.dumps({"files": {"n" * 5000: "0"}}))
+    code, _, error = muxflow("report", "mine", "-f", "md", "--output", "paper", "--force")
+    assert code == 1 and "paper/report.md is no file; remove it" in error
+    os.remove("paper/report.md")
+    assert muxflow("report", "mine", "-f", "md", "--figures", "--output", "paper")[0] == 0
+
+
 def test_an_output_is_no_input(muxflow: Call, project: Path) -> None:
     assert muxflow("report", "mine", "--format", "json", "--output", "r2")[0] == 0
     shutil.copy("r2/report.json", "compare.json")
