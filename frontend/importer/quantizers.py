@@ -32,6 +32,8 @@ FLOAT_SLACK = 2.0**-21
 BETWEEN = np.linspace(-1, 1, 17)[1:-1]
 """Where within the slack codes are looked for that lie between those at its ends (decision): at the largest sums, of which
 the slack is 8 times float32's own, no float is left out."""
+MOST_TIES = 1 << 20
+"""Near ties that a graph keeps (decision): a few in a thousand sums of an ordinary network are one."""
 ROUNDING_MODES = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
 ACTIVATION_BITS, INPUT_BITS, CONSTANT_BITS = 16, 16, 32
 
@@ -273,6 +275,12 @@ def _emitted(importer: Importer, node: ModelNode, op: Threshold, stream: str, ti
         name, ties = shifted(importer, node, op, stream, ties)
     else:
         name = importer.emit(node.name, op, stream)
+    kept = sum(map(len, importer.ties.values())) + len(ties)
+    if kept > MOST_TIES:
+        raise UnsupportedError(
+            f"{node.label}: with its own there are {kept:,} sums at which float rounding decides between codes; up to "
+            f"{MOST_TIES:,} (MOST_TIES) are kept. Use one scale for all channels, one that is a power of two, or fewer bits"
+        )
     if ties:
         importer.ties[name] = ties
     return name

@@ -108,6 +108,18 @@ def test_ties_of_16_bits_are_those_of_the_product(units, build, save):
     assert int(graph.notes["near_ties"]) > 0
 
 
+def test_more_ties_than_a_graph_keeps_are_refused_by_name(build, save, monkeypatch):
+    monkeypatch.setattr("muxflow.frontend.importer.quantizers.MOST_TIES", 5)
+    b = build((1, 1, 4, 4))
+    b.quant(scale=1.0, bits=12, signed=1)
+    b.node("Conv", b.last, b.quant(np.float32([[[[1.3747]]]]), np.float32(1.3747), bits=2, signed=1))
+    b.quant(scale=1.0, bits=16, signed=1)
+    with pytest.raises(
+        UnsupportedError, match=r"Quant_\d+ \(Quant\): .* \d+ sums at which float rounding .* up to 5 \(MOST_TIES"
+    ):
+        load(save(b))
+
+
 @pytest.mark.parametrize("scale", [0.25, 0.375])
 def test_codes_that_are_passed_over_are_a_product(scale, build, prove):
     """A step of the sum is several codes: no shift alone, whose steps would have no width."""
