@@ -433,7 +433,7 @@ def test_a_sweep_ends_at_once_with_its_workers(
 
 def test_what_a_killed_simulation_left_goes_with_the_next(workplace: Path) -> None:
     csim = workplace / "project" / "csim"
-    left = csim / ".run.left" / "0"
+    left = csim / ".run.left_8_c" / "0"
     left.mkdir(parents=True)
     command = [sys.executable, "-m", "muxflow", "csim", "project", "--variant", "native", "--count", "4"]
     subprocess.run(command, cwd=workplace, capture_output=True, check=True)

@@ -26,7 +26,8 @@ def project(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / ".bashrc").write_text("theirs")
-    return Path(shutil.copytree(workplace / "untouched", tmp_path / "mine"))
+    made = shutil.ignore_patterns("report", "csim", "bitstream", "deploy", PROOF_FILE)  # by other tests
+    return Path(shutil.copytree(workplace / "untouched", tmp_path / "mine", ignore=made))
 
 
 @pytest.fixture
