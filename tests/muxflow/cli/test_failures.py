@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,8 +230,13 @@ def begun(arguments: Sequence[str], folder: Path, program: str = MAIN, **environ
 
 
 def wait_for(met: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    def is_met() -> bool:
+        with suppress(FileNotFoundError):  # a folder may go while its files are looked for
+            return met()
+        return False
+
     until = time.monotonic() + 60
-    while not met():
+    while not is_met():
         assert process.poll() is None and time.monotonic() < until, process.communicate()
         time.sleep(0.02)
 
