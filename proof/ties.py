@@ -16,6 +16,7 @@ import numpy.typing as npt
 from muxflow.dataflow.graph.graph import EVERY, Graph
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import IntArray
+from muxflow.dataflow.ops.shift_clip import ShiftClip
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.proof.execution import Floats
 
@@ -122,7 +123,7 @@ def _rows(graph: Graph, node: Node) -> int:
 def _unsure(graph: Graph, node: Node, x: IntArray) -> Flags:
     """Mark the inputs of a node at which rounding decides."""
     ties = graph.ties.get(node.name, ())
-    if not ties:
+    if not ties or not isinstance(node.op, Threshold | ShiftClip):
         return np.zeros(x.shape, bool)
     rows, stream = _rows(graph, node), graph.streams[node.inputs[0]]
     known = [tie for tie in ties if 0 <= tie[0] < rows and stream.lo <= tie[1] <= stream.hi]

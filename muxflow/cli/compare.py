@@ -10,7 +10,7 @@ import typer
 
 from muxflow.cli.console import Json, answer, out, tasks
 from muxflow.cli.opening import opened_project
-from muxflow.cli.report import open_report
+from muxflow.cli.report import ForceFilesOption, open_report
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.outputs import OutputFolder
 from muxflow.reports.compare import COMPARISONS, terminal, to_entry
@@ -32,9 +32,7 @@ def compare(
         str, typer.Option("--format", "-f", help=f"Files to write, with commas: {', '.join(COMPARISONS)}.")
     ] = "",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the files.")] = Path("build/compare"),
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace files in the folder that are not Muxflow's, or were changed since.")
-    ] = False,
+    force: ForceFilesOption = False,
     as_json: Json = False,
 ) -> None:
     """Set builds side by side: accuracy, bits, rate, latency, resources, what the tools said, derived figures."""

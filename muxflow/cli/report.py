@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from muxflow.reports.latex.prior import PriorWork
     from muxflow.reports.schema.report import Report
 
+ForceFilesOption = Annotated[
+    bool, typer.Option("--force", help="Replace files in the folder that are not Muxflow's, or were changed since.")
+]
 WithOption = Annotated[
     list[Path] | None,
     typer.Option("--with", metavar="PROJECT|JSON", help="Another design for the tables and figures of several."),
@@ -47,9 +50,7 @@ def report(
     prior: Annotated[
         list[Path] | None, typer.Option(help="Your own file of published designs, for the table of prior work.")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace files in the folder that are not Muxflow's, or were changed since.")
-    ] = False,
+    force: ForceFilesOption = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:

@@ -115,6 +115,22 @@ def test_ties_of_a_shift_are_of_channels_or_of_all() -> None:
         compare(graph, [Model(graph, ("y",), lambda x, y: np.where(x == 7, 2, y))], images(), tolerant=True)
 
 
+def test_ties_of_other_nodes_excuse_nothing() -> None:
+    """A file may list them, of nodes whose input has another shape than their output."""
+    thresholds = network([[2, 5, 9], [3, 7, 11]], ())
+    graph = with_nodes(thresholds, thresholds.nodes, ties={"scale": ((EVERY, 1, 6),)})
+
+    @dataclass
+    class Scaled(Model):
+        def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
+            out = self.graph(codes["x"])
+            assert isinstance(out, np.ndarray)
+            return {"out": Exactly(np.where(out == 3, 6, out))}
+
+    with pytest.raises(MismatchError, match="0 codes differ where float rounding decides"):
+        compare(graph, [Scaled(graph, ("out",))], images(), tolerant=True)
+
+
 def test_ties_of_later_images_are_numbered_on(graph: Graph) -> None:
     many = np.concatenate([np.zeros((60, 2, 2, 2), np.int64), images(15)])
     (outcome,) = compare(graph, [Model(graph, ("out", "y"), other)], many, tolerant=True).outcomes

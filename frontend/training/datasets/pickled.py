@@ -26,14 +26,10 @@ WORD = 1 << 32
 OBJECTS = "NONE NEWTRUE NEWFALSE EMPTY_DICT DICT EMPTY_LIST LIST SETITEM SETITEMS APPEND APPENDS GLOBAL STACK_GLOBAL REDUCE BUILD"
 TEXTS = "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8"
 BYTES = "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8"
-NUMBERS = "INT BININT BININT1 BININT2 LONG LONG1"
+NUMBERS = frozenset("INT BININT BININT1 BININT2 LONG LONG1".split())
 TUPLES = frozenset("EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3".split())
 PLACES, FETCHES = frozenset("PUT BINPUT LONG_BINPUT".split()), frozenset("GET BINGET LONG_BINGET".split())
-STEPS = (
-    TUPLES
-    | PLACES
-    | set(f"PROTO FRAME MARK MEMOIZE GET BINGET LONG_BINGET STOP {OBJECTS} {TEXTS} {BYTES} {NUMBERS}".split())
-)
+STEPS = TUPLES | PLACES | NUMBERS | FETCHES | set(f"PROTO FRAME MARK MEMOIZE STOP {OBJECTS} {TEXTS} {BYTES}".split())
 """Of pickles, the steps that make dictionaries, lists, texts, whole numbers and arrays of bytes."""
 
 
@@ -121,7 +117,7 @@ def check_steps(data: bytes) -> None:
             raise pickle.UnpicklingError(f"it gives an object the number {value}; at most {MOST_STEPS:,} (MOST_STEPS)")
         if tuples > MOST_TUPLES:
             raise pickle.UnpicklingError(f"it has more than {MOST_TUPLES:,} tuples (MOST_TUPLES)")
-        if isinstance(value, int) and step.name in NUMBERS.split() and not -WORD < value < WORD:
+        if isinstance(value, int) and step.name in NUMBERS and not -WORD < value < WORD:
             raise pickle.UnpicklingError("it holds a whole number of more than 32 bits")
 
 
