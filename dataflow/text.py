@@ -41,8 +41,15 @@ def message(text: str) -> str:
     return printable(text)
 
 
-_SHORT = reprlib.Repr()
-"""Writes what stands in each other two levels deep: a few bytes of a file can make a list whose whole text has no end."""
+class _Short(reprlib.Repr):
+    """Writes what stands in each other two levels deep: a few bytes of a file can make a list whose whole text has no end."""
+
+    def repr_instance(self, x: object, level: int) -> str:
+        """Return the text of an object, or raise what it raises: the library would write its address, new in each run."""
+        return repr(x)
+
+
+_SHORT = _Short()
 _SHORT.maxlevel = 2
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 2 * SHOWN
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdeque = SHOWN
