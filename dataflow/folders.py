@@ -76,14 +76,18 @@ def check_writable(path: Path, *sources: Path | None) -> None:
     """Raise MuxflowError, before any work, where a file cannot come to be at `path`: a folder, or below a file.
 
     Nor where it would take the place of one of `sources`, which the command reads: a file, or one that Muxflow wrote into a
-    folder.
+    folder; nor where it would be new among the latter.
     """
     target = Path(os.path.realpath(path))
     for source in filter(None, sources):
         folder = Path(os.path.realpath(source))
         manifest = read_manifest(folder)
-        if target == folder or (manifest and target in {folder / name for name in (*manifest.files, MANIFEST)}):
+        names = () if manifest is None else (*manifest.files, MANIFEST)
+        if target == folder or target in {folder / name for name in names}:
             raise MuxflowError(f"{path} is what the command reads; choose another file for what it writes")
+        for below in _folders(names) - {"."}:
+            if target.is_relative_to(folder / below):
+                raise MuxflowError(f"{path} would be among what the command reads; choose another file for what it writes")
     if path.is_dir():
         raise MuxflowError(f"{path} is a folder; give the name of a file")
     above = next((one for one in path.absolute().parents if one.exists()), None)
@@ -104,11 +108,16 @@ class Manifest:
     network: str
     files: Mapping[str, str]
 
+    @property
+    def encoded(self) -> bytes:
+        """The text that says so."""
+        return (json.dumps({"files": self.files, "network": self.network}, indent=1) + "\n").encode()
 
-def read_manifest(folder: Path) -> Manifest | None:
+
+def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest | None:
     """Read what Muxflow wrote into a folder; None where it says nothing, as one of an older version or of somebody else."""
     try:
-        entry = read_json(folder / MANIFEST)
+        entry = read_json(folder / name)
         files = entry["files"]
         hashes = files if isinstance(files, dict) else dict.fromkeys(files, "")
         if not isinstance(entry["network"], str):
@@ -259,7 +268,7 @@ def _put_back(old: Path, path: Path) -> None:
 
 def _write_manifest(folder: Path, network: str) -> None:
     files = {file.relative_to(folder).as_posix(): file_hash(file) for file in files_below(folder)}
-    (folder / MANIFEST).write_text(json.dumps({"files": files, "network": network}, indent=1) + "\n")
+    (folder / MANIFEST).write_bytes(Manifest(network, files).encoded)
 
 
 def _move_others(old: Path, new: Path, ours: Collection[str]) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import file_hash, read_json, write_together
-from muxflow.dataflow.folders import check_writable
+from muxflow.dataflow.files import file_hash, write_together
+from muxflow.dataflow.folders import Manifest, check_writable, read_manifest
 
 WRITTEN = ".muxflow-files.json"
 """Lists, in a folder that a user names for files, those that Muxflow wrote there, with their hashes."""
@@ -81,28 +80,16 @@ class OutputFolder:
         self.check(*contents)
         if self.own:
             return write_below(self.path, contents)
-        kept = {} if self.force and not self._readable() else self._listed()
-        kept = {name: value for name, value in kept.items() if os.path.isfile(self.path / name)}
+        kept = {name: value for name, value in self._listed().items() if os.path.isfile(self.path / name)}
         kept |= {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-        text = json.dumps({"files": dict(sorted(kept.items()))}, indent=1) + "\n"
-        return write_below(self.path, {WRITTEN: text.encode(), **contents})[1:]
+        return write_below(self.path, {WRITTEN: Manifest("", dict(sorted(kept.items()))).encoded, **contents})[1:]
 
-    def _listed(self) -> dict[str, str]:
+    def _listed(self) -> Mapping[str, str]:
         """Read which files Muxflow wrote, with their hashes."""
-        file = self.path / WRITTEN
-        if not os.path.lexists(file):
-            return {}
-        try:
-            return {str(name): str(value) for name, value in read_json(file)["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        manifest = read_manifest(self.path, WRITTEN)
+        if manifest is None and os.path.lexists(file := self.path / WRITTEN) and not self.force:
             raise MuxflowError(
                 f"{file} cannot be read, which says what Muxflow wrote there; choose another folder with --output, or replace "
                 "what is there with --force"
-            ) from error
-
-    def _readable(self) -> bool:
-        try:
-            self._listed()
-        except MuxflowError:
-            return False
-        return True
+            )
+        return {} if manifest is None else manifest.files

@@ -163,10 +163,8 @@ def prove(
         speeds[f"{variant}_compile_seconds"] = simulation.compile_seconds
     rest = ", ".join(end.rest for end in graph.ends.values() if end.rest)
     remarks = [f"up to {rest}, which the host computes" if rest else ""] * len(models)
-    edited = (
-        f"sources edited since they were written: {project.hls.edited}" if project.hls.edited else project.hls.doubts
-    )
-    remarks += [", ".join(filter(None, ("FIFOs at their depths" if bounded else "", edited)))] * len(simulations)
+    depths = "FIFOs at their depths" if bounded else ""
+    remarks += [", ".join(filter(None, (depths, project.hls.doubts)))] * len(simulations)
     rungs = [rung(outcome, remark) for outcome, remark in zip(agreed.outcomes, remarks, strict=True)]
     rungs.append(Rung(COSIMULATION, "not run", 0, "needs the vendor's tool: muxflow bitstream"))
     rungs.append(Rung("board", "not run", 0, "needs a bitstream and the board"))

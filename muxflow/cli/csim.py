@@ -87,8 +87,6 @@ def csim(
     images = images_for(opened.design.graph, data, split, data_folder, count, file)
     if changed := changed_model(opened.path):
         warn(f"{changed} is not the model that {project} was built from; `muxflow build` makes the project of it")
-    if opened.hls.edited:
-        warn(f"sources of {project} were edited since they were written: {opened.hls.edited}; cycles are of the design")
     variants: Any = ("native", "reference") if variant == "both" else (variant,)
     if weights is not None:
         _csim_with(opened, weights, images, variants, bounded, jobs, as_json)

@@ -1,4 +1,4 @@
-"""How commands open projects: a folder that does not say how its files were written is told."""
+"""How commands open projects: sources that are not as they were written are told, and where nothing says how they were."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from muxflow.dataflow.folders import untold
 
 
 def opened_project(path: Path) -> muxflow.Project:
-    """Open a project as `muxflow.open_project` does, and warn where it cannot be told whether it was edited."""
+    """Open a project as `muxflow.open_project` does, and warn where its sources were edited, or where that cannot be told."""
     opened = muxflow.open_project(path)
-    warn_of_untold(path)
+    _warn(path, opened.hls.doubts)
     return opened
 
 
 def warn_of_untold(path: Path) -> None:
     """Print a warning where it cannot be told whether a project in a folder was edited."""
-    if why := untold(path):
-        warn(f"{path}: {why}; build the project again")
+    _warn(path, untold(path))
+
+
+def _warn(path: Path, doubts: str) -> None:
+    if doubts:
+        warn(f"{path}: {doubts}; build the project again")

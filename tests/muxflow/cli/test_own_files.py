@@ -130,7 +130,7 @@ def test_the_report_of_a_project_that_is_a_link_is_a_users_folder(muxflow: Call,
 def test_what_stands_there_and_is_no_file_is_named(muxflow: Call, project: Path) -> None:
     Path("paper").mkdir()
     os.mkfifo("paper/report.md")
-    Path("paper", WRITTEN).write_text(json.dumps({"files": {"n" * 5000: "0"}}))
+    Path("paper", WRITTEN).write_text(json.dumps({"files": {"n" * 5000: "0"}, "network": ""}))
     code, _, error = muxflow("report", "mine", "-f", "md", "--output", "paper", "--force")
     assert code == 1 and "paper/report.md is no file; remove it" in error
     os.remove("paper/report.md")
@@ -151,6 +151,9 @@ def test_an_output_is_no_input(muxflow: Call, project: Path) -> None:
     ):
         code, _, error = muxflow(*command.split())
         assert code == 1 and f"{file} is what the command reads" in error, error
+    for output in ("mine/src", "mine/src/../include/new"):
+        code, _, error = muxflow("report", "mine", "-f", "md", "--output", output)
+        assert code == 1 and f"{output}/report.md would be among what the command reads" in error, error
     assert before == {path: path.read_bytes() for path in Path().glob("**/*") if path.is_file()}
 
 
