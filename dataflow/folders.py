@@ -87,7 +87,9 @@ def check_writable(path: Path, *sources: Path | None) -> None:
             raise MuxflowError(f"{path} is what the command reads; choose another file for what it writes")
         for below in _folders(names) - {"."}:
             if target.is_relative_to(folder / below):
-                raise MuxflowError(f"{path} would be among what the command reads; choose another file for what it writes")
+                raise MuxflowError(
+                    f"{path} would be among what the command reads; choose another file for what it writes"
+                )
     if path.is_dir():
         raise MuxflowError(f"{path} is a folder; give the name of a file")
     above = next((one for one in path.absolute().parents if one.exists()), None)
