@@ -47,6 +47,31 @@ TYPES = frozenset(
 )
 """Types of C and of the system, without the "_t" in which they end."""
 
+RTL_WORDS = frozenset(
+    # Of Verilog, SystemVerilog and VHDL, but for those that C++ has too.
+    "abs accept_on access after alias all always always_comb always_ff always_latch architecture array assertion assign "
+    "assume assume_guarantee attribute automatic before begin bind bins binsof bit block body buf buffer bufif0 bufif1 bus "
+    "byte casex casez cell chandle checker clocking cmos component config configuration constant constraint context cover "
+    "covergroup coverpoint cross deassign defparam design disable disconnect dist downto edge elsif end endcase endchecker "
+    "endclass endclocking endconfig endfunction endgenerate endgroup endinterface endmodule endpackage endprimitive "
+    "endprogram endproperty endsequence endspecify endtable endtask entity event eventually exit expect extends fairness "
+    "file final first_match force foreach forever fork forkjoin function generate generic genvar global group guarded highz0 "
+    "highz1 if iff ifnone ignore_bins illegal_bins impure implements implies import in inertial initial inout input inside "
+    "instance integer interconnect interface intersect is join join_any join_none label large let liblist library linkage "
+    "literal local localparam logic loop macromodule map matches medium mod modport module nand negedge nettype next nexttime "
+    "nmos none nor noshowcancelled notif0 notif1 null of on open others out output package packed parameter pmos port posedge "
+    "postponed primitive priority procedure process program property protected pull0 pull1 pulldown pullup "
+    "pulsestyle_ondetect pulsestyle_onevent pure rand randc randcase randsequence range rcmos real realtime record ref reg "
+    "reject reject_on release rem repeat report restrict restrict_guarantee rnmos rol ror rpmos rtran rtranif0 rtranif1 "
+    "s_always s_eventually s_nexttime s_until s_until_with scalared select sequence severity shared shortint shortreal "
+    "showcancelled signal sla sll small soft solve specify specparam sra srl strength string strong strong0 strong1 subtype "
+    "super supply0 supply1 sync_accept_on sync_reject_on table tagged task then throughout time timeprecision timeunit to "
+    "tran tranif0 tranif1 transport tri tri0 tri1 triand trior trireg type unaffected unique unique0 units unsigned until "
+    "until_with untyped use uwire var variable vectored virtual vmode void vprop vunit wait wait_order wand weak weak0 weak1 "
+    "when wildcard wire with within wor xnor".split()
+)
+"""What no module and no entity is called, in any case of letters: the tool names both after the top function."""
+
 _MACRO = re.compile(r"[^a-z]*[A-Z][^a-z]*[A-Z][^a-z]*|M_[0-9A-Z_]+[flx0-9]+|[LP]_tmp\w+|L_c\w+")
 _ORDINARY = re.compile(
     r"(?:ADD|AVGPOOL|BILLNET|BN|CIFAR|CNN|CNV|CONV|DENSE|ERN|FC|GRU|HEQ|HGQ|KWS|LFC|LSTM|MAXPOOL|MLP|MNIST|MOBILENET|MOGNET"

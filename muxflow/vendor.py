@@ -28,7 +28,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.text import reason
-from muxflow.hls.names import identifier
+from muxflow.hls.names import names_of
 from muxflow.hls.vitis.writing import VECTOR_FRAMES
 from muxflow.reports.schema.file import check_values
 from muxflow.reports.schema.stages import (
@@ -159,7 +159,7 @@ def _power(made: PowerEstimate, tool: str, state: State) -> Power:
 
 def _left_stages(design: Design, folder: Path) -> tuple[Stage, ...]:
     """Read the reports of a run that has not come to its end, one by one."""
-    top, made = identifier(design.graph.name), folder / "results"
+    top, made = names_of(design.folded).top, folder / "results"
     found: list[Stage] = []
     for place in dict.fromkeys(map(hls_results, FORMS)):
         results = folder / place

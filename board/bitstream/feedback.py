@@ -8,7 +8,6 @@ from pathlib import Path
 
 from muxflow.board.bitstream.pipelines import Pipeline, pipelines_of
 from muxflow.board.bitstream.vendor_reports import read_xml
-from muxflow.board.bitstream.vendor_tcl import top_name
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.resizing import PipelineTiming
 from muxflow.hls.vitis.project import Project
@@ -36,7 +35,7 @@ def reported_pipelines(project: Project) -> dict[str, PipelineTiming]:
     or interval no pipeline has.
     """
     folder = _folder(project)
-    top = top_name(project)
+    top = project.names.top
     if not (folder / f"{top}{SUFFIX}").is_file():
         others = ", ".join(sorted(file.name.removesuffix(SUFFIX) for file in folder.glob(f"*{SUFFIX}")))
         raise MuxflowError(f"{folder}: no report of the top function {top}, only of {others}: {_other(project)}")

@@ -19,7 +19,7 @@ from muxflow.board.bitstream.vendor_reports import (
     read_timing,
     read_utilisation,
 )
-from muxflow.board.bitstream.vendor_tcl import hls_results, top_name
+from muxflow.board.bitstream.vendor_tcl import hls_results
 from muxflow.dataflow.errors import ToolError
 from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.device import Resources
@@ -73,7 +73,7 @@ def read_figures(
     """Read the reports of the stages that ran; raises ToolError naming a report and what it lacks."""
     results = folder / hls_results(hls.form)
     made = folder / "results"
-    top = top_name(project)
+    top = project.names.top
     synthesised = read_synthesis(synthesis_report(results, top)) if "csynth" in stages else None
     cosimulated = read_cosimulation(results / "sim" / "report" / f"{top}_cosim.rpt") if "cosim" in stages else None
     label = None if vivado is None else vivado.label

@@ -25,7 +25,7 @@ from muxflow.board.bitstream.notices import cosimulation_refusal, notices_of
 from muxflow.board.bitstream.runner import Outcome, Runner, Stage, Tell, locked
 from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls, find_vivado
 from muxflow.board.bitstream.vendor_reports import read_synthesis
-from muxflow.board.bitstream.vendor_tcl import hls_results, top_name, write_scripts
+from muxflow.board.bitstream.vendor_tcl import hls_results, write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
 from muxflow.dataflow.folders import check_sources, whole_folder
@@ -174,7 +174,7 @@ def _check_stage(folder: Path, hls: VendorTool, vivado: VendorTool | None) -> St
 
 
 def _hls_stages(project: Project, folder: Path, hls: VendorTool, cosim: bool) -> Iterator[Stage]:
-    top = top_name(project)
+    top = project.names.top
     results = folder / hls_results(hls.form)
     sources = (project.path / "include", project.path / "src")
     bench = project.path / "tb"

@@ -14,7 +14,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.outputs import write_below
 from muxflow.dataflow.templates import templates
 from muxflow.dataflow.version import __version__
-from muxflow.hls.names import LOAD_PORTS, comment, identifier
+from muxflow.hls.names import LOAD_PORTS, comment
 from muxflow.hls.vitis.project import Project, vector_name
 
 HERE = Path(__file__).parent
@@ -107,11 +107,6 @@ def hls_results(form: Form) -> str:
     return "hls/hls" if form == "config" else "hls/solution"
 
 
-def top_name(project: Project) -> str:
-    """Name the function that becomes the accelerator, and its IP."""
-    return identifier(project.design.graph.name)
-
-
 def write_scripts(project: Project, board: Board, folder: Path, form: Form = "script") -> None:
     """Write the scripts for every stage, the HLS configuration and the monitor's source into `folder`.
 
@@ -133,7 +128,7 @@ def write_scripts(project: Project, board: Board, folder: Path, form: Form = "sc
         "clock": f"{design.clock_mhz:.6g}",
         "period": f"{1000 / design.clock_mhz:.3f}",
         "tool": project.options.tool,
-        "top": top_name(project),
+        "top": project.names.top,
         "flags": "-std=c++14 -I../include -I../src",
         "ip_folder": f"{hls_results(form)}/impl/ip",
         "pairs": pairs,

@@ -13,7 +13,6 @@ import pytest
 import muxflow
 from muxflow.board.bitstream.feedback import reported_pipelines
 from muxflow.board.bitstream.pipelines import pipelines_of
-from muxflow.board.bitstream.vendor_tcl import top_name
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.resizing import PipelineTiming, resized, with_pipelines
 from muxflow.dataflow.fit.timing import simulate
@@ -241,7 +240,7 @@ def test_a_design_that_deadlocks_is_told_by_process_and_stream(residual, tmp_pat
     project = write_project(design, tmp_path / "project")
     folder = write_reports(project, "hls/hls", {name: (400, 1) for name in ("act", "act2", "mix")})
     top = (REPORTS / "vivado_hls_2019.2_csynth.xml").read_text()
-    (folder / f"{top_name(project)}_csynth.xml").write_text(top)
+    (folder / f"{project.names.top}_csynth.xml").write_text(top)
     code, out, err = call("--from", project.path, "--json")
     assert code == 0, err
     entry = json.loads(out)

@@ -155,7 +155,7 @@ def test_block_design(projects, tmp_path, name):
     ip = tmp_path / vendor_tcl.hls_results("script") / "impl" / "ip" / "component.xml"
     ip.parent.mkdir(parents=True)
     pins = [[f"{port}_r" if len(ports) == 1 else port for port in ports] for ports in (inputs, outputs)]
-    ip.write_text(component("muxflow", "hls", vendor_tcl.top_name(project), "1.0", True, *pins))
+    ip.write_text(component("muxflow", "hls", project.names.top, "1.0", True, *pins))
     vivado = Vivado()
     assert run_script(tmp_path / "block_design.tcl", vivado.commands()) == 0
     assert {"dma", "dma_1", "monitor", "monitor_1"} < set(vivado.cells)

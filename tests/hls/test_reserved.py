@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import muxflow
+from muxflow.board.bitstream.vendor_tcl import write_scripts
+from muxflow.board.board import find_board
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.node import Node
@@ -134,6 +136,18 @@ def test_types_of_streams_differ_from_those_of_the_system() -> None:
     found = identifiers(["size", "n_size", "wchar", "x", "Size"], typed=True)
     assert list(found.values()) == ["n_size", "n_size_2", "n_wchar", "x", "Size"]
     assert identifiers(["size"]) == {"size": "size"}
+
+
+@pytest.mark.parametrize("network", ["module", "Entity", "logic", "Buffer", "s_wide", "wide_t"])
+def test_the_top_function_is_no_word_of_rtl_nor_of_the_project(tmp_path: Path, network: str) -> None:
+    """A module and an entity are named after it, and every script and reader of reports names it as the sources do."""
+    node = Node("n", Threshold(np.array([[1, 2, 3]]), [0]), ("wide",), ("y",))
+    graph = with_nodes(Graph(network, (), {"wide": Stream((2, 2, 2), 0, 3)}, ("wide",), ("y",)), [node])
+    project = muxflow.write(muxflow.fit(graph), tmp_path / "project")
+    assert project.hls.names.top == f"{network}_2"
+    assert f"{network}_2(" in (project.path / "src" / "top.cpp").read_text()
+    write_scripts(project.hls, find_board("pynq-z2"), tmp_path / "scripts")
+    assert f"-vlnv muxflow:hls:{network}_2:1.0 " in (tmp_path / "scripts" / "block_design.tcl").read_text()
 
 
 @pytest.mark.parametrize("network", ["Files", "size_t", "EXIT_SUCCESS"])
