@@ -23,6 +23,8 @@ from muxflow.dataflow.limits import check_depth
 
 MOST_TEXT = 1 << 26
 """Bytes of a text file that a project or a folder of Muxflow's holds."""
+MOST_TABLES = 1 << 21
+"""Lists and tables of a JSON file: two characters of it take a hundred bytes of memory and more (decision)."""
 MOST_TOML = 1 << 20
 """Bytes of a TOML file: people write them, and they are slow to read (decision)."""
 MOST_TOML_LINE = 1 << 12
@@ -163,8 +165,15 @@ def naming(path: Path) -> Iterator[None]:
 
 def file_hash(path: Path) -> str:
     """Compute the SHA-256 of what a file holds, in hexadecimal digits; raises OSError naming it."""
+    digest = hashlib.sha256()
+    add_file(digest, path)
+    return digest.hexdigest()
+
+
+def add_file(digest: hashlib._Hash, path: Path) -> None:
+    """Add what a file holds to a hash, in pieces; raises OSError naming it."""
     with naming(path), path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+        hashlib.file_digest(opened, lambda: digest)
 
 
 def read_bounded(path: Path, errors: str = "strict") -> str:
@@ -216,7 +225,15 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Read the JSON that a file holds; raises ValueError for one that is none, or is too deep."""
+    """Read the JSON that a file holds; raises ValueError for one that is none, or beyond a limit.
+
+    They are MOST_TEXT characters, MOST_TABLES lists and tables, and MOST_DEPTH of them in each other.
+    """
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"it has more than {MOST_TEXT:,} characters (MOST_TEXT)")
+    signs: tuple[Any, Any] = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, signs)) > MOST_TABLES:
+        raise ValueError(f"it has more than {MOST_TABLES:,} lists and tables (MOST_TABLES)")
     return _parsed(json.loads, text)
 
 

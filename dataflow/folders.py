@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import file_hash, permit, read_json
 from muxflow.dataflow.interruption import ended, undisturbed
-from muxflow.dataflow.limits import check_bytes
+from muxflow.dataflow.limits import MOST_FILES, check_bytes
 
 MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
@@ -130,17 +130,28 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest | None:
 
 
 def files_below(path: Path) -> list[Path]:
-    """List the files in a folder and in those below it, through links too, once each; where `path` is a file, it alone."""
+    """List the files in a folder and in those below it, through links too, once each; where `path` is a file, it alone.
+
+    Raises MuxflowError for more than MOST_FILES, and for a link to a folder that holds `path`: it holds what comes and goes.
+    """
     if not path.is_dir():
         return [path]
-    found, seen = [], set()
+    found: list[Path] = []
+    seen: set[str] = set()
     for above, folders, names in os.walk(path, followlinks=True):
         folders.sort()
         if (real := os.path.realpath(above)) in seen:
             folders.clear()
             continue
+        if seen and Path(os.path.realpath(path)).is_relative_to(real):
+            raise MuxflowError(f"{above} is a link to {real}, which holds {path}; remove it")
         seen.add(real)
         found += [Path(above, name) for name in names]
+        if len(found) > MOST_FILES:
+            raise MuxflowError(
+                f"{path}: more than {MOST_FILES:,} files (MOST_FILES), those in {above} among them; move away what does not "
+                "belong there"
+            )
     return sorted(found)
 
 
@@ -177,8 +188,9 @@ def check_sources(folder: Path, *parts: str) -> None:
     """Raise MuxflowError where files and folders in a written folder, `parts`, cannot be read whole by a tool or a hash.
 
     That is where one that Muxflow wrote is gone, where a device or a pipe stands, for which a tool waits without end, and
-    where a file is larger than any model.
+    where they are larger than any model.
     """
+    size = 0
     manifest = read_manifest(folder)
     ours = {folder / name for name in (manifest.files if manifest else ())}
     for part in parts:
@@ -186,7 +198,8 @@ def check_sources(folder: Path, *parts: str) -> None:
         inside = {file for file in ours if file.is_relative_to(above)}
         for file in sorted({*files_below(above), *inside}):
             if file.is_file():
-                check_bytes(str(file), file.stat().st_size)
+                size += file.stat().st_size
+                check_bytes(f"{folder}, up to {file}", size)
             elif file in inside:
                 raise MuxflowError(f"{file} is gone; build the project again")
             elif file.exists() and not file.is_dir():

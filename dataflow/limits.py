@@ -25,6 +25,8 @@ MOST_NODES = 1 << 16
 """Nodes of a model or a graph."""
 MOST_BYTES = 1 << 31
 """Bytes of a model file, and of all that it holds once decompressed: what protocol buffers allow."""
+MOST_FILES = 1 << 16
+"""Files of a folder that Muxflow reads whole, through links too."""
 MOST_DEPTH = 100
 """Lists and tables of a JSON or TOML file, or elements of an XML file, that stand in each other."""
 LEAST_FIGURE, MOST_FIGURE = 1e-12, 1 << 62

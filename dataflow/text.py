@@ -64,6 +64,11 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
+def encoded(text: str) -> bytes:
+    """Encode the text of a file; of a path whose bytes are no text, as of another system's, escapes stand for them."""
+    return text.encode(errors="backslashreplace")
+
+
 def in_one_line(name: str) -> str:
     """Return a name as messages show it: nothing in it ends the line or moves the cursor, and it is cut where it is long."""
     text = printable(name).replace("\n", "?")

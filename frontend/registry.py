@@ -16,6 +16,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import check_file
 from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.graph.passes import carry_state, load_weights
+from muxflow.dataflow.graph.spec import check_network
 from muxflow.dataflow.packages import Package
 from muxflow.frontend.kinds import kind_of
 from muxflow.frontend.model import ImportOptions, Model, NodeStatus
@@ -150,10 +151,13 @@ def load(path: Path, options: ImportOptions | None = None) -> Graph:
 
 
 def check(path: Path, options: ImportOptions | None = None) -> list[NodeStatus]:
-    """List what of a model file is supported, node by node, and what to do about the rest; raises as `read`."""
+    """List what of a model file is supported, node by node, and what to do about the rest.
+
+    Raises as `read`, and GraphError for a graph that is no whole network.
+    """
     from muxflow.frontend.importer.walk import check_model
 
     found = read(path, options)
     if isinstance(found, Graph):
-        return [NodeStatus(node.name, node.op.kind, True, "") for node in found.nodes]
+        return [NodeStatus(node.name, node.op.kind, True, "") for node in check_network(found).nodes]
     return check_model(found, options)

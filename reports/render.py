@@ -14,7 +14,7 @@ from rich.text import Text
 
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.outputs import write_below
-from muxflow.dataflow.text import cell, printable
+from muxflow.dataflow.text import cell, encoded, printable
 from muxflow.reports import tables
 from muxflow.reports.html.page import to_html
 from muxflow.reports.latex.kit import to_latex
@@ -148,4 +148,4 @@ def rendered(
     shown: T, renderings: Mapping[str, Callable[[T], str]], name: str, formats: Iterable[str]
 ) -> dict[str, bytes]:
     """Give what `<name>.<format>` holds for each format, by that name; raises UsageError for an unknown one."""
-    return {f"{name}.{ending}": renderings[ending](shown).encode() for ending in check_formats(formats, renderings)}
+    return {f"{name}.{ending}": encoded(renderings[ending](shown)) for ending in check_formats(formats, renderings)}

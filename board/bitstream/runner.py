@@ -181,7 +181,7 @@ def _key(stage: Stage, keys: Mapping[str, str]) -> str:
                 inside = file.relative_to(path.parent).as_posix()
                 with file.open("rb") as opened:
                     content = hashlib.file_digest(opened, "sha256").digest()
-                digest.update(b"\0" + inside.encode() + b"\0" + content)
+                digest.update(b"\0" + os.fsencode(inside) + b"\0" + content)
     return digest.hexdigest()
 
 

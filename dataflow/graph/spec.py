@@ -129,9 +129,9 @@ def check_network(graph: Graph) -> Graph:
     """Check what holds of a whole network beyond `check`, and not of a part of one, and return it.
 
     The host sends and takes data, once a frame, and each input is computed with; weights come from a source of the graph
-    and go to ports that take them. Raises GraphError naming what breaks one of these.
+    and go to ports that take them, in as many groups. Raises GraphError naming what breaks one of these.
     """
-    weights = graph.weights()
+    weights, producers = graph.weights(), graph.producers()
     for name in graph.inputs:
         if graph.streams[name].repeats > 1:
             raise GraphError(
@@ -152,6 +152,11 @@ def check_network(graph: Graph) -> Graph:
                 what = "takes weights" if port.weights else "takes no weights"
                 raise GraphError(
                     f"{node}: its port {port.name} {what}; {name} is {'' if name in weights else 'no '}stream of them"
+                )
+            read = getattr(node.op, "groups", 1)
+            if port.weights and (sent := getattr(producers[name].op, "groups", read)) != read:
+                raise GraphError(
+                    f"{node}: it reads weights in {read} groups, and {producers[name]} sends them in {sent}"
                 )
     return graph
 

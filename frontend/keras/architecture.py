@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 
 from muxflow.dataflow.errors import MuxflowError, UnsupportedError
-from muxflow.dataflow.files import parse_json
+from muxflow.dataflow.files import MOST_TEXT, parse_json
 from muxflow.dataflow.limits import check_bytes
 from muxflow.dataflow.text import shown
 
@@ -71,6 +71,10 @@ def _architectures(path: Path) -> Iterator[Any]:
             if WEIGHTS in sizes:
                 with h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
                     _check_data(what, file)
+            if sizes.get(CONFIG, 0) > MOST_TEXT:
+                raise MuxflowError(
+                    f"{what}: {CONFIG} of {sizes[CONFIG]:,} bytes; at most {MOST_TEXT:,} (MOST_TEXT) are supported"
+                )
             if CONFIG in sizes:
                 yield parse_json(archive.read(CONFIG))
     if h5py.is_hdf5(path):

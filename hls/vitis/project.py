@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from muxflow.board.driver.errors import AcceleratorError
 from muxflow.board.driver.weights import WeightMemories, read_weights, weight_file
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import naming
+from muxflow.dataflow.files import add_file
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.schedule import schedule
@@ -190,8 +191,8 @@ class Project:
         sources = (file for folder in SOURCES for file in files_below(self.path / folder))
         for file in sorted((*sources, self.path / DESIGN, self.path / GRAPH)):
             if file.is_file():
-                with naming(file):
-                    digest.update(file.relative_to(self.path).as_posix().encode() + b"\0" + file.read_bytes())
+                digest.update(os.fsencode(file.relative_to(self.path)) + b"\0")
+                add_file(digest, file)
         return digest.hexdigest()
 
     @cached_property

@@ -42,6 +42,7 @@ from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.folders import check_network, check_room
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.dataflow.quantities import rate, si
+from muxflow.dataflow.text import encoded
 from muxflow.hls.registry import as_built, find, loaded_weights
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def build(
         design = stage(begin, f"fit {board}", lambda: _fitted(graph, fitted, options))
         shares = ("board", "lut", "bram", "sure")
         command = command_line("build", model.name, *given_options(context, without=("output",), always=shares))
-        kept[BUILD_FILE] = f"{command}\n".encode()
+        kept[BUILD_FILE] = encoded(f"{command}\n")
         written = stage(begin, f"write {folder}", lambda: writer.write(design, folder, options, kept))
         bare = stage(begin, "FIFO margins", lambda: without_margins(design))
     report = folder_report(

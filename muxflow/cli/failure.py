@@ -70,12 +70,25 @@ def failure_of(error: BaseException, arguments: Sequence[str]) -> Failure:
         return Failure(message(f"{what} ({error.strerror}){_hint(error)}"), GENERAL)
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return Failure("too many files are open; raise the limit (ulimit -n), or use fewer --jobs", GENERAL)
+    if isinstance(error, EOFError | ValueError) and (compiled := _compiled_file(error)) is not None:
+        why = "as by a disk that was full when Python wrote it; remove it and run this again"
+        return Failure(message(f"{compiled} is damaged, {why}"), GENERAL)
     if (refusal := _temporary_refused()) is not None:
         return Failure(message(f"{refusal}; free space there, or name a folder in TMPDIR"), GENERAL)
     log = write_log(error, arguments)
     if isinstance(error, MemoryError):
         return Failure(f"not enough memory; use fewer images or a smaller model ({log})", GENERAL)
     return Failure(message(f"Muxflow itself failed, please report it ({log}): {reason(error)}"), INTERNAL)
+
+
+def _compiled_file(error: BaseException) -> str | None:
+    """Name the compiled source of a module that Python was reading when the error came; None where it was at none.
+
+    Python puts a file that it could not write whole in its place all the same, and never looks at its length.
+    """
+    last = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-2:]
+    found = (frame.f_locals.get("bytecode_path") for frame in last if "importlib" in frame.f_code.co_filename)
+    return next((one for one in found if isinstance(one, str)), None)
 
 
 def _hint(error: OSError) -> str:

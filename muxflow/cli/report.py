@@ -15,6 +15,7 @@ from muxflow.cli.opening import opened_project
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.folders import check_writable
 from muxflow.dataflow.outputs import OutputFolder, own_folder
+from muxflow.dataflow.text import encoded
 from muxflow.reports.render import RENDERINGS, check_formats, rendered, terminal
 from muxflow.reports.schema.file import to_entry
 
@@ -88,7 +89,7 @@ def report(
         contents = rendered(made, RENDERINGS, "report", chosen)
         if published is not None:
             texts = stage(begin, "tables", lambda: kit([made, *several], published))
-            contents |= {f"latex/{name}": text.encode() for name, text in texts.items()}
+            contents |= {f"latex/{name}": encoded(text) for name, text in texts.items()}
         if figures:
             drawn = stage(begin, "figures", lambda: _figures([made, *several]))
             contents |= {f"figures/{name}": data for name, data in drawn.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muxflow.dataflow.files import write_atomically
+from muxflow.dataflow.text import encoded
 from muxflow.reports.figures.data import OF_ONE, accuracy, frontier
 from muxflow.reports.figures.draw import DRAWINGS
 from muxflow.reports.figures.style import VECTOR, WIDTHS, Data, check_matplotlib, drawn
@@ -36,7 +37,7 @@ def draw_figures(reports: Sequence[Report]) -> Drawn:
         if not data.rows:
             left_out.append(f"{name}: not run")
             continue
-        files[f"{name}.csv"] = data.to_csv().encode()
+        files[f"{name}.csv"] = encoded(data.to_csv())
         for suffix, width in WIDTHS.items():
             made = drawn(DRAWINGS[name], data, width, VECTOR)
             files |= {f"{name}{suffix}{ending}": content for ending, content in made.items()}

@@ -19,6 +19,16 @@ from muxflow.dataflow.files import (
 from muxflow.dataflow.limits import MOST_DEPTH
 
 
+def test_json_of_more_tables_than_any_is_not_parsed(tmp_path, monkeypatch):
+    """A list of three bytes takes a hundred in memory."""
+    file = tmp_path / "many.json"
+    file.write_text("[[],[],{}]")
+    assert read_json(file) == [[], [], {}]
+    monkeypatch.setattr(files, "MOST_TABLES", 3)
+    with pytest.raises(ValueError, match=r"more than 3 lists and tables \(MOST_TABLES\)"):
+        read_json(file)
+
+
 def test_texts_are_not_read_without_end(tmp_path, monkeypatch):
     (tmp_path / "zeros").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "pipe")

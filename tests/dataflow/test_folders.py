@@ -17,6 +17,7 @@ from muxflow.dataflow.folders import (
     check_network,
     check_replaceable,
     check_sources,
+    files_below,
     held_folder,
     read_manifest,
     scratch_folder,
@@ -359,13 +360,38 @@ def test_what_a_tool_would_wait_for_or_never_end_with_is_refused(tmp_path):
         file.unlink()
         file.write_text("1")
     with own.open("r+b") as opened:
-        opened.truncate(MOST_BYTES + 1)
-    with pytest.raises(MuxflowError, match=r"own: 2,147,483,649 bytes.*MOST_BYTES"):
+        opened.truncate(MOST_BYTES)
+    with pytest.raises(MuxflowError, match=r"own: 2,147,483,650 bytes.*MOST_BYTES"):
         check_sources(target, "src")
     own.unlink()
     own.symlink_to(own.name)
     (target / "other").unlink()
     check_sources(target, "src", "main")
+
+
+def test_a_link_to_what_has_no_end_is_refused(tmp_path, monkeypatch):
+    target = tmp_path / "project"
+    with whole_folder(target) as folder:
+        (folder / "src" / "tables").mkdir(parents=True)
+        (folder / "src" / "a").write_text("1")
+    loop = target / "src" / "loop"
+    for holds in ("/", "..", "."):
+        loop.symlink_to(holds)
+        if holds == ".":
+            assert files_below(target / "src") == [target / "src" / "a"]
+        else:
+            with pytest.raises(
+                MuxflowError, match=rf"^{loop} is a link to /.*, which holds {target / 'src'}; remove it"
+            ):
+                check_sources(target, "src")
+        loop.unlink()
+    loop.symlink_to("tables")
+    for number in range(4):
+        (target / "src" / "tables" / str(number)).touch()
+    assert len(files_below(target / "src")) == 5
+    monkeypatch.setattr("muxflow.dataflow.folders.MOST_FILES", 4)
+    with pytest.raises(MuxflowError, match=r"src: more than 4 files \(MOST_FILES\), those in .*/src/loop among them"):
+        check_sources(target, "src")
 
 
 def killed(target: Path, at: str) -> None:

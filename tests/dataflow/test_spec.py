@@ -150,6 +150,11 @@ def test_a_network_keeps_weights_and_data_apart():
     two = with_nodes(replace(start, outputs=("y", "w")), (weights, product))
     with pytest.raises(GraphError, match="the output w is a stream of weights"):
         check_network(two)
+    depthwise = Node("w", RomWeights(np.ones((2, 4), np.int64), 2), (), ("w",))
+    with pytest.raises(
+        GraphError, match=r"p \(MatrixVector\): it reads weights in 1 groups, and w \(RomWeights\) sends them in 2"
+    ):
+        check_network(with_nodes(start, (depthwise, product)))
     outside = replace(start, streams={"x": vector, "w": Stream((2, 4), -1, 1)}, inputs=("x", "w"))
     with pytest.raises(GraphError, match=r"p \(MatrixVector\): its port w takes weights; w is no stream of them"):
         check_network(with_nodes(outside, (product,)))

@@ -22,7 +22,7 @@ from muxflow.dataflow.graph.graph import Graph
 from muxflow.dataflow.limits import MOST_BYTES
 from muxflow.frontend.importer.walk import import_model
 from muxflow.frontend.keras import child, process
-from muxflow.frontend.keras.architecture import check_calls
+from muxflow.frontend.keras.architecture import check_architecture, check_calls
 from muxflow.frontend.keras.execution import KerasExecution
 from muxflow.frontend.keras.layers import Call, Layers, write_layer
 from muxflow.frontend.keras.process import generation_of
@@ -325,6 +325,17 @@ def damaged(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["nested", "list", "odd", "encrypted", "method", "zlib", "lzma"])
 def test_an_archive_that_does_not_say_who_wrote_it(kind: str, tmp_path: Path) -> None:
     assert generation_of(damaged(tmp_path, kind)) == 2
+
+
+@pytest.mark.parametrize(("size", "limit"), [(1 << 26, "MOST_TEXT"), (3 << 21, "MOST_TABLES")])
+def test_an_architecture_without_end_is_not_parsed(tmp_path: Path, size: int, limit: str) -> None:
+    """A zip of some kilobytes: its lists would take gigabytes."""
+    file = tmp_path / "net.keras"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.0.0"}')
+        archive.writestr("config.json", f"[{'[],' * (size // 3 + 1)}[]]")
+    with pytest.raises(Exception, match=rf"\({limit}\)"):
+        check_architecture(file, frozenset)
 
 
 def test_who_wrote_an_archive_is_not_read_without_end(tmp_path: Path) -> None:

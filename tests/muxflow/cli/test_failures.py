@@ -1,9 +1,12 @@
 """Every failure is one message and a code: numbers out of range, streams that are closed, signals, mistakes of Muxflow."""
 
 import errno
+import importlib
 import json
 import os
+import py_compile
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -482,3 +485,27 @@ def test_too_many_open_files_are_no_mistake_of_muxflow(number: int) -> None:
     failure = failure_of(OSError(number, os.strerror(number)), [])
     assert failure.code == 1
     assert failure.message == "too many files are open; raise the limit (ulimit -n), or use fewer --jobs"
+
+
+def test_a_compiled_source_that_a_full_disk_cut_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "cut_short.py"
+    source.write_text("VALUE = 'of a module'\n" * 40)
+    compiled = Path(py_compile.compile(str(source), doraise=True))
+    compiled.write_bytes(compiled.read_bytes()[:60])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(EOFError) as met:
+        importlib.import_module("cut_short")
+    failure = failure_of(met.value, [])
+    assert failure.code == 1 and failure.message.startswith(f"{compiled} is damaged, as by a disk that was full")
+    monkeypatch.setattr("muxflow.cli.failure.write_log", lambda *_: "no log")
+    assert failure_of(EOFError("of something else"), []).code == 8
+
+
+def test_a_name_of_bytes_that_are_no_text(call_muxflow: Call, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a file from a system of another encoding has: escapes stand for them where a command or a name is written."""
+    monkeypatch.chdir(workplace)
+    name = os.fsdecode(b"n\xff.npz")
+    shutil.copy("small.npz", name)
+    assert call_muxflow("build", name, "--output", "bytes")[0] == 0
+    assert Path("bytes/build.txt").read_text().startswith(r"muxflow build 'n\udcff.npz' ")
+    assert call_muxflow("report", "bytes", "--latex")[0] == 0
