@@ -63,7 +63,7 @@ def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> Abst
 
     def make() -> Path:
         try:
-            return Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+            return Path(tempfile.mkdtemp(dir=parent, prefix=prefix)).absolute()
         except FileNotFoundError as error:
             if parent is not None:
                 raise

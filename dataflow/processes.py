@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,9 +85,10 @@ def ending(code: int, said: str = "") -> str:
 
 
 def first_errors(said: str) -> str:
-    """Give the first errors that a compiler names, its last lines where it names none, and where a disk is full."""
+    """Give the first errors that a compiler or its linker names, its last lines where it names none, and where a disk is full."""
     lines = said.splitlines()
-    return "\n".join([line for line in lines if "error" in line][:5] or lines[-5:]) + if_full(said)
+    named = [line for line in lines if "error" in line or re.search(r"\bld(\.\w+)?: ", line)]
+    return "\n".join(named[:5] or lines[-5:]) + if_full(said)
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:

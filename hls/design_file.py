@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import GraphError, MuxflowError
 from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device, Utilisation
@@ -18,6 +18,7 @@ from muxflow.dataflow.folders import edited_files
 from muxflow.dataflow.graph.codec import from_json, to_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.op import Fold
+from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import json_text, plainly
 from muxflow.dataflow.version import __version__
 from muxflow.hls.kernels import KERNELS
@@ -105,6 +106,11 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
             depths=entry.depths,
             timing=None if entry.completions is None else Timing(entry.completions, {}, {}, 0, entry.pipelines),
         )
+        design = replace(design, apart=entry.apart)
+        if design.interval < design.slowest_cycles:
+            raise GraphError(
+                f"a frame of {counted(design.interval, 'cycle')}, of which the slowest node takes {design.slowest_cycles:,}"
+            )
     except MuxflowError as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
     if changed := edited_files(folder, DESIGN, GRAPH):
@@ -112,4 +118,4 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
             f"{folder / changed[0]}: changed since Muxflow wrote it, so that sources and figures are of another design (line "
             "ends count, which git may change); build the project again, with the options of what you want"
         )
-    return replace(design, apart=entry.apart), entry.options
+    return design, entry.options

@@ -15,6 +15,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.timing import COMPILER
+from muxflow.dataflow.folders import edited_files
 from muxflow.dataflow.processes import completed
 from muxflow.dataflow.quantities import exact
 from muxflow.proof.ladder import Ladder, model_files
@@ -74,10 +75,10 @@ def changed_model(folder: Path) -> Path | None:
 
 
 def _kept_build(folder: Path) -> list[str]:
-    """Return the words of the command that built a project, none where the folder keeps none."""
+    """Return the words of the command that built a project, none where the folder keeps none as Muxflow wrote it."""
     file = folder / BUILD_FILE
     try:
-        words = shlex.split(read_bounded(file)) if file.is_file() else []
+        words = shlex.split(read_bounded(file)) if file.is_file() and not edited_files(folder, BUILD_FILE) else []
     except (ValueError, OSError, MuxflowError):
         return []
     return words if words[:2] == ["muxflow", "build"] else []

@@ -302,6 +302,14 @@ def test_a_scratch_folder_goes_though_signals_come(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_for_temporary_files_below_the_current_folder(monkeypatch, tmp_path):
+    """Tools run in folders of their own, in which a relative path is another."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", ".")
+    with scratch_folder() as folder:
+        assert folder.is_absolute() and folder.parent == tmp_path
+
+
 def test_no_place_for_temporary_files_is_said(monkeypatch):
     def nowhere(**_given):
         raise FileNotFoundError(2, "No usable temporary directory found")

@@ -25,6 +25,11 @@ def test_no_other_module_starts_a_python_by_itself(package: str) -> None:
     assert starting == (["packages.py", "processes.py"] if package == "dataflow" else [])
 
 
+def test_what_the_linker_says_is_told() -> None:
+    said = "a.cpp: note: x\n/usr/bin/ld: cannot open output file x.so: No such file\ncollect2: error: ld returned 1 exit status"
+    assert first_errors(said) == said.partition("\n")[2]
+
+
 def test_a_full_disk_of_temporary_files_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(space.tempfile, "gettempdir", lambda: str(tmp_path))
     said = "a.cpp: fatal error: error writing to /tmp/a.s: No space left on device\n"

@@ -444,3 +444,15 @@ def test_graph_names(make_graph, device, tmp_path, name):
     assert re.search(rf"^void {identifier(name)}\(", text, re.MULTILINE)
     assert f"using namespace {identifier(name)}_design;" in text
     assert f"set_top {identifier(name)}\n" in (project.path / "run_hls.tcl").read_text()
+
+
+def test_a_frame_takes_no_less_than_the_slowest_node(residual: Graph, tmp_path: Path) -> None:
+    """Cycles that somebody wrote, and made pass for Muxflow's, are no cycle simulation."""
+    project = muxflow.write(muxflow.fit(residual), tmp_path / "project")
+    file = project.path / "design.json"
+    entry = json.loads(file.read_text())
+    entry["completions"] = [1, 2, 3]
+    file.write_text(json.dumps(entry))
+    as_written(project.path)
+    with pytest.raises(MuxflowError, match=r"design\.json: .* a frame of 1 cycle, of which the slowest node takes \d+"):
+        muxflow.open_project(project.path)

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from command_line import run
+from edited import as_written
 from onnx import TensorProto, helper, numpy_helper
 
 import muxflow
@@ -116,7 +117,11 @@ def test_a_model_that_was_trained_again_is_said(workplace: Path, tmp_path: Path,
 )
 def test_an_edited_command_is_no_other_command(workplace: Path, tmp_path: Path, content: bytes, first: str) -> None:
     shutil.copytree(workplace / "untouched", tmp_path / "p")
-    (tmp_path / "p" / BUILD_FILE).write_bytes(content)
+    kept = tmp_path / "p" / BUILD_FILE
+    kept.write_text(kept.read_text().replace("--board", "--fps 10 --board"))
+    assert "--fps" not in told(tmp_path, "p")[0][0]
+    kept.write_bytes(content)
+    as_written(tmp_path / "p")
     assert told(tmp_path, "p")[0][0].startswith(first)
     assert "\x1b" not in run("report", "p", "--verbose", "--format", "txt", cwd=tmp_path).stdout
     assert "\x1b" not in (tmp_path / "p" / "report" / "report.txt").read_text()
