@@ -47,7 +47,8 @@ def command_line(command: str, *words: str | Path) -> str:
 def commands(design: Design, folder: Path, kept: Ladder, built_by: str = "") -> tuple[str, ...]:
     """List the commands that give a project and what is known of it again.
 
-    `built_by`: the build's, else the one that the folder keeps; the simulation's options are those that its ladder keeps.
+    `built_by`: the build's, else the one that the folder keeps; the simulation, where it has run, has the options that its
+    ladder keeps.
     Where Python did it, the commands are made of the design, and a rate that was asked for is not known.
     """
     build = (
@@ -55,12 +56,11 @@ def commands(design: Design, folder: Path, kept: Ladder, built_by: str = "") -> 
         or shlex.join(_kept_build(folder))
         or command_line("build", _model(design, folder), *_build_options(design))
     )
-    simulated = _simulation_options(kept.accuracy) if kept.options is None else kept.options
-    return (
-        f"{build} --output {shlex.quote(folder.name)}",
-        command_line("csim", folder.name, *simulated),
-        command_line("report", folder.name),
-    )
+    found = [f"{build} --output {shlex.quote(folder.name)}"]
+    if kept.rungs:
+        simulated = _simulation_options(kept.accuracy) if kept.options is None else kept.options
+        found.append(command_line("csim", folder.name, *simulated))
+    return (*found, command_line("report", folder.name))
 
 
 def changed_model(folder: Path) -> Path | None:

@@ -454,5 +454,5 @@ def test_a_frame_takes_no_less_than_the_slowest_node(residual: Graph, tmp_path: 
     entry["completions"] = [1, 2, 3]
     file.write_text(json.dumps(entry))
     as_written(project.path)
-    with pytest.raises(MuxflowError, match=r"design\.json: .* a frame of 1 cycle, of which the slowest node takes \d+"):
+    with pytest.raises(MuxflowError, match=r"design\.json: .*a frame of 1 cycle, of which the slowest node takes \d+"):
         muxflow.open_project(project.path)
