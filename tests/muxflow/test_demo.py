@@ -1,5 +1,6 @@
 """End to end on the digits: trained network = QONNX = graph = C simulation, every image of the held-out split."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from muxflow.frontend.training.trainer import file_name
 from muxflow.hls.vitis.project import MARKER
 from muxflow.proof.compare import compare
 from muxflow.proving import Begin
+from muxflow.reports.terminal import PlainConsole
 
 
 def silent(_title: str, _total: int):  # type: ignore[no-untyped-def]
@@ -51,6 +53,13 @@ def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
     assert not [name for name, used in report.used.items() if used > report.budget[name]]
     assert report.memory_bits["frame"] > 0
     assert (result.project / "model.onnx").read_bytes() == (PRETRAINED / "mognet_digits.onnx").read_bytes()
+    written = io.StringIO()
+    result.show(PlainConsole(width=120, file=written))
+    met = [line.rstrip() for line in written.getvalue().splitlines()]
+    page = (Path(__file__).parents[2] / "docs" / "results" / "demo.md").read_text()
+    told = page.partition("```\n")[2].partition("```")[0].splitlines()
+    places = ("project:", "report:", "done in")
+    assert [line for line in told if not line.startswith(places)] == [line for line in met if not line.startswith(places)]
 
 
 def test_a_network_that_is_not_shipped_is_named(tmp_path: Path) -> None:
