@@ -13,6 +13,12 @@ from muxflow.reports.schema.report import Report
 
 LEAST = 2
 """Builds that a comparison has at least."""
+SPREAD = ("LUT", "FF")
+"""Resources whose estimates have an interval."""
+SOME = frozenset(("URAM", *(f"{name}, 80 % interval" for name in SPREAD)))
+"""Figures that are left out where no build has them."""
+NONE = "-"
+"""Stands where a figure has no meaning."""
 MORE, LESS = 1, -1
 """Whether more or less of a figure is better."""
 
@@ -82,6 +88,10 @@ def _used(name: str) -> Measure:
     return Measure(name, "", lambda report: report.counted.used.get(name), LESS, lambda report: report.counted.title)
 
 
+def _interval(name: str) -> Measure:
+    return Measure(f"{name}, 80 % interval", "", lambda report: report.intervals.get(name, NONE))
+
+
 def _accuracy_is(report: Report) -> str:
     return "" if report.accuracy is None else report.accuracy.basis
 
@@ -102,6 +112,7 @@ MEASURES: Sequence[Measure] = (
     Measure("rate and latency are", "", _rate_is),
     *map(_used, ("LUT", "FF", "BRAM18", "URAM", "DSP")),
     Measure("resources are", "", lambda report: report.counted.title),
+    *map(_interval, SPREAD),
     Measure("slack", "ns", lambda report: report.slack_ns),
     Measure("power", "W", lambda report: report.watts, LESS),
 )
@@ -116,7 +127,7 @@ def rows(contenders: Sequence[Contender]) -> tuple[Row, ...]:
     first = next(one for one in reports if one is not None)
     measures = [*MEASURES, *(_derived(number, first) for number in range(len(derived(first))))]
     found = (_row(measure, reports) for measure in measures)
-    return tuple(row for row in found if row.name != "URAM" or any(value is not None for value in row.values))
+    return tuple(row for row in found if row.name not in SOME or any(value not in (None, NONE) for value in row.values))
 
 
 def _derived(number: int, first: Report) -> Measure:

@@ -44,7 +44,7 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         ("bits of weights / activations", precisions(report, " / "), "counted"),
         ("parameters", si(report.parameter_bits, "bit"), "weights and thresholds, each once"),
         ("generated weights", si(report.saved_bits, "bit"), "not stored"),
-        *((name, f"{amounts[name]:,}", counted.title) for name in report.used if name in amounts),
+        *((name, f"{amounts[name]:,}", _basis(report, name)) for name in report.used if name in amounts),
         ("rate", f"{rounded(report.frames_per_second)} frames/s", rate_is),
         ("latency", si(report.latency_us * 1e-6, "s"), report.cycles_are),
         *((one.name, one.text, one.what) for one in derived(report)),
@@ -82,9 +82,17 @@ def summary_tables(report: Report) -> tuple[TexTable, TexTable]:
         report.frames_per_second,
         report.latency_us,
     )
-    caption = f"{subject(report)}. Resources: {tex(counted.title)}; rate and latency: {tex(rate_is)}"
+    ends = ", ".join(f"{name} {interval}" for name, interval in report.intervals.items())
+    resources = f"{counted.title} (80 % interval: {ends})" if ends else counted.title
+    caption = f"{subject(report)}. Resources: {tex(resources)}; rate and latency: {tex(rate_is)}"
     caption += "." if accuracy is None else f"; accuracy: {tex(accuracy.basis)}."
     return narrow, TexTable("summary", report.network, caption, columns, (row,), wide=True)
+
+
+def _basis(report: Report, resource: str) -> str:
+    """Say what the figure of a resource is, with its interval where it is an estimate that has one."""
+    interval = report.intervals.get(resource)
+    return f"{report.counted.title}, 80 % interval {interval}" if interval else report.counted.title
 
 
 def layer_tables(report: Report) -> tuple[TexTable, TexTable]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from muxflow.dataflow.quantities import count
 from muxflow.reports.schema.rows import (
     EnergyPart,
     FifoRow,
@@ -166,6 +167,12 @@ class Report:
         """The last stage that says what the accelerator takes: implemented, synthesised, else the estimate."""
         estimate = Stage(ESTIMATE, "done", used=self.used)
         return next((stage for stage in reversed(self.stages) if stage.counts and stage.name != SYSTEM), estimate)
+
+    @property
+    def intervals(self) -> dict[str, str]:
+        """Write the 80 % interval of each resource that `counted` says an estimate of; none where a tool counted them."""
+        ends = self.between if self.counted.name == ESTIMATE else {}
+        return {name: f"{count(low)}-{count(high)}" for name, (low, high) in ends.items()}
 
     def error(self, resource: str, stage: Stage) -> float | None:
         """Give by how much the estimate is off what a stage counted, as a share of that.

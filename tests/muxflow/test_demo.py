@@ -59,7 +59,9 @@ def test_the_demo_proves_the_whole_ladder(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "results" / "demo.md").read_text()
     told = page.partition("```\n")[2].partition("```")[0].splitlines()
     places = ("project:", "report:", "done in")
-    assert [line for line in told if not line.startswith(places)] == [line for line in met if not line.startswith(places)]
+    assert [line for line in told if not line.startswith(places)] == [
+        line for line in met if not line.startswith(places)
+    ]
 
 
 def test_a_network_that_is_not_shipped_is_named(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.reports.latex.kit import MOST_LINES, PAPERS, kit, to_latex
 from muxflow.reports.latex.prior import FILE, MOST_DESIGNS, read_prior
-from muxflow.reports.latex.tables import design_tables, layer_tables
+from muxflow.reports.latex.tables import design_tables, layer_tables, summary_tables
 from muxflow.reports.latex.tex import Column, Tex, TexTable, label, number, tex
 from muxflow.reports.schema.report import Report
+from muxflow.reports.schema.stages import ESTIMATE, SYNTHESISED, Stage
 
 PDFLATEX, TEX = shutil.which("pdflatex"), ("article.cls", "IEEEtran.cls", "siunitx.sty", "booktabs.sty")
 
@@ -106,6 +107,18 @@ def test_captions_say_what_the_figures_are(whole: Report, report: Report) -> Non
     stages = kit([report], read_prior())["stages.tex"]
     assert "synthesised: not run" in stages and "implemented: not run" in stages
     assert "co{-}simulated: stale" in kit([whole], read_prior())["stages.tex"]
+
+
+def test_an_estimate_stands_beside_its_interval(report: Report) -> None:
+    """Down the column of its resource, and in the caption of one row; a resource that a tool counted has none."""
+    assert report.counted.name == ESTIMATE
+    low, high = report.between["LUT"]
+    narrow, wide = summary_tables(report)
+    (basis,) = (what for name, _, what in narrow.rows if name == "LUT")
+    assert str(basis).endswith(f", 80 % interval {low:,}-{high:,}")
+    assert rf"(80 \% interval: LUT {low:,}{{-}}{high:,}, FF " in wide.caption
+    counted = replace(report, stages=(Stage(SYNTHESISED, "done", "Vitis HLS 2022.2", used=report.used),))
+    assert "80" not in summary_tables(counted)[1].caption
 
 
 def test_a_long_table_is_several_floats(whole: Report) -> None:
