@@ -22,6 +22,8 @@ from muxflow.dataflow.limits import MOST_FILES, check_bytes
 
 MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
+WRITTEN = ".muxflow-files.json"
+"""Lists, in a folder that a user names for files, those that Muxflow wrote there, with their hashes."""
 REPLACED = ".replaced"
 """Ends the name of a folder whose place another one takes."""
 BESIDE = "muxflow-"
@@ -72,26 +74,39 @@ def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> Abst
     return ended(make, partial(shutil.rmtree, ignore_errors=True))
 
 
-def check_writable(path: Path, *sources: Path | None) -> None:
-    """Raise MuxflowError, before any work, where a file cannot come to be at `path`: a folder, or below a file.
+def check_writable(path: Path, *sources: Path | None, listed_in: Path | None = None) -> None:
+    """Raise MuxflowError, before any work, where a file cannot come to be at `path`: a folder, or where `check_place` does.
 
-    Nor where it would take the place of one of `sources`, which the command reads: a file, or one that Muxflow wrote into a
-    folder; nor where it would be new among the latter.
+    Nor where it would take the place of one of `sources`, files and projects that the command reads. `listed_in`: the folder
+    of which the caller itself decides what of the files that Muxflow wrote there is replaced.
     """
-    target = Path(os.path.realpath(path))
-    for source in filter(None, sources):
-        folder = Path(os.path.realpath(source))
-        manifest = read_manifest(folder)
-        names = () if manifest is None else (*manifest.files, MANIFEST)
-        if target == folder or target in {folder / name for name in names}:
-            raise MuxflowError(f"{path} is what the command reads; choose another file for what it writes")
-        for below in _folders(names) - {"."}:
-            if target.is_relative_to(folder / below):
-                raise MuxflowError(
-                    f"{path} would be among what the command reads; choose another file for what it writes"
-                )
+    if os.path.realpath(path) in {os.path.realpath(source) for source in filter(None, sources)}:
+        raise MuxflowError(f"{path} is what the command reads; choose another place for what the command writes")
+    check_place(path, *sources, listed_in=listed_in)
     if path.is_dir():
         raise MuxflowError(f"{path} is a folder; give the name of a file")
+
+
+def check_place(path: Path, *sources: Path | None, listed_in: Path | None = None) -> None:
+    """Raise MuxflowError where neither a file nor a folder may come to be at `path`: below a file, in a read-only folder.
+
+    Nor in the place of a file that a folder lists as Muxflow's, a project or one that a user named, nor among those of a
+    project. `sources`, `listed_in`: as for `check_writable`.
+    """
+    target = Path(os.path.realpath(path))
+    read = {os.path.realpath(source) for source in filter(None, sources)}
+    for folder in target.parents:
+        files = f"the files that Muxflow wrote into {folder}"
+        one, all_of = ("what the command reads",) * 2 if str(folder) in read else (f"one of {files}", files)
+        own = listed_in is not None and str(folder) == os.path.realpath(listed_in)
+        for name in (MANIFEST,) if own else (MANIFEST, WRITTEN):
+            manifest = read_manifest(folder, name)
+            if manifest is None:
+                continue
+            if target in {folder / file for file in (*manifest.files, name)}:
+                raise MuxflowError(f"{path} is {one}; choose another place for what the command writes")
+            if name == MANIFEST and any(target.is_relative_to(folder / at) for at in _folders(manifest.files) - {"."}):
+                raise MuxflowError(f"{path} would be among {all_of}; choose another place for what the command writes")
     above = next((one for one in path.absolute().parents if one.exists()), None)
     if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
         raise MuxflowError(
@@ -361,10 +376,15 @@ def _folders(names: Iterable[str]) -> set[str]:
 
 
 def check_replaceable(path: Path, marker: str, what: str) -> None:
-    """Raise MuxflowError where `path` cannot be replaced: a file, the current folder, one without `marker` or read-only."""
+    """Raise MuxflowError, before any work, where no new folder can take the place of `path`, or what stands there is no own one.
+
+    That is where `check_place` does, a file, the current folder, a mount point, one without `marker`, or a read-only one.
+    """
     path = Path(os.path.realpath(path))
-    if path == Path.cwd():
-        raise MuxflowError(f"{path} is the current folder, which a new folder cannot replace; choose another folder")
+    check_place(path)
+    if path == Path.cwd() or os.path.ismount(path):
+        met = "the current folder" if path == Path.cwd() else "a mount point"
+        raise MuxflowError(f"{path} is {met}, which a new folder cannot replace; choose another folder")
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
         raise MuxflowError(f"{path} exists and is not {what}; choose another folder or remove it")
     manifest = read_manifest(path)

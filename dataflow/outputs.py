@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import file_hash, write_together
-from muxflow.dataflow.folders import Manifest, check_writable, read_manifest
-
-WRITTEN = ".muxflow-files.json"
-"""Lists, in a folder that a user names for files, those that Muxflow wrote there, with their hashes."""
+from muxflow.dataflow.folders import WRITTEN, Manifest, alone, check_writable, read_manifest
 
 
 def own_folder(project: Path, name: str) -> Path:
@@ -60,29 +58,44 @@ class OutputFolder:
 
     def check(self, *names: str) -> None:
         """Raise MuxflowError where a file of one of these names cannot be written, or would take the place of another's."""
-        listed = {} if self.own or self.force else self._listed()
         check_unlinked(self.path, *(self.path / name for name in names))
         for name in names:
             file = self.path / name
-            check_writable(file, *self.reads)
+            check_writable(file, *self.reads, listed_in=self.path)
             if os.path.lexists(file) and not (file.is_symlink() or file.is_file()):
                 raise MuxflowError(f"{file} is no file; remove it, or choose another folder with --output")
-            if self.own or self.force or not (file.is_symlink() or file.is_file()):
-                continue
-            if file.is_symlink() or listed.get(name) != file_hash(file):
-                raise MuxflowError(
-                    f"{file} is not as Muxflow wrote it there, or somebody else's; choose another folder with --output, or "
-                    "replace it with --force"
-                )
+        for name in () if self.own or self.force else self.changed(*names):
+            raise MuxflowError(
+                f"{self.path / name} is not as Muxflow wrote it there, or somebody else's; choose another folder with "
+                "--output, or replace it with --force"
+            )
 
-    def write(self, contents: Mapping[str, bytes]) -> list[Path]:
-        """Write files by their names, all or none, and give them; raises MuxflowError as `check` does, before any."""
+    def changed(self, *names: str) -> list[str]:
+        """List what stands there under these names and is not as Muxflow wrote it: changed since, a link, or another's."""
+        listed = self._listed()
+        there = {name: self.path / name for name in names if os.path.lexists(self.path / name)}
+        return [
+            name
+            for name, file in there.items()
+            if file.is_symlink() or not file.is_file() or listed.get(name) != file_hash(file)
+        ]
+
+    def write(self, contents: Mapping[str, bytes], again: Callable[[], object] | None = None) -> list[Path]:
+        """Write files by their names, all or none, and give them; raises MuxflowError as `check` does, before any.
+
+        Processes that write into one folder do so one after the other; `again` is called when it is this one's turn, for what
+        else may have changed since the command began.
+        """
         self.check(*contents)
         if self.own:
             return write_below(self.path, contents)
-        kept = {name: value for name, value in self._listed().items() if os.path.isfile(self.path / name)}
-        kept |= {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-        return write_below(self.path, {WRITTEN: Manifest("", dict(sorted(kept.items()))).encoded, **contents})[1:]
+        with _made(self.path), alone(self.path):
+            self.check(*contents)
+            if again is not None:
+                again()
+            kept = {name: value for name, value in self._listed().items() if os.path.isfile(self.path / name)}
+            kept |= {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+            return write_below(self.path, {WRITTEN: Manifest("", dict(sorted(kept.items()))).encoded, **contents})[1:]
 
     def _listed(self) -> Mapping[str, str]:
         """Read which files Muxflow wrote, with their hashes."""
@@ -93,3 +106,22 @@ class OutputFolder:
                 "what is there with --force"
             )
         return {} if manifest is None else manifest.files
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder for the block; where that fails, those that were made go, unless something stands in them.
+
+    Raises MuxflowError naming the folder where the system refuses.
+    """
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        for one in new:
+            with suppress(OSError):
+                one.rmdir()
+        if isinstance(error, OSError):
+            raise MuxflowError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
+        raise

@@ -120,7 +120,7 @@ def run_demo(
     name = file_name(network, select)
     if name not in shipped():
         raise UsageError(unknown("network", name, shipped(), "does not ship"))
-    check_writable(output / f"{name}.onnx")
+    check_writable(output / f"{name}.onnx", listed_in=output)
     check_folder(output / name)
     _check_model(output / f"{name}.onnx", PRETRAINED / f"{name}.onnx", output / name / MODEL_FILE)
     torch.set_num_threads(1)

@@ -21,7 +21,7 @@ from muxflow.dataflow.graph.graph import Entry, Graph
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_bytes, check_elements
 from muxflow.dataflow.quantities import share
-from muxflow.dataflow.text import reason
+from muxflow.dataflow.text import in_one_line, reason
 
 IMAGES, LABELS = "images", "labels"
 """Names of the arrays in a file of images."""
@@ -91,7 +91,8 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
         if missing:
             wanted = " and ".join(graph.inputs) if len(graph.inputs) > 1 else IMAGES
             raise MuxflowError(
-                f"{path}: holds {', '.join(arrays) or 'no array'}; expected {wanted}, and {LABELS} for the accuracy"
+                f"{path}: holds {in_one_line(', '.join(arrays)) or 'no array'}; expected {wanted}, and {LABELS} for the "
+                "accuracy"
             )
         given = {name: arrays[name] for name in graph.inputs}
     remarks: list[str] = []
@@ -135,7 +136,7 @@ def _read(path: Path) -> Arrays:
     for name, array in arrays.items():
         if array.dtype.kind not in "iufb" or not array.ndim:
             raise MuxflowError(
-                f"{path}: {name} is {array.ndim}-dimensional of type {array.dtype}; expected arrays of numbers"
+                f"{path}: {in_one_line(name)} is {array.ndim}-dimensional of type {array.dtype}; expected arrays of numbers"
             )
     return arrays
 

@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from itertools import product
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -23,7 +24,7 @@ from typing import NoReturn
 import muxflow
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError, may_pass
-from muxflow.dataflow.files import read_json, write_atomically
+from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit import folding
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.timing import have_compiler
@@ -31,13 +32,14 @@ from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
 from muxflow.dataflow.interruption import HELD
+from muxflow.dataflow.outputs import OutputFolder
 from muxflow.dataflow.packages import install_extra
 from muxflow.dataflow.processes import GRACE_SECONDS
 from muxflow.dataflow.space import if_full
 from muxflow.dataflow.text import message, reason
 from muxflow.hls.kernels import KERNELS
 from muxflow.reports.schema.file import check_values
-from muxflow.sweep_results import Outcome, Point, check_results, write_results
+from muxflow.sweep_results import ROWS, TABLE, Outcome, Point, check_results, write_results
 
 CONNECT_SECONDS = 10
 SAFE_PATH = "PYTHONSAFEPATH"
@@ -70,6 +72,11 @@ class _Work:
         text = json.dumps(entry, sort_keys=True).encode()
         return hashlib.sha256(text + b"\0" + self.graph).hexdigest()[:24]
 
+    @cached_property
+    def file(self) -> str:
+        """Where in the folder of a sweep the result is kept."""
+        return f"points/{self.key}.json"
+
 
 def plan(
     models: Sequence[str],
@@ -90,22 +97,30 @@ def run_sweep(
     scheduler: str | None = None,
     force: bool = False,
     progress: Callable[[Outcome, int, int], None] | None = None,
+    remark: Callable[[str], object] | None = None,
 ) -> tuple[Outcome, ...]:
     """Fit every point and write `results.csv` and `results.json` into `folder`, in the order of the points.
 
     Each result is kept in `folder/points` as soon as it is there, so that a sweep that was interrupted goes on where it
-    stopped; a point is fitted again when its model, device, budget, clock or Muxflow's version has changed. A point that
+    stopped; a point is fitted again when its model, device, budget, clock or Muxflow's version has changed, or what was kept
+    of it is not as Muxflow wrote it, which `remark(text)` is told. A point that
     cannot be fitted is recorded with its reason and the rest goes on. So is one at which the machine fails, a compiler, the
     disk or the memory; that says nothing of the point, is not kept, and is tried again the next time.
     `jobs`: local processes; `scheduler`: address of a Dask scheduler (tcp://host:port) whose workers have Muxflow.
-    `force`: also where that loses what the folder holds of other points, or somebody else's files of these names.
+    `force`: also where that loses what the folder holds of other points, or files of these names that were changed, or are
+    somebody else's.
     `progress(outcome, done, all)` is called after each point.
-    Raises MuxflowError for no points, or where `force` is needed, ToolError when the scheduler does not answer.
+    Raises MuxflowError for no points, or where `force` is needed, before any work and once more before the results are
+    written; ToolError when the scheduler does not answer.
     """
     if not points:
         raise UsageError("a sweep of no points; give at least one model and one board")
-    if not force:
-        check_results(folder, points)
+    read = {Path(name) for point in points for name in (point.model, point.board) if Path(name).suffix}
+    place = OutputFolder(folder, tuple(sorted(read)), force=force)
+    place.check(TABLE, ROWS)
+    check_results(place, points)
+    kept = replace(place, force=True)  # whoever changed a result that is kept is told
+    kept.check("points/file")
     found: dict[Point, Outcome] = {}
 
     def record(outcome: Outcome) -> None:
@@ -115,27 +130,35 @@ def run_sweep(
 
     with scratch_folder() as scratch:
         graphs = {model: _graph(model, scratch) for model in dict.fromkeys(point.model for point in points)}
+    works = [_work(point, graphs[point.model]) for point in points]
+    files = [work.file for work in works if isinstance(work, _Work)]
+    kept.check(*files)
+    changed = set(kept.changed(*files))
+    if changed and remark:
+        remark(
+            f"{folder / min(changed)}{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}: not as Muxflow wrote it; "
+            "fitted again"
+        )
     waiting: list[_Work] = []
-    for point in points:
-        work = _work(point, graphs[point.model])
+    for work in works:
         if isinstance(work, Outcome):
             record(work)
-        elif (known := _read(folder, work)) is not None:
+        elif work.file not in changed and (known := _read(folder / work.file, work.point)) is not None:
             record(known)
         else:
             waiting.append(work)
     if waiting:
         with _executor(min(jobs, len(waiting)), scheduler) as executor:
-            _run(waiting, executor, folder, record)
+            _run(waiting, executor, kept, record)
         # A process that dies takes the others' results with it; alone, each point shows whether it was the one.
         for work in waiting:
             if work.point not in found:
                 with _executor(1, scheduler) as executor:
-                    _run([work], executor, folder, record)
+                    _run([work], executor, kept, record)
                 if work.point not in found:
                     record(Outcome(work.point, "crashed", DIED))
     outcomes = tuple(found[point] for point in points)
-    write_results(folder, outcomes)
+    write_results(place, outcomes)
     return outcomes
 
 
@@ -212,7 +235,7 @@ def fit_point(work: _Work) -> Outcome:
     )
 
 
-def _run(works: Sequence[_Work], executor: Executor, folder: Path, record: Callable[[Outcome], None]) -> None:
+def _run(works: Sequence[_Work], executor: Executor, kept: OutputFolder, record: Callable[[Outcome], None]) -> None:
     futures: dict[Future[Outcome], _Work] = {}
     try:
         with _masked():
@@ -226,8 +249,7 @@ def _run(works: Sequence[_Work], executor: Executor, folder: Path, record: Calla
             except Exception as error:  # whatever a worker or the cluster raises concerns this point only
                 outcome = Outcome(work.point, "crashed", f"{type(error).__name__}: {error}")
             if outcome.status != "crashed":
-                data = json.dumps(asdict(outcome), indent=2, allow_nan=False).encode()
-                write_atomically(folder / "points" / f"{work.key}.json", data + b"\n")
+                kept.write({work.file: json.dumps(asdict(outcome), indent=2, allow_nan=False).encode() + b"\n"})
             record(outcome)
     except BaseException:
         for pending in futures:
@@ -275,12 +297,12 @@ def _leave(number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _read(folder: Path, work: _Work) -> Outcome | None:
+def _read(file: Path, point: Point) -> Outcome | None:
     """Read the outcome of an earlier run; None where there is none, or where its file is damaged."""
     try:
-        entry = read_json(folder / "points" / f"{work.key}.json")
+        entry = read_json(file)
         check_values(entry)
-        return replace(from_json(Outcome, entry), point=work.point)
+        return replace(from_json(Outcome, entry), point=point)
     except (OSError, ValueError, MuxflowError):
         return None
 

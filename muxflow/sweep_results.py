@@ -7,13 +7,13 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Literal
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.files import read_json, write_atomically
+from muxflow.dataflow.files import read_json
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.limits import is_number, number_text
+from muxflow.dataflow.outputs import OutputFolder
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import cell
 
@@ -72,9 +72,10 @@ class Outcome:
     simulated: bool = False
 
 
-def check_results(folder: Path, points: Sequence[Point]) -> None:
+def check_results(place: OutputFolder, points: Sequence[Point]) -> None:
     """Raise MuxflowError where a sweep of these points would lose results in a folder: of other points, or no sweep's."""
-    if not (folder / TABLE).exists() and not (folder / ROWS).exists():
+    folder = place.path
+    if place.force or (not (folder / TABLE).exists() and not (folder / ROWS).exists()):
         return
     remedy = "choose another folder, or replace it with --force"
     try:
@@ -91,11 +92,14 @@ def check_results(folder: Path, points: Sequence[Point]) -> None:
         )
 
 
-def write_results(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write `results.json`, by which a later sweep tells whose the results are, then `results.csv`."""
+def write_results(place: OutputFolder, outcomes: Sequence[Outcome]) -> None:
+    """Write `results.json`, by which a later sweep tells whose the results are, and `results.csv`, unless another's are lost."""
     rows = [asdict(outcome) for outcome in outcomes]
-    write_atomically(folder / ROWS, (json.dumps(rows, indent=2, allow_nan=False) + "\n").encode())
-    write_atomically(folder / TABLE, to_csv(outcomes).encode())
+    contents = {
+        ROWS: (json.dumps(rows, indent=2, allow_nan=False) + "\n").encode(),
+        TABLE: to_csv(outcomes).encode(),
+    }
+    place.write(contents, lambda: check_results(place, [outcome.point for outcome in outcomes]))
 
 
 def to_csv(outcomes: Sequence[Outcome]) -> str:

@@ -68,7 +68,7 @@ class Row:
         if value is None:
             return "not run"
         if isinstance(value, str):
-            return value
+            return value.replace("\n", " ")  # a file may hold any text
         if self.unit == "%":
             return percent(value / 100)
         number = count(value) if isinstance(value, int) else rounded(value)

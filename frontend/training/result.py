@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.files import read_json
+from muxflow.dataflow.outputs import OutputFolder
+from muxflow.dataflow.text import in_one_line
+
 MOST_EPOCHS, MOST_SEED = 10**6, 2**32 - 1
 """What a training may ask for: a decision, and what the random generators take."""
 
@@ -37,3 +42,21 @@ class TrainResult:
 def shipped() -> tuple[str, ...]:
     """List the names of the networks that ship with their Brevitas weights."""
     return tuple(sorted(path.stem for path in PRETRAINED.glob("*.pt")))
+
+
+def check_run(
+    place: OutputFolder, report: str, model: str, command: str, remedy: str = "replace it with --force"
+) -> None:
+    """Raise MuxflowError where a model in a folder is of another training than `command`, which its report says.
+
+    `report`, `model`: the names of the files there; `remedy`: how it is replaced.
+    """
+    if place.force or not any((place.path / name).exists() for name in (report, model)):
+        return
+    try:
+        found = read_json(place.path / report)["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    if found != command:
+        of = f"another training, {in_one_line(found)}" if isinstance(found, str) else "a training that cannot be told"
+        raise MuxflowError(f"{place.path / model} is of {of}; choose another folder with --output, or {remedy}")

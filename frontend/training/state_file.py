@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.limits import check_bytes, check_elements
+from muxflow.dataflow.outputs import write_below
 from muxflow.dataflow.text import shown
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors and what describes them as a file of PyTorch's, whole or not at all."""
+    """Write tensors and what describes them as a file of PyTorch's, whole or not at all; it takes the place of a link."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_atomically(path, buffer.getvalue())
+    write_below(path.parent, {path.name: buffer.getvalue()})
 
 
 def read_state(path: Path) -> dict[str, Any]:

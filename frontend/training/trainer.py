@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.folders import alone, check_writable
+from muxflow.dataflow.folders import check_writable, scratch_folder
 from muxflow.dataflow.limits import check_option
+from muxflow.dataflow.outputs import OutputFolder, check_unlinked
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import unknown
 from muxflow.frontend.training import presets
@@ -30,7 +30,7 @@ from muxflow.frontend.training.progress import training_bars
 from muxflow.frontend.training.quantizers import freeze_heq
 from muxflow.frontend.training.recipes import RECIPES, TrainConfig
 from muxflow.frontend.training.remeasure import remeasured
-from muxflow.frontend.training.result import TrainResult
+from muxflow.frontend.training.result import TrainResult, check_run
 from muxflow.frontend.training.staged import Staged, stage_epochs
 from muxflow.frontend.training.stages import read_checkpoint, restore_optimizer, unreadable
 from muxflow.frontend.training.state_file import write_state
@@ -254,6 +254,7 @@ def train_preset(
     seed: int = 0,
     output: str | Path,
     resume: bool = True,
+    force: bool = False,
     threads: int = 1,
     progress: bool = True,
     validate: bool = False,
@@ -262,8 +263,10 @@ def train_preset(
 
     `preset`: one of `RECIPES`; `select`: residual join of a MOGNET, None for the preset's; `data`: folder of the data set's
     files, where no package ships it; `epochs`: None takes the recipe's; `seed`: initial weights and order; `resume`:
-    continue from the checkpoint in `output/<name>/`; `threads`: torch threads, results are reproducible for 1; `validate`:
-    leave the test split alone, and measure on a fifth of the training split that is not trained on, to compare choices.
+    continue from the checkpoint in `output/<name>/`; `force`: also where that replaces files that were changed since,
+    or are somebody else's, or a model of another training, as beginning anew does too; `threads`: torch threads, results
+    are reproducible for 1; `validate`: leave the test split alone, and measure on a fifth of the training split that is not
+    trained on, to compare choices.
     `<name>`: see `file_name`. An encoder whose codes have layers of their own is trained for compression too, on the
     photographs that packages ship and those in the folder `pictures`, and `<name>.decoder` is written.
     Raises MuxflowError when an option is unknown, the data are absent or broken, what is written has no place, or
@@ -275,16 +278,37 @@ def train_preset(
     chosen = {} if select is None else {"select": select}
     dataset_name, config = RECIPES[preset]
     config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
+    usual = presets.family(preset).build(preset, seed) if select == "channel" else None
     model = presets.family(preset).build(preset, seed, **chosen)
+    if usual is not None and usual.config == model.config:
+        chosen = {}
     compresses = bool(getattr(model.config, "measured", ()))
     if pictures is not None and not compresses:
         raise UsageError(f"preset {preset!r} does not compress pictures, so it is not trained on {pictures}")
     photographs = training_pictures(pictures) if compresses else ()
     folder = Path(output)
     name = file_name(preset, select)
-    endings = (".pt", ".json", ".onnx", *((DECODER,) if compresses else ()), f"/{CHECKPOINT}")
-    for ending in endings:
-        check_writable(folder / f"{name}{ending}")
+    options = {**chosen, "epochs": config.epochs, "seed": seed}
+    if dataset_name not in PACKAGED:
+        options["data"] = "."
+    if pictures is not None:
+        options["pictures"] = "."
+    if validate:
+        options["validate"] = True
+    call = ", ".join((repr(preset), *(f"{key}={value!r}" for key, value in options.items()), "output='.'"))
+    command = f'python -c "from muxflow.frontend.training.trainer import train_preset; train_preset({call})"'
+    place = OutputFolder(folder, force=force)
+    place.check(*(f"{name}{ending}" for ending in (".pt", ".json", ".onnx", *((DECODER,) if compresses else ()))))
+
+    def check_own() -> None:
+        if resume:
+            check_run(place, f"{name}.json", f"{name}.onnx", command, "begin anew with --no-resume (resume=False)")
+
+    check_own()
+    stages = range(1, len(model.shares)) if isinstance(model, Staged) else ()
+    for below in (name, *(f"{name}_stage_{number}" for number in stages)):
+        check_unlinked(folder, folder / below / CHECKPOINT)
+        check_writable(folder / below / CHECKPOINT)
     train_set, test_set = _loaded(dataset_name, data, progress)
     whole = len(train_set) + len(test_set)
     if validate:
@@ -304,16 +328,8 @@ def train_preset(
             )
     finally:
         torch.set_num_threads(previous)
-    options = {**chosen, "epochs": config.epochs, "seed": seed}
-    if dataset_name not in PACKAGED:
-        options["data"] = "."
-    if pictures is not None:
-        options["pictures"] = "."
-    if validate:
-        options["validate"] = True
-    call = ", ".join((repr(preset), *(f"{key}={value!r}" for key, value in options.items()), "output='.'"))
     report = {
-        "command": f'python -c "from muxflow.frontend.training.trainer import train_preset; train_preset({call})"',
+        "command": command,
         "preset": preset,
         "dataset": dataset_name,
         "split": f"{test_set.split} ({len(test_set)} images held out of {whole})",
@@ -325,16 +341,16 @@ def train_preset(
         "recipe": asdict(config),
         **({"compression": compression} if decoder else {}),
     }
-    summary = folder / f"{name}.json"
-    with alone(folder):  # the files of another training would mix with these
-        write_state(folder / f"{name}.pt", model.state_dict())
+    with scratch_folder() as scratch:
+        write_state(scratch / f"{name}.pt", model.state_dict())
+        (scratch / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         if decoder is not None:
-            write_atomically(folder / f"{name}{DECODER}", decoder_bytes(decoder))
-        write_atomically(summary, (json.dumps(report, indent=2) + "\n").encode())
-        exported = export_trained(folder / name, folder / f"{name}.onnx")
+            (scratch / f"{name}{DECODER}").write_bytes(decoder_bytes(decoder))
+        export_trained(scratch / name, scratch / f"{name}.onnx")
+        place.write({file.name: file.read_bytes() for file in sorted(scratch.iterdir())}, check_own)
     return TrainResult(
-        exported,
-        summary,
+        folder / f"{name}.onnx",
+        folder / f"{name}.json",
         dataset_name,
         test_set.split,
         result.images,

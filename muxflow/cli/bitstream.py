@@ -27,8 +27,9 @@ from muxflow.board.board import Board, boards, find_board
 from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out
 from muxflow.cli.opening import opened_project
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.folders import check_network
+from muxflow.dataflow.folders import check_network, check_room
 from muxflow.hls.vitis.project import Project
+from muxflow.hls.vitis.writing import check_folder
 
 LAST_STAGES = ", ".join(STAGES)
 
@@ -104,9 +105,12 @@ def _opened(
 
     chosen = find_board(board or "pynq-z2")
     tell("build", str(path))
-    folder, graph = output or Path("build") / path.stem, muxflow.load(path)
+    folder = output or Path("build") / path.stem
+    check_folder(folder)
+    graph, kept = muxflow.load(path), model_copy(path)
     check_network(folder, graph.name, "or replace it with `muxflow build --force`")
-    return muxflow.write(muxflow.fit(graph, chosen), folder, extra=model_copy(path)).hls, chosen
+    check_room(folder, kept)
+    return muxflow.write(muxflow.fit(graph, chosen), folder, extra=kept).hls, chosen
 
 
 def _show(project: Project, made: Bitstream) -> None:

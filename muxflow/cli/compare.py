@@ -13,6 +13,7 @@ from muxflow.cli.opening import opened_project
 from muxflow.cli.report import ForceFilesOption, open_report
 from muxflow.dataflow.errors import UsageError
 from muxflow.dataflow.outputs import OutputFolder
+from muxflow.dataflow.text import in_one_line
 from muxflow.reports.compare import COMPARISONS, terminal, to_entry
 from muxflow.reports.render import check_formats, rendered
 from muxflow.reports.side_by_side import LEAST, Contender, rows
@@ -70,5 +71,5 @@ def build_title(build: Path) -> str:
     """Name a build after its project's folder, in which a report's file lies in `report/`; any other file after itself."""
     path = build.resolve()
     if not path.is_file():
-        return path.name
-    return path.parent.parent.name if path.parent.name == "report" else path.stem
+        return in_one_line(path.name)
+    return in_one_line(path.parent.parent.name if path.parent.name == "report" else path.stem)

@@ -42,7 +42,9 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, instead of local processes.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace results of other points in the folder.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace results of other points in the folder, or changed ones.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fit every model to every board, budget and clock; an interrupted sweep goes on where it stopped."""
@@ -63,7 +65,9 @@ def sweep(
                 err.print(f"{count}/{total} {_title(outcome)}: {outcome.status}")
             done(count, total)
 
-        outcomes = run_sweep(points, output, jobs=jobs, scheduler=scheduler, force=force, progress=progress)
+        outcomes = run_sweep(
+            points, output, jobs=jobs, scheduler=scheduler, force=force, progress=progress, remark=warn
+        )
 
     def show() -> None:
         out.print(table(outcomes))

@@ -45,6 +45,13 @@ def train(
         "build/train"
     ),
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace a model of another training, or files that are not Muxflow's, or were changed since.",
+        ),
+    ] = False,
     threads: Annotated[int, typer.Option(help="Torch threads; results are reproducible with 1.")] = 1,
     validate: Annotated[
         bool,
@@ -65,7 +72,9 @@ def train(
             raise UsageError(
                 f"{preset}: --select, --data, --pictures, --threads and --validate are options of the Brevitas presets only"
             )
-        result = keras_training.train_keras(preset, epochs=epochs, seed=seed, output=output, progress=not as_json)
+        result = keras_training.train_keras(
+            preset, epochs=epochs, seed=seed, output=output, force=force, progress=not as_json
+        )
     else:
         from muxflow.frontend.training.trainer import train_preset
 
@@ -80,6 +89,7 @@ def train(
             seed=seed,
             output=output,
             resume=resume,
+            force=force,
             threads=threads,
             progress=not as_json,
             validate=validate,

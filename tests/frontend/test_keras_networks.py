@@ -18,6 +18,7 @@ from muxflow.dataflow.ops.mux_join import MuxJoin
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.ops.window_pool import WindowPool
+from muxflow.dataflow.outputs import WRITTEN
 from muxflow.frontend.importer.walk import import_model
 from muxflow.frontend.keras.execution import keras_execution
 from muxflow.frontend.keras.reader import describe_models
@@ -125,7 +126,13 @@ def test_training_again_gives_the_same_file(tmp_path):
     assert results[0].model.read_bytes() == results[1].model.read_bytes()
     assert results[0].images == 450
     assert 0.1 < results[0].accuracy == results[1].accuracy
-    assert sorted(path.name for path in (tmp_path / "0").iterdir()) == [f"{NAMES[1]}.h5", f"{NAMES[1]}.json"]
+    assert sorted(path.name for path in (tmp_path / "0").iterdir()) == [WRITTEN, f"{NAMES[1]}.h5", f"{NAMES[1]}.json"]
+    for other, text in (({"seed": 4}, "h5 is of another training, muxflow train .* --seed 3; choose .* with --force"),):
+        with pytest.raises(MuxflowError, match=text):
+            train_keras(NAMES[1], epochs=1, output=tmp_path / "0", progress=False, **other)
+    results[0].model.write_bytes(b"mine")
+    with pytest.raises(MuxflowError, match=r"h5 is not as Muxflow wrote it there, or somebody else's; .* with --force"):
+        train_keras(NAMES[1], epochs=1, seed=3, output=tmp_path / "0", progress=False)
 
 
 def test_bad_requests_for_training(tmp_path):

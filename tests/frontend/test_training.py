@@ -1,9 +1,6 @@
 """Training: deterministic, resumable, honest about its inputs; the shipped models."""
 
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -193,25 +190,24 @@ def test_train_preset_leaves_a_model_and_its_report(tmp_path, capsys):
     assert replace(again, seconds=0) == replace(result, seconds=0)
 
 
-def test_files_of_two_trainings_in_one_folder_do_not_mix(tmp_path, monkeypatch):
-    both, write, trained = threading.Barrier(2), training.write_state, {}
-
-    def write_together(path, state):
-        write(path, state)
-        with suppress(threading.BrokenBarrierError):
-            both.wait(1)
+def test_of_two_trainings_in_one_folder_none_loses_the_others_files(tmp_path, monkeypatch):
+    """The second one finds when it ends what it did not when it began."""
+    trained = {}
 
     def train_at_once(model, train_set, test_set, config, *_, **__):
         trained[config.seed] = model
+        if config.seed == 1:
+            train_preset(output=tmp_path, seed=2, progress=False)
         return training.Evaluation(config.seed, 100)
 
-    monkeypatch.setattr(training, "write_state", write_together)
     monkeypatch.setattr(training, "train", train_at_once)
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda seed: train_preset(output=tmp_path, seed=seed, progress=False), (1, 2)))
-    told = json.loads((tmp_path / "mognet_digits.json").read_text())["correct"]
-    assert equal(trained[told], load_trained(tmp_path / "mognet_digits"))
-    assert read_metadata(tmp_path / "mognet_digits.onnx")["accuracy"] == str(told / 100)
+    with pytest.raises(
+        MuxflowError, match=r"mognet_digits.onnx is of another training, .*seed=2.* begin anew with --no-res"
+    ):
+        train_preset(output=tmp_path, seed=1, progress=False)
+    assert json.loads((tmp_path / "mognet_digits.json").read_text())["correct"] == 2
+    assert equal(trained[2], load_trained(tmp_path / "mognet_digits"))
+    assert read_metadata(tmp_path / "mognet_digits.onnx")["accuracy"] == "0.02"
 
 
 def test_statistics_are_measured_layer_after_layer():
@@ -264,10 +260,10 @@ def test_a_checkpoint_of_another_network_and_a_full_disk(tmp_path, monkeypatch):
     with pytest.raises(MuxflowError, match=r"checkpoint .* is unreadable"):
         run(small(), tmp_path)
 
-    def full(path, data):
-        raise MuxflowError(f"{path}: cannot be written (No space left on device)")
+    def full(folder, contents):
+        raise MuxflowError(f"{folder / next(iter(contents))}: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("muxflow.frontend.training.state_file.write_atomically", full)
+    monkeypatch.setattr("muxflow.frontend.training.state_file.write_below", full)
     with pytest.raises(MuxflowError, match=r"checkpoint\.pt: cannot be written"):
         run(small(), tmp_path / "other")
     assert list((tmp_path / "other").iterdir()) == []
@@ -329,3 +325,53 @@ def test_what_is_in_the_way_of_the_files_is_said_before_the_data_are_loaded(tmp_
     (tmp_path / "other" / "mognet_digits").write_text("mine")
     with pytest.raises(MuxflowError, match=r"mognet_digits is no folder"):
         train_preset("mognet_digits", output=tmp_path / "other", progress=False)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A training of no time."""
+
+    def trained(model, train_set, test_set, config, *_, **__):
+        return training.Evaluation(config.seed, 100)
+
+    monkeypatch.setattr(training, "train", trained)
+    monkeypatch.setattr(training, "load", lambda name, split, _folder: digits(split, 8))
+
+
+@pytest.mark.parametrize("ending", [".pt", ".json", ".onnx"])
+def test_files_of_others_are_not_replaced(tmp_path, quick, ending):
+    def run_preset(**options):
+        return train_preset(output=tmp_path / "out", progress=False, **options)
+
+    def refused(text, **options):
+        before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+        with pytest.raises(MuxflowError, match=text):
+            run_preset(**options)
+        assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+
+    file = tmp_path / "out" / f"mognet_digits{ending}"
+    file.parent.mkdir()
+    file.write_text("mine")
+    refused(rf"mognet_digits\{ending} is not as Muxflow wrote it there, or somebody else's; .* with --force")
+    first = run_preset(force=True).model.read_bytes()
+    assert run_preset(select="channel").model.read_bytes() == first, "the same training"
+    refused("of another training, python .*seed=0.*; choose another folder with --output, or begin anew", seed=1)
+    run_preset(seed=1, resume=False)
+    (tmp_path / "mine").write_text("mine")
+    file.unlink()
+    file.symlink_to("../mine")
+    refused("is not as Muxflow wrote it there", seed=1, resume=False)
+    run_preset(seed=1, force=True)
+    assert not file.is_symlink() and (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_checkpoint_is_written_through_no_link(tmp_path, monkeypatch):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / CHECKPOINT).symlink_to("../mine")
+    run(small(), tmp_path / "run", resume=False)
+    assert (tmp_path / "mine").read_text() == "mine" and not (tmp_path / "run" / CHECKPOINT).is_symlink()
+    monkeypatch.setattr(training, "load", lambda *_: pytest.fail("it loads the data"))
+    (tmp_path / "mognet_digits").symlink_to("run")
+    with pytest.raises(MuxflowError, match="mognet_digits is a link to run, and links"):
+        train_preset(output=tmp_path, resume=False, progress=False)

@@ -305,10 +305,74 @@ def test_results_of_other_points_are_not_replaced(tmp_path, models):
 @pytest.mark.parametrize("text", ["mine", "[]", '[{"point": 1}]', "{}", "null"])
 def test_somebody_elses_file_is_not_replaced(tmp_path, models, name, text):
     (tmp_path / name).write_text(text)
-    with pytest.raises(MuxflowError, match=rf"holds a {TABLE} or {ROWS} of which no sweep can be told; .*--force"):
+    with pytest.raises(MuxflowError, match=rf"{name} is not as Muxflow wrote it there, or somebody else's; .*--force"):
         run_sweep(plan(models, ["pynq-z2"]), tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == text
+
+
+def test_results_that_were_changed_or_lead_elsewhere_are_not_replaced(tmp_path, models):
+    folder, points = tmp_path / "out", plan(models[:1], ["pynq-z2"])
+    run_sweep(points, folder)
+    table = (folder / TABLE).read_bytes()
+    (tmp_path / "mine").write_text("mine")
+    for change in (
+        lambda: (folder / TABLE).write_text("my notes"),
+        lambda: ((folder / TABLE).unlink(), (folder / TABLE).symlink_to("../mine")),
+    ):
+        change()
+        with pytest.raises(MuxflowError, match=rf"{TABLE} is not as Muxflow wrote it there, .* with --force"):
+            run_sweep(points, folder)
+        run_sweep(points, folder, force=True)
+        assert (folder / TABLE).read_bytes() == table and not (folder / TABLE).is_symlink()
+    (folder / ROWS).unlink()
+    with pytest.raises(MuxflowError, match=rf"holds a {TABLE} or {ROWS} of which no sweep can be told; .*--force"):
+        run_sweep(points, folder)
+    (folder / "points").rename(tmp_path / "elsewhere")
+    (folder / "points").symlink_to("../elsewhere")
+    with pytest.raises(MuxflowError, match=r"points is a link to .*elsewhere, and links"):
+        run_sweep(points, folder, force=True)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_kept_result_that_was_changed_is_told_and_fitted_again(tmp_path, models):
+    """Its numbers would be figures of nothing, though they fit a result's form."""
+    points = plan(models[:1], ["pynq-z2"])
+    whole, told = run_sweep(points, tmp_path), []
+    (file,) = (tmp_path / "points").iterdir()
+    kept = file.read_bytes()
+    file.write_text(json.dumps(json.loads(kept) | {"interval": 4, "frames_per_second": 99999999.0}))
+    assert run_sweep(points, tmp_path, remark=told.append) == whole
+    assert told == [f"{file}: not as Muxflow wrote it; fitted again"]
+    assert file.read_bytes() == kept
+    assert run_sweep(points, tmp_path, remark=told.append) == whole and len(told) == 1
+
+
+def test_of_two_sweeps_in_one_folder_none_loses_the_others_results(tmp_path, models):
+    """The second one finds when it ends what it did not when it began; what it fitted is kept."""
+    first, second = (plan([model], ["pynq-z2"]) for model in models)
+
+    def meanwhile(*_told):
+        run_sweep(first, tmp_path)
+
+    with pytest.raises(MuxflowError, match=r"holds results of 1 point that this sweep has not, as .*rows6"):
+        run_sweep(second, tmp_path, progress=meanwhile)
+    assert [row["point"]["model"] for row in json.loads((tmp_path / ROWS).read_text())] == [models[0]]
+    assert len(list((tmp_path / "points").iterdir())) == 2
+    both = run_sweep((*first, *second), tmp_path, remark=pytest.fail)
+    assert [outcome.status for outcome in both] == ["fitted", "fitted"]
+
+
+def test_what_is_in_the_way_of_the_results_is_said_before_anything_is_fitted(tmp_path, models, monkeypatch):
+    monkeypatch.setattr(sweep, "_graph", lambda *_: pytest.fail("it reads a model"))
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(MuxflowError, match="file is no folder"):
+            run_sweep(plan(models, ["pynq-z2"]), folder)
+    (tmp_path / "points").write_text("mine")
+    with pytest.raises(MuxflowError, match="points is no folder"):
+        run_sweep(plan(models, ["pynq-z2"]), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "points"]
 
 
 def test_csv_quotes_reasons():

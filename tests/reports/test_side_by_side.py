@@ -7,6 +7,7 @@ from pathlib import Path
 import browser
 import pytest
 
+from muxflow.reports.compare import COMPARISONS
 from muxflow.reports.html.comparison import to_html
 from muxflow.reports.latex.tables import summary_tables
 from muxflow.reports.schema.report import Report
@@ -90,6 +91,14 @@ def test_a_figure_that_no_build_has_is_not_drawn(report: Report) -> None:
     bare = replace(report, accuracy=None)
     figure = re.search(r'<figure id="chart-0">.*?</figure>', page(bare, bare), re.DOTALL)
     assert figure and "accuracy" in figure[0] and "not run" in figure[0] and "<svg" not in figure[0]
+
+
+def test_a_name_of_lines_is_one_line(report: Report) -> None:
+    odd = replace(report, network="net\nLUT   1")
+    contenders = tuple(Contender(name, one) for name, one in (("a", report), ("b", odd)))
+    lines = COMPARISONS["txt"](contenders).splitlines()
+    assert [line.split()[0] for line in lines if "net LUT   1" in line] == ["network"]
+    assert not any(line.startswith("LUT   1") for line in lines)
 
 
 def test_the_page_names_nothing_elsewhere(whole: Report, report: Report, wild: Report) -> None:

@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 
 from muxflow.dataflow.errors import UsageError
-from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.folders import alone, check_writable, scratch_folder
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.limits import check_option
+from muxflow.dataflow.outputs import OutputFolder
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import unknown
 from muxflow.frontend.keras.process import keras_child
 from muxflow.frontend.training.datasets.digits import load_digits
 from muxflow.frontend.training.progress import training_bars
-from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult
+from muxflow.frontend.training.result import MOST_EPOCHS, MOST_SEED, TrainResult, check_run
 
 NAMES = ("mognet_digits_qkeras", "residual_digits_qkeras")
 """The networks of `keras_zoo.NETWORKS`, which only a process with TensorFlow can import."""
@@ -23,12 +23,19 @@ DATASET, EPOCHS = "digits", 60
 
 
 def train_keras(
-    name: str, *, epochs: int | None = None, seed: int = 0, output: str | Path, progress: bool = True
+    name: str,
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+    output: str | Path,
+    force: bool = False,
+    progress: bool = True,
 ) -> TrainResult:
     """Train a network on scikit-learn's digits and write `<name>.h5` and `<name>.json` into the folder `output`.
 
-    `epochs`: None takes EPOCHS, one to two minutes on two cores; `seed`: initial weights, order and shifts. The same seed
-    gives the same file on the same machine. There are no checkpoints.
+    `epochs`: None takes EPOCHS, one to two minutes on two cores; `seed`: initial weights, order and shifts; `force`: also
+    where that replaces a model of another training, or files that were changed, or are somebody else's. The same seed gives
+    the same file on the same machine. There are no checkpoints.
     Raises MuxflowError when an argument is out of range, the data set is absent or what is written has no place, ToolError
     when the extra `qkeras` is not installed or TensorFlow fails.
     """
@@ -39,9 +46,11 @@ def train_keras(
     check_option(seed, 0, MOST_SEED, "training: seed {}", f"use 0 to {MOST_SEED}")
     training, test = load_digits("train"), load_digits("test")
     folder = Path(output)
-    model, report = folder / f"{name}.h5", folder / f"{name}.json"
-    for written in (model, report):
-        check_writable(written)
+    model, report = f"{name}.h5", f"{name}.json"
+    command = f"muxflow train {name} --epochs {epochs} --seed {seed}"
+    place = OutputFolder(folder, force=force)
+    place.check(model, report)
+    check_run(place, report, model, command)
     began = time.monotonic()
     what = f"training of {name}"
     with (
@@ -56,17 +65,14 @@ def train_keras(
         trained = (scratch / "model.h5").read_bytes()
     accuracy = round(correct / len(test), 6)
     facts = {
-        "command": f"muxflow train {name} --epochs {epochs} --seed {seed}",
+        "command": command,
         "dataset": test.name,
         "split": f"{test.split} ({counted(len(test), 'image')} held out of {len(test) + len(training)})",
         "images": len(test),
         "correct": correct,
         "accuracy": accuracy,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder):  # the files of another training would mix with these
-        write_atomically(model, trained)
-        write_atomically(report, (json.dumps(facts, indent=2) + "\n").encode())
-    return TrainResult(
-        model, report, test.name, test.split, len(test), accuracy, epochs, seed, time.monotonic() - began
-    )
+    contents = {model: trained, report: (json.dumps(facts, indent=2) + "\n").encode()}
+    place.write(contents, lambda: check_run(place, report, model, command))
+    written = folder / model, folder / report
+    return TrainResult(*written, test.name, test.split, len(test), accuracy, epochs, seed, time.monotonic() - began)

@@ -169,6 +169,8 @@ def test_files_that_do_not_fit_are_named_and_channels_first_is_hinted(tmp_path: 
             "labels hold 9223372036854775808, which is no class",
         ),
         ({"a": codes, "b": codes}, "holds a, b; expected images, and labels for the accuracy"),
+        ({"a\nerror: none": codes, "b\x1b[31m": codes}, r"holds a\?error: none, b\?\[31m; expected"),
+        ({"a\nb": np.array(["c"])}, r"a\?b is 1-dimensional"),
         ({"images": codes.astype(str)}, "expected arrays of numbers"),
         ({"images": np.array([None])}, "cannot be read as arrays of NumPy"),
     ]:

@@ -3,16 +3,19 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from muxflow import api
 from muxflow.board.bitstream.stages import make_bitstream
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.outputs import WRITTEN, write_below
+from muxflow.dataflow.outputs import WRITTEN, OutputFolder, write_below
 from muxflow.hls.vitis.csim import compile_csim
 from muxflow.proof.ladder import PROOF_FILE, Ladder, keep_ladder
 
@@ -176,6 +179,73 @@ def test_a_full_disk_leaves_the_old_files_and_no_folder(
     assert old == {path.name: path.read_bytes() for path in (project / "report").iterdir()}
     code, _, error = muxflow("compare", "mine", "mine", "--format", "txt", "--output", "cmp")
     assert code == 1 and "No space left" in error and not Path("cmp").exists()
+
+
+def test_processes_that_write_into_one_folder_lose_nothing(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from muxflow.dataflow.outputs import OutputFolder\n"
+        "place = OutputFolder(Path('deep/out'))\n"
+        "for number in range(20): place.write({f'{sys.argv[1]}/{number}': b'1', sys.argv[1]*2: str(number).encode()})\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, name], cwd=tmp_path) for name in "abc"]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    listed = json.loads((tmp_path / "deep" / "out" / WRITTEN).read_text())["files"]
+    assert sorted(listed) == sorted([*(f"{name}/{number}" for name in "abc" for number in range(20)), "aa", "bb", "cc"])
+    assert OutputFolder(tmp_path / "deep" / "out").changed(*listed) == []
+
+
+def test_where_the_second_look_refuses_no_folder_is_left(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise MuxflowError("another was quicker")
+
+    with pytest.raises(MuxflowError, match="another was quicker"):
+        OutputFolder(tmp_path / "deep" / "out").write({"a/b": b"1"}, refuse)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_a_project_are_not_replaced_though_the_command_reads_another(
+    muxflow: Call, project: Path, workplace: Path
+) -> None:
+    """Nor is anything put among its sources, where it counts as an edit, nor in the place of what other commands wrote."""
+    shutil.copy(workplace / "small.npz", "net.npz")
+    Image.new("L", (8, 8)).save("a.png")
+    assert muxflow("report", "mine", "-f", "json", "--output", "out")[0] == 0
+    Path("here").symlink_to("mine")
+    before = {path: path.read_bytes() for path in Path().glob("**/*") if path.is_file()}
+    for command, text in (
+        ("fit net.npz -o mine/design.json", "mine/design.json is one of the files that Muxflow wrote into /"),
+        ("fit net.npz -o here/src/top.cpp", "here/src/top.cpp is one of the files that Muxflow wrote into /"),
+        ("fit net.npz --plot mine/src/new.png", "mine/src/new.png would be among the files that Muxflow wrote into /"),
+        ("compress a.png -o mine/.muxflow.json", "mine/.muxflow.json is one of the files that Muxflow wrote into /"),
+        ("compress a.png -o out/report.json", "out/report.json is one of the files that Muxflow wrote into /"),
+        ("decompress a.png -o mine/design.json/x.png", "design.json is no folder"),
+        ("build net.npz -o mine/src/new", "mine/src/new would be among the files that Muxflow wrote into /"),
+        ("bitstream net.npz -o mine/src/new", "mine/src/new would be among the files that Muxflow wrote into /"),
+        ("sweep net.npz -o mine/src", "mine/src/results.csv would be among the files that Muxflow wrote into /"),
+        ("train --output mine/src", "mine/src/mognet_digits.pt would be among the files that Muxflow wrote into /"),
+        ("demo --output mine/src", "would be among the files that Muxflow wrote into /"),
+    ):
+        code, _, error = muxflow(*command.split())
+        assert code == 1 and text in error, (command, error)
+    assert before == {path: path.read_bytes() for path in Path().glob("**/*") if path.is_file()}
+    assert muxflow("fit", "net.npz", "--fps", "10", "-o", "mine/mine.json")[0] == 0, "beside them is the user's place"
+
+
+def test_where_no_project_can_come_to_be_is_said_before_the_model_is_read(
+    muxflow: Call, project: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(workplace / "small.npz", "net.npz")
+    Path("mount").mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == Path("mount").resolve())
+    monkeypatch.setattr("muxflow.load", lambda *_, **__: pytest.fail("it reads the model"))
+    for command in ("build", "build --target hls4ml", "build --target finn", "bitstream"):
+        for folder, text in (
+            ("mount", "mount is a mount point, which a new folder cannot replace; choose another folder"),
+            ("net.npz/x", "net.npz/x: cannot be written (/"),
+            ("net.npz", "net.npz exists and is not "),
+        ):
+            code, _, error = muxflow(*command.split(), "net.npz", "-o", folder)
+            assert code == 1 and text in error, (command, error)
 
 
 def test_what_muxflow_wrote_is_listed(muxflow: Call, project: Path) -> None:
