@@ -15,7 +15,7 @@ from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.limits import is_number, number_text
 from muxflow.dataflow.outputs import OutputFolder
 from muxflow.dataflow.quantities import counted
-from muxflow.dataflow.text import cell
+from muxflow.dataflow.text import cell, encoded
 
 TABLE, ROWS = "results.csv", "results.json"
 """Files of the results in the folder of a sweep."""
@@ -97,7 +97,7 @@ def write_results(place: OutputFolder, outcomes: Sequence[Outcome]) -> None:
     rows = [asdict(outcome) for outcome in outcomes]
     contents = {
         ROWS: (json.dumps(rows, indent=2, allow_nan=False) + "\n").encode(),
-        TABLE: to_csv(outcomes).encode(),
+        TABLE: encoded(to_csv(outcomes)),
     }
     place.write(contents, lambda: check_results(place, [outcome.point for outcome in outcomes]))
 

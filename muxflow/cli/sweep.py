@@ -71,7 +71,9 @@ def sweep(
 
     def show() -> None:
         out.print(table(outcomes))
-        out.print("rates, cycles and latencies by cycle simulation, with * estimates; LUT, BRAM18 and URAM are estimates")
+        out.print(
+            "rates, cycles and latencies by cycle simulation, with * estimates; LUT, BRAM18 and URAM are estimates"
+        )
         for outcome in outcomes:
             if outcome.status != "fitted":
                 out.print(f"{_title(outcome)}: {outcome.reason}")

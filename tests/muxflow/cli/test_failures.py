@@ -509,3 +509,5 @@ def test_a_name_of_bytes_that_are_no_text(call_muxflow: Call, workplace: Path, m
     assert call_muxflow("build", name, "--output", "bytes")[0] == 0
     assert Path("bytes/build.txt").read_text().startswith(r"muxflow build 'n\udcff.npz' ")
     assert call_muxflow("report", "bytes", "--latex")[0] == 0
+    assert call_muxflow("sweep", name, "--board", "pynq-z2", "--output", "points")[0] == 0
+    assert r"n\udcff.npz," in Path("points/results.csv").read_text()
