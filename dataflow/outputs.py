@@ -11,7 +11,8 @@ from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import file_hash, write_together
-from muxflow.dataflow.folders import WRITTEN, Manifest, alone, check_writable, read_manifest
+from muxflow.dataflow.folders import alone, check_writable
+from muxflow.dataflow.manifest import WRITTEN, Manifest, read_manifest
 
 
 def own_folder(project: Path, name: str) -> Path:

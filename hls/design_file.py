@@ -14,9 +14,9 @@ from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.fit.timing_layout import Style
-from muxflow.dataflow.folders import edited_files
 from muxflow.dataflow.graph.codec import from_json, to_json
 from muxflow.dataflow.graph.file import read_graph, write_graph
+from muxflow.dataflow.manifest import edited_files
 from muxflow.dataflow.op import Fold
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import json_text, plainly

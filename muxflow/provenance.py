@@ -15,7 +15,7 @@ from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import read_bounded
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.timing import COMPILER
-from muxflow.dataflow.folders import edited_files
+from muxflow.dataflow.manifest import edited_files
 from muxflow.dataflow.processes import completed
 from muxflow.dataflow.quantities import exact
 from muxflow.proof.ladder import Ladder, model_files

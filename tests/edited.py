@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.files import file_hash
-from muxflow.dataflow.folders import MANIFEST, read_manifest
+from muxflow.dataflow.manifest import MANIFEST, read_manifest
 
 BAD: tuple[Any, ...] = (
     None,

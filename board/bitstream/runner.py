@@ -20,7 +20,7 @@ from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import read_json, read_lines
-from muxflow.dataflow.folders import files_below
+from muxflow.dataflow.manifest import files_below
 from muxflow.dataflow.outputs import check_unlinked, write_below
 from muxflow.dataflow.processes import running
 

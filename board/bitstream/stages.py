@@ -28,8 +28,9 @@ from muxflow.board.bitstream.vendor_reports import read_synthesis
 from muxflow.board.bitstream.vendor_tcl import hls_results, write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
-from muxflow.dataflow.folders import check_sources, whole_folder
+from muxflow.dataflow.folders import whole_folder
 from muxflow.dataflow.limits import is_number
+from muxflow.dataflow.manifest import check_sources
 from muxflow.dataflow.outputs import own_folder, write_below
 from muxflow.hls.vitis.project import MARKER, SOURCES, Project
 

@@ -21,8 +21,9 @@ from muxflow.dataflow import errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit.design import Design
-from muxflow.dataflow.folders import check_replaceable, check_sources, scratch_folder, whole_folder
+from muxflow.dataflow.folders import check_replaceable, scratch_folder, whole_folder
 from muxflow.dataflow.graph.batch import Batch
+from muxflow.dataflow.manifest import check_sources
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.packages import pip_install, require
 from muxflow.dataflow.processes import GRACE_SECONDS, how, python, running

@@ -10,8 +10,9 @@ import numpy as np
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import read_bounded
-from muxflow.dataflow.folders import check_sources, scratch_folder
+from muxflow.dataflow.folders import scratch_folder
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.manifest import check_sources
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.outputs import check_unlinked
 from muxflow.dataflow.processes import compiled, completed, ending, first_errors, python

@@ -20,9 +20,9 @@ from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.fit.schedule import schedule
 from muxflow.dataflow.fit.timing import Simulator
 from muxflow.dataflow.fit.timing_layout import Style
-from muxflow.dataflow.folders import MANIFEST, check_sources, edited_files, files_below, untold
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.manifest import MANIFEST, check_sources, edited_files, files_below, untold
 from muxflow.dataflow.text import shown
 from muxflow.hls.design_file import DESIGN, GRAPH, load_design
 from muxflow.hls.emit import Tool

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import muxflow
 from muxflow.cli.console import warn
-from muxflow.dataflow.folders import untold
+from muxflow.dataflow.manifest import untold
 
 
 def opened_project(path: Path) -> muxflow.Project:

@@ -12,18 +12,9 @@ import pytest
 from muxflow.dataflow import folders
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.folders import (
-    MANIFEST,
-    check_network,
-    check_replaceable,
-    check_sources,
-    files_below,
-    held_folder,
-    read_manifest,
-    scratch_folder,
-    whole_folder,
-)
+from muxflow.dataflow.folders import check_network, check_replaceable, held_folder, scratch_folder, whole_folder
 from muxflow.dataflow.limits import MOST_BYTES
+from muxflow.dataflow.manifest import MANIFEST, check_sources, files_below, read_manifest
 
 
 def listing(folder):
@@ -397,7 +388,7 @@ def test_a_link_to_what_has_no_end_is_refused(tmp_path, monkeypatch):
     for number in range(4):
         (target / "src" / "tables" / str(number)).touch()
     assert len(files_below(target / "src")) == 5
-    monkeypatch.setattr("muxflow.dataflow.folders.MOST_FILES", 4)
+    monkeypatch.setattr("muxflow.dataflow.manifest.MOST_FILES", 4)
     with pytest.raises(MuxflowError, match=r"src: more than 4 files \(MOST_FILES\), those in .*/src/loop among them"):
         check_sources(target, "src")
 

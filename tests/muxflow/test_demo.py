@@ -9,7 +9,7 @@ import torch
 
 import muxflow
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.folders import MANIFEST
+from muxflow.dataflow.manifest import MANIFEST
 from muxflow.demo import run_demo
 from muxflow.frontend.brevitas.execution import TorchExecution
 from muxflow.frontend.floats import image_codes
