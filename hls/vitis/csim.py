@@ -359,7 +359,10 @@ class _Run:
                 f"  {process} waits for {'data' if how == 'reads' else 'room'} on {stream} (depth {depth})"
                 for process, how, stream, depth in waiting
             ]
-            return ToolError("\n".join(["csim: deadlock with bounded FIFOs", *lines]))
+            told = (
+                "csim: deadlock with bounded FIFOs (where it stops with FIFOs without limit too, no depth is at fault)"
+            )
+            return ToolError("\n".join([told, *lines]))
         lines = [f"{process} waits for data on {stream}" for process, _, stream, _ in waiting]
         return MismatchError(
             "csim: the simulation stops before its last output, and not for want of room in FIFOs: a process reads more or "
