@@ -233,6 +233,6 @@ class Search:
 
 
 def _larger(binding: Binding | None) -> str:
-    """Advise what of a board to use more of, as far as that helps."""
+    """Say what of a board to use more of, as far as that helps."""
     share = "(--lut, --bram)" if binding is None else binding.share
     return f"choose a larger board (`muxflow boards`){f', raise the utilisation {share}' if share else ''}"
