@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ IMAGES, LABELS = "images", "labels"
 
 DIGEST = 12
 """Characters of a digest of images (decision)."""
+
+HASHED = 1 << 10
+"""Images that are hashed at once: their numbers take 8 bytes each meanwhile."""
 
 CODES_AS_FLOATS = 2
 """How many times an input's largest value codes must be to be told from values (decision)."""
@@ -63,7 +66,7 @@ class Frames:
 class Images:
     """Input codes with, where there are any, labels; the name of the data set or file, and its split, "" for none.
 
-    `digest`: of what stands in a file, "" for a data set.
+    `digest`: of the numbers that stand in a file, "" for a data set.
     """
 
     codes: Batch | Frames
@@ -106,16 +109,22 @@ def file_images(graph: Graph, path: Path, count: int | None) -> Images:
         raise MuxflowError(f"{path}: {error}") from error
     frames = graph.frames(codes)
     known = None if labels is None else _labels(path, labels[:count], frames)
-    digest = _digest({name: array[:count] for name, array in given.items()}, known)
+    digest = _digest([given[name][:count] for name in graph.inputs], known)
     return Images(codes, known, ", ".join([path.name, *remarks]), "", digest)
 
 
-def _digest(given: Arrays, labels: npt.NDArray[np.int64] | None) -> str:
-    """Hash images as they were given, and their labels."""
+def _digest(given: Sequence[npt.NDArray[Any]], labels: npt.NDArray[np.int64] | None) -> str:
+    """Hash the numbers of images as they were given, those of each input in turn, and their labels.
+
+    Whatever the model calls its inputs, how many bits its codes have, and in how many bytes the file keeps a number.
+    """
     made = hashlib.sha256()
-    for name, array in (*sorted(given.items()), *(() if labels is None else ((LABELS, labels),))):
-        made.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        made.update(np.ascontiguousarray(array).data)
+    for array in (*given, *(() if labels is None else (labels,))):
+        plain = np.float64 if array.dtype.kind == "f" else np.int64
+        made.update(f"{np.dtype(plain).kind} {len(array)} {array[:1].size} ".encode())
+        for start in range(0, len(array), HASHED):
+            made.update(np.ascontiguousarray(array[start : start + HASHED], plain).data)
+    made.update(b"labels" if labels is not None else b"")
     return made.hexdigest()[:DIGEST]
 
 

@@ -294,7 +294,7 @@ def placements(report: Report) -> Group:
     """Tabulate the memories that lie in block RAMs and LUTs."""
     rows = [row for row in report.memory_plan.rows if row.placement != "register"]
     small = len(report.memory_plan.rows) - len(rows)
-    title = f"memories in primitives ({count(small)} more, of depth 2 or at most 32 bits, are registers)"
+    title = f"memories in primitives ({count(small)} more are in registers)"
     made = table(("node", "memory", "kind"), ("words x bits", "bits"))
     made.add_column("primitives")
     made.add_column("used", justify="right")

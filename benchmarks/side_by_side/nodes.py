@@ -54,6 +54,8 @@ def formula(graph: Graph, node: Node, fold: Fold) -> Resources:
 
 def _placed(memory: Memory) -> Resources:
     """Place a memory as FINN+ does when nothing is set: weights in block RAM however few, line buffers in LUTs."""
+    if memory.registers:
+        return Resources(0, memory.bits, 0, 0)
     if memory.kind == "rom":
         return Resources(0, 0, bram18_count(memory.depth, memory.width), 0)
     return Resources(max(1, memory.lanes) * lutram_count(memory.depth, memory.width, memory.writable), 0, 0, 0)

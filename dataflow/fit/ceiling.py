@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-import numpy as np
-
 from muxflow.dataflow.fit.axi import AXI_WORD, axi_lanes, container_bits
+from muxflow.dataflow.fit.binding import find_binding, joined
 from muxflow.dataflow.fit.candidates import Group, tried_folds
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.fifo_sizing import MARGIN_SLACK
 from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.fit.goal import Goal
 from muxflow.dataflow.fit.held import held_elements
 from muxflow.dataflow.fit.implementation import Limits
 from muxflow.dataflow.fit.solver import Solver
@@ -21,20 +21,9 @@ from muxflow.dataflow.op import PARALLEL_LIMIT, Fold, Role
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.quantities import counted
 
-LIFTED = {
-    "LUT": "a larger share (--lut) or board, or shorter codes",
-    "FF": "a larger share (--lut) or board, or shorter codes",
-    "BRAM18": "a larger share (--bram) or board, or fewer weight bits",
-    "URAM": "a larger share (--bram) or board, or fewer weight bits",
-    "DSP": "a larger share (--bram) or board, or codes of at most 4 bits, which multiply in LUTs",
-}
+IN_ULTRA_RAM = "weights in UltraRAM, loaded at run time (--weights loaded)"
 
-IN_ULTRA_RAM = ", or weights in UltraRAM, loaded at run time (--weights loaded)"
-
-ASKED_OR_FIFOS = "what was asked for, or FIFOs"
-"""A design does not say what was asked for: FIFOs are as shallow as a rate, a latency or a slowdown lets them be."""
-
-MORE_ASKED = "a higher --fps, a shorter --latency-ms, or more block RAM (--bram)"
+ASKED = "what was asked for"
 
 
 @dataclass(frozen=True)
@@ -67,29 +56,53 @@ def find_ceiling(design: Design) -> Ceiling:
         return APART
     cycles = design.slowest_cycles
     if design.interval > cycles * MARGIN_SLACK:
-        why = f"nodes wait for them, {design.interval:,} cycles a frame where the slowest node takes {cycles:,}"
-        return Ceiling(ASKED_OR_FIFOS, why, f"no --slowdown, {MORE_ASKED}")
+        return _waiting(design, cycles)
     solver = Solver(unfolded(design.graph), design.folded.implementations, held_elements(design))
     if (limit := limit_of_folds(solver, cycles)) is not None:
         return limit
-    bound = solver.bound(cycles - 1, design.allowance)
-    if bound is None:
+    if not solver.reaches(cycles - 1):
         why = f"no lanes of neighbours meet in less than {cycles:,} cycles a frame"
         return Ceiling("width converters", why, "channel counts that share factors")
-    if bound.path is not None:
-        why = f"by estimate folds of less than {cycles:,} cycles a frame fit the budget, their FIFOs not counted"
-        return Ceiling(ASKED_OR_FIFOS, why, MORE_ASKED)
+    whole = design.device.allowance(design.utilisation.whole)
+    binding = find_binding(solver, cycles - 1, design.allowance, whole)
+    if binding is None:
+        return _unused(design, cycles)
     used, most = dict(design.resources.items()), dict(design.allowance.items())
-    shares = [amount / max(1, most[name]) for name, amount in used.items()]
-    prices = bound.multipliers if bound.multipliers.any() else np.array(shares)
-    name = list(used)[int(prices.argmax())]
-    why = (
-        f"{used[name]:,} of {most[name]:,} {name} that an estimate may come to, and less than {cycles:,} cycles a frame "
-        "takes more"
-    )
+    amounts = joined((f"{used[name]:,} of {most[name]:,} {name}" for name in binding.names), "and")
+    why = f"{amounts} that an estimate may come to, and less than {cycles:,} cycles a frame takes more{binding.more}"
+    board = f"a larger share {binding.share} or board" if binding.share else "a larger board"
     stored = any(isinstance(node.op, RomWeights) and not node.op.loaded for node in design.graph.nodes)
-    spare = name == "BRAM18" and used["URAM"] < most["URAM"] and stored
-    return Ceiling("budget", why, LIFTED[name] + (IN_ULTRA_RAM if spare else ""))
+    spare = "BRAM18" in binding.names and used["URAM"] < most["URAM"] and stored
+    return Ceiling("budget", why, ", or ".join([board, *binding.fewer, *([IN_ULTRA_RAM] if spare else [])]))
+
+
+def _waiting(design: Design, cycles: int) -> Ceiling:
+    """Say why nodes wait for FIFOs: these are as shallow as was asked for, or frames are short beside the pipelines' fill."""
+    waits = f"{design.interval:,} cycles a frame where the slowest node takes {cycles:,}"
+    asked = design.asked
+    if design.timing is not None and design.timing.style == "drained":
+        why = f"they end a frame before they begin the next, {waits}"
+        return Ceiling("pipelines of the tool", why, "a tool of other pipelines (--tool)")
+    if asked is None:
+        why = f"FIFOs are as shallow as it allows, or frames short beside the pipelines' fill: {waits}"
+        return Ceiling(ASKED, why, "a higher --fps or a smaller --slowdown, where one was given")
+    if asked.goal.fps is None and not asked.slowdown:
+        why = f"frames are short beside it, {waits}, whatever FIFOs hold"
+        return Ceiling("fill of the pipelines", why, "a faster clock")
+    why = f"FIFOs are as shallow as it allows, {waits}"
+    return Ceiling(ASKED, why, "a smaller --slowdown" if asked.goal.fps is None else "a higher --fps")
+
+
+def _unused(design: Design, cycles: int) -> Ceiling:
+    """Say why faster folds that fit the budget are not used: they were not asked for, or their FIFOs do not fit."""
+    why = f"by estimate folds of less than {cycles:,} cycles a frame fit the budget"
+    asked = design.asked
+    if asked is None:
+        given = "a higher --fps or a shorter --latency-ms where one was given, else more room for FIFOs (--bram, --lut)"
+        return Ceiling(f"{ASKED}, or FIFOs", f"{why}, their FIFOs not counted", given)
+    if asked.goal != Goal():
+        return Ceiling(ASKED, why, "a shorter --latency-ms" if asked.goal.fps is None else "a higher --fps")
+    return Ceiling("FIFOs", f"{why}, and not with what their FIFOs hold", "more room for FIFOs (--bram, --lut)")
 
 
 def limit_of_folds(solver: Solver, cycles: int) -> Ceiling | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
 from types import MappingProxyType
 
 from muxflow.dataflow.fit.device import Device, Resources, Utilisation, check_clock
 from muxflow.dataflow.fit.folded import Folded, check_limits, fifo_memories, fold_graph
+from muxflow.dataflow.fit.goal import Asked
 from muxflow.dataflow.fit.implementation import Cost, Implementations
 from muxflow.dataflow.fit.memory import PlacedMemory, place_memories
 from muxflow.dataflow.fit.schedule import fifo_depths, schedule
@@ -27,7 +28,7 @@ class Design:
     `memories`: placed memories by node, `fifos`: by stream, but for those that are read in place. `clock_mhz`: the clock
     that rates are quoted at. `timing`: cycle simulation with these depths; None where none was made, and then cycles are
     estimates. `apart`: cycles after which all nodes have ended a frame, of a project in which frames do not overlap; None
-    where they do.
+    where they do. `asked`: what the fit was asked for, None where that is not known, as of a project that was read.
     """
 
     folded: Folded
@@ -39,6 +40,7 @@ class Design:
     clock_mhz: float
     timing: Timing | None = None
     apart: int | None = None
+    asked: Asked | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_clock(self.clock_mhz)
@@ -207,6 +209,7 @@ def place(
     clock_mhz: float,
     utilisation: Utilisation,
     timing: Timing | None = None,
+    asked: Asked | None = None,
 ) -> Design:
     """Place the memories of a folded graph whose FIFO depths are known."""
     graph = folded.graph
@@ -216,7 +219,7 @@ def place(
     placed = iter(place_memories(everything, folded.logic, device.allowance(utilisation)))
     memories = {name: tuple(itertools.islice(placed, len(row))) for name, row in rows.items()}
     fifos = dict(zip(queues, placed, strict=True))
-    return Design(folded, memories, fifos, device, board, utilisation, clock_mhz, timing)
+    return Design(folded, memories, fifos, device, board, utilisation, clock_mhz, timing, asked=asked)
 
 
 def with_depths(design: Design, depths: Mapping[str, int], timing: Timing | None) -> Design:
@@ -228,4 +231,5 @@ def with_depths(design: Design, depths: Mapping[str, int], timing: Timing | None
         clock_mhz=design.clock_mhz,
         utilisation=design.utilisation,
         timing=timing,
+        asked=design.asked,
     )

@@ -187,3 +187,8 @@ class Utilisation:
                 )
         remedy = f"use a probability from {LEAST_SURE} to {MOST_SURE}"
         check_option(self.sure, LEAST_SURE, MOST_SURE, "{} sure to fit", remedy)
+
+    @property
+    def whole(self) -> Utilisation:
+        """All of the device, as sure."""
+        return replace(self, **dict.fromkeys(AMOUNTS, 1.0))

@@ -9,7 +9,7 @@ from muxflow.dataflow.fit.design import Design, place, with_depths
 from muxflow.dataflow.fit.device import Device, Utilisation, check_clock
 from muxflow.dataflow.fit.fifo_sizing import SLACK, Sizing, cut_fifos, size_fifos
 from muxflow.dataflow.fit.folded import fold_graph
-from muxflow.dataflow.fit.goal import Goal, check_slowdown
+from muxflow.dataflow.fit.goal import Asked, Goal, check_slowdown
 from muxflow.dataflow.fit.held import expected_elements, held_elements
 from muxflow.dataflow.fit.implementation import Implementations
 from muxflow.dataflow.fit.resizing import CUTS, secure
@@ -67,7 +67,9 @@ def fit(
     utilisation = utilisation or Utilisation()
     budget = device.allowance(utilisation)
     forked = insert_forks(check_network(check(graph)))
-    search = Search(forked, implementations, goal, clock_mhz, budget)
+    whole = device.allowance(utilisation.whole)
+    search = Search(forked, implementations, goal, clock_mhz, budget, whole)
+    asked = Asked(goal, slowdown)
     tell = progress or (lambda _text: None)
 
     def sized(solution: Solution) -> Design:
@@ -76,7 +78,15 @@ def fit(
 
         def placed(depths: Mapping[str, int], timing: Timing | None = None) -> Design:
             deep = folded.with_depths(depths)
-            return place(deep, device=device, board=board, clock_mhz=clock_mhz, utilisation=utilisation, timing=timing)
+            return place(
+                deep,
+                device=device,
+                board=board,
+                clock_mhz=clock_mhz,
+                utilisation=utilisation,
+                timing=timing,
+                asked=asked,
+            )
 
         if not simulated:
             return placed(fifo_depths(folded))

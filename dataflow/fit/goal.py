@@ -44,6 +44,14 @@ class Goal:
         return None if self.latency is None else int(self.latency * clock_mhz * 1e6 * (1 + ROUNDING))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a fit was asked for: the goal, and per cent by which FIFOs may slow the pipeline down."""
+
+    goal: Goal
+    slowdown: float = 0.0
+
+
 def check_slowdown(percent: float) -> None:
     """Raise UsageError for a slowdown outside 0 to 100 per cent."""
     check_option(percent, 0, 100, "a slowdown of {} %", "give one from 0 to 100")

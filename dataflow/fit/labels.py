@@ -28,8 +28,8 @@ WIDE = 0.03
 class Bound:
     """The best Lagrangian bound: no path within the budget costs less than `value`; and the best such path that was met.
 
-    `multipliers`: prices of the budgets; the largest belongs to the resource that binds. `rest`: the part of the trellis
-    that holds every path within the budget that costs no more than `cost`.
+    `multipliers`: prices of the budgets. `rest`: the part of the trellis that holds every path within the budget that
+    costs no more than `cost`.
     """
 
     value: float
@@ -100,9 +100,12 @@ class Share:
     weights: Floats
 
 
-def smallest_share(trellis: Trellis, budget: Ints, counted: Floats | None = None, *, rounds: int = 60) -> Share:
+def smallest_share(
+    trellis: Trellis, budget: Ints, counted: Floats | None = None, *, rounds: int = 60, decide: bool = False
+) -> Share:
     """Bound the largest share of a budget that any path takes; `counted`: 1 for the resources that matter, all when None.
 
+    `decide`: stop as soon as a path is within the budget, or the bound says that none is.
     Whatever the prices, the cheapest path costs no more than the largest share of any; prices grow where shares are large.
     """
     scale = 1.0 / np.maximum(1, budget)
@@ -114,6 +117,8 @@ def smallest_share(trellis: Trellis, budget: Ints, counted: Floats | None = None
         shares = total * scale
         if price > bound:
             bound, best = price, weights
+        if decide and (bound > 1 + ROUNDING or (total <= budget).all()):
+            return Share(bound, path, best)
         largest = float(shares[weights > 0].max(initial=0))
         if largest < least:
             least, found = largest, path

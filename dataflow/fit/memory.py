@@ -36,7 +36,8 @@ class Memory:
     `kind`: rom (weights), loaded (weights that the host writes), threshold, line (line buffer), frame (frame buffer), fifo,
     state (everything else). `writable`: False for a table that never changes. `banks`: so many memories of equal depth side
     by side hold the words, one after the other. `lanes`: where above 0, so many such memories, all placed alike, one a lane,
-    which reads it at an address of its own; 0 for one memory that gives all lanes of a beat at once.
+    which reads it at an address of its own; 0 for one memory that gives all lanes of a beat at once. `registers`: whether it
+    is flip-flops whatever its size, as all its words are read at once.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Memory:
     writable: bool = False
     banks: int = 1
     lanes: int = 0
+    registers: bool = False
 
     @property
     def bank_depth(self) -> int:
@@ -263,12 +265,15 @@ def _fifo_choices(memory: Memory) -> tuple[PlacedMemory, ...]:
 def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     """List where a memory can go: LUTs, block RAM or, weights that are loaded and large FIFOs, UltraRAM.
 
-    One of depth 2 or less, or of 32 bits or less, goes only into registers. In UltraRAM a memory is not cut into banks.
+    One of depth 2 or less, or of 32 bits or less, goes only into registers, and so does one that says so. In UltraRAM a
+    memory is not cut into banks.
 
     A FIFO in LUTs is a shift register or a LUT RAM with its counters, whichever is smaller. Thresholds that are read side
     by side have much in common: in LUTs they are logic that the tool makes smaller than a ROM, by a share that was measured
     up to 20 words; beyond SHALLOW words they count whole.
     """
+    if memory.registers:
+        return (PlacedMemory(memory, "register", ff=memory.bits),)
     if memory.lanes > 1:
         return tuple(
             replace(one, memory=memory, lut=memory.lanes * one.lut, bram18=memory.lanes * one.bram18)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from muxflow.dataflow.fit.binding import Binding, find_binding
 from muxflow.dataflow.fit.ceiling import limit_of_folds
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
@@ -45,15 +46,25 @@ def fastest(solver: Solver, budget: Resources, *, at_least: int = 0, near: int |
 
 
 class Search:
-    """Which solution of the solver a goal asks for."""
+    """Which solution of the solver a goal asks for.
+
+    `budget`: what an estimate may come to, `whole`: what it might where designs may use all of the device.
+    """
 
     def __init__(
-        self, graph: Graph, implementations: Implementations, goal: Goal, clock_mhz: float, budget: Resources
+        self,
+        graph: Graph,
+        implementations: Implementations,
+        goal: Goal,
+        clock_mhz: float,
+        budget: Resources,
+        whole: Resources,
     ) -> None:
         self.graph = graph
         self.implementations = implementations
         self.goal = goal
         self.budget = budget
+        self.whole = whole
         self.clock_mhz = clock_mhz
         self.interval = goal.interval(clock_mhz) or 0
         self.latency = goal.latency_cycles(clock_mhz)
@@ -145,28 +156,47 @@ class Search:
         solver = self.solver(held)
         name = self.graph.name
         nearest = fastest(solver, self.budget)
-        advice = "choose a larger board (`muxflow boards`), raise the utilisation, or make the network smaller"
         if nearest is None:
-            return f"{name} does not fit {board}: {self._smallest(solver, exact, gone)}. Remedy: {advice}"
-        faster = [cycles for cycles in solver.intervals() if cycles < nearest.cycles]
+            cycles = solver.intervals()[-1]
+            binding = find_binding(solver, cycles, self.budget, self.whole)
+            told = self._smallest(solver, binding, exact, gone)
+            return f"{name} does not fit {board}: {told}. Remedy: {_larger(binding)}, or make the network smaller"
         asked = "a rate at which its FIFOs fit too"
         if self.latency is not None:
             asked = f"a latency of {si(self.goal.latency or 0, 's')}"
         elif self.goal.fps is not None:
             asked = rate(self.goal.fps)
-            faster = [max([1, *(cycles for cycles in faster if cycles <= self.interval)])]
-        found = solver.smallest(faster[-1], self.budget) if faster else None
-        beyond = found and found[1]
-        if beyond is None:
-            stops = limit_of_folds(solver, nearest.cycles)
-            why = str(stops or "no fold within the tools' limits on stream width and unrolled work is faster")
-            advice = "raise the clock (--clock), or make the network smaller: a larger board does not help"
-        else:
-            over = beyond.resources.exceeds(self.budget) or ["what its FIFOs hold"]
-            why = f"{_binds(over)}: faster takes {beyond.resources}"
+        told = (
+            f"{name} does not reach {asked} on {board}: {self._nearest(nearest)}; an estimate may come to {self.budget}"
+        )
+        least = solver.least()
+        stops = (
+            limit_of_folds(solver, least)
+            or "no fold within the tools' limits on stream width and unrolled work is faster"
+        )
+        if least >= nearest.cycles:
+            return (
+                f"{told}. {stops}. Remedy: lower the goal, raise the clock (--clock), or make the network smaller: a larger "
+                "board does not help"
+            )
+        # No image takes less than the slowest node does, whatever a latency is.
+        wanted = self.latency if self.goal.fps is None else self.interval
+        beyond = wanted is not None and wanted < least
+        faster = nearest.cycles - 1
+        if self.goal.fps is not None and not beyond:
+            faster = min(faster, self.interval)
+        binding = find_binding(solver, faster, self.budget, self.whole)
+        found = solver.smallest(faster, self.budget)
+        assert found is not None
+        binds = str(binding or "what its FIFOs hold binds")
+        takes = f"takes {'more, such as ' if binding and binding.more else ''}{found[1].resources}"
+        if not beyond:
+            return f"{told}. {binds}: faster {takes}. Remedy: lower the goal, {_larger(binding)}, or make the network smaller"
+        most = rate(self.clock_mhz * 1e6 / least)
         return (
-            f"{name} does not reach {asked} on {board}: {self._nearest(nearest)}; an estimate may come to {self.budget}. "
-            f"{why}. Remedy: lower the goal, {advice}"
+            f"{told}. No folds reach it, whatever they take: the fastest do {most} ({counted(least, 'cycle')} a frame, "
+            f"estimate). {stops}. At the nearest point {binds}: faster {takes}. Remedy: lower the goal; towards {most} "
+            f"{_larger(binding)}; beyond it raise the clock (--clock), or make the network smaller"
         )
 
     def _nearest(self, fast: Solution) -> str:
@@ -181,7 +211,7 @@ class Search:
             near += f" with a latency of {si(latency / self.clock_mhz / 1e6, 's')} ({how})"
         return f"{near} and takes {(fast if sized is None else sized).resources}"
 
-    def _smallest(self, solver: Solver, exact: bool, gone: str) -> str:
+    def _smallest(self, solver: Solver, binding: Binding | None, exact: bool, gone: str) -> str:
         """Say what the smallest folding takes, or a small one and a bound on all."""
         found = solver.smallest(solver.intervals()[-1], self.budget)
         assert found is not None
@@ -198,8 +228,11 @@ class Search:
         over = solution.resources.exceeds(self.budget)
         if gone and any(not limit for name, limit in self.budget.items() if name in over):
             times = gone  # of nothing there is no multiple
-        return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {_binds(over)}: {times}"
+        binds = str(binding or "what its FIFOs hold binds")
+        return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binds}: {times}"
 
 
-def _binds(over: Sequence[str]) -> str:
-    return f"{', '.join(over)} {'binds' if len(over) == 1 else 'bind'}"
+def _larger(binding: Binding | None) -> str:
+    """Say what of a board to use more of, as far as that helps."""
+    share = "(--lut, --bram)" if binding is None else binding.share
+    return f"choose a larger board (`muxflow boards`){f', raise the utilisation {share}' if share else ''}"

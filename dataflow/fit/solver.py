@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence, Set
 from copy import copy
 from dataclasses import dataclass, replace
@@ -11,9 +12,9 @@ import numpy as np
 
 from muxflow.dataflow.fit.axi import axi_lanes
 from muxflow.dataflow.fit.candidates import Group, groups
-from muxflow.dataflow.fit.device import AMOUNTS, Resources
+from muxflow.dataflow.fit.device import AMOUNTS, MOST_AMOUNT, Resources
 from muxflow.dataflow.fit.implementation import Implementations
-from muxflow.dataflow.fit.labels import ROUNDING, Bound, cheapest_path, lagrangian, smallest_share
+from muxflow.dataflow.fit.labels import ROUNDING, cheapest_path, smallest_share
 from muxflow.dataflow.fit.options import Connections, Options, amounts, end_options, within
 from muxflow.dataflow.fit.trellis import Ints, Section, Trellis
 from muxflow.dataflow.graph.graph import Graph
@@ -108,6 +109,28 @@ class Solver:
         trellis = self._trellis(cycles)
         return trellis is None or smallest_share(trellis, amounts(budget)).bound > 1 + ROUNDING
 
+    def reaches(self, cycles: int) -> bool:
+        """Say whether any folds need at most so many cycles a frame in every node, whatever they take."""
+        return self._trellis(cycles) is not None
+
+    def least(self) -> int:
+        """Find the fewest cycles a frame that any folds need in every node, whatever they take."""
+        intervals = self.intervals()
+        return intervals[bisect_left(intervals, True, key=self.reaches)]
+
+    def fits(self, cycles: int, budget: Resources) -> bool:
+        """Say whether a design for an interval fits a budget: `solve` finds one. Mostly without a search."""
+        trellis = self._trellis(cycles)
+        if trellis is None:
+            return False
+        limits = amounts(budget)
+        near = smallest_share(trellis, limits, (limits < MOST_AMOUNT).astype(float), decide=True)
+        if near.bound > 1 + ROUNDING:
+            return False
+        if not self._solution(trellis, near.path).resources.exceeds(budget):
+            return True
+        return cheapest_path(trellis, limits) is not None
+
     def smallest(self, cycles: int, budget: Resources) -> tuple[float, Solution] | None:
         """Bound what share of a budget any design for an interval takes at least, and give a design that comes near it.
 
@@ -118,11 +141,6 @@ class Solver:
             return None
         near = smallest_share(trellis, amounts(budget))
         return near.bound, self._solution(trellis, near.path)
-
-    def bound(self, cycles: int, budget: Resources) -> Bound | None:
-        """Bound what designs cost that need at most so many cycles a frame in every node; None when there is none."""
-        trellis = self._trellis(cycles)
-        return None if trellis is None else lagrangian(trellis, amounts(budget))
 
     def nearest(self, cycles: int, budget: Resources) -> Solution | None:
         """Find the design for an interval whose largest share of a budget is smallest, to a hundredth of it.

@@ -142,10 +142,10 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
     def cost(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Cost:
         """Count FINN's window generator in HLS without its memory, and its FMPadding where there is padding.
 
-        Several kernel positions at once: a flip-flop a bit of each position and of each short delay, and the choice of the
-        positions of a beat. Windows side by side without: a memory for each column that lies between the first one and the
-        first of the next beat, and the choice of one for each window by the kernel's column. Decimation: a process, and two
-        LUTs and a flip-flop a bit of its counters (derived).
+        Several kernel positions at once: a flip-flop a bit of each position and of each short delay, which are a memory of
+        registers, and the choice of the positions of a beat. Windows side by side without: a memory for each column that
+        lies between the first one and the first of the next beat, and the choice of one for each window by the kernel's
+        column. Decimation: a process, and two LUTs and a flip-flop a bit of its counters (derived).
         """
         if self.decimates(op, fold):
             geometry = op.geometry(ports, fold)
@@ -172,13 +172,14 @@ class SlidingWindowKernel(Kernel[SlidingWindow], op=SlidingWindow):
         delays = self.delays(op, ports, fold)
         registers = prod(geometry.kernel[:2]) * op.scan(ports, fold).taps
         registers += sum(count * beats for count, beats in delays.values() if beats < SHORT)
-        memories = tuple(
+        taps = Memory("taps", "line", registers, width, True, registers=True)
+        far = (
             Memory(name, "line", beats, width, True, lanes=count)
             for name, (count, beats) in delays.items()
             if count and beats >= SHORT
         )
         choice = bank_choice(prod(op.kernel) // positions, bits)
-        return Cost(lut + choice, ff + width * registers, memories=memories, unrolled=unrolled)
+        return Cost(lut + choice, ff, memories=(taps, *far), unrolled=unrolled)
 
     def unit(self, op: SlidingWindow, ports: Ports, fold: Fold) -> Unit:
         x, geometry = ports.inputs[0], op.geometry(ports, fold)

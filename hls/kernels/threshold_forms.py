@@ -22,8 +22,9 @@ from muxflow.hls.kernels.base import Arguments, Table
 from muxflow.hls.kernels.channel_table import channel_table
 
 DEVICE = Resources(26600, 106400, 249, 219)
-"""What shares are of: about what a fit to a PYNQ-Z2 may estimate by default, with LUTs that are 80 % sure to be enough.
+"""What shares are of: about the LUTs, 80 % sure to be enough, and the block RAM that a fit to a PYNQ-Z2 may estimate by default.
 
+Of DSP blocks all that shell and DMA leave, which are more than the 197 of a fit by default. Flip-flops count nothing.
 Whatever the target, so that a form is a function of its node alone (decision).
 """
 

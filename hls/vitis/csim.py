@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from muxflow.board.driver.weights import WEIGHTS_FILE, checksum
-from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.errors import MismatchError, MuxflowError, ToolError
 from muxflow.dataflow.files import file_hash
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.folders import held_folder
@@ -187,6 +187,7 @@ def run_csim(
     """Simulate input codes, shape (N, *input.shape) an input, and return the output codes.
 
     `bounded`: every FIFO has exactly its depth; a deadlock raises ToolError with each waiting process and its stream.
+    Raises MismatchError with them where the last output never comes and no process waits for room.
     `record`: streams to record in full beside the outputs, none by default.
     `jobs`: processes that share the images, which one alone has where they are a sequence. `progress(done, total)` counts
     images. `seeds`: starts of weight generators by node, where the project's seeds are writable; the stored ones for nodes
@@ -341,12 +342,7 @@ class _Run:
         """Raise ToolError when the process failed."""
         code = self.process.wait()
         if code == 3:
-            waiting = [line.split()[1:] for line in self.log.splitlines() if line.startswith("waiting ")]
-            lines = [
-                f"  {process} {'waits for data on' if how == 'reads' else 'waits for room on'} {stream} (depth {depth})"
-                for process, how, stream, depth in waiting
-            ]
-            raise ToolError("csim: deadlock with bounded FIFOs\n" + "\n".join(lines))
+            raise self._stopped()
         if code:
             raise ToolError(f"csim: the simulation ended with {ending(code, self.log)}")
         if self.loaded != self.checksum:
@@ -354,6 +350,25 @@ class _Run:
                 f"csim: the checksum of the loaded weights is {self.loaded}, expected {self.checksum}; are the sources and the "
                 "design of one build? Build the project again"
             )
+
+    def _stopped(self) -> MuxflowError:
+        """Say what every process waits for: for room in FIFOs, or only for data that no other depths would bring."""
+        waiting = [line.split()[1:] for line in self.log.splitlines() if line.startswith("waiting ")]
+        if any(how != "reads" for _, how, _, _ in waiting):
+            lines = [
+                f"  {process} waits for {'data' if how == 'reads' else 'room'} on {stream} (depth {depth})"
+                for process, how, stream, depth in waiting
+            ]
+            told = (
+                "csim: deadlock with bounded FIFOs (where it stops with FIFOs without limit too, no depth is at fault)"
+            )
+            return ToolError("\n".join([told, *lines]))
+        lines = [f"{process} waits for data on {stream}" for process, _, stream, _ in waiting]
+        return MismatchError(
+            "csim: the simulation stops before its last output, and not for want of room in FIFOs: a process reads more or "
+            f"writes less than its design says ({', '.join(lines)}). Are sources and design of one build? Build the project "
+            "again"
+        )
 
     def _file(self, stream: str) -> Path:
         """Locate the words of an outer stream."""

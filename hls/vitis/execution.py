@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from muxflow.dataflow.errors import MismatchError
 from muxflow.dataflow.op import IntArray
 from muxflow.hls.vitis.csim import Variant, compile_csim, recordable, run_csim
 from muxflow.hls.vitis.project import Project
@@ -21,7 +22,7 @@ class CsimExecution:
 
     It is compiled at once, `compile_seconds` tells for how long. `bounded`: every FIFO has exactly its depth; a deadlock
     raises ToolError. `jobs`: processes that share the images of a batch. `weights`: a weight file to load, the project's own
-    weights without one. Raises ToolError as `compile_csim` does.
+    weights without one. Raises ToolError as `compile_csim` does, MismatchError where the last output never comes.
     """
 
     def __init__(
@@ -45,13 +46,16 @@ class CsimExecution:
 
     def run(self, codes: Mapping[str, IntArray]) -> Mapping[str, Tensor]:
         """See `Execution`."""
-        result = run_csim(
-            self._project,
-            codes,
-            self._variant,
-            bounded=self._bounded,
-            record=self._record,
-            jobs=self._jobs,
-            weights=self._weights,
-        )
+        try:
+            result = run_csim(
+                self._project,
+                codes,
+                self._variant,
+                bounded=self._bounded,
+                record=self._record,
+                jobs=self._jobs,
+                weights=self._weights,
+            )
+        except MismatchError as error:
+            raise MismatchError(str(error), self.name) from error
         return result.streams

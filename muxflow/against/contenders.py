@@ -62,9 +62,13 @@ def finn(entrant: Entrant, tell: Tell) -> Contender:
     check_bytes(str(model), model.stat().st_size)
     rate = design.frames_per_second
     targets = sorted({max(1, round(rate / 8 * 16 ** (step / (STEPS - 1)))) for step in range(STEPS)})
+    import onnx
+
+    from muxflow.frontend.qonnx.defaults import with_defaults
+
     with scratch_folder() as folder:
         copy = folder / "model.onnx"
-        copy.write_bytes(whole(model))
+        copy.write_bytes(with_defaults(onnx.load_from_string(whole(model))).SerializeToString())
         more = {"part": design.device.part, "clock_mhz": design.clock_mhz}
         swept, _ = run_finn(Path(sys.executable), copy, targets, (), WIDTHS, tell, **more)  # type: ignore[arg-type]
     best = entrant.pricing.fastest(swept, tell)
@@ -76,7 +80,7 @@ def finn(entrant: Entrant, tell: Tell) -> Contender:
         f"figures: {own.resources.lut:,} + {own.converter_lut:,} LUT, {own.resources.bram18} BRAM18, at most "
         f"{own.frames_per_second:,.0f} frames/s (estimates, no FIFOs); folds adapted: {'; '.join(best.adapted) or 'none'}"
     )
-    return _priced("FINN+", best.ours, remark)
+    return _priced(TITLES["finn"], best.ours, remark)
 
 
 def hls4ml(entrant: Entrant, tell: Tell) -> Contender:
@@ -102,7 +106,7 @@ def hls4ml(entrant: Entrant, tell: Tell) -> Contender:
                         f"ReuseFactor {reuse} for all layers, priced by Muxflow's cost model and cycle simulation; hls4ml's "
                         f"own figures need the vendor's tool: not run; folds adapted: {'; '.join(adapted) or 'none'}"
                     )
-                    return _priced("hls4ml", priced, remark)
+                    return _priced(TITLES["hls4ml"], priced, remark)
         except BudgetError:
             pass
         reuse *= 2
@@ -144,6 +148,10 @@ AGAINST: Mapping[str, Callable[[Entrant, Tell], Contender]] = {"finn": finn, "hl
 """Whom a network can be set against, by name."""
 
 
+TITLES = {"finn": "FINN+", "hls4ml": "hls4ml"}
+"""What their columns are called, with a result or without."""
+
+
 def check_against(names: str) -> tuple[str, ...]:
     """Give the names in a list with commas; raises UsageError for one that is not known."""
     chosen = tuple(name.strip() for name in names.split(",") if name.strip())
@@ -159,4 +167,4 @@ def against(name: str, entrant: Entrant, tell: Tell = lambda _: None) -> Contend
     except MuxflowError as error:
         lines = str(error).strip().splitlines()
         reason = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
-        return Contender(name, None, f"not run: {reason}")
+        return Contender(TITLES[name], None, f"not run: {reason}")

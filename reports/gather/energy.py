@@ -98,7 +98,7 @@ def estimate_energy(design: Design, energies: Energies | None = None) -> tuple[E
 
     A product with -1, 0 or +1 is an addition alone. Weights are read once for each beat in which they are used, input
     buffers in every iteration; FIFOs and line buffers write and read every element once. Of an LSTM cell the recurrent product,
-    the products of gates and state, and all thresholds count. Control and wires count nothing.
+    the products of gates and state, and all thresholds count. Control, wires and registers of a window count nothing.
     """
     prices = energies or published()
     sums: dict[str, tuple[float, float]] = {}
@@ -163,7 +163,7 @@ def _buffers(design: Design, node: Node) -> list[tuple[str, int, int]]:
             found.append(("FIFOs, bits", 2 * stream.elements * stream.bits, design.fifos[name].memory.bits))
     for placed in design.memories[node.name]:
         memory = placed.memory
-        if memory.kind == "line":
+        if memory.kind == "line" and not memory.registers:
             x = ports.inputs[0]
             found.append(("line buffers, bits", 2 * x.size * x.bits, memory.bits))
         elif memory.kind == "state":

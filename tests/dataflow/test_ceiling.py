@@ -8,7 +8,7 @@ import pytest
 from muxflow.dataflow.fit.ceiling import find_ceiling
 from muxflow.dataflow.fit.device import Device
 from muxflow.dataflow.fit.folding import fit
-from muxflow.dataflow.fit.goal import Goal
+from muxflow.dataflow.fit.goal import Asked, Goal
 from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.graph.edit import with_nodes
 from muxflow.dataflow.graph.graph import Graph
@@ -79,21 +79,41 @@ def test_causes(graph, luts, where, why):
 
 
 def test_a_rate_that_was_asked_for_is_no_ceiling():
-    found = ceiling(convolution(channels=4, rows=8), Device("part", 10**6, 10**6, 100, 100), Goal(fps=1000))
-    assert found.where == "what was asked for, or FIFOs"
-    assert "--fps" in found.lifts
+    graph, device = convolution(channels=4, rows=8), Device("part", 10**6, 10**6, 100, 100)
+    rate, latency = (ceiling(graph, device, goal) for goal in (Goal(fps=1000), Goal(latency=1e-3)))
+    assert rate.where == latency.where == "what was asked for"
+    assert rate.lifts == "a higher --fps"
+    assert latency.lifts == "a shorter --latency-ms"
 
 
-def test_fifos_that_make_nodes_wait_may_be_what_was_asked_for():
-    """As deep as the rate needs: the design does not tell it from FIFOs that the block RAM does not hold."""
+def waiting(asked, style="flushing"):
+    """A design whose interval is longer than its slowest node."""
     device = Device("part", 10**6, 10**6, 100, 100)
     design = fit(convolution(channels=4, rows=8), KERNELS, device=device, board="b", clock_mhz=100)
     slow = 2 * design.slowest_cycles
     completions = tuple(slow * frame for frame in range(1, 9))
-    found = find_ceiling(replace(design, timing=Timing(completions, {}, {}, completions[-1])))
+    timing = Timing(completions, {}, {}, completions[-1], style)
+    found = find_ceiling(replace(design, timing=timing, asked=asked))
+    assert f"{slow:,} cycles a frame where the slowest node takes {design.slowest_cycles:,}" in found.why
+    return found
+
+
+def test_fifos_that_make_nodes_wait_are_what_was_asked_for():
+    """And nothing is advised that was not asked for; of a project that was read it is not known what was."""
+    assert waiting(Asked(Goal(fps=1000))).lifts == "a higher --fps"
+    assert waiting(Asked(Goal(), 10)).lifts == "a smaller --slowdown"
+    assert waiting(Asked(Goal())).where == "fill of the pipelines"
+    assert waiting(None).lifts == "a higher --fps or a smaller --slowdown, where one was given"
+    assert waiting(Asked(Goal()), "drained").where == "pipelines of the tool"
+
+
+def test_of_a_project_that_was_read_both_are_named():
+    device = Device("part", 10**6, 10**6, 100, 100)
+    design = fit(convolution(channels=4, rows=8), KERNELS, device=device, board="b", clock_mhz=100, goal=Goal(fps=1000))
+    found = find_ceiling(replace(design, asked=None))
     assert found.where == "what was asked for, or FIFOs"
-    assert found.why.startswith(f"nodes wait for them, {slow:,} cycles a frame where the slowest node takes")
-    assert "a higher --fps" in found.lifts and "--bram" in found.lifts
+    assert "where one was given, else more room for FIFOs" in found.lifts
+    assert find_ceiling(replace(design, asked=Asked(Goal()))).where == "FIFOs"
 
 
 def test_what_no_map_makes_faster_is_lifted_by_fewer_elements():

@@ -240,7 +240,7 @@ def test_too_small_a_device(device, resource):
         (
             Device("p", 1000, 1000, 100, 100, Resources(lut=600, ff=700)),
             Utilisation(lut=0.5, ff=0.5),
-            r"LUT, FF bind: the reserve for shell and DMA, 600 LUT, 700 FF, takes all of the share, 500 LUT, 500 FF\.",
+            r"LUT and FF bind together: the reserve for shell and DMA, 600 LUT, 700 FF, takes all of the share",
         ),
         (Device("p", 100, 10**6, 100, 100), Utilisation(lut=0.001), "LUT binds: the share of LUT is less than one"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import muxflow
-from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.errors import MismatchError, ToolError
 from muxflow.dataflow.fit.design import build_design
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.fit.schedule import fifo_depths, schedule
@@ -21,6 +21,7 @@ from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.fork import Fork
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
+from muxflow.dataflow.ops.threshold import Threshold
 from muxflow.dataflow.ops.window_pool import WindowPool
 from muxflow.hls.kernels import KERNELS
 from muxflow.hls.vitis.csim import run_csim
@@ -128,6 +129,23 @@ def test_depths_suffice(make_random_design, tmp_path, seed):
 def test_seeds_cover_the_joins(make_random_design):
     kinds = {node.op.kind for seed in SEEDS for node in make_random_design(seed).graph.nodes}
     assert {"ChannelSelect", "MuxJoin", "AddJoin", "OrJoin", "Concat", "Fork", "WidthConverter", "Pool"} <= kinds
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_kernel_that_swallows_data_is_no_deadlock_of_fifos(device, tmp_path, bounded):
+    nodes = [Node("act", Threshold([[1]], [0]), ("x",), ("y",))]
+    graph = with_nodes(Graph("g", (), {"x": Stream((6, 6, 2), 0, 3)}, ("x",), ("y",)), nodes)
+    folds = {node.name: Fold() for node in graph.nodes}
+    design = build_design(graph, folds, KERNELS, device=device, board="none", clock_mhz=100)
+    project = write_project(design, tmp_path / "p")
+    top = project.path / "src" / "top.cpp"
+    text = top.read_text()
+    assert "/*PIXELS*/ 72, /*CHANNEL_FOLD*/ 1" in text
+    top.write_text(text.replace("/*PIXELS*/ 72, /*CHANNEL_FOLD*/ 1", "/*PIXELS*/ 71, /*CHANNEL_FOLD*/ 1"))
+    with pytest.raises(MismatchError, match=r"not for want of room in FIFOs: .* waits for data on") as caught:
+        muxflow.Project(project).csim(np.ones((2, 6, 6, 2), int), bounded=bounded)
+    assert "bounded" not in str(caught.value) and "depth" not in str(caught.value)
+    assert caught.value.execution == "csim (native)"
 
 
 def test_too_shallow_is_a_named_deadlock(make_graph, device, tmp_path):

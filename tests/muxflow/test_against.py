@@ -92,6 +92,7 @@ def test_what_finn_says_is_the_reason(entrant: Entrant, monkeypatch: pytest.Monk
     monkeypatch.setattr(contenders, "run_finn", run)
     found = against("finn", entrant)
     assert (found.report, found.remark) == (None, "not run: FINN+ failed on model.onnx: Exception: no such op")
+    assert found.title == "FINN+"
 
 
 def test_hls4ml_takes_the_smallest_reuse_factor_inside_the_budget(entrant: Entrant) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ladder import Ladder
 
 from muxflow.dataflow.errors import GraphError
+from muxflow.dataflow.fit.memory import choices
 from muxflow.dataflow.graph.stream import Beat, Stream
 from muxflow.dataflow.op import Fold, Ports, divisors
 from muxflow.dataflow.ops.sliding_window import SlidingWindow
@@ -330,6 +331,23 @@ def test_a_whole_window_a_cycle_takes_a_map_of_one_pixel_a_cycle():
         assert 0 <= KERNELS.of(op).access(op, ports, Fold(1, 18)).trips - 32 * 32 <= 33
     ports = folded(op, (32, 32, 2), Fold(1, 6))
     assert KERNELS.of(op).access(op, ports, Fold(1, 6)).trips == 32 * 32 + 16 * 16 * 2
+
+
+@pytest.mark.parametrize(("width", "homes"), [(6, {"register"}), (20, {"register", "lutram"})])
+def test_a_delay_line_counts_with_its_registers(width, homes):
+    """A register for each of 3x3 positions, and two delays of a row's other beats: registers too where they are short."""
+    op, shape = SlidingWindow((3, 3)), (width, width, 4)
+    fold = Fold(1, 9 * 4)
+    ports = folded(op, shape, fold)
+    kernel = KERNELS.of(op)
+    assert op.beat_lanes(ports, fold) == 4
+    memories = kernel.cost(op, ports, fold).memories
+    assert sum(memory.bits for memory in memories) == (9 + 2 * (width - 1)) * 4 * ports.inputs[0].bits
+    assert all(memory.kind == "line" for memory in memories)
+    placed = [choices(memory)[0] for memory in memories]
+    assert {one.placement for one in placed} == homes
+    taps = placed[0]
+    assert (taps.lut, taps.ff, taps.bram18) == (0, taps.memory.bits, 0) and taps.occupied_bits == taps.memory.bits
 
 
 def test_single_pixels_take_no_buffer():

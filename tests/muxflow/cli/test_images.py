@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 import muxflow
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
+from muxflow.dataflow.graph.stream import Stream
 from muxflow.frontend.floats import float_inputs
 from muxflow.images import Images, check_labels, file_images
 from muxflow.proving import images_for
@@ -73,6 +74,27 @@ def test_files_of_one_name_are_told_apart_by_what_is_in_them(tmp_path: Path, gra
     assert len(found) == 3
     assert file_images(graph, file, 2).digest not in found
     assert images_for(graph, None, "test", None, 2).digest == ""
+
+
+def test_the_digest_is_of_the_numbers_whatever_the_input_is_called(tmp_path: Path) -> None:
+    codes, labels = np.random.default_rng(3).integers(0, 8, (5, 1, 1, 4)), np.arange(5)
+
+    def digest(name: str, images: np.ndarray, right: np.ndarray) -> str:
+        np.savez(tmp_path / "mine.npz", images=images, labels=right)
+        graph = Graph("g", (), {name: Stream((1, 1, 4), 0, 255)}, (name,), (name,))
+        return file_images(graph, tmp_path / "mine.npz", None).digest
+
+    alike = {
+        digest(name, codes.astype(of).reshape(5, *shape), labels.astype(label))
+        for name, of, shape, label in (
+            ("x", np.uint8, (1, 1, 4), np.uint8),
+            ("input_1", np.int64, (4,), np.int64),
+            ("labels", np.int16, (1, 4), np.int32),
+        )
+    }
+    assert len(alike) == 1
+    others = {digest("x", codes + 1, labels), digest("x", codes, labels + 1), digest("x", codes / 255.0, labels)}
+    assert len(others | alike) == 4
 
 
 def test_labels_that_are_no_class_name_the_output_before_width_converters(residual: Graph) -> None:
