@@ -110,7 +110,16 @@ def check_place(path: Path, *sources: Path | None, listed_in: Path | None = None
                 target.is_relative_to(folder / at) for at in folders_of(manifest.files) - {"."}
             ):
                 raise MuxflowError(f"{path} would be among {all_of}; choose another place for what the command writes")
-    above = next((one for one in path.absolute().parents if one.exists()), None)
+    for link in (target, *target.parents):
+        if os.path.islink(link):  # the only ones that are left of those that were followed
+            raise MuxflowError(f"{link} is a link that leads back to itself; remove it")
+    if (
+        path.exists() and not path.is_dir() and not path.is_file()
+    ):  # a device or a pipe is written to, its folder is not
+        if not os.access(path, os.W_OK):
+            raise MuxflowError(f"{path}: cannot be written (Permission denied)")
+        return
+    above = next((one for one in target.parents if one.exists()), None)
     if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
         raise MuxflowError(
             f"{path}: cannot be written ({above} {'is read-only' if above.is_dir() else 'is no folder'})"

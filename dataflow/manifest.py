@@ -41,9 +41,10 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest | None:
         entry = read_json(folder / name)
         files = entry["files"]
         hashes = files if isinstance(files, dict) else dict.fromkeys(files, "")
-        if not isinstance(entry["network"], str):
+        network = entry["network"] if name == MANIFEST else ""
+        if not isinstance(network, str):
             return None
-        return Manifest(entry["network"], {str(name): str(value) for name, value in hashes.items()})
+        return Manifest(network, {str(name): str(value) for name, value in hashes.items()})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

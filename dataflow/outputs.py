@@ -60,7 +60,7 @@ class OutputFolder:
     def check(self, *names: str) -> None:
         """Raise MuxflowError where a file of one of these names cannot be written, or would take the place of another's."""
         check_unlinked(self.path, *(self.path / name for name in names))
-        for name in names:
+        for name in names if self.own else (*names, WRITTEN):
             file = self.path / name
             check_writable(file, *self.reads, listed_in=self.path)
             if os.path.lexists(file) and not (file.is_symlink() or file.is_file()):
@@ -115,6 +115,7 @@ def _made(folder: Path) -> Iterator[None]:
 
     Raises MuxflowError naming the folder where the system refuses.
     """
+    folder = Path(os.path.realpath(folder))
     new = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

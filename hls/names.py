@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from muxflow.dataflow.fit.folded import Folded, converter_chains
-from muxflow.hls.reserved import RTL_WORDS, is_reserved, is_type
+from muxflow.hls.reserved import RTL_WORDS, WORDS, is_reserved, is_type
 
 LONGEST_IDENTIFIER = 100
 """Most characters of an identifier, before a number is appended: files are named after some."""
@@ -85,7 +85,7 @@ def names_of(folded: Folded) -> Names:
         ports |= {name: what if len(ends) == 1 else f"{what}_{texts[origin[name]]}" for name in ends}
     outer = {*variables.values(), *types.values(), *ports.values()}
     outer.update(load_streams(sum(node.op.loaded for node in graph.nodes)))
-    (top,) = identifiers([graph.name], outer | RTL_WORDS).values()
+    (top,) = identifiers([graph.name], outer | RTL_WORDS | WORDS).values()
     outer |= {top, f"{top}_design"}
     functions = identifiers((node.name for node in graph.nodes), outer)
     outer.update(functions.values())

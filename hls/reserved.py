@@ -70,7 +70,10 @@ RTL_WORDS = frozenset(
     "until_with untyped use uwire var variable vectored virtual vmode void vprop vunit wait wait_order wand weak weak0 weak1 "
     "when wildcard wire with within wor xnor".split()
 )
-"""What no module and no entity is called, in any case of letters: the tool names both after the top function."""
+"""Of Verilog, SystemVerilog and VHDL, but for those that C++ has too: what no module and no entity is called, in any case.
+
+The tool names both after the top function.
+"""
 
 _MACRO = re.compile(r"[^a-z]*[A-Z][^a-z]*[A-Z][^a-z]*|M_[0-9A-Z_]+[flx0-9]+|[LP]_tmp\w+|L_c\w+")
 _ORDINARY = re.compile(

@@ -122,7 +122,7 @@ def run_demo(
         raise UsageError(unknown("network", name, shipped(), "does not ship"))
     check_writable(output / f"{name}.onnx", listed_in=output)
     check_folder(output / name)
-    _check_model(output / f"{name}.onnx", PRETRAINED / f"{name}.onnx", output / name / MODEL_FILE)
+    _check_model(output / f"{name}.onnx", PRETRAINED / f"{name}.onnx")
     torch.set_num_threads(1)
     started = time.perf_counter()
     done = begin("export the Brevitas network to QONNX", 1)
@@ -154,9 +154,9 @@ def run_demo(
     return DemoResult(report, project.path, tuple(files), time.perf_counter() - started, played, plot)
 
 
-def _check_model(model: Path, *ours: Path) -> None:
-    """Raise MuxflowError where a file stands at `model` that is not the same as one of `ours`: it is the user's."""
-    if model.exists() and not any(file.exists() and filecmp.cmp(model, file, shallow=False) for file in ours):
+def _check_model(model: Path, ours: Path) -> None:
+    """Raise MuxflowError where a file stands at `model` that is not the same as `ours`: it is the user's."""
+    if model.exists() and not filecmp.cmp(model, ours, shallow=False):
         raise MuxflowError(f"{model} is another model than the one that ships; choose another folder, or remove it")
 
 

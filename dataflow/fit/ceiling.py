@@ -123,7 +123,8 @@ def _port(graph: Graph, cycles: int) -> Ceiling | None:
                 each = f"{lanes} elements of {bits} bits a cycle of a port of {AXI_WORD} bits"
                 why = f"{each}, {counted(stream.size // lanes, 'cycle')} a frame"
                 shorter = f"codes of at most {bits // 2} bits or " if bits > 8 else ""
-                return Ceiling(f"{what} port {name}", why, f"{shorter}a faster clock, or a smaller {what}")
+                fewer = f"{shorter}a faster clock, or a smaller {what}"
+                return Ceiling(f"{what} port {name}", why, "a faster clock" if cycles == 1 else fewer)
     return None
 
 

@@ -161,11 +161,13 @@ class Search:
             binding = find_binding(solver, cycles, self.budget, self.whole)
             told = self._smallest(solver, binding, exact, gone)
             return f"{name} does not fit {board}: {told}. Remedy: {_larger(binding)}, or make the network smaller"
-        asked = "a rate at which its FIFOs fit too"
-        if self.latency is not None:
-            asked = f"a latency of {si(self.goal.latency or 0, 's')}"
-        elif self.goal.fps is not None:
-            asked = rate(self.goal.fps)
+        if self.goal == Goal():
+            return (
+                f"{name} does not fit {board} with its FIFOs, at any rate: its fastest folds that fit take "
+                f"{nearest.resources} without them (estimate); an estimate may come to {self.budget}. What FIFOs hold binds. "
+                f"Remedy: {_larger(None)}, or make the network smaller, above all maps that wait beside a longer path"
+            )
+        asked = f"a latency of {si(self.goal.latency or 0, 's')}" if self.goal.fps is None else rate(self.goal.fps)
         told = (
             f"{name} does not reach {asked} on {board}: {self._nearest(nearest)}; an estimate may come to {self.budget}"
         )
@@ -216,20 +218,25 @@ class Search:
         found = solver.smallest(solver.intervals()[-1], self.budget)
         assert found is not None
         bound, solution = found
-        which, times = "a small folding", f"any needs at least {rounded(bound)} times the budget"
+        which, times = "a small folding", f"any needs at least {_times(bound)} the budget"
         if exact or bound <= 1:
             nearest = solver.nearest(solver.intervals()[-1], self.budget)
             assert nearest is not None
             solution = nearest
             which, times = (
                 "the nearest folding",
-                f"it needs {rounded(nearest.resources.share(self.budget))} times the budget",
+                f"it needs {_times(nearest.resources.share(self.budget))} the budget",
             )
         over = solution.resources.exceeds(self.budget)
         if gone and any(not limit for name, limit in self.budget.items() if name in over):
             times = gone  # of nothing there is no multiple
         binds = str(binding or "what its FIFOs hold binds")
         return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binds}: {times}"
+
+
+def _times(share: float) -> str:
+    """Say how many times a budget does not suffice: of hardly more than once, and of a budget of nothing, that it is more."""
+    return "more than" if share <= 1 or rounded(share) == "1" else f"{rounded(share)} times"
 
 
 def _larger(binding: Binding | None) -> str:

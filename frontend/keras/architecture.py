@@ -81,7 +81,10 @@ def _architectures(path: Path) -> Iterator[Any]:
         with h5py.File(path) as file:
             _check_data(what, file)
             if ATTRIBUTE in file.attrs:
-                yield parse_json(file.attrs[ATTRIBUTE])
+                text = file.attrs[ATTRIBUTE]
+                if not isinstance(text, str | bytes):
+                    raise ValueError(f"its {ATTRIBUTE} is no text")
+                yield parse_json(text)
 
 
 def _check_data(what: str, file: h5py.File) -> None:

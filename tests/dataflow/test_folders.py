@@ -315,7 +315,8 @@ def test_no_place_for_temporary_files_is_said(monkeypatch):
 
 def test_a_link_that_leads_nowhere(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
-    check_replaceable(tmp_path / "loop", "marker", "a project")
+    with pytest.raises(MuxflowError, match="loop is a link that leads back to itself"):
+        check_replaceable(tmp_path / "loop", "marker", "a project")
     with pytest.raises(MuxflowError, match="loop: cannot be written"):
         rebuild(tmp_path / "loop")
 

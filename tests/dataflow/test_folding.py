@@ -25,6 +25,7 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.passes import insert_forks
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.op import Fold
+from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.scale import Scale
@@ -211,6 +212,33 @@ def test_a_graph_with_a_cycle_is_refused(residual, device):
     turned = replace(residual, nodes=residual.nodes[::-1])
     with pytest.raises(GraphError, match="the graph has a cycle or a missing node"):
         fit(turned, KERNELS, device=device, board="b", clock_mhz=100)
+
+
+def test_fifos_that_fit_at_no_rate():
+    """A map of 16 bits waits beside three windows of 7x7: folds fit alone, and no goal was given that could be lowered."""
+    rng, size, source = np.random.default_rng(0), 16, "x"
+    nodes = []
+    for i in range(3):
+        window = SlidingWindow((7, 7), pads=(3, 3, 3, 3))
+        nodes += [
+            Node(f"window{i}", window, (source,), (f"v{i}",)),
+            Node(f"rom{i}", RomWeights(rng.integers(0, 2, (1, 49)), 1, size * size), (), (f"w{i}",)),
+            Node(f"conv{i}", MatrixVector(), (f"v{i}", f"w{i}"), (f"y{i}",)),
+            Node(f"act{i}", Threshold([[0]], [0]), (f"y{i}",), (f"z{i}",)),
+        ]
+        source = f"z{i}"
+    start = Graph("skip", (), {"x": Stream((size, size, 1), 0, 2**16 - 1)}, ("x",), ("o",))
+    graph = with_nodes(start, [*nodes, Node("join", AddJoin(), (source, "x"), ("o",))])
+    said = []
+    for lut in range(6200, 6800, 100):
+        try:
+            fit(graph, KERNELS, device=Device("p", lut, 10**6, 0, 0), board="b", clock_mhz=100, simulated=True)
+        except BudgetError as error:
+            said.append(str(error))
+    (message,) = {one.partition(":")[0] for one in said if "with its FIFOs" in one}
+    assert message == "skip does not fit b with its FIFOs, at any rate"
+    assert not any("lower the goal" in one for one in said)
+    assert any("it needs more than the budget" in one for one in said)  # a block RAM of none
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_types_of_streams_differ_from_those_of_the_system() -> None:
     assert identifiers(["size"]) == {"size": "size"}
 
 
-@pytest.mark.parametrize("network", ["module", "Entity", "logic", "Buffer", "s_wide", "wide_t"])
+@pytest.mark.parametrize("network", ["module", "Entity", "logic", "Buffer", "Xor", "s_wide", "wide_t"])
 def test_the_top_function_is_no_word_of_rtl_nor_of_the_project(tmp_path: Path, network: str) -> None:
     """A module and an entity are named after it, and every script and reader of reports names it as the sources do."""
     node = Node("n", Threshold(np.array([[1, 2, 3]]), [0]), ("wide",), ("y",))

@@ -89,9 +89,13 @@ def test_another_model_and_another_project_stay(tmp_path: Path) -> None:
         MuxflowError, match=r"mognet_digits\.onnx is another model than the one that ships; choose another"
     ):
         run_demo(tmp_path, board="pynq-z2", begin=BEGIN)
+    project.mkdir()
+    (project / "model.onnx").write_bytes(model.read_bytes())  # a project was made of it
+    (project / MARKER).write_text("{}")
+    with pytest.raises(MuxflowError, match=r"mognet_digits\.onnx is another model than the one that ships"):
+        run_demo(tmp_path, board="pynq-z2", begin=BEGIN)
     assert model.read_bytes() == b"hours of training"
     model.unlink()
-    project.mkdir()
     for name, text in ((MARKER, "{}"), (MANIFEST, '{"files": [], "network": "mine"}')):
         (project / name).write_text(text)
     for _ in range(2):  # the second time the demo's own model is there

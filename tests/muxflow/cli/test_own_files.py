@@ -15,6 +15,7 @@ from muxflow import api
 from muxflow.board.bitstream.stages import make_bitstream
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.folders import check_writable
 from muxflow.dataflow.outputs import WRITTEN, OutputFolder, write_below
 from muxflow.hls.vitis.csim import compile_csim
 from muxflow.proof.ladder import PROOF_FILE, Ladder, keep_ladder
@@ -119,6 +120,40 @@ def test_nobody_elses_file_is_replaced(muxflow: Call, project: Path) -> None:
         assert code == 1 and "is not as Muxflow wrote it there" in error
     assert not Path("report.txt").exists() and not Path("compare.md").exists()
     assert Path("compare.txt").read_text() == "my own" and theirs() == {".bashrc": "theirs"}
+
+
+def test_a_list_of_yesterdays_form_and_one_that_is_a_folder(muxflow: Call, project: Path) -> None:
+    options = ("report", "mine", "--format", "md", "--output", "paper")
+    assert muxflow(*options)[0] == 0
+    kept = Path("paper", WRITTEN)
+    kept.write_text(json.dumps({"files": json.loads(kept.read_text())["files"]}))
+    assert muxflow(*options)[0] == 0
+    with pytest.raises(MuxflowError, match=r"paper/report\.md is one of the files that Muxflow wrote into"):
+        check_writable(Path("paper/report.md"))
+    kept.unlink()
+    kept.mkdir()
+    code, _, error = muxflow(*options, "--force")
+    assert code == 1 and f"{kept} is a folder" in error
+
+
+def test_a_link_to_what_is_not_there_yet_and_one_to_itself(muxflow: Call, project: Path) -> None:
+    Path("later").symlink_to("away/deep")
+    Path("loop").symlink_to("loop")
+    assert muxflow("report", "mine", "--format", "md", "--output", "later")[0] == 0
+    assert Path("away/deep/report.md").is_file() and Path("later").is_symlink()
+    code, _, error = muxflow("report", "mine", "--format", "md", "--output", "loop")
+    assert code == 1 and "loop" in error and "leads back to itself; remove it" in error
+
+
+def test_a_pipe_is_written_to_and_its_folder_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `-o /dev/stdout` and `-o >(command)`, of users who may write nothing in the folder."""
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name == "pipe")
+    check_writable(tmp_path / "pipe")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for name, why in (("pipe", "Permission denied"), ("file", f"{tmp_path} is read-only")):
+        with pytest.raises(MuxflowError, match=rf"{name}: cannot be written \({why}\)"):
+            check_writable(tmp_path / name)
 
 
 def test_the_report_of_a_project_that_is_a_link_is_a_users_folder(muxflow: Call, project: Path) -> None:
