@@ -338,6 +338,14 @@ def test_an_architecture_without_end_is_not_parsed(tmp_path: Path, size: int, li
         check_architecture(file, frozenset)
 
 
+@pytest.mark.parametrize("value", [7, np.zeros(3)])
+def test_an_architecture_that_is_no_text(tmp_path: Path, value: Any) -> None:
+    with h5py.File(tmp_path / "net.h5", "w") as file:
+        file.attrs["model_config"] = value
+    with pytest.raises(ValueError, match="its model_config is no text"):
+        check_architecture(tmp_path / "net.h5", frozenset)
+
+
 def test_who_wrote_an_archive_is_not_read_without_end(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "large.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", "{}")
