@@ -113,9 +113,8 @@ def check_place(path: Path, *sources: Path | None, listed_in: Path | None = None
     for link in (target, *target.parents):
         if os.path.islink(link):  # the only ones that are left of those that were followed
             raise MuxflowError(f"{link} is a link that leads back to itself; remove it")
-    if (
-        path.exists() and not path.is_dir() and not path.is_file()
-    ):  # a device or a pipe is written to, its folder is not
+    if path.exists() and not path.is_dir() and not path.is_file():
+        # A device or a pipe is written to, and nothing comes into its folder.
         if not os.access(path, os.W_OK):
             raise MuxflowError(f"{path}: cannot be written (Permission denied)")
         return
