@@ -96,11 +96,11 @@ def check_place(path: Path, *sources: Path | None, listed_in: Path | None = None
     """
     target = Path(os.path.realpath(path))
     read = {os.path.realpath(source) for source in filter(None, sources)}
+    own = None if listed_in is None else Path(os.path.realpath(listed_in))
     for folder in target.parents:
         files = f"the files that Muxflow wrote into {folder}"
         one, all_of = ("what the command reads",) * 2 if str(folder) in read else (f"one of {files}", files)
-        own = listed_in is not None and str(folder) == os.path.realpath(listed_in)
-        for name in (MANIFEST,) if own else (MANIFEST, WRITTEN):
+        for name in (MANIFEST,) if folder == own else (MANIFEST, WRITTEN):
             manifest = read_manifest(folder, name)
             if manifest is None:
                 continue

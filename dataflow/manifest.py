@@ -56,6 +56,7 @@ def files_below(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
+    root = Path(os.path.realpath(path))
     found: list[Path] = []
     seen: set[str] = set()
     for above, folders, names in os.walk(path, followlinks=True):
@@ -63,7 +64,7 @@ def files_below(path: Path) -> list[Path]:
         if (real := os.path.realpath(above)) in seen:
             folders.clear()
             continue
-        if seen and Path(os.path.realpath(path)).is_relative_to(real):
+        if seen and root.is_relative_to(real):
             raise MuxflowError(f"{above} is a link to {real}, which holds {path}; remove it")
         seen.add(real)
         found += [Path(above, name) for name in names]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.files import read_json, read_lines
+from muxflow.dataflow.files import file_hash, read_json, read_lines
 from muxflow.dataflow.manifest import files_below
 from muxflow.dataflow.outputs import check_unlinked, write_below
 from muxflow.dataflow.processes import running
@@ -179,9 +179,7 @@ def _key(stage: Stage, keys: Mapping[str, str]) -> str:
         for file in files_below(path):
             if file.is_file():
                 inside = file.relative_to(path.parent).as_posix()
-                with file.open("rb") as opened:
-                    content = hashlib.file_digest(opened, "sha256").digest()
-                digest.update(b"\0" + os.fsencode(inside) + b"\0" + content)
+                digest.update(b"\0" + os.fsencode(inside) + b"\0" + bytes.fromhex(file_hash(file)))
     return digest.hexdigest()
 
 

@@ -168,36 +168,36 @@ class Search:
                 f"Remedy: {_larger(None)}, or make the network smaller, above all maps that wait beside a longer path"
             )
         asked = f"a latency of {si(self.goal.latency or 0, 's')}" if self.goal.fps is None else rate(self.goal.fps)
-        told = (
-            f"{name} does not reach {asked} on {board}: {self._nearest(nearest)}; an estimate may come to {self.budget}"
+        return (
+            f"{name} does not reach {asked} on {board}: {self._nearest(nearest)}; an estimate may come to {self.budget}. "
+            f"{self._beyond(solver, nearest)}"
         )
+
+    def _beyond(self, solver: Solver, nearest: Solution) -> str:
+        """Say what keeps a design from being faster than the nearest point, and what to do."""
         least = solver.least()
-        stops = (
-            limit_of_folds(solver, least)
-            or "no fold within the tools' limits on stream width and unrolled work is faster"
-        )
         if least >= nearest.cycles:
             return (
-                f"{told}. {stops}. Remedy: lower the goal, raise the clock (--clock), or make the network smaller: a larger "
-                "board does not help"
+                f"{_stops(solver, least)}. Remedy: lower the goal, raise the clock (--clock), or make the network smaller: a "
+                "larger board does not help"
             )
         # No image takes less than the slowest node does, whatever a latency is.
         wanted = self.latency if self.goal.fps is None else self.interval
-        beyond = wanted is not None and wanted < least
+        unreached = wanted is not None and wanted < least
         faster = nearest.cycles - 1
-        if self.goal.fps is not None and not beyond:
+        if self.goal.fps is not None and not unreached:
             faster = min(faster, self.interval)
         binding = find_binding(solver, faster, self.budget, self.whole)
         found = solver.smallest(faster, self.budget)
         assert found is not None
         binds = str(binding or "what its FIFOs hold binds")
         takes = f"takes {'more, such as ' if binding and binding.more else ''}{found[1].resources}"
-        if not beyond:
-            return f"{told}. {binds}: faster {takes}. Remedy: lower the goal, {_larger(binding)}, or make the network smaller"
+        if not unreached:
+            return f"{binds}: faster {takes}. Remedy: lower the goal, {_larger(binding)}, or make the network smaller"
         most = rate(self.clock_mhz * 1e6 / least)
         return (
-            f"{told}. No folds reach it, whatever they take: the fastest do {most} ({counted(least, 'cycle')} a frame, "
-            f"estimate). {stops}. At the nearest point {binds}: faster {takes}. Remedy: lower the goal; towards {most} "
+            f"No folds reach it, whatever they take: the fastest do {most} ({counted(least, 'cycle')} a frame, estimate). "
+            f"{_stops(solver, least)}. At the nearest point {binds}: faster {takes}. Remedy: lower the goal; towards {most} "
             f"{_larger(binding)}; beyond it raise the clock (--clock), or make the network smaller"
         )
 
@@ -232,6 +232,12 @@ class Search:
             times = gone  # of nothing there is no multiple
         binds = str(binding or "what its FIFOs hold binds")
         return f"{which} needs {solution.resources} (estimate); an estimate may come to {self.budget}. {binds}: {times}"
+
+
+def _stops(solver: Solver, cycles: int) -> str:
+    """Say why no folds take fewer cycles a frame than the fewest."""
+    limit = limit_of_folds(solver, cycles)
+    return str(limit or "no fold within the tools' limits on stream width and unrolled work is faster")
 
 
 def _times(share: float) -> str:
