@@ -127,7 +127,7 @@ def _show(project: Project, made: Bitstream) -> None:
     for name, interval in made.figures.synthesised.slow_loops if made.figures.synthesised else ():
         out.print(f"loop {name}: initiation interval {interval}, 1 was expected")
     for notice in made.notices:
-        out.print(f"notice: {notice}", soft_wrap=True)
+        out.print(f"notice: {notice}")
     if made.deploy is not None:
         out.print(f"for the board: {os.path.relpath(made.deploy)}")
 

@@ -58,17 +58,17 @@ def _show_blockers(model: Path, statuses: Sequence[NodeStatus]) -> None:
             alike.setdefault((status.op_type, status.message.replace(status.node, "")), []).append(status)
     for first, *others in alike.values():
         more = f" (and {counted(len(others), 'node')} more: {', '.join(one.node for one in others)})" if others else ""
-        out.print(Text.assemble(("no: ", "red"), f"{first.message}{more}"), soft_wrap=True)
+        out.print(Text.assemble(("no: ", "red"), f"{first.message}{more}"))
     for status in statuses:
         if status.supported and status.message not in ("", HOST):
-            out.print(Text.assemble(("note: ", "yellow"), status.message), soft_wrap=True)
+            out.print(Text.assemble(("note: ", "yellow"), status.message))
     fine = sum(status.supported for status in statuses)
     hidden = sum(not status.reached for status in statuses)
     unreached = f", {count(hidden)} not reached" if hidden else ""
     host = [status.node for status in statuses if status.supported and status.message == HOST]
     more = f" and {count(len(host) - MOST_NAMED)} more" if len(host) > MOST_NAMED else ""
     left = f", of which the host computes {', '.join(host[:MOST_NAMED])}{more}" if host else ""
-    out.print(f"{model}: {count(fine)} of {counted(len(statuses), 'node')} ok{left}{unreached}", soft_wrap=True)
+    out.print(f"{model}: {count(fine)} of {counted(len(statuses), 'node')} ok{left}{unreached}")
 
 
 def _show_nodes(statuses: Sequence[NodeStatus]) -> None:

@@ -85,12 +85,12 @@ def stage(begin: Callable[[str, int], Callable[[int, int], None]], title: str, w
 
 def warn(text: str) -> None:
     """Tell on standard error what a command goes on without."""
-    err.print(Text.assemble(("warning:", "bold yellow"), f" {text}"), soft_wrap=True)
+    err.print(Text.assemble(("warning:", "bold yellow"), f" {text}"))
 
 
 def next_command(*words: str | Path) -> None:
     """Print what a user would do next."""
-    out.print(f"next: {shlex.join(['muxflow', *map(str, words)])}", soft_wrap=True)
+    out.print(f"next: {shlex.join(['muxflow', *map(str, words)])}")
 
 
 def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:

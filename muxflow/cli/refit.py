@@ -100,7 +100,7 @@ def _show(entry: dict[str, Any]) -> None:
         table.add_row(name, interval, *(f"{one[key]:,}" for key in ("fifo_bits", "lut", "bram18")))
     out.print(table)
     for style, waiting in entry["deadlocks"].items():
-        out.print(f"as it is, it deadlocks where pipelines are {style}: {'; '.join(waiting)}", markup=False)
+        out.print(f"as it is, it deadlocks where pipelines are {style}: {'; '.join(waiting)}")
     for name, depth in entry["depths"].items():
         out.print(f"FIFO {name}: {depth['before']} beats, {depth['after']} with the reported pipelines")
     if not entry["depths"]:

@@ -11,6 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
 from muxflow.board.driver import results as driver
 from muxflow.dataflow.errors import MuxflowError
@@ -157,6 +158,16 @@ def test_a_short_report_lists_the_slowest_layers_and_how_many_there_are(report: 
     assert "the 5 slowest of 7 layers" in text
     assert re.findall(r"^layer(\d+)", text, re.MULTILINE) == ["9", "8", "7", "6", "5"]
     assert "memories in primitives" not in text and "shell and DMA" not in text
+
+
+@pytest.mark.parametrize("kind", [str, Text])
+def test_a_text_is_one_line_however_long(kind: type) -> None:
+    """A path is copied from there: pytest's own folder in CI was long enough to break one."""
+    console = PlainConsole(file=io.StringIO(), width=60, force_terminal=False)
+    path = "/".join(["a folder"] * 40)
+    console.print(kind(f"written: {path}"))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == f"written: {path}\n"
 
 
 def test_every_node_is_in_one_layer_named_after_what_computes(report: Report) -> None:
