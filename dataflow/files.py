@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import lzma
 import os
+import re
 import stat
 import struct
 import tempfile
@@ -20,6 +22,11 @@ from typing import Any, BinaryIO
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.interruption import undisturbed
 from muxflow.dataflow.limits import check_depth
+
+BESIDE = "muxflow-"
+"""Begins, after the name of a file or a folder, that of the one that is filled beside it."""
+RANDOM = "[a-z0-9_]{8}"
+"""What `tempfile` ends such a name with."""
 
 MOST_TEXT = 1 << 26
 """Bytes of a text file that a project or a folder of Muxflow's holds."""
@@ -88,18 +95,18 @@ class _Pending:
     """Files that are written beside those whose place they take, and the folders that were made for them."""
 
     def __init__(self) -> None:
-        self._files: list[tuple[Path, Path]] = []
+        self._files: list[tuple[Path, Path, int]] = []
         self._folders: list[Path] = []
 
     def add(self, path: Path, data: bytes) -> None:
         """Write one beside its place."""
         self._folders += reversed([above for above in path.parents if not above.exists()])
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        self._files.append((Path(name), path))
-        with os.fdopen(handle, "wb") as file:
+        beside, handle = _open_beside(path)
+        self._files.append((beside, path, handle))
+        with os.fdopen(handle, "wb", closefd=False) as file:
             file.write(data)
-        permit(Path(name), path, 0o666)
+        permit(beside, path, 0o666)
 
     @property
     def next(self) -> Path | None:
@@ -108,17 +115,54 @@ class _Pending:
 
     def place(self) -> None:
         """Let the next one take its place."""
-        os.replace(*self._files[0])
+        beside, path, handle = self._files[0]
+        os.replace(beside, path)
+        os.close(handle)
         self._folders.clear()
         del self._files[0]
 
     def drop(self) -> None:
         """Remove what has not come to its place."""
-        for temporary, _ in self._files:
-            temporary.unlink(missing_ok=True)
+        for beside, _, handle in self._files:
+            beside.unlink(missing_ok=True)
+            os.close(handle)
         for folder in reversed(self._folders):
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _open_beside(path: Path) -> tuple[Path, int]:
+    """Open a new file beside `path`, locked while its process lives; those that killed processes left there go.
+
+    On a file system without locks nothing that is left is removed.
+    """
+    prefix = f".{path.name}.{BESIDE}"
+    with suppress(OSError):  # where the folder cannot be listed
+        for left in named(path.parent, re.escape(prefix) + RANDOM):
+            _remove_unlocked(left)
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.lexists(name):
+            return Path(name), handle
+        os.close(handle)  # another process took it, before it was locked, for one that was left
+
+
+def _remove_unlocked(file: Path) -> None:
+    """Remove a file that no living process has locked."""
+    with suppress(OSError):
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
+        finally:
+            os.close(handle)
+
+
+def named(folder: Path, pattern: str) -> list[Path]:
+    """List what is in a folder by names that a pattern matches whole; raises OSError where it cannot be listed."""
+    return sorted(one for one in folder.iterdir() if re.fullmatch(pattern, one.name))
 
 
 def permit(new: Path, path: Path, most: int) -> None:

@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.files import file_hash, permit
+from muxflow.dataflow.files import BESIDE, RANDOM, file_hash, named, permit
 from muxflow.dataflow.interruption import ended, undisturbed
 from muxflow.dataflow.manifest import (
     MANIFEST,
+    NOBODY_ELSES,
     WRITTEN,
     Manifest,
     files_below,
@@ -25,12 +26,10 @@ from muxflow.dataflow.manifest import (
     read_manifest,
 )
 
+MOUNTS = Path("/proc/self/mountinfo")
+"""Where Linux says what is mounted: the fifth word of a line, with blanks and the like as octal numbers."""
 REPLACED = ".replaced"
 """Ends the name of a folder whose place another one takes."""
-BESIDE = "muxflow-"
-"""Begins, after the name of a folder, that of the one that is filled beside it."""
-RANDOM = "[a-z0-9_]{8}"
-"""What `tempfile` ends the name of a folder with."""
 
 
 @contextmanager
@@ -42,7 +41,7 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """
     with ExitStack() as opened:
         with alone(parent):
-            for left in _named(parent, re.escape(prefix) + RANDOM):
+            for left in named(parent, re.escape(prefix) + RANDOM):
                 with suppress(OSError), _opened(left) as handle:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(left, ignore_errors=True)
@@ -51,11 +50,6 @@ def held_folder(parent: Path, prefix: str) -> Iterator[Path]:
             with suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield folder
-
-
-def _named(parent: Path, pattern: str) -> list[Path]:
-    """List what is in a folder by names that a pattern matches whole."""
-    return sorted(one for one in parent.iterdir() if re.fullmatch(pattern, one.name))
 
 
 def scratch_folder(parent: Path | None = None, prefix: str = "muxflow-") -> AbstractContextManager[Path]:
@@ -106,8 +100,9 @@ def check_place(path: Path, *sources: Path | None, listed_in: Path | None = None
                 continue
             if target in {folder / file for file in (*manifest.files, name)}:
                 raise MuxflowError(f"{path} is {one}; choose another place for what the command writes")
+            taken = {folder / at for at in (*folders_of(manifest.files) - {"."}, *NOBODY_ELSES)}
             if name == MANIFEST and any(
-                target.is_relative_to(folder / at) for at in folders_of(manifest.files) - {"."}
+                target.is_relative_to(one) for one in taken if own is None or not own.is_relative_to(one)
             ):
                 raise MuxflowError(f"{path} would be among {all_of}; choose another place for what the command writes")
     for link in (target, *target.parents):
@@ -144,7 +139,7 @@ def whole_folder(path: Path, network: str = "") -> Iterator[Path]:
             _write_manifest(folder, network)
             permit(folder, path, 0o777)
             with alone(path.parent), undisturbed():
-                for old in _named(
+                for old in named(
                     path.parent, re.escape(f".{path.name}.") + f"({BESIDE})?{RANDOM}" + re.escape(REPLACED)
                 ):
                     _put_back(old, path)
@@ -281,7 +276,7 @@ def check_replaceable(path: Path, marker: str, what: str) -> None:
     """
     path = Path(os.path.realpath(path))
     check_place(path)
-    if path == Path.cwd() or os.path.ismount(path):
+    if path == Path.cwd() or _is_mount(path):
         met = "the current folder" if path == Path.cwd() else "a mount point"
         raise MuxflowError(f"{path} is {met}, which a new folder cannot replace; choose another folder")
     if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / marker).exists())):
@@ -292,6 +287,17 @@ def check_replaceable(path: Path, marker: str, what: str) -> None:
             raise MuxflowError(
                 f"{folder} is read-only or closed to you, so that nothing takes its place; change its mode, or choose another"
             )
+
+
+def _is_mount(path: Path) -> bool:
+    """Tell whether something is mounted at a resolved path: a folder of the same file system too, as the system's table says."""
+    found = os.path.ismount(path)
+    with suppress(OSError, IndexError):
+        points = [line.split(b" ")[4] for line in MOUNTS.read_bytes().splitlines()]
+        found |= os.fsencode(path) in {
+            re.sub(rb"\\([0-7]{3})", lambda one: bytes([int(one[1], 8)]), at) for at in points
+        }
+    return found
 
 
 def check_network(path: Path, network: str, else_what: str = "or replace it with --force") -> None:

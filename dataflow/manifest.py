@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import file_hash, read_json
@@ -16,6 +17,13 @@ MANIFEST = ".muxflow.json"
 """Lists, in every folder that Muxflow makes, the files that it wrote there."""
 WRITTEN = ".muxflow-files.json"
 """Lists, in a folder that a user names for files, those that Muxflow wrote there, with their hashes."""
+
+PROOF_FILE = "proof.json"
+"""Says, in a project, which executions of it agree with the integer graph."""
+OwnFolder = Literal["bitstream", "csim", "deploy", "report"]
+"""Folders of Muxflow's own in a project, which come to be after it was built."""
+NOBODY_ELSES = (PROOF_FILE, "bitstream", "csim", "report")
+"""What only the commands that make it write in a project, though its list does not name it; to `deploy` a user adds."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import file_hash, write_together
-from muxflow.dataflow.folders import alone, check_writable
-from muxflow.dataflow.manifest import WRITTEN, Manifest, read_manifest
+from muxflow.dataflow.folders import alone, check_place, check_writable
+from muxflow.dataflow.manifest import WRITTEN, Manifest, OwnFolder, read_manifest
 
 
-def own_folder(project: Path, name: str) -> Path:
+def own_folder(project: Path, name: OwnFolder) -> Path:
     """Give a folder of Muxflow's own in a project; raises MuxflowError where it is a link, or below one."""
     check_unlinked(project, project / name / "file")
     return project / name
@@ -59,6 +59,8 @@ class OutputFolder:
 
     def check(self, *names: str) -> None:
         """Raise MuxflowError where a file of one of these names cannot be written, or would take the place of another's."""
+        if not self.own:
+            check_place(self.path, *self.reads)
         check_unlinked(self.path, *(self.path / name for name in names))
         for name in names if self.own else (*names, WRITTEN):
             file = self.path / name
@@ -78,7 +80,7 @@ class OutputFolder:
         return [
             name
             for name, file in there.items()
-            if file.is_symlink() or not file.is_file() or listed.get(name) != file_hash(file)
+            if file.is_symlink() or not file.is_file() or file_hash(file) not in listed.get(name, "").split()
         ]
 
     def write(self, contents: Mapping[str, bytes], again: Callable[[], object] | None = None) -> list[Path]:
@@ -94,9 +96,21 @@ class OutputFolder:
             self.check(*contents)
             if again is not None:
                 again()
-            kept = {name: value for name, value in self._listed().items() if os.path.isfile(self.path / name)}
-            kept |= {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-            return write_below(self.path, {WRITTEN: Manifest("", dict(sorted(kept.items()))).encoded, **contents})[1:]
+            return write_below(self.path, {WRITTEN: self._list_with(contents), **contents})[1:]
+
+    def _list_with(self, contents: Mapping[str, bytes]) -> bytes:
+        """List what stands there and what is written: of a file that is replaced both hashes.
+
+        The list comes to its place first. Where the process is killed before the file does, that is as Muxflow wrote it too.
+        """
+        kept = {name: value for name, value in self._listed().items() if os.path.isfile(self.path / name)}
+        changed = self.changed(*contents)
+        for name, data in contents.items():
+            hashes = [hashlib.sha256(data).hexdigest()]
+            if name in kept and name not in changed:
+                hashes.append(file_hash(self.path / name))
+            kept[name] = " ".join(dict.fromkeys(hashes))
+        return Manifest("", dict(sorted(kept.items()))).encoded
 
     def _listed(self) -> Mapping[str, str]:
         """Read which files Muxflow wrote, with their hashes."""

@@ -14,6 +14,7 @@ from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.files import naming, read_json
 from muxflow.dataflow.graph.codec import from_json
 from muxflow.dataflow.graph.graph import Graph
+from muxflow.dataflow.manifest import PROOF_FILE
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.outputs import write_below
 from muxflow.dataflow.quantities import count, counted
@@ -22,7 +23,6 @@ from muxflow.proof.compare import Outcome
 from muxflow.proof.execution import Execution
 from muxflow.reports.schema.stages import Accuracy, Rung
 
-PROOF_FILE = "proof.json"
 EQUAL_BUT_TIES = "equal but for ties"
 CANNOT_RUN = "cannot run it"
 """What the message of every ExecutionError holds."""

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from muxflow.board import deploy
 from muxflow.board.bitstream.figures import (
@@ -39,7 +39,7 @@ STAGES: tuple[StageName, ...] = get_args(StageName)
 """All stages in order; cosim unless it is left out, or the tools refuse the project."""
 ORDER: dict[str, int] = {name: number for number, name in enumerate(STAGES)}
 
-DEPLOY = "deploy"
+DEPLOY: Final = "deploy"
 """The folder of what goes to the board."""
 TIMEOUT_MINUTES = 720.0
 """Longest time of one stage (decision): implementation of a full device takes hours."""

@@ -107,11 +107,11 @@ def test_of_several_files_all_are_written_or_none(tmp_path, monkeypatch):
     real = os.fdopen
     left = [2]
 
-    def full(*given):
+    def full(*given, **options):
         left[0] -= 1
         if left[0] < 0:
             raise OSError(28, "No space left on device")
-        return real(*given)
+        return real(*given, **options)
 
     monkeypatch.setattr(files.os, "fdopen", full)
     with pytest.raises(MuxflowError, match=r"b/deep/c: cannot be written \(No space left"):

@@ -12,9 +12,10 @@ from muxflow.dataflow.errors import MismatchError, MuxflowError
 from muxflow.dataflow.graph.graph import Graph, Readout
 from muxflow.dataflow.graph.passes import append_arg_max
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.manifest import PROOF_FILE
 from muxflow.dataflow.ops.scale import Scale
 from muxflow.proof.compare import Outcome
-from muxflow.proof.ladder import PROOF_FILE, Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
+from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
 from muxflow.reports.schema.stages import Accuracy, Rung
 
 OUTCOME = Outcome("QONNX execution", ("a", "b", "c"), 450, 12_345, 1.5)

@@ -12,7 +12,7 @@ from muxflow.board.bitstream.figures import FIGURES_FILE
 from muxflow.board.driver.results import MEASURED_FILE
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.graph.graph import Graph
-from muxflow.proof.ladder import PROOF_FILE
+from muxflow.dataflow.manifest import PROOF_FILE
 from muxflow.proving import project_report
 from muxflow.reports.latex.kit import to_latex
 from muxflow.reports.render import RENDERINGS

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,9 +17,10 @@ from muxflow.board.bitstream.stages import make_bitstream
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.folders import check_writable
+from muxflow.dataflow.manifest import PROOF_FILE
 from muxflow.dataflow.outputs import WRITTEN, OutputFolder, write_below
 from muxflow.hls.vitis.csim import compile_csim
-from muxflow.proof.ladder import PROOF_FILE, Ladder, keep_ladder
+from muxflow.proof.ladder import Ladder, keep_ladder
 
 Call = Callable[..., tuple[int, str, str]]
 PRETRAINED = Path(__file__).parents[3] / "frontend" / "training" / "pretrained" / "mognet_digits.onnx"
@@ -191,7 +193,7 @@ def test_an_output_is_no_input(muxflow: Call, project: Path) -> None:
         assert code == 1 and f"{file} is what the command reads" in error, error
     for output in ("mine/src", "mine/src/../include/new"):
         code, _, error = muxflow("report", "mine", "-f", "md", "--output", output)
-        assert code == 1 and f"{output}/report.md would be among what the command reads" in error, error
+        assert code == 1 and f"{output} would be among what the command reads" in error, error
     assert before == {path: path.read_bytes() for path in Path().glob("**/*") if path.is_file()}
 
 
@@ -202,11 +204,11 @@ def test_a_full_disk_leaves_the_old_files_and_no_folder(
     old = {path.name: path.read_bytes() for path in (project / "report").iterdir()}
     real, left = os.fdopen, [2]
 
-    def full(*given: int) -> object:
+    def full(*given: Any, **options: Any) -> object:
         left[0] -= 1
         if left[0] < 0:
             raise OSError(28, "No space left on device")
-        return real(*given)
+        return real(*given, **options)
 
     monkeypatch.setattr(os, "fdopen", full)
     code, _, error = muxflow("report", "mine", "--latex")
@@ -238,6 +240,37 @@ def test_where_the_second_look_refuses_no_folder_is_left(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("replaced", [0, 1, 2])
+def test_after_a_kill_amid_writing_the_next_writes_without_force(tmp_path: Path, replaced: int) -> None:
+    """Nor does it leave what the killed one had filled; what its user calls alike stays."""
+    place = OutputFolder(tmp_path / "out")
+    place.write({"a": b"1", "b": b"1"})
+    (tmp_path / "out" / ".a.original").write_text("theirs")
+    (tmp_path / "out" / ".a.muxflow-folders_").mkdir()
+    program = (
+        "import os, sys; from pathlib import Path; from muxflow.dataflow.outputs import OutputFolder\n"
+        "real, left = os.replace, int(sys.argv[1])\n"
+        "def replace(*given):\n"
+        "    global left\n"
+        "    left -= 1\n"
+        "    real(*given) if left >= 0 else os._exit(9)\n"
+        "os.replace = replace\n"
+        "OutputFolder(Path('out')).write({'a': b'2', 'b': b'2'})\n"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", program, str(replaced)], check=False, cwd=tmp_path)
+        assert done.returncode == 9
+    assert place.changed("a", "b") == []
+    place.write({"a": b"3", "b": b"3"})
+    assert sorted(path.name for path in place.path.iterdir()) == [
+        *(".a.muxflow-folders_", ".a.original", WRITTEN),
+        *("a", "b"),
+    ]
+    assert place.changed("a", "b") == []
+    (place.path / "a").write_text("changed")
+    assert place.changed("a", "b") == ["a"]
+
+
 def test_files_of_a_project_are_not_replaced_though_the_command_reads_another(
     muxflow: Call, project: Path, workplace: Path
 ) -> None:
@@ -253,11 +286,15 @@ def test_files_of_a_project_are_not_replaced_though_the_command_reads_another(
         ("fit net.npz --plot mine/src/new.png", "mine/src/new.png would be among the files that Muxflow wrote into /"),
         ("compress a.png -o mine/.muxflow.json", "mine/.muxflow.json is one of the files that Muxflow wrote into /"),
         ("compress a.png -o out/report.json", "out/report.json is one of the files that Muxflow wrote into /"),
+        ("fit net.npz -o mine/proof.json", "mine/proof.json would be among the files that Muxflow wrote into /"),
+        ("fit net.npz --plot mine/report/a.png", "report/a.png would be among the files that Muxflow wrote into /"),
+        ("compress a.png -o mine/csim/a.eow", "csim/a.eow would be among the files that Muxflow wrote into /"),
         ("decompress a.png -o mine/design.json/x.png", "design.json is no folder"),
         ("build net.npz -o mine/src/new", "mine/src/new would be among the files that Muxflow wrote into /"),
         ("bitstream net.npz -o mine/src/new", "mine/src/new would be among the files that Muxflow wrote into /"),
-        ("sweep net.npz -o mine/src", "mine/src/results.csv would be among the files that Muxflow wrote into /"),
-        ("train --output mine/src", "mine/src/mognet_digits.pt would be among the files that Muxflow wrote into /"),
+        ("sweep net.npz -o mine/src", "mine/src would be among the files that Muxflow wrote into /"),
+        ("sweep net.npz -o mine/report", "mine/report would be among the files that Muxflow wrote into /"),
+        ("train --output mine/src", "mine/src would be among the files that Muxflow wrote into /"),
         ("demo --output mine/src", "would be among the files that Muxflow wrote into /"),
     ):
         code, _, error = muxflow(*command.split())
@@ -270,12 +307,16 @@ def test_where_no_project_can_come_to_be_is_said_before_the_model_is_read(
     muxflow: Call, project: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(workplace / "small.npz", "net.npz")
-    Path("mount").mkdir()
+    for name in ("mount", "a bind mount"):
+        Path(name).mkdir()
     monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == Path("mount").resolve())
+    Path("mounts").write_text(f"36 35 98:0 /src {Path.cwd()}/a\\040bind\\040mount rw - ext4 /dev/root rw\n")
+    monkeypatch.setattr("muxflow.dataflow.folders.MOUNTS", Path("mounts").resolve())
     monkeypatch.setattr("muxflow.load", lambda *_, **__: pytest.fail("it reads the model"))
     for command in ("build", "build --target hls4ml", "build --target finn", "bitstream"):
         for folder, text in (
             ("mount", "mount is a mount point, which a new folder cannot replace; choose another folder"),
+            ("a bind mount", "a bind mount is a mount point, which a new folder cannot replace; choose another folder"),
             ("net.npz/x", "net.npz/x: cannot be written (/"),
             ("net.npz", "net.npz exists and is not "),
         ):
