@@ -104,9 +104,9 @@ class PlacedMemory:
     def primitives(self) -> tuple[Primitives, ...]:
         """The primitives with their real shapes."""
         depth, width = self.memory.depth, self.memory.width
-        if self.memory.lanes > 1:
-            lane = replace(self, memory=replace(self.memory, lanes=1))
-            return tuple(replace(one, count=self.memory.lanes * one.count) for one in lane.primitives)
+        if (lanes := self.memory.lanes) > 1:
+            lane = replace(self, memory=replace(self.memory, lanes=1), ff=self.ff // lanes, uram=self.uram // lanes)
+            return tuple(replace(one, count=lanes * one.count) for one in lane.primitives)
         if self.placement == "bram":
             tiling = bram18_tiling(self.memory.bank_depth, width)
             return tuple(Primitives(count * self.memory.banks, "RAMB18", *shape) for shape, count in tiling)
@@ -275,8 +275,9 @@ def choices(memory: Memory) -> tuple[PlacedMemory, ...]:
     if memory.registers:
         return (PlacedMemory(memory, "register", ff=memory.bits),)
     if memory.lanes > 1:
+        n = memory.lanes
         return tuple(
-            replace(one, memory=memory, lut=memory.lanes * one.lut, bram18=memory.lanes * one.bram18)
+            PlacedMemory(memory, one.placement, n * one.lut, n * one.bram18, n * one.ff, n * one.uram)
             for one in choices(replace(memory, lanes=1))
         )
     if memory.kind in ("fifo", "frame"):

@@ -151,12 +151,13 @@ def test_primitives_hold_the_memory(memory):
 @given(memories, st.integers(2, 9))
 def test_a_memory_a_lane(memory, lanes):
     """As many as lanes, each as one alone."""
-    memory = replace(memory, kind="threshold", writable=False)
     many, one = choices(replace(memory, lanes=lanes)), choices(replace(memory, lanes=1))
     for placed, alone in zip(many, one, strict=True):
         assert placed.placement == alone.placement
-        assert (placed.lut, placed.bram18) == (lanes * alone.lut, lanes * alone.bram18)
+        assert placed.resources == Resources(*(lanes * used for _, used in alone.resources.items()))
         assert placed.occupied_bits == lanes * alone.occupied_bits >= placed.memory.bits
+    memory = replace(memory, kind="threshold", writable=False)
+    one = choices(replace(memory, lanes=1))
     assert one[0].lut == lutram_count(memory.depth, memory.width, False) >= choices(memory)[0].lut
 
 
