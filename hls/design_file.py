@@ -12,6 +12,7 @@ from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit.design import Design, build_design
 from muxflow.dataflow.fit.device import Device, Utilisation
 from muxflow.dataflow.fit.folded import unfolded
+from muxflow.dataflow.fit.goal import Asked
 from muxflow.dataflow.fit.timing import Timing
 from muxflow.dataflow.fit.timing_layout import Style
 from muxflow.dataflow.graph.codec import from_json, to_json
@@ -32,7 +33,7 @@ class DesignFile:
 
     `folds`: of the nodes that have one of their own; `depths`: FIFO depths of the folded graph in beats; `completions`:
     cycles after which the simulated frames had left, None without a simulation, with pipelines of the style `pipelines`;
-    `apart`: as `Design` has it; `options`: of the target that wrote it.
+    `apart`, `asked`: as `Design` has them; `options`: of the target that wrote it.
     """
 
     board: str
@@ -46,6 +47,7 @@ class DesignFile:
     version: str = ""
     pipelines: Style = "flushing"
     apart: int | None = None
+    asked: Asked | None = None
 
     def __post_init__(self) -> None:
         ends = self.completions
@@ -71,6 +73,7 @@ def save_design(design: Design, folder: Path, options: Mapping[str, str] | None 
         __version__,
         "flushing" if design.timing is None else design.timing.style,
         design.apart,
+        design.asked,
     )
     (folder / DESIGN).write_text(json_text(to_json(entry)))
 
@@ -106,7 +109,7 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
             depths=entry.depths,
             timing=None if entry.completions is None else Timing(entry.completions, {}, {}, 0, entry.pipelines),
         )
-        design = replace(design, apart=entry.apart)
+        design = replace(design, apart=entry.apart, asked=entry.asked)
         if design.interval < design.slowest_cycles:
             raise GraphError(
                 f"a frame of {counted(design.interval, 'cycle')}, of which the slowest node takes {design.slowest_cycles:,}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from types import MappingProxyType
@@ -28,7 +28,8 @@ class Design:
     `memories`: placed memories by node, `fifos`: by stream, but for those that are read in place. `clock_mhz`: the clock
     that rates are quoted at. `timing`: cycle simulation with these depths; None where none was made, and then cycles are
     estimates. `apart`: cycles after which all nodes have ended a frame, of a project in which frames do not overlap; None
-    where they do. `asked`: what the fit was asked for, None where that is not known, as of a project that was read.
+    where they do. `asked`: what the fit was asked for, None where that is not known, as of a project that an older version
+    wrote.
     """
 
     folded: Folded
@@ -40,7 +41,7 @@ class Design:
     clock_mhz: float
     timing: Timing | None = None
     apart: int | None = None
-    asked: Asked | None = field(default=None, compare=False)
+    asked: Asked | None = None
 
     def __post_init__(self) -> None:
         check_clock(self.clock_mhz)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,7 +39,7 @@ from muxflow.cli.input_options import InputKeywords, with_input_options
 from muxflow.cli.target_options import TargetOption, chosen_options, with_target_options
 from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import BudgetError, UsageError
-from muxflow.dataflow.fit.goal import Goal
+from muxflow.dataflow.fit.goal import Asked, Goal
 from muxflow.dataflow.folders import check_network, check_room
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.dataflow.quantities import rate, si
@@ -152,6 +153,7 @@ def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> Design:
     A project whose frames do not overlap, or whose pipelines drain, is slower than the design that was fitted: then a faster
     one is fitted, ROUNDS times at most.
     """
+    goal = Goal(asked["fps"], asked["latency"])
     wanted, why = dict(asked), ""
     tried: list[Design] = []
     for _ in range(ROUNDS):
@@ -163,7 +165,6 @@ def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> Design:
             tried.append(as_built(options, muxflow.fit(graph, **{**asked, "fps": None, "latency": None})))
             raise BudgetError(_nearest(tried, asked, why)) from error
         tried.append(design)
-        goal = Goal(asked["fps"], asked["latency"])
         cycles, latency = goal.interval(design.clock_mhz), goal.latency_cycles(design.clock_mhz)
         if cycles is not None and design.interval > cycles and design.apart is not None:
             # So many pass one after the other if each is through by then, and the last process ends after the last output.
@@ -177,7 +178,7 @@ def _fitted(graph: Graph, asked: Mapping[str, Any], options: object) -> Design:
             why = DRAINED
         else:
             break
-    return design
+    return replace(design, asked=Asked(goal, asked["slowdown"]))
 
 
 def _nearest(tried: list[Design], asked: Mapping[str, Any], why: str) -> str:

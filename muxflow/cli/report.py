@@ -81,7 +81,7 @@ def report(
     known += [f"latex/{name}" for name in (PREAMBLE, BIBLIOGRAPHY, *PAPERS) if latex]
     place.check(*known)
     if figures:
-        check_writable(place.path / "figures" / "figure.svg")
+        check_writable(place.path / "figures" / "figure.svg", listed_in=place.path)
     several = [open_report(path) for path in others or ()]
     with tasks(as_json) as begin:
         points = stage(begin, "frontier", lambda: design_frontier(opened.design)) if figures else ()

@@ -99,7 +99,7 @@ def waiting(asked, style="flushing"):
 
 
 def test_fifos_that_make_nodes_wait_are_what_was_asked_for():
-    """And nothing is advised that was not asked for; of a project that was read it is not known what was."""
+    """And nothing is advised that was not asked for; of a project of an older version it is not known what was."""
     assert waiting(Asked(Goal(fps=1000))).lifts == "a higher --fps"
     assert waiting(Asked(Goal(), 10)).lifts == "a smaller --slowdown"
     assert waiting(Asked(Goal())).where == "fill of the pipelines"
@@ -107,7 +107,7 @@ def test_fifos_that_make_nodes_wait_are_what_was_asked_for():
     assert waiting(Asked(Goal()), "drained").where == "pipelines of the tool"
 
 
-def test_of_a_project_that_was_read_both_are_named():
+def test_of_a_project_of_an_older_version_both_are_named():
     device = Device("part", 10**6, 10**6, 100, 100)
     design = fit(convolution(channels=4, rows=8), KERNELS, device=device, board="b", clock_mhz=100, goal=Goal(fps=1000))
     found = find_ceiling(replace(design, asked=None))

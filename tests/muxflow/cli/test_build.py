@@ -60,6 +60,16 @@ def test_the_project_is_the_same_bytes_twice(workplace: Path) -> None:
     assert contents[0] == contents[1]
 
 
+def test_what_binds_a_project_is_what_bound_its_fit(workplace: Path) -> None:
+    """A project keeps what its fit was asked for, so that its report names no option that was not given."""
+    for asked in ((), ("--fps", "1000")):
+        fitted = json.loads(run("fit", "small.npz", *asked, "--json", cwd=workplace).stdout)
+        run("build", "small.npz", *asked, "--output", "bound", "--force", cwd=workplace)
+        told = json.loads(run("report", "bound", "--json", cwd=workplace).stdout)
+        assert told["ceiling"] == fitted["ceiling"]
+    assert "what was asked for" in told["ceiling"] and told["ceiling"].endswith("a higher --fps")
+
+
 def test_a_rate_is_kept_where_frames_do_not_overlap(workplace: Path) -> None:
     """Started over AXI-Lite with loaded weights, a frame begins when the one before has ended: the rate asks for a latency."""
     alone = ("--control", "s_axilite", "--weights", "loaded", "--json")
