@@ -214,6 +214,7 @@ def fit_point(work: _Work) -> Outcome:
     except (MuxflowError, OSError, MemoryError) as error:
         return _failed(work.point, error, work.clock_mhz)
     used = design.resources
+    low, high = used.quantile(0.1), used.quantile(0.9)
     return Outcome(
         work.point,
         "fitted",
@@ -232,6 +233,10 @@ def fit_point(work: _Work) -> Outcome:
         design.stored_parameter_bits,
         design.saved_bits,
         design.timing is not None,
+        low.lut,
+        high.lut,
+        low.ff,
+        high.ff,
     )
 
 

@@ -49,7 +49,8 @@ class Outcome:
 
     `status`: "fitted", "refused" (it cannot be done, `reason` says why), or "crashed" (the machine or Muxflow failed; tried
     again the next time).
-    `interval`, `latency`: cycles, by cycle simulation where `simulated`, else estimates; resources: estimates;
+    `interval`, `latency`: cycles, by cycle simulation where `simulated`, else estimates; resources: estimates,
+    those in logic with the ends of their 80 % intervals, `lut_low` to `ff_high`; block RAM, UltraRAM and DSP have none.
     `parameter_bits`: stored weights and thresholds, each once; `saved_bits`: generated weights.
     """
 
@@ -70,6 +71,10 @@ class Outcome:
     parameter_bits: int = 0
     saved_bits: int = 0
     simulated: bool = False
+    lut_low: int = 0
+    lut_high: int = 0
+    ff_low: int = 0
+    ff_high: int = 0
 
 
 def check_results(place: OutputFolder, points: Sequence[Point]) -> None:

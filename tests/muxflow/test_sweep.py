@@ -7,11 +7,13 @@ import json
 import os
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from distributed import LocalCluster
 
+import muxflow
 from muxflow import sweep
 from muxflow.dataflow.errors import BudgetError, GraphError, MuxflowError, ToolError
 from muxflow.dataflow.fit import folding
@@ -25,6 +27,7 @@ from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
 from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.dataflow.ops.threshold import Threshold
+from muxflow.reports.gather.report import make_report
 from muxflow.sweep import plan, run_sweep
 from muxflow.sweep_results import ROWS, TABLE, Outcome, Point, to_csv
 
@@ -112,6 +115,14 @@ def test_a_point_has_every_resource_of_its_design(tmp_path, models, monkeypatch)
     found = sweep.fit_point(work)
     assert found.status == "fitted", found.reason
     assert (found.lut, found.ff, found.bram18, found.dsp, found.uram) == (11, 12, 13, 14, 15)
+
+
+def test_a_point_has_the_intervals_of_the_report(tmp_path, models):
+    found, *_ = run_sweep(plan(models[:1], ["kv260"]), tmp_path / "out")
+    report = make_report(muxflow.fit(muxflow.load(Path(models[0])), board="kv260"), version="")
+    assert report.between == {"LUT": (found.lut_low, found.lut_high), "FF": (found.ff_low, found.ff_high)}
+    row = next(csv.DictReader((tmp_path / "out" / "results.csv").read_text().splitlines()))
+    assert (row["lut_low"], row["ff_high"]) == (str(found.lut_low), str(found.ff_high))
 
 
 def test_goes_on_where_it_stopped(tmp_path, models, monkeypatch):
