@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -231,8 +231,10 @@ DECODER = ".decoder"
 
 
 def file_name(preset: str, select: str | None) -> str:
-    """Give the name of a trained network's files: the preset's, followed by the select mode unless that is "channel"."""
-    return preset if select in (None, "channel") else f"{preset}_{select.replace('-', '_')}"
+    """Give the name of a trained network's files: the preset's, followed by the select mode where it is not its own."""
+    if select is None or select == getattr(presets.family(preset).PRESETS[preset], "select", None):
+        return preset
+    return f"{preset}_{select.replace('-', '_')}"
 
 
 def _loaded(name: str, folder: str | Path | None, progress: bool) -> tuple[Dataset, Dataset]:
@@ -242,6 +244,38 @@ def _loaded(name: str, folder: str | Path | None, progress: bool) -> tuple[Datas
         train_set = load(name, "train", folder)
         told(1, None)
         return train_set, load(name, "test", folder)
+
+
+def _call_of(preset: str, options: Mapping[str, Any]) -> str:
+    """Write the command that repeats a training in the current folder, whose files and pictures its data are."""
+    call = ", ".join((repr(preset), *(f"{key}={value!r}" for key, value in options.items()), "output='.'"))
+    return f'python -c "from muxflow.frontend.training.trainer import train_preset; train_preset({call})"'
+
+
+def _check_checkpoints(folder: Path, name: str, model: nn.Module) -> None:
+    """Raise MuxflowError where a checkpoint of the training, or of one of its stages, has no place."""
+    stages = range(1, len(model.shares)) if isinstance(model, Staged) else ()
+    for below in (name, *(f"{name}_stage_{number}" for number in stages)):
+        check_unlinked(folder, folder / below / CHECKPOINT)
+        check_writable(folder / below / CHECKPOINT)
+
+
+def _write_trained(
+    place: OutputFolder,
+    name: str,
+    model: Any,
+    report: Mapping[str, Any],
+    decoder: FrameDecoder | None,
+    again: Callable[[], None],
+) -> None:
+    """Write what a training left, all of it or nothing: weights, report, model and, of an encoder, its decoder."""
+    with scratch_folder() as scratch:
+        write_state(scratch / f"{name}.pt", model.state_dict())
+        (scratch / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        if decoder is not None:
+            (scratch / f"{name}{DECODER}").write_bytes(decoder_bytes(decoder))
+        export_trained(scratch / name, scratch / f"{name}.onnx")
+        place.write({file.name: file.read_bytes() for file in sorted(scratch.iterdir())}, again)
 
 
 def train_preset(
@@ -275,40 +309,35 @@ def train_preset(
     if preset not in RECIPES:
         raise UsageError(unknown("preset", preset, sorted(RECIPES), "has no training recipe"))
     check_option(threads, 1, MOST_THREADS, "training: threads = {}", f"use 1 to {MOST_THREADS}")
-    chosen = {} if select is None else {"select": select}
     dataset_name, config = RECIPES[preset]
     config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
-    usual = presets.family(preset).build(preset, seed) if select == "channel" else None
-    model = presets.family(preset).build(preset, seed, **chosen)
-    if usual is not None and usual.config == model.config:
-        chosen = {}
+    zoo = presets.family(preset)
+    name = file_name(preset, select)
+    chosen = {} if name == preset else {"select": select}
+    model = zoo.build(preset, seed, **chosen)
     compresses = bool(getattr(model.config, "measured", ()))
     if pictures is not None and not compresses:
         raise UsageError(f"preset {preset!r} does not compress pictures, so it is not trained on {pictures}")
     photographs = training_pictures(pictures) if compresses else ()
     folder = Path(output)
-    name = file_name(preset, select)
-    options = {**chosen, "epochs": config.epochs, "seed": seed}
-    if dataset_name not in PACKAGED:
-        options["data"] = "."
-    if pictures is not None:
-        options["pictures"] = "."
-    if validate:
-        options["validate"] = True
-    call = ", ".join((repr(preset), *(f"{key}={value!r}" for key, value in options.items()), "output='.'"))
-    command = f'python -c "from muxflow.frontend.training.trainer import train_preset; train_preset({call})"'
+    options = {
+        **chosen,
+        "epochs": config.epochs,
+        "seed": seed,
+        **({} if dataset_name in PACKAGED else {"data": "."}),
+        **({} if pictures is None else {"pictures": "."}),
+        **({"validate": True} if validate else {}),
+    }
+    command = _call_of(preset, options)
     place = OutputFolder(folder, force=force)
-    place.check(*(f"{name}{ending}" for ending in (".pt", ".json", ".onnx", *((DECODER,) if compresses else ()))))
 
     def check_own() -> None:
         if resume:
             check_run(place, f"{name}.json", f"{name}.onnx", command, "begin anew with --no-resume (resume=False)")
 
+    place.check(*(f"{name}{ending}" for ending in (".pt", ".json", ".onnx", *((DECODER,) if compresses else ()))))
     check_own()
-    stages = range(1, len(model.shares)) if isinstance(model, Staged) else ()
-    for below in (name, *(f"{name}_stage_{number}" for number in stages)):
-        check_unlinked(folder, folder / below / CHECKPOINT)
-        check_writable(folder / below / CHECKPOINT)
+    _check_checkpoints(folder, name, model)
     train_set, test_set = _loaded(dataset_name, data, progress)
     whole = len(train_set) + len(test_set)
     if validate:
@@ -341,13 +370,7 @@ def train_preset(
         "recipe": asdict(config),
         **({"compression": compression} if decoder else {}),
     }
-    with scratch_folder() as scratch:
-        write_state(scratch / f"{name}.pt", model.state_dict())
-        (scratch / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        if decoder is not None:
-            (scratch / f"{name}{DECODER}").write_bytes(decoder_bytes(decoder))
-        export_trained(scratch / name, scratch / f"{name}.onnx")
-        place.write({file.name: file.read_bytes() for file in sorted(scratch.iterdir())}, check_own)
+    _write_trained(place, name, model, report, decoder, check_own)
     return TrainResult(
         folder / f"{name}.onnx",
         folder / f"{name}.json",

@@ -27,7 +27,9 @@ def train(
     ] = "mognet_digits",
     select: Annotated[
         str | None,
-        typer.Option(help="Residual join of a MOGNET: channel (its preset's), channel-mean, element, always, or."),
+        typer.Option(
+            help="Residual join where it is not the preset's: channel, channel-mean, element, always, or (Brevitas)."
+        ),
     ] = None,
     data: Annotated[
         Path | None,

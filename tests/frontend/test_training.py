@@ -22,6 +22,7 @@ from muxflow.frontend.training.trainer import (
     CHECKPOINT,
     augment,
     evaluate,
+    file_name,
     remeasured,
     train,
     train_preset,
@@ -272,6 +273,15 @@ def test_a_checkpoint_of_another_network_and_a_full_disk(tmp_path, monkeypatch):
 def test_a_data_set_without_test_images_is_named_before_the_training(tmp_path):
     with pytest.raises(MuxflowError, match="64 training images and 0 to test on"):
         train(small(), digits("train"), digits("test", 0), CONFIG, tmp_path, progress=False)
+
+
+def test_a_network_of_another_join_than_its_preset_has_a_name_of_its_own():
+    assert file_name("mognet_digits", None) == file_name("mognet_digits", "channel") == "mognet_digits"
+    assert file_name("mognet_digits", "channel-mean") == "mognet_digits_channel_mean"
+    assert file_name("billnet_moving_digits", "element") == "billnet_moving_digits"
+    assert file_name("billnet_moving_digits", "channel") == "billnet_moving_digits_channel"
+    with pytest.raises(UsageError, match="preset 'nope' is unknown"):
+        file_name("nope", "channel")
 
 
 @pytest.mark.parametrize("select", ["channel", "channel-mean", "element", "always"])
