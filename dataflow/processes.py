@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from muxflow.dataflow.space import if_full
 
 GRACE_SECONDS = 5.0
 """What a tool has to end by itself before it is killed (decision)."""
+MOST_SAID = 1 << 20
+"""Bytes of what a tool says that are kept of each of its two streams: half from the beginning, half from the end."""
 COMPILE_SECONDS = 3600.0
 """Most that a C++ compiler may take (decision): the largest design of the benchmarks takes a few minutes."""
 
@@ -49,14 +52,50 @@ def python(*arguments: str) -> list[str]:
 def completed(
     command: Sequence[str], *, seconds: float | None = None, group: bool = False, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a tool in a folder and give what it said and its exit code.
+    """Run a tool in a folder and give what it said, MOST_SAID of each stream, and its exit code.
 
-    Raises `subprocess.TimeoutExpired` where it does not end within `seconds`.
+    Raises `subprocess.TimeoutExpired` where it, or what it left that may still say something, does not end within `seconds`.
     """
+    until = None if seconds is None else time.monotonic() + seconds
+
+    def left() -> float | None:
+        if until is not None and time.monotonic() > until:
+            raise subprocess.TimeoutExpired(command, seconds or 0)
+        return None if until is None else until - time.monotonic()
+
     pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with running(command, group=group, cwd=folder, text=True, errors="replace", **pipes) as process:
-        said, errors = process.communicate(timeout=seconds)
-    return subprocess.CompletedProcess(command, process.returncode, said, errors)
+    with running(command, group=group, cwd=folder, **pipes) as process, selectors.DefaultSelector() as selector:
+        said = (_Said(), _Said())
+        for pipe, one in zip((process.stdout, process.stderr), said, strict=True):
+            assert pipe is not None
+            selector.register(pipe, selectors.EVENT_READ, one)
+        while selector.get_map():
+            for key, _ in selector.select(left()):
+                if piece := os.read(key.fd, 1 << 16):
+                    key.data.add(piece)
+                else:
+                    selector.unregister(key.fileobj)
+        process.wait(left())
+    return subprocess.CompletedProcess(command, process.returncode, *(one.text for one in said))
+
+
+class _Said:
+    """What a tool says, however much that is: MOST_SAID bytes of it."""
+
+    def __init__(self) -> None:
+        self._first, self._last = b"", b""
+
+    def add(self, piece: bytes) -> None:
+        """Add what comes next."""
+        most = MOST_SAID // 2
+        room = most - len(self._first)
+        self._first += piece[:room]
+        self._last = (self._last + piece[room:])[-most:]
+
+    @property
+    def text(self) -> str:
+        """What was kept, with line ends of any kind as one."""
+        return re.sub(r"\r\n?", "\n", (self._first + self._last).decode(errors="replace"))
 
 
 def compiled(command: Sequence[str], folder: Path, source: str) -> subprocess.CompletedProcess[str]:

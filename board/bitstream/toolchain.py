@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from muxflow.dataflow.errors import ToolError
-from muxflow.dataflow.processes import ending
+from muxflow.dataflow.processes import completed, ending
 from muxflow.dataflow.text import plainly
 from muxflow.hls.emit import Tool as HlsSyntax
 
@@ -165,15 +165,7 @@ def _folder_version(path: Path) -> str:
 def _version(path: Path, option: str) -> Version:
     """Read the version that the tool itself prints: every one says `v2022.2` in its banner."""
     try:
-        done = subprocess.run(
-            [str(path), option],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=VERSION_SECONDS,
-            check=False,
-        )
+        done = completed([str(path), option], seconds=VERSION_SECONDS, group=True)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(f"{path} {option}: cannot be run ({plainly(error)})") from error
     text = done.stdout + done.stderr

@@ -191,3 +191,11 @@ def test_tools_find_each_other_on_path(tmp_path):
     path = environment(second, first)["PATH"].split(os.pathsep)
     assert path[:2] == [str(tmp_path / "b" / "bin"), str(tmp_path / "a" / "bin")]
     assert path[2:] == os.environ["PATH"].split(os.pathsep)
+
+
+def test_a_tool_that_says_its_version_without_end_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(toolchain, "VERSION_SECONDS", 1.0)
+    program = install(tmp_path / "path", "vivado", "")
+    program.write_text("#!/bin/sh\nyes no licence\n")
+    with pytest.raises(ToolError, match=r"vivado -version: cannot be run \(.*timed out after 1.0 seconds"):
+        find_vivado()

@@ -1,13 +1,15 @@
 """Tools in processes of their own."""
 
 import re
+import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from muxflow.dataflow import space
-from muxflow.dataflow.processes import completed, ending, first_errors, python
+from muxflow.dataflow.processes import MOST_SAID, completed, ending, first_errors, python
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +25,30 @@ def test_no_module_of_the_current_folder_is_run(tmp_path: Path, arguments: list[
 def test_no_other_module_starts_a_python_by_itself(package: str) -> None:
     starting = sorted(path.name for path in (ROOT / package).rglob("*.py") if "[sys.executable" in path.read_text())
     assert starting == (["packages.py", "processes.py"] if package == "dataflow" else [])
+
+
+def test_of_what_a_tool_says_the_beginning_and_the_end_are_kept() -> None:
+    program = (
+        "import sys\n"
+        "for stream in (sys.stdout, sys.stderr):\n"
+        "    print('begun\\r', file=stream)\n"
+        "    for _ in range(100): stream.write('0123456789abcdef' * 4096)\n"
+        "    print('\\nended', file=stream)\n"
+        "sys.exit(3)\n"
+    )
+    done = completed(python("-c", program))
+    assert done.returncode == 3 and done.stdout == done.stderr
+    assert len(done.stdout) == MOST_SAID - 1 and done.stdout[:6] == "begun\n" and done.stdout[-7:] == "\nended\n"
+    assert (completed(["true"]).stdout, completed(["true"]).returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("command", [["yes"], ["sh", "-c", "sleep 60 & exit 0"], ["sleep", "60"]])
+def test_a_tool_that_has_no_end_is_not_waited_for(command: list[str]) -> None:
+    """Whether it says something or nothing, or has left another process that may."""
+    began = time.monotonic()
+    with pytest.raises(subprocess.TimeoutExpired):
+        completed(command, seconds=0.5, group=True)
+    assert time.monotonic() - began < 30
 
 
 def test_what_the_linker_says_is_told() -> None:
