@@ -143,5 +143,5 @@ def _check(board: Board) -> None:
     if not isinstance(parts, tuple) or not all(isinstance(part, str) for part in parts):
         raise MuxflowError(f"board_parts is {parts!r}; expected a tuple of texts")
     for part in parts:
-        if not re.fullmatch(r"[A-Za-z0-9_.+:*?-]+", part):
+        if not re.fullmatch(r"[A-Za-z0-9_.+*?-]+(:[A-Za-z0-9_.+*?-]+){3}", part):
             raise MuxflowError(f"board_parts: {part!r}; a pattern is vendor:board:part0:version, * for any version")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,15 +42,13 @@ class Emulator:
 
     def __init__(self, path: Path, error: Callable[[str], Exception]) -> None:
         self._error = error
-        try:
+        self._path = path
+        with self._telling():
             self._project = load_project(path)
             self.interface = interface_entry(self._project)
             self.self_test = self_test_set(self._project)
             self._executable, _ = compile_csim(self._project)
-        except MuxflowError as problem:
-            raise error(str(problem)) from problem
-        except OSError as problem:  # a path that the system does not take, or a disk that is full
-            raise error(f"{path}: {problem.strerror or problem}") from problem
+            self._scratch = tempfile.TemporaryDirectory(prefix="muxflow.")
         self._seeds: dict[str, tuple[int, ...]] = {}
         self._states: dict[str, tuple[int, ...]] = {}
         self._weights: list[str] = []
@@ -59,7 +58,16 @@ class Emulator:
         self._frames = 0
         self._run: subprocess.Popen[str] | None = None
         self._log = ""
-        self._scratch = tempfile.TemporaryDirectory(prefix="muxflow.")
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Raise the driver's error for one of Muxflow's, and for what the system refuses: a path, or files on a full disk."""
+        try:
+            yield
+        except MuxflowError as problem:
+            raise self._error(str(problem)) from problem
+        except OSError as problem:
+            raise self._error(f"{problem.filename or self._path}: {problem.strerror or problem}") from problem
 
     def _file(self, port: str, slot: int) -> Path:
         return Path(self._scratch.name) / f"{port}.{slot}"
@@ -74,8 +82,9 @@ class Emulator:
         sent = [*self._sequence, words]
         if self.interface["states"]:
             self._sequence = sent
-        for number, port in enumerate(self._ports("inputs")):
-            self._file(port, slot).write_bytes(b"".join(one[number].tobytes() for one in sent))
+        with self._telling():
+            for number, port in enumerate(self._ports("inputs")):
+                self._file(port, slot).write_bytes(b"".join(one[number].tobytes() for one in sent))
 
     def start(self, slot: int) -> None:
         """Start the simulation on the slot's input files."""
@@ -84,7 +93,7 @@ class Emulator:
             for port in self._ports(side):
                 command += [option, port, str(self._file(port, slot))]
         command += [*seed_options(self._project, {**self._seeds, **self._states}), *self._weights]
-        with undisturbed():
+        with self._telling(), undisturbed():
             self._run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def wait(self, slot: int, seconds: float) -> tuple[Words, ...]:
@@ -129,7 +138,8 @@ class Emulator:
 
     def load_weights(self, words: Words, seconds: float) -> int:
         """Let every simulation from now on load these words first; a frame that is dropped gives the checksum."""
-        self._weights = load_options(self._project, self._file(WEIGHTS_FILE, 0), words)
+        with self._telling():
+            self._weights = load_options(self._project, self._file(WEIGHTS_FILE, 0), words)
         graph = self._project.design.graph
         frames, loaded, sequence = self._frames, list(self._loaded), self._sequence
         self.load(0, [pack(np.full((1, *s.shape), s.lo), s) for s in map(graph.streams.__getitem__, graph.inputs)])

@@ -27,7 +27,7 @@ from muxflow.dataflow.files import read_json
 from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.fit.device import Resources
 from muxflow.dataflow.graph.codec import from_json
-from muxflow.dataflow.text import reason
+from muxflow.dataflow.text import in_one_line, reason
 from muxflow.hls.names import names_of
 from muxflow.hls.vitis.writing import VECTOR_FRAMES
 from muxflow.reports.schema.file import check_values
@@ -48,6 +48,7 @@ T = TypeVar("T")
 COSIMULATION = "Vitis HLS co-simulation"
 """The rung of the proof ladder that the vendor's tool climbs."""
 FORMS: tuple[Form, ...] = get_args(Form)
+MOST_STYLES = 8
 UNFINISHED = "read from the folder of a run that has not ended; not compared with the sources"
 
 
@@ -148,9 +149,10 @@ def _implemented(
 
 
 def _styles(made: Synthesised) -> str:
-    """Count the pipelines by style, as the tool names them."""
+    """Count the pipelines by style, as the tool names them: it knows three, and MOST_STYLES are listed."""
     counts = Counter(one.style or "style not given" for one in made.pipelines)
-    return ", ".join(f"{number} {style}" for style, number in sorted(counts.items())) or "not given"
+    listed = [f"{number} {in_one_line(style)}" for style, number in sorted(counts.items())[:MOST_STYLES]]
+    return ", ".join(listed + ["..."] * (len(counts) > MOST_STYLES)) or "not given"
 
 
 def _power(made: PowerEstimate, tool: str, state: State) -> Power:

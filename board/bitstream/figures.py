@@ -20,10 +20,10 @@ from muxflow.board.bitstream.vendor_reports import (
     read_utilisation,
 )
 from muxflow.board.bitstream.vendor_tcl import hls_results
-from muxflow.dataflow.errors import ToolError
+from muxflow.dataflow.errors import ToolError, UsageError
 from muxflow.dataflow.files import read_bounded
-from muxflow.dataflow.fit.device import Resources
-from muxflow.dataflow.text import json_text
+from muxflow.dataflow.fit.device import Resources, check_clock
+from muxflow.dataflow.text import json_text, shown
 from muxflow.hls.vitis.project import Project
 
 FIGURES_FILE = "reports.json"
@@ -81,16 +81,20 @@ def read_figures(
     if "implement" not in stages:
         return Figures(hls.label, label, synthesised, cosimulated, board_part=checked.get("board_part"))
     accelerator, system, timing = read_implementation(made)
-    text = facts(made / "block_design.txt").get("clock_hz", "")
-    try:
-        clock = round(float(text))
-    except (ValueError, OverflowError):
-        raise ToolError(
-            f"{made / 'block_design.txt'}: clock_hz is {text!r}; remove the file and run this again"
-        ) from None
+    clock = _clock_hz(made / "block_design.txt")
     part = checked.get("board_part")
     power = power_of(made)
     return Figures(hls.label, label, synthesised, cosimulated, accelerator, system, timing, part, clock, power)
+
+
+def _clock_hz(file: Path) -> int:
+    """Read the clock that the processing system gives; raises ToolError for a number that no clock has."""
+    text = facts(file).get("clock_hz", "")
+    try:
+        check_clock(float(text) / 1e6)
+        return round(float(text))
+    except (ValueError, UsageError):
+        raise ToolError(f"{file}: clock_hz is {shown(text)}; remove the file and run this again") from None
 
 
 def power_of(results: Path) -> PowerEstimate | None:
@@ -128,7 +132,9 @@ def check_timing(project: Project, folder: Path, figures: Figures, allowed: bool
     advice = "hold is not met: that is no matter of the clock's frequency"
     if timing.setup_slack < 0:
         reachable = 1000 / (1000 / clock - timing.setup_slack)
-        advice = f"these paths reach about {reachable:.0f} MHz: `muxflow build MODEL --clock {int(reachable)}`"
+        advice = "these paths reach no clock that a board gives"
+        if reachable >= 1:
+            advice = f"these paths reach about {reachable:.0f} MHz: `muxflow build MODEL --clock {int(reachable)}`"
     raise ToolError(
         f"timing is not met at {clock:g} MHz: worst slack {timing.setup_slack:g} ns (set-up), {timing.hold_slack:g} ns "
         f"(hold), {timing.failing_endpoints} failing endpoints; {advice}. The results may be wrong on the board; "

@@ -103,9 +103,17 @@ def read_xml(file: Path) -> ElementTree.Element:
 
 
 class _Bounded(ElementTree.TreeBuilder):
-    """Builds the elements of a report; raises ValueError for more than MOST_PARTS, or MOST_DEPTH that stand in each other."""
+    """Builds the elements of a report.
+
+    Raises ValueError for more than MOST_PARTS, or MOST_DEPTH that stand in each other, and for a document type: no report
+    has one, and its entities make gigabytes of a small file.
+    """
 
     count, depth = 0, 0
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        """Refuse a document type."""
+        raise ValueError("it declares a document type")
 
     def start(self, tag: str, attributes: dict[str, str], /) -> ElementTree.Element:
         """Take the beginning of an element."""
@@ -163,7 +171,7 @@ def _synthesis_text(file: Path) -> Synthesised:
     clock = re.search(r"^\s*\|\s*(?:ap_clk|default)\s*\|([^|]+)\|([^|]+)\|([^|]+)\|", text, re.MULTILINE)
     if clock is None:
         raise _lacks(file, "Timing")
-    overall = re.search(r"\+ Latency[^\n]*\n\s*\* Summary:.*?(?=\n\s*\+ Detail|\Z)", text, re.DOTALL)
+    overall = re.search(r"^\+ Latency[^\n]*\n\* Summary:.*?(?=\n\+ Detail|\Z)", text, re.DOTALL | re.MULTILINE)
     cells = [] if overall is None else _cells(overall[0], r"[\d?-]")
     if len(cells) < 4:
         raise _lacks(file, "Latency")
@@ -200,12 +208,15 @@ def _synthesis_text(file: Path) -> Synthesised:
 
 
 def read_cosimulation(file: Path) -> Cosimulated:
-    """Read `<top>_cosim.rpt`; raises ToolError naming the file when it holds no result of an RTL simulation."""
-    for line in _read_table(file).splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if len(cells) >= 8 and cells[0] in ("Verilog", "VHDL") and cells[1] not in ("NA", ""):
-            return Cosimulated(cells[1] == "Pass", _three(cells[2:5]), _three(cells[5:8]))
-    raise _lacks(file, "a row for Verilog or VHDL with a result")
+    """Read `<top>_cosim.rpt`: it passed where the RTL of each language did that was simulated.
+
+    Raises ToolError naming the file when it holds no result of an RTL simulation.
+    """
+    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in _read_table(file).splitlines()]
+    seen = [row for row in rows if len(row) >= 8 and row[0] in ("Verilog", "VHDL") and row[1] not in ("NA", "")]
+    if not seen:
+        raise _lacks(file, "a row for Verilog or VHDL with a result")
+    return Cosimulated(all(row[1] == "Pass" for row in seen), _three(seen[0][2:5]), _three(seen[0][5:8]))
 
 
 def read_utilisation(file: Path) -> Resources:

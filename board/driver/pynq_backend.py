@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Sequence
 
 import numpy as np
 
@@ -123,14 +124,18 @@ class PynqBackend:
                 f"pynq is not installed ({error}): this runs on a board with a PYNQ image, as root. Elsewhere use "
                 "Accelerator.emulate(PROJECT)"
             ) from error
-        self._overlay = pynq.Overlay(str(file))
+        remedy = "run as root (sudo -E), on the board that the overlay was made for, with the whole deploy folder"
+        with _telling(f"{file}: the overlay cannot be loaded", remedy):
+            self._overlay = pynq.Overlay(str(file))
         pairs = [
             "" if not number else f"_{number}" for number in range(max(len(interface.inputs), len(interface.outputs)))
         ]
         self._dmas = [self._cell(f"dma{suffix}") for suffix in pairs]
         self._monitors = [self._cell(f"monitor{suffix}") for suffix in pairs]
-        for monitor in self._monitors:
-            _check_monitor(monitor, file)
+        with _telling(f"{file}: its DMAs and monitors cannot be read", "copy the whole deploy folder again"):
+            for dma, monitor in zip(self._dmas, self._monitors):
+                dma.read(r.DMA_STATUS)
+                _check_monitor(monitor, file)
 
         def channels(ports: Sequence[StreamPort], title: str, stream: str, base: int) -> list[Channel]:
             made = []
@@ -202,7 +207,8 @@ class PynqBackend:
     def _buffer(self, words: int) -> Any:
         import pynq
 
-        self._buffers.append(pynq.allocate(shape=(words,), dtype=np.uint64))
+        with _telling(f"no contiguous memory for {8 * words} bytes", "use a smaller batch, or restart the board"):
+            self._buffers.append(pynq.allocate(shape=(words,), dtype=np.uint64))
         return self._buffers[-1]
 
     def _set_up(self) -> None:
@@ -288,7 +294,8 @@ class PynqBackend:
         # The DMAs first: they must not write while the logic around them is replaced.
         for channel in (*self._channels, *self._load_send, *self._load_receive):
             channel.write(r.DMA_CONTROL, r.DMA_RESET)
-        self._overlay.download()
+        with _telling("the overlay cannot be loaded anew", "restart the board"):
+            self._overlay.download()
         self._set_up()
 
     def write_seed(self, seed: Seed, cells: tuple[int, ...]) -> None:
@@ -321,6 +328,17 @@ class PynqBackend:
         for buffer in self._buffers:
             buffer.freebuffer()
         self._buffers = []
+
+
+@contextmanager
+def _telling(what: str, remedy: str) -> Iterator[None]:
+    """Raise AcceleratorError for any error of PYNQ's in the block: it has none of its own, and takes many of Python's."""
+    try:
+        yield
+    except AcceleratorError:
+        raise
+    except Exception as error:
+        raise AcceleratorError(f"{what} ({type(error).__name__}: {error}); {remedy}") from error
 
 
 def _check_monitor(monitor: Any, file: Path) -> None:

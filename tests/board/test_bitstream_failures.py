@@ -282,7 +282,9 @@ def test_a_second_flow_in_the_same_folder_waits_outside(make_project, make_tools
     assert run(project, tools).deploy is not None
 
 
-@pytest.mark.parametrize("text", ["", "clock_hz unknown", "clock_hz inf"])
+@pytest.mark.parametrize(
+    "text", ["", "clock_hz unknown", "clock_hz inf", "clock_hz -1e8", "clock_hz 0", "clock_hz 1e300"]
+)
 def test_a_clock_that_is_no_number_is_named(make_project, make_tools, text):
     tools = make_tools("vivado", "vitis_hls")
     project = make_project()

@@ -124,6 +124,10 @@ def test_what_a_board_file_prints_is_no_answer(tmp_path: Path, capsys: pytest.Ca
         (OWN.replace("clock_mhz = 50.0", "clock_mhz = 50.0; device = 7"), "device is 7; expected a Device"),
         (OWN.replace("clock_mhz = 50.0", "clock_mhz = 50.0; board_parts = 'x'"), "board_parts is 'x'"),
         (
+            OWN.replace("clock_mhz = 50.0", "clock_mhz = 50.0; board_parts = ('*zed*',)"),
+            ".*zed.*a pattern is vendor:board:part0:",
+        ),
+        (
             "from muxflow.dataflow.fit.device import Device\nDevice('x', 'many', 1, 1, 1)",
             "cannot be run .*lut is 'many'",
         ),

@@ -231,6 +231,17 @@ def test_emulator_errors(projects, images, tmp_path):
         assert len(accelerator.run(images)) == 21
 
 
+def test_files_that_the_disk_refuses_are_an_error_of_the_driver(projects, images, monkeypatch):
+    with Accelerator.emulate(projects["label"].path) as accelerator:
+        usual = accelerator.run(images)
+        full = OSError(28, "No space left on device", "x.0")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(full))
+            with pytest.raises(AcceleratorError, match=r"x\.0: No space left on device"):
+                accelerator.run(images)
+        np.testing.assert_array_equal(accelerator.run(images), usual)
+
+
 def test_crash_of_the_simulation(projects, images, tmp_path):
     broken = tmp_path / "p"
     shutil.copytree(projects["label"].path, broken, ignore=shutil.ignore_patterns("csim"))

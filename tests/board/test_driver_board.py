@@ -1,8 +1,10 @@
 """The driver on the stand-in for a board (standin/standin_pynq.py): answers, counters, seeds, and every way to fail."""
 
+import re
 import sys
 from dataclasses import replace
 from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -218,6 +220,46 @@ def test_bitstream_of_another_version(board, folder, monkeypatch):
 def test_overlay_without_a_dma(board, folder, monkeypatch):
     monkeypatch.setattr(sys.modules["pynq"], "Overlay", lambda path: object())
     with pytest.raises(AcceleratorError, match="the overlay has no 'dma'"):
+        Accelerator(folder)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Root permissions required."),
+        SyntaxError("not well-formed (invalid token): line 1, column 0"),
+        ValueError("Bitstream file is not for this device"),
+        OSError(2, "No such file or directory", "/dev/xdevcfg"),
+        MemoryError(),
+    ],
+)
+def test_what_pynq_raises_is_an_error_of_the_driver(board, folder, monkeypatch, error):
+    """Whatever of Python's it takes: where it loads, where it finds memory, and where it loads anew."""
+
+    def refuse(*_, **__):
+        raise error
+
+    kind = re.escape(f"({type(error).__name__}: {error}); ")
+    pynq = sys.modules["pynq"]
+    for name, text in (
+        ("Overlay", rf"cannot be loaded {kind}run as root"),
+        ("allocate", rf"no contig.*{kind}use a sm"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(pynq, name, refuse)
+            with pytest.raises(AcceleratorError, match=text):
+                Accelerator(folder)
+    assert not board.memory
+    with Accelerator(folder) as accelerator:
+        monkeypatch.setattr(type(accelerator._backend._overlay), "download", refuse)
+        with pytest.raises(AcceleratorError, match=rf"the overlay cannot be loaded anew {kind}restart the board"):
+            accelerator._backend.reset()
+
+
+def test_an_overlay_with_something_else_of_that_name(board, folder, monkeypatch):
+    """As a hierarchy of another's block design, which has no registers."""
+    monkeypatch.setattr(sys.modules["pynq"], "Overlay", lambda path: SimpleNamespace(dma=object(), monitor=object()))
+    with pytest.raises(AcceleratorError, match=r"its DMAs and monitors cannot be read .*'read'"):
         Accelerator(folder)
 
 

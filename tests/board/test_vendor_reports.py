@@ -21,6 +21,8 @@ from muxflow.dataflow.fit.device import Resources
 
 REPORTS = Path(__file__).parent / "reports"
 
+ENTITY = '<!DOCTYPE profile [<!ENTITY a "aaaa">]>'
+
 
 @pytest.mark.parametrize(
     ("file", "version"),
@@ -136,6 +138,13 @@ def test_power(file, expected):
         (read_synthesis, "vitis_hls_2022.2_csynth.xml", "<LUT>2310<", "<LUT>1e300<", "Resources/LUT is '1e300'"),
         (read_synthesis, "vitis_hls_2022.2_csynth.xml", "</profile>", 101 * "<a>" + 101 * "</a>", "nested too deep"),
         (read_synthesis, "vitis_hls_2022.2_csynth.xml", "</profile>", "<a/>" * (MOST_PARTS + 1), "MOST_PARTS"),
+        (
+            read_synthesis,
+            "vitis_hls_2022.2_csynth.xml",
+            "<profile>",
+            f"{ENTITY}<profile>&a;",
+            "declares a document type",
+        ),
         (read_utilisation, "vivado_2022.2_utilization.rpt", "Slice LUTs", "Tables", "lacks LUTs"),
         (read_utilisation, "vivado_2022.2_utilization.rpt", "| Block RAM Tile", "| Block", "lacks block RAM"),
         (read_utilisation, "vivado_2022.2_utilization.rpt", "| DSPs", "| Blocks", "lacks DSP blocks"),
@@ -154,6 +163,26 @@ def test_a_report_that_is_not_whole_is_named_with_the_section(tmp_path, read, fi
     broken.write_text(text.replace(old, new))
     with pytest.raises(ToolError, match=rf"{file}: .*{message}"):
         read(broken)
+
+
+def test_a_line_of_many_beginnings_is_read_once(tmp_path):
+    """A pattern that began anew at each would take hours."""
+    file = tmp_path / "a_csynth.rpt"
+    file.write_text("| ap_clk | 1 | 2 | 3 |\n" + "+ Latency" * 200_000 + "\n")
+    with pytest.raises(ToolError, match="lacks Latency"):
+        read_synthesis(file)
+
+
+@pytest.mark.parametrize(("verilog", "vhdl"), [("Pass", "Fail"), ("Fail", "Pass")])
+def test_a_cosimulation_passes_in_each_language_or_not_at_all(tmp_path, verilog, vhdl):
+    text = (REPORTS / "vitis_hls_2022.2_cosim.rpt").read_text()
+    row = next(line for line in text.splitlines() if "Verilog" in line and "Pass" in line)
+    other = row.replace("Verilog", "VHDL")
+    file = tmp_path / "a_cosim.rpt"
+    file.write_text(text.replace(row, f"{row.replace('Pass', verilog)}\n{other.replace('Pass', vhdl)}"))
+    assert not read_cosimulation(file).passed
+    file.write_text(text.replace(row, f"{row}\n{other}"))
+    assert read_cosimulation(file) == read_cosimulation(REPORTS / "vitis_hls_2022.2_cosim.rpt")
 
 
 @pytest.mark.parametrize("cycles", ["²", "٣", "1" * 5000, "-1", "1e3"])
