@@ -29,6 +29,8 @@ for _bit in r.DMA_ERRORS:
     BROKEN |= _bit
 
 
+ANOTHERS = "copy the whole deploy folder again: the overlay is not one that `muxflow bitstream` made"
+
 LOADED_BYTES = 1 << 20
 """Bytes of weights in one transfer, at most."""
 
@@ -132,9 +134,8 @@ class PynqBackend:
         ]
         self._dmas = [self._cell(f"dma{suffix}") for suffix in pairs]
         self._monitors = [self._cell(f"monitor{suffix}") for suffix in pairs]
-        with _telling(f"{file}: its DMAs and monitors cannot be read", "copy the whole deploy folder again"):
-            for dma, monitor in zip(self._dmas, self._monitors):
-                dma.read(r.DMA_STATUS)
+        for monitor in self._monitors:
+            with _telling(f"{file}: its stream monitor cannot be read", ANOTHERS):
                 _check_monitor(monitor, file)
 
         def channels(ports: Sequence[StreamPort], title: str, stream: str, base: int) -> list[Channel]:
@@ -150,7 +151,8 @@ class PynqBackend:
             self._receives = channels(interface.outputs, "receive (S2MM)", "output", r.DMA_RECEIVE)
             self._channels = [*self._sends, *self._receives]
             self._load_send, self._load_receive = self._load_channels(interface)
-            self._set_up()
+            with _telling(f"{file}: its DMAs cannot be set up", ANOTHERS):
+                self._set_up()
         except BaseException:
             self.close()
             raise

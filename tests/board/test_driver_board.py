@@ -4,7 +4,6 @@ import re
 import sys
 from dataclasses import replace
 from importlib import import_module
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -256,10 +255,18 @@ def test_what_pynq_raises_is_an_error_of_the_driver(board, folder, monkeypatch, 
             accelerator._backend.reset()
 
 
-def test_an_overlay_with_something_else_of_that_name(board, folder, monkeypatch):
+@pytest.mark.parametrize(("name", "what"), [("dma", "DMAs cannot be set up"), ("monitor", "monitor cannot be read")])
+def test_an_overlay_with_something_else_of_that_name(board, folder, monkeypatch, name, what):
     """As a hierarchy of another's block design, which has no registers."""
-    monkeypatch.setattr(sys.modules["pynq"], "Overlay", lambda path: SimpleNamespace(dma=object(), monitor=object()))
-    with pytest.raises(AcceleratorError, match=r"its DMAs and monitors cannot be read .*'read'"):
+    usual = sys.modules["pynq"].Overlay
+
+    def other(path):
+        overlay = usual(path)
+        setattr(overlay, name, object())
+        return overlay
+
+    monkeypatch.setattr(sys.modules["pynq"], "Overlay", other)
+    with pytest.raises(AcceleratorError, match=rf"{what} \(AttributeError: .*; copy the whole deploy folder again"):
         Accelerator(folder)
 
 
