@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,16 +24,27 @@ TOLERANCE = 0.05
 far above."""
 
 
-def image_codes(graph: Graph, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return 8-bit images (N, H, W, C) as input codes: the pixels themselves, where the input holds 0..255.
+PIXEL_STEPS = (1, 1 / 255, 1 / 256)
+"""What a code of an input may be worth for it to be a pixel: what loaders make of the steps of an 8-bit image."""
 
-    Raises MuxflowError when the graph has not one input of 8-bit unsigned codes, or of another shape.
+
+def image_codes(graph: Graph, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return 8-bit images (N, H, W, C) as input codes: the pixels themselves, where codes are pixels.
+
+    They are where the input holds 0..255, and a code is worth one of PIXEL_STEPS, or is worth nothing that the graph tells.
+    Raises MuxflowError for another input, another shape, and a graph of several inputs.
     """
     if len(graph.inputs) != 1:
         raise MuxflowError(f"{graph.name}: {len(graph.inputs)} inputs; images are codes of a graph with one")
     stream = graph.streams[graph.inputs[0]]
     if stream.lo > 0 or stream.hi < 255:
         raise MuxflowError(f"{graph.name}: input {stream} does not hold 8-bit pixels; give codes in its interval")
+    worth = stream.scale[0] if stream.scale else 1
+    if not any(math.isclose(worth, step, rel_tol=1e-4) for step in PIXEL_STEPS):
+        raise MuxflowError(
+            f"{graph.name}: a code of input {graph.inputs[0]} is worth {worth:g}, so that it is no pixel of images that are "
+            "scaled to 0..1; give what the model takes as floats (csim --images FILE)"
+        )
     # Every pixel fits into the interval: one image says the rest, without a copy of all in wider integers.
     graph.check_codes(images[:1] if images.shape[1:] == stream.shape else images)
     return images

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from muxflow.api import Project, check, fit, load, open_project, save, write
     from muxflow.board.driver import Accelerator, AcceleratorError
     from muxflow.dataflow.fit.design import Design
+    from muxflow.dataflow.fit.device import Utilisation
     from muxflow.dataflow.graph.graph import Graph
     from muxflow.dataflow.version import __version__
+    from muxflow.hls.vitis.project import ProjectOptions
     from muxflow.preparation import prepare_for_hls4ml
 
 __all__ = [
@@ -39,9 +41,11 @@ __all__ = [
     "MismatchError",
     "MuxflowError",
     "Project",
+    "ProjectOptions",
     "ToolError",
     "UnsupportedError",
     "UsageError",
+    "Utilisation",
     "__version__",
     "check",
     "fit",
@@ -56,6 +60,8 @@ __all__ = [
 _LAZY = {name: "muxflow.api" for name in ("Project", "check", "fit", "load", "open_project", "save", "write")}
 _LAZY["Accelerator"] = _LAZY["AcceleratorError"] = "muxflow.board.driver"
 _LAZY["Design"] = "muxflow.dataflow.fit.design"
+_LAZY["Utilisation"] = "muxflow.dataflow.fit.device"
+_LAZY["ProjectOptions"] = "muxflow.hls.vitis.project"
 _LAZY["prepare_for_hls4ml"] = "muxflow.preparation"
 _LAZY["Graph"] = "muxflow.dataflow.graph.graph"
 _LAZY["__version__"] = "muxflow.dataflow.version"

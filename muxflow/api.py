@@ -237,7 +237,7 @@ def write(
     """
     _expect(design, Design, "write", "muxflow.fit gives one")
     options, files = (ProjectOptions() if options is None else options), ({} if extra is None else extra)
-    _expect(options, ProjectOptions, "write, options", "muxflow.hls.vitis.project")
+    _expect(options, ProjectOptions, "write, options", "muxflow.ProjectOptions")
     _expect(files, Mapping, "write, extra", "the bytes of each file by its name")
     for name, data in files.items():
         _expect(name, str, "write, extra", "the name of a file")

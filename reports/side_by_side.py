@@ -71,6 +71,8 @@ class Row:
             return value.replace("\n", " ")  # a file may hold any text
         if self.unit == "%":
             return percent(value / 100)
+        if self.unit == "MHz":
+            return f"{value:g} MHz"  # a clock is what it was set to
         number = count(value) if isinstance(value, int) else rounded(value)
         return f"{number} {self.unit}" if self.unit else number
 
@@ -85,7 +87,11 @@ def _rate_is(report: Report) -> str:
 
 
 def _used(name: str) -> Measure:
-    return Measure(name, "", lambda report: report.counted.used.get(name), LESS, lambda report: report.counted.title)
+    def read(report: Report) -> Value:
+        used = report.counted.used
+        return used.get(name, NONE if used else None)  # a part without UltraRAM has no row of it
+
+    return Measure(name, "", read, LESS, lambda report: report.counted.title)
 
 
 def _interval(name: str) -> Measure:

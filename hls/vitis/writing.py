@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.codec import to_json
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import random_codes
+from muxflow.dataflow.manifest import MANIFEST, PROOF_FILE, OwnFolder
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.templates import templates
+from muxflow.dataflow.text import shown
 from muxflow.dataflow.version import __version__
 from muxflow.hls.design_file import save_design
 from muxflow.hls.emit import Emitter, storage_pragma, stream_definition
@@ -50,20 +53,27 @@ def write_project(
     """Write the project into `path` and return it.
 
     `vectors`: input codes, shape (N, *input.shape) an input, whose first frames and expected outputs the test bench plays;
-    seeded random codes when absent. `extra`: further files by name (the model that the design came from). An existing
+    seeded random codes when absent. `extra`: further files by name beside those of the project (the model that the design came
+    from). An existing
     project at `path` is replaced; the new one is written beside it first, so that an interruption leaves the old one
     whole.
 
-    Raises MuxflowError when `path` holds something that is not a Muxflow project, or cannot be written.
+    Raises MuxflowError when `path` holds something that is not a Muxflow project, or cannot be written, and for an extra file
+    that is none of its own or would lie elsewhere.
     """
     options = options or ProjectOptions()
     path = Path(path).absolute()
+    for name in extra or ():
+        if name != Path(name).name or name in (MANIFEST, PROOF_FILE, *get_args(OwnFolder)):
+            raise MuxflowError(f"extra file {shown(name)}; give the name of a file beside those of the project")
     check_folder(path)
     design = options.as_built(design)
     # Compiled simulations and stages up to the bitstream are found by content: valid beside new sources.
     with whole_folder(path, design.graph.name) as folder:
         _Writer(Project(folder, design, options), progress or (lambda _: None)).write(_vectors(design, vectors))
         for name, data in (extra or {}).items():
+            if os.path.lexists(folder / name):
+                raise MuxflowError(f"extra file {shown(name)}: the project has one of that name; give another name")
             (folder / name).write_bytes(data)
     return Project(path, design, options)
 

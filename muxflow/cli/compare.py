@@ -32,7 +32,9 @@ def compare(
     formats: Annotated[
         str, typer.Option("--format", "-f", help=f"Files to write, with commas: {', '.join(COMPARISONS)}.")
     ] = "",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the files.")] = Path("build/compare"),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the files; build/compare when absent.")
+    ] = None,
     force: ForceFilesOption = False,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +44,11 @@ def compare(
 
     others = check_against(against)
     chosen = check_formats(formats.split(","), COMPARISONS) if formats else ()
-    place = OutputFolder(output, tuple(builds), force=force)
+    if output is not None and not chosen:
+        raise UsageError(
+            f"--output {output} without a file to write; name the formats: --format {','.join(COMPARISONS)}"
+        )
+    place = OutputFolder(output or Path("build/compare"), tuple(builds), force=force)
     place.check(*(f"compare.{name}" for name in chosen))
     if len(builds) + len(others) < LEAST:
         raise UsageError("one build; give two to compare, or one and --against")

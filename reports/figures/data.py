@@ -8,6 +8,9 @@ from muxflow.reports.figures.style import Data
 from muxflow.reports.schema.report import Report
 from muxflow.reports.schema.rows import KINDS, LayerRow
 
+COMPUTING = ("MatrixVector", "LstmCell")
+"""Kinds of nodes that read the weights of a layer."""
+
 NOT_LOOKED_AT = "not run"
 
 
@@ -55,14 +58,22 @@ def frontier(report: Report) -> Data:
 
 
 def roofline(report: Report) -> Data:
-    """Set out products a cycle, possible and done, against the bits of weights that are read a cycle meanwhile."""
+    """Set out products a cycle against the bits of weights that are read a cycle meanwhile: as the folds can, and as is done."""
+    computing = {row.layer: row.cycles for row in report.nodes if row.kind in COMPUTING}
     rows = [
-        (layer.name, one.weight_bits, one.read_bits / layer.cycles, one.parallel, layer.macs / report.interval)
+        (
+            layer.name,
+            one.weight_bits,
+            one.read_bits / cycles,
+            one.parallel,
+            one.read_bits / report.interval,
+            layer.macs / report.interval,
+        )
         for layer in report.layers
-        if (one := layer.matrix) is not None and layer.cycles
+        if (one := layer.matrix) is not None and (cycles := computing.get(layer.name))
     ]
-    columns = ("layer", "weight bits", "bits a cycle", "products a cycle", "MAC a cycle")
-    return Data(columns, tuple(rows), f"folds: estimate; MAC a cycle: {report.interval_is}")
+    columns = ("layer", "weight bits", "bits a cycle", "products a cycle", "bits a cycle done", "MAC a cycle")
+    return Data(columns, tuple(rows), f"folds: estimate; done: {report.interval_is}")
 
 
 def accuracy(reports: Sequence[Report]) -> Data:

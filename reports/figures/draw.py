@@ -127,24 +127,31 @@ def roofline(figure: Any, data: Data, width: float) -> None:
         rows = [row for row in data.rows if row[1] == precision]
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         for row in rows:
-            axis.plot([row[2], row[2]], [row[3], row[4]], "-", color=colour, linewidth=0.5)
-        x = [row[2] for row in rows]
+            axis.plot([row[2], row[4]], [row[3], row[5]], "-", color=colour, linewidth=0.5)
         axis.plot(
-            x,
+            [row[2] for row in rows],
             [row[3] for row in rows],
             marker,
             markerfacecolor="white",
             markeredgecolor=colour,
             label=f"{precision} bit, folds",
         )
-        axis.plot(x, [row[4] for row in rows], marker, color=colour, label=f"{precision} bit, done")
-        ends = [min(data.column("bits a cycle")) / 1.5, max(data.column("bits a cycle")) * 1.5]
+        axis.plot(
+            [row[4] for row in rows],
+            [row[5] for row in rows],
+            marker,
+            color=colour,
+            label=f"{precision} bit, done",
+        )
+        reached = [*data.column("bits a cycle"), *data.column("bits a cycle done")]
+        ends = [min(reached) / 1.5, max(reached) * 1.5]
         axis.plot(ends, [end / precision for end in ends], ":", color=colour, linewidth=0.8)
     axis.set(xscale="log", yscale="log", xlabel="bits of weights read a cycle", ylabel="MAC a cycle")
     grouped(axis.xaxis)
     grouped(axis.yaxis)
     axis.grid(alpha=0.4)
-    figure.legend(loc="outside upper center", ncols=4)
+    if data.rows:
+        figure.legend(loc="outside upper center", ncols=4)
 
 
 def accuracy(figure: Any, data: Data, width: float) -> None:

@@ -158,7 +158,8 @@ def _buffers(design: Design, node: Node) -> list[tuple[str, int, int]]:
     """List what a node's FIFOs, line buffers and input buffer write and read in a frame, and what each holds; in bits."""
     ports = design.graph.ports(node)
     found = []
-    for name, stream in zip(node.inputs, ports.inputs, strict=True):
+    ends = [one for one in zip(node.outputs, ports.outputs, strict=True) if one[0] in design.graph.outputs]
+    for name, stream in (*zip(node.inputs, ports.inputs, strict=True), *ends):
         if name in design.fifos:
             found.append(("FIFOs, bits", 2 * stream.elements * stream.bits, design.fifos[name].memory.bits))
     for placed in design.memories[node.name]:

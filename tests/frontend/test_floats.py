@@ -95,6 +95,13 @@ def test_image_codes(case):
     signed = Graph("s", (), {"x": replace(graph.streams[graph.inputs[0]], lo=-128, hi=127)}, ("x",), ("x",))
     with pytest.raises(MuxflowError, match="does not hold 8-bit pixels"):
         image_codes(signed, pixels)
+    for scale, fits in ((1 / 255, True), (1.0, True), (1 / 256.01, True), (1 / 128, False), (1 / 1024, False)):
+        other = Graph("s", (), {"x": replace(graph.streams[graph.inputs[0]], hi=1023, scale=(scale,))}, ("x",), ("x",))
+        if fits:
+            assert np.array_equal(image_codes(other, pixels), pixels)
+        else:
+            with pytest.raises(MuxflowError, match=rf"a code of input x is worth {scale:g}, so that it is no pixel"):
+                image_codes(other, pixels)
 
 
 def test_float_inputs_are_channel_first(case):

@@ -96,6 +96,18 @@ def test_writes_the_same_twice(dense, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["../a", "/tmp/muxflow-a", "src/top.cpp", "sub/x", "", ".", "..", "report", "proof.json", "design.json", "src"],
+)
+def test_an_extra_file_is_none_of_the_project_and_lies_in_it(dense, tmp_path, name):
+    before = files(write_project(dense, tmp_path / "p", extra={"model.onnx": b"1"}).path)
+    with pytest.raises(MuxflowError, match=rf"extra file {name!r}"):
+        write_project(dense, tmp_path / "p", extra={name: b"2"})
+    assert files(tmp_path / "p") == before and before["model.onnx"] == b"1"
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
 def test_vectors_of_the_user(dense, tmp_path):
     images = np.arange(6 * 40).reshape(6, 1, 1, 40) % 8
     project = write_project(dense, tmp_path / "p", vectors=images)

@@ -84,12 +84,14 @@ def whole(design: Design, report: Report) -> Report:
 @pytest.fixture(scope="session")
 def wild(whole: Report) -> Report:
     """The same with names that give orders, everywhere."""
-    layers = tuple(replace(layer, name=f"{WILD}{n}") for n, layer in enumerate(whole.layers))
+    names = {layer.name: f"{WILD}{n}" for n, layer in enumerate(whole.layers)}
+    layers = tuple(replace(layer, name=names[layer.name]) for layer in whole.layers)
+    nodes = tuple(replace(node, layer=names[node.layer]) for node in whole.nodes)
     stages = tuple(replace(stage, tool=WILD, detail=WILD) for stage in whole.stages)
     rows = tuple(replace(row, function=f"{WILD}{n}") for n, row in enumerate(whole.functions))
     more = {"network": WILD, "board": WILD, "part": WILD, "remarks": WILD, "version": WILD, "activity_is": WILD}
     accuracy = Accuracy(WILD, WILD, 8, 6)
-    return replace(whole, layers=layers, stages=stages, functions=rows, accuracy=accuracy, **more)
+    return replace(whole, layers=layers, nodes=nodes, stages=stages, functions=rows, accuracy=accuracy, **more)
 
 
 @pytest.fixture(scope="session")

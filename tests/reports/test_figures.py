@@ -32,8 +32,13 @@ def test_the_data_are_those_of_the_report(whole: Report) -> None:
     rows = frontier(whole).rows
     assert [row[0] for row in rows] == ["frontier"] * 3 + ["this design", "budget"]
     assert rows[0][1:] == (1e6, 900, 4)
-    for _, weight_bits, bandwidth, possible, done in roofline(whole).rows:
+    cycles = {row.name: row.cycles for row in whole.nodes}
+    for name, weight_bits, bandwidth, possible, read, done in roofline(whole).rows:
+        layer = next(one for one in whole.layers if one.name == name)
+        assert layer.matrix is not None and name in cycles, "the layers of this network are called as what computes"
         assert done <= possible and possible <= bandwidth / weight_bits * 16  # several pixels meet the same weights
+        assert bandwidth == layer.matrix.read_bits / cycles[name], "not of a converter or a window that is slower"
+        assert read == layer.matrix.read_bits / whole.interval and done == layer.macs / whole.interval
     (row,) = accuracy([whole, replace(whole, accuracy=None)]).rows
     assert row[:4] == ("residual", 75.0, whole.parameter_bits, 2500)
 

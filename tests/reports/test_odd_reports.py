@@ -86,7 +86,8 @@ def test_odd_reports_render(case: str, whole: Report) -> None:
 
 
 def test_a_layer_without_cycles_has_no_place_on_the_roofline(whole: Report) -> None:
-    first, *rest = whole.layers
+    first = whole.layers[0]
     assert first.matrix is not None
     names = OF_ONE["roofline"](whole).column("layer")
-    assert OF_ONE["roofline"](replace(whole, layers=(replace(first, cycles=0), *rest))).column("layer") == names[1:]
+    still = tuple(replace(row, cycles=0) if row.layer == first.name else row for row in whole.nodes)
+    assert OF_ONE["roofline"](replace(whole, nodes=still)).column("layer") == names[1:]

@@ -33,6 +33,16 @@ def test_the_best_of_each_figure_is_known(report: Report) -> None:
     assert made["LUT"].texts == (f"{report.used['LUT']:,}", "10", "not run")
 
 
+def test_a_clock_is_what_it_was_set_to_and_a_part_without_a_resource_has_none(report: Report) -> None:
+    bare = {name: used for name, used in report.used.items() if name != "URAM"}
+    with_ultra = replace(report.stages[0], used={**bare, "URAM": 4})
+    without = replace(report.stages[0], used=bare)
+    first = replace(report, clock_mhz=250.5, stages=(with_ultra, *report.stages[1:]))
+    made = found(first, replace(first, clock_mhz=100.0, stages=(without, *report.stages[1:])), None)
+    assert made["clock"].texts == ("250.5 MHz", "100 MHz", "not run")
+    assert made["URAM"].texts == ("4", "-", "not run") and not made["URAM"].best
+
+
 def test_figures_of_different_kinds_have_no_best(report: Report, whole: Report) -> None:
     made = found(report, whole)
     assert made["LUT"].values == (report.used["LUT"], 2500)

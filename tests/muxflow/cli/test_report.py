@@ -63,6 +63,8 @@ def test_builds_side_by_side(call_muxflow: Call, project: Path) -> None:
     ]
     for row in entry["figures"]:
         assert len(row["values"]) == 2 and row["values"][0] == row["values"][1], row
+    code, _, error = call_muxflow("compare", "mine", "mine", "--output", "nothing")
+    assert code == 2 and "--output nothing without a file to write; name the formats: --format txt," in error
     code, said, _ = call_muxflow("compare", "mine", "mine")
     assert code == 0 and "builds side by side" in said and "cycle simulation" in said
 
