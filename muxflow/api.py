@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -174,7 +174,9 @@ class Project:
         Raises MismatchError at the first difference, ToolError when the compiler is absent or a deadlock is found.
         """
         file = None if weights is None else Path(weights)
-        _expect(jobs, int, "Project.csim, jobs", "a number of processes")
+        if not isinstance(jobs, Integral) or isinstance(jobs, bool) or jobs < 1:
+            raise MuxflowError(f"muxflow.Project.csim, jobs: {shown(jobs)}; expected a number of processes, from 1")
+        jobs = int(jobs)
         if not verify:
             with unchanged(self.hls):
                 return csim.run_csim(

@@ -414,7 +414,7 @@ def _each(values: tuple[T, ...]) -> Each[T]:
 
 def _transfer_frames(interface: Interface, batch: int) -> int:
     """Count the frames of one transfer: `batch`, fewer where the DMA's length register holds no more."""
-    check_batch(batch, "frames; at least one")
+    check_batch(batch, "frames; give a whole number, at least 1")
     words = max(port.words for port in interface.ports)
     fits = DMA_LONGEST_TRANSFER // (8 * words)
     if not fits:

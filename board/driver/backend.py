@@ -21,14 +21,16 @@ def check_batch(batch: int, what: str) -> None:
     """Raise AcceleratorError unless a batch is a whole number of frames, at least one; `what`: says what it is of."""
     whole = isinstance(batch, (int, np.integer))
     if not whole or batch < 1:
-        raise AcceleratorError(f"a batch of {batch if whole else type(batch).__name__} {what}")
+        met = batch if whole or isinstance(batch, float) else type(batch).__name__
+        raise AcceleratorError(f"a batch of {met} {what}")
 
 
 def check_timeout(timeout: float) -> None:
     """Raise AcceleratorError unless a timeout is a number of seconds from 0 to LONGEST_TIMEOUT."""
-    number = isinstance(timeout, (int, float, np.number))
+    number = isinstance(timeout, (int, float, np.integer, np.floating))
     if not number or not 0 <= timeout <= LONGEST_TIMEOUT:
-        met = f"{timeout:g} s" if isinstance(timeout, float) else f"of type {type(timeout).__name__}"
+        short = isinstance(timeout, float) or (number and -LONGEST_TIMEOUT < timeout < 0)
+        met = f"{timeout:g} s" if short else f"of type {type(timeout).__name__}"
         raise AcceleratorError(f"a timeout {met}; give seconds, at most {LONGEST_TIMEOUT:g}")
 
 

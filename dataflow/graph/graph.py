@@ -49,7 +49,7 @@ class Readout:
     def __call__(self, codes: IntArray) -> npt.NDArray[np.float64]:
         """Read model outputs, shape (N, *shape), from codes of shape (N, *stream.shape)."""
         values = codes * np.array(self.scale) + np.array(self.offset)
-        ordered: npt.NDArray[np.float64] = values.reshape(len(codes), -1)[:, list(self.order)]
+        ordered: npt.NDArray[np.float64] = values.reshape(len(codes), len(self.order))[:, list(self.order)]
         return ordered.reshape(len(codes), *self.shape)
 
 

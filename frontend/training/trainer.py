@@ -18,7 +18,7 @@ from muxflow.dataflow.folders import check_writable, scratch_folder
 from muxflow.dataflow.limits import check_option
 from muxflow.dataflow.outputs import OutputFolder, check_unlinked
 from muxflow.dataflow.quantities import counted
-from muxflow.dataflow.text import unknown
+from muxflow.dataflow.text import shown, unknown
 from muxflow.frontend.training import presets
 from muxflow.frontend.training.bit_shift_norm import freeze_bit_shifts
 from muxflow.frontend.training.compression import CompressionConfig, train_compression, training_pictures
@@ -312,6 +312,8 @@ def train_preset(
     dataset_name, config = RECIPES[preset]
     config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
     zoo = presets.family(preset)
+    if select is not None and not hasattr(zoo.PRESETS[preset], "select"):
+        raise UsageError(f"preset {preset!r} has no residual join that is selected; leave out select ({shown(select)})")
     name = file_name(preset, select)
     chosen = {} if name == preset else {"select": select}
     model = zoo.build(preset, seed, **chosen)

@@ -129,6 +129,8 @@ def write_log(error: BaseException, arguments: Sequence[str]) -> str:
             file.writelines(traceback.format_exception(error))
     except OSError as refused:
         return f"no log could be written: {refused.strerror}"
+    except MemoryError:
+        return "no log could be written: no memory is left"
     return f"log: {name}"
 
 

@@ -12,14 +12,17 @@ from muxflow.reports.schema.rows import WeightKind, WeightRow
 
 
 def weight_rows(design: Design) -> tuple[WeightRow, ...]:
-    """List the layers with stored weights, in the graph's order; the two products of a hybrid bank are one layer."""
+    """List the layers with stored weights, loaded ones too, in the graph's order.
+
+    The two products of a hybrid bank are one layer.
+    """
     graph = design.graph
     banks = {part.name: join.name for join in graph.nodes for part in _parts(graph, join)}
     found: dict[str, list[WeightKind]] = {}
     for node in graph.nodes:
         for name, port in zip(node.inputs, node.op.inputs, strict=False):
             weights = graph.streams[name]
-            if port.weights and weights.constant is not None and not is_generated(graph, name):
+            if port.weights and not is_generated(graph, name):
                 filters, columns = weights.shape
                 kind = WeightKind(filters, columns, weights.bits)
                 found.setdefault(banks.get(node.name, node.name), []).append(kind)

@@ -221,9 +221,12 @@ def test_fixed_seeds(projects):
 def test_emulator_errors(projects, images, tmp_path):
     with pytest.raises(AcceleratorError, match=r"design\.json: no such file; `muxflow build"):
         Accelerator.emulate(tmp_path)
-    for batch in (0, -1):
-        with pytest.raises(AcceleratorError, match=f"a batch of {batch} frames"):
+    for batch in (0, -1, 2.5):
+        with pytest.raises(AcceleratorError, match=f"a batch of {batch} frames; give a whole number, at least 1"):
             Accelerator.emulate(projects["label"].path, batch=batch)
+    for timeout, met in ((-1, "-1 s"), (1j, "of type complex"), (np.float32("nan"), "of type float32")):
+        with pytest.raises(AcceleratorError, match=f"a timeout {met}; give seconds"):
+            Accelerator.emulate(projects["label"].path, timeout=timeout)
     with Accelerator.emulate(projects["label"].path, timeout=0.0) as accelerator:
         with pytest.raises(AcceleratorError, match="no answer within 0 s for 21 frames in the emulator"):
             accelerator.run(images)

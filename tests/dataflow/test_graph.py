@@ -239,6 +239,7 @@ def test_readout():
     readout = Readout((2.0, 0.5), (1.0, 0.0), (1, 0, 3, 2), (2, 2))
     codes = np.array([[[[1, 2], [3, 4]]]])
     assert readout(codes).tolist() == [[[1.0, 3.0], [2.0, 7.0]]]
+    assert readout(np.zeros((0, 1, 2, 2), np.int64)).shape == (0, 2, 2)
 
 
 def test_table(residual):

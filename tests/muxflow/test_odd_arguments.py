@@ -101,8 +101,12 @@ def test_arguments_of_a_simulation(residual: Graph, tmp_path: Path) -> None:
     images = np.zeros((1, *residual.streams[residual.inputs[0]].shape), int)
     with pytest.raises(MuxflowError, match=r"^csim variant array\(\[0\., 0\.\]\); supported: 'native', 'reference'$"):
         project.csim(images, np.zeros(2))  # type: ignore[arg-type]
-    with pytest.raises(MuxflowError, match=r"^muxflow\.Project\.csim, jobs: a float; expected a int"):
-        project.csim(images, jobs=1.5)  # type: ignore[arg-type]
+    for jobs in (1.5, 0, True):
+        with pytest.raises(
+            MuxflowError, match=rf"^muxflow\.Project\.csim, jobs: {jobs}; expected a number of processes"
+        ):
+            project.csim(images, jobs=jobs)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(project.csim(images, jobs=np.int64(2)).outputs, project.csim(images).outputs)
     for field in ("tool", "weights"):
         with pytest.raises(MuxflowError, match=rf"^{field} array\(\[0\.\]\); "):
             ProjectOptions(**{field: np.zeros(1)})  # type: ignore[arg-type]
@@ -111,8 +115,8 @@ def test_arguments_of_a_simulation(residual: Graph, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"batch": 1.5}, r"^a batch of float frames; at least one$"),
-        ({"batch": None}, r"^a batch of NoneType frames; at least one$"),
+        ({"batch": 1.5}, r"^a batch of 1\.5 frames; give a whole number, at least 1$"),
+        ({"batch": None}, r"^a batch of NoneType frames; give a whole number, at least 1$"),
         ({"timeout": float("nan")}, r"^a timeout nan s; give seconds, at most 1e\+06$"),
         ({"timeout": 10**30}, r"^a timeout of type int; give seconds"),
         ({"timeout": "x"}, r"^a timeout of type str; give seconds"),
@@ -130,7 +134,7 @@ def test_questions_to_an_accelerator(residual: Graph, tmp_path: Path) -> None:
     with project.emulate() as accelerator:
         with pytest.raises(AcceleratorError, match=r"^not an array of codes \(no array\)$"):
             accelerator.run(NoText())  # type: ignore[arg-type]
-        with pytest.raises(AcceleratorError, match=r"^a batch of float images; measure at least one$"):
+        with pytest.raises(AcceleratorError, match=r"^a batch of 1\.5 images; measure at least one$"):
             accelerator.measure(1.5)  # type: ignore[arg-type]
         for folder in ("a" * 300, tmp_path / "none"):
             with pytest.raises(AcceleratorError, match=r": no such folder; give one to keep the measurement in$"):
