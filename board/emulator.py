@@ -42,8 +42,7 @@ class Emulator:
 
     def __init__(self, path: Path, error: Callable[[str], Exception]) -> None:
         self._error = error
-        self._path = path
-        with self._telling():
+        with self._telling(path):
             self._project = load_project(path)
             self.interface = interface_entry(self._project)
             self.self_test = self_test_set(self._project)
@@ -60,14 +59,14 @@ class Emulator:
         self._log = ""
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Raise the driver's error for one of Muxflow's, and for what the system refuses: a path, or files on a full disk."""
+    def _telling(self, path: Path | None = None) -> Iterator[None]:
+        """Raise the driver's error for one of Muxflow's, and for what the system refuses of `path` or of a file."""
         try:
             yield
         except MuxflowError as problem:
             raise self._error(str(problem)) from problem
         except OSError as problem:
-            raise self._error(f"{problem.filename or self._path}: {problem.strerror or problem}") from problem
+            raise self._error(f"{path or problem.filename}: {problem.strerror or problem}") from problem
 
     def _file(self, port: str, slot: int) -> Path:
         return Path(self._scratch.name) / f"{port}.{slot}"
