@@ -53,10 +53,9 @@ def write_project(
     """Write the project into `path` and return it.
 
     `vectors`: input codes, shape (N, *input.shape) an input, whose first frames and expected outputs the test bench plays;
-    seeded random codes when absent. `extra`: further files by name beside those of the project (the model that the design came
-    from). An existing
-    project at `path` is replaced; the new one is written beside it first, so that an interruption leaves the old one
-    whole.
+    seeded random codes when absent. `extra`: further files by name, beside those of the project (the model that the design
+    came from). An existing project at `path` is replaced; the new one is written beside it first, so that an interruption
+    leaves the old one whole.
 
     Raises MuxflowError when `path` holds something that is not a Muxflow project, or cannot be written, and for an extra file
     that is none of its own or would lie elsewhere.
