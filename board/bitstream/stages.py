@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -11,21 +11,17 @@ from typing import Final, Literal, get_args
 from muxflow.board import deploy
 from muxflow.board.bitstream.figures import (
     FIGURES_FILE,
-    POWER_REPORT,
     Figures,
-    check_cosimulation,
     check_timing,
     facts,
     figures_json,
     read_figures,
-    read_implementation,
-    synthesis_report,
 )
 from muxflow.board.bitstream.notices import cosimulation_refusal, notices_of
-from muxflow.board.bitstream.runner import Outcome, Runner, Stage, Tell, locked
-from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls, find_vivado
-from muxflow.board.bitstream.vendor_reports import read_synthesis
-from muxflow.board.bitstream.vendor_tcl import hls_results, write_scripts
+from muxflow.board.bitstream.plan import planned
+from muxflow.board.bitstream.runner import Outcome, Runner, Tell, locked
+from muxflow.board.bitstream.toolchain import environment, find_hls, find_vivado
+from muxflow.board.bitstream.vendor_tcl import write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
 from muxflow.dataflow.folders import whole_folder
@@ -130,7 +126,8 @@ def make_bitstream(
         )
     runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60)
     tell = tell or (lambda _stage, _activity: None)
-    stages = [stage for stage in _stages(project, folder, hls, vivado, options) if ORDER[stage.name] <= last]
+    every = planned(project, folder, hls, vivado, cosim=options.cosim and not refusal, jobs=options.jobs)
+    stages = [stage for stage in every if ORDER[stage.name] <= last]
     notices = (f"co-simulation left out: {refusal}",) if refusal and last >= ORDER["cosim"] else ()
     with locked(folder):
         if board.board_parts and facts(folder / "results" / "check.txt").get("board_part") == "":
@@ -145,117 +142,6 @@ def make_bitstream(
             tell("deploy", "")
             filled = _deploy(project, folder, figures, write_driver)
     return Bitstream(folder, filled, figures, outcomes, notices + notices_of(project, board, figures, folder))
-
-
-def _stages(
-    project: Project, folder: Path, hls: VendorTool, vivado: VendorTool | None, options: BitstreamOptions
-) -> list[Stage]:
-    """List the stages that run tools, in order; those of Vivado where it is there."""
-    cosim = options.cosim and not cosimulation_refusal(project)
-    stages = [_check_stage(folder, hls, vivado), *_hls_stages(project, folder, hls, cosim)]
-    return stages if vivado is None else [*stages, *_vivado_stages(folder, vivado, options.jobs)]
-
-
-def _check_stage(folder: Path, hls: VendorTool, vivado: VendorTool | None) -> Stage:
-    commands: tuple[tuple[str, ...], ...] = (hls.script("check_hls.tcl"),)
-    settings = {"hls": hls.label}
-    found = folder / "results" / "check.txt"
-    if vivado is not None:
-        settings["vivado"] = vivado.label
-        commands += (_vivado(vivado, "check.tcl"),)
-    return Stage(
-        "check",
-        commands,
-        (folder / "check_hls.tcl", folder / "check.tcl", folder / "common.tcl"),
-        settings,
-        products=() if vivado is None else (found,),
-        clean=(folder / "check_hls", found),
-        expects="MUXFLOW part .* is known",
-    )
-
-
-def _hls_stages(project: Project, folder: Path, hls: VendorTool, cosim: bool) -> Iterator[Stage]:
-    top = project.names.top
-    results = folder / hls_results(hls.form)
-    sources = (project.path / "include", project.path / "src")
-    bench = project.path / "tb"
-    settings = {"hls": hls.label}
-
-    def scripts(step: str) -> tuple[Path, ...]:
-        if hls.form == "config":
-            return (folder / "hls_config.cfg",)
-        return (folder / f"{step}.tcl", project.path / "run_hls.tcl")
-
-    yield Stage(
-        "csim",
-        (hls.step("csim"),),
-        (*sources, bench, *scripts("csim")),
-        settings,
-        clean=(folder / "csim_hls", folder / "csim"),
-        expects=r"PASS: \d+ frames, 0 differing words",
-    )
-    yield Stage(
-        "csynth",
-        (hls.step("csynth"),),
-        (*sources, *scripts("csynth")),
-        settings,
-        products=(results / "syn" / "verilog" / f"{top}.v",),
-        clean=(folder / "hls",),
-        check=lambda: read_synthesis(synthesis_report(results, top)),
-    )
-    if cosim:
-        report = results / "sim" / "report" / f"{top}_cosim.rpt"
-        yield Stage(
-            "cosim",
-            (hls.step("cosim"),),
-            (bench, *scripts("cosim")),
-            settings,
-            ("csynth",),
-            (report,),
-            clean=(results / "sim",),
-            check=lambda: check_cosimulation(report),
-        )
-    yield Stage(
-        "export",
-        (hls.step("export"),),
-        scripts("export"),
-        settings,
-        ("csynth",),
-        (results / "impl" / "ip" / "component.xml",),
-        clean=(results / "impl",),
-    )
-
-
-def _vivado_stages(folder: Path, vivado: VendorTool, jobs: int) -> Iterator[Stage]:
-    settings = {"vivado": vivado.label}
-    made = folder / "results"
-    yield Stage(
-        "block_design",
-        (_vivado(vivado, "block_design.tcl"),),
-        (folder / "block_design.tcl", folder / "common.tcl", folder / "stream_monitor.v", made / "check.txt"),
-        settings,
-        ("export",),
-        (folder / "vivado" / "system.xpr", made / "system.hwh", made / "block_design.txt"),
-        clean=(folder / "vivado", made / "system.hwh", made / "block_design.txt"),
-    )
-    reports = ("utilization.rpt", "accelerator_utilization.rpt", "timing_summary.rpt")
-    products = tuple(made / name for name in (*reports, "system.bit", "system.xsa"))
-    power = made / POWER_REPORT
-    yield Stage(
-        "implement",
-        (_vivado(vivado, "implement.tcl", str(jobs)),),
-        (folder / "implement.tcl",),
-        settings,
-        ("block_design",),
-        products,
-        clean=(*products, power),
-        check=lambda: read_implementation(made),
-    )
-
-
-def _vivado(vivado: VendorTool, script: str, *arguments: str) -> tuple[str, ...]:
-    command = (str(vivado.path), "-mode", "batch", "-nojournal", "-nolog", "-notrace", "-source", script)
-    return (*command, "-tclargs", *arguments) if arguments else command
 
 
 def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver) -> Path:

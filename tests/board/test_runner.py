@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from muxflow.board.bitstream import runner
+from muxflow.board.bitstream import output, runner
 from muxflow.dataflow.errors import MuxflowError, ToolError
 
 
@@ -28,14 +28,14 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
     ],
 )  # fmt: skip
 def test_the_activity_that_a_line_announces(line, activity):
-    assert runner.activity_of(line + "\r\n") == activity
+    assert output.activity_of(line + "\r\n") == activity
 
 
 def test_error_lines():
     text = "INFO: a\nERROR: [X 1-1] one\nWARNING: b\n  ERROR: two\n" + "INFO: end\n" * 30
-    assert runner.error_lines(text) == ["ERROR: [X 1-1] one", "  ERROR: two"]
-    assert runner.error_lines("a\n\nb\n") == ["a", "b"]
-    assert len(runner.error_lines("ERROR: x\n" * 9)) == 5
+    assert output.error_lines(text) == ["ERROR: [X 1-1] one", "  ERROR: two"]
+    assert output.error_lines("a\n\nb\n") == ["a", "b"]
+    assert len(output.error_lines("ERROR: x\n" * 9)) == 5
 
 
 def test_a_child_that_holds_the_output_does_not_hold_the_flow(tmp_path):
