@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -10,8 +9,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,14 +73,18 @@ class Runner:
         check_unlinked(self.folder, stamp)
         stamp.unlink(missing_ok=True)
 
-    def run(self, stages: Sequence[Stage], tell: Tell) -> tuple[Outcome, ...]:
+    def run(
+        self, stages: Sequence[Stage], tell: Tell, unchanged: Callable[[], None] = lambda: None
+    ) -> tuple[Outcome, ...]:
         """Run the stages in order, those whose inputs, settings or predecessors changed since their last success.
 
-        Raises ToolError naming the stage, its last error lines and its log; nothing of a failed stage counts as done.
+        `unchanged` raises MuxflowError where what they begin with is no longer the same: before a stage, and before it counts
+        as done. Raises ToolError naming the stage, its last error lines and its log; nothing of a failed stage counts as done.
         """
         keys: dict[str, str] = {}
         outcomes = []
         for stage in stages:
+            unchanged()
             keys[stage.name] = key = _key(stage, keys)
             stamp = self.folder / "stamps" / f"{stage.name}.json"
             log = self.log(stage.name)
@@ -105,6 +107,7 @@ class Runner:
                     "that the folder can be written"
                 ) from error
             self._run(stage, log, tell)
+            unchanged()
             write_below(self.folder, {f"stamps/{stamp.name}": (json.dumps({"key": key}) + "\n").encode()})
             outcomes.append(Outcome(stage.name, time.monotonic() - started, False, log))
         return tuple(outcomes)
@@ -149,22 +152,6 @@ class Runner:
         if code:
             how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
             raise ToolError(f"stage {name}: {Path(command[0]).name} {how}; log: {log}{shown_errors(log)}")
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder of a run of the tools; raises MuxflowError when another process holds it."""
-    try:
-        # Opened for both, a pipe in its place is not waited for.
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    except OSError as error:
-        raise MuxflowError(f"{folder / '.lock'}: cannot be opened ({error.strerror}); remove it") from error
-    with os.fdopen(handle, "rb+", buffering=0) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise MuxflowError(f"{folder}: another `muxflow bitstream` runs here; wait for it, or end it") from None
-        yield
 
 
 def _key(stage: Stage, keys: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -19,22 +19,25 @@ from muxflow.board.bitstream.figures import (
 )
 from muxflow.board.bitstream.notices import cosimulation_refusal, notices_of
 from muxflow.board.bitstream.plan import planned
-from muxflow.board.bitstream.runner import Outcome, Runner, Tell, locked
-from muxflow.board.bitstream.toolchain import environment, find_hls, find_vivado
+from muxflow.board.bitstream.runner import Outcome, Runner, Tell
+from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls, find_vivado
 from muxflow.board.bitstream.vendor_tcl import write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
 from muxflow.dataflow.folders import whole_folder
 from muxflow.dataflow.limits import is_number
+from muxflow.dataflow.locking import locked
 from muxflow.dataflow.manifest import check_sources
 from muxflow.dataflow.outputs import own_folder, write_below
-from muxflow.hls.vitis.project import MARKER, SOURCES, Project
+from muxflow.hls.vitis.project import MARKER, SOURCES, Project, unchanged
 
 StageName = Literal["check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 """All stages in order; cosim unless it is left out, or the tools refuse the project."""
 ORDER: dict[str, int] = {name: number for number, name in enumerate(STAGES)}
 
+READ = ("tb", MARKER)
+"""What the stages read of a project beside what its digest is of."""
 DEPLOY: Final = "deploy"
 """The folder of what goes to the board."""
 TIMEOUT_MINUTES = 720.0
@@ -73,8 +76,9 @@ class BitstreamOptions:
 
 @dataclass(frozen=True)
 class Bitstream:
-    """The outcome of all stages: their folder, the folder for the board (None before the last stage), figures, stages."""
+    """The outcome of all stages: the project as they saw it, their folder, that for the board (None before the last), figures."""
 
+    project: Project
     folder: Path
     deploy: Path | None
     figures: Figures
@@ -93,10 +97,12 @@ def make_bitstream(
     """Run the stages in `bitstream/` of the project and fill `deploy/`; stages that are done and unchanged are kept.
 
     `tell(stage, activity)` follows them; `write_driver` fills the deploy folder.
-    Raises MuxflowError when project and board do not fit, ToolError when a tool is absent, fails, is stopped or leaves
-    something out, or when timing is not met. Scripts of all stages are written even where a tool is absent.
+    Raises MuxflowError when project and board do not fit, or the project is changed meanwhile, ToolError when a tool is
+    absent, fails, is stopped or leaves something out, or when timing is not met. Scripts of all stages are written even where
+    a tool is absent.
     """
     options = options or BitstreamOptions()
+    project = replace(project)  # with the digest of what is there now
     if project.design.device.part != board.device.part:
         raise MuxflowError(
             f"{project.path}: designed for {project.design.board} ({project.design.device.part}), not for {board.name} "
@@ -105,12 +111,37 @@ def make_bitstream(
     refusal = cosimulation_refusal(project) if options.cosim else ""
     if refusal and options.until == "cosim":
         raise MuxflowError(f"{project.path}: {refusal}")
-    check_sources(project.path, *SOURCES, "tb", MARKER)
+    check_sources(project.path, *SOURCES, *READ)
     folder = own_folder(project.path, "bitstream")
     own_folder(project.path, DEPLOY)
-    last = ORDER[options.until]
+    with locked(folder), unchanged(project, "the tools ran", READ) as check:
+        hls, vivado = _tools(project, board, folder, options)
+        runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60)
+        tell = tell or (lambda _stage, _activity: None)
+        last = ORDER[options.until]
+        every = planned(project, folder, hls, vivado, cosim=options.cosim and not refusal, jobs=options.jobs)
+        stages = [stage for stage in every if ORDER[stage.name] <= last]
+        if board.board_parts and facts(folder / "results" / "check.txt").get("board_part") == "":
+            # The user may have installed board files since.
+            runner.forget("check")
+        outcomes = runner.run(stages, tell, check)
+        figures = read_figures(project, folder, hls, vivado, {stage.name for stage in stages})
+        write_below(folder, {FIGURES_FILE: figures_json(project, figures)})
+        filled = None
+        if options.until == "deploy":
+            check_timing(project, folder, figures, options.allow_timing_failure)
+            tell("deploy", "")
+            filled = _deploy(project, folder, figures, write_driver, check)
+    notices = (f"co-simulation left out: {refusal}",) if refusal and last >= ORDER["cosim"] else ()
+    return Bitstream(project, folder, filled, figures, outcomes, notices + notices_of(project, board, figures, folder))
+
+
+def _tools(
+    project: Project, board: Board, folder: Path, options: BitstreamOptions
+) -> tuple[VendorTool, VendorTool | None]:
+    """Find the HLS tool, and Vivado where a stage needs it, and write the scripts, which come to be without a tool too."""
     try:
-        vivado = find_vivado(options.tools) if last >= ORDER["block_design"] else None
+        vivado = find_vivado(options.tools) if ORDER[options.until] >= ORDER["block_design"] else None
         hls = find_hls(project.options.tool, options.tools, vivado)
     except ToolError as error:
         write_scripts(project, board, folder)
@@ -124,27 +155,10 @@ def make_bitstream(
             f"{project.path}: a path with spaces, at which {hls.path.name} splits the compiler's flags that name it; move the "
             "project to a path without spaces"
         )
-    runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60)
-    tell = tell or (lambda _stage, _activity: None)
-    every = planned(project, folder, hls, vivado, cosim=options.cosim and not refusal, jobs=options.jobs)
-    stages = [stage for stage in every if ORDER[stage.name] <= last]
-    notices = (f"co-simulation left out: {refusal}",) if refusal and last >= ORDER["cosim"] else ()
-    with locked(folder):
-        if board.board_parts and facts(folder / "results" / "check.txt").get("board_part") == "":
-            # The user may have installed board files since.
-            runner.forget("check")
-        outcomes = runner.run(stages, tell)
-        figures = read_figures(project, folder, hls, vivado, {stage.name for stage in stages})
-        write_below(folder, {FIGURES_FILE: figures_json(project, figures)})
-        filled = None
-        if options.until == "deploy":
-            check_timing(project, folder, figures, options.allow_timing_failure)
-            tell("deploy", "")
-            filled = _deploy(project, folder, figures, write_driver)
-    return Bitstream(folder, filled, figures, outcomes, notices + notices_of(project, board, figures, folder))
+    return hls, vivado
 
 
-def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver) -> Path:
+def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver, check: Callable[[], None]) -> Path:
     """Fill `deploy/` beside itself and put it in place at the end, so that it is whole or as it was."""
     target = own_folder(project.path, DEPLOY)
     with whole_folder(target) as made:
@@ -152,4 +166,5 @@ def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driv
         for suffix in ("bit", "hwh", "xsa"):
             shutil.copyfile(folder / "results" / f"system.{suffix}", made / f"{deploy.BITSTREAM}.{suffix}")
         (made / FIGURES_FILE).write_bytes(figures_json(project, figures))
+        check()
     return target

@@ -14,10 +14,10 @@ import pytest
 from standin_run import ALL, driver, names, run
 
 from muxflow.board.bitstream import toolchain
-from muxflow.board.bitstream.runner import locked
 from muxflow.board.bitstream.stages import make_bitstream
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.locking import locked
 from muxflow.hls.vitis.writing import write_project
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from muxflow.board.bitstream import output, runner
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.locking import locked
 
 
 @pytest.mark.parametrize(
@@ -82,15 +83,15 @@ def test_what_a_log_must_hold_is_a_line_of_it(tmp_path):
 def test_a_pipe_in_the_place_of_the_lock_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / ".lock")
     with (
-        runner.locked(tmp_path),
+        locked(tmp_path),
         pytest.raises(MuxflowError, match="another `muxflow bitstream`"),
-        runner.locked(tmp_path),
+        locked(tmp_path),
     ):
         pass
     (tmp_path / ".lock").unlink()
     (tmp_path / ".lock").mkdir()
     refusal = r"\.lock: cannot be opened \(Is a directory\); remove it"
-    with pytest.raises(MuxflowError, match=refusal), runner.locked(tmp_path):
+    with pytest.raises(MuxflowError, match=refusal), locked(tmp_path):
         pass
 
 
