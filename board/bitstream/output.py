@@ -12,6 +12,11 @@ from typing import Any
 
 from muxflow.dataflow.processes import running
 
+LONGEST_LINE = 4096
+"""Bytes of a line that are looked at: no activity takes more (decision)."""
+LAST_WORDS_SECONDS = 1.0
+"""How long what a tool has said is read once it has ended, where something else goes on writing (decision)."""
+
 
 def follow(
     command: Sequence[str],
@@ -26,16 +31,16 @@ def follow(
     Whatever goes wrong here (interruption, time-out, full disk), the whole group is ended first.
     """
     pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
+    lines, silent_at = _Lines(), deadline
     with running(command, group=True, cwd=folder, env=dict(environment), **pipes) as process:
         assert process.stdout is not None
-        rest = b""
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            while True:
-                if time.monotonic() > deadline:
-                    raise TimeoutError
+            while (now := time.monotonic()) < silent_at:
+                if process.poll() is not None:
+                    # A child that outlives the tool may hold the pipe open, and may go on writing.
+                    silent_at = min(silent_at, now + LAST_WORDS_SECONDS)
                 if not selector.select(0.2):
-                    # A child that outlives the tool may hold the pipe open.
                     if process.poll() is not None:
                         break
                     continue
@@ -43,11 +48,8 @@ def follow(
                 if not data:
                     break
                 write(data)
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    found = activity_of(line.decode(errors="replace"))
-                    if found:
-                        tell(found)
+                for found in filter(None, map(activity_of, lines.add(data))):
+                    tell(found)
         while process.poll() is None:
             if time.monotonic() > deadline:
                 raise TimeoutError
@@ -55,26 +57,40 @@ def follow(
     return process.returncode
 
 
-ACTIVITIES = (
-    r"^INFO: \[HLS 200-10\] (?:-- )?(?P<a>(?:Starting|Running|Synthesizing|Analyzing|Checking)[^']*(?:'[^']*')?)",
-    r"^INFO: \[(?:HLS|SCHED|BIND|RTGEN|RTMG|SIM|COSIM|IMPL) [\d-]+\] \*+ (?P<b>[^*]+?) \*+",
-    r"^INFO: \[HLS 200-42\] -- (?P<c>Implementing module '[^']+')",
-    r"^(?P<d>Starting .+? Task)\s*$",
-    r"^Phase (?P<e>[\d.]+ [^|]+?)\s*(?:\||$)",
-    r"^(?P<f>Start .+?)\s*(?::|$)",
-    r"^Command: (?P<g>(?:synth|opt|place|phys_opt|route)_design\b)",
-    r"^\[[^]]+\] (?P<h>(?:Launched|Waiting for) [\w, .]+?)(?: to finish.*|\.\.\.)?$",
+class _Lines:
+    """The lines of what comes in pieces, of each LONGEST_LINE bytes; a bar that is drawn anew is a line each time."""
+
+    def __init__(self) -> None:
+        self._begun = b""
+
+    def add(self, piece: bytes) -> list[str]:
+        """Give the lines that a piece ends."""
+        *ended, begun = re.split(rb"[\r\n]", self._begun + piece)
+        self._begun = begun[:LONGEST_LINE]
+        return [line[:LONGEST_LINE].decode(errors="replace") for line in ended]
+
+
+ACTIVITIES = re.compile(
+    "|".join(
+        (
+            r"INFO: \[HLS 200-10\] (?:-- )?((?:Starting|Running|Synthesizing|Analyzing|Checking)[^']*(?:'[^']*')?)",
+            r"INFO: \[(?:HLS|SCHED|BIND|RTGEN|RTMG|SIM|COSIM|IMPL) [\d-]+\] \*+ ([^*]+?) \*+",
+            r"INFO: \[HLS 200-42\] -- (Implementing module '[^']+')",
+            r"(Starting .+ Task)$",
+            r"Phase ([\d.]+ [^|]+)",
+            r"(Start [^:]+)",
+            r"Command: ((?:synth|opt|place|phys_opt|route)_design\b)",
+            r"\[[^]]+\] ((?:Launched|Waiting for) [\w, .]+?)(?: to finish.*|\.\.\.)?$",
+        )
+    )
 )
-"""Lines by which the vendor's tools say what they do."""
+"""Lines by which the vendor's tools say what they do; the time that one takes grows with its length."""
 
 
 def activity_of(line: str) -> str | None:
     """Find the activity that a line of a tool's output announces, None for any other line."""
-    for pattern in ACTIVITIES:
-        match = re.match(pattern, line.rstrip("\r\n"))
-        if match:
-            return next(text for text in match.groups() if text is not None).strip()
-    return None
+    match = ACTIVITIES.match(line.rstrip())
+    return match[match.lastindex].strip() if match and match.lastindex else None
 
 
 HINTS = (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from muxflow.board.bitstream.output import follow, shown_errors
+from muxflow.board.bitstream.output import LONGEST_LINE, follow, shown_errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import file_hash, read_json, read_lines
 from muxflow.dataflow.manifest import files_below
@@ -118,7 +118,7 @@ class Runner:
 
         for number, command in enumerate(stage.commands):
             self._command(stage.name, command, log, tell_activity, append=number > 0)
-        if stage.expects and not any(re.search(stage.expects, line) for line in read_lines(log)):
+        if stage.expects and not any(re.search(stage.expects, line[:LONGEST_LINE]) for line in read_lines(log)):
             raise ToolError(
                 f"stage {stage.name}: the tool ended without an error, but its log does not say {stage.expects!r}; log: {log}"
                 f"{shown_errors(log)}"

@@ -1,6 +1,7 @@
 """The parts of a run that need no tool: what a tool's output says."""
 
 import os
+import sys
 import time
 from dataclasses import replace
 
@@ -47,6 +48,37 @@ def test_a_child_that_holds_the_output_does_not_hold_the_flow(tmp_path):
     assert time.monotonic() - started < 20
     assert outcome.log == log
     assert "started" in log.read_text()
+
+
+def test_a_child_that_goes_on_writing_does_not_hold_the_flow(tmp_path):
+    """The tool's own output is whole; before the time is over the child has ended."""
+    tool = "import time; print('x' * 300_000, flush=True)"
+    child = "import time\nwhile True: print('Starting spam Task', flush=True); time.sleep(0.02)"
+    script = f'{sys.executable} -c "$1" & {sys.executable} -c "$2"; echo all is done; exit 0'
+    stage = runner.Stage("stage", (("/bin/sh", "-c", script, "sh", child, tool),), expects="all is done")
+    assert not runner.Runner(tmp_path, dict(os.environ), 10).run([stage], lambda _stage, _activity: None)[0].kept
+    assert "x" * 300_000 in (tmp_path / "logs" / "stage.log").read_text().replace("Starting spam Task\n", "")
+
+
+def told_of(folder, said):
+    """What is told of the activities of a tool that says so, its pieces as they come."""
+    told = []
+    code = "import sys; [(sys.stdout.write(eval(piece)), sys.stdout.flush()) for piece in sys.argv[1:]]"
+    stage = runner.Stage("stage", ((sys.executable, "-c", code, *said),))
+    runner.Runner(folder, dict(os.environ), 60).run([stage], lambda _stage, activity: told.append(activity))
+    return told[1:]
+
+
+def test_of_a_line_without_end_no_more_than_its_beginning_is_looked_at(tmp_path):
+    (long,) = told_of(tmp_path, ["'Start '", "'a' * 200_000", "'b' * 200_000 + '\\n'"])
+    assert long == "Start " + "a" * (output.LONGEST_LINE - 6)
+    assert (tmp_path / "logs" / "stage.log").stat().st_size > 400_000
+
+
+def test_a_bar_that_is_drawn_anew_in_its_place_is_followed(tmp_path):
+    assert told_of(tmp_path, ["'Phase 1 Placer | 10 %\\r'", "'Phase 2 Router'", "' | 20 %\\r\\n'"]) == [
+        "1 Placer", "2 Router",
+    ]  # fmt: skip
 
 
 SAYS_DONE = runner.Stage("stage", (("/bin/sh", "-c", "echo first; echo all is done"),), expects=r"all .* done$")
