@@ -52,8 +52,20 @@ def _take(folder: Path, handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        numbers = ", ".join(map(str, _holders(handle)[:5]))
         raise MuxflowError(
-            f"{folder}: another `muxflow bitstream` runs here; wait for it, end it, or choose another folder"
+            f"{folder}: another `muxflow bitstream` runs here, or a tool that a killed one left"
+            f"{numbers and f' (process {numbers})'}; wait for it, end it, or choose another folder"
         ) from None
     except OSError:
         return
+
+
+def _holders(handle: int) -> list[int]:
+    """List the processes, of those that this user may look into, that have the same file open, but this one."""
+    held, found = os.fstat(handle), set()
+    for opened in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if os.path.samestat(opened.stat(), held):
+                found.add(int(opened.parts[2]))
+    return sorted(found - {os.getpid()})

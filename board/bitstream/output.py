@@ -25,14 +25,16 @@ def follow(
     deadline: float,
     write: Callable[[bytes], None],
     tell: Callable[[str], None],
+    holds: tuple[int, ...] = (),
 ) -> int:
     """Run a command in its own process group, hand on what it prints, and return its exit code.
 
-    Whatever goes wrong here (interruption, time-out, full disk), the whole group is ended first.
+    `holds`: descriptors that it inherits. Whatever goes wrong here (interruption, time-out, full disk), the whole group is
+    ended first.
     """
     pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
     lines, silent_at = _Lines(), deadline
-    with running(command, group=True, cwd=folder, env=dict(environment), **pipes) as process:
+    with running(command, group=True, cwd=folder, env=dict(environment), pass_fds=holds, **pipes) as process:
         assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)

@@ -57,11 +57,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Runner:
-    """Where stages run: the folder, with `logs/` and `stamps/` in it, variables of the tools, seconds a stage may take."""
+    """Where stages run: the folder, with `logs/` and `stamps/` in it, variables of the tools, seconds a stage may take.
+
+    `holds`: descriptors that the tools inherit: a tool that outlives this process holds the folder as long as it runs.
+    """
 
     folder: Path
     environment: Mapping[str, str]
     timeout: float
+    holds: tuple[int, ...] = ()
 
     def log(self, stage: str) -> Path:
         """Locate a stage's log."""
@@ -142,7 +146,7 @@ class Runner:
                     file.flush()
 
                 write(f"$ {shlex.join(command)}\n".encode())
-                code = follow(command, self.folder, self.environment, deadline, write, tell)
+                code = follow(command, self.folder, self.environment, deadline, write, tell, self.holds)
         except TimeoutError:
             raise ToolError(
                 f"stage {name}: stopped after {self.timeout / 60:g} minutes (--timeout); log: {log}{shown_errors(log)}"

@@ -114,9 +114,9 @@ def make_bitstream(
     check_sources(project.path, *SOURCES, *READ)
     folder = own_folder(project.path, "bitstream")
     own_folder(project.path, DEPLOY)
-    with locked(folder), unchanged(project, "the tools ran", READ) as check:
+    with locked(folder) as lock, unchanged(project, "the tools ran", READ) as check:
         hls, vivado = _tools(project, board, folder, options)
-        runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60)
+        runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60, (lock,))
         tell = tell or (lambda _stage, _activity: None)
         last = ORDER[options.until]
         every = planned(project, folder, hls, vivado, cosim=options.cosim and not refusal, jobs=options.jobs)

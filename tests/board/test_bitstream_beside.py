@@ -1,9 +1,16 @@
 """What happens to a project, and in it, while the vendor's tools run."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 from standin_run import ALL, run
 
 import muxflow
+from muxflow.board.bitstream.runner import Runner, Stage
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.file import write_graph
@@ -84,3 +91,43 @@ def test_a_run_that_is_refused_writes_nothing(make_project, make_tools):
         run(project, tools)
     assert [one.name for one in folder.iterdir()] == [".lock"]
     assert tools.calls() == []
+
+
+def test_a_tool_that_a_killed_run_left_holds_the_folder(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls", commands={"csynth_design": "hang"})
+    project = make_project()
+    command = [sys.executable, "-c", "from muxflow.cli.main import main; main()", "bitstream", str(project.path)]
+    with subprocess.Popen([*command, "--tools", str(tools.folder)], stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 60
+        while not tools.pids.exists() or len(tools.pids.read_text().split()) < 2:
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.05)
+        process.kill()
+    left = sorted(int(pid) for pid in tools.pids.read_text().split())
+    tools.behave()
+    try:
+        with pytest.raises(
+            MuxflowError, match=rf"or a tool that a killed one left \(process {left[0]}\b.*; wait for it"
+        ):
+            run(project, tools)
+    finally:
+        os.killpg(os.getpgid(left[0]), signal.SIGKILL)
+    until = time.monotonic() + 60
+    while any(os.path.exists(f"/proc/{pid}/fd/1") for pid in left):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert not run(project, tools, until="csynth").outcomes[-1].kept
+
+
+def test_what_a_tool_leaves_in_the_background_does_not_hold_the_folder(tmp_path):
+    """As a licence server in a session of its own."""
+    server = "setsid sh -c 'echo $$ > server; exec sleep 300' >/dev/null 2>&1 &"
+    stage = Stage("stage", (("/bin/sh", "-c", f"{server} until [ -s server ]; do sleep 0.05; done"),))
+    with locked(tmp_path) as lock:
+        Runner(tmp_path, dict(os.environ), 60, (lock,)).run([stage], lambda *_: None)
+    left = int((tmp_path / "server").read_text())
+    try:
+        with locked(tmp_path):
+            os.kill(left, 0)
+    finally:
+        os.kill(left, signal.SIGKILL)
