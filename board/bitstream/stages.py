@@ -103,7 +103,7 @@ def make_bitstream(
     """
     options = options or BitstreamOptions()
     project = replace(project)  # with the digest of what is there now
-    if project.design.device.part != board.device.part:
+    if (project.design.board, project.design.device.part) != (board.name, board.device.part):
         raise MuxflowError(
             f"{project.path}: designed for {project.design.board} ({project.design.device.part}), not for {board.name} "
             f"({board.device.part}); build it again: `muxflow build MODEL --board {board.name}`"
