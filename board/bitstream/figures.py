@@ -53,9 +53,13 @@ class Figures:
 
 def synthesis_report(results: Path, top: str) -> Path:
     """Find the synthesis report that is there: Vitis HLS writes `csynth.xml`, every tool writes `<top>_csynth.xml` and `.rpt`."""
-    folder = results / "syn" / "report"
-    names = ("csynth.xml", f"{top}_csynth.xml", f"{top}_csynth.rpt")
-    return next((folder / name for name in names if (folder / name).is_file()), folder / names[1])
+    files = synthesis_reports(results, top)
+    return next((file for file in files if file.is_file()), files[1])
+
+
+def synthesis_reports(results: Path, top: str) -> tuple[Path, ...]:
+    """Name the synthesis reports that may be there, the one with the most in it first."""
+    return tuple(results / "syn" / "report" / name for name in ("csynth.xml", f"{top}_csynth.xml", f"{top}_csynth.rpt"))
 
 
 def facts(file: Path) -> dict[str, str]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from muxflow.board.bitstream.figures import POWER_REPORT, check_cosimulation, read_implementation, synthesis_report
+from muxflow.board.bitstream.figures import (
+    POWER_REPORT,
+    check_cosimulation,
+    read_implementation,
+    synthesis_report,
+    synthesis_reports,
+)
 from muxflow.board.bitstream.runner import Stage
 from muxflow.board.bitstream.toolchain import VendorTool
 from muxflow.board.bitstream.vendor_reports import read_synthesis
@@ -65,6 +71,7 @@ def _hls_stages(project: Project, folder: Path, hls: VendorTool, cosim: bool) ->
         (*sources, *scripts("csynth")),
         settings,
         products=(results / "syn" / "verilog" / f"{top}.v",),
+        reports=synthesis_reports(results, top),
         clean=(folder / "hls",),
         check=lambda: read_synthesis(synthesis_report(results, top)),
     )
@@ -100,7 +107,8 @@ def _vivado_stages(folder: Path, vivado: VendorTool, jobs: int) -> Iterator[Stag
         (folder / "block_design.tcl", folder / "common.tcl", folder / "stream_monitor.v", made / "check.txt"),
         settings,
         ("export",),
-        (folder / "vivado" / "system.xpr", made / "system.hwh", made / "block_design.txt"),
+        (made / "system.hwh", made / "block_design.txt"),
+        workspace=(folder / "vivado" / "system.xpr",),
         clean=(folder / "vivado", made / "system.hwh", made / "block_design.txt"),
     )
     reports = ("utilization.rpt", "accelerator_utilization.rpt", "timing_summary.rpt")
@@ -113,6 +121,7 @@ def _vivado_stages(folder: Path, vivado: VendorTool, jobs: int) -> Iterator[Stag
         settings,
         ("block_design",),
         products,
+        (power,),
         clean=(*products, power),
         check=lambda: read_implementation(made),
     )

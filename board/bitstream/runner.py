@@ -29,7 +29,9 @@ class Stage:
 
     `commands`: run one after the other in the runner's folder. `inputs`: files and folders whose content the result depends
     on; `settings`: whatever else it depends on (tool versions), commands excepted; `after`: stages whose results it uses.
-    `products`: files that must be there and not empty afterwards; `clean`: what a former run left and must go first.
+    `products`: files that must be there and not empty afterwards, and `reports` those that may be there: both must stay as they
+    are; `workspace`: files that must be there too, and in which later stages work. `clean`: what a former run left and must go
+    first.
     `expects`: a pattern that a line of the log must hold; `check`: looks at the results in Python and raises ToolError when they
     are not good.
     """
@@ -40,6 +42,8 @@ class Stage:
     settings: Mapping[str, str] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     products: tuple[Path, ...] = ()
+    reports: tuple[Path, ...] = ()
+    workspace: tuple[Path, ...] = ()
     clean: tuple[Path, ...] = ()
     expects: str = ""
     check: Callable[[], object] | None = None
@@ -47,12 +51,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A stage that is done: seconds it took, 0 and `kept` when its former result was still good."""
+    """A stage that is done: seconds it took, 0 and `kept` when its former result was still good.
+
+    `why`: what was wrong with a former result that should have been good; else "".
+    """
 
     name: str
     seconds: float
     kept: bool
     log: Path
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,10 +101,15 @@ class Runner:
             stamp = self.folder / "stamps" / f"{stage.name}.json"
             log = self.log(stage.name)
             check_unlinked(self.folder, stamp, log, *stage.clean)
-            if _stamped(stamp) == key and not _missing(stage):
+            why = self._fault(stage, key)
+            if why is None:
                 outcomes.append(Outcome(stage.name, 0.0, True, log))
                 continue
             tell(stage.name, "")
+            if why and any(one.name in stage.after and not one.kept for one in outcomes):
+                why = ""  # that stage removed it
+            if why:
+                tell(stage.name, why)
             started = time.monotonic()
             try:
                 stamp.unlink(missing_ok=True)
@@ -112,9 +125,29 @@ class Runner:
                 ) from error
             self._run(stage, log, tell)
             unchanged()
-            write_below(self.folder, {f"stamps/{stamp.name}": (json.dumps({"key": key}) + "\n").encode()})
-            outcomes.append(Outcome(stage.name, time.monotonic() - started, False, log))
+            entry = {"key": key, "results": self._results(stage)}
+            write_below(self.folder, {f"stamps/{stamp.name}": (json.dumps(entry, indent=1) + "\n").encode()})
+            outcomes.append(Outcome(stage.name, time.monotonic() - started, False, log, why))
         return tuple(outcomes)
+
+    def _fault(self, stage: Stage, key: str) -> str | None:
+        """Say what of a stage's result is not as it left it; "" where it never was one of this key, None where it is good."""
+        try:
+            stamp = read_json(self.folder / "stamps" / f"{stage.name}.json")
+            left = dict(stamp["results"])
+            if stamp["key"] != key:
+                return ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        found = self._results(stage)
+        changed = sorted(name for name in left.keys() | found.keys() if left.get(name) != found.get(name))
+        changed += [path.relative_to(self.folder).as_posix() for path in _missing(stage)]
+        return f"{changed[0]} is not as this stage left it" if changed else None
+
+    def _results(self, stage: Stage) -> dict[str, str]:
+        """Hash what a stage left and nothing changes, by its place in the folder."""
+        files = (path for path in (*stage.products, *stage.reports) if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): file_hash(path) for path in files}
 
     def _run(self, stage: Stage, log: Path, tell: Tell) -> None:
         def tell_activity(text: str) -> None:
@@ -171,16 +204,8 @@ def _key(stage: Stage, keys: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _stamped(stamp: Path) -> str | None:
-    try:
-        key = read_json(stamp)["key"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return key if isinstance(key, str) else None
-
-
 def _missing(stage: Stage) -> list[Path]:
-    return [path for path in stage.products if not path.is_file() or path.stat().st_size == 0]
+    return [path for path in (*stage.products, *stage.workspace) if not path.is_file() or path.stat().st_size == 0]
 
 
 def _remove(path: Path) -> None:

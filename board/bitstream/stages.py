@@ -132,7 +132,9 @@ def make_bitstream(
             check_timing(project, folder, figures, options.allow_timing_failure)
             tell("deploy", "")
             filled = _deploy(project, folder, figures, write_driver, check)
-    notices = (f"co-simulation left out: {refusal}",) if refusal and last >= ORDER["cosim"] else ()
+    notices = tuple(f"stage {one.name} ran again: {one.why}" for one in outcomes if one.why)
+    if refusal and last >= ORDER["cosim"]:
+        notices += (f"co-simulation left out: {refusal}",)
     return Bitstream(project, folder, filled, figures, outcomes, notices + notices_of(project, board, figures, folder))
 
 

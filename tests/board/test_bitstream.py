@@ -163,6 +163,45 @@ def test_a_lost_product_is_made_again_with_what_follows_kept(make_project, make_
     assert tools.calls() == [ALL[-1]]
 
 
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("hls/solution/syn/report/csynth.xml", "csynth.tcl"),
+        ("hls/solution/sim/report/dense_cosim.rpt", "cosim.tcl"),
+        ("results/system.hwh", "block_design.tcl"),
+        ("results/timing_summary.rpt", "implement.tcl"),
+        ("results/system.bit", "implement.tcl"),
+        ("results/power.rpt", "implement.tcl"),
+    ],
+)
+def test_a_result_that_is_changed_is_made_again_and_that_is_said(make_project, make_tools, name, call):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    first = run(project, tools)
+    tools.calls()
+    file = project.path / "bitstream" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:5])
+    told = []
+    again = run(project, tools, lambda stage, step: told.append((stage, step)))
+    assert tools.calls()[0][1] == call
+    assert file.read_bytes() == whole
+    assert again.figures == first.figures
+    stage = call.removesuffix(".tcl")
+    said = [notice for notice in again.notices if "ran again" in notice]
+    assert said == [f"stage {stage} ran again: {name} is not as this stage left it"]
+    assert told[:2] == [(stage, ""), (stage, f"{name} is not as this stage left it")]
+    assert (again.deploy / "accelerator.bit").read_bytes() == (first.deploy / "accelerator.bit").read_bytes()
+
+
+def test_a_project_of_vivado_in_which_the_implementation_worked_is_no_changed_result(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    run(project, tools)
+    (project.path / "bitstream" / "vivado" / "system.xpr").write_text("implemented\n")
+    assert all(outcome.kept for outcome in run(project, tools).outcomes)
+
+
 def test_another_version_of_the_tools_runs_all_again(make_project, make_tools):
     project = make_project()
     run(project, make_tools("vivado", "vitis_hls"), until="export")

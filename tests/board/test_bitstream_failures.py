@@ -288,7 +288,10 @@ def test_a_second_flow_in_the_same_folder_waits_outside(make_project, make_tools
 def test_a_clock_that_is_no_number_is_named(make_project, make_tools, text):
     tools = make_tools("vivado", "vitis_hls")
     project = make_project()
-    run(project, tools)
-    (project.path / "bitstream" / "results" / "block_design.txt").write_text(text or " ")
+
+    def damage(stage, _activity):
+        if stage == "implement":
+            (project.path / "bitstream" / "results" / "block_design.txt").write_text(text or " ")
+
     with pytest.raises(ToolError, match=r"block_design\.txt: clock_hz is"):
-        run(project, tools)
+        run(project, tools, damage)
