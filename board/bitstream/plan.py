@@ -12,6 +12,7 @@ from muxflow.board.bitstream.figures import (
     synthesis_report,
     synthesis_reports,
 )
+from muxflow.board.bitstream.notices import cosimulation_refusal
 from muxflow.board.bitstream.runner import Stage
 from muxflow.board.bitstream.toolchain import VendorTool
 from muxflow.board.bitstream.vendor_reports import read_synthesis
@@ -20,11 +21,16 @@ from muxflow.hls.vitis.project import Project
 
 
 def planned(
-    project: Project, folder: Path, hls: VendorTool, vivado: VendorTool | None, *, cosim: bool, jobs: int
+    project: Project, folder: Path, hls: VendorTool, vivado: VendorTool | None, former: VendorTool | None, jobs: int
 ) -> list[Stage]:
-    """List the stages that run tools, in order; those of Vivado where it is there, in so many processes of it."""
-    stages = [_check_stage(folder, hls, vivado), *_hls_stages(project, folder, hls, cosim)]
-    return stages if vivado is None else [*stages, *_vivado_stages(folder, vivado, jobs)]
+    """List the stages that run tools, in order; the co-simulation where the tools do not refuse it.
+
+    `former`: the Vivado whose results may be there, where none was looked for; without any its stages are left out. `jobs`:
+    processes of Vivado.
+    """
+    stages = [_check_stage(folder, hls, vivado), *_hls_stages(project, folder, hls)]
+    used = vivado or former
+    return stages if used is None else [*stages, *_vivado_stages(folder, used, jobs)]
 
 
 def _check_stage(folder: Path, hls: VendorTool, vivado: VendorTool | None) -> Stage:
@@ -40,12 +46,12 @@ def _check_stage(folder: Path, hls: VendorTool, vivado: VendorTool | None) -> St
         (folder / "check_hls.tcl", folder / "check.tcl", folder / "common.tcl"),
         settings,
         products=() if vivado is None else (found,),
-        clean=(folder / "check_hls", found),
+        clean=(folder / "check_hls",) if vivado is None else (folder / "check_hls", found),
         expects="MUXFLOW part .* is known",
     )
 
 
-def _hls_stages(project: Project, folder: Path, hls: VendorTool, cosim: bool) -> Iterator[Stage]:
+def _hls_stages(project: Project, folder: Path, hls: VendorTool) -> Iterator[Stage]:
     top = project.names.top
     results = folder / hls_results(hls.form)
     sources = (project.path / "include", project.path / "src")
@@ -75,7 +81,7 @@ def _hls_stages(project: Project, folder: Path, hls: VendorTool, cosim: bool) ->
         clean=(folder / "hls",),
         check=lambda: read_synthesis(synthesis_report(results, top)),
     )
-    if cosim:
+    if not cosimulation_refusal(project):
         report = results / "sim" / "report" / f"{top}_cosim.rpt"
         yield Stage(
             "cosim",

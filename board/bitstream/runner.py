@@ -130,6 +130,13 @@ class Runner:
             outcomes.append(Outcome(stage.name, time.monotonic() - started, False, log, why))
         return tuple(outcomes)
 
+    def good(self, stages: Sequence[Stage]) -> frozenset[str]:
+        """Name those of all stages whose results are there, as they left them and of what there is now."""
+        keys: dict[str, str] = {}
+        for stage in stages:
+            keys[stage.name] = _key(stage, keys)
+        return frozenset(stage.name for stage in stages if self._fault(stage, keys[stage.name]) is None)
+
     def _fault(self, stage: Stage, key: str) -> str | None:
         """Say what of a stage's result is not as it left it; "" where it never was one of this key, None where it is good."""
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls,
 from muxflow.board.bitstream.vendor_tcl import write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
+from muxflow.dataflow.files import read_json
 from muxflow.dataflow.folders import whole_folder
 from muxflow.dataflow.limits import is_number
 from muxflow.dataflow.locking import locked
@@ -108,7 +110,7 @@ def make_bitstream(
             f"{project.path}: designed for {project.design.board} ({project.design.device.part}), not for {board.name} "
             f"({board.device.part}); build it again: `muxflow build MODEL --board {board.name}`"
         )
-    refusal = cosimulation_refusal(project) if options.cosim else ""
+    last, refusal = ORDER[options.until], cosimulation_refusal(project)
     if refusal and options.until == "cosim":
         raise MuxflowError(f"{project.path}: {refusal}")
     check_sources(project.path, *SOURCES, *READ)
@@ -118,14 +120,15 @@ def make_bitstream(
         hls, vivado = _tools(project, board, folder, options)
         runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60, (lock,))
         tell = tell or (lambda _stage, _activity: None)
-        last = ORDER[options.until]
-        every = planned(project, folder, hls, vivado, cosim=options.cosim and not refusal, jobs=options.jobs)
-        stages = [stage for stage in every if ORDER[stage.name] <= last]
+        former = vivado or _former(folder)
+        every = planned(project, folder, hls, vivado, former, options.jobs)
+        stages = [one for one in every if ORDER[one.name] <= last and (options.cosim or one.name != "cosim")]
         if board.board_parts and facts(folder / "results" / "check.txt").get("board_part") == "":
             # The user may have installed board files since.
             runner.forget("check")
         outcomes = runner.run(stages, tell, check)
-        figures = read_figures(project, folder, hls, vivado, {stage.name for stage in stages})
+        good = runner.good(every)
+        figures = read_figures(project, folder, hls, former if "implement" in good else vivado, good)
         write_below(folder, {FIGURES_FILE: figures_json(project, figures)})
         filled = None
         if options.until == "deploy":
@@ -133,7 +136,7 @@ def make_bitstream(
             tell("deploy", "")
             filled = _deploy(project, folder, figures, write_driver, check)
     notices = tuple(f"stage {one.name} ran again: {one.why}" for one in outcomes if one.why)
-    if refusal and last >= ORDER["cosim"]:
+    if refusal and options.cosim and last >= ORDER["cosim"]:
         notices += (f"co-simulation left out: {refusal}",)
     return Bitstream(project, folder, filled, figures, outcomes, notices + notices_of(project, board, figures, folder))
 
@@ -158,6 +161,15 @@ def _tools(
             "project to a path without spaces"
         )
     return hls, vivado
+
+
+def _former(folder: Path) -> VendorTool | None:
+    """Give the Vivado whose figures were kept by an earlier run, as they name it; None where there is none."""
+    try:
+        met = re.fullmatch(r"Vivado (\d{4})\.(\d)", read_json(folder / FIGURES_FILE)["vivado"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None if met is None else VendorTool("Vivado", Path("vivado"), (int(met[1]), int(met[2])))
 
 
 def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver, check: Callable[[], None]) -> Path:

@@ -234,6 +234,26 @@ def test_until_and_cosim(make_project, make_tools):
         BitstreamOptions(timeout_minutes=0)
 
 
+def test_a_shorter_run_keeps_the_figures_of_later_stages(make_project, make_tools):
+    """As long as these are of the same sources, tools and scripts; without Vivado too, and without the co-simulation."""
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    whole = run(project, tools)
+    tools.calls()
+    alone = make_tools("vitis_hls")
+    for options in ({"until": "csynth"}, {"until": "check"}, {"until": "export", "cosim": False}):
+        assert run(project, alone, **options).figures == whole.figures
+        assert {call for call in alone.calls()} <= {ALL[0]}
+    assert [stage.state for stage in project_report(Project(project), "0").stages] == ["done"] * 5
+    # Nothing of the later stages was lost by that: the tools are checked again, and no more.
+    assert run(project, tools).figures == whole.figures
+    assert tools.calls() == ALL[:2]
+    (project.path / "src" / "top.cpp").write_text("")
+    other = run(project, alone, until="csynth").figures
+    assert (other.vivado, other.cosimulated, other.accelerator, other.timing) == (None, None, None, None)
+    assert other.synthesised == whole.figures.synthesised
+
+
 def test_board_files_that_are_installed_later_are_used(make_project, make_tools):
     tools = make_tools("vivado", "vitis_hls", board_parts=[])
     project = make_project()
