@@ -29,7 +29,7 @@ from muxflow.dataflow.files import read_json
 from muxflow.dataflow.folders import whole_folder
 from muxflow.dataflow.limits import is_number
 from muxflow.dataflow.locking import locked
-from muxflow.dataflow.manifest import check_sources
+from muxflow.dataflow.manifest import MANIFEST, check_sources, edited_files, read_manifest
 from muxflow.dataflow.outputs import own_folder, write_below
 from muxflow.hls.vitis.project import MARKER, SOURCES, Project, unchanged
 
@@ -99,7 +99,8 @@ def make_bitstream(
     """Run the stages in `bitstream/` of the project and fill `deploy/`; stages that are done and unchanged are kept.
 
     `tell(stage, activity)` follows them; `write_driver` fills the deploy folder.
-    Raises MuxflowError when project and board do not fit, or the project is changed meanwhile, ToolError when a tool is
+    Raises MuxflowError when project and board do not fit, the project is changed meanwhile, or a file that a user changed in
+    `deploy/` would be replaced, ToolError when a tool is
     absent, fails, is stopped or leaves something out, or when timing is not met. Scripts of all stages are written even where
     a tool is absent.
     """
@@ -115,7 +116,8 @@ def make_bitstream(
         raise MuxflowError(f"{project.path}: {refusal}")
     check_sources(project.path, *SOURCES, *READ)
     folder = own_folder(project.path, "bitstream")
-    own_folder(project.path, DEPLOY)
+    if options.until == "deploy":
+        _check_deploy(own_folder(project.path, DEPLOY))
     with locked(folder) as lock, unchanged(project, "the tools ran", READ) as check:
         hls, vivado = _tools(project, board, folder, options)
         runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60, (lock,))
@@ -181,4 +183,25 @@ def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driv
             shutil.copyfile(folder / "results" / f"system.{suffix}", made / f"{deploy.BITSTREAM}.{suffix}")
         (made / FIGURES_FILE).write_bytes(figures_json(project, figures))
         check()
+        _check_deploy(target)
     return target
+
+
+def _check_deploy(folder: Path) -> None:
+    """Raise MuxflowError where a new deploy folder would replace what a user changed in this one, or what may be a user's."""
+    manifest = read_manifest(folder)
+    try:
+        untold = manifest is None and folder.is_dir() and any(folder.iterdir())
+        edited = edited_files(folder, *manifest.files) if manifest else []
+    except OSError as error:
+        raise MuxflowError(f"{error.filename or folder}: cannot be read ({error.strerror})") from error
+    if untold:
+        raise MuxflowError(
+            f"{folder}: {MANIFEST} is missing or damaged, which tells the files that Muxflow wrote there from yours; move the "
+            "folder away"
+        )
+    if edited:
+        raise MuxflowError(
+            f"{folder}: {', '.join(edited)} changed since Muxflow wrote it, and would be replaced; give it a name of your own "
+            "(all other files stay), or remove it, and run this again"
+        )

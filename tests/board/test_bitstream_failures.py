@@ -242,6 +242,38 @@ def test_a_disk_that_fills_leaves_the_former_deploy_folder_whole(make_project, m
     assert not list(project.path.glob(".deploy*"))
 
 
+def test_what_a_user_changed_in_the_deploy_folder_is_not_replaced(make_project, make_tools):
+    """That is said before any stage, and where it is changed meanwhile at the end."""
+    project, tools = make_project(), make_tools("vivado", "vitis_hls")
+    mine = run(project, tools).deploy / "driver.py"
+    (mine.parent / "notes").write_text("mine")
+    tools.calls()
+    refusal = r"deploy: driver\.py changed since Muxflow wrote it, and would be replaced; give it a name of your own"
+
+    def edit(stage, _activity):
+        if stage == "deploy":
+            mine.write_text("# mine\n")
+
+    with pytest.raises(MuxflowError, match=refusal):
+        run(project, tools, edit)
+    (project.path / "src" / "top.cpp").write_text("")
+    with pytest.raises(MuxflowError, match=refusal):
+        run(project, tools)
+    assert tools.calls() == []
+    assert run(project, tools, until="check").deploy is None
+    assert mine.read_text() == "# mine\n"
+    mine.rename(mine.with_name("my_driver.py"))
+    assert run(project, tools).deploy == mine.parent
+    assert (mine.parent / "my_driver.py").read_text() == "# mine\n"
+    assert (mine.parent / "notes").read_text() == "mine"
+    assert mine.read_text() != "# mine\n"
+    tools.calls()
+    (mine.parent / ".muxflow.json").unlink()
+    with pytest.raises(MuxflowError, match=r"deploy: \.muxflow\.json is missing or damaged, .*; move the folder away"):
+        run(project, tools)
+    assert tools.calls() == []
+
+
 def test_a_folder_that_cannot_be_written(make_project, make_tools):
     project = make_project()
     (project.path / "bitstream").write_text("in the way")
