@@ -274,11 +274,14 @@ def test_what_a_user_changed_in_the_deploy_folder_is_not_replaced(make_project, 
     assert tools.calls() == []
 
 
-def test_a_folder_that_cannot_be_written(make_project, make_tools):
-    project = make_project()
-    (project.path / "bitstream").write_text("in the way")
-    with pytest.raises(MuxflowError, match="cannot be written"):
-        run(project, make_tools("vivado", "vitis_hls"))
+@pytest.mark.parametrize("name", ["bitstream", "deploy"])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_a_stage_runs(make_project, make_tools, name):
+    project, tools = make_project(), make_tools("vivado", "vitis_hls")
+    (project.path / name).write_text("in the way")
+    with pytest.raises(MuxflowError, match=rf"{name} is no folder, .*; remove it, or move it away"):
+        run(project, tools)
+    assert tools.calls() == []
+    assert (project.path / name).read_text() == "in the way"
 
 
 def test_a_stamp_that_is_damaged_only_repeats_its_stage(make_project, make_tools):
