@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import iglob
 from pathlib import Path
 
 from muxflow.dataflow.errors import MuxflowError
@@ -26,7 +27,9 @@ def locked(folder: Path) -> Iterator[int]:
         # Opened for both, a pipe in its place is not waited for.
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
-        raise MuxflowError(f"{error.filename or file}: cannot be opened ({error.strerror}); remove it") from error
+        raise MuxflowError(
+            f"{error.filename or file}: cannot be opened ({error.strerror}); remove it, or see that it can be written"
+        ) from error
     try:
         _take(folder, handle)
         yield handle
@@ -64,8 +67,8 @@ def _take(folder: Path, handle: int) -> None:
 def _holders(handle: int) -> list[int]:
     """List the processes, of those that this user may look into, that have the same file open, but this one."""
     held, found = os.fstat(handle), set()
-    for opened in Path("/proc").glob("[0-9]*/fd/*"):
+    for opened in iglob("/proc/[0-9]*/fd/*"):
         with suppress(OSError):
-            if os.path.samestat(opened.stat(), held):
-                found.add(int(opened.parts[2]))
+            if os.path.samestat(os.stat(opened), held):
+                found.add(int(Path(opened).parts[2]))
     return sorted(found - {os.getpid()})

@@ -141,20 +141,24 @@ class Runner:
         """Say what of a stage's result is not as it left it; "" where it never was one of this key, None where it is good."""
         try:
             stamp = read_json(self.folder / "stamps" / f"{stage.name}.json")
-            left = dict(stamp["results"])
-            if stamp["key"] != key:
-                return ""
+            left, known = stamp["results"], stamp["key"]
         except (OSError, ValueError, KeyError, TypeError):
             return ""
-        found = self._results(stage)
-        changed = sorted(name for name in left.keys() | found.keys() if left.get(name) != found.get(name))
-        changed += [path.relative_to(self.folder).as_posix() for path in _missing(stage)]
-        return f"{changed[0]} is not as this stage left it" if changed else None
+        if known != key or not isinstance(left, dict):
+            return ""
+        found, missing = self._results(stage), _missing(stage)
+        for path in (*stage.products, *stage.reports, *stage.workspace):
+            name = self._name(path)
+            if path in missing or left.get(name) != found.get(name):
+                return f"{name} is not as this stage left it"
+        return None
 
     def _results(self, stage: Stage) -> dict[str, str]:
         """Hash what a stage left and nothing changes, by its place in the folder."""
-        files = (path for path in (*stage.products, *stage.reports) if path.is_file())
-        return {path.relative_to(self.folder).as_posix(): file_hash(path) for path in files}
+        return {self._name(path): file_hash(path) for path in (*stage.products, *stage.reports) if path.is_file()}
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
     def _run(self, stage: Stage, log: Path, tell: Tell) -> None:
         def tell_activity(text: str) -> None:

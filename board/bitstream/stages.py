@@ -25,11 +25,11 @@ from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls,
 from muxflow.board.bitstream.vendor_tcl import write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
-from muxflow.dataflow.files import read_json
+from muxflow.dataflow.files import file_hash, read_json
 from muxflow.dataflow.folders import whole_folder
 from muxflow.dataflow.limits import is_number
 from muxflow.dataflow.locking import locked
-from muxflow.dataflow.manifest import MANIFEST, check_sources, edited_files, read_manifest
+from muxflow.dataflow.manifest import MANIFEST, check_sources, read_manifest
 from muxflow.dataflow.outputs import own_folder, write_below
 from muxflow.hls.vitis.project import MARKER, SOURCES, Project, unchanged
 
@@ -100,9 +100,8 @@ def make_bitstream(
 
     `tell(stage, activity)` follows them; `write_driver` fills the deploy folder.
     Raises MuxflowError when project and board do not fit, the project is changed meanwhile, or a file that a user changed in
-    `deploy/` would be replaced, ToolError when a tool is
-    absent, fails, is stopped or leaves something out, or when timing is not met. Scripts of all stages are written even where
-    a tool is absent.
+    `deploy/` would be replaced, ToolError when a tool is absent, fails, is stopped or leaves something out, or when timing is
+    not met. Scripts of all stages are written even where a tool is absent.
     """
     options = options or BitstreamOptions()
     project = replace(project)  # with the digest of what is there now
@@ -129,7 +128,7 @@ def make_bitstream(
             # The user may have installed board files since.
             runner.forget("check")
         outcomes = runner.run(stages, tell, check)
-        good = runner.good(every)
+        good = runner.good(every) | {one.name for one in stages}
         figures = read_figures(project, folder, hls, former if "implement" in good else vivado, good)
         write_below(folder, {FIGURES_FILE: figures_json(project, figures)})
         filled = None
@@ -192,7 +191,9 @@ def _check_deploy(folder: Path) -> None:
     manifest = read_manifest(folder)
     try:
         untold = manifest is None and folder.is_dir() and any(folder.iterdir())
-        edited = edited_files(folder, *manifest.files) if manifest else []
+        edited = [
+            name for name, written in (manifest.files if manifest else {}).items() if _edited(folder / name, written)
+        ]
     except OSError as error:
         raise MuxflowError(f"{error.filename or folder}: cannot be read ({error.strerror})") from error
     if untold:
@@ -205,3 +206,8 @@ def _check_deploy(folder: Path) -> None:
             f"{folder}: {', '.join(edited)} changed since Muxflow wrote it, and would be replaced; give it a name of your own "
             "(all other files stay), or remove it, and run this again"
         )
+
+
+def _edited(file: Path, written: str) -> bool:
+    """Tell whether something else stands in the place of a file of Muxflow's; an older version did not say what it wrote."""
+    return bool(written) and file.exists() and not (file.is_file() and file_hash(file) == written)

@@ -1,6 +1,7 @@
 """What fails on the way to the bitstream: tools that are absent, fail, hang, leave something out; full disks; interruptions."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -259,6 +260,12 @@ def test_what_a_user_changed_in_the_deploy_folder_is_not_replaced(make_project, 
     (project.path / "src" / "top.cpp").write_text("")
     with pytest.raises(MuxflowError, match=refusal):
         run(project, tools)
+    mine.unlink()
+    (mine / "mine").mkdir(parents=True)  # in its place
+    with pytest.raises(MuxflowError, match=refusal):
+        run(project, tools)
+    shutil.rmtree(mine)
+    mine.write_text("# mine\n")
     assert tools.calls() == []
     assert run(project, tools, until="check").deploy is None
     assert mine.read_text() == "# mine\n"
@@ -284,12 +291,15 @@ def test_a_file_in_the_place_of_a_folder_is_refused_before_a_stage_runs(make_pro
     assert (project.path / name).read_text() == "in the way"
 
 
-def test_a_stamp_that_is_damaged_only_repeats_its_stage(make_project, make_tools):
+@pytest.mark.parametrize("text", ['{"key": ', '{"key": KEY}', '{"key": KEY, "results": [[1, 2], ["a", 3]]}'])
+def test_a_stamp_that_is_damaged_only_repeats_its_stage(make_project, make_tools, text):
+    """So does one of an older version, which did not say what the stage left."""
     tools = make_tools("vivado", "vitis_hls")
     project = make_project()
     run(project, tools, until="export")
     tools.calls()
-    (project.path / "bitstream" / "stamps" / "export.json").write_text('{"key": ')
+    stamp = project.path / "bitstream" / "stamps" / "export.json"
+    stamp.write_text(text.replace("KEY", json.dumps(json.loads(stamp.read_text())["key"])))
     run(project, tools, until="export")
     assert tools.calls() == [ALL[5]]
 

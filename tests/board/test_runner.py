@@ -1,5 +1,6 @@
 """The parts of a run that need no tool: what a tool's output says."""
 
+import errno
 import os
 import sys
 import time
@@ -9,7 +10,7 @@ import pytest
 
 from muxflow.board.bitstream import output, runner
 from muxflow.dataflow.errors import MuxflowError, ToolError
-from muxflow.dataflow.locking import locked
+from muxflow.dataflow.locking import check_unlocked, locked
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,15 @@ def test_a_pipe_in_the_place_of_the_lock_is_not_waited_for(tmp_path):
     refusal = r"\.lock: cannot be opened \(Is a directory\); remove it"
     with pytest.raises(MuxflowError, match=refusal), locked(tmp_path):
         pass
+
+
+def test_a_file_system_without_locks_holds_nobody_up(tmp_path, monkeypatch):
+    def none(*_arguments):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with locked(tmp_path), locked(tmp_path):
+        check_unlocked(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["logs", "stamps", "results"])
