@@ -276,7 +276,7 @@ def test_first_difference_is_named(project, images, tmp_path):
 def test_folder_that_cannot_be_written(project, tmp_path, monkeypatch):
     other = copy(project, tmp_path / "p")
     (other.path / "csim").write_text("in the way")
-    with pytest.raises(MuxflowError, match="csim is no folder, .*; remove it"):
+    with pytest.raises(MuxflowError, match=r"csim is no folder, .*; remove it"):
         compile_csim(other)
     (other.path / "csim").unlink()
 
