@@ -16,9 +16,14 @@ from muxflow.dataflow.manifest import WRITTEN, Manifest, OwnFolder, read_manifes
 
 
 def own_folder(project: Path, name: OwnFolder) -> Path:
-    """Give a folder of Muxflow's own in a project; raises MuxflowError where it is a link, or below one."""
-    check_unlinked(project, project / name / "file")
-    return project / name
+    """Give a folder of Muxflow's own in a project; raises MuxflowError where it is a link, or below one, or no folder."""
+    folder = project / name
+    check_unlinked(project, folder / "file")
+    if folder.exists() and not folder.is_dir():
+        raise MuxflowError(
+            f"{folder} is no folder, and Muxflow's own one has its place there; remove it, or move it away"
+        )
+    return folder
 
 
 def check_unlinked(folder: Path, *files: Path) -> None:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
-import selectors
 import shlex
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from muxflow.board.bitstream.output import LONGEST_LINE, follow, shown_errors
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.files import file_hash, read_json, read_lines
 from muxflow.dataflow.manifest import files_below
 from muxflow.dataflow.outputs import check_unlinked, write_below
-from muxflow.dataflow.processes import running
 
 Tell = Callable[[str, str], None]
 """`tell(stage, activity)`: what its tool does now; no activity, an empty text, when the stage begins."""
@@ -34,7 +29,9 @@ class Stage:
 
     `commands`: run one after the other in the runner's folder. `inputs`: files and folders whose content the result depends
     on; `settings`: whatever else it depends on (tool versions), commands excepted; `after`: stages whose results it uses.
-    `products`: files that must be there and not empty afterwards; `clean`: what a former run left and must go first.
+    `products`: files that must be there and not empty afterwards, and `reports` those that may be there: both must stay as they
+    are; `workspace`: files that must be there too, and in which later stages work. `clean`: what a former run left and must go
+    first.
     `expects`: a pattern that a line of the log must hold; `check`: looks at the results in Python and raises ToolError when they
     are not good.
     """
@@ -45,6 +42,8 @@ class Stage:
     settings: Mapping[str, str] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     products: tuple[Path, ...] = ()
+    reports: tuple[Path, ...] = ()
+    workspace: tuple[Path, ...] = ()
     clean: tuple[Path, ...] = ()
     expects: str = ""
     check: Callable[[], object] | None = None
@@ -52,21 +51,29 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A stage that is done: seconds it took, 0 and `kept` when its former result was still good."""
+    """A stage that is done: seconds it took, 0 and `kept` when its former result was still good.
+
+    `why`: what was wrong with a former result that should have been good; else "".
+    """
 
     name: str
     seconds: float
     kept: bool
     log: Path
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Where stages run: the folder, with `logs/` and `stamps/` in it, variables of the tools, seconds a stage may take."""
+    """Where stages run: the folder, with `logs/` and `stamps/` in it, variables of the tools, seconds a stage may take.
+
+    `holds`: descriptors that the tools inherit: a tool that outlives this process holds the folder as long as it runs.
+    """
 
     folder: Path
     environment: Mapping[str, str]
     timeout: float
+    holds: tuple[int, ...] = ()
 
     def log(self, stage: str) -> Path:
         """Locate a stage's log."""
@@ -78,22 +85,31 @@ class Runner:
         check_unlinked(self.folder, stamp)
         stamp.unlink(missing_ok=True)
 
-    def run(self, stages: Sequence[Stage], tell: Tell) -> tuple[Outcome, ...]:
+    def run(
+        self, stages: Sequence[Stage], tell: Tell, unchanged: Callable[[], None] = lambda: None
+    ) -> tuple[Outcome, ...]:
         """Run the stages in order, those whose inputs, settings or predecessors changed since their last success.
 
-        Raises ToolError naming the stage, its last error lines and its log; nothing of a failed stage counts as done.
+        `unchanged` raises MuxflowError where what they begin with is no longer the same: before a stage, and before it counts
+        as done. Raises ToolError naming the stage, its last error lines and its log; nothing of a failed stage counts as done.
         """
         keys: dict[str, str] = {}
         outcomes = []
         for stage in stages:
+            unchanged()
             keys[stage.name] = key = _key(stage, keys)
             stamp = self.folder / "stamps" / f"{stage.name}.json"
             log = self.log(stage.name)
             check_unlinked(self.folder, stamp, log, *stage.clean)
-            if _stamped(stamp) == key and not _missing(stage):
+            why = self._fault(stage, key)
+            if why is None:
                 outcomes.append(Outcome(stage.name, 0.0, True, log))
                 continue
             tell(stage.name, "")
+            if why and any(one.name in stage.after and not one.kept for one in outcomes):
+                why = ""  # that stage removed it
+            if why:
+                tell(stage.name, why)
             started = time.monotonic()
             try:
                 stamp.unlink(missing_ok=True)
@@ -108,9 +124,41 @@ class Runner:
                     "that the folder can be written"
                 ) from error
             self._run(stage, log, tell)
-            write_below(self.folder, {f"stamps/{stamp.name}": (json.dumps({"key": key}) + "\n").encode()})
-            outcomes.append(Outcome(stage.name, time.monotonic() - started, False, log))
+            unchanged()
+            entry = {"key": key, "results": self._results(stage)}
+            write_below(self.folder, {f"stamps/{stamp.name}": (json.dumps(entry, indent=1) + "\n").encode()})
+            outcomes.append(Outcome(stage.name, time.monotonic() - started, False, log, why))
         return tuple(outcomes)
+
+    def good(self, stages: Sequence[Stage]) -> frozenset[str]:
+        """Name those of all stages whose results are there, as they left them and of what there is now."""
+        keys: dict[str, str] = {}
+        for stage in stages:
+            keys[stage.name] = _key(stage, keys)
+        return frozenset(stage.name for stage in stages if self._fault(stage, keys[stage.name]) is None)
+
+    def _fault(self, stage: Stage, key: str) -> str | None:
+        """Say what of a stage's result is not as it left it; "" where it never was one of this key, None where it is good."""
+        try:
+            stamp = read_json(self.folder / "stamps" / f"{stage.name}.json")
+            left, known = stamp["results"], stamp["key"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        if known != key or not isinstance(left, dict):
+            return ""
+        found, missing = self._results(stage), _missing(stage)
+        for path in (*stage.products, *stage.reports, *stage.workspace):
+            name = self._name(path)
+            if path in missing or left.get(name) != found.get(name):
+                return f"{name} is not as this stage left it"
+        return None
+
+    def _results(self, stage: Stage) -> dict[str, str]:
+        """Hash what a stage left and nothing changes, by its place in the folder."""
+        return {self._name(path): file_hash(path) for path in (*stage.products, *stage.reports) if path.is_file()}
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
     def _run(self, stage: Stage, log: Path, tell: Tell) -> None:
         def tell_activity(text: str) -> None:
@@ -118,16 +166,16 @@ class Runner:
 
         for number, command in enumerate(stage.commands):
             self._command(stage.name, command, log, tell_activity, append=number > 0)
-        if stage.expects and not any(re.search(stage.expects, line) for line in read_lines(log)):
+        if stage.expects and not any(re.search(stage.expects, line[:LONGEST_LINE]) for line in read_lines(log)):
             raise ToolError(
                 f"stage {stage.name}: the tool ended without an error, but its log does not say {stage.expects!r}; log: {log}"
-                f"{_shown(log)}"
+                f"{shown_errors(log)}"
             )
         missing = _missing(stage)
         if missing:
             names = ", ".join(str(path) for path in missing)
             raise ToolError(
-                f"stage {stage.name}: ended without an error, but did not make {names}; log: {log}{_shown(log)}"
+                f"stage {stage.name}: ended without an error, but did not make {names}; log: {log}{shown_errors(log)}"
             )
         if stage.check is not None:
             stage.check()
@@ -142,32 +190,16 @@ class Runner:
                     file.flush()
 
                 write(f"$ {shlex.join(command)}\n".encode())
-                code = _follow(command, self.folder, self.environment, deadline, write, tell)
+                code = follow(command, self.folder, self.environment, deadline, write, tell, self.holds)
         except TimeoutError:
             raise ToolError(
-                f"stage {name}: stopped after {self.timeout / 60:g} minutes (--timeout); log: {log}{_shown(log)}"
+                f"stage {name}: stopped after {self.timeout / 60:g} minutes (--timeout); log: {log}{shown_errors(log)}"
             ) from None
         except OSError as error:
             raise ToolError(f"stage {name}: stopped, {error.filename or log}: {error.strerror}") from error
         if code:
             how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-            raise ToolError(f"stage {name}: {Path(command[0]).name} {how}; log: {log}{_shown(log)}")
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder of a run of the tools; raises MuxflowError when another process holds it."""
-    try:
-        # Opened for both, a pipe in its place is not waited for.
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    except OSError as error:
-        raise MuxflowError(f"{folder / '.lock'}: cannot be opened ({error.strerror}); remove it") from error
-    with os.fdopen(handle, "rb+", buffering=0) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise MuxflowError(f"{folder}: another `muxflow bitstream` runs here; wait for it, or end it") from None
-        yield
+            raise ToolError(f"stage {name}: {Path(command[0]).name} {how}; log: {log}{shown_errors(log)}")
 
 
 def _key(stage: Stage, keys: Mapping[str, str]) -> str:
@@ -183,16 +215,8 @@ def _key(stage: Stage, keys: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _stamped(stamp: Path) -> str | None:
-    try:
-        key = read_json(stamp)["key"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return key if isinstance(key, str) else None
-
-
 def _missing(stage: Stage) -> list[Path]:
-    return [path for path in stage.products if not path.is_file() or path.stat().st_size == 0]
+    return [path for path in (*stage.products, *stage.workspace) if not path.is_file() or path.stat().st_size == 0]
 
 
 def _remove(path: Path) -> None:
@@ -200,104 +224,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _follow(
-    command: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    deadline: float,
-    write: Callable[[bytes], None],
-    tell: Callable[[str], None],
-) -> int:
-    """Run a command in its own process group, hand on what it prints, and return its exit code.
-
-    Whatever goes wrong here (interruption, time-out, full disk), the whole group is ended first.
-    """
-    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
-    with running(command, group=True, cwd=folder, env=dict(environment), **pipes) as process:
-        assert process.stdout is not None
-        rest = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while True:
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                if not selector.select(0.2):
-                    # A child that outlives the tool may hold the pipe open.
-                    if process.poll() is not None:
-                        break
-                    continue
-                data = process.stdout.read(65536)
-                if not data:
-                    break
-                write(data)
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    found = activity_of(line.decode(errors="replace"))
-                    if found:
-                        tell(found)
-        while process.poll() is None:
-            if time.monotonic() > deadline:
-                raise TimeoutError
-            time.sleep(0.05)
-    return process.returncode
-
-
-ACTIVITIES = (
-    r"^INFO: \[HLS 200-10\] (?:-- )?(?P<a>(?:Starting|Running|Synthesizing|Analyzing|Checking)[^']*(?:'[^']*')?)",
-    r"^INFO: \[(?:HLS|SCHED|BIND|RTGEN|RTMG|SIM|COSIM|IMPL) [\d-]+\] \*+ (?P<b>[^*]+?) \*+",
-    r"^INFO: \[HLS 200-42\] -- (?P<c>Implementing module '[^']+')",
-    r"^(?P<d>Starting .+? Task)\s*$",
-    r"^Phase (?P<e>[\d.]+ [^|]+?)\s*(?:\||$)",
-    r"^(?P<f>Start .+?)\s*(?::|$)",
-    r"^Command: (?P<g>(?:synth|opt|place|phys_opt|route)_design\b)",
-    r"^\[[^]]+\] (?P<h>(?:Launched|Waiting for) [\w, .]+?)(?: to finish.*|\.\.\.)?$",
-)
-"""Lines by which the vendor's tools say what they do."""
-
-
-def activity_of(line: str) -> str | None:
-    """Find the activity that a line of a tool's output announces, None for any other line."""
-    for pattern in ACTIVITIES:
-        match = re.match(pattern, line.rstrip("\r\n"))
-        if match:
-            return next(text for text in match.groups() if text is not None).strip()
-    return None
-
-
-HINTS = (
-    (
-        r"is an invalid argument\. Please specify an integer value",
-        "tools up to 2021.2 cannot export IP on dates after 2021 without the vendor's patch (answer record 76960)",
-    ),
-    (r"(?i)no space left on device|disk quota exceeded", "the disk is full"),
-    (
-        r"(?i)valid license was not found|failed to get a license|licen[cs]e checkout failed",
-        "the tool found no licence",
-    ),
-    (
-        r"(?i)out of memory|cannot allocate memory|std::bad_alloc",
-        "the machine ran out of memory; try --jobs 1",
-    ),
-)
-"""Errors of the vendor's tools that do not say what to do."""
-
-
-def error_lines(text: str, count: int = 5) -> list[str]:
-    """Pick the last error lines of a log, its last lines when none is marked as an error."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"\s*(?:ERROR\b|CRITICAL ERROR|FATAL|error:|FAIL:|\S+: error:)", line)]
-    return errors[-count:] or lines[-10:]
-
-
-def _shown(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 1_000_000))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return ""
-    lines = error_lines(text)
-    lines += [f"hint: {hint}" for pattern, hint in HINTS if re.search(pattern, text)]
-    return "".join(f"\n  {line}" for line in lines)

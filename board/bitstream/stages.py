@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from muxflow.board import deploy
 from muxflow.board.bitstream.figures import (
     FIGURES_FILE,
-    POWER_REPORT,
     Figures,
-    check_cosimulation,
     check_timing,
     facts,
     figures_json,
     read_figures,
-    read_implementation,
-    synthesis_report,
 )
 from muxflow.board.bitstream.notices import cosimulation_refusal, notices_of
-from muxflow.board.bitstream.runner import Outcome, Runner, Stage, Tell, locked
+from muxflow.board.bitstream.plan import planned
+from muxflow.board.bitstream.runner import Outcome, Runner, Tell
 from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls, find_vivado
-from muxflow.board.bitstream.vendor_reports import read_synthesis
-from muxflow.board.bitstream.vendor_tcl import hls_results, write_scripts
+from muxflow.board.bitstream.vendor_tcl import write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
+from muxflow.dataflow.files import file_hash, read_json
 from muxflow.dataflow.folders import whole_folder
 from muxflow.dataflow.limits import is_number
-from muxflow.dataflow.manifest import check_sources
+from muxflow.dataflow.locking import locked
+from muxflow.dataflow.manifest import MANIFEST, check_sources, read_manifest
 from muxflow.dataflow.outputs import own_folder, write_below
-from muxflow.hls.vitis.project import MARKER, SOURCES, Project
+from muxflow.hls.vitis.project import MARKER, SOURCES, Project, unchanged
 
 StageName = Literal["check", "csim", "csynth", "cosim", "export", "block_design", "implement", "deploy"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 """All stages in order; cosim unless it is left out, or the tools refuse the project."""
 ORDER: dict[str, int] = {name: number for number, name in enumerate(STAGES)}
 
+READ = ("tb", MARKER)
+"""What the stages read of a project beside what its digest is of."""
 DEPLOY: Final = "deploy"
 """The folder of what goes to the board."""
 TIMEOUT_MINUTES = 720.0
@@ -77,8 +78,9 @@ class BitstreamOptions:
 
 @dataclass(frozen=True)
 class Bitstream:
-    """The outcome of all stages: their folder, the folder for the board (None before the last stage), figures, stages."""
+    """The outcome of all stages: the project as they saw it, their folder, that for the board (None before the last), figures."""
 
+    project: Project
     folder: Path
     deploy: Path | None
     figures: Figures
@@ -97,24 +99,55 @@ def make_bitstream(
     """Run the stages in `bitstream/` of the project and fill `deploy/`; stages that are done and unchanged are kept.
 
     `tell(stage, activity)` follows them; `write_driver` fills the deploy folder.
-    Raises MuxflowError when project and board do not fit, ToolError when a tool is absent, fails, is stopped or leaves
-    something out, or when timing is not met. Scripts of all stages are written even where a tool is absent.
+    Raises MuxflowError when project and board do not fit, the project is changed meanwhile, or a file that a user changed in
+    `deploy/` would be replaced, ToolError when a tool is absent, fails, is stopped or leaves something out, or when timing is
+    not met. Scripts of all stages are written even where a tool is absent.
     """
     options = options or BitstreamOptions()
-    if project.design.device.part != board.device.part:
+    project = replace(project)  # with the digest of what is there now
+    if (project.design.board, project.design.device.part) != (board.name, board.device.part):
         raise MuxflowError(
             f"{project.path}: designed for {project.design.board} ({project.design.device.part}), not for {board.name} "
             f"({board.device.part}); build it again: `muxflow build MODEL --board {board.name}`"
         )
-    refusal = cosimulation_refusal(project) if options.cosim else ""
+    last, refusal = ORDER[options.until], cosimulation_refusal(project)
     if refusal and options.until == "cosim":
         raise MuxflowError(f"{project.path}: {refusal}")
-    check_sources(project.path, *SOURCES, "tb", MARKER)
+    check_sources(project.path, *SOURCES, *READ)
     folder = own_folder(project.path, "bitstream")
-    own_folder(project.path, DEPLOY)
-    last = ORDER[options.until]
+    if options.until == "deploy":
+        _check_deploy(own_folder(project.path, DEPLOY))
+    with locked(folder) as lock, unchanged(project, "the tools ran", READ) as check:
+        hls, vivado = _tools(project, board, folder, options)
+        runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60, (lock,))
+        tell = tell or (lambda _stage, _activity: None)
+        former = vivado or _former(folder)
+        every = planned(project, folder, hls, vivado, former, options.jobs)
+        stages = [one for one in every if ORDER[one.name] <= last and (options.cosim or one.name != "cosim")]
+        if board.board_parts and facts(folder / "results" / "check.txt").get("board_part") == "":
+            # The user may have installed board files since.
+            runner.forget("check")
+        outcomes = runner.run(stages, tell, check)
+        good = runner.good(every) | {one.name for one in stages}
+        figures = read_figures(project, folder, hls, former if "implement" in good else vivado, good)
+        write_below(folder, {FIGURES_FILE: figures_json(project, figures)})
+        filled = None
+        if options.until == "deploy":
+            check_timing(project, folder, figures, options.allow_timing_failure)
+            tell("deploy", "")
+            filled = _deploy(project, folder, figures, write_driver, check)
+    notices = tuple(f"stage {one.name} ran again: {one.why}" for one in outcomes if one.why)
+    if refusal and options.cosim and last >= ORDER["cosim"]:
+        notices += (f"co-simulation left out: {refusal}",)
+    return Bitstream(project, folder, filled, figures, outcomes, notices + notices_of(project, board, figures, folder))
+
+
+def _tools(
+    project: Project, board: Board, folder: Path, options: BitstreamOptions
+) -> tuple[VendorTool, VendorTool | None]:
+    """Find the HLS tool, and Vivado where a stage needs it, and write the scripts, which come to be without a tool too."""
     try:
-        vivado = find_vivado(options.tools) if last >= ORDER["block_design"] else None
+        vivado = find_vivado(options.tools) if ORDER[options.until] >= ORDER["block_design"] else None
         hls = find_hls(project.options.tool, options.tools, vivado)
     except ToolError as error:
         write_scripts(project, board, folder)
@@ -128,137 +161,19 @@ def make_bitstream(
             f"{project.path}: a path with spaces, at which {hls.path.name} splits the compiler's flags that name it; move the "
             "project to a path without spaces"
         )
-    runner = Runner(folder, environment(hls, vivado), options.timeout_minutes * 60)
-    tell = tell or (lambda _stage, _activity: None)
-    stages = [stage for stage in _stages(project, folder, hls, vivado, options) if ORDER[stage.name] <= last]
-    notices = (f"co-simulation left out: {refusal}",) if refusal and last >= ORDER["cosim"] else ()
-    with locked(folder):
-        if board.board_parts and facts(folder / "results" / "check.txt").get("board_part") == "":
-            # The user may have installed board files since.
-            runner.forget("check")
-        outcomes = runner.run(stages, tell)
-        figures = read_figures(project, folder, hls, vivado, {stage.name for stage in stages})
-        write_below(folder, {FIGURES_FILE: figures_json(project, figures)})
-        filled = None
-        if options.until == "deploy":
-            check_timing(project, folder, figures, options.allow_timing_failure)
-            tell("deploy", "")
-            filled = _deploy(project, folder, figures, write_driver)
-    return Bitstream(folder, filled, figures, outcomes, notices + notices_of(project, board, figures, folder))
+    return hls, vivado
 
 
-def _stages(
-    project: Project, folder: Path, hls: VendorTool, vivado: VendorTool | None, options: BitstreamOptions
-) -> list[Stage]:
-    """List the stages that run tools, in order; those of Vivado where it is there."""
-    cosim = options.cosim and not cosimulation_refusal(project)
-    stages = [_check_stage(folder, hls, vivado), *_hls_stages(project, folder, hls, cosim)]
-    return stages if vivado is None else [*stages, *_vivado_stages(folder, vivado, options.jobs)]
+def _former(folder: Path) -> VendorTool | None:
+    """Give the Vivado whose figures were kept by an earlier run, as they name it; None where there is none."""
+    try:
+        met = re.fullmatch(r"Vivado (\d{4})\.(\d)", read_json(folder / FIGURES_FILE)["vivado"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None if met is None else VendorTool("Vivado", Path("vivado"), (int(met[1]), int(met[2])))
 
 
-def _check_stage(folder: Path, hls: VendorTool, vivado: VendorTool | None) -> Stage:
-    commands: tuple[tuple[str, ...], ...] = (hls.script("check_hls.tcl"),)
-    settings = {"hls": hls.label}
-    found = folder / "results" / "check.txt"
-    if vivado is not None:
-        settings["vivado"] = vivado.label
-        commands += (_vivado(vivado, "check.tcl"),)
-    return Stage(
-        "check",
-        commands,
-        (folder / "check_hls.tcl", folder / "check.tcl", folder / "common.tcl"),
-        settings,
-        products=() if vivado is None else (found,),
-        clean=(folder / "check_hls", found),
-        expects="MUXFLOW part .* is known",
-    )
-
-
-def _hls_stages(project: Project, folder: Path, hls: VendorTool, cosim: bool) -> Iterator[Stage]:
-    top = project.names.top
-    results = folder / hls_results(hls.form)
-    sources = (project.path / "include", project.path / "src")
-    bench = project.path / "tb"
-    settings = {"hls": hls.label}
-
-    def scripts(step: str) -> tuple[Path, ...]:
-        if hls.form == "config":
-            return (folder / "hls_config.cfg",)
-        return (folder / f"{step}.tcl", project.path / "run_hls.tcl")
-
-    yield Stage(
-        "csim",
-        (hls.step("csim"),),
-        (*sources, bench, *scripts("csim")),
-        settings,
-        clean=(folder / "csim_hls", folder / "csim"),
-        expects=r"PASS: \d+ frames, 0 differing words",
-    )
-    yield Stage(
-        "csynth",
-        (hls.step("csynth"),),
-        (*sources, *scripts("csynth")),
-        settings,
-        products=(results / "syn" / "verilog" / f"{top}.v",),
-        clean=(folder / "hls",),
-        check=lambda: read_synthesis(synthesis_report(results, top)),
-    )
-    if cosim:
-        report = results / "sim" / "report" / f"{top}_cosim.rpt"
-        yield Stage(
-            "cosim",
-            (hls.step("cosim"),),
-            (bench, *scripts("cosim")),
-            settings,
-            ("csynth",),
-            (report,),
-            clean=(results / "sim",),
-            check=lambda: check_cosimulation(report),
-        )
-    yield Stage(
-        "export",
-        (hls.step("export"),),
-        scripts("export"),
-        settings,
-        ("csynth",),
-        (results / "impl" / "ip" / "component.xml",),
-        clean=(results / "impl",),
-    )
-
-
-def _vivado_stages(folder: Path, vivado: VendorTool, jobs: int) -> Iterator[Stage]:
-    settings = {"vivado": vivado.label}
-    made = folder / "results"
-    yield Stage(
-        "block_design",
-        (_vivado(vivado, "block_design.tcl"),),
-        (folder / "block_design.tcl", folder / "common.tcl", folder / "stream_monitor.v", made / "check.txt"),
-        settings,
-        ("export",),
-        (folder / "vivado" / "system.xpr", made / "system.hwh", made / "block_design.txt"),
-        clean=(folder / "vivado", made / "system.hwh", made / "block_design.txt"),
-    )
-    reports = ("utilization.rpt", "accelerator_utilization.rpt", "timing_summary.rpt")
-    products = tuple(made / name for name in (*reports, "system.bit", "system.xsa"))
-    power = made / POWER_REPORT
-    yield Stage(
-        "implement",
-        (_vivado(vivado, "implement.tcl", str(jobs)),),
-        (folder / "implement.tcl",),
-        settings,
-        ("block_design",),
-        products,
-        clean=(*products, power),
-        check=lambda: read_implementation(made),
-    )
-
-
-def _vivado(vivado: VendorTool, script: str, *arguments: str) -> tuple[str, ...]:
-    command = (str(vivado.path), "-mode", "batch", "-nojournal", "-nolog", "-notrace", "-source", script)
-    return (*command, "-tclargs", *arguments) if arguments else command
-
-
-def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver) -> Path:
+def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driver, check: Callable[[], None]) -> Path:
     """Fill `deploy/` beside itself and put it in place at the end, so that it is whole or as it was."""
     target = own_folder(project.path, DEPLOY)
     with whole_folder(target) as made:
@@ -266,4 +181,33 @@ def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driv
         for suffix in ("bit", "hwh", "xsa"):
             shutil.copyfile(folder / "results" / f"system.{suffix}", made / f"{deploy.BITSTREAM}.{suffix}")
         (made / FIGURES_FILE).write_bytes(figures_json(project, figures))
+        check()
+        _check_deploy(target)
     return target
+
+
+def _check_deploy(folder: Path) -> None:
+    """Raise MuxflowError where a new deploy folder would replace what a user changed in this one, or what may be a user's."""
+    manifest = read_manifest(folder)
+    try:
+        untold = manifest is None and folder.is_dir() and any(folder.iterdir())
+        edited = [
+            name for name, written in (manifest.files if manifest else {}).items() if _edited(folder / name, written)
+        ]
+    except OSError as error:
+        raise MuxflowError(f"{error.filename or folder}: cannot be read ({error.strerror})") from error
+    if untold:
+        raise MuxflowError(
+            f"{folder}: {MANIFEST} is missing or damaged, which tells the files that Muxflow wrote there from yours; move the "
+            "folder away"
+        )
+    if edited:
+        raise MuxflowError(
+            f"{folder}: {', '.join(edited)} changed since Muxflow wrote it, and would be replaced; give it a name of your own "
+            "(all other files stay), or remove it, and run this again"
+        )
+
+
+def _edited(file: Path, written: str) -> bool:
+    """Tell whether something else stands in the place of a file of Muxflow's; an older version did not say what it wrote."""
+    return bool(written) and file.exists() and not (file.is_file() and file_hash(file) == written)

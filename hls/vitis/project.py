@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -187,9 +187,12 @@ class Project:
     @cached_property
     def digest(self) -> str:
         """Hash of every source that a simulation compiles, and of the design that it is read by."""
+        return self.hash_of(*SOURCES, DESIGN, GRAPH)
+
+    def hash_of(self, *parts: str) -> str:
+        """Hash files and folders of the project as they are now."""
         digest = hashlib.sha256()
-        sources = (file for folder in SOURCES for file in files_below(self.path / folder))
-        for file in sorted((*sources, self.path / DESIGN, self.path / GRAPH)):
+        for file in sorted(file for part in parts for file in files_below(self.path / part)):
             if file.is_file():
                 digest.update(os.fsencode(file.relative_to(self.path)) + b"\0")
                 add_file(digest, file)
@@ -232,26 +235,34 @@ def load_project(path: Path) -> Project:
 
 
 @contextmanager
-def unchanged(project: Project) -> Iterator[None]:
+def unchanged(
+    project: Project, while_: str = "it was simulated", parts: Sequence[str] = ()
+) -> Iterator[Callable[[], None]]:
     """Raise MuxflowError where the project in the folder is another one at the end of the block, however it ends.
 
-    Where the block fails, so it does where the folder was written anew: its files were gone for a moment.
+    What is given raises it before the end. Where the block fails, it is raised too where the folder was written anew: its
+    files were gone for a moment. `while_`: what is done, for the message; `parts`: files and folders that must stay the same
+    though the digest is not of them.
     """
-    digest, written = project.digest, _written(project.path)
-    failed: Exception | None = None
+    digest, others, written = project.digest, project.hash_of(*parts), _written(project.path)
+
+    def check(failed: Exception | None = None) -> None:
+        try:
+            now = replace(project)
+            changed = now.digest != digest or now.hash_of(*parts) != others
+            changed |= failed is not None and _written(project.path) != written
+        except OSError:
+            changed = True
+        if changed:
+            message = f"{project.path} was changed while {while_}, perhaps by a build; run this again"
+            raise MuxflowError(message) from failed
+
     try:
-        yield
+        yield check
     except (MuxflowError, OSError) as error:
-        failed = error
-    try:
-        changed = replace(project).digest != digest or (failed is not None and _written(project.path) != written)
-    except OSError:
-        changed = True
-    if changed:
-        message = f"{project.path} was changed while it was simulated, perhaps by a build; run this again"
-        raise MuxflowError(message) from failed
-    if failed is not None:
-        raise failed
+        check(error)
+        raise
+    check()
 
 
 def _written(folder: Path) -> tuple[int, int] | None:

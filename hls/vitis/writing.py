@@ -18,6 +18,7 @@ from muxflow.dataflow.graph.batch import Batch
 from muxflow.dataflow.graph.codec import to_json
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import random_codes
+from muxflow.dataflow.locking import check_unlocked
 from muxflow.dataflow.manifest import MANIFEST, PROOF_FILE, OwnFolder
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.templates import templates
@@ -37,8 +38,9 @@ VECTOR_FRAMES = 4
 
 
 def check_folder(path: Path) -> None:
-    """Raise MuxflowError where `write_project` would replace something that is no Muxflow project."""
+    """Raise MuxflowError where `write_project` would replace something that is no Muxflow project, or one that tools run on."""
     check_replaceable(path, MARKER, KIND)
+    check_unlocked(path / "bitstream")
 
 
 def write_project(

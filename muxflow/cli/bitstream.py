@@ -76,15 +76,15 @@ def bitstream(
         opened, chosen = _opened(project, board, output, tell)
         made = make_bitstream(opened, chosen, options, tell=tell)
     entry = {
-        "project": str(opened.path),
+        "project": str(made.project.path),
         "deploy": None if made.deploy is None else str(made.deploy),
         "stages": [
             {"name": o.name, "seconds": round(o.seconds, 1), "kept": o.kept, "log": str(o.log)} for o in made.outcomes
         ],
-        "figures": json.loads(figures_json(opened, made.figures)),
+        "figures": json.loads(figures_json(made.project, made.figures)),
         "notices": list(made.notices),
     }
-    answer(entry, as_json, lambda: _show(opened, made))
+    answer(entry, as_json, lambda: _show(made))
 
 
 def _opened(
@@ -113,7 +113,7 @@ def _opened(
     return muxflow.write(muxflow.fit(graph, chosen), folder, extra=kept).hls, chosen
 
 
-def _show(project: Project, made: Bitstream) -> None:
+def _show(made: Bitstream) -> None:
     from muxflow.proving import project_report
     from muxflow.reports.tables import stages
 
@@ -123,7 +123,7 @@ def _show(project: Project, made: Bitstream) -> None:
     for one in made.outcomes:
         table.add_row(one.name, "kept" if one.kept else f"{one.seconds:.0f} s", os.path.relpath(one.log))
     out.print(table)
-    out.print(stages(project_report(muxflow.Project(project), muxflow.__version__)))
+    out.print(stages(project_report(muxflow.Project(made.project), muxflow.__version__)))
     for name, interval in made.figures.synthesised.slow_loops if made.figures.synthesised else ():
         out.print(f"loop {name}: initiation interval {interval}, 1 was expected")
     for notice in made.notices:

@@ -163,6 +163,45 @@ def test_a_lost_product_is_made_again_with_what_follows_kept(make_project, make_
     assert tools.calls() == [ALL[-1]]
 
 
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("hls/solution/syn/verilog/dense.v", "csynth.tcl"),
+        ("hls/solution/sim/report/dense_cosim.rpt", "cosim.tcl"),
+        ("results/system.hwh", "block_design.tcl"),
+        ("results/timing_summary.rpt", "implement.tcl"),
+        ("results/system.bit", "implement.tcl"),
+        ("results/power.rpt", "implement.tcl"),
+    ],
+)
+def test_a_result_that_is_changed_is_made_again_and_that_is_said(make_project, make_tools, name, call):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    first = run(project, tools)
+    tools.calls()
+    file = project.path / "bitstream" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:5])
+    told = []
+    again = run(project, tools, lambda stage, step: told.append((stage, step)))
+    assert tools.calls()[0][1] == call
+    assert file.read_bytes() == whole
+    assert again.figures == first.figures
+    stage = call.removesuffix(".tcl")
+    said = [notice for notice in again.notices if "ran again" in notice]
+    assert said == [f"stage {stage} ran again: {name} is not as this stage left it"]
+    assert told[:2] == [(stage, ""), (stage, f"{name} is not as this stage left it")]
+    assert (again.deploy / "accelerator.bit").read_bytes() == (first.deploy / "accelerator.bit").read_bytes()
+
+
+def test_a_project_of_vivado_in_which_the_implementation_worked_is_no_changed_result(make_project, make_tools):
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    run(project, tools)
+    (project.path / "bitstream" / "vivado" / "system.xpr").write_text("implemented\n")
+    assert all(outcome.kept for outcome in run(project, tools).outcomes)
+
+
 def test_another_version_of_the_tools_runs_all_again(make_project, make_tools):
     project = make_project()
     run(project, make_tools("vivado", "vitis_hls"), until="export")
@@ -193,6 +232,26 @@ def test_until_and_cosim(make_project, make_tools):
         BitstreamOptions(until="synth")
     with pytest.raises(MuxflowError, match="must be positive"):
         BitstreamOptions(timeout_minutes=0)
+
+
+def test_a_shorter_run_keeps_the_figures_of_later_stages(make_project, make_tools):
+    """As long as these are of the same sources, tools and scripts; without Vivado too, and without the co-simulation."""
+    tools = make_tools("vivado", "vitis_hls")
+    project = make_project()
+    whole = run(project, tools)
+    tools.calls()
+    alone = make_tools("vitis_hls")
+    for options in ({"until": "csynth"}, {"until": "check"}, {"until": "export", "cosim": False}):
+        assert run(project, alone, **options).figures == whole.figures
+        assert {call for call in alone.calls()} <= {ALL[0]}
+    assert [stage.state for stage in project_report(Project(project), "0").stages] == ["done"] * 5
+    # Nothing of the later stages was lost by that: the tools are checked again, and no more.
+    assert run(project, tools).figures == whole.figures
+    assert tools.calls() == ALL[:2]
+    (project.path / "src" / "top.cpp").write_text("")
+    other = run(project, alone, until="csynth").figures
+    assert (other.vivado, other.cosimulated, other.accelerator, other.timing) == (None, None, None, None)
+    assert other.synthesised == whole.figures.synthesised
 
 
 def test_board_files_that_are_installed_later_are_used(make_project, make_tools):

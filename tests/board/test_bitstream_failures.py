@@ -1,6 +1,7 @@
 """What fails on the way to the bitstream: tools that are absent, fail, hang, leave something out; full disks; interruptions."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -14,10 +15,10 @@ import pytest
 from standin_run import ALL, driver, names, run
 
 from muxflow.board.bitstream import toolchain
-from muxflow.board.bitstream.runner import locked
 from muxflow.board.bitstream.stages import make_bitstream
 from muxflow.board.board import find_board
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.locking import locked
 from muxflow.hls.vitis.writing import write_project
 
 
@@ -44,9 +45,11 @@ def test_a_path_that_the_tools_split_is_refused_before_a_stage_runs(make_project
     assert not (spaced.path / "bitstream" / "csim.log").exists()
 
 
-def test_another_board_than_the_design_is_refused(make_project, make_tools):
-    with pytest.raises(MuxflowError, match=r"designed for pynq-z2 .*, not for zcu104 .*muxflow build"):
-        make_bitstream(make_project(), find_board("zcu104"), write_driver=driver)
+@pytest.mark.parametrize("name", ["zcu104", "arty-z7-20"])
+def test_another_board_than_the_design_is_refused(make_project, name):
+    """One of the same part too: its memory and its clocks are others, and all that is kept names the design's."""
+    with pytest.raises(MuxflowError, match=rf"designed for pynq-z2 .*, not for {name} .*muxflow build MODEL --board"):
+        make_bitstream(make_project(), find_board(name), write_driver=driver)
 
 
 @pytest.mark.parametrize(
@@ -240,19 +243,63 @@ def test_a_disk_that_fills_leaves_the_former_deploy_folder_whole(make_project, m
     assert not list(project.path.glob(".deploy*"))
 
 
-def test_a_folder_that_cannot_be_written(make_project, make_tools):
-    project = make_project()
-    (project.path / "bitstream").write_text("in the way")
-    with pytest.raises(MuxflowError, match="cannot be written"):
-        run(project, make_tools("vivado", "vitis_hls"))
+def test_what_a_user_changed_in_the_deploy_folder_is_not_replaced(make_project, make_tools):
+    """That is said before any stage, and where it is changed meanwhile at the end."""
+    project, tools = make_project(), make_tools("vivado", "vitis_hls")
+    mine = run(project, tools).deploy / "driver.py"
+    (mine.parent / "notes").write_text("mine")
+    tools.calls()
+    refusal = r"deploy: driver\.py changed since Muxflow wrote it, and would be replaced; give it a name of your own"
+
+    def edit(stage, _activity):
+        if stage == "deploy":
+            mine.write_text("# mine\n")
+
+    with pytest.raises(MuxflowError, match=refusal):
+        run(project, tools, edit)
+    (project.path / "src" / "top.cpp").write_text("")
+    with pytest.raises(MuxflowError, match=refusal):
+        run(project, tools)
+    mine.unlink()
+    (mine / "mine").mkdir(parents=True)  # in its place
+    with pytest.raises(MuxflowError, match=refusal):
+        run(project, tools)
+    shutil.rmtree(mine)
+    mine.write_text("# mine\n")
+    assert tools.calls() == []
+    assert run(project, tools, until="check").deploy is None
+    assert mine.read_text() == "# mine\n"
+    mine.rename(mine.with_name("my_driver.py"))
+    assert run(project, tools).deploy == mine.parent
+    assert (mine.parent / "my_driver.py").read_text() == "# mine\n"
+    assert (mine.parent / "notes").read_text() == "mine"
+    assert mine.read_text() != "# mine\n"
+    tools.calls()
+    (mine.parent / ".muxflow.json").unlink()
+    with pytest.raises(MuxflowError, match=r"deploy: \.muxflow\.json is missing or damaged, .*; move the folder away"):
+        run(project, tools)
+    assert tools.calls() == []
 
 
-def test_a_stamp_that_is_damaged_only_repeats_its_stage(make_project, make_tools):
+@pytest.mark.parametrize("name", ["bitstream", "deploy"])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_a_stage_runs(make_project, make_tools, name):
+    project, tools = make_project(), make_tools("vivado", "vitis_hls")
+    (project.path / name).write_text("in the way")
+    with pytest.raises(MuxflowError, match=rf"{name} is no folder, .*; remove it, or move it away"):
+        run(project, tools)
+    assert tools.calls() == []
+    assert (project.path / name).read_text() == "in the way"
+
+
+@pytest.mark.parametrize("text", ['{"key": ', '{"key": KEY}', '{"key": KEY, "results": [[1, 2], ["a", 3]]}'])
+def test_a_stamp_that_is_damaged_only_repeats_its_stage(make_project, make_tools, text):
+    """So does one of an older version, which did not say what the stage left."""
     tools = make_tools("vivado", "vitis_hls")
     project = make_project()
     run(project, tools, until="export")
     tools.calls()
-    (project.path / "bitstream" / "stamps" / "export.json").write_text('{"key": ')
+    stamp = project.path / "bitstream" / "stamps" / "export.json"
+    stamp.write_text(text.replace("KEY", json.dumps(json.loads(stamp.read_text())["key"])))
     run(project, tools, until="export")
     assert tools.calls() == [ALL[5]]
 
@@ -288,7 +335,10 @@ def test_a_second_flow_in_the_same_folder_waits_outside(make_project, make_tools
 def test_a_clock_that_is_no_number_is_named(make_project, make_tools, text):
     tools = make_tools("vivado", "vitis_hls")
     project = make_project()
-    run(project, tools)
-    (project.path / "bitstream" / "results" / "block_design.txt").write_text(text or " ")
+
+    def damage(stage, _activity):
+        if stage == "implement":
+            (project.path / "bitstream" / "results" / "block_design.txt").write_text(text or " ")
+
     with pytest.raises(ToolError, match=r"block_design\.txt: clock_hz is"):
-        run(project, tools)
+        run(project, tools, damage)

@@ -1,13 +1,16 @@
 """The parts of a run that need no tool: what a tool's output says."""
 
+import errno
 import os
+import sys
 import time
 from dataclasses import replace
 
 import pytest
 
-from muxflow.board.bitstream import runner
+from muxflow.board.bitstream import output, runner
 from muxflow.dataflow.errors import MuxflowError, ToolError
+from muxflow.dataflow.locking import check_unlocked, locked
 
 
 @pytest.mark.parametrize(
@@ -28,14 +31,14 @@ from muxflow.dataflow.errors import MuxflowError, ToolError
     ],
 )  # fmt: skip
 def test_the_activity_that_a_line_announces(line, activity):
-    assert runner.activity_of(line + "\r\n") == activity
+    assert output.activity_of(line + "\r\n") == activity
 
 
 def test_error_lines():
     text = "INFO: a\nERROR: [X 1-1] one\nWARNING: b\n  ERROR: two\n" + "INFO: end\n" * 30
-    assert runner.error_lines(text) == ["ERROR: [X 1-1] one", "  ERROR: two"]
-    assert runner.error_lines("a\n\nb\n") == ["a", "b"]
-    assert len(runner.error_lines("ERROR: x\n" * 9)) == 5
+    assert output.error_lines(text) == ["ERROR: [X 1-1] one", "  ERROR: two"]
+    assert output.error_lines("a\n\nb\n") == ["a", "b"]
+    assert len(output.error_lines("ERROR: x\n" * 9)) == 5
 
 
 def test_a_child_that_holds_the_output_does_not_hold_the_flow(tmp_path):
@@ -46,6 +49,37 @@ def test_a_child_that_holds_the_output_does_not_hold_the_flow(tmp_path):
     assert time.monotonic() - started < 20
     assert outcome.log == log
     assert "started" in log.read_text()
+
+
+def test_a_child_that_goes_on_writing_does_not_hold_the_flow(tmp_path):
+    """The tool's own output is whole; before the time is over the child has ended."""
+    tool = "import time; print('x' * 300_000, flush=True)"
+    child = "import time\nwhile True: print('Starting spam Task', flush=True); time.sleep(0.02)"
+    script = f'{sys.executable} -c "$1" & {sys.executable} -c "$2"; echo all is done; exit 0'
+    stage = runner.Stage("stage", (("/bin/sh", "-c", script, "sh", child, tool),), expects="all is done")
+    assert not runner.Runner(tmp_path, dict(os.environ), 10).run([stage], lambda _stage, _activity: None)[0].kept
+    assert "x" * 300_000 in (tmp_path / "logs" / "stage.log").read_text().replace("Starting spam Task\n", "")
+
+
+def told_of(folder, said):
+    """What is told of the activities of a tool that says so, its pieces as they come."""
+    told = []
+    code = "import sys; [(sys.stdout.write(eval(piece)), sys.stdout.flush()) for piece in sys.argv[1:]]"
+    stage = runner.Stage("stage", ((sys.executable, "-c", code, *said),))
+    runner.Runner(folder, dict(os.environ), 60).run([stage], lambda _stage, activity: told.append(activity))
+    return told[1:]
+
+
+def test_of_a_line_without_end_no_more_than_its_beginning_is_looked_at(tmp_path):
+    (long,) = told_of(tmp_path, ["'Start '", "'a' * 200_000", "'b' * 200_000 + '\\n'"])
+    assert long == "Start " + "a" * (output.LONGEST_LINE - 6)
+    assert (tmp_path / "logs" / "stage.log").stat().st_size > 400_000
+
+
+def test_a_bar_that_is_drawn_anew_in_its_place_is_followed(tmp_path):
+    assert told_of(tmp_path, ["'Phase 1 Placer | 10 %\\r'", "'Phase 2 Router'", "' | 20 %\\r\\n'"]) == [
+        "1 Placer", "2 Router",
+    ]  # fmt: skip
 
 
 SAYS_DONE = runner.Stage("stage", (("/bin/sh", "-c", "echo first; echo all is done"),), expects=r"all .* done$")
@@ -82,16 +116,25 @@ def test_what_a_log_must_hold_is_a_line_of_it(tmp_path):
 def test_a_pipe_in_the_place_of_the_lock_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / ".lock")
     with (
-        runner.locked(tmp_path),
+        locked(tmp_path),
         pytest.raises(MuxflowError, match="another `muxflow bitstream`"),
-        runner.locked(tmp_path),
+        locked(tmp_path),
     ):
         pass
     (tmp_path / ".lock").unlink()
     (tmp_path / ".lock").mkdir()
     refusal = r"\.lock: cannot be opened \(Is a directory\); remove it"
-    with pytest.raises(MuxflowError, match=refusal), runner.locked(tmp_path):
+    with pytest.raises(MuxflowError, match=refusal), locked(tmp_path):
         pass
+
+
+def test_a_file_system_without_locks_holds_nobody_up(tmp_path, monkeypatch):
+    def none(*_arguments):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with locked(tmp_path), locked(tmp_path):
+        check_unlocked(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["logs", "stamps", "results"])

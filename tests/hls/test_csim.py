@@ -1,5 +1,6 @@
 """C simulation: equal to the graph, progress, jobs, and errors that say what went wrong."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -272,10 +273,18 @@ def test_first_difference_is_named(project, images, tmp_path):
     assert ", graph " in str(caught.value)
 
 
-def test_folder_that_cannot_be_written(project, tmp_path):
+def test_folder_that_cannot_be_written(project, tmp_path, monkeypatch):
     other = copy(project, tmp_path / "p")
     (other.path / "csim").write_text("in the way")
-    with pytest.raises(MuxflowError, match="the simulation cannot be compiled there"):
+    with pytest.raises(MuxflowError, match=r"csim is no folder, .*; remove it"):
+        compile_csim(other)
+    (other.path / "csim").unlink()
+
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(csim, "compiled", full)
+    with pytest.raises(MuxflowError, match=r"the simulation cannot be compiled there \(No space left on device\)"):
         compile_csim(other)
 
 

@@ -191,7 +191,14 @@ def test_an_edited_design_is_one_message(muxflow: Call, workplace: Path, tmp_pat
         if f"error: {file}: not a whole Muxflow design (" not in error:
             assert f"error: {file}: changed since Muxflow wrote it" in error, (name, error)
             valid.append(name)
-    known = {"version is 'x'", "board is 'x'", "completions is None", "clock_mhz is 7", "apart is None"}
+    known = {
+        "version is 'x'",
+        "board is 'x'",
+        "completions is None",
+        "clock_mhz is 7",
+        "apart is None",
+        "asked is None",
+    }
     assert set(valid) == known, valid
     for text in ("", "{", "nan", "[" * 100_000, '{"board": NaN}'):
         file.write_text(text)

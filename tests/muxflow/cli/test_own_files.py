@@ -85,6 +85,17 @@ def test_a_folder_of_a_project_that_is_a_link_is_refused(muxflow: Call, project:
     assert theirs() == {".bashrc": "theirs"}
 
 
+def test_a_file_in_the_place_of_a_folder_of_a_project_is_refused(muxflow: Call, project: Path) -> None:
+    opened = api.open_project(project).hls
+    for name in ("csim", "report"):
+        (project / name).write_text("mine")
+    with pytest.raises(MuxflowError, match=r"csim is no folder, .*; remove it, or move it away"):
+        compile_csim(opened)
+    code, _, error = muxflow("report", "mine")
+    assert code == 1 and "report is no folder" in error
+    assert [(project / name).read_text() for name in ("csim", "report")] == ["mine", "mine"]
+
+
 def test_a_link_that_a_user_names_is_followed(muxflow: Call, project: Path) -> None:
     Path("linked").symlink_to("mine")
     Path("away").mkdir()
