@@ -31,6 +31,7 @@ from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, c
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import shown
 from muxflow.frontend.brevitas.names import name_nodes, note_modules
+from muxflow.frontend.brevitas.repeated import join_again, set_apart
 from muxflow.frontend.brevitas.sharing import check_shared_quantizers
 from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
 from muxflow.frontend.training.joins import MuxJoin
@@ -94,8 +95,10 @@ def to_qonnx(
             custom_opsets={DOMAIN: DOMAIN_VERSION} if any(isinstance(m, OWN) for m in model.modules()) else {},
         )
     note_modules(raw, (name for name, _ in model.named_modules()))
-    wrapper = cleanup_model(ModelWrapper(raw)).transform(InferDataTypes())
-    proto: onnx.ModelProto = wrapper.model
+    set_apart(raw)
+    cleaned = cleanup_model(ModelWrapper(raw))
+    join_again(cleaned.model)
+    proto: onnx.ModelProto = cleaned.transform(InferDataTypes()).model
     name_nodes(proto)
     proto.graph.name = "muxflow"
     proto.doc_string = ""
