@@ -8,7 +8,8 @@ generated weights are not stored.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,18 @@ from muxflow.dataflow.files import check_file, write_atomically
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import shown
+from muxflow.frontend.brevitas.equality import check_equal, quantizer_calls
+from muxflow.frontend.brevitas.manager import inputs_read, write
 from muxflow.frontend.brevitas.names import name_nodes, note_modules
 from muxflow.frontend.brevitas.repeated import join_again, set_apart
 from muxflow.frontend.brevitas.sharing import check_shared_quantizers
+from muxflow.frontend.qonnx.execution import wrapped
 from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
+from muxflow.frontend.qonnx.reader import name_roundings
 from muxflow.frontend.training.joins import MuxJoin
 from muxflow.frontend.training.layers import CellularAutomatonConv2d
 from muxflow.frontend.training.lstm import QuantLstm
-from muxflow.frontend.training.quantizers import QONNXManager
 
-OPSET = 20
 OWN = (CellularAutomatonConv2d, MuxJoin, QuantLstm)
 """Modules that are exported as operators of Muxflow's own domain."""
 METADATA_PREFIX = "muxflow."
@@ -71,6 +74,18 @@ def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape
     return tuple(given)  # type: ignore[arg-type]
 
 
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and each of its modules back into its own at the end."""
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, value in training.items():
+            module.training = value
+
+
 def to_qonnx(
     model: nn.Module, shapes: Shape | tuple[Shape, ...], metadata: Mapping[str, str] | None = None
 ) -> onnx.ModelProto:
@@ -79,27 +94,28 @@ def to_qonnx(
     `shapes`: of its input, (N, C, H, W), (N, C, L), (N, C, D, H, W) or (N, features), or a tuple of them, one an input;
     N = 1 for hardware. `metadata`: text pairs, stored under "muxflow.<key>".
     Raises MuxflowError when a shape is another, the model does not run on it or holds no Brevitas layer, UnsupportedError
-    when it adds tensors whose quantizers differ.
+    when it adds tensors whose quantizers differ, when torch or Brevitas cannot write a layer, and when the protobuf, executed
+    on random inputs, does not compute what the model does. Warns where it cannot be executed.
     """
-    inputs = tuple(torch.zeros(shape) for shape in _checked(model, shapes))
-    check_shared_quantizers(model, inputs)
-    with warnings.catch_warnings():
+    given = _checked(model, shapes)
+    inputs = tuple(torch.zeros(shape) for shape in given)
+    with _evaluating(model), warnings.catch_warnings():
         # The TorchScript exporter is the one that can write custom operators; torch announces its successor.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        raw = QONNXManager.export(
-            model,
-            args=inputs if len(inputs) > 1 else inputs[0],
-            dynamo=False,
-            opset_version=OPSET,
-            custom_opsets={DOMAIN: DOMAIN_VERSION} if any(isinstance(m, OWN) for m in model.modules()) else {},
-        )
-    note_modules(raw, (name for name, _ in model.named_modules()))
-    set_apart(raw)
-    cleaned = cleanup_model(ModelWrapper(raw))
-    join_again(cleaned.model)
+        check_shared_quantizers(model, inputs)
+        own = any(isinstance(module, OWN) for module in model.modules())
+        raw = write(model, inputs, {DOMAIN: DOMAIN_VERSION} if own else {})
+        places = inputs_read(raw)
+        note_modules(raw, (name for name, _ in model.named_modules()))
+        set_apart(raw)
+        cleaned = cleanup_model(ModelWrapper(raw))
+        join_again(cleaned.model)
+        name_roundings(cleaned.model)
+        calls = quantizer_calls(cleaned.model)
+        name_nodes(cleaned.model)
+        check_equal(model, given, places, cleaned, calls)
     proto: onnx.ModelProto = cleaned.transform(InferDataTypes()).model
-    name_nodes(proto)
     proto.graph.name = "muxflow"
     proto.doc_string = ""
     proto.graph.doc_string = ""
@@ -119,7 +135,7 @@ def export(
 
     `shapes`: as in `to_qonnx`. `metadata`: text pairs (training command, data set, split,
     accuracy, ...), stored as metadata_props "muxflow.<key>". The same model gives the same bytes.
-    Raises MuxflowError when the shape, the model or the folder does not fit.
+    Raises MuxflowError when the shape, the model or the folder does not fit, UnsupportedError as `to_qonnx`.
     Source: QONNX with this project's operators.
     """
     path = Path(path)
@@ -145,7 +161,7 @@ def execute(path: str | Path, images: Batch, every_tensor: bool = False) -> dict
     several inputs a tuple in their order, or a mapping by name. `every_tensor` adds the inner ones.
     Raises MuxflowError naming the file and its inputs when the number of arrays, a shape or a type does not fit.
     """
-    model = ModelWrapper(str(path))
+    model = wrapped(Path(path))
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [entry.name for entry in model.graph.input if entry.name not in stored]
     shapes = {name: tuple(model.get_tensor_shape(name)) for name in inputs}

@@ -17,7 +17,7 @@ COMPARED = ("check_scaling_factors_same", "check_zero_points_same", "check_bit_w
 
 
 def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-    """Run a model once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
+    """Run a model in evaluation mode once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
 
     Brevitas refuses them too, without a word about where they come from. Raises MuxflowError for any other error of the
     model, which most often takes inputs of another shape.
@@ -30,9 +30,7 @@ def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) 
             made.append((names[module], output))
 
     hooks = [module.register_forward_hook(note) for module in names]
-    training = {module: module.training for module in names}
     try:
-        model.eval()
         with torch.no_grad():
             model(*inputs)
     except Exception as error:
@@ -48,8 +46,6 @@ def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) 
     finally:
         for hook in hooks:
             hook.remove()
-        for module, value in training.items():
-            module.training = value
 
 
 def _comparing(error: BaseException) -> FrameType | None:

@@ -9,7 +9,7 @@ from qonnx.util.cleanup import cleanup
 from torch import nn
 
 import muxflow
-from muxflow.dataflow.errors import UnsupportedError
+from muxflow.dataflow.errors import MuxflowError, UnsupportedError
 from muxflow.frontend.brevitas.export import execute, export
 from muxflow.frontend.training.quantizers import PixelInput
 
@@ -72,3 +72,10 @@ def test_a_file_that_qonnx_cleanup_broke_is_named(tmp_path):
         UnsupportedError, match=r"node Add_0 \(Add\) reads .*QONNX's cleanup gave .* from before the cleanup"
     ):
         muxflow.load(path)
+
+
+def test_a_tensor_that_is_returned_twice_is_named(tmp_path):
+    model = Twice(JOINS["add"]).eval()
+    model.forward = lambda x: (y := model.relu(model.conv(x)), y)
+    with pytest.raises(MuxflowError, match="returns one tensor more than once; return each once"):
+        export(model, tmp_path / "net.onnx", (1, *SHAPE))
