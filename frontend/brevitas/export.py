@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +54,38 @@ Shape = tuple[int, ...]
 
 def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape, ...]:
     """Return one shape for each input; raises MuxflowError where one is none, or the model has no Brevitas layer."""
-    several = isinstance(shapes, tuple) and not all(isinstance(size, int) for size in shapes)
+    several = isinstance(shapes, tuple) and any(isinstance(shape, tuple) for shape in shapes)
     given = shapes if several else (shapes,)
     for shape in given:
         if not (
             isinstance(shape, tuple)
             and 2 <= len(shape) <= 5
-            and all(isinstance(size, int) and size > 0 for size in shape)
+            and all(isinstance(size, Integral) and size > 0 for size in shape)
         ):
             raise MuxflowError(
                 f"export: input shape {' '.join(shown(shape).split())}; give (N, C, H, W) with positive integers, or "
                 "(N, features), (N, C, L), (N, steps, features), (N, C, D, H, W); for a network of several inputs a tuple of "
                 "shapes"
             )
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise MuxflowError(
+            f"export: {type(model).__name__} holds compiled modules, as Brevitas builds them with BREVITAS_JIT=1; build it "
+            "without, and load its state_dict"
+        )
     if not any(isinstance(m, QuantLayerMixin | QuantRecurrentLayerMixin) for m in model.modules()):
         raise MuxflowError(
             f"export: {type(model).__name__} holds no Brevitas layer; "
             "build it from brevitas.nn and muxflow.frontend.training.layers"
         )
-    return tuple(given)  # type: ignore[arg-type]
+    return tuple(tuple(map(int, shape)) for shape in given)  # type: ignore[arg-type]
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise MuxflowError(
+                f"export: metadata {shown(key)}: {shown(value)}; keys and values are texts: metadata={{'accuracy': '0.98'}}"
+            )
 
 
 @contextmanager
@@ -99,6 +113,7 @@ def to_qonnx(
     """
     given = _checked(model, shapes)
     inputs = tuple(torch.zeros(shape) for shape in given)
+    _check_metadata(metadata or {})
     with _evaluating(model), warnings.catch_warnings():
         # The TorchScript exporter is the one that can write custom operators; torch announces its successor.
         warnings.simplefilter("ignore", DeprecationWarning)

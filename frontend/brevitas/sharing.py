@@ -40,12 +40,21 @@ def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) 
             raise UnsupportedError(_told(str(error), [_maker(made, operand) for operand in operands])) from error
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
         raise MuxflowError(
-            f"export: the model does not run on an input of shape {shapes} ({reason(error)}); give the shape of the images "
-            "that it was trained with, batch axis first, then channels: (1, C, H, W)"
+            f"export: the model does not run on an input of shape {shapes} ({reason(error)}); {_advice(model)}"
         ) from error
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _advice(model: nn.Module) -> str:
+    """Say what to do about a model that does not run: its type and its device are other causes than the shape."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            return f"{name} is of type {tensor.dtype}, and models are exported in torch.float32: model.float()"
+        if tensor.device.type != "cpu":
+            return f"{name} is on device {tensor.device}, and models are exported on the CPU: model.cpu()"
+    return "give the shape of the images that it was trained with, batch axis first, then channels: (1, C, H, W)"
 
 
 def _comparing(error: BaseException) -> FrameType | None:
