@@ -8,7 +8,9 @@ generated weights are not stored.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +32,18 @@ from muxflow.dataflow.files import check_file, write_atomically
 from muxflow.dataflow.graph.batch import Batch, arrays_by_input, check_counts, check_shape, place
 from muxflow.dataflow.quantities import counted
 from muxflow.dataflow.text import shown
+from muxflow.frontend.brevitas.equality import check_equal, quantizer_calls
+from muxflow.frontend.brevitas.manager import inputs_read, write
 from muxflow.frontend.brevitas.names import name_nodes, note_modules
+from muxflow.frontend.brevitas.repeated import join_again, set_apart
 from muxflow.frontend.brevitas.sharing import check_shared_quantizers
+from muxflow.frontend.qonnx.execution import wrapped
 from muxflow.frontend.qonnx.ops import DOMAIN, DOMAIN_VERSION
+from muxflow.frontend.qonnx.reader import name_roundings
 from muxflow.frontend.training.joins import MuxJoin
 from muxflow.frontend.training.layers import CellularAutomatonConv2d
 from muxflow.frontend.training.lstm import QuantLstm
-from muxflow.frontend.training.quantizers import QONNXManager
 
-OPSET = 20
 OWN = (CellularAutomatonConv2d, MuxJoin, QuantLstm)
 """Modules that are exported as operators of Muxflow's own domain."""
 METADATA_PREFIX = "muxflow."
@@ -49,25 +54,50 @@ Shape = tuple[int, ...]
 
 def _checked(model: nn.Module, shapes: Shape | tuple[Shape, ...]) -> tuple[Shape, ...]:
     """Return one shape for each input; raises MuxflowError where one is none, or the model has no Brevitas layer."""
-    several = isinstance(shapes, tuple) and not all(isinstance(size, int) for size in shapes)
+    several = isinstance(shapes, tuple) and any(isinstance(shape, tuple) for shape in shapes)
     given = shapes if several else (shapes,)
     for shape in given:
         if not (
             isinstance(shape, tuple)
             and 2 <= len(shape) <= 5
-            and all(isinstance(size, int) and size > 0 for size in shape)
+            and all(isinstance(size, Integral) and size > 0 for size in shape)
         ):
             raise MuxflowError(
                 f"export: input shape {' '.join(shown(shape).split())}; give (N, C, H, W) with positive integers, or "
                 "(N, features), (N, C, L), (N, steps, features), (N, C, D, H, W); for a network of several inputs a tuple of "
                 "shapes"
             )
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise MuxflowError(
+            f"export: {type(model).__name__} holds compiled modules, as Brevitas builds them with BREVITAS_JIT=1; build it "
+            "without, and load its state_dict"
+        )
     if not any(isinstance(m, QuantLayerMixin | QuantRecurrentLayerMixin) for m in model.modules()):
         raise MuxflowError(
             f"export: {type(model).__name__} holds no Brevitas layer; "
             "build it from brevitas.nn and muxflow.frontend.training.layers"
         )
-    return tuple(given)  # type: ignore[arg-type]
+    return tuple(tuple(map(int, shape)) for shape in given)  # type: ignore[arg-type]
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise MuxflowError(
+                f"export: metadata {shown(key)}: {shown(value)}; keys and values are texts: metadata={{'accuracy': '0.98'}}"
+            )
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and each of its modules back into its own at the end."""
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, value in training.items():
+            module.training = value
 
 
 def to_qonnx(
@@ -78,25 +108,29 @@ def to_qonnx(
     `shapes`: of its input, (N, C, H, W), (N, C, L), (N, C, D, H, W) or (N, features), or a tuple of them, one an input;
     N = 1 for hardware. `metadata`: text pairs, stored under "muxflow.<key>".
     Raises MuxflowError when a shape is another, the model does not run on it or holds no Brevitas layer, UnsupportedError
-    when it adds tensors whose quantizers differ.
+    when it adds tensors whose quantizers differ, when torch or Brevitas cannot write a layer, and when the protobuf, executed
+    on random inputs, does not compute what the model does. Warns where it cannot be executed.
     """
-    inputs = tuple(torch.zeros(shape) for shape in _checked(model, shapes))
-    check_shared_quantizers(model, inputs)
-    with warnings.catch_warnings():
+    given = _checked(model, shapes)
+    inputs = tuple(torch.zeros(shape) for shape in given)
+    _check_metadata(metadata or {})
+    with _evaluating(model), warnings.catch_warnings():
         # The TorchScript exporter is the one that can write custom operators; torch announces its successor.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        raw = QONNXManager.export(
-            model,
-            args=inputs if len(inputs) > 1 else inputs[0],
-            dynamo=False,
-            opset_version=OPSET,
-            custom_opsets={DOMAIN: DOMAIN_VERSION} if any(isinstance(m, OWN) for m in model.modules()) else {},
-        )
-    note_modules(raw, (name for name, _ in model.named_modules()))
-    wrapper = cleanup_model(ModelWrapper(raw)).transform(InferDataTypes())
-    proto: onnx.ModelProto = wrapper.model
-    name_nodes(proto)
+        check_shared_quantizers(model, inputs)
+        own = any(isinstance(module, OWN) for module in model.modules())
+        raw = write(model, inputs, {DOMAIN: DOMAIN_VERSION} if own else {})
+        places = inputs_read(raw)
+        note_modules(raw, (name for name, _ in model.named_modules()))
+        set_apart(raw)
+        cleaned = cleanup_model(ModelWrapper(raw))
+        join_again(cleaned.model)
+        name_roundings(cleaned.model)
+        calls = quantizer_calls(cleaned.model)
+        name_nodes(cleaned.model)
+        check_equal(model, given, places, cleaned, calls)
+    proto: onnx.ModelProto = cleaned.transform(InferDataTypes()).model
     proto.graph.name = "muxflow"
     proto.doc_string = ""
     proto.graph.doc_string = ""
@@ -116,7 +150,7 @@ def export(
 
     `shapes`: as in `to_qonnx`. `metadata`: text pairs (training command, data set, split,
     accuracy, ...), stored as metadata_props "muxflow.<key>". The same model gives the same bytes.
-    Raises MuxflowError when the shape, the model or the folder does not fit.
+    Raises MuxflowError when the shape, the model or the folder does not fit, UnsupportedError as `to_qonnx`.
     Source: QONNX with this project's operators.
     """
     path = Path(path)
@@ -142,7 +176,7 @@ def execute(path: str | Path, images: Batch, every_tensor: bool = False) -> dict
     several inputs a tuple in their order, or a mapping by name. `every_tensor` adds the inner ones.
     Raises MuxflowError naming the file and its inputs when the number of arrays, a shape or a type does not fit.
     """
-    model = ModelWrapper(str(path))
+    model = wrapped(Path(path))
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [entry.name for entry in model.graph.input if entry.name not in stored]
     shapes = {name: tuple(model.get_tensor_shape(name)) for name in inputs}

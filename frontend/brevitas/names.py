@@ -22,10 +22,10 @@ def note_modules(proto: onnx.ModelProto, modules: Iterable[str]) -> None:
     known = set(modules)
     for node in proto.graph.node:
         *scopes, _ = node.name.strip("/").split("/")
-        node.doc_string = _module(scopes, known)
+        node.doc_string = module_path(scopes, known)
 
 
-def _module(scopes: Iterable[str], known: set[str]) -> str:
+def module_path(scopes: Iterable[str], known: set[str]) -> str:
     """Follow scopes down the tree of modules: a child of a container is written "stages.0" within "stages"."""
     path, last = "", ""
     for scope in scopes:

@@ -17,7 +17,7 @@ COMPARED = ("check_scaling_factors_same", "check_zero_points_same", "check_bit_w
 
 
 def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-    """Run a model once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
+    """Run a model in evaluation mode once; raises UnsupportedError where it adds or concatenates tensors whose quantizers differ.
 
     Brevitas refuses them too, without a word about where they come from. Raises MuxflowError for any other error of the
     model, which most often takes inputs of another shape.
@@ -30,9 +30,7 @@ def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) 
             made.append((names[module], output))
 
     hooks = [module.register_forward_hook(note) for module in names]
-    training = {module: module.training for module in names}
     try:
-        model.eval()
         with torch.no_grad():
             model(*inputs)
     except Exception as error:
@@ -42,14 +40,21 @@ def check_shared_quantizers(model: nn.Module, inputs: tuple[torch.Tensor, ...]) 
             raise UnsupportedError(_told(str(error), [_maker(made, operand) for operand in operands])) from error
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
         raise MuxflowError(
-            f"export: the model does not run on an input of shape {shapes} ({reason(error)}); give the shape of the images "
-            "that it was trained with, batch axis first, then channels: (1, C, H, W)"
+            f"export: the model does not run on an input of shape {shapes} ({reason(error)}); {_advice(model)}"
         ) from error
     finally:
         for hook in hooks:
             hook.remove()
-        for module, value in training.items():
-            module.training = value
+
+
+def _advice(model: nn.Module) -> str:
+    """Say what to do about a model that does not run: its type and its device are other causes than the shape."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            return f"{name} is of type {tensor.dtype}, and models are exported in torch.float32: model.float()"
+        if tensor.device.type != "cpu":
+            return f"{name} is on device {tensor.device}, and models are exported on the CPU: model.cpu()"
+    return "give the shape of the images that it was trained with, batch axis first, then channels: (1, C, H, W)"
 
 
 def _comparing(error: BaseException) -> FrameType | None:

@@ -38,16 +38,21 @@ SHAPES = {"Reshape": 1, "Resize": 3}
 
 
 class QonnxModel:
-    """An ONNX file that is executed batch by batch, of whatever size; `inputs` and `outputs` are the names of its tensors."""
+    """An ONNX file, or one that QONNX holds, executed batch by batch, of whatever size.
 
-    def __init__(self, path: Path) -> None:
-        self.model = _wrapped(path)
+    `inputs` and `outputs` are the names of its tensors. `threads`: of the ONNX runtime in a node, 0 for one a core; a few
+    images are faster with one, since each node starts its own.
+    """
+
+    def __init__(self, model: Path | ModelWrapper, threads: int = 0) -> None:
+        self.model = model if isinstance(model, ModelWrapper) else wrapped(model)
         graph = self.model.graph
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.inputs = [entry.name for entry in graph.input if entry.name not in self._constants]
         self.outputs = [entry.name for entry in graph.output]
         self._opsets = {entry.domain: entry.version for entry in self.model.model.opset_import}
-        self._nodes = [_Node(node, self._opsets.get("", self._opsets.get("ai.onnx", 20))) for node in graph.node]
+        opset = self._opsets.get("", self._opsets.get("ai.onnx", 20))
+        self._nodes = [_Node(node, opset, threads) for node in graph.node]
         self._annotated = bool(graph.quantization_annotation)
 
     @property
@@ -107,7 +112,7 @@ class QonnxModel:
             sanitize_quant_values(self.model, [name for name in proto.output if name], context)
 
 
-def _wrapped(path: Path) -> ModelWrapper:
+def wrapped(path: Path) -> ModelWrapper:
     """Read a file as QONNX holds it, which takes a tensor of the model's end for an inner one where it is listed as both."""
     model = read_model(path)
     ends = {entry.name for entry in (*model.graph.input, *model.graph.output)}
@@ -123,10 +128,10 @@ def _wrapped(path: Path) -> ModelWrapper:
 class _Node:
     """One node with the session that runs it, of the standard operators."""
 
-    def __init__(self, proto: onnx.NodeProto, opset: int) -> None:
+    def __init__(self, proto: onnx.NodeProto, opset: int, threads: int) -> None:
         self.proto = proto
         self.described: ModelNode = described_node(proto)
-        self._opset = opset
+        self._opset, self._threads = opset, threads
         self._session: ort.InferenceSession | ReferenceEvaluator | None = None
 
     def run(self, given: Mapping[str, Array]) -> list[Array]:
@@ -135,6 +140,7 @@ class _Node:
             model = self._model(given)
             options = ort.SessionOptions()
             options.log_severity_level = 4
+            options.intra_op_num_threads = self._threads
             try:
                 session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
                 found: list[Array] = session.run(None, dict(given))
@@ -150,7 +156,7 @@ class _Node:
         standard = onnx.NodeProto()
         standard.CopyFrom(self.proto)
         standard.domain, standard.op_type = "", self.proto.op_type.removesuffix("NHWC")
-        return _Node(standard, self._opset)
+        return _Node(standard, self._opset, self._threads)
 
     def moved(self, context: Mapping[str, Array]) -> Array:
         """Run a node of channel-last maps, and of weights in that order, as the standard operator of channel-first ones."""

@@ -32,6 +32,8 @@ FEW_LEVELS = {"BINARY": Grid(0, 1), "BIPOLAR": Grid(-1, 1, bipolar=True), "TERNA
 QUANTIZERS = frozenset(("Quant", "IntQuant", "BipolarQuant", "Trunc"))
 RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"}
 """Muxflow's operators as older files call them."""
+CLEANED = re.compile(r"\w+_\d+_out\d+|global_(in|out)(_\d+)?")
+"""Names of tensors that QONNX's cleanup gives."""
 INSIDE_QUANTIZER = "/tensor_quant/"
 """In the names of nodes that torch's exporter made of the insides of a Brevitas quantizer."""
 
@@ -40,7 +42,8 @@ def read_model(path: Path) -> onnx.ModelProto:
     """Read a model file.
 
     Raises MuxflowError naming it when it is absent, empty or not ONNX, UnsupportedError when its operators are newer than the
-    installed ONNX, when torch took its quantizers apart, or naming a node that has what its operator has not.
+    installed ONNX, when torch took its quantizers apart, when QONNX's cleanup broke it, or naming a node that has what its
+    operator has not.
 
     Brevitas' rounding mode ROUND_TO_ZERO gets the name that QONNX has for it, DOWN, Muxflow's operators their names of
     today, and quantizers without a domain, as in older files, QONNX'.
@@ -49,6 +52,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     _check_opset(path, model)
     _check_quantizers(path, model)
     _check_dense(path, model)
+    _check_renamed(path, model)
     for node in model.graph.node:
         check_attributes(node, _opset(model))
         check_ends(node, _opset(model))
@@ -81,6 +85,23 @@ def _check_dense(path: Path, model: onnx.ModelProto) -> None:
             f"model {path}: constant {in_one_line(sparse.values.name)} is a sparse initializer; supported are dense ones, so "
             "write all of its values, zeros too (onnx.numpy_helper.from_array)"
         )
+
+
+def _check_renamed(path: Path, model: onnx.ModelProto) -> None:
+    """Raise UnsupportedError where QONNX's cleanup named all tensors anew but one that a node reads a second time."""
+    graph = model.graph
+    written = {name for node in graph.node for name in node.output if name}
+    if not all(CLEANED.fullmatch(name) for name in written):
+        return
+    known = written.union(entry.name for entry in (*graph.input, *graph.initializer))
+    for node in graph.node:
+        lost = next((name for name in node.input if name and name not in known and not CLEANED.fullmatch(name)), None)
+        if lost is not None and known.intersection(node.input):
+            raise UnsupportedError(
+                f"model {path}: node {in_one_line(node.name)} ({node.op_type}) reads {in_one_line(lost)}, which nothing writes: "
+                "QONNX's cleanup gave a tensor that the node reads twice its new name only once; give the file from before the "
+                "cleanup, or export it again by muxflow.frontend.brevitas.export.export"
+            )
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -143,10 +164,16 @@ def _parsed(path: Path, whole: bool = True) -> onnx.ModelProto:
         node.op_type = RENAMED.get(node.op_type, node.op_type)
         if node.op_type in QUANTIZERS and node.domain in STANDARD_DOMAINS:
             node.domain = QUANTIZED[0]
+    name_roundings(model)
+    return model
+
+
+def name_roundings(model: onnx.ModelProto) -> None:
+    """Give Brevitas' rounding mode ROUND_TO_ZERO the name that QONNX has for it, DOWN."""
+    for node in model.graph.node:
         for entry in node.attribute:
             if entry.name == "rounding_mode" and entry.s.upper() == b"ROUND_TO_ZERO":
                 entry.s = b"DOWN"
-    return model
 
 
 def _decode_texts(message: Any) -> None:

@@ -36,10 +36,21 @@ with warnings.catch_warnings():
     # Brevitas' exporter warns on import about its own deprecated module and about an optional package.
     warnings.filterwarnings("ignore", message="brevitas.fx is deprecated", category=DeprecationWarning)
     warnings.filterwarnings("ignore", message="fast_hadamard_transform", category=UserWarning)
+    import brevitas.export.manager
     from brevitas.export.onnx.qonnx.function import BrevitasQuantOp as BrevitasQuantOp
     from brevitas.export.onnx.qonnx.function import BrevitasQuantTorchScriptFn
-    from brevitas.export.onnx.qonnx.handler import BrevitasActQuantProxyHandler, BrevitasWeightQuantProxyHandler
+    from brevitas.export.onnx.qonnx.handler import BrevitasActQuantProxyHandler
+    from brevitas.export.onnx.qonnx.handler import (
+        BrevitasDecoupledWeightQuantProxyHandler as BrevitasDecoupledWeightQuantProxyHandler,
+    )
+    from brevitas.export.onnx.qonnx.handler import (
+        BrevitasDecoupledWeightQuantWithInputProxyHandler as BrevitasDecoupledWeightQuantWithInputProxyHandler,
+    )
+    from brevitas.export.onnx.qonnx.handler import BrevitasWeightQuantProxyHandler as BrevitasWeightQuantProxyHandler
     from brevitas.export.onnx.qonnx.manager import QONNXManager as QONNXManager
+
+restore_caching = brevitas.export.manager._restore_act_caching_mode
+"""Puts a module's caching back as it was before an export; to be applied to all modules where one fails."""
 
 QuantResult = tuple[Tensor, Tensor, Tensor, Tensor]
 MOST_WEIGHTS = 1 << 24
