@@ -27,6 +27,8 @@ BESIDE = "muxflow-"
 """Begins, after the name of a file or a folder, that of the one that is filled beside it."""
 RANDOM = "[a-z0-9_]{8}"
 """What `tempfile` ends such a name with."""
+MOST_NAME = 200
+"""Bytes of a file's name that the name of the one beside it begins with: no name is longer than 255."""
 
 MOST_TEXT = 1 << 26
 """Bytes of a text file that a project or a folder of Muxflow's holds."""
@@ -136,7 +138,7 @@ def _open_beside(path: Path) -> tuple[Path, int]:
 
     On a file system without locks nothing that is left is removed.
     """
-    prefix = f".{path.name}.{BESIDE}"
+    prefix = f".{os.fsdecode(os.fsencode(path.name)[:MOST_NAME])}.{BESIDE}"
     with suppress(OSError):  # where the folder cannot be listed
         for left in named(path.parent, re.escape(prefix) + RANDOM):
             _remove_unlocked(left)

@@ -100,11 +100,21 @@ def check_place(path: Path, *sources: Path | None, listed_in: Path | None = None
                 continue
             if target in {folder / file for file in (*manifest.files, name)}:
                 raise MuxflowError(f"{path} is {one}; choose another place for what the command writes")
-            taken = {folder / at for at in (*folders_of(manifest.files) - {"."}, *NOBODY_ELSES)}
-            if name == MANIFEST and any(
-                target.is_relative_to(one) for one in taken if own is None or not own.is_relative_to(one)
-            ):
+            if name != MANIFEST:
+                continue
+            among, commands = (
+                any(
+                    target.is_relative_to(at) and not (own and own.is_relative_to(at))
+                    for at in map(folder.joinpath, places)
+                )
+                for places in (folders_of(manifest.files) - {"."}, NOBODY_ELSES)
+            )
+            if among:
                 raise MuxflowError(f"{path} would be among {all_of}; choose another place for what the command writes")
+            if commands:
+                raise MuxflowError(
+                    f"{path} is a place of Muxflow's own in {folder}, for what other commands write; choose another one"
+                )
     for link in (target, *target.parents):
         if os.path.islink(link):  # the only ones that are left of those that were followed
             raise MuxflowError(f"{link} is a link that leads back to itself; remove it")

@@ -75,7 +75,9 @@ def completed(
                     key.data.add(piece)
                 else:
                     selector.unregister(key.fileobj)
-        process.wait(left())
+        while process.poll() is None:
+            left()
+            time.sleep(0.01)
     return subprocess.CompletedProcess(command, process.returncode, *(one.text for one in said))
 
 

@@ -1,4 +1,4 @@
-"""`design.json` and `graph.npz` of a project folder: all that a design is built from again."""
+"""`design.json`, `graph.npz` and `asked.json` of a project folder: all that a design is built from again."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from muxflow.dataflow.version import __version__
 from muxflow.hls.kernels import KERNELS
 
 DESIGN, GRAPH = "design.json", "graph.npz"
+ASKED = "asked.json"
+"""What the fit was asked for, apart: the same design is the same, with the same proofs, whatever it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class DesignFile:
 
     `folds`: of the nodes that have one of their own; `depths`: FIFO depths of the folded graph in beats; `completions`:
     cycles after which the simulated frames had left, None without a simulation, with pipelines of the style `pipelines`;
-    `apart`, `asked`: as `Design` has them; `options`: of the target that wrote it.
+    `apart`: as `Design` has it; `options`: of the target that wrote it.
     """
 
     board: str
@@ -47,7 +49,6 @@ class DesignFile:
     version: str = ""
     pipelines: Style = "flushing"
     apart: int | None = None
-    asked: Asked | None = None
 
     def __post_init__(self) -> None:
         ends = self.completions
@@ -58,7 +59,7 @@ class DesignFile:
 
 
 def save_design(design: Design, folder: Path, options: Mapping[str, str] | None = None) -> None:
-    """Write `graph.npz` (the graph before width converters) and `design.json` into a folder."""
+    """Write `graph.npz` (the graph before width converters), `design.json` and `asked.json` into a folder."""
     graph = unfolded(design.graph)
     write_graph(graph, folder / GRAPH)
     entry = DesignFile(
@@ -73,9 +74,10 @@ def save_design(design: Design, folder: Path, options: Mapping[str, str] | None 
         __version__,
         "flushing" if design.timing is None else design.timing.style,
         design.apart,
-        design.asked,
     )
     (folder / DESIGN).write_text(json_text(to_json(entry)))
+    if design.asked is not None:
+        (folder / ASKED).write_text(json_text(to_json(design.asked)))
 
 
 def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
@@ -109,16 +111,26 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
             depths=entry.depths,
             timing=None if entry.completions is None else Timing(entry.completions, {}, {}, 0, entry.pipelines),
         )
-        design = replace(design, apart=entry.apart, asked=entry.asked)
+        design = replace(design, apart=entry.apart, asked=_asked(folder))
         if design.interval < design.slowest_cycles:
             raise GraphError(
                 f"a frame of {counted(design.interval, 'cycle')}, of which the slowest node takes {design.slowest_cycles:,}"
             )
     except MuxflowError as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
-    if changed := edited_files(folder, DESIGN, GRAPH):
+    if changed := edited_files(folder, DESIGN, GRAPH, ASKED):
         raise MuxflowError(
             f"{folder / changed[0]}: changed since Muxflow wrote it, so that sources and figures are of another design (line "
             "ends count, which git may change); build the project again, with the options of what you want"
         )
     return design, entry.options
+
+
+def _asked(folder: Path) -> Asked | None:
+    """Read what the fit was asked for; None where an older version did not say it. Raises MuxflowError for a damaged file."""
+    try:
+        return from_json(Asked, read_json(folder / ASKED))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, MuxflowError) as error:
+        raise MuxflowError(f"{ASKED}: {plainly(error)}") from error

@@ -46,10 +46,16 @@ class Goal:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a fit was asked for: the goal, and per cent by which FIFOs may slow the pipeline down."""
+    """What a fit was asked for: the goal, and per cent by which FIFOs may slow the pipeline down.
+
+    Raises UsageError as `check_slowdown`.
+    """
 
     goal: Goal
     slowdown: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_slowdown(self.slowdown)
 
 
 def check_slowdown(percent: float) -> None:

@@ -19,7 +19,7 @@ from muxflow.dataflow.graph.codec import to_json
 from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.locking import check_unlocked
-from muxflow.dataflow.manifest import MANIFEST, PROOF_FILE, OwnFolder
+from muxflow.dataflow.manifest import MANIFEST, PROOF_FILE, WRITTEN, OwnFolder
 from muxflow.dataflow.op import IntArray
 from muxflow.dataflow.templates import templates
 from muxflow.dataflow.text import shown
@@ -65,7 +65,8 @@ def write_project(
     options = options or ProjectOptions()
     path = Path(path).absolute()
     for name in extra or ():
-        if name != Path(name).name or name in (MANIFEST, PROOF_FILE, *get_args(OwnFolder)):
+        own = name in (MANIFEST, WRITTEN, PROOF_FILE, *get_args(OwnFolder))
+        if name != Path(name).name or name in ("", "..") or "\0" in name or own:
             raise MuxflowError(f"extra file {shown(name)}; give the name of a file beside those of the project")
     check_folder(path)
     design = options.as_built(design)

@@ -70,6 +70,25 @@ def test_what_binds_a_project_is_what_bound_its_fit(workplace: Path) -> None:
     assert "what was asked for" in told["ceiling"] and told["ceiling"].endswith("a higher --fps")
 
 
+def test_the_same_design_keeps_its_proofs_whatever_was_asked_for(workplace: Path) -> None:
+    run("build", "small.npz", "--fps", "100", "--output", "asked", cwd=workplace)
+    run("csim", "asked", "--count", "2", "--variant", "native", cwd=workplace)
+    before, ladder = (
+        (workplace / "asked" / "design.json").read_bytes(),
+        (workplace / "asked" / "proof.json").read_bytes(),
+    )
+    run("build", "small.npz", "--fps", "101", "--output", "asked", cwd=workplace)
+    assert (workplace / "asked" / "design.json").read_bytes() == before
+    assert (workplace / "asked" / "proof.json").read_bytes() == ladder
+    told = json.loads(run("report", "asked", "--json", cwd=workplace).stdout)
+    assert {rung["status"] for rung in told["ladder"] if rung["images"]} == {"equal"}
+    asked = json.loads((workplace / "asked" / "asked.json").read_text())
+    assert asked["goal"]["fps"] == 101
+    (workplace / "asked" / "asked.json").write_text(json.dumps({**asked, "slowdown": 1e9}))
+    done = run("report", "asked", cwd=workplace)
+    assert done.returncode == 1 and "asked.json: a slowdown of 1e+09 %" in done.stderr
+
+
 def test_a_rate_is_kept_where_frames_do_not_overlap(workplace: Path) -> None:
     """Started over AXI-Lite with loaded weights, a frame begins when the one before has ended: the rate asks for a latency."""
     alone = ("--control", "s_axilite", "--weights", "loaded", "--json")
