@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -288,11 +289,24 @@ def _quietly() -> Iterator[None]:
 
 
 def _begin_worker() -> None:
-    """Let a worker end without a word where a signal asks for it; the parent has held signals back up to here."""
+    """Let a worker end without a word where a signal asks for it, and where its parent is killed.
+
+    The parent has held signals back up to here.
+    """
     for number in HELD:
         signal.signal(number, _leave)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with _quietly():
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+
+
+def _end_with_parent() -> None:
+    """Ask this process to end once its parent has: it would wait for work without end, with all that it has loaded."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        # To the thread that waits for work: a wait is left only where the signal comes to it.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 def _leave(number: int, _frame: FrameType | None) -> NoReturn:

@@ -202,12 +202,14 @@ s.fit_point = slow
 """
 
 
-@pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+@pytest.mark.parametrize(
+    ("number", "whole_group"), [(signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGKILL, False)]
+)
 @pytest.mark.parametrize("at_work", [False, True])
 def test_a_sweep_ends_at_once_with_its_workers(
     tmp_path: Path, workplace: Path, number: int, whole_group: bool, at_work: bool
 ) -> None:
-    """A signal to the sweep alone, as of a batch system, or to all of its processes, as of a terminal."""
+    """A signal to the sweep alone, as of a batch system or of one that lacks memory, or to all of its processes."""
     (tmp_path / "slow_fit.py").write_text(SWEPT)
     arguments = ["sweep", str(workplace / "small.npz"), "--lut", "0.6", "--lut", "0.7", "--lut", "0.8", "--jobs", "2"]
     session = f"import os; os.setsid(); import slow_fit\n{MAIN}"
@@ -222,7 +224,8 @@ def test_a_sweep_ends_at_once_with_its_workers(
     workers = children.read_text().split()
     (os.killpg if whole_group else os.kill)(process.pid, number)
     _, error = process.communicate(timeout=20)
-    assert process.returncode == 128 + number and "Traceback" not in error, error
+    killed = number == signal.SIGKILL
+    assert process.returncode == (-number if killed else 128 + number) and "Traceback" not in error, error
     assert not list(tmp_path.glob("busy.*"))
     until = time.monotonic() + 5
     while not all(gone(int(worker)) for worker in workers):
