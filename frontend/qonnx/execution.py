@@ -45,7 +45,7 @@ class QonnxModel:
     """
 
     def __init__(self, model: Path | ModelWrapper, threads: int = 0) -> None:
-        self.model = model if isinstance(model, ModelWrapper) else wrapped(model)
+        self.model = wrapped(model) if isinstance(model, Path) else model
         graph = self.model.graph
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.inputs = [entry.name for entry in graph.input if entry.name not in self._constants]

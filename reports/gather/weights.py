@@ -8,6 +8,7 @@ from muxflow.dataflow.graph.node import Node
 from muxflow.dataflow.op import Role
 from muxflow.dataflow.ops.concat import Concat
 from muxflow.dataflow.ops.matrix_vector import MatrixVector
+from muxflow.dataflow.ops.rom_weights import RomWeights
 from muxflow.reports.schema.rows import WeightKind, WeightRow
 
 
@@ -22,7 +23,8 @@ def weight_rows(design: Design) -> tuple[WeightRow, ...]:
     for node in graph.nodes:
         for name, port in zip(node.inputs, node.op.inputs, strict=False):
             weights = graph.streams[name]
-            if port.weights and not is_generated(graph, name):
+            known = weights.constant is not None
+            if port.weights and (known or _is_loaded(graph, name)) and not is_generated(graph, name):
                 filters, columns = weights.shape
                 kind = WeightKind(filters, columns, weights.bits)
                 found.setdefault(banks.get(node.name, node.name), []).append(kind)
@@ -33,6 +35,12 @@ def is_generated(graph: Graph, weights: str) -> bool:
     """Say whether a stream of weights comes from a generator, which stores none of them."""
     source = graph.producers()[weights]
     return source.op.saved_bits(graph.ports(source)) > 0
+
+
+def _is_loaded(graph: Graph, weights: str) -> bool:
+    """Say whether a stream of weights comes from memories that are loaded at run time."""
+    source = graph.producers()[weights]
+    return isinstance(source.op, RomWeights) and source.op.loaded
 
 
 def _parts(graph: Graph, join: Node) -> tuple[Node, ...]:
