@@ -313,7 +313,7 @@ def train_preset(
     config = replace(config, seed=seed, epochs=config.epochs if epochs is None else epochs)
     zoo = presets.family(preset)
     if select is not None and not (isinstance(select, str) and hasattr(zoo.PRESETS[preset], "select")):
-        raise UsageError(f"preset {preset!r} has no residual join {shown(select)}; leave out select, or see JOINS")
+        raise UsageError(f"preset {preset!r} has no residual join {shown(select)}; leave out select")
     name = file_name(preset, select)
     chosen = {} if name == preset else {"select": select}
     model = zoo.build(preset, seed, **chosen)
