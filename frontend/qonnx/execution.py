@@ -44,8 +44,8 @@ class QonnxModel:
     images are faster with one, since each node starts its own.
     """
 
-    def __init__(self, model: Path | ModelWrapper, threads: int = 0) -> None:
-        self.model = wrapped(model) if isinstance(model, Path) else model
+    def __init__(self, model: str | Path | ModelWrapper, threads: int = 0) -> None:
+        self.model = wrapped(Path(model)) if isinstance(model, (str, Path)) else model
         graph = self.model.graph
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.inputs = [entry.name for entry in graph.input if entry.name not in self._constants]
@@ -217,8 +217,8 @@ class QonnxExecution:
 
     title = name = TITLE
 
-    def __init__(self, path: Path, graph: Graph) -> None:
-        self._path = path
+    def __init__(self, path: str | Path, graph: Graph) -> None:
+        self._path = Path(path)
         self._graph = graph
 
     @cached_property
