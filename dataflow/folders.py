@@ -24,6 +24,7 @@ from muxflow.dataflow.manifest import (
     files_below,
     folders_of,
     read_manifest,
+    replaced_files,
 )
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -310,18 +311,28 @@ def _is_mount(path: Path) -> bool:
     return found
 
 
-def check_network(path: Path, network: str, else_what: str = "or replace it with --force") -> None:
-    """Raise MuxflowError where `path` was made of another network than the one of that name, or does not say of which.
+def check_former(
+    path: Path, network: str, data: Collection[str] = (), else_what: str = "or replace it with --force"
+) -> None:
+    """Raise MuxflowError where a new project of a network should not take the place of the one at `path` unasked.
 
-    `else_what`: what to do else.
+    That is where it was made of another network, does not say of which, or holds a file that somebody edited; `data`: names of
+    those that nobody edits, which may be damaged. `else_what`: what to do else.
     """
     folder = Path(os.path.realpath(path))
     manifest = read_manifest(folder)
-    if manifest is None and os.path.lexists(folder / MANIFEST):
-        raise MuxflowError(
-            f"{path / MANIFEST} cannot be read, which says what {path} was made of; choose another folder, {else_what}"
-        )
-    if manifest is not None and manifest.network not in ("", network):
+    if manifest is None:
+        if os.path.lexists(folder / MANIFEST):
+            raise MuxflowError(
+                f"{path / MANIFEST} cannot be read, which says what {path} was made of; choose another folder, {else_what}"
+            )
+        return
+    if manifest.network not in ("", network):
         raise MuxflowError(
             f"{path} holds the project of {manifest.network}, and this is {network}; choose another folder, {else_what}"
+        )
+    if edited := [name for name in replaced_files(folder, manifest) if name not in data]:
+        raise MuxflowError(
+            f"{path}: {', '.join(edited)} changed since Muxflow wrote it, and would be replaced; choose another folder, "
+            f"{else_what}"
         )

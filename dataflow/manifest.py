@@ -84,6 +84,21 @@ def files_below(path: Path) -> list[Path]:
     return sorted(found)
 
 
+def replaced_files(folder: Path, manifest: Manifest) -> list[str]:
+    """List the files in whose place something else stands than Muxflow wrote; none that is gone, or that it does not tell of.
+
+    Raises MuxflowError naming one that cannot be read.
+    """
+    try:
+        return sorted(
+            name
+            for name, written in manifest.files.items()
+            if written and (file := folder / name).exists() and not (file.is_file() and file_hash(file) == written)
+        )
+    except OSError as error:
+        raise MuxflowError(f"{error.filename or folder}: cannot be read ({error.strerror})") from error
+
+
 def edited_files(folder: Path, *parts: str) -> list[str]:
     """List the files of `parts`, files and folders in a written folder, that are not as Muxflow wrote them; none that is gone.
 
@@ -93,15 +108,14 @@ def edited_files(folder: Path, *parts: str) -> list[str]:
     manifest = read_manifest(folder)
     if manifest is None:
         return []
-    changed = {
-        name
+    listed = {
+        name: written
         for name, written in manifest.files.items()
-        if written and any(PurePosixPath(name).is_relative_to(part) for part in parts) and (folder / name).is_file()
-        if file_hash(folder / name) != written
+        if any(PurePosixPath(name).is_relative_to(part) for part in parts)
     }
     there = (file for part in parts if (folder / part).is_dir() for file in files_below(folder / part))
     names = {file.relative_to(folder).as_posix() for file in there if file.is_file()}
-    return sorted(changed | (names - set(manifest.files)))
+    return sorted({*replaced_files(folder, Manifest("", listed)), *(names - set(manifest.files))})
 
 
 def untold(folder: Path) -> str:

@@ -27,6 +27,8 @@ from muxflow.hls.kernels import KERNELS
 DESIGN, GRAPH = "design.json", "graph.npz"
 ASKED = "asked.json"
 """What the fit was asked for, apart: the same design is the same, with the same proofs, whatever it was asked for."""
+DESIGN_FILES = (DESIGN, GRAPH, ASKED)
+"""What nobody edits: a build replaces them unasked where they are damaged."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def load_design(folder: Path) -> tuple[Design, Mapping[str, str]]:
             )
     except MuxflowError as error:
         raise MuxflowError(f"{file}: not a whole Muxflow design ({error}); build the project again") from error
-    if changed := edited_files(folder, DESIGN, GRAPH, ASKED):
+    if changed := edited_files(folder, *DESIGN_FILES):
         raise MuxflowError(
             f"{folder / changed[0]}: changed since Muxflow wrote it, so that sources and figures are of another design (line "
             "ends count, which git may change); build the project again, with the options of what you want"

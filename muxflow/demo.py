@@ -18,10 +18,11 @@ from muxflow.board.board import find_board
 from muxflow.board.driver import Accelerator
 from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.fit.resizing import without_margins
-from muxflow.dataflow.folders import check_network, check_writable
+from muxflow.dataflow.folders import check_former, check_writable
 from muxflow.dataflow.outputs import own_folder
 from muxflow.dataflow.quantities import counted, rounded
 from muxflow.dataflow.text import unknown
+from muxflow.hls.design_file import DESIGN_FILES
 from muxflow.hls.vitis.writing import check_folder
 from muxflow.proving import MODEL_FILE, Begin, dataset_images, project_report, prove
 from muxflow.reports.figures.style import check_ending
@@ -133,7 +134,7 @@ def run_demo(
     done(1, 1)
     done = begin("import QONNX into the integer graph", 1)
     graph = muxflow.load(model)
-    check_network(output / name, graph.name, "or remove it")
+    check_former(output / name, graph.name, DESIGN_FILES, "or remove it")
     if video:
         check_clips(graph)
     images = dataset_images(graph, facts["dataset"], "test", None, None)

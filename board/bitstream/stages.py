@@ -25,11 +25,11 @@ from muxflow.board.bitstream.toolchain import VendorTool, environment, find_hls,
 from muxflow.board.bitstream.vendor_tcl import write_scripts
 from muxflow.board.board import Board
 from muxflow.dataflow.errors import MuxflowError, ToolError, UsageError
-from muxflow.dataflow.files import file_hash, read_json
+from muxflow.dataflow.files import read_json
 from muxflow.dataflow.folders import whole_folder
 from muxflow.dataflow.limits import is_number
 from muxflow.dataflow.locking import locked
-from muxflow.dataflow.manifest import MANIFEST, check_sources, read_manifest
+from muxflow.dataflow.manifest import MANIFEST, check_sources, read_manifest, replaced_files
 from muxflow.dataflow.outputs import own_folder, write_below
 from muxflow.hls.vitis.project import MARKER, SOURCES, Project, unchanged
 
@@ -189,25 +189,18 @@ def _deploy(project: Project, folder: Path, figures: Figures, write_driver: Driv
 def _check_deploy(folder: Path) -> None:
     """Raise MuxflowError where a new deploy folder would replace what a user changed in this one, or what may be a user's."""
     manifest = read_manifest(folder)
-    try:
-        untold = manifest is None and folder.is_dir() and any(folder.iterdir())
-        edited = [
-            name for name, written in (manifest.files if manifest else {}).items() if _edited(folder / name, written)
-        ]
-    except OSError as error:
-        raise MuxflowError(f"{error.filename or folder}: cannot be read ({error.strerror})") from error
-    if untold:
+    if manifest is None:
+        try:
+            if not folder.is_dir() or not any(folder.iterdir()):
+                return
+        except OSError as error:
+            raise MuxflowError(f"{error.filename or folder}: cannot be read ({error.strerror})") from error
         raise MuxflowError(
             f"{folder}: {MANIFEST} is missing or damaged, which tells the files that Muxflow wrote there from yours; move the "
             "folder away"
         )
-    if edited:
+    if edited := replaced_files(folder, manifest):
         raise MuxflowError(
             f"{folder}: {', '.join(edited)} changed since Muxflow wrote it, and would be replaced; give it a name of your own "
             "(all other files stay), or remove it, and run this again"
         )
-
-
-def _edited(file: Path, written: str) -> bool:
-    """Tell whether something else stands in the place of a file of Muxflow's; an older version did not say what it wrote."""
-    return bool(written) and file.exists() and not (file.is_file() and file_hash(file) == written)

@@ -27,7 +27,8 @@ from muxflow.board.board import Board, boards, find_board
 from muxflow.cli.console import LIVE, MOST_JOBS, Json, answer, err, out
 from muxflow.cli.opening import opened_project
 from muxflow.dataflow.errors import MuxflowError, UsageError
-from muxflow.dataflow.folders import check_network, check_room
+from muxflow.dataflow.folders import check_former, check_room
+from muxflow.hls.design_file import DESIGN_FILES
 from muxflow.hls.vitis.project import Project
 from muxflow.hls.vitis.writing import check_folder
 
@@ -108,7 +109,7 @@ def _opened(
     folder = output or Path("build") / path.stem
     check_folder(folder)
     graph, kept = muxflow.load(path), model_copy(path)
-    check_network(folder, graph.name, "or replace it with `muxflow build --force`")
+    check_former(folder, graph.name, DESIGN_FILES, "or replace it with `muxflow build --force`")
     check_room(folder, kept)
     return muxflow.write(muxflow.fit(graph, chosen), folder, extra=kept).hls, chosen
 

@@ -40,10 +40,11 @@ from muxflow.cli.target_options import TargetOption, chosen_options, with_target
 from muxflow.cli.words import given_options
 from muxflow.dataflow.errors import BudgetError, UsageError
 from muxflow.dataflow.fit.goal import Asked, Goal
-from muxflow.dataflow.folders import check_network, check_room
+from muxflow.dataflow.folders import check_former, check_room
 from muxflow.dataflow.graph.passes import append_arg_max, append_top_k, run_passes
 from muxflow.dataflow.quantities import rate, si
 from muxflow.dataflow.text import encoded
+from muxflow.hls.design_file import DESIGN_FILES
 from muxflow.hls.registry import as_built, find, loaded_weights
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def build(
     arg_max: Annotated[bool, typer.Option("--arg-max", help="Give the class index instead of the logits.")] = False,
     top_k: Annotated[int | None, typer.Option(min=1, help="Give the indices of the K largest logits instead.")] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the project of another network in the folder.")
+        bool,
+        typer.Option("--force", help="Replace what stands in the folder: another network's project, edited files."),
     ] = False,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -111,7 +113,7 @@ def build(
         graph = run_passes(graph, writer.passes(options))
         writer.check_graph(graph, options, name)
         if not force:
-            check_network(folder, graph.name)
+            check_former(folder, graph.name, DESIGN_FILES)
         kept = model_copy(model)
         check_room(folder, kept)
         done(1, 1)

@@ -12,7 +12,7 @@ import pytest
 from muxflow.dataflow import folders
 from muxflow.dataflow.errors import MuxflowError
 from muxflow.dataflow.files import write_atomically
-from muxflow.dataflow.folders import check_network, check_replaceable, held_folder, scratch_folder, whole_folder
+from muxflow.dataflow.folders import check_former, check_replaceable, held_folder, scratch_folder, whole_folder
 from muxflow.dataflow.limits import MOST_BYTES
 from muxflow.dataflow.manifest import MANIFEST, check_sources, files_below, read_manifest
 
@@ -159,10 +159,10 @@ def test_a_folder_without_a_manifest_keeps_what_the_new_one_has_not(tmp_path, te
     (target / MANIFEST).unlink() if text is None else (target / MANIFEST).write_text(text)
     assert read_manifest(target) is None
     if text is None:
-        check_network(target, "any")
+        check_former(target, "any")
     else:
         with pytest.raises(MuxflowError, match=r"project/\.muxflow\.json cannot be read, which says .*--force"):
-            check_network(target, "any")
+            check_former(target, "any")
     with whole_folder(target) as folder:
         (folder / "b").write_text("2")
     assert [(target / name).read_text() for name in listing(target)] == ["1", "2"]
@@ -182,10 +182,10 @@ def test_a_link_is_followed(tmp_path):
 def test_another_network_is_named(tmp_path):
     with whole_folder(tmp_path / "p", "lenet") as folder:
         (folder / "a").write_text("1")
-    check_network(tmp_path / "p", "lenet")
-    check_network(tmp_path / "absent", "lenet")
+    check_former(tmp_path / "p", "lenet")
+    check_former(tmp_path / "absent", "lenet")
     with pytest.raises(MuxflowError, match=r"holds the project of lenet, and this is vgg; .*--force"):
-        check_network(tmp_path / "p", "vgg")
+        check_former(tmp_path / "p", "vgg")
 
 
 def project_of_a_user(target):

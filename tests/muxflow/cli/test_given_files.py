@@ -68,7 +68,7 @@ def test_a_disk_that_fails_amid_a_file_names_it(muxflow: Call, workplace: Path) 
     ):
         file.symlink_to("/proc/self/mem")
         code, _, error = muxflow(*command)
-        assert (code, error) == (1, f"error: {file}: Input/output error")
+        assert code == 1 and error.startswith(f"error: {file}: ") and "Input/output error" in error
 
 
 @pytest.mark.parametrize("name", ["digits.ONNX", "digits"])
@@ -240,6 +240,27 @@ def test_another_networks_project_is_replaced_only_with_force(muxflow: Call, res
     assert muxflow("build", "other.npz", *quick)[0] == 0
 
 
+def test_edited_sources_are_replaced_only_with_force(muxflow: Call, tmp_path: Path) -> None:
+    """All that a user may edit; what only says which design it is, is replaced as often as it is damaged."""
+    quick = ("build", "small.npz", "--fps", "100", "--output", "p")
+    assert muxflow(*quick)[0] == 0
+    source, bench = tmp_path / "p" / "src" / "top.cpp", tmp_path / "p" / "tb" / "testbench.cpp"
+    written = source.read_bytes(), bench.read_bytes()
+    source.write_bytes(written[0] + b"// a pragma of mine\n")
+    bench.write_text("mine")
+    for command in (quick, ("bitstream", "small.npz", "--output", "p")):
+        code, _, error = muxflow(*command)
+        assert code == 1 and "p: src/top.cpp, tb/testbench.cpp changed since Muxflow wrote it" in error
+        assert "--force" in error and bench.read_text() == "mine"
+    assert muxflow(*quick, "--force")[0] == 0
+    assert (source.read_bytes(), bench.read_bytes()) == written
+    (tmp_path / "p" / "design.json").write_text("{}")
+    (tmp_path / "p" / "graph.npz").write_text("")
+    source.unlink()
+    assert muxflow(*quick)[0] == 0
+    assert source.read_bytes() == written[0]
+
+
 def test_a_rebuild_keeps_what_is_not_its_own_and_follows_a_link(muxflow: Call, tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.mkdir()
@@ -253,7 +274,7 @@ def test_a_rebuild_keeps_what_is_not_its_own_and_follows_a_link(muxflow: Call, t
         (real / name).write_text(text)
     written = (real / "src" / "top.cpp").read_bytes()
     (real / "src" / "top.cpp").write_text("edited")
-    assert muxflow(*quick)[0] == 0
+    assert muxflow(*quick, "--force")[0] == 0
     assert link.is_symlink() and {name: (real / name).read_text() for name in mine} == mine
     assert (real / "report" / "report.html").exists() and (real / "src" / "top.cpp").read_bytes() == written
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real", "small.npz"]
