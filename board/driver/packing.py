@@ -59,6 +59,8 @@ class AxiPort:
             array = np.asarray(codes)
         except Exception as error:  # arrays of other libraries raise whatever they meet
             raise AcceleratorError(f"not an array of codes ({error})") from None
+        if isinstance(codes, np.ma.MaskedArray):
+            raise AcceleratorError("a masked array, and no image is left out; give it filled")
         wanted = "(N, {})".format(", ".join(map(str, self.shape)))
         if array.ndim != len(self.shape) + 1 or array.shape[1:] != self.shape:
             raise AcceleratorError(f"images of shape {array.shape}; expected {wanted}")

@@ -28,6 +28,8 @@ def arrays_by_input(
             found[name] = np.asarray(given)
         except Exception as error:  # arrays of other libraries raise whatever they meet
             raise MuxflowError(f"{where}, input {name}: not an array of {what} ({plainly(error)})") from None
+        if isinstance(given, np.ma.MaskedArray):
+            raise MuxflowError(f"{where}, input {name}: a masked array, and no frame is left out; give it filled")
         if found[name].ndim == 0:
             raise MuxflowError(f"{where}, input {name}: {shown(given)} is no batch of {what}; give an array of frames")
     return found

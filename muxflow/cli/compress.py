@@ -53,4 +53,4 @@ def compress(
         out.print(f"{output}: {width} x {height} pixels in {counted(len(data), 'byte')}, {rounded(rate)} bits a pixel")
         next_command("decompress", output, "-o", output.with_name(f"{output.stem}_decoded.png"))
 
-    answer(entry, as_json, show)
+    answer(entry, as_json, show, output)

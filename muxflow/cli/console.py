@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -93,19 +94,29 @@ def next_command(*words: str | Path) -> None:
     out.print(f"next: {shlex.join(['muxflow', *map(str, words)])}")
 
 
-def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+def answer(entry: dict[str, Any], as_json: bool, show: Callable[[], None], written: Path | None = None) -> None:
     """Print the result of a command: one JSON object, or what `show` prints; raises MuxflowError where the disk refuses.
 
+    `written`: the file that the command wrote; where that is standard output itself the result goes to standard error.
     After a signal that somebody has caught there is no result: it is raised again.
     """
     heed_lost()
+    out.stderr = written is not None and _is_standard_output(written)
+    stream = sys.stderr if out.stderr else sys.stdout
     try:
         if as_json:
-            sys.stdout.write(json_text(entry))
+            stream.write(json_text(entry))
         else:
             show()
-        sys.stdout.flush()
+        stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
         raise MuxflowError(f"standard output: cannot be written ({error.strerror or error})") from error
+
+
+def _is_standard_output(path: Path) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
+        return False

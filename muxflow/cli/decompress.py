@@ -36,4 +36,4 @@ def decompress(
         "height": picture.height,
         "planes": len(picture.codes),
     }
-    answer(entry, as_json, lambda: out.print(f"{output}: {picture.width} x {picture.height} pixels"))
+    answer(entry, as_json, lambda: out.print(f"{output}: {picture.width} x {picture.height} pixels"), output)

@@ -233,4 +233,4 @@ def fit(
             out.print(f"written: {os.path.relpath(path)}")
         next_command("build", model, *given_options(context, without=NOT_OF_BUILD, always=("board",)))
 
-    answer(entry, as_json, show)
+    answer(entry, as_json, show, output)

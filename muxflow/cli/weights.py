@@ -51,7 +51,7 @@ def weights(
         out.print(f"{os.path.relpath(path)}: {held}, {counted(memories.words, 'word')} of 64 bits")
         next_command("csim", os.path.relpath(project), "--weights", os.path.relpath(path))
 
-    answer(entry, as_json, show)
+    answer(entry, as_json, show, path)
 
 
 def _check_kind(path: Path) -> None:

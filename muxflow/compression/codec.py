@@ -166,9 +166,13 @@ def read_compressed(path: Path) -> Compressed:
     """Read the file of a compressed picture; raises MuxflowError naming it where it is none, or too large."""
     longest = MOST_PIXELS // PATCH**2 * BITS // 8 * 4
     check_file(path, "give one that `muxflow compress` wrote")
-    with naming(path), path.open("rb") as file:
-        data = file.read(longest)
-    return unpack(str(path), data)
+    if (size := path.stat().st_size) > longest:
+        raise MuxflowError(
+            f"{path}: {counted(size, 'byte')}, and no picture that `muxflow compress` writes has more than {longest:,}; it is "
+            "something else, or damaged"
+        )
+    with naming(path):
+        return unpack(str(path), path.read_bytes())
 
 
 def tiles_of(plane: Bytes) -> tuple[Bytes, tuple[int, int]]:

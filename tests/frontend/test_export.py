@@ -299,6 +299,7 @@ def test_execute_takes_several_inputs_of_any_rank_and_gives_every_output(tmp_pat
         (ints, "input global_in_1: images of type int64; expected floats"),
         ((given[0][:0], given[1][:0]), "a batch of no images"),
         ((given[0], 0.5), "input global_in_1: 0.5 is no batch of images"),
+        ((given[0], np.ma.masked_array(given[1])), "input global_in_1: a masked array, and no frame is left out"),
     ]:
         with pytest.raises(MuxflowError, match=message):
             execute(path, batch)

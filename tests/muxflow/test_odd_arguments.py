@@ -134,6 +134,8 @@ def test_questions_to_an_accelerator(residual: Graph, tmp_path: Path) -> None:
     with project.emulate() as accelerator:
         with pytest.raises(AcceleratorError, match=r"^not an array of codes \(no array\)$"):
             accelerator.run(NoText())  # type: ignore[arg-type]
+        with pytest.raises(AcceleratorError, match=r"^a masked array, and no image is left out; give it filled$"):
+            accelerator.run(np.ma.masked_array(images))
         with pytest.raises(AcceleratorError, match=r"^a batch of 1\.5 images; measure at least one$"):
             accelerator.measure(1.5)  # type: ignore[arg-type]
         for folder in ("a" * 300, tmp_path / "none"):

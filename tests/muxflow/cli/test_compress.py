@@ -1,6 +1,9 @@
 """`muxflow compress` and `muxflow decompress`: a picture there and back, and what is refused in one line."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -29,6 +32,18 @@ def test_there_and_back(tmp_path):
     assert read_image(tmp_path / "b.png").shape == (70, 40, 3)
 
 
+def test_through_a_pipe_goes_only_the_file(tmp_path):
+    """What else a command says goes to standard error where `-o` is standard output."""
+    Image.fromarray(RNG.integers(0, 256, (32, 32), np.uint8)).save(tmp_path / "a.png")
+    done = run("compress", "a.png", "-o", "a.mfx", cwd=tmp_path)
+    assert done.returncode == 0 and "a.mfx: 32 x 32 pixels" in done.stdout
+    for more in ((), ("--json",)):
+        command = [sys.executable, "-m", "muxflow", "compress", "a.png", "-o", "/dev/stdout", *more]
+        piped = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+        assert piped.stdout == (tmp_path / "a.mfx").read_bytes()
+        assert b"/dev/stdout: 32 x 32 pixels" in piped.stderr or json.loads(piped.stderr)["planes"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -45,6 +60,7 @@ def test_there_and_back(tmp_path):
         (("decompress", ".", "-o", "x.png"), 1, ".: a folder; give one that `muxflow compress` wrote"),
         (("decompress", "absent.mfx", "-o", "x.png"), 1, "absent.mfx: no such file; give one that"),
         (("decompress", "huge.mfx", "-o", "x.png"), 1, "(MOST_PIXELS): its header is damaged"),
+        (("decompress", "long.mfx", "-o", "x.png"), 1, "long.mfx: 274,877,906,944 bytes, and no picture that"),
         (("decompress", "cut.mfx", "-o", "x.png"), 1, "32 x 32 pixels in 1 plane take 32: it is truncated, or"),
         (("decompress", "other.mfx", "-o", "x.jpg"), 2, "written as"),
         (("decompress", "colours.mfx", "-o", "x.pgm"), 2, "holds grey values"),
@@ -62,6 +78,8 @@ def test_bad_input_is_refused_in_one_line(tmp_path, arguments, code, message):
     packed = (tmp_path / "other.mfx").read_bytes()
     (tmp_path / "huge.mfx").write_bytes(packed[:12] + b"\xff" * 8 + packed[20:])
     (tmp_path / "cut.mfx").write_bytes(packed[:-1])
+    (tmp_path / "long.mfx").write_bytes(packed)
+    os.truncate(tmp_path / "long.mfx", 1 << 38)
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / ".muxflow.json").write_text('{"files": ["top.cpp"], "network": "encoder_digits"}')
     done = run(*arguments, cwd=tmp_path)
