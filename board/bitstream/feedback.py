@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from muxflow.board.bitstream.pipelines import Pipeline, pipelines_of
-from muxflow.board.bitstream.vendor_reports import read_xml
+from muxflow.board.bitstream.vendor_reports import number, read_xml
 from muxflow.dataflow.errors import MuxflowError, ToolError
 from muxflow.dataflow.fit.resizing import PipelineTiming
+from muxflow.dataflow.text import shown
 from muxflow.hls.vitis.project import Project
 
 RESULTS = ("bitstream/hls/solution", "bitstream/hls/hls", "hls/solution", "hls/hls")
@@ -22,6 +23,9 @@ OUTLINED = "_Pipeline_"
 MOST_CYCLES = 10_000
 """No pipeline of a kernel is as deep, and none begins its iterations so far apart (decision): a figure beyond it is damage."""
 
+ROUNDED_NS = 0.011
+"""By how much a clock's period differs that a report gives with two digits, a script with three."""
+
 AXI = ("axi_input", "axi_output")
 """The functions at the ports, which are no nodes."""
 
@@ -30,9 +34,9 @@ def reported_pipelines(project: Project) -> dict[str, PipelineTiming]:
     """Give depth and interval of each node's pipeline by the newest synthesis of the project, by node name.
 
     Read are the reports of the single functions (`<function>_csynth.xml`), which every version writes.
-    Raises MuxflowError where there is none, or where it is of another design: another top function, a function that is no
-    node, a node without a report, another number of iterations. Raises ToolError for a report that is not whole, or whose depth
-    or interval no pipeline has.
+    Raises MuxflowError where there is none, or where it is of another design: another part, clock or top function, a function
+    that is no node, a node without a report, another number of iterations. Raises ToolError for a report that is not whole, or
+    whose depth or interval no pipeline has.
     """
     folder = _folder(project)
     top = project.names.top
@@ -42,7 +46,7 @@ def reported_pipelines(project: Project) -> dict[str, PipelineTiming]:
     functions = project.names.functions
     nodes = {functions[node.name]: node.name for node in project.design.folded.processes}
     found: dict[str, list[Pipeline]] = {}
-    for pipeline in _pipelines(folder):
+    for pipeline in _pipelines(project, folder):
         node = _node(pipeline.module, nodes)
         if node is not None:
             found.setdefault(node, []).append(pipeline)
@@ -63,12 +67,29 @@ def _folder(project: Project) -> Path:
     return max(there, key=lambda place: max(file.stat().st_mtime for file in place.glob(f"*{SUFFIX}")))
 
 
-def _pipelines(folder: Path) -> Iterator[Pipeline]:
+def _pipelines(project: Project, folder: Path) -> Iterator[Pipeline]:
     for file in sorted(folder.glob(f"*{SUFFIX}")):
-        report: ElementTree.Element = read_xml(file)
+        report = read_xml(file)
         if report.findtext("UserAssignments/TopModelName") is None:
             raise ToolError(f"{file}: the report lacks UserAssignments/TopModelName; run the synthesis again")
+        _check_target(project, file, report)
         yield from pipelines_of(report)
+
+
+def _check_target(project: Project, file: Path, report: ElementTree.Element) -> None:
+    """Raise MuxflowError where a function was synthesised for another part or clock than the design's."""
+    part, clock = (report.findtext(f"UserAssignments/{name}", "").strip() for name in ("Part", "TargetClockPeriod"))
+    design = project.design
+    if part and _plain_part(part) != _plain_part(design.device.part):
+        raise MuxflowError(f"{file}: for the part {shown(part)}, not {design.device.part}: {_other(project)}")
+    period = 1000 / design.clock_mhz
+    if clock and abs(number(file, "TargetClockPeriod", clock) - period) > ROUNDED_NS:
+        raise MuxflowError(f"{file}: for a clock of {clock} ns, not {period:.2f}: {_other(project)}")
+
+
+def _plain_part(part: str) -> str:
+    """Give a part's name without hyphens: a report has one more than the tools take."""
+    return part.replace("-", "").lower()
 
 
 def _node(module: str, nodes: Mapping[str, str]) -> str | None:

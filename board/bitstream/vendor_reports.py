@@ -155,11 +155,9 @@ def _synthesis_xml(file: Path) -> Synthesised:
     return Synthesised(
         _version(r"(20\d\d\.\d)", text("ReportVersion/Version")),
         resources,
-        _number(file, "TargetClockPeriod", text("UserAssignments/TargetClockPeriod")),
-        _number(
-            file, "EstimatedClockPeriod", text("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
-        ),
-        _number(file, "ClockUncertainty", text("UserAssignments/ClockUncertainty")),
+        number(file, "TargetClockPeriod", text("UserAssignments/TargetClockPeriod")),
+        number(file, "EstimatedClockPeriod", text("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")),
+        number(file, "ClockUncertainty", text("UserAssignments/ClockUncertainty")),
         _range(text(overall + "Best-caseLatency"), text(overall + "Worst-caseLatency")),
         _range(text(overall + "Interval-min"), text(overall + "Interval-max")),
         pipelines_of(root),
@@ -199,9 +197,9 @@ def _synthesis_text(file: Path) -> Synthesised:
             amount("DSP", "DSP48E"),
             amount("URAM") if "URAM" in used else 0,
         ),
-        _number(file, "Timing, Target", clock[1].replace("ns", "")),
-        _number(file, "Timing, Estimated", clock[2].replace("ns", "")),
-        _number(file, "Timing, Uncertainty", clock[3].replace("ns", "")),
+        number(file, "Timing, Target", clock[1].replace("ns", "")),
+        number(file, "Timing, Estimated", clock[2].replace("ns", "")),
+        number(file, "Timing, Uncertainty", clock[3].replace("ns", "")),
         _range(cells[0], cells[1]),
         _range(interval[0], interval[1]),
     )
@@ -230,7 +228,7 @@ def read_utilisation(file: Path) -> Resources:
         for row in rows:
             match = re.search(rf"^\|\s*{row}\*?\s*\|\s*([\d.]+)\s*\|", text, re.MULTILINE)
             if match:
-                return _number(file, title, match[1])
+                return number(file, title, match[1])
         if absent is None:
             raise _lacks(file, f"{title} ({' or '.join(rows)})")
         return absent
@@ -259,8 +257,8 @@ def read_timing(file: Path) -> Timing:
     failing = [values[2], values[6], *values[10:11]]
     return Timing(
         _version(TOOL_VERSION, text),
-        _number(file, "WNS(ns)", values[0], signed=True),
-        _number(file, "WHS(ns)", values[4], signed=True),
+        number(file, "WNS(ns)", values[0], signed=True),
+        number(file, "WHS(ns)", values[4], signed=True),
         sum(_integer(file, "Failing Endpoints", value) for value in failing),
     )
 
@@ -279,7 +277,7 @@ def read_power(file: Path) -> PowerEstimate:
         return match[1]
 
     def watts(row: str) -> float:
-        return _number(file, f"Summary, {row}", cell(row))
+        return number(file, f"Summary, {row}", cell(row))
 
     return PowerEstimate(
         _version(TOOL_VERSION, text),
@@ -314,8 +312,11 @@ def _lacks(file: Path, section: str) -> ToolError:
     )
 
 
-def _number(file: Path, section: str, text: str, signed: bool = False) -> float:
-    """Read 0 or a number from LEAST_FIGURE to MOST_FIGURE, where it is `signed` also below 0."""
+def number(file: Path, section: str, text: str, signed: bool = False) -> float:
+    """Read 0 or a number from LEAST_FIGURE to MOST_FIGURE, where it is `signed` also below 0.
+
+    Raises ToolError naming the file and the section for anything else.
+    """
     try:
         value = float(text)
     except ValueError:
@@ -328,7 +329,7 @@ def _number(file: Path, section: str, text: str, signed: bool = False) -> float:
 def _integer(file: Path, section: str, text: str) -> int:
     if text == "-":
         return 0
-    return round(_number(file, section, text))
+    return round(number(file, section, text))
 
 
 def _range(least: str, most: str) -> tuple[int, int] | None:

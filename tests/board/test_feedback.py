@@ -155,6 +155,11 @@ def remove(folder, name):
     (folder / f"{name}_csynth.xml").unlink()
 
 
+def alter(old, new, folder):
+    file = folder / "fc_csynth.xml"
+    file.write_text(file.read_text().replace(old, new))
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
@@ -190,6 +195,21 @@ def remove(folder, name):
             lambda folder: (folder / "fc_csynth.xml").write_text("<profile/>"),
             ToolError,
             r"fc_csynth\.xml: the report lacks UserAssignments/TopModelName",
+        ),
+        (
+            partial(alter, "xc7z020-clg400-1", "xczu3eg-sbva484-1-e"),
+            MuxflowError,
+            r"fc_csynth\.xml: for the part 'xczu3eg-sbva484-1-e', not xc7z020clg400-1: the reports are of another design",
+        ),
+        (
+            partial(alter, ">10.00<", ">5.00<"),
+            MuxflowError,
+            r"fc_csynth\.xml: for a clock of 5\.00 ns, not 10\.00: the reports are of another design",
+        ),
+        (
+            partial(alter, ">10.00<", ">fast<"),
+            ToolError,
+            r"fc_csynth\.xml: TargetClockPeriod is 'fast'; a number is expected",
         ),
     ],
 )
