@@ -114,7 +114,7 @@ def _outputs(project: Project) -> list[dict[str, Any]]:
     found = []
     for stream, name in zip(project.design.graph.outputs, plain.outputs, strict=True):
         readout, end = plain.readouts.get(name), plain.ends.get(name)
-        logits = plain.says_class(name)
+        logits = not plain.why_no_class(name)
         found.append(
             {
                 **_port(project, stream, name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from muxflow.board.deploy import interface_entry, self_test_set
 from muxflow.board.driver.results import Counters, StreamCounters
 from muxflow.board.driver.weights import WEIGHTS_FILE
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, MuxflowWarning
 from muxflow.dataflow.interruption import undisturbed
 from muxflow.dataflow.processes import ending
 from muxflow.hls.packing import pack
@@ -34,7 +35,8 @@ class Emulator:
 
     `interface`, `self_test`: what the deploy folder would hold. `error`: the exception type of the driver that asks,
     which may be a copy of Muxflow's own; it is raised with the text of any MuxflowError. A run of the simulation begins with the
-    state 0, so that of a sequence all frames since it began are simulated again.
+    state 0, so that of a sequence all frames since it began are simulated again. Sources that were edited are simulated as they
+    are, with a MuxflowWarning.
     Only frames and words are counted: the C simulation has no clock.
     """
 
@@ -44,6 +46,8 @@ class Emulator:
         self._error = error
         with self._telling(path):
             self._project = load_project(path)
+            if self._project.doubts:
+                warnings.warn(f"{path}: {self._project.doubts}", MuxflowWarning, stacklevel=4)
             self.interface = interface_entry(self._project)
             self.self_test = self_test_set(self._project)
             self._executable, _ = compile_csim(self._project)

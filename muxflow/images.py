@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muxflow.dataflow.arrays import npy_array, npz_arrays
-from muxflow.dataflow.errors import MuxflowError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.files import ARCHIVE_FAULTS, check_file
 from muxflow.dataflow.fit.folded import unfolded
 from muxflow.dataflow.graph.batch import Batch
@@ -21,7 +21,7 @@ from muxflow.dataflow.graph.graph import Entry, Graph
 from muxflow.dataflow.graph.stream import Stream
 from muxflow.dataflow.limits import check_bytes, check_elements
 from muxflow.dataflow.quantities import share
-from muxflow.dataflow.text import in_one_line, reason
+from muxflow.dataflow.text import in_one_line, reason, shown
 
 IMAGES, LABELS = "images", "labels"
 """Names of the arrays in a file of images."""
@@ -66,7 +66,8 @@ class Frames:
 class Images:
     """Input codes with, where there are any, labels; the name of the data set or file, and its split, "" for none.
 
-    `digest`: of the numbers that stand in a file, "" for a data set.
+    `digest`: of the numbers that stand in a file, "" for a data set. `output`: whose class the labels are; "" for the first
+    output that says one.
     """
 
     codes: Batch | Frames
@@ -74,6 +75,7 @@ class Images:
     dataset: str
     split: str
     digest: str = ""
+    output: str = ""
 
 
 def file_images(graph: Graph, path: Path, count: int | None) -> Images:
@@ -216,17 +218,39 @@ def _labels(path: Path, labels: npt.NDArray[Any], frames: int) -> npt.NDArray[np
     return indices
 
 
-def check_labels(graph: Graph, images: Images) -> None:
-    """Raise MuxflowError where a label is no class of the first output; labels of which nothing is counted may be any."""
-    output = graph.outputs[0]
-    if images.labels is None or not graph.says_class(output):
-        return
-    readout = graph.readouts.get(output)
-    classes = graph.streams[output].hi + 1 if readout is None else len(readout.order)
+def class_outputs(graph: Graph) -> dict[str, str]:
+    """Map the outputs that say a class, in order and by the model's names, to the streams of a graph that may be folded."""
+    named = zip(unfolded(graph).outputs, graph.outputs, strict=True)
+    return {name: stream for name, stream in named if not graph.why_no_class(stream)}
+
+
+def counted_output(graph: Graph, images: Images) -> str | None:
+    """Name the output whose class the labels are: that of the images, else the first one; None where no output says one."""
+    return images.output or next(iter(class_outputs(graph)), None)
+
+
+def labelled(graph: Graph, images: Images, output: str | None) -> Images:
+    """Say whose class the labels of images are; `output`: None for the first output that says one.
+
+    Raises UsageError for an output that there is not or that says no class, MuxflowError where a label is none of its classes;
+    labels of which nothing is counted may be any.
+    """
+    outputs = class_outputs(graph)
+    if output is not None and output not in outputs:
+        raise UsageError(
+            f"--labels-of {shown(output)}: no output of {graph.name} that says a class; there is {', '.join(outputs) or 'none'}"
+        )
+    images = replace(images, output=output or "")
+    name = counted_output(graph, images)
+    if images.labels is None or name is None:
+        return images
+    readout = graph.readouts.get(outputs[name])
+    classes = graph.streams[outputs[name]].hi + 1 if readout is None else len(readout.order)
     largest = int(images.labels.max(initial=0))
     if largest >= classes:
-        name = unfolded(graph).outputs[0]
+        other = f", name another output with --labels-of ({', '.join(outputs)})" if len(outputs) > 1 else ""
         raise MuxflowError(
             f"{images.dataset}: labels up to {largest}, and the classes of {name} are 0 to {classes - 1}; count classes "
-            "from 0, or leave the labels out"
+            f"from 0{other}, or leave the labels out"
         )
+    return images

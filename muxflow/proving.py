@@ -23,7 +23,7 @@ from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
 from muxflow.hls.vitis.execution import TITLES, CsimExecution
 from muxflow.hls.vitis.project import unchanged
-from muxflow.images import Frames, Images, check_labels, file_images
+from muxflow.images import Frames, Images, class_outputs, counted_output, file_images, labelled
 from muxflow.proof.compare import compare
 from muxflow.proof.execution import Execution
 from muxflow.proof.ladder import Ladder, differs, keep_ladder, kept_ladder, predictions, rung, stale
@@ -94,10 +94,17 @@ def dataset_images(graph: Graph, name: str, split: str, folder: Path | None, cou
 
 
 def images_for(
-    graph: Graph, data: str | None, split: str, folder: Path | None, count: int | None, file: Path | None = None
+    graph: Graph,
+    data: str | None,
+    split: str,
+    folder: Path | None,
+    count: int | None,
+    file: Path | None = None,
+    output: str | None = None,
 ) -> Images:
     """Return the images of a file or a data set; `count` random ones, 16 when None, without either.
 
+    `output`: whose class their labels are, None for the first that says one.
     Raises UsageError for both, and for a split or a folder without a data set, MuxflowError where they do not fit, or their
     labels are no classes of the graph.
     """
@@ -107,10 +114,9 @@ def images_for(
         option = f"--split {split}" if folder is None else f"--data-folder {folder}"
         raise UsageError(f"{option} is given without a data set; name it: --data")
     if file is None and data is None:
-        return random_images(graph, RANDOM_IMAGES if count is None else count)
+        return labelled(graph, random_images(graph, RANDOM_IMAGES if count is None else count), output)
     images = file_images(graph, file, count) if file else dataset_images(graph, str(data), split, folder, count)
-    check_labels(graph, images)
-    return images
+    return labelled(graph, images, output)
 
 
 def prove(
@@ -174,11 +180,13 @@ def prove(
 
 
 def accuracy_of(graph: Graph, images: Images, outputs: Mapping[str, IntArray]) -> Accuracy | None:
-    """Count the right answers of outputs, codes by name; None without labels, or where the host's layers say the class."""
-    if images.labels is None or not graph.says_class(graph.outputs[0]):
+    """Count the right answers of outputs, codes by name; None without labels, or where no output says the class."""
+    streams, name = class_outputs(graph), counted_output(graph, images)
+    if images.labels is None or name is None:
         return None
-    correct = int((predictions(graph, outputs) == images.labels).sum())
-    return Accuracy(images.dataset, images.split, len(images.labels), correct, images.digest)
+    stream, told = streams[name], name if len(streams) > 1 else ""
+    correct = int((predictions(graph, stream, outputs[stream]) == images.labels).sum())
+    return Accuracy(images.dataset, images.split, len(images.labels), correct, images.digest, told)
 
 
 def _model_executions(project: Project, network: Any, opened: ExitStack) -> list[Execution]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -80,16 +80,14 @@ def differs(executions: Sequence[Execution], error: MismatchError) -> Ladder:
     )
 
 
-def predictions(graph: Graph, outputs: Mapping[str, IntArray]) -> npt.NDArray[np.int64]:
-    """Return the predicted classes, shape (N,), from output codes by name: of the first output, where there are several.
+def predictions(graph: Graph, name: str, codes: IntArray) -> npt.NDArray[np.int64]:
+    """Return the predicted classes, shape (N,), from the codes of the output of that name.
 
     That is the read-out's largest logit, or what an arg-max or top-k node answers first.
     """
-    name = graph.outputs[0]
-    flat = outputs[name].reshape(len(outputs[name]), -1)
     if name not in graph.readouts:
-        return np.asarray(flat[:, 0])
-    logits = graph.readouts[name](outputs[name])
+        return np.asarray(codes.reshape(len(codes), -1)[:, 0])
+    logits = graph.readouts[name](codes)
     return np.asarray(logits.reshape(len(logits), -1).argmax(axis=1), np.int64)
 
 

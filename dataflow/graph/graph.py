@@ -171,16 +171,23 @@ class Graph:
             "ends": {name(output): end for output, end in self.ends.items()},
         }
 
-    def says_class(self, output: str) -> bool:
-        """Tell whether the largest value of an output with a read-out, or its first code without one, is the class.
+    def why_no_class(self, output: str) -> str:
+        """Say why the largest value of an output, or its first code without a read-out, is not the class; "" where it is.
 
-        Not where the host computes layers after it that change the order, nor of a map of pixels or of elements of one bit.
+        It is not where the host computes layers after it that change the order, nor of a map of pixels, of a single value or of
+        elements of one bit.
         """
         self._check_names((output,))
         end, readout, stream = self.ends.get(output), self.readouts.get(output), self.streams[output]
         if end is not None and not end.ordered:
-            return False
-        return readout is None or (sum(size > 1 for size in readout.shape) < 2 and (stream.lo, stream.hi) != (0, 1))
+            return f"the host computes {end.rest}, which decides the class"
+        if readout is not None and sum(size > 1 for size in readout.shape) > 1:
+            return f"{output} is a map of shape {readout.shape}, with no one value a class"
+        if readout is not None and len(readout.order) < 2:
+            return f"{output} is a single value, which is the largest of its own"
+        if readout is not None and (stream.lo, stream.hi) == (0, 1):
+            return f"{output} has elements of one bit, of which none is the largest"
+        return ""
 
     def weights(self) -> frozenset[str]:
         """Collect the streams of weight sources: they wait for nothing and repeat in every frame."""

@@ -185,6 +185,8 @@ def _ordering(graph: Graph, output: str) -> list[tuple[str, Op]]:
         )
     if end is not None and readout is None:
         raise GraphError(f"{graph.name}: the model gives the class index itself; leave the option out")
+    if why := graph.why_no_class(output):
+        raise GraphError(f"{graph.name}: {why}, so there are no logits to order; leave the option out")
     try:
         return [] if readout is None else ordering(readout, graph.streams[output])
     except GraphError as error:

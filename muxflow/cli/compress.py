@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from muxflow.cli.console import Json, answer, next_command, out, tasks
-from muxflow.cli.opening import warn_of_untold
 from muxflow.dataflow.files import write_atomically
 from muxflow.dataflow.folders import check_writable
 from muxflow.dataflow.quantities import counted, rounded
@@ -33,8 +32,6 @@ def compress(
     check_writable(output, image, project)
     pixels = read_image(image)
     with tasks(as_json) as begin, opened_codec(project) as codec:
-        if project is not None:
-            warn_of_untold(project)
         data = pack(codec.compress(pixels, begin("compress, tiles of 32x32 pixels", 0)))
     write_atomically(output, data)
     height, width = pixels.shape[:2]

@@ -21,6 +21,7 @@ from muxflow.hls.registry import Simulated, owner_of
 from muxflow.hls.vitis.execution import TITLES
 
 if TYPE_CHECKING:
+    from muxflow.dataflow.graph.graph import Graph
     from muxflow.hls.vitis.csim import Variant
     from muxflow.images import Images
 
@@ -47,6 +48,10 @@ def csim(
     ] = None,
     data_folder: Annotated[Path | None, typer.Option(help="Folder with the data set's files.")] = None,
     split: Annotated[str, typer.Option(help="Split of the data set: train or test.")] = "test",
+    labels_of: Annotated[
+        str | None,
+        typer.Option(help="Output whose class the labels are; the first one that says a class when absent."),
+    ] = None,
     count: Annotated[
         int | None, typer.Option(min=1, help="Images; all of a data set or file, or 16 random ones.")
     ] = None,
@@ -71,7 +76,7 @@ def csim(
 
     owner = owner_of(project)
     if owner is not None and isinstance(owner, Simulated):
-        for option, given in (("--bounded", bounded), ("--weights", weights)):
+        for option, given in (("--bounded", bounded), ("--weights", weights), ("--labels-of", labels_of)):
             if given:
                 raise UsageError(f"{project} is {owner.project}; {option} is for Muxflow's own projects")
         graph = load_design(project)[0].graph
@@ -84,7 +89,7 @@ def csim(
     from muxflow.reports.schema.file import to_entry
 
     opened = opened_project(project)
-    images = images_for(opened.design.graph, data, split, data_folder, count, file)
+    images = images_for(opened.design.graph, data, split, data_folder, count, file, labels_of)
     if changed := changed_model(opened.path):
         warn(f"{changed} is not the model that {project} was built from; `muxflow build` makes the project of it")
     variants: Any = ("native", "reference") if variant == "both" else (variant,)
@@ -92,7 +97,7 @@ def csim(
         _csim_with(opened, weights, images, variants, bounded, jobs, as_json)
         return
     with tasks(as_json) as begin:
-        rungs, accuracy, speeds = prove(
+        rungs, _, speeds = prove(
             opened,
             images,
             variants=variants,
@@ -105,9 +110,7 @@ def csim(
     for rung in rungs:
         if is_warning(rung):
             warn(f"{rung.title}: {rung.detail}")
-    if images.labels is not None and accuracy is None:
-        end = opened.design.graph.ends[opened.design.graph.outputs[0]]
-        warn(f"no accuracy: the host computes {end.rest}, which decides the class")
+    _warn_of_no_class(opened.design.graph, images)
     report = project_report(opened, muxflow.__version__)
 
     def show() -> None:
@@ -118,6 +121,14 @@ def csim(
         next_command("report", os.path.relpath(opened.path))
 
     answer({**to_entry(report), "images_per_second": speeds}, as_json, show)
+
+
+def _warn_of_no_class(graph: Graph, images: Images) -> None:
+    """Say why labels that a user gave are not counted."""
+    from muxflow.images import counted_output
+
+    if images.labels is not None and counted_output(graph, images) is None:
+        warn(f"no accuracy: {graph.why_no_class(graph.outputs[0])}")
 
 
 def _csim_with(
@@ -142,6 +153,7 @@ def _csim_with(
     first = found[variants[0]]
     count = len(first.streams[first.output_names[0]])
     accuracy = accuracy_of(graph, images, first.streams)
+    _warn_of_no_class(graph, images)
     entry = {
         "project": str(project.path),
         "weights": str(weights),

@@ -146,7 +146,8 @@ def shipped_codec(encode: Encode | None = None) -> Codec:
 def opened_codec(project: Path | None = None) -> Iterator[Codec]:
     """Open the codec of the shipped models; the C simulation of `project` codes where one is given, for as long as it lasts.
 
-    Raises MuxflowError when the project is not of the shipped encoder, ToolError without a C++ compiler.
+    Raises MuxflowError when the project is not of the shipped encoder, or its sources were edited, ToolError without a C++
+    compiler.
     """
     if project is None:
         yield shipped_codec()
@@ -157,6 +158,11 @@ def opened_codec(project: Path | None = None) -> Iterator[Codec]:
         raise MuxflowError(
             f"{project}: a project of another network than the shipped {NETWORK}: its codes would mean nothing to the decoder; "
             f"build {PRETRAINED / NETWORK}.onnx"
+        )
+    if opened.hls.edited:
+        raise MuxflowError(
+            f"{project}: sources edited since they were written ({opened.hls.edited}): their codes may mean nothing to the "
+            "decoder; build the project again"
         )
     with opened.emulate() as accelerator:
         yield shipped_codec(lambda tiles: np.asarray(accelerator.encode(tiles)))

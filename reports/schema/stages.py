@@ -46,7 +46,8 @@ class Rung:
 class Accuracy:
     """Right answers of the C simulation (or the graph) on a named split, "" for a file that is none.
 
-    `digest`: of the images and labels of a file, which its name does not tell from others; "" where it is not known.
+    `output`: whose class was counted, named where several outputs say one. `digest`: of the images and labels of a file, which
+    its name does not tell from others; "" where it is not known.
     """
 
     dataset: str
@@ -54,11 +55,13 @@ class Accuracy:
     images: int
     correct: int
     digest: str = ""
+    output: str = ""
 
     @property
     def source(self) -> str:
-        """Data set, and split where it has one."""
-        return f"{self.dataset}, {self.split} split" if self.split else self.dataset
+        """Data set, the split where it has one, the output where it is one of several."""
+        parts = (self.dataset, self.split and f"{self.split} split", self.output and f"output {self.output}")
+        return ", ".join(filter(None, parts))
 
     @property
     def basis(self) -> str:

@@ -160,7 +160,7 @@ def test_codes_that_are_no_array(residual: Graph) -> None:
 
 def test_streams_that_are_not_there(residual: Graph) -> None:
     shape = residual.streams[residual.inputs[0]].shape
-    for call in (lambda: residual.run(np.zeros((1, *shape), int), ["no"]), lambda: residual.says_class("no")):
+    for call in (lambda: residual.run(np.zeros((1, *shape), int), ["no"]), lambda: residual.why_no_class("no")):
         with pytest.raises(MuxflowError, match=r"^residual: no stream 'no'; give names of `graph\.streams`$"):
             call()
 

@@ -1,7 +1,6 @@
 """`muxflow compress` and `muxflow decompress`: a picture there and back, and what is refused in one line."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -60,7 +59,6 @@ def test_through_a_pipe_goes_only_the_file(tmp_path):
         (("decompress", ".", "-o", "x.png"), 1, ".: a folder; give one that `muxflow compress` wrote"),
         (("decompress", "absent.mfx", "-o", "x.png"), 1, "absent.mfx: no such file; give one that"),
         (("decompress", "huge.mfx", "-o", "x.png"), 1, "(MOST_PIXELS): its header is damaged"),
-        (("decompress", "long.mfx", "-o", "x.png"), 1, "long.mfx: 274,877,906,944 bytes, and no picture that"),
         (("decompress", "cut.mfx", "-o", "x.png"), 1, "32 x 32 pixels in 1 plane take 32: it is truncated, or"),
         (("decompress", "other.mfx", "-o", "x.jpg"), 2, "written as"),
         (("decompress", "colours.mfx", "-o", "x.pgm"), 2, "holds grey values"),
@@ -78,8 +76,6 @@ def test_bad_input_is_refused_in_one_line(tmp_path, arguments, code, message):
     packed = (tmp_path / "other.mfx").read_bytes()
     (tmp_path / "huge.mfx").write_bytes(packed[:12] + b"\xff" * 8 + packed[20:])
     (tmp_path / "cut.mfx").write_bytes(packed[:-1])
-    (tmp_path / "long.mfx").write_bytes(packed)
-    os.truncate(tmp_path / "long.mfx", 1 << 38)
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / ".muxflow.json").write_text('{"files": ["top.cpp"], "network": "encoder_digits"}')
     done = run(*arguments, cwd=tmp_path)

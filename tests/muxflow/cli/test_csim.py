@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from command_line import run
 
+from muxflow.board.driver.accelerator import Accelerator
+from muxflow.dataflow.errors import MuxflowWarning
 from muxflow.hls.registry import TARGETS
 from muxflow.reports.gather.energy import FILE
 
@@ -77,6 +79,8 @@ def test_sources_that_were_edited_are_told(workplace: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = "sources edited since they were written (src/top.cpp): cycles and resources are of the design"
     assert f"warning: edited: {told}; build the project again" in done.stderr
+    with pytest.warns(MuxflowWarning, match=r"edited: sources edited since they were written \(src/top\.cpp\)"):
+        Accelerator.emulate(workplace / "edited").close()
     entry = json.loads(done.stdout)
     assert entry["ladder"][0]["detail"].endswith(told)
     assert entry["remarks"] == told

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,15 @@ from command_line import run
 from onnx import TensorProto, helper, numpy_helper
 
 import muxflow
-from muxflow.dataflow.errors import MuxflowError
-from muxflow.dataflow.graph.graph import End, Entry, Graph, Readout
+from muxflow.dataflow.errors import GraphError, MuxflowError, UsageError
+from muxflow.dataflow.graph.graph import End, Entry, Graph, Node, Readout
+from muxflow.dataflow.graph.passes import append_arg_max, append_top_k
 from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.ops.fork import Fork
+from muxflow.dataflow.ops.scale import Scale
 from muxflow.frontend.floats import float_inputs
-from muxflow.images import Images, check_labels, file_images
-from muxflow.proving import images_for
+from muxflow.images import Images, file_images, labelled
+from muxflow.proving import accuracy_of, images_for
 
 COUNT = 6
 
@@ -101,7 +106,7 @@ def test_labels_that_are_no_class_name_the_output_before_width_converters(residu
     folded = muxflow.fit(replace(residual, readouts={"g": Readout((1.0,), (0.0,), (0, 1, 2, 3), (1, 4))}), fps=10).graph
     assert folded.outputs[0] != "g"
     with pytest.raises(MuxflowError, match="labels up to 4, and the classes of g are 0 to 3; count"):
-        check_labels(folded, Images({}, np.array([4]), "mine.npz", ""))
+        labelled(folded, Images({}, np.array([4]), "mine.npz", ""), None)
 
 
 def test_labels_that_are_no_class_are_refused_before_any_work(tmp_path: Path, graph: Graph) -> None:
@@ -118,8 +123,8 @@ def test_labels_that_are_no_class_are_refused_before_any_work(tmp_path: Path, gr
     ):
         images_for(logits, None, "test", None, None, tmp_path / "mine.npz")
     with pytest.raises(MuxflowError, match=rf"the classes of {output} are 0 to {stream.hi}; count"):
-        check_labels(graph, Images({}, np.array([stream.hi + 1]), "mine.npz", ""))
-    check_labels(graph, Images({}, np.array([stream.hi]), "mine.npz", ""))
+        labelled(graph, Images({}, np.array([stream.hi + 1]), "mine.npz", ""), None)
+    labelled(graph, Images({}, np.array([stream.hi]), "mine.npz", ""), None)
     opened = replace(logits, ends={output: End("logits", "head (Dense)", False)})
     assert images_for(opened, None, "test", None, None, tmp_path / "mine.npz").labels is not None
 
@@ -144,6 +149,56 @@ def test_labels_of_a_class_that_the_host_decides_are_warned_of(tmp_path: Path, g
     assert done.returncode == 0, done.stderr
     assert "warning: no accuracy: the host computes head (Dense), which decides the class" in done.stderr
     assert not any(line.startswith("accuracy") for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("shape", "bits", "why"),
+    [
+        ((2, 2), 2, r"y is a map of shape \(2, 2\), with no one value a class"),
+        ((1, 4), 1, "y has elements of one bit, of which none is the largest"),
+        ((1,), 2, "y is a single value, which is the largest of its own"),
+    ],
+)
+def test_outputs_that_say_no_class(tmp_path: Path, shape: tuple[int, ...], bits: int, why: str) -> None:
+    """Their labels are not counted, with a word; nothing orders them on the chip."""
+    size = int(np.prod(shape))
+    x, y = Stream((1, 1, size), 0, (1 << bits) - 1), Stream((1, 1, size), 0, (1 << bits) - 1)
+    readout = Readout((1.0,), (0.0,), tuple(range(size)), shape)
+    graph = Graph(
+        "plain", (Node("n", Scale([1] * size), ("x",), ("y",)),), {"x": x, "y": y}, ("x",), ("y",), {"y": readout}
+    )
+    assert re.fullmatch(why, graph.why_no_class("y"))
+    for append in (append_arg_max, partial(append_top_k, k=1)):
+        with pytest.raises(GraphError, match=f"^plain: {why}, so there are no logits to order"):
+            append(graph)
+    muxflow.save(graph, tmp_path / "plain.npz")
+    np.savez(tmp_path / "mine.npz", images=np.ones((COUNT, 1, 1, size), np.uint8), labels=np.zeros(COUNT, int))
+    assert run("build", "plain.npz", "-o", "project", "--fps", "100", cwd=tmp_path).returncode == 0
+    done = run("csim", "project", "--variant", "native", "--images", "mine.npz", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(f"warning: no accuracy: {why}", done.stderr) and json.loads(done.stdout)["accuracy"] is None
+
+
+def test_of_several_outputs_that_say_a_class_the_counted_one_is_named() -> None:
+    x = Stream((1, 1, 3), 0, 3)
+    nodes = (Node("f", Fork(2), ("x",), ("a", "b")), Node("n", Scale([1, 2, 0]), ("b",), ("c",)))
+    logits = Readout((1.0,), (0.0,), (0, 1, 2), (3,))
+    streams = {"x": x, "a": x, "b": x, "c": Stream((1, 1, 3), 0, 6)}
+    graph = Graph("two", nodes, streams, ("x",), ("a", "c"), {"a": logits, "c": logits})
+    codes = np.array([[3, 2, 0], [0, 1, 3], [1, 0, 0]]).reshape(3, 1, 1, 3)
+    images = Images({"x": codes}, np.array([1, 1, 0]), "mine.npz", "")
+    outputs = graph.run(codes, keep=graph.outputs)
+    for chosen, correct, named in ((None, 1, "a"), ("a", 1, "a"), ("c", 3, "c")):
+        found = accuracy_of(graph, labelled(graph, images, chosen), outputs)
+        assert found is not None and (found.correct, found.output) == (correct, named)
+        assert found.source == f"mine.npz, output {named}"
+    with pytest.raises(UsageError, match=r"^--labels-of 'x': no output of two that says a class; there is a, c$"):
+        labelled(graph, images, "x")
+    with pytest.raises(MuxflowError, match=r"labels up to 3, .* of a are 0 to 2; .* with --labels-of \(a, c\)"):
+        labelled(graph, replace(images, labels=np.array([3])), None)
+    graph = replace(graph, ends={"a": End("logits", "head (Dense)", False)})
+    found = accuracy_of(graph, labelled(graph, images, None), outputs)
+    assert found is not None and (found.correct, found.output) == (3, "")
 
 
 def test_floats_become_the_nearest_codes(tmp_path: Path, graph: Graph) -> None:
