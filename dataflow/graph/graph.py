@@ -182,9 +182,9 @@ class Graph:
         if end is not None and not end.ordered:
             return f"the host computes {end.rest}, which decides the class"
         if readout is not None and sum(size > 1 for size in readout.shape) > 1:
-            return f"{output} is a map of shape {readout.shape}, with no one value a class"
+            return f"{output} is a map of shape {readout.shape}, not one value a class"
         if readout is not None and len(readout.order) < 2:
-            return f"{output} is a single value, which is the largest of its own"
+            return f"{output} is a single value, not one a class"
         if readout is not None and (stream.lo, stream.hi) == (0, 1):
             return f"{output} has elements of one bit, of which none is the largest"
         return ""

@@ -154,9 +154,9 @@ def test_labels_of_a_class_that_the_host_decides_are_warned_of(tmp_path: Path, g
 @pytest.mark.parametrize(
     ("shape", "bits", "why"),
     [
-        ((2, 2), 2, r"y is a map of shape \(2, 2\), with no one value a class"),
+        ((2, 2), 2, r"y is a map of shape \(2, 2\), not one value a class"),
         ((1, 4), 1, "y has elements of one bit, of which none is the largest"),
-        ((1,), 2, "y is a single value, which is the largest of its own"),
+        ((1,), 2, "y is a single value, not one a class"),
     ],
 )
 def test_outputs_that_say_no_class(tmp_path: Path, shape: tuple[int, ...], bits: int, why: str) -> None:
