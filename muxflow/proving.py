@@ -18,6 +18,7 @@ from muxflow.dataflow.fit.design import Design
 from muxflow.dataflow.graph.graph import BATCH, Graph
 from muxflow.dataflow.graph.stream import random_codes
 from muxflow.dataflow.limits import MOST_ELEMENTS, check_elements
+from muxflow.dataflow.manifest import read_manifest
 from muxflow.dataflow.op import IntArray
 from muxflow.frontend import registry
 from muxflow.hls.vitis.csim import Variant
@@ -207,6 +208,13 @@ def _model_executions(project: Project, network: Any, opened: ExitStack) -> list
                 )
             executions.append(opened.enter_context(reader.execution(model, graph)))
     return executions
+
+
+def lost_model(folder: Path) -> str:
+    """Name the model file that a project was built with and that is there no more; "" where none is lost."""
+    manifest = read_manifest(folder)
+    names = (f"model{suffix}" for suffix in registry.suffixes())
+    return next((name for name in names if manifest and name in manifest.files and not (folder / name).exists()), "")
 
 
 def _simulation(project: Project, variant: Variant, bounded: bool, jobs: int, begin: Begin) -> CsimExecution:

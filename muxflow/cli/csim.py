@@ -14,7 +14,7 @@ import muxflow
 from muxflow.cli.console import MOST_JOBS, Json, ProjectArgument, Verbose, answer, next_command, out, tasks, warn
 from muxflow.cli.opening import opened_project, warn_of_untold
 from muxflow.cli.words import given_options
-from muxflow.dataflow.errors import UsageError
+from muxflow.dataflow.errors import MuxflowError, UsageError
 from muxflow.dataflow.quantities import counted, rate
 from muxflow.hls.design_file import load_design
 from muxflow.hls.registry import Simulated, owner_of
@@ -60,7 +60,9 @@ def csim(
     ] = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Differences at near ties, and a model that cannot be run, are errors too."),
+        typer.Option(
+            "--strict", help="Differences at near ties, and a model that cannot be run or is gone, are errors too."
+        ),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, max=MOST_JOBS, help="Processes that share the images.")] = os.cpu_count()
     or 1,
@@ -72,7 +74,7 @@ def csim(
     as_json: Json = False,
 ) -> None:
     """Simulate a project in C and compare every node with the graph, and the graph with the model, bit for bit."""
-    from muxflow.proving import images_for, project_report, prove
+    from muxflow.proving import images_for, lost_model, project_report, prove
 
     owner = owner_of(project)
     if owner is not None and isinstance(owner, Simulated):
@@ -96,6 +98,11 @@ def csim(
     if weights is not None:
         _csim_with(opened, weights, images, variants, bounded, jobs, as_json)
         return
+    if lost := lost_model(opened.path):
+        told = f"{project}: its {lost} is gone, so that nothing is compared with the model; build the project again"
+        if strict:
+            raise MuxflowError(told)
+        warn(told)
     with tasks(as_json) as begin:
         rungs, _, speeds = prove(
             opened,

@@ -74,6 +74,12 @@ def test_the_copy_of_the_model_gives_the_project_again_under_the_name_of_the_com
     done = run(*shlex.split(commands[0])[1:], cwd=tmp_path / "again")
     assert done.returncode == 0, done.stderr
     assert told(tmp_path / "again", "first") == (commands, digest)
+    (tmp_path / "first" / "model.onnx").unlink()
+    lost = "first: its model.onnx is gone, so that nothing is compared with the model; build the project again"
+    done = run("csim", "first", "--variant", "native", "--count", "1", cwd=tmp_path)
+    assert done.returncode == 0 and f"warning: {lost}" in done.stderr
+    done = run("csim", "first", "--variant", "native", "--strict", cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == f"error: {lost}"
     design = muxflow.open_project(tmp_path / "first").design
     muxflow.write(design, tmp_path / "p", extra={"model.onnx": b""})
     assert shlex.split(told(tmp_path, "p")[0][0])[2] == "my_net.onnx"
