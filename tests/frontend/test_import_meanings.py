@@ -144,3 +144,97 @@ def test_normalization_pixel_by_pixel(build: Any, prove: Any, tmp_path: Path) ->
     normalization(made, spatial=0)
     made.quant(scale=0.25, bits=4.0, signed=1)
     prove(made)
+
+
+WINDOWED = ("MaxPool", "AveragePool", "Conv", "ConvTranspose")
+
+
+def windowed(made: Any, op: str, size: int = 2, **attributes: Any) -> None:
+    if op.startswith("Conv"):
+        made.node(op, made.last, np.ones((4, 4, size, size), np.float32), **attributes)
+    else:
+        made.then(op, kernel_shape=[size, size], **attributes)
+
+
+@pytest.mark.parametrize("auto", ["VALID", "SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("op", WINDOWED)
+def test_padding_that_is_said_twice(build: Any, prove: Any, tmp_path: Path, op: str, auto: str) -> None:
+    """The ONNX runtime refuses such convolutions, and of pools leaves the pads out; its own inference of shapes heeds them."""
+    made = quantized(build)
+    windowed(made, op, auto_pad=auto, pads=[1, 1, 1, 1])
+    message = rf"^{made.nodes[-1].name} \({op}\): auto_pad {auto} and pads \(1, 1, 1, 1\), of which ONNX allows one"
+    with pytest.raises(UnsupportedError, match=message):
+        muxflow.load(written(made, tmp_path))
+    agreed = [[], [0, 0, 0, 0], {"VALID": [0, 0, 0, 0], "SAME_UPPER": [0, 0, 1, 1], "SAME_LOWER": [1, 1, 0, 0]}[auto]]
+    for pads in agreed:
+        made = quantized(build)
+        windowed(made, op, auto_pad=auto, **({"pads": pads} if pads else {}))
+        made.quant(scale=0.5, bits=4.0, signed=1)
+        if op.startswith("Conv") and pads:
+            with pytest.raises(UnsupportedError, match="of which ONNX allows one"):
+                muxflow.load(written(made, tmp_path))
+        else:
+            prove(made)
+
+
+def test_a_way_to_pad_that_onnx_has_not(build: Any, tmp_path: Path) -> None:
+    for op in WINDOWED:
+        made = quantized(build)
+        windowed(made, op, auto_pad="SAME")
+        with pytest.raises(UnsupportedError, match=rf"\({op}\): auto_pad 'SAME'; supported: NOTSET"):
+            muxflow.load(written(made, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "met"),
+    [
+        ({"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [0, 3]}, r"\(0, 3\) with strides \(2, 2\)"),
+        ({"strides": [2, 2], "output_padding": [2, 0]}, r"\(2, 0\) with strides \(2, 2\)"),
+        ({"dilations": [3, 3], "output_padding": [1, 0]}, r"\(1, 0\) with strides \(1, 1\)"),
+        (
+            {"strides": [2, 2], "output_shape": [15, 13]},
+            r"\(2, 0\), which output_shape \(15, 13\) asks for, with strides \(2, 2\)",
+        ),
+    ],
+)
+def test_output_padding_of_a_stride_or_more(build: Any, tmp_path: Path, attributes: Any, met: str) -> None:
+    """There the ONNX runtime reads a longer input, and ONNX' reference none."""
+    made = quantized(build)
+    windowed(made, "ConvTranspose", 3, **attributes)
+    with pytest.raises(UnsupportedError, match=rf"^ConvTranspose_1 \(ConvTranspose\): output_padding {met}; supported"):
+        muxflow.load(written(made, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("size", "attributes"),
+    [
+        (1, {"strides": [2, 1], "pads": [0, 0, 1, 1]}),
+        (2, {"strides": [2, 2], "pads": [2, 0, 0, 0]}),
+        (2, {"strides": [1, 1], "pads": [2, 2, 2, 2]}),
+        (2, {"dilations": [7, 1], "pads": [1, 0, 1, 0]}),
+    ],
+)
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "counted"])
+def test_windows_of_padding_alone(build: Any, tmp_path: Path, op: str, size: int, attributes: Any) -> None:
+    """The runtime refuses most of them, others call their maximum 0, and the least code is it in no library."""
+    counted = {"count_include_pad": 1} if op == "counted" else {}
+    op = "AveragePool" if counted else op
+    made = quantized(build)
+    windowed(made, op, size, **attributes, **counted)
+    with pytest.raises(UnsupportedError, match=rf"^{op}_1 \({op}\): a window lies in the padding whole"):
+        muxflow.load(written(made, tmp_path))
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_windows_with_a_pixel_each(build: Any, prove: Any, op: str) -> None:
+    """As much padding as leaves one, and windows that dilation spreads over the whole map."""
+    for size, attributes in (
+        (3, {"pads": [2, 2, 2, 2]}),
+        (2, {"pads": [1, 0, 1, 0], "strides": [3, 1]}),
+        (2, {"pads": [1, 1, 1, 1], "dilations": [6, 5]}),
+        (3, {"pads": [0, 1, 2, 0], "strides": [2, 3], "ceil_mode": 1}),
+    ):
+        made = quantized(build)
+        windowed(made, op, size, **attributes)
+        made.quant(scale=0.5, bits=4.0, signed=1)
+        prove(made)
