@@ -60,7 +60,7 @@ def along_axis(node: ModelNode, parameter: npt.NDArray[Any], rank: int, axis: st
 
     `axis`: the attribute that names the axis of a vector. Raises UnsupportedError for parameters of blocks.
     """
-    if parameter.size == 1:
+    if parameter.size == 1 and parameter.ndim < 2:
         return parameter.reshape(1)
     place = int(node.attributes.get(axis, 1))
     if parameter.ndim != 1 or not -rank <= place < rank or node.attributes.get("block_size", 0):
@@ -82,6 +82,11 @@ def _dequantized(node: ModelNode, operands: Sequence[Constant]) -> Constant:
     zero_point = along_axis(node, zero[0].astype(np.int64), integers.ndim) if zero and zero[0].size else 0
     codes = integers.astype(np.int64) - zero_point
     values = codes.astype(np.float32) * scale
+    if values.shape != integers.shape:
+        raise UnsupportedError(
+            f"{node.label}: scales or zero points for {scale.size} channels of integers of shape {integers.shape}; give one "
+            "number, or one for each channel"
+        )
     return Constant(values, codes, scale.astype(np.float64)) if (scale > 0).all() else Constant(values)
 
 

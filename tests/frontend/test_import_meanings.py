@@ -238,3 +238,83 @@ def test_windows_with_a_pixel_each(build: Any, prove: Any, op: str) -> None:
         windowed(made, op, size, **attributes)
         made.quant(scale=0.5, bits=4.0, signed=1)
         prove(made)
+
+
+@pytest.mark.parametrize("reader", ["input", "data", "constant", "padded"])
+@pytest.mark.parametrize(
+    ("what", "position", "shape"),
+    [
+        ("scale", 1, (2,)),
+        ("scale", 1, (1, 4, 1)),
+        ("zero point", 2, (1, 5, 1, 1)),
+        ("zero point", 2, (3, 1, 1, 1)),
+        ("bit width", 3, (1, 1, 1, 1, 1)),
+    ],
+)
+def test_parameters_that_do_not_broadcast(
+    build: Any, tmp_path: Path, reader: str, what: str, position: int, shape: tuple[int, ...]
+) -> None:
+    """Equal numbers count as one only where QONNX takes them."""
+    if what == "scale" and len(shape) == 3:
+        shape = (1, 5, 1) if reader == "input" else (4, 2, 1)
+    made = build((1, 4, 6, 6))
+    if reader != "input":
+        made.quant("x", 0.25, bits=4.0)
+    if reader == "padded":
+        made.then("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    data = made.last
+    made.quant(np.ones((7, 4, 6, 6)) if reader == "constant" else data, 0.5, bits=4.0, signed=1)
+    node = made.nodes[-1]
+    values = {"scale": 0.5, "zero point": 0.0, "bit width": 4.0}
+    node.input[position] = made.constant(np.full(shape, values[what], np.float32))
+    if reader == "constant":
+        made.node("Add", data, made.last)
+    with pytest.raises(UnsupportedError, match=rf"^{node.name} \(Quant\): a {what} of shape .* does not broadcast"):
+        muxflow.load(written(made, tmp_path))
+
+
+@pytest.mark.parametrize("position", [1, 3, 4])
+def test_parameters_of_trunc_that_do_not_broadcast(build: Any, tmp_path: Path, position: int) -> None:
+    made = quantized(build, (1, 4))
+    values = [np.float32(one) for one in (0.25, 0.0, 4.0, 3.0)]
+    values[position - 1] = values[position - 1].reshape(1, 1, 1)
+    made.node("Trunc", made.last, *values, domain="qonnx.custom_op.general", rounding_mode="FLOOR")
+    with pytest.raises(UnsupportedError, match=r"^Trunc_1 \(Trunc\): a parameter c\d of shape \(1, 1, 1\) does not"):
+        muxflow.load(written(made, tmp_path))
+
+
+@pytest.mark.parametrize("places", [("QuantizeLinear",), ("DequantizeLinear",)])
+def test_linear_parameters_that_are_no_vectors(build: Any, tmp_path: Path, places: tuple[str, ...]) -> None:
+    made = build((1, 4, 6, 6))
+    for op in ("QuantizeLinear", "DequantizeLinear"):
+        scale = np.full((1, 1) if op in places else (), 0.5, np.float32)
+        made.then(op, scale, np.zeros(scale.shape, np.uint8))
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedError, match=r"scales or zero points of shape \(1, 1\) on axis 1 of 4"):
+        muxflow.load(tmp_path / "net.onnx")
+
+
+def test_linear_scales_for_other_channels(build: Any, tmp_path: Path) -> None:
+    made = quantized(build)
+    data = made.last
+    integers = np.ones((2, 1, 1, 1), np.int8)
+    weights = made.node("DequantizeLinear", integers, np.full(4, 0.5, np.float32), np.zeros(4, np.int8), axis=1)
+    made.node("Conv", data, weights)
+    with pytest.raises(UnsupportedError, match=r"for 4 channels of integers of shape \(2, 1, 1, 1\)"):
+        muxflow.load(written(made, tmp_path))
+
+
+def test_quantizers_that_leave_their_attributes_out(build: Any, prove: Any, tmp_path: Path) -> None:
+    """They are signed and not narrow, as QONNX' documentation says; its code does not run such nodes."""
+    made = build((1, 4))
+    data = made.quant("x", 0.25, bits=4.0, signed=1)
+    weights = made.weights(np.arange(-8, 8).reshape(4, 4), bits=4.0)
+    made.node("MatMul", data, weights)
+    made.quant(scale=1.0, bits=6.0, signed=1)
+    made.node("Trunc", made.last, *map(np.float32, (1, 0, 6, 3)), domain="qonnx.custom_op.general")
+    for node in made.nodes:
+        del node.attribute[:]
+    graph = prove(made)
+    assert (graph.streams[graph.inputs[0]].lo, graph.streams[graph.inputs[0]].hi) == (-8, 7)
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    assert all(one.supported for one in muxflow.check(tmp_path / "net.onnx"))
