@@ -45,6 +45,7 @@ def fold(node: ModelNode, operands: Sequence[Constant], opset: int) -> Constant:
     """
     if node.op_type == "DequantizeLinear":
         return _dequantized(node, operands)
+    _check_reference(node, opset)
     values = [operand.value for operand in operands]
     result = _evaluate(node, values, opset)
     moved = operands if node.op_type == "Concat" else operands[:1]
@@ -53,6 +54,17 @@ def fold(node: ModelNode, operands: Sequence[Constant], opset: int) -> Constant:
     parts = [(one.codes, np.broadcast_to(one.scale, one.codes.shape)) for one in moved if one.codes is not None]
     codes, scale = (_evaluate(node, [*part, *values[len(moved) :]], opset) for part in zip(*parts, strict=True))
     return Constant(result, codes, scale)
+
+
+def _check_reference(node: ModelNode, opset: int) -> None:
+    """Raise UnsupportedError for a node of constants that ONNX' reference evaluator computes otherwise than the ONNX runtime."""
+    why = ""
+    if node.op_type == "BatchNormalization" and 7 <= opset < 14:
+        why = f"which mixes statistics of its input in at opset {opset}; export at opset 14 or later"
+    elif str(node.attributes.get("auto_pad", "NOTSET")) != "NOTSET":
+        why = f"which reads auto_pad {node.attributes['auto_pad']} in a way of its own; write pads in numbers"
+    if why:
+        raise UnsupportedError(f"{node.label}: all its inputs are constants, computed by ONNX' reference, {why}")
 
 
 def along_axis(node: ModelNode, parameter: npt.NDArray[Any], rank: int, axis: str = "axis") -> npt.NDArray[Any]:

@@ -318,3 +318,31 @@ def test_quantizers_that_leave_their_attributes_out(build: Any, prove: Any, tmp_
     assert (graph.streams[graph.inputs[0]].lo, graph.streams[graph.inputs[0]].hi) == (-8, 7)
     onnx.save(made.model(), tmp_path / "net.onnx")
     assert all(one.supported for one in muxflow.check(tmp_path / "net.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("op", "opset", "attributes", "message"),
+    [
+        ("BatchNormalization", 9, {}, "which mixes statistics of its input in at opset 9; export at opset 14 or later"),
+        ("Conv", 20, {"auto_pad": "VALID"}, "which reads auto_pad VALID in a way of its own; write pads in numbers"),
+        ("MaxPool", 20, {"auto_pad": "SAME_LOWER", "kernel_shape": [2, 2]}, "which reads auto_pad SAME_LOWER"),
+        ("BatchNormalization", 14, {}, ""),
+        ("Conv", 20, {"auto_pad": "NOTSET"}, ""),
+    ],
+)
+def test_constants_that_the_reference_computes_otherwise(
+    build: Any, prove: Any, tmp_path: Path, op: str, opset: int, attributes: Any, message: str
+) -> None:
+    """The runtime, by which the file is executed, gives other numbers than what the import computed."""
+    made = quantized(build, opset=opset)
+    data = made.last
+    more = {"BatchNormalization": [np.float32([1, 2, 1, 2])] * 4, "Conv": [np.ones((4, 4, 1, 1), np.float32)]}
+    made.node(op, np.arange(4 * 36, dtype=np.float32).reshape(1, 4, 6, 6) / 8, *more.get(op, []), **attributes)
+    made.node("Add", data, made.last)
+    made.quant(scale=0.5, bits=4.0, signed=1)
+    if not message:
+        prove(made)
+        return
+    onnx.save(made.model(), tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedError, match=rf"^{op}_1 \({op}\): all its inputs are constants, .*{message}"):
+        muxflow.load(tmp_path / "net.onnx")
