@@ -10,7 +10,7 @@ from typing import Literal
 from muxflow.dataflow.errors import UnsupportedError
 from muxflow.dataflow.fit.folded import Folded
 from muxflow.dataflow.graph.node import Node
-from muxflow.dataflow.graph.stream import Stream
+from muxflow.dataflow.graph.stream import LEAST, Stream
 from muxflow.hls.kernels import KERNELS, Table, Unit
 from muxflow.hls.names import identifiers
 from muxflow.hls.tables import table_definition, table_type, words
@@ -27,7 +27,9 @@ def by_table(placements: Mapping[str, str]) -> Placement:
 
 
 def cpp(value: int | bool) -> str:
-    """Write a template argument."""
+    """Write a template argument; C++ has no literal for the least integer of 64 bits."""
+    if value == LEAST:
+        return f"({LEAST + 1}LL - 1)"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

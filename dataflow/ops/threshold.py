@@ -44,6 +44,9 @@ class Threshold(Op):
             )
         if (thresholds[:, 1:] < thresholds[:, :-1]).any():
             raise GraphError("threshold: the thresholds of a row must not descend")
+        if ((falling != 0) & (falling != 1)).any():
+            odd = int(falling[(falling != 0) & (falling != 1)][0])
+            raise GraphError(f"threshold: falling {odd}; expected 0 or 1 for each row")
         object.__setattr__(self, "thresholds", thresholds)
         object.__setattr__(self, "falling", falling)
 

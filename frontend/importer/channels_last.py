@@ -17,7 +17,7 @@ def as_channel_first(importer: Importer, node: ModelNode, op_type: str) -> Value
     tensor = importer.tensor(node, 0)
     first = f"{node.inputs[0]} channel-first"
     importer.values[first] = replace(tensor, index=np.moveaxis(tensor.index, -1, 0))
-    standard = replace(node, op_type=op_type, domain=STANDARD, inputs=(first, *node.inputs[1:]))
+    standard = replace(node, op_type=op_type, kind=node.shown, domain=STANDARD, inputs=(first, *node.inputs[1:]))
     result = handlers()[STANDARD, op_type](importer, standard)
     assert isinstance(result, Tensor)
     if importer.tensors.get(result.stream) == node.outputs[0]:

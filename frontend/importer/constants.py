@@ -45,6 +45,7 @@ def fold(node: ModelNode, operands: Sequence[Constant], opset: int) -> Constant:
     """
     if node.op_type == "DequantizeLinear":
         return _dequantized(node, operands)
+    _check_reference(node, opset)
     values = [operand.value for operand in operands]
     result = _evaluate(node, values, opset)
     moved = operands if node.op_type == "Concat" else operands[:1]
@@ -55,12 +56,23 @@ def fold(node: ModelNode, operands: Sequence[Constant], opset: int) -> Constant:
     return Constant(result, codes, scale)
 
 
+def _check_reference(node: ModelNode, opset: int) -> None:
+    """Raise UnsupportedError for a node of constants that ONNX' reference evaluator computes otherwise than the ONNX runtime."""
+    why = ""
+    if node.op_type == "BatchNormalization" and 7 <= opset < 14:
+        why = f"which mixes statistics of its input in at opset {opset}; export at opset 14 or later"
+    elif str(node.attributes.get("auto_pad", "NOTSET")) != "NOTSET":
+        why = f"which reads auto_pad {node.attributes['auto_pad']} in a way of its own; write pads in numbers"
+    if why:
+        raise UnsupportedError(f"{node.label}: all its inputs are constants, computed by ONNX' reference, {why}")
+
+
 def along_axis(node: ModelNode, parameter: npt.NDArray[Any], rank: int, axis: str = "axis") -> npt.NDArray[Any]:
     """Reshape a scale or a zero point so that it broadcasts against a tensor of a rank, the batch included.
 
     `axis`: the attribute that names the axis of a vector. Raises UnsupportedError for parameters of blocks.
     """
-    if parameter.size == 1:
+    if parameter.size == 1 and parameter.ndim < 2:
         return parameter.reshape(1)
     place = int(node.attributes.get(axis, 1))
     if parameter.ndim != 1 or not -rank <= place < rank or node.attributes.get("block_size", 0):
@@ -82,6 +94,11 @@ def _dequantized(node: ModelNode, operands: Sequence[Constant]) -> Constant:
     zero_point = along_axis(node, zero[0].astype(np.int64), integers.ndim) if zero and zero[0].size else 0
     codes = integers.astype(np.int64) - zero_point
     values = codes.astype(np.float32) * scale
+    if values.shape != integers.shape:
+        raise UnsupportedError(
+            f"{node.label}: scales or zero points for {scale.size} channels of integers of shape {integers.shape}; give one "
+            "number, or one for each channel"
+        )
     return Constant(values, codes, scale.astype(np.float64)) if (scale > 0).all() else Constant(values)
 
 

@@ -86,6 +86,11 @@ def batch_normalization(importer: Importer, node: ModelNode) -> Value:
     """Import batch normalisation at inference."""
     tensor = importer.tensor(node, 0)
     channels = tensor.index.shape[0]
+    if not node.attributes.get("spatial", 1) and tensor.index.ndim > 1:
+        raise UnsupportedError(
+            f"{node.label}: spatial=0, which normalizes each pixel by numbers of its own; supported is spatial=1, or Mul and "
+            "Add with constants of the whole map in its place"
+        )
     operands: list[npt.NDArray[np.float32] | None] = [None]
     for position in range(1, 5):
         vector = importer.constant(node, position).astype(np.float32)

@@ -83,11 +83,12 @@ def _pooled(importer: Importer, node: ModelNode, tensor: Tensor, window: Sliding
     """Apply a pool whose window pads as the node itself says."""
     source = importer.streams[tensor.stream]
     whole = with_hanging_windows(window, source) if node.attributes.get("ceil_mode", 0) else window
+    whole.infer(source)  # raises where there is no such window, or too much padding to count in
+    counts = _counts(node, whole, source.shape[:-1])
     if _mode(node) == "max":
         tensor = _rising(importer, node, tensor)
         return _maximum(importer, node, tensor, replace(whole, pad_code=importer.streams[tensor.stream].lo))
     if not node.attributes.get("count_include_pad", 0):
-        counts = _counts(node, whole, source.shape[:-1])
         return _average(importer, node, tensor, whole, counts)
     if whole != window:
         raise UnsupportedError(
@@ -149,16 +150,24 @@ def _average(
 
 
 def _counts(node: ModelNode, window: SlidingWindow, sizes: tuple[int, ...]) -> IntArray:
-    """Count the elements of the map in each window, in row-major order."""
+    """Count the elements of the map in each window, in row-major order.
+
+    Raises UnsupportedError naming the node where a window has none: libraries differ on its maximum, and refuse such nodes.
+    """
     counts = np.ones(1, np.int64)
     axes = zip(
         sizes, window.pads, window.kernel, window.stride, window.dilation, window.output_size(*sizes), strict=False
     )
     for size, before, kernel, stride, dilation, places in axes:
-        at = np.arange(places)[:, None] * stride - before + np.arange(kernel) * dilation
-        counts = (counts[:, None] * ((at >= 0) & (at < size)).sum(axis=1)).reshape(-1)
+        start = np.arange(places) * stride - before
+        first = np.maximum(0, -(start // dilation))
+        last = np.minimum(kernel - 1, (size - 1 - start) // dilation)
+        counts = (counts[:, None] * np.maximum(0, last - first + 1)).reshape(-1)
     if not counts.all():
-        raise UnsupportedError(f"{node.label}: a window lies in the padding whole, and its average is 0 / 0; pad less")
+        raise UnsupportedError(
+            f"{node.label}: a window lies in the padding whole (kernel {window.kernel}, pads {window.pads}), and has no "
+            f"{'maximum' if _mode(node) == 'max' else 'average'}; pad less, at most half of the kernel"
+        )
     return counts
 
 

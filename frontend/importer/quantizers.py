@@ -48,7 +48,7 @@ class Quantizer:
     """A Quant, BipolarQuant or Trunc node: `scale` and `zero_point` as arrays that broadcast against its input.
 
     `scale` is that of the output; `cut` holds scale and bit width of the input of a Trunc node, and is None elsewhere.
-    `rows`: into how many rows the quantizer itself divides the stream.
+    `rows`: into how many rows the quantizer itself divides the stream. `width_shape`: of the tensor that holds `bits`.
     """
 
     scale: Floats
@@ -61,6 +61,7 @@ class Quantizer:
     cut: tuple[Floats, Floats] | None = None
     separate_scale: bool = False
     rows: int = 1
+    width_shape: tuple[int, ...] = ()
 
     def levels(self, values: Floats, scale: Floats, zero_point: Floats) -> Floats:
         """Compute quantized floats, by the model's own quantizer; the parameters spread like the values."""
@@ -166,6 +167,7 @@ def read_quantizer(importer: Importer, node: ModelNode, most_bits: int) -> Quant
         bool(node.attributes.get("signed", 1)),
         bool(node.attributes.get("narrow", 0)),
         _rounding(node, "ROUND"),
+        width_shape=importer.constant(node, 3).shape,
     )
 
 
@@ -176,6 +178,42 @@ def quantize(importer: Importer, node: ModelNode) -> Value:
     return quantized(importer, node, lambda most_bits: read_quantizer(importer, node, most_bits))
 
 
+def _check_shape(node: ModelNode, what: str, given: tuple[int, ...], shape: tuple[int, ...], first: str = "N") -> None:
+    """Raise UnsupportedError where a parameter of a quantizer does not broadcast against what it reads, equal numbers too.
+
+    `first`: how the first axis is shown, that of the images in data.
+    """
+    try:
+        fits = np.broadcast_shapes(given, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        against = ", ".join((first, *map(str, shape[1:]))) if shape else ""
+        raise UnsupportedError(
+            f"{node.label}: a {what} of shape {given} does not broadcast against ({against}); give one number, or one for each "
+            "channel on the channels' axis"
+        )
+
+
+def _check_data(node: ModelNode, quantizer: Quantizer, shape: tuple[int, ...]) -> None:
+    """Raise UnsupportedError where parameters do not broadcast against data of a shape, the batch left out."""
+    parameters = {"scale": quantizer.scale.shape, "zero point": quantizer.zero_point.shape}
+    for what, given in (*parameters.items(), ("bit width", quantizer.width_shape)):
+        _check_shape(node, what, given, (1, *shape))
+
+
+def _check_constant(node: ModelNode, quantizer: Quantizer, shape: tuple[int, ...]) -> None:
+    """Raise UnsupportedError where parameters and a constant do not broadcast; scale and zero point may give it more axes."""
+    parameters = {"scale": quantizer.scale.shape, "zero point": quantizer.zero_point.shape}
+    try:
+        shape = np.broadcast_shapes(shape, *parameters.values())
+    except ValueError:
+        for what, given in parameters.items():
+            _check_shape(node, what, given, shape, *map(str, shape[:1]))
+        raise
+    _check_shape(node, "bit width", quantizer.width_shape, shape, *map(str, shape[:1]))
+
+
 def quantized(importer: Importer, node: ModelNode, read: Callable[[int], Quantizer]) -> Value:
     """Quantize what a node reads: a constant, the model's input, or data.
 
@@ -184,11 +222,16 @@ def quantized(importer: Importer, node: ModelNode, read: Callable[[int], Quantiz
     value = importer.values[node.inputs[0]]
     if isinstance(value, Constant):
         quantizer = read(CONSTANT_BITS)
+        _check_constant(node, quantizer, value.value.shape)
         levels = quantizer.levels(value.value.astype(np.float32), quantizer.scale, quantizer.zero_point)
         return Constant(levels, codes_of(levels, quantizer.scale), quantizer.scale.astype(np.float64))
     if isinstance(value, Image) and importer.given_grid(value) is None:
-        return _open_input(importer, node, value, read(INPUT_BITS))
-    return activation(importer, node, importer.tensor(node, 0), read(ACTIVATION_BITS))
+        quantizer = read(INPUT_BITS)
+        _check_data(node, quantizer, value.index.shape)
+        return _open_input(importer, node, value, quantizer)
+    tensor, quantizer = importer.tensor(node, 0), read(ACTIVATION_BITS)
+    _check_data(node, quantizer, tensor.index.shape)
+    return activation(importer, node, tensor, quantizer)
 
 
 def _open_input(importer: Importer, node: ModelNode, image: Image, quantizer: Quantizer) -> Tensor:
@@ -219,6 +262,9 @@ def truncate(importer: Importer, node: ModelNode) -> Value:
     width = importer.constant(node, 3).astype(np.float32)
     if max(before.size, zero_point.size, scale.size, width.size) > 1 or zero_point.any():
         raise UnsupportedError(f"{node.label}: scales a channel or a zero point; use one scale and no zero point")
+    for position in range(1, len(node.inputs)):
+        given = importer.constant(node, position).shape
+        _check_shape(node, f"parameter {node.inputs[position]}", given, (1, *tensor.index.shape))
     quantizer = Quantizer(
         scale.reshape(1),
         zero_point.reshape(1),

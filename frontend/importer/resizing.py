@@ -20,7 +20,7 @@ from muxflow.frontend.importer.maps import feature_map, in_blocks
 from muxflow.frontend.importer.padding import code_of
 from muxflow.frontend.importer.values import Doubles, Image, Numbers, Padded, Tensor, Value
 from muxflow.frontend.importer.walk import Importer
-from muxflow.frontend.importer.windows import SAME, check_kernel, numbers
+from muxflow.frontend.importer.windows import SAME, auto_pad, check_kernel, check_padded_once, numbers
 from muxflow.frontend.model import Constant, ModelNode
 
 MAPS = f"{SUPPORTED_MAPS} maps"
@@ -224,7 +224,8 @@ def _around(node: ModelNode, sizes: tuple[int, ...], kernel: tuple[int, ...]) ->
     rank = len(sizes)
     stride, dilation = (numbers(node, name, rank, 1) for name in ("strides", "dilations"))
     pads, more = numbers(node, "pads", 2 * rank, 0), numbers(node, "output_padding", rank, 0)
-    auto = str(node.attributes.get("auto_pad", "NOTSET"))
+    auto = auto_pad(node)
+    check_padded_once(node, pads)
     wanted = node.attributes.get("output_shape")
     if auto in SAME and wanted is None:
         wanted = tuple(size * step for size, step in zip(sizes, stride, strict=True))
@@ -237,9 +238,19 @@ def _around(node: ModelNode, sizes: tuple[int, ...], kernel: tuple[int, ...]) ->
         halves = [(max(total, 0) // 2, max(total, 0) - max(total, 0) // 2) for total in totals]
         halves = halves if auto == "SAME_UPPER" else [(large, small) for small, large in halves]
         pads = (*(first for first, _ in halves), *(last for _, last in halves))
+    if any(extra >= step for extra, step in zip(more, stride, strict=True)):
+        raise UnsupportedError(
+            f"{node.label}: output_padding {more}{_from_shape(node)} with strides {stride}; supported is less than a stride, as "
+            "beyond the ONNX runtime computes other numbers than ONNX defines: pad the output by a Pad node"
+        )
     before = (r - p for r, p in zip(reach, pads[:rank], strict=True))
     after = (r - p + extra for r, p, extra in zip(reach, pads[rank:], more, strict=True))
     return (*before, *after)
+
+
+def _from_shape(node: ModelNode) -> str:
+    shape = node.attributes.get("output_shape")
+    return f", which output_shape {tuple(shape)} asks for," if shape is not None else ""
 
 
 def _turned(weights: Constant, groups: int) -> Constant:

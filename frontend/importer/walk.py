@@ -23,6 +23,7 @@ from muxflow.dataflow.text import reason
 from muxflow.frontend.importer.advice import ADVICE, HARDWARE
 from muxflow.frontend.importer.constants import finite, fold
 from muxflow.frontend.importer.handling import Handler, handlers
+from muxflow.frontend.importer.inference import check_inference
 from muxflow.frontend.importer.inputs import Inputs, check_type, image_of
 from muxflow.frontend.importer.layout import SUPPORTED_MAPS, natural
 from muxflow.frontend.importer.leaving import CHOICES, HostComputes, Leaving
@@ -250,6 +251,7 @@ class Importer:
         return found if isinstance(found, Sequence) else (found,)
 
     def _visit(self, node: ModelNode) -> Value | Sequence[Value]:
+        check_inference(node, self.values, self.opset)
         operands = [self.values[name] for name in node.inputs]
         constants = [value for value in operands if isinstance(value, Constant)]
         if node.domain == STANDARD and len(constants) == len(operands):

@@ -24,13 +24,40 @@ def window_of(node: ModelNode, kernel: tuple[int, ...], sizes: Sequence[int], gr
     stride = numbers(node, "strides", rank, 1)
     dilation = numbers(node, "dilations", rank, 1)
     pads = numbers(node, "pads", 2 * rank, 0)
-    auto = node.attributes.get("auto_pad", "NOTSET")
-    if auto in SAME:
+    auto = auto_pad(node)
+    if auto == "VALID":
+        pads = (0,) * (2 * rank)
+    elif auto in SAME:
         _check_same(node, kernel, stride, dilation)
         pads = same_pads(auto, sizes, kernel, stride, dilation)
-    elif auto not in ("NOTSET", "VALID"):
-        raise UnsupportedError(f"{node.label}: auto_pad {auto!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER")
+    check_padded_once(node, pads)
     return SlidingWindow(kernel, stride, dilation, pads, groups)
+
+
+def auto_pad(node: ModelNode) -> str:
+    """Return the way in which a node pads; raises UnsupportedError for one that ONNX has not."""
+    auto = str(node.attributes.get("auto_pad", "NOTSET"))
+    if auto not in ("NOTSET", "VALID", *SAME):
+        raise UnsupportedError(f"{node.label}: auto_pad {auto!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER")
+    return auto
+
+
+def check_padded_once(node: ModelNode, pads: Sequence[int]) -> None:
+    """Raise UnsupportedError where `auto_pad`, which asks for `pads`, and the attribute `pads` stand together.
+
+    The ONNX runtime refuses such a convolution, and takes a pool that has other numbers there in one way, others in another.
+    """
+    auto, given = node.attributes.get("auto_pad", "NOTSET"), tuple(node.attributes.get("pads", ()))
+    if (
+        auto == "NOTSET"
+        or not given
+        or (not node.op_type.startswith("Conv") and (not any(given) or given == tuple(pads)))
+    ):
+        return
+    raise UnsupportedError(
+        f"{node.label}: auto_pad {auto} and pads {given}, of which ONNX allows one: the ONNX runtime refuses the node or "
+        "leaves pads out, others heed them; take one of both away"
+    )
 
 
 def _check_same(node: ModelNode, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> None:

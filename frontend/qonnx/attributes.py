@@ -43,9 +43,12 @@ FLAGS = frozenset(
 def check_attributes(node: onnx.NodeProto, opset: int) -> None:
     """Raise UnsupportedError naming a node's attribute that is there twice, stands for another one, or has a wrong type or value.
 
-    `opset`: of the standard operators. Attributes that the operator does not declare may have any type.
+    `opset`: of the standard operators, which have no attributes beside those that they declare at it: the ONNX runtime refuses
+    others. Those that another operator does not declare may have any type.
     """
     declared = _declared(node.op_type, OWN_DOMAINS.get(node.domain, node.domain), opset)
+    if node.domain in STANDARD_DOMAINS:
+        _check_declared(node, opset)
     seen: set[str] = set()
     for entry in node.attribute:
         kind = AttributeProto.AttributeType.Name(entry.type)
@@ -67,6 +70,24 @@ def check_attributes(node: onnx.NodeProto, opset: int) -> None:
         seen.add(entry.name)
 
 
+def _check_declared(node: onnx.NodeProto, opset: int) -> None:
+    """Raise UnsupportedError naming an attribute that a standard operator has not at an opset, and where it has it."""
+    schema = _schema(node.op_type, opset)
+    if schema is None or schema.deprecated:
+        return
+    odd = next((entry.name for entry in node.attribute if entry.name not in schema.attributes), None)
+    if odd is None:
+        return
+    versions = range(1, onnx.defs.onnx_opset_version() + 1)
+    having = [version for version in versions if odd in _declared(node.op_type, "", version)]
+    which = f"opset {opset}; opsets {having[0]} to {having[-1]} have it" if having else "any opset"
+    remedy = "export the model at one of those, or take the attribute away" if having else "take it away"
+    raise UnsupportedError(
+        f"{_label(node)}: {node.op_type} has no attribute {in_one_line(odd)} at {which}: libraries refuse it or pass over it, "
+        f"so {remedy}"
+    )
+
+
 def check_ends(node: onnx.NodeProto, opset: int) -> None:
     """Raise UnsupportedError naming a node of a standard operator with more inputs or outputs than it has.
 
@@ -74,9 +95,8 @@ def check_ends(node: onnx.NodeProto, opset: int) -> None:
     """
     if node.domain not in STANDARD_DOMAINS:
         return
-    try:
-        schema = onnx.defs.get_schema(node.op_type, opset, "")
-    except onnx.defs.SchemaError:
+    schema = _schema(node.op_type, opset)
+    if schema is None:
         return
     for what, names, most in (("inputs", node.input, schema.max_input), ("outputs", node.output, schema.max_output)):
         if len(names) > most:
@@ -90,15 +110,24 @@ def _label(node: onnx.NodeProto) -> str:
 
 
 @cache
+def _schema(op_type: str, opset: int) -> onnx.defs.OpSchema | None:
+    """Give what a standard operator declares at an opset, None where the installed ONNX has no such operator."""
+    try:
+        return onnx.defs.get_schema(op_type, opset, "")
+    except onnx.defs.SchemaError:
+        return None
+
+
+@cache
 def _declared(op_type: str, domain: str, opset: int) -> Mapping[str, str]:
     """Give the types of an operator's attributes by name, none of an operator that is not known."""
+    if domain in STANDARD_DOMAINS:
+        schema = _schema(op_type, opset)
+        return {name: entry.type.name for name, entry in schema.attributes.items()} if schema is not None else {}
+    if domain not in OWN_DOMAINS:
+        return {}
     try:
-        if domain in STANDARD_DOMAINS:
-            found = onnx.defs.get_schema(op_type, opset, "").attributes
-            return {name: entry.type.name for name, entry in found.items()}
-        if domain in OWN_DOMAINS:
-            kinds = getCustomOp(helper.make_node(op_type, (), (), domain=domain)).get_nodeattr_types()
-            return {name: FIELDS.get(entry[0], entry[0].upper()) for name, entry in kinds.items()}
-    except (onnx.defs.SchemaError, KeyError):
-        pass
-    return {}
+        kinds = getCustomOp(helper.make_node(op_type, (), (), domain=domain)).get_nodeattr_types()
+    except KeyError:
+        return {}
+    return {name: FIELDS.get(entry[0], entry[0].upper()) for name, entry in kinds.items()}

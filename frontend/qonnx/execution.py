@@ -167,7 +167,7 @@ class _Node:
         return np.moveaxis(found, 1, -1)
 
     def _model(self, given: Mapping[str, Array]) -> onnx.ModelProto:
-        proto = self._explicit(next(iter(given.values()), np.zeros(0)))
+        proto = self._explicit(given)
         infos = [
             helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
             for name, value in given.items()
@@ -179,18 +179,17 @@ class _Node:
             graph, opset_imports=[helper.make_opsetid(*one) for one in opsets.items()], ir_version=8
         )
 
-    def _explicit(self, x: Array) -> onnx.NodeProto:
+    def _explicit(self, given: Mapping[str, Array]) -> onnx.NodeProto:
         """Spell padding out that is called SAME beside dilation, which no library pads."""
         attributes = self.described.attributes
         auto, dilation = attributes.get("auto_pad", ""), attributes.get("dilations", ())
         if auto not in SAME or max(dilation, default=1) == 1:
             return self.proto
-        rank = x.ndim - 2
+        sizes = given[self.proto.input[0]].shape[2:]
         kernel = attributes.get("kernel_shape")
-        strides = attributes.get("strides", (1,) * rank)
         if kernel is None:
-            raise ValueError("auto_pad and dilations without kernel_shape")
-        pads = same_pads(auto, x.shape[2:], kernel, strides, dilation)
+            kernel = given[self.proto.input[1]].shape[2:]
+        pads = same_pads(auto, sizes, kernel, attributes.get("strides", (1,) * len(sizes)), dilation)
         written = {**attributes, "pads": pads, "auto_pad": "NOTSET"}
         return helper.make_node(self.proto.op_type, self.proto.input, self.proto.output, self.proto.name, **written)
 

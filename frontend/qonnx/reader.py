@@ -29,6 +29,12 @@ LONGEST_NUMBER = 3
 INTEGER_TYPE = re.compile(r"(?P<unsigned>U?)INT(?P<bits>\d+)|BINARY|BIPOLAR|TERNARY")
 FIXED_TYPE = re.compile(r"FIXED<(?P<bits>\d+),(?P<integer>\d+)>")
 FEW_LEVELS = {"BINARY": Grid(0, 1), "BIPOLAR": Grid(-1, 1, bipolar=True), "TERNARY": Grid(-1, 1)}
+DEFAULTS: Mapping[str, Mapping[str, int | str]] = {
+    "Quant": {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"},
+    "IntQuant": {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"},
+    "Trunc": {"rounding_mode": "FLOOR"},
+}
+"""What QONNX' documentation says of quantizers that do not say it; its code refuses to run them."""
 QUANTIZERS = frozenset(("Quant", "IntQuant", "BipolarQuant", "Trunc"))
 RENAMED = {"MuxShift": "MuxJoin", "CellularAutomatonWeights": "AutomatonWeights"}
 """Muxflow's operators as older files call them."""
@@ -165,7 +171,17 @@ def _parsed(path: Path, whole: bool = True) -> onnx.ModelProto:
         if node.op_type in QUANTIZERS and node.domain in STANDARD_DOMAINS:
             node.domain = QUANTIZED[0]
     name_roundings(model)
+    _write_defaults(model)
     return model
+
+
+def _write_defaults(model: onnx.ModelProto) -> None:
+    """Write out what quantizers leave to the defaults of QONNX' documentation, so that QONNX runs them too."""
+    for node in model.graph.node:
+        if node.domain in QUANTIZED and node.op_type in DEFAULTS:
+            known = {entry.name for entry in node.attribute}
+            missing = ((name, value) for name, value in DEFAULTS[node.op_type].items() if name not in known)
+            node.attribute.extend(helper.make_attribute(*one) for one in missing)
 
 
 def name_roundings(model: onnx.ModelProto) -> None:

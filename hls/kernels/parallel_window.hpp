@@ -73,7 +73,7 @@ template <int SIZE, int KERNEL, int DILATION, bool EDGES, class T> void inside(b
 template <int DEPTH, int HEIGHT, int WIDTH, int BLOCKS, int GROUP_LANES, int CHANNELS, int WINDOWS, int KERNEL_D,
           int KERNEL_H, int KERNEL_W, int STRIDE_D, int STRIDE_H, int STRIDE_W, int DILATION_D, int DILATION_H, int DILATION_W,
           int PAD_FRONT, int PAD_TOP, int PAD_LEFT, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, int POSITIONS,
-          int SCAN_HEIGHT, int SCAN_WIDTH, int LEAD, int FIRST, int TAPS, int PAD, long TRIPS, bool BLOCK_COLUMNS,
+          int SCAN_HEIGHT, int SCAN_WIDTH, int LEAD, int FIRST, int TAPS, long long PAD, long TRIPS, bool BLOCK_COLUMNS,
           bool BLOCK_ROWS, bool BLOCK_PLANES, class X, class Y>
 void parallel_window(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline

@@ -21,7 +21,7 @@ namespace muxflow {
 /// Invariant: `pixel` holds, fold by fold, the present pixel. With REPEAT, `rows` holds the pixels that came in of the
 /// present input row (with FACTOR_D > 1 of the present plane), in order; `at` is the place of the next one.
 template <int DEPTH, int HEIGHT, int WIDTH, int FOLD, int FACTOR_D, int FACTOR_H, int FACTOR_W, int BEFORE_D,
-          int BEFORE_H, int BEFORE_W, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, bool REPEAT, int CODE, bool BLOCK,
+          int BEFORE_H, int BEFORE_W, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, bool REPEAT, long long CODE, bool BLOCK,
           class X, class Y>
 void resize(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline

@@ -125,7 +125,7 @@ template <class Part, int PLACES, bool BLOCK, int BANKS> struct Banks<Part, PLAC
 template <int DEPTH, int HEIGHT, int WIDTH, int BLOCKS, int BLOCK_FOLD, int READS, int WINDOWS, int KERNEL_D,
           int KERNEL_H, int KERNEL_W, int STRIDE_D, int STRIDE_H, int STRIDE_W, int DILATION_D, int DILATION_H, int DILATION_W, int PAD_FRONT,
           int PAD_TOP, int PAD_LEFT, int OUT_DEPTH, int OUT_HEIGHT, int OUT_WIDTH, int ROWS, int GAP, bool BY_WINDOW,
-          int PAD, long TRIPS, bool BLOCK, class X, class Y>
+          long long PAD, long TRIPS, bool BLOCK, class X, class Y>
 void sliding_window(stream<X>& x_stream, stream<Y>& y_stream) {
 #pragma HLS inline
   static_assert(X::LANES / READS == Y::LANES / WINDOWS, "a sliding window keeps the lanes of a pixel");

@@ -62,10 +62,17 @@ def padded(build: Any, path: Path, op: str, kernel: tuple[int, ...], **options: 
 
 
 @SAME
-def test_dilation_beside_same_padding(build: Any, tmp_path: Path, auto_pad: str) -> None:
+@pytest.mark.parametrize("said", [True, False])
+def test_dilation_beside_same_padding(build: Any, tmp_path: Path, auto_pad: str, said: bool) -> None:
     """Of a convolution: as ONNX' text says, the runtime has no answer."""
     options = {"auto_pad": auto_pad, "dilations": [2, 3], "strides": [2, 1]}
-    graph, _ = agreed(padded(build, tmp_path / "net.onnx", "Conv", (3, 2), **options))
+    path = padded(build, tmp_path / "net.onnx", "Conv", (3, 2), **options)
+    if not said:
+        model = onnx.load(path)
+        (node,) = (node for node in model.graph.node if node.op_type == "Conv")
+        node.attribute.remove(next(entry for entry in node.attribute if entry.name == "kernel_shape"))
+        onnx.save(model, path)
+    graph, _ = agreed(path)
     assert graph.streams[graph.outputs[0]].shape[:2] == (5, 12)
 
 

@@ -368,7 +368,7 @@ REFUSED = {
     "17 bits": ({"bits": 17}, r"bit width 17.*1 to 16"),
     "fractional zero point": ({"zero": 1.5}, r"zero point 1.5 is not an integer"),
     "rounding": ({"rounding": "STOCHASTIC"}, r"rounding mode STOCHASTIC; use one of ROUND"),
-    "wrong channels": ({"scale": np.ones((1, 5, 1, 1))}, r"constant of shape \(1, 5, 1, 1\) does not broadcast"),
+    "wrong channels": ({"scale": np.ones((1, 5, 1, 1))}, r"scale of shape \(1, 5, 1, 1\) does not broadcast"),
 }
 
 

@@ -1,13 +1,15 @@
 """Intervals at the edge of 64 bits, of every op: what fits is exact, and what is one step beyond is refused, never wrapped."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ladder import Ladder
 
 from muxflow.dataflow.errors import GraphError
 from muxflow.dataflow.graph.stream import LEAST, MOST, Stream
-from muxflow.dataflow.op import Op
+from muxflow.dataflow.op import Fold, Op
 from muxflow.dataflow.ops import OPS
 from muxflow.dataflow.ops.add_join import AddJoin
 from muxflow.dataflow.ops.arg_max import ArgMax
@@ -171,6 +173,23 @@ def test_attributes_are_of_64_bits() -> None:
     ):
         with pytest.raises(GraphError, match=BEYOND):
             make()
+
+
+@pytest.mark.parametrize("code", [2**31, -(2**40), LEAST])
+def test_kernels_take_codes_of_64_bits(tmp_path: Path, code: int) -> None:
+    """Codes of padding and the least code of a quantizer are no numbers of the stream before, and may need more bits."""
+    window = SlidingWindow((2, 2), pads=(1, 1, 0, 0), pad_code=code, groups=2)
+    ops: list[tuple[Op, list[Fold] | None]] = [
+        (window, [Fold(), Fold(simd=4, groups=2)]),
+        (Resize((1, 2), (1, 0, 0, 0), "insert", code), None),
+        (Threshold(np.array([[1, 2]]), np.array([0]), code), None),
+        (Threshold(np.array([[1, 2]]), np.array([1]), code), None),
+        (ShiftClip(np.array([-2]), 1, code, max(code, 0) + 1), None),
+    ]
+    ladder = Ladder(tmp_path)
+    for op, folds in ops:
+        ladder.add(op, [stream(0, 3)], lambda x, op=op: tuple(y[0] for y in op.compute(x[None])), folds=folds)
+    assert ladder.climb()
 
 
 def test_sums_of_wide_weights_are_taken_in_parts() -> None:

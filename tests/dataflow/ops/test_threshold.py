@@ -79,6 +79,9 @@ def test_bad_attributes():
         Threshold([[3, 2]], [0])
     with pytest.raises(GraphError, match=r"expected \(rows, steps\)"):
         Threshold([[1, 2]], [0, 1])
+    for falling in ([0, 2], [-1, 0], [0, 32768]):
+        with pytest.raises(GraphError, match=rf"^threshold: falling {min(falling) or max(falling)}; expected 0 or 1"):
+            Threshold([[1, 2], [3, 4]], falling)
     with pytest.raises(GraphError, match="3 rows of thresholds"):
         Threshold([[1], [2], [3]], [0, 0, 0]).infer(Stream((2, 2, 2), 0, 1))
 
